@@ -1,0 +1,1 @@
+//! One verb per file, and the demo. Owns what a person types and sees.

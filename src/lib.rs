@@ -1,0 +1,13 @@
+//! amends: an embedded saga runtime for Rust on Postgres.
+
+pub mod saga;
+
+pub mod participant;
+pub mod store;
+
+pub mod catalog;
+
+pub mod cli;
+
+pub mod config;
+pub mod postgres;

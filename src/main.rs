@@ -1,0 +1,3 @@
+//! The `amends` binary.
+
+fn main() {}

@@ -1,0 +1,318 @@
+//! What a saga is: the definition as plain data, the same value from Rust and from YAML. Owns the shapes and their
+//! defaults; `validate.rs` decides which of them can keep the promise, `graph.rs` answers questions about order.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Milliseconds: of an instant since the Unix epoch, or of a duration.
+pub type Millis = u64;
+
+/// A definition as an author writes it; [`Definition`](super::Definition) is one that was checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// Name: lower case letters, digits and `_`, at most [`NAME_MAX`] characters.
+    pub name: String,
+    /// One or two sentences for people and for models that call the saga as a tool.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// JSON Schema of the input. Default: anything.
+    #[serde(default = "any")]
+    pub input: Value,
+    /// JSON Schema of the output, for documentation and tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
+    /// Template of the output, over `input` and `steps.NAME`. Default: an object of all steps' outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Template>,
+    /// The steps. May be empty only when the saga is open.
+    pub steps: Vec<Step>,
+    /// Time from start after which a saga that has not passed its pivot is turned back. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<Millis>,
+    /// Present when a driver may append steps while the saga runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Open>,
+}
+
+/// An open saga's lease: the driver must be heard from within it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Open {
+    /// Time without a word from the driver after which the saga is turned back.
+    pub lease_ms: Millis,
+}
+
+/// One step of a saga.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Name, unique in the definition; the same rules as for a definition's.
+    pub name: String,
+    /// Steps that must be done or skipped before this one starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// What may become of the step once it is done.
+    #[serde(default)]
+    pub kind: Kind,
+    /// What the step does.
+    pub action: Action,
+    /// What undoes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<Call>,
+    /// The compensation may be called even if the action never took effect.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub safe_when_absent: bool,
+    /// The author accepts that the effect stays when the saga turns back.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub irreversible: bool,
+    /// CEL condition over `input` and `steps`; false means that the step is skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expression>,
+}
+
+/// What may become of a step's effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Can be undone.
+    #[default]
+    Compensable,
+    /// The point of no return: once done, the saga only goes forward. Starts after every compensable step.
+    Pivot,
+    /// Goes forward only: repeated until done, or stuck. Starts after every compensable step and pivot.
+    Retriable,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Calls a participant.
+    Call(Call),
+    /// Waits for an event that somebody provides; its payload is the output.
+    Await {
+        /// Name of the event.
+        event: String,
+        /// Longest wait; afterwards the step has failed. Default: no limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline_ms: Option<Millis>,
+    },
+    /// Waits for a time; the output is null.
+    Sleep {
+        /// How long.
+        for_ms: Millis,
+    },
+}
+
+/// One call of a participant: the action or the compensation of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// Who is called, and how.
+    pub target: Target,
+    /// Whether a repeat is safe. Default [`Effect::Once`].
+    #[serde(default)]
+    pub effect: Effect,
+    /// How long the participant remembers a key. Default: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_lifetime_ms: Option<Millis>,
+    /// How often, and how fast.
+    #[serde(default)]
+    pub retry: Retry,
+    /// Limit of one attempt; an attempt without an answer by then is unknown. Default 30 s.
+    #[serde(default = "timeout_default")]
+    pub timeout_ms: Millis,
+    /// Limit from the first attempt; no attempt starts after it. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<Millis>,
+    /// Asks the participant whether the call took effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+    /// CEL predicate over `result`; false makes an answer that looks successful a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<Expression>,
+    /// Rules over an answer, first match wins, before the defaults.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classify: Vec<Rule>,
+    /// Template of the output over `result`. Default: the whole result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Template>,
+}
+
+/// Who is called, and how. The core never looks inside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// A Rust function registered under this name.
+    Handler {
+        /// Name of the handler.
+        name: String,
+        /// Its argument; default: the saga's input and the outputs of the steps that this one needs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arguments: Option<Template>,
+    },
+    /// A tool of an MCP server.
+    Tool {
+        /// Name of the participant in the settings.
+        participant: String,
+        /// Name of the tool.
+        tool: String,
+        /// Arguments: an object template.
+        #[serde(default = "empty_object")]
+        arguments: Template,
+    },
+    /// A plain HTTP request.
+    Http {
+        /// Name of the participant in the settings; it gives the base URL and its headers.
+        participant: String,
+        /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+        method: String,
+        /// Path below the base URL: a string template.
+        path: Template,
+        /// Query parameters: templates by name.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        query: BTreeMap<String, Template>,
+        /// Further headers: string templates by name.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, Template>,
+        /// JSON body template. Default: none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<Template>,
+    },
+}
+
+/// Whether a repeat under the same idempotency key is safe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Changes nothing; an unknown outcome is no more than a failed read.
+    ReadOnly,
+    /// Safe to repeat under the same key until the participant forgets it.
+    Idempotent,
+    /// Never repeated on an unknown outcome.
+    #[default]
+    Once,
+}
+
+/// How often a call is attempted, and the pause between attempts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// Attempts in all, the first included. Default 5.
+    pub attempts: u32,
+    /// Pause after the first attempt. Default 500 ms.
+    pub backoff_ms: Millis,
+    /// Factor from each pause to the next. Default 2.
+    pub multiplier: f64,
+    /// Longest pause. Default 60 s.
+    pub backoff_max_ms: Millis,
+    /// Share of the pause that is drawn by chance, 0 to 1. Default 0.5: between half and the whole.
+    pub jitter: f64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 5, backoff_ms: 500, multiplier: 2.0, backoff_max_ms: 60_000, jitter: 0.5 }
+    }
+}
+
+/// Asks a participant whether a call took effect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Who is asked, and how.
+    pub target: Target,
+    /// CEL predicate over `result`: the effect is in place.
+    pub applied: Expression,
+    /// CEL predicate over `result`: the effect is absent. Default: not `applied`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Expression>,
+    /// Template of the action's output over `result`. Default: the whole result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Template>,
+    /// How long after a call an effect can still land; absence proves nothing before. Default 10 s.
+    #[serde(default = "settle_default")]
+    pub settle_ms: Millis,
+    /// How often an inconclusive answer is asked again. Defaults as for calls, with 10 attempts.
+    #[serde(default = "probe_retry_default")]
+    pub retry: Retry,
+    /// Limit of one probe. Default 30 s.
+    #[serde(default = "timeout_default")]
+    pub timeout_ms: Millis,
+}
+
+/// One rule of `classify`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// CEL predicate over the answer.
+    pub when: Expression,
+    /// What an answer is that satisfies it.
+    pub outcome: Verdict,
+    /// CEL expression for the error's text. Default: the answer's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Expression>,
+}
+
+/// What a rule makes of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The effect is in place.
+    Succeeded,
+    /// No effect, and another attempt is no use.
+    Failed,
+    /// No effect; another attempt may succeed.
+    Retryable,
+    /// Accepted; ask later.
+    Pending,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// The text of a CEL expression, without `${ }`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Expression(pub String);
+
+impl From<&str> for Expression {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// A JSON value whose strings may hold `${ expression }`; a string that is one expression keeps the value's type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Template(pub Value);
+
+/// Longest name of a definition, step or event, in characters.
+pub const NAME_MAX: usize = 64;
+/// Most steps of a definition, appended ones included.
+pub const STEPS_MAX: usize = 256;
+/// Most attempts that a `retry` may ask for.
+pub const ATTEMPTS_MAX: u32 = 1_000;
+/// Longest duration that a definition may name: ten years.
+pub const DURATION_MS_MAX: Millis = 10 * 365 * 24 * 3_600_000;
+
+fn any() -> Value {
+    Value::Bool(true)
+}
+fn empty_object() -> Template {
+    Template(Value::Object(serde_json::Map::new()))
+}
+fn is_false(value: &bool) -> bool {
+    !value
+}
+fn timeout_default() -> Millis {
+    30_000
+}
+fn settle_default() -> Millis {
+    10_000
+}
+fn probe_retry_default() -> Retry {
+    Retry { attempts: 10, ..Retry::default() }
+}

@@ -1,0 +1,247 @@
+//! Everything that can happen to a saga, in the past tense. Each event is one row of the journal. Time, jitter and outcomes
+//! are fields, so replay is the same fold. Owns the shapes; `transition.rs` decides what follows.
+
+use serde::{Deserialize, Serialize};
+
+use super::Json;
+use super::definition::{Millis, Step};
+use super::outcome::{Answer, Error, Outcome};
+
+/// Which way a call goes: the action, or its compensation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The step's action.
+    Action,
+    /// The step's compensation.
+    Compensation,
+}
+
+impl Direction {
+    /// Returns the word used in idempotency keys, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Compensation => "compensation",
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The saga was started; always the first row.
+    Started(Started),
+    /// The `when` of a step was evaluated.
+    ConditionDecided(ConditionDecided),
+    /// An attempt of a step's action or compensation ended.
+    AttemptEnded(AttemptEnded),
+    /// A probe answered.
+    ProbeAnswered(ProbeAnswered),
+    /// A time came for which the saga was waiting.
+    TimerFired(TimerFired),
+    /// The process that ran the saga is gone; what it had under way is lost.
+    OwnerLost(OwnerLost),
+    /// An operator or a driver asked for something, and it was applied.
+    Requested(Requested),
+    /// The same, but it was refused.
+    RequestRefused(RequestRefused),
+}
+
+/// The saga was started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    /// When, by the database's clock.
+    pub at: Millis,
+    /// The input, checked against the definition's schema.
+    pub input: Json,
+}
+
+/// The `when` of a step was evaluated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConditionDecided {
+    /// When.
+    pub at: Millis,
+    /// Index of the step.
+    pub step: usize,
+    /// What came out.
+    pub decision: Decision,
+}
+
+/// What the `when` of a step says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Go on with the step.
+    Run,
+    /// Leave it out.
+    Skip,
+    /// The expression failed: the step has failed before any call.
+    Failed(Error),
+}
+
+/// An attempt of a step's action or compensation ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptEnded {
+    /// When.
+    pub at: Millis,
+    /// Index of the step.
+    pub step: usize,
+    /// Action or compensation.
+    pub direction: Direction,
+    /// Number of the attempt, from 1, over all generations.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Chance for the next pause, 0 to 1.
+    pub jitter: f64,
+}
+
+/// A probe answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeAnswered {
+    /// When.
+    pub at: Millis,
+    /// Index of the step.
+    pub step: usize,
+    /// Whether the action or the compensation was asked about.
+    pub direction: Direction,
+    /// Number of the probe, from 1, over all doubts of this call.
+    pub probe: u32,
+    /// What it found.
+    pub answer: Answer,
+    /// Chance for the next pause, 0 to 1.
+    pub jitter: f64,
+}
+
+/// A time came for which the saga was waiting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimerFired {
+    /// When.
+    pub at: Millis,
+}
+
+/// The process that ran the saga is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnerLost {
+    /// When the next owner found out.
+    pub at: Millis,
+    /// Chance for the next pause, 0 to 1.
+    pub jitter: f64,
+}
+
+/// An operator or a driver asked for something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Requested {
+    /// When it was applied.
+    pub at: Millis,
+    /// Number of the signal within its saga, from 1; 0 for requests that are no signal.
+    pub signal: u64,
+    /// Who asked, as the database saw them.
+    pub by: String,
+    /// What was asked.
+    pub request: Request,
+}
+
+/// A request was refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RequestRefused {
+    /// When.
+    pub at: Millis,
+    /// Number of the signal within its saga.
+    pub signal: u64,
+    /// Who asked.
+    pub by: String,
+    /// What was asked, as the verb's name.
+    pub verb: String,
+    /// Why not, and what is legal instead.
+    pub reason: String,
+}
+
+/// What operators and drivers may ask for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Turn back and compensate.
+    Cancel {
+        /// Why.
+        reason: String,
+    },
+    /// Try a step again now, with a fresh budget of attempts.
+    Retry {
+        /// Name of the step.
+        step: String,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Take a step for done without calling it, or a stuck compensation for done by hand.
+    Skip {
+        /// Name of the step.
+        step: String,
+        /// Its output; null for a compensation.
+        output: Json,
+        /// Why.
+        reason: String,
+    },
+    /// Say what became of a call in doubt.
+    Resolve {
+        /// Name of the step.
+        step: String,
+        /// What the operator found.
+        finding: Finding,
+        /// How they know.
+        reason: String,
+    },
+    /// Start nothing new until resumed.
+    Pause {
+        /// Why.
+        reason: String,
+    },
+    /// Go on after a pause.
+    Resume {
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Close the saga by hand, as it is.
+    Abandon {
+        /// Why; never empty.
+        reason: String,
+    },
+    /// Append a step to an open saga; the same name with the same step again is no change.
+    Append {
+        /// The step.
+        step: Box<Step>,
+    },
+    /// Close an open saga's plan: it completes when its steps have.
+    Commit,
+    /// Turn an open saga back.
+    Abort {
+        /// Why.
+        reason: String,
+    },
+    /// The driver of an open saga is alive.
+    Touch,
+    /// Provide an event for which a step waits, or will.
+    Provide {
+        /// Name of the event; a pending step without a probe waits for the event of its own name.
+        event: String,
+        /// Output of the waiting step.
+        payload: Json,
+    },
+}
+
+/// What an operator found out about a call in doubt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// The effect is in place.
+    Applied {
+        /// The output that the lost answer would have carried.
+        output: Json,
+    },
+    /// The effect is not there and cannot land any more.
+    Absent,
+}
