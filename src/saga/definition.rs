@@ -128,6 +128,10 @@ pub struct Call {
     /// Limit from the first attempt; no attempt starts after it. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<Millis>,
+    /// How long after an attempt without an answer its effect can still land; absence proves nothing before, and what is in
+    /// doubt is not compensated before. Default 10 s.
+    #[serde(default = "settle_default")]
+    pub settle_ms: Millis,
     /// Asks the participant whether the call took effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
@@ -233,9 +237,6 @@ pub struct Probe {
     /// Template of the action's output over `result`. Default: the whole result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Template>,
-    /// How long after a call an effect can still land; absence proves nothing before. Default 10 s.
-    #[serde(default = "settle_default")]
-    pub settle_ms: Millis,
     /// How often an inconclusive answer is asked again. Defaults as for calls, with 10 attempts.
     #[serde(default = "probe_retry_default")]
     pub retry: Retry,

@@ -1,11 +1,26 @@
 //! Decides. The law of sagas, pure: no async, no clock, no chance, no I/O, no logging. Owns definitions, events, states and
 //! the one function between them; doing what was decided is left to `actor`, recording it to `store`.
 
-pub mod command;
 pub mod definition;
+mod plan;
+mod validate;
+
+pub mod command;
 pub mod event;
-mod json;
 pub mod outcome;
 pub mod state;
 
+mod advance;
+mod doubt;
+mod request;
+mod retry;
+mod transition;
+
+mod json;
+
+pub use advance::next_timer;
 pub use json::Json;
+pub use plan::{Definition, Planned};
+pub use request::{MAILBOX_MAX, legal_verbs};
+pub use transition::{IllegalEvent, LOST_MAX, begin, outstanding, replay, transition};
+pub use validate::{Fault, is_name};

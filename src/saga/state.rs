@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Json;
-use super::definition::{Millis, Step};
+use super::definition::Millis;
 use super::event::Direction;
 use super::outcome::Error;
+use super::plan::Planned;
 
 /// The state of one saga.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +28,7 @@ pub struct State {
     /// One entry for each step of the definition, then one for each appended step.
     pub steps: Vec<StepState>,
     /// Steps appended by the driver of an open saga, in order.
-    pub appended: Vec<Arc<Step>>,
+    pub appended: Vec<Arc<Planned>>,
     /// When the driver's lease on an open saga ends; none once it is committed, or was never open.
     pub lease_until: Option<Millis>,
     /// Events provided before a step waited for them.
@@ -174,7 +175,7 @@ pub struct StepState {
 }
 
 /// What a step is doing.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Its needs are not met, or the saga does not move.
     Waiting,
@@ -205,7 +206,7 @@ pub enum Phase {
 }
 
 /// How a call that is under way stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
     /// An attempt is in flight; its number is the tally's.
     Attempting,
@@ -221,8 +222,12 @@ pub enum Activity {
         /// When.
         until: Millis,
     },
-    /// In doubt, by choice: the saga turns back and the compensation is safe either way.
-    Unresolved,
+    /// In doubt, by choice: the saga turns back and the compensation is safe either way. It starts when the steps that
+    /// need this one are undone, and not before a late effect has had its time to land.
+    Unresolved {
+        /// When the settle window ends.
+        until: Millis,
+    },
     /// Waits for an event.
     Awaiting {
         /// Until when at most.
@@ -286,12 +291,12 @@ pub struct Tally {
     pub lost: u32,
     /// Generation of the idempotency key.
     pub generation: u32,
-    /// When the first attempt of this generation began.
-    pub generation_at: Millis,
+    /// When the first attempt of this generation began; none before.
+    pub generation_at: Option<Millis>,
     /// When the first attempt of this budget began; none before.
     pub first_at: Option<Millis>,
-    /// Since when an attempt of this generation may have had an effect that nobody saw.
-    pub doubt_since: Option<Millis>,
+    /// When the last attempt of this generation ended without anybody knowing its effect; none when not in doubt.
+    pub doubt_at: Option<Millis>,
     /// The last definite failure said that another attempt is no use.
     pub final_failure: bool,
     /// The last error.

@@ -1,0 +1,395 @@
+//! What becomes of the saga as a whole after an event. Owns the one place where steps start, the turning back, the reverse order
+//! and the ends; what an event does to its own step is decided in `transition.rs` and `doubt.rs`.
+
+use super::Json;
+use super::definition::{Action, Effect, Kind, Millis};
+use super::doubt;
+use super::event::Direction;
+use super::outcome::Error;
+use super::plan::{self, Definition};
+use super::retry;
+use super::state::{Activity, Course, End, Phase, State, StuckReason, TurnBack, Undone};
+use super::transition::Turn;
+
+/// Moves everything that may move now, until nothing does.
+pub(super) fn advance(turn: &mut Turn<'_>) {
+    loop {
+        turn.moved = false;
+        match turn.state.course {
+            Course::Ended(_) => return,
+            Course::Backward => backward(turn),
+            Course::Forward => {
+                watch_limits(turn);
+                if turn.state.turn_back.is_some() { turn_back(turn) } else { forward(turn) }
+            }
+        }
+        if !turn.moved {
+            return;
+        }
+    }
+}
+
+/// Whether the saga has passed its point of no return: a pivot is done, or a retriable step has begun.
+pub(super) fn committed(turn: &Turn<'_>) -> bool {
+    is_committed(turn.definition, &turn.state)
+}
+
+/// The same question about a state.
+pub(super) fn is_committed(definition: &Definition, state: &State) -> bool {
+    state.steps.iter().enumerate().any(|(index, one)| {
+        match (definition.step(state, index).kind, &one.phase) {
+            (Kind::Compensable, _) => false,
+            (Kind::Pivot, Phase::Done) => true,
+            (Kind::Pivot, _) => false,
+            (Kind::Retriable, Phase::Waiting | Phase::Deciding | Phase::Skipped) => false,
+            (
+                Kind::Retriable,
+                Phase::Active { .. } | Phase::Done | Phase::Failed | Phase::Undone(_) | Phase::Stuck { .. },
+            ) => true,
+        }
+    })
+}
+
+/// Whether new work may start on the way forward.
+pub(super) fn may_start(turn: &Turn<'_>) -> bool {
+    turn.state.course == Course::Forward && turn.state.turn_back.is_none() && !halted(&turn.state)
+}
+
+/// Starts the action of a step whose needs are met and whose condition holds.
+pub(super) fn start(turn: &mut Turn<'_>, step: usize) {
+    let direction = Direction::Action;
+    let (event, until) = match &turn.definition.step(&turn.state, step).action {
+        Action::Call(_) => return turn.attempt(step, direction),
+        Action::Sleep { for_ms } => {
+            let until = turn.at.saturating_add(*for_ms);
+            return turn.set(step, direction, Activity::Sleeping { until });
+        }
+        Action::Await { event, deadline_ms } => {
+            (event.clone(), deadline_ms.map(|deadline| turn.at.saturating_add(deadline)))
+        }
+    };
+    match turn.state.mailbox.remove(&event) {
+        Some(payload) => turn.succeed(step, direction, payload),
+        None => turn.set(step, direction, Activity::Awaiting { until }),
+    }
+}
+
+/// Returns the next time at which the saga moves by itself; `TimerFired` is legal from then on.
+pub fn next_timer(definition: &Definition, state: &State) -> Option<Millis> {
+    if state.end().is_some() {
+        return None;
+    }
+    let limits = limits(definition, state).into_iter().flatten();
+    let waits = state.steps.iter().enumerate().filter_map(|(index, one)| match &one.phase {
+        _ if halted(state) => None,
+        Phase::Active { activity, .. } => match activity {
+            Activity::BackingOff { until } | Activity::Settling { until } | Activity::Sleeping { until } => {
+                Some(*until)
+            }
+            Activity::Awaiting { until } => *until,
+            Activity::Unresolved { until } => {
+                let turn = state.course == Course::Backward && dependents_clear(definition, state, index);
+                turn.then_some(*until)
+            }
+            Activity::Attempting | Activity::Probing => None,
+        },
+        Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_)
+        | Phase::Stuck { .. } => None,
+    });
+    limits.chain(waits).min()
+}
+
+/// A step needs a person, or an operator paused the saga: nothing new starts.
+fn halted(state: &State) -> bool {
+    state.paused || state.stuck().is_some()
+}
+
+/// The saga's deadline, while it can still turn the saga back, and the driver's lease.
+fn limits(definition: &Definition, state: &State) -> [Option<Millis>; 2] {
+    if state.course != Course::Forward || state.turn_back.is_some() {
+        return [None, None];
+    }
+    let deadline = definition
+        .draft()
+        .deadline_ms
+        .filter(|_| !is_committed(definition, state))
+        .map(|deadline| state.started_at.saturating_add(deadline));
+    [deadline, state.lease_until]
+}
+
+/// Turns the saga back when its time is up. A driver that is lost after the point of no return leaves the plan as it stands.
+fn watch_limits(turn: &mut Turn<'_>) {
+    let [deadline, lease] = limits(turn.definition, &turn.state);
+    let passed = |limit: Option<Millis>| limit.is_some_and(|limit| limit <= turn.at);
+    if passed(deadline) {
+        turn.turn_back(TurnBack::Deadline);
+    } else if passed(lease) && committed(turn) {
+        turn.state.lease_until = None;
+        turn.moved = true;
+    } else if passed(lease) {
+        turn.turn_back(TurnBack::DriverLost);
+    }
+}
+
+fn forward(turn: &mut Turn<'_>) {
+    for step in 0..turn.state.steps.len() {
+        if !may_start(turn) {
+            return;
+        }
+        forward_step(turn, step);
+    }
+    let settled = turn.state.steps.iter().all(|one| is_settled(&one.phase));
+    if settled && turn.state.lease_until.is_none() && may_start(turn) {
+        turn.state.course = Course::Ended(End::Completed);
+    }
+}
+
+fn forward_step(turn: &mut Turn<'_>, step: usize) {
+    match turn.state.steps[step].phase {
+        Phase::Waiting => match readiness(turn, step) {
+            Readiness::NotYet => {}
+            Readiness::NeedFailed => {
+                let error = Error::new("need_failed", "a step that this one needs has failed");
+                turn.state.steps[step].action.error = Some(error);
+                turn.fail(step, Direction::Action);
+            }
+            Readiness::Ready => {
+                if turn.definition.step(&turn.state, step).when.is_some() {
+                    turn.put(step, Phase::Deciding);
+                } else {
+                    start(turn, step);
+                }
+            }
+        },
+        Phase::Active { direction, activity } => due(turn, step, direction, activity),
+        Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_)
+        | Phase::Stuck { .. } => {}
+    }
+}
+
+/// Carries a wait on whose time has come.
+fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activity) {
+    match activity {
+        Activity::BackingOff { until } if until <= turn.at => again(turn, step, direction),
+        Activity::Settling { until } if until <= turn.at => {
+            turn.state.steps[step].tally_mut(direction).probes += 1;
+            turn.set(step, direction, Activity::Probing);
+        }
+        Activity::Sleeping { until } if until <= turn.at => turn.succeed(step, direction, Json::null()),
+        Activity::Awaiting { until: Some(until) } if until <= turn.at => {
+            let error = Error::new("deadline", "nothing was provided within the longest wait");
+            let pending = doubt::is_pending(turn, step, direction);
+            let tally = turn.state.steps[step].tally_mut(direction);
+            tally.error = Some(error);
+            if pending {
+                doubt::resolve(turn, step, direction);
+            } else {
+                turn.fail(step, direction);
+            }
+        }
+        Activity::BackingOff { .. }
+        | Activity::Settling { .. }
+        | Activity::Sleeping { .. }
+        | Activity::Awaiting { .. }
+        | Activity::Unresolved { .. }
+        | Activity::Attempting
+        | Activity::Probing => {}
+    }
+}
+
+/// The pause is over: another attempt, unless its time has passed meanwhile.
+fn again(turn: &mut Turn<'_>, step: usize, direction: Direction) {
+    let tally = turn.state.steps[step].tally(direction);
+    let in_doubt = tally.doubt_at.is_some();
+    let Some(call) = turn.call(step, direction) else { return };
+    if in_doubt && !retry::repeatable(call, tally, turn.at) {
+        doubt::resolve(turn, step, direction);
+    } else if retry::budget_left(call, tally, turn.at) {
+        turn.attempt(step, direction);
+    } else if in_doubt {
+        doubt::resolve(turn, step, direction);
+    } else {
+        turn.fail(step, direction);
+    }
+}
+
+enum Readiness {
+    Ready,
+    NotYet,
+    NeedFailed,
+}
+
+/// Whether a waiting step may start: its needs are met, and so is every step that its kind waits for.
+fn readiness(turn: &Turn<'_>, step: usize) -> Readiness {
+    let Some(planned) = turn.definition.planned(&turn.state, step) else { return Readiness::NotYet };
+    let phase = |index: usize| &turn.state.steps[index].phase;
+    if planned.needs.iter().any(|&need| *phase(need) == Phase::Failed) {
+        return Readiness::NeedFailed;
+    }
+    let kind = planned.step.kind;
+    let needs_met = planned.needs.iter().all(|&need| is_settled(phase(need)));
+    let barrier_passed = (0..turn.state.steps.len())
+        .all(|index| !plan::waits_for(kind, turn.kind(index)) || is_settled(phase(index)));
+    let still_open = kind == Kind::Retriable && turn.state.lease_until.is_some();
+    if needs_met && barrier_passed && !still_open { Readiness::Ready } else { Readiness::NotYet }
+}
+
+/// Nothing more will come of the step on the way forward.
+fn is_settled(phase: &Phase) -> bool {
+    match phase {
+        Phase::Done | Phase::Skipped | Phase::Failed => true,
+        Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Undone(_) | Phase::Stuck { .. } => {
+            false
+        }
+    }
+}
+
+/// The saga shall turn back. What is in flight is waited for; a pivot whose outcome is open decides the direction first.
+fn turn_back(turn: &mut Turn<'_>) {
+    if committed(turn) {
+        return too_late(turn);
+    }
+    for step in 0..turn.state.steps.len() {
+        stop_waiting(turn, step);
+    }
+    let open = turn.state.steps.iter().enumerate().any(|(index, one)| match one.phase {
+        Phase::Active { activity: Activity::Attempting, .. } => true,
+        Phase::Active { .. } | Phase::Stuck { .. } => turn.kind(index) == Kind::Pivot,
+        Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_) => false,
+    });
+    if !open {
+        turn.state.lease_until = None;
+        turn.state.course = Course::Backward;
+        turn.moved = true;
+        return;
+    }
+    for step in 0..turn.state.steps.len() {
+        if halted(&turn.state) {
+            return;
+        }
+        if let Phase::Active { direction, activity } = turn.state.steps[step].phase {
+            due(turn, step, direction, activity);
+        }
+    }
+}
+
+/// A pivot succeeded after all: the saga goes on, and a pivot that failed for good beside it needs a person. The plan of an open
+/// saga that somebody wanted to turn back stays as it is.
+fn too_late(turn: &mut Turn<'_>) {
+    turn.state.turn_back = None;
+    turn.moved = true;
+    if turn.definition.lease_ms().is_some() {
+        turn.state.lease_until = None;
+        return;
+    }
+    for step in 0..turn.state.steps.len() {
+        if turn.state.steps[step].phase == Phase::Failed {
+            turn.stick(step, Direction::Action, StuckReason::Failed);
+        }
+    }
+}
+
+/// What only waits is not begun on the way back; what is in doubt prefers to ask rather than to repeat.
+fn stop_waiting(turn: &mut Turn<'_>, step: usize) {
+    let in_doubt = turn.state.steps[step].action.doubt_at.is_some();
+    match turn.state.steps[step].phase {
+        Phase::Deciding => turn.put(step, Phase::Waiting),
+        Phase::Active { activity: Activity::BackingOff { .. }, .. } | Phase::Stuck { .. } if in_doubt => {
+            doubt::reconsider(turn, step);
+        }
+        Phase::Active {
+            activity: Activity::BackingOff { .. } | Activity::Awaiting { .. } | Activity::Sleeping { .. },
+            ..
+        }
+        | Phase::Stuck { .. }
+            if !in_doubt =>
+        {
+            turn.put(step, Phase::Waiting);
+        }
+        Phase::Active { .. }
+        | Phase::Stuck { .. }
+        | Phase::Waiting
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_) => {}
+    }
+}
+
+fn backward(turn: &mut Turn<'_>) {
+    for step in (0..turn.state.steps.len()).rev() {
+        if halted(&turn.state) {
+            return;
+        }
+        backward_step(turn, step);
+    }
+    if turn.state.steps.iter().all(|one| is_clear(&one.phase)) && !halted(&turn.state) {
+        turn.state.course = Course::Ended(End::Compensated);
+    }
+}
+
+fn backward_step(turn: &mut Turn<'_>, step: usize) {
+    let my_turn = dependents_clear(turn.definition, &turn.state, step);
+    match turn.state.steps[step].phase {
+        Phase::Done if my_turn => undo(turn, step),
+        Phase::Active { activity: Activity::Unresolved { until }, .. } if my_turn && until <= turn.at => {
+            turn.attempt(step, Direction::Compensation);
+        }
+        Phase::Active { direction, activity } => due(turn, step, direction, activity),
+        Phase::Done
+        | Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Failed
+        | Phase::Undone(_)
+        | Phase::Stuck { .. } => {}
+    }
+}
+
+/// Undoes a step that is done, when all that came after it is.
+fn undo(turn: &mut Turn<'_>, step: usize) {
+    let planned = turn.definition.step(&turn.state, step);
+    let harmless = turn.state.steps[step].skipped_by_hand
+        || match &planned.action {
+            Action::Call(call) => call.effect == Effect::ReadOnly,
+            Action::Await { .. } | Action::Sleep { .. } => true,
+        };
+    if harmless {
+        turn.put(step, Phase::Undone(Undone::Nothing));
+    } else if planned.compensation.is_some() {
+        turn.attempt(step, Direction::Compensation);
+    } else {
+        assert!(planned.irreversible, "a definition without a way to undo step {step} must not be built");
+        turn.put(step, Phase::Undone(Undone::LeftInPlace));
+    }
+}
+
+/// Nothing of the step is left, or ever was.
+fn is_clear(phase: &Phase) -> bool {
+    match phase {
+        Phase::Waiting | Phase::Skipped | Phase::Failed | Phase::Undone(_) => true,
+        Phase::Deciding | Phase::Active { .. } | Phase::Done | Phase::Stuck { .. } => false,
+    }
+}
+
+/// Whether nothing is left of the steps that need this one.
+fn dependents_clear(definition: &Definition, state: &State, step: usize) -> bool {
+    (0..state.steps.len()).all(|index| {
+        let needs_it = definition.planned(state, index).is_some_and(|planned| planned.needs.contains(&step));
+        !needs_it || is_clear(&state.steps[index].phase)
+    })
+}

@@ -1,0 +1,200 @@
+//! Unknown is an answer. Owns the ways out of doubt and their order: repeat under the same key, ask the probe, leave it open where
+//! the compensation is safe either way, call a person. Unknown is never rounded to failed here.
+
+use super::advance;
+use super::definition::{Action, Effect, Kind, Millis};
+use super::event::Direction;
+use super::outcome::Error;
+use super::retry;
+use super::state::{Activity, Course, Phase, StuckReason, TurnBack};
+use super::transition::Turn;
+
+/// A way out of doubt.
+#[derive(Clone, Copy)]
+enum Means {
+    /// The same call under the same key; its answer tells.
+    Repeat,
+    /// The participant is asked.
+    Probe,
+    /// It need not be known: the compensation is safe either way.
+    LeaveOpen,
+}
+
+/// An attempt ended and nobody knows its effect.
+pub(super) fn unknown(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error) {
+    let at = turn.at;
+    let read_only = turn.call(step, direction).is_some_and(|call| call.effect == Effect::ReadOnly);
+    let tally = turn.state.steps[step].tally_mut(direction);
+    tally.error = Some(error);
+    tally.final_failure = false;
+    if read_only {
+        return turn.no_effect(step, direction, 0);
+    }
+    if tally.doubt_at.is_none() {
+        tally.probes_forgiven = tally.probes;
+    }
+    tally.doubt_at = Some(at);
+    resolve(turn, step, direction);
+}
+
+/// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key which nobody saw end: the probe
+/// decides, if there is one. Without one, a refusal for good is the participant's word about the key, but only once a late effect
+/// of the earlier attempt has had its time to land; before, the same call is made once more when it has.
+pub(super) fn failed(turn: &mut Turn<'_>, step: usize, direction: Direction, pause_least_ms: Millis) {
+    let tally = turn.state.steps[step].tally(direction);
+    if tally.doubt_at.is_none() {
+        return turn.no_effect(step, direction, pause_least_ms);
+    }
+    let Some(call) = turn.call(step, direction) else { return };
+    let settled_at = settled_at(turn, step, direction);
+    if retry::probe_left(call, tally) {
+        turn.set(step, direction, Activity::Settling { until: turn.at });
+    } else if !tally.final_failure {
+        resolve(turn, step, direction);
+    } else if turn.at >= settled_at {
+        turn.no_effect(step, direction, pause_least_ms);
+    } else if retry::repeatable(call, tally, settled_at) {
+        turn.state.steps[step].tally_mut(direction).attempts_forgiven += 1;
+        turn.set(step, direction, Activity::BackingOff { until: settled_at });
+    } else {
+        resolve(turn, step, direction);
+    }
+}
+
+/// The participant accepted the call and will carry it out or not: ask its probe later, or wait to be told.
+pub(super) fn pending(
+    turn: &mut Turn<'_>,
+    step: usize,
+    direction: Direction,
+    retry_after_ms: Option<Millis>,
+) {
+    let (at, chance) = (turn.at, turn.chance);
+    let tally = turn.state.steps[step].tally_mut(direction);
+    if tally.doubt_at.is_none() {
+        tally.probes_forgiven = tally.probes;
+    }
+    tally.doubt_at = Some(at);
+    tally.final_failure = false;
+    let first_at = tally.first_at.unwrap_or(at);
+    let Some(call) = turn.call(step, direction) else { return };
+    let activity = match &call.probe {
+        Some(probe) => {
+            let pause = retry_after_ms.unwrap_or_else(|| retry::pause_ms(&probe.retry, 1, chance));
+            Activity::Settling { until: at.saturating_add(pause) }
+        }
+        None => {
+            Activity::Awaiting { until: call.deadline_ms.map(|deadline| first_at.saturating_add(deadline)) }
+        }
+    };
+    turn.set(step, direction, activity);
+}
+
+/// The probe found no effect. Before the settle window has passed that proves nothing: a late effect can still land.
+pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
+    let settled_at = settled_at(turn, step, direction);
+    if turn.at < settled_at {
+        turn.state.steps[step].tally_mut(direction).probes_forgiven += 1;
+        return turn.set(step, direction, Activity::Settling { until: settled_at });
+    }
+    turn.no_effect(step, direction, 0);
+}
+
+/// The probe could not tell.
+pub(super) fn inconclusive(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error) {
+    let tally = turn.state.steps[step].tally_mut(direction);
+    tally.error = Some(error);
+    let tally = turn.state.steps[step].tally(direction);
+    let again = turn.call(step, direction).filter(|call| retry::probe_left(call, tally)).and_then(|call| {
+        let asked = tally.probes - tally.probes_forgiven;
+        let pause = retry::pause_ms(&call.probe.as_ref()?.retry, asked, turn.chance);
+        Some(turn.at.saturating_add(pause))
+    });
+    match again {
+        Some(until) => turn.set(step, direction, Activity::Settling { until }),
+        None => resolve(turn, step, direction),
+    }
+}
+
+/// Chooses the next way out of doubt, or calls a person.
+pub(super) fn resolve(turn: &mut Turn<'_>, step: usize, direction: Direction) {
+    let onward = turn.state.course == Course::Forward && turn.state.turn_back.is_none();
+    let order: &[Means] = match (direction, onward) {
+        (Direction::Action, true) => &[Means::Repeat, Means::Probe, Means::LeaveOpen],
+        (Direction::Action, false) => &[Means::LeaveOpen, Means::Probe, Means::Repeat],
+        (Direction::Compensation, _) => &[Means::Repeat, Means::Probe],
+    };
+    let found = order.iter().find_map(|means| activity(turn, step, direction, *means));
+    let Some(activity) = found else { return turn.stick(step, direction, StuckReason::InDoubt) };
+    turn.set(step, direction, activity);
+    match activity {
+        Activity::Unresolved { .. } if onward => {
+            let error = turn.last_error(step);
+            turn.turn_back(TurnBack::StepFailed { step, error });
+        }
+        Activity::Unresolved { .. }
+        | Activity::BackingOff { .. }
+        | Activity::Settling { .. }
+        | Activity::Attempting
+        | Activity::Probing
+        | Activity::Awaiting { .. }
+        | Activity::Sleeping { .. } => {}
+    }
+}
+
+/// The saga turns back while this action is in doubt and would be repeated, or waits for a person: a better way may be open now.
+pub(super) fn reconsider(turn: &mut Turn<'_>, step: usize) {
+    let direction = Direction::Action;
+    let better: &[Means] = match turn.state.steps[step].phase {
+        Phase::Stuck { .. } => &[Means::LeaveOpen],
+        Phase::Active { .. } => &[Means::LeaveOpen, Means::Probe],
+        Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_) => &[],
+    };
+    if let Some(activity) = better.iter().find_map(|means| activity(turn, step, direction, *means)) {
+        turn.set(step, direction, activity);
+    }
+}
+
+/// The activity by which a means is tried, if it may be.
+fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) -> Option<Activity> {
+    let call = turn.call(step, direction)?;
+    let tally = turn.state.steps[step].tally(direction);
+    match means {
+        Means::Repeat => {
+            let done = tally.attempts - tally.attempts_forgiven;
+            let until = turn.at.saturating_add(retry::pause_ms(&call.retry, done, turn.chance));
+            let may = retry::budget_left(call, tally, until) && retry::repeatable(call, tally, until);
+            may.then_some(Activity::BackingOff { until })
+        }
+        Means::Probe => retry::probe_left(call, tally).then_some(Activity::Settling { until: turn.at }),
+        Means::LeaveOpen => {
+            let planned = turn.definition.step(&turn.state, step);
+            let may = planned.kind == Kind::Compensable
+                && planned.safe_when_absent
+                && planned.compensation.is_some()
+                && !advance::committed(turn);
+            may.then(|| Activity::Unresolved { until: settled_at(turn, step, direction) })
+        }
+    }
+}
+
+/// When the settle window of the present doubt ends.
+fn settled_at(turn: &Turn<'_>, step: usize, direction: Direction) -> Millis {
+    let doubt_at = turn.state.steps[step].tally(direction).doubt_at.unwrap_or(turn.at);
+    doubt_at.saturating_add(turn.call(step, direction).map_or(0, |call| call.settle_ms))
+}
+
+/// Whether a wait for an event is a pending call's, and not a step that awaits by its nature.
+pub(super) fn is_pending(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
+    match direction {
+        Direction::Compensation => true,
+        Direction::Action => match turn.definition.step(&turn.state, step).action {
+            Action::Call(_) => true,
+            Action::Await { .. } | Action::Sleep { .. } => false,
+        },
+    }
+}

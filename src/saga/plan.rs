@@ -1,0 +1,107 @@
+//! A definition that was checked: steps with their needs resolved, under a digest. Owns order: who needs whom, and the barriers
+//! around the point of no return. What is wrong with a draft is found by `validate.rs`.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::definition::{Draft, Kind, Millis, Step};
+use super::state::State;
+use super::validate::{self, Fault};
+
+/// A definition that can keep the promise. Immutable; sagas are pinned to its digest.
+#[derive(Debug)]
+pub struct Definition {
+    draft: Draft,
+    digest: String,
+    steps: Vec<Planned>,
+}
+
+/// A step whose needs are known by index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// The step as it was written.
+    pub step: Step,
+    /// Indexes of the steps that it needs, ascending.
+    pub needs: Vec<usize>,
+}
+
+impl Definition {
+    /// Checks a draft and fixes it under its digest. Names every fault at once.
+    pub fn build(draft: Draft) -> Result<Arc<Self>, Vec<Fault>> {
+        let needs = validate::draft(&draft)?;
+        let steps = draft
+            .steps
+            .iter()
+            .zip(needs)
+            .map(|(step, needs)| Planned { step: step.clone(), needs })
+            .collect();
+        let digest = digest_of(&draft);
+        Ok(Arc::new(Self { draft, digest, steps }))
+    }
+
+    /// The draft that it was built from.
+    pub fn draft(&self) -> &Draft {
+        &self.draft
+    }
+
+    /// The definition's name.
+    pub fn name(&self) -> &str {
+        &self.draft.name
+    }
+
+    /// SHA-256 of the draft's canonical JSON, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The steps of the definition; an open saga's appended steps are in its state.
+    pub fn steps(&self) -> &[Planned] {
+        &self.steps
+    }
+
+    /// The driver's lease, when sagas of this definition are open.
+    pub fn lease_ms(&self) -> Option<Millis> {
+        self.draft.open.as_ref().map(|open| open.lease_ms)
+    }
+
+    /// The step with this index in a saga, appended steps included.
+    pub fn planned<'a>(&'a self, state: &'a State, index: usize) -> Option<&'a Planned> {
+        match index.checked_sub(self.steps.len()) {
+            None => self.steps.get(index),
+            Some(appended) => state.appended.get(appended).map(Arc::as_ref),
+        }
+    }
+
+    /// The step with this index. The index must come from the state: anything else is a broken invariant.
+    pub fn step<'a>(&'a self, state: &'a State, index: usize) -> &'a Step {
+        match index.checked_sub(self.steps.len()) {
+            None => &self.steps[index].step,
+            Some(appended) => &state.appended[appended].step,
+        }
+    }
+
+    /// The index of the step with this name in a saga.
+    pub fn index_of(&self, state: &State, name: &str) -> Option<usize> {
+        (0..state.steps.len())
+            .find(|&index| self.planned(state, index).is_some_and(|planned| planned.step.name == name))
+    }
+}
+
+/// Hashes the draft's JSON: serde writes fields in the order of declaration and maps by key, so equal drafts have equal text.
+fn digest_of(draft: &Draft) -> String {
+    let text = serde_json::to_value(draft).map(|value| value.to_string()).unwrap_or_default();
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a step of kind `later` waits for every step of kind `earlier`, needed or not: compensable steps come before any pivot,
+/// and both before any retriable step, so that nothing which may turn the saga back is left when it no longer can.
+pub(super) fn waits_for(later: Kind, earlier: Kind) -> bool {
+    match (later, earlier) {
+        (Kind::Compensable, Kind::Compensable | Kind::Pivot | Kind::Retriable) => false,
+        (Kind::Pivot, Kind::Compensable) => true,
+        (Kind::Pivot, Kind::Pivot | Kind::Retriable) => false,
+        (Kind::Retriable, Kind::Compensable | Kind::Pivot) => true,
+        (Kind::Retriable, Kind::Retriable) => false,
+    }
+}

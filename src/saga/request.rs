@@ -1,0 +1,403 @@
+//! What operators and drivers may ask for, under the same law as everybody else. Owns which verb is legal when, and what it does;
+//! who may ask at all is decided by roles, outside.
+
+use std::sync::Arc;
+
+use super::Json;
+use super::advance;
+use super::definition::{Action, Kind, Millis, Step};
+use super::doubt;
+use super::event::{Direction, Event, Finding, Request, Requested};
+use super::plan::{self, Definition, Planned};
+use super::state::{Activity, Course, End, Phase, State, StepState, TurnBack, Undone};
+use super::transition::{IllegalEvent, Turn, transition};
+use super::validate;
+
+/// Most events that wait in a saga's mailbox for a step.
+pub const MAILBOX_MAX: usize = 64;
+
+impl Request {
+    /// Returns the verb, as in the CLI and in SQL.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Cancel { .. } => "cancel",
+            Self::Retry { .. } => "retry",
+            Self::Skip { .. } => "skip",
+            Self::Resolve { .. } => "resolve",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
+            Self::Abandon { .. } => "abandon",
+            Self::Append { .. } => "append",
+            Self::Commit => "commit",
+            Self::Abort { .. } => "abort",
+            Self::Touch => "touch",
+            Self::Provide { .. } => "provide",
+        }
+    }
+}
+
+/// Returns the operator's verbs that are legal now, as one would type them: `cancel`, `resolve charge applied`.
+pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
+    let reason = || "asked which verbs are legal".to_owned();
+    let mut candidates = vec![
+        ("cancel".to_owned(), Request::Cancel { reason: reason() }),
+        ("pause".to_owned(), Request::Pause { reason: reason() }),
+        ("resume".to_owned(), Request::Resume { reason: reason() }),
+        ("abandon".to_owned(), Request::Abandon { reason: reason() }),
+    ];
+    for (index, one) in state.steps.iter().enumerate() {
+        let needs_nobody = match one.phase {
+            Phase::Waiting
+            | Phase::Deciding
+            | Phase::Skipped
+            | Phase::Done
+            | Phase::Failed
+            | Phase::Undone(_) => true,
+            Phase::Active { .. } | Phase::Stuck { .. } => false,
+        };
+        if needs_nobody {
+            continue;
+        }
+        let step = definition.step(state, index).name.clone();
+        let applied = Finding::Applied { output: Json::null() };
+        let resolve = |finding| Request::Resolve { step: step.clone(), finding, reason: reason() };
+        candidates.extend([
+            (format!("retry {step}"), Request::Retry { step: step.clone(), reason: reason() }),
+            (
+                format!("skip {step}"),
+                Request::Skip { step: step.clone(), output: Json::null(), reason: reason() },
+            ),
+            (format!("resolve {step} applied"), resolve(applied)),
+            (format!("resolve {step} absent"), resolve(Finding::Absent)),
+        ]);
+    }
+    let signal = state.signals_seen + 1;
+    let by = String::new();
+    let is_legal = |request: Request| {
+        let event = Event::Requested(Requested { at: state.started_at, signal, by: by.clone(), request });
+        transition(definition, state, &event).is_ok()
+    };
+    candidates.into_iter().filter_map(|(verb, request)| is_legal(request).then_some(verb)).collect()
+}
+
+/// Signals are applied or refused once each, in their order. Number 0 is for requests that are no signal.
+pub(super) fn next_signal(turn: &mut Turn<'_>, signal: u64) -> Result<(), IllegalEvent> {
+    let seen = turn.state.signals_seen;
+    if signal != 0 && signal <= seen {
+        return Err(IllegalEvent::new(format!(
+            "signal {signal} was handled already; the last one was {seen}"
+        )));
+    }
+    turn.state.signals_seen = seen.max(signal);
+    Ok(())
+}
+
+pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
+    next_signal(turn, event.signal)?;
+    match &event.request {
+        Request::Cancel { reason } => cancel(turn, &event.by, reason),
+        Request::Retry { step, reason: _ } => retry(turn, named(turn, step)?),
+        Request::Skip { step, output, reason } => {
+            reasoned("skip", reason)?;
+            skip(turn, named(turn, step)?, output)
+        }
+        Request::Resolve { step, finding, reason } => {
+            reasoned("resolve", reason)?;
+            resolve(turn, named(turn, step)?, finding)
+        }
+        Request::Pause { reason: _ } => pause(turn, true),
+        Request::Resume { reason: _ } => pause(turn, false),
+        Request::Abandon { reason } => {
+            reasoned("abandon", reason)?;
+            turn.state.course = Course::Ended(End::Abandoned);
+            Ok(())
+        }
+        Request::Append { step } => append(turn, step),
+        Request::Commit => {
+            driven(turn)?;
+            turn.state.lease_until = None;
+            Ok(())
+        }
+        Request::Abort { reason } => {
+            driven(turn)?;
+            cancel(turn, &event.by, reason)
+        }
+        Request::Touch => {
+            driven(turn)?;
+            extend_lease(turn);
+            Ok(())
+        }
+        Request::Provide { event, payload } => provide(turn, event, payload),
+    }
+}
+
+fn named(turn: &Turn<'_>, name: &str) -> Result<usize, IllegalEvent> {
+    turn.definition.index_of(&turn.state, name).ok_or_else(|| {
+        let known: Vec<_> = (0..turn.state.steps.len())
+            .map(|index| &*turn.definition.step(&turn.state, index).name)
+            .collect();
+        IllegalEvent::new(format!("the saga has no step {name:?}; its steps are {}", known.join(", ")))
+    })
+}
+
+fn reasoned(verb: &str, reason: &str) -> Result<(), IllegalEvent> {
+    if reason.trim().is_empty() {
+        return Err(IllegalEvent::new(format!("{verb} needs a reason; say why, it is kept in the journal")));
+    }
+    Ok(())
+}
+
+fn cancel(turn: &mut Turn<'_>, by: &str, reason: &str) -> Result<(), IllegalEvent> {
+    if turn.state.course == Course::Backward || turn.state.turn_back.is_some() {
+        return Err(IllegalEvent::new("the saga is turning back already"));
+    }
+    if advance::committed(turn) {
+        let what = "the saga is past its point of no return; it can only go forward or be abandoned";
+        return Err(IllegalEvent::new(what));
+    }
+    turn.turn_back(TurnBack::Asked { by: by.to_owned(), reason: reason.to_owned() });
+    Ok(())
+}
+
+fn pause(turn: &mut Turn<'_>, paused: bool) -> Result<(), IllegalEvent> {
+    if turn.state.paused == paused {
+        let word = if paused { "paused already" } else { "not paused" };
+        return Err(IllegalEvent::new(format!("the saga is {word}")));
+    }
+    turn.state.paused = paused;
+    Ok(())
+}
+
+/// Tries a step again now. What is in doubt goes through its ways out anew: a `once` call is not sent again by this.
+fn retry(turn: &mut Turn<'_>, step: usize) -> Result<(), IllegalEvent> {
+    let at = turn.at;
+    match turn.state.steps[step].phase {
+        Phase::Active { direction, activity } => match activity {
+            Activity::BackingOff { .. } => turn.set(step, direction, Activity::BackingOff { until: at }),
+            Activity::Settling { .. } => turn.set(step, direction, Activity::Settling { until: at }),
+            Activity::Attempting | Activity::Probing => return not(turn, step, "is being tried right now"),
+            Activity::Unresolved { .. } | Activity::Awaiting { .. } | Activity::Sleeping { .. } => {
+                return not(turn, step, "waits for something that a retry cannot bring");
+            }
+        },
+        Phase::Stuck { direction, .. } => retry_stuck(turn, step, direction)?,
+        Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_) => {
+            return not(turn, step, "is neither stuck nor waiting for another attempt");
+        }
+    }
+    Ok(())
+}
+
+fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result<(), IllegalEvent> {
+    let at = turn.at;
+    let tally = turn.state.steps[step].tally_mut(direction);
+    tally.attempts_forgiven = tally.attempts;
+    tally.probes_forgiven = tally.probes;
+    tally.lost = 0;
+    tally.first_at = None;
+    tally.final_failure = false;
+    if tally.doubt_at.is_some() {
+        doubt::resolve(turn, step, direction);
+        return match turn.state.steps[step].phase {
+            Phase::Stuck { .. } => not(
+                turn,
+                step,
+                "is in doubt and must not be repeated; find out, then resolve it as applied or absent",
+            ),
+            Phase::Waiting
+            | Phase::Deciding
+            | Phase::Active { .. }
+            | Phase::Skipped
+            | Phase::Done
+            | Phase::Failed
+            | Phase::Undone(_) => Ok(()),
+        };
+    }
+    if turn.call(step, direction).is_some() && tally_begun(turn, step, direction) {
+        turn.set(step, direction, Activity::BackingOff { until: at });
+    } else {
+        turn.put(step, Phase::Waiting);
+    }
+    Ok(())
+}
+
+fn tally_begun(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
+    turn.state.steps[step].tally(direction).attempts > 0
+}
+
+/// Takes a step for done without calling it; or a compensation, when a person undid the effect by hand.
+fn skip(turn: &mut Turn<'_>, step: usize, output: &Json) -> Result<(), IllegalEvent> {
+    let one = &turn.state.steps[step];
+    let in_doubt = one.action.doubt_at.is_some();
+    match one.phase {
+        Phase::Stuck { direction: Direction::Compensation, .. } => {
+            turn.put(step, Phase::Undone(Undone::ByHand));
+            return Ok(());
+        }
+        Phase::Stuck { .. } | Phase::Active { .. } if in_doubt => {
+            return not(turn, step, "may have taken effect; resolve it as applied or absent instead");
+        }
+        Phase::Active { direction: Direction::Compensation, .. } => {
+            return not(turn, step, "is being undone");
+        }
+        Phase::Active { activity: Activity::Attempting | Activity::Probing, .. } => {
+            return not(turn, step, "is being tried right now");
+        }
+        Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Stuck { .. } => {}
+        Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => {
+            return not(turn, step, "is settled already");
+        }
+    }
+    if turn.state.course == Course::Backward || turn.state.turn_back.is_some() {
+        return not(turn, step, "is not needed any more: the saga is turning back");
+    }
+    turn.state.steps[step].skipped_by_hand = true;
+    turn.succeed(step, Direction::Action, output.clone());
+    Ok(())
+}
+
+/// Says what became of a call in doubt.
+fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), IllegalEvent> {
+    let one = &turn.state.steps[step];
+    let direction = match one.phase {
+        Phase::Active { activity: Activity::Attempting, .. } => {
+            return not(turn, step, "is being tried right now; wait for the attempt to end");
+        }
+        Phase::Active { direction, .. } | Phase::Stuck { direction, .. } => direction,
+        Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_) => {
+            return not(turn, step, "is not in doubt");
+        }
+    };
+    let in_doubt = one.tally(direction).doubt_at.is_some();
+    match (finding, direction) {
+        (Finding::Applied { .. }, Direction::Compensation) => turn.put(step, Phase::Undone(Undone::ByHand)),
+        (Finding::Applied { .. } | Finding::Absent, Direction::Action) | (Finding::Absent, _)
+            if !in_doubt =>
+        {
+            return not(turn, step, "is not in doubt");
+        }
+        (Finding::Applied { output }, Direction::Action) => turn.succeed(step, direction, output.clone()),
+        (Finding::Absent, Direction::Action | Direction::Compensation) => turn.no_effect(step, direction, 0),
+    }
+    Ok(())
+}
+
+fn driven(turn: &Turn<'_>) -> Result<(), IllegalEvent> {
+    if turn.state.lease_until.is_none() || turn.state.turn_back.is_some() {
+        return Err(IllegalEvent::new(
+            "the saga is not open: it was committed, is turning back, or never was",
+        ));
+    }
+    Ok(())
+}
+
+fn extend_lease(turn: &mut Turn<'_>) {
+    let at = turn.at;
+    turn.state.lease_until = turn.definition.lease_ms().map(|lease: Millis| at.saturating_add(lease));
+}
+
+/// Appends a step. The same step again changes nothing, so that a driver which crashed can run again from the top.
+fn append(turn: &mut Turn<'_>, step: &Step) -> Result<(), IllegalEvent> {
+    driven(turn)?;
+    extend_lease(turn);
+    if let Some(index) = turn.definition.index_of(&turn.state, &step.name) {
+        if turn.definition.step(&turn.state, index) == step {
+            return Ok(());
+        }
+        let what = format!("the saga has another step {:?} already; take another name", step.name);
+        return Err(IllegalEvent::new(what));
+    }
+    let index_of = |name: &str| turn.definition.index_of(&turn.state, name);
+    let needs = validate::appended(step, turn.state.steps.len(), index_of).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        IllegalEvent::new(faults.join("; "))
+    })?;
+    let begun_later_kind = (0..turn.state.steps.len()).find(|&index| {
+        plan::waits_for(turn.kind(index), step.kind) && turn.state.steps[index].phase != Phase::Waiting
+    });
+    if advance::committed(turn) && step.kind == Kind::Compensable || begun_later_kind.is_some() {
+        let what = format!("step {:?} comes too late: the saga is at its point of no return", step.name);
+        return Err(IllegalEvent::new(what));
+    }
+    turn.state.appended.push(Arc::new(Planned { step: step.clone(), needs }));
+    turn.state.steps.push(StepState::waiting());
+    Ok(())
+}
+
+/// Gives an event to the step that waits for it, or keeps it for the step that will.
+fn provide(turn: &mut Turn<'_>, event: &str, payload: &Json) -> Result<(), IllegalEvent> {
+    let waiting = turn.state.steps.iter().enumerate().find_map(|(index, one)| match one.phase {
+        Phase::Active { direction, activity: Activity::Awaiting { .. } } => {
+            let planned = turn.definition.step(&turn.state, index);
+            let awaited = match (&planned.action, direction) {
+                (Action::Await { event, .. }, Direction::Action) => event,
+                (Action::Call(_) | Action::Sleep { .. }, _) | (_, Direction::Compensation) => &planned.name,
+            };
+            (awaited == event).then_some((index, direction))
+        }
+        Phase::Active { .. }
+        | Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_)
+        | Phase::Stuck { .. } => None,
+    });
+    if let Some((step, direction)) = waiting {
+        turn.succeed(step, direction, payload.clone());
+        return Ok(());
+    }
+    if turn.state.course == Course::Backward || turn.state.turn_back.is_some() {
+        return Err(IllegalEvent::new(format!(
+            "nothing waits for the event {event:?}: the saga is turning back"
+        )));
+    }
+    if !will_wait(turn, event) {
+        return Err(IllegalEvent::new(format!("no step of the saga waits for the event {event:?}, or will")));
+    }
+    if turn.state.mailbox.contains_key(event) {
+        return Err(IllegalEvent::new(format!("the event {event:?} was provided already")));
+    }
+    if turn.state.mailbox.len() >= MAILBOX_MAX {
+        return Err(IllegalEvent::new(format!(
+            "the mailbox is full: {MAILBOX_MAX} events wait in it already"
+        )));
+    }
+    turn.state.mailbox.insert(event.to_owned(), payload.clone());
+    Ok(())
+}
+
+/// Whether a step that has not begun awaits the event; the steps of an open saga are not all known yet.
+fn will_wait(turn: &Turn<'_>, event: &str) -> bool {
+    let awaits = |index: usize| match &turn.definition.step(&turn.state, index).action {
+        Action::Await { event: awaited, .. } => awaited == event,
+        Action::Call(_) | Action::Sleep { .. } => false,
+    };
+    turn.state.lease_until.is_some()
+        || turn.state.steps.iter().enumerate().any(|(index, one)| match one.phase {
+            Phase::Waiting | Phase::Deciding => awaits(index),
+            Phase::Active { .. }
+            | Phase::Skipped
+            | Phase::Done
+            | Phase::Failed
+            | Phase::Undone(_)
+            | Phase::Stuck { .. } => false,
+        })
+}
+
+/// Refuses a verb for a step.
+fn not(turn: &Turn<'_>, step: usize, why: &str) -> Result<(), IllegalEvent> {
+    let name = &turn.definition.step(&turn.state, step).name;
+    Err(IllegalEvent::new(format!("step {name:?} {why}")))
+}

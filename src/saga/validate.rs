@@ -1,0 +1,314 @@
+//! Refuses definitions that could not keep the promise, with every fault named at once. Owns the rules; expressions are parsed
+//! by the room that evaluates them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::definition::{
+    ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, NAME_MAX, Probe,
+    Retry, STEPS_MAX, Step,
+};
+
+/// One thing that is wrong with a definition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// Where: `steps[1].action.retry.attempts`, as in the draft's JSON (an action's call is `steps[1].action`).
+    pub path: String,
+    /// What was expected, what was found, what to do.
+    pub message: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// Collects faults under a path.
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Fault { path: path.into(), message: message.into() });
+    }
+
+    fn within(&mut self, path: String, what: &str, value: Millis, least: Millis) {
+        if !(least..=DURATION_MS_MAX).contains(&value) {
+            self.add(path, format!("{what} must be {least} to {DURATION_MS_MAX} ms, found {value} ms"));
+        }
+    }
+}
+
+/// Checks a draft; returns each step's needs as ascending indexes, or every fault.
+pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
+    let mut faults = Faults(Vec::new());
+    name(&mut faults, "name", "a definition", &draft.name);
+    if let Some(ms) = draft.deadline_ms {
+        faults.within("deadline_ms".into(), "the saga's deadline", ms, 1);
+    }
+    if let Some(open) = &draft.open {
+        faults.within("open.lease_ms".into(), "the driver's lease", open.lease_ms, 1_000);
+    }
+    if draft.steps.is_empty() && draft.open.is_none() {
+        faults.add("steps", "a saga needs at least one step unless it is open; add a step or `open`");
+    }
+    if draft.steps.len() > STEPS_MAX {
+        let found = draft.steps.len();
+        faults.add("steps", format!("a saga has at most {STEPS_MAX} steps, found {found}; split it"));
+    }
+    let mut index_of = BTreeMap::new();
+    for (index, step) in draft.steps.iter().enumerate() {
+        if let Some(first) = index_of.insert(step.name.as_str(), index) {
+            let message =
+                format!("the name {:?} is taken by step {}; names are unique", step.name, first + 1);
+            faults.add(format!("steps[{index}].name"), message);
+            index_of.insert(step.name.as_str(), first);
+        }
+    }
+    let needs: Vec<Vec<usize>> = draft
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, one)| {
+            let path = format!("steps[{index}]");
+            step(&mut faults, &path, one);
+            needs(&mut faults, &path, one, |name| index_of.get(name).copied())
+        })
+        .collect();
+    order(&mut faults, &draft.steps, &needs);
+    if faults.0.is_empty() { Ok(needs) } else { Err(faults.0) }
+}
+
+/// Checks a step that a driver appends after the steps `named`; returns its needs, or every fault.
+pub(super) fn appended(
+    one: &Step,
+    known: usize,
+    index_of: impl Fn(&str) -> Option<usize>,
+) -> Result<Vec<usize>, Vec<Fault>> {
+    let mut faults = Faults(Vec::new());
+    if known >= STEPS_MAX {
+        faults
+            .add("step", format!("an open saga has at most {STEPS_MAX} steps; commit it and start another"));
+    }
+    step(&mut faults, "step", one);
+    let needs = needs(&mut faults, "step", one, index_of);
+    if faults.0.is_empty() { Ok(needs) } else { Err(faults.0) }
+}
+
+/// Whether a text may be a name: lower case letters, digits and `_`, starting with a letter.
+pub fn is_name(text: &str) -> bool {
+    let mut characters = text.chars();
+    text.len() <= NAME_MAX
+        && characters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn name(faults: &mut Faults, path: &str, whose: &str, text: &str) {
+    if !is_name(text) {
+        let rule = format!("1 to {NAME_MAX} lower case letters, digits and `_`, a letter first");
+        faults.add(path, format!("the name of {whose} is {rule}; found {text:?}"));
+    }
+}
+
+fn needs(
+    faults: &mut Faults,
+    path: &str,
+    step: &Step,
+    index_of: impl Fn(&str) -> Option<usize>,
+) -> Vec<usize> {
+    let mut found = BTreeSet::new();
+    for (position, need) in step.needs.iter().enumerate() {
+        let path = format!("{path}.needs[{position}]");
+        match index_of(need) {
+            None => faults
+                .add(path, format!("step {:?} needs {need:?}, which is no step of this saga", step.name)),
+            Some(_) if *need == step.name => faults.add(path, format!("step {need:?} needs itself")),
+            Some(index) => {
+                if !found.insert(index) {
+                    faults.add(path, format!("step {:?} needs {need:?} twice; name it once", step.name));
+                }
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn step(faults: &mut Faults, path: &str, step: &Step) {
+    name(faults, &format!("{path}.name"), "a step", &step.name);
+    if let Some(when) = &step.when {
+        expression(faults, format!("{path}.when"), when);
+    }
+    let writes = match &step.action {
+        Action::Call(action) => {
+            call(faults, &format!("{path}.action"), action);
+            action.effect != Effect::ReadOnly
+        }
+        Action::Await { event, deadline_ms } => {
+            name(faults, &format!("{path}.action.event"), "an event", event);
+            if let Some(ms) = deadline_ms {
+                faults.within(format!("{path}.action.deadline_ms"), "the longest wait", *ms, 1);
+            }
+            false
+        }
+        Action::Sleep { for_ms } => {
+            faults.within(format!("{path}.action.for_ms"), "a sleep", *for_ms, 1);
+            false
+        }
+    };
+    if let Some(compensation) = &step.compensation {
+        let path = format!("{path}.compensation");
+        call(faults, &path, compensation);
+        if compensation.effect == Effect::ReadOnly {
+            faults.add(format!("{path}.effect"), "a compensation undoes something, so it is not read_only");
+        }
+    }
+    undo(faults, path, step, writes);
+}
+
+/// The rules about what may be undone, by whom and when.
+fn undo(faults: &mut Faults, path: &str, step: &Step, writes: bool) {
+    let undoable = step.compensation.is_some();
+    if step.kind == Kind::Compensable && writes && !undoable && !step.irreversible {
+        let name = &step.name;
+        let message = format!(
+            "step {name:?} has an effect and nothing undoes it; add `compensation`, make it the `pivot` or \
+             `retriable`, declare it `read_only`, or accept that it stays with `irreversible: true`"
+        );
+        faults.add(path, message);
+    }
+    if undoable && !writes {
+        faults.add(
+            format!("{path}.compensation"),
+            "the action has no effect, so there is nothing to compensate",
+        );
+    }
+    if undoable && step.kind != Kind::Compensable {
+        let message = "a pivot or retriable step is never compensated; remove the compensation or the kind";
+        faults.add(format!("{path}.compensation"), message);
+    }
+    if undoable && step.irreversible {
+        faults.add(
+            format!("{path}.irreversible"),
+            "a step with a compensation is not irreversible; choose one",
+        );
+    }
+    if step.irreversible && step.kind != Kind::Compensable {
+        let message = "a pivot or retriable step is irreversible already; remove `irreversible`";
+        faults.add(format!("{path}.irreversible"), message);
+    }
+    if step.safe_when_absent && !undoable {
+        let message = "`safe_when_absent` speaks of the compensation, and there is none";
+        faults.add(format!("{path}.safe_when_absent"), message);
+    }
+}
+
+fn call(faults: &mut Faults, path: &str, call: &Call) {
+    faults.within(format!("{path}.timeout_ms"), "the time-out of an attempt", call.timeout_ms, 1);
+    if let Some(ms) = call.deadline_ms {
+        faults.within(format!("{path}.deadline_ms"), "the step's deadline", ms, 1);
+    }
+    if let Some(ms) = call.key_lifetime_ms {
+        faults.within(format!("{path}.key_lifetime_ms"), "the life of a key", ms, 1);
+        if call.effect != Effect::Idempotent {
+            let message =
+                "only an idempotent call has a key that lives; set `effect: idempotent` or remove it";
+            faults.add(format!("{path}.key_lifetime_ms"), message);
+        }
+    }
+    faults.within(format!("{path}.settle_ms"), "the settle window", call.settle_ms, 0);
+    retry(faults, &format!("{path}.retry"), &call.retry);
+    if let Some(success) = &call.success {
+        expression(faults, format!("{path}.success"), success);
+    }
+    for (index, rule) in call.classify.iter().enumerate() {
+        expression(faults, format!("{path}.classify[{index}].when"), &rule.when);
+    }
+    if let Some(one) = &call.probe {
+        probe(faults, &format!("{path}.probe"), one);
+    }
+}
+
+fn probe(faults: &mut Faults, path: &str, probe: &Probe) {
+    expression(faults, format!("{path}.applied"), &probe.applied);
+    if let Some(absent) = &probe.absent {
+        expression(faults, format!("{path}.absent"), absent);
+    }
+    faults.within(format!("{path}.timeout_ms"), "the time-out of a probe", probe.timeout_ms, 1);
+    retry(faults, &format!("{path}.retry"), &probe.retry);
+}
+
+fn retry(faults: &mut Faults, path: &str, retry: &Retry) {
+    let Retry { attempts, backoff_ms, multiplier, backoff_max_ms, jitter } = retry;
+    if !(1..=ATTEMPTS_MAX).contains(attempts) {
+        faults.add(format!("{path}.attempts"), format!("attempts are 1 to {ATTEMPTS_MAX}, found {attempts}"));
+    }
+    faults.within(format!("{path}.backoff_ms"), "the first pause", *backoff_ms, 0);
+    faults.within(format!("{path}.backoff_max_ms"), "the longest pause", *backoff_max_ms, 0);
+    if !(1.0..=100.0).contains(multiplier) {
+        faults.add(format!("{path}.multiplier"), format!("the multiplier is 1 to 100, found {multiplier}"));
+    }
+    if !(0.0..=1.0).contains(jitter) {
+        faults.add(format!("{path}.jitter"), format!("jitter is a share from 0 to 1, found {jitter}"));
+    }
+}
+
+fn expression(faults: &mut Faults, path: String, expression: &Expression) {
+    if expression.0.trim().is_empty() {
+        faults.add(path, "expected a CEL expression, found nothing");
+    }
+}
+
+/// The rules about order: no cycle, nothing compensable after the point of no return, one pivot on a path.
+fn order(faults: &mut Faults, steps: &[Step], needs: &[Vec<usize>]) {
+    let before = ancestors(needs);
+    let mut cyclic = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        if before[index].contains(&index) {
+            cyclic.push(step.name.as_str());
+            continue;
+        }
+        for &earlier in &before[index] {
+            let (name, other) = (&step.name, &steps[earlier].name);
+            let path = format!("steps[{index}].kind");
+            match (step.kind, steps[earlier].kind) {
+                (Kind::Compensable, Kind::Pivot | Kind::Retriable) => faults.add(
+                    path,
+                    format!(
+                        "step {name:?} comes after {other:?}, the point of no return; make it `retriable`"
+                    ),
+                ),
+                (Kind::Pivot, Kind::Pivot) => faults.add(
+                    path,
+                    format!(
+                        "steps {other:?} and {name:?} are pivots on one path; make the later one `retriable`"
+                    ),
+                ),
+                (Kind::Pivot, Kind::Retriable) => faults.add(
+                    path,
+                    format!("the pivot {name:?} needs {other:?}, but retriable steps come after every pivot"),
+                ),
+                (Kind::Compensable, Kind::Compensable)
+                | (Kind::Pivot, Kind::Compensable)
+                | (Kind::Retriable, Kind::Compensable | Kind::Pivot | Kind::Retriable) => {}
+            }
+        }
+    }
+    if !cyclic.is_empty() {
+        faults.add("steps", format!("the needs of {} form a cycle; break it", cyclic.join(", ")));
+    }
+}
+
+/// For each step all steps before it, itself included when it lies on a cycle.
+fn ancestors(needs: &[Vec<usize>]) -> Vec<BTreeSet<usize>> {
+    let mut all: Vec<BTreeSet<usize>> = Vec::with_capacity(needs.len());
+    for direct in needs {
+        let mut seen = BTreeSet::new();
+        let mut open = direct.clone();
+        while let Some(index) = open.pop() {
+            if seen.insert(index) {
+                open.extend(&needs[index]);
+            }
+        }
+        all.push(seen);
+    }
+    all
+}
