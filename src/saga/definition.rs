@@ -89,6 +89,10 @@ pub enum Kind {
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per step of a definition, and it is never moved on a hot path"
+)]
 pub enum Action {
     /// Calls a participant.
     Call(Call),
