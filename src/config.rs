@@ -1,4 +1,5 @@
-//! Limits and defaults: every loop, queue, batch, retry, wait and payload has its named maximum here, with unit and default.
+//! Limits and defaults: every loop, queue, batch, retry, wait and payload has its named maximum here, with
+//! unit and default.
 
 /// Limits of the store.
 pub mod store {}

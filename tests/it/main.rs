@@ -1,1 +1,3 @@
-//! The one integration binary.
+//! The one integration binary: real Postgres, real participants in other processes.
+
+mod tidy;
