@@ -17,6 +17,23 @@ pub enum Direction {
     Compensation,
 }
 
+impl Event {
+    /// Returns the word used in the journal's `kind` column.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "started",
+            Self::ConditionDecided(_) => "condition_decided",
+            Self::AttemptEnded(_) => "attempt_ended",
+            Self::ProbeAnswered(_) => "probe_answered",
+            Self::TimerFired(_) => "timer_fired",
+            Self::OwnerLost(_) => "owner_lost",
+            Self::Withdrawn(_) => "withdrawn",
+            Self::Requested(_) => "requested",
+            Self::RequestRefused(_) => "request_refused",
+        }
+    }
+}
+
 impl Direction {
     /// Returns the word used in idempotency keys, metrics and logs.
     pub fn as_str(self) -> &'static str {
@@ -43,6 +60,8 @@ pub enum Event {
     TimerFired(TimerFired),
     /// The process that ran the saga is gone; what it had under way is lost.
     OwnerLost(OwnerLost),
+    /// The process that runs the saga hands it back, and has not begun what it was asked to do.
+    Withdrawn(Withdrawn),
     /// An operator or a driver asked for something, and it was applied.
     Requested(Requested),
     /// The same, but it was refused.
@@ -129,6 +148,15 @@ pub struct OwnerLost {
     pub at: Millis,
     /// Chance for the next pause, 0 to 1.
     pub jitter: f64,
+}
+
+/// The process that runs the saga hands it back in good order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// When.
+    pub at: Millis,
+    /// Indexes of the steps whose commands were not begun: no attempt was made, no probe asked.
+    pub steps: Vec<usize>,
 }
 
 /// An operator or a driver asked for something.

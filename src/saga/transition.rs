@@ -10,7 +10,7 @@ use super::definition::{Action, Call, Effect, Kind, Millis};
 use super::doubt;
 use super::event::{
     AttemptEnded, ConditionDecided, Decision, Direction, Event, OwnerLost, ProbeAnswered, RequestRefused,
-    Started,
+    Started, Withdrawn,
 };
 use super::outcome::{Answer, Error, Outcome};
 use super::plan::Definition;
@@ -80,10 +80,13 @@ pub fn transition(
             None => return Err(IllegalEvent::new("the saga waits for no time")),
         },
         Event::OwnerLost(event) => owner_lost(&mut turn, event)?,
+        Event::Withdrawn(event) => withdrawn(&mut turn, event)?,
         Event::Requested(event) => request::requested(&mut turn, event)?,
         Event::RequestRefused(event) => request_refused(&mut turn, event)?,
     }
-    advance::advance(&mut turn);
+    if !matches!(event, Event::Withdrawn(_)) {
+        advance::advance(&mut turn);
+    }
     let commands = match event {
         Event::OwnerLost(_) => outstanding(&turn.state),
         Event::Started(_)
@@ -91,6 +94,7 @@ pub fn transition(
         | Event::AttemptEnded(_)
         | Event::ProbeAnswered(_)
         | Event::TimerFired(_)
+        | Event::Withdrawn(_)
         | Event::Requested(_)
         | Event::RequestRefused(_) => new_commands(state, &turn.state),
     };
@@ -166,6 +170,7 @@ fn moment(state: &State, event: &Event) -> (Millis, f64) {
         Event::ProbeAnswered(event) => (event.at, event.jitter),
         Event::TimerFired(event) => (event.at, 0.0),
         Event::OwnerLost(event) => (event.at, event.jitter),
+        Event::Withdrawn(event) => (event.at, 0.0),
         Event::Requested(event) => (event.at, 0.0),
         Event::RequestRefused(event) => (event.at, 0.0),
     };
@@ -402,6 +407,30 @@ fn owner_lost(turn: &mut Turn<'_>, _event: &OwnerLost) -> Result<(), IllegalEven
             }
             Command::Execute { .. } => doubt::unknown(turn, step, direction, error.clone()),
             Command::Probe { .. } => turn.set(step, direction, Activity::Settling { until: turn.at }),
+        }
+    }
+    Ok(())
+}
+
+/// What was asked for and not begun is as if it had not been asked for; the next owner begins it with its first timer.
+fn withdrawn(turn: &mut Turn<'_>, event: &Withdrawn) -> Result<(), IllegalEvent> {
+    for &step in &event.steps {
+        let command = turn.state.steps.get(step).and_then(|one| command_of(step, one));
+        let until = turn.at;
+        match command {
+            None | Some(Command::Decide { .. }) => {
+                return Err(IllegalEvent::new(format!(
+                    "step {step} has neither an attempt nor a probe to withdraw"
+                )));
+            }
+            Some(Command::Probe { direction, .. }) => {
+                turn.state.steps[step].tally_mut(direction).probes -= 1;
+                turn.set(step, direction, Activity::Settling { until });
+            }
+            Some(Command::Execute { direction, .. }) => {
+                turn.state.steps[step].tally_mut(direction).attempts -= 1;
+                turn.set(step, direction, Activity::BackingOff { until });
+            }
         }
     }
     Ok(())
