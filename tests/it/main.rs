@@ -1,1 +1,4 @@
-//! The one integration binary.
+//! The one integration binary: real Postgres, a database per test.
+
+mod harness;
+mod store;
