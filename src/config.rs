@@ -2,7 +2,70 @@
 //! unit and default.
 
 /// Limits of the store.
-pub mod store {}
+pub mod store {
+    /// Most transitions of one batch.
+    pub const BATCH_ROWS_MAX: usize = 500;
+    /// Most bytes of bodies of one batch, unless a single one is larger.
+    pub const BATCH_BYTES_MAX: usize = 8 << 20;
+    /// Largest input, request or body, in bytes; `amends.start` and `amends.request` know the same limit.
+    pub const BODY_BYTES_MAX: usize = 1 << 20;
+    /// Longest idempotency key of a start, in bytes.
+    pub const KEY_BYTES_MAX: usize = 512;
+    /// How often one call of `commit` sends a batch before it says that the database is unavailable.
+    pub const COMMIT_SENDS_MAX: u32 = 4;
+    /// Pause before the second send of a batch, in milliseconds; doubles.
+    pub const COMMIT_PAUSE_MS: u64 = 20;
+    /// Longest wait for the answer to a statement of a lane, in milliseconds; then the connection is taken for lost.
+    pub const ANSWER_TIMEOUT_MS: u64 = 15_000;
+    /// Rows of a split batch that may find somebody else's lock before the rest is called busy unseen.
+    pub const BUSY_ROWS_MAX: usize = 4;
+    /// How far a claim looks back behind the last row it has taken, in rows: starts become visible out of order.
+    pub const WATERMARK_SLACK: i64 = 4_096;
+    /// Time between two claims that ignore the watermark, in milliseconds.
+    pub const FULL_CLAIM_INTERVAL_MS: u64 = 1_000;
+    /// Most wakes taken from one inbox at once.
+    pub const INBOX_ROWS_MAX: i64 = 1_000;
+    /// Sagas re-homed by one statement of the sweep.
+    pub const REHOME_ROWS_MAX: i64 = 1_000;
+    /// Statements of one sweep that re-home sagas of one lane; the next sweep goes on.
+    pub const REHOME_CHUNKS_MAX: usize = 1_000;
+    /// Sagas looked at by one pass of the safety net.
+    pub const SAFETY_NET_ROWS_MAX: i64 = 10_000;
+    /// How long lanes and nodes are remembered after they are gone, in milliseconds.
+    pub const GONE_KEPT_MS: i64 = 3_600_000;
+    /// Partitions of the journal made ahead, in weeks.
+    pub const JOURNAL_WEEKS_AHEAD: i32 = 4;
+    /// Partitions of ended sagas made ahead, in days.
+    pub const DONE_DAYS_AHEAD: i32 = 7;
+    /// Most sagas of one list.
+    pub const LIST_ROWS_MAX: i64 = 1_000;
+    /// Connections of the pool. A lane has one of its own.
+    pub const POOL_CONNECTIONS_MAX: usize = 8;
+    /// Longest wait for a connection of the pool, in milliseconds.
+    pub const POOL_WAIT_MS: u64 = 10_000;
+    /// Longest wait for a connection to be made, in milliseconds.
+    pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
+    /// Silence after which a TCP connection is probed, in milliseconds.
+    pub const KEEPALIVE_IDLE_MS: u64 = 10_000;
+    /// Time between two such probes, in milliseconds.
+    pub const KEEPALIVE_INTERVAL_MS: u64 = 5_000;
+    /// Unanswered probes after which the connection is lost.
+    pub const KEEPALIVE_RETRIES_MAX: u32 = 3;
+    /// Time without acknowledgement of sent bytes after which the connection is lost, in milliseconds.
+    pub const TCP_USER_TIMEOUT_MS: u64 = 15_000;
+    /// Longest statement, in milliseconds.
+    pub const STATEMENT_TIMEOUT_MS: u64 = 10_000;
+    /// Longest wait for a lock, in milliseconds.
+    pub const LOCK_TIMEOUT_MS: u64 = 500;
+    /// Longest pause within a transaction, in milliseconds.
+    pub const IDLE_IN_TRANSACTION_TIMEOUT_MS: u64 = 5_000;
+    /// How often a busy backend looks whether its client is still there, in milliseconds.
+    pub const CONNECTION_CHECK_INTERVAL_MS: u64 = 5_000;
+    /// Longest wait of a migration for other starters, in milliseconds.
+    pub const MIGRATION_LOCK_TIMEOUT_MS: u64 = 120_000;
+    /// Longest migration, in milliseconds.
+    pub const MIGRATION_STATEMENT_TIMEOUT_MS: u64 = 600_000;
+}
 
 /// Limits of participants.
 pub mod participant {}

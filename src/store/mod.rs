@@ -1,2 +1,66 @@
+<<<<<<< HEAD
 //! Records: the only room that names tokio_postgres or includes `sql/`. Owns connections, migrations, the
 //! fenced batch, claims, timers, signals and sweeps; it never decides a phase.
+=======
+//! Records: the only room that names tokio_postgres or includes `sql/`. Owns connections, migrations, the fenced batch, claims,
+//! timers, signals and sweeps; it never decides a phase.
+//!
+//! **Who owns a saga.** `saga.lane`. A lane is one committing connection of one incarnation of one process; its number is
+//! never used again and is the fencing token: each batch locks its own lane row and writes nothing when the lane is dead. The
+//! journal's key `(id, seq)` is the second guard.
+//!
+//! **What wakes a saga.** A live saga always has a lane, a `ready` row or a `timer` row. Wakes of owned sagas go to the
+//! owner's `inbox`.
+//!
+//! **Lock order.** node, lane, start key, journal key, ready row, saga row, timer row; within each kind by primary key. Nothing
+//! here waits for a ready, saga, timer or inbox row except a batch and a signal, which wait at most `LOCK_TIMEOUT_MS` for saga
+//! rows: claims, parking and sweeps skip what is locked. Only `amends.start` and `amends.request` run in transactions of
+//! strangers; these may lock in any order, and whoever is chosen as the victim of a deadlock repeats.
+
+mod commit;
+mod connect;
+mod definition;
+mod error;
+mod lane;
+mod migrate;
+mod node;
+mod pool;
+mod read;
+mod signal;
+mod sweep;
+mod tls;
+mod work;
+
+pub use commit::{End, Fate, Start, StartKey, Transition, Written};
+pub use connect::PostgresConfig;
+pub use definition::{DefinitionId, StoredDefinition};
+pub use error::Error;
+pub use lane::{Lane, LaneId};
+pub use migrate::{SCHEMA_VERSION, migrations_text};
+pub use node::{NodeId, NodeRow};
+pub use pool::Store;
+pub use read::{Filter, JournalRow, SagaRow};
+pub use signal::Signal;
+pub use sweep::{NetCursor, Swept};
+pub use work::{Claimed, Parking};
+
+use tokio_postgres::Row;
+
+/// A count or an instant from the database, where there is no unsigned type; none of ours is negative.
+fn millis(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+/// The reverse; beyond 292 million years it is the latest instant there is.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn count(rows: &[Row], column: &str) -> Result<u64, Error> {
+    Ok(millis(rows.first().ok_or_else(no_row)?.try_get(column)?))
+}
+
+fn no_row() -> Error {
+    Error::Rejected { code: "no_row".to_owned(), message: "expected one row, found none".to_owned() }
+}
+>>>>>>> af43d8727df7ec6f6a2498d8484b1d22a0d6983b

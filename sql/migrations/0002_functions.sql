@@ -1,0 +1,173 @@
+-- The clock, ids, partitions, and the two doors for everybody else: amends.start and amends.request.
+
+-- The clock of everything that amends stores. STABLE, so that it can be the bound of an index scan; a test may replace it
+-- by another STABLE function in order to drive time.
+create function amends.now() returns timestamptz language sql stable parallel safe as $$ select pg_catalog.now() $$;
+
+-- Milliseconds since the Unix epoch, as events carry them.
+create function amends.millis(at timestamptz) returns bigint language sql immutable parallel safe
+as $$ select (extract(epoch from at) * 1000)::bigint $$;
+
+-- A UUIDv7 by the server's clock.
+create function amends.uuid7() returns uuid language sql volatile parallel safe as $$
+    select encode(
+        set_bit(set_bit(
+            overlay(uuid_send(gen_random_uuid())
+                    placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+                    from 1 for 6),
+            52, 1), 53, 1),
+        'hex')::uuid
+$$;
+
+-- The smallest id that could have been made at that instant.
+create function amends.uuid_floor(at timestamptz) returns uuid language sql immutable parallel safe as $$
+    select rpad(lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0'), 32, '0')::uuid
+$$;
+
+-- The instant in a UUIDv7.
+create function amends.uuid_time(id uuid) returns timestamptz language sql immutable parallel safe as $$
+    select to_timestamp(('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint / 1000.0)
+$$;
+
+-- Digest by which two inputs under one key are compared: key order and white space do not count. A value that is JSON but
+-- that jsonb cannot hold (a NUL character, a number out of range, depth) is compared as it was written.
+create function amends.input_digest(input text) returns bytea language plpgsql immutable as $$
+begin
+    return sha256(convert_to(input::jsonb::text, 'UTF8'));
+exception when data_exception or program_limit_exceeded or statement_too_complex then
+    return sha256(convert_to(input, 'UTF8'));
+end
+$$;
+
+-- Starts a saga inside the caller's own transaction: it commits or vanishes with it. The same key with the same input
+-- returns the first saga. AM003: no such definition. AM004: the key was used with another input. AM005: bad argument.
+create function amends.start(definition text, input json, key text default null) returns uuid
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_definition int;
+    v_id uuid := amends.uuid7();
+    v_digest bytea;
+    v_first amends.start_key;
+begin
+    if start.definition is null or start.input is null then
+        raise exception 'expected a definition and an input, found null' using errcode = 'AM005';
+    end if;
+    if octet_length(start.input::text) > 1048576 then
+        raise exception 'expected an input of at most 1048576 bytes, found %', octet_length(start.input::text)
+            using errcode = 'AM005';
+    end if;
+    if octet_length(start.key) not between 1 and 512 then
+        raise exception 'expected a key of 1 to 512 bytes, found %', octet_length(start.key) using errcode = 'AM005';
+    end if;
+    select c.definition into v_definition from amends.current_definition c where c.name = start.definition;
+    if not found then
+        raise exception 'expected the name of a registered definition, found %', quote_literal(start.definition)
+            using errcode = 'AM003', hint = 'A node registers its definitions when it starts.';
+    end if;
+    if start.key is not null then
+        v_digest := amends.input_digest(start.input::text);
+        insert into amends.start_key (name, key, id, digest, at)
+        values (start.definition, start.key, v_id, v_digest, amends.now())
+        on conflict on constraint start_key_pkey do nothing;
+        if not found then
+            select k.* into strict v_first from amends.start_key k where k.name = start.definition and k.key = start.key;
+            if v_first.digest = v_digest then
+                return v_first.id;
+            end if;
+            raise exception 'expected the input that key % was first used with by saga %, found another',
+                quote_literal(start.key), v_first.id using errcode = 'AM004';
+        end if;
+    end if;
+    insert into amends.saga (id, definition, status, lane, signals, started_at)
+    values (v_id, v_definition, 'queued', null, 0, amends.now());
+    insert into amends.ready (definition, id, input) values (v_definition, v_id, start.input::text);
+    return v_id;
+end
+$$;
+
+-- Asks something of a saga; the runtime decides. Returns the number of the signal within its saga. Locks the saga's row
+-- until the caller's transaction ends, so that a saga cannot be parked past a signal. AM001: no such saga. AM002: it has
+-- ended. AM005: bad argument.
+create function amends.request(saga uuid, request json) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_saga amends.saga;
+    v_status text;
+begin
+    if request.request is null or octet_length(request.request::text) > 1048576 then
+        raise exception 'expected a request of at most 1048576 bytes, found %',
+            coalesce(octet_length(request.request::text)::text, 'null') using errcode = 'AM005';
+    end if;
+    update amends.saga g set signals = g.signals + 1 where g.id = request.saga returning g.* into v_saga;
+    if not found then
+        select d.status into v_status from amends.saga_done d
+        where d.id = request.saga and d.ended_at >= amends.uuid_time(request.saga) - interval '1 day';
+        if found then
+            raise exception 'expected a saga that has not ended, found % %', v_status, request.saga
+                using errcode = 'AM002';
+        end if;
+        raise exception 'expected the id of a saga, found %', request.saga using errcode = 'AM001';
+    end if;
+    insert into amends.signal (id, n, at, by, application_name, addr, request)
+    values (request.saga, v_saga.signals, amends.now(), session_user,
+            coalesce(current_setting('application_name', true), ''), inet_client_addr(), request.request::text);
+    if v_saga.lane is null then
+        insert into amends.ready (definition, id) values (v_saga.definition, v_saga.id);
+    else
+        insert into amends.inbox (lane, id, definition) values (v_saga.lane, v_saga.id, v_saga.definition);
+    end if;
+    return v_saga.signals;
+end
+$$;
+
+-- Creates one partition unless it exists, and moves what lies in the default partition into it. Made apart and attached,
+-- since CREATE .. PARTITION OF would lock the parent against the writers.
+create function amends.ensure_partition(parent text, part text, key text, low text, high text) returns boolean
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+    if to_regclass(format('amends.%I', part)) is not null then
+        return false;
+    end if;
+    execute format('create table amends.%I (like amends.%I including all)', part, parent);
+    execute format('lock table amends.%I in access exclusive mode', parent || '_default');
+    execute format('with moved as (delete from amends.%I where %I >= %L and %I < %L returning *) '
+                   'insert into amends.%I select * from moved',
+                   parent || '_default', key, low, key, high, part);
+    execute format('alter table amends.%I attach partition amends.%I for values from (%L) to (%L)',
+                   parent, part, low, high);
+    return true;
+end
+$$;
+
+-- Creates the partitions of the journal for this week and the next `weeks`, and of saga_done for today and the next `days`.
+-- Returns how many are new.
+create function amends.ensure_partitions(weeks int, days int) returns int
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+    v_made int := 0;
+    v_week timestamp := date_trunc('week', amends.now() at time zone 'utc');
+    v_day timestamp := date_trunc('day', amends.now() at time zone 'utc');
+    v_low timestamp;
+begin
+    perform pg_advisory_xact_lock(4702111234474983746);
+    for i in 0 .. weeks loop
+        v_low := v_week + i * interval '1 week';
+        v_made := v_made + amends.ensure_partition('journal', 'journal_' || to_char(v_low, 'YYYYMMDD'), 'id',
+            amends.uuid_floor(v_low at time zone 'utc')::text,
+            amends.uuid_floor((v_low + interval '1 week') at time zone 'utc')::text)::int;
+    end loop;
+    for i in 0 .. days loop
+        v_low := v_day + i * interval '1 day';
+        v_made := v_made + amends.ensure_partition('saga_done', 'saga_done_' || to_char(v_low, 'YYYYMMDD'), 'ended_at',
+            (v_low at time zone 'utc')::text, ((v_low + interval '1 day') at time zone 'utc')::text)::int;
+    end loop;
+    return v_made;
+end
+$$;
+
+create table amends.journal_default partition of amends.journal default;
+create table amends.saga_done_default partition of amends.saga_done default;
+select amends.ensure_partitions(4, 7);
+
+-- Nothing is for everybody; roles are granted what they need.
+revoke all on all functions in schema amends from public;

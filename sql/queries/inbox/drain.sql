@@ -1,0 +1,12 @@
+-- Takes the wakes of lanes $1.
+-- Called by: store/work.rs. Locks: inbox rows (skip locked). Index: inbox_pkey.
+with mine as materialized (
+    select i.lane, i.n
+    from unnest($1::bigint[]) as l (id)
+    cross join lateral (
+        select i.lane, i.n from amends.inbox i where i.lane = l.id order by i.n limit $2::bigint for update skip locked
+    ) i
+), taken as (
+    delete from amends.inbox i using mine m where i.lane = m.lane and i.n = m.n returning i.id
+)
+select distinct t.id from taken t

@@ -1,0 +1,8 @@
+-- Reads the journals of sagas $1.
+-- Called by: store/read.rs, in a later statement than the claim. Locks: none. Index: journal_pkey.
+select j.id, j.seq, j.lane, amends.millis(j.at) as at, j.kind, j.body
+from unnest($1::uuid[]) as u (id)
+cross join lateral (
+    select j.id, j.seq, j.lane, j.at, j.kind, j.body from amends.journal j where j.id = u.id
+) j
+order by j.id, j.seq

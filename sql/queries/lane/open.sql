@@ -1,0 +1,6 @@
+-- Makes a lane for node $1 unless the node is gone. The lock keeps a sweeper from missing the new lane.
+-- Called by: store/lane.rs. Locks: the node. Index: node_pkey.
+with owner as materialized (
+    select n.id from amends.node n where n.id = $1::bigint and n.gone_at is null for update
+)
+insert into amends.lane (node) select o.id from owner o returning id

@@ -1,0 +1,3 @@
+-- Reads the clock.
+-- Called by: store/node.rs. Locks: none. Index: none.
+select amends.millis(amends.now()) as at

@@ -1,0 +1,27 @@
+-- Lists up to $4 sagas, newest first, before id $3 if given; of status $1 and definition $2 if given.
+-- Called by: store/read.rs. Locks: none. Index: saga_pkey, saga_done_pkey.
+with live as (
+    select g.id, g.definition, d.name, d.digest, g.status, g.lane, g.signals, g.started_at,
+           null::timestamptz as ended_at
+    from amends.saga g
+    join amends.definition d on d.id = g.definition
+    where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2) and ($3::uuid is null or g.id < $3)
+    order by g.id desc
+    limit $4::bigint
+), done as (
+    select g.id, g.definition, d.name, d.digest, g.status, null::bigint as lane, g.signals, g.started_at, g.ended_at
+    from amends.saga_done g
+    join amends.definition d on d.id = g.definition
+    where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2) and ($3::uuid is null or g.id < $3)
+    order by g.id desc
+    limit $4::bigint
+), every as (
+    select v.* from live v union all select o.* from done o
+)
+select e.id, e.definition, e.name, e.digest, e.status, e.lane, l.node, e.signals,
+       amends.millis(e.started_at) as started_at, amends.millis(e.ended_at) as ended_at, null::text as result,
+       (select amends.millis(t.fire_at) from amends.timer t where t.id = e.id and isfinite(t.fire_at)) as wake_at
+from every e
+left join amends.lane l on l.id = e.lane
+order by e.id desc
+limit $4::bigint

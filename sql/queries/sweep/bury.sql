@@ -1,0 +1,23 @@
+-- Takes nodes without a beat, and their lanes, out of service; node $1 sweeps. It does so only if its own beats came
+-- without a gap for as long as the others' time to live: after a standstill of the database everybody looks dead.
+-- Also takes out lanes whose node is gone or missing. Returns the lanes.
+-- Called by: store/sweep.rs. Locks: nodes (skip locked), then their lanes. Index: none; both tables are small.
+with dead as materialized (
+    select n.id
+    from amends.node n
+    where n.gone_at is null and n.id <> $1::bigint and n.beat_at < amends.now() - n.ttl_ms * interval '1 ms'
+      and exists (
+          select from amends.node me
+          where me.id = $1::bigint and me.gone_at is null
+            and me.beat_at >= amends.now() - me.ttl_ms * interval '1 ms'
+            and me.steady_since < amends.now() - n.ttl_ms * interval '1 ms')
+    order by n.id
+    for update of n skip locked
+), buried as (
+    update amends.node n set gone_at = amends.now() from dead d where n.id = d.id
+)
+update amends.lane l set live = false
+where l.live
+  and (l.node in (select d.id from dead d)
+       or not exists (select from amends.node n where n.id = l.node and n.gone_at is null))
+returning l.id

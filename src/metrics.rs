@@ -1,0 +1,301 @@
+//! Every metric, one line each: name, labels, help. Owns the names and their Prometheus text; counting is done
+//! where things happen, and serving the text is left to `http`.
+//!
+//! Names follow the conventions of Prometheus. Labels come from closed sets: words of the vocabulary, names of
+//! definitions and of their steps; never an id. Steps that a driver appends share the label [`APPENDED`].
+//!
+//! ```
+//! use amends::metrics;
+//!
+//! let started = metrics::SAGAS_STARTED.with(["hotel_checkout".into()]); // keep it where it is hot
+//! started.increment(1);
+//! ```
+
+use std::sync::OnceLock;
+
+use metrics::{Key, Label, Level, Metadata, SharedString, Unit};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Value of the label `step` for all steps that drivers append, whose names are theirs to choose.
+pub const APPENDED: &str = "(appended)";
+
+/// Declares the metrics and the list of them all.
+macro_rules! metrics {
+    ($($kind:ident $constant:ident $name:literal [$($label:ident),*] $help:literal;)+) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $help)]
+            pub static $constant: $kind<{ <[&str]>::len(&[$(stringify!($label)),*]) }> = $kind(Family {
+                name: $name,
+                labels: [$(stringify!($label)),*],
+            });
+        )+
+        /// All metrics, in the order of this file.
+        pub static ALL: &[Described] = &[
+            $(Described {
+                kind: Kind::$kind,
+                name: $name,
+                labels: &[$(stringify!($label)),*],
+                help: $help,
+            },)+
+        ];
+    };
+}
+
+metrics! {
+    Counter SAGAS_STARTED "amends_sagas_started_total" [definition] "Sagas that were started.";
+    Counter SAGAS_ENDED "amends_sagas_ended_total" [definition, status] "Sagas that ended, by how.";
+    Counter SAGAS_STUCK "amends_sagas_stuck_total" [definition] "Times that a saga came to need a person.";
+    Counter SAGAS_RECOVERED "amends_sagas_recovered_total" [] "Sagas taken over after their owner was lost.";
+    Counter SAGAS_PARKED "amends_sagas_parked_total" [] "Sagas put aside while they wait.";
+    Counter SAGAS_CLAIMED "amends_sagas_claimed_total" [] "Sagas claimed from the ready ones.";
+    Gauge SAGAS_RESIDENT "amends_sagas_resident" [] "Sagas that are actors on this node now.";
+    Seconds SAGA_SECONDS "amends_saga_duration_seconds" [definition, status] "Time from start to end of a saga.";
+
+    Counter STEPS_ENDED "amends_steps_ended_total" [definition, step, direction, outcome] "Steps that ended.";
+    Counter ATTEMPTS "amends_attempts_total" [definition, step, direction, outcome] "Attempts that ended.";
+    Counter RETRIES "amends_retries_total" [definition, step, direction] "Attempts beyond the first.";
+    Counter IN_DOUBT "amends_in_doubt_total" [definition, step, direction] "Calls of unknown fate.";
+    Counter PROBES "amends_probes_total" [definition, step, direction, answer] "Probes that ended.";
+    Seconds ATTEMPT_SECONDS "amends_attempt_duration_seconds" [definition, step, direction] "Time of an attempt.";
+    Counter SIGNALS "amends_signals_total" [verb, fate] "Signals to sagas, applied or refused.";
+
+    Seconds COMMIT_SECONDS "amends_commit_duration_seconds" [] "Time that a batch took to be durable.";
+    Count COMMIT_TRANSITIONS "amends_commit_transitions" [] "Transitions in a batch.";
+    Counter COMMITS_REPEATED "amends_commits_repeated_total" [reason] "Batches sent again.";
+    Counter TRANSITIONS_REFUSED "amends_transitions_refused_total" [] "Transitions lost to another owner.";
+    Counter FENCED "amends_fenced_total" [] "Lanes that were found to be out of service.";
+
+    Counter TIMERS_FIRED "amends_timers_fired_total" [] "Timers of parked sagas that came due.";
+    Counter SWEEPS "amends_sweeps_total" [] "Rounds of the sweeper.";
+    Counter NODES_SWEPT "amends_nodes_swept_total" [] "Nodes that were found dead.";
+    Counter LOST_WAKES "amends_lost_wakes_total" [] "Sagas that only the safety net found; a defect unless 0.";
+
+    Counter ACTOR_RESTARTS "amends_actor_restarts_total" [actor] "Actors that the supervisor made anew.";
+    Counter PANICS "amends_panics_total" [place] "Panics survived: in a handler, or in an actor.";
+}
+
+/// Buckets of times, in seconds: from a fast commit to a saga of an hour.
+const SECONDS: [f64; 18] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0,
+    3_600.0,
+];
+
+/// Buckets of counts: the sizes of batches.
+const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
+
+/// What a metric of `N` labels is called.
+#[derive(Debug)]
+struct Family<const N: usize> {
+    name: &'static str,
+    labels: [&'static str; N],
+}
+
+impl<const N: usize> Family<N> {
+    fn key(&self, values: [SharedString; N]) -> Key {
+        let labels = self.labels.iter().zip(values).map(|(&name, value)| Label::new(name, value));
+        Key::from_parts(self.name, labels.collect::<Vec<_>>())
+    }
+}
+
+/// Something that only grows.
+#[derive(Debug)]
+pub struct Counter<const N: usize>(Family<N>);
+
+/// Something that goes up and down.
+#[derive(Debug)]
+pub struct Gauge<const N: usize>(Family<N>);
+
+/// A histogram of times in seconds.
+#[derive(Debug)]
+pub struct Seconds<const N: usize>(Family<N>);
+
+/// A histogram of counts.
+#[derive(Debug)]
+pub struct Count<const N: usize>(Family<N>);
+
+const METADATA: Metadata<'static> = Metadata::new("amends", Level::INFO, None);
+
+impl<const N: usize> Counter<N> {
+    /// Returns the counter for these values of its labels, in their order. Cheap to use, dearer to look up.
+    pub fn with(&self, values: [SharedString; N]) -> metrics::Counter {
+        let key = self.0.key(values);
+        metrics::with_recorder(|recorder| recorder.register_counter(&key, &METADATA))
+    }
+}
+
+impl<const N: usize> Gauge<N> {
+    /// Returns the gauge for these values of its labels, in their order.
+    pub fn with(&self, values: [SharedString; N]) -> metrics::Gauge {
+        let key = self.0.key(values);
+        metrics::with_recorder(|recorder| recorder.register_gauge(&key, &METADATA))
+    }
+}
+
+impl<const N: usize> Seconds<N> {
+    /// Returns the histogram for these values of its labels, in their order. Record seconds or a `Duration`.
+    pub fn with(&self, values: [SharedString; N]) -> metrics::Histogram {
+        let key = self.0.key(values);
+        metrics::with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
+    }
+}
+
+impl<const N: usize> Count<N> {
+    /// Returns the histogram for these values of its labels, in their order.
+    pub fn with(&self, values: [SharedString; N]) -> metrics::Histogram {
+        let key = self.0.key(values);
+        metrics::with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
+    }
+}
+
+/// What kind of metric it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Something that only grows.
+    Counter,
+    /// Something that goes up and down.
+    Gauge,
+    /// A histogram of times.
+    Seconds,
+    /// A histogram of counts.
+    Count,
+}
+
+/// A metric as documentation needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Described {
+    /// What kind of metric it is.
+    pub kind: Kind,
+    /// Its name.
+    pub name: &'static str,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub help: &'static str,
+}
+
+/// The text that Prometheus reads.
+#[derive(Clone, Debug)]
+pub struct Exposition(PrometheusHandle);
+
+impl Exposition {
+    /// Returns all metrics as text.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Folds what histograms recorded into their buckets. Call it every few seconds: without it and without a
+    /// scrape, memory grows.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+/// Why there is no Prometheus text.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The program has a recorder of its own, which gets our metrics.
+    #[error("the program has installed another metrics recorder, which gets the metrics of amends too")]
+    Taken,
+    /// A setting of ours was refused.
+    #[error("cannot set up the metrics: {0}")]
+    Setup(String),
+}
+
+/// Makes the metrics of this process available as text. Later calls return the same.
+///
+/// A program with a recorder of its own need not call it: without it, metrics go to that recorder.
+pub fn install() -> Result<Exposition, Error> {
+    static INSTALLED: OnceLock<Result<Exposition, Error>> = OnceLock::new();
+    INSTALLED.get_or_init(install_once).clone()
+}
+
+fn install_once() -> Result<Exposition, Error> {
+    let recorder = builder()?.build_recorder();
+    let exposition = Exposition(recorder.handle());
+    metrics::set_global_recorder(recorder).map_err(|_| Error::Taken)?;
+    for metric in ALL {
+        describe(metric);
+    }
+    Ok(exposition)
+}
+
+fn builder() -> Result<PrometheusBuilder, Error> {
+    let mut builder = PrometheusBuilder::new();
+    for metric in ALL {
+        let buckets = match metric.kind {
+            Kind::Counter | Kind::Gauge => continue,
+            Kind::Seconds => SECONDS.as_slice(),
+            Kind::Count => COUNTS.as_slice(),
+        };
+        builder = builder
+            .set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
+            .map_err(|error| Error::Setup(error.to_string()))?;
+    }
+    Ok(builder)
+}
+
+/// Gives a metric its help; one without labels also its first value, since an alert on a missing series is mute.
+fn describe(metric: &Described) {
+    let key = metric.labels.is_empty().then(|| Key::from_static_name(metric.name));
+    metrics::with_recorder(|recorder| match metric.kind {
+        Kind::Counter => {
+            recorder.describe_counter(metric.name.into(), None, metric.help.into());
+            key.iter().for_each(|key| recorder.register_counter(key, &METADATA).absolute(0));
+        }
+        Kind::Gauge => {
+            recorder.describe_gauge(metric.name.into(), None, metric.help.into());
+            key.iter().for_each(|key| recorder.register_gauge(key, &METADATA).set(0.0));
+        }
+        Kind::Seconds => {
+            recorder.describe_histogram(metric.name.into(), Some(Unit::Seconds), metric.help.into());
+        }
+        Kind::Count => recorder.describe_histogram(metric.name.into(), None, metric.help.into()),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_conventions() {
+        let mut names: Vec<&str> = ALL.iter().map(|metric| metric.name).collect();
+        for metric in ALL {
+            assert!(metric.name.starts_with("amends_"), "{metric:?}");
+            let ends = match metric.kind {
+                Kind::Counter => "_total",
+                Kind::Seconds => "_seconds",
+                Kind::Gauge | Kind::Count => "",
+            };
+            assert!(metric.name.ends_with(ends), "{metric:?}");
+            assert!(metric.help.ends_with('.') || metric.help.ends_with("0."), "{metric:?}");
+            assert!(metric.labels.iter().all(|label| !label.contains("id")), "{metric:?}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn text_has_help_values_and_buckets() {
+        let exposition = install().unwrap();
+        SAGAS_ENDED.with(["hotel".into(), "completed".into()]).increment(2);
+        SAGAS_RESIDENT.with([]).set(3.0);
+        SAGA_SECONDS.with(["hotel".into(), "completed".into()]).record(0.02);
+        COMMIT_TRANSITIONS.with([]).record(5);
+        exposition.upkeep();
+        let text = install().unwrap().render();
+        for expected in [
+            "# HELP amends_sagas_ended_total Sagas that ended, by how.",
+            "# TYPE amends_sagas_ended_total counter",
+            r#"amends_sagas_ended_total{definition="hotel",status="completed"} 2"#,
+            "amends_sagas_resident 3",
+            "amends_lost_wakes_total 0",
+            r#"amends_saga_duration_seconds_bucket{definition="hotel",status="completed",le="0.025"} 1"#,
+            r#"amends_commit_transitions_bucket{le="4"} 0"#,
+            r#"amends_commit_transitions_bucket{le="8"} 1"#,
+        ] {
+            assert!(text.contains(expected), "{expected} is not in:\n{text}");
+        }
+    }
+}

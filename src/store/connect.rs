@@ -1,0 +1,240 @@
+//! Where the database is and how to get there: the connection string, `sslmode`, and the settings of a session. Owns single
+//! connections; the pool is `pool.rs`, a lane's connection is kept by `lane.rs`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::Error;
+use super::tls::{self, Check};
+use crate::config::store as limits;
+
+/// Where the database is and how to get there.
+#[derive(Clone)]
+pub struct PostgresConfig {
+    pub(super) driver: tokio_postgres::Config,
+    pub(super) tls: MakeRustlsConnect,
+}
+
+impl PostgresConfig {
+    /// Parses a connection string, a URL or `key=value` pairs. `sslmode` has libpq's meaning: `disable`, `prefer` (the
+    /// default), `require` (with `sslrootcert` the same as `verify-ca`), `verify-ca`, `verify-full`; `sslrootcert` is a PEM
+    /// file, or `system`. Errors never repeat the password.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let (rest, ssl) = split_ssl(text);
+        let mut driver: tokio_postgres::Config = rest
+            .parse()
+            .map_err(|error: tokio_postgres::Error| Error::Settings(super::error::chain(&error)))?;
+        let (mode, check, roots) = ssl.decide()?;
+        if driver.get_hosts().is_empty() && driver.get_hostaddrs().is_empty() {
+            return Err(Error::Settings("expected a host in the connection string, found none".to_owned()));
+        }
+        let local = driver.get_hosts().iter().all(is_local) && driver.get_hostaddrs().is_empty();
+        driver.ssl_mode(if local { SslMode::Disable } else { mode });
+        if driver.get_application_name().is_none() {
+            driver.application_name("amends");
+        }
+        if driver.get_connect_timeout().is_none() {
+            driver.connect_timeout(Duration::from_millis(limits::CONNECT_TIMEOUT_MS));
+        }
+        driver
+            .keepalives_idle(Duration::from_millis(limits::KEEPALIVE_IDLE_MS))
+            .keepalives_interval(Duration::from_millis(limits::KEEPALIVE_INTERVAL_MS))
+            .keepalives_retries(limits::KEEPALIVE_RETRIES_MAX)
+            .tcp_user_timeout(Duration::from_millis(limits::TCP_USER_TIMEOUT_MS));
+        Ok(Self { driver, tls: tls::connector(check, roots.as_deref())? })
+    }
+
+    /// Names the database for people: host, port and database, never the password.
+    pub fn describe(&self) -> String {
+        let hosts: Vec<String> = self
+            .driver
+            .get_hosts()
+            .iter()
+            .map(|host| match host {
+                Host::Tcp(name) => name.clone(),
+                #[cfg(unix)]
+                Host::Unix(path) => path.display().to_string(),
+            })
+            .collect();
+        let port = self.driver.get_ports().first().copied().unwrap_or(5432);
+        format!("{}:{port}/{}", hosts.join(","), self.driver.get_dbname().unwrap_or_default())
+    }
+
+    /// Opens one connection; the task ends with it.
+    pub(super) async fn open(&self, settings: &str) -> Result<(Client, JoinHandle<()>), Error> {
+        let (client, connection) = self.driver.connect(self.tls.clone()).await?;
+        let task = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %super::error::chain(&error), "database connection closed");
+            }
+        });
+        match client.batch_execute(settings).await {
+            Ok(()) => Ok((client, task)),
+            Err(error) => {
+                task.abort();
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for PostgresConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PostgresConfig({})", self.describe())
+    }
+}
+
+/// Settings of every session: bounds on waiting, so that a backend whose client is gone holds no lock for long.
+pub(super) fn session_settings() -> String {
+    format!(
+        "set statement_timeout = {}; set lock_timeout = {}; set idle_in_transaction_session_timeout = {}; \
+         set client_connection_check_interval = {}; set client_min_messages = warning; \
+         select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
+        limits::STATEMENT_TIMEOUT_MS,
+        limits::LOCK_TIMEOUT_MS,
+        limits::IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        limits::CONNECTION_CHECK_INTERVAL_MS,
+    )
+}
+
+/// Settings of a lane's session: plans that do not depend on the statistics of tables that are empty half of the time.
+pub(super) fn lane_settings() -> String {
+    format!(
+        "{}; set jit = off; set plan_cache_mode = force_generic_plan; set enable_seqscan = off; \
+         set enable_mergejoin = off",
+        session_settings()
+    )
+}
+
+fn is_local(host: &Host) -> bool {
+    match host {
+        Host::Tcp(_) => false,
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    }
+}
+
+/// The parameters that the driver does not know, or knows less of.
+#[derive(Debug, Default)]
+struct Ssl {
+    mode: Option<String>,
+    root: Option<String>,
+}
+
+impl Ssl {
+    fn take(&mut self, key: &str, value: &str) -> bool {
+        let slot = match key {
+            "sslmode" => &mut self.mode,
+            "sslrootcert" => &mut self.root,
+            _ => return false,
+        };
+        *slot = Some(value.to_owned());
+        true
+    }
+
+    fn decide(self) -> Result<(SslMode, Check, Option<PathBuf>), Error> {
+        let root = self.root.filter(|root| root != "system").map(PathBuf::from);
+        let (mode, check) = match self.mode.as_deref() {
+            Some("disable") => (SslMode::Disable, Check::Nothing),
+            None | Some("prefer") => (SslMode::Prefer, Check::Nothing),
+            Some("require") if root.is_some() => (SslMode::Require, Check::Authority),
+            Some("require") => (SslMode::Require, Check::Nothing),
+            Some("verify-ca") => (SslMode::Require, Check::Authority),
+            Some("verify-full") => (SslMode::Require, Check::AuthorityAndName),
+            Some(other) => {
+                return Err(Error::Settings(format!(
+                    "sslmode: expected disable, prefer, require, verify-ca or verify-full, found {other:?}"
+                )));
+            }
+        };
+        Ok((mode, check, root))
+    }
+}
+
+/// Takes `sslmode` and `sslrootcert` out of a connection string.
+fn split_ssl(text: &str) -> (String, Ssl) {
+    let mut ssl = Ssl::default();
+    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+        let kept: Vec<&str> = text
+            .split_whitespace()
+            .filter(|pair| match pair.split_once('=') {
+                Some((key, value)) => !ssl.take(key, value.trim_matches('\'')),
+                None => true,
+            })
+            .collect();
+        // Values with blanks are put together again only if nothing was taken out between them.
+        let rest = if ssl.mode.is_some() || ssl.root.is_some() { kept.join(" ") } else { text.to_owned() };
+        return (rest, ssl);
+    }
+    let Some((base, query)) = text.split_once('?') else {
+        return (text.to_owned(), ssl);
+    };
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| match pair.split_once('=') {
+            Some((key, value)) => !ssl.take(key, &percent_decoded(value)),
+            None => true,
+        })
+        .collect();
+    let rest = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+    (rest, ssl)
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) if first == b'%' => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, rest: &str, mode: Option<&str>, root: Option<&str>) {
+        let (found, ssl) = split_ssl(text);
+        assert_eq!((found.as_str(), ssl.mode.as_deref(), ssl.root.as_deref()), (rest, mode, root), "{text}");
+    }
+
+    #[test]
+    fn takes_ssl_parameters_out_of_any_connection_string() {
+        check("postgres://u:p%40@h/d", "postgres://u:p%40@h/d", None, None);
+        check("postgres://h/d?sslmode=verify-full", "postgres://h/d", Some("verify-full"), None);
+        check(
+            "postgresql://h/d?a=b&sslrootcert=%2Fx%20y.pem&sslmode=require&c=d",
+            "postgresql://h/d?a=b&c=d",
+            Some("require"),
+            Some("/x y.pem"),
+        );
+        check("host=h sslmode=verify-ca dbname=d", "host=h dbname=d", Some("verify-ca"), None);
+        check("host=h password='a  b'", "host=h password='a  b'", None, None);
+    }
+
+    #[test]
+    fn refuses_an_unknown_sslmode_without_repeating_the_password() {
+        let error = PostgresConfig::parse("postgres://u:hunter2@h/d?sslmode=allow").unwrap_err().to_string();
+        assert!(
+            error.contains("verify-full") && error.contains("allow") && !error.contains("hunter2"),
+            "{error}"
+        );
+        let error = PostgresConfig::parse("postgres://u:hunter2@h:x/d").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,73 @@
+//! Definitions by digest. Owns their rows; building and checking them is left to the core.
+
+use tokio_postgres::Row;
+
+use super::{Error, Store};
+use crate::saga::definition::Millis;
+
+/// Number of a definition in one database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DefinitionId(pub i32);
+
+/// A definition as stored.
+#[derive(Clone, Debug)]
+pub struct StoredDefinition {
+    /// Number in this database.
+    pub id: DefinitionId,
+    /// Hex SHA-256 of its canonical JSON.
+    pub digest: String,
+    /// Name.
+    pub name: String,
+    /// The draft as JSON.
+    pub draft: String,
+    /// When it was first registered.
+    pub created_at: Millis,
+    /// Whether starts by name take it.
+    pub current: bool,
+}
+
+impl Store {
+    /// Registers a definition and makes it the one that starts by name take. The same digest again is the same definition.
+    pub async fn put_definition(&self, digest: &str, name: &str, draft: &str) -> Result<DefinitionId, Error> {
+        self.query(include_str!("../../sql/queries/definition/put.sql"), &[&digest, &name, &draft]).await?;
+        let rows = self.query(include_str!("../../sql/queries/definition/choose.sql"), &[&digest]).await?;
+        let row = rows.first().ok_or_else(|| Error::UnknownDefinition(digest.to_owned()))?;
+        Ok(DefinitionId(row.try_get("id")?))
+    }
+
+    /// Reads the definition with this digest.
+    pub async fn definition(&self, digest: &str) -> Result<Option<StoredDefinition>, Error> {
+        Ok(self.read_definitions(Some(digest), None).await?.pop())
+    }
+
+    /// Reads the definition that starts by this name take.
+    pub async fn current_definition(&self, name: &str) -> Result<Option<StoredDefinition>, Error> {
+        Ok(self.read_definitions(None, Some(name)).await?.pop())
+    }
+
+    /// Reads all definitions, oldest first.
+    pub async fn definitions(&self) -> Result<Vec<StoredDefinition>, Error> {
+        self.read_definitions(None, None).await
+    }
+
+    async fn read_definitions(
+        &self,
+        digest: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Vec<StoredDefinition>, Error> {
+        let rows =
+            self.query(include_str!("../../sql/queries/definition/read.sql"), &[&digest, &name]).await?;
+        rows.iter().map(stored).collect()
+    }
+}
+
+fn stored(row: &Row) -> Result<StoredDefinition, Error> {
+    Ok(StoredDefinition {
+        id: DefinitionId(row.try_get("id")?),
+        digest: row.try_get("digest")?,
+        name: row.try_get("name")?,
+        draft: row.try_get("draft")?,
+        created_at: super::millis(row.try_get("created_at")?),
+        current: row.try_get("current")?,
+    })
+}

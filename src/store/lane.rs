@@ -1,0 +1,216 @@
+//! A lane: one dedicated connection and the number under which it owns sagas. Owns the connection, its prepared statements and
+//! the sorting of failures into what may be sent again; what is sent is `commit.rs` and `work.rs`.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Row, Statement};
+
+use super::connect::lane_settings;
+use super::error::{Remedy, remedy};
+use super::pool::Params;
+use super::work::Watermarks;
+use super::{Error, NodeId, PostgresConfig};
+use crate::config::store as limits;
+
+/// Number of a lane: the fencing token. Never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneId(pub i64);
+
+/// One committing connection. It survives the loss of its connection, but not being taken out of service: then every call
+/// answers [`Error::Fenced`], for ever.
+pub struct Lane {
+    id: LaneId,
+    node: NodeId,
+    config: PostgresConfig,
+    session: Option<Session>,
+    pub(super) watermarks: Watermarks,
+    /// A claim's answer was lost: the lane may own sagas that nobody here knows of.
+    pub(super) has_strays: bool,
+}
+
+/// The statements of a lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verb {
+    Commit,
+    Resolve,
+    Live,
+    Claim,
+    Park,
+    Release,
+    Owned,
+}
+
+const TEXTS: [&str; 7] = [
+    include_str!("../../sql/queries/transition/commit.sql"),
+    include_str!("../../sql/queries/transition/resolve.sql"),
+    include_str!("../../sql/queries/lane/live.sql"),
+    include_str!("../../sql/queries/saga/claim.sql"),
+    include_str!("../../sql/queries/saga/park.sql"),
+    include_str!("../../sql/queries/saga/release.sql"),
+    include_str!("../../sql/queries/saga/owned.sql"),
+];
+
+/// A live connection.
+struct Session {
+    client: Client,
+    task: JoinHandle<()>,
+    /// In the order of [`Verb`].
+    statements: Vec<Statement>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A statement that failed, and what may be done about it.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) remedy: Remedy,
+    pub(super) error: Error,
+}
+
+impl Failure {
+    pub(super) fn fenced() -> Self {
+        Self { remedy: Remedy::GiveUp, error: Error::Fenced }
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self { remedy: remedy(&error), error: error.into() }
+    }
+}
+
+impl Lane {
+    /// Opens a lane of a node. [`Error::Fenced`] when the node is out of service.
+    pub async fn open(config: &PostgresConfig, node: NodeId) -> Result<Self, Error> {
+        let session = Session::open(config).await.map_err(|failure| failure.error)?;
+        let row = session
+            .client
+            .query_opt(include_str!("../../sql/queries/lane/open.sql"), &[&node.0])
+            .await?
+            .ok_or(Error::Fenced)?;
+        Ok(Self {
+            id: LaneId(row.try_get("id")?),
+            node,
+            config: config.clone(),
+            session: Some(session),
+            watermarks: Watermarks::default(),
+            has_strays: false,
+        })
+    }
+
+    /// Returns the lane's number.
+    pub fn id(&self) -> LaneId {
+        self.id
+    }
+
+    /// Returns the node it belongs to.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Sends one statement, connecting first if there is no connection. A failure after which the connection is not to be
+    /// trusted drops it. No answer within the limit counts as a lost connection: the outcome is unknown, not a failure.
+    pub(super) async fn send(&mut self, verb: Verb, params: Params<'_>) -> Result<Vec<Row>, Failure> {
+        let session = match self.session.take().filter(|session| !session.client.is_closed()) {
+            Some(session) => session,
+            None => Session::open(&self.config).await?,
+        };
+        let statement = &session.statements[verb as usize];
+        let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
+        let answer = tokio::time::timeout(wait, session.client.query(statement, params)).await;
+        let failure = match answer {
+            Ok(Ok(rows)) => {
+                self.session = Some(session);
+                return Ok(rows);
+            }
+            Ok(Err(error)) => Failure::from(error),
+            Err(_) => Failure {
+                remedy: Remedy::Reconnect,
+                error: Error::Unavailable(format!("no answer within {} ms", limits::ANSWER_TIMEOUT_MS)),
+            },
+        };
+        if failure.remedy != Remedy::Reconnect {
+            self.session = Some(session);
+        }
+        Err(failure)
+    }
+
+    /// Sends a statement that comes to the same when sent twice, with pauses, until it is answered or enough is enough.
+    pub(super) async fn send_until_answered(
+        &mut self,
+        verb: Verb,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, Failure> {
+        let mut sends = Sends::default();
+        loop {
+            match self.send(verb, params).await {
+                Err(failure) if sends.may_repeat(&failure) => sends.pause().await,
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Fails with [`Error::Fenced`] unless the lane is live.
+    pub(super) async fn check_live(&mut self) -> Result<(), Failure> {
+        let id = self.id.0;
+        let rows = self.send(Verb::Live, &[&id]).await?;
+        if rows.is_empty() { Err(Failure::fenced()) } else { Ok(()) }
+    }
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").field("id", &self.id.0).field("node", &self.node.0).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    async fn open(config: &PostgresConfig) -> Result<Self, Failure> {
+        let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
+        let opened = tokio::time::timeout(wait, Self::prepare(config)).await;
+        opened.unwrap_or_else(|_| {
+            Err(Failure {
+                remedy: Remedy::Reconnect,
+                error: Error::Unavailable(format!("no connection within {} ms", limits::ANSWER_TIMEOUT_MS)),
+            })
+        })
+    }
+
+    async fn prepare(config: &PostgresConfig) -> Result<Self, Failure> {
+        let (client, task) = config.open(&lane_settings()).await.map_err(|error| Failure {
+            remedy: if matches!(error, Error::Unavailable(_)) { Remedy::Reconnect } else { Remedy::GiveUp },
+            error,
+        })?;
+        let mut session = Self { client, task, statements: Vec::new() };
+        session.statements = try_join_all(TEXTS.iter().map(|text| session.client.prepare(text))).await?;
+        Ok(session)
+    }
+}
+
+/// How often something was sent, and the pause before it is sent again.
+#[derive(Debug, Default)]
+pub(super) struct Sends {
+    repeats: u32,
+}
+
+impl Sends {
+    /// Whether a failed statement may be sent once more.
+    pub(super) fn may_repeat(&self, failure: &Failure) -> bool {
+        match failure.remedy {
+            Remedy::Reconnect | Remedy::Repeat => self.repeats + 1 < limits::COMMIT_SENDS_MAX,
+            Remedy::Split | Remedy::GiveUp => false,
+        }
+    }
+
+    /// Waits, each time twice as long.
+    pub(super) async fn pause(&mut self) {
+        tokio::time::sleep(Duration::from_millis(limits::COMMIT_PAUSE_MS << self.repeats)).await;
+        self.repeats += 1;
+    }
+}

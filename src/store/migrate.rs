@@ -1,0 +1,157 @@
+//! The schema: migrations in order, each with its checksum, run by whichever starter comes first. Owns `sql/migrations`; what is
+//! in the tables is everybody else's business.
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::Transaction;
+
+use super::{Error, Store};
+use crate::config::store as limits;
+
+/// One migration.
+#[derive(Clone, Copy, Debug)]
+struct Migration {
+    version: i32,
+    name: &'static str,
+    text: &'static str,
+}
+
+/// All migrations, in order. A published one never changes; its checksum is in every database.
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "tables", text: include_str!("../../sql/migrations/0001_tables.sql") },
+    Migration {
+        version: 2,
+        name: "functions",
+        text: include_str!("../../sql/migrations/0002_functions.sql"),
+    },
+];
+
+const PREPARE: &str = include_str!("../../sql/queries/migration/prepare.sql");
+const PRESENT: &str = include_str!("../../sql/queries/migration/present.sql");
+const APPLIED: &str = include_str!("../../sql/queries/migration/applied.sql");
+const RECORD: &str = include_str!("../../sql/queries/migration/record.sql");
+const LOCK: &str = include_str!("../../sql/queries/migration/lock.sql");
+
+/// Version of the schema that this program was built for.
+pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
+/// Returns all migrations as one SQL text, for those who do not let programs change their schema. It may be run as it is
+/// in an empty database; `amends` then only verifies.
+pub fn migrations_text() -> String {
+    let mut text = format!("begin;\n{PREPARE};\n");
+    for migration in MIGRATIONS {
+        text.push_str(&format!(
+            "\n-- {:04}_{}\n{}\ninsert into amends.migration (version, name, checksum) values ({}, '{}', '{}');\n",
+            migration.version,
+            migration.name,
+            migration.text,
+            migration.version,
+            migration.name,
+            checksum(migration)
+        ));
+    }
+    text.push_str("commit;\n");
+    text
+}
+
+impl Store {
+    /// Brings the schema up to date and returns the versions that were applied now. Any number of starters may do this at
+    /// once. Refuses a database that is newer than this program, or whose migrations are not ours, before any write.
+    pub async fn migrate(&self) -> Result<Vec<i32>, Error> {
+        if self.applied().await? == Some(SCHEMA_VERSION) {
+            return Ok(Vec::new());
+        }
+        let mut client = self.client().await?;
+        let transaction = client.build_transaction().start().await?;
+        transaction
+            .batch_execute(&format!(
+                "set local lock_timeout = {}; set local statement_timeout = {}; \
+                 set local idle_in_transaction_session_timeout = 0",
+                limits::MIGRATION_LOCK_TIMEOUT_MS,
+                limits::MIGRATION_STATEMENT_TIMEOUT_MS
+            ))
+            .await?;
+        transaction.batch_execute(LOCK).await?;
+        let found = if is_present(&transaction).await? { read_applied(&transaction).await? } else { None };
+        if found.is_none() {
+            transaction.batch_execute(PREPARE).await?;
+        }
+        let mut done = Vec::new();
+        for migration in MIGRATIONS.iter().filter(|migration| Some(migration.version) > found) {
+            transaction.batch_execute(migration.text).await.map_err(|error| {
+                Error::Schema(format!(
+                    "migration {:04}_{}: {}",
+                    migration.version,
+                    migration.name,
+                    Error::from(error)
+                ))
+            })?;
+            transaction.execute(RECORD, &[&migration.version, &migration.name, &checksum(migration)]).await?;
+            done.push(migration.version);
+        }
+        transaction.commit().await?;
+        Ok(done)
+    }
+
+    /// Checks that the schema is the one that this program was built for; writes nothing.
+    pub async fn verify_schema(&self) -> Result<(), Error> {
+        match self.applied().await? {
+            Some(version) if version == SCHEMA_VERSION => Ok(()),
+            found => Err(Error::Schema(format!(
+                "expected schema version {SCHEMA_VERSION}, found {}; run `amends migrate`",
+                found.map_or("none".to_owned(), |version| version.to_string())
+            ))),
+        }
+    }
+
+    async fn applied(&self) -> Result<Option<i32>, Error> {
+        let mut client = self.client().await?;
+        let transaction = client.build_transaction().read_only(true).start().await?;
+        let found = if is_present(&transaction).await? { read_applied(&transaction).await? } else { None };
+        transaction.commit().await?;
+        Ok(found)
+    }
+}
+
+async fn is_present(transaction: &Transaction<'_>) -> Result<bool, Error> {
+    Ok(transaction.query_one(PRESENT, &[]).await?.try_get("present")?)
+}
+
+/// Reads the version of the database and checks that its history is ours.
+async fn read_applied(transaction: &Transaction<'_>) -> Result<Option<i32>, Error> {
+    let mut last = None;
+    for row in transaction.query(APPLIED, &[]).await? {
+        let (version, name, found): (i32, String, String) =
+            (row.try_get("version")?, row.try_get("name")?, row.try_get("checksum")?);
+        let Some(known) = MIGRATIONS.iter().find(|migration| migration.version == version) else {
+            return Err(Error::Schema(format!(
+                "expected a database of schema version {SCHEMA_VERSION} at most, found {version} ({name}); this program is \
+                 older than its database: use a newer one"
+            )));
+        };
+        let expected = checksum(known);
+        if found != expected {
+            return Err(Error::Schema(format!(
+                "migration {version:04}_{name}: expected checksum {expected}, found {found}; the database was migrated by \
+                 another build"
+            )));
+        }
+        last = Some(version);
+    }
+    Ok(last)
+}
+
+fn checksum(migration: &Migration) -> String {
+    Sha256::digest(migration.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_one_after_the_other() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(usize::try_from(migration.version), Ok(index + 1), "{}", migration.name);
+        }
+    }
+}

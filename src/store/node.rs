@@ -1,0 +1,74 @@
+//! Nodes: one row per incarnation of a process, kept alive by beats. Owns joining, beating and leaving, and the clock; taking
+//! dead nodes out of service is left to `sweep.rs`.
+
+use super::{Error, Store};
+use crate::saga::definition::Millis;
+
+/// One incarnation of a process. Never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub i64);
+
+/// A node as stored.
+#[derive(Clone, Debug)]
+pub struct NodeRow {
+    /// Which incarnation.
+    pub id: NodeId,
+    /// Label for people; may repeat.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    /// When it joined.
+    pub joined_at: Millis,
+    /// Its last beat.
+    pub beat_at: Millis,
+    /// Whether the last beat is within its time to live.
+    pub alive: bool,
+}
+
+impl Store {
+    /// Registers this process. `name` is only a label; `ttl_ms` is the time without a beat after which others may take the
+    /// node for dead.
+    pub async fn join(&self, name: &str, version: &str, ttl_ms: Millis) -> Result<NodeId, Error> {
+        let ttl_ms = i64::try_from(ttl_ms).map_err(|_| Error::Invalid(format!("ttl of {ttl_ms} ms")))?;
+        let rows = self
+            .query_once(include_str!("../../sql/queries/node/join.sql"), &[&name, &version, &ttl_ms])
+            .await?;
+        Ok(NodeId(rows.first().ok_or_else(super::no_row)?.try_get("id")?))
+    }
+
+    /// Keeps the node alive and returns the database's clock. [`Error::Fenced`] when it was taken for dead: drop all actors,
+    /// then join again as a new node.
+    pub async fn beat(&self, node: NodeId) -> Result<Millis, Error> {
+        let rows = self.query(include_str!("../../sql/queries/node/beat.sql"), &[&node.0]).await?;
+        Ok(super::millis(rows.first().ok_or(Error::Fenced)?.try_get("at")?))
+    }
+
+    /// Takes the node and its lanes out of service at once; what its sagas still hold goes to others with the next sweep.
+    pub async fn leave(&self, node: NodeId) -> Result<(), Error> {
+        self.query(include_str!("../../sql/queries/node/leave.sql"), &[&node.0]).await?;
+        Ok(())
+    }
+
+    /// Lists the nodes that are in service.
+    pub async fn nodes(&self) -> Result<Vec<NodeRow>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/node/list.sql"), &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(NodeRow {
+                    id: NodeId(row.try_get("id")?),
+                    name: row.try_get("name")?,
+                    version: row.try_get("version")?,
+                    joined_at: super::millis(row.try_get("joined_at")?),
+                    beat_at: super::millis(row.try_get("beat_at")?),
+                    alive: row.try_get("alive")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Reads the database's clock.
+    pub async fn clock(&self) -> Result<Millis, Error> {
+        let rows = self.query(include_str!("../../sql/queries/node/clock.sql"), &[]).await?;
+        Ok(super::millis(rows.first().ok_or_else(super::no_row)?.try_get("at")?))
+    }
+}

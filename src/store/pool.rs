@@ -1,0 +1,123 @@
+//! The store's handle: a pool of connections for everything but the batches. Owns the pool and the running of single
+//! statements on it; lanes have connections of their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::connect::session_settings;
+use super::error::{Remedy, chain, remedy};
+use super::{Error, PostgresConfig};
+use crate::config::store as limits;
+
+/// Statement parameters.
+pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// The store's handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+    config: Arc<PostgresConfig>,
+}
+
+impl Store {
+    /// Connects, and checks that the server can be used: Postgres 14 or newer, encoding UTF8.
+    pub async fn connect(config: PostgresConfig) -> Result<Self, Error> {
+        let manager = Manager::from_config(
+            config.driver.clone(),
+            config.tls.clone(),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let settings: Arc<str> = session_settings().into();
+        let pool = Pool::builder(manager)
+            .max_size(limits::POOL_CONNECTIONS_MAX)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(Duration::from_millis(limits::POOL_WAIT_MS)))
+            .create_timeout(Some(Duration::from_millis(limits::CONNECT_TIMEOUT_MS * 2)))
+            .post_create(Hook::async_fn(move |client, _| {
+                let settings = settings.clone();
+                Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
+            }))
+            .build()
+            .map_err(|error| Error::Settings(chain(&error)))?;
+        let store = Self { pool, config: Arc::new(config) };
+        store.check_server().await?;
+        Ok(store)
+    }
+
+    /// Returns where the database is.
+    pub fn config(&self) -> &PostgresConfig {
+        &self.config
+    }
+
+    async fn check_server(&self) -> Result<(), Error> {
+        let row =
+            self.client().await?.query_one(include_str!("../../sql/queries/node/server.sql"), &[]).await?;
+        let (version, encoding): (i32, String) = (row.try_get("version")?, row.try_get("encoding")?);
+        if version < 140_000 {
+            return Err(Error::Settings(format!(
+                "expected Postgres 14 or newer, found {}.{}",
+                version / 10_000,
+                version % 10_000
+            )));
+        }
+        if encoding != "UTF8" {
+            return Err(Error::Settings(format!("expected a database with encoding UTF8, found {encoding}")));
+        }
+        Ok(())
+    }
+
+    /// Takes a connection from the pool.
+    pub(super) async fn client(&self) -> Result<Object, Error> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Runs a statement that may be repeated: a read, or a write that comes to the same when done twice. A lost
+    /// connection or a stale plan is met with one repeat on a fresh connection.
+    pub(super) async fn query(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        let client = self.client().await?;
+        match query_on(&client, sql, params).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => match remedy(&error) {
+                Remedy::Reconnect => {
+                    drop(Object::take(client));
+                    Ok(query_on(&self.client().await?, sql, params).await?)
+                }
+                Remedy::Repeat => Ok(query_on(&client, sql, params).await?),
+                Remedy::Split | Remedy::GiveUp => Err(error.into()),
+            },
+        }
+    }
+
+    /// Runs a statement that must not be sent twice without the caller's word.
+    pub(super) async fn query_once(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        let client = self.client().await?;
+        match query_on(&client, sql, params).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => {
+                if remedy(&error) == Remedy::Reconnect {
+                    drop(Object::take(client));
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.config.describe())
+    }
+}
+
+async fn query_on(
+    client: &Object,
+    sql: &'static str,
+    params: Params<'_>,
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let statement = client.prepare_cached(sql).await?;
+    client.query(&statement, params).await
+}

@@ -1,0 +1,167 @@
+//! Reads: sagas, lists, journals, and starts from outside. Owns the shapes of rows as people and programs see them; folding a
+//! journal is left to the core.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::lane::LaneId;
+use super::{DefinitionId, Error, NodeId, Store};
+use crate::config::store as limits;
+use crate::saga::Json;
+use crate::saga::definition::Millis;
+use crate::saga::state::Status;
+
+/// A saga as stored.
+#[derive(Clone, Debug)]
+pub struct SagaRow {
+    /// Which saga.
+    pub id: Uuid,
+    /// Number of its definition.
+    pub definition: DefinitionId,
+    /// Name of its definition.
+    pub name: String,
+    /// Digest of its definition.
+    pub digest: String,
+    /// Where it stands.
+    pub status: Status,
+    /// The lane that owns it; none while it is queued, parked or ended.
+    pub lane: Option<LaneId>,
+    /// The node of that lane.
+    pub node: Option<NodeId>,
+    /// How many signals it has got.
+    pub signals: u64,
+    /// When it was started.
+    pub started_at: Millis,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+    /// What came out; lists leave it out.
+    pub result: Option<Json>,
+    /// When a parked saga wakes by itself.
+    pub wake_at: Option<Millis>,
+}
+
+/// What a list shall show.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only sagas of this status.
+    pub status: Option<Status>,
+    /// Only sagas of definitions of this name.
+    pub definition: Option<String>,
+    /// Only sagas older than this one: the last of the page before.
+    pub before: Option<Uuid>,
+    /// Most sagas; 0 means the limit of a list.
+    pub limit: usize,
+}
+
+/// One row of a journal.
+#[derive(Clone, Debug)]
+pub struct JournalRow {
+    /// Place in the journal, from 1, without gaps.
+    pub seq: i32,
+    /// The lane that wrote it.
+    pub lane: LaneId,
+    /// When it was written.
+    pub at: Millis,
+    /// What kind of event, as a word.
+    pub kind: String,
+    /// The event as JSON.
+    pub body: String,
+}
+
+impl Store {
+    /// Reads one saga, live or ended.
+    pub async fn saga(&self, id: Uuid) -> Result<Option<SagaRow>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/saga/read.sql"), &[&id]).await?;
+        // Between the two halves of the statement nothing happens: it has one snapshot.
+        rows.first().map(saga_row).transpose()
+    }
+
+    /// Returns the result of a saga that has ended, with its status.
+    pub async fn result(&self, id: Uuid) -> Result<Option<(Status, Option<Json>)>, Error> {
+        let saga = self.saga(id).await?.ok_or(Error::UnknownSaga(id))?;
+        Ok(saga.status.is_end().then_some((saga.status, saga.result)))
+    }
+
+    /// Lists sagas, newest first.
+    pub async fn list(&self, filter: &Filter) -> Result<Vec<SagaRow>, Error> {
+        let limit = match i64::try_from(filter.limit) {
+            Ok(0) | Err(_) => limits::LIST_ROWS_MAX,
+            Ok(limit) => limit.min(limits::LIST_ROWS_MAX),
+        };
+        let status = filter.status.map(Status::as_str);
+        let rows = self
+            .query(
+                include_str!("../../sql/queries/saga/list.sql"),
+                &[&status, &filter.definition, &filter.before, &limit],
+            )
+            .await?;
+        rows.iter().map(saga_row).collect()
+    }
+
+    /// Counts sagas by status; reads every row, so not for a hot path.
+    pub async fn counts(&self) -> Result<HashMap<Status, u64>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/saga/count.sql"), &[]).await?;
+        rows.iter().map(|row| Ok((status(row)?, super::millis(row.try_get("sagas")?)))).collect()
+    }
+
+    /// Reads the journal of one saga.
+    pub async fn journal(&self, id: Uuid) -> Result<Vec<JournalRow>, Error> {
+        Ok(self.load(&[id]).await?.remove(&id).unwrap_or_default())
+    }
+
+    /// Reads the journals of several sagas. After a claim this is the later statement that sees everything that the owner
+    /// before has written.
+    pub async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<JournalRow>>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/journal/load.sql"), &[&ids]).await?;
+        let mut journals: HashMap<Uuid, Vec<JournalRow>> = HashMap::with_capacity(ids.len());
+        for row in &rows {
+            journals.entry(row.try_get("id")?).or_default().push(JournalRow {
+                seq: row.try_get("seq")?,
+                lane: LaneId(row.try_get("lane")?),
+                at: super::millis(row.try_get("at")?),
+                kind: row.try_get("kind")?,
+                body: row.try_get("body")?,
+            });
+        }
+        Ok(journals)
+    }
+
+    /// Starts a saga by name for whichever node takes it. With a key this may be repeated: the same key and input returns
+    /// the first saga, another input is [`Error::KeyConflict`].
+    pub async fn start(&self, definition: &str, input: &Json, key: Option<&str>) -> Result<Uuid, Error> {
+        let sql = include_str!("../../sql/queries/saga/start.sql");
+        let text = input.get();
+        let rows = match key {
+            Some(_) => self.query(sql, &[&definition, &text, &key]).await?,
+            None => self.query_once(sql, &[&definition, &text, &key]).await?,
+        };
+        Ok(rows.first().ok_or_else(super::no_row)?.try_get("id")?)
+    }
+}
+
+fn status(row: &Row) -> Result<Status, Error> {
+    let word: &str = row.try_get("status")?;
+    Status::from_str(word).map_err(|message| Error::Rejected { code: "status".to_owned(), message })
+}
+
+fn saga_row(row: &Row) -> Result<SagaRow, Error> {
+    let result: Option<&str> = row.try_get("result")?;
+    let moment = |name| Ok::<_, Error>(row.try_get::<_, Option<i64>>(name)?.map(super::millis));
+    Ok(SagaRow {
+        id: row.try_get("id")?,
+        definition: DefinitionId(row.try_get("definition")?),
+        name: row.try_get("name")?,
+        digest: row.try_get("digest")?,
+        status: status(row)?,
+        lane: row.try_get::<_, Option<i64>>("lane")?.map(LaneId),
+        node: row.try_get::<_, Option<i64>>("node")?.map(NodeId),
+        signals: super::millis(row.try_get("signals")?),
+        started_at: super::millis(row.try_get("started_at")?),
+        ended_at: moment("ended_at")?,
+        result: result.map(|text| Json::parse(text).unwrap_or_else(|_| Json::null())),
+        wake_at: moment("wake_at")?,
+    })
+}

@@ -1,0 +1,78 @@
+//! Signals: what operators and drivers ask of a saga. Owns asking and reading; what becomes of a signal is decided by the core
+//! and recorded with the transition that answers it.
+
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use uuid::Uuid;
+
+use super::{Error, Store};
+use crate::saga::Json;
+use crate::saga::definition::Millis;
+use crate::saga::event::Request;
+
+/// One signal.
+#[derive(Clone, Debug)]
+pub struct Signal {
+    /// Number within its saga, from 1.
+    pub n: u64,
+    /// When it was asked.
+    pub at: Millis,
+    /// The session user who asked, as the database saw them.
+    pub by: String,
+    /// Application name of the asking session.
+    pub application_name: String,
+    /// Network address of the asking session; none for a local one.
+    pub addr: Option<String>,
+    /// The request as it was written: JSON, but anybody may have written it.
+    pub request: Json,
+    /// What became of it: `applied` or `refused`; none before the saga has answered.
+    pub fate: Option<String>,
+    /// The reason of a refusal.
+    pub answer: Option<String>,
+}
+
+impl Store {
+    /// Asks something of a saga; returns the number of the signal. [`Error::UnknownSaga`], [`Error::SagaEnded`].
+    pub async fn signal(&self, id: Uuid, request: &Request) -> Result<u64, Error> {
+        let text =
+            serde_json::to_string(request).map_err(|error| Error::Invalid(format!("request: {error}")))?;
+        let client = self.client().await?;
+        let statement = client.prepare_cached(include_str!("../../sql/queries/signal/request.sql")).await?;
+        match client.query_one(&statement, &[&id, &text]).await {
+            Ok(row) => Ok(super::millis(row.try_get("n")?)),
+            Err(error) => Err(match error.code().map(SqlState::code) {
+                Some("AM001") => Error::UnknownSaga(id),
+                Some("AM002") => Error::SagaEnded(id),
+                _ => error.into(),
+            }),
+        }
+    }
+
+    /// Reads the signals of one saga after number `seen`, in order.
+    pub async fn signals_after(&self, id: Uuid, seen: u64) -> Result<Vec<Signal>, Error> {
+        Ok(self.signals(&[(id, seen)]).await?.into_iter().map(|(_, signal)| signal).collect())
+    }
+
+    /// Reads the signals of several sagas, each after its own number, in the order of ids and numbers.
+    pub async fn signals(&self, after: &[(Uuid, u64)]) -> Result<Vec<(Uuid, Signal)>, Error> {
+        let ids: Vec<Uuid> = after.iter().map(|(id, _)| *id).collect();
+        let seen: Vec<i64> = after.iter().map(|(_, seen)| super::signed(*seen)).collect();
+        let rows = self.query(include_str!("../../sql/queries/signal/after.sql"), &[&ids, &seen]).await?;
+        rows.iter().map(|row| Ok((row.try_get("id")?, stored(row)?))).collect()
+    }
+}
+
+fn stored(row: &Row) -> Result<Signal, Error> {
+    let request: &str = row.try_get("request")?;
+    Ok(Signal {
+        n: super::millis(row.try_get("n")?),
+        at: super::millis(row.try_get("at")?),
+        by: row.try_get("by")?,
+        application_name: row.try_get("application_name")?,
+        addr: row.try_get("addr")?,
+        // Postgres checked that it is JSON; depth beyond what serde reads is the asker's fault and is refused as null.
+        request: Json::parse(request).unwrap_or_else(|_| Json::null()),
+        fate: row.try_get("fate")?,
+        answer: row.try_get("answer")?,
+    })
+}

@@ -1,0 +1,96 @@
+//! The sweep: dead nodes out of service, their sagas and wakes to where any node may take them. Any node may sweep at any
+//! time. Owns that and the safety net and the partitions ahead; when to sweep is left to the actors.
+
+use uuid::Uuid;
+
+use super::lane::LaneId;
+use super::{Error, NodeId, Store};
+use crate::config::store as limits;
+
+/// What a sweep found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Lanes that were taken out of service.
+    pub lanes: u64,
+    /// Sagas of dead or missing lanes that were handed back.
+    pub sagas: u64,
+    /// Wakes that lay in the inboxes of dead or missing lanes.
+    pub wakes: u64,
+}
+
+/// Where the safety net stands in its walk over all live sagas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetCursor(Uuid);
+
+impl Store {
+    /// Sweeps once, on behalf of `node`. Each part is its own commit: lanes die first, so that their last batch is either
+    /// before all of it or nowhere. A node that was cut off itself, or whose beats are late, calls nobody dead.
+    pub async fn sweep(&self, node: NodeId) -> Result<Swept, Error> {
+        let buried = self.query(include_str!("../../sql/queries/sweep/bury.sql"), &[&node.0]).await?;
+        let mut swept = Swept { lanes: buried.len() as u64, ..Swept::default() };
+        for lane in self.orphaned_lanes().await? {
+            swept.sagas += self.rehome(lane).await?;
+        }
+        let moved = self.query_once(include_str!("../../sql/queries/sweep/forward.sql"), &[]).await?;
+        swept.wakes = super::count(&moved, "wakes")?;
+        Ok(swept)
+    }
+
+    /// Forgets lanes and nodes that are gone for long, and makes partitions ahead. Returns how many rows lie in a default
+    /// partition, which there should be none.
+    pub async fn tidy(&self) -> Result<u64, Error> {
+        self.query(include_str!("../../sql/queries/sweep/forget.sql"), &[&limits::GONE_KEPT_MS]).await?;
+        self.query(include_str!("../../sql/queries/sweep/forget_nodes.sql"), &[&limits::GONE_KEPT_MS])
+            .await?;
+        self.ensure_partitions().await?;
+        let strays = self.query(include_str!("../../sql/queries/partition/strays.sql"), &[]).await?;
+        super::count(&strays, "strays")
+    }
+
+    /// Makes the partitions of the next weeks; returns how many are new.
+    pub async fn ensure_partitions(&self) -> Result<i32, Error> {
+        let rows = self
+            .query(
+                include_str!("../../sql/queries/partition/ensure.sql"),
+                &[&limits::JOURNAL_WEEKS_AHEAD, &limits::DONE_DAYS_AHEAD],
+            )
+            .await?;
+        Ok(rows.first().ok_or_else(super::no_row)?.try_get("made")?)
+    }
+
+    /// Takes one bounded step of the walk that makes lost sagas ready again. Returns how many it found, which must be none:
+    /// count it as a metric, and log it as an error. The cursor starts over at the end.
+    pub async fn safety_net(&self, cursor: NetCursor) -> Result<(u64, NetCursor), Error> {
+        let rows = self
+            .query_once(
+                include_str!("../../sql/queries/saga/lost.sql"),
+                &[&cursor.0, &limits::SAFETY_NET_ROWS_MAX],
+            )
+            .await?;
+        let last: Option<Uuid> = rows.first().ok_or_else(super::no_row)?.try_get("last")?;
+        Ok((super::count(&rows, "lost")?, NetCursor(last.unwrap_or_default())))
+    }
+
+    async fn orphaned_lanes(&self) -> Result<Vec<LaneId>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/sweep/orphaned_lanes.sql"), &[]).await?;
+        rows.iter().map(|row| Ok(LaneId(row.try_get("lane")?))).collect()
+    }
+
+    async fn rehome(&self, lane: LaneId) -> Result<u64, Error> {
+        let mut sagas = 0;
+        for _ in 0..limits::REHOME_CHUNKS_MAX {
+            let rows = self
+                .query_once(
+                    include_str!("../../sql/queries/sweep/rehome.sql"),
+                    &[&lane.0, &limits::REHOME_ROWS_MAX],
+                )
+                .await?;
+            let found = super::count(&rows, "sagas")?;
+            if found == 0 {
+                break;
+            }
+            sagas += found;
+        }
+        Ok(sagas)
+    }
+}

@@ -1,0 +1,195 @@
+//! Work: which sagas a lane takes, parks and hands back, and what wakes them. Owns claims, parking, timers and inboxes; what to
+//! do with a saga is left to the actors.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::error::Remedy;
+use super::lane::{Failure, Lane, LaneId, Verb};
+use super::{DefinitionId, Error, Store};
+use crate::config::store as limits;
+use crate::saga::definition::Millis;
+
+/// A saga that a lane owns, and that has reason to look around.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Which saga.
+    pub id: Uuid,
+    /// Its definition.
+    pub definition: DefinitionId,
+    /// How many signals it has got.
+    pub signals: u64,
+    /// The lane owns it since now. Otherwise it owned it before, and this is a wake.
+    pub adopted: bool,
+    /// It was started by SQL, and this claim wrote row 1 of its journal. Otherwise an owner before has written some.
+    pub fresh: bool,
+}
+
+/// A saga that shall be parked.
+#[derive(Clone, Copy, Debug)]
+pub struct Parking {
+    /// Which saga.
+    pub id: Uuid,
+    /// Highest signal that it has applied or refused.
+    pub signals_seen: u64,
+    /// Its earliest time; none when only a signal can wake it.
+    pub wake_at: Option<Millis>,
+}
+
+/// How far the ready rows of each definition were taken, so that a claim does not walk over the dead ones again.
+#[derive(Debug, Default)]
+pub(super) struct Watermarks {
+    low: HashMap<DefinitionId, i64>,
+    full_at: Option<Instant>,
+    turn: usize,
+}
+
+impl Watermarks {
+    /// Definitions in turn, so that none starves, each with its watermark; from the very beginning once in a while, since
+    /// starts become visible out of order.
+    fn next(&mut self, definitions: &[DefinitionId]) -> (Vec<i32>, Vec<i64>) {
+        let interval = Duration::from_millis(limits::FULL_CLAIM_INTERVAL_MS);
+        if self.full_at.is_none_or(|at| at.elapsed() >= interval) {
+            self.low.clear();
+            self.full_at = Some(Instant::now());
+        }
+        self.turn = self.turn.wrapping_add(1);
+        let turn = self.turn % definitions.len().max(1);
+        let (after, before) = definitions.split_at(turn);
+        before
+            .iter()
+            .chain(after)
+            .map(|definition| (definition.0, self.low.get(definition).copied().unwrap_or(0)))
+            .unzip()
+    }
+
+    fn took(&mut self, definition: DefinitionId, n: i64) {
+        let low = self.low.entry(definition).or_default();
+        *low = (*low).max(n - limits::WATERMARK_SLACK);
+    }
+}
+
+impl Lane {
+    /// Claims up to `limit` wakes of sagas of these definitions. Returns the sagas of this lane among them, each once; wakes
+    /// of sagas that another lane owns are forwarded. Load the journals of adopted ones afterwards, by [`Store::load`].
+    ///
+    /// After an error other than [`Error::Fenced`] the answer may be lost; the next claim then returns everything that the
+    /// lane owns, as wakes. An empty answer does not mean that there is nothing: somebody may roll back.
+    pub async fn claim(&mut self, limit: usize, definitions: &[DefinitionId]) -> Result<Vec<Claimed>, Error> {
+        if self.has_strays {
+            let owned = self.owned().await?;
+            self.has_strays = false;
+            if !owned.is_empty() {
+                return Ok(owned);
+            }
+        }
+        if limit == 0 || definitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (ids, lows) = self.watermarks.next(definitions);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let lane = self.id().0;
+        let rows = match self.send(Verb::Claim, &[&lane, &ids, &lows, &limit]).await {
+            Ok(rows) => rows,
+            Err(failure) => {
+                self.has_strays |= failure.remedy == Remedy::Reconnect;
+                return Err(failure.error);
+            }
+        };
+        if rows.is_empty() {
+            return Err(Error::Fenced);
+        }
+        let mut claimed: HashMap<Uuid, Claimed> = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            if let Some(definition) = row.try_get::<_, Option<i32>>("ready_definition")? {
+                self.watermarks.took(DefinitionId(definition), row.try_get("n")?);
+            }
+            let Some(id) = row.try_get::<_, Option<Uuid>>("id")? else {
+                continue;
+            };
+            let saga = Claimed {
+                id,
+                definition: DefinitionId(row.try_get("definition")?),
+                signals: super::millis(row.try_get("signals")?),
+                adopted: row.try_get("adopted")?,
+                fresh: row.try_get("fresh")?,
+            };
+            claimed.insert(id, saga);
+        }
+        Ok(claimed.into_values().collect())
+    }
+
+    /// Lists everything that the lane owns, as wakes.
+    pub async fn owned(&mut self) -> Result<Vec<Claimed>, Error> {
+        let lane = self.id().0;
+        let rows = self.send_until_answered(Verb::Owned, &[&lane]).await.map_err(|failure| failure.error)?;
+        rows.iter()
+            .map(|row| {
+                Ok(Claimed {
+                    id: row.try_get("id")?,
+                    definition: DefinitionId(row.try_get("definition")?),
+                    signals: super::millis(row.try_get("signals")?),
+                    adopted: false,
+                    fresh: false,
+                })
+            })
+            .collect()
+    }
+
+    /// Lets go of sagas that wait long, and returns those that were let go. One that has got a signal which it has not seen,
+    /// or whose row is locked just now, stays. No row of it may be under way. Sending this again is safe.
+    pub async fn park(&mut self, parkings: &[Parking]) -> Result<Vec<Uuid>, Error> {
+        let ids: Vec<Uuid> = parkings.iter().map(|parking| parking.id).collect();
+        let seen: Vec<i64> = parkings.iter().map(|parking| super::signed(parking.signals_seen)).collect();
+        let wakes: Vec<Option<i64>> =
+            parkings.iter().map(|parking| parking.wake_at.map(super::signed)).collect();
+        let lane = self.id().0;
+        let answer = self.send(Verb::Park, &[&lane, &ids, &seen, &wakes]).await;
+        self.let_go(answer, &ids).await
+    }
+
+    /// Hands sagas back for any node to claim, and returns those that were. What is left over goes with the lane, once it is
+    /// dead. No row of them may be under way.
+    pub async fn release(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+        let lane = self.id().0;
+        let answer = self.send(Verb::Release, &[&lane, &ids]).await;
+        self.let_go(answer, ids).await
+    }
+
+    /// The sagas that were let go: those of the answer, or when it was lost those that the lane does not own any more.
+    async fn let_go(
+        &mut self,
+        answer: Result<Vec<tokio_postgres::Row>, Failure>,
+        asked: &[Uuid],
+    ) -> Result<Vec<Uuid>, Error> {
+        match answer {
+            Ok(rows) => Ok(rows.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>()?),
+            Err(failure) if failure.remedy == Remedy::Reconnect => {
+                let kept: Vec<Uuid> = self.owned().await?.into_iter().map(|saga| saga.id).collect();
+                Ok(asked.iter().copied().filter(|id| !kept.contains(id)).collect())
+            }
+            Err(failure) => Err(failure.error),
+        }
+    }
+}
+
+impl Store {
+    /// Takes the wakes of owned sagas from the inboxes of these lanes. A saga among them that is not resident was parked
+    /// meanwhile, and has seen what woke it; drop the wake.
+    pub async fn drain_inbox(&self, lanes: &[LaneId]) -> Result<Vec<Uuid>, Error> {
+        let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
+        let rows = self
+            .query_once(include_str!("../../sql/queries/inbox/drain.sql"), &[&lanes, &limits::INBOX_ROWS_MAX])
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+    }
+
+    /// Makes up to `limit` parked sagas ready whose time has come; returns how many. Ask again at once when it is `limit`.
+    pub async fn fire_timers(&self, limit: usize) -> Result<u64, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.query(include_str!("../../sql/queries/timer/fire.sql"), &[&limit]).await?;
+        super::count(&rows, "fired")
+    }
+}

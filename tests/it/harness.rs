@@ -1,0 +1,229 @@
+//! A Postgres cluster for this test run and a database for each test, cloned from a migrated template. Owns their lives; the
+//! tests own what they do with them. `AMENDS_PG_BIN` chooses the server's binaries.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use amends::store::{Lane, NodeId, PostgresConfig, Store};
+use tokio_postgres::NoTls;
+
+static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+static SERVER: Mutex<Option<(Child, PathBuf)>> = Mutex::new(None);
+
+/// The cluster of this test run.
+pub(crate) struct Cluster {
+    directory: PathBuf,
+    pub(crate) port: u16,
+}
+
+/// A database of one test.
+pub(crate) struct Database {
+    pub(crate) name: String,
+    pub(crate) url: String,
+}
+
+impl Database {
+    /// A fresh database with the schema of today.
+    pub(crate) async fn create() -> Self {
+        Self::clone_of("amends_template").await
+    }
+
+    /// A fresh database without any schema.
+    pub(crate) async fn empty() -> Self {
+        Self::clone_of("template0").await
+    }
+
+    async fn clone_of(template: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let cluster = cluster();
+        let admin = connect(&cluster.url("postgres")).await;
+        admin.batch_execute(&format!("create database {name} template {template}")).await.unwrap();
+        Self { url: cluster.url(&name), name }
+    }
+
+    /// The same database over TCP.
+    pub(crate) fn tcp_url(&self, host: &str, port: u16) -> String {
+        format!("postgres://postgres@{host}:{port}/{}", self.name)
+    }
+
+    pub(crate) fn config(&self) -> PostgresConfig {
+        PostgresConfig::parse(&self.url).unwrap()
+    }
+
+    pub(crate) async fn store(&self) -> Store {
+        Store::connect(self.config()).await.unwrap()
+    }
+
+    /// A connection of the test's own, to look behind the scenes.
+    pub(crate) async fn client(&self) -> tokio_postgres::Client {
+        connect(&self.url).await
+    }
+
+    pub(crate) async fn lane(&self, node: NodeId) -> Lane {
+        Lane::open(&self.config(), node).await.unwrap()
+    }
+}
+
+impl Cluster {
+    fn url(&self, database: &str) -> String {
+        let directory = self.directory.display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{directory}:{}/{database}", self.port)
+    }
+}
+
+/// The cluster, started by whoever asks first.
+pub(crate) fn cluster() -> &'static Cluster {
+    CLUSTER.get_or_init(|| {
+        // A thread of its own: the server dies with the thread that spawned it, and a test's thread ends early.
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            sender.send(start()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        });
+        receiver.recv().unwrap()
+    })
+}
+
+pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// Waits until `condition` holds, for at most 20 s.
+pub(crate) async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut condition: F) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "still not: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn start() -> Cluster {
+    let binaries = binaries();
+    let user = unprivileged();
+    let directory = std::env::temp_dir().join(format!("amends-it-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    for file in ["server.crt", "server.key"] {
+        let to = directory.join(file);
+        std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures").join(file), &to)
+            .unwrap();
+        std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        give(&to, user);
+    }
+    give(&directory, user);
+    let data = directory.join("data");
+    let mut initdb = Command::new(binaries.join("initdb"));
+    initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]).arg(&data);
+    let output = run_as(&mut initdb, user).current_dir(&directory).output().unwrap();
+    assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut settings = vec![
+        format!("port={port}"),
+        "listen_addresses=127.0.0.1".to_owned(),
+        format!("unix_socket_directories={}", directory.display()),
+        format!("ssl_cert_file={}", directory.join("server.crt").display()),
+        format!("ssl_key_file={}", directory.join("server.key").display()),
+    ];
+    settings.extend(
+        ["ssl=on", "fsync=off", "full_page_writes=off", "max_connections=400", "shared_buffers=128MB"]
+            .map(str::to_owned),
+    );
+    let mut server = Command::new(binaries.join("postgres"));
+    server.arg("-D").arg(&data).args(settings.iter().flat_map(|setting| ["-c", setting]));
+    server.stdin(Stdio::null()).stdout(Stdio::null());
+    server.stderr(std::fs::File::create(directory.join("log")).unwrap());
+    let child = run_as(&mut server, user).current_dir(&directory).spawn().unwrap();
+    *SERVER.lock().unwrap() = Some((child, directory.clone()));
+    // SAFETY: `stop` is an `extern "C"` function that neither unwinds nor needs anything that is gone at exit.
+    unsafe { libc::atexit(stop) };
+    let cluster = Cluster { directory, port };
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(prepare(&cluster));
+    cluster
+}
+
+/// Waits for the server and migrates the template.
+async fn prepare(cluster: &Cluster) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let admin = loop {
+        if let Ok((client, connection)) = tokio_postgres::connect(&cluster.url("postgres"), NoTls).await {
+            tokio::spawn(connection);
+            break client;
+        }
+        assert!(Instant::now() < deadline, "the server does not start; see {}", cluster.directory.display());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    admin.batch_execute("create database amends_template template template0").await.unwrap();
+    let config = PostgresConfig::parse(&cluster.url("amends_template")).unwrap();
+    Store::connect(config).await.unwrap().migrate().await.unwrap();
+}
+
+extern "C" fn stop() {
+    let Ok(mut server) = SERVER.lock() else { return };
+    if let Some((mut child, directory)) = server.take() {
+        // SAFETY: a plain system call on a child that was not reaped yet.
+        unsafe { libc::kill(child.id().cast_signed(), libc::SIGQUIT) };
+        child.wait().ok();
+        std::fs::remove_dir_all(directory).ok();
+    }
+}
+
+fn binaries() -> PathBuf {
+    if let Some(path) = std::env::var_os("AMENDS_PG_BIN") {
+        return path.into();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if let Some(found) = std::env::split_paths(&path).find(|folder| folder.join("initdb").exists()) {
+        return found;
+    }
+    let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .expect("Postgres binaries in PATH, AMENDS_PG_BIN or /usr/lib/postgresql")
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
+        })
+        .filter(|(_, path)| path.join("initdb").exists())
+        .collect();
+    versions.sort();
+    versions.pop().expect("Postgres binaries in /usr/lib/postgresql").1
+}
+
+/// Whom to run the server as when the tests run as root, which it refuses.
+fn unprivileged() -> Option<(u32, u32)> {
+    // SAFETY: plain system calls; the returned record is read before the next call.
+    unsafe {
+        if libc::geteuid() != 0 {
+            return None;
+        }
+        [c"postgres", c"nobody"].iter().find_map(|name| {
+            let record = libc::getpwnam(name.as_ptr());
+            (!record.is_null()).then(|| ((*record).pw_uid, (*record).pw_gid))
+        })
+    }
+}
+
+fn run_as(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
+    if let Some((uid, gid)) = user {
+        command.uid(uid).gid(gid);
+    }
+    // SAFETY: only async-signal-safe calls between fork and exec. Set after the change of user, which would clear it.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGQUIT);
+            Ok(())
+        })
+    }
+}
+
+fn give(path: &Path, user: Option<(u32, u32)>) {
+    if let Some((uid, gid)) = user {
+        std::os::unix::fs::chown(path, Some(uid), Some(gid)).unwrap();
+    }
+}
