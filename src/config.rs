@@ -74,7 +74,54 @@ pub mod participant {}
 pub mod catalog {}
 
 /// Limits of the actors.
-pub mod actor {}
+pub mod actor {
+    /// Time without a beat after which others may take a node for dead, in milliseconds.
+    pub const TTL_MS: u64 = 8_000;
+    /// Before the end of that time by so much, in milliseconds, the node itself begins no effect any more.
+    pub const TRUST_MARGIN_MS: u64 = 2_000;
+    /// Time between two beats, in milliseconds.
+    pub const BEAT_MS: u64 = 1_000;
+    /// Pause before a command that waits for trust is tried again, in milliseconds.
+    pub const DISTRUST_PAUSE_MS: u64 = 100;
+    /// Most sagas claimed at once by one lane.
+    pub const CLAIM_MAX: usize = 200;
+    /// Pause between two claims while there is work, in milliseconds.
+    pub const POLL_LEAST_MS: u64 = 2;
+    /// Pause between two claims while there is none, in milliseconds.
+    pub const POLL_MOST_MS: u64 = 250;
+    /// A saga that waits longer than this, in milliseconds, leaves its node for the time.
+    pub const PARK_AFTER_MS: u64 = 10_000;
+    /// Pause before a batch whose outcome is not known is sent again, in milliseconds; doubles.
+    pub const RESEND_PAUSE_MS: u64 = 100;
+    /// Longest such pause, in milliseconds.
+    pub const RESEND_PAUSE_MAX_MS: u64 = 2_000;
+    /// Pause before a saga is taken up again whose actor died, in milliseconds; doubles.
+    pub const REVIVE_PAUSE_MS: u64 = 100;
+    /// Longest such pause, in milliseconds.
+    pub const REVIVE_PAUSE_MAX_MS: u64 = 60_000;
+    /// Time between two rounds of the supervisor, in milliseconds.
+    pub const HEARTBEAT_MS: u64 = 500;
+    /// An actor that has not answered for so long is complained about, in milliseconds.
+    pub const STALLED_MS: u64 = 10_000;
+    /// How often one actor is made anew within the window.
+    pub const RESTARTS_MAX: usize = 20;
+    /// The window of that budget, in milliseconds.
+    pub const RESTART_WINDOW_MS: u64 = 60_000;
+    /// Timers fired by one statement.
+    pub const TIMERS_MAX: usize = 1_000;
+    /// Pause between two looks for timers that are due, in milliseconds.
+    pub const TIMERS_POLL_MS: u64 = 250;
+    /// Pause between two sweeps, in milliseconds.
+    pub const SWEEP_MS: u64 = 1_000;
+    /// Pause between two rounds of the chores that may wait, in milliseconds.
+    pub const TIDY_MS: u64 = 300_000;
+    /// Pause between two steps of the safety net, in milliseconds.
+    pub const SAFETY_NET_MS: u64 = 120_000;
+    /// Pause between two looks for new definitions, in milliseconds.
+    pub const DEFINITIONS_REFRESH_MS: u64 = 2_000;
+    /// How much longer than its grace a drain may take, in milliseconds.
+    pub const DRAIN_MARGIN_MS: u64 = 5_000;
+}
 
 /// Limits of the embedded Postgres.
 pub mod postgres {}

@@ -5,9 +5,11 @@ pub mod saga;
 pub mod participant;
 pub mod store;
 
+pub mod actor;
 pub mod catalog;
 
 pub mod cli;
 
 pub mod config;
+pub mod metrics;
 pub mod postgres;

@@ -67,7 +67,7 @@ metrics! {
 
     Counter TIMERS_FIRED "amends_timers_fired_total" [] "Timers of parked sagas that came due.";
     Counter SWEEPS "amends_sweeps_total" [] "Rounds of the sweeper.";
-    Counter NODES_SWEPT "amends_nodes_swept_total" [] "Nodes that were found dead.";
+    Counter LANES_SWEPT "amends_lanes_swept_total" [] "Lanes of dead nodes that were taken out of service.";
     Counter LOST_WAKES "amends_lost_wakes_total" [] "Sagas that only the safety net found; a defect unless 0.";
 
     Counter ACTOR_RESTARTS "amends_actor_restarts_total" [actor] "Actors that the supervisor made anew.";

@@ -1,0 +1,217 @@
+//! Carries out one command of the core: evaluates a condition, makes an attempt, asks a probe. Owns the call's own task, where user
+//! code runs, and that its end is always reported, even if the task dies; what the end means is the core's.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+use super::definitions::Pinned;
+use super::node::Node;
+use super::row;
+use super::saga_actor::SagaActor;
+use crate::participant::{Participants, Scope, expr};
+use crate::saga::definition::{Action, Call, Step};
+use crate::saga::event::{AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered};
+use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::state::State;
+use crate::saga::Planned;
+
+/// Something happened to the saga, told by the task that saw it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Happened(pub(super) Event);
+
+/// One call that is in flight.
+pub(super) struct InFlight {
+    pub(super) step: usize,
+    pub(super) direction: Direction,
+    /// Number of the attempt, or of the probe.
+    number: u32,
+    is_probe: bool,
+    task: AbortHandle,
+}
+
+/// Which call to make: a command of the core, with its numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Order {
+    pub(super) step: usize,
+    pub(super) direction: Direction,
+    pub(super) number: u32,
+    pub(super) generation: u32,
+    pub(super) is_probe: bool,
+}
+
+/// Evaluates the `when` of a step.
+pub(super) fn decide(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) -> Event {
+    let scope = row::scope(saga, &pinned.definition, state);
+    let decision = match &pinned.definition.step(state, step).when {
+        None => Decision::Run,
+        Some(when) => match expr::holds(when, &scope) {
+            Ok(true) => Decision::Run,
+            Ok(false) => Decision::Skip,
+            Err(error) => Decision::Failed(error),
+        },
+    };
+    Event::ConditionDecided(ConditionDecided { at: node.clock.now_ms(), step, decision })
+}
+
+/// Begins a call in a task of its own and reports its end to the saga.
+pub(super) fn begin(
+    saga: Uuid,
+    pinned: &Pinned,
+    node: &Arc<Node>,
+    state: &State,
+    order: Order,
+    report_to: Addr<SagaActor>,
+) -> InFlight {
+    let scope = Arc::new(scope(saga, pinned, state, order));
+    let plan = Plan::of(pinned, state, order.step);
+    let report = Report { node: node.clone(), order, report_to: Some(report_to) };
+    let participants = node.participants.clone();
+    let task = node.work.spawn(async move {
+        let end = call(&participants, plan.step(), order, &scope).await;
+        report.send(end);
+    });
+    let Order { step, direction, number, is_probe, .. } = order;
+    InFlight { step, direction, number, is_probe, task: task.abort_handle() }
+}
+
+impl InFlight {
+    /// Whether an event is the end of this call.
+    pub(super) fn is_ended_by(&self, event: &Event) -> bool {
+        match event {
+            Event::AttemptEnded(end) => {
+                !self.is_probe
+                    && (end.step, end.direction, end.attempt) == (self.step, self.direction, self.number)
+            }
+            Event::ProbeAnswered(end) => {
+                self.is_probe && (end.step, end.direction, end.probe) == (self.step, self.direction, self.number)
+            }
+            Event::Started(_)
+            | Event::ConditionDecided(_)
+            | Event::TimerFired(_)
+            | Event::OwnerLost(_)
+            | Event::Withdrawn(_)
+            | Event::Requested(_)
+            | Event::RequestRefused(_) => false,
+        }
+    }
+
+    /// Gives the call up; its task reports that its outcome is unknown.
+    pub(super) fn give_up(&self) {
+        self.task.abort();
+    }
+}
+
+/// How a call ended.
+enum End {
+    Attempt(Outcome),
+    Probe(Answer),
+}
+
+async fn call(participants: &Participants, step: &Step, order: Order, scope: &Arc<Scope>) -> End {
+    let Some(call) = call_of(step, order.direction) else {
+        let error = Error::new("missing", "the definition has no such call");
+        return End::Attempt(Outcome::Unknown { error });
+    };
+    match (order.is_probe, &call.probe) {
+        (false, _) => End::Attempt(participants.execute(call, scope).await),
+        (true, Some(probe)) => End::Probe(participants.probe(probe, scope).await),
+        (true, None) => {
+            let error = Error::new("missing", "the definition has no such probe");
+            End::Probe(Answer::Inconclusive { error })
+        }
+    }
+}
+
+fn call_of(step: &Step, direction: Direction) -> Option<&Call> {
+    match direction {
+        Direction::Compensation => step.compensation.as_ref(),
+        Direction::Action => match &step.action {
+            Action::Call(call) => Some(call),
+            Action::Await { .. } | Action::Sleep { .. } => None,
+        },
+    }
+}
+
+/// The key is the same for all attempts of a generation: `(saga, step, direction, generation)`.
+pub(super) fn key(saga: Uuid, step: &str, direction: Direction, generation: u32) -> String {
+    format!("{saga}/{step}/{}/{generation}", direction.as_str())
+}
+
+fn scope(saga: Uuid, pinned: &Pinned, state: &State, order: Order) -> Scope {
+    let mut scope = row::scope(saga, &pinned.definition, state);
+    let name = &pinned.definition.step(state, order.step).name;
+    scope.step = name.as_str().into();
+    scope.direction = order.direction;
+    scope.attempt = order.number;
+    scope.key = key(saga, name, order.direction, order.generation);
+    scope.output = match order.direction {
+        Direction::Action => None,
+        Direction::Compensation => state.steps[order.step].output.clone(),
+    };
+    scope
+}
+
+/// Keeps the step alive for its task: a definition's, or one that a driver appended.
+enum Plan {
+    Defined(Pinned, usize),
+    Appended(Arc<Planned>),
+}
+
+impl Plan {
+    fn of(pinned: &Pinned, state: &State, step: usize) -> Self {
+        match step.checked_sub(pinned.definition.steps().len()) {
+            None => Self::Defined(pinned.clone(), step),
+            Some(appended) => Self::Appended(state.appended[appended].clone()),
+        }
+    }
+
+    fn step(&self) -> &Step {
+        match self {
+            Self::Defined(pinned, step) => &pinned.definition.steps()[*step].step,
+            Self::Appended(planned) => &planned.step,
+        }
+    }
+}
+
+/// Reports the end of a call exactly once: dropped without one, because the task died or was given up, it reports that nobody knows.
+struct Report {
+    node: Arc<Node>,
+    order: Order,
+    report_to: Option<Addr<SagaActor>>,
+}
+
+impl Report {
+    fn send(mut self, end: End) {
+        self.tell(end);
+    }
+
+    fn tell(&mut self, end: End) {
+        let Some(report_to) = self.report_to.take() else { return };
+        let Order { step, direction, number, .. } = self.order;
+        let (at, jitter) = (self.node.clock.now_ms(), rand::random::<f64>());
+        report_to.do_send(Happened(match end {
+            End::Attempt(outcome) => {
+                Event::AttemptEnded(AttemptEnded { at, step, direction, attempt: number, outcome, jitter })
+            }
+            End::Probe(answer) => {
+                Event::ProbeAnswered(ProbeAnswered { at, step, direction, probe: number, answer, jitter })
+            }
+        }));
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let error = Error::new("call_lost", "the call was given up before it answered");
+        let end = if self.order.is_probe {
+            End::Probe(Answer::Inconclusive { error })
+        } else {
+            End::Attempt(Outcome::Unknown { error })
+        };
+        self.tell(end);
+    }
+}

@@ -1,0 +1,74 @@
+//! What time it is, by the database's clock, and how long this node may still trust its lease. Owns the arithmetic between the
+//! two; the heart takes the samples. The process's own clock is monotonic and used only to stop early (as in River's leases).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::saga::definition::Millis;
+
+/// The database's time, carried on between samples by the process's monotonic clock.
+#[derive(Debug)]
+pub struct Clock {
+    origin: Instant,
+    /// The database's time at `origin`, in milliseconds since the epoch.
+    epoch_ms: AtomicU64,
+    /// Milliseconds since `origin` until which the lease is trusted.
+    trusted_until_ms: AtomicU64,
+}
+
+impl Clock {
+    /// Starts from a first sample: the database said `now_ms` in answer to a beat that was sent at `sent`.
+    pub fn new(sent: Instant, now_ms: Millis, trust: Duration) -> Self {
+        Self {
+            origin: sent,
+            epoch_ms: AtomicU64::new(now_ms),
+            trusted_until_ms: AtomicU64::new(millis(trust)),
+        }
+    }
+
+    /// Takes another sample. Trust is counted from the sending of the beat, since nobody knows when it arrived.
+    pub fn sample(&self, sent: Instant, now_ms: Millis, trust: Duration) {
+        let sent_ms = millis(sent.saturating_duration_since(self.origin));
+        self.epoch_ms.store(now_ms.saturating_sub(sent_ms), Ordering::Relaxed);
+        self.trusted_until_ms.store(sent_ms + millis(trust), Ordering::Release);
+    }
+
+    /// The database's time now, in milliseconds since the epoch.
+    pub fn now_ms(&self) -> Millis {
+        self.epoch_ms.load(Ordering::Relaxed) + millis(self.origin.elapsed())
+    }
+
+    /// Whether this node may still begin effects: its last confirmed beat is recent enough that nobody has taken its sagas.
+    pub fn is_trusted(&self) -> bool {
+        millis(self.origin.elapsed()) < self.trusted_until_ms.load(Ordering::Acquire)
+    }
+
+    /// Ends the trust at once: somebody took the sagas.
+    pub fn distrust(&self) {
+        self.trusted_until_ms.store(0, Ordering::Release);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carries_the_databases_time_on_and_trusts_from_the_sending() {
+        let sent = Instant::now();
+        let clock = Clock::new(sent, 1_000_000, Duration::from_secs(6));
+        assert!(clock.now_ms() >= 1_000_000);
+        assert!(clock.is_trusted());
+        clock.sample(sent, 5_000_000, Duration::ZERO);
+        assert!(clock.now_ms() >= 5_000_000);
+        assert!(!clock.is_trusted(), "a beat sent a whole trust ago is worth nothing");
+        clock.sample(Instant::now(), 5_000_000, Duration::from_secs(6));
+        assert!(clock.is_trusted());
+        clock.distrust();
+        assert!(!clock.is_trusted());
+    }
+}

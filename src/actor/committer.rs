@@ -1,0 +1,350 @@
+//! One lane: gathers the transitions that queue while the last batch is under way and writes them in the next. Owns the order in
+//! which a lane is used; the statements are the store's. Natural batching: no timer, the latency of one commit when idle, hundreds
+//! of rows per commit under load.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::saga_actor::SagaActor;
+use super::supervisor::{Observe, Observed};
+use crate::config::actor as limits;
+use crate::config::store::BATCH_ROWS_MAX;
+use crate::metrics;
+use crate::store::{Claimed, DefinitionId, Error, Lane, Parking, Transition, Written};
+
+/// Write this row with the next batch.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Commit {
+    pub(super) row: Transition,
+    pub(super) from: Addr<SagaActor>,
+}
+
+/// What became of a row.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Committed(pub(super) Written);
+
+/// Let go of this saga until its time or a signal comes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Park {
+    pub(super) parking: Parking,
+    pub(super) from: Addr<SagaActor>,
+}
+
+/// Hand this saga back for any node to take.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Release {
+    pub(super) saga: Uuid,
+    pub(super) from: Addr<SagaActor>,
+}
+
+/// Whether the saga was let go.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LetGo(pub(super) bool);
+
+/// Claim up to `limit` sagas. The answer is empty when the claim failed; another will follow.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Claim {
+    pub(super) limit: usize,
+    pub(super) definitions: Vec<DefinitionId>,
+    pub(super) answer: oneshot::Sender<Vec<Claimed>>,
+}
+
+/// Tell when every row that was handed in before is written or refused.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Barrier(pub(super) oneshot::Sender<()>);
+
+/// The rest of the lane is gone: write nothing more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct StepAside;
+
+/// The committer of one lane.
+pub(super) struct Committer {
+    /// None while a statement is under way.
+    lane: Option<Lane>,
+    rows: VecDeque<Commit>,
+    parks: Vec<Park>,
+    releases: Vec<Release>,
+    claim: Option<Claim>,
+    barriers: Vec<oneshot::Sender<()>>,
+    pause: Duration,
+    fenced: bool,
+}
+
+impl Committer {
+    pub(super) fn new(lane: Lane) -> Self {
+        Self {
+            lane: Some(lane),
+            rows: VecDeque::new(),
+            parks: Vec::new(),
+            releases: Vec::new(),
+            claim: None,
+            barriers: Vec::new(),
+            pause: Duration::ZERO,
+            fenced: false,
+        }
+    }
+
+    /// Uses the lane if it is free: rows first, since sagas wait for them; then what lets sagas go; then claims.
+    fn next(&mut self, ctx: &mut Context<Self>) {
+        if self.lane.is_none() || self.fenced {
+            return;
+        }
+        if !self.rows.is_empty() {
+            let size = self.rows.len().min(BATCH_ROWS_MAX);
+            let batch = self.rows.drain(..size).collect();
+            return self.write(batch, ctx);
+        }
+        for barrier in self.barriers.drain(..) {
+            // Who stopped waiting needs no answer.
+            let _ = barrier.send(());
+        }
+        if !self.parks.is_empty() {
+            self.park(ctx);
+        } else if !self.releases.is_empty() {
+            self.release(ctx);
+        } else if let Some(claim) = self.claim.take() {
+            self.claim(claim, ctx);
+        }
+    }
+
+    fn write(&mut self, batch: Vec<Commit>, ctx: &mut Context<Self>) {
+        let Some(mut lane) = self.lane.take() else { return };
+        let (rows, from): (Vec<_>, Vec<_>) = batch.into_iter().map(|commit| (commit.row, commit.from)).unzip();
+        let began = Instant::now();
+        let sent = async move {
+            let written = lane.commit(&rows).await;
+            (lane, rows, written)
+        };
+        ctx.spawn(sent.into_actor(self).map(move |(lane, rows, written), act, ctx| {
+            act.lane = Some(lane);
+            metrics::COMMIT_SECONDS.with([]).record(began.elapsed());
+            metrics::COMMIT_TRANSITIONS.with([]).record(rows.len() as f64);
+            match written {
+                Ok(written) => act.answer(rows, from, written),
+                Err(error) => act.failed(error, rows, from, ctx),
+            }
+            act.next(ctx);
+        }));
+    }
+
+    /// Tells each saga what became of its row; a row that somebody's lock kept out goes into a later batch.
+    fn answer(&mut self, rows: Vec<Transition>, from: Vec<Addr<SagaActor>>, written: Vec<Written>) {
+        self.pause = Duration::ZERO;
+        for ((row, from), written) in rows.into_iter().zip(from).zip(written) {
+            match written {
+                Written::Busy => self.rows.push_back(Commit { row, from }),
+                Written::Accepted
+                | Written::Refused
+                | Written::Duplicate { .. }
+                | Written::KeyConflict { .. }
+                | Written::Rejected { .. } => from.do_send(Committed(written)),
+            }
+        }
+    }
+
+    /// The outcome of a batch is unknown as long as the database is: the same rows are sent again, before any other.
+    fn failed(
+        &mut self,
+        error: Error,
+        rows: Vec<Transition>,
+        from: Vec<Addr<SagaActor>>,
+        ctx: &mut Context<Self>,
+    ) {
+        if matches!(error, Error::Fenced) {
+            return self.fence(ctx, from);
+        }
+        tracing::warn!(%error, rows = rows.len(), "batch not committed yet, it is sent again");
+        for (row, from) in rows.into_iter().zip(from).rev() {
+            self.rows.push_front(Commit { row, from });
+        }
+        self.wait(ctx);
+    }
+
+    /// The lane is dead: everybody steps down quietly.
+    fn fence(&mut self, ctx: &mut Context<Self>, waiting: Vec<Addr<SagaActor>>) {
+        self.fenced = true;
+        metrics::FENCED.with([]).increment(1);
+        let queued = self.rows.drain(..).map(|commit| commit.from);
+        for saga in waiting.into_iter().chain(queued) {
+            saga.do_send(Committed(Written::Refused));
+        }
+        ctx.stop();
+    }
+
+    /// Keeps the lane back for a while.
+    fn wait(&mut self, ctx: &mut Context<Self>) {
+        let least = Duration::from_millis(limits::RESEND_PAUSE_MS);
+        self.pause = (self.pause * 2).clamp(least, Duration::from_millis(limits::RESEND_PAUSE_MAX_MS));
+        let Some(lane) = self.lane.take() else { return };
+        let paused = tokio::time::sleep(self.pause);
+        ctx.spawn(paused.into_actor(self).map(move |(), act, ctx| {
+            act.lane = Some(lane);
+            act.next(ctx);
+        }));
+    }
+
+    fn park(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut lane) = self.lane.take() else { return };
+        let parks: Vec<Park> = self.parks.drain(..).collect();
+        let sent = async move {
+            let parkings: Vec<Parking> = parks.iter().map(|park| park.parking).collect();
+            let gone = lane.park(&parkings).await;
+            (lane, parks.into_iter().map(|park| (park.parking.id, park.from)).collect(), gone)
+        };
+        ctx.spawn(sent.into_actor(self).map(|(lane, asked, gone), act, ctx| act.let_go(lane, asked, gone, ctx)));
+    }
+
+    fn release(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut lane) = self.lane.take() else { return };
+        let asked: Vec<_> = self.releases.drain(..).map(|release| (release.saga, release.from)).collect();
+        let sent = async move {
+            let sagas: Vec<Uuid> = asked.iter().map(|(saga, _)| *saga).collect();
+            let gone = lane.release(&sagas).await;
+            (lane, asked, gone)
+        };
+        ctx.spawn(sent.into_actor(self).map(|(lane, asked, gone), act, ctx| act.let_go(lane, asked, gone, ctx)));
+    }
+
+    fn let_go(
+        &mut self,
+        lane: Lane,
+        asked: Vec<(Uuid, Addr<SagaActor>)>,
+        gone: Result<Vec<Uuid>, Error>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.lane = Some(lane);
+        match gone {
+            Ok(gone) => {
+                for (saga, from) in asked {
+                    from.do_send(LetGo(gone.contains(&saga)));
+                }
+            }
+            Err(Error::Fenced) => self.fence(ctx, asked.into_iter().map(|(_, from)| from).collect()),
+            Err(error) => {
+                tracing::warn!(%error, sagas = asked.len(), "sagas not let go, they are asked again");
+                for (_, from) in asked {
+                    from.do_send(LetGo(false));
+                }
+                self.wait(ctx);
+            }
+        }
+        self.next(ctx);
+    }
+
+    fn claim(&mut self, claim: Claim, ctx: &mut Context<Self>) {
+        let Some(mut lane) = self.lane.take() else { return };
+        let Claim { limit, definitions, answer } = claim;
+        let sent = async move {
+            let claimed = lane.claim(limit, &definitions).await;
+            (lane, claimed)
+        };
+        ctx.spawn(sent.into_actor(self).map(move |(lane, claimed), act, ctx| {
+            act.lane = Some(lane);
+            match claimed {
+                Ok(claimed) => {
+                    // The dispatcher is gone only when the lane is given up; then the sweep takes what was claimed.
+                    let _ = answer.send(claimed);
+                }
+                Err(Error::Fenced) => act.fence(ctx, Vec::new()),
+                Err(error) => {
+                    tracing::warn!(%error, "claim failed");
+                    act.wait(ctx);
+                }
+            }
+            act.next(ctx);
+        }));
+    }
+}
+
+impl Actor for Committer {
+    type Context = Context<Self>;
+}
+
+impl Handler<Commit> for Committer {
+    type Result = ();
+
+    fn handle(&mut self, commit: Commit, ctx: &mut Self::Context) {
+        self.rows.push_back(commit);
+        // The batch is cut when this actor has read its mailbox: what arrived together is written together.
+        if self.lane.is_some() && self.rows.len() == 1 {
+            ctx.notify(Cut);
+        }
+    }
+}
+
+/// Use the lane now.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Cut;
+
+impl Handler<Cut> for Committer {
+    type Result = ();
+
+    fn handle(&mut self, _: Cut, ctx: &mut Self::Context) {
+        self.next(ctx);
+    }
+}
+
+impl Handler<Park> for Committer {
+    type Result = ();
+
+    fn handle(&mut self, park: Park, ctx: &mut Self::Context) {
+        self.parks.push(park);
+        ctx.notify(Cut);
+    }
+}
+
+impl Handler<Release> for Committer {
+    type Result = ();
+
+    fn handle(&mut self, release: Release, ctx: &mut Self::Context) {
+        self.releases.push(release);
+        ctx.notify(Cut);
+    }
+}
+
+impl Handler<Claim> for Committer {
+    type Result = ();
+
+    fn handle(&mut self, claim: Claim, ctx: &mut Self::Context) {
+        self.claim = Some(claim);
+        ctx.notify(Cut);
+    }
+}
+
+impl Handler<Barrier> for Committer {
+    type Result = ();
+
+    fn handle(&mut self, barrier: Barrier, ctx: &mut Self::Context) {
+        self.barriers.push(barrier.0);
+        ctx.notify(Cut);
+    }
+}
+
+impl Handler<StepAside> for Committer {
+    type Result = ();
+
+    fn handle(&mut self, _: StepAside, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl Handler<Observe> for Committer {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        MessageResult(Observed { waiting: self.rows.len(), resident: 0 })
+    }
+}

@@ -1,0 +1,127 @@
+//! The definitions that this node knows and those that it can run. Owns the registry by number; what a definition is, is the
+//! core's; where it is kept, the store's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::participant::Participants;
+use crate::saga::Definition;
+use crate::saga::definition::Draft;
+use crate::store::{self, DefinitionId, Store, StoredDefinition};
+
+/// One definition under its number in this database.
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    /// Number in this database.
+    pub id: DefinitionId,
+    /// The definition.
+    pub definition: Arc<Definition>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_id: HashMap<DefinitionId, Entry>,
+    by_name: HashMap<String, DefinitionId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// None when the stored draft cannot be read by this version of the program.
+    definition: Option<Arc<Definition>>,
+    /// What this node lacks to run it.
+    missing: Vec<String>,
+}
+
+/// The registry of one node.
+#[derive(Debug, Default)]
+pub struct Definitions(RwLock<Known>);
+
+impl Definitions {
+    /// Registers a definition in the database and here; starts by its name take it from now on.
+    pub async fn register(
+        &self,
+        store: &Store,
+        participants: &Participants,
+        definition: Arc<Definition>,
+    ) -> Result<DefinitionId, store::Error> {
+        let draft = serde_json::to_string(definition.draft())
+            .map_err(|error| store::Error::Invalid(format!("definition {}: {error}", definition.name())))?;
+        let id = store.put_definition(definition.digest(), definition.name(), &draft).await?;
+        let missing = participants.missing(definition.draft());
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.by_name.insert(definition.name().to_owned(), id);
+        known.by_id.insert(id, Entry { definition: Some(definition), missing });
+        Ok(id)
+    }
+
+    /// Reads what others have registered since.
+    pub async fn refresh(&self, store: &Store, participants: &Participants) -> Result<(), store::Error> {
+        for stored in store.definitions().await? {
+            if !self.0.read().unwrap_or_else(PoisonError::into_inner).by_id.contains_key(&stored.id) {
+                let entry = read(&stored, participants);
+                self.0.write().unwrap_or_else(PoisonError::into_inner).by_id.insert(stored.id, entry);
+            }
+            if stored.current {
+                let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+                known.by_name.insert(stored.name, stored.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The definition with this number, if this node can read it.
+    pub fn get(&self, id: DefinitionId) -> Option<Pinned> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let definition = known.by_id.get(&id)?.definition.clone()?;
+        Some(Pinned { id, definition })
+    }
+
+    /// The definition that starts by this name take, with what this node lacks to run it.
+    pub fn current(&self, name: &str) -> Option<(Pinned, Vec<String>)> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let id = *known.by_name.get(name)?;
+        let entry = known.by_id.get(&id)?;
+        let definition = entry.definition.clone()?;
+        Some((Pinned { id, definition }, entry.missing.clone()))
+    }
+
+    /// Numbers of the definitions whose sagas this node may claim.
+    pub fn runnable(&self) -> Vec<DefinitionId> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let able = known.by_id.iter().filter(|(_, entry)| entry.definition.is_some() && entry.missing.is_empty());
+        let mut ids: Vec<_> = able.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Definitions that this node cannot run, with what it lacks.
+    pub fn unable(&self) -> Vec<(String, Vec<String>)> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let named = known.by_name.iter().filter_map(|(name, id)| {
+            let entry = known.by_id.get(id)?;
+            (!entry.missing.is_empty()).then(|| (name.clone(), entry.missing.clone()))
+        });
+        let mut named: Vec<_> = named.collect();
+        named.sort();
+        named
+    }
+}
+
+fn read(stored: &StoredDefinition, participants: &Participants) -> Entry {
+    let draft: Result<Draft, _> = serde_json::from_str(&stored.draft);
+    let built = draft.map_err(|error| error.to_string()).and_then(|draft| {
+        Definition::build(draft).map_err(|faults| {
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        })
+    });
+    match built {
+        Ok(definition) => {
+            let missing = participants.missing(definition.draft());
+            Entry { definition: Some(definition), missing }
+        }
+        Err(reason) => {
+            tracing::warn!(definition = stored.name, digest = stored.digest, reason, "unreadable definition");
+            Entry { definition: None, missing: vec![format!("a version that reads it: {reason}")] }
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Takes sagas for one lane, up to its free slots, and keeps those that are here alive. Owns the table of residents: what is lost
+//! with it is taken up again from the journal. Notifications are hints; it decides itself how much to take and when.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::committer::{Barrier, Claim, Committer};
+use super::counting;
+use super::definitions::Pinned;
+use super::node::Node;
+use super::saga_actor::{Arrival, GiveUp, HandBack, SagaActor, StartAnswer, StepDown, Wake};
+use super::supervisor::{Observe, Observed};
+use super::takeup::{self, Read};
+use crate::config::actor as limits;
+use crate::metrics;
+use crate::saga::Json;
+use crate::saga::event::Started;
+use crate::store::{Claimed, Error, LaneId, StartKey};
+
+/// How a saga left this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// It has ended.
+    Ended,
+    /// It is parked, or was handed back.
+    LetGo,
+    /// Somebody else owns it, or it never began.
+    Fenced,
+    /// Its actor died.
+    Crashed,
+}
+
+/// Start a saga here.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct StartSaga {
+    pub(crate) id: Uuid,
+    pub(crate) pinned: Pinned,
+    pub(crate) input: Json,
+    pub(crate) key: Option<StartKey>,
+    pub(crate) answer: oneshot::Sender<StartAnswer>,
+}
+
+/// A saga left this node.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Left {
+    pub(super) saga: Uuid,
+    pub(super) parting: Parting,
+}
+
+/// Look for signals of these sagas, if they are here.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Poke(pub(crate) Vec<Uuid>);
+
+/// Take no more; hand back what is here. Answered when nothing is left.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Drain {
+    pub(super) grace: Duration,
+    pub(super) done: oneshot::Sender<()>,
+}
+
+/// The lane is gone: drop everything and stop.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Abandon;
+
+/// One round: claim, and look into the inbox.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Poll;
+
+/// The dispatcher of one lane.
+pub(super) struct Dispatcher {
+    node: Arc<Node>,
+    lane: LaneId,
+    committer: Addr<Committer>,
+    slots: usize,
+    residents: HashMap<Uuid, Addr<SagaActor>>,
+    /// Sagas whose journal is being read, or will be: they look for signals when they are here.
+    arriving: HashSet<Uuid>,
+    /// Sagas that were claimed again before they had left.
+    returning: HashMap<Uuid, Claimed>,
+    /// How often the actors of these sagas died, since their last row.
+    crashes: HashMap<Uuid, u32>,
+    pause: Duration,
+    draining: Option<oneshot::Sender<()>>,
+    stopping: bool,
+}
+
+impl Dispatcher {
+    pub(super) fn new(node: Arc<Node>, lane: LaneId, committer: Addr<Committer>, slots: usize) -> Self {
+        Self {
+            node,
+            lane,
+            committer,
+            slots,
+            residents: HashMap::new(),
+            arriving: HashSet::new(),
+            returning: HashMap::new(),
+            crashes: HashMap::new(),
+            pause: Duration::from_millis(limits::POLL_LEAST_MS),
+            draining: None,
+            stopping: false,
+        }
+    }
+
+    fn put(&mut self, id: Uuid, pinned: Pinned, arrival: Arrival, ctx: &mut Context<Self>) {
+        let (node, committer) = (self.node.clone(), self.committer.clone());
+        let saga = SagaActor::new(id, pinned, node, committer, ctx.address(), arrival).start();
+        self.residents.insert(id, saga);
+        metrics::SAGAS_RESIDENT.with([]).increment(1.0);
+    }
+
+    /// Asks for as much as there is room for, and for the wakes of residents.
+    fn poll(&mut self, ctx: &mut Context<Self>) {
+        if self.draining.is_some() || self.stopping {
+            return;
+        }
+        let free = self.slots.saturating_sub(self.residents.len() + self.arriving.len());
+        let (answer, claimed) = oneshot::channel();
+        let limit = free.min(limits::CLAIM_MAX);
+        self.committer.do_send(Claim { limit, definitions: self.node.definitions.runnable(), answer });
+        let (node, lane) = (self.node.clone(), self.lane);
+        let round = async move {
+            let claimed = claimed.await.unwrap_or_default();
+            (claimed, node.store.drain_inbox(&[lane]).await)
+        };
+        ctx.spawn(round.into_actor(self).map(move |(claimed, wakes), act, ctx| {
+            let busy = !claimed.is_empty();
+            metrics::SAGAS_CLAIMED.with([]).increment(claimed.len() as u64);
+            act.take(claimed, ctx);
+            act.wake(wakes);
+            act.again(busy, ctx);
+        }));
+    }
+
+    /// Polls soon after a round that brought something, and ever later after those that did not.
+    fn again(&mut self, busy: bool, ctx: &mut Context<Self>) {
+        let least = Duration::from_millis(limits::POLL_LEAST_MS);
+        let most = Duration::from_millis(limits::POLL_MOST_MS);
+        self.pause = if busy { least } else { (self.pause * 2).min(most) };
+        let chance = 0.75 + rand::random::<f64>() / 2.0;
+        ctx.notify_later(Poll, self.pause.mul_f64(chance));
+    }
+
+    /// Takes up what was claimed. One that is here already is woken, unless the claim says that it had left: then its actor is
+    /// about to go, and it comes back when it has.
+    fn take(&mut self, claimed: Vec<Claimed>, ctx: &mut Context<Self>) {
+        let mut fetch = Vec::with_capacity(claimed.len());
+        for saga in claimed {
+            if self.arriving.contains(&saga.id) {
+                continue;
+            }
+            match self.residents.get(&saga.id) {
+                Some(_) if saga.adopted => {
+                    self.returning.insert(saga.id, saga);
+                }
+                Some(resident) => resident.do_send(Wake),
+                None => fetch.push(saga),
+            }
+        }
+        self.fetch(fetch, ctx);
+    }
+
+    /// Reads journals in a later statement than the claim's.
+    fn fetch(&mut self, claimed: Vec<Claimed>, ctx: &mut Context<Self>) {
+        if claimed.is_empty() {
+            return;
+        }
+        self.arriving.extend(claimed.iter().map(|saga| saga.id));
+        let node = self.node.clone();
+        let load = async move { takeup::load(&node, claimed).await };
+        ctx.spawn(load.into_actor(self).map(|read, act, ctx| {
+            for one in read {
+                act.arrive(one, ctx);
+            }
+            act.finish_drain();
+        }));
+    }
+
+    fn arrive(&mut self, read: Read, ctx: &mut Context<Self>) {
+        match read {
+            _ if self.stopping => {}
+            Read::Ready(id, pinned, arrival) => {
+                self.arriving.remove(&id);
+                self.put(id, pinned, *arrival, ctx);
+                if self.draining.is_some() {
+                    self.tell(id, HandBack);
+                }
+            }
+            Read::NotOurs(id) => {
+                self.arriving.remove(&id);
+                self.crashes.remove(&id);
+            }
+            Read::Later(id, reason) => {
+                tracing::error!(saga.id = %id, reason, "saga not taken up yet, it is tried again");
+                self.revive_later(id, ctx);
+            }
+        }
+    }
+
+    fn wake(&mut self, wakes: Result<Vec<Uuid>, Error>) {
+        match wakes {
+            // A wake of a saga that is not here any more was seen before it left.
+            Ok(wakes) => wakes.into_iter().for_each(|id| self.tell(id, Wake)),
+            Err(error) => tracing::warn!(%error, "inbox not read"),
+        }
+    }
+
+    fn tell<M>(&self, id: Uuid, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        SagaActor: Handler<M>,
+    {
+        if let Some(saga) = self.residents.get(&id) {
+            saga.do_send(message);
+        }
+    }
+
+    /// Takes a saga up again whose actor died: after all its rows are settled, and each time later.
+    fn revive_later(&mut self, id: Uuid, ctx: &mut Context<Self>) {
+        self.arriving.insert(id);
+        let crashes = self.crashes.entry(id).or_default();
+        *crashes = crashes.saturating_add(1);
+        let pause = Duration::from_millis(limits::REVIVE_PAUSE_MS) * 2_u32.saturating_pow((*crashes - 1).min(16));
+        let pause = pause.min(Duration::from_millis(limits::REVIVE_PAUSE_MAX_MS));
+        ctx.run_later(pause, move |act, ctx| act.revive(id, ctx));
+    }
+
+    fn revive(&mut self, id: Uuid, ctx: &mut Context<Self>) {
+        let (settled, rows_settled) = oneshot::channel();
+        self.committer.do_send(Barrier(settled));
+        let (node, lane) = (self.node.clone(), self.lane);
+        let load = async move {
+            match rows_settled.await {
+                Ok(()) => takeup::again(&node, lane, id).await,
+                // Without a committer the lane is gone, and the saga with it.
+                Err(_) => Read::NotOurs(id),
+            }
+        };
+        ctx.spawn(load.into_actor(self).map(|read, act, ctx| {
+            act.arrive(read, ctx);
+            act.finish_drain();
+        }));
+    }
+
+    fn finish_drain(&mut self) {
+        if self.residents.is_empty() && self.arriving.is_empty() {
+            if let Some(done) = self.draining.take() {
+                self.stopping = true;
+                // Who waits for the drain may have given up.
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+impl Actor for Dispatcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.notify(Poll);
+    }
+}
+
+impl Handler<Poll> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Poll, ctx: &mut Self::Context) {
+        self.poll(ctx);
+    }
+}
+
+impl Handler<StartSaga> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, start: StartSaga, ctx: &mut Self::Context) {
+        if self.draining.is_some() || self.stopping {
+            // Who asked may have gone.
+            let _ = start.answer.send(StartAnswer::NotTaken);
+            return;
+        }
+        let StartSaga { id, pinned, input, key, answer } = start;
+        let started = Started { at: self.node.clock.now_ms(), input };
+        counting::started(&pinned.definition);
+        self.put(id, pinned, Arrival::Start { started, key, answer }, ctx);
+    }
+}
+
+impl Handler<Left> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, Left { saga, parting }: Left, ctx: &mut Self::Context) {
+        if self.residents.remove(&saga).is_some() {
+            metrics::SAGAS_RESIDENT.with([]).decrement(1.0);
+        }
+        match parting {
+            Parting::Ended | Parting::LetGo | Parting::Fenced => {
+                self.crashes.remove(&saga);
+            }
+            Parting::Crashed if !self.stopping => {
+                tracing::error!(saga.id = %saga, "the saga's actor died, it is taken up again from its journal");
+                metrics::ACTOR_RESTARTS.with(["saga".into()]).increment(1);
+                self.revive_later(saga, ctx);
+            }
+            Parting::Crashed => {}
+        }
+        if let Some(again) = self.returning.remove(&saga) {
+            self.fetch(vec![again], ctx);
+        }
+        self.finish_drain();
+    }
+}
+
+impl Handler<Poke> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, Poke(sagas): Poke, _: &mut Self::Context) {
+        self.wake(Ok(sagas));
+    }
+}
+
+impl Handler<Drain> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, Drain { grace, done }: Drain, ctx: &mut Self::Context) {
+        self.draining = Some(done);
+        for saga in self.residents.values() {
+            saga.do_send(HandBack);
+        }
+        ctx.run_later(grace, |act, _| {
+            for saga in act.residents.values() {
+                saga.do_send(GiveUp);
+            }
+        });
+        self.finish_drain();
+    }
+}
+
+impl Handler<Abandon> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Abandon, ctx: &mut Self::Context) {
+        self.stopping = true;
+        for (_, saga) in self.residents.drain() {
+            saga.do_send(StepDown);
+            metrics::SAGAS_RESIDENT.with([]).decrement(1.0);
+        }
+        ctx.stop();
+    }
+}
+
+impl Handler<Observe> for Dispatcher {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        MessageResult(Observed { waiting: self.arriving.len(), resident: self.residents.len() })
+    }
+}

@@ -1,0 +1,101 @@
+//! Keeps this node alive in the eyes of the others, and the clock right. Owns the beat and the node's present identity; who calls a
+//! silent node dead is the sweep.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+
+use super::node::Node;
+use super::supervisor::{Observe, Observed};
+use crate::config::actor as limits;
+use crate::store::{Error, NodeId, Store};
+
+/// Which incarnation this process is, at present. A process that was taken for dead joins again as another.
+#[derive(Debug)]
+pub struct Membership {
+    name: String,
+    id: AtomicI64,
+}
+
+impl Membership {
+    /// Joins under a name for people, and returns the first sample of the clock with it.
+    pub async fn join(store: &Store, name: &str) -> Result<(Self, Instant, u64), Error> {
+        let id = store.join(name, env!("CARGO_PKG_VERSION"), limits::TTL_MS).await?;
+        let sent = Instant::now();
+        let now_ms = store.beat(id).await?;
+        Ok((Self { name: name.to_owned(), id: AtomicI64::new(id.0) }, sent, now_ms))
+    }
+
+    /// The present incarnation.
+    pub fn id(&self) -> NodeId {
+        NodeId(self.id.load(Ordering::Acquire))
+    }
+
+    /// The name for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// How long a confirmed beat is worth trusting, counted from its sending.
+pub fn trust() -> Duration {
+    Duration::from_millis(limits::TTL_MS - limits::TRUST_MARGIN_MS)
+}
+
+/// Beats.
+pub struct Heart {
+    node: Arc<Node>,
+}
+
+impl Heart {
+    /// Beats for this node.
+    pub fn new(node: Arc<Node>) -> Self {
+        Self { node }
+    }
+
+    fn beat(&mut self, ctx: &mut Context<Self>) {
+        let node = self.node.clone();
+        let beat = async move {
+            let sent = Instant::now();
+            match node.store.beat(node.membership.id()).await {
+                Ok(now_ms) => node.clock.sample(sent, now_ms, trust()),
+                Err(Error::Fenced) => rejoin(&node).await,
+                Err(error) => tracing::warn!(%error, "beat not confirmed"),
+            }
+        };
+        ctx.spawn(beat.into_actor(self).map(|(), _, ctx| {
+            ctx.run_later(Duration::from_millis(limits::BEAT_MS), Self::beat);
+        }));
+    }
+}
+
+/// Somebody took this node for dead: what it had belongs to others now. Its lanes find that out by themselves.
+async fn rejoin(node: &Node) {
+    node.clock.distrust();
+    tracing::warn!(node = node.membership.id().0, "this node was taken for dead, it joins again as another");
+    match Membership::join(&node.store, node.membership.name()).await {
+        Ok((membership, sent, now_ms)) => {
+            node.membership.id.store(membership.id().0, Ordering::Release);
+            node.clock.sample(sent, now_ms, trust());
+        }
+        Err(error) => tracing::warn!(%error, "not joined again yet"),
+    }
+}
+
+impl Actor for Heart {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.beat(ctx);
+    }
+}
+
+impl Handler<Observe> for Heart {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        MessageResult(Observed::default())
+    }
+}

@@ -1,0 +1,45 @@
+//! Does. Carries out what the core decided, with actix: one supervised actor for each saga on this node, and the few that serve
+//! them. A message is a hint: losing it may cost time, never work.
+//!
+//! ```text
+//!   supervisor -- makes anew --> worker (one per lane)      heart   sweeper   registrar
+//!                                  |        |                 |        |          |
+//!                             dispatcher  committer         clock    store   definitions
+//!                                  |        |  ^
+//!                                  v        v  | rows, answers
+//!                                saga actor ---+
+//!                                  |    ^
+//!                            calls v    | ends
+//!                               participants
+//! ```
+
+mod attempt;
+mod clock;
+mod committer;
+mod counting;
+mod definitions;
+mod dispatcher;
+mod heart;
+mod node;
+mod registrar;
+mod roster;
+mod row;
+mod saga_actor;
+mod signals;
+mod supervisor;
+mod sweeper;
+mod takeup;
+mod waiters;
+mod worker;
+
+pub use clock::Clock;
+pub use definitions::{Definitions, Pinned};
+pub use heart::{Heart, Membership};
+pub use node::Node;
+pub use registrar::Registrar;
+pub use roster::Roster;
+pub use saga_actor::StartAnswer;
+pub use supervisor::{Child, Health, Supervisor};
+pub use sweeper::Sweeper;
+pub use waiters::{Ended, Waiters};
+pub use worker::Worker;

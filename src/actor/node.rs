@@ -1,0 +1,34 @@
+//! What the actors of one node share: the doors to the rooms below, the clock and the registry. Owns nothing but these handles.
+
+use tokio::runtime::Handle;
+
+use super::clock::Clock;
+use super::definitions::Definitions;
+use super::heart::Membership;
+use super::waiters::Waiters;
+use crate::participant::Participants;
+use crate::store::Store;
+
+/// The surroundings of every actor on this node.
+pub struct Node {
+    /// Where everything is recorded.
+    pub store: Store,
+    /// Which incarnation of a process this is.
+    pub membership: Membership,
+    /// Whom steps call.
+    pub participants: Participants,
+    /// What this node knows how to run.
+    pub definitions: Definitions,
+    /// What time it is, and whether effects may begin.
+    pub clock: Clock,
+    /// Who in this process waits for an end.
+    pub waiters: Waiters,
+    /// Where calls of participants run, so that a slow one holds up no actor.
+    pub work: Handle,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("definitions", &self.definitions.runnable()).finish_non_exhaustive()
+    }
+}

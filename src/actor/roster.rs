@@ -1,0 +1,89 @@
+//! The lanes of this node that take sagas now. Owns their addresses, which change when a lane is replaced; what a lane does with a
+//! saga is its dispatcher's.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use actix::Addr;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::definitions::Pinned;
+use super::dispatcher::{Dispatcher, Drain, Poke, StartSaga};
+use super::saga_actor::StartAnswer;
+use crate::config::actor as limits;
+use crate::saga::Json;
+use crate::store::StartKey;
+
+/// The lanes at work. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    places: Arc<RwLock<Vec<Option<Addr<Dispatcher>>>>>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Roster {
+    /// A roster with this many places, all empty.
+    pub fn new(places: usize) -> Self {
+        Self { places: Arc::new(RwLock::new(vec![None; places])), turn: Arc::default() }
+    }
+
+    pub(super) fn set(&self, place: usize, dispatcher: Addr<Dispatcher>) {
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        places[place] = Some(dispatcher);
+    }
+
+    fn working(&self) -> Vec<Addr<Dispatcher>> {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        places.iter().flatten().filter(|dispatcher| dispatcher.connected()).cloned().collect()
+    }
+
+    /// Whether any lane takes sagas.
+    pub fn is_working(&self) -> bool {
+        !self.working().is_empty()
+    }
+
+    /// Starts a saga under this id on the next lane in turn.
+    pub async fn start(&self, id: Uuid, pinned: Pinned, input: Json, key: Option<StartKey>) -> StartAnswer {
+        let dispatcher = {
+            let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let mut in_turn = (0..places.len()).map(|offset| &places[(turn + offset) % places.len()]);
+            in_turn.find_map(|place| place.clone().filter(Addr::connected))
+        };
+        let Some(dispatcher) = dispatcher else { return StartAnswer::NotTaken };
+        let (answer, answered) = oneshot::channel();
+        dispatcher.do_send(StartSaga { id, pinned, input, key, answer });
+        answered.await.unwrap_or(StartAnswer::Unknown)
+    }
+
+    /// Tells all lanes that a saga was asked something; the one that has it looks.
+    pub fn poke(&self, saga: Uuid) {
+        for dispatcher in self.working() {
+            dispatcher.do_send(Poke(vec![saga]));
+        }
+    }
+
+    /// Hands everything back: what is in flight may end within `grace`. Returns whether nothing is left.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        let waits: Vec<_> = self
+            .working()
+            .into_iter()
+            .map(|dispatcher| {
+                let (done, drained) = oneshot::channel();
+                dispatcher.do_send(Drain { grace, done });
+                drained
+            })
+            .collect();
+        let all = async {
+            let mut clean = true;
+            for drained in waits {
+                clean &= drained.await.is_ok();
+            }
+            clean
+        };
+        let most = grace + Duration::from_millis(limits::DRAIN_MARGIN_MS);
+        tokio::time::timeout(most, all).await.unwrap_or(false)
+    }
+}

@@ -1,0 +1,488 @@
+//! One saga on this node: feeds events to the core, hands each transition to its lane, and only then carries out what the core
+//! asked for. Owns the order of these three; calls are made in `attempt.rs`, rows written by the committer. At most one row of
+//! a saga is unacknowledged.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::attempt::{self, Happened, InFlight, Order};
+use super::committer::{Commit, Committed, Committer, LetGo, Park, Release};
+use super::counting;
+use super::definitions::Pinned;
+use super::dispatcher::{Dispatcher, Left, Parting};
+use super::node::Node;
+use super::row;
+use super::signals::{self, Arrived};
+use super::waiters::Ended;
+use crate::config::actor as limits;
+use crate::metrics;
+use crate::saga::command::Command;
+use crate::saga::event::{Event, OwnerLost, RequestRefused, Requested, Started, TimerFired, Withdrawn};
+use crate::saga::state::State;
+use crate::saga::{IllegalEvent, Json, begin, legal_verbs, next_timer, outstanding, transition};
+use crate::store::{Parking, Start, StartKey, Written};
+
+/// What became of a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartAnswer {
+    /// A new saga runs under this id.
+    Fresh(Uuid),
+    /// The idempotency key was used before with the same input: this is its saga.
+    Existing(Uuid),
+    /// The idempotency key was used before with another input, for this saga.
+    KeyConflict(Uuid),
+    /// The database cannot take it, now or later.
+    Rejected(String),
+    /// No lane takes sagas now; nothing was written.
+    NotTaken,
+    /// The lane was lost on the way: nobody knows whether it started, under the id that was proposed.
+    Unknown,
+}
+
+/// How a saga comes to this node.
+pub(super) enum Arrival {
+    /// It starts here.
+    Start {
+        /// What the first row says.
+        started: Started,
+        /// Makes the start idempotent.
+        key: Option<StartKey>,
+        /// Who wants to know.
+        answer: oneshot::Sender<StartAnswer>,
+    },
+    /// It was claimed, or is taken up again: its state after `seq` rows.
+    TakenUp {
+        /// The fold of its journal.
+        state: State,
+        /// Rows in the journal.
+        seq: i32,
+        /// The claim itself wrote the first row: what it asks for was not begun by anybody.
+        fresh: bool,
+    },
+}
+
+/// One saga on this node.
+pub(super) struct SagaActor {
+    id: Uuid,
+    pinned: Pinned,
+    node: Arc<Node>,
+    committer: Addr<Committer>,
+    presence: Presence,
+    state: State,
+    /// Rows of the journal that are durable.
+    seq: i32,
+    /// How it came here, until the actor has started.
+    arrival: Option<First>,
+    /// Events that happened and are not yet decided.
+    events: VecDeque<Event>,
+    /// A transition that is decided and not yet durable.
+    proposed: Option<Proposed>,
+    in_flight: Vec<InFlight>,
+    /// Commands that wait until the node may trust its lease again.
+    postponed: Vec<Command>,
+    /// Steps whose commands are held back, since the saga is being handed back.
+    withheld: Vec<usize>,
+    answer: Option<oneshot::Sender<StartAnswer>>,
+    timer: Option<SpawnHandle>,
+    signals: signals::Reading,
+    handing_back: bool,
+    /// The committer was asked to let the saga go.
+    letting_go: bool,
+}
+
+/// What is done first.
+enum First {
+    /// Write the row that starts it.
+    Write { event: Event, commands: Vec<Command>, key: Option<StartKey> },
+    /// Carry out what the first row asks for: the claim wrote it.
+    CarryOut,
+    /// What was in flight is lost with the owner before.
+    Recover,
+}
+
+struct Proposed {
+    state: State,
+    commands: Vec<Command>,
+    /// What those who wait are told, if this is the end.
+    ended: Option<Ended>,
+}
+
+/// Tells the dispatcher when the actor is gone, however it goes: a panic drops it too.
+struct Presence {
+    id: Uuid,
+    dispatcher: Addr<Dispatcher>,
+    parting: Parting,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.dispatcher.do_send(Left { saga: self.id, parting: self.parting });
+    }
+}
+
+/// Look for signals: somebody asked something of the saga.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Wake;
+
+/// Hand the saga back: what is in flight may end, nothing else begins.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct HandBack;
+
+/// Give up what is still in flight; its outcome is unknown.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct GiveUp;
+
+/// Stop at once and write nothing more: the lane is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct StepDown;
+
+impl SagaActor {
+    /// Puts a saga on this node; it begins to move when the actor has started.
+    pub(super) fn new(
+        id: Uuid,
+        pinned: Pinned,
+        node: Arc<Node>,
+        committer: Addr<Committer>,
+        dispatcher: Addr<Dispatcher>,
+        arrival: Arrival,
+    ) -> Self {
+        let (state, seq, first, answer) = match arrival {
+            Arrival::TakenUp { state, seq, fresh } => {
+                let first = if fresh { First::CarryOut } else { First::Recover };
+                (state, seq, first, None)
+            }
+            Arrival::Start { started, key, answer } => {
+                let (state, commands) = begin(&pinned.definition, &started);
+                (state, 0, First::Write { event: Event::Started(started), commands, key }, Some(answer))
+            }
+        };
+        Self {
+            id,
+            pinned,
+            node,
+            committer,
+            presence: Presence { id, dispatcher, parting: Parting::Crashed },
+            state,
+            seq,
+            arrival: Some(first),
+            events: VecDeque::new(),
+            proposed: None,
+            in_flight: Vec::new(),
+            postponed: Vec::new(),
+            withheld: Vec::new(),
+            answer,
+            timer: None,
+            signals: signals::Reading::default(),
+            handing_back: false,
+            letting_go: false,
+        }
+    }
+
+    /// Decides the next event, unless a row is under way; with nothing to decide, waits.
+    fn decide(&mut self, ctx: &mut Context<Self>) {
+        while self.proposed.is_none() && !self.letting_go {
+            let Some(event) = self.events.pop_front() else { return self.wait(ctx) };
+            match transition(&self.pinned.definition, &self.state, &event) {
+                Ok((state, commands)) => self.propose(&event, state, commands, None, ctx),
+                Err(illegal) => self.refuse(event, &illegal),
+            }
+        }
+    }
+
+    /// Hands a transition to the lane. Nothing follows from it before it is durable.
+    fn propose(
+        &mut self,
+        event: &Event,
+        state: State,
+        commands: Vec<Command>,
+        start: Option<Start>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let old = start.is_none().then_some(&self.state);
+        let mut row = row::of(self.id, self.seq + 1, &self.pinned.definition, event, old, &state);
+        row.start = start;
+        let ended = row.end.as_ref().map(|end| Ended {
+            status: end.status,
+            result: end.result.clone().unwrap_or_else(Json::null),
+        });
+        counting::decided(&self.pinned.definition, event, old, &state);
+        self.proposed = Some(Proposed { state, commands, ended });
+        self.committer.do_send(Commit { row, from: ctx.address() });
+    }
+
+    /// A request that is not legal is recorded as refused, with what is; any other event that is not is a hint come too late.
+    fn refuse(&mut self, event: Event, illegal: &IllegalEvent) {
+        let Event::Requested(Requested { at, signal, by, request }) = event else {
+            tracing::debug!(saga.id = %self.id, event = event.kind(), %illegal, "event came too late");
+            return;
+        };
+        let legal = legal_verbs(&self.pinned.definition, &self.state);
+        let reason = match legal.is_empty() {
+            true => format!("{illegal}; nothing is legal now"),
+            false => format!("{illegal}; legal now: {}", legal.join(", ")),
+        };
+        let verb = request.verb().to_owned();
+        self.events.push_front(Event::RequestRefused(RequestRefused { at, signal, by, verb, reason }));
+    }
+
+    /// The transition is durable: it is the state now, and what it asks for is carried out.
+    fn accepted(&mut self, ctx: &mut Context<Self>) {
+        let Some(proposed) = self.proposed.take() else { return };
+        self.seq += 1;
+        self.state = proposed.state;
+        if let Some(answer) = self.answer.take() {
+            // Who started it may have gone; the saga runs all the same.
+            let _ = answer.send(StartAnswer::Fresh(self.id));
+        }
+        if let Some(ended) = proposed.ended {
+            counting::ended(&self.pinned.definition, &self.state, self.node.clock.now_ms());
+            self.node.waiters.tell(self.id, &ended);
+            return self.part(Parting::Ended, ctx);
+        }
+        for command in proposed.commands {
+            self.carry_out(command, ctx);
+        }
+        self.decide(ctx);
+    }
+
+    /// Carries out one command, unless the saga is being handed back or the node may not trust its lease.
+    fn carry_out(&mut self, command: Command, ctx: &mut Context<Self>) {
+        let (step, order) = match command {
+            Command::Decide { step } => {
+                let event = attempt::decide(self.id, &self.pinned, &self.node, &self.state, step);
+                return self.events.push_back(event);
+            }
+            Command::Execute { step, direction, attempt: number, generation } => {
+                (step, Order { step, direction, number, generation, is_probe: false })
+            }
+            Command::Probe { step, direction, probe: number, generation } => {
+                (step, Order { step, direction, number, generation, is_probe: true })
+            }
+        };
+        if self.handing_back {
+            return self.withheld.push(step);
+        }
+        if !self.node.clock.is_trusted() {
+            return self.postpone(command, ctx);
+        }
+        let begun = attempt::begin(self.id, &self.pinned, &self.node, &self.state, order, ctx.address());
+        self.in_flight.push(begun);
+    }
+
+    /// The lease may be lost: nothing that is outside begins until a beat has confirmed it.
+    fn postpone(&mut self, command: Command, ctx: &mut Context<Self>) {
+        self.postponed.push(command);
+        if self.postponed.len() == 1 {
+            ctx.run_later(Duration::from_millis(limits::DISTRUST_PAUSE_MS), |act, ctx| {
+                for command in std::mem::take(&mut act.postponed) {
+                    act.carry_out(command, ctx);
+                }
+                act.decide(ctx);
+            });
+        }
+    }
+
+    /// Nothing is to be decided: sleeps until the next time, or leaves this node if that is far.
+    fn wait(&mut self, ctx: &mut Context<Self>) {
+        if self.proposed.is_some() || self.letting_go || self.signals.is_reading() {
+            return;
+        }
+        let busy = !outstanding(&self.state).is_empty();
+        if self.handing_back {
+            return self.hand_back(ctx);
+        }
+        let now = self.node.clock.now_ms();
+        match next_timer(&self.pinned.definition, &self.state) {
+            Some(due) if busy || due <= now.saturating_add(limits::PARK_AFTER_MS) => {
+                let pause = Duration::from_millis(due.saturating_sub(now));
+                self.timer = Some(ctx.run_later(pause, Self::fire));
+            }
+            None if busy => {}
+            wake_at => {
+                self.letting_go = true;
+                let parking = Parking { id: self.id, signals_seen: self.state.signals_seen, wake_at };
+                self.committer.do_send(Park { parking, from: ctx.address() });
+            }
+        }
+    }
+
+    fn fire(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        self.events.push_back(Event::TimerFired(TimerFired { at: self.node.clock.now_ms() }));
+        self.decide(ctx);
+    }
+
+    /// Leaves in good order: what is in flight ends first, what was not begun is withdrawn.
+    fn hand_back(&mut self, ctx: &mut Context<Self>) {
+        if !self.in_flight.is_empty() || !self.postponed.is_empty() {
+            return;
+        }
+        if !self.withheld.is_empty() {
+            let steps = std::mem::take(&mut self.withheld);
+            let at = self.node.clock.now_ms();
+            self.events.push_back(Event::Withdrawn(Withdrawn { at, steps }));
+            return self.decide(ctx);
+        }
+        self.letting_go = true;
+        self.committer.do_send(Release { saga: self.id, from: ctx.address() });
+    }
+
+    /// Goes; the dispatcher is told how when the actor is dropped.
+    fn part(&mut self, parting: Parting, ctx: &mut Context<Self>) {
+        self.presence.parting = parting;
+        ctx.stop();
+    }
+
+    /// Reads what was asked of the saga since the last signal that it has seen.
+    fn read_signals(&mut self, ctx: &mut Context<Self>) {
+        if let Some(read) = self.signals.begin(self.id, self.state.signals_seen, &self.node) {
+            ctx.spawn(read.into_actor(self).map(|arrived, act, ctx| act.arrived(arrived, ctx)));
+        }
+    }
+
+    fn arrived(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
+        let again = self.signals.end();
+        match arrived {
+            Ok(events) => self.events.extend(self.signals.unseen(events)),
+            Err(error) => {
+                tracing::warn!(saga.id = %self.id, %error, "signals not read yet");
+                ctx.run_later(Duration::from_millis(limits::RESEND_PAUSE_MAX_MS), Self::read_signals);
+            }
+        }
+        if again {
+            self.read_signals(ctx);
+        }
+        self.decide(ctx);
+    }
+}
+
+impl Actor for SagaActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        match self.arrival.take() {
+            None => {}
+            Some(First::Write { event, commands, key }) => {
+                let start = Start { definition: self.pinned.id, key };
+                self.propose(&event, self.state.clone(), commands, Some(start), ctx);
+            }
+            Some(First::CarryOut) => {
+                for command in outstanding(&self.state) {
+                    self.carry_out(command, ctx);
+                }
+                self.read_signals(ctx);
+                self.decide(ctx);
+            }
+            Some(First::Recover) => {
+                if !outstanding(&self.state).is_empty() {
+                    let (at, jitter) = (self.node.clock.now_ms(), rand::random());
+                    self.events.push_back(Event::OwnerLost(OwnerLost { at, jitter }));
+                    metrics::SAGAS_RECOVERED.with([]).increment(1);
+                }
+                self.read_signals(ctx);
+                self.decide(ctx);
+            }
+        }
+    }
+}
+
+impl Handler<Committed> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, Committed(written): Committed, ctx: &mut Self::Context) {
+        let answer = match written {
+            Written::Accepted => return self.accepted(ctx),
+            // The committer sends such a row again by itself.
+            Written::Busy => return,
+            Written::Refused => return self.part(Parting::Fenced, ctx),
+            Written::Duplicate { existing } => StartAnswer::Existing(existing),
+            Written::KeyConflict { existing } => StartAnswer::KeyConflict(existing),
+            Written::Rejected { message } => {
+                tracing::error!(saga.id = %self.id, seq = self.seq + 1, message, "the database rejects a row");
+                StartAnswer::Rejected(message)
+            }
+        };
+        match self.answer.take() {
+            Some(asker) => {
+                // Who started it may have gone.
+                let _ = asker.send(answer);
+                self.part(Parting::Fenced, ctx);
+            }
+            None => self.part(Parting::Crashed, ctx),
+        }
+    }
+}
+
+impl Handler<Happened> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, Happened(event): Happened, ctx: &mut Self::Context) {
+        self.in_flight.retain(|call| !call.is_ended_by(&event));
+        self.events.push_back(event);
+        self.decide(ctx);
+    }
+}
+
+impl Handler<LetGo> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, LetGo(gone): LetGo, ctx: &mut Self::Context) {
+        if gone {
+            return self.part(Parting::LetGo, ctx);
+        }
+        // A signal came first, or its row is locked just now.
+        self.letting_go = false;
+        self.read_signals(ctx);
+        self.decide(ctx);
+    }
+}
+
+impl Handler<Wake> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.read_signals(ctx);
+    }
+}
+
+impl Handler<HandBack> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, _: HandBack, ctx: &mut Self::Context) {
+        self.handing_back = true;
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.decide(ctx);
+    }
+}
+
+impl Handler<GiveUp> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, _: GiveUp, _: &mut Self::Context) {
+        for call in &self.in_flight {
+            call.give_up();
+        }
+    }
+}
+
+impl Handler<StepDown> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, _: StepDown, ctx: &mut Self::Context) {
+        self.part(Parting::Fenced, ctx);
+    }
+}

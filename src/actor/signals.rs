@@ -1,0 +1,98 @@
+//! Reads what was asked of one saga and turns it into events. Owns that each signal is read once, in order; whether it is legal is
+//! the core's decision.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::node::Node;
+use crate::saga::event::{Event, Request, RequestRefused, Requested};
+use crate::store::{Error, Signal};
+
+/// Signals as events, in their order.
+pub(super) type Arrived = Result<Vec<Event>, Error>;
+
+/// How far a saga has read its signals.
+#[derive(Default)]
+pub(super) struct Reading {
+    under_way: bool,
+    /// A wake came while a read was under way.
+    again: bool,
+    /// Number of the last signal that was handed out.
+    last: u64,
+}
+
+impl Reading {
+    /// Whether a read is under way; the saga does not go before it has ended.
+    pub(super) fn is_reading(&self) -> bool {
+        self.under_way
+    }
+
+    /// Begins to read what came after signal `seen`, unless a read is under way already: then it is repeated afterwards.
+    pub(super) fn begin(
+        &mut self,
+        saga: Uuid,
+        seen: u64,
+        node: &Arc<Node>,
+    ) -> Option<impl Future<Output = Arrived> + use<>> {
+        if self.under_way {
+            self.again = true;
+            return None;
+        }
+        self.under_way = true;
+        let after = seen.max(self.last);
+        let node = node.clone();
+        Some(async move {
+            let signals = node.store.signals_after(saga, after).await?;
+            let at = node.clock.now_ms();
+            Ok(signals.iter().map(|signal| event(signal, at)).collect())
+        })
+    }
+
+    /// The read has ended; returns whether another shall follow.
+    pub(super) fn end(&mut self) -> bool {
+        self.under_way = false;
+        std::mem::take(&mut self.again)
+    }
+
+    /// The events that were not handed out before.
+    pub(super) fn unseen(&mut self, events: Vec<Event>) -> Vec<Event> {
+        let last = self.last;
+        let unseen: Vec<Event> = events.into_iter().filter(|event| number(event) > last).collect();
+        self.last = unseen.last().map_or(last, number);
+        unseen
+    }
+}
+
+fn number(event: &Event) -> u64 {
+    match event {
+        Event::Requested(event) => event.signal,
+        Event::RequestRefused(event) => event.signal,
+        Event::Started(_)
+        | Event::ConditionDecided(_)
+        | Event::AttemptEnded(_)
+        | Event::ProbeAnswered(_)
+        | Event::TimerFired(_)
+        | Event::OwnerLost(_)
+        | Event::Withdrawn(_) => 0,
+    }
+}
+
+/// A signal as an event; one that cannot be read is refused, since anybody may have written it.
+fn event(signal: &Signal, at: u64) -> Event {
+    let by = match &signal.addr {
+        Some(addr) => format!("{} ({}, {addr})", signal.by, signal.application_name),
+        None => format!("{} ({})", signal.by, signal.application_name),
+    };
+    match signal.request.decode::<Request>() {
+        Ok(request) => Event::Requested(Requested { at, signal: signal.n, by, request }),
+        Err(error) => Event::RequestRefused(RequestRefused {
+            at,
+            signal: signal.n,
+            by,
+            verb: "unreadable".to_owned(),
+            reason: format!("expected a request such as {{\"cancel\":{{\"reason\":\"...\"}}}}, found {error}"),
+        }),
+    }
+}

@@ -1,0 +1,119 @@
+//! Fires the timers of parked sagas and sweeps up after dead nodes. Owns the rhythm; any node may do this at any time, and the
+//! statements are the store's.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::node::Node;
+use super::supervisor::{Observe, Observed};
+use crate::config::actor as limits;
+use crate::metrics;
+use crate::store::{Error, NetCursor};
+
+/// Sweeps.
+pub struct Sweeper {
+    node: Arc<Node>,
+    net: NetCursor,
+}
+
+impl Sweeper {
+    /// Sweeps on behalf of this node.
+    pub fn new(node: Arc<Node>) -> Self {
+        Self { node, net: NetCursor::default() }
+    }
+
+    /// Runs a chore, folds its answer in, and comes again after the pause that this gives.
+    fn chore<T: 'static>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        what: &'static str,
+        work: impl Future<Output = Result<T, Error>> + 'static,
+        fold: impl FnOnce(&mut Self, T) -> Duration + 'static,
+        again: fn(&mut Self, &mut Context<Self>),
+    ) {
+        ctx.spawn(work.into_actor(self).map(move |answer, act, ctx| {
+            let pause = match answer {
+                Ok(answer) => fold(act, answer),
+                Err(error) => {
+                    tracing::warn!(%error, chore = what, "chore not done, it is done again");
+                    Duration::from_millis(limits::SWEEP_MS)
+                }
+            };
+            ctx.run_later(pause, again);
+        }));
+    }
+
+    fn fire(&mut self, ctx: &mut Context<Self>) {
+        let node = self.node.clone();
+        let work = async move { node.store.fire_timers(limits::TIMERS_MAX).await };
+        let fold = |_: &mut Self, fired: u64| {
+            metrics::TIMERS_FIRED.with([]).increment(fired);
+            let more = usize::try_from(fired).is_ok_and(|fired| fired >= limits::TIMERS_MAX);
+            if more { Duration::ZERO } else { Duration::from_millis(limits::TIMERS_POLL_MS) }
+        };
+        self.chore(ctx, "timers", work, fold, Self::fire);
+    }
+
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
+        let node = self.node.clone();
+        let work = async move { node.store.sweep(node.membership.id()).await };
+        let fold = |_: &mut Self, swept: crate::store::Swept| {
+            metrics::SWEEPS.with([]).increment(1);
+            metrics::LANES_SWEPT.with([]).increment(swept.lanes);
+            if swept.lanes + swept.sagas + swept.wakes > 0 {
+                let (lanes, sagas, wakes) = (swept.lanes, swept.sagas, swept.wakes);
+                tracing::info!(lanes, sagas, wakes, "swept up after a node that is gone");
+            }
+            Duration::from_millis(limits::SWEEP_MS)
+        };
+        self.chore(ctx, "sweep", work, fold, Self::sweep);
+    }
+
+    fn tidy(&mut self, ctx: &mut Context<Self>) {
+        let node = self.node.clone();
+        let work = async move { node.store.tidy().await };
+        let fold = |_: &mut Self, strays: u64| {
+            if strays > 0 {
+                tracing::error!(rows = strays, "rows in a default partition: are the partitions made ahead?");
+            }
+            Duration::from_millis(limits::TIDY_MS)
+        };
+        self.chore(ctx, "tidy", work, fold, Self::tidy);
+    }
+
+    fn net(&mut self, ctx: &mut Context<Self>) {
+        let (node, cursor) = (self.node.clone(), self.net);
+        let work = async move { node.store.safety_net(cursor).await };
+        let fold = |act: &mut Self, (lost, cursor): (u64, NetCursor)| {
+            act.net = cursor;
+            metrics::LOST_WAKES.with([]).increment(lost);
+            if lost > 0 {
+                tracing::error!(sagas = lost, "sagas that nobody would have woken; this is a defect, please report it");
+            }
+            Duration::from_millis(limits::SAFETY_NET_MS)
+        };
+        self.chore(ctx, "safety net", work, fold, Self::net);
+    }
+}
+
+impl Actor for Sweeper {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.fire(ctx);
+        self.sweep(ctx);
+        self.tidy(ctx);
+        ctx.run_later(Duration::from_millis(limits::SAFETY_NET_MS), Self::net);
+    }
+}
+
+impl Handler<Observe> for Sweeper {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        MessageResult(Observed::default())
+    }
+}
