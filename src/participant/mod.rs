@@ -1,2 +1,325 @@
-//! Reaches out: calls participants and says what became of it. Owns Rust handlers, MCP tools, HTTP requests,
-//! expressions and the classification of answers; when to call is the core's decision.
+//! Reaches out: calls participants and says what became of it. Owns Rust handlers, MCP tools, HTTP requests, expressions and the
+//! classification of answers; when to call is the core's decision.
+
+mod classify;
+mod config;
+pub mod expr;
+mod handler;
+mod http;
+mod mcp;
+mod reply;
+mod scope;
+mod secret;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
+
+pub use config::{Limits, ParticipantConfig, Transport};
+pub use handler::{Failure, Handlers, StepContext};
+pub use mcp::KEY_META;
+pub use scope::Scope;
+pub use secret::Secret;
+
+use expr::View;
+use http::HttpParticipant;
+use mcp::{Link, McpParticipant, Server};
+use reply::Reply;
+use secret::Filter;
+
+use crate::saga::definition::{Action, Call, Draft, Millis, Probe, Step, Target, Template};
+use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::{Fault, Json};
+
+/// Everybody whom this process can call. Cheap to clone; the clones share connections.
+#[derive(Clone)]
+pub struct Participants {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    handlers: Handlers,
+    remotes: BTreeMap<String, Remote>,
+}
+
+/// A participant outside of this process.
+enum Remote {
+    Mcp(Box<McpParticipant>),
+    Http(Box<HttpParticipant>),
+}
+
+impl std::fmt::Debug for Participants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Participants")
+            .field("handlers", &self.inner.handlers)
+            .field("remotes", &self.inner.remotes.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+impl Participants {
+    /// Makes participants of their settings. Nothing is connected before the first call.
+    ///
+    /// `runtime` carries the connections to MCP servers, which outlive the task that opened them. Paths of faults are
+    /// `participants.NAME.url` and the like.
+    pub fn new(
+        configs: Vec<ParticipantConfig>,
+        handlers: Handlers,
+        runtime: &Handle,
+    ) -> Result<Self, Vec<Fault>> {
+        config::install_crypto();
+        let mut remotes = BTreeMap::new();
+        let mut faults = Vec::new();
+        for config in configs {
+            let path = format!("participants.{}", config.name);
+            if remotes.contains_key(&config.name) {
+                faults.push(Fault { path, message: "there are two participants of this name".into() });
+                continue;
+            }
+            match remote(&config, &path, runtime) {
+                Ok(remote) => {
+                    remotes.insert(config.name, remote);
+                }
+                Err(found) => faults.extend(found),
+            }
+        }
+        if faults.is_empty() {
+            Ok(Self { inner: Arc::new(Inner { handlers, remotes }) })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// Makes a call and says how it ended. Never panics, and never takes longer than the call's time-out.
+    ///
+    /// Expressions that fail and arguments that are too large are definite failures before any call. Dropping the future is
+    /// safe; what became of the call is unknown then.
+    pub async fn execute(&self, call: &Call, scope: &Arc<Scope>) -> Outcome {
+        let reply = self.inner.reply(&call.target, scope, call.timeout_ms, Some(&scope.key)).await;
+        classify::outcome(call, scope, reply)
+    }
+
+    /// Asks a participant whether a call took effect. The same promises as for [`Participants::execute`].
+    pub async fn probe(&self, probe: &Probe, scope: &Arc<Scope>) -> Answer {
+        let reply = self.inner.reply(&probe.target, scope, probe.timeout_ms, None).await;
+        classify::answer(probe, scope, &reply)
+    }
+
+    /// Returns what this process lacks to run a definition, such as `handler "charge"`; empty if it can.
+    pub fn missing(&self, draft: &Draft) -> Vec<String> {
+        self.missing_for(&draft.steps)
+    }
+
+    /// Returns what this process lacks to run some steps.
+    pub fn missing_for(&self, steps: &[Step]) -> Vec<String> {
+        let calls = steps.iter().flat_map(|step| {
+            let action = match &step.action {
+                Action::Call(call) => Some(call),
+                Action::Await { .. } | Action::Sleep { .. } => None,
+            };
+            action.into_iter().chain(step.compensation.as_ref())
+        });
+        let targets = calls.flat_map(|call| {
+            std::iter::once(&call.target).chain(call.probe.as_ref().map(|probe| &probe.target))
+        });
+        let mut missing: Vec<String> = targets.filter_map(|target| self.inner.lacks(target)).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing
+    }
+
+    /// Closes all connections and ends all child processes, within a few seconds.
+    pub async fn shutdown(&self) {
+        let closing = self.inner.remotes.values().filter_map(|remote| match remote {
+            Remote::Mcp(mcp) => Some(mcp.shutdown()),
+            Remote::Http(..) => None,
+        });
+        futures_util::future::join_all(closing).await;
+    }
+}
+
+/// Makes one participant of its settings.
+fn remote(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Remote, Vec<Fault>> {
+    let filter = Filter::of(config.transport.secrets());
+    let limits = config.limits;
+    let fault = |field: &str, message: String| Fault { path: format!("{path}.{field}"), message };
+    if limits.concurrency_max == 0 {
+        return Err(vec![fault("concurrency_max", "expected at least 1, found 0".into())]);
+    }
+    let (url, headers) = match &config.transport {
+        Transport::Stdio { command, .. } if command.is_empty() => {
+            return Err(vec![fault("command", "expected the name of a program, found nothing".into())]);
+        }
+        Transport::Stdio { command, args, env, cwd } => {
+            let program = mcp::Program {
+                command: command.clone(),
+                args: args.clone(),
+                env: env.clone(),
+                cwd: cwd.clone(),
+            };
+            let link = Link::new(config.name.clone(), Server::Child(program), filter, runtime.clone());
+            return Ok(Remote::Mcp(Box::new(McpParticipant::new(link, limits))));
+        }
+        Transport::McpHttp { url, headers } | Transport::Http { url, headers } => (url, headers),
+    };
+    let client =
+        http::client().map_err(|error| vec![fault("url", format!("cannot make an HTTP client: {error}"))]);
+    let (base, headers) = match (http::base_url(url.expose()), http::header_map(headers)) {
+        (Ok(base), Ok(headers)) => (base, headers),
+        (base, headers) => {
+            let base = base.err().map(|message| fault("url", message));
+            let headers = headers.err().into_iter().flatten();
+            let headers = headers.map(|(name, message)| fault(&format!("headers.{name}"), message));
+            return Err(base.into_iter().chain(headers).collect());
+        }
+    };
+    let client = client?;
+    Ok(match &config.transport {
+        Transport::Http { .. } => {
+            Remote::Http(Box::new(HttpParticipant::new(base, headers, filter, limits, client)))
+        }
+        Transport::McpHttp { .. } | Transport::Stdio { .. } => {
+            let concurrency_max = limits.concurrency_max;
+            let server = Server::Http { url: base.to_string(), headers, client, concurrency_max };
+            let link = Link::new(config.name.clone(), server, filter, runtime.clone());
+            Remote::Mcp(Box::new(McpParticipant::new(link, limits)))
+        }
+    })
+}
+
+impl Inner {
+    /// Names the target if nobody here answers to it.
+    fn lacks(&self, target: &Target) -> Option<String> {
+        match target {
+            Target::Handler { name, .. } => {
+                (!self.handlers.contains(name)).then(|| format!("handler {name:?}"))
+            }
+            Target::Tool { participant, .. } => match self.remotes.get(participant) {
+                Some(Remote::Mcp(..)) => None,
+                Some(Remote::Http(..)) => Some(format!("participant {participant:?} as an MCP server")),
+                None => Some(format!("participant {participant:?}")),
+            },
+            Target::Http { participant, .. } => match self.remotes.get(participant) {
+                Some(Remote::Http(..)) => None,
+                Some(Remote::Mcp(..)) => Some(format!("participant {participant:?} as an HTTP API")),
+                None => Some(format!("participant {participant:?}")),
+            },
+        }
+    }
+
+    /// Calls a target and returns its end, as the default rules see it.
+    async fn reply(
+        &self,
+        target: &Target,
+        scope: &Arc<Scope>,
+        timeout_ms: Millis,
+        key: Option<&str>,
+    ) -> Reply {
+        let time = Duration::from_millis(timeout_ms);
+        let made = match target {
+            Target::Handler { name, arguments } => {
+                self.call_handler(name, arguments.as_ref(), scope, time).await
+            }
+            Target::Tool { participant, tool, arguments } => match self.remotes.get(participant) {
+                Some(Remote::Mcp(mcp)) => {
+                    let arguments = tool_arguments(arguments, scope, mcp.limits());
+                    match arguments {
+                        Ok(arguments) => Ok(mcp.call(tool, arguments, key, Instant::now() + time).await),
+                        Err(error) => Err(error),
+                    }
+                }
+                Some(Remote::Http(..)) | None => Ok(absent(self.lacks(target))),
+            },
+            Target::Http { participant, .. } => match self.remotes.get(participant) {
+                Some(Remote::Http(http)) => match request(target, scope, http.limits(), key) {
+                    Ok(request) => Ok(http.call(request, Instant::now() + time).await),
+                    Err(error) => Err(error),
+                },
+                Some(Remote::Mcp(..)) | None => Ok(absent(self.lacks(target))),
+            },
+        };
+        made.unwrap_or_else(|error: Error| Reply::failed(&error.code, error.message))
+    }
+
+    async fn call_handler(
+        &self,
+        name: &str,
+        arguments: Option<&Template>,
+        scope: &Arc<Scope>,
+        time: Duration,
+    ) -> Result<Reply, Error> {
+        let limits = Limits::default();
+        let arguments = match arguments {
+            Some(template) => bounded(expr::render(template, scope)?, &limits)?,
+            None => scope.input.clone(),
+        };
+        let Ok(reply) = timeout(time, self.handlers.call(name, scope, arguments)).await else {
+            return Ok(Reply::unknown("timeout", "no answer within the time of an attempt"));
+        };
+        let most = limits.answer_bytes_max;
+        if reply.result.get().len() > most {
+            let message = format!("the output is larger than the limit of {most} bytes (`answer_bytes_max`)");
+            return Ok(Reply::unknown("answer_too_large", message));
+        }
+        Ok(reply)
+    }
+}
+
+/// The reply of a participant that is not there: nothing was sent, and another node may know it.
+fn absent(what: Option<String>) -> Reply {
+    let what = what.unwrap_or_else(|| "participant".into());
+    Reply::retryable("missing", format!("this process has no {what}"))
+}
+
+fn bounded(arguments: Json, limits: &Limits) -> Result<Json, Error> {
+    let (most, found) = (limits.arguments_bytes_max, arguments.get().len());
+    if found > most {
+        let message =
+            format!("expected arguments of at most {most} bytes (`arguments_bytes_max`), found {found}");
+        return Err(Error::new("arguments_too_large", message));
+    }
+    Ok(arguments)
+}
+
+fn tool_arguments(
+    template: &Template,
+    scope: &Scope,
+    limits: &Limits,
+) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+    let arguments = bounded(expr::render(template, scope)?, limits)?;
+    arguments
+        .decode()
+        .map_err(|_| Error::new("arguments", "expected the arguments of a tool to be an object".to_owned()))
+}
+
+/// Renders an HTTP request.
+fn request(
+    target: &Target,
+    scope: &Scope,
+    limits: &Limits,
+    key: Option<&str>,
+) -> Result<http::Request, Error> {
+    let Target::Http { method, path, query, headers, body, .. } = target else {
+        return Err(Error::new("arguments", "expected an HTTP request"));
+    };
+    let view = View::of(scope);
+    let texts = |templates: &BTreeMap<String, Template>| -> Result<Vec<(String, String)>, Error> {
+        templates
+            .iter()
+            .map(|(name, template)| Ok((name.clone(), expr::render_text(template, &view)?)))
+            .collect()
+    };
+    let body = body.as_ref().map(|body| expr::render_view(body, &view)).transpose()?;
+    let body = body.map(|body| bounded(body, limits)).transpose()?;
+    Ok(http::Request {
+        method: method.clone(),
+        path: expr::url_path(path, &view)?,
+        query: texts(query)?,
+        headers: texts(headers)?,
+        body,
+        key: key.map(str::to_owned),
+    })
+}

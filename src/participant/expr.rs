@@ -1,0 +1,200 @@
+//! Expressions and templates of definitions, in CEL. Owns their evaluation over a scope and an answer, and their check before
+//! a definition is accepted; what follows from a value is left to the callers. No text and no value can make it hang,
+//! overflow the stack or panic: texts are limited, work is metered, and maps are looped over in the order of their keys.
+
+mod check;
+mod compile;
+mod function;
+mod meter;
+mod path;
+mod template;
+mod value;
+mod view;
+
+use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
+
+use cel::common::types::{CelBool, CelNull, CelString};
+use cel::common::value::Val;
+use cel::{Context, ExecutionError, Value};
+
+pub use check::{Place, check_draft, check_expression, check_template};
+use compile::{Compiled, Form};
+use function::ENVIRONMENT;
+pub(super) use template::url_path;
+pub(super) use view::View;
+
+use super::scope::Scope;
+use crate::config::participant::RENDERED_BYTES_MAX;
+use crate::saga::Json;
+use crate::saga::definition::{Expression, Template};
+use crate::saga::outcome::Error;
+
+/// Code of every error in an expression.
+pub(super) const CODE: &str = "expression";
+
+/// Why an expression has no value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It asks for a field, a position or a step that is not there.
+    Missing(String),
+    /// Anything else.
+    Wrong(String),
+}
+
+impl Fault {
+    /// Returns the fault as a recorded error that names the expression.
+    pub(super) fn in_expression(self, text: &str) -> Error {
+        let (Self::Missing(message) | Self::Wrong(message)) = self;
+        Error::new(CODE, format!("`{text}`: {message}"))
+    }
+}
+
+/// Evaluates an expression to JSON.
+///
+/// The error's code is always `expression`; its message names the expression and what it asked for.
+pub fn evaluate(expression: &Expression, scope: &Scope) -> Result<Json, Error> {
+    let fault = |fault: Fault| fault.in_expression(&expression.0);
+    json(&expression.0, &View::of(scope)).map_err(fault)
+}
+
+/// Evaluates a condition. Anything but `true` and `false` is an error, as in [`evaluate`].
+pub fn holds(expression: &Expression, scope: &Scope) -> Result<bool, Error> {
+    condition(expression, &View::of(scope)).map_err(|fault| fault.in_expression(&expression.0))
+}
+
+/// Renders a template: strings that are one `${ expression }` become its value, with its type; in longer strings the value
+/// becomes text. `$${` stands for `${`.
+pub fn render(template: &Template, scope: &Scope) -> Result<Json, Error> {
+    template::render(template, &View::of(scope))
+}
+
+/// Renders a template over a view; for calls and answers.
+pub(super) fn render_view(template: &Template, view: &View<'_>) -> Result<Json, Error> {
+    template::render(template, view)
+}
+
+/// Renders a template to the text of a header or a query parameter; null is an error.
+pub(super) fn render_text(template: &Template, view: &View<'_>) -> Result<String, Error> {
+    match serde_json::from_str(template::render(template, view)?.get()) {
+        Ok(serde_json::Value::String(text)) => Ok(text),
+        Ok(serde_json::Value::Null) => {
+            Err(Error::new(CODE, format!("{} is null, expected a text", template.0)))
+        }
+        Ok(other) => Ok(other.to_string()),
+        Err(error) => Err(Error::new(CODE, error.to_string())),
+    }
+}
+
+/// Removes the `${ }` around a field that is an expression as a whole; other texts are returned as they are.
+pub fn unwrap(text: &str) -> &str {
+    template::unwrap(text)
+}
+
+/// Evaluates a condition over a view.
+pub(super) fn condition(expression: &Expression, view: &View<'_>) -> Result<bool, Fault> {
+    let compiled = compile::compiled(&expression.0).map_err(Fault::Wrong)?;
+    match &compiled.form {
+        Form::Path(path) => match &*view.find(path)? {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Fault::Wrong("expected true or false".into())),
+        },
+        Form::Program(tree) => run(tree, view, |value| match value.downcast_ref::<CelBool>() {
+            Some(flag) => Ok(*flag.inner()),
+            None => Err(Fault::Wrong(format!("expected true or false, found {}", value.get_type().name()))),
+        }),
+    }
+}
+
+/// Evaluates an expression to a text: the text of a string, else JSON.
+pub(super) fn text(expression: &Expression, view: &View<'_>) -> Result<String, Fault> {
+    let compiled = compile::compiled(&expression.0).map_err(Fault::Wrong)?;
+    Ok(spelled(&compiled, view)?.unwrap_or_else(|| "null".into()))
+}
+
+fn json(text: &str, view: &View<'_>) -> Result<Json, Fault> {
+    let compiled = compile::compiled(text).map_err(Fault::Wrong)?;
+    Json::parse(&raw(&compiled, view)?).map_err(|error| Fault::Wrong(error.to_string()))
+}
+
+/// Evaluates an expression to JSON text.
+fn raw<'a>(compiled: &Compiled, view: &View<'a>) -> Result<Cow<'a, str>, Fault> {
+    match &compiled.form {
+        Form::Path(path) => view.find(path),
+        Form::Program(tree) => {
+            run(tree, view, |value| value::to_json(value, RENDERED_BYTES_MAX).map_err(Fault::Wrong))
+                .map(Cow::Owned)
+        }
+    }
+}
+
+/// Evaluates an expression to the text that stands for it inside of a longer one; none for null.
+fn spelled(compiled: &Compiled, view: &View<'_>) -> Result<Option<String>, Fault> {
+    match &compiled.form {
+        Form::Path(path) => {
+            let raw = view.find(path)?;
+            match raw.as_bytes().first() {
+                Some(b'"') => {
+                    serde_json::from_str(&raw).map(Some).map_err(|error| Fault::Wrong(error.to_string()))
+                }
+                Some(b'n') => Ok(None),
+                _ => Ok(Some(raw.into_owned())),
+            }
+        }
+        Form::Program(tree) => run(tree, view, |value| {
+            if value.downcast_ref::<CelNull>().is_some() {
+                return Ok(None);
+            }
+            match value.downcast_ref::<CelString>() {
+                Some(text) => Ok(Some(text.inner().to_owned())),
+                None => value::to_json(value, RENDERED_BYTES_MAX).map(Some).map_err(Fault::Wrong),
+            }
+        }),
+    }
+}
+
+/// Evaluates a syntax tree and hands its value to `take`.
+fn run<T>(
+    tree: &cel::IdedExpr,
+    view: &View<'_>,
+    take: impl FnOnce(&dyn Val) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let evaluation = || {
+        let mut context = Context::with_env(ENVIRONMENT.clone());
+        context.set_variable_resolver(view);
+        match Value::resolve_val(tree, &context) {
+            Ok(value) => take(value.as_ref()),
+            Err(error) => Err(fault(&error)),
+        }
+    };
+    let guarded = || std::panic::catch_unwind(AssertUnwindSafe(evaluation));
+    match function::budgeted(guarded) {
+        Some(Ok(result)) => result,
+        Some(Err(_)) => Err(Fault::Wrong("its evaluation panicked".into())),
+        None => Err(Fault::Wrong("it takes more work than the limit allows".into())),
+    }
+}
+
+fn fault(error: &ExecutionError) -> Fault {
+    match error {
+        ExecutionError::NoSuchKey(key) => Fault::Missing(format!("there is no field `{key}`")),
+        ExecutionError::IndexOutOfBounds(_) => Fault::Missing("there is no such position".into()),
+        ExecutionError::UndeclaredReference(name) => Fault::Wrong(format!("there is no `{name}` here")),
+        // Never the `Debug` of whole values: these may be large.
+        ExecutionError::NoSuchOverload(error) => Fault::Wrong(error.to_string()),
+        ExecutionError::FunctionError { function, message } => Fault::Wrong(format!("{function}: {message}")),
+        ExecutionError::UnexpectedType { got, want } => Fault::Wrong(format!("expected {want}, found {got}")),
+        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
+            Fault::Wrong(format!("`{operator}` does not work on {} and {}", left.type_of(), right.type_of()))
+        }
+        ExecutionError::Overflow(operator, _, _) => Fault::Wrong(format!("`{operator}` overflows")),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            Fault::Wrong("division by zero".into())
+        }
+        other => {
+            let text = other.to_string();
+            Fault::Wrong(text.chars().take(200).collect())
+        }
+    }
+}

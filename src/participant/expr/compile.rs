@@ -1,0 +1,162 @@
+//! Texts of expressions to something that runs. Owns the limits on a text, the thread on which it is parsed, and the cache:
+//! an expression is compiled once per process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use cel::common::ast::IdedExpr;
+
+use super::function::{ENVIRONMENT, MEMBERS};
+use super::meter::{self, Needs};
+use super::path::{Path, Segment};
+use crate::config::participant::{
+    EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_STACK_BYTES, EXPRESSIONS_CACHED_MAX,
+};
+
+/// A compiled expression.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    /// The text, for messages.
+    pub(super) text: String,
+    /// How it runs.
+    pub(super) form: Form,
+    /// What it asks of its surroundings.
+    pub(super) needs: Needs,
+}
+
+/// How an expression runs.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// A lookup in JSON text.
+    Path(Path),
+    /// A metered syntax tree.
+    Program(IdedExpr),
+}
+
+/// Functions of CEL's standard library that may be called by name; operators have names of their own.
+const STANDARD: [&str; 36] = [
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "string",
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "bytes",
+    "type",
+    "dyn",
+    "duration",
+    "timestamp",
+    "getFullYear",
+    "getMonth",
+    "getDayOfYear",
+    "getDayOfMonth",
+    "getDate",
+    "getDayOfWeek",
+    "getHours",
+    "getMinutes",
+    "getSeconds",
+    "getMilliseconds",
+    "has",
+    "orValue",
+    "or",
+    "hasValue",
+    "value",
+    "optMap",
+    "optFlatMap",
+    "optional.of",
+    "optional.none",
+    "optional.ofNonZeroValue",
+    "max",
+    "min",
+];
+
+static CACHE: LazyLock<RwLock<HashMap<Box<str>, Arc<Compiled>>>> = LazyLock::new(RwLock::default);
+
+/// Returns the compiled form of `text`, from the cache if it was asked for before.
+pub(super) fn compiled(text: &str) -> Result<Arc<Compiled>, String> {
+    if let Some(known) = CACHE.read().unwrap_or_else(PoisonError::into_inner).get(text) {
+        return Ok(Arc::clone(known));
+    }
+    let fresh = Arc::new(compile(text)?);
+    let mut cache = CACHE.write().unwrap_or_else(PoisonError::into_inner);
+    if cache.len() >= EXPRESSIONS_CACHED_MAX {
+        cache.clear();
+    }
+    cache.insert(text.into(), Arc::clone(&fresh));
+    Ok(fresh)
+}
+
+fn compile(text: &str) -> Result<Compiled, String> {
+    if text.trim().is_empty() {
+        return Err("expected an expression, found nothing".into());
+    }
+    if text.len() > EXPRESSION_BYTES_MAX {
+        return Err(format!("expected at most {EXPRESSION_BYTES_MAX} bytes, found {}", text.len()));
+    }
+    if let Some(path) = Path::parse(text) {
+        let needs = path_needs(&path);
+        return Ok(Compiled { text: text.to_owned(), form: Form::Path(path), needs });
+    }
+    // CEL's parser recurses with the text, and may panic: it gets a stack of its own, and its panics end there.
+    let source = text.to_owned();
+    let parsed = std::thread::Builder::new()
+        .name("amends-expression".into())
+        .stack_size(EXPRESSION_STACK_BYTES)
+        .spawn(move || parse(&source))
+        .map_err(|error| format!("cannot start a thread to parse it: {error}"))?
+        .join();
+    let (tree, needs) = parsed.map_err(|_| "it cannot be parsed".to_owned())??;
+    Ok(Compiled { text: text.to_owned(), form: Form::Program(tree), needs })
+}
+
+fn path_needs(path: &Path) -> Needs {
+    let mut needs = Needs::default();
+    needs.variables.insert(path.root.clone());
+    if path.root == "steps"
+        && let Some(Segment::Field(name)) = path.segments.first()
+    {
+        needs.steps.insert(name.clone());
+    }
+    needs
+}
+
+fn parse(text: &str) -> Result<(IdedExpr, Needs), String> {
+    let tree = ENVIRONMENT.parser().parse(text).map_err(|errors| {
+        let errors: Vec<_> = errors
+            .errors
+            .iter()
+            .map(|error| format!("{} at {}:{}", error.msg, error.pos.0, error.pos.1))
+            .collect();
+        errors.join("; ")
+    })?;
+    let depth = meter::depth(&tree);
+    if depth > EXPRESSION_DEPTH_MAX {
+        return Err(format!("expected nesting of at most {EXPRESSION_DEPTH_MAX}, found {depth}"));
+    }
+    let mut needs = Needs::default();
+    meter::needs(&tree, &mut Vec::new(), &mut needs);
+    Ok((meter::metered(tree), needs))
+}
+
+impl Compiled {
+    /// Returns the functions that nobody declared.
+    pub(super) fn unknown_functions(&self) -> Vec<&str> {
+        let known = |name: &str| !is_word(name) || STANDARD.contains(&name) || MEMBERS.contains(&name);
+        self.needs.functions.iter().map(String::as_str).filter(|name| !known(name)).collect()
+    }
+}
+
+/// Whether a function's name is a word, and not an operator such as `_+_` or `@in`.
+fn is_word(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+/// Returns the names of all functions that may be called, for messages.
+pub(super) fn function_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = STANDARD.into_iter().chain(MEMBERS).collect();
+    names.sort_unstable();
+    names
+}

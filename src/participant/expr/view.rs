@@ -1,0 +1,203 @@
+//! The variables of one evaluation. Owns their names and how each gets its value: JSON text is read only when a variable is
+//! asked for, and of the steps only the one that is.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use cel::common::types::{CelInt, CelMap, CelMapKey, CelNull, CelString};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+
+use super::Fault;
+use super::path::{self, Path, Segment};
+use super::value::{self, Owned};
+use crate::participant::reply::Reply;
+use crate::participant::scope::Scope;
+use crate::saga::Json;
+
+/// What an expression sees: the scope of the call, and the answer to it once there is one.
+pub(in crate::participant) struct View<'a> {
+    scope: &'a Scope,
+    reply: Option<&'a Reply>,
+    cells: Cells<'a>,
+}
+
+/// Values that were read already.
+#[derive(Default)]
+struct Cells<'a> {
+    input: OnceLock<Option<Owned<'a>>>,
+    output: OnceLock<Option<Owned<'a>>>,
+    result: OnceLock<Option<Owned<'a>>>,
+    error: OnceLock<Option<Owned<'a>>>,
+    headers: OnceLock<Option<Owned<'a>>>,
+    all_steps: OnceLock<Option<Owned<'a>>>,
+    steps: Vec<OnceLock<Option<Owned<'a>>>>,
+}
+
+impl<'a> View<'a> {
+    /// Makes the view of a call that is about to be made.
+    pub(in crate::participant) fn of(scope: &'a Scope) -> Self {
+        let cells =
+            Cells { steps: scope.steps.iter().map(|_| OnceLock::new()).collect(), ..Cells::default() };
+        Self { scope, reply: None, cells }
+    }
+
+    /// Makes the view of an answer.
+    pub(in crate::participant) fn of_answer(scope: &'a Scope, reply: &'a Reply) -> Self {
+        Self { reply: Some(reply), ..Self::of(scope) }
+    }
+
+    /// Looks a plain path up in JSON text.
+    pub(super) fn find(&self, path: &Path) -> Result<Cow<'a, str>, Fault> {
+        let (text, segments) = self.root(path)?;
+        let Some(text) = text else {
+            return Err(Fault::Missing(format!("there is no variable `{}` here", path.root)));
+        };
+        if segments.is_empty() {
+            return Ok(text);
+        }
+        let wrong = |error: serde_json::Error| Fault::Wrong(bare(&error));
+        let missing = || Fault::Missing(format!("`{}` has no such field or position", path.root));
+        match text {
+            Cow::Borrowed(text) => {
+                path::find(text, segments).map_err(wrong)?.map(Cow::Borrowed).ok_or_else(missing)
+            }
+            Cow::Owned(text) => path::find(&text, segments)
+                .map_err(wrong)?
+                .map(|found| Cow::Owned(found.to_owned()))
+                .ok_or_else(missing),
+        }
+    }
+
+    /// Returns the JSON text of a path's variable and what is left of the path.
+    fn root<'p>(&self, path: &'p Path) -> Result<(Option<Cow<'a, str>>, &'p [Segment]), Fault> {
+        let json = |json: &'a Json| Some(Cow::Borrowed(json.get()));
+        let quoted = |text: &str| Some(Cow::Owned(serde_json::Value::from(text).to_string()));
+        let scope = self.scope;
+        let text = match path.root.as_str() {
+            "input" => json(&scope.input),
+            "key" => quoted(&scope.key),
+            "saga" => quoted(&scope.saga.to_string()),
+            "step" => quoted(&scope.step),
+            "attempt" => Some(Cow::Owned(scope.attempt.to_string())),
+            "output" => Some(Cow::Borrowed(scope.output.as_ref().map_or("null", Json::get))),
+            "steps" => match path.segments.split_first() {
+                Some((Segment::Field(name), rest)) => {
+                    let output = scope.step_output(name);
+                    let output = output
+                        .ok_or_else(|| Fault::Missing(format!("the step `{name}` has no output here")))?;
+                    return Ok((Some(Cow::Borrowed(output.get())), rest));
+                }
+                Some((Segment::Index(_), _)) => return Err(Fault::Wrong("steps are found by name".into())),
+                None => Some(Cow::Owned(self.all_steps())),
+            },
+            name => self.reply.and_then(|reply| match name {
+                "result" => json(&reply.result),
+                "text" => quoted(reply.text()),
+                "status" => {
+                    Some(reply.status.map_or(Cow::Borrowed("null"), |status| Cow::Owned(status.to_string())))
+                }
+                "outcome" => quoted(reply.word()),
+                "error" => Some(Cow::Owned(reply.error_json())),
+                "headers" => Some(Cow::Owned(reply.headers_json())),
+                _ => None,
+            }),
+        };
+        Ok((text, &path.segments))
+    }
+
+    /// Returns one object with the outputs of all steps, as text.
+    fn all_steps(&self) -> String {
+        let mut text = String::from("{");
+        for (index, (name, output)) in self.scope.steps.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            text.push_str(&format!("{comma}{}:{}", serde_json::Value::from(&**name), output.get()));
+        }
+        text.push('}');
+        text
+    }
+
+    fn value(&self, name: &str) -> Option<CowVal<'_, '_>> {
+        let scope = self.scope;
+        let owned = |value: Owned<'static>| Some(CowVal::Owned(value));
+        match name {
+            "input" => read(&self.cells.input, scope.input.get()),
+            "output" => read(&self.cells.output, scope.output.as_ref().map_or("null", Json::get)),
+            "key" => Some(CowVal::owned(CelString::from(scope.key.as_str()))),
+            "step" => Some(CowVal::owned(CelString::from(&*scope.step))),
+            "saga" => owned(Box::new(CelString::from(scope.saga.to_string()))),
+            "attempt" => owned(Box::new(CelInt::from(i64::from(scope.attempt)))),
+            "steps" => held(&self.cells.all_steps, || {
+                let mut map: HashMap<CelMapKey<'a>, Owned<'a>> = HashMap::new();
+                for (step, output) in &scope.steps {
+                    map.insert(CelMapKey::from(&**step), value::from_json(output.get()).ok()?);
+                }
+                Some(Box::new(CelMap::from(map)))
+            }),
+            _ => match name.strip_prefix("steps.") {
+                Some(step) => {
+                    let index = scope.steps.iter().position(|(name, _)| &**name == step)?;
+                    read(&self.cells.steps[index], scope.steps[index].1.get())
+                }
+                None => self.answer_value(self.reply?, name),
+            },
+        }
+    }
+
+    fn answer_value(&self, reply: &'a Reply, name: &str) -> Option<CowVal<'_, '_>> {
+        match name {
+            "result" => read(&self.cells.result, reply.result.get()),
+            "text" => Some(CowVal::owned(CelString::from(reply.text()))),
+            "outcome" => Some(CowVal::owned(CelString::from(reply.word()))),
+            "status" => Some(match reply.status {
+                Some(status) => CowVal::owned(CelInt::from(i64::from(status))),
+                None => CowVal::owned(CelNull),
+            }),
+            "error" => held(&self.cells.error, || match &reply.error {
+                Some(error) => Some(texts([("code", &*error.code), ("message", &error.message)])),
+                None => Some(Box::new(CelNull)),
+            }),
+            "headers" => held(&self.cells.headers, || {
+                Some(texts(reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))))
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl VariableResolver for View<'_> {
+    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
+        self.value(name)
+    }
+}
+
+/// Returns the value of a cell, reading it from JSON text the first time.
+fn read<'b, 'a: 'b>(cell: &'b OnceLock<Option<Owned<'a>>>, text: &'a str) -> Option<CowVal<'b, 'b>> {
+    held(cell, || value::from_json(text).ok())
+}
+
+fn held<'b, 'a: 'b>(
+    cell: &'b OnceLock<Option<Owned<'a>>>,
+    make: impl FnOnce() -> Option<Owned<'a>>,
+) -> Option<CowVal<'b, 'b>> {
+    let value: &'b (dyn Val + 'b) = cell.get_or_init(make).as_deref()?;
+    Some(CowVal::Borrowed(value))
+}
+
+/// Makes a map of texts.
+fn texts<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Owned<'a> {
+    let entry = |(name, text)| -> (CelMapKey<'a>, Owned<'a>) {
+        (CelMapKey::from(name), Box::new(CelString::from(text)))
+    };
+    Box::new(CelMap::from(entries.into_iter().map(entry).collect::<HashMap<_, _>>()))
+}
+
+/// Returns the message of a decoding error without its position, which means nothing to the reader.
+fn bare(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((message, _)) => message.to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,237 @@
+//! Rust functions as participants. Owns their registry, what they are given, and the boundary around them: a panic is an
+//! unknown outcome and stays inside. They run in the caller's task, so a call costs no more than its future.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::reply::Reply;
+use super::scope::Scope;
+use crate::saga::Json;
+use crate::saga::definition::Verdict;
+use crate::saga::event::Direction;
+
+type Running = Pin<Box<dyn Future<Output = Result<Json, Failure>> + Send>>;
+type Handler = dyn Fn(StepContext, Json) -> Running + Send + Sync;
+
+/// The Rust functions that definitions may call by name: as actions, as compensations and as probes.
+#[derive(Clone, Default)]
+pub struct Handlers {
+    by_name: BTreeMap<String, Arc<Handler>>,
+}
+
+impl std::fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.by_name.keys()).finish()
+    }
+}
+
+impl Handlers {
+    /// Makes an empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers an async function under a name; a later one of the same name replaces it.
+    ///
+    /// `In` is decoded from the call's arguments; a call without arguments gives the saga's input. What does not decode is
+    /// a definite failure. A panic is an unknown outcome, as is a function that has not returned when the call's time is
+    /// over: its future is dropped.
+    pub fn register<In, Out, Fut, F>(mut self, name: impl Into<String>, function: F) -> Self
+    where
+        In: DeserializeOwned + Send + 'static,
+        Out: Serialize + Send + 'static,
+        Fut: Future<Output = Result<Out, Failure>> + Send + 'static,
+        F: Fn(StepContext, In) -> Fut + Send + Sync + 'static,
+    {
+        let function = Arc::new(function);
+        let handler = move |context: StepContext, arguments: Json| -> Running {
+            let function = Arc::clone(&function);
+            Box::pin(async move {
+                let arguments = arguments.decode::<In>().map_err(|error| {
+                    Failure::permanent("arguments", format!("the arguments do not fit the handler: {error}"))
+                })?;
+                let output = function(context, arguments).await?;
+                Json::encode(&output).map_err(|error| {
+                    Failure::unknown("answer_invalid", format!("the output is no JSON: {error}"))
+                })
+            })
+        };
+        self.by_name.insert(name.into(), Arc::new(handler));
+        self
+    }
+
+    /// Whether a function of that name is registered.
+    pub fn contains(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// Returns the names of all functions, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
+    /// Calls a function. The reply to a panic is unknown.
+    pub(super) async fn call(&self, name: &str, scope: &Arc<Scope>, arguments: Json) -> Reply {
+        let Some(handler) = self.by_name.get(name) else {
+            return Reply::retryable("missing", format!("this process has no handler `{name}`"));
+        };
+        let context = StepContext { scope: Arc::clone(scope) };
+        let mut running = Fenced(Some(handler(context, arguments)));
+        match AssertUnwindSafe(running.future()).catch_unwind().await {
+            Ok(Ok(output)) => Reply::succeeded(output),
+            Ok(Err(failure)) => failure.into_reply(),
+            Err(panic) => {
+                Reply::unknown("panic", format!("the handler `{name}` panicked: {}", words(&*panic)))
+            }
+        }
+    }
+}
+
+/// A future whose destructors may panic, too.
+struct Fenced(Option<Running>);
+
+impl Fenced {
+    fn future(&mut self) -> impl Future<Output = Result<Json, Failure>> + '_ {
+        std::future::poll_fn(|cx| match &mut self.0 {
+            Some(running) => running.as_mut().poll(cx),
+            None => std::task::Poll::Pending,
+        })
+    }
+}
+
+impl Drop for Fenced {
+    fn drop(&mut self) {
+        let running = self.0.take();
+        // What a panicking destructor had to say was said by the panic hook.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
+    }
+}
+
+/// Returns what a panic said.
+fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}
+
+/// What a handler may know of the saga it works for.
+#[derive(Clone, Debug)]
+pub struct StepContext {
+    scope: Arc<Scope>,
+}
+
+impl StepContext {
+    /// Returns the saga's id.
+    pub fn saga(&self) -> Uuid {
+        self.scope.saga
+    }
+
+    /// Returns the step's name.
+    pub fn step(&self) -> &str {
+        &self.scope.step
+    }
+
+    /// Returns whether the action or its compensation is called.
+    pub fn direction(&self) -> Direction {
+        self.scope.direction
+    }
+
+    /// Returns the number of the attempt, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.scope.attempt
+    }
+
+    /// Returns the idempotency key: the same for every attempt, until the runtime knows that there was no effect.
+    pub fn key(&self) -> &str {
+        &self.scope.key
+    }
+
+    /// Decodes the saga's input.
+    pub fn input<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        decoded("the saga's input", &self.scope.input)
+    }
+
+    /// Decodes the action's output, in a compensation that knows it.
+    pub fn output<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
+        self.scope.output.as_ref().map(|output| decoded("the action's output", output)).transpose()
+    }
+
+    /// Decodes the output of a step that this one needs; none if there is no such output.
+    pub fn step_output<T: DeserializeOwned>(&self, step: &str) -> Result<Option<T>, Failure> {
+        self.scope.step_output(step).map(|output| decoded(step, output)).transpose()
+    }
+}
+
+/// Decodes a value before anything was done: what does not fit is a definite failure.
+fn decoded<T: DeserializeOwned>(what: &str, json: &Json) -> Result<T, Failure> {
+    json.decode().map_err(|error| Failure::permanent("arguments", format!("{what} does not fit: {error}")))
+}
+
+/// Why a handler did not succeed. The kinds differ in what they promise about the effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    verdict: Verdict,
+    code: Cow<'static, str>,
+    message: String,
+    after: Option<Duration>,
+}
+
+impl Failure {
+    fn new(verdict: Verdict, code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
+        Self { verdict, code: code.into(), message: message.to_string(), after: None }
+    }
+
+    /// There was definitely no effect, and another attempt is no use.
+    pub fn permanent(code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
+        Self::new(Verdict::Failed, code, message)
+    }
+
+    /// There was definitely no effect; another attempt may succeed.
+    pub fn retryable(code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
+        Self::new(Verdict::Retryable, code, message)
+    }
+
+    /// Nobody knows whether there was an effect.
+    pub fn unknown(code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
+        Self::new(Verdict::Unknown, code, message)
+    }
+
+    /// Accepted: the effect will come or not. The step's probe, or an event of the step's name, tells later.
+    pub fn pending() -> Self {
+        Self::new(Verdict::Pending, "pending", "")
+    }
+
+    /// Asks for a pause before the next attempt, or before the probe.
+    pub fn after(mut self, pause: Duration) -> Self {
+        self.after = Some(pause);
+        self
+    }
+
+    fn into_reply(self) -> Reply {
+        let error = crate::saga::outcome::Error::new(self.code, self.message);
+        let reply = Reply { verdict: self.verdict, error: Some(error), ..Reply::succeeded(Json::null()) };
+        reply.after(self.after)
+    }
+}
+
+/// Any error that a handler passes on with `?` leaves the effect in doubt: it says nothing about how far the call came.
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        Self::unknown("handler_error", message)
+    }
+}

@@ -1,0 +1,184 @@
+//! The connection to one MCP server. Owns its life: opened by the first call and shared by all, watched, closed when it hangs
+//! or breaks, and opened again with growing pauses. A call that is dropped changes nothing here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::session::{self, Server, Session};
+use crate::config::participant::{
+    CHILD_GRACE, HANDSHAKE_TIMEOUT, RESTART_BACKOFF, RESTART_BACKOFF_MAX, RESTART_WAIT_MAX,
+};
+use crate::participant::reply::Reply;
+use crate::participant::secret::Filter;
+
+/// The connection to one MCP server, open or not.
+pub(in crate::participant) struct Link {
+    name: String,
+    server: Server,
+    filter: Filter,
+    runtime: Handle,
+    state: Mutex<State>,
+}
+
+type Opening = Shared<BoxFuture<'static, Result<Arc<Session>, String>>>;
+
+enum State {
+    /// Not connected; how often that failed in a row, and when it may be tried again.
+    Closed { failures: u32, not_before: Instant },
+    /// Being connected, by a task of its own.
+    Opening(Opening),
+    /// Connected.
+    Open(Arc<Session>),
+    /// Never again.
+    ShutDown,
+}
+
+impl Link {
+    pub(in crate::participant) fn new(
+        name: String,
+        server: Server,
+        filter: Filter,
+        runtime: Handle,
+    ) -> Arc<Self> {
+        let state = Mutex::new(State::Closed { failures: 0, not_before: Instant::now() });
+        Arc::new(Self { name, server, filter, runtime, state })
+    }
+
+    /// Returns what cuts this server's secrets out of its words.
+    pub(super) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the open connection, or opens one. An error means that nothing was sent.
+    pub(super) async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Reply> {
+        let opening = {
+            let mut state = self.state();
+            if let State::Open(session) = &*state
+                && !session.is_alive()
+            {
+                *state = closed_after(session);
+            }
+            match &*state {
+                State::Open(session) => return Ok(Arc::clone(session)),
+                State::ShutDown => return Err(Reply::retryable("refused", "the runtime is shutting down")),
+                State::Opening(opening) => opening.clone(),
+                State::Closed { failures, not_before } => {
+                    let pause = not_before.saturating_duration_since(Instant::now());
+                    if pause > RESTART_WAIT_MAX {
+                        let message =
+                            format!("the server failed {failures} times in a row; it is tried again later");
+                        return Err(Reply::retryable("refused", message).after(Some(pause)));
+                    }
+                    let opening = self.opening(*failures, *not_before);
+                    *state = State::Opening(opening.clone());
+                    opening
+                }
+            }
+        };
+        opening.await.map_err(|message| Reply::retryable("refused", message))
+    }
+
+    /// Opens a connection in a task of its own: callers may give up on it without ending it.
+    fn opening(self: &Arc<Self>, failures: u32, not_before: Instant) -> Opening {
+        let link = Arc::clone(self);
+        let task = self.runtime.spawn(async move {
+            sleep_until(not_before).await;
+            let opened =
+                timeout(HANDSHAKE_TIMEOUT, session::open(&link.name, &link.server, &link.filter)).await;
+            let late = |_| Err(format!("no handshake within {} s", HANDSHAKE_TIMEOUT.as_secs()));
+            link.opened(opened.unwrap_or_else(late), failures)
+        });
+        let lost = |error| Err(format!("the connection's task ended: {error}"));
+        let link = Arc::clone(self);
+        // A task that ended without a word (its runtime shut down) must not leave the link waiting for it for ever.
+        let joined =
+            task.map(move |joined| joined.unwrap_or_else(|error| link.opened(lost(error), failures)));
+        joined.boxed().shared()
+    }
+
+    fn opened(&self, result: Result<Arc<Session>, String>, failures: u32) -> Result<Arc<Session>, String> {
+        let result = result.map_err(|message| self.filter.clean(message));
+        let mut state = self.state();
+        if matches!(*state, State::ShutDown) {
+            return Err("the runtime is shutting down".into());
+        }
+        match &result {
+            Ok(session) => {
+                tracing::info!(participant = self.name, "connected to participant");
+                *state = State::Open(Arc::clone(session));
+            }
+            Err(message) => {
+                tracing::warn!(
+                    participant = self.name,
+                    failures = failures + 1,
+                    message,
+                    "cannot reach participant"
+                );
+                *state = closed(failures + 1);
+            }
+        }
+        result
+    }
+
+    /// Lets go of a connection that failed, so that the next call opens another.
+    pub(super) fn retire(&self, session: &Arc<Session>) {
+        let mut state = self.state();
+        if matches!(&*state, State::Open(open) if Arc::ptr_eq(open, session)) {
+            *state = closed_after(session);
+        }
+    }
+
+    /// Finds out whether a server that let a call time out is still there; a child that is not is ended.
+    pub(super) fn suspect(self: &Arc<Self>, session: &Arc<Session>) {
+        if matches!(self.server, Server::Http { .. }) || !session.begin_suspicion() {
+            return;
+        }
+        let (link, session) = (Arc::clone(self), Arc::clone(session));
+        self.runtime.spawn(async move {
+            if session.hangs().await {
+                tracing::warn!(participant = link.name, "participant hangs; its process is ended");
+                link.retire(&session);
+                session.stop();
+            }
+        });
+    }
+
+    /// Closes the connection for good and waits for its end.
+    pub(super) async fn shutdown(&self) {
+        let last = std::mem::replace(&mut *self.state(), State::ShutDown);
+        let session = match last {
+            State::Open(session) => session,
+            State::Opening(opening) => match timeout(CHILD_GRACE, opening).await {
+                Ok(Ok(session)) => session,
+                Ok(Err(_)) | Err(_) => return,
+            },
+            State::Closed { .. } | State::ShutDown => return,
+        };
+        session.stop();
+        // Closed input, SIGTERM, SIGKILL: each has its grace.
+        let _ = timeout(CHILD_GRACE * 3, session.ending()).await;
+    }
+}
+
+/// The state after a number of failures in a row.
+fn closed(failures: u32) -> State {
+    let pause = match failures {
+        0 | 1 => Duration::ZERO,
+        more => RESTART_BACKOFF.saturating_mul(1_u32.checked_shl(more - 2).unwrap_or(u32::MAX)),
+    };
+    State::Closed { failures, not_before: Instant::now() + pause.min(RESTART_BACKOFF_MAX) }
+}
+
+/// The state after a session's end: one that answered is replaced at once, one that never did counts as a failure.
+fn closed_after(session: &Session) -> State {
+    closed(if session.has_answered() { 0 } else { 2 })
+}

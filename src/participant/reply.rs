@@ -1,0 +1,180 @@
+//! What came back of one call, whatever carried it. Owns the common shape of answers from handlers, tools and HTTP, and what
+//! the default rules make of each; `classify.rs` applies the definition's own rules on top.
+
+use std::time::Duration;
+
+use super::secret::Filter;
+use crate::config::participant::{ANSWER_DEPTH_MAX, RETRY_AFTER_MAX};
+use crate::saga::Json;
+use crate::saga::definition::{Millis, Verdict};
+use crate::saga::outcome::Error;
+
+/// The end of one call.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    /// What the default rules make of it.
+    pub(super) verdict: Verdict,
+    /// Why it is not a success; always there unless the verdict is succeeded or pending.
+    pub(super) error: Option<Error>,
+    /// The participant asked for this pause.
+    pub(super) retry_after_ms: Option<Millis>,
+    /// The answer as JSON; null if there is none.
+    pub(super) result: Json,
+    /// The answer as text, where it came as text.
+    pub(super) text: Option<String>,
+    /// The HTTP status, if there is one.
+    pub(super) status: Option<u16>,
+    /// Headers of an HTTP answer, names in lower case.
+    pub(super) headers: Vec<(String, String)>,
+}
+
+impl Reply {
+    /// An answer that says: done.
+    pub(super) fn succeeded(result: Json) -> Self {
+        Self {
+            verdict: Verdict::Succeeded,
+            error: None,
+            retry_after_ms: None,
+            result,
+            text: None,
+            status: None,
+            headers: Vec::new(),
+        }
+    }
+
+    fn not(verdict: Verdict, code: &str, message: impl Into<String>) -> Self {
+        Self { verdict, error: Some(Error::new(code, message)), ..Self::succeeded(Json::null()) }
+    }
+
+    /// The call definitely had no effect, and another attempt is no use.
+    pub(super) fn failed(code: &str, message: impl Into<String>) -> Self {
+        Self::not(Verdict::Failed, code, message)
+    }
+
+    /// The call definitely had no effect; another attempt may succeed.
+    pub(super) fn retryable(code: &str, message: impl Into<String>) -> Self {
+        Self::not(Verdict::Retryable, code, message)
+    }
+
+    /// Nobody knows whether the call had an effect.
+    pub(super) fn unknown(code: &str, message: impl Into<String>) -> Self {
+        Self::not(Verdict::Unknown, code, message)
+    }
+
+    /// Adds the pause that the participant asked for.
+    pub(super) fn after(self, pause: Option<Duration>) -> Self {
+        let ms =
+            |pause: Duration| Millis::try_from(pause.min(RETRY_AFTER_MAX).as_millis()).unwrap_or(Millis::MAX);
+        Self { retry_after_ms: pause.map(ms), ..self }
+    }
+
+    /// Cuts secrets out of everything that came from outside.
+    pub(super) fn cleaned(self, filter: &Filter) -> Self {
+        if filter.is_empty() {
+            return self;
+        }
+        let json = |json: Json| {
+            let text = filter.clean(json.get().to_owned());
+            if text == json.get() { json } else { Json::parse(&text).unwrap_or_else(|_| Json::null()) }
+        };
+        Self {
+            error: self.error.map(|error| Error { message: filter.clean(error.message), ..error }),
+            result: json(self.result),
+            text: self.text.map(|text| filter.clean(text)),
+            headers: self.headers.into_iter().map(|(name, value)| (name, filter.clean(value))).collect(),
+            ..self
+        }
+    }
+
+    /// Returns the answer as text; empty if it was none.
+    pub(super) fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or("")
+    }
+
+    /// Returns the verdict's word.
+    pub(super) fn word(&self) -> &'static str {
+        match self.verdict {
+            Verdict::Succeeded => "succeeded",
+            Verdict::Failed => "failed",
+            Verdict::Retryable => "retryable",
+            Verdict::Pending => "pending",
+            Verdict::Unknown => "unknown",
+        }
+    }
+
+    /// Returns the error as JSON text: code and message, or null.
+    pub(super) fn error_json(&self) -> String {
+        serde_json::to_string(&self.error).unwrap_or_else(|_| "null".into())
+    }
+
+    /// Returns the headers as a JSON object.
+    pub(super) fn headers_json(&self) -> String {
+        let headers: serde_json::Map<String, serde_json::Value> =
+            self.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        serde_json::Value::Object(headers).to_string()
+    }
+}
+
+/// Reads the pause from a `Retry-After`: seconds, or a date.
+pub(super) fn retry_after(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
+    }
+    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    let pause = at.duration_since(jiff::Timestamp::now());
+    Some(Duration::try_from(pause).unwrap_or_default().min(RETRY_AFTER_MAX))
+}
+
+/// Whether JSON text nests deeper than an answer may.
+pub(super) fn too_deep(text: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > ANSWER_DEPTH_MAX {
+                    return true;
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Returns the beginning of a text as one line, for an error's message.
+pub(super) fn excerpt(text: &str) -> String {
+    const CHARS_MAX: usize = 500;
+    let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(CHARS_MAX) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_forms_of_retry_after_within_bounds() {
+        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("99999999999"), Some(RETRY_AFTER_MAX));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon"), None);
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_of_strings() {
+        assert!(!too_deep(&format!("\"{}\"", "[".repeat(500))));
+        assert!(!too_deep(&format!("\"\\\"{}\"", "[".repeat(500))));
+        assert!(!too_deep(&"[]".repeat(500)));
+        assert!(too_deep(&"[".repeat(101)));
+    }
+}

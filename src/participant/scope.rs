@@ -1,0 +1,51 @@
+//! What an expression or a handler may know of the saga it works for. Owns the shape; which outputs are in it is the
+//! actor's choice.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::saga::Json;
+use crate::saga::event::Direction;
+
+/// The surroundings of one call. Cheap to build: every value shares its text with the journal.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The saga, `saga` in expressions.
+    pub saga: Uuid,
+    /// The step, `step` in expressions. Empty where none is called.
+    pub step: Arc<str>,
+    /// Whether the action or its compensation is called.
+    pub direction: Direction,
+    /// Number of the attempt, from 1; `attempt` in expressions.
+    pub attempt: u32,
+    /// The idempotency key, `key` in expressions.
+    pub key: String,
+    /// The saga's input, `input` in expressions.
+    pub input: Json,
+    /// Outputs of steps by name, `steps.NAME` in expressions. A skipped step has null.
+    pub steps: Vec<(Arc<str>, Json)>,
+    /// Output of the action, where a compensation knows it; `output` in expressions, null if it is not known.
+    pub output: Option<Json>,
+}
+
+impl Scope {
+    /// Makes the surroundings of a saga's own expressions: a step's `when`, and the saga's output.
+    pub fn of_saga(saga: Uuid, input: Json, steps: Vec<(Arc<str>, Json)>) -> Self {
+        Self {
+            saga,
+            step: Arc::from(""),
+            direction: Direction::Action,
+            attempt: 0,
+            key: String::new(),
+            input,
+            steps,
+            output: None,
+        }
+    }
+
+    /// Returns the output of a step, if it has one.
+    pub fn step_output(&self, name: &str) -> Option<&Json> {
+        self.steps.iter().find(|(step, _)| &**step == name).map(|(_, output)| output)
+    }
+}
