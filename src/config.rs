@@ -168,6 +168,24 @@ pub mod actor {
     pub const SAFETY_NET_MS: u64 = 120_000;
     /// Pause between two looks for new definitions, in milliseconds.
     pub const DEFINITIONS_REFRESH_MS: u64 = 2_000;
+    /// Most faults of one input that are named.
+    pub const INPUT_FAULTS_MAX: usize = 50;
+    /// Time between two looks whether a lane is open, when a node begins, in milliseconds.
+    pub const LANES_OPEN_LOOK_MS: u64 = 5;
+    /// How often a beginning node looks for an open lane before it goes on without.
+    pub const LANES_OPEN_LOOKS_MAX: u32 = 1_000;
+    /// Lanes of a node unless set otherwise.
+    pub const LANES: usize = 2;
+    /// Threads on which the actors of a node run unless set otherwise.
+    pub const THREADS: usize = 2;
+    /// Most sagas of a node at a time unless set otherwise.
+    pub const RESIDENTS_MAX: usize = 10_000;
+    /// How long attempts may take to end when a node is drained, unless set otherwise, in milliseconds.
+    pub const GRACE_MS: u64 = 20_000;
+    /// Time between two looks for the end of a saga that another node may run, in milliseconds; doubles.
+    pub const WAIT_POLL_MS: u64 = 50;
+    /// Longest such time, in milliseconds.
+    pub const WAIT_POLL_MAX_MS: u64 = 2_000;
     /// How much longer than its grace a drain may take, in milliseconds.
     pub const DRAIN_MARGIN_MS: u64 = 5_000;
 }

@@ -9,6 +9,7 @@ pub mod actor;
 pub mod catalog;
 
 pub mod cli;
+pub mod runtime;
 
 pub mod config;
 pub mod metrics;

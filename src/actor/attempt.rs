@@ -12,11 +12,12 @@ use super::node::Node;
 use super::row;
 use super::saga_actor::SagaActor;
 use crate::participant::{Participants, Scope, expr};
+use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Step};
 use crate::saga::event::{AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered};
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::State;
-use crate::saga::Planned;
+use crate::saga::{Planned, outstanding};
 
 /// Something happened to the saga, told by the task that saw it.
 #[derive(Message)]
@@ -57,6 +58,23 @@ pub(super) fn decide(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, st
     Event::ConditionDecided(ConditionDecided { at: node.clock.now_ms(), step, decision })
 }
 
+/// Fails what a saga began with, before any call: it was started from outside with an input that its definition does not take.
+pub(super) fn refuse(node: &Node, state: &State, faults: &[String]) -> Vec<Event> {
+    let error = Error::new("input", faults.join("; "));
+    let at = node.clock.now_ms();
+    let refused = |command| match command {
+        Command::Decide { step } => {
+            Event::ConditionDecided(ConditionDecided { at, step, decision: Decision::Failed(error.clone()) })
+        }
+        Command::Execute { step, direction, attempt, .. }
+        | Command::Probe { step, direction, probe: attempt, .. } => {
+            let outcome = Outcome::Failed { error: error.clone(), retryable: false, retry_after_ms: None };
+            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, jitter: 0.0 })
+        }
+    };
+    outstanding(state).into_iter().map(refused).collect()
+}
+
 /// Begins a call in a task of its own and reports its end to the saga.
 pub(super) fn begin(
     saga: Uuid,
@@ -87,7 +105,8 @@ impl InFlight {
                     && (end.step, end.direction, end.attempt) == (self.step, self.direction, self.number)
             }
             Event::ProbeAnswered(end) => {
-                self.is_probe && (end.step, end.direction, end.probe) == (self.step, self.direction, self.number)
+                self.is_probe
+                    && (end.step, end.direction, end.probe) == (self.step, self.direction, self.number)
             }
             Event::Started(_)
             | Event::ConditionDecided(_)

@@ -121,7 +121,8 @@ impl Committer {
 
     fn write(&mut self, batch: Vec<Commit>, ctx: &mut Context<Self>) {
         let Some(mut lane) = self.lane.take() else { return };
-        let (rows, from): (Vec<_>, Vec<_>) = batch.into_iter().map(|commit| (commit.row, commit.from)).unzip();
+        let (rows, from): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|commit| (commit.row, commit.from)).unzip();
         let began = Instant::now();
         let sent = async move {
             let written = lane.commit(&rows).await;
@@ -203,7 +204,9 @@ impl Committer {
             let gone = lane.park(&parkings).await;
             (lane, parks.into_iter().map(|park| (park.parking.id, park.from)).collect(), gone)
         };
-        ctx.spawn(sent.into_actor(self).map(|(lane, asked, gone), act, ctx| act.let_go(lane, asked, gone, ctx)));
+        ctx.spawn(
+            sent.into_actor(self).map(|(lane, asked, gone), act, ctx| act.let_go(lane, asked, gone, ctx)),
+        );
     }
 
     fn release(&mut self, ctx: &mut Context<Self>) {
@@ -214,7 +217,9 @@ impl Committer {
             let gone = lane.release(&sagas).await;
             (lane, asked, gone)
         };
-        ctx.spawn(sent.into_actor(self).map(|(lane, asked, gone), act, ctx| act.let_go(lane, asked, gone, ctx)));
+        ctx.spawn(
+            sent.into_actor(self).map(|(lane, asked, gone), act, ctx| act.let_go(lane, asked, gone, ctx)),
+        );
     }
 
     fn let_go(

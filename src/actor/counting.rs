@@ -1,7 +1,7 @@
 //! What is counted of a saga's life. Owns which event moves which metric; names and labels are in `metrics.rs`. The core neither
 //! logs nor counts.
 
-use metrics::SharedString;
+use ::metrics::SharedString;
 
 use crate::metrics;
 use crate::saga::Definition;
@@ -16,7 +16,8 @@ pub(super) fn started(definition: &Definition) {
 
 /// A saga has ended on this node.
 pub(super) fn ended(definition: &Definition, state: &State, now_ms: u64) {
-    let labels = || -> [SharedString; 2] { [definition.name().to_owned().into(), state.status().as_str().into()] };
+    let labels =
+        || -> [SharedString; 2] { [definition.name().to_owned().into(), state.status().as_str().into()] };
     metrics::SAGAS_ENDED.with(labels()).increment(1);
     let seconds = now_ms.saturating_sub(state.started_at) as f64 / 1_000.0;
     metrics::SAGA_SECONDS.with(labels()).record(seconds);

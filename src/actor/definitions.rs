@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::config::actor::INPUT_FAULTS_MAX;
 use crate::participant::Participants;
-use crate::saga::Definition;
 use crate::saga::definition::Draft;
+use crate::saga::{Definition, Json};
 use crate::store::{self, DefinitionId, Store, StoredDefinition};
 
 /// One definition under its number in this database.
@@ -16,6 +17,31 @@ pub struct Pinned {
     pub id: DefinitionId,
     /// The definition.
     pub definition: Arc<Definition>,
+    input: Arc<jsonschema::Validator>,
+}
+
+impl Pinned {
+    fn new(id: DefinitionId, definition: Arc<Definition>) -> Result<Self, String> {
+        let schema = &definition.draft().input;
+        let input =
+            jsonschema::validator_for(schema).map_err(|error| format!("schema of the input: {error}"))?;
+        Ok(Self { id, definition, input: Arc::new(input) })
+    }
+
+    /// Checks an input against the definition's schema; names every fault at once, with its place.
+    pub fn check_input(&self, input: &Json) -> Result<(), Vec<String>> {
+        if self.definition.draft().input == serde_json::Value::Bool(true) {
+            return Ok(());
+        }
+        let input = input.to_value();
+        let faults: Vec<String> = self
+            .input
+            .iter_errors(&input)
+            .take(INPUT_FAULTS_MAX)
+            .map(|fault| format!("input{}: {fault}", fault.instance_path()))
+            .collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -27,7 +53,7 @@ struct Known {
 #[derive(Debug)]
 struct Entry {
     /// None when the stored draft cannot be read by this version of the program.
-    definition: Option<Arc<Definition>>,
+    pinned: Option<Pinned>,
     /// What this node lacks to run it.
     missing: Vec<String>,
 }
@@ -48,9 +74,11 @@ impl Definitions {
             .map_err(|error| store::Error::Invalid(format!("definition {}: {error}", definition.name())))?;
         let id = store.put_definition(definition.digest(), definition.name(), &draft).await?;
         let missing = participants.missing(definition.draft());
+        let name = definition.name().to_owned();
+        let pinned = Pinned::new(id, definition).map_err(store::Error::Invalid)?;
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.by_name.insert(definition.name().to_owned(), id);
-        known.by_id.insert(id, Entry { definition: Some(definition), missing });
+        known.by_name.insert(name, id);
+        known.by_id.insert(id, Entry { pinned: Some(pinned), missing });
         Ok(id)
     }
 
@@ -72,8 +100,7 @@ impl Definitions {
     /// The definition with this number, if this node can read it.
     pub fn get(&self, id: DefinitionId) -> Option<Pinned> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let definition = known.by_id.get(&id)?.definition.clone()?;
-        Some(Pinned { id, definition })
+        known.by_id.get(&id)?.pinned.clone()
     }
 
     /// The definition that starts by this name take, with what this node lacks to run it.
@@ -81,14 +108,13 @@ impl Definitions {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let id = *known.by_name.get(name)?;
         let entry = known.by_id.get(&id)?;
-        let definition = entry.definition.clone()?;
-        Some((Pinned { id, definition }, entry.missing.clone()))
+        Some((entry.pinned.clone()?, entry.missing.clone()))
     }
 
     /// Numbers of the definitions whose sagas this node may claim.
     pub fn runnable(&self) -> Vec<DefinitionId> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let able = known.by_id.iter().filter(|(_, entry)| entry.definition.is_some() && entry.missing.is_empty());
+        let able = known.by_id.iter().filter(|(_, entry)| entry.pinned.is_some() && entry.missing.is_empty());
         let mut ids: Vec<_> = able.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
@@ -110,18 +136,17 @@ impl Definitions {
 fn read(stored: &StoredDefinition, participants: &Participants) -> Entry {
     let draft: Result<Draft, _> = serde_json::from_str(&stored.draft);
     let built = draft.map_err(|error| error.to_string()).and_then(|draft| {
-        Definition::build(draft).map_err(|faults| {
-            faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })
+        Definition::build(draft)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     });
-    match built {
-        Ok(definition) => {
-            let missing = participants.missing(definition.draft());
-            Entry { definition: Some(definition), missing }
+    match built.and_then(|definition| Pinned::new(stored.id, definition)) {
+        Ok(pinned) => {
+            let missing = participants.missing(pinned.definition.draft());
+            Entry { pinned: Some(pinned), missing }
         }
         Err(reason) => {
             tracing::warn!(definition = stored.name, digest = stored.digest, reason, "unreadable definition");
-            Entry { definition: None, missing: vec![format!("a version that reads it: {reason}")] }
+            Entry { pinned: None, missing: vec![format!("a version that reads it: {reason}")] }
         }
     }
 }

@@ -230,7 +230,8 @@ impl Dispatcher {
         self.arriving.insert(id);
         let crashes = self.crashes.entry(id).or_default();
         *crashes = crashes.saturating_add(1);
-        let pause = Duration::from_millis(limits::REVIVE_PAUSE_MS) * 2_u32.saturating_pow((*crashes - 1).min(16));
+        let pause =
+            Duration::from_millis(limits::REVIVE_PAUSE_MS) * 2_u32.saturating_pow((*crashes - 1).min(16));
         let pause = pause.min(Duration::from_millis(limits::REVIVE_PAUSE_MAX_MS));
         ctx.run_later(pause, move |act, ctx| act.revive(id, ctx));
     }

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
+use super::clock::Clock;
 use super::node::Node;
 use super::supervisor::{Observe, Observed};
 use crate::config::actor as limits;
+use crate::saga::definition::Millis;
 use crate::store::{Error, NodeId, Store};
 
 /// Which incarnation this process is, at present. A process that was taken for dead joins again as another.
@@ -20,12 +22,11 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Joins under a name for people, and returns the first sample of the clock with it.
-    pub async fn join(store: &Store, name: &str) -> Result<(Self, Instant, u64), Error> {
-        let id = store.join(name, env!("CARGO_PKG_VERSION"), limits::TTL_MS).await?;
-        let sent = Instant::now();
-        let now_ms = store.beat(id).await?;
-        Ok((Self { name: name.to_owned(), id: AtomicI64::new(id.0) }, sent, now_ms))
+    /// Joins under a name for people, and starts the clock with the first beat.
+    pub async fn join(store: &Store, name: &str) -> Result<(Self, Clock), Error> {
+        let (id, sent, now_ms) = join(store, name).await?;
+        let membership = Self { name: name.to_owned(), id: AtomicI64::new(id.0) };
+        Ok((membership, Clock::new(sent, now_ms, trust())))
     }
 
     /// The present incarnation.
@@ -39,8 +40,14 @@ impl Membership {
     }
 }
 
+async fn join(store: &Store, name: &str) -> Result<(NodeId, Instant, Millis), Error> {
+    let id = store.join(name, env!("CARGO_PKG_VERSION"), limits::TTL_MS).await?;
+    let sent = Instant::now();
+    Ok((id, sent, store.beat(id).await?))
+}
+
 /// How long a confirmed beat is worth trusting, counted from its sending.
-pub fn trust() -> Duration {
+pub(super) fn trust() -> Duration {
     Duration::from_millis(limits::TTL_MS - limits::TRUST_MARGIN_MS)
 }
 
@@ -75,9 +82,9 @@ impl Heart {
 async fn rejoin(node: &Node) {
     node.clock.distrust();
     tracing::warn!(node = node.membership.id().0, "this node was taken for dead, it joins again as another");
-    match Membership::join(&node.store, node.membership.name()).await {
-        Ok((membership, sent, now_ms)) => {
-            node.membership.id.store(membership.id().0, Ordering::Release);
+    match join(&node.store, node.membership.name()).await {
+        Ok((id, sent, now_ms)) => {
+            node.membership.id.store(id.0, Ordering::Release);
             node.clock.sample(sent, now_ms, trust());
         }
         Err(error) => tracing::warn!(%error, "not joined again yet"),

@@ -23,7 +23,8 @@ pub(super) fn of(
     let mut row = Transition::new(saga, seq, event.kind(), body);
     let status = new.status();
     row.status = (old.map_or(Status::Running, State::status) != status && !status.is_end()).then_some(status);
-    row.end = new.end().map(|end| store::End { status, result: Some(result(saga, definition, event, new, end)) });
+    row.end =
+        new.end().map(|end| store::End { status, result: Some(result(saga, definition, event, new, end)) });
     row.signal = match event {
         Event::Requested(event) if event.signal > 0 => Some(Fate { n: event.signal, refusal: None }),
         Event::RequestRefused(event) => Some(Fate { n: event.signal, refusal: Some(event.reason.clone()) }),

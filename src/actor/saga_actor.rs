@@ -213,10 +213,10 @@ impl SagaActor {
         let old = start.is_none().then_some(&self.state);
         let mut row = row::of(self.id, self.seq + 1, &self.pinned.definition, event, old, &state);
         row.start = start;
-        let ended = row.end.as_ref().map(|end| Ended {
-            status: end.status,
-            result: end.result.clone().unwrap_or_else(Json::null),
-        });
+        let ended = row
+            .end
+            .as_ref()
+            .map(|end| Ended { status: end.status, result: end.result.clone().unwrap_or_else(Json::null) });
         counting::decided(&self.pinned.definition, event, old, &state);
         self.proposed = Some(Proposed { state, commands, ended });
         self.committer.do_send(Commit { row, from: ctx.address() });
@@ -379,8 +379,11 @@ impl Actor for SagaActor {
                 self.propose(&event, self.state.clone(), commands, Some(start), ctx);
             }
             Some(First::CarryOut) => {
-                for command in outstanding(&self.state) {
-                    self.carry_out(command, ctx);
+                match self.pinned.check_input(&self.state.input) {
+                    Ok(()) => {
+                        outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx))
+                    }
+                    Err(faults) => self.events.extend(attempt::refuse(&self.node, &self.state, &faults)),
                 }
                 self.read_signals(ctx);
                 self.decide(ctx);

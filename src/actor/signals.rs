@@ -92,7 +92,9 @@ fn event(signal: &Signal, at: u64) -> Event {
             signal: signal.n,
             by,
             verb: "unreadable".to_owned(),
-            reason: format!("expected a request such as {{\"cancel\":{{\"reason\":\"...\"}}}}, found {error}"),
+            reason: format!(
+                "expected a request such as {{\"cancel\":{{\"reason\":\"...\"}}}}, found {error}"
+            ),
         }),
     }
 }

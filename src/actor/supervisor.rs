@@ -28,7 +28,7 @@ pub struct Observed {
 }
 
 /// Makes an actor; fails when what it needs is not there yet.
-pub type Factory = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Recipient<Observe>, String>>>>>;
+type Factory = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Recipient<Observe>, String>>>>>;
 
 /// One actor under supervision.
 pub struct Child {

@@ -91,7 +91,10 @@ impl Sweeper {
             act.net = cursor;
             metrics::LOST_WAKES.with([]).increment(lost);
             if lost > 0 {
-                tracing::error!(sagas = lost, "sagas that nobody would have woken; this is a defect, please report it");
+                tracing::error!(
+                    sagas = lost,
+                    "sagas that nobody would have woken; this is a defect, please report it"
+                );
             }
             Duration::from_millis(limits::SAFETY_NET_MS)
         };

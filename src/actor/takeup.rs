@@ -48,7 +48,8 @@ pub(super) async fn again(node: &Arc<Node>, lane: LaneId, id: Uuid) -> Read {
         Ok(_) => return Read::NotOurs(id),
         Err(error) => return Read::Later(id, error.to_string()),
     };
-    let claimed = Claimed { id, definition: row.definition, signals: row.signals, adopted: false, fresh: false };
+    let claimed =
+        Claimed { id, definition: row.definition, signals: row.signals, adopted: false, fresh: false };
     load(node, vec![claimed]).await.pop().unwrap_or(Read::NotOurs(id))
 }
 

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::author;
+
 /// Milliseconds: of an instant since the Unix epoch, or of a duration.
 pub type Millis = u64;
 
@@ -313,11 +315,11 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 fn timeout_default() -> Millis {
-    30_000
+    author::TIMEOUT_MS
 }
 fn settle_default() -> Millis {
-    10_000
+    author::SETTLE_MS
 }
 fn probe_retry_default() -> Retry {
-    Retry { attempts: 10, ..Retry::default() }
+    Retry { attempts: author::PROBE_ATTEMPTS, ..Retry::default() }
 }

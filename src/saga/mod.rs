@@ -2,6 +2,7 @@
 //! events, states and the one function between them; doing what was decided is left to `actor`, recording it
 //! to `store`.
 
+mod author;
 pub mod definition;
 mod plan;
 mod validate;

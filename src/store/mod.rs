@@ -1,7 +1,3 @@
-<<<<<<< HEAD
-//! Records: the only room that names tokio_postgres or includes `sql/`. Owns connections, migrations, the
-//! fenced batch, claims, timers, signals and sweeps; it never decides a phase.
-=======
 //! Records: the only room that names tokio_postgres or includes `sql/`. Owns connections, migrations, the fenced batch, claims,
 //! timers, signals and sweeps; it never decides a phase.
 //!
@@ -63,4 +59,3 @@ fn count(rows: &[Row], column: &str) -> Result<u64, Error> {
 fn no_row() -> Error {
     Error::Rejected { code: "no_row".to_owned(), message: "expected one row, found none".to_owned() }
 }
->>>>>>> af43d8727df7ec6f6a2498d8484b1d22a0d6983b

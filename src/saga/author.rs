@@ -1,0 +1,285 @@
+//! How a definition is written in Rust: constructors and setters over the plain data of `definition.rs`. Owns the wording only; what
+//! is wrong with the result is found when it is built.
+//!
+//! ```
+//! use amends::saga::Definition;
+//! use amends::saga::definition::{Call, Draft, Step};
+//!
+//! let draft = Draft::new("hotel_checkout")
+//!     .step(
+//!         Step::new("charge", Call::handler("charge").idempotent())
+//!             .compensation(Call::handler("refund").idempotent()),
+//!     )
+//!     .step(Step::new("receipt", Call::handler("receipt").idempotent()).needs(["charge"]).retriable());
+//! assert!(Definition::build(draft).is_ok());
+//! ```
+
+use serde_json::Value;
+
+use super::definition::{
+    Action, Call, Draft, Effect, Expression, Kind, Millis, Open, Probe, Retry, Rule, Step, Target, Template,
+};
+
+impl Draft {
+    /// Begins a definition that takes any input.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            description: String::new(),
+            input: Value::Bool(true),
+            output_schema: None,
+            output: None,
+            steps: Vec::new(),
+            deadline_ms: None,
+            open: None,
+        }
+    }
+
+    /// Describes it for people, and for models that call the saga as a tool.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// Sets the JSON Schema of the input.
+    pub fn input(mut self, schema: Value) -> Self {
+        self.input = schema;
+        self
+    }
+
+    /// Sets the template of the output, over `input` and `steps.NAME`.
+    pub fn output(mut self, template: Value) -> Self {
+        self.output = Some(Template(template));
+        self
+    }
+
+    /// Adds a step.
+    pub fn step(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Turns a saga back that has not passed its pivot after this time.
+    pub fn deadline_ms(mut self, deadline_ms: Millis) -> Self {
+        self.deadline_ms = Some(deadline_ms);
+        self
+    }
+
+    /// Lets a driver append steps while the saga runs, as long as it is heard from within the lease.
+    pub fn open(mut self, lease_ms: Millis) -> Self {
+        self.open = Some(Open { lease_ms });
+        self
+    }
+}
+
+impl Step {
+    /// Makes a compensable step that calls a participant, and needs no other.
+    pub fn new(name: impl Into<String>, action: Call) -> Self {
+        Self::of(name, Action::Call(action))
+    }
+
+    /// Makes a step that waits for an event.
+    pub fn awaiting(name: impl Into<String>, event: impl Into<String>, deadline_ms: Option<Millis>) -> Self {
+        Self::of(name, Action::Await { event: event.into(), deadline_ms })
+    }
+
+    /// Makes a step that waits for a time.
+    pub fn sleeping(name: impl Into<String>, for_ms: Millis) -> Self {
+        Self::of(name, Action::Sleep { for_ms })
+    }
+
+    fn of(name: impl Into<String>, action: Action) -> Self {
+        Self {
+            name: name.into(),
+            needs: Vec::new(),
+            kind: Kind::Compensable,
+            action,
+            compensation: None,
+            safe_when_absent: false,
+            irreversible: false,
+            when: None,
+        }
+    }
+
+    /// Sets the steps that must be done or skipped before.
+    pub fn needs<Name: Into<String>>(mut self, needs: impl IntoIterator<Item = Name>) -> Self {
+        self.needs = needs.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Makes it the point of no return.
+    pub fn pivot(mut self) -> Self {
+        self.kind = Kind::Pivot;
+        self
+    }
+
+    /// Makes it go forward only.
+    pub fn retriable(mut self) -> Self {
+        self.kind = Kind::Retriable;
+        self
+    }
+
+    /// Says what undoes it.
+    pub fn compensation(mut self, compensation: Call) -> Self {
+        self.compensation = Some(compensation);
+        self
+    }
+
+    /// Says that the compensation may be called even if the action never took effect.
+    pub fn safe_when_absent(mut self) -> Self {
+        self.safe_when_absent = true;
+        self
+    }
+
+    /// Accepts that the effect stays when the saga turns back.
+    pub fn irreversible(mut self) -> Self {
+        self.irreversible = true;
+        self
+    }
+
+    /// Skips it when this CEL condition over `input` and `steps` is false.
+    pub fn when(mut self, condition: &str) -> Self {
+        self.when = Some(condition.into());
+        self
+    }
+}
+
+impl Call {
+    /// Calls a Rust handler with the saga's input.
+    pub fn handler(name: impl Into<String>) -> Self {
+        Self::of(Target::Handler { name: name.into(), arguments: None })
+    }
+
+    /// Calls a Rust handler with these arguments.
+    pub fn handler_with(name: impl Into<String>, arguments: Value) -> Self {
+        Self::of(Target::Handler { name: name.into(), arguments: Some(Template(arguments)) })
+    }
+
+    /// Calls a tool of an MCP server.
+    pub fn tool(participant: impl Into<String>, tool: impl Into<String>, arguments: Value) -> Self {
+        let (participant, tool) = (participant.into(), tool.into());
+        Self::of(Target::Tool { participant, tool, arguments: Template(arguments) })
+    }
+
+    /// Calls whatever the target says: attempted once, never repeated on an unknown outcome, unless set otherwise.
+    pub fn of(target: Target) -> Self {
+        Self {
+            target,
+            effect: Effect::Once,
+            key_lifetime_ms: None,
+            retry: Retry::default(),
+            timeout_ms: TIMEOUT_MS,
+            deadline_ms: None,
+            settle_ms: SETTLE_MS,
+            probe: None,
+            success: None,
+            classify: Vec::new(),
+            output: None,
+        }
+    }
+
+    /// Declares that it changes nothing.
+    pub fn read_only(mut self) -> Self {
+        self.effect = Effect::ReadOnly;
+        self
+    }
+
+    /// Declares that a repeat under the same key is safe.
+    pub fn idempotent(mut self) -> Self {
+        self.effect = Effect::Idempotent;
+        self
+    }
+
+    /// Says for how long the participant remembers keys.
+    pub fn key_lifetime_ms(mut self, lifetime_ms: Millis) -> Self {
+        self.key_lifetime_ms = Some(lifetime_ms);
+        self
+    }
+
+    /// Sets how often and how fast it is attempted.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Limits one attempt.
+    pub fn timeout_ms(mut self, timeout_ms: Millis) -> Self {
+        self.timeout_ms = timeout_ms;
+        self
+    }
+
+    /// Limits all attempts together.
+    pub fn deadline_ms(mut self, deadline_ms: Millis) -> Self {
+        self.deadline_ms = Some(deadline_ms);
+        self
+    }
+
+    /// Says how long after an attempt without an answer its effect can still land.
+    pub fn settle_ms(mut self, settle_ms: Millis) -> Self {
+        self.settle_ms = settle_ms;
+        self
+    }
+
+    /// Says how to find out whether it took effect.
+    pub fn probe(mut self, probe: Probe) -> Self {
+        self.probe = Some(probe);
+        self
+    }
+
+    /// Makes an answer a failure for which this CEL predicate over `result` is false.
+    pub fn success(mut self, predicate: &str) -> Self {
+        self.success = Some(predicate.into());
+        self
+    }
+
+    /// Adds a rule over answers.
+    pub fn classify(mut self, rule: Rule) -> Self {
+        self.classify.push(rule);
+        self
+    }
+
+    /// Sets the template of the output over `result`.
+    pub fn output(mut self, template: Value) -> Self {
+        self.output = Some(Template(template));
+        self
+    }
+}
+
+impl Probe {
+    /// Asks a target; the CEL predicate over `result` says whether the effect is in place.
+    pub fn new(target: Target, applied: &str) -> Self {
+        Self {
+            target,
+            applied: applied.into(),
+            absent: None,
+            output: None,
+            retry: Retry { attempts: PROBE_ATTEMPTS, ..Retry::default() },
+            timeout_ms: TIMEOUT_MS,
+        }
+    }
+
+    /// Sets the CEL predicate for absence; without it, whatever is not applied is absent.
+    pub fn absent(mut self, predicate: &str) -> Self {
+        self.absent = Some(Expression::from(predicate));
+        self
+    }
+
+    /// Sets the template of the action's output over `result`.
+    pub fn output(mut self, template: Value) -> Self {
+        self.output = Some(Template(template));
+        self
+    }
+
+    /// Sets how often and how fast an inconclusive answer is asked again.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+}
+
+/// Limit of one attempt or probe unless set otherwise, in milliseconds.
+pub(super) const TIMEOUT_MS: Millis = 30_000;
+/// Settle window unless set otherwise, in milliseconds.
+pub(super) const SETTLE_MS: Millis = 10_000;
+/// Attempts of a probe unless set otherwise.
+pub(super) const PROBE_ATTEMPTS: u32 = 10;
