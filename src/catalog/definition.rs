@@ -36,7 +36,9 @@ pub fn parse_definitions(file: &str, text: &str) -> Result<Vec<Draft>, Faults> {
 
 /// Reads what can be read of a source, and returns the faults beside it.
 pub(super) fn read(source: Source) -> (Vec<Located>, Faults) {
-    let Source { file, documents, mut faults } = source;
+    let Source { file, mut documents, mut faults } = source;
+    // A `---` at the begin or end of a file divides nothing.
+    documents.retain(|document| !document.is_null());
     if documents.is_empty() && faults.is_empty() {
         faults.push_file(&file, "expected a definition, found an empty file; begin with `saga: NAME`");
     }
@@ -66,12 +68,12 @@ fn decode(node: &Node) -> Result<Draft, Vec<PathFault>> {
             faults.extend(schema::schema_faults(found).into_iter().map(|fault| below(key, fault)));
         }
     }
-    let decoded = draft::decode(&schema::without(value, &faults));
-    match decoded {
+    let shape = faults.clone();
+    match draft::decode(&schema::without(value, &shape)) {
         Ok((draft, more)) => {
             faults.extend(more);
-            let verdict = verdict::faults(&draft, node);
-            faults.extend(verdict::not_implied_by(verdict, &faults));
+            let verdict = verdict::not_implied_by(verdict::faults(&draft, node), &shape);
+            faults.extend(verdict);
             if faults.is_empty() { Ok(draft) } else { Err(faults) }
         }
         // What is left does not decode: the shape's own faults say why.

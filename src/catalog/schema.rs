@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::fault::{did_you_mean, quoted};
 use super::yaml::{AMBIGUOUS_BOOLEANS, Path, PathFault, Segment};
+use crate::config::catalog::FAULTS_MAX;
 
 /// JSON Schema of a definition's file, for editors.
 pub const DEFINITION_SCHEMA: &str = include_str!("definition.schema.json");
@@ -36,9 +37,9 @@ impl Schema {
         Self { document, validator }
     }
 
-    /// Returns all violations of a document.
+    /// Returns the violations of a document, at most one more than are ever shown.
     pub(super) fn faults(&self, value: &Value) -> Vec<PathFault> {
-        let errors: Vec<_> = self.validator.iter_errors(value).collect();
+        let errors: Vec<_> = self.validator.iter_errors(value).take(FAULTS_MAX + 1).collect();
         let undecided: Vec<_> = errors.iter().filter(|error| is_choice(error)).map(path_of).collect();
         let mut faults = Vec::new();
         for error in &errors {
@@ -48,6 +49,7 @@ impl Schema {
                 self.explain(error, &mut faults);
             }
         }
+        faults.truncate(FAULTS_MAX + 1);
         faults
     }
 
@@ -57,7 +59,7 @@ impl Schema {
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let known = self.parent(error).and_then(|parent| parent["properties"].as_object());
-                for name in unexpected {
+                for name in unexpected.iter().take(FAULTS_MAX + 1) {
                     let known = known.into_iter().flat_map(|known| known.keys().map(String::as_str));
                     let message = format!("unknown field{}", suggestion(name, known));
                     faults.push(PathFault::key(&child(&path, name), message));
@@ -165,24 +167,31 @@ pub(super) fn schema_faults(schema: &Value) -> Vec<PathFault> {
             return vec![PathFault::value(&[], format!("expected a JSON Schema: {}", one_line(&error)))];
         }
     };
-    let mut faults: Vec<PathFault> = (meta.iter_errors(schema))
-        .map(|error| {
-            PathFault::value(&path_of(&error), format!("expected a JSON Schema: {}", one_line(&error)))
-        })
+    let mut faults: Vec<PathFault> = meta
+        .iter_errors(schema)
+        .map(|error| PathFault::value(&path_of(&error), meta_message(&error)))
         .collect();
-    drop(meta);
-    if faults.is_empty() {
-        // Patterns and references are looked at only when a validator is built. Only `regex` is used, whose
-        // time is linear in the input, and nothing is fetched.
-        let options = jsonschema::options().offline();
-        if let Err(error) = options.with_pattern_options(jsonschema::PatternOptions::regex()).build(schema) {
-            faults.push(PathFault::value(
-                &path_of(&error),
-                format!("expected a JSON Schema: {}", one_line(&error)),
-            ));
+    // Patterns and references are looked at only when a validator is built. Only `regex` is used, whose time is linear in the
+    // input, and nothing is fetched.
+    let options = jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());
+    if let Err(error) = options.build(schema) {
+        let path = path_of(&error);
+        if faults.iter().all(|fault| fault.path != path) {
+            faults.push(PathFault::value(&path, meta_message(&error)));
         }
     }
     faults
+}
+
+/// Says what is wrong with a part of a JSON Schema.
+fn meta_message(error: &ValidationError<'_>) -> String {
+    if path_of(error).last() == Some(&"type".into()) {
+        let found = describe(error.instance());
+        return format!(
+            "expected `string`, `integer`, `number`, `boolean`, `object`, `array` or `null`, found {found}"
+        );
+    }
+    format!("expected a JSON Schema: {}", one_line(error))
 }
 
 /// Removes what the schema refused, so that the rest can be decoded and judged in the same run.

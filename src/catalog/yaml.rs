@@ -94,10 +94,15 @@ impl Node {
         Self { at: Position { line: 1, column: 1 }, content: Content::Null }
     }
 
-    /// Whether there is a node at the end of the path.
-    pub(super) fn holds(&self, path: &[Segment]) -> bool {
+    /// Returns the node at the end of the path.
+    pub(super) fn find(&self, path: &[Segment]) -> Option<&Self> {
         let mut way = path.iter();
-        way.try_fold(self, |node, segment| node.turn(segment).map(|(_, next)| next)).is_some()
+        way.try_fold(self, |node, segment| node.turn(segment).map(|(_, next)| next))
+    }
+
+    /// Whether the node is neither a list nor a mapping.
+    pub(super) fn is_scalar(&self) -> bool {
+        !matches!(self.content, Content::Sequence(_) | Content::Mapping(_))
     }
 
     /// Returns the node as JSON; nothing is lost, since the loader refused what JSON cannot say.
@@ -118,6 +123,11 @@ impl Node {
     /// Returns the value under a key of a mapping.
     pub(super) fn field(&self, key: &str) -> Option<&Self> {
         self.entry(key).map(|entry| &entry.node)
+    }
+
+    /// Whether the node says nothing.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.content, Content::Null)
     }
 
     /// Whether the node is a mapping.
@@ -162,7 +172,7 @@ impl Node {
                 Segment::Index(index) => {
                     match node.and_then(|item| item.field("step")).and_then(Self::as_str) {
                         Some(name) if !name.is_empty() => push_word(&mut out, name),
-                        _ => out.push_str(&format!("[{index}]")),
+                        _ => push_index(&mut out, *index),
                     }
                 }
             }
@@ -194,8 +204,20 @@ impl Node {
     }
 }
 
+/// Length after which a path grows no more; a person finds the place by its line.
+const PATH_BYTES_MAX: usize = 200;
+
+fn push_index(out: &mut String, index: usize) {
+    if out.len() <= PATH_BYTES_MAX {
+        out.push_str(&format!("[{index}]"));
+    }
+}
+
 fn push_word(out: &mut String, word: &str) {
     const WORD_CHARS_MAX: usize = 64;
+    if out.len() > PATH_BYTES_MAX {
+        return;
+    }
     if !out.is_empty() {
         out.push('.');
     }

@@ -3,4 +3,5 @@
 mod harness;
 mod store;
 mod catalog;
+mod catalog_fuzz;
 mod tidy;

@@ -12,14 +12,23 @@ pub(super) fn faults(draft: &Draft, file: &Node) -> Vec<PathFault> {
     let of_core = of_core.into_iter().map(|fault| (fault.path, fault.message));
     let of_expressions = expr::check_draft(draft);
     let all = of_core.chain(of_expressions);
-    all.map(|(path, message)| {
+    let all = all.map(|(path, message)| {
         let path = file_path(&path, file);
-        // A fault of a step as a whole points at its name, one of a field at the value.
-        let anchor =
-            if matches!(path.last(), Some(Segment::Index(_)) | None) { Anchor::Key } else { Anchor::Value };
+        let anchor = if file.find(&path).is_some_and(Node::is_scalar) { Anchor::Value } else { Anchor::Key };
         PathFault { path, anchor, message }
-    })
-    .collect()
+    });
+    without_inherited(all.collect())
+}
+
+/// Drops the faults of what a compensation took over from its step: the step has them too.
+fn without_inherited(faults: Vec<PathFault>) -> Vec<PathFault> {
+    let is_inherited = |fault: &PathFault| {
+        let mut of_step = fault.path.clone();
+        of_step.retain(|segment| *segment != "compensation".into());
+        let same = |other: &PathFault| other.path == of_step && other.message == fault.message;
+        of_step.len() < fault.path.len() && faults.iter().any(same)
+    };
+    faults.iter().filter(|fault| !is_inherited(fault)).cloned().collect()
 }
 
 /// Drops the faults that may only follow from a step or field that was refused before and taken out of the draft.
@@ -104,7 +113,7 @@ fn target(path: &mut Path, words: &mut Words) {
 fn settle(path: &mut Path, file: &Node) {
     let mut in_probe = path.clone();
     in_probe.extend(["probe".into(), "settle".into()]);
-    if file.holds(&in_probe) { *path = in_probe } else { path.push("settle".into()) }
+    if file.find(&in_probe).is_some() { *path = in_probe } else { path.push("settle".into()) }
 }
 
 /// Splits `steps[1].retry` into its words.

@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::scalar::{Plain, resolve_plain};
-use super::{Content, Entry, Node, push_word};
+use super::{Content, Entry, Node, push_index, push_word};
 use crate::catalog::fault::{Position, printable, quoted};
-use crate::config::catalog::{DEPTH_MAX, DOCUMENTS_MAX, EXPANDED_BYTES_MAX};
+use crate::config::catalog::{DEPTH_MAX, DOCUMENTS_MAX, EXPANDED_BYTES_MAX, FAULTS_MAX};
 
 /// A fault found while the text was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(in crate::catalog) fn parse(text: &str) -> (Vec<Node>, Vec<TextFault>) {
             Ok((event, span)) => builder.take(event, position(&span.start)),
             Err(error) => builder.take_error(&error, text),
         };
-        if stopped.is_break() {
+        if stopped.is_break() || builder.faults.len() > FAULTS_MAX {
             break;
         }
     }
@@ -322,7 +322,7 @@ impl Builder {
                 Holds::Sequence(items) => {
                     match self.open.get(depth + 1).and_then(|inner| inner.step_name()) {
                         Some(name) => push_word(&mut path, name),
-                        None => path.push_str(&format!("[{}]", items.len())),
+                        None => push_index(&mut path, items.len()),
                     }
                 }
             }
