@@ -8,11 +8,11 @@ use std::sync::Arc;
 use super::definition::{self, locate};
 use super::environment::Environment;
 use super::fault::{Faults, LocatedFault, did_you_mean, quoted};
-use super::pending::{ParticipantConfig, Transport};
 use super::settings::{self, Settings};
 use super::source::{Source, files_of};
 use super::yaml::{Path as FieldPath, PathFault, Segment};
 use crate::config::catalog::FILES_MAX;
+use crate::participant::{ParticipantConfig, Transport};
 use crate::saga::Definition;
 use crate::saga::definition::{Action, Draft, Target};
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::quoted;
-use super::pending::Secret;
+use crate::participant::Secret;
 
 /// The variables that settings may name.
 #[derive(Clone, Default)]

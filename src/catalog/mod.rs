@@ -7,7 +7,6 @@ mod check;
 mod definition;
 mod environment;
 mod fault;
-mod pending;
 mod schema;
 mod settings;
 mod source;

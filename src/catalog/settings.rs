@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::fault::{Faults, LocatedFault};
-use super::pending::{ParticipantConfig, Secret};
 use super::source::Source;
 use super::yaml::Node;
 use crate::config::catalog::{
     ACTORS_DEFAULT, GRACE_PERIOD_MS_DEFAULT, LANES_DEFAULT, LEASE_MS_DEFAULT, POOL_DEFAULT,
 };
+use crate::participant::{ParticipantConfig, Secret};
 use crate::saga::definition::Millis;
 
 /// Settings of one node. The default is what holds without a file.

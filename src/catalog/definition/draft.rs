@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::catalog::fault::quoted;
-use crate::catalog::pending::expr;
 use crate::catalog::yaml::{Path, PathFault, Segment};
+use crate::participant::expr;
 use crate::saga::definition::{
     Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, Open, Probe, Retry, Rule, Step,
     Target, Template, Verdict,

@@ -1,18 +1,15 @@
 //! Owns the seam to those who judge a draft: the core, and the room that evaluates expressions. Translates
 //! the paths of their faults, which are a draft's, into the file's. Leaves the judging to them.
 
-use crate::catalog::pending::expr;
 use crate::catalog::yaml::{Anchor, Node, Path, PathFault, Segment};
-use crate::saga::Definition;
+use crate::participant::expr;
 use crate::saga::definition::Draft;
+use crate::saga::{Definition, Fault};
 
 /// Returns every fault that the core or an expression finds in a draft, at the file's paths.
 pub(super) fn faults(draft: &Draft, file: &Node) -> Vec<PathFault> {
     let of_core = Definition::build(draft.clone()).err().unwrap_or_default();
-    let of_core = of_core.into_iter().map(|fault| (fault.path, fault.message));
-    let of_expressions = expr::check_draft(draft);
-    let all = of_core.chain(of_expressions);
-    let all = all.map(|(path, message)| {
+    let all = of_core.into_iter().chain(expr::check_draft(draft)).map(|Fault { path, message }| {
         let path = file_path(&path, file);
         let anchor = if file.find(&path).is_some_and(Node::is_scalar) { Anchor::Value } else { Anchor::Key };
         PathFault { path, anchor, message }

@@ -13,9 +13,9 @@ use super::{DatabaseSettings, HttpSettings, LogFormat, LogSettings, NodeSettings
 use crate::catalog::definition::duration_ms;
 use crate::catalog::environment::{Environment, Resolved, has_reference};
 use crate::catalog::fault::quoted;
-use crate::catalog::pending::{Limits, ParticipantConfig, Secret, Transport};
 use crate::catalog::schema;
 use crate::catalog::yaml::{Node, Path as FieldPath, PathFault, Segment};
+use crate::participant::{Limits, ParticipantConfig, Secret, Transport};
 use crate::saga::definition::Millis;
 
 /// Reads a document. Settings are returned beside faults as far as they go, for checks that involve other files.
