@@ -1,1 +1,22 @@
-//! Reads files: definitions and settings in YAML, every fault named with file, line and path.
+//! Reads files: definitions and settings in YAML, with every fault of every file named at once by file, line,
+//! column and path. Owns the two formats, their JSON Schemas and their defaults; what a definition may
+//! promise is the core's to judge, what an expression may say the participants', and this room maps their
+//! faults to lines.
+
+mod check;
+mod definition;
+mod environment;
+mod fault;
+mod schema;
+mod settings;
+mod source;
+mod yaml;
+
+pub use check::{Catalog, Report, check, load, load_definitions};
+pub use definition::parse_definitions;
+pub use environment::Environment;
+pub use fault::{Faults, LocatedFault, Position};
+pub use schema::{DEFINITION_SCHEMA, SETTINGS_SCHEMA};
+pub use settings::{
+    DatabaseSettings, HttpSettings, LogFormat, LogSettings, NodeSettings, Settings, parse_settings,
+};

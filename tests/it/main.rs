@@ -1,5 +1,7 @@
 //! The one integration binary: real Postgres, real participants in other processes.
 
+mod catalog;
+mod catalog_fuzz;
 mod harness;
 mod runtime;
 mod store;

@@ -1,0 +1,246 @@
+//! Owns what files say together: which are definitions and which settings, names that clash, participants that nobody
+//! configured. Leaves each file to `definition.rs` and `settings.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::definition::{self, locate};
+use super::environment::Environment;
+use super::fault::{Faults, LocatedFault, did_you_mean, quoted};
+use super::settings::{self, Settings};
+use super::source::{Source, files_of};
+use super::yaml::{Path as FieldPath, PathFault, Segment};
+use crate::config::catalog::FILES_MAX;
+use crate::participant::{ParticipantConfig, Transport};
+use crate::saga::Definition;
+use crate::saga::definition::{Action, Draft, Target};
+
+/// What a node runs: its settings, and the definitions that they name.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// The settings.
+    pub settings: Settings,
+    /// The definitions, in the order of their files.
+    pub definitions: Vec<Arc<Definition>>,
+}
+
+/// What [`check`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Files that were read, those named by settings included.
+    pub files: usize,
+    /// Files without a fault.
+    pub files_fine: usize,
+    /// Definitions without a fault.
+    pub definitions: usize,
+    /// All faults, sorted by file and line; none when everything is fine.
+    pub faults: Faults,
+}
+
+/// Reads settings and the definitions that they name.
+///
+/// # Errors
+///
+/// Returns every fault of every file at once.
+pub fn load(settings_file: &Path, environment: &Environment) -> Result<Catalog, Faults> {
+    let mut reading = Reading::default();
+    let settings = reading.settings(Source::of_file(settings_file), environment);
+    reading.cross_check();
+    let definitions =
+        reading.definitions.iter().filter_map(|one| Definition::build(one.draft.clone()).ok()).collect();
+    reading.faults.or(Catalog { settings, definitions })
+}
+
+/// Reads definitions from files, folders (their `*.yaml` and `*.yml`) and patterns such as `sagas/**/*.yaml`.
+///
+/// # Errors
+///
+/// Returns every fault of every file at once.
+pub fn load_definitions(paths: &[PathBuf]) -> Result<Vec<Arc<Definition>>, Faults> {
+    let mut reading = Reading::default();
+    for path in paths {
+        for file in reading.files(path) {
+            reading.definition(Source::of_file(&file));
+        }
+    }
+    reading.cross_check();
+    let definitions =
+        reading.definitions.iter().filter_map(|one| Definition::build(one.draft.clone()).ok()).collect();
+    reading.faults.or(definitions)
+}
+
+/// Checks files, folders and patterns of definitions and settings, and the definitions that settings name.
+///
+/// A file with `saga` or `steps` at its top is a definition, any other is settings. Where there are settings,
+/// every `tool` and `http` is looked up among their participants.
+pub fn check(paths: &[PathBuf], environment: &Environment) -> Report {
+    let mut reading = Reading::default();
+    for path in paths {
+        for file in reading.files(path) {
+            let source = Source::of_file(&file);
+            if source.is_definition() {
+                reading.definition(source);
+            } else {
+                reading.settings(source, environment);
+            }
+        }
+    }
+    reading.cross_check();
+    let faults = reading.faults.sorted();
+    let at_fault: BTreeSet<&str> = faults.as_slice().iter().map(|fault| fault.file.as_str()).collect();
+    let files_fine = reading.files.iter().filter(|file| !at_fault.contains(file.as_str())).count();
+    Report { files: reading.files.len(), files_fine, definitions: reading.definitions.len(), faults }
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading {
+    faults: Faults,
+    /// Names of the files that were read.
+    files: BTreeSet<String>,
+    /// The same files as the machine knows them, so that one is not read twice under two names.
+    seen: BTreeSet<PathBuf>,
+    definitions: Vec<definition::Located>,
+    /// Participants of all settings, by name; none without settings.
+    participants: Option<BTreeMap<String, &'static str>>,
+}
+
+impl Reading {
+    /// Returns the files of a path that were not read yet.
+    fn files(&mut self, path: &Path) -> Vec<PathBuf> {
+        let found = match files_of(path) {
+            Ok(found) => found,
+            Err(message) => {
+                let file = path.display().to_string();
+                self.faults.push_file(&file, message);
+                self.files.insert(file);
+                return Vec::new();
+            }
+        };
+        let mut fresh = Vec::new();
+        for file in found {
+            if self.seen.len() == FILES_MAX {
+                self.faults.push_file(
+                    &file.display().to_string(),
+                    format!("more than {FILES_MAX} files; name fewer"),
+                );
+                break;
+            }
+            if self.seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
+                fresh.push(file);
+            }
+        }
+        fresh
+    }
+
+    fn definition(&mut self, source: Source) {
+        self.files.insert(source.file.clone());
+        let (located, faults) = definition::read(source);
+        self.faults.extend(faults);
+        self.definitions.extend(located);
+    }
+
+    fn settings(&mut self, source: Source, environment: &Environment) -> Settings {
+        let file = source.file.clone();
+        self.files.insert(file.clone());
+        let (located, faults) = settings::read(source, environment);
+        self.faults.extend(faults);
+        let participants = self.participants.get_or_insert_default();
+        for participant in &located.settings.participants {
+            participants.insert(participant.name.clone(), protocol(participant));
+        }
+        for (index, path) in located.settings.definitions.iter().enumerate() {
+            match files_of(path) {
+                Ok(_) => {}
+                Err(message) => {
+                    let field = PathFault::value(&["definitions".into(), index.into()], message);
+                    self.faults.push(locate(&file, &located.node, field));
+                    continue;
+                }
+            }
+            for found in self.files(path) {
+                self.definition(Source::of_file(&found));
+            }
+        }
+        located.settings
+    }
+
+    /// Looks for what no file can know alone.
+    fn cross_check(&mut self) {
+        let mut first: BTreeMap<&str, String> = BTreeMap::new();
+        let mut faults: Vec<LocatedFault> = Vec::new();
+        for one in &self.definitions {
+            let path: FieldPath = vec!["saga".into()];
+            if let Some(other) = first.get(one.draft.name.as_str()) {
+                let message =
+                    format!("the definition {} is also in {other}; rename one", quoted(&one.draft.name));
+                faults.push(locate(&one.file, &one.node, PathFault::value(&path, message)));
+            } else {
+                let line = one.node.locate(&path, super::yaml::Anchor::Value).line;
+                first.insert(&one.draft.name, format!("{}:{line}", super::fault::printable(&one.file)));
+            }
+            if let Some(participants) = &self.participants {
+                let unknown = unknown_participants(&one.draft, participants);
+                faults.extend(unknown.into_iter().map(|fault| locate(&one.file, &one.node, fault)));
+            }
+        }
+        faults.into_iter().for_each(|fault| self.faults.push(fault));
+    }
+}
+
+fn protocol(participant: &ParticipantConfig) -> &'static str {
+    match participant.transport {
+        Transport::Stdio { .. } | Transport::McpHttp { .. } => "tool",
+        Transport::Http { .. } => "http",
+    }
+}
+
+/// Returns a fault for each call of a participant that the settings do not have, or have with another protocol.
+fn unknown_participants(draft: &Draft, participants: &BTreeMap<String, &'static str>) -> Vec<PathFault> {
+    let mut faults = Vec::new();
+    for (path, target) in targets(draft) {
+        let (participant, field) = match target {
+            Target::Tool { participant, .. } => (participant, "tool"),
+            Target::Http { participant, .. } => (participant, "http"),
+            Target::Handler { .. } => continue,
+        };
+        let name = quoted(participant);
+        let message = match participants.get(participant.as_str()) {
+            Some(protocol) if *protocol == field => continue,
+            Some(protocol) => {
+                format!(
+                    "the participant {name} is called by `{protocol}`, not by `{field}`; see its settings"
+                )
+            }
+            None => {
+                let near = did_you_mean(participant, participants.keys().map(String::as_str));
+                format!("the settings have no participant {name}{near}")
+            }
+        };
+        let path: FieldPath = path.into_iter().chain([field.into()]).collect();
+        faults.push(PathFault::value(&path, message));
+    }
+    faults
+}
+
+/// Returns all targets of a draft with their paths in the file.
+fn targets(draft: &Draft) -> Vec<(FieldPath, &Target)> {
+    let mut out = Vec::new();
+    for (index, step) in draft.steps.iter().enumerate() {
+        let at = |more: &[&str]| -> FieldPath {
+            let step: [Segment; 2] = ["steps".into(), index.into()];
+            step.into_iter().chain(more.iter().map(|key| Segment::from(*key))).collect()
+        };
+        if let Action::Call(action) = &step.action {
+            out.push((at(&["action"]), &action.target));
+            out.extend(action.probe.iter().map(|probe| (at(&["probe"]), &probe.target)));
+        }
+        if let Some(compensation) = &step.compensation {
+            out.push((at(&["compensation"]), &compensation.target));
+            let probe = compensation.probe.iter();
+            out.extend(probe.map(|probe| (at(&["compensation", "probe"]), &probe.target)));
+        }
+    }
+    out
+}

@@ -1,0 +1,364 @@
+//! Owns the file's shape as Rust types and what it stands for: where the fields of a call live, and the
+//! defaults that depend on the place. Leaves limits and types to the schema, which is checked first.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::catalog::fault::quoted;
+use crate::catalog::yaml::{Path, PathFault, Segment};
+use crate::participant::expr;
+use crate::saga::definition::{
+    Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, Open, Probe, Retry, Rule, Step,
+    Target, Template, Verdict,
+};
+
+/// Attempts of a retriable step: nothing else can be done than going on.
+const RETRIABLE_ATTEMPTS: u32 = 20;
+/// Attempts of a compensation: when it fails for good, a person is needed.
+const COMPENSATION_ATTEMPTS: u32 = 10;
+/// Probes of an outcome that stays inconclusive.
+const PROBE_ATTEMPTS: u32 = 10;
+
+const TIMEOUT_MS: Millis = 30_000;
+const SETTLE_MS: Millis = 10_000;
+
+#[derive(Deserialize)]
+struct FileShape {
+    #[serde(default)]
+    saga: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default = "anything")]
+    input: Value,
+    output_schema: Option<Value>,
+    output: Option<Template>,
+    deadline: Option<String>,
+    open: Option<OpenShape>,
+    #[serde(default)]
+    steps: Vec<StepShape>,
+}
+
+#[derive(Deserialize)]
+struct OpenShape {
+    lease: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct StepShape {
+    #[serde(default)]
+    step: String,
+    needs: Option<Vec<String>>,
+    #[serde(default)]
+    kind: Kind,
+    when: Option<Text>,
+    #[serde(default)]
+    action: TargetShape,
+    compensation: Option<CompensationShape>,
+    #[serde(default)]
+    safe_when_absent: bool,
+    #[serde(default)]
+    irreversible: bool,
+    #[serde(flatten)]
+    call: CallShape,
+}
+
+#[derive(Deserialize)]
+struct CompensationShape {
+    #[serde(flatten)]
+    target: TargetShape,
+    #[serde(flatten)]
+    call: CallShape,
+}
+
+/// The fields of a call that stand beside its target.
+#[derive(Deserialize)]
+struct CallShape {
+    effect: Option<Effect>,
+    key_lifetime: Option<String>,
+    retry: Option<RetryShape>,
+    timeout: Option<String>,
+    deadline: Option<String>,
+    settle: Option<String>,
+    probe: Option<ProbeShape>,
+    success: Option<Text>,
+    #[serde(default)]
+    classify: Vec<RuleShape>,
+    output: Option<Template>,
+}
+
+#[derive(Default, Deserialize)]
+struct TargetShape {
+    tool: Option<String>,
+    http: Option<String>,
+    handler: Option<String>,
+    #[serde(rename = "await")]
+    event: Option<String>,
+    sleep: Option<String>,
+    arguments: Option<Template>,
+    method: Option<String>,
+    path: Option<Template>,
+    #[serde(default)]
+    query: BTreeMap<String, Template>,
+    #[serde(default)]
+    headers: BTreeMap<String, Template>,
+    body: Option<Template>,
+}
+
+#[derive(Deserialize)]
+struct ProbeShape {
+    #[serde(flatten)]
+    target: TargetShape,
+    #[serde(default)]
+    applied: Text,
+    absent: Option<Text>,
+    output: Option<Template>,
+    settle: Option<String>,
+    retry: Option<RetryShape>,
+    timeout: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RuleShape {
+    #[serde(default)]
+    when: Text,
+    outcome: Option<Verdict>,
+    error: Option<Text>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct RetryShape {
+    attempts: Option<u32>,
+    backoff: Option<String>,
+    multiplier: Option<f64>,
+    backoff_max: Option<String>,
+    jitter: Option<f64>,
+}
+
+/// An expression: text, or a boolean that YAML already read.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Words(String),
+    Bool(bool),
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Words(String::new())
+    }
+}
+
+/// Decodes a document from which everything was removed that the schema refused; what is missing then is
+/// empty. Faults beside the draft leave it usable for further checks.
+pub(super) fn decode(value: &Value) -> Result<(Draft, Vec<PathFault>), PathFault> {
+    let shape = FileShape::deserialize(value)
+        .map_err(|error| PathFault::value(&[], format!("expected a definition: {error}")))?;
+    let mut reading = Reading::default();
+    let draft = reading.draft(shape);
+    Ok((draft, reading.faults))
+}
+
+/// Where the reading stands, and what was wrong on the way.
+#[derive(Default)]
+struct Reading {
+    path: Path,
+    faults: Vec<PathFault>,
+}
+
+impl Reading {
+    fn draft(&mut self, shape: FileShape) -> Draft {
+        let mut steps: Vec<Step> = Vec::with_capacity(shape.steps.len());
+        for (index, step) in shape.steps.into_iter().enumerate() {
+            let before = steps.last().map(|step| step.name.clone());
+            let step = self.within(["steps".into(), index.into()], |reading| reading.step(step, before));
+            steps.push(step);
+        }
+        Draft {
+            name: shape.saga,
+            description: shape.description,
+            input: shape.input,
+            output_schema: shape.output_schema,
+            output: shape.output,
+            steps,
+            deadline_ms: self.duration("deadline", shape.deadline),
+            open: shape.open.and_then(|open| {
+                let lease = self.within(["open".into()], |reading| reading.duration("lease", open.lease));
+                lease.map(|lease_ms| Open { lease_ms })
+            }),
+        }
+    }
+
+    fn step(&mut self, shape: StepShape, before: Option<String>) -> Step {
+        let StepShape { step: name, kind, safe_when_absent, irreversible, .. } = shape;
+        let needs = shape.needs.unwrap_or_else(|| before.into_iter().collect());
+        let compensation = shape.compensation.map(|compensation| {
+            let CompensationShape { target, call } = compensation;
+            let call = call.inheriting(&shape.call);
+            self.within(["compensation".into()], |reading| {
+                let target = reading.target(target, "POST");
+                reading.call(target, call, COMPENSATION_ATTEMPTS)
+            })
+        });
+        let attempts = match kind {
+            Kind::Compensable | Kind::Pivot => Retry::default().attempts,
+            Kind::Retriable => RETRIABLE_ATTEMPTS,
+        };
+        let action = match shape.action {
+            TargetShape { event: Some(event), .. } => {
+                Action::Await { event, deadline_ms: self.duration("deadline", shape.call.deadline) }
+            }
+            TargetShape { sleep: Some(sleep), .. } => {
+                let for_ms = self.within(["action".into()], |reading| reading.duration("sleep", Some(sleep)));
+                Action::Sleep { for_ms: for_ms.unwrap_or(1) }
+            }
+            target => {
+                let target = self.within(["action".into()], |reading| reading.target(target, "POST"));
+                Action::Call(self.call(target, shape.call, attempts))
+            }
+        };
+        let when = shape.when.map(expression);
+        Step { name, needs, kind, action, compensation, safe_when_absent, irreversible, when }
+    }
+
+    fn call(&mut self, target: Target, shape: CallShape, attempts: u32) -> Call {
+        let settle = self.settle(&shape);
+        Call {
+            target,
+            effect: shape.effect.unwrap_or_default(),
+            key_lifetime_ms: self.duration("key_lifetime", shape.key_lifetime),
+            retry: self.retry(shape.retry.unwrap_or_default(), attempts),
+            timeout_ms: self.duration("timeout", shape.timeout).unwrap_or(TIMEOUT_MS),
+            deadline_ms: self.duration("deadline", shape.deadline),
+            settle_ms: settle.unwrap_or(SETTLE_MS),
+            probe: (shape.probe).map(|probe| self.within(["probe".into()], |reading| reading.probe(probe))),
+            success: shape.success.map(expression),
+            classify: (shape.classify.into_iter())
+                .map(|RuleShape { when, outcome, error }| Rule {
+                    when: expression(when),
+                    outcome: outcome.unwrap_or(Verdict::Unknown),
+                    error: error.map(expression),
+                })
+                .collect(),
+            output: shape.output,
+        }
+    }
+
+    /// The settle window: of the call, or said in its probe.
+    fn settle(&mut self, shape: &CallShape) -> Option<Millis> {
+        let of_probe = shape.probe.as_ref().and_then(|probe| probe.settle.clone());
+        if shape.settle.is_some() && of_probe.is_some() {
+            self.fault(["settle".into()], "`settle` is said here and in the probe; say it once");
+        }
+        let of_call = self.duration("settle", shape.settle.clone());
+        of_call.or_else(|| self.within(["probe".into()], |reading| reading.duration("settle", of_probe)))
+    }
+
+    fn probe(&mut self, shape: ProbeShape) -> Probe {
+        Probe {
+            target: self.target(shape.target, "GET"),
+            applied: expression(shape.applied),
+            absent: shape.absent.map(expression),
+            output: shape.output,
+            retry: self.retry(shape.retry.unwrap_or_default(), PROBE_ATTEMPTS),
+            timeout_ms: self.duration("timeout", shape.timeout).unwrap_or(TIMEOUT_MS),
+        }
+    }
+
+    fn target(&mut self, shape: TargetShape, method: &str) -> Target {
+        if let Some(tool) = shape.tool {
+            let (participant, tool) = tool.split_once('/').unwrap_or(("", &tool));
+            return Target::Tool {
+                participant: participant.to_owned(),
+                tool: tool.to_owned(),
+                arguments: shape.arguments.unwrap_or_else(|| Template(Value::Object(serde_json::Map::new()))),
+            };
+        }
+        if let Some(participant) = shape.http {
+            return Target::Http {
+                participant,
+                method: shape.method.unwrap_or_else(|| method.to_owned()),
+                path: shape.path.unwrap_or_else(|| Template(Value::from("/"))),
+                query: shape.query,
+                headers: shape.headers,
+                body: shape.body,
+            };
+        }
+        Target::Handler { name: shape.handler.unwrap_or_default(), arguments: shape.arguments }
+    }
+
+    fn retry(&mut self, shape: RetryShape, attempts: u32) -> Retry {
+        let default = Retry::default();
+        self.within(["retry".into()], |reading| Retry {
+            attempts: shape.attempts.unwrap_or(attempts),
+            backoff_ms: reading.duration("backoff", shape.backoff).unwrap_or(default.backoff_ms),
+            multiplier: shape.multiplier.unwrap_or(default.multiplier),
+            backoff_max_ms: reading
+                .duration("backoff_max", shape.backoff_max)
+                .unwrap_or(default.backoff_max_ms),
+            jitter: shape.jitter.unwrap_or(default.jitter),
+        })
+    }
+
+    /// Reads a duration; the schema has seen to its form, so only its size can be wrong.
+    fn duration(&mut self, key: &str, text: Option<String>) -> Option<Millis> {
+        let text = text?;
+        let read = duration_ms(&text);
+        if read.is_none() {
+            let message = format!("expected a duration of at most ten years, found {}", quoted(&text));
+            self.fault([key.into()], message);
+        }
+        read
+    }
+
+    fn fault<const N: usize>(&mut self, below: [Segment; N], message: impl Into<String>) {
+        let path: Path = self.path.iter().cloned().chain(below).collect();
+        self.faults.push(PathFault::value(&path, message));
+    }
+
+    fn within<T, const N: usize>(&mut self, below: [Segment; N], read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.path.len();
+        self.path.extend(below);
+        let out = read(self);
+        self.path.truncate(before);
+        out
+    }
+}
+
+impl CallShape {
+    /// Fills what a compensation leaves out from its step: effect with its key's life, retry, timeout.
+    fn inheriting(mut self, step: &Self) -> Self {
+        if self.effect.is_none() {
+            self.effect = step.effect;
+            self.key_lifetime = self.key_lifetime.or_else(|| step.key_lifetime.clone());
+        }
+        self.timeout = self.timeout.or_else(|| step.timeout.clone());
+        let (own, step) = (self.retry.unwrap_or_default(), step.retry.clone().unwrap_or_default());
+        self.retry = Some(RetryShape {
+            attempts: own.attempts.or(step.attempts),
+            backoff: own.backoff.or(step.backoff),
+            multiplier: own.multiplier.or(step.multiplier),
+            backoff_max: own.backoff_max.or(step.backoff_max),
+            jitter: own.jitter.or(step.jitter),
+        });
+        self
+    }
+}
+
+/// Returns a duration such as `1h30m` in milliseconds; none if it is not one, or longer than a definition may name.
+pub(in crate::catalog) fn duration_ms(text: &str) -> Option<Millis> {
+    let duration = humantime::parse_duration(text).ok()?;
+    Millis::try_from(duration.as_millis()).ok().filter(|ms| *ms <= DURATION_MS_MAX)
+}
+
+fn expression(text: Text) -> Expression {
+    match text {
+        Text::Words(text) => Expression(expr::unwrap(&text).to_owned()),
+        Text::Bool(value) => Expression(value.to_string()),
+    }
+}
+
+fn anything() -> Value {
+    Value::Bool(true)
+}

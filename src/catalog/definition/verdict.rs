@@ -1,0 +1,132 @@
+//! Owns the seam to those who judge a draft: the core, and the room that evaluates expressions. Translates
+//! the paths of their faults, which are a draft's, into the file's. Leaves the judging to them.
+
+use crate::catalog::yaml::{Anchor, Node, Path, PathFault, Segment};
+use crate::participant::expr;
+use crate::saga::definition::Draft;
+use crate::saga::{Definition, Fault};
+
+/// Returns every fault that the core or an expression finds in a draft, at the file's paths.
+pub(super) fn faults(draft: &Draft, file: &Node) -> Vec<PathFault> {
+    let of_core = Definition::build(draft.clone()).err().unwrap_or_default();
+    let all = of_core.into_iter().chain(expr::check_draft(draft)).map(|Fault { path, message }| {
+        let path = file_path(&path, file);
+        let anchor = if file.find(&path).is_some_and(Node::is_scalar) { Anchor::Value } else { Anchor::Key };
+        PathFault { path, anchor, message }
+    });
+    without_inherited(all.collect())
+}
+
+/// Drops the faults of what a compensation took over from its step: the step has them too.
+fn without_inherited(faults: Vec<PathFault>) -> Vec<PathFault> {
+    let is_inherited = |fault: &PathFault| {
+        let mut of_step = fault.path.clone();
+        of_step.retain(|segment| *segment != "compensation".into());
+        let same = |other: &PathFault| other.path == of_step && other.message == fault.message;
+        of_step.len() < fault.path.len() && faults.iter().any(same)
+    };
+    faults.iter().filter(|fault| !is_inherited(fault)).cloned().collect()
+}
+
+/// Drops the faults that may only follow from a step or field that was refused before and taken out of the draft.
+pub(super) fn not_implied_by(verdict: Vec<PathFault>, shape: &[PathFault]) -> Vec<PathFault> {
+    let place = |path: &Path| path.iter().take(2).cloned().collect::<Vec<_>>();
+    let shaken: Vec<_> = shape.iter().map(|fault| place(&fault.path)).collect();
+    let names_lost = shape.iter().any(|fault| fault.path.is_empty() || names_a_step(&fault.path));
+    let implied = |fault: &PathFault| names_lost || shaken.contains(&place(&fault.path));
+    verdict.into_iter().filter(|fault| !implied(fault)).collect()
+}
+
+/// Whether a refused field took a step, or its name, away; others may need it.
+fn names_a_step(path: &[Segment]) -> bool {
+    match path {
+        [Segment::Key(steps)] => steps == "steps",
+        [Segment::Key(steps), Segment::Index(_)] => steps == "steps",
+        [Segment::Key(steps), Segment::Index(_), Segment::Key(field)] => steps == "steps" && field == "step",
+        _ => false,
+    }
+}
+
+/// Translates `steps[1].action.call.retry.backoff_ms` into `steps[1].retry.backoff`.
+fn file_path(draft_path: &str, file: &Node) -> Path {
+    let words = split(draft_path);
+    let mut words = words.into_iter().peekable();
+    let mut path = Path::new();
+    while let Some(word) = words.next() {
+        let in_step = path.len() == 2;
+        match &word {
+            Segment::Index(_) => path.push(word),
+            Segment::Key(key) => match (path.len(), key.as_str()) {
+                (0, "name") => path.push("saga".into()),
+                (2, "name") => path.push("step".into()),
+                (_, "call") => {}
+                (2, "action") => action(&mut path, &mut words, file),
+                (_, "target") => target(&mut path, &mut words),
+                (_, "settle_ms") => settle(&mut path, file),
+                (0..=4, key) => path.push(key.strip_suffix("_ms").unwrap_or(key).into()),
+                (_, key) => path.push(key.into()),
+            },
+        }
+        debug_assert!(!in_step || path.len() >= 2, "a path never leaves its step");
+    }
+    path
+}
+
+type Words = std::iter::Peekable<std::vec::IntoIter<Segment>>;
+
+/// The fields of an action's call stand beside `action`, its target stands in it.
+fn action(path: &mut Path, words: &mut Words, _file: &Node) {
+    words.next_if(|word| *word == "call".into());
+    match words.peek() {
+        None => path.push("action".into()),
+        Some(Segment::Key(key)) => match key.as_str() {
+            "target" => path.push("action".into()),
+            "event" | "for_ms" => {
+                let field = if key == "event" { "await" } else { "sleep" };
+                words.next();
+                path.extend(["action".into(), field.into()]);
+            }
+            "await" | "sleep" => path.push("action".into()),
+            _ => {}
+        },
+        Some(Segment::Index(_)) => path.push("action".into()),
+    }
+}
+
+/// A target's variant is no level in the file.
+fn target(path: &mut Path, words: &mut Words) {
+    let Some(Segment::Key(variant)) = words.next() else { return };
+    if let Some(Segment::Key(field)) = words.peek() {
+        if ["participant", "tool", "name"].contains(&field.as_str()) {
+            words.next();
+            path.push(variant.as_str().into());
+        }
+    } else {
+        path.push(variant.as_str().into());
+    }
+}
+
+/// The settle window may be said in the call or in its probe.
+fn settle(path: &mut Path, file: &Node) {
+    let mut in_probe = path.clone();
+    in_probe.extend(["probe".into(), "settle".into()]);
+    if file.find(&in_probe).is_some() { *path = in_probe } else { path.push("settle".into()) }
+}
+
+/// Splits `steps[1].retry` into its words.
+fn split(path: &str) -> Path {
+    let mut out = Path::new();
+    for part in path.split('.') {
+        let mut pieces = part.split('[');
+        if let Some(key) = pieces.next().filter(|key| !key.is_empty()) {
+            out.push(key.into());
+        }
+        for piece in pieces {
+            match piece.strip_suffix(']').and_then(|digits| digits.parse::<usize>().ok()) {
+                Some(index) => out.push(index.into()),
+                None => out.push(piece.into()),
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,328 @@
+//! Owns the way from a document that satisfies the schema to [`Settings`]: values of the environment, units,
+//! bounds after substitution, and the refusal of secrets in plain text. A value is never part of a message,
+//! only what the file itself says.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{DatabaseSettings, HttpSettings, LogFormat, LogSettings, NodeSettings, Settings};
+use crate::catalog::definition::duration_ms;
+use crate::catalog::environment::{Environment, Resolved, has_reference};
+use crate::catalog::fault::quoted;
+use crate::catalog::schema;
+use crate::catalog::yaml::{Node, Path as FieldPath, PathFault, Segment};
+use crate::participant::{Limits, ParticipantConfig, Secret, Transport};
+use crate::saga::definition::Millis;
+
+/// Reads a document. Settings are returned beside faults as far as they go, for checks that involve other files.
+pub(super) fn settings(node: &Node, folder: &Path, environment: &Environment) -> (Settings, Vec<PathFault>) {
+    let value = node.to_json();
+    if value.is_null() {
+        // A file of comments: all defaults.
+        return (Settings::default(), Vec::new());
+    }
+    let shape = schema::SETTINGS.faults(&value);
+    let value = schema::without(value, &shape);
+    let mut reading = Reading { folder, environment, faults: shape };
+    let settings = reading.settings(&value);
+    (settings, reading.faults)
+}
+
+struct Reading<'a> {
+    folder: &'a Path,
+    environment: &'a Environment,
+    faults: Vec<PathFault>,
+}
+
+/// One field: its value if it is there, and its path.
+struct Field<'a> {
+    value: Option<&'a Value>,
+    path: FieldPath,
+}
+
+impl<'a> Field<'a> {
+    fn root(value: &'a Value) -> Self {
+        Self { value: Some(value), path: FieldPath::new() }
+    }
+
+    fn at(&self, key: &str) -> Self {
+        let path = self.path.iter().cloned().chain([key.into()]).collect();
+        Self { value: self.value.and_then(|value| value.get(key)), path }
+    }
+
+    fn items(&self) -> impl Iterator<Item = Field<'a>> {
+        let items = self.value.and_then(Value::as_array).into_iter().flatten().enumerate();
+        items.map(|(index, value)| {
+            let path = self.path.iter().cloned().chain([Segment::Index(index)]).collect();
+            Field { value: Some(value), path }
+        })
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&'a str, Field<'a>)> {
+        let entries = self.value.and_then(Value::as_object).into_iter().flatten();
+        entries.map(|(key, _)| (key.as_str(), self.at(key)))
+    }
+
+    fn text(&self) -> Option<&'a str> {
+        self.value.and_then(Value::as_str)
+    }
+}
+
+impl Reading<'_> {
+    fn settings(&mut self, value: &Value) -> Settings {
+        let root = Field::root(value);
+        let definitions = root.at("definitions").items().collect::<Vec<_>>();
+        Settings {
+            participants: (root.at("participants").entries().collect::<Vec<_>>().into_iter())
+                .filter_map(|(name, field)| self.participant(name, &field))
+                .collect(),
+            definitions: definitions.iter().filter_map(|field| self.file_path(field)).collect(),
+            database: self.database(&root.at("database")),
+            node: self.node(&root.at("node")),
+            http: self.http(&root.at("http")),
+            log: self.log(&root.at("log")),
+        }
+    }
+
+    fn database(&mut self, field: &Field<'_>) -> DatabaseSettings {
+        let default = DatabaseSettings::default();
+        let url = field.at("url");
+        if url.text().is_some_and(holds_password) {
+            self.plain_secret(&url);
+        }
+        let is_url = |text: &str| {
+            text.starts_with("postgres://") || text.starts_with("postgresql://") || text.contains("host=")
+        };
+        DatabaseSettings {
+            url: self.checked(&url, "a URL such as `postgres://user@host:5432/database`", is_url),
+            pool: self.number(&field.at("pool"), 1..=1_000).unwrap_or(default.pool),
+            data_dir: self.file_path(&field.at("data_dir")),
+        }
+    }
+
+    fn node(&mut self, field: &Field<'_>) -> NodeSettings {
+        let default = NodeSettings::default();
+        NodeSettings {
+            name: self.name(&field.at("name")),
+            lanes: self.number(&field.at("lanes"), 1..=64).unwrap_or(default.lanes),
+            actors_max: self.number(&field.at("actors"), 1..=1_000_000).unwrap_or(default.actors_max),
+            lease_ms: self
+                .duration(&field.at("lease"), "2s to 10m", 2_000..=600_000)
+                .unwrap_or(default.lease_ms),
+            grace_period_ms: (self.duration(&field.at("grace_period"), "0s to 1h", 0..=3_600_000))
+                .unwrap_or(default.grace_period_ms),
+        }
+    }
+
+    fn name(&mut self, field: &Field<'_>) -> Option<String> {
+        const NAME_CHARS_MAX: usize = 128;
+        let fits = |text: &str| {
+            !text.trim().is_empty()
+                && text.chars().count() <= NAME_CHARS_MAX
+                && !text.chars().any(char::is_control)
+        };
+        self.checked(field, "a name of 1 to 128 characters", fits).map(|name| name.expose().to_owned())
+    }
+
+    fn http(&mut self, field: &Field<'_>) -> HttpSettings {
+        let enabled = field.at("enabled").value.and_then(Value::as_bool).unwrap_or(true);
+        let address = self.checked(&field.at("address"), "`IP:PORT`, such as `0.0.0.0:7171`", |text| {
+            text.parse::<SocketAddr>().is_ok()
+        });
+        let address = address.and_then(|text| text.expose().parse().ok()).or(HttpSettings::default().address);
+        HttpSettings { address: address.filter(|_| enabled) }
+    }
+
+    fn log(&mut self, field: &Field<'_>) -> LogSettings {
+        let is_filter = |text: &str| text.parse::<tracing_subscriber::filter::Targets>().is_ok();
+        let level = self.checked(&field.at("level"), "a level such as `info`, or directives", is_filter);
+        let format = match field.at("format").text() {
+            Some("json") => LogFormat::Json,
+            Some(_) | None => LogFormat::Text,
+        };
+        LogSettings {
+            level: level.map_or(LogSettings::default().level, |text| text.expose().to_owned()),
+            format,
+        }
+    }
+
+    fn participant(&mut self, name: &str, field: &Field<'_>) -> Option<ParticipantConfig> {
+        let limits = self.limits(field);
+        let transport = if field.at("command").value.is_some() {
+            let fits = |text: &str| !text.trim().is_empty() && !text.contains('\0');
+            let command = self.checked(&field.at("command"), "a program", fits);
+            let args = field.at("args").items().collect::<Vec<_>>();
+            let args = args.iter().filter_map(|field| self.argument(field)).collect();
+            let env =
+                self.by_name(&field.at("env"), is_secret_variable, "no NUL", |text| !text.contains('\0'));
+            let cwd = self.file_path(&field.at("cwd"));
+            Transport::Stdio { command: command?.expose().to_owned(), args, env, cwd }
+        } else {
+            let at = field.at("url");
+            if at.text().is_some_and(holds_password) {
+                self.plain_secret(&at);
+            }
+            let url = self.checked(&at, "a URL such as `https://crm.example.com/mcp`", is_http_url);
+            let fits =
+                |text: &str| !text.chars().any(|character| character.is_control() && character != '\t');
+            let headers =
+                self.by_name(&field.at("headers"), is_secret_header, "a header without line ends", fits);
+            match field.at("protocol").text() {
+                Some("http") => Transport::Http { url: url?, headers },
+                Some(_) | None => Transport::McpHttp { url: url?, headers },
+            }
+        };
+        Some(ParticipantConfig { name: name.to_owned(), transport, limits })
+    }
+
+    fn limits(&mut self, field: &Field<'_>) -> Limits {
+        let default = Limits::default();
+        let size = |key: &str| field.at(key).text().and_then(bytes);
+        Limits {
+            arguments_bytes_max: size("arguments_max").unwrap_or(default.arguments_bytes_max),
+            answer_bytes_max: size("answer_max").unwrap_or(default.answer_bytes_max),
+            concurrency_max: self
+                .number(&field.at("concurrency"), 1..=100_000)
+                .unwrap_or(default.concurrency_max),
+        }
+    }
+
+    fn argument(&mut self, field: &Field<'_>) -> Option<Secret> {
+        if field.text().is_some_and(holds_password) {
+            self.plain_secret(field);
+        }
+        self.checked(field, "an argument without NUL", |text| !text.contains('\0'))
+    }
+
+    /// Reads the values of `env` or `headers`.
+    fn by_name(
+        &mut self,
+        field: &Field<'_>,
+        is_secret: fn(&str) -> bool,
+        expected: &str,
+        fits: impl Fn(&str) -> bool,
+    ) -> BTreeMap<String, Secret> {
+        let mut out = BTreeMap::new();
+        for (name, value) in field.entries() {
+            let text = value.text().unwrap_or_default();
+            if (is_secret(name) && !text.is_empty() && !has_reference(text)) || holds_password(text) {
+                self.plain_secret(&value);
+            }
+            if let Some(secret) = self.checked(&value, expected, &fits) {
+                out.insert(name.to_owned(), secret);
+            }
+        }
+        out
+    }
+
+    /// Puts the environment into a text and checks the outcome, which no message shows.
+    fn checked(&mut self, field: &Field<'_>, expected: &str, fits: impl Fn(&str) -> bool) -> Option<Secret> {
+        let resolved = self.resolved(field)?;
+        if fits(&resolved.text) {
+            return Some(resolved.into_secret());
+        }
+        let message = if !resolved.parts.is_empty() {
+            format!("expected {expected}; what the environment makes of it is something else")
+        } else if may_be_shown(&field.path, &resolved.text) {
+            format!("expected {expected}, found {}", quoted(&resolved.text))
+        } else {
+            format!("expected {expected}, found something else")
+        };
+        self.faults.push(PathFault::value(&field.path, message));
+        None
+    }
+
+    fn resolved(&mut self, field: &Field<'_>) -> Option<Resolved> {
+        match self.environment.resolve(field.text()?) {
+            Ok(resolved) => Some(resolved),
+            Err(messages) => {
+                self.faults
+                    .extend(messages.into_iter().map(|message| PathFault::value(&field.path, message)));
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, field: &Field<'_>, bounds: RangeInclusive<usize>) -> Option<usize> {
+        // The schema has seen to the bounds of a number that stands in the file.
+        if let Some(number) = field.value.and_then(Value::as_u64) {
+            return usize::try_from(number).ok();
+        }
+        let expected = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        let read = |text: &str| text.trim().parse::<usize>().ok().filter(|number| bounds.contains(number));
+        let text = self.checked(field, &expected, |text| read(text).is_some())?;
+        read(text.expose())
+    }
+
+    fn duration(&mut self, field: &Field<'_>, range: &str, bounds: RangeInclusive<Millis>) -> Option<Millis> {
+        let expected = format!("a duration from {}", range.replace(" to ", " up to "));
+        let read = |text: &str| duration_ms(text).filter(|ms| bounds.contains(ms));
+        let text = self.checked(field, &expected, |text| read(text).is_some())?;
+        read(text.expose())
+    }
+
+    /// Reads a path; a relative one starts at the settings' folder.
+    fn file_path(&mut self, field: &Field<'_>) -> Option<PathBuf> {
+        let fits = |text: &str| !text.is_empty() && !text.contains('\0');
+        self.checked(field, "a path", fits).map(|text| self.folder.join(text.expose()))
+    }
+
+    fn plain_secret(&mut self, field: &Field<'_>) {
+        let message = "a secret in plain text; write `${env.NAME}` and put it into the environment";
+        self.faults.push(PathFault::value(&field.path, message));
+    }
+}
+
+/// Whether a text holds `scheme://user:password@` with a password that stands in the file.
+fn holds_password(raw: &str) -> bool {
+    let Some((_, rest)) = raw.split_once("://") else {
+        let mut words = raw.split_whitespace();
+        return words.any(|word| word.strip_prefix("password=").is_some_and(|value| !has_reference(value)));
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map(|(user, _)| user).unwrap_or_default();
+    let password = user.split_once(':').map(|(_, password)| password).unwrap_or_default();
+    !password.is_empty() && !has_reference(password)
+}
+
+/// Whether a header carries credentials: `Authorization`, `Cookie`, or a last word such as `X-Api-Key`'s.
+fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    ["AUTHORIZATION", "COOKIE"].iter().any(|word| name.ends_with(word)) || is_secret_variable(&name)
+}
+
+/// Whether a variable carries a secret, by its last word; `MAX_TOKENS` and `TOKEN_URL` do not.
+fn is_secret_variable(name: &str) -> bool {
+    const WORDS: [&str; 8] =
+        ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"];
+    let name = name.to_ascii_uppercase();
+    WORDS
+        .iter()
+        .any(|word| name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_')))
+}
+
+/// Whether a text of the file may stand in a message: not if it is where secrets use to be, even misplaced ones.
+fn may_be_shown(path: &[Segment], text: &str) -> bool {
+    let secretive = |key: &&str| path.contains(&Segment::from(*key));
+    !text.contains('@') && !["env", "headers", "args"].iter().any(secretive)
+}
+
+fn is_http_url(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// Returns a size such as `64KiB` in bytes.
+fn bytes(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        _ => return None,
+    };
+    digits.parse::<usize>().ok()?.checked_mul(unit)
+}
