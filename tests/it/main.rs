@@ -1,5 +1,8 @@
 //! The one integration binary: real Postgres, real participants in other processes.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands, in its functions too")]
+
+mod embedded;
 mod harness;
 mod store;
 mod tidy;
