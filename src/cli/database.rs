@@ -1,4 +1,5 @@
-//! Which database a verb works on. Owns the order of places: an option, DATABASE_URL, the settings file, else the embedded one.
+//! Which database a verb works on. Owns the order of places: an option, DATABASE_URL, the settings file, else
+//! the embedded one.
 
 use std::path::PathBuf;
 
@@ -13,7 +14,8 @@ pub(super) struct DatabaseArgs {
     /// Postgres to use. Default: that of the settings file, else an embedded one under --data-dir.
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(super) database_url: Option<String>,
-    /// Folder of the embedded Postgres. Default: `amends` in the platform's data directory, or /var/lib/amends for root.
+    /// Folder of the embedded Postgres. Default: `amends` in the platform's data directory, or
+    /// /var/lib/amends for root.
     #[arg(long, global = true, env = "AMENDS_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
 }

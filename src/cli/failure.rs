@@ -1,4 +1,5 @@
-//! How a verb ends. Owns the exit codes and the words for them; which one a verb's error becomes is said beside the error.
+//! How a verb ends. Owns the exit codes and the words for them; which one a verb's error becomes is said
+//! beside the error.
 
 use std::process::ExitCode;
 

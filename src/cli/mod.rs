@@ -1,5 +1,5 @@
-//! One verb per file, and the demo. Owns what a person types and sees, and the exit codes; what a verb does is done by the rooms
-//! below.
+//! One verb per file, and the demo. Owns what a person types and sees, and the exit codes; what a verb does
+//! is done by the rooms below.
 
 mod database;
 mod failure;

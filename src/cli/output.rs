@@ -1,4 +1,5 @@
-//! What is written where. Owns stdout and stderr, JSON or text, colour, and making foreign text harmless for a terminal.
+//! What is written where. Owns stdout and stderr, JSON or text, colour, and making foreign text harmless for
+//! a terminal.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -90,8 +91,8 @@ impl Output {
     }
 }
 
-/// Makes foreign text harmless on one line: control characters, which could move the cursor or fake a log line, and characters
-/// that turn the direction of writing are shown as escapes.
+/// Makes foreign text harmless on one line: control characters, which could move the cursor or fake a log
+/// line, and characters that turn the direction of writing are shown as escapes.
 pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);

@@ -1,5 +1,5 @@
-//! Under which user Postgres runs, since it refuses to run as root. Owns the choice, the passwd database, and commands that run as
-//! that user and die with us; where the files lie is left to `places.rs`.
+//! Under which user Postgres runs, since it refuses to run as root. Owns the choice, the passwd database, and
+//! commands that run as that user and die with us; where the files lie is left to `places.rs`.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
@@ -33,8 +33,8 @@ impl Account {
         if let Ok(cluster) = data.symlink_metadata() {
             if cluster.uid() == 0 {
                 return Err(Error::Account(format!(
-                    "the cluster in {} belongs to root, and Postgres refuses to run as root; give it to another user \
-                     (chown -R postgres: {}), or choose another --data-dir",
+                    "the cluster in {} belongs to root, and Postgres refuses to run as root; give it to \
+                     another user (chown -R postgres: {}), or choose another --data-dir",
                     data.display(),
                     data.display()
                 )));
@@ -45,8 +45,8 @@ impl Account {
         let entry = by_name("postgres").or_else(|| by_name("nobody")).filter(|entry| entry.uid != 0);
         let entry = entry.ok_or_else(|| {
             Error::Account(
-                "Postgres refuses to run as root, and there is neither a user `postgres` nor `nobody` to run it; create one \
-                 (useradd --system postgres), or set DATABASE_URL"
+                "Postgres refuses to run as root, and there is neither a user `postgres` nor `nobody` \
+                 to run it; create one (useradd --system postgres), or set DATABASE_URL"
                     .to_owned(),
             )
         })?;
@@ -58,10 +58,12 @@ impl Account {
         self.name.clone().unwrap_or_else(|| format!("{} (no name)", self.uid))
     }
 
-    /// Makes a command that runs as this user in `dir`, with nothing of our environment that could change how Postgres works,
-    /// in a process group of its own (a Ctrl-C in the terminal is for us to act upon), and that gets `last_signal` when we die.
+    /// Makes a command that runs as this user in `dir`, with nothing of our environment that could change how
+    /// Postgres works, in a process group of its own (a Ctrl-C in the terminal is for us to act upon), and
+    /// that gets `last_signal` when we die.
     ///
-    /// Linux sends that signal when the *thread* that spawned ends: spawn from one that lives as long as the child shall.
+    /// Linux sends that signal when the *thread* that spawned ends: spawn from one that lives as long as the
+    /// child shall.
     pub(super) fn command(
         &self,
         program: impl AsRef<OsStr>,
@@ -80,8 +82,8 @@ impl Account {
             command.uid(self.uid).gid(self.gid);
         }
         let parent = std::process::id();
-        // SAFETY: the closure only makes async-signal-safe system calls. It runs after the change of user, which would clear the
-        // setting.
+        // SAFETY: the closure only makes async-signal-safe system calls. It runs after the change of user,
+        // which would clear the setting.
         unsafe { command.pre_exec(move || die_with_parent(parent, last_signal)) };
         command
     }
@@ -95,8 +97,8 @@ impl Account {
         way.reverse();
         let closed = way.into_iter().find(|folder| !self.can_enter(folder)).unwrap_or(dir);
         Err(Error::Account(format!(
-            "Postgres has to run as user {} here, which may not enter {}; choose another --data-dir, or open that folder (chmod \
-             o+x {})",
+            "Postgres has to run as user {} here, which may not enter {}; choose another --data-dir, or \
+             open that folder (chmod o+x {})",
             self.label(),
             closed.display(),
             closed.display()

@@ -1,4 +1,5 @@
-//! Finds an installed Postgres server. Owns the list of places and the choice of a version; running it is left to `cluster.rs`.
+//! Finds an installed Postgres server. Owns the list of places and the choice of a version; running it is
+//! left to `cluster.rs`.
 
 use std::collections::BTreeSet;
 use std::fs;

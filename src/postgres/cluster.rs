@@ -1,5 +1,5 @@
-//! Brings a cluster up. Owns the order of things from nothing, or from what a killed run left, to a server that answers; who may do
-//! so at which time is left to `keeper.rs`.
+//! Brings a cluster up. Owns the order of things from nothing, or from what a killed run left, to a server
+//! that answers; who may do so at which time is left to `keeper.rs`.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -59,8 +59,8 @@ impl Cluster {
             let log_before = self.log_length();
             let postmaster = self.spawn(&binaries, &account, lock)?;
             match self.until_ready(postmaster, log_before, stop) {
-                // Backends of a killed postmaster hold its shared memory until they notice, and Postgres rightly refuses to start
-                // beside them.
+                // Backends of a killed postmaster hold its shared memory until they notice, and Postgres
+                // rightly refuses to start beside them.
                 Err(_) if remains && started.elapsed().as_millis() < u128::from(REMAINS_MS_MAX) => {
                     if stop.asked_within(Duration::from_millis(POLL_MS * 10)) {
                         return Ok(Launched::Stopped);
@@ -71,7 +71,8 @@ impl Cluster {
         }
     }
 
-    /// Waits for the end of a postmaster whose owner is gone: on Linux it has been told to end. Returns it if it stays.
+    /// Waits for the end of a postmaster whose owner is gone: on Linux it has been told to end. Returns it if
+    /// it stays.
     fn outlive_predecessor(&self, lock: &mut File) -> Result<Option<Postmaster>, Error> {
         let Some(pid) = lockfile::living_postmaster(&self.places.data) else { return Ok(None) };
         let mut recorded = String::new();

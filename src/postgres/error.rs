@@ -1,4 +1,5 @@
-//! What can go wrong with the embedded Postgres, one variant for each thing that a person does about it. Owns the words.
+//! What can go wrong with the embedded Postgres, one variant for each thing that a person does about it. Owns
+//! the words.
 
 use std::fmt::Write as _;
 use std::io;
@@ -39,8 +40,8 @@ pub enum Error {
     NoDataDir,
     /// Another process holds the data directory, but its Postgres does not answer.
     #[error(
-        "another process holds {} but its Postgres did not answer within {waited_s} s{reason}; end that process, or choose \
-         another --data-dir",
+        "another process holds {} but its Postgres did not answer within {waited_s} s{reason}; end that \
+         process, or choose another --data-dir",
         lock.display()
     )]
     Busy {
@@ -83,8 +84,8 @@ impl Error {
 
 fn no_binaries(rejected: &[String], install: &str) -> String {
     let mut text = format!(
-        "no DATABASE_URL is given and no PostgreSQL server ({} or newer) is installed to run an embedded one; {install}, or set \
-         DATABASE_URL, or name the folder of `postgres` and `initdb` in AMENDS_PG_BIN",
+        "no DATABASE_URL is given and no PostgreSQL server ({} or newer) is installed to run an embedded \
+         one; {install}, or set DATABASE_URL, or name the folder of `postgres` and `initdb` in AMENDS_PG_BIN",
         super::VERSION_MIN
     );
     for reason in rejected {

@@ -1,7 +1,8 @@
-//! The thread that keeps a cluster running while this process lives. Owns the turn of owner and guests, and restarts; how a server
-//! is brought up is left to `cluster.rs`.
+//! The thread that keeps a cluster running while this process lives. Owns the turn of owner and guests, and
+//! restarts; how a server is brought up is left to `cluster.rs`.
 //!
-//! It is one thread from start to stop because Linux ties the last signal of a child to the thread that spawned it.
+//! It is one thread from start to stop because Linux ties the last signal of a child to the thread that
+//! spawned it.
 
 use std::fs::{File, TryLockError};
 use std::sync::Arc;

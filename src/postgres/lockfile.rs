@@ -1,10 +1,11 @@
-//! The lock files of Postgres and what they are worth. Owns the judgement whether the postmaster they name lives, and disowning the
-//! files of a dead one.
+//! The lock files of Postgres and what they are worth. Owns the judgement whether the postmaster they name
+//! lives, and disowning the files of a dead one.
 //!
-//! Postgres itself only asks whether *some* process has the recorded number. A postmaster that nobody reaped (a container whose
-//! first process is no init) is a zombie and has it; after a restart of the container any stranger may have it. Deleting the
-//! files instead would also delete the check that no old backend still uses the shared memory. A lock file that names the
-//! postmaster's own parent counts as stale and keeps that check, so we write our own number in.
+//! Postgres itself only asks whether *some* process has the recorded number. A postmaster that nobody reaped
+//! (a container whose first process is no init) is a zombie and has it; after a restart of the container any
+//! stranger may have it. Deleting the files instead would also delete the check that no old backend still
+//! uses the shared memory. A lock file that names the postmaster's own parent counts as stale and keeps that
+//! check, so we write our own number in.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -39,8 +40,8 @@ pub(super) fn is_postmaster_of(pid: u32, data: &Path) -> bool {
         return false;
     }
     let Ok(data) = data.canonicalize() else { return false };
-    // A postmaster's working directory is its cluster. Root without CAP_SYS_PTRACE, as in a container, may not see the folder of
-    // another user's process, but its command line.
+    // A postmaster's working directory is its cluster. Root without CAP_SYS_PTRACE, as in a container, may
+    // not see the folder of another user's process, but its command line.
     match fs::read_link(format!("/proc/{pid}/cwd")) {
         Ok(cwd) => cwd == data,
         Err(_) => fs::read(format!("/proc/{pid}/cmdline"))
@@ -54,8 +55,8 @@ pub(super) fn is_postmaster_of(pid: u32, data: &Path) -> bool {
 pub(super) fn disown(lock_file: &Path) -> Result<bool, Error> {
     let Ok(text) = fs::read_to_string(lock_file) else { return Ok(false) };
     let Some((_, rest)) = text.split_once('\n') else {
-        // A crash between creating and writing it. Postgres refuses to judge an empty file; we hold the owner's lock, so nobody
-        // is about to fill it.
+        // A crash between creating and writing it. Postgres refuses to judge an empty file; we hold the
+        // owner's lock, so nobody is about to fill it.
         fs::remove_file(lock_file).map_err(Error::io("remove", lock_file))?;
         return Ok(true);
     };

@@ -1,4 +1,5 @@
-//! Asks whether a Postgres answers at a socket, by its own protocol. Owns that one question; the store speaks to it for real.
+//! Asks whether a Postgres answers at a socket, by its own protocol. Owns that one question; the store speaks
+//! to it for real.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;

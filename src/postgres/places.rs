@@ -1,6 +1,8 @@
-//! Where the embedded cluster keeps its files. Owns the paths, who owns the folders, and the limit on a socket's path.
+//! Where the embedded cluster keeps its files. Owns the paths, who owns the folders, and the limit on a
+//! socket's path.
 //!
-//! Files that root writes lie in the data directory itself, where the user that runs Postgres cannot swap them for links.
+//! Files that root writes lie in the data directory itself, where the user that runs Postgres cannot swap
+//! them for links.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -29,7 +31,8 @@ pub(super) struct Places {
     pub(super) home: PathBuf,
     /// The cluster.
     pub(super) data: PathBuf,
-    /// A cluster that is being made; becomes `data` by a rename, so that a killed first start leaves nothing half made.
+    /// A cluster that is being made; becomes `data` by a rename, so that a killed first start leaves nothing
+    /// half made.
     pub(super) unfinished: PathBuf,
     /// Folder of the socket.
     pub(super) socket_dir: PathBuf,
@@ -64,7 +67,8 @@ impl Places {
         self.socket_dir.join(format!(".s.PGSQL.{PORT}.lock"))
     }
 
-    /// Makes the folders for the user that runs Postgres, and checks that it can reach them. Existing ones are left as they are.
+    /// Makes the folders for the user that runs Postgres, and checks that it can reach them. Existing ones
+    /// are left as they are.
     pub(super) fn furnish(&self, account: &Account) -> Result<(), Error> {
         for dir in [&self.home, &self.socket_dir] {
             make_private(dir, account)?;
@@ -75,7 +79,8 @@ impl Places {
         let found = self.socket_dir.symlink_metadata().map_err(Error::io("read", &self.socket_dir))?;
         if !found.is_dir() || found.uid() != account.uid || found.permissions().mode() & 0o077 != 0 {
             return Err(Error::Account(format!(
-                "expected {} to be a folder that only user {} may enter, found one of user {} with mode {:o}; remove it",
+                "expected {} to be a folder that only user {} may enter, found one of user {} with mode {:o}; \
+                 remove it",
                 self.socket_dir.display(),
                 account.label(),
                 found.uid(),

@@ -1,185 +1,16 @@
-//! The embedded Postgres, as it is used: by processes that come, go and are killed, on one data directory. One test for each trap
-//! that the launcher handles, with every Postgres that is at hand.
+//! The embedded Postgres, as it is used: by processes that come, go and are killed, on one data directory.
+//! One test for each trap that the launcher handles, with every Postgres that is at hand.
+
+mod process;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
-use amends::postgres::{Embedded, EmbeddedConfig, Error, Role};
-use tokio_postgres::NoTls;
+use amends::postgres::{Embedded, Error, Role};
 
-/// A new folder that the user who runs Postgres can enter, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = PathBuf::from(format!("/tmp/amends-it-{}-{count}-{name}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-        Self(dir)
-    }
-
-    fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The servers to test with: the installed one, and PostgreSQL 18 if `.ci/postgres18` put it there.
-fn servers() -> Vec<Option<PathBuf>> {
-    let mut servers = vec![None];
-    let eighteen = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pg18");
-    if eighteen.join("bin/postgres").exists() {
-        servers.push(Some(reachable(&eighteen).join("bin")));
-    } else {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "PostgreSQL 18 is missing: run .ci/postgres18, which puts it under target/pg18"
-        );
-        eprintln!("not tested with PostgreSQL 18: run .ci/postgres18, which puts it under target/pg18");
-    }
-    servers
-}
-
-/// Copies the binaries to where another user can run them, if the checkout lies in a closed folder.
-fn reachable(installed: &Path) -> PathBuf {
-    let open = |dir: &&Path| dir.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0);
-    if !is_root() || installed.ancestors().all(|dir| open(&dir)) {
-        return installed.to_owned();
-    }
-    let copy = PathBuf::from("/tmp/amends-it-pg18");
-    if !copy.join("package-version").exists() {
-        let own = format!("/tmp/amends-it-pg18.{}", std::process::id());
-        assert!(Command::new("cp").arg("-a").arg(installed).arg(&own).status().unwrap().success());
-        // Another test run may have been faster.
-        if fs::rename(&own, &copy).is_err() {
-            fs::remove_dir_all(&own).unwrap();
-        }
-    }
-    copy
-}
-
-fn is_root() -> bool {
-    // SAFETY: the call has no preconditions.
-    unsafe { libc::geteuid() == 0 }
-}
-
-fn config(data_dir: PathBuf, binaries: &Option<PathBuf>) -> EmbeddedConfig {
-    let defaults = EmbeddedConfig::new(data_dir);
-    EmbeddedConfig { binaries: binaries.clone().or(defaults.binaries.clone()), ..defaults }
-}
-
-/// `amends postgres` in a process of its own.
-struct Process {
-    child: Child,
-    url: String,
-    role: String,
-}
-
-impl Process {
-    fn command(data_dir: &Path, binaries: &Option<PathBuf>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
-        command.args(["postgres", "--json", "--data-dir"]).arg(data_dir);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.env_remove("DATABASE_URL");
-        if let Some(dir) = binaries {
-            command.env("AMENDS_PG_BIN", dir);
-        }
-        command
-    }
-
-    fn start(data_dir: &Path, binaries: &Option<PathBuf>) -> Self {
-        Self::up(Self::command(data_dir, binaries).spawn().unwrap())
-    }
-
-    /// Waits for the line that says it is up.
-    fn up(mut child: Child) -> Self {
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        if line.is_empty() {
-            let mut text = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-            panic!("amends postgres did not come up: {text}");
-        }
-        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let word = |name: &str| said[name].as_str().unwrap().to_owned();
-        Self { child, url: word("url"), role: word("role") }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn terminate(mut self) {
-        signal(self.child.id(), libc::SIGTERM);
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn signal(pid: u32, signal: i32) {
-    // SAFETY: plain system call.
-    assert_eq!(unsafe { libc::kill(pid.try_into().unwrap(), signal) }, 0);
-}
-
-fn alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-}
-
-#[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Runs one statement in a connection of its own and returns the first value of the first row.
-fn try_query(url: &str, sql: &str) -> Result<Option<String>, tokio_postgres::Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-        let connection = tokio::spawn(connection);
-        let messages = client.simple_query(sql).await?;
-        drop(client);
-        let _ = connection.await;
-        Ok(messages.iter().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        }))
-    })
-}
-
-#[track_caller]
-fn query(url: &str, sql: &str) -> String {
-    try_query(url, sql).unwrap().unwrap_or_default()
-}
-
-fn postmaster_pid(data_dir: &Path) -> u32 {
-    let text = fs::read_to_string(data_dir.join("postgres/data/postmaster.pid")).unwrap();
-    text.lines().next().unwrap().parse().unwrap()
-}
+use process::*;
 
 #[test]
 fn is_durable_and_leaves_nothing_running() {
@@ -246,11 +77,6 @@ fn four_at_once_share_one_cluster_and_succeed_each_other() {
         processes.remove(0).terminate();
         assert!(!alive(pid));
     }
-}
-
-fn parent(pid: u32) -> u32 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 #[test]
@@ -335,28 +161,6 @@ fn a_dead_postmasters_lock_file_does_not_stop_us() {
         give_to_owner_of(&data, &data.join("postmaster.pid"));
         Embedded::start(&owner).unwrap().stop().unwrap();
     }
-}
-
-fn plain_postgres(server: &Option<PathBuf>) -> PathBuf {
-    let dir = server.clone().unwrap_or_else(|| {
-        let output = Command::new("pg_config").arg("--bindir").output().unwrap();
-        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
-    });
-    dir.join("postgres")
-}
-
-fn as_owner_of(data: &Path, command: &mut Command) {
-    use std::os::unix::fs::MetadataExt as _;
-    if is_root() {
-        let found = data.metadata().unwrap();
-        command.uid(found.uid()).gid(found.gid());
-    }
-}
-
-fn give_to_owner_of(data: &Path, file: &Path) {
-    use std::os::unix::fs::MetadataExt as _;
-    let found = data.metadata().unwrap();
-    chown(file, Some(found.uid()), Some(found.gid())).unwrap();
 }
 
 #[test]
@@ -498,14 +302,6 @@ fn a_user_without_a_name_is_told_so() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("user id 54321, which has no entry in the passwd database"), "{text}");
-}
-
-/// The program may lie where only root can reach it.
-fn runnable_by_all(folder: &Folder) -> PathBuf {
-    let copy = folder.join("amends");
-    fs::copy(env!("CARGO_BIN_EXE_amends"), &copy).unwrap();
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-    copy
 }
 
 /// Another user's cluster: a clear answer, and no second one.
