@@ -4,5 +4,6 @@
 
 mod embedded;
 mod harness;
+mod http;
 mod store;
 mod tidy;
