@@ -218,3 +218,15 @@ pub mod http {
     /// Pause between two upkeeps of the metrics, in seconds.
     pub const UPKEEP_S: u64 = 5;
 }
+
+/// Limits of the command line.
+pub mod cli {
+    /// Shortest pause between two looks at what others do, in milliseconds.
+    pub const POLL_MS_MIN: u64 = 10;
+    /// Longest pause between two looks, in milliseconds.
+    pub const POLL_MS_MAX: u64 = 500;
+    /// Most characters of a value that are shown to people, unless they ask for all of it.
+    pub const VALUE_CHARS_MAX: usize = 300;
+    /// Most faults of an input that are shown.
+    pub const FAULTS_MAX: usize = 50;
+}

@@ -1,17 +1,26 @@
-//! How a verb ends. Owns the exit codes and the words for them; which one a verb's error becomes is said
-//! beside the error.
+//! How a verb ends. Owns the exit codes and the words for them; `amends --help` documents them.
 
 use std::process::ExitCode;
 
-use crate::postgres;
+use crate::{postgres, store};
 
-/// The exit codes, as `amends --help` documents them.
+/// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
+    /// Done.
     Done,
+    /// The thing itself failed.
     Failed,
+    /// The command line or a value on it is wrong.
     Usage,
+    /// The database cannot be reached or used.
     Database,
+    /// There is no such saga, definition or step.
+    NotFound,
+    /// The verb is not legal now.
+    Refused,
+    /// No answer in time.
+    Unanswered,
 }
 
 impl Exit {
@@ -21,6 +30,9 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Database => 3,
+            Self::NotFound => 4,
+            Self::Refused => 5,
+            Self::Unanswered => 6,
         }
     }
 
@@ -31,6 +43,9 @@ impl Exit {
             Self::Failed => "failed",
             Self::Usage => "usage",
             Self::Database => "database",
+            Self::NotFound => "not_found",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
         }
     }
 }
@@ -65,5 +80,22 @@ impl Failure {
 impl From<postgres::Error> for Failure {
     fn from(error: postgres::Error) -> Self {
         Self::new(Exit::Database, error.to_string())
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        let exit = match &error {
+            store::Error::Unavailable(_)
+            | store::Error::Schema(_)
+            | store::Error::Settings(_)
+            | store::Error::Rejected { .. } => Exit::Database,
+            store::Error::UnknownSaga(_) | store::Error::UnknownDefinition(_) => Exit::NotFound,
+            store::Error::SagaEnded(_) | store::Error::KeyConflict(_) => Exit::Refused,
+            store::Error::Busy(_) => Exit::Unanswered,
+            store::Error::Invalid(_) => Exit::Usage,
+            store::Error::Fenced => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
     }
 }

@@ -1,10 +1,18 @@
 //! One verb per file, and the demo. Owns what a person types and sees, and the exit codes; what a verb does
 //! is done by the rooms below.
 
+mod ask;
 mod database;
 mod failure;
+mod list;
+mod migrate;
 mod output;
 mod postgres;
+mod show;
+mod start;
+mod time;
+mod value;
+mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,7 +39,7 @@ With --json the answer is one JSON value on stdout, and an error one JSON object
 
 /// An embedded saga runtime on Postgres: multi-step work that ends whole or without net effect.
 #[derive(Debug, Parser)]
-#[command(name = "amends", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "amends", version, after_help = EXIT_CODES)]
 struct Cli {
     /// Writes JSON for programs instead of text for people.
     #[arg(long, global = true)]
@@ -44,6 +52,30 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Starts a saga, and waits for its end with --wait.
+    Start(start::Args),
+    /// Lists sagas, newest first.
+    List(list::Args),
+    /// Shows all that is known of a saga: every attempt, outcome, probe and compensation.
+    Show(show::Args),
+    /// Turns a saga back: what was done is compensated.
+    Cancel(ask::Saga),
+    /// Tries a step again now, with a fresh budget of attempts.
+    Retry(ask::Retry),
+    /// Takes a step for done without calling it, or a stuck compensation for done by hand.
+    Skip(ask::Skip),
+    /// Says what became of a call in doubt.
+    Resolve(ask::Resolve),
+    /// Starts nothing new in a saga until it is resumed.
+    Pause(ask::Saga),
+    /// Goes on after a pause.
+    Resume(ask::Saga),
+    /// Closes a saga by hand, as it is.
+    Abandon(ask::Abandon),
+    /// Provides an event for which a step waits, or will.
+    Provide(ask::Provide),
+    /// Brings the database's schema up to date.
+    Migrate(migrate::Args),
     /// Runs the embedded Postgres in the foreground and prints its URL, for psql and other programs.
     Postgres(postgres::Args),
 }
@@ -66,8 +98,21 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
+    let database = &cli.database;
     match cli.verb {
-        Verb::Postgres(args) => postgres::run(&args, &cli.database, output),
+        Verb::Start(args) => start::run(&args, database, output),
+        Verb::List(args) => list::run(args, database, output),
+        Verb::Show(args) => show::run(&args, database, output),
+        Verb::Cancel(args) => ask::run(args.cancel(), database, output),
+        Verb::Retry(args) => ask::run(args.request(), database, output),
+        Verb::Skip(args) => ask::run(args.request()?, database, output),
+        Verb::Resolve(args) => ask::run(args.request()?, database, output),
+        Verb::Pause(args) => ask::run(args.pause(), database, output),
+        Verb::Resume(args) => ask::run(args.resume(), database, output),
+        Verb::Abandon(args) => ask::run(args.request(), database, output),
+        Verb::Provide(args) => ask::run(args.request()?, database, output),
+        Verb::Migrate(args) => migrate::run(&args, database, output),
+        Verb::Postgres(args) => postgres::run(&args, database, output),
     }
 }
 

@@ -1,10 +1,10 @@
-//! What is written where. Owns stdout and stderr, JSON or text, colour, and making foreign text harmless for
-//! a terminal.
+//! What is written where. Owns stdout and stderr, JSON or text, tables and colour, and making foreign text
+//! harmless for a terminal.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
+use comfy_table::{Cell, Color, ContentArrangement, Table, TableStyle};
 use serde::Serialize;
 use serde_json::json;
 
@@ -18,11 +18,13 @@ pub(super) struct Output {
 }
 
 /// What a colour means; the terminal's own palette is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Tone {
     Good,
     Bad,
     Warning,
+    #[default]
+    Plain,
     Quiet,
 }
 
@@ -60,7 +62,7 @@ impl Output {
     pub(super) fn remark(&self, text: &str) {
         if !self.json {
             // A remark that nobody can read is none.
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", lines(text));
         }
     }
 
@@ -76,23 +78,28 @@ impl Output {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
-    /// Colours a text for the terminal.
-    pub(super) fn tint(&self, tone: Tone, text: impl Display) -> String {
-        if !self.colour {
-            return text.to_string();
+    /// Makes an empty table without lines, as wide as the terminal at most.
+    pub(super) fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(TableStyle::default()).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+    }
+
+    /// Makes a cell. Foreign text in it must have been made harmless.
+    pub(super) fn cell(&self, tone: Tone, text: impl Into<String>) -> Cell {
+        let cell = Cell::new_owned(text.into());
+        match (self.colour, tone) {
+            (false, _) | (true, Tone::Plain) => cell,
+            (true, Tone::Good) => cell.fg(Color::DarkGreen),
+            (true, Tone::Bad) => cell.fg(Color::DarkRed),
+            (true, Tone::Warning) => cell.fg(Color::DarkYellow),
+            (true, Tone::Quiet) => cell.fg(Color::DarkGrey),
         }
-        let code = match tone {
-            Tone::Good => 32,
-            Tone::Bad => 31,
-            Tone::Warning => 33,
-            Tone::Quiet => 2,
-        };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
 }
 
-/// Makes foreign text harmless on one line: control characters, which could move the cursor or fake a log
-/// line, and characters that turn the direction of writing are shown as escapes.
+/// Makes foreign text harmless on one line: control characters, which could move the cursor or fake a log line,
+/// and characters that turn the direction of writing are shown as escapes.
 pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
@@ -103,6 +110,15 @@ pub(super) fn harmless(text: &str) -> Cow<'_, str> {
 /// The same for a text of several lines.
 pub(super) fn lines(text: &str) -> String {
     text.split('\n').map(|line| harmless(line).into_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Makes foreign text harmless and cuts it after `length` characters.
+pub(super) fn clipped(text: &str, length: usize) -> String {
+    let text = harmless(text);
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
 }
 
 fn is_harmful(c: char) -> bool {
@@ -124,5 +140,7 @@ mod tests {
         assert_eq!(harmless("a\u{1b}[2Jb\r\nc\t\u{7f}"), "a\\u{1b}[2Jb\\r\\nc\\t\\u{7f}");
         assert_eq!(harmless("x\u{202e}y\u{9b}z\u{2028}"), "x\\u{202e}y\\u{9b}z\\u{2028}");
         assert_eq!(lines("a\nb\u{1b}c"), "a\nb\\u{1b}c");
+        assert_eq!(clipped("äöü\u{1b}", 2), "äö…");
+        assert_eq!(clipped("äö", 2), "äö");
     }
 }
