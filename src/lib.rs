@@ -8,6 +8,8 @@ pub mod store;
 pub mod actor;
 pub mod catalog;
 
+pub mod http;
+
 pub mod cli;
 pub mod runtime;
 

@@ -1,3 +1,7 @@
-//! The `amends` binary.
+//! The `amends` binary: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    amends::cli::main()
+}

@@ -1,1 +1,140 @@
-//! One verb per file, and the demo. Owns what a person types and sees.
+//! One verb per file, and the demo. Owns what a person types and sees, and the exit codes; what a verb does
+//! is done by the rooms below.
+
+mod ask;
+mod database;
+mod failure;
+mod list;
+mod migrate;
+mod output;
+mod postgres;
+mod show;
+mod start;
+mod time;
+mod value;
+mod wait;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use database::DatabaseArgs;
+use failure::{Exit, Failure};
+use output::Output;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done
+    1  the thing itself failed: the saga did not complete, faults were found, an audit did not hold
+    2  usage: unknown option, missing argument, malformed value
+    3  the database cannot be reached or used
+    4  not found: no such saga, definition or step
+    5  refused: the verb is not legal in this state, or a key is taken by another input
+    6  no answer in time; what was asked for may still happen
+  130  interrupted
+
+With --json the answer is one JSON value on stdout, and an error one JSON object on stderr:
+    {\"error\": {\"code\": \"not_found\", \"message\": \"...\"}}";
+
+/// An embedded saga runtime on Postgres: multi-step work that ends whole or without net effect.
+#[derive(Debug, Parser)]
+#[command(name = "amends", version, after_help = EXIT_CODES)]
+struct Cli {
+    /// Writes JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Starts a saga, and waits for its end with --wait.
+    Start(start::Args),
+    /// Lists sagas, newest first.
+    List(list::Args),
+    /// Shows all that is known of a saga: every attempt, outcome, probe and compensation.
+    Show(show::Args),
+    /// Turns a saga back: what was done is compensated.
+    Cancel(ask::Saga),
+    /// Tries a step again now, with a fresh budget of attempts.
+    Retry(ask::Retry),
+    /// Takes a step for done without calling it, or a stuck compensation for done by hand.
+    Skip(ask::Skip),
+    /// Says what became of a call in doubt.
+    Resolve(ask::Resolve),
+    /// Starts nothing new in a saga until it is resumed.
+    Pause(ask::Saga),
+    /// Goes on after a pause.
+    Resume(ask::Saga),
+    /// Closes a saga by hand, as it is.
+    Abandon(ask::Abandon),
+    /// Provides an event for which a step waits, or will.
+    Provide(ask::Provide),
+    /// Brings the database's schema up to date.
+    Migrate(migrate::Args),
+    /// Runs the embedded Postgres in the foreground and prints its URL, for psql and other programs.
+    Postgres(postgres::Args),
+}
+
+/// Runs the program with the arguments of this process and returns its exit code.
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, args.iter().any(|arg| arg == "--json")),
+    };
+    let output = Output::new(cli.json);
+    match dispatch(cli, &output) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
+    let database = &cli.database;
+    match cli.verb {
+        Verb::Start(args) => start::run(&args, database, output),
+        Verb::List(args) => list::run(args, database, output),
+        Verb::Show(args) => show::run(&args, database, output),
+        Verb::Cancel(args) => ask::run(args.cancel(), database, output),
+        Verb::Retry(args) => ask::run(args.request(), database, output),
+        Verb::Skip(args) => ask::run(args.request()?, database, output),
+        Verb::Resolve(args) => ask::run(args.request()?, database, output),
+        Verb::Pause(args) => ask::run(args.pause(), database, output),
+        Verb::Resume(args) => ask::run(args.resume(), database, output),
+        Verb::Abandon(args) => ask::run(args.request(), database, output),
+        Verb::Provide(args) => ask::run(args.request()?, database, output),
+        Verb::Migrate(args) => migrate::run(&args, database, output),
+        Verb::Postgres(args) => postgres::run(&args, database, output),
+    }
+}
+
+/// Prints what clap has to say: help goes to stdout with exit code 0, an error to stderr with 2.
+fn usage(error: &clap::Error, json: bool) -> ExitCode {
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let text = text.trim().trim_start_matches("error: ");
+        Output::new(true).failure(&Failure::usage(text));
+    } else {
+        // Nothing is left to do if even this cannot be printed.
+        let _ = error.print();
+    }
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

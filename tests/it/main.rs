@@ -2,7 +2,10 @@
 
 mod catalog;
 mod catalog_fuzz;
+mod cli;
+mod embedded;
 mod harness;
+mod http;
 mod runtime;
 mod store;
 mod tidy;

@@ -1,0 +1,201 @@
+//! `amends cancel | retry | skip | resolve | pause | resume | abandon | provide`: asks something of a saga. Owns
+//! the options of each verb and the report of its fate; the saga decides, by the law of the core.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::database::{DatabaseArgs, Schema};
+use super::failure::{Exit, Failure};
+use super::output::Output;
+use super::time::span;
+use super::value;
+use super::wait::{self, Fate};
+use crate::saga::event::{Finding, Request};
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub(super) struct Asked {
+    /// The saga.
+    #[arg(value_name = "ID")]
+    saga: Uuid,
+    /// How long to wait for the saga's answer; then exit code 6, and the request stands.
+    #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "10s")]
+    timeout: Duration,
+}
+
+/// A verb that needs no more than a reason.
+#[derive(Debug, Args)]
+pub(super) struct Saga {
+    #[command(flatten)]
+    asked: Asked,
+    /// Why; kept in the journal.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+/// `amends abandon`.
+#[derive(Debug, Args)]
+pub(super) struct Abandon {
+    #[command(flatten)]
+    asked: Asked,
+    /// Why; kept in the journal.
+    #[arg(long)]
+    reason: String,
+}
+
+/// `amends retry`.
+#[derive(Debug, Args)]
+pub(super) struct Retry {
+    #[command(flatten)]
+    asked: Asked,
+    /// Name of the step.
+    step: String,
+    /// Why; kept in the journal.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+/// `amends skip`.
+#[derive(Debug, Args)]
+pub(super) struct Skip {
+    #[command(flatten)]
+    asked: Asked,
+    /// Name of the step.
+    step: String,
+    /// Output that the step shall have: JSON, @FILE, or @- for stdin.
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    output: String,
+    /// Why; kept in the journal.
+    #[arg(long)]
+    reason: String,
+}
+
+/// `amends resolve`.
+#[derive(Debug, Args)]
+pub(super) struct Resolve {
+    #[command(flatten)]
+    asked: Asked,
+    /// Name of the step.
+    step: String,
+    /// What was found.
+    finding: Found,
+    /// The output that the lost answer would have carried, if applied: JSON, @FILE, or @- for stdin.
+    #[arg(long, value_name = "JSON")]
+    output: Option<String>,
+    /// How this is known; kept in the journal.
+    #[arg(long)]
+    reason: String,
+}
+
+/// What became of a call in doubt.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Found {
+    /// The effect is in place.
+    Applied,
+    /// The effect is not there and cannot land any more.
+    Absent,
+}
+
+/// `amends provide`.
+#[derive(Debug, Args)]
+pub(super) struct Provide {
+    #[command(flatten)]
+    asked: Asked,
+    /// Name of the event.
+    event: String,
+    /// Output of the step that waits for it: JSON, @FILE, or @- for stdin.
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    payload: String,
+}
+
+impl Saga {
+    pub(super) fn cancel(self) -> (Asked, Request) {
+        (self.asked, Request::Cancel { reason: self.reason })
+    }
+
+    pub(super) fn pause(self) -> (Asked, Request) {
+        (self.asked, Request::Pause { reason: self.reason })
+    }
+
+    pub(super) fn resume(self) -> (Asked, Request) {
+        (self.asked, Request::Resume { reason: self.reason })
+    }
+}
+
+impl Abandon {
+    pub(super) fn request(self) -> (Asked, Request) {
+        (self.asked, Request::Abandon { reason: self.reason })
+    }
+}
+
+impl Retry {
+    pub(super) fn request(self) -> (Asked, Request) {
+        (self.asked, Request::Retry { step: self.step, reason: self.reason })
+    }
+}
+
+impl Skip {
+    pub(super) fn request(self) -> Result<(Asked, Request), Failure> {
+        let output = value::json("--output", &self.output)?;
+        Ok((self.asked, Request::Skip { step: self.step, output, reason: self.reason }))
+    }
+}
+
+impl Resolve {
+    pub(super) fn request(self) -> Result<(Asked, Request), Failure> {
+        let finding = match (self.finding, self.output) {
+            (Found::Applied, output) => {
+                Finding::Applied { output: value::json("--output", output.as_deref().unwrap_or("null"))? }
+            }
+            (Found::Absent, None) => Finding::Absent,
+            (Found::Absent, Some(_)) => {
+                return Err(Failure::usage("an absent effect has no output; leave --output out"));
+            }
+        };
+        Ok((self.asked, Request::Resolve { step: self.step, finding, reason: self.reason }))
+    }
+}
+
+impl Provide {
+    pub(super) fn request(self) -> Result<(Asked, Request), Failure> {
+        let payload = value::json("--payload", &self.payload)?;
+        Ok((self.asked, Request::Provide { event: self.event, payload }))
+    }
+}
+
+/// Asks, waits for the answer and reports it.
+pub(super) fn run(
+    (asked, request): (Asked, Request),
+    database: &DatabaseArgs,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let (id, verb) = (asked.saga, request.verb());
+    database.run(Schema::Current, async |store| {
+        let signal = store.signal(id, &request).await?;
+        match wait::for_fate(store, id, signal, asked.timeout).await? {
+            Some(Fate::Applied) => {}
+            Some(Fate::Refused(reason)) => return Err(Failure::new(Exit::Refused, reason)),
+            None => {
+                let limit = span(u64::try_from(asked.timeout.as_millis()).unwrap_or(u64::MAX));
+                let message = format!(
+                    "no node has answered within {limit}; {verb} stands as signal {signal} of saga {id} and is \
+                     decided when a node takes the saga (amends serve)"
+                );
+                return Err(Failure::new(Exit::Unanswered, message));
+            }
+        }
+        let status = store.saga(id).await?.map(|saga| saga.status);
+        if output.is_json() {
+            let fate = "applied";
+            let value = json!({ "id": id, "verb": verb, "signal": signal, "fate": fate, "status": status });
+            output.value(&value)?;
+        } else {
+            let status = status.map_or("gone", |status| status.as_str());
+            output.line(&format!("{verb} applied; saga {id} is {status}"))?;
+        }
+        Ok(Exit::Done)
+    })
+}

@@ -1,0 +1,101 @@
+//! How a verb ends. Owns the exit codes and the words for them; `amends --help` documents them.
+
+use std::process::ExitCode;
+
+use crate::{postgres, store};
+
+/// The exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Done.
+    Done,
+    /// The thing itself failed.
+    Failed,
+    /// The command line or a value on it is wrong.
+    Usage,
+    /// The database cannot be reached or used.
+    Database,
+    /// There is no such saga, definition or step.
+    NotFound,
+    /// The verb is not legal now.
+    Refused,
+    /// No answer in time.
+    Unanswered,
+}
+
+impl Exit {
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Database => 3,
+            Self::NotFound => 4,
+            Self::Refused => 5,
+            Self::Unanswered => 6,
+        }
+    }
+
+    /// Returns the word that programs find in a JSON error.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Database => "database",
+            Self::NotFound => "not_found",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a verb did not do what was asked.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    pub(super) message: String,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(super) fn failed(message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, message)
+    }
+}
+
+impl From<postgres::Error> for Failure {
+    fn from(error: postgres::Error) -> Self {
+        Self::new(Exit::Database, error.to_string())
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        let exit = match &error {
+            store::Error::Unavailable(_)
+            | store::Error::Schema(_)
+            | store::Error::Settings(_)
+            | store::Error::Rejected { .. } => Exit::Database,
+            store::Error::UnknownSaga(_) | store::Error::UnknownDefinition(_) => Exit::NotFound,
+            store::Error::SagaEnded(_) | store::Error::KeyConflict(_) => Exit::Refused,
+            store::Error::Busy(_) => Exit::Unanswered,
+            store::Error::Invalid(_) => Exit::Usage,
+            store::Error::Fenced => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

@@ -1,0 +1,88 @@
+//! `amends list`: which sagas there are, newest first. Owns the table.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::database::{DatabaseArgs, Schema};
+use super::failure::{Exit, Failure};
+use super::output::{Output, Tone, harmless};
+use super::time::{instant, span};
+use crate::saga::state::Status;
+use crate::store::{Filter, SagaRow};
+
+/// Options of `amends list`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only sagas of this status: queued, running, compensating, paused, stuck, completed, compensated, abandoned.
+    #[arg(long)]
+    status: Option<Status>,
+    /// Only sagas of this definition.
+    #[arg(long, value_name = "NAME")]
+    definition: Option<String>,
+    /// Most sagas to show.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u16,
+    /// Only sagas older than this one: the last of the page before.
+    #[arg(long, value_name = "ID")]
+    before: Option<Uuid>,
+}
+
+/// Prints the sagas that the options select.
+pub(super) fn run(args: Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let limit = usize::from(args.limit.max(1));
+    let filter = Filter { status: args.status, definition: args.definition, before: args.before, limit };
+    let (sagas, now) = database
+        .run(Schema::Current, async |store| Ok((store.list(&filter).await?, store.clock().await?)))?;
+    if output.is_json() {
+        output.value(&sagas.iter().map(saga_json).collect::<Vec<_>>())?;
+        return Ok(Exit::Done);
+    }
+    if sagas.is_empty() {
+        output.remark("no sagas");
+        return Ok(Exit::Done);
+    }
+    let mut table = output.table();
+    table.set_header(["ID", "DEFINITION", "STATUS", "STARTED", "AGE", "NODE"]);
+    for saga in &sagas {
+        let node = saga.node.map_or_else(String::new, |node| node.0.to_string());
+        let age = span(saga.ended_at.unwrap_or(now).saturating_sub(saga.started_at));
+        table.add_row([
+            output.cell(Tone::Plain, saga.id.to_string()),
+            output.cell(Tone::Plain, harmless(&saga.name)),
+            output.cell(tone(saga.status), saga.status.as_str()),
+            output.cell(Tone::Plain, instant(saga.started_at)),
+            output.cell(Tone::Plain, age),
+            output.cell(Tone::Quiet, node),
+        ]);
+    }
+    output.line(&table.trim_fmt())?;
+    if let (true, Some(last)) = (sagas.len() == limit, sagas.last()) {
+        output.remark(&format!("there may be more: --before {}", last.id));
+    }
+    Ok(Exit::Done)
+}
+
+/// A saga without its result, for programs.
+pub(super) fn saga_json(saga: &SagaRow) -> Value {
+    json!({
+        "id": saga.id,
+        "definition": saga.name,
+        "digest": saga.digest,
+        "status": saga.status,
+        "started_at": instant(saga.started_at),
+        "ended_at": saga.ended_at.map(instant),
+        "wakes_at": saga.wake_at.map(instant),
+        "node": saga.node.map(|node| node.0),
+        "signals": saga.signals,
+    })
+}
+
+/// How good a status is.
+pub(super) fn tone(status: Status) -> Tone {
+    match status {
+        Status::Completed => Tone::Good,
+        Status::Stuck => Tone::Bad,
+        Status::Compensating | Status::Paused | Status::Abandoned => Tone::Warning,
+        Status::Queued | Status::Running | Status::Compensated => Tone::Plain,
+    }
+}

@@ -1,0 +1,146 @@
+//! What is written where. Owns stdout and stderr, JSON or text, tables and colour, and making foreign text
+//! harmless for a terminal.
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, TableStyle};
+use serde::Serialize;
+use serde_json::json;
+
+use super::failure::Failure;
+
+/// How this run speaks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    json: bool,
+    colour: bool,
+}
+
+/// What a colour means; the terminal's own palette is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Bad,
+    Warning,
+    #[default]
+    Plain,
+    Quiet,
+}
+
+impl Output {
+    /// Colour is used only on a terminal, and not if `NO_COLOR` is set.
+    pub(super) fn new(json: bool) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { json, colour: !json && !no_color && !dumb && io::stdout().is_terminal() }
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Writes one JSON value and a newline to stdout.
+    pub(super) fn value<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string(value)
+            .map_err(|error| Failure::failed(format!("cannot encode the answer: {error}")))?;
+        self.line(&text)
+    }
+
+    /// Writes a line to stdout. A reader that went away (`| head`) is no error of ours.
+    pub(super) fn line(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::failed(format!("cannot write to stdout: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a remark for people to stderr; programs do without.
+    pub(super) fn remark(&self, text: &str) {
+        if !self.json {
+            // A remark that nobody can read is none.
+            let _ = writeln!(io::stderr(), "{}", lines(text));
+        }
+    }
+
+    /// Writes a failure to stderr.
+    pub(super) fn failure(&self, failure: &Failure) {
+        let text = if self.json {
+            let error = json!({ "code": failure.exit.word(), "message": failure.message });
+            json!({ "error": error }).to_string()
+        } else {
+            format!("error: {}", lines(&failure.message))
+        };
+        // The exit code remains.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Makes an empty table without lines, as wide as the terminal at most.
+    pub(super) fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(TableStyle::default()).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+    }
+
+    /// Makes a cell. Foreign text in it must have been made harmless.
+    pub(super) fn cell(&self, tone: Tone, text: impl Into<String>) -> Cell {
+        let cell = Cell::new_owned(text.into());
+        match (self.colour, tone) {
+            (false, _) | (true, Tone::Plain) => cell,
+            (true, Tone::Good) => cell.fg(Color::DarkGreen),
+            (true, Tone::Bad) => cell.fg(Color::DarkRed),
+            (true, Tone::Warning) => cell.fg(Color::DarkYellow),
+            (true, Tone::Quiet) => cell.fg(Color::DarkGrey),
+        }
+    }
+}
+
+/// Makes foreign text harmless on one line: control characters, which could move the cursor or fake a log line,
+/// and characters that turn the direction of writing are shown as escapes.
+pub(super) fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// The same for a text of several lines.
+pub(super) fn lines(text: &str) -> String {
+    text.split('\n').map(|line| harmless(line).into_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Makes foreign text harmless and cuts it after `length` characters.
+pub(super) fn clipped(text: &str, length: usize) -> String {
+    let text = harmless(text);
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+fn is_harmful(c: char) -> bool {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+fn escape(c: char) -> String {
+    if is_harmful(c) { c.escape_default().to_string() } else { c.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_move_the_cursor() {
+        assert_eq!(harmless("hotel ä 🏨"), "hotel ä 🏨");
+        assert_eq!(harmless("a\u{1b}[2Jb\r\nc\t\u{7f}"), "a\\u{1b}[2Jb\\r\\nc\\t\\u{7f}");
+        assert_eq!(harmless("x\u{202e}y\u{9b}z\u{2028}"), "x\\u{202e}y\\u{9b}z\\u{2028}");
+        assert_eq!(lines("a\nb\u{1b}c"), "a\nb\\u{1b}c");
+        assert_eq!(clipped("äöü\u{1b}", 2), "äö…");
+        assert_eq!(clipped("äö", 2), "äö");
+    }
+}

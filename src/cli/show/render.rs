@@ -1,0 +1,138 @@
+//! A saga for people: head, timeline, steps, and what may be done. Owns the look, and that nothing foreign reaches
+//! the terminal as it is.
+
+use comfy_table::Table;
+
+use super::timeline::{Entry, StepLine, Timeline};
+use super::{Shown, verb};
+use crate::cli::failure::Failure;
+use crate::cli::list::tone;
+use crate::cli::output::{Output, Tone, clipped, harmless};
+use crate::cli::time::{instant, offset, span};
+use crate::config::cli::VALUE_CHARS_MAX;
+use crate::saga::Json;
+
+pub(super) fn render(shown: &Shown, full: bool, output: &Output) -> Result<(), Failure> {
+    let length = if full { usize::MAX } else { VALUE_CHARS_MAX };
+    output.line(&head(shown, length, output).trim_fmt())?;
+    if let Some(timeline) = &shown.timeline {
+        output.line("")?;
+        output.line(&happened(timeline, output).trim_fmt())?;
+        output.line("")?;
+        output.line(&steps(&timeline.steps, length, output).trim_fmt())?;
+    }
+    for line in outlook(shown) {
+        output.line(&line)?;
+    }
+    Ok(())
+}
+
+fn head(shown: &Shown, length: usize, output: &Output) -> Table {
+    let saga = &shown.saga;
+    let mut table = output.table();
+    let mut add = |name: &str, tone: Tone, text: String| {
+        table.add_row([output.cell(Tone::Quiet, name), output.cell(tone, text)]);
+    };
+    add("saga", Tone::Plain, saga.id.to_string());
+    let digest: String = saga.digest.chars().take(12).collect();
+    add("definition", Tone::Plain, format!("{} ({digest})", harmless(&saga.name)));
+    add("status", tone(saga.status), saga.status.to_string());
+    add("started", Tone::Plain, instant(saga.started_at));
+    match saga.ended_at {
+        Some(at) => {
+            let took = span(at.saturating_sub(saga.started_at));
+            add("ended", Tone::Plain, format!("{} after {took}", instant(at)));
+        }
+        None => add("age", Tone::Plain, span(shown.now.saturating_sub(saga.started_at))),
+    }
+    if let Some(node) = saga.node {
+        add("node", Tone::Plain, node.0.to_string());
+    }
+    if let Some(input) = &shown.input {
+        add("input", Tone::Plain, clipped(input.get(), length));
+    }
+    if let Some(result) = &saga.result {
+        add("result", Tone::Plain, clipped(result.get(), length));
+    }
+    table
+}
+
+fn happened(timeline: &Timeline, output: &Output) -> Table {
+    let mut table = output.table();
+    let started_at = timeline.entries.first().map_or(0, |entry| entry.at);
+    table.set_header(["#", "AT", "TOOK", "STEP", "WHAT HAPPENED"]);
+    for entry in &timeline.entries {
+        table.add_row([
+            output.cell(Tone::Quiet, entry.seq.to_string()),
+            output.cell(Tone::Plain, offset(started_at, entry.at)),
+            output.cell(Tone::Plain, entry.took_ms.map_or_else(String::new, span)),
+            output.cell(Tone::Plain, entry.step.as_deref().map(harmless).unwrap_or_default()),
+            output.cell(entry.tone, story(entry)),
+        ]);
+    }
+    table
+}
+
+/// The event, its error and what came of it, a line each.
+fn story(entry: &Entry) -> String {
+    let mut story = harmless(&entry.text).into_owned();
+    if let Some(error) = &entry.error {
+        story.push_str(&format!("\n  {}", harmless(&error.to_string())));
+    }
+    for consequence in &entry.consequences {
+        story.push_str(&format!("\n  -> {}", harmless(consequence)));
+    }
+    story
+}
+
+fn steps(steps: &[StepLine], length: usize, output: &Output) -> Table {
+    let mut table = output.table();
+    table.set_header(["STEP", "STATE", "ATTEMPTS", "PROBES", "OUTPUT"]);
+    for step in steps {
+        let attempts = match (step.attempts, step.compensation_attempts) {
+            (attempts, 0) => attempts.to_string(),
+            (attempts, compensations) => format!("{attempts} + {compensations}"),
+        };
+        let result = step.output.as_ref().map_or_else(String::new, |json| shown_value(json, length));
+        table.add_row([
+            output.cell(Tone::Plain, harmless(&step.step)),
+            output.cell(step.tone, harmless(&step.state)),
+            output.cell(Tone::Plain, attempts),
+            output.cell(Tone::Plain, step.probes.to_string()),
+            output.cell(Tone::Plain, result),
+        ]);
+    }
+    table
+}
+
+fn shown_value(json: &Json, length: usize) -> String {
+    clipped(json.get(), length)
+}
+
+/// What is yet to come: the next timer, open requests, and the legal verbs.
+fn outlook(shown: &Shown) -> Vec<String> {
+    let mut lines = Vec::new();
+    let Some(timeline) = &shown.timeline else {
+        lines.push(String::new());
+        lines.push("No node has taken this saga yet. Is one running that knows its definition?".to_owned());
+        return lines;
+    };
+    for signal in &shown.open_signals {
+        let by = harmless(&signal.by);
+        lines.push(format!("asked by {by} at {}, not answered yet: {}", instant(signal.at), verb(signal)));
+    }
+    if let Some(at) = timeline.wakes_at {
+        let when = match at.checked_sub(shown.now) {
+            Some(left) => format!("in {}", span(left)),
+            None => format!("{} ago", span(shown.now.saturating_sub(at))),
+        };
+        lines.push(format!("next timer: {} ({when})", instant(at)));
+    }
+    if !timeline.legal_verbs.is_empty() {
+        lines.push(format!("legal now: {}", harmless(&timeline.legal_verbs.join(", "))));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, String::new());
+    }
+    lines
+}

@@ -1,0 +1,171 @@
+//! The journal as a timeline: the fold of the core, watched. Owns what happened when and how long it took; the words are in
+//! `words.rs`.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::words;
+use crate::cli::output::Tone;
+use crate::saga::command::Command;
+use crate::saga::definition::Millis;
+use crate::saga::event::{Direction, Event};
+use crate::saga::outcome::Error;
+use crate::saga::state::State;
+use crate::saga::{Definition, IllegalEvent, Json, begin, legal_verbs, next_timer, transition};
+
+/// Everything that a journal tells.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    /// What happened, in order.
+    pub(super) entries: Vec<Entry>,
+    /// Where each step stands.
+    pub(super) steps: Vec<StepLine>,
+    /// When the saga wakes by itself.
+    pub(super) wakes_at: Option<Millis>,
+    /// What an operator may ask for now.
+    pub(super) legal_verbs: Vec<String>,
+}
+
+/// One event.
+#[derive(Debug, Serialize)]
+pub(super) struct Entry {
+    /// Place in the journal.
+    pub(super) seq: i32,
+    #[serde(serialize_with = "as_instant")]
+    pub(super) at: Millis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) step: Option<String>,
+    pub(super) text: String,
+    #[serde(skip)]
+    pub(super) tone: Tone,
+    /// How long the attempt or the probe took, from the moment that its intent was durable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) took_ms: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<Error>,
+    /// What came of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) consequences: Vec<String>,
+    pub(super) event: Event,
+}
+
+/// One step.
+#[derive(Debug, Serialize)]
+pub(super) struct StepLine {
+    pub(super) step: String,
+    pub(super) state: String,
+    #[serde(skip)]
+    pub(super) tone: Tone,
+    pub(super) attempts: u32,
+    pub(super) compensation_attempts: u32,
+    pub(super) probes: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output: Option<Json>,
+    /// The last error of the call that was made last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<Error>,
+}
+
+pub(super) fn as_instant<S: serde::Serializer>(at: &Millis, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&crate::cli::time::instant(*at))
+}
+
+/// What a call is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Call {
+    Attempt(usize, Direction, u32),
+    Probe(usize, Direction, u32),
+}
+
+impl Timeline {
+    /// Folds a journal. Fails if the journal is not one of this definition.
+    pub(super) fn of(definition: &Definition, journal: &[(i32, Event)]) -> Result<Self, IllegalEvent> {
+        let mut state: Option<State> = None;
+        let mut begun: HashMap<Call, Millis> = HashMap::new();
+        let mut entries = Vec::with_capacity(journal.len());
+        for (seq, event) in journal {
+            let at = at(event);
+            let (after, commands) = match (&state, event) {
+                (None, Event::Started(started)) => begin(definition, started),
+                (None, _) => return Err(not_begun(event)),
+                (Some(before), _) => transition(definition, before, event)?,
+            };
+            // The first row has no state before it; what it starts shows as under way.
+            let before = state.as_ref().unwrap_or(&after);
+            let said = words::event(definition, before, event);
+            entries.push(Entry {
+                seq: *seq,
+                at,
+                step: said.step.map(|index| words::name(definition, &after, index)),
+                text: said.text,
+                tone: said.tone,
+                took_ms: call_of(event).and_then(|call| Some(at.saturating_sub(begun.remove(&call)?))),
+                error: said.error,
+                consequences: words::consequences(definition, before, &after, at),
+                event: event.clone(),
+            });
+            begun.extend(commands.iter().filter_map(begins).map(|call| (call, at)));
+            state = Some(after);
+        }
+        let state =
+            state.ok_or_else(|| IllegalEvent { what: "expected a journal, found none".to_owned() })?;
+        Ok(Self {
+            entries,
+            steps: (0..state.steps.len()).map(|index| step_line(definition, &state, index)).collect(),
+            wakes_at: next_timer(definition, &state),
+            legal_verbs: if state.end().is_some() { Vec::new() } else { legal_verbs(definition, &state) },
+        })
+    }
+}
+
+fn not_begun(event: &Event) -> IllegalEvent {
+    IllegalEvent { what: format!("expected a journal that begins with `started`, found `{}`", event.kind()) }
+}
+
+fn step_line(definition: &Definition, state: &State, index: usize) -> StepLine {
+    let step = &state.steps[index];
+    let (text, tone) = words::phase(definition, state, index);
+    StepLine {
+        step: words::name(definition, state, index),
+        state: text,
+        tone,
+        attempts: step.action.attempts,
+        compensation_attempts: step.compensation.attempts,
+        probes: step.action.probes + step.compensation.probes,
+        output: step.output.clone(),
+        error: step.compensation.error.clone().or_else(|| step.action.error.clone()),
+    }
+}
+
+fn at(event: &Event) -> Millis {
+    match event {
+        Event::Started(event) => event.at,
+        Event::ConditionDecided(event) => event.at,
+        Event::AttemptEnded(event) => event.at,
+        Event::ProbeAnswered(event) => event.at,
+        Event::TimerFired(event) => event.at,
+        Event::OwnerLost(event) => event.at,
+        Event::Withdrawn(event) => event.at,
+        Event::Requested(event) => event.at,
+        Event::RequestRefused(event) => event.at,
+    }
+}
+
+/// The call that an event ends.
+fn call_of(event: &Event) -> Option<Call> {
+    match event {
+        Event::AttemptEnded(event) => Some(Call::Attempt(event.step, event.direction, event.attempt)),
+        Event::ProbeAnswered(event) => Some(Call::Probe(event.step, event.direction, event.probe)),
+        _ => None,
+    }
+}
+
+/// The call that a command begins.
+fn begins(command: &Command) -> Option<Call> {
+    match *command {
+        Command::Execute { step, direction, attempt, .. } => Some(Call::Attempt(step, direction, attempt)),
+        Command::Probe { step, direction, probe, .. } => Some(Call::Probe(step, direction, probe)),
+        Command::Decide { .. } => None,
+    }
+}

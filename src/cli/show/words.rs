@@ -1,0 +1,289 @@
+//! Events and states in words. Owns the sentences; the order of things is left to `timeline.rs`, the look to `render.rs`.
+
+use crate::cli::output::Tone;
+use crate::cli::time::span;
+use crate::saga::Definition;
+use crate::saga::definition::{Action, Millis};
+use crate::saga::event::{Decision, Direction, Event, Finding, Request};
+use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::state::{Activity, End, Phase, State, StepState, StuckReason, TurnBack, Undone};
+
+/// What one event says.
+pub(super) struct Said {
+    /// Index of the step that it is about.
+    pub(super) step: Option<usize>,
+    pub(super) text: String,
+    pub(super) tone: Tone,
+    pub(super) error: Option<Error>,
+}
+
+impl Said {
+    fn new(text: impl Into<String>, tone: Tone) -> Self {
+        Self { step: None, text: text.into(), tone, error: None }
+    }
+
+    fn of(self, step: usize) -> Self {
+        Self { step: Some(step), ..self }
+    }
+
+    fn because(self, error: &Error) -> Self {
+        Self { error: Some(error.clone()), ..self }
+    }
+}
+
+/// Says what happened; `before` is the state that it happened to.
+pub(super) fn event(definition: &Definition, before: &State, event: &Event) -> Said {
+    match event {
+        Event::Started(_) => Said::new("started", Tone::Plain),
+        Event::ConditionDecided(event) => decided(&event.decision).of(event.step),
+        Event::AttemptEnded(event) => {
+            attempted(event.direction, event.attempt, &event.outcome).of(event.step)
+        }
+        Event::ProbeAnswered(event) => probed(event.direction, event.probe, &event.answer).of(event.step),
+        Event::TimerFired(_) => Said::new("woken by a timer", Tone::Quiet),
+        Event::OwnerLost(_) => {
+            let lost = under_way(definition, before).join(", ");
+            let lost =
+                if lost.is_empty() { "nothing was under way".to_owned() } else { format!("lost: {lost}") };
+            Said::new(format!("taken over from a node that died; {lost}"), Tone::Warning)
+        }
+        Event::Withdrawn(_) => Said::new("handed back by a node that stopped in good order", Tone::Quiet),
+        Event::Requested(event) => {
+            let (step, text) = request(definition, before, &event.request);
+            let said = Said::new(format!("{text} (asked by {})", event.by), Tone::Warning);
+            Said { step, ..said }
+        }
+        Event::RequestRefused(event) => {
+            let text = format!("{} by {} was refused: {}", event.verb, event.by, event.reason);
+            Said::new(text, Tone::Quiet)
+        }
+    }
+}
+
+fn decided(decision: &Decision) -> Said {
+    match decision {
+        Decision::Run => Said::new("`when` is true", Tone::Quiet),
+        Decision::Skip => Said::new("skipped: `when` is false", Tone::Quiet),
+        Decision::Failed(error) => Said::new("`when` failed, before any call", Tone::Bad).because(error),
+    }
+}
+
+/// Names a direction as the start of a sentence.
+fn call(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Action => "",
+        Direction::Compensation => "compensation ",
+    }
+}
+
+fn attempted(direction: Direction, attempt: u32, outcome: &Outcome) -> Said {
+    let what = format!("{}attempt {attempt}", call(direction));
+    match outcome {
+        Outcome::Succeeded { .. } => Said::new(format!("{what} succeeded"), Tone::Good),
+        Outcome::Failed { error, retryable: true, .. } => {
+            Said::new(format!("{what} failed without effect, may be repeated"), Tone::Warning).because(error)
+        }
+        Outcome::Failed { error, retryable: false, .. } => {
+            Said::new(format!("{what} failed without effect, for good"), Tone::Bad).because(error)
+        }
+        Outcome::Pending { .. } => Said::new(format!("{what} was accepted, effect pending"), Tone::Plain),
+        Outcome::Unknown { error } => {
+            Said::new(format!("{what} ended, effect unknown"), Tone::Warning).because(error)
+        }
+    }
+}
+
+fn probed(direction: Direction, probe: u32, answer: &Answer) -> Said {
+    let what = format!("{}probe {probe}", call(direction));
+    match answer {
+        Answer::Applied { .. } => Said::new(format!("{what} found the effect in place"), Tone::Good),
+        Answer::Absent => Said::new(format!("{what} found no effect"), Tone::Plain),
+        Answer::Inconclusive { error } => {
+            Said::new(format!("{what} could not tell"), Tone::Warning).because(error)
+        }
+    }
+}
+
+fn request(definition: &Definition, state: &State, request: &Request) -> (Option<usize>, String) {
+    let index = |name: &str| definition.index_of(state, name);
+    let why = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    match request {
+        Request::Cancel { reason } => (None, format!("cancel{}", why(reason))),
+        Request::Retry { step, reason } => (index(step), format!("retry{}", why(reason))),
+        Request::Skip { step, reason, .. } => (index(step), format!("skip{}", why(reason))),
+        Request::Resolve { step, finding, reason } => {
+            let found = match finding {
+                Finding::Applied { .. } => "applied",
+                Finding::Absent => "absent",
+            };
+            (index(step), format!("resolve as {found}{}", why(reason)))
+        }
+        Request::Pause { reason } => (None, format!("pause{}", why(reason))),
+        Request::Resume { reason } => (None, format!("resume{}", why(reason))),
+        Request::Abandon { reason } => (None, format!("abandon{}", why(reason))),
+        Request::Append { step } => (None, format!("append step {}", step.name)),
+        Request::Commit => (None, "commit".to_owned()),
+        Request::Abort { reason } => (None, format!("abort{}", why(reason))),
+        Request::Touch => (None, "driver is alive".to_owned()),
+        Request::Provide { event, .. } => (None, format!("provide event {event}")),
+    }
+}
+
+/// Says what came of an event beyond the event itself.
+pub(super) fn consequences(
+    definition: &Definition,
+    before: &State,
+    after: &State,
+    at: Millis,
+) -> Vec<String> {
+    let mut said = Vec::new();
+    for (index, step) in after.steps.iter().enumerate() {
+        let unchanged = before.steps.get(index).is_some_and(|old| old.phase == step.phase);
+        if let Some(text) = (!unchanged).then(|| consequence(definition, after, index, at)).flatten() {
+            said.push(format!("{}: {text}", name(definition, after, index)));
+        }
+    }
+    if before.turn_back.is_none()
+        && let Some(why) = &after.turn_back
+    {
+        said.push(format!("the saga turns back: {}", turn_back(definition, after, why)));
+    }
+    if let (None, Some(end)) = (before.end(), after.end()) {
+        said.push(match end {
+            End::Completed => "the saga is completed".to_owned(),
+            End::Compensated => "the saga is compensated: no net effect".to_owned(),
+            End::Abandoned => "the saga is abandoned, as it is".to_owned(),
+        });
+    }
+    said
+}
+
+fn consequence(definition: &Definition, state: &State, index: usize, at: Millis) -> Option<String> {
+    let in_time = |until: Millis| span(until.saturating_sub(at));
+    match &state.steps[index].phase {
+        Phase::Active { direction, activity } => match activity {
+            Activity::Attempting | Activity::Probing => None,
+            Activity::BackingOff { until } => {
+                Some(format!("next {}attempt in {}", call(*direction), in_time(*until)))
+            }
+            Activity::Settling { until } if *until > at => {
+                Some(format!("next {}probe in {}", call(*direction), in_time(*until)))
+            }
+            Activity::Settling { .. } => None,
+            Activity::Unresolved { .. } => Some("left open, its compensation is safe either way".to_owned()),
+            Activity::Awaiting { until } => {
+                let limit = until.map(|until| format!(" for {} at most", in_time(until)));
+                let event = awaited(definition, state, index);
+                Some(format!("waits for event {event}{}", limit.unwrap_or_default()))
+            }
+            Activity::Sleeping { until } => Some(format!("sleeps for {}", in_time(*until))),
+        },
+        Phase::Stuck { direction, reason } => Some(stuck(*direction, *reason)),
+        Phase::Failed => Some("failed for good".to_owned()),
+        Phase::Undone(Undone::LeftInPlace) => Some("its effect stays, it is irreversible".to_owned()),
+        Phase::Undone(Undone::ByHand) => Some("undone by hand".to_owned()),
+        Phase::Undone(Undone::Compensated | Undone::Nothing)
+        | Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done => None,
+    }
+}
+
+/// Says why a step needs a person.
+pub(super) fn stuck(direction: Direction, reason: StuckReason) -> String {
+    let what = match direction {
+        Direction::Action => "the action",
+        Direction::Compensation => "the compensation",
+    };
+    match reason {
+        StuckReason::InDoubt => {
+            format!(
+                "stuck: nobody knows whether {what} took effect, and no declared means is left to find out"
+            )
+        }
+        StuckReason::Failed => format!("stuck: {what} failed for good where the saga cannot turn back"),
+        StuckReason::ProcessDied => format!("stuck: the process died too often during {what}"),
+    }
+}
+
+fn turn_back(definition: &Definition, state: &State, why: &TurnBack) -> String {
+    match why {
+        TurnBack::StepFailed { step, error } => {
+            format!("step {} failed ({error})", name(definition, state, *step))
+        }
+        TurnBack::Asked { by, reason } => format!("asked by {by}: {reason}"),
+        TurnBack::Deadline => "its deadline passed".to_owned(),
+        TurnBack::DriverLost => "its driver was not heard from in time".to_owned(),
+    }
+}
+
+/// Says where a step stands, as of the last event.
+pub(super) fn phase(definition: &Definition, state: &State, index: usize) -> (String, Tone) {
+    let step = &state.steps[index];
+    match &step.phase {
+        Phase::Waiting => ("waiting".to_owned(), Tone::Quiet),
+        Phase::Deciding => ("evaluating `when`".to_owned(), Tone::Plain),
+        Phase::Active { direction, activity } => {
+            (activity_words(definition, state, index, *direction, *activity), Tone::Plain)
+        }
+        Phase::Skipped => ("skipped".to_owned(), Tone::Quiet),
+        Phase::Done if step.skipped_by_hand => ("done by hand".to_owned(), Tone::Good),
+        Phase::Done => ("done".to_owned(), Tone::Good),
+        Phase::Failed => ("failed, no effect".to_owned(), Tone::Bad),
+        Phase::Undone(Undone::Compensated) => ("compensated".to_owned(), Tone::Plain),
+        Phase::Undone(Undone::Nothing) => ("nothing to undo".to_owned(), Tone::Quiet),
+        Phase::Undone(Undone::LeftInPlace) => ("left in place".to_owned(), Tone::Warning),
+        Phase::Undone(Undone::ByHand) => ("undone by hand".to_owned(), Tone::Plain),
+        Phase::Stuck { direction, reason } => (stuck(*direction, *reason), Tone::Bad),
+    }
+}
+
+fn activity_words(
+    definition: &Definition,
+    state: &State,
+    index: usize,
+    direction: Direction,
+    activity: Activity,
+) -> String {
+    let tally = state.steps[index].tally(direction);
+    let call = call(direction);
+    match activity {
+        Activity::Attempting => format!("{call}attempt {} under way", tally.attempts),
+        Activity::BackingOff { .. } => format!("waiting for {call}attempt {}", tally.attempts + 1),
+        Activity::Probing => format!("in doubt, {call}probe {} under way", tally.probes),
+        Activity::Settling { .. } => format!("in doubt, waiting for {call}probe {}", tally.probes + 1),
+        Activity::Unresolved { .. } => "in doubt, left open".to_owned(),
+        Activity::Awaiting { .. } => format!("waiting for event {}", awaited(definition, state, index)),
+        Activity::Sleeping { .. } => "sleeping".to_owned(),
+    }
+}
+
+/// Names the event that a step waits for.
+fn awaited(definition: &Definition, state: &State, index: usize) -> String {
+    match &definition.step(state, index).action {
+        Action::Await { event, .. } => event.clone(),
+        Action::Call(_) | Action::Sleep { .. } => name(definition, state, index),
+    }
+}
+
+/// Lists the calls that are under way.
+pub(super) fn under_way(definition: &Definition, state: &State) -> Vec<String> {
+    let words = |(index, step): (usize, &StepState)| match &step.phase {
+        Phase::Active { direction, activity: activity @ (Activity::Attempting | Activity::Probing) } => {
+            let tally = step.tally(*direction);
+            let (what, number) = match activity {
+                Activity::Probing => ("probe", tally.probes),
+                _ => ("attempt", tally.attempts),
+            };
+            Some(format!("{}{what} {number} of {}", call(*direction), name(definition, state, index)))
+        }
+        _ => None,
+    };
+    state.steps.iter().enumerate().filter_map(words).collect()
+}
+
+/// Names a step.
+pub(super) fn name(definition: &Definition, state: &State, index: usize) -> String {
+    definition.planned(state, index).map_or_else(|| format!("#{index}"), |planned| planned.step.name.clone())
+}

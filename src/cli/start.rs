@@ -1,0 +1,121 @@
+//! `amends start`: starts a saga, and on request waits for what becomes of it. Owns the check of the input before
+//! it is sent; the node that takes the saga checks it again.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::database::{DatabaseArgs, Schema};
+use super::failure::{Exit, Failure};
+use super::list::saga_json;
+use super::output::{Output, clipped};
+use super::time::span;
+use super::{value, wait};
+use crate::config::cli::{FAULTS_MAX, VALUE_CHARS_MAX};
+use crate::saga::Json;
+use crate::saga::definition::Draft;
+use crate::saga::state::Status;
+use crate::store::{SagaRow, Store};
+
+/// Options of `amends start`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Name of the definition.
+    #[arg(value_name = "NAME")]
+    definition: String,
+    /// Input: JSON, @FILE, or @- for stdin.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    input: String,
+    /// Idempotency key: the same key with the same input returns the first saga, with another input it is refused.
+    #[arg(long)]
+    key: Option<String>,
+    /// Waits until the saga has ended; exit code 0 if completed, 1 if compensated, abandoned or stuck.
+    #[arg(long)]
+    wait: bool,
+    /// Longest wait, such as 30s; then exit code 6. Default: no limit.
+    #[arg(long, value_name = "TIME", value_parser = value::duration, requires = "wait")]
+    timeout: Option<Duration>,
+}
+
+/// Starts a saga.
+pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let input = value::json("--input", &args.input)?;
+    database.run(Schema::Current, async |store| {
+        check(store, &args.definition, &input).await?;
+        let id = store.start(&args.definition, &input, args.key.as_deref()).await?;
+        if !args.wait {
+            return started(id, output);
+        }
+        output.remark(&format!("started {id}"));
+        match wait::for_halt(store, id, args.timeout).await? {
+            Some(saga) => halted(&saga, output),
+            None => {
+                let limit = span(args.timeout.map_or(0, millis));
+                let message = format!("saga {id} has not ended within {limit}; it goes on");
+                Err(Failure::new(Exit::Unanswered, message))
+            }
+        }
+    })
+}
+
+fn started(id: Uuid, output: &Output) -> Result<Exit, Failure> {
+    if output.is_json() {
+        output.value(&json!({ "id": id }))?;
+    } else {
+        output.line(&id.to_string())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn halted(saga: &SagaRow, output: &Output) -> Result<Exit, Failure> {
+    if output.is_json() {
+        let mut value = saga_json(saga);
+        value["result"] = saga.result.as_ref().map_or(Value::Null, Json::to_value);
+        output.value(&value)?;
+    } else {
+        let result = saga.result.as_ref().map_or("", Json::get);
+        let line = format!("{} {}", saga.status, clipped(result, VALUE_CHARS_MAX));
+        output.line(line.trim_end())?;
+        if saga.status != Status::Completed {
+            output.remark(&format!("see why: amends show {}", saga.id));
+        }
+    }
+    Ok(if saga.status == Status::Completed { Exit::Done } else { Exit::Failed })
+}
+
+/// Checks the input against the schema of the definition that a start would take, and names every fault.
+async fn check(store: &Store, name: &str, input: &Json) -> Result<(), Failure> {
+    let Some(definition) = store.current_definition(name).await? else {
+        return Err(unknown(store, name).await?);
+    };
+    // A draft or a schema that this version cannot read is the node's to judge.
+    let Ok(draft) = serde_json::from_str::<Draft>(&definition.draft) else { return Ok(()) };
+    let Ok(schema) = jsonschema::validator_for(&draft.input) else { return Ok(()) };
+    let value = input.to_value();
+    let fault = |error: jsonschema::ValidationError<'_>| {
+        let path = error.instance_path().to_string().replace('/', ".");
+        format!("\n  input{path}: {error}")
+    };
+    let faults: Vec<String> = schema.iter_errors(&value).take(FAULTS_MAX).map(fault).collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("the input does not fit definition {name}:{}", faults.concat())))
+}
+
+async fn unknown(store: &Store, name: &str) -> Result<Failure, Failure> {
+    let definitions = store.definitions().await?;
+    let mut names: Vec<&str> = definitions.iter().map(|definition| definition.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let known = match names.as_slice() {
+        [] => "none is registered yet; a node registers its own: amends serve".to_owned(),
+        names => format!("registered are {}", names.join(", ")),
+    };
+    Ok(Failure::new(Exit::NotFound, format!("there is no definition {name:?}; {known}")))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,1 +1,0 @@
-//! The embedded default: finds installed Postgres binaries and runs a private, durable cluster.

@@ -1,0 +1,200 @@
+//! The thread that keeps a cluster running while this process lives. Owns the turn of owner and guests, and
+//! restarts; how a server is brought up is left to `cluster.rs`.
+//!
+//! It is one thread from start to stop because Linux ties the last signal of a child to the thread that
+//! spawned it.
+
+use std::fs::{File, TryLockError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::Error;
+use super::cluster::{Cluster, Launched};
+use super::ping::{Answer, ping};
+use super::postmaster::Postmaster;
+use crate::config::postgres::{POLL_MS, RESTART_MS_MAX, RESTART_MS_MIN, START_MS_MAX, WATCH_MS};
+
+/// What a process is to the cluster it uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It runs Postgres.
+    Owner,
+    /// Another process does; this one takes over when that one goes.
+    Guest,
+}
+
+/// The handle of the thread.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    owner: Arc<AtomicBool>,
+    /// Dropped to ask for the end.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl Keeper {
+    /// Starts the thread and waits until the cluster answers.
+    pub(super) fn start(cluster: Cluster) -> Result<Self, Error> {
+        let owner = Arc::new(AtomicBool::new(false));
+        let (up, is_up) = mpsc::channel();
+        let (stop, asked) = mpsc::channel();
+        let path = cluster.places().lock.clone();
+        let mut duty = Duty { cluster, owner: Arc::clone(&owner), up: Some(up), stop: Stop(asked) };
+        let thread = thread::Builder::new()
+            .name("amends-postgres".to_owned())
+            .spawn(move || duty.keep())
+            .map_err(Error::io("start the thread that keeps", &path))?;
+        let mut keeper = Self { owner, stop: Some(stop), thread: Some(thread) };
+        match is_up.recv() {
+            Ok(()) => Ok(keeper),
+            // The thread has ended, and says why.
+            Err(_) => Err(keeper.stop().err().unwrap_or_else(|| Error::Failed {
+                what: "the embedded Postgres stopped before it was up".to_owned(),
+                output: String::new(),
+                log: None,
+            })),
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        if self.owner.load(Ordering::Relaxed) { Role::Owner } else { Role::Guest }
+    }
+
+    /// Asks the thread to end and waits for it.
+    pub(super) fn stop(&mut self) -> Result<(), Error> {
+        self.stop = None;
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop = None;
+        let Some(thread) = self.thread.take() else { return };
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the embedded Postgres did not stop cleanly"),
+            Err(_) => tracing::error!("the thread that keeps the embedded Postgres panicked"),
+        }
+    }
+}
+
+/// The other end of [`Keeper::stop`].
+#[derive(Debug)]
+pub(super) struct Stop(Receiver<()>);
+
+impl Stop {
+    /// Waits, and returns early with true when the end is asked for.
+    pub(super) fn asked_within(&self, pause: Duration) -> bool {
+        !matches!(self.0.recv_timeout(pause), Err(RecvTimeoutError::Timeout))
+    }
+}
+
+/// What the thread knows.
+struct Duty {
+    cluster: Cluster,
+    owner: Arc<AtomicBool>,
+    /// Taken once the cluster has answered; until then errors end the thread.
+    up: Option<Sender<()>>,
+    stop: Stop,
+}
+
+impl Duty {
+    fn keep(&mut self) -> Result<(), Error> {
+        let lock = self.cluster.places().open_lock()?;
+        if !self.wait_as_guest(&lock)? {
+            return Ok(());
+        }
+        self.owner.store(true, Ordering::Relaxed);
+        // The lock is released when the file is closed, after Postgres has stopped.
+        self.serve_as_owner(lock)
+    }
+
+    /// Returns true when the lock is ours, false when the end was asked for.
+    fn wait_as_guest(&mut self, lock: &File) -> Result<bool, Error> {
+        let started = Instant::now();
+        let limit = Duration::from_millis(START_MS_MAX);
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(true),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(Error::io("lock", &self.cluster.places().lock)(error));
+                }
+            }
+            if self.up.is_some() {
+                self.look_at_owner(started.elapsed(), limit)?;
+            }
+            let pause = if self.up.is_some() { POLL_MS } else { WATCH_MS };
+            if self.stop.asked_within(Duration::from_millis(pause)) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Reports success once the owner's Postgres answers, and gives up after the limit.
+    fn look_at_owner(&mut self, waited: Duration, limit: Duration) -> Result<(), Error> {
+        let reason = match ping(&self.cluster.places().socket()) {
+            Answer::Ready => {
+                self.report();
+                return Ok(());
+            }
+            Answer::Refused(reason) => format!(": {reason}"),
+            Answer::NotYet | Answer::Silent => String::new(),
+        };
+        if waited < limit && reason.is_empty() {
+            return Ok(());
+        }
+        let lock = self.cluster.places().lock.clone();
+        Err(Error::Busy { lock, waited_s: waited.as_secs(), reason })
+    }
+
+    fn serve_as_owner(&mut self, mut lock: File) -> Result<(), Error> {
+        let mut pause = Duration::from_millis(RESTART_MS_MIN);
+        loop {
+            match self.cluster.launch(&mut lock, &self.stop) {
+                Ok(Launched::Stopped) => return Ok(()),
+                Ok(Launched::Answers(mut postmaster)) => {
+                    self.report();
+                    pause = Duration::from_millis(RESTART_MS_MIN);
+                    if self.watch(&mut postmaster) {
+                        return postmaster.stop(&self.cluster.places().log);
+                    }
+                }
+                Err(error) if self.up.is_some() => return Err(error),
+                Err(error) => tracing::error!(%error, "the embedded Postgres does not come up again"),
+            }
+            if self.stop.asked_within(pause) {
+                return Ok(());
+            }
+            pause = (pause * 2).min(Duration::from_millis(RESTART_MS_MAX));
+        }
+    }
+
+    /// Returns true when the end was asked for, false when Postgres ended by itself.
+    fn watch(&self, postmaster: &mut Postmaster) -> bool {
+        loop {
+            if self.stop.asked_within(Duration::from_millis(WATCH_MS)) {
+                return true;
+            }
+            if let Some(status) = postmaster.ended() {
+                tracing::warn!(%status, "the embedded Postgres ended and is started again");
+                return false;
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        if let Some(up) = self.up.take() {
+            // The receiver waits for exactly this.
+            let _ = up.send(());
+        }
+    }
+}
