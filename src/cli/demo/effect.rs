@@ -97,8 +97,12 @@ impl Kind {
         }
     }
 
-    /// Returns the prefix of the ids that such effects get.
-    pub(super) fn id_prefix(self) -> &'static str {
+    /// Returns the id under which the outside knows the effect at a position of its ledger.
+    pub(super) fn id(self, seq: i64) -> String {
+        format!("{}_{seq:06}", self.id_prefix())
+    }
+
+    fn id_prefix(self) -> &'static str {
         match self {
             Self::Charge => "ch",
             Self::Refund => "re",

@@ -87,7 +87,7 @@ pub(super) struct Entry<'a> {
 impl Effect {
     /// Returns the id under which the outside knows the effect.
     pub(super) fn id(&self) -> String {
-        format!("{}_{:06}", self.kind.id_prefix(), self.seq)
+        self.kind.id(self.seq)
     }
 
     /// Returns the effect as tools answer it.

@@ -2,9 +2,11 @@
 //! audit of what is left. Owns the command lines; the participants (`participant`, `server`, `desk`, `ledger`) are other
 //! programs that happen to ship in this binary, and share nothing with amends but MCP.
 
+mod audit;
 mod cut;
 mod desk;
 mod effect;
+mod evidence;
 mod fault;
 mod ledger;
 mod participant;
