@@ -3,6 +3,7 @@
 
 mod ask;
 mod database;
+pub mod demo;
 mod failure;
 mod list;
 mod migrate;
@@ -76,6 +77,9 @@ enum Verb {
     Provide(ask::Provide),
     /// Brings the database's schema up to date.
     Migrate(migrate::Args),
+    /// Is one of the demo's participants.
+    #[command(hide = true)]
+    DemoParticipant(demo::ParticipantArgs),
     /// Runs the embedded Postgres in the foreground and prints its URL, for psql and other programs.
     Postgres(postgres::Args),
 }
@@ -112,6 +116,10 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Abandon(args) => ask::run(args.request(), database, output),
         Verb::Provide(args) => ask::run(args.request()?, database, output),
         Verb::Migrate(args) => migrate::run(&args, database, output),
+        Verb::DemoParticipant(args) => {
+            let ended = demo::participant(args);
+            Ok(if ended == ExitCode::SUCCESS { Exit::Done } else { Exit::Failed })
+        }
         Verb::Postgres(args) => postgres::run(&args, database, output),
     }
 }

@@ -3,6 +3,8 @@
 mod catalog;
 mod catalog_fuzz;
 mod cli;
+mod demo_cluster;
+mod demo_participant;
 mod embedded;
 mod harness;
 mod http;

@@ -1,0 +1,332 @@
+//! A participant's ledger: one schema of Postgres, shared by all processes of the participant. Owns its SQL, the locks and
+//! the lookups; which rows a call makes is decided in `desk.rs`.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction};
+use serde_json::{Value, json};
+use tokio_postgres::NoTls;
+
+use super::effect::Kind;
+use super::fault::Fault;
+use crate::config::demo::{LEDGER_CONNECTIONS_MAX, LEDGER_WAIT};
+
+/// The tables; see the file.
+const SCHEMA: &str = include_str!("ledger.sql");
+/// Creating the tables is serialised under this key: processes of one participant start at once.
+const SCHEMA_LOCK: i64 = 0x616d_656e_6473_0001;
+
+/// Why a ledger could not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LedgerError {
+    /// The database refused or lost the statement.
+    #[error("the ledger's database: {}", in_words(.0))]
+    Database(#[from] tokio_postgres::Error),
+    /// No connection came free.
+    #[error("the ledger's connections: {0}")]
+    Pool(#[from] deadpool_postgres::PoolError),
+    /// The pool could not be built.
+    #[error("the ledger's connections: {0}")]
+    Build(#[from] deadpool_postgres::BuildError),
+    /// The ledger holds something that this program never writes.
+    #[error("the ledger holds what this program never writes: {0}")]
+    Foreign(String),
+}
+
+fn in_words(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), |error| error.to_string())
+}
+
+/// A participant's ledger.
+#[derive(Clone)]
+pub(super) struct Ledger {
+    pool: Pool,
+}
+
+/// One effect as the ledger has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Effect {
+    /// Position in the ledger.
+    pub(super) seq: i64,
+    /// What was done.
+    pub(super) kind: Kind,
+    /// For which booking.
+    pub(super) booking: String,
+    /// What was touched: the customer, charge, room, stage or address.
+    pub(super) subject: String,
+    /// Cents that moved, always positive; 0 where no money moves.
+    pub(super) amount_cents: i64,
+}
+
+/// What was first answered under a key.
+#[derive(Debug)]
+pub(super) struct FirstAnswer {
+    /// The tool and the arguments of the call.
+    pub(super) tool: String,
+    /// Its arguments.
+    pub(super) arguments: Value,
+    /// It was an error.
+    pub(super) failed: bool,
+    /// The answer.
+    pub(super) body: Value,
+}
+
+/// One call of a tool, as the ledger counts it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
+    /// Name of the tool.
+    pub(super) tool: &'a str,
+    /// The booking it is about.
+    pub(super) booking: &'a str,
+    /// The idempotency key, or the name of the request.
+    pub(super) key: &'a str,
+    /// Number of the call, from 1, of this tool for this booking.
+    pub(super) call: u32,
+}
+
+impl Effect {
+    /// Returns the id under which the outside knows the effect.
+    pub(super) fn id(&self) -> String {
+        self.kind.id(self.seq)
+    }
+
+    /// Returns the effect as tools answer it.
+    pub(super) fn to_json(&self) -> Value {
+        let mut body = json!({
+            "id": self.id(),
+            "status": self.kind.status(),
+            "booking": self.booking,
+            "subject": self.subject,
+        });
+        if self.amount_cents != 0 {
+            body["amount_cents"] = self.amount_cents.into();
+        }
+        body
+    }
+
+    fn from_row(row: &tokio_postgres::Row) -> Result<Self, LedgerError> {
+        Ok(Self {
+            seq: row.try_get("seq")?,
+            kind: row.try_get::<_, &str>("kind")?.parse().map_err(LedgerError::Foreign)?,
+            booking: row.try_get("booking")?,
+            subject: row.try_get("subject")?,
+            amount_cents: row.try_get("amount_cents")?,
+        })
+    }
+}
+
+impl Ledger {
+    /// Connects to the database and creates the schema if it is missing; safe when many processes do so at once.
+    pub(super) async fn open(
+        mut config: tokio_postgres::Config,
+        schema: &'static str,
+    ) -> Result<Self, LedgerError> {
+        config.application_name(schema);
+        let options = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
+        config.options(format!("{options}-c search_path={schema}"));
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+            .max_size(LEDGER_CONNECTIONS_MAX)
+            .wait_timeout(Some(LEDGER_WAIT))
+            .create_timeout(Some(LEDGER_WAIT))
+            .runtime(Runtime::Tokio1)
+            .build()?;
+        let ledger = Self { pool };
+        let mut client = ledger.client().await?;
+        let transaction = client.transaction().await?;
+        transaction.execute("select pg_advisory_xact_lock($1)", &[&SCHEMA_LOCK]).await?;
+        transaction.batch_execute(&format!("create schema if not exists {schema};\n{SCHEMA}")).await?;
+        transaction.commit().await?;
+        Ok(ledger)
+    }
+
+    /// Takes a connection.
+    pub(super) async fn client(&self) -> Result<Object, LedgerError> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Counts a call before anything else happens, so that a call which kills its process counts too.
+    pub(super) async fn count_call(&self, tool: &str, booking: &str) -> Result<u32, LedgerError> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "insert into call as c (tool, booking, calls) values ($1, $2, 1)
+                 on conflict (tool, booking) do update set calls = c.calls + 1 returning calls",
+            )
+            .await?;
+        let calls: i32 = client.query_one(&statement, &[&tool, &booking]).await?.try_get(0)?;
+        Ok(calls.unsigned_abs())
+    }
+
+    /// Looks for the effect made under a key.
+    pub(super) async fn find(&self, entry: Entry<'_>, kind: Kind) -> Result<Option<Effect>, LedgerError> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "select seq, kind, booking, subject, amount_cents from effect
+                 where key = $1 and booking = $2 and kind = $3 order by seq limit 1",
+            )
+            .await?;
+        let row = client.query_opt(&statement, &[&entry.key, &entry.booking, &kind.as_str()]).await?;
+        row.as_ref().map(Effect::from_row).transpose()
+    }
+
+    /// Records a fault of a call that changes nothing.
+    pub(super) async fn record_fault(&self, entry: Entry<'_>, fault: Fault) -> Result<(), LedgerError> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(RECORD_FAULT).await?;
+        client.execute(&statement, &fault_row(&entry, &fault.as_str(), &(entry.call as i32))).await?;
+        Ok(())
+    }
+
+    /// Waits until no more than `busy` connections are in use, or for `limit`.
+    pub(super) async fn close(&self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, async {
+            while self.pool.status().available < self.pool.status().size {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        self.pool.close();
+    }
+}
+
+const RECORD_FAULT: &str = "insert into fault (kind, tool, booking, key, call) values ($1, $2, $3, $4, $5)";
+
+fn fault_row<'a>(
+    entry: &'a Entry<'_>,
+    word: &'a &'static str,
+    call: &'a i32,
+) -> [&'a (dyn tokio_postgres::types::ToSql + Sync); 5] {
+    [word, &entry.tool, &entry.booking, &entry.key, call]
+}
+
+/// Locks what a deed and its undoing have in common until the transaction ends, or returns false if a call at work has
+/// it. Calls that are not idempotent share the lock: nothing but their caller keeps them apart.
+pub(super) async fn lock(
+    transaction: &Transaction<'_>,
+    booking: &str,
+    deed: Kind,
+    shared: bool,
+) -> Result<bool, LedgerError> {
+    let sql = if shared {
+        "select pg_try_advisory_xact_lock_shared(hashtext($1), hashtext($2))"
+    } else {
+        "select pg_try_advisory_xact_lock(hashtext($1), hashtext($2))"
+    };
+    let statement = transaction.prepare_cached(sql).await?;
+    Ok(transaction.query_one(&statement, &[&deed.as_str(), &booking]).await?.try_get(0)?)
+}
+
+/// Looks up what was first answered under a key.
+pub(super) async fn first_answer(
+    transaction: &Transaction<'_>,
+    key: &str,
+) -> Result<Option<FirstAnswer>, LedgerError> {
+    let statement = transaction
+        .prepare_cached("select tool, arguments::text, failed, body::text from answer where key = $1")
+        .await?;
+    let Some(row) = transaction.query_opt(&statement, &[&key]).await? else { return Ok(None) };
+    let parse =
+        |text: &str| serde_json::from_str(text).map_err(|error| LedgerError::Foreign(error.to_string()));
+    Ok(Some(FirstAnswer {
+        tool: row.try_get(0)?,
+        arguments: parse(row.try_get(1)?)?,
+        failed: row.try_get(2)?,
+        body: parse(row.try_get(3)?)?,
+    }))
+}
+
+/// Keeps the answer under its key. The primary key is the second guard against a double, beside the lock.
+pub(super) async fn keep_answer(
+    transaction: &Transaction<'_>,
+    entry: Entry<'_>,
+    arguments: &Value,
+    failed: bool,
+    body: &Value,
+) -> Result<(), LedgerError> {
+    let statement = transaction
+        .prepare_cached(
+            "insert into answer (key, tool, arguments, failed, body)
+             values ($1, $2, $3::text::jsonb, $4, $5::text::jsonb)",
+        )
+        .await?;
+    transaction
+        .execute(&statement, &[&entry.key, &entry.tool, &arguments.to_string(), &failed, &body.to_string()])
+        .await?;
+    Ok(())
+}
+
+/// Looks for the last effect of a kind for a booking; with a subject, for the last on that subject.
+pub(super) async fn last_effect(
+    transaction: &Transaction<'_>,
+    booking: &str,
+    kind: Kind,
+) -> Result<Option<Effect>, LedgerError> {
+    let statement = transaction
+        .prepare_cached(
+            "select seq, kind, booking, subject, amount_cents from effect
+             where booking = $1 and kind = $2 order by seq desc limit 1",
+        )
+        .await?;
+    let row = transaction.query_opt(&statement, &[&booking, &kind.as_str()]).await?;
+    row.as_ref().map(Effect::from_row).transpose()
+}
+
+/// Makes an effect: one row.
+pub(super) async fn make_effect(
+    transaction: &Transaction<'_>,
+    entry: Entry<'_>,
+    kind: Kind,
+    subject: &str,
+    amount_cents: i64,
+) -> Result<Effect, LedgerError> {
+    let statement = transaction
+        .prepare_cached(
+            "insert into effect (kind, booking, key, subject, amount_cents, call) values ($1, $2, $3, $4, $5, $6)
+             returning seq",
+        )
+        .await?;
+    let call = entry.call as i32;
+    let row = transaction
+        .query_one(&statement, &[&kind.as_str(), &entry.booking, &entry.key, &subject, &amount_cents, &call])
+        .await?;
+    let (booking, subject) = (entry.booking.to_owned(), subject.to_owned());
+    Ok(Effect { seq: row.try_get(0)?, kind, booking, subject, amount_cents })
+}
+
+/// Refuses a deed from now on: its undoing was asked for.
+pub(super) async fn forestall(
+    transaction: &Transaction<'_>,
+    booking: &str,
+    deed: Kind,
+) -> Result<(), LedgerError> {
+    let statement = transaction
+        .prepare_cached("insert into tombstone (booking, kind) values ($1, $2) on conflict do nothing")
+        .await?;
+    transaction.execute(&statement, &[&booking, &deed.as_str()]).await?;
+    Ok(())
+}
+
+/// Whether a deed was forestalled.
+pub(super) async fn is_forestalled(
+    transaction: &Transaction<'_>,
+    booking: &str,
+    deed: Kind,
+) -> Result<bool, LedgerError> {
+    let statement = transaction
+        .prepare_cached("select exists (select from tombstone where booking = $1 and kind = $2)")
+        .await?;
+    Ok(transaction.query_one(&statement, &[&booking, &deed.as_str()]).await?.try_get(0)?)
+}
+
+/// Records a fault in the transaction of its call.
+pub(super) async fn record_fault(
+    transaction: &Transaction<'_>,
+    entry: Entry<'_>,
+    fault: Fault,
+) -> Result<(), LedgerError> {
+    let statement = transaction.prepare_cached(RECORD_FAULT).await?;
+    transaction.execute(&statement, &fault_row(&entry, &fault.as_str(), &(entry.call as i32))).await?;
+    Ok(())
+}

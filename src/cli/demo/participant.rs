@@ -1,0 +1,154 @@
+//! The demo's participants as programs of their own: payments over stdio, the CRM over streamable HTTP. Owns their start
+//! and their end; what they do is in `desk.rs`, how they say it in `server.rs`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpMessage, HttpServer, web};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::{ServiceExt, transport};
+use rmcp_actix_web::transport::StreamableHttpService;
+
+use super::cut::{self, Cut};
+use super::desk::Desk;
+use super::fault::{Fault, FaultPlan};
+use super::ledger::Ledger;
+use super::server::Server;
+use super::tool;
+use crate::config::demo::DRAIN;
+
+/// Schema of the payments server's ledger.
+pub(super) const PAYMENTS_SCHEMA: &str = "demo_payments";
+/// Schema of the CRM's ledger.
+pub(super) const CRM_SCHEMA: &str = "demo_crm";
+
+/// Arguments of `amends demo-participant`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ParticipantArgs {
+    /// Which participant to be.
+    #[command(subcommand)]
+    pub role: Role,
+}
+
+/// The participants of the demo.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Role {
+    /// The payments server: MCP over stdio.
+    Payments(DeskArgs),
+    /// The CRM: MCP over streamable HTTP, at the path `/mcp`.
+    Crm {
+        /// Address to listen on.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// What every participant needs.
+        #[command(flatten)]
+        desk: DeskArgs,
+    },
+}
+
+/// What every participant needs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DeskArgs {
+    /// Postgres that holds the ledger, as `postgres://...` or `key=value ...`.
+    #[arg(long, env = "AMENDS_DEMO_DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// Seed of the faults.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Share of calls that go wrong, 0 to 1.
+    #[arg(long, default_value_t = 0.0, value_parser = super::share)]
+    pub faults: f64,
+    /// The only kinds of fault to draw; default: all that fit the tool.
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<Fault>,
+    /// When a slow call makes its effect, in milliseconds after it came in.
+    #[arg(long, default_value_t = 1_200)]
+    pub slow_ms: u64,
+}
+
+/// Why a participant could not serve.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ParticipantError {
+    /// The database URL is malformed; the text never repeats it, since it may hold a password.
+    #[error("expected a Postgres URL in --database-url, found a malformed one: {0}")]
+    Url(String),
+    /// The ledger could not be opened.
+    #[error(transparent)]
+    Ledger(#[from] super::ledger::LedgerError),
+    /// A tool's schema is broken.
+    #[error("{0}")]
+    Schema(String),
+    /// The port could not be bound, or the server ended badly.
+    #[error("serving over HTTP: {0}")]
+    Http(#[from] std::io::Error),
+    /// The MCP handshake failed.
+    #[error("serving over stdio: {0}")]
+    Stdio(String),
+}
+
+/// Runs a participant until its caller closes stdin, or a signal ends it.
+pub(super) async fn run(args: ParticipantArgs) -> Result<(), ParticipantError> {
+    match args.role {
+        Role::Payments(args) => payments(args).await,
+        Role::Crm { listen, desk } => crm(listen, desk).await,
+    }
+}
+
+async fn payments(args: DeskArgs) -> Result<(), ParticipantError> {
+    let desk = open(&args, PAYMENTS_SCHEMA, tool::PAYMENTS).await?;
+    let server = Server::new("amends-demo-payments", Arc::clone(&desk));
+    let running =
+        server.serve(transport::stdio()).await.map_err(|error| ParticipantError::Stdio(error.to_string()))?;
+    let _ = running.waiting().await;
+    // The caller is gone, what it asked for is not: a late effect lands all the same.
+    desk.close(DRAIN).await;
+    Ok(())
+}
+
+async fn crm(listen: SocketAddr, args: DeskArgs) -> Result<(), ParticipantError> {
+    let desk = open(&args, CRM_SCHEMA, tool::CRM).await?;
+    let server = Server::new("amends-demo-crm", Arc::clone(&desk));
+    let service = StreamableHttpService::builder()
+        .service_factory(Arc::new(move || Ok(server.clone())))
+        .session_manager(Arc::new(LocalSessionManager::default()))
+        .on_request_fn(|request, extensions| {
+            if let Some(cut) = request.extensions().get::<Cut>() {
+                extensions.insert(cut.clone());
+            }
+        })
+        .build();
+    let http = HttpServer::new(move || {
+        App::new().service(web::scope("/mcp").wrap(from_fn(cut::cuttable)).service(service.clone().scope()))
+    })
+    .workers(1)
+    .shutdown_timeout(DRAIN.as_secs())
+    .bind(listen)?;
+    // The one line that a caller reads: with port 0 nobody else knows where the server is.
+    for address in http.addrs() {
+        println!("http://{address}/mcp");
+    }
+    http.run().await?;
+    desk.close(DRAIN).await;
+    Ok(())
+}
+
+async fn open(
+    args: &DeskArgs,
+    schema: &'static str,
+    tools: &'static [tool::Tool],
+) -> Result<Arc<Desk>, ParticipantError> {
+    let config: tokio_postgres::Config =
+        args.database_url.parse().map_err(|error: tokio_postgres::Error| {
+            ParticipantError::Url(
+                std::error::Error::source(&error)
+                    .map_or_else(|| error.to_string(), |source| source.to_string()),
+            )
+        })?;
+    let ledger = Ledger::open(config, schema).await?;
+    let plan = FaultPlan { seed: args.seed, rate: args.faults, only: args.only.clone() };
+    let desk = Desk::new(ledger, plan, Duration::from_millis(args.slow_ms), tools)
+        .map_err(ParticipantError::Schema)?;
+    Ok(Arc::new(desk))
+}

@@ -1,0 +1,98 @@
+//! A participant's desk as an MCP server. Owns the wire: what a reply looks like, silence, dropped connections and crashes;
+//! what a call does is decided in `desk.rs`, and where the server listens in `participant.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as McpTool,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::{Value, json};
+
+use super::cut::Cut;
+use super::desk::{Desk, Rejection, Reply};
+use crate::config::demo::SILENCE_MAX;
+
+/// Exit status of a participant that was told to crash; the demo's supervisor restarts it.
+pub(super) const CRASH_STATUS: i32 = 86;
+
+/// One participant over MCP; a clone for each session, one desk for all.
+#[derive(Clone)]
+pub(super) struct Server {
+    name: &'static str,
+    desk: Arc<Desk>,
+}
+
+impl Server {
+    /// Serves `desk` under a name.
+    pub(super) fn new(name: &'static str, desk: Arc<Desk>) -> Self {
+        Self { name, desk }
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new(self.name, env!("CARGO_PKG_VERSION")))
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.desk.tools().map(|tool| tool.listed()).collect()))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<McpTool> {
+        self.desk.tools().find(|tool| tool.name == name).map(|tool| tool.listed())
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        let reply = match Arc::clone(&self.desk).serve(&request.name, arguments).await {
+            Ok(reply) => reply,
+            Err(rejection) => {
+                tracing::warn!(tool = %request.name, %rejection, "call rejected");
+                return Err(match rejection {
+                    Rejection::UnknownTool(_) | Rejection::BadArguments(_) => {
+                        ErrorData::invalid_params(rejection.to_string(), None)
+                    }
+                    Rejection::Ledger(_) => ErrorData::internal_error(rejection.to_string(), None),
+                });
+            }
+        };
+        match reply {
+            Reply::Answer(body) => Ok(CallToolResult::structured(body).into()),
+            Reply::Refusal { code, message } => {
+                Ok(CallToolResult::structured_error(json!({ "code": code, "message": message })).into())
+            }
+            Reply::Text(text) => Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into()),
+            Reply::Silence => Err(silence(&context).await),
+            Reply::Crash => {
+                tracing::warn!(tool = %request.name, "crashing as the fault plan says");
+                std::process::exit(CRASH_STATUS)
+            }
+        }
+    }
+}
+
+/// Drops the caller's connection where there is one of its own, and says nothing until the caller has given up.
+async fn silence(context: &RequestContext<RoleServer>) -> ErrorData {
+    if let Some(cut) = rmcp_actix_web::transport::on_request_extensions(&context.extensions)
+        .and_then(|extensions| extensions.get::<Cut>())
+    {
+        cut.now();
+    }
+    let _ = tokio::time::timeout(SILENCE_MAX, context.ct.cancelled()).await;
+    // The protocol asks for no answer to a cancelled request; the pause keeps ours behind the cancellation.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    ErrorData::internal_error("the answer was lost", None)
+}

@@ -1,0 +1,276 @@
+//! The tools of the demo's two participants, as data: what each takes, what it does, and how it may go wrong. Owns the
+//! tables and the schemas; doing it is left to `desk.rs`.
+
+use std::sync::Arc;
+
+use rmcp::model::{JsonObject, Tool as McpTool, ToolAnnotations};
+use serde_json::{Value, json};
+
+use super::effect::Kind;
+use super::fault::Fault;
+
+/// One tool of a participant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tool {
+    /// Name over MCP.
+    pub(super) name: &'static str,
+    /// One sentence for people and models.
+    pub(super) description: &'static str,
+    /// What it does.
+    pub(super) deed: Deed,
+    /// Its arguments besides `booking`, all of them required.
+    pub(super) arguments: &'static [Argument],
+    /// The faults that may befall it.
+    pub(super) faults: &'static [Fault],
+}
+
+/// What a tool does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Deed {
+    /// Makes an effect once per key: the same key again gets the first answer.
+    Keyed(Kind),
+    /// Makes an effect at every call, whatever its key.
+    Unkeyed(Kind),
+    /// Undoes an effect once per key; refuses if there is nothing to undo.
+    Undo(Kind),
+    /// The same, but if there is nothing to undo it answers well, and refuses the deed from then on.
+    UndoOrForestall(Kind),
+    /// Looks for an effect by its key: of this kind, or of the one that the argument `change` names.
+    Find(&'static [Kind]),
+}
+
+/// One argument of a tool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Argument {
+    /// Name.
+    pub(super) name: &'static str,
+    /// Type and meaning.
+    pub(super) form: Form,
+}
+
+/// The form of an argument.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// A string that is not empty.
+    Text,
+    /// A positive number of cents.
+    Cents,
+    /// One of the kinds of effect that a probe looks for.
+    Change(&'static [Kind]),
+}
+
+const fn text(name: &'static str) -> Argument {
+    Argument { name, form: Form::Text }
+}
+
+const KEY: Argument = text("idempotency_key");
+const BOOKING_CHANGES: &[Kind] = &[Kind::BookingClosed, Kind::BookingReopened];
+const ROOM_CHANGES: &[Kind] = &[Kind::RoomReleased, Kind::RoomOccupied];
+const PROBE_FAULTS: &[Fault] = &[Fault::Busy, Fault::LostAnswer];
+const UNDO_FAULTS: &[Fault] =
+    &[Fault::FailsTwice, Fault::CachedError, Fault::LostAnswer, Fault::Crash, Fault::Slow];
+
+/// The tools of the payments server.
+pub(super) const PAYMENTS: &[Tool] = &[
+    Tool {
+        name: "create_charge",
+        description: "Charges a guest. The same idempotency key again returns the first charge.",
+        deed: Deed::Keyed(Kind::Charge),
+        arguments: &[text("customer"), Argument { name: "amount_cents", form: Form::Cents }, KEY],
+        faults: &[
+            Fault::Refused,
+            Fault::Busy,
+            Fault::CachedError,
+            Fault::FailureAsText,
+            Fault::LostAnswer,
+            Fault::Crash,
+            Fault::Slow,
+        ],
+    },
+    Tool {
+        name: "find_charge",
+        description: "Looks for the charge made under an idempotency key.",
+        deed: Deed::Find(&[Kind::Charge]),
+        arguments: &[KEY],
+        faults: PROBE_FAULTS,
+    },
+    Tool {
+        name: "refund_charge",
+        description: "Refunds a charge in full. The same idempotency key again returns the first refund.",
+        deed: Deed::Undo(Kind::Refund),
+        arguments: &[text("charge"), KEY],
+        faults: UNDO_FAULTS,
+    },
+    Tool {
+        name: "find_refund",
+        description: "Looks for the refund made under an idempotency key.",
+        deed: Deed::Find(&[Kind::Refund]),
+        arguments: &[KEY],
+        faults: PROBE_FAULTS,
+    },
+];
+
+/// The tools of the CRM.
+pub(super) const CRM: &[Tool] = &[
+    Tool {
+        name: "close_booking",
+        description: "Closes a booking and issues its folio. NOT idempotent: each call issues a folio.",
+        deed: Deed::Unkeyed(Kind::BookingClosed),
+        arguments: &[text("request")],
+        faults: &[Fault::Refused, Fault::Busy, Fault::LostAnswer, Fault::Crash, Fault::Slow],
+    },
+    Tool {
+        name: "reopen_booking",
+        description: "Opens a closed booking again and voids its folio, once per idempotency key.",
+        deed: Deed::Undo(Kind::BookingReopened),
+        arguments: &[KEY],
+        faults: UNDO_FAULTS,
+    },
+    Tool {
+        name: "find_booking_change",
+        description: "Looks for the change of a booking made by a request or under an idempotency key.",
+        deed: Deed::Find(BOOKING_CHANGES),
+        arguments: &[Argument { name: "change", form: Form::Change(BOOKING_CHANGES) }, KEY],
+        faults: PROBE_FAULTS,
+    },
+    Tool {
+        name: "release_room",
+        description: "Gives the room of a booking free, once per idempotency key.",
+        deed: Deed::Keyed(Kind::RoomReleased),
+        arguments: &[text("room"), KEY],
+        faults: &[Fault::Busy, Fault::LostAnswer, Fault::Crash, Fault::Slow],
+    },
+    Tool {
+        name: "occupy_room",
+        description: "Takes a room given free back, once per idempotency key.",
+        deed: Deed::Undo(Kind::RoomOccupied),
+        arguments: &[text("room"), KEY],
+        faults: UNDO_FAULTS,
+    },
+    Tool {
+        name: "find_room_change",
+        description: "Looks for the change of a room made under an idempotency key.",
+        deed: Deed::Find(ROOM_CHANGES),
+        arguments: &[Argument { name: "change", form: Form::Change(ROOM_CHANGES) }, KEY],
+        faults: PROBE_FAULTS,
+    },
+    Tool {
+        name: "advance_opportunity",
+        description: "Advances the sales opportunity of a booking, once per idempotency key. Refused after a revert.",
+        deed: Deed::Keyed(Kind::OpportunityAdvanced),
+        arguments: &[text("stage"), KEY],
+        faults: &[
+            Fault::Refused,
+            Fault::CachedError,
+            Fault::FailureAsText,
+            Fault::LostAnswer,
+            Fault::Crash,
+            Fault::Slow,
+        ],
+    },
+    Tool {
+        name: "revert_opportunity",
+        description: "Sets an opportunity back, once per idempotency key. Safe to call if it never was advanced.",
+        deed: Deed::UndoOrForestall(Kind::OpportunityReverted),
+        arguments: &[KEY],
+        faults: UNDO_FAULTS,
+    },
+    Tool {
+        name: "email_receipt",
+        description: "Mails the receipt of a charge, once per idempotency key.",
+        deed: Deed::Keyed(Kind::ReceiptSent),
+        arguments: &[text("to"), text("charge"), KEY],
+        faults: &[Fault::Busy, Fault::CachedError, Fault::LostAnswer, Fault::Crash, Fault::Slow],
+    },
+];
+
+impl Deed {
+    /// Returns the kind of effect that the tool makes; none if it only looks.
+    pub(super) fn makes(self) -> Option<Kind> {
+        match self {
+            Self::Keyed(kind) | Self::Unkeyed(kind) | Self::Undo(kind) | Self::UndoOrForestall(kind) => {
+                Some(kind)
+            }
+            Self::Find(_) => None,
+        }
+    }
+}
+
+impl Tool {
+    /// Returns the JSON Schema of the arguments.
+    pub(super) fn input_schema(&self) -> Value {
+        let mut properties = serde_json::Map::new();
+        properties
+            .insert("booking".into(), json!({ "type": "string", "minLength": 1, "maxLength": TEXT_MAX }));
+        for argument in self.arguments {
+            properties.insert(argument.name.into(), argument.form.schema());
+        }
+        let required: Vec<_> = properties.keys().cloned().collect();
+        json!({
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        })
+    }
+
+    /// Returns the tool as MCP lists it.
+    pub(super) fn listed(&self) -> McpTool {
+        let schema = match self.input_schema() {
+            Value::Object(schema) => schema,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                JsonObject::new()
+            }
+        };
+        let hints = match self.deed {
+            Deed::Find(_) => ToolAnnotations::new().read_only(true),
+            Deed::Unkeyed(_) => ToolAnnotations::new().destructive(true).idempotent(false),
+            Deed::Keyed(_) | Deed::Undo(_) | Deed::UndoOrForestall(_) => {
+                ToolAnnotations::new().destructive(true).idempotent(true)
+            }
+        };
+        McpTool::new(self.name, self.description, Arc::new(schema)).with_annotations(hints.open_world(false))
+    }
+}
+
+impl Form {
+    fn schema(self) -> Value {
+        match self {
+            Self::Text => json!({ "type": "string", "minLength": 1, "maxLength": TEXT_MAX }),
+            Self::Cents => json!({ "type": "integer", "minimum": 1, "maximum": CENTS_MAX }),
+            Self::Change(kinds) => {
+                json!({ "enum": kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>() })
+            }
+        }
+    }
+}
+
+/// Longest text argument, in characters.
+const TEXT_MAX: u32 = 500;
+/// Largest charge.
+const CENTS_MAX: i64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_schemas_compile() {
+        let tools: Vec<_> = PAYMENTS.iter().chain(CRM).collect();
+        for (index, tool) in tools.iter().enumerate() {
+            assert!(tools[..index].iter().all(|other| other.name != tool.name), "{} twice", tool.name);
+            let schema = jsonschema::validator_for(&tool.input_schema()).unwrap();
+            assert!(!schema.is_valid(&json!({})), "{}", tool.name);
+            assert!(!tool.listed().input_schema.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_deed_has_its_tool_and_every_undo_its_own() {
+        for kind in Kind::ALL {
+            let makers: Vec<_> =
+                PAYMENTS.iter().chain(CRM).filter(|tool| tool.deed.makes() == Some(kind)).collect();
+            assert_eq!(makers.len(), 1, "{kind} is made by {makers:?}");
+        }
+    }
+}
