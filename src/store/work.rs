@@ -177,7 +177,8 @@ impl Lane {
 
 impl Store {
     /// Takes the wakes of owned sagas from the inboxes of these lanes. A saga among them that is not resident was parked
-    /// meanwhile, and has seen what woke it; drop the wake.
+    /// meanwhile, and has seen what woke it; drop the wake. After an error the answer may be lost: take every resident saga
+    /// of these lanes for woken.
     pub async fn drain_inbox(&self, lanes: &[LaneId]) -> Result<Vec<Uuid>, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
         let rows = self
