@@ -27,7 +27,7 @@ pub struct Lane {
     session: Option<Session>,
     timeline: Option<String>,
     pub(super) watermarks: Watermarks,
-    /// A claim's answer was lost: the lane may own sagas that nobody here knows of.
+    /// A claim is under way, or its answer was lost: the lane may own sagas that nobody here knows of.
     pub(super) has_strays: bool,
 }
 
@@ -147,9 +147,14 @@ impl Lane {
 
     async fn reopen(&self) -> Result<Session, Failure> {
         let session = Session::open(&self.config).await?;
-        let promoted =
-            self.timeline.is_some() && session.timeline.is_some() && self.timeline != session.timeline;
-        if promoted { Err(Failure::fenced()) } else { Ok(session) }
+        match (&self.timeline, &session.timeline) {
+            (Some(known), Some(found)) if known != found => Err(Failure::fenced()),
+            (Some(_), None) => Err(Failure {
+                remedy: Remedy::Reconnect,
+                error: Error::Unavailable("the server is in recovery".to_owned()),
+            }),
+            (Some(_), Some(_)) | (None, _) => Ok(session),
+        }
     }
 
     /// Sends a statement that comes to the same when sent twice, with pauses, until it is answered or enough is enough.

@@ -91,13 +91,11 @@ impl Lane {
         let (ids, lows) = self.watermarks.next(definitions);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let lane = self.id().0;
-        let rows = match self.send(Verb::Claim, &[&lane, &ids, &lows, &limit]).await {
-            Ok(rows) => rows,
-            Err(failure) => {
-                self.has_strays |= failure.remedy == Remedy::Reconnect;
-                return Err(failure.error);
-            }
-        };
+        // Until the answer is there; also when this future is dropped.
+        self.has_strays = true;
+        let answer = self.send(Verb::Claim, &[&lane, &ids, &lows, &limit]).await;
+        self.has_strays = matches!(&answer, Err(failure) if failure.remedy == Remedy::Reconnect);
+        let rows = answer.map_err(|failure| failure.error)?;
         if rows.is_empty() {
             return Err(Error::Fenced);
         }

@@ -4,6 +4,7 @@ mod claim;
 mod commit;
 mod fence;
 mod happy;
+mod lost;
 
 use std::sync::Arc;
 
