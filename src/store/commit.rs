@@ -4,11 +4,12 @@
 //! Sending a batch again is safe: the journal's key lets each row in once, everything else hangs on the rows that were let
 //! in, and the journal says whose row is there. That holds because a saga has at most one row under way.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::columns::Columns;
 use super::error::Remedy;
 use super::lane::{Failure, Lane, Sends, Verb};
 use super::{DefinitionId, Error};
@@ -51,8 +52,8 @@ pub struct Start {
 /// An idempotency key of a start, with the input it stands for.
 #[derive(Clone, Debug)]
 pub struct StartKey {
-    key: String,
-    input: Json,
+    pub(super) key: String,
+    pub(super) input: Json,
 }
 
 impl StartKey {
@@ -67,6 +68,11 @@ impl StartKey {
             )));
         }
         Ok(Self { key, input })
+    }
+
+    /// Returns the key's text.
+    pub fn as_str(&self) -> &str {
+        &self.key
     }
 }
 
@@ -105,7 +111,8 @@ pub enum Written {
         /// The saga that was started with it.
         existing: Uuid,
     },
-    /// Somebody's open transaction holds the saga's row or the key. Nothing was written: send it again after a while.
+    /// Somebody's open transaction holds the saga's row or the key. Nothing was written: send the same row again after a
+    /// while.
     Busy,
     /// The database cannot take this row, now or later: a defect. Nothing was written.
     Rejected {
@@ -190,36 +197,34 @@ impl Lane {
 
     /// Says of rows that were not let in whose row is there instead.
     async fn resolve(&mut self, missing: &[&Transition]) -> Result<Vec<Written>, Failure> {
-        let key = |row: &Transition| row.start.as_ref().and_then(|start| start.key.clone());
-        let keys: Vec<Option<StartKey>> = missing.iter().map(|row| key(row)).collect();
         let ids: Vec<Uuid> = missing.iter().map(|row| row.id).collect();
         let seqs: Vec<i32> = missing.iter().map(|row| row.seq).collect();
         let definitions: Vec<Option<i32>> =
             missing.iter().map(|row| row.start.as_ref().map(|start| start.definition.0)).collect();
-        let names: Vec<Option<&str>> =
-            keys.iter().map(|key| key.as_ref().map(|key| key.key.as_str())).collect();
+        let keys: Vec<Option<&str>> =
+            missing.iter().map(|row| row.key().map(|key| key.key.as_str())).collect();
         let inputs: Vec<Option<&str>> =
-            keys.iter().map(|key| key.as_ref().map(|key| key.input.get())).collect();
-        let found = self.send(Verb::Resolve, &[&ids, &seqs, &definitions, &names, &inputs]).await?;
-        ids.iter()
-            .map(|id| {
-                for row in &found {
-                    if row.try_get::<_, Uuid>("id")? == *id {
-                        return self.verdict(row);
-                    }
-                }
-                Ok(Written::Refused)
-            })
-            .collect()
+            missing.iter().map(|row| row.key().map(|key| key.input.get())).collect();
+        let bodies: Vec<&str> = missing.iter().map(|row| row.body.get()).collect();
+        let found = self.send(Verb::Resolve, &[&ids, &seqs, &bodies, &definitions, &keys, &inputs]).await?;
+        let mut verdicts = HashMap::with_capacity(found.len());
+        for row in &found {
+            verdicts.insert(row.try_get::<_, Uuid>("id")?, self.verdict(row)?);
+        }
+        Ok(ids.iter().map(|id| verdicts.remove(id).unwrap_or(Written::Refused)).collect())
     }
 
     fn verdict(&self, row: &Row) -> Result<Written, Failure> {
         let lane: Option<i64> = row.try_get("lane")?;
+        let same_body: Option<bool> = row.try_get("same_body")?;
         let first: Option<Uuid> = row.try_get("first")?;
         let same_input: Option<bool> = row.try_get("same_input")?;
         Ok(match (lane, first) {
             // An earlier send of this very row was committed, only its answer was lost.
-            (Some(lane), _) if lane == self.id().0 => Written::Accepted,
+            (Some(lane), _) if lane == self.id().0 && same_body == Some(true) => Written::Accepted,
+            (Some(lane), _) if lane == self.id().0 => {
+                Written::Rejected { message: "this lane wrote another row to the same place".to_owned() }
+            }
             (Some(_), _) => Written::Refused,
             (None, Some(existing)) if same_input == Some(true) => Written::Duplicate { existing },
             (None, Some(existing)) => Written::KeyConflict { existing },
@@ -233,7 +238,7 @@ impl Lane {
     async fn write_apart(&mut self, rows: &[&Transition]) -> Result<Vec<Written>, Failure> {
         self.check_live().await.map_err(|failure| match failure.remedy {
             Remedy::Split => {
-                Failure { remedy: Remedy::Split, error: Error::Busy("the lane is locked".to_owned()) }
+                Failure { remedy: Remedy::Split, error: Error::Unavailable("the lane is locked".to_owned()) }
             }
             Remedy::Reconnect | Remedy::Repeat | Remedy::GiveUp => failure,
         })?;
@@ -280,115 +285,8 @@ impl Transition {
         self.end.is_some() || self.status.is_some() || self.key().is_some()
     }
 
-    fn key(&self) -> Option<&StartKey> {
+    /// The idempotency key of a start.
+    pub(super) fn key(&self) -> Option<&StartKey> {
         self.start.as_ref().and_then(|start| start.key.as_ref())
-    }
-}
-
-/// The batch as arrays: each table gets only the rows that concern it.
-#[derive(Default)]
-struct Columns<'a> {
-    rows: (Vec<Uuid>, Vec<i32>, Vec<&'a str>, Vec<&'a str>),
-    keyed: (Vec<Uuid>, Vec<i32>, Vec<&'a str>, Vec<&'a str>, Vec<&'a str>),
-    created: (Vec<Uuid>, Vec<i32>, Vec<&'a str>),
-    changed: (Vec<Uuid>, Vec<&'a str>),
-    ended: (Vec<Uuid>, Vec<&'a str>, Vec<Option<&'a str>>, Vec<Option<i32>>),
-    answered: (Vec<Uuid>, Vec<i64>, Vec<&'a str>, Vec<Option<&'a str>>),
-    told: (Vec<Uuid>, Vec<i32>, Vec<&'a str>),
-}
-
-impl<'a> Columns<'a> {
-    fn of(rows: &[&'a Transition]) -> Self {
-        let mut columns = Self::default();
-        columns.rows.0.reserve(rows.len());
-        columns.rows.1.reserve(rows.len());
-        columns.rows.2.reserve(rows.len());
-        columns.rows.3.reserve(rows.len());
-        for row in rows {
-            columns.push(row);
-        }
-        columns
-    }
-
-    fn push(&mut self, row: &'a Transition) {
-        match (&row.start, row.key()) {
-            (Some(start), Some(key)) => {
-                self.keyed.0.push(row.id);
-                self.keyed.1.push(start.definition.0);
-                self.keyed.2.push(&key.key);
-                self.keyed.3.push(key.input.get());
-                self.keyed.4.push(row.body.get());
-            }
-            (Some(_), None) | (None, _) => {
-                self.rows.0.push(row.id);
-                self.rows.1.push(row.seq);
-                self.rows.2.push(row.kind);
-                self.rows.3.push(row.body.get());
-            }
-        }
-        let status = row.status.unwrap_or(Status::Running).as_str();
-        match (&row.start, &row.end) {
-            (Some(start), Some(end)) => self.push_end(row.id, end, Some(start.definition.0)),
-            (None, Some(end)) => self.push_end(row.id, end, None),
-            (Some(start), None) => {
-                self.created.0.push(row.id);
-                self.created.1.push(start.definition.0);
-                self.created.2.push(status);
-            }
-            (None, None) if row.status.is_some() => {
-                self.changed.0.push(row.id);
-                self.changed.1.push(status);
-            }
-            (None, None) => {}
-        }
-        if let Some(fate) = &row.signal {
-            self.answered.0.push(row.id);
-            self.answered.1.push(super::signed(fate.n));
-            self.answered.2.push(if fate.refusal.is_none() { "applied" } else { "refused" });
-            self.answered.3.push(fate.refusal.as_deref());
-        }
-        if let Some(body) = &row.outbox {
-            self.told.0.push(row.id);
-            self.told.1.push(row.seq);
-            self.told.2.push(body.get());
-        }
-    }
-
-    fn push_end(&mut self, id: Uuid, end: &'a End, definition: Option<i32>) {
-        self.ended.0.push(id);
-        self.ended.1.push(end.status.as_str());
-        self.ended.2.push(end.result.as_ref().map(Json::get));
-        self.ended.3.push(definition);
-    }
-
-    fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn tokio_postgres::types::ToSql + Sync); 26] {
-        [
-            lane,
-            &self.rows.0,
-            &self.rows.1,
-            &self.rows.2,
-            &self.rows.3,
-            &self.keyed.0,
-            &self.keyed.1,
-            &self.keyed.2,
-            &self.keyed.3,
-            &self.keyed.4,
-            &self.created.0,
-            &self.created.1,
-            &self.created.2,
-            &self.changed.0,
-            &self.changed.1,
-            &self.ended.0,
-            &self.ended.1,
-            &self.ended.2,
-            &self.ended.3,
-            &self.answered.0,
-            &self.answered.1,
-            &self.answered.2,
-            &self.answered.3,
-            &self.told.0,
-            &self.told.1,
-            &self.told.2,
-        ]
     }
 }

@@ -66,14 +66,14 @@ impl PostgresConfig {
     }
 
     /// Opens one connection; the task ends with it.
-    pub(super) async fn open(&self, settings: &str) -> Result<(Client, JoinHandle<()>), Error> {
+    pub(super) async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
         let (client, connection) = self.driver.connect(self.tls.clone()).await?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %super::error::chain(&error), "database connection closed");
             }
         });
-        match client.batch_execute(settings).await {
+        match client.batch_execute(&session_settings()).await {
             Ok(()) => Ok((client, task)),
             Err(error) => {
                 task.abort();
@@ -89,25 +89,22 @@ impl std::fmt::Debug for PostgresConfig {
     }
 }
 
-/// Settings of every session: bounds on waiting, so that a backend whose client is gone holds no lock for long.
+/// Settings of every session: bounds on waiting, so that a backend whose client is gone holds no lock for long; plans that do
+/// not depend on the statistics of tables that are empty half of the time; never less durable than the local disk. Some
+/// platforms cannot watch a client's connection; they do without.
 pub(super) fn session_settings() -> String {
     format!(
         "set statement_timeout = {}; set lock_timeout = {}; set idle_in_transaction_session_timeout = {}; \
-         set client_connection_check_interval = {}; set client_min_messages = warning; \
+         set client_min_messages = warning; set jit = off; set plan_cache_mode = force_generic_plan; \
+         set enable_seqscan = off; set enable_mergejoin = off; \
+         do $$ begin \
+             perform set_config('client_connection_check_interval', '{}', false); \
+         exception when others then null; end $$; \
          select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
         limits::STATEMENT_TIMEOUT_MS,
         limits::LOCK_TIMEOUT_MS,
         limits::IDLE_IN_TRANSACTION_TIMEOUT_MS,
         limits::CONNECTION_CHECK_INTERVAL_MS,
-    )
-}
-
-/// Settings of a lane's session: plans that do not depend on the statistics of tables that are empty half of the time.
-pub(super) fn lane_settings() -> String {
-    format!(
-        "{}; set jit = off; set plan_cache_mode = force_generic_plan; set enable_seqscan = off; \
-         set enable_mergejoin = off",
-        session_settings()
     )
 }
 
@@ -160,16 +157,13 @@ impl Ssl {
 fn split_ssl(text: &str) -> (String, Ssl) {
     let mut ssl = Ssl::default();
     if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
-        let kept: Vec<&str> = text
-            .split_whitespace()
+        let kept: Vec<&str> = pairs(text)
             .filter(|pair| match pair.split_once('=') {
-                Some((key, value)) => !ssl.take(key, value.trim_matches('\'')),
+                Some((key, value)) => !ssl.take(key.trim(), value.trim().trim_matches('\'')),
                 None => true,
             })
             .collect();
-        // Values with blanks are put together again only if nothing was taken out between them.
-        let rest = if ssl.mode.is_some() || ssl.root.is_some() { kept.join(" ") } else { text.to_owned() };
-        return (rest, ssl);
+        return (kept.join(" "), ssl);
     }
     let Some((base, query)) = text.split_once('?') else {
         return (text.to_owned(), ssl);
@@ -183,6 +177,18 @@ fn split_ssl(text: &str) -> (String, Ssl) {
         .collect();
     let rest = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
     (rest, ssl)
+}
+
+/// Cuts `key=value` pairs at blanks outside of quotes; a backslash takes the next character as it is.
+fn pairs(text: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |letter: char| {
+        let plain = !escaped;
+        escaped = plain && letter == '\\';
+        quoted ^= plain && letter == '\'';
+        plain && !quoted && letter.is_whitespace()
+    })
+    .filter(|pair| !pair.is_empty())
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -225,6 +231,12 @@ mod tests {
         );
         check("host=h sslmode=verify-ca dbname=d", "host=h dbname=d", Some("verify-ca"), None);
         check("host=h password='a  b'", "host=h password='a  b'", None, None);
+        check(
+            r"password='it\'s  sslmode=x' sslmode='require'  host=h",
+            r"password='it\'s  sslmode=x' host=h",
+            Some("require"),
+            None,
+        );
     }
 
     #[test]

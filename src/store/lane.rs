@@ -7,7 +7,6 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Row, Statement};
 
-use super::connect::lane_settings;
 use super::error::{Remedy, remedy};
 use super::pool::Params;
 use super::work::Watermarks;
@@ -19,14 +18,16 @@ use crate::config::store as limits;
 pub struct LaneId(pub i64);
 
 /// One committing connection. It survives the loss of its connection, but not being taken out of service: then every call
-/// answers [`Error::Fenced`], for ever.
+/// answers [`Error::Fenced`], for ever. The same when it meets a promoted standby: rows that were acknowledged may be gone
+/// there, so that everything must be loaded afresh by a new lane.
 pub struct Lane {
     id: LaneId,
     node: NodeId,
     config: PostgresConfig,
     session: Option<Session>,
+    timeline: Option<String>,
     pub(super) watermarks: Watermarks,
-    /// A claim's answer was lost: the lane may own sagas that nobody here knows of.
+    /// A claim is under way, or its answer was lost: the lane may own sagas that nobody here knows of.
     pub(super) has_strays: bool,
 }
 
@@ -58,6 +59,8 @@ struct Session {
     task: JoinHandle<()>,
     /// In the order of [`Verb`].
     statements: Vec<Statement>,
+    /// None where the server does not tell.
+    timeline: Option<String>,
 }
 
 impl Drop for Session {
@@ -98,6 +101,7 @@ impl Lane {
             id: LaneId(row.try_get("id")?),
             node,
             config: config.clone(),
+            timeline: session.timeline.clone(),
             session: Some(session),
             watermarks: Watermarks::default(),
             has_strays: false,
@@ -119,7 +123,7 @@ impl Lane {
     pub(super) async fn send(&mut self, verb: Verb, params: Params<'_>) -> Result<Vec<Row>, Failure> {
         let session = match self.session.take().filter(|session| !session.client.is_closed()) {
             Some(session) => session,
-            None => Session::open(&self.config).await?,
+            None => self.reopen().await?,
         };
         let statement = &session.statements[verb as usize];
         let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
@@ -139,6 +143,18 @@ impl Lane {
             self.session = Some(session);
         }
         Err(failure)
+    }
+
+    async fn reopen(&self) -> Result<Session, Failure> {
+        let session = Session::open(&self.config).await?;
+        match (&self.timeline, &session.timeline) {
+            (Some(known), Some(found)) if known != found => Err(Failure::fenced()),
+            (Some(_), None) => Err(Failure {
+                remedy: Remedy::Reconnect,
+                error: Error::Unavailable("the server is in recovery".to_owned()),
+            }),
+            (Some(_), Some(_)) | (None, _) => Ok(session),
+        }
     }
 
     /// Sends a statement that comes to the same when sent twice, with pauses, until it is answered or enough is enough.
@@ -183,11 +199,14 @@ impl Session {
     }
 
     async fn prepare(config: &PostgresConfig) -> Result<Self, Failure> {
-        let (client, task) = config.open(&lane_settings()).await.map_err(|error| Failure {
+        let (client, task) = config.open().await.map_err(|error| Failure {
             remedy: if matches!(error, Error::Unavailable(_)) { Remedy::Reconnect } else { Remedy::GiveUp },
             error,
         })?;
-        let mut session = Self { client, task, statements: Vec::new() };
+        let mut session = Self { client, task, statements: Vec::new(), timeline: None };
+        let timeline =
+            session.client.query_one(include_str!("../../sql/queries/lane/timeline.sql"), &[]).await;
+        session.timeline = timeline.and_then(|row| row.try_get("timeline")).ok();
         session.statements = try_join_all(TEXTS.iter().map(|text| session.client.prepare(text))).await?;
         Ok(session)
     }

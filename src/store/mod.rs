@@ -13,6 +13,7 @@
 //! rows: claims, parking and sweeps skip what is locked. Only `amends.start` and `amends.request` run in transactions of
 //! strangers; these may lock in any order, and whoever is chosen as the victim of a deadlock repeats.
 
+mod columns;
 mod commit;
 mod connect;
 mod definition;

@@ -91,13 +91,12 @@ impl Store {
             Ok(0) | Err(_) => limits::LIST_ROWS_MAX,
             Ok(limit) => limit.min(limits::LIST_ROWS_MAX),
         };
+        let sql = match filter.status {
+            Some(Status::Paused | Status::Stuck) => include_str!("../../sql/queries/saga/list_halted.sql"),
+            Some(_) | None => include_str!("../../sql/queries/saga/list.sql"),
+        };
         let status = filter.status.map(Status::as_str);
-        let rows = self
-            .query(
-                include_str!("../../sql/queries/saga/list.sql"),
-                &[&status, &filter.definition, &filter.before, &limit],
-            )
-            .await?;
+        let rows = self.query(sql, &[&status, &filter.definition, &filter.before, &limit]).await?;
         rows.iter().map(saga_row).collect()
     }
 
@@ -130,7 +129,7 @@ impl Store {
     }
 
     /// Starts a saga by name for whichever node takes it. With a key this may be repeated: the same key and input returns
-    /// the first saga, another input is [`Error::KeyConflict`].
+    /// the first saga, another input is [`Error::KeyConflict`]. Without one, [`Error::Unavailable`] may hide a start.
     pub async fn start(&self, definition: &str, input: &Json, key: Option<&str>) -> Result<Uuid, Error> {
         let sql = include_str!("../../sql/queries/saga/start.sql");
         let text = input.get();

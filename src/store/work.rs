@@ -91,13 +91,11 @@ impl Lane {
         let (ids, lows) = self.watermarks.next(definitions);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let lane = self.id().0;
-        let rows = match self.send(Verb::Claim, &[&lane, &ids, &lows, &limit]).await {
-            Ok(rows) => rows,
-            Err(failure) => {
-                self.has_strays |= failure.remedy == Remedy::Reconnect;
-                return Err(failure.error);
-            }
-        };
+        // Until the answer is there; also when this future is dropped.
+        self.has_strays = true;
+        let answer = self.send(Verb::Claim, &[&lane, &ids, &lows, &limit]).await;
+        self.has_strays = matches!(&answer, Err(failure) if failure.remedy == Remedy::Reconnect);
+        let rows = answer.map_err(|failure| failure.error)?;
         if rows.is_empty() {
             return Err(Error::Fenced);
         }
@@ -177,7 +175,8 @@ impl Lane {
 
 impl Store {
     /// Takes the wakes of owned sagas from the inboxes of these lanes. A saga among them that is not resident was parked
-    /// meanwhile, and has seen what woke it; drop the wake.
+    /// meanwhile, and has seen what woke it; drop the wake. After an error the answer may be lost: take every resident saga
+    /// of these lanes for woken.
     pub async fn drain_inbox(&self, lanes: &[LaneId]) -> Result<Vec<Uuid>, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
         let rows = self

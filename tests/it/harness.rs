@@ -12,12 +12,13 @@ use amends::store::{Lane, NodeId, PostgresConfig, Store};
 use tokio_postgres::NoTls;
 
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-static SERVER: Mutex<Option<(Child, PathBuf)>> = Mutex::new(None);
 
-/// The cluster of this test run.
+/// A cluster: the one of this test run, or one of a test that is rough with it.
 pub(crate) struct Cluster {
     directory: PathBuf,
     pub(crate) port: u16,
+    settings: Vec<String>,
+    server: Mutex<Option<Child>>,
 }
 
 /// A database of one test.
@@ -70,25 +71,135 @@ impl Database {
 }
 
 impl Cluster {
-    fn url(&self, database: &str) -> String {
+    /// Makes a cluster and starts it. Without `durable`, nothing is flushed.
+    pub(crate) fn start(label: &str, durable: bool) -> Self {
+        let user = unprivileged();
+        let directory = std::env::temp_dir().join(format!("amends-{label}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        for file in ["server.crt", "server.key"] {
+            let to = directory.join(file);
+            std::fs::copy(fixture(file), &to).unwrap();
+            std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            give(&to, user);
+        }
+        give(&directory, user);
+        let mut initdb = Command::new(binaries().join("initdb"));
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+        initdb.arg(directory.join("data"));
+        let output = run_as(&mut initdb, user).current_dir(&directory).output().unwrap();
+        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut settings = vec![
+            format!("port={port}"),
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("unix_socket_directories={}", directory.display()),
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={}", directory.join("server.crt").display()),
+            format!("ssl_key_file={}", directory.join("server.key").display()),
+            "max_connections=400".to_owned(),
+        ];
+        if !durable {
+            settings.extend(["fsync=off", "full_page_writes=off"].map(str::to_owned));
+        }
+        let cluster = Self { directory, port, settings, server: Mutex::new(None) };
+        cluster.run(&[]);
+        cluster
+    }
+
+    /// Starts the server, with further settings.
+    pub(crate) fn run(&self, further: &[&str]) {
+        let mut server = Command::new(binaries().join("postgres"));
+        server.arg("-D").arg(self.directory.join("data"));
+        server.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
+        server.args(further.iter().flat_map(|setting| ["-c", setting]));
+        server.stdin(Stdio::null()).stdout(Stdio::null());
+        server.stderr(
+            std::fs::File::options().create(true).append(true).open(self.directory.join("log")).unwrap(),
+        );
+        let child = run_as(&mut server, unprivileged()).current_dir(&self.directory).spawn().unwrap();
+        *self.server.lock().unwrap() = Some(child);
+    }
+
+    /// Stops the server at once, without a checkpoint: its data directory looks as after a crash.
+    pub(crate) fn crash(&self) {
+        if let Some(mut child) = self.server.lock().unwrap().take() {
+            // SAFETY: a plain system call on a child that was not reaped yet.
+            unsafe { libc::kill(child.id().cast_signed(), libc::SIGQUIT) };
+            child.wait().ok();
+        }
+    }
+
+    /// A file in the data directory.
+    pub(crate) fn touch(&self, name: &str) {
+        let path = self.directory.join("data").join(name);
+        std::fs::write(&path, "").unwrap();
+        give(&path, unprivileged());
+    }
+
+    pub(crate) fn url(&self, database: &str) -> String {
         let directory = self.directory.display().to_string().replace('/', "%2F");
         format!("postgres://postgres@{directory}:{}/{database}", self.port)
     }
+
+    /// Waits until the server answers.
+    pub(crate) async fn ready(&self) -> tokio_postgres::Client {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Ok((client, connection)) = tokio_postgres::connect(&self.url("postgres"), NoTls).await {
+                tokio::spawn(connection);
+                return client;
+            }
+            assert!(Instant::now() < deadline, "the server does not start; see {}", self.directory.display());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn prepare(&self) {
+        let admin = self.ready().await;
+        admin.batch_execute("create database amends_template template template0").await.unwrap();
+        let config = PostgresConfig::parse(&self.url("amends_template")).unwrap();
+        Store::connect(config).await.unwrap().migrate().await.unwrap();
+    }
 }
 
-/// The cluster, started by whoever asks first.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.crash();
+        std::fs::remove_dir_all(&self.directory).ok();
+    }
+}
+
+/// The cluster of this test run, started by whoever asks first.
 pub(crate) fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| {
         // A thread of its own: the server dies with the thread that spawned it, and a test's thread ends early.
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            sender.send(start()).unwrap();
+            let cluster = Cluster::start("it", false);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(cluster.prepare());
+            drop(runtime);
+            sender.send(cluster).unwrap();
             loop {
                 std::thread::park();
             }
         });
+        // SAFETY: `stop` is an `extern "C"` function that neither unwinds nor needs anything that is gone at exit.
+        unsafe { libc::atexit(stop) };
         receiver.recv().unwrap()
     })
+}
+
+extern "C" fn stop() {
+    if let Some(cluster) = CLUSTER.get() {
+        cluster.crash();
+        std::fs::remove_dir_all(&cluster.directory).ok();
+    }
+}
+
+/// A file beside the tests.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures").join(name)
 }
 
 pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
@@ -103,75 +214,6 @@ pub(crate) async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut conditio
     while !condition().await {
         assert!(Instant::now() < deadline, "still not: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-fn start() -> Cluster {
-    let binaries = binaries();
-    let user = unprivileged();
-    let directory = std::env::temp_dir().join(format!("amends-it-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    for file in ["server.crt", "server.key"] {
-        let to = directory.join(file);
-        std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures").join(file), &to)
-            .unwrap();
-        std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        give(&to, user);
-    }
-    give(&directory, user);
-    let data = directory.join("data");
-    let mut initdb = Command::new(binaries.join("initdb"));
-    initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]).arg(&data);
-    let output = run_as(&mut initdb, user).current_dir(&directory).output().unwrap();
-    assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut settings = vec![
-        format!("port={port}"),
-        "listen_addresses=127.0.0.1".to_owned(),
-        format!("unix_socket_directories={}", directory.display()),
-        format!("ssl_cert_file={}", directory.join("server.crt").display()),
-        format!("ssl_key_file={}", directory.join("server.key").display()),
-    ];
-    settings.extend(
-        ["ssl=on", "fsync=off", "full_page_writes=off", "max_connections=400", "shared_buffers=128MB"]
-            .map(str::to_owned),
-    );
-    let mut server = Command::new(binaries.join("postgres"));
-    server.arg("-D").arg(&data).args(settings.iter().flat_map(|setting| ["-c", setting]));
-    server.stdin(Stdio::null()).stdout(Stdio::null());
-    server.stderr(std::fs::File::create(directory.join("log")).unwrap());
-    let child = run_as(&mut server, user).current_dir(&directory).spawn().unwrap();
-    *SERVER.lock().unwrap() = Some((child, directory.clone()));
-    // SAFETY: `stop` is an `extern "C"` function that neither unwinds nor needs anything that is gone at exit.
-    unsafe { libc::atexit(stop) };
-    let cluster = Cluster { directory, port };
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(prepare(&cluster));
-    cluster
-}
-
-/// Waits for the server and migrates the template.
-async fn prepare(cluster: &Cluster) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let admin = loop {
-        if let Ok((client, connection)) = tokio_postgres::connect(&cluster.url("postgres"), NoTls).await {
-            tokio::spawn(connection);
-            break client;
-        }
-        assert!(Instant::now() < deadline, "the server does not start; see {}", cluster.directory.display());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    admin.batch_execute("create database amends_template template template0").await.unwrap();
-    let config = PostgresConfig::parse(&cluster.url("amends_template")).unwrap();
-    Store::connect(config).await.unwrap().migrate().await.unwrap();
-}
-
-extern "C" fn stop() {
-    let Ok(mut server) = SERVER.lock() else { return };
-    if let Some((mut child, directory)) = server.take() {
-        // SAFETY: a plain system call on a child that was not reaped yet.
-        unsafe { libc::kill(child.id().cast_signed(), libc::SIGQUIT) };
-        child.wait().ok();
-        std::fs::remove_dir_all(directory).ok();
     }
 }
 

@@ -8,6 +8,7 @@ mod demo_participant;
 mod embedded;
 mod harness;
 mod http;
+mod proxy;
 mod runtime;
 mod store;
 mod tidy;

@@ -55,8 +55,12 @@ with fence as materialized (
     from ended e where e.definition is not null
 ), answered as (
     update amends.signal s set fate = f.fate, answer = f.answer
-    from accepted a
-    join unnest($20::uuid[], $21::bigint[], $22::text[], $23::text[]) as f (id, n, fate, answer) on f.id = a.id
+    from (
+        select f.id, f.n, f.fate, f.answer
+        from accepted a
+        join unnest($20::uuid[], $21::bigint[], $22::text[], $23::text[]) as f (id, n, fate, answer) on f.id = a.id
+        order by f.id, f.n
+    ) f
     where s.id = f.id and s.n = f.n
 ), told as (
     insert into amends.outbox (id, seq, at, body)

@@ -1,10 +1,11 @@
 -- Says why rows of a batch were not written: whose row is there, or who used the key of a start.
--- $1, $2 the rows; $3, $4, $5 definition, key and input of keyed starts, null for others.
+-- $1, $2, $3 the rows; $4, $5, $6 definition, key and input of keyed starts, null for others.
 -- Called by: store/commit.rs, after a conflict. Locks: none. Index: journal_pkey, start_key_pkey.
-select u.id, j.lane, k.id as first, k.digest = amends.input_digest(u.input) as same_input
-from unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[]) as u (id, seq, definition, key, input)
+select u.id, j.lane, j.body = u.body as same_body, k.id as first, k.digest = amends.input_digest(u.input) as same_input
+from unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[])
+    as u (id, seq, body, definition, key, input)
 left join lateral (
-    select j.lane from amends.journal j where j.id = u.id and j.seq = u.seq
+    select j.lane, j.body from amends.journal j where j.id = u.id and j.seq = u.seq
 ) j on true
 left join lateral (
     select k.id, k.digest

@@ -1,6 +1,10 @@
 //! The store against a real Postgres. Owns what its tests share: a node with a lane, and rows to write.
 
+mod claim;
+mod commit;
+mod fence;
 mod happy;
+mod lost;
 
 use std::sync::Arc;
 
@@ -88,4 +92,13 @@ pub(crate) fn ended(id: Uuid, seq: i32) -> Transition {
 
 pub(crate) fn json(text: &str) -> Json {
     Json::parse(text).unwrap()
+}
+
+/// Deadlocks that the server has counted in this database.
+pub(crate) async fn deadlocks(node: &Node) -> i64 {
+    let client = node.database.client().await;
+    // The counters of a session are sent when it has been idle for a while, at the latest when it ends.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let sql = "select deadlocks from pg_stat_database where datname = current_database()";
+    client.query_one(sql, &[]).await.unwrap().get(0)
 }

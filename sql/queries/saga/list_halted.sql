@@ -1,0 +1,13 @@
+-- Lists up to $4 sagas that are halted ($1 is paused or stuck), newest first, before id $3 if given; of definition $2 if
+-- given. The states are literals so that the index of the few is used.
+-- Called by: store/read.rs. Locks: none. Index: saga_halted.
+select g.id, g.definition, d.name, d.digest, g.status, g.lane, l.node, g.signals,
+       amends.millis(g.started_at) as started_at, null::bigint as ended_at, null::text as result,
+       (select amends.millis(t.fire_at) from amends.timer t where t.id = g.id and isfinite(t.fire_at)) as wake_at
+from amends.saga g
+join amends.definition d on d.id = g.definition
+left join amends.lane l on l.id = g.lane
+where g.status in ('paused', 'stuck') and g.status = $1::text
+  and ($2::text is null or d.name = $2) and ($3::uuid is null or g.id < $3)
+order by g.id desc
+limit $4::bigint

@@ -1,0 +1,85 @@
+//! A TCP proxy before the server that loses what it is told to lose. Owns connections; what a loss means is the tests' business.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What becomes of the next bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Fault {
+    /// They pass.
+    None = 0,
+    /// The client's next words are not passed on; both ends are closed.
+    LoseRequest = 1,
+    /// The client's next words are passed on, the server acts, and its answer is lost; both ends are closed.
+    LoseAnswer = 2,
+    /// Nobody gets a connection, and those that are there are closed with their next words.
+    Refuse = 3,
+}
+
+/// A proxy on a port of its own.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    fault: Arc<AtomicU8>,
+}
+
+impl Proxy {
+    pub(crate) async fn before(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let fault = Arc::new(AtomicU8::new(Fault::None as u8));
+        let proxy = Self { port: listener.local_addr().unwrap().port(), fault: fault.clone() };
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, port, fault.clone()));
+            }
+        });
+        proxy
+    }
+
+    /// One loss; `Refuse` lasts until it is taken back.
+    pub(crate) fn next(&self, fault: Fault) {
+        self.fault.store(fault as u8, Ordering::SeqCst);
+    }
+
+    /// Whether the fault that was set has happened.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.fault.load(Ordering::SeqCst) == Fault::None as u8
+    }
+}
+
+async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>) -> Option<()> {
+    let is = |kind: Fault| fault.load(Ordering::SeqCst) == kind as u8;
+    if is(Fault::Refuse) {
+        return None;
+    }
+    let mut server = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut answer_is_lost = false;
+    loop {
+        tokio::select! {
+            read = client.read(&mut up) => {
+                let bytes = read.ok().filter(|bytes| *bytes > 0)?;
+                if is(Fault::Refuse) {
+                    return None;
+                }
+                if is(Fault::LoseRequest) {
+                    fault.store(Fault::None as u8, Ordering::SeqCst);
+                    return None;
+                }
+                answer_is_lost |= is(Fault::LoseAnswer);
+                server.write_all(&up[..bytes]).await.ok()?;
+            }
+            read = server.read(&mut down) => {
+                let bytes = read.ok().filter(|bytes| *bytes > 0)?;
+                if answer_is_lost {
+                    fault.store(Fault::None as u8, Ordering::SeqCst);
+                    return None;
+                }
+                client.write_all(&down[..bytes]).await.ok()?;
+            }
+        }
+    }
+}
