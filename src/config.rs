@@ -148,10 +148,12 @@ pub mod catalog {
 
 /// Limits of the actors.
 pub mod actor {
-    /// Time without a beat after which others may take a node for dead, in milliseconds.
-    pub const TTL_MS: u64 = 8_000;
-    /// Before the end of that time by so much, in milliseconds, the node itself begins no effect any more.
-    pub const TRUST_MARGIN_MS: u64 = 2_000;
+    /// Time without a beat after which others may take a node for dead unless set otherwise, in milliseconds.
+    pub const LEASE_MS: u64 = 8_000;
+    /// Least such time, in milliseconds.
+    pub const LEASE_MS_MIN: u64 = 2_000;
+    /// After this share of it without a confirmed beat the node itself begins no effect any more.
+    pub const TRUSTED_SHARE: f64 = 0.75;
     /// Time between two beats, in milliseconds.
     pub const BEAT_MS: u64 = 1_000;
     /// Pause before a command that waits for trust is tried again, in milliseconds.

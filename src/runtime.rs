@@ -61,6 +61,8 @@ pub struct Builder {
     handlers: Handlers,
     participants: Vec<ParticipantConfig>,
     definitions: Vec<Draft>,
+    checked: Vec<Arc<Definition>>,
+    lease: Duration,
 }
 
 impl Builder {
@@ -112,6 +114,18 @@ impl Builder {
         self
     }
 
+    /// Adds definitions that were checked already.
+    pub fn definitions(mut self, definitions: impl IntoIterator<Item = Arc<Definition>>) -> Self {
+        self.checked.extend(definitions);
+        self
+    }
+
+    /// Sets the time without a sign of life after which other nodes take this one for dead. Default 8 s; at least 2 s.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(Duration::from_millis(limits::LEASE_MS_MIN));
+        self
+    }
+
     /// Starts the node: connects, migrates, registers the definitions and begins to take sagas. Works from any executor, or none.
     pub async fn begin(self) -> Result<Runtime, Error> {
         let work = tokio::runtime::Builder::new_multi_thread()
@@ -153,9 +167,9 @@ impl Builder {
             store.migrate().await?;
         }
         store.verify_schema().await?;
-        let (membership, clock) = Membership::join(&store, &self.name).await?;
+        let (membership, clock) = Membership::join(&store, &self.name, self.lease).await?;
         let registry = Definitions::default();
-        for definition in definitions {
+        for definition in definitions.into_iter().chain(self.checked) {
             registry.register(&store, &participants, definition).await?;
         }
         registry.refresh(&store, &participants).await?;
@@ -287,6 +301,8 @@ impl Runtime {
             handlers: Handlers::new(),
             participants: Vec::new(),
             definitions: Vec::new(),
+            checked: Vec::new(),
+            lease: Duration::from_millis(limits::LEASE_MS),
         }
     }
 
@@ -345,6 +361,11 @@ impl Runtime {
     /// The store, to look at sagas.
     pub fn store(&self) -> &Store {
         &self.inner.node.store
+    }
+
+    /// The node's name, for people.
+    pub fn name(&self) -> &str {
+        self.inner.node.membership.name()
     }
 
     /// Why the node does not work as it should, for people; empty when it does.

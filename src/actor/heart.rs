@@ -18,15 +18,22 @@ use crate::store::{Error, NodeId, Store};
 #[derive(Debug)]
 pub struct Membership {
     name: String,
+    lease: Duration,
     id: AtomicI64,
 }
 
 impl Membership {
     /// Joins under a name for people, and starts the clock with the first beat.
-    pub async fn join(store: &Store, name: &str) -> Result<(Self, Clock), Error> {
-        let (id, sent, now_ms) = join(store, name).await?;
-        let membership = Self { name: name.to_owned(), id: AtomicI64::new(id.0) };
-        Ok((membership, Clock::new(sent, now_ms, trust())))
+    pub async fn join(store: &Store, name: &str, lease: Duration) -> Result<(Self, Clock), Error> {
+        let (id, sent, now_ms) = join(store, name, lease).await?;
+        let membership = Self { name: name.to_owned(), lease, id: AtomicI64::new(id.0) };
+        let clock = Clock::new(sent, now_ms, membership.trust());
+        Ok((membership, clock))
+    }
+
+    /// How long a confirmed beat is worth trusting, counted from its sending: others wait for the whole lease.
+    fn trust(&self) -> Duration {
+        self.lease.mul_f64(limits::TRUSTED_SHARE)
     }
 
     /// The present incarnation.
@@ -40,15 +47,11 @@ impl Membership {
     }
 }
 
-async fn join(store: &Store, name: &str) -> Result<(NodeId, Instant, Millis), Error> {
-    let id = store.join(name, env!("CARGO_PKG_VERSION"), limits::TTL_MS).await?;
+async fn join(store: &Store, name: &str, lease: Duration) -> Result<(NodeId, Instant, Millis), Error> {
+    let ttl_ms = Millis::try_from(lease.as_millis()).unwrap_or(Millis::MAX);
+    let id = store.join(name, env!("CARGO_PKG_VERSION"), ttl_ms).await?;
     let sent = Instant::now();
     Ok((id, sent, store.beat(id).await?))
-}
-
-/// How long a confirmed beat is worth trusting, counted from its sending.
-pub(super) fn trust() -> Duration {
-    Duration::from_millis(limits::TTL_MS - limits::TRUST_MARGIN_MS)
 }
 
 /// Beats.
@@ -67,7 +70,7 @@ impl Heart {
         let beat = async move {
             let sent = Instant::now();
             match node.store.beat(node.membership.id()).await {
-                Ok(now_ms) => node.clock.sample(sent, now_ms, trust()),
+                Ok(now_ms) => node.clock.sample(sent, now_ms, node.membership.trust()),
                 Err(Error::Fenced) => rejoin(&node).await,
                 Err(error) => tracing::warn!(%error, "beat not confirmed"),
             }
@@ -82,10 +85,10 @@ impl Heart {
 async fn rejoin(node: &Node) {
     node.clock.distrust();
     tracing::warn!(node = node.membership.id().0, "this node was taken for dead, it joins again as another");
-    match join(&node.store, node.membership.name()).await {
+    match join(&node.store, node.membership.name(), node.membership.lease).await {
         Ok((id, sent, now_ms)) => {
             node.membership.id.store(id.0, Ordering::Release);
-            node.clock.sample(sent, now_ms, trust());
+            node.clock.sample(sent, now_ms, node.membership.trust());
         }
         Err(error) => tracing::warn!(%error, "not joined again yet"),
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::{Exit, Failure};
+use crate::catalog::DatabaseSettings;
 use crate::postgres::{self, Embedded, EmbeddedConfig};
 use crate::store::{PostgresConfig, Store};
 
@@ -39,17 +40,33 @@ impl DatabaseArgs {
         Ok(Embedded::start(&EmbeddedConfig::new(data_dir))?)
     }
 
+    /// The same with the settings' places where the options name none.
+    pub(super) fn or_settings(&self, settings: &DatabaseSettings) -> Self {
+        let url = settings.url.as_ref().map(|url| url.expose().to_owned());
+        let given = self.database_url.clone().filter(|url| !url.is_empty());
+        Self {
+            database_url: given.or(url),
+            data_dir: self.data_dir.clone().or_else(|| settings.data_dir.clone()),
+        }
+    }
+
+    /// Finds the database, and starts or joins the embedded one if none is named. Blocks.
+    pub(super) fn open(&self) -> Result<Place, Failure> {
+        match self.database_url.as_deref().filter(|url| !url.is_empty()) {
+            Some(url) => Ok(Place::Given(url.to_owned())),
+            None => Ok(Place::Embedded(self.embedded()?)),
+        }
+    }
+
     /// Opens the database, runs `work` on it and closes it.
     pub(super) fn run<T>(
         &self,
         schema: Schema,
         work: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let given = self.database_url.as_deref().filter(|url| !url.is_empty());
-        let embedded = if given.is_none() { Some(self.embedded()?) } else { None };
-        let url = given.or(embedded.as_ref().map(Embedded::url)).unwrap_or_default();
-        let config = PostgresConfig::parse(url)?;
-        let place = config.describe();
+        let place = self.open()?;
+        let config = PostgresConfig::parse(place.url())?;
+        let described = config.describe();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -57,7 +74,7 @@ impl DatabaseArgs {
         let result = runtime.block_on(async {
             let store = Store::connect(config).await?;
             match schema {
-                Schema::Current if embedded.is_some() => drop(store.migrate().await?),
+                Schema::Current if place.is_embedded() => drop(store.migrate().await?),
                 Schema::Current => store.verify_schema().await?,
                 Schema::Any => {}
             }
@@ -67,13 +84,44 @@ impl DatabaseArgs {
         drop(runtime);
         let result = result.map_err(|failure| match failure.exit {
             Exit::Database => {
-                Failure { message: format!("{} (database {place})", failure.message), ..failure }
+                Failure { message: format!("{} (database {described})", failure.message), ..failure }
             }
             _ => failure,
         });
-        match embedded.map(Embedded::stop) {
-            Some(Err(error)) if result.is_ok() => Err(error.into()),
+        match place.close() {
+            Err(error) if result.is_ok() => Err(error),
             _ => result,
+        }
+    }
+}
+
+/// The database that a verb works on.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Somebody else's, at this URL.
+    Given(String),
+    /// Ours.
+    Embedded(Embedded),
+}
+
+impl Place {
+    /// How to get there.
+    pub(super) fn url(&self) -> &str {
+        match self {
+            Self::Given(url) => url,
+            Self::Embedded(embedded) => embedded.url(),
+        }
+    }
+
+    fn is_embedded(&self) -> bool {
+        matches!(self, Self::Embedded(_))
+    }
+
+    /// Stops the embedded one, if nobody else uses it.
+    pub(super) fn close(self) -> Result<(), Failure> {
+        match self {
+            Self::Given(_) => Ok(()),
+            Self::Embedded(embedded) => Ok(embedded.stop()?),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{postgres, store};
+use crate::{postgres, runtime, store};
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,16 @@ impl Failure {
 impl From<postgres::Error> for Failure {
     fn from(error: postgres::Error) -> Self {
         Self::new(Exit::Database, error.to_string())
+    }
+}
+
+impl From<runtime::Error> for Failure {
+    fn from(error: runtime::Error) -> Self {
+        match error {
+            runtime::Error::Store(error) => error.into(),
+            runtime::Error::KeyConflict(message) => Self { exit: Exit::Refused, message },
+            other => Self::failed(other.to_string()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod list;
 mod migrate;
 mod output;
 mod postgres;
+mod serve;
 mod show;
 mod start;
 mod time;
@@ -53,6 +54,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Runs a node: takes sagas and carries them out, until SIGTERM.
+    Serve(serve::Args),
     /// Starts a saga, and waits for its end with --wait.
     Start(start::Args),
     /// Lists sagas, newest first.
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
 fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
     let database = &cli.database;
     match cli.verb {
+        Verb::Serve(args) => serve::run(&args, database, output),
         Verb::Start(args) => start::run(&args, database, output),
         Verb::List(args) => list::run(args, database, output),
         Verb::Show(args) => show::run(&args, database, output),
