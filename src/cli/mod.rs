@@ -2,6 +2,7 @@
 //! is done by the rooms below.
 
 mod ask;
+mod bench;
 mod database;
 pub mod demo;
 mod failure;
@@ -78,6 +79,8 @@ enum Verb {
     Abandon(ask::Abandon),
     /// Provides an event for which a step waits, or will.
     Provide(ask::Provide),
+    /// Measures how many sagas this machine and this Postgres can do.
+    Bench(bench::Args),
     /// Brings the database's schema up to date.
     Migrate(migrate::Args),
     /// Is one of the demo's participants.
@@ -119,6 +122,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Resume(args) => ask::run(args.resume(), database, output),
         Verb::Abandon(args) => ask::run(args.request(), database, output),
         Verb::Provide(args) => ask::run(args.request()?, database, output),
+        Verb::Bench(args) => bench::run(&args, database, output),
         Verb::Migrate(args) => migrate::run(&args, database, output),
         Verb::DemoParticipant(args) => {
             let ended = demo::participant(args);

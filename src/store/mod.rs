@@ -17,6 +17,7 @@ mod columns;
 mod commit;
 mod connect;
 mod definition;
+mod durability;
 mod error;
 mod lane;
 mod migrate;

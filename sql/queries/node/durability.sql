@@ -1,0 +1,5 @@
+-- Says whether what is committed here survives a crash of the server.
+-- Called by: store/durability.rs. Locks: none. Index: none.
+select current_setting('fsync') as fsync,
+       current_setting('synchronous_commit') as synchronous_commit,
+       current_setting('full_page_writes') as full_page_writes
