@@ -2,10 +2,13 @@
 //! is done by the rooms below.
 
 mod ask;
+mod check;
 mod database;
 pub mod demo;
 mod failure;
+mod interrupt;
 mod list;
+mod log;
 mod migrate;
 mod output;
 mod postgres;
@@ -78,6 +81,8 @@ enum Verb {
     Abandon(ask::Abandon),
     /// Provides an event for which a step waits, or will.
     Provide(ask::Provide),
+    /// Checks definitions and settings, and names every fault with file, line and path.
+    Check(check::Args),
     /// Brings the database's schema up to date.
     Migrate(migrate::Args),
     /// Is one of the demo's participants.
@@ -119,6 +124,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Resume(args) => ask::run(args.resume(), database, output),
         Verb::Abandon(args) => ask::run(args.request(), database, output),
         Verb::Provide(args) => ask::run(args.request()?, database, output),
+        Verb::Check(args) => check::run(&args, output),
         Verb::Migrate(args) => migrate::run(&args, database, output),
         Verb::DemoParticipant(args) => {
             let ended = demo::participant(args);
