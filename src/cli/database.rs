@@ -1,22 +1,29 @@
-//! Which database a verb works on. Owns the order of places: an option, DATABASE_URL, else the embedded one.
+//! Which database a verb works on. Owns the order of places: an option, DATABASE_URL, the settings, else the
+//! embedded one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::failure::{Exit, Failure};
-use crate::catalog::DatabaseSettings;
+use crate::catalog::{DatabaseSettings, Environment, parse_settings};
 use crate::postgres::{self, Embedded, EmbeddedConfig};
 use crate::store::{PostgresConfig, Store};
+
+/// Settings file that is taken when none is named and it is there.
+const SETTINGS_FILE: &str = "amends.yaml";
 
 /// Options of every verb that needs a database.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DatabaseArgs {
-    /// Postgres to use. Default: an embedded one under --data-dir.
+    /// Settings: participants, definitions, database, node. Default: amends.yaml in this folder, if there is one.
+    #[arg(long, global = true, env = "AMENDS_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Postgres to use. Default: the settings', else an embedded one under --data-dir.
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(super) database_url: Option<String>,
-    /// Folder of the embedded Postgres. Default: `amends` in the platform's data directory, or /var/lib/amends
-    /// for root.
+    /// Folder of the embedded Postgres. Default: the settings', else `amends` in the platform's data directory,
+    /// or /var/lib/amends for root.
     #[arg(long, global = true, env = "AMENDS_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
 }
@@ -31,6 +38,24 @@ pub(super) enum Schema {
 }
 
 impl DatabaseArgs {
+    /// Returns the settings file: the named one, or the usual one if it is there.
+    pub(super) fn settings_file(&self) -> Option<&Path> {
+        let usual = Path::new(SETTINGS_FILE);
+        self.config.as_deref().or_else(|| usual.exists().then_some(usual))
+    }
+
+    /// Reads the settings file for a verb that only needs to know where the database is. It may name variables
+    /// that an operator does not have, so it is read only if it matters.
+    pub(super) fn settled(&self) -> Result<Self, Failure> {
+        let given = self.database_url.as_ref().is_some_and(|url| !url.is_empty());
+        let Some(path) = self.settings_file().filter(|_| !given) else { return Ok(self.clone()) };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::failed(format!("cannot read the settings {name}: {error}")))?;
+        let settings = parse_settings(&name, &text, &Environment::of_process())?;
+        Ok(self.or_settings(&settings.database))
+    }
+
     /// Starts or joins the embedded Postgres. Blocks.
     pub(super) fn embedded(&self) -> Result<Embedded, Failure> {
         let data_dir = match &self.data_dir {
@@ -47,6 +72,7 @@ impl DatabaseArgs {
         Self {
             database_url: given.or(url),
             data_dir: self.data_dir.clone().or_else(|| settings.data_dir.clone()),
+            config: self.config.clone(),
         }
     }
 
@@ -64,7 +90,7 @@ impl DatabaseArgs {
         schema: Schema,
         work: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let place = self.open()?;
+        let place = self.settled()?.open()?;
         let config = PostgresConfig::parse(place.url())?;
         let described = config.describe();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -113,7 +139,8 @@ impl Place {
         }
     }
 
-    fn is_embedded(&self) -> bool {
+    /// Whether it is ours.
+    pub(super) fn is_embedded(&self) -> bool {
         matches!(self, Self::Embedded(_))
     }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{postgres, runtime, store};
+use crate::{catalog, http, postgres, runtime, store};
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +21,12 @@ pub(super) enum Exit {
     Refused,
     /// No answer in time.
     Unanswered,
+    /// A signal came first.
+    Interrupted,
 }
 
 impl Exit {
-    fn code(self) -> u8 {
+    pub(super) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
@@ -33,6 +35,7 @@ impl Exit {
             Self::NotFound => 4,
             Self::Refused => 5,
             Self::Unanswered => 6,
+            Self::Interrupted => 130,
         }
     }
 
@@ -46,6 +49,7 @@ impl Exit {
             Self::NotFound => "not_found",
             Self::Refused => "refused",
             Self::Unanswered => "unanswered",
+            Self::Interrupted => "interrupted",
         }
     }
 }
@@ -83,12 +87,28 @@ impl From<postgres::Error> for Failure {
     }
 }
 
+impl From<catalog::Faults> for Failure {
+    fn from(faults: catalog::Faults) -> Self {
+        Self::failed(format!("there are faults:\n{faults}"))
+    }
+}
+
+impl From<http::Error> for Failure {
+    fn from(error: http::Error) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
 impl From<runtime::Error> for Failure {
     fn from(error: runtime::Error) -> Self {
         match error {
             runtime::Error::Store(error) => error.into(),
-            runtime::Error::KeyConflict(message) => Self { exit: Exit::Refused, message },
-            other => Self::failed(other.to_string()),
+            runtime::Error::Input(_) => Self::new(Exit::Usage, error.to_string()),
+            runtime::Error::KeyConflict(_) => Self::new(Exit::Refused, error.to_string()),
+            runtime::Error::StartUnknown(_) => Self::new(Exit::Unanswered, error.to_string()),
+            runtime::Error::Faults(_) | runtime::Error::Stopped | runtime::Error::Threads(_) => {
+                Self::failed(error.to_string())
+            }
         }
     }
 }

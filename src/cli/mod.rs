@@ -3,10 +3,13 @@
 
 mod ask;
 mod bench;
+mod check;
 mod database;
 pub mod demo;
 mod failure;
+mod interrupt;
 mod list;
+mod log;
 mod migrate;
 mod output;
 mod postgres;
@@ -81,6 +84,8 @@ enum Verb {
     Provide(ask::Provide),
     /// Measures how many sagas this machine and this Postgres can do.
     Bench(bench::Args),
+    /// Checks definitions and settings, and names every fault with file, line and path.
+    Check(check::Args),
     /// Brings the database's schema up to date.
     Migrate(migrate::Args),
     /// Is one of the demo's participants.
@@ -123,6 +128,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Abandon(args) => ask::run(args.request(), database, output),
         Verb::Provide(args) => ask::run(args.request()?, database, output),
         Verb::Bench(args) => bench::run(&args, database, output),
+        Verb::Check(args) => check::run(&args, output),
         Verb::Migrate(args) => migrate::run(&args, database, output),
         Verb::DemoParticipant(args) => {
             let ended = demo::participant(args);

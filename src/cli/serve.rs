@@ -1,169 +1,199 @@
-//! `amends serve`: a node. Owns reading the settings, starting in order and stopping on a signal; what a node does is the runtime's.
+//! `amends serve`: a node. Owns reading the settings, starting in order and stopping on a signal; what a node does
+//! is the runtime's.
 
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use serde_json::json;
 
 use super::database::DatabaseArgs;
 use super::failure::{Exit, Failure};
-use super::output::{Output, lines};
-use crate::catalog::{self, Catalog, Environment, LogFormat, LogSettings};
+use super::interrupt::Interrupt;
+use super::output::{Output, harmless};
+use super::{log, value};
+use crate::catalog::{self, Catalog, Environment, LogFormat};
 use crate::http::{Door, Server};
 use crate::metrics;
 use crate::runtime::Runtime;
 
-/// Settings file that is taken when none is named and it is there.
-const SETTINGS_FILE: &str = "amends.yaml";
-/// Exit code after a second signal.
-const INTERRUPTED: i32 = 130;
-
-/// Options of `amends serve`.
+/// Options of `amends serve`. Each has the last word over the settings.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Settings: participants, definitions, node. Default: amends.yaml in this folder, if there is one.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// Definitions besides those of the settings: files, folders and patterns.
+    #[arg(value_name = "FILES")]
+    definitions: Vec<PathBuf>,
     /// Name of the node in lists and logs. Default: the settings', else the host's name.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Address of /metrics, /healthz and /readyz, or `off`. Default: the settings', else 127.0.0.1:7171.
-    #[arg(long, value_name = "ADDRESS")]
-    http: Option<String>,
+    /// Address of /metrics, /healthz and /readyz (port 0: any free one), or `off`. Default: the settings', else
+    /// 127.0.0.1:7171.
+    #[arg(long, value_name = "ADDRESS", value_parser = http_address)]
+    http: Option<Http>,
+    /// Committing connections. Default: the settings', else 2.
+    #[arg(long, value_name = "N")]
+    lanes: Option<usize>,
+    /// How long attempts may take to end after SIGTERM, such as 30s. Default: the settings', else 30s.
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    grace: Option<Duration>,
+    /// Leaves the schema alone and refuses to run if it is not up to date.
+    #[arg(long)]
+    no_migrate: bool,
+    /// What is logged: error, warn, info, debug, trace, or directives. Default: AMENDS_LOG, else the settings'.
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+    /// Logs JSON, one object a line.
+    #[arg(long)]
+    log_json: bool,
+}
+
+/// Whether and where HTTP listens.
+#[derive(Clone, Copy, Debug)]
+enum Http {
+    Off,
+    At(SocketAddr),
+}
+
+fn http_address(text: &str) -> Result<Http, String> {
+    if text == "off" {
+        return Ok(Http::Off);
+    }
+    let expected = "expected an address with a port, such as 127.0.0.1:7171, or `off`";
+    text.parse().map(Http::At).map_err(|_| expected.to_owned())
 }
 
 /// Runs a node until SIGTERM or SIGINT; a second signal stops at once.
 pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
-    let catalog = load(args)?;
-    log_to_stderr(&catalog.settings.log);
-    let address = match args.http.as_deref() {
-        None => catalog.settings.http.address,
-        Some("off") => None,
-        Some(text) => Some(text.parse().map_err(|_| {
-            Failure::usage(format!(
-                "expected an address such as 127.0.0.1:7171 or `off` for --http, found {text:?}"
-            ))
-        })?),
-    };
+    let catalog = read(args, database)?;
+    log::start(&catalog.settings.log)?;
+    // The node has threads of its own; this one only waits.
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    // From here on a signal waits for its turn, so that nothing is left half started.
-    let mut signals = {
-        let _context = executor.enter();
-        Signals::listen()?
-    };
+    let mut interrupt = Interrupt::catch(&executor)?;
     let place = database.or_settings(&catalog.settings.database).open()?;
-    let served = executor.block_on(serve(catalog, args, place.url(), address, &mut signals, output));
+    let address = catalog.settings.http.address;
+    let grace = Duration::from_millis(catalog.settings.node.grace_period_ms);
+    // The embedded database is ours to bring up to date.
+    let migrate = place.is_embedded() || !args.no_migrate;
+    let served = executor.block_on(async {
+        let runtime = tokio::select! {
+            runtime = begin(catalog, place.url(), migrate) => runtime?,
+            () = interrupt.next() => return Ok(Exit::Interrupted),
+        };
+        let draining = Arc::new(AtomicBool::new(false));
+        let opened = open(&runtime, address, &draining, output);
+        if opened.is_ok() {
+            interrupt.next().await;
+        }
+        draining.store(true, Ordering::Relaxed);
+        drain(&runtime, grace, &mut interrupt).await;
+        if let Some(http) = opened? {
+            http.stop()?;
+        }
+        Ok(Exit::Done)
+    });
     drop(executor);
-    place.close()?;
-    served
-}
-
-fn load(args: &Args) -> Result<Catalog, Failure> {
-    let environment = Environment::of_process();
-    let file = match &args.config {
-        Some(file) => Some(file.as_path()),
-        None => Some(Path::new(SETTINGS_FILE)).filter(|file| file.exists()),
-    };
-    match file {
-        Some(file) => catalog::load(file, &environment).map_err(|faults| Failure::failed(faults.to_string())),
-        None => Ok(Catalog::default()),
+    match place.close() {
+        Err(error) if served.is_ok() => Err(error),
+        _ => served,
     }
 }
 
-async fn serve(
-    catalog: Catalog,
-    args: &Args,
-    database_url: &str,
-    address: Option<std::net::SocketAddr>,
-    signals: &mut Signals,
-    output: &Output,
-) -> Result<Exit, Failure> {
+/// Reads settings and definitions, and lets the options have the last word.
+fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Failure> {
+    let mut catalog = match database.settings_file() {
+        Some(file) => catalog::load(file, &Environment::of_process())?,
+        None => Catalog::default(),
+    };
+    if !args.definitions.is_empty() {
+        catalog.definitions.extend(catalog::load_definitions(&args.definitions)?);
+    }
+    let settings = &mut catalog.settings;
+    match args.http {
+        Some(Http::Off) => settings.http.address = None,
+        Some(Http::At(address)) => settings.http.address = Some(address),
+        None => {}
+    }
+    if let Some(grace) = args.grace {
+        settings.node.grace_period_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    }
+    if let Some(level) = args.log.clone().or_else(|| std::env::var("AMENDS_LOG").ok()) {
+        settings.log.level = level;
+    }
+    if args.log_json {
+        settings.log.format = LogFormat::Json;
+    }
+    settings.node.lanes = args.lanes.unwrap_or(settings.node.lanes);
+    settings.node.name = args.name.clone().or_else(|| settings.node.name.take());
+    Ok(catalog)
+}
+
+async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Runtime, Failure> {
     let Catalog { settings, definitions } = catalog;
-    let exposition = metrics::install();
     let mut builder = Runtime::builder(database_url)
         .lanes(settings.node.lanes)
         .residents_max(settings.node.actors_max)
         .lease(Duration::from_millis(settings.node.lease_ms))
         .participants(settings.participants)
         .definitions(definitions);
-    if let Some(name) = args.name.clone().or(settings.node.name) {
+    if let Some(name) = settings.node.name {
         builder = builder.name(name);
     }
-    let runtime = builder.begin().await?;
-    for (definition, missing) in runtime.unable() {
-        tracing::warn!(definition, missing = missing.join(", "), "this node cannot run a definition");
+    if !migrate {
+        builder = builder.without_migration();
     }
-    let readiness = {
-        let runtime = runtime.clone();
-        Arc::new(move || runtime.complaints())
-    };
-    let http = match address {
-        None => None,
-        Some(address) => Some(
-            Server::start(address, Door { metrics: exposition, readiness })
-                .map_err(|error| Failure::failed(error.to_string()))?,
-        ),
-    };
-    let shown = http.as_ref().map_or("no HTTP".to_owned(), |http| format!("http://{}", http.address()));
-    let name = runtime.name();
-    tracing::info!(node.name = name, http = shown, "node takes sagas");
-    output.remark(&lines(&format!("amends node {name} takes sagas; {shown}; stop with Ctrl-C")));
+    Ok(builder.begin().await?)
+}
 
-    signals.next().await;
+/// Opens the HTTP door and says that the node is up.
+fn open(
+    runtime: &Runtime,
+    address: Option<SocketAddr>,
+    draining: &Arc<AtomicBool>,
+    output: &Output,
+) -> Result<Option<Server>, Failure> {
+    for (definition, missing) in runtime.unable() {
+        let missing = missing.join(", ");
+        tracing::warn!(definition, missing, "this node cannot run a definition; others may");
+    }
+    let (watched, draining) = (runtime.clone(), Arc::clone(draining));
+    let readiness = Arc::new(move || {
+        let mut reasons = watched.complaints();
+        if draining.load(Ordering::Relaxed) {
+            reasons.push("the node is being stopped".to_owned());
+        }
+        reasons
+    });
+    let door = Door { metrics: metrics::install(), readiness };
+    let http = address.map(|address| Server::start(address, door)).transpose()?;
+    let (name, address) = (runtime.name(), http.as_ref().map(Server::address));
+    let shown = address.map_or_else(|| "no HTTP".to_owned(), |address| format!("http://{address}"));
+    tracing::info!(node.name = name, http = shown, "node takes sagas");
+    if output.is_json() {
+        output.value(&json!({ "node": name, "http": address }))?;
+    } else {
+        output.line(&format!("node {} takes sagas; {shown}", harmless(name)))?;
+    }
+    Ok(http)
+}
+
+/// Hands back what the node has. On the second signal the process ends as it stands, and others take over.
+async fn drain(runtime: &Runtime, grace: Duration, interrupt: &mut Interrupt) {
     tracing::info!("stopping: attempts may end within the grace period; a second signal stops at once");
-    let grace = Duration::from_millis(settings.node.grace_period_ms);
     let stopped = tokio::select! {
         stopped = runtime.stop(grace) => stopped,
-        () = signals.next() => {
+        () = interrupt.next() => {
             tracing::warn!("stopped at once; other nodes take over");
-            std::process::exit(INTERRUPTED);
+            std::process::exit(Exit::Interrupted.code().into());
         }
     };
     match stopped {
         Ok(true) => tracing::info!("node stopped, everything was handed back"),
         Ok(false) => tracing::warn!("node stopped, other nodes take over what was left"),
-        Err(error) => tracing::warn!(%error, "node stopped without saying goodbye, other nodes take over"),
+        Err(error) => tracing::warn!(%error, "node stopped without a goodbye, other nodes take over"),
     }
-    if let Some(http) = http {
-        http.stop().map_err(|error| Failure::failed(error.to_string()))?;
-    }
-    Ok(Exit::Done)
-}
-
-/// SIGTERM and SIGINT.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, Failure> {
-        let cannot = |error| Failure::failed(format!("cannot wait for signals: {error}"));
-        let terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(cannot)? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Logs go to stderr, so that stdout is for answers. `RUST_LOG` overrides the settings' level.
-fn log_to_stderr(settings: &LogSettings) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&settings.level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    // A subscriber that is there already is the embedding program's; it stays.
-    let _ = match settings.format {
-        LogFormat::Text => builder.with_ansi(colour).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
 }

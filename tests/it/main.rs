@@ -1,5 +1,7 @@
 //! The one integration binary: real Postgres, real participants in other processes.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands, in its functions too")]
+
 mod catalog;
 mod catalog_fuzz;
 mod cli;
@@ -10,5 +12,6 @@ mod harness;
 mod http;
 mod proxy;
 mod runtime;
+mod serve;
 mod store;
 mod tidy;

@@ -1,5 +1,5 @@
-//! The journal as a timeline: the fold of the core, watched. Owns what happened when and how long it took; the words are in
-//! `words.rs`.
+//! The journal as a timeline: the fold of the core, watched. Owns what happened when and how long it took;
+//! the words are in `words.rs`.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::saga::command::Command;
 use crate::saga::definition::Millis;
 use crate::saga::event::{Direction, Event};
 use crate::saga::outcome::Error;
-use crate::saga::state::State;
+use crate::saga::state::{State, StepState};
 use crate::saga::{Definition, IllegalEvent, Json, begin, legal_verbs, next_timer, transition};
 
 /// Everything that a journal tells.
@@ -91,9 +91,8 @@ impl Timeline {
                 (None, _) => return Err(not_begun(event)),
                 (Some(before), _) => transition(definition, before, event)?,
             };
-            // The first row has no state before it; what it starts shows as under way.
-            let before = state.as_ref().unwrap_or(&after);
-            let said = words::event(definition, before, event);
+            let before = state.unwrap_or_else(|| untouched(&after));
+            let said = words::event(definition, &before, event);
             entries.push(Entry {
                 seq: *seq,
                 at,
@@ -102,7 +101,7 @@ impl Timeline {
                 tone: said.tone,
                 took_ms: call_of(event).and_then(|call| Some(at.saturating_sub(begun.remove(&call)?))),
                 error: said.error,
-                consequences: words::consequences(definition, before, &after, at),
+                consequences: words::consequences(definition, &before, &after, at, said.step),
                 event: event.clone(),
             });
             begun.extend(commands.iter().filter_map(begins).map(|call| (call, at)));
@@ -117,6 +116,13 @@ impl Timeline {
             legal_verbs: if state.end().is_some() { Vec::new() } else { legal_verbs(definition, &state) },
         })
     }
+}
+
+/// The state before the first row, in which nothing has happened.
+fn untouched(first: &State) -> State {
+    let mut state = first.clone();
+    state.steps.fill(StepState::waiting());
+    state
 }
 
 fn not_begun(event: &Event) -> IllegalEvent {

@@ -1,4 +1,5 @@
-//! Events and states in words. Owns the sentences; the order of things is left to `timeline.rs`, the look to `render.rs`.
+//! Events and states in words. Owns the sentences; the order of things is left to `timeline.rs`, the look to
+//! `render.rs`.
 
 use crate::cli::output::Tone;
 use crate::cli::time::span;
@@ -129,17 +130,25 @@ fn request(definition: &Definition, state: &State, request: &Request) -> (Option
     }
 }
 
-/// Says what came of an event beyond the event itself.
+/// Says what came of an event about step `about`, beyond the event itself.
 pub(super) fn consequences(
     definition: &Definition,
     before: &State,
     after: &State,
     at: Millis,
+    about: Option<usize>,
 ) -> Vec<String> {
     let mut said = Vec::new();
     for (index, step) in after.steps.iter().enumerate() {
-        let unchanged = before.steps.get(index).is_some_and(|old| old.phase == step.phase);
-        if let Some(text) = (!unchanged).then(|| consequence(definition, after, index, at)).flatten() {
+        if before.steps.get(index).is_some_and(|old| old.phase == step.phase) {
+            continue;
+        }
+        let by_itself = match step.phase {
+            Phase::Done if about != Some(index) => Some("done".to_owned()),
+            Phase::Skipped if about != Some(index) => Some("skipped".to_owned()),
+            _ => None,
+        };
+        if let Some(text) = by_itself.or_else(|| consequence(definition, after, index, at)) {
             said.push(format!("{}: {text}", name(definition, after, index)));
         }
     }

@@ -1,0 +1,31 @@
+//! SIGINT and SIGTERM. Owns catching them from the first moment, so that none is lost before somebody waits.
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::failure::Failure;
+
+/// The signals that ask a program to end.
+#[derive(Debug)]
+pub(super) struct Interrupt {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Interrupt {
+    /// Catches both signals from now on, on this runtime.
+    pub(super) fn catch(runtime: &Runtime) -> Result<Self, Failure> {
+        let _context = runtime.enter();
+        let cannot = |error| Failure::failed(format!("cannot wait for signals: {error}"));
+        let terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(cannot)? })
+    }
+
+    /// Waits for the next of them.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

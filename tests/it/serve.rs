@@ -1,0 +1,192 @@
+//! A node as a process, from its settings to its drain, with the embedded Postgres and no other help.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+const NAP: &str = "
+saga: nap
+description: Sleeps, then waits to be woken.
+input: { type: object, required: [who], properties: { who: { type: string } } }
+steps:
+  - step: doze
+    action: { sleep: 50ms }
+  - step: alarm
+    action: { await: bell }
+output: { rang: \"${ steps.alarm }\", who: \"${ input.who }\" }
+";
+
+/// A folder with settings, a definition and the embedded Postgres.
+struct Home(PathBuf);
+
+impl Home {
+    fn new(name: &str) -> Self {
+        let dir = PathBuf::from(format!("/tmp/amends-it-{}-serve-{name}", std::process::id()));
+        fs::create_dir_all(dir.join("sagas")).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(dir.join("sagas/nap.yaml"), NAP).unwrap();
+        let settings =
+            "definitions: [sagas]\ndatabase: { data_dir: data }\nhttp: { address: \"127.0.0.1:0\" }\n";
+        fs::write(dir.join("amends.yaml"), settings).unwrap();
+        Self(dir)
+    }
+
+    fn amends(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
+        command.args(args).current_dir(&self.0).stdin(Stdio::null());
+        for name in ["DATABASE_URL", "AMENDS_DATA_DIR", "AMENDS_CONFIG", "AMENDS_LOG"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> (i32, Value, String) {
+        let output = self.amends(args).arg("--json").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        (output.status.code().unwrap(), value, String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Node {
+    child: Child,
+    http: String,
+}
+
+impl Node {
+    fn start(home: &Home, args: &[&str]) -> Self {
+        let mut command = home.amends(&["serve", "--json"]);
+        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{}", log(&mut child)));
+        Self { child, http: said["http"].as_str().unwrap_or_default().to_owned() }
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: plain system call.
+        assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), signal) }, 0);
+    }
+
+    fn end(&mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().unwrap();
+        (status.code(), log(&mut self.child))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn log(child: &mut Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+fn ask(address: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_saga_runs_from_the_command_line_to_its_end_and_the_node_drains() {
+    let home = Home::new("whole");
+    let mut node = Node::start(&home, &[]);
+    let (code, started, errors) = home.run(&["start", "nap", "--input", r#"{"who":"me"}"#, "--key", "k"]);
+    assert_eq!(code, 0, "{errors}");
+    let id = started["id"].as_str().unwrap().to_owned();
+    wait_until("it waits for the bell", || {
+        home.run(&["show", &id]).1["steps"][1]["state"] == "waiting for event bell"
+    });
+    let (code, _, errors) = home.run(&["retry", &id, "alarm"]);
+    assert_eq!(code, 5, "{errors}");
+    assert!(errors.contains("legal now"), "{errors}");
+    let (code, answer, _) = home.run(&["pause", &id, "--reason", "lunch"]);
+    assert_eq!((code, &answer["status"]), (0, &json!("paused")));
+    assert_eq!(home.run(&["resume", &id]).0, 0);
+    let (code, answer, _) = home.run(&["provide", &id, "bell", "--payload", r#"{"loud":true}"#]);
+    assert_eq!((code, &answer["status"]), (0, &json!("completed")));
+    let again = ["start", "nap", "--input", r#"{"who":"me"}"#, "--key", "k", "--wait"];
+    let (code, ended, _) = home.run(&again);
+    assert_eq!((code, &ended["result"]), (0, &json!({ "rang": { "loud": true }, "who": "me" })));
+
+    assert!(ask(&node.http, "/readyz").starts_with("HTTP/1.1 200"));
+    let metrics = ask(&node.http, "/metrics");
+    for expected in [
+        r#"amends_sagas_ended_total{definition="nap",status="completed"} 1"#,
+        r#"amends_signals_total{verb="pause",fate="applied"} 1"#,
+        "amends_lost_wakes_total 0",
+        "amends_commit_duration_seconds_count",
+    ] {
+        assert!(metrics.contains(expected), "{expected} is not in\n{metrics}");
+    }
+    node.signal(libc::SIGTERM);
+    let (code, log) = node.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+    assert!(!home.0.join("data/postgres/data/postmaster.pid").exists(), "Postgres was left running");
+}
+
+#[test]
+fn a_cancelled_saga_makes_start_fail() {
+    let home = Home::new("cancel");
+    let _node = Node::start(&home, &["--http", "off"]);
+    let (_, started, _) = home.run(&["start", "nap", "--input", r#"{"who":"me"}"#, "--key", "k"]);
+    let id = started["id"].as_str().unwrap();
+    let (code, answer, errors) = home.run(&["cancel", id, "--reason", "no more"]);
+    assert_eq!((code, &answer["status"]), (0, &json!("compensated")), "{errors}");
+    let (code, ended, _) = home.run(&["start", "nap", "--input", r#"{"who":"me"}"#, "--key", "k", "--wait"]);
+    assert_eq!((code, &ended["status"]), (1, &json!("compensated")));
+}
+
+#[test]
+fn a_taken_port_a_bad_definition_and_a_bad_option_are_clear_errors() {
+    let home = Home::new("faults");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, _, errors) = home.run(&["serve", "--http", &address]);
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains(&format!("cannot listen on {address}")), "{errors}");
+    let (code, _, errors) = home.run(&["serve", "--http", "here"]);
+    assert_eq!(code, 2, "{errors}");
+    fs::write(home.0.join("sagas/bad.yaml"), "saga: bad\nsteps:\n  - step: one\n    bogus: 1\n").unwrap();
+    let (code, _, errors) = home.run(&["serve"]);
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("bad.yaml:") && errors.contains("bogus"), "{errors}");
+    let (code, report, _) = home.run(&["check", "sagas", "amends.yaml"]);
+    assert_eq!((code, report["files"].as_u64()), (1, Some(3)), "{report}");
+    assert!(report["faults"][0]["file"].as_str().unwrap().ends_with("bad.yaml"), "{report}");
+    fs::remove_file(home.0.join("sagas/bad.yaml")).unwrap();
+    let (code, report, _) = home.run(&["check", "sagas"]);
+    assert_eq!((code, report["definitions"].as_u64()), (0, Some(1)), "{report}");
+    assert_eq!(home.run(&["check", "--schema", "definition"]).1["type"], "object");
+    assert!(Path::new(&home.0).exists());
+}
