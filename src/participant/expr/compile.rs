@@ -30,7 +30,16 @@ pub(super) enum Form {
     /// A lookup in JSON text.
     Path(Path),
     /// A metered syntax tree.
-    Program(IdedExpr),
+    Program(Program),
+}
+
+/// A metered syntax tree.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// The tree.
+    pub(super) tree: IdedExpr,
+    /// Its depth, which bounds the stack of its evaluation.
+    pub(super) depth: usize,
 }
 
 /// Functions of CEL's standard library that may be called by name; operators have names of their own.
@@ -108,8 +117,8 @@ fn compile(text: &str) -> Result<Compiled, String> {
         .spawn(move || parse(&source))
         .map_err(|error| format!("cannot start a thread to parse it: {error}"))?
         .join();
-    let (tree, needs) = parsed.map_err(|_| "it cannot be parsed".to_owned())??;
-    Ok(Compiled { text: text.to_owned(), form: Form::Program(tree), needs })
+    let (program, needs) = parsed.map_err(|_| "it cannot be parsed".to_owned())??;
+    Ok(Compiled { text: text.to_owned(), form: Form::Program(program), needs })
 }
 
 fn path_needs(path: &Path) -> Needs {
@@ -123,7 +132,7 @@ fn path_needs(path: &Path) -> Needs {
     needs
 }
 
-fn parse(text: &str) -> Result<(IdedExpr, Needs), String> {
+fn parse(text: &str) -> Result<(Program, Needs), String> {
     let tree = ENVIRONMENT.parser().parse(text).map_err(|errors| {
         let errors: Vec<_> = errors
             .errors
@@ -138,7 +147,8 @@ fn parse(text: &str) -> Result<(IdedExpr, Needs), String> {
     }
     let mut needs = Needs::default();
     meter::needs(&tree, &mut Vec::new(), &mut needs);
-    Ok((meter::metered(tree), needs))
+    let tree = meter::metered(tree);
+    Ok((Program { depth: meter::depth(&tree), tree }, needs))
 }
 
 impl Compiled {

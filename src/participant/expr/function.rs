@@ -64,9 +64,13 @@ pub(super) fn budgeted<T>(evaluation: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn spend(units: i64) -> Result<(), ExecutionError> {
-    let left = WORK.get().saturating_sub(units);
-    WORK.set(left);
-    if left < 0 {
+    WORK.set(WORK.get().saturating_sub(units));
+    solvent()
+}
+
+/// Fails once the budget is spent. Conditions swallow errors and go on, so it is asked before anything is measured.
+fn solvent() -> Result<(), ExecutionError> {
+    if WORK.get() < 0 {
         return Err(ExecutionError::function_error("work", "the expression takes too much work"));
     }
     Ok(())
@@ -81,6 +85,7 @@ fn range<'b, 'v>(mut args: Arguments<'b, 'v>) -> Returned<'b, 'v> {
     let Some(values) = args.pop() else {
         return Err(ExecutionError::missing_argument_or_target());
     };
+    solvent()?;
     let count = values.as_sizer().map_or(1, |sizer| *sizer.size().inner());
     spend(value::units(values.as_ref()).saturating_add(count.saturating_mul(weight.unwrap_or(1))))?;
     let Some(map) = values.downcast_ref::<CelMap>() else {
@@ -97,6 +102,7 @@ fn weigh<'b, 'v>(mut args: Arguments<'b, 'v>) -> Returned<'b, 'v> {
     let Some(value) = args.pop() else {
         return Err(ExecutionError::missing_argument_or_target());
     };
+    solvent()?;
     spend(value::units(value.as_ref()))?;
     Ok(value)
 }

@@ -57,7 +57,10 @@ impl<'a> View<'a> {
         if segments.is_empty() {
             return Ok(text);
         }
-        let wrong = |error: serde_json::Error| Fault::Wrong(bare(&error));
+        let wrong = |error: serde_json::Error| match bare(&error) {
+            message if message.starts_with("invalid type: null") => Fault::Missing(message),
+            message => Fault::Wrong(message),
+        };
         let missing = || Fault::Missing(format!("`{}` has no such field or position", path.root));
         match text {
             Cow::Borrowed(text) => {
