@@ -1,8 +1,10 @@
-//! Answers to outcomes. Owns how a definition's `classify`, `success` and `output` change what the default rules made of an
-//! answer, and what a probe's predicates find; the default rules themselves live with each kind of participant.
+//! Answers to outcomes. Owns how a definition's `classify`, `success` and `output` change what the default
+//! rules made of an answer, and what a probe's predicates find; the default rules themselves live with each
+//! kind of participant.
 //!
-//! One law for expressions over answers: the call has been made, so an expression that fails makes the outcome unknown, never
-//! a failure. A rule that asks for a field which the answer does not have does not match.
+//! One law for expressions over answers: the call has been made, so an expression that fails makes the
+//! outcome unknown, never a failure. A rule that asks for a field which the answer does not have does not
+//! match.
 
 use super::expr::{self, Fault, View};
 use super::reply::{Reply, excerpt};
@@ -102,8 +104,8 @@ fn said(reply: &Reply) -> &str {
 
 /// Makes an answer of what a probe was told.
 ///
-/// A definite answer is asked `applied` and then `absent`. An answer that is itself a failure (HTTP 404, `isError`) proves
-/// absence only if the definition says so by an `absent` of its own.
+/// A definite answer is asked `applied` and then `absent`. An answer that is itself a failure (HTTP 404,
+/// `isError`) proves absence only if the definition says so by an `absent` of its own.
 pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
     let inconclusive = |error: Error| Answer::Inconclusive { error };
     let says_nothing = || {
@@ -256,7 +258,8 @@ mod tests {
         );
         assert_eq!(found(short(), Reply::unknown("timeout", "late")), "inconclusive timeout");
 
-        let full = || json!({"applied": "result.state == 'done'", "absent": "status == 404 || result.state == 'no'"});
+        let absent = "status == 404 || result.state == 'no'";
+        let full = || json!({"applied": "result.state == 'done'", "absent": absent});
         let gone = Reply { status: Some(404), ..Reply::failed("http_404", "gone") };
         assert_eq!(found(full(), gone), "absent");
         assert_eq!(found(full(), good(json!({"state": "no"}))), "absent");

@@ -1,6 +1,7 @@
-//! Expressions and templates of definitions, in CEL. Owns their evaluation over a scope and an answer, and their check before
-//! a definition is accepted; what follows from a value is left to the callers. No text and no value can make it hang,
-//! overflow the stack or panic: texts are limited, work is metered, and maps are looped over in the order of their keys.
+//! Expressions and templates of definitions, in CEL. Owns their evaluation over a scope and an answer, and
+//! their check before a definition is accepted; what follows from a value is left to the callers. No text and
+//! no value can make it hang, overflow the stack or panic: texts are limited, work is metered, and maps are
+//! looped over in the order of their keys.
 
 mod check;
 mod compile;
@@ -66,8 +67,8 @@ pub fn holds(expression: &Expression, scope: &Scope) -> Result<bool, Error> {
     condition(expression, &View::of(scope)).map_err(|fault| fault.in_expression(&expression.0))
 }
 
-/// Renders a template: strings that are one `${ expression }` become its value, with its type; in longer strings the value
-/// becomes text. `$${` stands for `${`.
+/// Renders a template: strings that are one `${ expression }` become its value, with its type; in longer
+/// strings the value becomes text. `$${` stands for `${`.
 pub fn render(template: &Template, scope: &Scope) -> Result<Json, Error> {
     template::render(template, &View::of(scope))
 }

@@ -1,5 +1,6 @@
-//! Rust functions as participants. Owns their registry, what they are given, and the boundary around them: a panic is an
-//! unknown outcome and stays inside. They run in the caller's task, so a call costs no more than its future.
+//! Rust functions as participants. Owns their registry, what they are given, and the boundary around them: a
+//! panic is an unknown outcome and stays inside. They run in the caller's task, so a call costs no more than
+//! its future.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -43,9 +44,9 @@ impl Handlers {
 
     /// Registers an async function under a name; a later one of the same name replaces it.
     ///
-    /// `In` is decoded from the call's arguments; a call without arguments gives the saga's input. What does not decode is
-    /// a definite failure. A panic is an unknown outcome, as is a function that has not returned when the call's time is
-    /// over: its future is dropped.
+    /// `In` is decoded from the call's arguments; a call without arguments gives the saga's input. What does
+    /// not decode is a definite failure. A panic is an unknown outcome, as is a function that has not
+    /// returned when the call's time is over: its future is dropped.
     pub fn register<In, Out, Fut, F>(mut self, name: impl Into<String>, function: F) -> Self
     where
         In: DeserializeOwned + Send + 'static,
@@ -150,7 +151,8 @@ impl StepContext {
         self.scope.attempt
     }
 
-    /// Returns the idempotency key: the same for every attempt, until the runtime knows that there was no effect.
+    /// Returns the idempotency key: the same for every attempt, until the runtime knows that there was no
+    /// effect.
     pub fn key(&self) -> &str {
         &self.scope.key
     }
@@ -223,7 +225,8 @@ impl Failure {
     }
 }
 
-/// Any error that a handler passes on with `?` leaves the effect in doubt: it says nothing about how far the call came.
+/// Any error that a handler passes on with `?` leaves the effect in doubt: it says nothing about how far the
+/// call came.
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut message = error.to_string();

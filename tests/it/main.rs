@@ -8,6 +8,7 @@ mod demo_participant;
 mod embedded;
 mod harness;
 mod http;
+mod participant;
 mod proxy;
 mod runtime;
 mod store;

@@ -1,5 +1,5 @@
-//! Texts of expressions to something that runs. Owns the limits on a text, the thread on which it is parsed, and the cache:
-//! an expression is compiled once per process.
+//! Texts of expressions to something that runs. Owns the limits on a text, the thread on which it is parsed,
+//! and the cache: an expression is compiled once per process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -109,7 +109,8 @@ fn compile(text: &str) -> Result<Compiled, String> {
         let needs = path_needs(&path);
         return Ok(Compiled { text: text.to_owned(), form: Form::Path(path), needs });
     }
-    // CEL's parser recurses with the text, and may panic: it gets a stack of its own, and its panics end there.
+    // CEL's parser recurses with the text, and may panic: it gets a stack of its own, and its panics end
+    // there.
     let source = text.to_owned();
     let parsed = std::thread::Builder::new()
         .name("amends-expression".into())

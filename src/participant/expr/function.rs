@@ -1,5 +1,6 @@
-//! The functions of our expressions beyond CEL's standard library, and the meter under all of them. Owns the budget of one
-//! evaluation: what a loop, a copy or a search costs is taken from it before it is done. `meter.rs` places the calls.
+//! The functions of our expressions beyond CEL's standard library, and the meter under all of them. Owns the
+//! budget of one evaluation: what a loop, a copy or a search costs is taken from it before it is done.
+//! `meter.rs` places the calls.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -55,8 +56,8 @@ thread_local! {
     static WORK: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Runs one evaluation with a fresh budget. Returns none if it went beyond: an error inside a condition may have been
-/// swallowed, so the result would be worth nothing.
+/// Runs one evaluation with a fresh budget. Returns none if it went beyond: an error inside a condition may
+/// have been swallowed, so the result would be worth nothing.
 pub(super) fn budgeted<T>(evaluation: impl FnOnce() -> T) -> Option<T> {
     WORK.set(EXPRESSION_WORK_MAX);
     let result = evaluation();
@@ -68,7 +69,8 @@ fn spend(units: i64) -> Result<(), ExecutionError> {
     solvent()
 }
 
-/// Fails once the budget is spent. Conditions swallow errors and go on, so it is asked before anything is measured.
+/// Fails once the budget is spent. Conditions swallow errors and go on, so it is asked before anything is
+/// measured.
 fn solvent() -> Result<(), ExecutionError> {
     if WORK.get() < 0 {
         return Err(ExecutionError::function_error("work", "the expression takes too much work"));

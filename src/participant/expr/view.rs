@@ -1,5 +1,5 @@
-//! The variables of one evaluation. Owns their names and how each gets its value: JSON text is read only when a variable is
-//! asked for, and of the steps only the one that is.
+//! The variables of one evaluation. Owns their names and how each gets its value: JSON text is read only when
+//! a variable is asked for, and of the steps only the one that is.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
