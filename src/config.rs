@@ -77,8 +77,11 @@ pub mod participant {
     pub const EXPRESSION_DEPTH_MAX: usize = 48;
     /// Work that one evaluation may do, in units of about one visited node or 64 bytes of text.
     pub const EXPRESSION_WORK_MAX: i64 = 2_000_000;
-    /// Stack of the thread that parses an expression, in bytes; the parser recurses with the text.
+    /// Stack of a thread of its own for an expression, in bytes: its parser recurses with the text.
     pub const EXPRESSION_STACK_BYTES: usize = 64 << 20;
+    /// Deepest metered syntax tree that is evaluated on the caller's stack. CEL takes about 50 KiB a level in a
+    /// debug build.
+    pub const EXPRESSION_DEPTH_ON_STACK: usize = 12;
     /// Compiled expressions kept per process; beyond it the cache starts anew.
     pub const EXPRESSIONS_CACHED_MAX: usize = 16_384;
     /// Largest compiled pattern of `matches`, in bytes.
@@ -99,6 +102,9 @@ pub mod participant {
     pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
     /// Limit for opening a TCP and TLS connection.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+    /// How long an idle connection is kept. Shorter than servers keep theirs (Node: 5 s), for a request on a
+    /// connection that the server is closing has an unknown outcome.
+    pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(4);
     /// Limit for starting an MCP server and its handshake; package runners download first.
     pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
     /// Limit for the answer to a ping, after a call timed out; then a child counts as hung.

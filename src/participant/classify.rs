@@ -1,8 +1,10 @@
-//! Answers to outcomes. Owns how a definition's `classify`, `success` and `output` change what the default rules made of an
-//! answer, and what a probe's predicates find; the default rules themselves live with each kind of participant.
+//! Answers to outcomes. Owns how a definition's `classify`, `success` and `output` change what the default
+//! rules made of an answer, and what a probe's predicates find; the default rules themselves live with each
+//! kind of participant.
 //!
-//! One law for expressions over answers: the call has been made, so an expression that fails makes the outcome unknown, never
-//! a failure. A rule that asks for a field which the answer does not have does not match.
+//! One law for expressions over answers: the call has been made, so an expression that fails makes the
+//! outcome unknown, never a failure. A rule that asks for a field which the answer does not have does not
+//! match.
 
 use super::expr::{self, Fault, View};
 use super::reply::{Reply, excerpt};
@@ -102,8 +104,8 @@ fn said(reply: &Reply) -> &str {
 
 /// Makes an answer of what a probe was told.
 ///
-/// A definite answer is asked `applied` and then `absent`. An answer that is itself a failure (HTTP 404, `isError`) proves
-/// absence only if the definition says so by an `absent` of its own.
+/// A definite answer is asked `applied` and then `absent`. An answer that is itself a failure (HTTP 404,
+/// `isError`) proves absence only if the definition says so by an `absent` of its own.
 pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
     let inconclusive = |error: Error| Answer::Inconclusive { error };
     let says_nothing = || {
@@ -137,5 +139,132 @@ pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
         (_, Ok(true)) => Answer::Absent,
         (Err(error), _) | (_, Err(error)) => inconclusive(error),
         (Ok(false), Ok(false)) => inconclusive(says_nothing()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn call(rules: Value) -> Call {
+        let mut call = json!({"target": {"handler": {"name": "h"}}});
+        if let (Value::Object(call), Value::Object(rules)) = (&mut call, rules) {
+            call.extend(rules);
+        }
+        serde_json::from_value(call).unwrap()
+    }
+
+    fn scope() -> Scope {
+        Scope::of_saga(Uuid::nil(), Json::from(json!({})), Vec::new())
+    }
+
+    fn good(result: Value) -> Reply {
+        Reply { text: Some(result.to_string()), ..Reply::succeeded(Json::from(result)) }
+    }
+
+    /// Writes an outcome in one line.
+    fn said(rules: Value, reply: Reply) -> String {
+        match outcome(&call(rules), &scope(), reply) {
+            Outcome::Succeeded { output } => format!("succeeded {}", output.get()),
+            Outcome::Failed { error, retryable: false, .. } => format!("failed {error}"),
+            Outcome::Failed { error, retry_after_ms, .. } => format!("retryable {error} {retry_after_ms:?}"),
+            Outcome::Pending { retry_after_ms } => format!("pending {retry_after_ms:?}"),
+            Outcome::Unknown { error } => format!("unknown {error}"),
+        }
+    }
+
+    #[test]
+    fn without_rules_the_defaults_stand() {
+        assert_eq!(said(json!({}), good(json!({"a": 1}))), r#"succeeded {"a":1}"#);
+        assert_eq!(said(json!({}), Reply::failed("http_404", "gone")), "failed http_404: gone");
+        let busy = Reply::retryable("busy", "later").after(Some(std::time::Duration::from_secs(2)));
+        assert_eq!(said(json!({}), busy), "retryable busy: later Some(2000)");
+        assert_eq!(said(json!({}), Reply::unknown("timeout", "late")), "unknown timeout: late");
+    }
+
+    #[test]
+    fn success_turns_an_answer_that_only_looks_good() {
+        let rules = || json!({"success": "result.ok", "output": "${ result.id }"});
+        assert_eq!(said(rules(), good(json!({"ok": true, "id": 7}))), "succeeded 7");
+        let refused = said(rules(), good(json!({"ok": false})));
+        assert!(
+            refused.starts_with("failed unsuccessful: `result.ok` is false for the answer {"),
+            "{refused}"
+        );
+        // An answer that cannot be read proves nothing.
+        let unreadable = said(rules(), good(json!({"status": "?"})));
+        assert!(unreadable.starts_with("unknown expression: `result.ok`"), "{unreadable}");
+        let no_output = said(rules(), good(json!({"ok": true})));
+        assert!(no_output.starts_with("unknown expression: `result.id`"), "{no_output}");
+        // A failure stays one, whatever `success` would say.
+        assert_eq!(said(rules(), Reply::failed("tool_error", "no")), "failed tool_error: no");
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_wins() {
+        let rules = || {
+            json!({"classify": [
+                {"when": "text.startsWith('Failed')", "outcome": "failed", "error": "'said: ' + text"},
+                {"when": "status == 500 && result.code == 'declined'", "outcome": "failed"},
+                {"when": "result.state == 'queued'", "outcome": "pending"},
+                {"when": "error != null && error.code == 'timeout'", "outcome": "retryable"},
+                {"when": "result.id + 1 == 2", "outcome": "succeeded"},
+            ]})
+        };
+        let text =
+            |text: &str| Reply { text: Some(text.into()), ..Reply::succeeded(Json::from(json!(text))) };
+        assert_eq!(said(rules(), text("Failed to charge")), "failed classified: said: Failed to charge");
+        let declined = Reply {
+            status: Some(500),
+            result: Json::from(json!({"code": "declined"})),
+            ..Reply::unknown("http_500", "oh")
+        };
+        assert_eq!(said(rules(), declined), "failed http_500: oh");
+        assert_eq!(said(rules(), good(json!({"state": "queued"}))), "pending None");
+        assert_eq!(said(rules(), Reply::unknown("timeout", "late")), "retryable timeout: late None");
+        // A missing field is no match; a wrong type is a rule that cannot be trusted.
+        assert_eq!(said(rules(), good(json!({"state": "done"}))), r#"succeeded {"state":"done"}"#);
+        let wrong = said(rules(), good(json!({"id": "x"})));
+        assert!(wrong.starts_with("unknown expression: `result.id + 1 == 2`"), "{wrong}");
+    }
+
+    fn found(probe: Value, reply: Reply) -> String {
+        let mut whole = json!({"target": {"handler": {"name": "h"}}});
+        if let (Value::Object(whole), Value::Object(probe)) = (&mut whole, probe) {
+            whole.extend(probe);
+        }
+        match answer(&serde_json::from_value(whole).unwrap(), &scope(), &reply) {
+            Answer::Applied { output } => format!("applied {}", output.get()),
+            Answer::Absent => "absent".into(),
+            Answer::Inconclusive { error } => format!("inconclusive {}", error.code),
+        }
+    }
+
+    #[test]
+    fn probes_find_applied_absent_or_nothing() {
+        let short = || json!({"applied": "result.found", "output": "${ result.charge }"});
+        assert_eq!(found(short(), good(json!({"found": true, "charge": {"id": 1}}))), r#"applied {"id":1}"#);
+        assert_eq!(found(short(), good(json!({"found": false}))), "absent");
+        assert_eq!(found(short(), good(json!({}))), "inconclusive expression");
+        assert_eq!(found(short(), good(json!({"found": true}))), "inconclusive expression");
+        // An answer that is a failure proves no absence by itself.
+        assert_eq!(found(short(), Reply::failed("http_401", "who?")), "inconclusive expression");
+        assert_eq!(
+            found(json!({"applied": "false"}), Reply::failed("http_401", "who?")),
+            "inconclusive http_401"
+        );
+        assert_eq!(found(short(), Reply::unknown("timeout", "late")), "inconclusive timeout");
+
+        let absent = "status == 404 || result.state == 'no'";
+        let full = || json!({"applied": "result.state == 'done'", "absent": absent});
+        let gone = Reply { status: Some(404), ..Reply::failed("http_404", "gone") };
+        assert_eq!(found(full(), gone), "absent");
+        assert_eq!(found(full(), good(json!({"state": "no"}))), "absent");
+        assert_eq!(found(full(), good(json!({"state": "running"}))), "inconclusive inconclusive");
+        let both = json!({"applied": "true", "absent": "true"});
+        assert_eq!(found(both, good(json!({}))), "inconclusive inconclusive");
     }
 }

@@ -1,5 +1,5 @@
-//! Participants as the settings describe them. Owns the shapes and what is wrong with them, all faults at once; reading a
-//! settings file and its secrets is the catalog's business.
+//! Participants as the settings describe them. Owns the shapes and what is wrong with them, all faults at
+//! once; reading a settings file and its secrets is the catalog's business.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,7 +30,8 @@ pub enum Transport {
         command: String,
         /// Its arguments.
         args: Vec<Secret>,
-        /// Its environment, on top of `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL` and `TERM`; nothing else is inherited.
+        /// Its environment, on top of `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL` and `TERM`; nothing else is
+        /// inherited.
         env: BTreeMap<String, Secret>,
         /// Its working directory. Default: ours.
         cwd: Option<PathBuf>,

@@ -1,6 +1,7 @@
-//! Expressions and templates of definitions, in CEL. Owns their evaluation over a scope and an answer, and their check before
-//! a definition is accepted; what follows from a value is left to the callers. No text and no value can make it hang,
-//! overflow the stack or panic: texts are limited, work is metered, and maps are looped over in the order of their keys.
+//! Expressions and templates of definitions, in CEL. Owns their evaluation over a scope and an answer, and
+//! their check before a definition is accepted; what follows from a value is left to the callers. No text and
+//! no value can make it hang, overflow the stack or panic: texts are limited, work is metered, and maps are
+//! looped over in the order of their keys.
 
 mod check;
 mod compile;
@@ -11,6 +12,9 @@ mod template;
 mod value;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 
@@ -19,13 +23,13 @@ use cel::common::value::Val;
 use cel::{Context, ExecutionError, Value};
 
 pub use check::{Place, check_draft, check_expression, check_template};
-use compile::{Compiled, Form};
+use compile::{Compiled, Form, Program};
 use function::ENVIRONMENT;
 pub(super) use template::url_path;
 pub(super) use view::View;
 
 use super::scope::Scope;
-use crate::config::participant::RENDERED_BYTES_MAX;
+use crate::config::participant::{EXPRESSION_DEPTH_ON_STACK, EXPRESSION_STACK_BYTES, RENDERED_BYTES_MAX};
 use crate::saga::Json;
 use crate::saga::definition::{Expression, Template};
 use crate::saga::outcome::Error;
@@ -63,8 +67,8 @@ pub fn holds(expression: &Expression, scope: &Scope) -> Result<bool, Error> {
     condition(expression, &View::of(scope)).map_err(|fault| fault.in_expression(&expression.0))
 }
 
-/// Renders a template: strings that are one `${ expression }` become its value, with its type; in longer strings the value
-/// becomes text. `$${` stands for `${`.
+/// Renders a template: strings that are one `${ expression }` become its value, with its type; in longer
+/// strings the value becomes text. `$${` stands for `${`.
 pub fn render(template: &Template, scope: &Scope) -> Result<Json, Error> {
     template::render(template, &View::of(scope))
 }
@@ -100,7 +104,7 @@ pub(super) fn condition(expression: &Expression, view: &View<'_>) -> Result<bool
             "false" => Ok(false),
             _ => Err(Fault::Wrong("expected true or false".into())),
         },
-        Form::Program(tree) => run(tree, view, |value| match value.downcast_ref::<CelBool>() {
+        Form::Program(program) => run(program, view, |value| match value.downcast_ref::<CelBool>() {
             Some(flag) => Ok(*flag.inner()),
             None => Err(Fault::Wrong(format!("expected true or false, found {}", value.get_type().name()))),
         }),
@@ -122,8 +126,8 @@ fn json(text: &str, view: &View<'_>) -> Result<Json, Fault> {
 fn raw<'a>(compiled: &Compiled, view: &View<'a>) -> Result<Cow<'a, str>, Fault> {
     match &compiled.form {
         Form::Path(path) => view.find(path),
-        Form::Program(tree) => {
-            run(tree, view, |value| value::to_json(value, RENDERED_BYTES_MAX).map_err(Fault::Wrong))
+        Form::Program(program) => {
+            run(program, view, |value| value::to_json(value, RENDERED_BYTES_MAX).map_err(Fault::Wrong))
                 .map(Cow::Owned)
         }
     }
@@ -142,7 +146,7 @@ fn spelled(compiled: &Compiled, view: &View<'_>) -> Result<Option<String>, Fault
                 _ => Ok(Some(raw.into_owned())),
             }
         }
-        Form::Program(tree) => run(tree, view, |value| {
+        Form::Program(program) => run(program, view, |value| {
             if value.downcast_ref::<CelNull>().is_some() {
                 return Ok(None);
             }
@@ -155,7 +159,29 @@ fn spelled(compiled: &Compiled, view: &View<'_>) -> Result<Option<String>, Fault
 }
 
 /// Evaluates a syntax tree and hands its value to `take`.
-fn run<T>(
+fn run<T: Send>(
+    program: &Program,
+    view: &View<'_>,
+    take: impl FnOnce(&dyn Val) -> Result<T, Fault> + Send,
+) -> Result<T, Fault> {
+    if program.depth <= EXPRESSION_DEPTH_ON_STACK {
+        return run_here(&program.tree, view, take);
+    }
+    // CEL recurses with the tree, in large steps; a deep one gets a stack of its own.
+    std::thread::scope(|scope| {
+        let worker = std::thread::Builder::new().stack_size(EXPRESSION_STACK_BYTES);
+        let running = worker.spawn_scoped(scope, || run_here(&program.tree, view, take));
+        let running =
+            running.map_err(|error| Fault::Wrong(format!("cannot start a thread for it: {error}")))?;
+        running.join().unwrap_or_else(|_| Err(panicked()))
+    })
+}
+
+fn panicked() -> Fault {
+    Fault::Wrong("its evaluation panicked".into())
+}
+
+fn run_here<T>(
     tree: &cel::IdedExpr,
     view: &View<'_>,
     take: impl FnOnce(&dyn Val) -> Result<T, Fault>,
@@ -170,8 +196,7 @@ fn run<T>(
     };
     let guarded = || std::panic::catch_unwind(AssertUnwindSafe(evaluation));
     match function::budgeted(guarded) {
-        Some(Ok(result)) => result,
-        Some(Err(_)) => Err(Fault::Wrong("its evaluation panicked".into())),
+        Some(result) => result.unwrap_or_else(|_| Err(panicked())),
         None => Err(Fault::Wrong("it takes more work than the limit allows".into())),
     }
 }
@@ -181,6 +206,13 @@ fn fault(error: &ExecutionError) -> Fault {
         ExecutionError::NoSuchKey(key) => Fault::Missing(format!("there is no field `{key}`")),
         ExecutionError::IndexOutOfBounds(_) => Fault::Missing("there is no such position".into()),
         ExecutionError::UndeclaredReference(name) => Fault::Wrong(format!("there is no `{name}` here")),
+        // Null has no fields, as an object may have none: a lost answer is null.
+        ExecutionError::NoSuchOverload(error)
+            if matches!(error.function(), "_._" | "_[_]")
+                && error.argument_types().first().is_some_and(|of| of == "null_type") =>
+        {
+            Fault::Missing("null has no fields".into())
+        }
         // Never the `Debug` of whole values: these may be large.
         ExecutionError::NoSuchOverload(error) => Fault::Wrong(error.to_string()),
         ExecutionError::FunctionError { function, message } => Fault::Wrong(format!("{function}: {message}")),

@@ -1,5 +1,6 @@
-//! Rust functions as participants. Owns their registry, what they are given, and the boundary around them: a panic is an
-//! unknown outcome and stays inside. They run in the caller's task, so a call costs no more than its future.
+//! Rust functions as participants. Owns their registry, what they are given, and the boundary around them: a
+//! panic is an unknown outcome and stays inside. They run in the caller's task, so a call costs no more than
+//! its future.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -43,9 +44,9 @@ impl Handlers {
 
     /// Registers an async function under a name; a later one of the same name replaces it.
     ///
-    /// `In` is decoded from the call's arguments; a call without arguments gives the saga's input. What does not decode is
-    /// a definite failure. A panic is an unknown outcome, as is a function that has not returned when the call's time is
-    /// over: its future is dropped.
+    /// `In` is decoded from the call's arguments; a call without arguments gives the saga's input. What does
+    /// not decode is a definite failure. A panic is an unknown outcome, as is a function that has not
+    /// returned when the call's time is over: its future is dropped.
     pub fn register<In, Out, Fut, F>(mut self, name: impl Into<String>, function: F) -> Self
     where
         In: DeserializeOwned + Send + 'static,
@@ -150,7 +151,8 @@ impl StepContext {
         self.scope.attempt
     }
 
-    /// Returns the idempotency key: the same for every attempt, until the runtime knows that there was no effect.
+    /// Returns the idempotency key: the same for every attempt, until the runtime knows that there was no
+    /// effect.
     pub fn key(&self) -> &str {
         &self.scope.key
     }
@@ -223,7 +225,8 @@ impl Failure {
     }
 }
 
-/// Any error that a handler passes on with `?` leaves the effect in doubt: it says nothing about how far the call came.
+/// Any error that a handler passes on with `?` leaves the effect in doubt: it says nothing about how far the
+/// call came.
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut message = error.to_string();
@@ -233,5 +236,96 @@ impl<E: std::error::Error> From<E> for Failure {
             source = cause.source();
         }
         Self::unknown("handler_error", message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    async fn reply(handlers: &Handlers, input: serde_json::Value) -> Reply {
+        let scope = Arc::new(Scope::of_saga(Uuid::nil(), Json::from(input), Vec::new()));
+        handlers.call("h", &scope, scope.input.clone()).await
+    }
+
+    /// Panics when it is dropped.
+    struct Mine;
+
+    impl Drop for Mine {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+
+    fn code(reply: &Reply) -> &str {
+        reply.error.as_ref().map_or("", |error| &error.code)
+    }
+
+    #[tokio::test]
+    async fn handlers_take_and_return_typed_values() {
+        let handlers = Handlers::new().register("h", |context: StepContext, (a, b): (i64, i64)| async move {
+            assert_eq!(context.input::<(i64, i64)>()?, (a, b));
+            Ok::<_, Failure>(json!({"sum": a + b}))
+        });
+        let good = reply(&handlers, json!([1, 2])).await;
+        assert_eq!((good.word(), good.result.get()), ("succeeded", r#"{"sum":3}"#));
+        let wrong = reply(&handlers, json!("x")).await;
+        assert_eq!((wrong.word(), code(&wrong)), ("failed", "arguments"));
+        assert_eq!(code(&handlers.call("other", &Arc::new(scope()), Json::null()).await), "missing");
+    }
+
+    fn scope() -> Scope {
+        Scope::of_saga(Uuid::nil(), Json::null(), Vec::new())
+    }
+
+    #[tokio::test]
+    async fn panics_stay_inside_wherever_they_happen() {
+        async fn late(_: StepContext, _: ()) -> Result<(), Failure> {
+            tokio::task::yield_now().await;
+            let _mine = Mine;
+            std::future::pending::<()>().await;
+            Ok(())
+        }
+        let early = Handlers::new().register(
+            "h",
+            |_: StepContext, _: ()| -> std::future::Ready<Result<(), Failure>> {
+                panic!("before the future")
+            },
+        );
+        let end = reply(&early, json!(null)).await;
+        assert_eq!((end.word(), code(&end)), ("unknown", "panic"));
+        assert!(end.error.is_some_and(|error| error.message.contains("before the future")));
+
+        // Dropped in flight, with a destructor that panics: the caller goes on.
+        let late = Handlers::new().register("h", late);
+        let cut = tokio::time::timeout(Duration::from_millis(20), reply(&late, json!(null))).await;
+        assert!(cut.is_err());
+
+        let both = Handlers::new().register("h", |_: StepContext, _: ()| async {
+            let _mine = Mine;
+            Ok::<_, Failure>(1)
+        });
+        assert_eq!(code(&reply(&both, json!(null)).await), "panic");
+    }
+
+    #[tokio::test]
+    async fn failures_say_what_is_known_of_the_effect() {
+        let handlers = Handlers::new().register("h", |_: StepContext, kind: String| async move {
+            match kind.as_str() {
+                "permanent" => Err(Failure::permanent("declined", "no money")),
+                "retryable" => Err(Failure::retryable("busy", "later").after(Duration::from_secs(3))),
+                "pending" => Err(Failure::pending()),
+                _ => Ok("x".parse::<u32>()?),
+            }
+        });
+        let of = |kind: &str| json!(kind);
+        assert_eq!(reply(&handlers, of("permanent")).await.word(), "failed");
+        let later = reply(&handlers, of("retryable")).await;
+        assert_eq!((later.word(), later.retry_after_ms), ("retryable", Some(3_000)));
+        assert_eq!(reply(&handlers, of("pending")).await.word(), "pending");
+        let passed_on = reply(&handlers, of("?")).await;
+        assert_eq!((passed_on.word(), code(&passed_on)), ("unknown", "handler_error"));
     }
 }

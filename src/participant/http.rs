@@ -1,5 +1,5 @@
-//! Plain HTTP requests as participants. Owns the client, the pinned base URL and the default rules over statuses: refused is
-//! not sent, 4xx is a definite failure, a lost answer and 5xx are unknown.
+//! Plain HTTP requests as participants. Owns the client, the pinned base URL and the default rules over
+//! statuses: refused is not sent, 4xx is a definite failure, a lost answer and 5xx are unknown.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::config::{Limits, Secrets};
 use super::reply::{Reply, excerpt, retry_after, too_deep};
 use super::secret::Filter;
-use crate::config::participant::{CONNECT_TIMEOUT, ERROR_BODY_BYTES_MAX};
+use crate::config::participant::{CONNECT_TIMEOUT, CONNECTION_IDLE_MAX, ERROR_BODY_BYTES_MAX};
 use crate::saga::Json;
 
 /// Name of the header with the idempotency key.
@@ -44,13 +44,14 @@ pub(super) struct Request {
     pub(super) key: Option<String>,
 }
 
-/// Makes a client that does nothing on its own: no redirects, which would leave the base URL, and no retries, which are the
-/// journal's.
+/// Makes a client that does nothing on its own: no redirects, which would leave the base URL, and no retries,
+/// which are the journal's.
 pub(super) fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(CONNECTION_IDLE_MAX)
         .user_agent(concat!("amends/", env!("CARGO_PKG_VERSION")))
         .build()
 }
@@ -232,13 +233,18 @@ fn recorded(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Makes a reply of an exchange that ended without an answer.
-pub(super) fn lost(error: &reqwest::Error) -> Reply {
-    // The innermost cause says what happened; the outer ones repeat the URL.
+/// Returns what an error's innermost cause says: what happened. The outer ones repeat the URL.
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
+    cause.to_string()
+}
+
+/// Makes a reply of an exchange that ended without an answer.
+pub(super) fn lost(error: &reqwest::Error) -> Reply {
+    let cause = innermost(error);
     if error.is_connect() {
         return Reply::retryable("refused", format!("no connection, nothing was sent: {cause}"));
     }
@@ -272,7 +278,8 @@ pub(super) fn judged(status: u16, pause: Option<Duration>, text: String) -> Repl
         503 if pause.is_some() => Reply::retryable("busy", message).after(pause),
         // The server, or somebody before it, gave up waiting: for what, nobody knows.
         408 => Reply::unknown(&code, message),
-        // A conflict over our own key means that an attempt of ours is under way, or was: that proves no absence.
+        // A conflict over our own key means that an attempt of ours is under way, or was: that proves no
+        // absence.
         400 | 409 | 422 if speaks_of_key(status, pause, &text) => {
             Reply::unknown("key_conflict", message).after(pause)
         }
@@ -284,10 +291,12 @@ pub(super) fn judged(status: u16, pause: Option<Duration>, text: String) -> Repl
     if too_deep(&text) { reply } else { Reply { result: shaped(&text), text: Some(text), ..reply } }
 }
 
-/// Whether a failure is about the idempotency key: another request with it is in flight, or came before with other content.
+/// Whether a failure is about the idempotency key: another request with it is in flight, or came before with
+/// other content.
 ///
-/// The IETF draft on the header answers 409 to the first and 422 to the second, Stripe 409 and 400. A status alone is too
-/// little (409 is also "this booking is closed"), so the body must say so, or ask for patience by `Retry-After`.
+/// The IETF draft on the header answers 409 to the first and 422 to the second, Stripe 409 and 400. A status
+/// alone is too little (409 is also "this booking is closed"), so the body must say so, or ask for patience
+/// by `Retry-After`.
 fn speaks_of_key(status: u16, pause: Option<Duration>, text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let about_key = text.contains("idempot");

@@ -1,5 +1,5 @@
-//! Tools of MCP servers as participants. Owns one call: its arguments, its time and what the default rules make of its end;
-//! the connection under it is `link.rs`'s business.
+//! Tools of MCP servers as participants. Owns one call: its arguments, its time and what the default rules
+//! make of its end; the connection under it is `link.rs`'s business.
 
 mod child;
 mod link;
@@ -159,8 +159,8 @@ fn texts(content: &[ContentBlock]) -> String {
     texts.join("\n")
 }
 
-/// Shapes an answer without structured content: a text that is a JSON object or array is that, any other text a string, and
-/// an answer without text its content blocks.
+/// Shapes an answer without structured content: a text that is a JSON object or array is that, any other text
+/// a string, and an answer without text its content blocks.
 fn shaped(text: &str, content: &[ContentBlock]) -> serde_json::Result<String> {
     let trimmed = text.trim();
     if trimmed.starts_with(['{', '[']) && Json::parse(trimmed).is_ok() {
@@ -180,7 +180,8 @@ fn refused(error: &ErrorData) -> Reply {
     if matches!(kind, Some("idempotency_key_in_progress" | "idempotency_key_conflict")) {
         return Reply::unknown("key_conflict", message);
     }
-    // Errors that proxies of the TypeScript SDK pass on when they lost the connection, or the patience, behind them.
+    // Errors that proxies of the TypeScript SDK pass on when they lost the connection, or the patience,
+    // behind them.
     const CONNECTION_CLOSED: ErrorCode = ErrorCode(-32000);
     const REQUEST_TIMEOUT: ErrorCode = ErrorCode(-32001);
     let said = error.message.to_ascii_lowercase();

@@ -1,5 +1,5 @@
-//! Reaches out: calls participants and says what became of it. Owns Rust handlers, MCP tools, HTTP requests, expressions and the
-//! classification of answers; when to call is the core's decision.
+//! Reaches out: calls participants and says what became of it. Owns Rust handlers, MCP tools, HTTP requests,
+//! expressions and the classification of answers; when to call is the core's decision.
 
 mod classify;
 mod config;
@@ -63,8 +63,8 @@ impl std::fmt::Debug for Participants {
 impl Participants {
     /// Makes participants of their settings. Nothing is connected before the first call.
     ///
-    /// `runtime` carries the connections to MCP servers, which outlive the task that opened them. Paths of faults are
-    /// `participants.NAME.url` and the like.
+    /// `runtime` carries the connections to MCP servers, which outlive the task that opened them. Paths of
+    /// faults are `participants.NAME.url` and the like.
     pub fn new(
         configs: Vec<ParticipantConfig>,
         handlers: Handlers,
@@ -95,8 +95,8 @@ impl Participants {
 
     /// Makes a call and says how it ended. Never panics, and never takes longer than the call's time-out.
     ///
-    /// Expressions that fail and arguments that are too large are definite failures before any call. Dropping the future is
-    /// safe; what became of the call is unknown then.
+    /// Expressions that fail and arguments that are too large are definite failures before any call. Dropping
+    /// the future is safe; what became of the call is unknown then.
     pub async fn execute(&self, call: &Call, scope: &Arc<Scope>) -> Outcome {
         let reply = self.inner.reply(&call.target, scope, call.timeout_ms, Some(&scope.key)).await;
         classify::outcome(call, scope, reply)

@@ -1,5 +1,5 @@
-//! What came back of one call, whatever carried it. Owns the common shape of answers from handlers, tools and HTTP, and what
-//! the default rules make of each; `classify.rs` applies the definition's own rules on top.
+//! What came back of one call, whatever carried it. Owns the common shape of answers from handlers, tools and
+//! HTTP, and what the default rules make of each; `classify.rs` applies the definition's own rules on top.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What an expression or a handler may know of the saga it works for. Owns the shape; which outputs are in it is the
-//! actor's choice.
+//! What an expression or a handler may know of the saga it works for. Owns the shape; which outputs are in it
+//! is the actor's choice.
 
 use std::sync::Arc;
 

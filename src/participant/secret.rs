@@ -1,5 +1,5 @@
-//! Text that must not be seen: values of settings, and the filter that cuts them out of whatever a participant says. Owns
-//! nothing about where secrets come from; the catalog resolves them.
+//! Text that must not be seen: values of settings, and the filter that cuts them out of whatever a
+//! participant says. Owns nothing about where secrets come from; the catalog resolves them.
 
 use crate::config::participant::SECRET_BYTES_MIN;
 
@@ -43,7 +43,8 @@ pub(super) struct Filter {
 const CUT: &str = "[secret]";
 
 impl Filter {
-    /// Collects the secret parts of some settings. Parts too short to be told from ordinary text are left out.
+    /// Collects the secret parts of some settings. Parts too short to be told from ordinary text are left
+    /// out.
     pub(super) fn of<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut parts: Vec<String> = Vec::new();
         for part in secrets.into_iter().flat_map(|secret| &secret.parts) {

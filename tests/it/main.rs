@@ -10,6 +10,7 @@ mod demo_participant;
 mod embedded;
 mod harness;
 mod http;
+mod participant;
 mod proxy;
 mod runtime;
 mod serve;

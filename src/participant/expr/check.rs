@@ -1,5 +1,5 @@
-//! Checks expressions and templates before a definition is accepted. Owns which variables exist where, and the rule that a
-//! step may only speak of steps that were done before it; all faults are found at once.
+//! Checks expressions and templates before a definition is accepted. Owns which variables exist where, and
+//! the rule that a step may only speak of steps that were done before it; all faults are found at once.
 
 use std::collections::BTreeSet;
 
@@ -72,8 +72,8 @@ pub fn check_draft(draft: &Draft) -> Vec<Fault> {
     check.faults
 }
 
-/// Returns the names of the steps that are over when this one starts: its needs and theirs, and for a pivot or a retriable
-/// step everything that is undone before it or starts before it by its kind.
+/// Returns the names of the steps that are over when this one starts: its needs and theirs, and for a pivot
+/// or a retriable step everything that is undone before it or starts before it by its kind.
 fn before(draft: &Draft, step: &Step) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut open: Vec<&str> = step.needs.iter().map(String::as_str).collect();

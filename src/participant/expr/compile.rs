@@ -1,5 +1,5 @@
-//! Texts of expressions to something that runs. Owns the limits on a text, the thread on which it is parsed, and the cache:
-//! an expression is compiled once per process.
+//! Texts of expressions to something that runs. Owns the limits on a text, the thread on which it is parsed,
+//! and the cache: an expression is compiled once per process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -30,7 +30,16 @@ pub(super) enum Form {
     /// A lookup in JSON text.
     Path(Path),
     /// A metered syntax tree.
-    Program(IdedExpr),
+    Program(Program),
+}
+
+/// A metered syntax tree.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// The tree.
+    pub(super) tree: IdedExpr,
+    /// Its depth, which bounds the stack of its evaluation.
+    pub(super) depth: usize,
 }
 
 /// Functions of CEL's standard library that may be called by name; operators have names of their own.
@@ -100,7 +109,8 @@ fn compile(text: &str) -> Result<Compiled, String> {
         let needs = path_needs(&path);
         return Ok(Compiled { text: text.to_owned(), form: Form::Path(path), needs });
     }
-    // CEL's parser recurses with the text, and may panic: it gets a stack of its own, and its panics end there.
+    // CEL's parser recurses with the text, and may panic: it gets a stack of its own, and its panics end
+    // there.
     let source = text.to_owned();
     let parsed = std::thread::Builder::new()
         .name("amends-expression".into())
@@ -108,8 +118,8 @@ fn compile(text: &str) -> Result<Compiled, String> {
         .spawn(move || parse(&source))
         .map_err(|error| format!("cannot start a thread to parse it: {error}"))?
         .join();
-    let (tree, needs) = parsed.map_err(|_| "it cannot be parsed".to_owned())??;
-    Ok(Compiled { text: text.to_owned(), form: Form::Program(tree), needs })
+    let (program, needs) = parsed.map_err(|_| "it cannot be parsed".to_owned())??;
+    Ok(Compiled { text: text.to_owned(), form: Form::Program(program), needs })
 }
 
 fn path_needs(path: &Path) -> Needs {
@@ -123,7 +133,7 @@ fn path_needs(path: &Path) -> Needs {
     needs
 }
 
-fn parse(text: &str) -> Result<(IdedExpr, Needs), String> {
+fn parse(text: &str) -> Result<(Program, Needs), String> {
     let tree = ENVIRONMENT.parser().parse(text).map_err(|errors| {
         let errors: Vec<_> = errors
             .errors
@@ -138,7 +148,8 @@ fn parse(text: &str) -> Result<(IdedExpr, Needs), String> {
     }
     let mut needs = Needs::default();
     meter::needs(&tree, &mut Vec::new(), &mut needs);
-    Ok((meter::metered(tree), needs))
+    let tree = meter::metered(tree);
+    Ok((Program { depth: meter::depth(&tree), tree }, needs))
 }
 
 impl Compiled {

@@ -1,5 +1,6 @@
-//! The functions of our expressions beyond CEL's standard library, and the meter under all of them. Owns the budget of one
-//! evaluation: what a loop, a copy or a search costs is taken from it before it is done. `meter.rs` places the calls.
+//! The functions of our expressions beyond CEL's standard library, and the meter under all of them. Owns the
+//! budget of one evaluation: what a loop, a copy or a search costs is taken from it before it is done.
+//! `meter.rs` places the calls.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -55,8 +56,8 @@ thread_local! {
     static WORK: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Runs one evaluation with a fresh budget. Returns none if it went beyond: an error inside a condition may have been
-/// swallowed, so the result would be worth nothing.
+/// Runs one evaluation with a fresh budget. Returns none if it went beyond: an error inside a condition may
+/// have been swallowed, so the result would be worth nothing.
 pub(super) fn budgeted<T>(evaluation: impl FnOnce() -> T) -> Option<T> {
     WORK.set(EXPRESSION_WORK_MAX);
     let result = evaluation();
@@ -64,9 +65,14 @@ pub(super) fn budgeted<T>(evaluation: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn spend(units: i64) -> Result<(), ExecutionError> {
-    let left = WORK.get().saturating_sub(units);
-    WORK.set(left);
-    if left < 0 {
+    WORK.set(WORK.get().saturating_sub(units));
+    solvent()
+}
+
+/// Fails once the budget is spent. Conditions swallow errors and go on, so it is asked before anything is
+/// measured.
+fn solvent() -> Result<(), ExecutionError> {
+    if WORK.get() < 0 {
         return Err(ExecutionError::function_error("work", "the expression takes too much work"));
     }
     Ok(())
@@ -81,6 +87,7 @@ fn range<'b, 'v>(mut args: Arguments<'b, 'v>) -> Returned<'b, 'v> {
     let Some(values) = args.pop() else {
         return Err(ExecutionError::missing_argument_or_target());
     };
+    solvent()?;
     let count = values.as_sizer().map_or(1, |sizer| *sizer.size().inner());
     spend(value::units(values.as_ref()).saturating_add(count.saturating_mul(weight.unwrap_or(1))))?;
     let Some(map) = values.downcast_ref::<CelMap>() else {
@@ -97,6 +104,7 @@ fn weigh<'b, 'v>(mut args: Arguments<'b, 'v>) -> Returned<'b, 'v> {
     let Some(value) = args.pop() else {
         return Err(ExecutionError::missing_argument_or_target());
     };
+    solvent()?;
     spend(value::units(value.as_ref()))?;
     Ok(value)
 }

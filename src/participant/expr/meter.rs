@@ -1,5 +1,6 @@
-//! Rewrites the syntax tree of an expression so that its work is paid for before it is done: CEL itself has no limit on
-//! loops over large values. Owns where the calls of `function.rs` go, and what the tree says about its own variables.
+//! Rewrites the syntax tree of an expression so that its work is paid for before it is done: CEL itself has
+//! no limit on loops over large values. Owns where the calls of `function.rs` go, and what the tree says
+//! about its own variables.
 
 use std::collections::BTreeSet;
 

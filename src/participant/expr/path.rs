@@ -1,6 +1,6 @@
-//! Plain paths such as `input.guest.name` or `steps.charge.items[0]`: most expressions are no more than that. Owns their
-//! syntax and their lookup in JSON text, which is neither parsed into a tree nor encoded again: numbers keep their digits.
-//! Whatever is not a plain path is left to CEL.
+//! Plain paths such as `input.guest.name` or `steps.charge.items[0]`: most expressions are no more than that.
+//! Owns their syntax and their lookup in JSON text, which is neither parsed into a tree nor encoded again:
+//! numbers keep their digits. Whatever is not a plain path is left to CEL.
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -94,8 +94,8 @@ fn subscript(text: &str) -> Option<Segment> {
 
 /// Finds the value at the end of `segments` in JSON text, as text.
 ///
-/// Returns none if a field or a position is not there, and an error if the way leads through something else than an
-/// object or an array.
+/// Returns none if a field or a position is not there, and an error if the way leads through something else
+/// than an object or an array.
 pub(super) fn find<'a>(text: &'a str, segments: &[Segment]) -> Result<Option<&'a str>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let found = Way(segments).deserialize(&mut deserializer)?;

@@ -1,5 +1,5 @@
-//! Templates: JSON whose strings may hold `${ expression }`. Owns their syntax and their rendering to JSON text; parts that
-//! hold no expression are written as they are, and values of plain paths are copied as text.
+//! Templates: JSON whose strings may hold `${ expression }`. Owns their syntax and their rendering to JSON
+//! text; parts that hold no expression are written as they are, and values of plain paths are copied as text.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -243,8 +243,8 @@ fn part(compiled: &Compiled, view: &View<'_>) -> Result<String, Error> {
 /// Everything that means something in the path of a URL.
 const PATH_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Renders the path of a URL: what stands in the template stays as it is, values are percent-encoded and so cannot leave
-/// their segment.
+/// Renders the path of a URL: what stands in the template stays as it is, values are percent-encoded and so
+/// cannot leave their segment.
 pub(in crate::participant) fn url_path(template: &Template, view: &View<'_>) -> Result<String, Error> {
     let Value::String(text) = &template.0 else {
         return Err(Error::new(CODE, "expected the path to be a string"));

@@ -1,5 +1,6 @@
-//! JSON text to CEL values and back. Owns the mapping: integers stay integers, objects become maps with string keys, and
-//! maps are written in the order of their keys, so that the same value is the same text on every attempt.
+//! JSON text to CEL values and back. Owns the mapping: integers stay integers, objects become maps with
+//! string keys, and maps are written in the order of their keys, so that the same value is the same text on
+//! every attempt.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

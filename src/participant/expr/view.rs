@@ -1,5 +1,5 @@
-//! The variables of one evaluation. Owns their names and how each gets its value: JSON text is read only when a variable is
-//! asked for, and of the steps only the one that is.
+//! The variables of one evaluation. Owns their names and how each gets its value: JSON text is read only when
+//! a variable is asked for, and of the steps only the one that is.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -57,7 +57,10 @@ impl<'a> View<'a> {
         if segments.is_empty() {
             return Ok(text);
         }
-        let wrong = |error: serde_json::Error| Fault::Wrong(bare(&error));
+        let wrong = |error: serde_json::Error| match bare(&error) {
+            message if message.starts_with("invalid type: null") => Fault::Missing(message),
+            message => Fault::Wrong(message),
+        };
         let missing = || Fault::Missing(format!("`{}` has no such field or position", path.root));
         match text {
             Cow::Borrowed(text) => {

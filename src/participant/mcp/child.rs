@@ -1,5 +1,5 @@
-//! An MCP server as a child process. Owns its start, its environment, its error output and its end: closed input, then
-//! SIGTERM, then SIGKILL, to its whole process group.
+//! An MCP server as a child process. Owns its start, its environment, its error output and its end: closed
+//! input, then SIGTERM, then SIGKILL, to its whole process group.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -96,8 +96,8 @@ async fn log_lines(
 }
 
 impl Process {
-    /// Waits for the child's end, and brings it about once `stop` is cancelled: its input is closed by then. Returns how it
-    /// ended, for people.
+    /// Waits for the child's end, and brings it about once `stop` is cancelled: its input is closed by then.
+    /// Returns how it ended, for people.
     pub(super) async fn attend(mut self, stop: CancellationToken) -> String {
         let by_itself = tokio::select! {
             status = self.child.wait() => Some(status),

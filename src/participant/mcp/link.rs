@@ -1,5 +1,6 @@
-//! The connection to one MCP server. Owns its life: opened by the first call and shared by all, watched, closed when it hangs
-//! or breaks, and opened again with growing pauses. A call that is dropped changes nothing here.
+//! The connection to one MCP server. Owns its life: opened by the first call and shared by all, watched,
+//! closed when it hangs or breaks, and opened again with growing pauses. A call that is dropped changes
+//! nothing here.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -99,7 +100,8 @@ impl Link {
         });
         let lost = |error| Err(format!("the connection's task ended: {error}"));
         let link = Arc::clone(self);
-        // A task that ended without a word (its runtime shut down) must not leave the link waiting for it for ever.
+        // A task that ended without a word (its runtime shut down) must not leave the link waiting for it for
+        // ever.
         let joined =
             task.map(move |joined| joined.unwrap_or_else(|error| link.opened(lost(error), failures)));
         joined.boxed().shared()
@@ -178,7 +180,8 @@ fn closed(failures: u32) -> State {
     State::Closed { failures, not_before: Instant::now() + pause.min(RESTART_BACKOFF_MAX) }
 }
 
-/// The state after a session's end: one that answered is replaced at once, one that never did counts as a failure.
+/// The state after a session's end: one that answered is replaced at once, one that never did counts as a
+/// failure.
 fn closed_after(session: &Session) -> State {
     closed(if session.has_answered() { 0 } else { 2 })
 }

@@ -1,5 +1,5 @@
-//! One open connection to an MCP server. Owns the handshake over a child's pipes or over HTTP, and the watch over its end;
-//! when to open one, and when to give up, is `link.rs`'s business.
+//! One open connection to an MCP server. Owns the handshake over a child's pipes or over HTTP, and the watch
+//! over its end; when to open one, and when to give up, is `link.rs`'s business.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,13 +16,15 @@ use rmcp::service::{
 };
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::async_rw::AsyncRwTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{self, Program};
 use crate::config::participant::{CHILD_GRACE, MESSAGE_BYTES_MAX, PING_TIMEOUT};
+use crate::participant::http;
+use crate::participant::reply::excerpt;
 use crate::participant::secret::Filter;
 
 /// Where an MCP server is.
@@ -207,15 +209,19 @@ impl Refusal {
             error.code,
             ErrorCode::METHOD_NOT_FOUND | ErrorCode::INVALID_REQUEST | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
         ));
-        // The innermost cause says what happened; the outer ones repeat the URL.
-        let mut cause: &(dyn std::error::Error + 'static) = match error {
-            ClientInitializeError::TransportError { error, .. } => &*error.error,
-            other => other,
-        };
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        let how = how.unwrap_or_else(|| cause.to_string());
+        let how = how.unwrap_or_else(|| match error {
+            ClientInitializeError::TransportError { error, .. } => told(&*error.error),
+            other => other.to_string(),
+        });
         Self { message: format!("the handshake failed: {how}"), modern }
+    }
+}
+
+/// Returns what a transport's error says, without the URL that reqwest puts into its own.
+fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::Client(error)) => http::innermost(error),
+        Some(other) => excerpt(&other.to_string()),
+        None => excerpt(&error.to_string()),
     }
 }

@@ -1,0 +1,169 @@
+//! MCP servers as child processes: shared by calls, killed, frozen, refused, restarted.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use amends::participant::{KEY_META, Limits, Participants, Secret, Transport};
+use serde_json::{Value, json};
+
+use super::server::{ROLE, SERVER_TEST};
+use super::{call, executed, probed, says, tool, until, with, with_limits};
+
+fn child(role: &str, env: &[(&str, &str)]) -> Transport {
+    let arguments = ["--exact", SERVER_TEST, "--nocapture"];
+    let env = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), Secret::sensitive(*value, vec![(*value).to_owned()])));
+    Transport::Stdio {
+        command: std::env::current_exe().unwrap().display().to_string(),
+        args: arguments.into_iter().map(Secret::plain).collect(),
+        env: env.chain([(ROLE.to_owned(), Secret::plain(role))]).collect(),
+        cwd: None,
+    }
+}
+
+/// Returns the process id of the server.
+async fn pid(participants: &Participants) -> u32 {
+    let line =
+        executed(participants, &call(tool("echo", json!({})), json!({"output": "${ result.pid }"}))).await;
+    line.strip_prefix("succeeded ").and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+}
+
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+}
+
+#[tokio::test]
+async fn every_answer_of_a_tool_has_its_outcome() {
+    let limits = Limits { answer_bytes_max: 10_000, ..Limits::default() };
+    let mcp = with_limits(child("plain", &[]), limits);
+    let arguments = json!({"id": "${ input.id }", "key": "${ key }"});
+    let line =
+        executed(&mcp, &call(tool("echo", arguments), json!({"output": "${ result.arguments }"}))).await;
+    assert_eq!(line, r#"succeeded {"id":"b 1","key":"saga/step/action/0"}"#);
+    let line = executed(&mcp, &call(tool("echo", json!({})), json!({"output": "${ result.meta }"}))).await;
+    says(&line, "succeeded ", &format!("\"{KEY_META}\":\"saga/step/action/0\""));
+    for (name, arguments, start, part) in [
+        ("text", json!({}), "succeeded \"Failed to create a charge\"", ""),
+        ("json_text", json!({}), r#"succeeded {"id":"ch_1"}"#, ""),
+        ("nothing", json!({}), "succeeded null", ""),
+        ("tool_error", json!({}), "failed tool_error: no such room", ""),
+        ("protocol_error", json!({}), "failed protocol_error: ", "-32602"),
+        ("internal_error", json!({}), "unknown protocol_error: ", "-32603"),
+        ("big", json!({"bytes": 20_000}), "unknown answer_too_large: ", "10000 bytes"),
+        ("slow", json!({"ms": 5_000}), "unknown timeout", ""),
+    ] {
+        let line = executed(&mcp, &call(tool(name, arguments), json!({"timeout_ms": 2_000}))).await;
+        says(&line, start, part);
+    }
+    let rules =
+        json!({"classify": [{"when": "text.startsWith('Failed')", "outcome": "failed", "error": "text"}]});
+    says(
+        &executed(&mcp, &call(tool("text", json!({})), rules)).await,
+        "failed classified: Failed to create",
+        "",
+    );
+    let probe = json!({"target": tool("json_text", json!({})), "applied": "result.id == 'ch_1'"});
+    assert_eq!(probed(&mcp, probe).await, r#"applied {"id":"ch_1"}"#);
+    let line = executed(&mcp, &call(tool("echo", json!("${ [1] }")), json!({}))).await;
+    says(&line, "failed arguments: ", "object");
+    mcp.shutdown().await;
+}
+
+#[tokio::test]
+async fn calls_share_one_child_and_a_dropped_one_harms_nobody() {
+    let mcp = with(child("plain", &[]));
+    let first = pid(&mcp).await;
+    let start = Instant::now();
+    let slow = call(tool("slow", json!({"ms": 400})), json!({}));
+    let lines = futures_util::future::join_all((0..20).map(|_| executed(&mcp, &slow))).await;
+    assert!(start.elapsed() < Duration::from_secs(4), "not multiplexed: {:?}", start.elapsed());
+    assert!(lines.iter().all(|line| line == "succeeded \"slept\""), "{lines:?}");
+    for pause in 0..20 {
+        let dropped = tokio::time::timeout(Duration::from_millis(pause), executed(&mcp, &slow)).await;
+        assert!(dropped.is_err());
+    }
+    assert_eq!(pid(&mcp).await, first);
+    mcp.shutdown().await;
+    until("the child is gone after a shutdown", || !is_running(first)).await;
+    says(&executed(&mcp, &slow).await, "retryable refused", "shutting down");
+}
+
+#[tokio::test]
+async fn a_child_that_dies_in_a_call_is_started_again() {
+    let mcp = with(child("plain", &[("TOKEN", "t0ken-of-mine")]));
+    for _ in 0..3 {
+        let before = pid(&mcp).await;
+        let (slow, exit) =
+            (call(tool("slow", json!({"ms": 3_000})), json!({})), call(tool("exit", json!({})), json!({})));
+        let (slow, exit) = tokio::join!(executed(&mcp, &slow), executed(&mcp, &exit));
+        says(&exit, "unknown closed: ", "exit status: 7");
+        says(&exit, "unknown closed: ", "killed by the test; the token is [secret]");
+        says(&slow, "unknown closed: ", "");
+        assert_ne!(pid(&mcp).await, before);
+    }
+    // Killed between two calls: nothing was sent, so nobody notices.
+    let before = pid(&mcp).await;
+    // SAFETY: a signal to our own child.
+    unsafe { libc::kill(i32::try_from(before).unwrap(), libc::SIGKILL) };
+    until("the child is gone", || !is_running(before)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_ne!(pid(&mcp).await, before);
+    mcp.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_child_that_hangs_is_ended_and_started_again() {
+    let mcp = with(child("plain", &[]));
+    let before = pid(&mcp).await;
+    let freeze = call(tool("freeze", json!({})), json!({"timeout_ms": 500}));
+    says(&executed(&mcp, &freeze).await, "unknown timeout", "");
+    // It leaves a ping unanswered, is told to end, and killed.
+    until("the frozen child is gone", || !is_running(before)).await;
+    assert_ne!(pid(&mcp).await, before);
+    mcp.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_child_sees_no_environment_but_its_own() {
+    // SAFETY: of this test's process nobody reads this variable.
+    unsafe { std::env::set_var("AMENDS_TEST_NOT_FOR_CHILDREN", "1") };
+    let mcp = with(child("plain", &[("MINE", "a-value")]));
+    let line = executed(&mcp, &call(tool("environment", json!({})), json!({}))).await;
+    let names: Vec<String> = serde_json::from_str(line.strip_prefix("succeeded ").unwrap()).unwrap();
+    assert!(names.contains(&"MINE".to_owned()), "{names:?}");
+    let known = ["MINE", ROLE, "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM"];
+    let others: Vec<_> = names.iter().filter(|name| !known.contains(&name.as_str())).collect();
+    assert!(others.is_empty(), "{others:?}");
+    mcp.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_start_is_refused_with_growing_pauses() {
+    let missing = Transport::Stdio {
+        command: "/nonexistent/server".into(),
+        args: Vec::new(),
+        env: BTreeMap::new(),
+        cwd: None,
+    };
+    says(&executed(&with(missing), &echo()).await, "retryable refused: cannot start", "No such file");
+
+    let mcp = with(child("dies", &[("LEDGER", "/secret/ledger")]));
+    let mut pauses = Vec::new();
+    for _ in 0..7 {
+        let line = executed(&mcp, &echo()).await;
+        says(&line, "retryable ", "refused: ");
+        if line.contains("handshake failed") {
+            says(&line, "retryable ", "exit status: 3; its last words: cannot open the ledger of [secret]");
+        } else {
+            says(&line, "retryable after ", "failed");
+            pauses.push(line);
+        }
+    }
+    assert!(!pauses.is_empty(), "no pause grew beyond what a call waits for");
+}
+
+fn echo() -> amends::saga::definition::Call {
+    call(tool("echo", Value::Object(serde_json::Map::new())), json!({}))
+}

@@ -1,0 +1,163 @@
+//! MCP servers over streamable HTTP: a real one, one that forgot its sessions, and what a raw socket can do.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::{App, HttpServer, web};
+use amends::participant::{Participants, Secret, Transport};
+use amends::saga::definition::Call;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp_actix_web::transport::StreamableHttpService;
+use serde_json::json;
+
+use super::server::TestServer;
+use super::wire::{Act, Wire, answer, nobody};
+use super::{call, executed, says, tool, with};
+
+fn at(url: &str) -> Participants {
+    let secret = Secret::sensitive("Bearer t0ken-of-mine", vec!["t0ken-of-mine".into()]);
+    let headers = BTreeMap::from([("authorization".to_owned(), secret)]);
+    with(Transport::McpHttp { url: Secret::plain(format!("{url}/mcp")), headers })
+}
+
+/// A server on a thread of its own; it can be stopped and started again on the same port.
+struct Server {
+    port: u16,
+    handle: actix_web::dev::ServerHandle,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Server {
+    fn start(port: u16) -> Self {
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+                let port = listener.local_addr().unwrap().port();
+                let service = StreamableHttpService::builder()
+                    .service_factory(Arc::new(|| Ok(TestServer)))
+                    .session_manager(Arc::new(LocalSessionManager::default()))
+                    .build();
+                let app = move || App::new().service(web::scope("/mcp").service(service.clone().scope()));
+                let server =
+                    HttpServer::new(app).workers(1).shutdown_timeout(0).listen(listener).unwrap().run();
+                tell.send((port, server.handle())).unwrap();
+                server.await.unwrap();
+            });
+        });
+        let (port, handle) = told.recv().unwrap();
+        Self { port, handle, thread }
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    async fn stop(self) -> u16 {
+        self.handle.stop(false).await;
+        tokio::task::spawn_blocking(move || self.thread.join().unwrap()).await.unwrap();
+        self.port
+    }
+}
+
+#[tokio::test]
+async fn tools_answer_over_http_and_outlive_their_server() {
+    let server = Server::start(0);
+    let mcp = at(&server.url());
+    let echo = call(tool("echo", json!({"a": 1})), json!({"output": "${ result.arguments }"}));
+    assert_eq!(executed(&mcp, &echo).await, r#"succeeded {"a":1}"#);
+    for (name, start) in [
+        ("tool_error", "failed tool_error: no such room"),
+        ("protocol_error", "failed protocol_error: "),
+        ("internal_error", "unknown protocol_error: "),
+        ("text", "succeeded \"Failed"),
+    ] {
+        says(&executed(&mcp, &call(tool(name, json!({})), json!({}))).await, start, "");
+    }
+    let slow = call(tool("slow", json!({"ms": 3_000})), json!({"timeout_ms": 300}));
+    says(&executed(&mcp, &slow).await, "unknown timeout", "");
+    assert_eq!(executed(&mcp, &echo).await, r#"succeeded {"a":1}"#);
+
+    // The server is gone, then back without the session: each end is definite, and nothing is sent twice.
+    let port = server.stop().await;
+    says(&settled(&mcp, &echo).await, "retryable refused: ", "Connection refused");
+    assert!(!settled(&mcp, &echo).await.contains("/mcp"));
+    let server = Server::start(port);
+    assert_eq!(executed(&mcp, &echo).await, r#"succeeded {"a":1}"#);
+    let port = server.stop().await;
+    let server = Server::start(port);
+    // A connection that broke under a call may hide the lost session: then the session was made anew already.
+    let line = executed(&mcp, &echo).await;
+    assert!(line.starts_with("retryable refused") || line.starts_with("unknown closed"), "{line}");
+    assert_eq!(executed(&mcp, &echo).await, r#"succeeded {"a":1}"#);
+    mcp.shutdown().await;
+    server.stop().await;
+}
+
+/// Calls until the outcome is no broken connection: after its server was stopped, one may break under a call.
+async fn settled(mcp: &Participants, call: &Call) -> String {
+    let mut line = executed(mcp, call).await;
+    for _ in 0..5 {
+        if line.starts_with("unknown closed") {
+            line = executed(mcp, call).await;
+        }
+    }
+    line
+}
+
+/// Shakes hands, and then does as the test wants with calls of tools.
+async fn raw(act: impl Fn() -> Act + Send + Sync + 'static) -> Wire {
+    Wire::serve(move |request| {
+        if request.contains("\"initialize\"") {
+            let (_, after) = request.split_once("\"id\":").unwrap_or_default();
+            let id: u64 = after.split([',', '}']).next().and_then(|id| id.parse().ok()).unwrap_or(0);
+            let body = json!({"jsonrpc": "2.0", "id": id, "result": {
+                "protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+                "serverInfo": {"name": "raw", "version": "1"},
+            }});
+            let body = body.to_string();
+            answer("200 OK", "content-type: application/json\r\n", &body)
+        } else if request.contains("tools/call") {
+            act()
+        } else {
+            answer("202 Accepted", "", "")
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_end_of_a_post_has_its_outcome() {
+    let closed = nobody().await;
+    says(&executed(&at(&closed), &call(tool("echo", json!({})), json!({}))).await, "retryable refused", "");
+
+    let sse = "content-type: text/event-stream\r\n";
+    let cases: Vec<(fn() -> Act, &str, &str)> = vec![
+        (|| answer("429 Too Many Requests", "retry-after: 3\r\n", ""), "retryable after 3000: busy", ""),
+        (|| answer("503 Service Unavailable", "retry-after: 1\r\n", ""), "retryable after 1000: busy", ""),
+        (|| answer("500 Internal Server Error", "", "oh"), "unknown http_500", ""),
+        (|| answer("502 Bad Gateway", "content-type: text/html\r\n", "<html>"), "unknown http_502", ""),
+        (|| answer("400 Bad Request", "", "no such thing"), "failed http_400", "no such thing"),
+        (|| answer("401 Unauthorized", "www-authenticate: Bearer\r\n", ""), "failed http_401", ""),
+        (|| answer("403 Forbidden", "", "t0ken-of-mine is bad"), "failed http_403", "[secret] is bad"),
+        (|| answer("200 OK", "content-type: application/json\r\n", "{}"), "unknown answer_invalid", ""),
+        (|| answer("200 OK", "content-type: text/html\r\n", "hello"), "unknown ", ""),
+        (|| Act::Close, "unknown closed", ""),
+        (|| Act::Hang, "unknown timeout", ""),
+    ];
+    for (act, start, part) in cases {
+        let wire = raw(act).await;
+        let line =
+            executed(&at(&wire.url), &call(tool("echo", json!({})), json!({"timeout_ms": 1_500}))).await;
+        says(&line, start, part);
+        let requests = wire.requests.lock().unwrap();
+        let calls: Vec<_> = requests.iter().filter(|request| request.contains("tools/call")).collect();
+        assert_eq!(calls.len(), 1, "{start}: sent {} times", calls.len());
+        assert!(calls[0].contains("authorization: Bearer t0ken-of-mine"), "{}", calls[0]);
+    }
+    // A stream of events that ends before the answer.
+    let wire = raw(move || answer("200 OK", sse, ": hello\n\n")).await;
+    let line = executed(&at(&wire.url), &call(tool("echo", json!({})), json!({"timeout_ms": 1_500}))).await;
+    says(&line, "unknown ", "");
+}

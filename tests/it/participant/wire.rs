@@ -1,0 +1,100 @@
+//! A server of raw HTTP that does to a request whatever a test wants, and remembers what it was sent.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the server does with a request.
+pub(super) enum Act {
+    /// Answers with these bytes and closes.
+    Answer(String),
+    /// Closes without an answer.
+    Close,
+    /// Never answers.
+    Hang,
+}
+
+/// An answer with a status line, headers and a body of the right length.
+pub(super) fn answer(status: &str, headers: &str, body: &str) -> Act {
+    let length = body.len();
+    Act::Answer(format!(
+        "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    ))
+}
+
+/// The server; it ends with the test.
+pub(super) struct Wire {
+    pub(super) url: String,
+    /// Requests as they came: head and body.
+    pub(super) requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Wire {
+    pub(super) async fn serve(act: impl Fn(&str) -> Act + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (act, seen) = (Arc::new(act), Arc::clone(&requests));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (act, seen) = (Arc::clone(&act), Arc::clone(&seen));
+                tokio::spawn(async move { serve_one(stream, &*act, &seen).await });
+            }
+        });
+        Self { url, requests }
+    }
+
+    pub(super) fn last(&self) -> String {
+        self.requests.lock().unwrap().last().cloned().unwrap_or_default()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+}
+
+async fn serve_one(
+    mut stream: TcpStream,
+    act: &(dyn Fn(&str) -> Act + Send + Sync),
+    seen: &Mutex<Vec<String>>,
+) {
+    let Some(request) = read(&mut stream).await else { return };
+    seen.lock().unwrap().push(request.clone());
+    match act(&request) {
+        Act::Answer(bytes) => {
+            let _ = stream.write_all(bytes.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+        Act::Close => {}
+        Act::Hang => tokio::time::sleep(Duration::from_secs(600)).await,
+    }
+}
+
+/// Reads a head and as much of a body as it announces.
+async fn read(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 8_192];
+    loop {
+        let count = stream.read(&mut chunk).await.ok()?;
+        bytes.extend_from_slice(&chunk[..count]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let head = head.to_ascii_lowercase();
+            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+            if body.len() >= length.and_then(|length| length.parse().ok()).unwrap_or(0) {
+                return Some(text);
+            }
+        }
+        if count == 0 {
+            return None;
+        }
+    }
+}
+
+/// Returns the address of a port on which nobody listens.
+pub(super) async fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
