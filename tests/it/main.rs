@@ -1,6 +1,7 @@
 //! The one integration binary: real Postgres, real participants in other processes.
 
 mod catalog;
+mod catalog_files;
 mod catalog_fuzz;
 mod cli;
 mod demo_cluster;
