@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::definition::{self, locate};
 use super::environment::Environment;
-use super::fault::{Faults, LocatedFault, did_you_mean, quoted};
+use super::fault::{Faults, LocatedFault, did_you_mean, printable, quoted};
 use super::settings::{self, Settings};
 use super::source::{Source, files_of};
 use super::yaml::{Path as FieldPath, PathFault, Segment};
@@ -154,6 +154,7 @@ impl Reading {
             match files_of(path) {
                 Ok(_) => {}
                 Err(message) => {
+                    let message = format!("`{}`: {message}", printable(&path.display().to_string()));
                     let field = PathFault::value(&["definitions".into(), index.into()], message);
                     self.faults.push(locate(&file, &located.node, field));
                     continue;
@@ -178,7 +179,7 @@ impl Reading {
                 faults.push(locate(&one.file, &one.node, PathFault::value(&path, message)));
             } else {
                 let line = one.node.locate(&path, super::yaml::Anchor::Value).line;
-                first.insert(&one.draft.name, format!("{}:{line}", super::fault::printable(&one.file)));
+                first.insert(&one.draft.name, format!("{}:{line}", printable(&one.file)));
             }
             if let Some(participants) = &self.participants {
                 let unknown = unknown_participants(&one.draft, participants);

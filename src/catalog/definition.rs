@@ -2,6 +2,7 @@
 //! at last the core's and the expressions' own verdict, all named by line. The shape itself is
 //! `definition.schema.json`.
 
+pub(super) mod defaults;
 mod draft;
 mod verdict;
 
@@ -79,6 +80,20 @@ fn decode(node: &Node) -> Result<Draft, Vec<PathFault>> {
         // What is left does not decode: the shape's own faults say why.
         Err(fault) => Err(if faults.is_empty() { vec![fault] } else { faults }),
     }
+}
+
+/// Decodes a text by its shape alone, whatever the core says of it.
+#[cfg(test)]
+pub(super) fn decode_shape(text: &str) -> Result<Draft, String> {
+    let source = Source::of_text("test", text);
+    let [node] = source.documents.as_slice() else { return Err(format!("{:?}", source.faults)) };
+    let value = node.to_json();
+    let faults = schema::DEFINITION.faults(&value);
+    if !faults.is_empty() || !source.faults.is_empty() {
+        return Err(format!("{faults:?} {}", source.faults));
+    }
+    let (draft, faults) = draft::decode(&value).map_err(|fault| format!("{fault:?}"))?;
+    if faults.is_empty() { Ok(draft) } else { Err(format!("{faults:?}")) }
 }
 
 fn below(key: &str, mut fault: PathFault) -> PathFault {

@@ -6,6 +6,7 @@
 mod check;
 mod definition;
 mod environment;
+mod export;
 mod fault;
 mod schema;
 mod settings;
@@ -15,6 +16,7 @@ mod yaml;
 pub use check::{Catalog, Report, check, load, load_definitions};
 pub use definition::parse_definitions;
 pub use environment::Environment;
+pub use export::to_yaml;
 pub use fault::{Faults, LocatedFault, Position};
 pub use schema::{DEFINITION_SCHEMA, SETTINGS_SCHEMA};
 pub use settings::{

@@ -171,8 +171,8 @@ pub(super) fn schema_faults(schema: &Value) -> Vec<PathFault> {
         .iter_errors(schema)
         .map(|error| PathFault::value(&path_of(&error), meta_message(&error)))
         .collect();
-    // Patterns and references are looked at only when a validator is built. Only `regex` is used, whose time is linear in the
-    // input, and nothing is fetched.
+    // Patterns and references are looked at only when a validator is built. Only `regex` is used, whose time
+    // is linear in the input, and nothing is fetched.
     let options = jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());
     if let Err(error) = options.build(schema) {
         let path = path_of(&error);

@@ -56,6 +56,11 @@ impl From<usize> for Segment {
     }
 }
 
+/// Whether a text without quotes is read as text, and not as a number, a boolean or nothing.
+pub(super) fn reads_as_text(plain: &str) -> bool {
+    matches!(scalar::resolve_plain(plain), Ok(scalar::Plain::String))
+}
+
 /// The way from the root of a document to a node.
 pub(super) type Path = Vec<Segment>;
 

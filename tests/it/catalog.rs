@@ -1,5 +1,6 @@
-//! Files with faults and files without: `catalog/*.yaml`, each with the faults that it must give beside it in `*.faults`.
-//! After a change of words, `AMENDS_BLESS=1 cargo test --test it catalog` writes them anew; read the difference.
+//! Files with faults and files without: `catalog/*.yaml`, each with the faults that it must give beside it in
+//! `*.faults`. After a change of words, `AMENDS_BLESS=1 cargo test --test it catalog` writes them anew; read
+//! the difference.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Whatever a file holds: no panic, no hang, and faults that a person can find. Texts are chance, chance over YAML's own signs,
-//! the examples with damage, and documents made of the right words in the wrong places.
+//! Whatever a file holds: no panic, no hang, and faults that a person can find. Texts are chance, chance over
+//! YAML's own signs, the examples with damage, and documents made of the right words in the wrong places.
 
 use std::time::{Duration, Instant};
 
@@ -238,33 +238,45 @@ fn replace_at(document: &mut Value, mut way: impl Iterator<Item = usize>, with: 
     }
 }
 
+/// Every field of a definition.
 fn definition() -> Value {
+    let retry =
+        json!({ "attempts": 3, "backoff": "1s", "multiplier": 2, "backoff_max": "1m", "jitter": 0.5 });
+    let probe = json!({
+        "http": "h", "path": "/x", "query": { "a": "b" }, "headers": { "a": "b" },
+        "applied": "${ true }", "absent": "${ false }", "retry": { "attempts": 2 },
+    });
+    let tool = json!({
+        "step": "a", "needs": [], "when": "${ true }", "effect": "idempotent", "key_lifetime": "1h", "settle": "1s",
+        "retry": retry, "timeout": "1s", "deadline": "1m", "success": "${ true }", "output": { "a": "${ result }" },
+        "classify": [{ "when": "${ true }", "outcome": "failed", "error": "${ text }" }],
+        "action": { "tool": "p/t", "arguments": { "a": "${ input.a }" } }, "probe": probe,
+        "compensation": { "handler": "h", "arguments": [1], "effect": "once" }, "safe_when_absent": true,
+    });
+    let http = json!({ "http": "h", "method": "PUT", "path": "/", "body": { "a": 1 } });
     json!({
-        "saga": "x", "input": {"type": "object", "properties": {"a": {"type": "string"}}}, "deadline": "10m", "open": {"lease": "5s"},
+        "saga": "x", "input": { "type": "object", "properties": { "a": { "type": "string" } } },
+        "deadline": "10m", "open": { "lease": "5s" },
         "steps": [
-            {"step": "a", "needs": [], "when": "${ true }", "effect": "idempotent", "key_lifetime": "1h", "settle": "1s",
-             "retry": {"attempts": 3, "backoff": "1s", "multiplier": 2, "backoff_max": "1m", "jitter": 0.5}, "timeout": "1s",
-             "deadline": "1m", "success": "${ true }", "classify": [{"when": "${ true }", "outcome": "failed", "error": "${ text }"}],
-             "output": {"a": "${ result }"}, "action": {"tool": "p/t", "arguments": {"a": "${ input.a }"}},
-             "probe": {"http": "h", "path": "/x", "query": {"a": "b"}, "headers": {"a": "b"}, "applied": "${ true }",
-                       "absent": "${ false }", "retry": {"attempts": 2}},
-             "compensation": {"handler": "h", "arguments": [1], "effect": "once"}, "safe_when_absent": true},
-            {"step": "b", "kind": "pivot", "action": {"http": "h", "method": "PUT", "path": "/", "body": {"a": 1}}},
-            {"step": "c", "kind": "retriable", "action": {"await": "event"}, "deadline": "1h"},
-            {"step": "d", "kind": "retriable", "action": {"sleep": "1s"}},
+            tool,
+            { "step": "b", "kind": "pivot", "action": http },
+            { "step": "c", "kind": "retriable", "action": { "await": "event" }, "deadline": "1h" },
+            { "step": "d", "kind": "retriable", "action": { "sleep": "1s" } },
         ],
     })
 }
 
+/// Every field of settings.
 fn settings() -> Value {
+    let child = json!({ "command": "c", "args": ["a"], "env": { "A": "b" }, "cwd": "d", "concurrency": 3 });
+    let http = json!({
+        "url": "http://h", "protocol": "http", "headers": { "a": "b" }, "arguments_max": "1KiB", "answer_max": "1MiB",
+    });
     json!({
-        "participants": {
-            "p": {"command": "c", "args": ["a"], "env": {"A": "b"}, "cwd": "d", "concurrency": 3},
-            "h": {"url": "http://h", "protocol": "http", "headers": {"a": "b"}, "arguments_max": "1KiB", "answer_max": "1MiB"},
-        },
-        "definitions": ["a.yaml"], "database": {"url": "postgres://h/d", "pool": 3, "data_dir": "d"},
-        "node": {"name": "n", "lanes": 1, "actors": 5, "lease": "15s", "grace_period": "1s"},
-        "http": {"enabled": true, "address": "127.0.0.1:0"}, "log": {"level": "info", "format": "json"},
+        "participants": { "p": child, "h": http },
+        "definitions": ["a.yaml"], "database": { "url": "postgres://h/d", "pool": 3, "data_dir": "d" },
+        "node": { "name": "n", "lanes": 1, "actors": 5, "lease": "15s", "grace_period": "1s" },
+        "http": { "enabled": true, "address": "127.0.0.1:0" }, "log": { "level": "info", "format": "json" },
     })
 }
 
@@ -350,9 +362,10 @@ fn hostile_texts_end_soon() {
         format!("saga: a\ninput: {{pattern: '{}'}}\nsteps: []\n", "(a*)*".repeat(5_000)),
         format!("saga: a\ninput: {{pattern: '{}'}}\nsteps: []\n", "a{1000}{1000}"),
         "saga: a\ninput: {$ref: '#'}\nsteps: []\n".to_owned(),
-        "saga: a\ninput: {$ref: '#/$defs/a', $defs: {a: {$ref: '#/$defs/b'}, b: {$ref: '#/$defs/a'}}}\nsteps: []\n".to_owned(),
+        "saga: a\ninput: {$ref: '#/$defs/a', $defs: {a: {$ref: '#/$defs/b'}, b: {$ref: '#/$defs/a'}}}\nsteps: []\n"
+            .to_owned(),
         format!("saga: a\nsteps: [{}]\n", "{step: a, needs: [a], action: {sleep: 1s}},".repeat(20_000)),
-        format!("saga: a\nsteps:\n{}", (0..256).map(|n| format!("- {{step: s{n}, action: {{sleep: 1s}}}}\n")).collect::<String>()),
+        (0..256).fold("saga: a\nsteps:\n".to_owned(), |t, n| format!("{t}- {{step: s{n}, action: {{sleep: 1s}}}}\n")),
         "a".repeat(2 << 20),
     ] {
         let begun = Instant::now();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::defaults::{self, CallDefaults};
 use crate::catalog::fault::quoted;
 use crate::catalog::yaml::{Path, PathFault, Segment};
 use crate::participant::expr;
@@ -13,16 +14,6 @@ use crate::saga::definition::{
     Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, Open, Probe, Retry, Rule, Step,
     Target, Template, Verdict,
 };
-
-/// Attempts of a retriable step: nothing else can be done than going on.
-const RETRIABLE_ATTEMPTS: u32 = 20;
-/// Attempts of a compensation: when it fails for good, a person is needed.
-const COMPENSATION_ATTEMPTS: u32 = 10;
-/// Probes of an outcome that stays inconclusive.
-const PROBE_ATTEMPTS: u32 = 10;
-
-const TIMEOUT_MS: Millis = 30_000;
-const SETTLE_MS: Millis = 10_000;
 
 #[derive(Deserialize)]
 struct FileShape {
@@ -127,7 +118,7 @@ struct RuleShape {
     error: Option<Text>,
 }
 
-#[derive(Clone, Default, Deserialize)]
+#[derive(Deserialize)]
 struct RetryShape {
     attempts: Option<u32>,
     backoff: Option<String>,
@@ -193,18 +184,6 @@ impl Reading {
     fn step(&mut self, shape: StepShape, before: Option<String>) -> Step {
         let StepShape { step: name, kind, safe_when_absent, irreversible, .. } = shape;
         let needs = shape.needs.unwrap_or_else(|| before.into_iter().collect());
-        let compensation = shape.compensation.map(|compensation| {
-            let CompensationShape { target, call } = compensation;
-            let call = call.inheriting(&shape.call);
-            self.within(["compensation".into()], |reading| {
-                let target = reading.target(target, "POST");
-                reading.call(target, call, COMPENSATION_ATTEMPTS)
-            })
-        });
-        let attempts = match kind {
-            Kind::Compensable | Kind::Pivot => Retry::default().attempts,
-            Kind::Retriable => RETRIABLE_ATTEMPTS,
-        };
         let action = match shape.action {
             TargetShape { event: Some(event), .. } => {
                 Action::Await { event, deadline_ms: self.duration("deadline", shape.call.deadline) }
@@ -214,33 +193,33 @@ impl Reading {
                 Action::Sleep { for_ms: for_ms.unwrap_or(1) }
             }
             target => {
-                let target = self.within(["action".into()], |reading| reading.target(target, "POST"));
-                Action::Call(self.call(target, shape.call, attempts))
+                let target = target.into_target(defaults::METHOD);
+                Action::Call(self.call(target, shape.call, defaults::action(kind)))
             }
         };
+        let compensation = shape.compensation.map(|CompensationShape { target, call }| {
+            self.within(["compensation".into()], |reading| {
+                reading.call(target.into_target(defaults::METHOD), call, defaults::compensation(&action))
+            })
+        });
         let when = shape.when.map(expression);
         Step { name, needs, kind, action, compensation, safe_when_absent, irreversible, when }
     }
 
-    fn call(&mut self, target: Target, shape: CallShape, attempts: u32) -> Call {
+    fn call(&mut self, target: Target, shape: CallShape, default: CallDefaults) -> Call {
         let settle = self.settle(&shape);
+        let inherited = default.key_lifetime_ms.filter(|_| shape.effect.is_none());
         Call {
             target,
-            effect: shape.effect.unwrap_or_default(),
-            key_lifetime_ms: self.duration("key_lifetime", shape.key_lifetime),
-            retry: self.retry(shape.retry.unwrap_or_default(), attempts),
-            timeout_ms: self.duration("timeout", shape.timeout).unwrap_or(TIMEOUT_MS),
+            effect: shape.effect.unwrap_or(default.effect),
+            key_lifetime_ms: self.duration("key_lifetime", shape.key_lifetime).or(inherited),
+            retry: self.retry(shape.retry, default.retry),
+            timeout_ms: self.duration("timeout", shape.timeout).unwrap_or(default.timeout_ms),
             deadline_ms: self.duration("deadline", shape.deadline),
-            settle_ms: settle.unwrap_or(SETTLE_MS),
+            settle_ms: settle.unwrap_or(defaults::SETTLE_MS),
             probe: (shape.probe).map(|probe| self.within(["probe".into()], |reading| reading.probe(probe))),
             success: shape.success.map(expression),
-            classify: (shape.classify.into_iter())
-                .map(|RuleShape { when, outcome, error }| Rule {
-                    when: expression(when),
-                    outcome: outcome.unwrap_or(Verdict::Unknown),
-                    error: error.map(expression),
-                })
-                .collect(),
+            classify: shape.classify.into_iter().map(RuleShape::into_rule).collect(),
             output: shape.output,
         }
     }
@@ -257,41 +236,19 @@ impl Reading {
 
     fn probe(&mut self, shape: ProbeShape) -> Probe {
         Probe {
-            target: self.target(shape.target, "GET"),
+            target: shape.target.into_target(defaults::PROBE_METHOD),
             applied: expression(shape.applied),
             absent: shape.absent.map(expression),
             output: shape.output,
-            retry: self.retry(shape.retry.unwrap_or_default(), PROBE_ATTEMPTS),
-            timeout_ms: self.duration("timeout", shape.timeout).unwrap_or(TIMEOUT_MS),
+            retry: self.retry(shape.retry, defaults::probe_retry()),
+            timeout_ms: self.duration("timeout", shape.timeout).unwrap_or(defaults::TIMEOUT_MS),
         }
     }
 
-    fn target(&mut self, shape: TargetShape, method: &str) -> Target {
-        if let Some(tool) = shape.tool {
-            let (participant, tool) = tool.split_once('/').unwrap_or(("", &tool));
-            return Target::Tool {
-                participant: participant.to_owned(),
-                tool: tool.to_owned(),
-                arguments: shape.arguments.unwrap_or_else(|| Template(Value::Object(serde_json::Map::new()))),
-            };
-        }
-        if let Some(participant) = shape.http {
-            return Target::Http {
-                participant,
-                method: shape.method.unwrap_or_else(|| method.to_owned()),
-                path: shape.path.unwrap_or_else(|| Template(Value::from("/"))),
-                query: shape.query,
-                headers: shape.headers,
-                body: shape.body,
-            };
-        }
-        Target::Handler { name: shape.handler.unwrap_or_default(), arguments: shape.arguments }
-    }
-
-    fn retry(&mut self, shape: RetryShape, attempts: u32) -> Retry {
-        let default = Retry::default();
+    fn retry(&mut self, shape: Option<RetryShape>, default: Retry) -> Retry {
+        let Some(shape) = shape else { return default };
         self.within(["retry".into()], |reading| Retry {
-            attempts: shape.attempts.unwrap_or(attempts),
+            attempts: shape.attempts.unwrap_or(default.attempts),
             backoff_ms: reading.duration("backoff", shape.backoff).unwrap_or(default.backoff_ms),
             multiplier: shape.multiplier.unwrap_or(default.multiplier),
             backoff_max_ms: reading
@@ -326,23 +283,34 @@ impl Reading {
     }
 }
 
-impl CallShape {
-    /// Fills what a compensation leaves out from its step: effect with its key's life, retry, timeout.
-    fn inheriting(mut self, step: &Self) -> Self {
-        if self.effect.is_none() {
-            self.effect = step.effect;
-            self.key_lifetime = self.key_lifetime.or_else(|| step.key_lifetime.clone());
+impl TargetShape {
+    fn into_target(self, method: &str) -> Target {
+        if let Some(tool) = self.tool {
+            let (participant, tool) = tool.split_once('/').unwrap_or(("", &tool));
+            return Target::Tool {
+                participant: participant.to_owned(),
+                tool: tool.to_owned(),
+                arguments: self.arguments.unwrap_or_else(|| Template(Value::Object(serde_json::Map::new()))),
+            };
         }
-        self.timeout = self.timeout.or_else(|| step.timeout.clone());
-        let (own, step) = (self.retry.unwrap_or_default(), step.retry.clone().unwrap_or_default());
-        self.retry = Some(RetryShape {
-            attempts: own.attempts.or(step.attempts),
-            backoff: own.backoff.or(step.backoff),
-            multiplier: own.multiplier.or(step.multiplier),
-            backoff_max: own.backoff_max.or(step.backoff_max),
-            jitter: own.jitter.or(step.jitter),
-        });
-        self
+        if let Some(participant) = self.http {
+            return Target::Http {
+                participant,
+                method: self.method.unwrap_or_else(|| method.to_owned()),
+                path: self.path.unwrap_or_else(|| Template(Value::from("/"))),
+                query: self.query,
+                headers: self.headers,
+                body: self.body,
+            };
+        }
+        Target::Handler { name: self.handler.unwrap_or_default(), arguments: self.arguments }
+    }
+}
+
+impl RuleShape {
+    fn into_rule(self) -> Rule {
+        let outcome = self.outcome.unwrap_or(Verdict::Unknown);
+        Rule { when: expression(self.when), outcome, error: self.error.map(expression) }
     }
 }
 

@@ -1,0 +1,230 @@
+//! Owns the way back: a draft as the YAML that a person would have written, defaults left out. Reading it
+//! again gives the same draft. Leaves the meaning of fields to `definition.rs`.
+
+mod emit;
+
+use serde_json::Value;
+
+use super::definition::defaults;
+use crate::participant::expr;
+use crate::saga::definition::{
+    Action, Call, Draft, Effect, Expression, Kind, Millis, Probe, Retry, Step, Target, Template, Verdict,
+};
+use emit::{Tree, text};
+
+/// Writes a definition as YAML, in the form that [`parse_definitions`](super::parse_definitions) reads.
+///
+/// Defaults are left out, so the text says no more than its author must have said. Comments are not part of a draft.
+pub fn to_yaml(draft: &Draft) -> String {
+    let mut root = Fields::default();
+    root.put("saga", text(&draft.name));
+    root.put_unless(draft.description.is_empty(), "description", || text(&draft.description));
+    root.put_unless(draft.input == Value::Bool(true), "input", || Tree::of(&draft.input));
+    root.put_some("output_schema", draft.output_schema.as_ref(), Tree::of);
+    root.put_some("deadline", draft.deadline_ms, duration);
+    root.put_some("open", draft.open.as_ref(), |open| {
+        Tree::Mapping(vec![("lease".into(), duration(open.lease_ms))])
+    });
+    let mut before = None;
+    let mut steps = Vec::new();
+    for one in &draft.steps {
+        steps.push(step(one, before));
+        before = Some(&one.name);
+    }
+    root.put("steps", Tree::Sequence(steps));
+    root.put_some("output", draft.output.as_ref(), template);
+    emit::document(&root.into_tree())
+}
+
+/// The fields of a mapping in the order in which they are written.
+#[derive(Default)]
+struct Fields(Vec<(String, Tree)>);
+
+impl Fields {
+    fn put(&mut self, key: &str, value: Tree) {
+        self.0.push((key.to_owned(), value));
+    }
+
+    fn put_unless(&mut self, default: bool, key: &str, value: impl FnOnce() -> Tree) {
+        if !default {
+            self.put(key, value());
+        }
+    }
+
+    fn put_some<T>(&mut self, key: &str, value: Option<T>, write: impl FnOnce(T) -> Tree) {
+        if let Some(value) = value {
+            self.put(key, write(value));
+        }
+    }
+
+    fn into_tree(self) -> Tree {
+        Tree::Mapping(self.0)
+    }
+}
+
+fn step(step: &Step, before: Option<&String>) -> Tree {
+    let mut fields = Fields::default();
+    fields.put("step", text(&step.name));
+    let in_order = step.needs.iter().eq(before);
+    fields
+        .put_unless(in_order, "needs", || Tree::Sequence(step.needs.iter().map(|need| text(need)).collect()));
+    fields.put_unless(step.kind == Kind::Compensable, "kind", || text(kind_word(step.kind)));
+    fields.put_some("when", step.when.as_ref(), expression);
+    match &step.action {
+        Action::Await { event, deadline_ms } => {
+            fields.put("action", Tree::Mapping(vec![("await".into(), text(event))]));
+            fields.put_some("deadline", *deadline_ms, duration);
+        }
+        Action::Sleep { for_ms } => {
+            fields.put("action", Tree::Mapping(vec![("sleep".into(), duration(*for_ms))]));
+        }
+        Action::Call(action) => {
+            let mut target = Fields::default();
+            put_target(&mut target, &action.target, defaults::METHOD);
+            fields.put("action", target.into_tree());
+            put_call(&mut fields, action, &defaults::action(step.kind));
+        }
+    }
+    if let Some(compensation) = &step.compensation {
+        let mut inner = Fields::default();
+        put_target(&mut inner, &compensation.target, defaults::METHOD);
+        put_call(&mut inner, compensation, &defaults::compensation(&step.action));
+        fields.put("compensation", inner.into_tree());
+    }
+    fields.put_unless(!step.safe_when_absent, "safe_when_absent", || Tree::of(&Value::Bool(true)));
+    fields.put_unless(!step.irreversible, "irreversible", || Tree::of(&Value::Bool(true)));
+    fields.into_tree()
+}
+
+/// Writes what stands beside a call's target.
+fn put_call(fields: &mut Fields, call: &Call, default: &defaults::CallDefaults) {
+    // A compensation takes over the life of its step's keys together with the effect, or neither.
+    let forgets = call.key_lifetime_ms.is_none() && default.key_lifetime_ms.is_some();
+    let same = call.effect == default.effect && !forgets;
+    fields.put_unless(same, "effect", || text(effect_word(call.effect)));
+    if call.key_lifetime_ms != default.key_lifetime_ms.filter(|_| same) {
+        fields.put_some("key_lifetime", call.key_lifetime_ms, duration);
+    }
+    let retry = retry(&call.retry, &default.retry);
+    fields.put_some("retry", retry, |tree| tree);
+    fields.put_unless(call.timeout_ms == default.timeout_ms, "timeout", || duration(call.timeout_ms));
+    fields.put_some("deadline", call.deadline_ms, duration);
+    fields.put_unless(call.settle_ms == defaults::SETTLE_MS, "settle", || duration(call.settle_ms));
+    fields.put_some("probe", call.probe.as_ref(), probe);
+    fields.put_some("success", call.success.as_ref(), expression);
+    fields.put_unless(call.classify.is_empty(), "classify", || {
+        let rule = |rule: &crate::saga::definition::Rule| {
+            let mut fields = Fields::default();
+            fields.put("when", expression(&rule.when));
+            fields.put("outcome", text(verdict_word(rule.outcome)));
+            fields.put_some("error", rule.error.as_ref(), expression);
+            fields.into_tree()
+        };
+        Tree::Sequence(call.classify.iter().map(rule).collect())
+    });
+    fields.put_some("output", call.output.as_ref(), template);
+}
+
+fn probe(probe: &Probe) -> Tree {
+    let mut fields = Fields::default();
+    put_target(&mut fields, &probe.target, defaults::PROBE_METHOD);
+    fields.put("applied", expression(&probe.applied));
+    fields.put_some("absent", probe.absent.as_ref(), expression);
+    fields.put_some("output", probe.output.as_ref(), template);
+    fields.put_some("retry", retry(&probe.retry, &defaults::probe_retry()), |tree| tree);
+    fields.put_unless(probe.timeout_ms == defaults::TIMEOUT_MS, "timeout", || duration(probe.timeout_ms));
+    fields.into_tree()
+}
+
+fn put_target(fields: &mut Fields, target: &Target, method_default: &str) {
+    let by_name = |templates: &std::collections::BTreeMap<String, Template>| {
+        Tree::Mapping(templates.iter().map(|(name, value)| (name.clone(), template(value))).collect())
+    };
+    match target {
+        Target::Handler { name, arguments } => {
+            fields.put("handler", text(name));
+            fields.put_some("arguments", arguments.as_ref(), template);
+        }
+        Target::Tool { participant, tool, arguments } => {
+            fields.put("tool", text(&format!("{participant}/{tool}")));
+            let is_empty = arguments.0.as_object().is_some_and(serde_json::Map::is_empty);
+            fields.put_unless(is_empty, "arguments", || template(arguments));
+        }
+        Target::Http { participant, method, path, query, headers, body } => {
+            fields.put("http", text(participant));
+            fields.put_unless(method == method_default, "method", || text(method));
+            fields.put("path", template(path));
+            fields.put_unless(query.is_empty(), "query", || by_name(query));
+            fields.put_unless(headers.is_empty(), "headers", || by_name(headers));
+            fields.put_some("body", body.as_ref(), template);
+        }
+    }
+}
+
+/// Writes the fields of a retry that differ from what would hold without them.
+fn retry(retry: &Retry, default: &Retry) -> Option<Tree> {
+    let number = |number: f64| Tree::of(&Value::from(number));
+    let mut fields = Fields::default();
+    fields.put_unless(retry.attempts == default.attempts, "attempts", || {
+        Tree::of(&Value::from(retry.attempts))
+    });
+    fields.put_unless(retry.backoff_ms == default.backoff_ms, "backoff", || duration(retry.backoff_ms));
+    fields.put_unless(retry.multiplier == default.multiplier, "multiplier", || number(retry.multiplier));
+    let same = retry.backoff_max_ms == default.backoff_max_ms;
+    fields.put_unless(same, "backoff_max", || duration(retry.backoff_max_ms));
+    fields.put_unless(retry.jitter == default.jitter, "jitter", || number(retry.jitter));
+    (!fields.0.is_empty()).then(|| fields.into_tree())
+}
+
+fn expression(expression: &Expression) -> Tree {
+    let wrapped = format!("${{ {} }}", expression.0);
+    if expr::unwrap(&wrapped) == expression.0 { text(&wrapped) } else { text(&expression.0) }
+}
+
+fn template(template: &Template) -> Tree {
+    Tree::of(&template.0)
+}
+
+/// Writes a duration in its largest whole units: `1h30m`.
+fn duration(ms: Millis) -> Tree {
+    const UNITS: [(Millis, &str); 5] =
+        [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+    let mut rest = ms;
+    let mut out = String::new();
+    for (length, unit) in UNITS {
+        if rest >= length {
+            out.push_str(&format!("{}{unit}", rest / length));
+            rest %= length;
+        }
+    }
+    Tree::Plain(if out.is_empty() { "0s".to_owned() } else { out })
+}
+
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Compensable => "compensable",
+        Kind::Pivot => "pivot",
+        Kind::Retriable => "retriable",
+    }
+}
+
+fn effect_word(effect: Effect) -> &'static str {
+    match effect {
+        Effect::ReadOnly => "read_only",
+        Effect::Idempotent => "idempotent",
+        Effect::Once => "once",
+    }
+}
+
+fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Succeeded => "succeeded",
+        Verdict::Failed => "failed",
+        Verdict::Retryable => "retryable",
+        Verdict::Pending => "pending",
+        Verdict::Unknown => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests;
