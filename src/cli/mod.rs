@@ -77,6 +77,8 @@ enum Verb {
     Provide(ask::Provide),
     /// Brings the database's schema up to date.
     Migrate(migrate::Args),
+    /// Runs hundreds of checkouts through faults and a killed node, then audits what is left.
+    Demo(demo::DemoArgs),
     /// Is one of the demo's participants.
     #[command(hide = true)]
     DemoParticipant(demo::ParticipantArgs),
@@ -116,10 +118,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Abandon(args) => ask::run(args.request(), database, output),
         Verb::Provide(args) => ask::run(args.request()?, database, output),
         Verb::Migrate(args) => migrate::run(&args, database, output),
-        Verb::DemoParticipant(args) => {
-            let ended = demo::participant(args);
-            Ok(if ended == ExitCode::SUCCESS { Exit::Done } else { Exit::Failed })
-        }
+        Verb::Demo(args) => demo::run(&args, database, output),
+        Verb::DemoParticipant(args) => demo::participant(args),
         Verb::Postgres(args) => postgres::run(&args, database, output),
     }
 }

@@ -3,7 +3,8 @@
 mod catalog;
 mod catalog_fuzz;
 mod cli;
-mod demo_cluster;
+mod demo;
+mod demo_definition;
 mod demo_participant;
 mod embedded;
 mod harness;
