@@ -88,6 +88,8 @@ enum Verb {
     Check(check::Args),
     /// Brings the database's schema up to date.
     Migrate(migrate::Args),
+    /// Runs hundreds of checkouts through faults and a killed node, then audits what is left.
+    Demo(demo::DemoArgs),
     /// Is one of the demo's participants.
     #[command(hide = true)]
     DemoParticipant(demo::ParticipantArgs),
@@ -130,10 +132,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Bench(args) => bench::run(&args, database, output),
         Verb::Check(args) => check::run(&args, output),
         Verb::Migrate(args) => migrate::run(&args, database, output),
-        Verb::DemoParticipant(args) => {
-            let ended = demo::participant(args);
-            Ok(if ended == ExitCode::SUCCESS { Exit::Done } else { Exit::Failed })
-        }
+        Verb::Demo(args) => demo::run(&args, database, output),
+        Verb::DemoParticipant(args) => demo::participant(args),
         Verb::Postgres(args) => postgres::run(&args, database, output),
     }
 }

@@ -1,7 +1,5 @@
 //! The demo's participants, driven by an MCP client from another process: keys, probes, and every kind of fault.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot set its stage shall stop at once")]
-
 use std::process::Stdio;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -14,28 +12,25 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::demo_cluster::Cluster;
+use crate::harness::{Database, eventually};
 
 type Client = RunningService<RoleClient, ()>;
 
 /// One participant of one kind with a ledger of its own.
 struct Fixture {
-    cluster: Cluster,
+    database: Database,
     faults: &'static [&'static str],
 }
 
 impl Fixture {
-    fn new(faults: &'static [&'static str]) -> Self {
-        Self { cluster: Cluster::start(), faults }
+    async fn new(faults: &'static [&'static str]) -> Self {
+        Self { database: Database::empty().await, faults }
     }
 
     fn command(&self, role: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
         command.args(["demo-participant", role]).args(self.faults);
-        command
-            .env("AMENDS_DEMO_DATABASE_URL", self.cluster.url())
-            .kill_on_drop(true)
-            .stderr(Stdio::inherit());
+        command.env("AMENDS_DEMO_LEDGER_URL", &self.database.url).kill_on_drop(true).stderr(Stdio::inherit());
         command
     }
 
@@ -52,21 +47,13 @@ impl Fixture {
     }
 
     async fn rows(&self, sql: &str) -> Vec<String> {
-        let (client, connection) =
-            tokio_postgres::connect(&self.cluster.url(), tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let client = self.database.client().await;
         client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
     }
 
     /// Waits until the query's rows are the expected ones.
     async fn wait_for(&self, sql: &str, expected: &[&str]) {
-        for _ in 0..200 {
-            if self.rows(sql).await == expected {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert_eq!(self.rows(sql).await, expected);
+        eventually(&format!("{sql} = {expected:?}"), async || self.rows(sql).await == expected).await;
     }
 }
 
@@ -93,7 +80,7 @@ fn charge(booking: &str, key: &str) -> Value {
 
 #[tokio::test]
 async fn payments_keep_their_keys() {
-    let fixture = Fixture::new(&[]);
+    let fixture = Fixture::new(&[]).await;
     let client = fixture.payments().await;
     assert_eq!(client.list_all_tools().await.unwrap().len(), 4);
 
@@ -131,7 +118,7 @@ async fn payments_keep_their_keys() {
 
 #[tokio::test]
 async fn many_processes_share_one_ledger() {
-    let fixture = Fixture::new(&[]);
+    let fixture = Fixture::new(&[]).await;
     let clients = futures_util::future::join_all((0..4).map(|_| fixture.payments())).await;
     for round in 0..5 {
         let (booking, key) = (format!("B-{round}"), format!("k{round}"));
@@ -157,7 +144,7 @@ async fn many_processes_share_one_ledger() {
 
 #[tokio::test]
 async fn the_crm_over_http() {
-    let fixture = Fixture::new(&[]);
+    let fixture = Fixture::new(&[]).await;
     let (_child, client) = fixture.crm().await;
     let close = || json!({ "booking": "B-1", "request": "r1" });
     let folio = answer(&client, "close_booking", close()).await;
@@ -178,7 +165,7 @@ async fn the_crm_over_http() {
 /// Every call goes wrong in some way; calls are made until every way was seen.
 #[tokio::test]
 async fn every_fault_of_payments_is_what_it_says() {
-    let fixture = Fixture::new(&["--faults", "1", "--seed", "1", "--slow-ms", "300"]);
+    let fixture = Fixture::new(&["--faults", "1", "--seed", "1", "--slow-ms", "300"]).await;
     let mut seen = std::collections::BTreeSet::new();
     for n in 0..60 {
         let (booking, key) = (format!("B-{n}"), format!("k{n}"));
@@ -222,7 +209,7 @@ async fn every_fault_of_payments_is_what_it_says() {
 
 #[tokio::test]
 async fn a_cached_error_is_replayed_until_the_key_changes() {
-    let fixture = Fixture::new(&["--faults", "1", "--only", "cached_error"]);
+    let fixture = Fixture::new(&["--faults", "1", "--only", "cached_error"]).await;
     let client = fixture.payments().await;
     let refused = answer(&client, "create_charge", charge("B-1", "k1")).await;
     assert_eq!(refused["code"], "temporarily_unavailable");
@@ -236,7 +223,7 @@ async fn a_cached_error_is_replayed_until_the_key_changes() {
 
 #[tokio::test]
 async fn a_record_is_locked_while_a_late_effect_is_on_its_way() {
-    let fixture = Fixture::new(&["--faults", "1", "--only", "slow", "--slow-ms", "500"]);
+    let fixture = Fixture::new(&["--faults", "1", "--only", "slow", "--slow-ms", "500"]).await;
     let client = fixture.payments().await;
     let first = call(&client, "create_charge", charge("B-1", "k1"));
     assert!(tokio::time::timeout(Duration::from_millis(100), first).await.is_err());
@@ -248,7 +235,7 @@ async fn a_record_is_locked_while_a_late_effect_is_on_its_way() {
 
 #[tokio::test]
 async fn a_compensation_fails_twice_and_then_goes_through() {
-    let fixture = Fixture::new(&["--faults", "1", "--only", "fails_twice"]);
+    let fixture = Fixture::new(&["--faults", "1", "--only", "fails_twice"]).await;
     let client = fixture.payments().await;
     let charged = answer(&client, "create_charge", charge("B-1", "k1")).await;
     let refund = |key: &str| json!({ "booking": "B-1", "charge": charged["id"], "idempotency_key": key });
@@ -259,7 +246,7 @@ async fn a_compensation_fails_twice_and_then_goes_through() {
 
 #[tokio::test]
 async fn the_crm_drops_connections_and_crashes() {
-    let fixture = Fixture::new(&["--faults", "1", "--seed", "2", "--slow-ms", "300"]);
+    let fixture = Fixture::new(&["--faults", "1", "--seed", "2", "--slow-ms", "300"]).await;
     let mut seen = std::collections::BTreeSet::new();
     let (mut child, mut client) = fixture.crm().await;
     for n in 0..60 {

@@ -31,7 +31,11 @@ const OWNED: &[(&str, &[&str], &str)] = &[
         &["store", "cli/demo"],
         "the store records; the demo's participants are other programs",
     ),
-    ("deadpool_postgres", &["store"], "the store records"),
+    (
+        "deadpool_postgres",
+        &["store", "cli/demo"],
+        "the store records; the demo's participants are other programs",
+    ),
     ("include_str!(\"../../sql", &["store"], "SQL is included by the store alone"),
     ("actix::", &["actor", "runtime"], "actors live in their room"),
     ("rmcp::", &["participant", "mcp", "cli/demo"], "MCP is spoken by participants and doors"),

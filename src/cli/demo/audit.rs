@@ -1,5 +1,5 @@
-//! The audit: what the participants' ledgers say against what the sagas promised. Owns the judgement, which is pure; the
-//! ledgers are read in `evidence.rs`, the sagas' ends come from amends.
+//! The audit: what the participants' ledgers say against what the sagas promised. Owns the judgement, which
+//! is pure; the ledgers are read in `evidence.rs`, the sagas' ends come from amends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,8 +46,6 @@ pub(super) struct Entered {
 pub(super) struct Injected {
     /// What went wrong.
     pub(super) fault: Fault,
-    /// The tool that it befell.
-    pub(super) tool: String,
     /// The booking of the call.
     pub(super) booking: String,
 }

@@ -34,7 +34,7 @@ impl World {
         world.checkout("declined", Status::Compensated, &[]);
         world.checkout("halted", Status::Stuck, &[Kind::Charge]);
         world.claims[3].stuck = Some(StuckReason::InDoubt);
-        world.inject(Fault::LostAnswer, "close_booking", "halted");
+        world.inject(Fault::LostAnswer, "halted");
         world
     }
 
@@ -60,8 +60,8 @@ impl World {
         });
     }
 
-    fn inject(&mut self, fault: Fault, tool: &str, booking: &str) {
-        self.evidence.faults.push(Injected { fault, tool: tool.to_owned(), booking: booking.to_owned() });
+    fn inject(&mut self, fault: Fault, booking: &str) {
+        self.evidence.faults.push(Injected { fault, booking: booking.to_owned() });
     }
 
     fn row(&mut self, booking: &str, kind: Kind) -> &mut Entered {
@@ -191,7 +191,7 @@ fn a_stuck_saga_needs_a_true_reason() {
         let mut world = World::sound();
         world.evidence.faults.clear();
         for fault in faults {
-            world.inject(*fault, "close_booking", "halted");
+            world.inject(*fault, "halted");
         }
         world.claims[3].stuck = reason;
         world.nodes_killed = nodes_killed;
@@ -206,9 +206,9 @@ fn a_stuck_saga_needs_a_true_reason() {
     check(stuck(Some(StuckReason::ProcessDied), &[Fault::Busy], 0), &[Unexplained]);
     check(stuck(None, &[Fault::Slow], 1), &[Unexplained]);
     let mut elsewhere = stuck(Some(StuckReason::InDoubt), &[], 0);
-    elsewhere.inject(Fault::Slow, "close_booking", "whole");
+    elsewhere.inject(Fault::Slow, "whole");
     check(elsewhere.clone(), &[Unexplained]);
-    elsewhere.inject(Fault::Crash, "release_room", "whole");
+    elsewhere.inject(Fault::Crash, "whole");
     check(elsewhere, &[]);
 }
 

@@ -1,5 +1,5 @@
-//! A middleware that can drop a connection in the middle of an answer, as a proxy or a network does. Owns the switch and
-//! the body that obeys it; when to cut is the server's business.
+//! A middleware that can drop a connection in the middle of an answer, as a proxy or a network does. Owns the
+//! switch and the body that obeys it; when to cut is the server's business.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -42,7 +42,8 @@ pub(super) async fn cuttable(
     tokio::select! {
         biased;
         response = next.call(request) => {
-            Ok(response?.map_body(|_, body| BoxBody::new(CuttableBody { inner: body.boxed(), made: cut.made().boxed() })))
+            let made = cut.made().boxed();
+            Ok(response?.map_body(|_, body| BoxBody::new(CuttableBody { inner: body.boxed(), made })))
         }
         () = cut.clone().made() => Err(actix_web::error::ErrorBadGateway("the connection was cut")),
     }

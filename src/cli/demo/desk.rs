@@ -1,16 +1,18 @@
-//! Where a participant serves a call: counts it, draws its fault, and makes the effect at most once a key. Owns what a
-//! call does to the ledger and what is replied; the wire, hanging and crashing are left to `server.rs`.
+//! Where a participant serves a call: counts it, draws its fault, and makes the effect at most once a key.
+//! Owns what a call does to the ledger and what is replied; the wire, hanging and crashing are left to
+//! `server.rs`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
 use super::effect::Kind;
 use super::fault::{Fault, FaultPlan};
-use super::ledger::{self, Entry, Ledger, LedgerError};
+use super::ledger::{self, Entry, Ledger, LedgerError, Transaction};
 use super::tool::{Deed, Tool};
+use crate::config::demo::LEDGER_WAIT_MAX;
 
 /// What comes of a call.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +75,7 @@ pub(super) struct Desk {
 struct Order {
     tool: &'static Tool,
     arguments: Value,
+    came_in: Instant,
 }
 
 impl Order {
@@ -133,7 +136,7 @@ impl Desk {
         if !faults.is_empty() {
             return Err(Rejection::BadArguments(faults));
         }
-        let order = Order { tool, arguments };
+        let order = Order { tool, arguments, came_in: Instant::now() };
         let desk = Arc::clone(&self);
         let task = tokio::spawn(async move {
             let _at_work = desk.at_work.read().await;
@@ -207,6 +210,10 @@ impl Desk {
     ) -> Result<Reply, LedgerError> {
         let mut client = self.ledger.client().await?;
         let transaction = client.transaction().await?;
+        if order.came_in.elapsed() > LEDGER_WAIT_MAX {
+            // A probe trusts that no effect lands later than its settle window, so this one must not even begin.
+            return Ok(busy(entry));
+        }
         let unkeyed = matches!(order.tool.deed, Deed::Unkeyed(_));
         if !ledger::lock(&transaction, entry.booking, kind.deed(), unkeyed).await? {
             return Ok(refusal(AT_WORK, format!("an earlier call on {} is still at work", entry.booking)));
@@ -241,7 +248,7 @@ impl Desk {
     /// Returns why the deed cannot be done as the records stand, if so.
     async fn hindrance(
         &self,
-        transaction: &deadpool_postgres::Transaction<'_>,
+        transaction: &Transaction<'_>,
         order: &Order,
         entry: Entry<'_>,
     ) -> Result<Option<Reply>, LedgerError> {
@@ -266,7 +273,7 @@ impl Desk {
     /// Does what the tool is for, or what the fault makes of it.
     async fn carry_out(
         &self,
-        transaction: &deadpool_postgres::Transaction<'_>,
+        transaction: &Transaction<'_>,
         order: &Order,
         entry: Entry<'_>,
         kind: Kind,
@@ -301,7 +308,7 @@ impl Desk {
     /// Makes the effect; none if there was nothing to undo.
     async fn effect(
         &self,
-        transaction: &deadpool_postgres::Transaction<'_>,
+        transaction: &Transaction<'_>,
         order: &Order,
         entry: Entry<'_>,
         kind: Kind,

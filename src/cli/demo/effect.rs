@@ -1,5 +1,5 @@
-//! The effects that the demo's participants can have on the world, and which undoes which. Owns the words; the tools that
-//! make them are in `tool.rs`, what they must add up to is the audit's business.
+//! The effects that the demo's participants can have on the world, and which undoes which. Owns the words;
+//! the tools that make them are in `tool.rs`, what they must add up to is the audit's business.
 
 /// What a participant did: one row of its ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

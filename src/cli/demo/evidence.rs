@@ -1,4 +1,7 @@
-//! Reads the participants' ledgers for the audit. Owns the queries over both schemas; the judgement is in `audit.rs`.
+//! Reads the participants' ledgers for the audit. Owns the queries over both schemas; the judgement is in
+//! `audit.rs`.
+
+use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
@@ -6,9 +9,11 @@ use super::audit::{Entered, Evidence, Injected};
 use super::effect::Kind;
 use super::ledger::LedgerError;
 use super::participant::{CRM_SCHEMA, PAYMENTS_SCHEMA};
+use crate::config::demo::LOOK_INTERVAL;
 
-/// Reads all effects and faults of both participants. A ledger that was never opened is an empty one.
-pub(super) async fn read(client: &Client) -> Result<Evidence, LedgerError> {
+/// Reads the effects and faults of all bookings whose name ends with `tail`. A ledger that was never opened is an
+/// empty one.
+pub(super) async fn read(client: &Client, tail: &str) -> Result<Evidence, LedgerError> {
     let mut evidence = Evidence::default();
     for schema in [PAYMENTS_SCHEMA, CRM_SCHEMA] {
         let exists =
@@ -16,9 +21,11 @@ pub(super) async fn read(client: &Client) -> Result<Evidence, LedgerError> {
         if !exists.try_get::<_, bool>(0)? {
             continue;
         }
-        let effects =
-            format!("select seq, kind, booking, subject, amount_cents from {schema}.effect order by seq");
-        for row in client.query(&effects, &[]).await? {
+        let effects = format!(
+            "select seq, kind, booking, subject, amount_cents from {schema}.effect
+             where right(booking, length($1)) = $1 order by seq"
+        );
+        for row in client.query(&effects, &[&tail]).await? {
             let kind: Kind = row.try_get::<_, &str>("kind")?.parse().map_err(LedgerError::Foreign)?;
             evidence.effects.push(Entered {
                 kind,
@@ -28,11 +35,13 @@ pub(super) async fn read(client: &Client) -> Result<Evidence, LedgerError> {
                 amount_cents: row.try_get("amount_cents")?,
             });
         }
-        let faults = format!("select kind, tool, booking from {schema}.fault order by seq");
-        for row in client.query(&faults, &[]).await? {
+        let faults = format!(
+            "select kind, booking from {schema}.fault
+             where right(booking, length($1)) = $1 order by seq"
+        );
+        for row in client.query(&faults, &[&tail]).await? {
             evidence.faults.push(Injected {
                 fault: row.try_get::<_, &str>("kind")?.parse().map_err(LedgerError::Foreign)?,
-                tool: row.try_get("tool")?,
                 booking: row.try_get("booking")?,
             });
         }
@@ -40,8 +49,17 @@ pub(super) async fn read(client: &Client) -> Result<Evidence, LedgerError> {
     Ok(evidence)
 }
 
-/// Counts the participants' processes that still have a connection: an effect of theirs may still land.
-pub(super) async fn participants_connected(client: &Client) -> Result<i64, LedgerError> {
+/// Waits until no participant has a connection any more, so that no effect can land; for `limit` at most, since
+/// another demo may run on the same database.
+pub(super) async fn wait_for_participants(client: &Client, limit: Duration) -> Result<(), LedgerError> {
+    let begun = Instant::now();
+    while connected(client).await? > 0 && begun.elapsed() < limit {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    Ok(())
+}
+
+async fn connected(client: &Client) -> Result<i64, LedgerError> {
     let row = client
         .query_one(
             "select count(*) from pg_stat_activity

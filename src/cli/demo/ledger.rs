@@ -1,15 +1,16 @@
-//! A participant's ledger: one schema of Postgres, shared by all processes of the participant. Owns its SQL, the locks and
-//! the lookups; which rows a call makes is decided in `desk.rs`.
+//! A participant's ledger: one schema of Postgres, shared by all processes of the participant. Owns its SQL,
+//! the locks and the lookups; which rows a call makes is decided in `desk.rs`.
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction};
+pub(super) use deadpool_postgres::Transaction;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 
 use super::effect::Kind;
 use super::fault::Fault;
-use crate::config::demo::{LEDGER_CONNECTIONS_MAX, LEDGER_WAIT};
+use crate::config::demo::{LEDGER_CONNECT_MAX, LEDGER_CONNECTIONS_MAX, LEDGER_WAIT_MAX};
 
 /// The tables; see the file.
 const SCHEMA: &str = include_str!("ledger.sql");
@@ -25,6 +26,9 @@ pub(crate) enum LedgerError {
     /// No connection came free.
     #[error("the ledger's connections: {0}")]
     Pool(#[from] deadpool_postgres::PoolError),
+    /// The URL is malformed; the text never repeats it, since it may hold a password.
+    #[error("expected a Postgres URL for the ledger, found a malformed one: {0}")]
+    Url(String),
     /// The pool could not be built.
     #[error("the ledger's connections: {0}")]
     Build(#[from] deadpool_postgres::BuildError),
@@ -35,6 +39,14 @@ pub(crate) enum LedgerError {
 
 fn in_words(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), |error| error.to_string())
+}
+
+/// Reads where a ledger is.
+pub(super) fn config(url: &str) -> Result<tokio_postgres::Config, LedgerError> {
+    url.parse().map_err(|error: tokio_postgres::Error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        LedgerError::Url(source.unwrap_or_else(|| error.to_string()))
+    })
 }
 
 /// A participant's ledger.
@@ -127,8 +139,8 @@ impl Ledger {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
             .max_size(LEDGER_CONNECTIONS_MAX)
-            .wait_timeout(Some(LEDGER_WAIT))
-            .create_timeout(Some(LEDGER_WAIT))
+            .wait_timeout(Some(LEDGER_WAIT_MAX))
+            .create_timeout(Some(LEDGER_CONNECT_MAX))
             .runtime(Runtime::Tokio1)
             .build()?;
         let ledger = Self { pool };

@@ -1,8 +1,10 @@
-//! The demo: a hotel checkout over two participants that fail on purpose, on several nodes of which one is killed, and the
-//! audit of what is left. Owns the command lines; the participants (`participant`, `server`, `desk`, `ledger`) are other
-//! programs that happen to ship in this binary, and share nothing with amends but MCP.
+//! The demo: a hotel checkout over two participants that fail on purpose, on several nodes of which one is
+//! killed, and the audit of what is left. Owns the command lines; the participants (`participant`, `server`,
+//! `desk`, `ledger`) are other programs that happen to ship in this binary, and share nothing with amends but
+//! MCP.
 
 mod audit;
+mod claims;
 mod cut;
 mod desk;
 mod effect;
@@ -10,25 +12,59 @@ mod evidence;
 mod fault;
 mod ledger;
 mod participant;
+mod process;
+mod report;
+mod run;
 mod server;
+mod stage;
 mod tool;
 
-use std::process::ExitCode;
+use super::database::DatabaseArgs;
+use super::failure::{Exit, Failure};
+use super::output::Output;
+use crate::config::demo::{NODES_MAX, SAGAS_MAX};
 
 pub use fault::Fault;
 pub use participant::{DeskArgs, ParticipantArgs, Role};
 
+/// Options of `amends demo`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Checkouts to run.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=i64::from(SAGAS_MAX)))]
+    pub sagas: u32,
+    /// Nodes to run them on, each a process of its own.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=i64::from(NODES_MAX)))]
+    pub nodes: u32,
+    /// Seed of the faults: the same seed, the same faults. Default: drawn by chance, and printed.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Share of the participants' calls that go wrong, 0 to 1.
+    #[arg(long, default_value_t = 0.1, value_parser = share)]
+    pub faults: f64,
+    /// Kills one node with SIGKILL in mid-run; `--kill=false` leaves all alive.
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    pub kill: bool,
+}
+
+/// Runs the demo; its exit says whether every promise was kept.
+pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    run::run(args, database, output)
+}
+
 /// Runs one of the demo's participants until its caller is gone; see [`Role`].
-pub fn participant(args: ParticipantArgs) -> ExitCode {
+pub(super) fn participant(args: ParticipantArgs) -> Result<Exit, Failure> {
+    // Ours, not the protocol's: stdout may be the transport.
+    let logged = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .with_ansi(false)
+        .try_init();
+    debug_assert!(logged.is_ok(), "a participant is a process of its own, so nobody logs before it");
     // actix-web wants one thread per event loop; the other work of a participant is a few short transactions.
     let ended = actix_web::rt::System::new().block_on(participant::run(args));
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("amends demo-participant: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended.map(|()| Exit::Done).map_err(|error| Failure::failed(error.to_string()))
 }
 
 /// Reads a share between 0 and 1.

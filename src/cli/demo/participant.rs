@@ -1,5 +1,5 @@
-//! The demo's participants as programs of their own: payments over stdio, the CRM over streamable HTTP. Owns their start
-//! and their end; what they do is in `desk.rs`, how they say it in `server.rs`.
+//! The demo's participants as programs of their own: payments over stdio, the CRM over streamable HTTP. Owns
+//! their start and their end; what they do is in `desk.rs`, how they say it in `server.rs`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rmcp_actix_web::transport::StreamableHttpService;
 use super::cut::{self, Cut};
 use super::desk::Desk;
 use super::fault::{Fault, FaultPlan};
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use super::server::Server;
 use super::tool;
 use crate::config::demo::DRAIN;
@@ -52,8 +52,8 @@ pub enum Role {
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeskArgs {
     /// Postgres that holds the ledger, as `postgres://...` or `key=value ...`.
-    #[arg(long, env = "AMENDS_DEMO_DATABASE_URL", hide_env_values = true)]
-    pub database_url: String,
+    #[arg(long, env = "AMENDS_DEMO_LEDGER_URL", hide_env_values = true)]
+    pub ledger_url: String,
     /// Seed of the faults.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -71,9 +71,6 @@ pub struct DeskArgs {
 /// Why a participant could not serve.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ParticipantError {
-    /// The database URL is malformed; the text never repeats it, since it may hold a password.
-    #[error("expected a Postgres URL in --database-url, found a malformed one: {0}")]
-    Url(String),
     /// The ledger could not be opened.
     #[error(transparent)]
     Ledger(#[from] super::ledger::LedgerError),
@@ -139,13 +136,7 @@ async fn open(
     schema: &'static str,
     tools: &'static [tool::Tool],
 ) -> Result<Arc<Desk>, ParticipantError> {
-    let config: tokio_postgres::Config =
-        args.database_url.parse().map_err(|error: tokio_postgres::Error| {
-            ParticipantError::Url(
-                std::error::Error::source(&error)
-                    .map_or_else(|| error.to_string(), |source| source.to_string()),
-            )
-        })?;
+    let config = ledger::config(&args.ledger_url)?;
     let ledger = Ledger::open(config, schema).await?;
     let plan = FaultPlan { seed: args.seed, rate: args.faults, only: args.only.clone() };
     let desk = Desk::new(ledger, plan, Duration::from_millis(args.slow_ms), tools)

@@ -1,5 +1,6 @@
-//! A participant's desk as an MCP server. Owns the wire: what a reply looks like, silence, dropped connections and crashes;
-//! what a call does is decided in `desk.rs`, and where the server listens in `participant.rs`.
+//! A participant's desk as an MCP server. Owns the wire: what a reply looks like, silence, dropped
+//! connections and crashes; what a call does is decided in `desk.rs`, and where the server listens in
+//! `participant.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;

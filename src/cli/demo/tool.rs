@@ -1,5 +1,5 @@
-//! The tools of the demo's two participants, as data: what each takes, what it does, and how it may go wrong. Owns the
-//! tables and the schemas; doing it is left to `desk.rs`.
+//! The tools of the demo's two participants, as data: what each takes, what it does, and how it may go wrong.
+//! Owns the tables and the schemas; doing it is left to `desk.rs`.
 
 use std::sync::Arc;
 
@@ -67,7 +67,10 @@ const KEY: Argument = text("idempotency_key");
 const BOOKING_CHANGES: &[Kind] = &[Kind::BookingClosed, Kind::BookingReopened];
 const ROOM_CHANGES: &[Kind] = &[Kind::RoomReleased, Kind::RoomOccupied];
 const PROBE_FAULTS: &[Fault] = &[Fault::Busy, Fault::LostAnswer];
-const UNDO_FAULTS: &[Fault] =
+const UNDO_FAULTS: &[Fault] = &[Fault::FailsTwice, Fault::LostAnswer, Fault::Crash, Fault::Slow];
+/// A cached error is told from a lost effect only by a probe: without one, no call under that key would get
+/// anywhere.
+const PROBED_UNDO_FAULTS: &[Fault] =
     &[Fault::FailsTwice, Fault::CachedError, Fault::LostAnswer, Fault::Crash, Fault::Slow];
 
 /// The tools of the payments server.
@@ -99,7 +102,7 @@ pub(super) const PAYMENTS: &[Tool] = &[
         description: "Refunds a charge in full. The same idempotency key again returns the first refund.",
         deed: Deed::Undo(Kind::Refund),
         arguments: &[text("charge"), KEY],
-        faults: UNDO_FAULTS,
+        faults: PROBED_UNDO_FAULTS,
     },
     Tool {
         name: "find_refund",
@@ -124,7 +127,7 @@ pub(super) const CRM: &[Tool] = &[
         description: "Opens a closed booking again and voids its folio, once per idempotency key.",
         deed: Deed::Undo(Kind::BookingReopened),
         arguments: &[KEY],
-        faults: UNDO_FAULTS,
+        faults: PROBED_UNDO_FAULTS,
     },
     Tool {
         name: "find_booking_change",
@@ -180,21 +183,9 @@ pub(super) const CRM: &[Tool] = &[
         description: "Mails the receipt of a charge, once per idempotency key.",
         deed: Deed::Keyed(Kind::ReceiptSent),
         arguments: &[text("to"), text("charge"), KEY],
-        faults: &[Fault::Busy, Fault::CachedError, Fault::LostAnswer, Fault::Crash, Fault::Slow],
+        faults: &[Fault::Busy, Fault::LostAnswer, Fault::Crash, Fault::Slow],
     },
 ];
-
-impl Deed {
-    /// Returns the kind of effect that the tool makes; none if it only looks.
-    pub(super) fn makes(self) -> Option<Kind> {
-        match self {
-            Self::Keyed(kind) | Self::Unkeyed(kind) | Self::Undo(kind) | Self::UndoOrForestall(kind) => {
-                Some(kind)
-            }
-            Self::Find(_) => None,
-        }
-    }
-}
 
 impl Tool {
     /// Returns the JSON Schema of the arguments.
@@ -265,11 +256,20 @@ mod tests {
         }
     }
 
+    fn makes(tool: &Tool) -> Option<Kind> {
+        match tool.deed {
+            Deed::Keyed(kind) | Deed::Unkeyed(kind) | Deed::Undo(kind) | Deed::UndoOrForestall(kind) => {
+                Some(kind)
+            }
+            Deed::Find(_) => None,
+        }
+    }
+
     #[test]
     fn every_deed_has_its_tool_and_every_undo_its_own() {
         for kind in Kind::ALL {
             let makers: Vec<_> =
-                PAYMENTS.iter().chain(CRM).filter(|tool| tool.deed.makes() == Some(kind)).collect();
+                PAYMENTS.iter().chain(CRM).filter(|tool| makes(tool) == Some(kind)).collect();
             assert_eq!(makers.len(), 1, "{kind} is made by {makers:?}");
         }
     }

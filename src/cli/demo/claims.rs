@@ -1,0 +1,118 @@
+//! What amends says of the demo's checkouts: status, output, why one is stuck, and what their journals tell.
+//! Owns the reading; the judgement is in `audit.rs`.
+
+use uuid::Uuid;
+
+use super::audit::Claim;
+use super::report::Told;
+use crate::saga::event::Event;
+use crate::saga::outcome::{Answer, Outcome};
+use crate::saga::{Definition, replay};
+use crate::store::{self, JournalRow, Store};
+
+/// One checkout that was started.
+#[derive(Clone, Debug)]
+pub(super) struct Checkout {
+    /// Its saga.
+    pub(super) saga: Uuid,
+    /// Its booking.
+    pub(super) booking: String,
+    /// What it charges.
+    pub(super) amount_cents: i64,
+}
+
+/// Why the claims could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClaimError {
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A journal that this program cannot read.
+    #[error("the journal of saga {saga}: {what}")]
+    Journal {
+        /// The saga.
+        saga: Uuid,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// Most journals that are read at once.
+const JOURNALS_MAX: usize = 200;
+
+/// Reads what amends says of these checkouts. One whose saga is gone has no claim; the audit misses it.
+pub(super) async fn read(
+    store: &Store,
+    definition: &Definition,
+    checkouts: &[Checkout],
+) -> Result<(Vec<Claim>, Told), ClaimError> {
+    let mut claims = Vec::with_capacity(checkouts.len());
+    let mut told = Told::default();
+    for checkouts in checkouts.chunks(JOURNALS_MAX) {
+        let ids: Vec<_> = checkouts.iter().map(|checkout| checkout.saga).collect();
+        let journals = store.load(&ids).await?;
+        for checkout in checkouts {
+            let Some(row) = store.saga(checkout.saga).await? else { continue };
+            let journal = journals.get(&checkout.saga).map(Vec::as_slice).unwrap_or_default();
+            let events = decode(checkout.saga, journal)?;
+            told.listen(&events);
+            let state = if events.is_empty() {
+                None
+            } else {
+                let state = replay(definition, &events);
+                Some(state.map_err(|error| broken(checkout.saga, error.to_string()))?)
+            };
+            let stuck = state.and_then(|state| state.stuck()).map(|(_, _, reason)| reason);
+            let output = row.result.map(|result| result.to_value()).unwrap_or_default();
+            claims.push(Claim {
+                saga: checkout.saga,
+                booking: checkout.booking.clone(),
+                amount_cents: checkout.amount_cents,
+                status: row.status,
+                charge: output["charge"].as_str().map(str::to_owned),
+                stuck,
+            });
+        }
+    }
+    Ok((claims, told))
+}
+
+fn broken(saga: Uuid, what: impl Into<String>) -> ClaimError {
+    ClaimError::Journal { saga, what: what.into() }
+}
+
+fn decode(saga: Uuid, journal: &[JournalRow]) -> Result<Vec<Event>, ClaimError> {
+    let event = |row: &JournalRow| {
+        let event = serde_json::from_str(&row.body);
+        event.map_err(|error| broken(saga, format!("row {}: {error}", row.seq)))
+    };
+    journal.iter().map(event).collect()
+}
+
+impl Told {
+    /// Adds what one saga's journal tells.
+    fn listen(&mut self, events: &[Event]) {
+        let mut taken_over = false;
+        for event in events {
+            match event {
+                Event::AttemptEnded(event) => {
+                    self.attempts += 1;
+                    self.unknown += usize::from(matches!(event.outcome, Outcome::Unknown { .. }));
+                }
+                Event::ProbeAnswered(event) => match event.answer {
+                    Answer::Applied { .. } => self.applied += 1,
+                    Answer::Absent => self.absent += 1,
+                    Answer::Inconclusive { .. } => {}
+                },
+                Event::OwnerLost(_) => taken_over = true,
+                Event::Started(_)
+                | Event::ConditionDecided(_)
+                | Event::TimerFired(_)
+                | Event::Withdrawn(_)
+                | Event::Requested(_)
+                | Event::RequestRefused(_) => {}
+            }
+        }
+        self.taken_over += usize::from(taken_over);
+    }
+}

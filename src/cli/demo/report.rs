@@ -1,0 +1,180 @@
+//! What the demo says at its end: a table for people, one JSON object for programs. Owns the words; the
+//! numbers come from `run.rs` and the audit.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use comfy_table::presets;
+use comfy_table::{CellAlignment, Table};
+use serde_json::{Value, json};
+
+use super::audit::{Breach, Violation};
+use super::fault::Fault;
+use crate::config::demo::VIOLATIONS_PRINTED_MAX;
+
+/// What became of a demo.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Report {
+    /// Seed of the faults.
+    pub(super) seed: u64,
+    /// Checkouts that were asked for.
+    pub(super) sagas: usize,
+    /// Checkouts whose every effect is in place.
+    pub(super) completed: usize,
+    /// Checkouts without net effect.
+    pub(super) compensated: usize,
+    /// Checkouts that need a person.
+    pub(super) stuck: usize,
+    /// Faults by kind.
+    pub(super) faults: BTreeMap<Fault, usize>,
+    /// Nodes that were killed.
+    pub(super) nodes_killed: u32,
+    /// Crashed participants that the demo started again; nodes restart theirs by themselves.
+    pub(super) crm_restarts: u32,
+    /// What the journals tell.
+    pub(super) told: Told,
+    /// Every broken promise.
+    pub(super) violations: Vec<Violation>,
+    /// Time from the first start to the audit's end.
+    pub(super) wall: Duration,
+}
+
+/// What the journals tell of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Told {
+    /// Calls of actions and compensations.
+    pub(super) attempts: usize,
+    /// Attempts whose outcome nobody knew, those lost with their process included.
+    pub(super) unknown: usize,
+    /// Probes that found the effect of such an attempt.
+    pub(super) applied: usize,
+    /// Probes that found no effect.
+    pub(super) absent: usize,
+    /// Sagas that another node took over in mid-flight.
+    pub(super) taken_over: usize,
+}
+
+impl Report {
+    /// Whether every promise was kept.
+    pub(super) fn holds(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    fn breaches(&self, breach: Breach) -> usize {
+        self.violations.iter().filter(|violation| violation.breach == breach).count()
+    }
+
+    fn faults_injected(&self) -> usize {
+        self.faults.values().sum()
+    }
+
+    /// Returns the object for programs.
+    pub(super) fn to_json(&self) -> Value {
+        let faults: serde_json::Map<_, _> =
+            self.faults.iter().map(|(fault, count)| (fault.as_str().to_owned(), (*count).into())).collect();
+        json!({
+            "sagas": self.sagas,
+            "completed": self.completed,
+            "compensated": self.compensated,
+            "stuck": self.stuck,
+            "unfinished": self.breaches(Breach::Unfinished),
+            "faults_injected": self.faults_injected(),
+            "faults": faults,
+            "nodes_killed": self.nodes_killed,
+            "sagas_taken_over": self.told.taken_over,
+            "participant_restarts": self.crm_restarts,
+            "attempts": self.told.attempts,
+            "unknown_outcomes": self.told.unknown,
+            "lost_effects": self.breaches(Breach::Lost),
+            "doubled_effects": self.breaches(Breach::Doubled),
+            "orphaned_effects": self.breaches(Breach::Orphaned),
+            "unexplained": self.breaches(Breach::Unexplained),
+            "seed": self.seed,
+            "wall_s": (self.wall.as_secs_f64() * 1000.0).round() / 1000.0,
+        })
+    }
+
+    /// Returns the lines for people: broken promises, the table, the verdict.
+    pub(super) fn to_lines(&self) -> Vec<String> {
+        let mut lines: Vec<_> =
+            self.violations.iter().take(VIOLATIONS_PRINTED_MAX).map(ToString::to_string).collect();
+        let more = self.violations.len().saturating_sub(VIOLATIONS_PRINTED_MAX);
+        if more > 0 {
+            lines.push(format!("... and {more} more"));
+        }
+        lines.push(self.table().to_string());
+        let (lost, doubled, orphaned) =
+            (self.breaches(Breach::Lost), self.breaches(Breach::Doubled), self.breaches(Breach::Orphaned));
+        lines.push(format!("audit: {lost} lost, {doubled} doubled, {orphaned} orphaned effects"));
+        let others = self.violations.len() - lost - doubled - orphaned;
+        if others > 0 {
+            lines.push(format!("       {others} sagas unfinished, or stuck without a reason"));
+        }
+        lines
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_BORDERS_ONLY);
+        let mut row = |name: &str, count: usize| {
+            table.add_row([name.to_owned(), count.to_string()]);
+        };
+        row("checkouts", self.sagas);
+        row("  completed", self.completed);
+        row("  compensated", self.compensated);
+        row("  stuck", self.stuck);
+        row("faults injected", self.faults_injected());
+        for (fault, count) in &self.faults {
+            row(&format!("  {}", fault.title()), *count);
+        }
+        row("recoveries", self.told.unknown + self.told.taken_over);
+        row("  unknown outcomes resolved", self.told.unknown);
+        row("  sagas taken over from a dead node", self.told.taken_over);
+        row("nodes killed", self.nodes_killed as usize);
+        row("crashes of the CRM", self.crm_restarts as usize);
+        if let Some(column) = table.column_mut(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn violation(breach: Breach) -> Violation {
+        Violation { breach, saga: None, booking: "B-1".to_owned(), text: "found".to_owned() }
+    }
+
+    #[test]
+    fn programs_and_people_are_told_the_same() {
+        let report = Report {
+            seed: 7,
+            sagas: 3,
+            completed: 2,
+            compensated: 1,
+            faults: BTreeMap::from([(Fault::Slow, 2), (Fault::Crash, 1)]),
+            violations: vec![violation(Breach::Lost), violation(Breach::Unfinished), violation(Breach::Lost)],
+            ..Report::default()
+        };
+        let json = report.to_json();
+        for (name, expected) in
+            [("sagas", 3), ("faults_injected", 3), ("lost_effects", 2), ("doubled_effects", 0), ("seed", 7)]
+        {
+            assert_eq!(json[name], expected, "{name}");
+        }
+        assert!(!report.holds());
+        let text = report.to_lines().join("\n");
+        assert!(text.contains("audit: 2 lost, 0 doubled, 0 orphaned effects"), "{text}");
+        assert!(text.contains("lost: B-1: found"), "{text}");
+        assert!(text.contains("1 sagas unfinished"), "{text}");
+    }
+
+    #[test]
+    fn a_flood_of_violations_is_cut() {
+        let report = Report { violations: vec![violation(Breach::Orphaned); 1_000], ..Report::default() };
+        assert!(report.to_lines().len() < VIOLATIONS_PRINTED_MAX + 10);
+        assert_eq!(report.to_json()["orphaned_effects"], 1_000);
+    }
+}

@@ -1,0 +1,329 @@
+//! The run of a demo: starts the checkouts, kills a node in mid-run, waits until all have ended, and brings
+//! sagas and ledgers before the audit. Owns the order of these; the processes are `stage.rs`'s.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::audit;
+use super::claims::{self, Checkout, ClaimError};
+use super::evidence;
+use super::ledger::{self, LedgerError};
+use super::report::Report;
+use super::stage::{DEFINITION, Stage, StageError};
+use super::{DatabaseArgs, DemoArgs, Exit, Failure, Output};
+use crate::catalog;
+use crate::config::demo::{DRAIN, LOOK_INTERVAL, START_INTERVAL, STILL_MAX};
+use crate::saga::state::Status;
+use crate::saga::{Definition, Json};
+use crate::store::{self, Filter, PostgresConfig, Store};
+
+/// Why a demo could not be played to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DemoError {
+    /// Sagas could not be started or read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The claims could not be read.
+    #[error(transparent)]
+    Claims(#[from] ClaimError),
+    /// The ledgers could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A process could not be started, or ended by itself.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// The demo's own definition is refused.
+    #[error("the demo's definition: {0}")]
+    Definition(String),
+    /// A person pressed Ctrl-C.
+    #[error("interrupted; the checkouts under way go on when the demo is run again on this database")]
+    Interrupted,
+}
+
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        let exit = match &error {
+            DemoError::Store(_) | DemoError::Ledger(_) | DemoError::Claims(ClaimError::Store(_)) => {
+                Exit::Database
+            }
+            DemoError::Claims(ClaimError::Journal { .. })
+            | DemoError::Stage(_)
+            | DemoError::Definition(_)
+            | DemoError::Interrupted => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+/// Plays the demo and says what came of it.
+pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    output.remark(&format!(
+        "{} checkouts on {} nodes, {}% of the participants' calls go wrong (--seed {seed})",
+        args.sagas,
+        args.nodes,
+        args.faults * 100.0
+    ));
+    let embedded = match &database.database_url {
+        Some(_) => None,
+        None => Some(database.embedded()?),
+    };
+    let url = match (&database.database_url, &embedded) {
+        (Some(url), _) => url.clone(),
+        (None, Some(embedded)) => embedded.url().to_owned(),
+        (None, None) => return Err(Failure::failed("there is no database")),
+    };
+    // One thread, the main one: children end with the thread that started them.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    let played = runtime.block_on(play(args, seed, &url, output));
+    drop(runtime);
+    if let Some(embedded) = embedded {
+        embedded.stop()?;
+    }
+    let report = played?;
+    if output.is_json() {
+        output.value(&report.to_json())?;
+    } else {
+        for line in report.to_lines() {
+            output.line(&line)?;
+        }
+    }
+    Ok(if report.holds() { Exit::Done } else { Exit::Failed })
+}
+
+async fn play(args: &DemoArgs, seed: u64, url: &str, output: &Output) -> Result<Report, DemoError> {
+    let begun = Instant::now();
+    let store = Store::connect(PostgresConfig::parse(url)?).await?;
+    store.migrate().await?;
+    let definition = register(&store).await?;
+    // Bookings of an earlier run on this database are that run's; the faults depend on what is before the `@`.
+    let run = Uuid::now_v7().simple().to_string().split_off(24);
+    let mut stage = Stage::set(args, seed, url, &run).await?;
+    let bar = progress(args, output);
+    let mut show = Show {
+        args,
+        seed,
+        url,
+        run: &run,
+        store: &store,
+        stage: &mut stage,
+        bar: bar.clone(),
+        checkouts: Vec::new(),
+    };
+    let watched = tokio::select! {
+        watched = show.watch() => watched,
+        _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
+    };
+    let checkouts = std::mem::take(&mut show.checkouts);
+    bar.finish_and_clear();
+    // Whatever happened: nodes hand back what they have, and late effects land.
+    let unwilling = stage.strike().await?;
+    for node in unwilling {
+        output.remark(&format!("{node} did not end in time and was killed"));
+    }
+    let report =
+        Report { seed, nodes_killed: watched?, crm_restarts: stage.crm_restarts(), ..Report::default() };
+    let report = judge(report, &store, &definition, url, &run, &checkouts).await?;
+    let report = Report { wall: begun.elapsed(), ..report };
+    if report.holds() {
+        stage.clear();
+    } else {
+        output.remark(&format!("logs and settings: {}", stage.directory().display()));
+    }
+    if let Some(checkout) = checkouts.first() {
+        output.remark(&format!("look at one of them: amends show {}", checkout.saga));
+    }
+    Ok(report)
+}
+
+/// Builds the demo's definition and makes it the one that starts take.
+async fn register(store: &Store) -> Result<std::sync::Arc<Definition>, DemoError> {
+    let refused = |faults: String| DemoError::Definition(faults);
+    let drafts = catalog::parse_definitions("hotel_checkout.yaml", DEFINITION)
+        .map_err(|faults| refused(faults.to_string()))?;
+    let draft = drafts.into_iter().next().ok_or_else(|| refused("the file is empty".to_owned()))?;
+    let definition = Definition::build(draft)
+        .map_err(|faults| refused(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    let draft = serde_json::to_string(definition.draft()).map_err(|error| refused(error.to_string()))?;
+    store.put_definition(definition.digest(), definition.name(), &draft).await?;
+    Ok(definition)
+}
+
+/// Brings sagas and ledgers of this run before the audit.
+async fn judge(
+    report: Report,
+    store: &Store,
+    definition: &Definition,
+    url: &str,
+    run: &str,
+    checkouts: &[Checkout],
+) -> Result<Report, DemoError> {
+    let config = ledger::config(url)?;
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(LedgerError::from)?;
+    let connection = tokio::spawn(connection);
+    evidence::wait_for_participants(&client, 3 * DRAIN).await?;
+    let evidence = evidence::read(&client, &format!("@{run}")).await?;
+    drop(client);
+    // It ends with its client; how is of no interest.
+    let _ = connection.await;
+    let (claims, told) = claims::read(store, definition, checkouts).await?;
+    let count = |status| claims.iter().filter(|claim| claim.status == status).count();
+    let mut faults = BTreeMap::new();
+    for injected in &evidence.faults {
+        *faults.entry(injected.fault).or_default() += 1;
+    }
+    let asked: Vec<_> = checkouts.iter().map(|checkout| checkout.booking.clone()).collect();
+    Ok(Report {
+        sagas: checkouts.len(),
+        completed: count(Status::Completed),
+        compensated: count(Status::Compensated),
+        stuck: count(Status::Stuck),
+        faults,
+        told,
+        violations: audit::audit(&asked, &claims, &evidence, report.nodes_killed),
+        ..report
+    })
+}
+
+/// A demo under way.
+struct Show<'a> {
+    args: &'a DemoArgs,
+    seed: u64,
+    url: &'a str,
+    run: &'a str,
+    store: &'a Store,
+    stage: &'a mut Stage,
+    bar: ProgressBar,
+    checkouts: Vec<Checkout>,
+}
+
+/// How many checkouts are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Standing {
+    completed: usize,
+    compensated: usize,
+    /// Stuck or abandoned: no further without a person.
+    halted: usize,
+}
+
+impl Standing {
+    fn at_rest(self) -> usize {
+        self.completed + self.compensated + self.halted
+    }
+}
+
+impl Show<'_> {
+    /// Starts all checkouts and waits until they are at rest, or nothing has come to rest for too long. Returns
+    /// how many nodes were killed.
+    async fn watch(&mut self) -> Result<u32, DemoError> {
+        for _ in 0..self.args.nodes {
+            self.stage.add_node(self.url)?;
+        }
+        let sagas = self.args.sagas as usize;
+        let mut nodes_killed = 0;
+        let mut standing = Standing::default();
+        let (mut looked, mut moved) = (Instant::now(), Instant::now());
+        while standing.at_rest() < sagas && moved.elapsed() < STILL_MAX {
+            if self.checkouts.len() < sagas {
+                let checkout = self.start(self.checkouts.len() + 1).await?;
+                self.checkouts.push(checkout);
+                tokio::time::sleep(START_INTERVAL).await;
+            } else {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+            }
+            if looked.elapsed() < LOOK_INTERVAL {
+                continue;
+            }
+            self.stage.check()?;
+            let now = self.look().await?;
+            if now != standing {
+                moved = Instant::now();
+            }
+            (looked, standing) = (Instant::now(), now);
+            self.bar.set_position(standing.at_rest() as u64);
+            self.bar.set_message(format!(
+                "{} completed, {} compensated, {} stuck",
+                standing.completed, standing.compensated, standing.halted
+            ));
+            if self.args.kill && nodes_killed == 0 && self.is_mid_run(standing) {
+                self.kill().await?;
+                nodes_killed += 1;
+            }
+        }
+        Ok(nodes_killed)
+    }
+
+    /// Whether a third of the checkouts is at rest and others are under way.
+    fn is_mid_run(&self, standing: Standing) -> bool {
+        let (sagas, at_rest) = (self.args.sagas as usize, standing.at_rest());
+        at_rest >= sagas / 3 && at_rest < self.checkouts.len()
+    }
+
+    /// Kills a node; if it was the only one, another takes its place.
+    async fn kill(&mut self) -> Result<(), DemoError> {
+        if let Some(name) = self.stage.kill_node(self.seed).await? {
+            self.bar.println(format!("{name} was killed"));
+        }
+        if self.stage.is_empty() {
+            self.stage.add_node(self.url)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the checkout with this number. The key makes a repeat after a lost answer find the first saga.
+    async fn start(&self, number: usize) -> Result<Checkout, DemoError> {
+        let booking = format!("B{number:05}@{}", self.run);
+        let amount_cents = 5_000 + (number as i64 * 7_919) % 90_000;
+        let input = json!({
+            "booking": booking,
+            "guest": format!("guest-{number}@example.com"),
+            "room": format!("room {}", 100 + number % 400),
+            "amount_cents": amount_cents,
+        });
+        let saga = self.store.start("hotel_checkout", &Json::from(input), Some(&booking)).await?;
+        Ok(Checkout { saga, booking, amount_cents })
+    }
+
+    /// Counts this run's checkouts at rest. They are the newest of their definition, so the first pages hold them.
+    async fn look(&self) -> Result<Standing, DemoError> {
+        let mut standing = Standing::default();
+        let Some(oldest) = self.checkouts.iter().map(|checkout| checkout.saga).min() else {
+            return Ok(standing);
+        };
+        let mine: std::collections::HashSet<_> =
+            self.checkouts.iter().map(|checkout| checkout.saga).collect();
+        let mut filter = Filter { definition: Some("hotel_checkout".to_owned()), ..Filter::default() };
+        loop {
+            let page = self.store.list(&filter).await?;
+            for row in page.iter().filter(|row| mine.contains(&row.id)) {
+                match row.status {
+                    Status::Completed => standing.completed += 1,
+                    Status::Compensated => standing.compensated += 1,
+                    Status::Stuck | Status::Abandoned => standing.halted += 1,
+                    Status::Queued | Status::Running | Status::Compensating | Status::Paused => {}
+                }
+            }
+            match page.last() {
+                Some(last) if last.id > oldest => filter.before = Some(last.id),
+                Some(_) | None => return Ok(standing),
+            }
+        }
+    }
+}
+
+fn progress(args: &DemoArgs, output: &Output) -> ProgressBar {
+    if output.is_json() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(u64::from(args.sagas));
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,389 @@
+//! The stage of the demo: the CRM, which is started again whenever a fault crashes it, and the nodes, each
+//! with a payments server of its own. Owns who runs and with which settings; `run.rs` says when.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::DemoArgs;
+use super::process::{Launcher, Process};
+use super::server::CRASH_STATUS;
+use crate::config::demo::{DRAIN, NODE_LEASE, NODE_STOP_MAX, RESTART_PAUSE, RESTARTS_FAILED_MAX, SLOW};
+
+/// The demo's definition, as the nodes load it.
+pub(super) const DEFINITION: &str = include_str!("hotel_checkout.yaml");
+
+/// Why the stage does not stand.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StageError {
+    /// A file or a process could not be made.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A process ended that should not have.
+    #[error("{name} ended by itself ({how}); the end of its log:\n{log}")]
+    Ended {
+        /// Its name.
+        name: String,
+        /// Its exit status.
+        how: String,
+        /// The end of its log.
+        log: String,
+    },
+}
+
+fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> StageError {
+    move |error| StageError::System { what: what.into(), error }
+}
+
+/// All processes of a demo but Postgres.
+pub(super) struct Stage {
+    launcher: Launcher,
+    crm: Supervised,
+    nodes: Vec<Process>,
+    nodes_started: u32,
+}
+
+impl Stage {
+    /// Writes the settings into a directory of their own and starts the CRM; nodes are added one by one.
+    pub(super) async fn set(
+        args: &DemoArgs,
+        seed: u64,
+        database_url: &str,
+        run: &str,
+    ) -> Result<Self, StageError> {
+        let directory = std::env::temp_dir().join(format!("amends-demo-{run}"));
+        private_directory(&directory).map_err(system(format!("creating {}", directory.display())))?;
+        let program = std::env::current_exe().map_err(system("finding this program"))?;
+        let environment = vec![("AMENDS_DEMO_LEDGER_URL".to_owned(), database_url.to_owned())];
+        let launcher = Launcher { program, directory, environment };
+        let faults = fault_arguments(args, seed);
+        let (crm, url) = Supervised::start(launcher.clone(), faults.clone()).await?;
+        let write = |name: &str, text: &str| {
+            let path = launcher.directory.join(name);
+            std::fs::write(&path, text).map_err(system(format!("writing {}", path.display())))
+        };
+        write("hotel_checkout.yaml", DEFINITION)?;
+        write("amends.yaml", &settings(&launcher.program, &url, &faults))?;
+        Ok(Self { launcher, crm, nodes: Vec::new(), nodes_started: 0 })
+    }
+
+    /// Starts one more node.
+    pub(super) fn add_node(&mut self, database_url: &str) -> Result<(), StageError> {
+        self.nodes_started += 1;
+        let name = format!("node-{}", self.nodes_started);
+        let mut launcher = self.launcher.clone();
+        launcher.environment.push(("DATABASE_URL".to_owned(), database_url.to_owned()));
+        launcher.environment.push(("AMENDS_DEMO_NODE".to_owned(), name.clone()));
+        let settings = self.launcher.directory.join("amends.yaml");
+        let arguments = ["serve".into(), "--config".into(), settings.into_os_string()];
+        let node =
+            launcher.launch(&name, arguments, Stdio::null()).map_err(system(format!("starting {name}")))?;
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    /// Kills a node with SIGKILL, counted by `pick` among those that run. Returns its name.
+    pub(super) async fn kill_node(&mut self, pick: u64) -> Result<Option<String>, StageError> {
+        if self.nodes.is_empty() {
+            return Ok(None);
+        }
+        let mut node = self.nodes.remove((pick % self.nodes.len() as u64) as usize);
+        node.kill().await.map_err(system(format!("killing {}", node.name)))?;
+        Ok(Some(node.name))
+    }
+
+    /// Checks that every process that should run does.
+    pub(super) fn check(&mut self) -> Result<(), StageError> {
+        for node in &mut self.nodes {
+            if let Some(status) = node.ended().map_err(system("watching the nodes"))? {
+                return Err(StageError::Ended {
+                    name: node.name.clone(),
+                    how: status.to_string(),
+                    log: node.log_tail(),
+                });
+            }
+        }
+        match self.crm.failed.try_recv() {
+            Ok(error) => Err(error),
+            Err(oneshot::error::TryRecvError::Empty | oneshot::error::TryRecvError::Closed) => Ok(()),
+        }
+    }
+
+    /// How often the CRM was started again after a crash.
+    pub(super) fn crm_restarts(&self) -> u32 {
+        self.crm.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Whether no node runs.
+    pub(super) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Removes logs and settings.
+    pub(super) fn clear(&self) {
+        if let Err(error) = std::fs::remove_dir_all(self.directory()) {
+            tracing::warn!(%error, directory = %self.directory().display(), "could not remove the demo's directory");
+        }
+    }
+
+    /// Where logs and settings are.
+    pub(super) fn directory(&self) -> &Path {
+        &self.launcher.directory
+    }
+
+    /// Tells the nodes to end, then the CRM, and waits for both. Returns the nodes that had to be killed for it.
+    pub(super) async fn strike(&mut self) -> Result<Vec<String>, StageError> {
+        let mut killed = Vec::new();
+        for node in &self.nodes {
+            node.terminate();
+        }
+        for mut node in self.nodes.drain(..) {
+            let in_time = node.join(NODE_STOP_MAX).await;
+            if !in_time.map_err(system(format!("ending {}", node.name)))? {
+                killed.push(node.name);
+            }
+        }
+        self.crm.stop().await;
+        Ok(killed)
+    }
+}
+
+/// The CRM and the task that keeps it running.
+struct Supervised {
+    task: Option<JoinHandle<()>>,
+    stop: Option<oneshot::Sender<()>>,
+    failed: oneshot::Receiver<StageError>,
+    restarts: Arc<AtomicU32>,
+}
+
+impl Supervised {
+    /// Starts the CRM on a free port, and a task that starts it again on the same port when it crashes.
+    async fn start(launcher: Launcher, faults: Vec<String>) -> Result<(Self, String), StageError> {
+        let (first, url) = launch_crm(&launcher, &faults, "127.0.0.1:0").await?;
+        let address = url.trim_start_matches("http://").trim_end_matches("/mcp").to_owned();
+        let (stop, stopped) = oneshot::channel();
+        let (fail, failed) = oneshot::channel();
+        let restarts = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&restarts);
+        let task = tokio::spawn(async move {
+            let relaunch = || launch_crm(&launcher, &faults, &address);
+            if let Err(error) = keep_running(first, relaunch, stopped, &count).await {
+                // Nobody listens any more when the demo is over.
+                let _ = fail.send(error);
+            }
+        });
+        Ok((Self { task: Some(task), stop: Some(stop), failed, restarts }, url))
+    }
+
+    async fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The task is gone already if the CRM could not be kept running.
+            let _ = stop.send(());
+        }
+        if let Some(task) = self.task.take() {
+            let _ = task.await;
+        }
+    }
+}
+
+/// Waits for the crashes of a process and starts it again, until told to stop; then ends it.
+async fn keep_running<Launch>(
+    first: Process,
+    relaunch: impl Fn() -> Launch,
+    mut stopped: oneshot::Receiver<()>,
+    restarts: &AtomicU32,
+) -> Result<(), StageError>
+where
+    Launch: Future<Output = Result<(Process, String), StageError>>,
+{
+    let mut process = first;
+    loop {
+        tokio::select! {
+            _ = &mut stopped => {
+                process.terminate();
+                // Late effects get their time to land; the audit wants them in the ledger.
+                process.join(2 * DRAIN).await.map_err(system("ending the CRM"))?;
+                return Ok(());
+            }
+            status = process.wait() => {
+                let status = status.map_err(system("watching the CRM"))?;
+                if status.code() != Some(CRASH_STATUS) {
+                    let (name, log) = (process.name.clone(), process.log_tail());
+                    return Err(StageError::Ended { name, how: status.to_string(), log });
+                }
+            }
+        }
+        process = again(&relaunch).await?;
+        restarts.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Starts a process again; its port may take a moment to come free.
+async fn again<Launch>(relaunch: &impl Fn() -> Launch) -> Result<Process, StageError>
+where
+    Launch: Future<Output = Result<(Process, String), StageError>>,
+{
+    let mut failures = 0;
+    loop {
+        tokio::time::sleep(RESTART_PAUSE).await;
+        match relaunch().await {
+            Ok((process, _)) => return Ok(process),
+            Err(error) => {
+                failures += 1;
+                if failures >= RESTARTS_FAILED_MAX {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Starts the CRM and waits for the one line that says where it is.
+async fn launch_crm(
+    launcher: &Launcher,
+    faults: &[String],
+    listen: &str,
+) -> Result<(Process, String), StageError> {
+    let arguments = ["demo-participant", "crm", "--listen", listen].into_iter();
+    let arguments = arguments.chain(faults.iter().map(String::as_str));
+    let mut process =
+        launcher.launch("crm", arguments, Stdio::piped()).map_err(system("starting the CRM"))?;
+    let line = match process.stdout() {
+        Some(stdout) => BufReader::new(stdout).lines().next_line().await,
+        None => Ok(None),
+    };
+    match line.map_err(system("reading where the CRM is"))? {
+        Some(url) => Ok((process, url)),
+        None => {
+            let status = process.wait().await.map_err(system("watching the CRM"))?;
+            let (name, log) = (process.name.clone(), process.log_tail());
+            Err(StageError::Ended { name, how: status.to_string(), log })
+        }
+    }
+}
+
+fn fault_arguments(args: &DemoArgs, seed: u64) -> Vec<String> {
+    let slow_ms = SLOW.as_millis().to_string();
+    let words = ["--seed", &seed.to_string(), "--faults", &args.faults.to_string(), "--slow-ms", &slow_ms];
+    words.map(str::to_owned).to_vec()
+}
+
+/// The nodes' settings. JSON is YAML too, and quotes by itself whatever needs it.
+fn settings(program: &Path, crm_url: &str, faults: &[String]) -> String {
+    let plain = |text: &str| text.replace("${", "$${");
+    let mut arguments = vec!["demo-participant".to_owned(), "payments".to_owned()];
+    arguments.extend(faults.iter().cloned());
+    let settings = json!({
+        "participants": {
+            "payments": {
+                "command": plain(&program.to_string_lossy()),
+                "args": arguments,
+                "env": { "AMENDS_DEMO_LEDGER_URL": "${env.AMENDS_DEMO_LEDGER_URL}" },
+            },
+            "crm": { "url": crm_url },
+        },
+        "definitions": ["hotel_checkout.yaml"],
+        "database": { "url": "${env.DATABASE_URL}" },
+        "node": {
+            "name": "${env.AMENDS_DEMO_NODE}",
+            "lease": format!("{}s", NODE_LEASE.as_secs()),
+            "grace_period": "5s",
+        },
+        "http": { "enabled": false },
+        "log": { "level": "info" },
+    });
+    format!("{settings:#}\n")
+}
+
+/// Makes a directory that only its owner can read: the logs say what was sold to whom.
+fn private_directory(path: &PathBuf) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::fault::Fault;
+    use super::super::tool::{CRM, PAYMENTS};
+    use super::*;
+    use crate::catalog::{self, Environment};
+    use crate::config::demo::LEDGER_WAIT_MAX;
+    use crate::saga::Definition;
+    use crate::saga::definition::{Action, Call, Target};
+
+    fn definition() -> std::sync::Arc<Definition> {
+        let drafts = catalog::parse_definitions("hotel_checkout.yaml", DEFINITION);
+        let draft = drafts.unwrap_or_else(|faults| panic!("{faults}")).remove(0);
+        Definition::build(draft).unwrap_or_else(|faults| panic!("{faults:?}"))
+    }
+
+    #[test]
+    fn the_nodes_can_read_their_settings() {
+        let faults = fault_arguments(&args(), 7);
+        let text = settings(Path::new("/opt/am${ends}/amends"), "http://127.0.0.1:1/mcp", &faults);
+        let names = ["AMENDS_DEMO_LEDGER_URL", "DATABASE_URL", "AMENDS_DEMO_NODE"];
+        let environment: Environment =
+            names.into_iter().map(|name| (name.to_owned(), format!("postgres://{name}@/x"))).collect();
+        let settings = catalog::parse_settings("amends.yaml", &text, &environment);
+        let settings = settings.unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+        let mut names: Vec<_> =
+            settings.participants.iter().map(|participant| participant.name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["crm", "payments"]);
+        assert_eq!(settings.node.name.as_deref(), Some("postgres://AMENDS_DEMO_NODE@/x"));
+    }
+
+    /// A probe trusts its settle window, and a late effect is late only if its caller has given up.
+    #[test]
+    fn late_effects_are_later_than_time_outs_and_earlier_than_settle_windows() {
+        let latest = LEDGER_WAIT_MAX + SLOW;
+        let mut probed = 0;
+        for planned in definition().steps() {
+            let step = &planned.step;
+            let Action::Call(action) = &step.action else { panic!("{} calls nobody", step.name) };
+            for call in std::iter::once(action).chain(&step.compensation) {
+                let timeout = Duration::from_millis(call.timeout_ms);
+                assert!(timeout < SLOW, "{}: a slow call must time out", step.name);
+                let Call { probe: Some(_), settle_ms, .. } = call else { continue };
+                let settled = timeout + Duration::from_millis(*settle_ms);
+                assert!(settled > latest + Duration::from_millis(500), "{}: {settled:?}", step.name);
+                probed += 1;
+            }
+        }
+        assert_eq!(probed, 4);
+    }
+
+    /// A tool that can lose its answer under a cached error must be asked what became of it.
+    #[test]
+    fn cached_errors_befall_only_what_has_another_way_out() {
+        for planned in definition().steps() {
+            let step = &planned.step;
+            let Action::Call(action) = &step.action else { panic!("{} calls nobody", step.name) };
+            for call in std::iter::once(action).chain(&step.compensation) {
+                let Target::Tool { tool, .. } = &call.target else { panic!("{} is no tool", step.name) };
+                let tool = PAYMENTS.iter().chain(CRM).find(|known| known.name == tool);
+                let tool = tool.unwrap_or_else(|| panic!("{} calls an unknown tool", step.name));
+                let cached = tool.faults.contains(&Fault::CachedError);
+                assert!(!cached || call.probe.is_some() || step.safe_when_absent, "{}", tool.name);
+            }
+        }
+    }
+
+    fn args() -> DemoArgs {
+        DemoArgs { sagas: 1, nodes: 1, seed: None, faults: 0.1, kill: false }
+    }
+}
