@@ -73,7 +73,11 @@ pub(super) fn withdrawn(turn: &mut Turn<'_>, event: &Withdrawn) -> Result<(), Il
                 turn.set(step, direction, Activity::Settling { until });
             }
             Some(Command::Execute { direction, .. }) => {
-                turn.state.steps[step].tally_mut(direction).attempts -= 1;
+                let tally = turn.state.steps[step].tally_mut(direction);
+                tally.attempts -= 1;
+                if tally.attempts == tally.attempts_forgiven {
+                    tally.first_at = None;
+                }
                 turn.set(step, direction, Activity::BackingOff { until });
             }
         }

@@ -247,16 +247,14 @@ fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result
             | Phase::Undone(_) => Ok(()),
         };
     }
-    if turn.call(step, direction).is_some() && tally_begun(turn, step, direction) {
-        turn.set(step, direction, Activity::BackingOff { until: at });
-    } else {
-        turn.put(step, Phase::Waiting);
+    let begun = turn.state.steps[step].tally(direction).attempts > 0;
+    match direction {
+        Direction::Action if !begun => turn.put(step, Phase::Waiting),
+        Direction::Action | Direction::Compensation => {
+            turn.set(step, direction, Activity::BackingOff { until: at });
+        }
     }
     Ok(())
-}
-
-fn tally_begun(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
-    turn.state.steps[step].tally(direction).attempts > 0
 }
 
 /// Takes a step for done without calling it; or a compensation, when a person undid the effect by hand; or, of a failed step,

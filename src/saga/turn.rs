@@ -114,11 +114,11 @@ impl Turn<'_> {
         }
     }
 
-    /// The call failed for good and had no effect.
+    /// The call failed for good and had no effect. A retriable step that has not begun can still turn the saga back.
     pub(super) fn fail(&mut self, step: usize, direction: Direction) {
         let may_turn_back = match direction {
             Direction::Compensation => false,
-            Direction::Action => self.kind(step) != Kind::Retriable && !advance::committed(self),
+            Direction::Action => !advance::committed(self),
         };
         if !may_turn_back {
             return self.stick(step, direction, StuckReason::Failed);

@@ -18,7 +18,6 @@ macro_rules! must {
         }
     };
 }
-#[expect(unused_imports, reason = "x")]
 pub(super) use must;
 
 /// What must hold of one transition.
@@ -73,7 +72,8 @@ fn of_begun(definition: &Definition, old: &State, new: &State, command: Command)
     let in_doubt = new.steps[step].tally(direction).doubt_at.is_some();
     must!(call.effect != Effect::Once || !in_doubt, "once, in doubt, and sent again: {command:?}");
     must!(!new.paused, "{command:?} while the saga is paused");
-    must!(old.stuck().is_none() || new.stuck().is_none(), "{command:?} while a step needs a person");
+    let still_stuck = old.stuck().is_some() && old.stuck() == new.stuck();
+    must!(!still_stuck, "{command:?} while a step needs a person");
     match direction {
         Direction::Action => {
             must!(

@@ -68,6 +68,13 @@ fn what_an_owner_hands_back_unbegun_costs_no_attempt() {
     check("a b<a", "a ok; b refuses; handover a; timer", "compensating a:~attempting#1 b:failed -> ~a#1");
     check("a(once,probe)", "a unknown; handover a", "running a:settling@0");
     check("a(once,probe)", "a unknown; handover a; timer", "running a:probing#1 -> probe a#1");
+    // The limit of a step counts from the first attempt that was made.
+    check("a(limit=400)", "+100; handover a; +500; timer; a fails", "running a:backing_off@700");
+    check(
+        "a(~limit=400) b<a",
+        "a ok; b refuses; handover a; +500; timer",
+        "compensating a:~attempting#1 b:failed -> ~a#1",
+    );
     check_refused("a b<a", "?handover b", "neither an attempt nor a probe");
     check_refused("a(when)", "?handover a", "neither an attempt nor a probe");
     check("a b", "handover a; lost", "running a:attempting#1 b:backing_off@100 -> a#1");

@@ -2,9 +2,14 @@
 //! `requests`, `open`, `lost`, `validation`, `scenarios`); `properties` tries random sagas against a model of the world that knows
 //! the truth; `explore` tries all small ones. `notation` is the language in which all three speak.
 
+mod home;
 mod invariants;
+mod ledger;
+mod moves;
 mod notation;
+mod properties;
 mod story;
+mod world;
 
 mod backward;
 mod doubt;

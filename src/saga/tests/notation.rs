@@ -112,6 +112,21 @@ impl StepSpec {
             && !self.stays
     }
 
+    /// Drops what would not be valid, so that any mixture of words is a step.
+    pub(super) fn tidy(&mut self) {
+        let calls = self.does == Does::Call;
+        if !calls {
+            self.action = CallSpec { limit_ms: self.action.limit_ms, ..CallSpec::default() };
+        }
+        self.stays &= calls && self.kind == Kind::Compensable && self.action.effect != Effect::ReadOnly;
+        self.safe &= self.undoable();
+        for call in [&mut self.action, &mut self.compensation] {
+            if call.effect != Effect::Idempotent {
+                call.life_ms = None;
+            }
+        }
+    }
+
     fn parse(text: &str) -> Self {
         let (head, needs) = text.split_once('<').unwrap_or((text, ""));
         let (head, attributes) = match head.split_once('(') {

@@ -34,7 +34,7 @@ fn pause_starts_nothing_new_and_lets_what_is_in_flight_end() {
 #[test]
 fn retry_tries_again_now_with_a_fresh_budget() {
     check("a b<a", "a fails; retry a", "running a:attempting#2 -> a#2k1");
-    check("a b<a", "a fails; timer; a fails; retry a; a fails; timer; a fails", "running a:backing_off@500");
+    check("a b<a", "a fails; timer; a fails; retry a; a fails; timer; a fails", "running a:backing_off@400");
     check("a(probe,once)", "a unknown; a inconclusive; retry a", "running a:probing#2 -> probe a#2");
     check("a b+<a", "a ok; b refuses; retry b", "running a:done b:attempting#2 -> b#2k1");
     check("a", "pause; a fails; retry a; resume", "running a:attempting#2 -> a#2k1");
