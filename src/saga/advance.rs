@@ -1,6 +1,8 @@
 //! What becomes of the saga as a whole after an event. Owns the one place where steps start, the turning back, the reverse order
 //! and the ends; what an event does to its own step is decided in `transition.rs` and `doubt.rs`.
 
+use std::collections::BTreeSet;
+
 use super::Json;
 use super::definition::{Action, Effect, Kind, Millis};
 use super::doubt;
@@ -8,8 +10,8 @@ use super::event::Direction;
 use super::outcome::Error;
 use super::plan::{self, Definition};
 use super::retry;
-use super::state::{Activity, Course, End, Phase, State, StuckReason, TurnBack, Undone};
-use super::transition::Turn;
+use super::state::{Activity, Course, End, Phase, State, StepState, StuckReason, TurnBack, Undone};
+use super::turn::Turn;
 
 /// Moves everything that may move now, until nothing does.
 pub(super) fn advance(turn: &mut Turn<'_>) {
@@ -59,7 +61,7 @@ pub(super) fn may_start(turn: &Turn<'_>) -> bool {
 pub(super) fn start(turn: &mut Turn<'_>, step: usize) {
     let direction = Direction::Action;
     let (event, until) = match &turn.definition.step(&turn.state, step).action {
-        Action::Call(_) => return turn.attempt(step, direction),
+        Action::Call(_) => return again(turn, step, direction),
         Action::Sleep { for_ms } => {
             let until = turn.at.saturating_add(*for_ms);
             return turn.set(step, direction, Activity::Sleeping { until });
@@ -129,8 +131,7 @@ fn watch_limits(turn: &mut Turn<'_>) {
     if passed(deadline) {
         turn.turn_back(TurnBack::Deadline);
     } else if passed(lease) && committed(turn) {
-        turn.state.lease_until = None;
-        turn.moved = true;
+        close_plan(turn);
     } else if passed(lease) {
         turn.turn_back(TurnBack::DriverLost);
     }
@@ -143,7 +144,7 @@ fn forward(turn: &mut Turn<'_>) {
         }
         forward_step(turn, step);
     }
-    let settled = turn.state.steps.iter().all(|one| is_settled(&one.phase));
+    let settled = turn.state.steps.iter().all(is_settled);
     if settled && turn.state.lease_until.is_none() && may_start(turn) {
         turn.state.course = Course::Ended(End::Completed);
     }
@@ -181,7 +182,9 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
     match activity {
         Activity::BackingOff { until } if until <= turn.at => again(turn, step, direction),
         Activity::Settling { until } if until <= turn.at => {
-            turn.state.steps[step].tally_mut(direction).probes += 1;
+            let tally = turn.state.steps[step].tally_mut(direction);
+            tally.probes += 1;
+            tally.asked_at = Some(turn.at);
             turn.set(step, direction, Activity::Probing);
         }
         Activity::Sleeping { until } if until <= turn.at => turn.succeed(step, direction, Json::null()),
@@ -206,10 +209,10 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
     }
 }
 
-/// The pause is over: another attempt, unless its time has passed meanwhile.
+/// The first attempt; or another, unless its time has passed meanwhile.
 fn again(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let tally = turn.state.steps[step].tally(direction);
-    let in_doubt = tally.doubt_at.is_some();
+    let in_doubt = turn.in_doubt(step, direction);
     let Some(call) = turn.call(step, direction) else { return };
     if in_doubt && !retry::repeatable(call, tally, turn.at) {
         doubt::resolve(turn, step, direction);
@@ -231,22 +234,29 @@ enum Readiness {
 /// Whether a waiting step may start: its needs are met, and so is every step that its kind waits for.
 fn readiness(turn: &Turn<'_>, step: usize) -> Readiness {
     let Some(planned) = turn.definition.planned(&turn.state, step) else { return Readiness::NotYet };
-    let phase = |index: usize| &turn.state.steps[index].phase;
-    if planned.needs.iter().any(|&need| *phase(need) == Phase::Failed) {
+    let one = |index: usize| &turn.state.steps[index];
+    if planned.needs.iter().any(|&need| one(need).phase == Phase::Failed) {
         return Readiness::NeedFailed;
     }
-    let kind = planned.step.kind;
-    let needs_met = planned.needs.iter().all(|&need| is_settled(phase(need)));
-    let barrier_passed = (0..turn.state.steps.len())
-        .all(|index| !plan::waits_for(kind, turn.kind(index)) || is_settled(phase(index)));
-    let still_open = kind == Kind::Retriable && turn.state.lease_until.is_some();
-    if needs_met && barrier_passed && !still_open { Readiness::Ready } else { Readiness::NotYet }
+    let needs_met = planned.needs.iter().all(|&need| is_settled(one(need)));
+    if needs_met && barrier_passed(turn, step) { Readiness::Ready } else { Readiness::NotYet }
 }
 
-/// Nothing more will come of the step on the way forward.
-fn is_settled(phase: &Phase) -> bool {
-    match phase {
-        Phase::Done | Phase::Skipped | Phase::Failed => true,
+/// Whether every step that a step's kind waits for is settled, and the plan is known where it must be.
+pub(super) fn barrier_passed(turn: &Turn<'_>, step: usize) -> bool {
+    let kind = turn.kind(step);
+    let still_open = kind == Kind::Retriable && turn.state.lease_until.is_some();
+    let settled = |index: usize| is_settled(&turn.state.steps[index]);
+    !still_open
+        && (0..turn.state.steps.len()).all(|index| !plan::waits_for(kind, turn.kind(index)) || settled(index))
+}
+
+/// Nothing more will come of the step on the way forward, and nobody needs to be told so: a step of an open saga that failed is
+/// settled when its driver goes on without it.
+fn is_settled(one: &StepState) -> bool {
+    match one.phase {
+        Phase::Done | Phase::Skipped => true,
+        Phase::Failed => one.skipped_by_hand,
         Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Undone(_) | Phase::Stuck { .. } => {
             false
         }
@@ -287,17 +297,20 @@ fn turn_back(turn: &mut Turn<'_>) {
     }
 }
 
-/// A pivot succeeded after all: the saga goes on, and a pivot that failed for good beside it needs a person. The plan of an open
-/// saga that somebody wanted to turn back stays as it is.
+/// A pivot succeeded after all, so the saga goes on.
 fn too_late(turn: &mut Turn<'_>) {
     turn.state.turn_back = None;
+    close_plan(turn);
+}
+
+/// Past the point of no return the plan of an open saga stays as it is when its driver is lost, or wanted to turn back; and what
+/// failed for good needs a person.
+fn close_plan(turn: &mut Turn<'_>) {
+    turn.state.lease_until = None;
     turn.moved = true;
-    if turn.definition.lease_ms().is_some() {
-        turn.state.lease_until = None;
-        return;
-    }
     for step in 0..turn.state.steps.len() {
-        if turn.state.steps[step].phase == Phase::Failed {
+        let one = &turn.state.steps[step];
+        if one.phase == Phase::Failed && !one.skipped_by_hand {
             turn.stick(step, Direction::Action, StuckReason::Failed);
         }
     }
@@ -305,14 +318,18 @@ fn too_late(turn: &mut Turn<'_>) {
 
 /// What only waits is not begun on the way back; what is in doubt prefers to ask rather than to repeat.
 fn stop_waiting(turn: &mut Turn<'_>, step: usize) {
-    let in_doubt = turn.state.steps[step].action.doubt_at.is_some();
+    let in_doubt = turn.in_doubt(step, Direction::Action);
     match turn.state.steps[step].phase {
         Phase::Deciding => turn.put(step, Phase::Waiting),
         Phase::Active { activity: Activity::BackingOff { .. }, .. } | Phase::Stuck { .. } if in_doubt => {
             doubt::reconsider(turn, step);
         }
         Phase::Active {
-            activity: Activity::BackingOff { .. } | Activity::Awaiting { .. } | Activity::Sleeping { .. },
+            activity:
+                Activity::BackingOff { .. }
+                | Activity::Settling { .. }
+                | Activity::Awaiting { .. }
+                | Activity::Sleeping { .. },
             ..
         }
         | Phase::Stuck { .. }
@@ -347,7 +364,7 @@ fn backward_step(turn: &mut Turn<'_>, step: usize) {
     match turn.state.steps[step].phase {
         Phase::Done if my_turn => undo(turn, step),
         Phase::Active { activity: Activity::Unresolved { until }, .. } if my_turn && until <= turn.at => {
-            turn.attempt(step, Direction::Compensation);
+            undo(turn, step);
         }
         Phase::Active { direction, activity } => due(turn, step, direction, activity),
         Phase::Done
@@ -360,7 +377,7 @@ fn backward_step(turn: &mut Turn<'_>, step: usize) {
     }
 }
 
-/// Undoes a step that is done, when all that came after it is.
+/// Undoes a step that is done, or may be, when all that came after it is undone.
 fn undo(turn: &mut Turn<'_>, step: usize) {
     let planned = turn.definition.step(&turn.state, step);
     let harmless = turn.state.steps[step].skipped_by_hand
@@ -386,10 +403,23 @@ fn is_clear(phase: &Phase) -> bool {
     }
 }
 
-/// Whether nothing is left of the steps that need this one.
+/// Whether nothing is left of the steps that need this one, directly or through steps that were left out.
 fn dependents_clear(definition: &Definition, state: &State, step: usize) -> bool {
-    (0..state.steps.len()).all(|index| {
-        let needs_it = definition.planned(state, index).is_some_and(|planned| planned.needs.contains(&step));
-        !needs_it || is_clear(&state.steps[index].phase)
-    })
+    let mut left_out = vec![step];
+    let mut seen = BTreeSet::new();
+    while let Some(needed) = left_out.pop() {
+        for (index, one) in state.steps.iter().enumerate() {
+            let needs = definition.planned(state, index).map_or(&[][..], |planned| &planned.needs);
+            if !needs.contains(&needed) {
+                continue;
+            }
+            if !is_clear(&one.phase) {
+                return false;
+            }
+            if one.phase == Phase::Skipped && seen.insert(index) {
+                left_out.push(index);
+            }
+        }
+    }
+    true
 }

@@ -2,12 +2,12 @@
 //! the compensation is safe either way, call a person. Unknown is never rounded to failed here.
 
 use super::advance;
-use super::definition::{Action, Effect, Kind, Millis};
+use super::definition::{Action, Kind, Millis};
 use super::event::Direction;
 use super::outcome::Error;
 use super::retry;
-use super::state::{Activity, Course, Phase, StuckReason, TurnBack};
-use super::transition::Turn;
+use super::state::{Activity, Course, Phase, StuckReason, Tally, TurnBack};
+use super::turn::Turn;
 
 /// A way out of doubt.
 #[derive(Clone, Copy)]
@@ -16,48 +16,71 @@ enum Means {
     Repeat,
     /// The participant is asked.
     Probe,
-    /// It need not be known: the compensation is safe either way.
+    /// It need not be known: the compensation is safe either way, or the effect may stay.
     LeaveOpen,
 }
 
-/// An attempt ended and nobody knows its effect.
-pub(super) fn unknown(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error) {
-    let at = turn.at;
-    let read_only = turn.call(step, direction).is_some_and(|call| call.effect == Effect::ReadOnly);
+/// An attempt ended, by `ended_at`, and nobody knows its effect.
+pub(super) fn unknown(
+    turn: &mut Turn<'_>,
+    step: usize,
+    direction: Direction,
+    error: Error,
+    ended_at: Millis,
+) {
+    enter(turn, step, direction, error, ended_at);
+    leave(turn, step, direction);
+}
+
+/// The call is in doubt from now on, and nothing is done about it yet.
+pub(super) fn enter(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error, ended_at: Millis) {
     let tally = turn.state.steps[step].tally_mut(direction);
     tally.error = Some(error);
-    tally.final_failure = false;
-    if read_only {
-        return turn.no_effect(step, direction, 0);
+    doubted(tally, ended_at);
+}
+
+/// The first way out of a doubt. What only reads has changed nothing, so there is no doubt about it.
+pub(super) fn leave(turn: &mut Turn<'_>, step: usize, direction: Direction) {
+    if turn.in_doubt(step, direction) {
+        resolve(turn, step, direction);
+    } else {
+        turn.no_effect(step, direction, 0);
     }
+}
+
+/// Dates a doubt by the last attempt that is part of it: an earlier one may have been given up by its owner and still run.
+fn doubted(tally: &mut Tally, ended_at: Millis) {
     if tally.doubt_at.is_none() {
         tally.probes_forgiven = tally.probes;
     }
-    tally.doubt_at = Some(at);
-    resolve(turn, step, direction);
+    tally.doubt_at = Some(tally.doubt_at.unwrap_or(ended_at).max(ended_at));
+    tally.final_failure = false;
 }
 
-/// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key which nobody saw end: the probe
-/// decides, if there is one. Without one, a refusal for good is the participant's word about the key, but only once a late effect
-/// of the earlier attempt has had its time to land; before, the same call is made once more when it has.
+/// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key which nobody saw end: it may
+/// have been refused before the participant looked at the key. So the doubt stays, and the probe is asked first.
 pub(super) fn failed(turn: &mut Turn<'_>, step: usize, direction: Direction, pause_least_ms: Millis) {
-    let tally = turn.state.steps[step].tally(direction);
-    if tally.doubt_at.is_none() {
+    if !turn.in_doubt(step, direction) {
         return turn.no_effect(step, direction, pause_least_ms);
     }
-    let Some(call) = turn.call(step, direction) else { return };
-    let settled_at = settled_at(turn, step, direction);
-    if retry::probe_left(call, tally) {
-        turn.set(step, direction, Activity::Settling { until: turn.at });
-    } else if !tally.final_failure {
-        resolve(turn, step, direction);
-    } else if turn.at >= settled_at {
-        turn.no_effect(step, direction, pause_least_ms);
-    } else if retry::repeatable(call, tally, settled_at) {
-        turn.state.steps[step].tally_mut(direction).attempts_forgiven += 1;
-        turn.set(step, direction, Activity::BackingOff { until: settled_at });
-    } else {
-        resolve(turn, step, direction);
+    let tally = turn.state.steps[step].tally(direction);
+    if turn.call(step, direction).is_some_and(|call| retry::probe_left(call, tally)) {
+        return turn.set(step, direction, Activity::Settling { until: turn.at });
+    }
+    resolve(turn, step, direction);
+    let pause_ends = turn.at.saturating_add(pause_least_ms);
+    match turn.state.steps[step].phase {
+        Phase::Active { activity: Activity::BackingOff { until }, .. } if until < pause_ends => {
+            turn.set(step, direction, Activity::BackingOff { until: pause_ends });
+        }
+        Phase::Active { .. }
+        | Phase::Stuck { .. }
+        | Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_) => {}
     }
 }
 
@@ -70,11 +93,7 @@ pub(super) fn pending(
 ) {
     let (at, chance) = (turn.at, turn.chance);
     let tally = turn.state.steps[step].tally_mut(direction);
-    if tally.doubt_at.is_none() {
-        tally.probes_forgiven = tally.probes;
-    }
-    tally.doubt_at = Some(at);
-    tally.final_failure = false;
+    doubted(tally, at);
     let first_at = tally.first_at.unwrap_or(at);
     let Some(call) = turn.call(step, direction) else { return };
     let activity = match &call.probe {
@@ -89,11 +108,13 @@ pub(super) fn pending(
     turn.set(step, direction, activity);
 }
 
-/// The probe found no effect. Before the settle window has passed that proves nothing: a late effect can still land.
+/// The probe found no effect. When it was asked before the settle window had passed that proves nothing, however late the answer
+/// came: a late effect could still land behind it.
 pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let settled_at = settled_at(turn, step, direction);
-    if turn.at < settled_at {
-        turn.state.steps[step].tally_mut(direction).probes_forgiven += 1;
+    let tally = turn.state.steps[step].tally_mut(direction);
+    if tally.asked_at.is_none_or(|asked_at| asked_at < settled_at) {
+        tally.probes_forgiven += 1;
         return turn.set(step, direction, Activity::Settling { until: settled_at });
     }
     turn.no_effect(step, direction, 0);
@@ -118,7 +139,9 @@ pub(super) fn inconclusive(turn: &mut Turn<'_>, step: usize, direction: Directio
 /// Chooses the next way out of doubt, or calls a person.
 pub(super) fn resolve(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let onward = turn.state.course == Course::Forward && turn.state.turn_back.is_none();
+    let refused = turn.state.steps[step].tally(direction).final_failure;
     let order: &[Means] = match (direction, onward) {
+        (Direction::Action, true) if refused => &[Means::Probe, Means::LeaveOpen, Means::Repeat],
         (Direction::Action, true) => &[Means::Repeat, Means::Probe, Means::LeaveOpen],
         (Direction::Action, false) => &[Means::LeaveOpen, Means::Probe, Means::Repeat],
         (Direction::Compensation, _) => &[Means::Repeat, Means::Probe],
@@ -173,10 +196,8 @@ fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) ->
         Means::Probe => retry::probe_left(call, tally).then_some(Activity::Settling { until: turn.at }),
         Means::LeaveOpen => {
             let planned = turn.definition.step(&turn.state, step);
-            let may = planned.kind == Kind::Compensable
-                && planned.safe_when_absent
-                && planned.compensation.is_some()
-                && !advance::committed(turn);
+            let safe = planned.irreversible || planned.safe_when_absent && planned.compensation.is_some();
+            let may = planned.kind == Kind::Compensable && safe && !advance::committed(turn);
             may.then(|| Activity::Unresolved { until: settled_at(turn, step, direction) })
         }
     }

@@ -204,7 +204,8 @@ pub enum Request {
         #[serde(default)]
         reason: String,
     },
-    /// Take a step for done without calling it, or a stuck compensation for done by hand.
+    /// Take a step for done without calling it, or a stuck compensation for done by hand; or go on without a step of an
+    /// open saga that has failed.
     Skip {
         /// Name of the step.
         step: String,
@@ -243,7 +244,7 @@ pub enum Request {
         /// The step.
         step: Box<Step>,
     },
-    /// Close an open saga's plan: it completes when its steps have.
+    /// Close an open saga's plan: it completes when its steps have. Refused while a step has failed that was not skipped.
     Commit,
     /// Turn an open saga back.
     Abort {
@@ -254,7 +255,8 @@ pub enum Request {
     Touch,
     /// Provide an event for which a step waits, or will.
     Provide {
-        /// Name of the event; a pending step without a probe waits for the event of its own name.
+        /// Name of the event. A pending step without a probe waits for the event of its own name, a pending compensation
+        /// without one for `NAME.compensation`.
         event: String,
         /// Output of the waiting step.
         payload: Json,

@@ -14,15 +14,21 @@ pub mod state;
 
 mod advance;
 mod doubt;
+mod owner;
 mod request;
 mod retry;
 mod transition;
+mod turn;
+
+#[cfg(test)]
+mod tests;
 
 mod json;
 
 pub use advance::next_timer;
 pub use json::Json;
+pub use owner::LOST_MAX;
 pub use plan::{Definition, Planned};
 pub use request::{MAILBOX_MAX, legal_verbs};
-pub use transition::{IllegalEvent, LOST_MAX, begin, outstanding, replay, transition};
+pub use transition::{IllegalEvent, begin, outstanding, replay, transition};
 pub use validate::{Fault, is_name};

@@ -1,8 +1,10 @@
 //! A definition that was checked: steps with their needs resolved, under a digest. Owns order: who needs whom, and the barriers
 //! around the point of no return. What is wrong with a draft is found by `validate.rs`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::definition::{Draft, Kind, Millis, Step};
@@ -88,10 +90,25 @@ impl Definition {
     }
 }
 
-/// Hashes the draft's JSON: serde writes fields in the order of declaration and maps by key, so equal drafts have equal text.
+/// Hashes the draft's JSON with all keys in order: equal drafts have equal text, whatever order their author, a YAML file or
+/// a database gave to the keys.
 fn digest_of(draft: &Draft) -> String {
-    let text = serde_json::to_value(draft).map(|value| value.to_string()).unwrap_or_default();
+    let value = serde_json::to_value(draft).unwrap_or_default();
+    let text = in_order(&value).to_string();
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the same value with the keys of all objects sorted.
+fn in_order(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let sorted: BTreeMap<&String, Value> =
+                object.iter().map(|(key, one)| (key, in_order(one))).collect();
+            Value::Object(sorted.into_iter().map(|(key, one)| (key.clone(), one)).collect())
+        }
+        Value::Array(list) => Value::Array(list.iter().map(in_order).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
 }
 
 /// Whether a step of kind `later` waits for every step of kind `earlier`, needed or not: compensable steps come before any pivot,

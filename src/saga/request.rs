@@ -1,6 +1,7 @@
 //! What operators and drivers may ask for, under the same law as everybody else. Owns which verb is legal when, and what it does;
 //! who may ask at all is decided by roles, outside.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Json;
@@ -10,7 +11,8 @@ use super::doubt;
 use super::event::{Direction, Event, Finding, Request, Requested};
 use super::plan::{self, Definition, Planned};
 use super::state::{Activity, Course, End, Phase, State, StepState, TurnBack, Undone};
-use super::transition::{IllegalEvent, Turn, transition};
+use super::transition::{IllegalEvent, transition};
+use super::turn::Turn;
 use super::validate;
 
 /// Most events that wait in a saga's mailbox for a step.
@@ -36,7 +38,8 @@ impl Request {
     }
 }
 
-/// Returns the operator's verbs that are legal now, as one would type them: `cancel`, `resolve charge applied`.
+/// Returns the operator's verbs that are legal now, as one would type them: `cancel`, `resolve charge applied`, `provide approval`.
+/// Legal as of the saga's last event: a verb may become useless by the time it is used, when a deadline or a key has expired.
 pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
     let reason = || "asked which verbs are legal".to_owned();
     let mut candidates = vec![
@@ -46,16 +49,13 @@ pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
         ("abandon".to_owned(), Request::Abandon { reason: reason() }),
     ];
     for (index, one) in state.steps.iter().enumerate() {
-        let needs_nobody = match one.phase {
-            Phase::Waiting
-            | Phase::Deciding
-            | Phase::Skipped
-            | Phase::Done
-            | Phase::Failed
-            | Phase::Undone(_) => true,
-            Phase::Active { .. } | Phase::Stuck { .. } => false,
+        let settled = match one.phase {
+            Phase::Skipped | Phase::Done | Phase::Undone(_) => true,
+            Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Failed | Phase::Stuck { .. } => {
+                false
+            }
         };
-        if needs_nobody {
+        if settled {
             continue;
         }
         let step = definition.step(state, index).name.clone();
@@ -71,10 +71,19 @@ pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
             (format!("resolve {step} absent"), resolve(Finding::Absent)),
         ]);
     }
+    let events: BTreeSet<String> = (0..state.steps.len())
+        .filter_map(|index| awaited(definition, state, index))
+        .map(|(event, _)| event)
+        .collect();
+    candidates.extend(
+        events
+            .into_iter()
+            .map(|event| (format!("provide {event}"), Request::Provide { event, payload: Json::null() })),
+    );
     let signal = state.signals_seen + 1;
     let by = String::new();
     let is_legal = |request: Request| {
-        let event = Event::Requested(Requested { at: state.started_at, signal, by: by.clone(), request });
+        let event = Event::Requested(Requested { at: state.at, signal, by: by.clone(), request });
         transition(definition, state, &event).is_ok()
     };
     candidates.into_iter().filter_map(|(verb, request)| is_legal(request).then_some(verb)).collect()
@@ -113,11 +122,7 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
             Ok(())
         }
         Request::Append { step } => append(turn, step),
-        Request::Commit => {
-            driven(turn)?;
-            turn.state.lease_until = None;
-            Ok(())
-        }
+        Request::Commit => commit(turn),
         Request::Abort { reason } => {
             driven(turn)?;
             cancel(turn, &event.by, reason)
@@ -129,6 +134,18 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
         }
         Request::Provide { event, payload } => provide(turn, event, payload),
     }
+}
+
+/// Closes the plan of an open saga. What failed must have been taken note of: the driver may not know of it yet.
+fn commit(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
+    driven(turn)?;
+    let unnoticed =
+        (turn.state.steps.iter()).position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
+    if let Some(step) = unnoticed {
+        return not(turn, step, "has failed; abort, or skip it if the saga is whole without it, then commit");
+    }
+    turn.state.lease_until = None;
+    Ok(())
 }
 
 fn named(turn: &Turn<'_>, name: &str) -> Result<usize, IllegalEvent> {
@@ -168,13 +185,20 @@ fn pause(turn: &mut Turn<'_>, paused: bool) -> Result<(), IllegalEvent> {
     Ok(())
 }
 
-/// Tries a step again now. What is in doubt goes through its ways out anew: a `once` call is not sent again by this.
+/// Tries a step again now, with a fresh budget. What is in doubt goes through its ways out anew: a `once` call is not sent again
+/// by this.
 fn retry(turn: &mut Turn<'_>, step: usize) -> Result<(), IllegalEvent> {
     let at = turn.at;
     match turn.state.steps[step].phase {
         Phase::Active { direction, activity } => match activity {
-            Activity::BackingOff { .. } => turn.set(step, direction, Activity::BackingOff { until: at }),
-            Activity::Settling { .. } => turn.set(step, direction, Activity::Settling { until: at }),
+            Activity::BackingOff { .. } => {
+                forgive(turn, step, direction);
+                turn.set(step, direction, Activity::BackingOff { until: at });
+            }
+            Activity::Settling { .. } => {
+                forgive(turn, step, direction);
+                turn.set(step, direction, Activity::Settling { until: at });
+            }
             Activity::Attempting | Activity::Probing => return not(turn, step, "is being tried right now"),
             Activity::Unresolved { .. } | Activity::Awaiting { .. } | Activity::Sleeping { .. } => {
                 return not(turn, step, "waits for something that a retry cannot bring");
@@ -193,15 +217,20 @@ fn retry(turn: &mut Turn<'_>, step: usize) -> Result<(), IllegalEvent> {
     Ok(())
 }
 
-fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result<(), IllegalEvent> {
-    let at = turn.at;
+/// Grants a fresh budget of attempts and probes.
+fn forgive(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let tally = turn.state.steps[step].tally_mut(direction);
     tally.attempts_forgiven = tally.attempts;
     tally.probes_forgiven = tally.probes;
     tally.lost = 0;
     tally.first_at = None;
     tally.final_failure = false;
-    if tally.doubt_at.is_some() {
+}
+
+fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result<(), IllegalEvent> {
+    let at = turn.at;
+    forgive(turn, step, direction);
+    if turn.in_doubt(step, direction) {
         doubt::resolve(turn, step, direction);
         return match turn.state.steps[step].phase {
             Phase::Stuck { .. } => not(
@@ -218,23 +247,22 @@ fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result
             | Phase::Undone(_) => Ok(()),
         };
     }
-    if turn.call(step, direction).is_some() && tally_begun(turn, step, direction) {
-        turn.set(step, direction, Activity::BackingOff { until: at });
-    } else {
-        turn.put(step, Phase::Waiting);
+    let begun = turn.state.steps[step].tally(direction).attempts > 0;
+    match direction {
+        Direction::Action if !begun => turn.put(step, Phase::Waiting),
+        Direction::Action | Direction::Compensation => {
+            turn.set(step, direction, Activity::BackingOff { until: at });
+        }
     }
     Ok(())
 }
 
-fn tally_begun(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
-    turn.state.steps[step].tally(direction).attempts > 0
-}
-
-/// Takes a step for done without calling it; or a compensation, when a person undid the effect by hand.
+/// Takes a step for done without calling it; or a compensation, when a person undid the effect by hand; or, of a failed step,
+/// lets the driver of an open saga go on without it.
 fn skip(turn: &mut Turn<'_>, step: usize, output: &Json) -> Result<(), IllegalEvent> {
-    let one = &turn.state.steps[step];
-    let in_doubt = one.action.doubt_at.is_some();
-    match one.phase {
+    let in_doubt = turn.in_doubt(step, Direction::Action);
+    let turning_back = turn.state.course == Course::Backward || turn.state.turn_back.is_some();
+    match turn.state.steps[step].phase {
         Phase::Stuck { direction: Direction::Compensation, .. } => {
             turn.put(step, Phase::Undone(Undone::ByHand));
             return Ok(());
@@ -248,12 +276,19 @@ fn skip(turn: &mut Turn<'_>, step: usize, output: &Json) -> Result<(), IllegalEv
         Phase::Active { activity: Activity::Attempting | Activity::Probing, .. } => {
             return not(turn, step, "is being tried right now");
         }
+        Phase::Failed if driven(turn).is_ok() && !turn.state.steps[step].skipped_by_hand => {
+            turn.state.steps[step].skipped_by_hand = true;
+            return Ok(());
+        }
+        Phase::Waiting if !turning_back && !advance::barrier_passed(turn, step) => {
+            return not(turn, step, "must not be done before the steps that can turn the saga back");
+        }
         Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Stuck { .. } => {}
         Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => {
             return not(turn, step, "is settled already");
         }
     }
-    if turn.state.course == Course::Backward || turn.state.turn_back.is_some() {
+    if turning_back {
         return not(turn, step, "is not needed any more: the saga is turning back");
     }
     turn.state.steps[step].skipped_by_hand = true;
@@ -279,6 +314,7 @@ fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), Il
         }
     };
     let in_doubt = one.tally(direction).doubt_at.is_some();
+    turn.state.steps[step].tally_mut(direction).lost = 0;
     match (finding, direction) {
         (Finding::Applied { .. }, Direction::Compensation) => turn.put(step, Phase::Undone(Undone::ByHand)),
         (Finding::Applied { .. } | Finding::Absent, Direction::Action) | (Finding::Absent, _)
@@ -317,8 +353,9 @@ fn append(turn: &mut Turn<'_>, step: &Step) -> Result<(), IllegalEvent> {
         let what = format!("the saga has another step {:?} already; take another name", step.name);
         return Err(IllegalEvent::new(what));
     }
-    let index_of = |name: &str| turn.definition.index_of(&turn.state, name);
-    let needs = validate::appended(step, turn.state.steps.len(), index_of).map_err(|faults| {
+    let known: Vec<&Step> =
+        (0..turn.state.steps.len()).map(|index| turn.definition.step(&turn.state, index)).collect();
+    let needs = validate::appended(step, &known).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         IllegalEvent::new(faults.join("; "))
     })?;
@@ -336,24 +373,11 @@ fn append(turn: &mut Turn<'_>, step: &Step) -> Result<(), IllegalEvent> {
 
 /// Gives an event to the step that waits for it, or keeps it for the step that will.
 fn provide(turn: &mut Turn<'_>, event: &str, payload: &Json) -> Result<(), IllegalEvent> {
-    let waiting = turn.state.steps.iter().enumerate().find_map(|(index, one)| match one.phase {
-        Phase::Active { direction, activity: Activity::Awaiting { .. } } => {
-            let planned = turn.definition.step(&turn.state, index);
-            let awaited = match (&planned.action, direction) {
-                (Action::Await { event, .. }, Direction::Action) => event,
-                (Action::Call(_) | Action::Sleep { .. }, _) | (_, Direction::Compensation) => &planned.name,
-            };
-            (awaited == event).then_some((index, direction))
-        }
-        Phase::Active { .. }
-        | Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_)
-        | Phase::Stuck { .. } => None,
-    });
+    let waiting =
+        (0..turn.state.steps.len()).find_map(|step| match awaited(turn.definition, &turn.state, step) {
+            Some((awaited, Some(direction))) if awaited == event => Some((step, direction)),
+            Some(_) | None => None,
+        });
     if let Some((step, direction)) = waiting {
         turn.succeed(step, direction, payload.clone());
         return Ok(());
@@ -363,7 +387,11 @@ fn provide(turn: &mut Turn<'_>, event: &str, payload: &Json) -> Result<(), Illeg
             "nothing waits for the event {event:?}: the saga is turning back"
         )));
     }
-    if !will_wait(turn, event) {
+    let will_wait = (0..turn.state.steps.len())
+        .filter_map(|step| awaited(turn.definition, &turn.state, step))
+        .any(|(awaited, _)| awaited == event);
+    let plan_open = turn.state.lease_until.is_some();
+    if !will_wait && !plan_open {
         return Err(IllegalEvent::new(format!("no step of the saga waits for the event {event:?}, or will")));
     }
     if turn.state.mailbox.contains_key(event) {
@@ -378,22 +406,30 @@ fn provide(turn: &mut Turn<'_>, event: &str, payload: &Json) -> Result<(), Illeg
     Ok(())
 }
 
-/// Whether a step that has not begun awaits the event; the steps of an open saga are not all known yet.
-fn will_wait(turn: &Turn<'_>, event: &str) -> bool {
-    let awaits = |index: usize| match &turn.definition.step(&turn.state, index).action {
-        Action::Await { event: awaited, .. } => awaited == event,
-        Action::Call(_) | Action::Sleep { .. } => false,
+/// The event that a step waits for, with the direction, or will wait for when it begins, with none. A pending call waits for the
+/// event of its step's name; a pending compensation for `NAME.compensation`, so that word of the action is never taken for it.
+fn awaited(definition: &Definition, state: &State, index: usize) -> Option<(String, Option<Direction>)> {
+    let planned = definition.step(state, index);
+    let by_nature = match &planned.action {
+        Action::Await { event, .. } => Some(event.clone()),
+        Action::Call(_) | Action::Sleep { .. } => None,
     };
-    turn.state.lease_until.is_some()
-        || turn.state.steps.iter().enumerate().any(|(index, one)| match one.phase {
-            Phase::Waiting | Phase::Deciding => awaits(index),
-            Phase::Active { .. }
-            | Phase::Skipped
-            | Phase::Done
-            | Phase::Failed
-            | Phase::Undone(_)
-            | Phase::Stuck { .. } => false,
-        })
+    match state.steps[index].phase {
+        Phase::Waiting | Phase::Deciding => by_nature.map(|event| (event, None)),
+        Phase::Active { direction, activity: Activity::Awaiting { .. } } => {
+            let event = match direction {
+                Direction::Action => by_nature.unwrap_or_else(|| planned.name.clone()),
+                Direction::Compensation => format!("{}.compensation", planned.name),
+            };
+            Some((event, Some(direction)))
+        }
+        Phase::Active { .. }
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_)
+        | Phase::Stuck { .. } => None,
+    }
 }
 
 /// Refuses a verb for a step.

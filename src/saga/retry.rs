@@ -1,15 +1,30 @@
 //! When the next attempt may be made: backoff, budgets, key lifetimes. Owns the arithmetic; what follows when none may be made
-//! is decided in `doubt.rs` and `transition.rs`.
+//! is decided in `doubt.rs` and `turn.rs`.
 
 use super::definition::{Call, Effect, Millis, Retry};
 use super::state::Tally;
 
-/// Returns the pause after attempt number `done` (from 1), with `chance` (0 to 1) deciding the jittered share.
+/// Longest pause that a participant may ask for: a day.
+pub(super) const RETRY_AFTER_MS_MAX: Millis = 24 * 3_600_000;
+
+/// Returns the pause after attempt number `done` (from 1), with `chance` (0 to 1) deciding the jittered share. The same on every
+/// machine, since a journal may be replayed on another: multiplication is exact about that, powers are not.
 pub(super) fn pause_ms(retry: &Retry, done: u32, chance: f64) -> Millis {
-    let growth = retry.multiplier.powi(i32::try_from(done.saturating_sub(1)).unwrap_or(i32::MAX));
-    let whole = (retry.backoff_ms as f64 * growth).min(retry.backoff_max_ms as f64);
+    let longest = retry.backoff_max_ms as f64;
+    let mut whole = retry.backoff_ms as f64;
+    for _ in 1..done {
+        if whole >= longest {
+            break;
+        }
+        whole *= retry.multiplier;
+    }
     let share = 1.0 - retry.jitter * chance.clamp(0.0, 1.0);
-    (whole * share) as Millis
+    (whole.min(longest) * share) as Millis
+}
+
+/// Returns the pause that a participant asked for, within bounds.
+pub(super) fn asked_pause_ms(retry_after_ms: Option<Millis>) -> Option<Millis> {
+    retry_after_ms.map(|pause| pause.min(RETRY_AFTER_MS_MAX))
 }
 
 /// Whether another attempt of the call may begin at `at`.
@@ -22,13 +37,21 @@ pub(super) fn budget_left(call: &Call, tally: &Tally, at: Millis) -> bool {
     used < call.retry.attempts && in_time
 }
 
-/// Whether a repeat at `at` under the same key is safe although an earlier attempt may have had its effect.
+/// Whether a repeat at `at` under the same key is safe although an earlier attempt may have had its effect: whatever is under way
+/// then must land while the participant still remembers the key.
 pub(super) fn repeatable(call: &Call, tally: &Tally, at: Millis) -> bool {
     match (call.effect, call.key_lifetime_ms, tally.generation_at) {
         (Effect::Once, _, _) => false,
         (Effect::ReadOnly, _, _) | (Effect::Idempotent, None, _) | (Effect::Idempotent, _, None) => true,
-        (Effect::Idempotent, Some(lifetime), Some(first)) => at < first.saturating_add(lifetime),
+        (Effect::Idempotent, Some(lifetime), Some(first)) => {
+            at.saturating_add(landing_ms(call)) <= first.saturating_add(lifetime)
+        }
     }
+}
+
+/// How long after the begin of an attempt its effect can land.
+pub(super) fn landing_ms(call: &Call) -> Millis {
+    call.timeout_ms.saturating_add(call.settle_ms)
 }
 
 /// Whether the call's probe may be asked once more about the present doubt.

@@ -19,6 +19,8 @@ pub struct State {
     pub input: Json,
     /// When it was started.
     pub started_at: Millis,
+    /// When its last event happened. Clocks may step back between owners; a saga's own time never does.
+    pub at: Millis,
     /// Which way it goes.
     pub course: Course,
     /// Start nothing new: an operator paused it.
@@ -166,7 +168,8 @@ pub struct StepState {
     pub phase: Phase,
     /// The action's output, once known; kept while the step is undone.
     pub output: Option<Json>,
-    /// Taken for done by an operator without a call: there is no effect to undo.
+    /// Taken for done by an operator without a call: there is no effect to undo. Of a failed step of an open saga: its
+    /// driver goes on without it.
     pub skipped_by_hand: bool,
     /// Calls of the action so far.
     pub action: Tally,
@@ -222,8 +225,8 @@ pub enum Activity {
         /// When.
         until: Millis,
     },
-    /// In doubt, by choice: the saga turns back and the compensation is safe either way. It starts when the steps that
-    /// need this one are undone, and not before a late effect has had its time to land.
+    /// In doubt, by choice: the saga turns back, and the compensation is safe either way or the effect may stay. Its turn
+    /// comes when the steps that need this one are undone, and not before a late effect has had its time to land.
     Unresolved {
         /// When the settle window ends.
         until: Millis,
@@ -295,7 +298,11 @@ pub struct Tally {
     pub generation_at: Option<Millis>,
     /// When the first attempt of this budget began; none before.
     pub first_at: Option<Millis>,
-    /// When the last attempt of this generation ended without anybody knowing its effect; none when not in doubt.
+    /// When the last attempt began; none before.
+    pub attempt_at: Option<Millis>,
+    /// When the last probe was sent; none before.
+    pub asked_at: Option<Millis>,
+    /// When the last attempt of this generation whose effect nobody knows had ended at the latest; none when not in doubt.
     pub doubt_at: Option<Millis>,
     /// The last definite failure said that another attempt is no use.
     pub final_failure: bool,

@@ -7,6 +7,7 @@ use super::definition::{
     ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, NAME_MAX, Probe,
     Retry, STEPS_MAX, Step,
 };
+use super::retry;
 
 /// One thing that is wrong with a definition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,22 +76,26 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
         })
         .collect();
     order(&mut faults, &draft.steps, &needs);
+    events(&mut faults, &draft.steps);
     if faults.0.is_empty() { Ok(needs) } else { Err(faults.0) }
 }
 
-/// Checks a step that a driver appends after the steps `named`; returns its needs, or every fault.
-pub(super) fn appended(
-    one: &Step,
-    known: usize,
-    index_of: impl Fn(&str) -> Option<usize>,
-) -> Result<Vec<usize>, Vec<Fault>> {
+/// Checks a step that a driver appends after the steps `known`; returns its needs, or every fault. The known steps are in order
+/// among themselves, so the new one is when it is in order with those that it needs.
+pub(super) fn appended(one: &Step, known: &[&Step]) -> Result<Vec<usize>, Vec<Fault>> {
     let mut faults = Faults(Vec::new());
-    if known >= STEPS_MAX {
+    if known.len() >= STEPS_MAX {
         faults
             .add("step", format!("an open saga has at most {STEPS_MAX} steps; commit it and start another"));
     }
     step(&mut faults, "step", one);
+    let index_of = |name: &str| known.iter().position(|earlier| earlier.name == name);
     let needs = needs(&mut faults, "step", one, index_of);
+    for &earlier in &needs {
+        if let Some(message) = misplaced(one, known[earlier]) {
+            faults.add("step.kind", message);
+        }
+    }
     if faults.0.is_empty() { Ok(needs) } else { Err(faults.0) }
 }
 
@@ -213,9 +218,16 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
                 "only an idempotent call has a key that lives; set `effect: idempotent` or remove it";
             faults.add(format!("{path}.key_lifetime_ms"), message);
         }
+        let landing_ms = retry::landing_ms(call);
+        if ms < landing_ms {
+            let message = format!(
+                "the participant forgets the key after {ms} ms, before an attempt has surely landed: `timeout` and                  `settle` make {landing_ms} ms; shorten them or remove it"
+            );
+            faults.add(format!("{path}.key_lifetime_ms"), message);
+        }
     }
     faults.within(format!("{path}.settle_ms"), "the settle window", call.settle_ms, 0);
-    retry(faults, &format!("{path}.retry"), &call.retry);
+    pauses(faults, &format!("{path}.retry"), &call.retry);
     if let Some(success) = &call.success {
         expression(faults, format!("{path}.success"), success);
     }
@@ -233,10 +245,10 @@ fn probe(faults: &mut Faults, path: &str, probe: &Probe) {
         expression(faults, format!("{path}.absent"), absent);
     }
     faults.within(format!("{path}.timeout_ms"), "the time-out of a probe", probe.timeout_ms, 1);
-    retry(faults, &format!("{path}.retry"), &probe.retry);
+    pauses(faults, &format!("{path}.retry"), &probe.retry);
 }
 
-fn retry(faults: &mut Faults, path: &str, retry: &Retry) {
+fn pauses(faults: &mut Faults, path: &str, retry: &Retry) {
     let Retry { attempts, backoff_ms, multiplier, backoff_max_ms, jitter } = retry;
     if !(1..=ATTEMPTS_MAX).contains(attempts) {
         faults.add(format!("{path}.attempts"), format!("attempts are 1 to {ATTEMPTS_MAX}, found {attempts}"));
@@ -267,33 +279,49 @@ fn order(faults: &mut Faults, steps: &[Step], needs: &[Vec<usize>]) {
             continue;
         }
         for &earlier in &before[index] {
-            let (name, other) = (&step.name, &steps[earlier].name);
-            let path = format!("steps[{index}].kind");
-            match (step.kind, steps[earlier].kind) {
-                (Kind::Compensable, Kind::Pivot | Kind::Retriable) => faults.add(
-                    path,
-                    format!(
-                        "step {name:?} comes after {other:?}, the point of no return; make it `retriable`"
-                    ),
-                ),
-                (Kind::Pivot, Kind::Pivot) => faults.add(
-                    path,
-                    format!(
-                        "steps {other:?} and {name:?} are pivots on one path; make the later one `retriable`"
-                    ),
-                ),
-                (Kind::Pivot, Kind::Retriable) => faults.add(
-                    path,
-                    format!("the pivot {name:?} needs {other:?}, but retriable steps come after every pivot"),
-                ),
-                (Kind::Compensable, Kind::Compensable)
-                | (Kind::Pivot, Kind::Compensable)
-                | (Kind::Retriable, Kind::Compensable | Kind::Pivot | Kind::Retriable) => {}
+            if let Some(message) = misplaced(step, &steps[earlier]) {
+                faults.add(format!("steps[{index}].kind"), message);
             }
         }
     }
     if !cyclic.is_empty() {
         faults.add("steps", format!("the needs of {} form a cycle; break it", cyclic.join(", ")));
+    }
+}
+
+/// A call that is pending and has no probe waits for the event of its own name, so nobody else may wait for that one.
+fn events(faults: &mut Faults, steps: &[Step]) {
+    for (index, step) in steps.iter().enumerate() {
+        let Action::Await { event, .. } = &step.action else { continue };
+        let taken = steps.iter().any(|other| match &other.action {
+            Action::Call(call) => other.name == *event && call.probe.is_none(),
+            Action::Await { .. } | Action::Sleep { .. } => false,
+        });
+        if taken {
+            let message = format!(
+                "the step {event:?} waits for the event of its own name when it is pending; rename one"
+            );
+            faults.add(format!("steps[{index}].action.event"), message);
+        }
+    }
+}
+
+/// Why a step may not come after another.
+fn misplaced(step: &Step, earlier: &Step) -> Option<String> {
+    let (name, other) = (&step.name, &earlier.name);
+    match (step.kind, earlier.kind) {
+        (Kind::Compensable, Kind::Pivot | Kind::Retriable) => {
+            Some(format!("step {name:?} comes after {other:?}, the point of no return; make it `retriable`"))
+        }
+        (Kind::Pivot, Kind::Pivot) => Some(format!(
+            "steps {other:?} and {name:?} are pivots on one path; make the later one `retriable`"
+        )),
+        (Kind::Pivot, Kind::Retriable) => {
+            Some(format!("the pivot {name:?} needs {other:?}, but retriable steps come after every pivot"))
+        }
+        (Kind::Compensable, Kind::Compensable)
+        | (Kind::Pivot, Kind::Compensable)
+        | (Kind::Retriable, Kind::Compensable | Kind::Pivot | Kind::Retriable) => None,
     }
 }
 

@@ -1,0 +1,86 @@
+//! What an owner leaves behind. Owns the calls that were under way when a process died, and those that it hands back unbegun.
+
+use super::command::Command;
+use super::doubt;
+use super::event::{Direction, Withdrawn};
+use super::outcome::Error;
+use super::state::{Activity, Phase, StuckReason};
+use super::transition::{IllegalEvent, command_of, outstanding};
+use super::turn::Turn;
+
+/// How often a process may die during one call before the step waits for a person.
+pub const LOST_MAX: u32 = 3;
+
+/// What was in flight is lost with its process: attempts are unknown, questions are asked again, and a step that keeps killing
+/// its process waits for a person.
+pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
+    let commands = outstanding(&turn.state);
+    if commands.is_empty() {
+        return Err(IllegalEvent::new("nothing was in flight, so nothing is lost"));
+    }
+    let error = || Error::new("process_died", "the process died while the call was under way");
+    for command in commands {
+        let (step, direction) = match command {
+            Command::Decide { step } => (step, Direction::Action),
+            Command::Execute { step, direction, .. } | Command::Probe { step, direction, .. } => {
+                (step, direction)
+            }
+        };
+        let tally = turn.state.steps[step].tally_mut(direction);
+        tally.lost += 1;
+        let poison = tally.lost >= LOST_MAX;
+        match command {
+            Command::Decide { .. } => turn.put(step, Phase::Waiting),
+            Command::Execute { .. } => {
+                let ended_at = ended_at_the_latest(turn, step, direction);
+                doubt::enter(turn, step, direction, error(), ended_at);
+                if !poison {
+                    doubt::leave(turn, step, direction);
+                }
+            }
+            Command::Probe { .. } => {
+                turn.state.steps[step].tally_mut(direction).error = Some(error());
+                turn.set(step, direction, Activity::Settling { until: turn.at });
+            }
+        }
+        if poison {
+            turn.stick(step, direction, StuckReason::ProcessDied);
+        }
+    }
+    Ok(())
+}
+
+/// A process that is given up may still live, cut off: its attempt ends with its time-out, whatever the new owner believes.
+fn ended_at_the_latest(turn: &Turn<'_>, step: usize, direction: Direction) -> u64 {
+    let began = turn.state.steps[step].tally(direction).attempt_at.unwrap_or(turn.at);
+    let timeout = turn.call(step, direction).map_or(0, |call| call.timeout_ms);
+    began.saturating_add(timeout).max(turn.at)
+}
+
+/// What was asked for and not begun is as if it had not been asked for; the next owner begins it with its first timer.
+pub(super) fn withdrawn(turn: &mut Turn<'_>, event: &Withdrawn) -> Result<(), IllegalEvent> {
+    for &step in &event.steps {
+        let command = turn.state.steps.get(step).and_then(|one| command_of(step, one));
+        let until = turn.at;
+        match command {
+            None | Some(Command::Decide { .. }) => {
+                return Err(IllegalEvent::new(format!(
+                    "step {step} has neither an attempt nor a probe to withdraw"
+                )));
+            }
+            Some(Command::Probe { direction, .. }) => {
+                turn.state.steps[step].tally_mut(direction).probes -= 1;
+                turn.set(step, direction, Activity::Settling { until });
+            }
+            Some(Command::Execute { direction, .. }) => {
+                let tally = turn.state.steps[step].tally_mut(direction);
+                tally.attempts -= 1;
+                if tally.attempts == tally.attempts_forgiven {
+                    tally.first_at = None;
+                }
+                turn.set(step, direction, Activity::BackingOff { until });
+            }
+        }
+    }
+    Ok(())
+}

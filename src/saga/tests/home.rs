@@ -1,0 +1,122 @@
+//! Brings a saga home: from any state, a world where everything goes well from now on and people do their work. Owns the proof that
+//! there is always a way to an end, and that it is the right one.
+
+use super::invariants::{Fault, must};
+use super::moves::{Fate, Move, Seen, Verdict};
+use super::world::World;
+use crate::saga::command::Command;
+use crate::saga::event::{Direction, Request};
+use crate::saga::state::{Activity, Phase, StepState};
+use crate::saga::{Json, legal_verbs, next_timer, outstanding};
+
+/// More moves than any saga of the tests needs.
+const MOVES_MAX: usize = 400;
+
+impl World {
+    /// Lets the saga end. Late effects land at once, or never.
+    pub(super) fn go_home(&mut self, land: bool, told: &mut Vec<Move>) -> Result<(), Fault> {
+        for _ in 0..MOVES_MAX {
+            if self.state.end().is_some() {
+                return Ok(());
+            }
+            let one = self.homeward(land)?;
+            told.push(one.clone());
+            self.apply(&one)?;
+        }
+        Err(format!("the saga does not end: {}", self.state.status()))
+    }
+
+    /// The next move on the way home.
+    fn homeward(&self, land: bool) -> Result<Move, Fault> {
+        for (step, ledger) in self.ledgers.iter().enumerate() {
+            for direction in [Direction::Action, Direction::Compensation] {
+                if !ledger.of(direction).flights.is_empty() {
+                    return Ok(if land { Move::Land(step, direction) } else { Move::Elapse });
+                }
+            }
+        }
+        let reason = || "going home".to_owned();
+        if self.state.paused {
+            return Ok(Move::Ask(Request::Resume { reason: reason() }));
+        }
+        if self.state.stuck().is_some() {
+            return self.unstick();
+        }
+        if let Some(command) = outstanding(&self.state).first() {
+            return Ok(self.well_done(*command));
+        }
+        if self.state.lease_until.is_some() && self.state.turn_back.is_none() {
+            let unnoticed =
+                self.state.steps.iter().position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
+            let Some(step) = unnoticed else { return Ok(Move::Ask(Request::Commit)) };
+            let step = self.definition.step(&self.state, step).name.clone();
+            return Ok(Move::Ask(Request::Skip { step, output: Json::null(), reason: reason() }));
+        }
+        if let Some(word) = self.tell() {
+            return Ok(word);
+        }
+        must!(
+            next_timer(&self.definition, &self.state).is_some(),
+            "the saga stands still, and nobody can help"
+        );
+        Ok(Move::Fire)
+    }
+
+    fn well_done(&self, command: Command) -> Move {
+        match command {
+            Command::Decide { step } => Move::Decide(step, Verdict::Run),
+            Command::Execute { step, direction, generation, .. } => {
+                let cursed = self.ledgers[step].of(direction).cursed == Some(generation);
+                Move::End(step, direction, if cursed { Fate::Fails } else { Fate::Ok })
+            }
+            Command::Probe { step, direction, generation, .. } => {
+                let applied = self.ledgers[step].applied(direction, generation);
+                Move::Answer(step, direction, if applied { Seen::Applied } else { Seen::Absent })
+            }
+        }
+    }
+
+    /// A person looks at what is stuck, and says what is true or has it tried again. There must be a verb for that.
+    fn unstick(&self) -> Result<Move, Fault> {
+        let (step, direction, reason) = self.state.stuck().ok_or("nothing is stuck")?;
+        let name = self.definition.step(&self.state, step).name.clone();
+        let verbs = legal_verbs(&self.definition, &self.state);
+        let resolve = self.truth(step, direction).map(|finding| Request::Resolve {
+            step: name.clone(),
+            finding,
+            reason: "looked".to_owned(),
+        });
+        let hopeless = self.definition.planned(&self.state, step).is_some_and(|planned| {
+            planned.needs.iter().any(|&need| self.state.steps[need].phase == Phase::Failed)
+        });
+        let retry = Request::Retry { step: name.clone(), reason: String::new() };
+        let skip = Request::Skip { step: name.clone(), output: Json::null(), reason: "hopeless".to_owned() };
+        let resolvable = verbs.iter().any(|verb| verb.starts_with(&format!("resolve {name} absent")));
+        must!(
+            resolvable || verbs.contains(&format!("retry {name}")),
+            "{name:?} is stuck ({}), and nobody can help: {verbs:?}",
+            reason.as_str()
+        );
+        match resolve {
+            Some(resolve) if resolvable => Ok(Move::Ask(resolve)),
+            Some(_) | None if hopeless => Ok(Move::Ask(skip)),
+            Some(_) | None => Ok(Move::Ask(retry)),
+        }
+    }
+
+    /// Somebody says what the saga waits to be told; of what came to nothing, that it did.
+    fn tell(&self) -> Option<Move> {
+        let waits =
+            |one: &StepState| matches!(one.phase, Phase::Active { activity: Activity::Awaiting { .. }, .. });
+        if !self.state.steps.iter().any(waits) {
+            return None;
+        }
+        let verbs = legal_verbs(&self.definition, &self.state);
+        let told = self.requests().into_iter().find(|request| match request {
+            Request::Provide { event, .. } => verbs.contains(&format!("provide {event}")),
+            Request::Resolve { step, .. } => verbs.contains(&format!("resolve {step} absent")),
+            _ => false,
+        });
+        told.map(Move::Ask)
+    }
+}

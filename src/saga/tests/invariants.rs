@@ -1,0 +1,328 @@
+//! What must hold after every event, whatever happened, as far as the state itself can tell. Owns the structural half of the
+//! properties in DESIGN section 4; what needs the truth about effects is in `world.rs`.
+
+use crate::saga::command::Command;
+use crate::saga::definition::{Action, Call, Effect, Kind};
+use crate::saga::event::{Direction, Event, Finding, Request, Requested, TimerFired};
+use crate::saga::plan;
+use crate::saga::state::{Activity, Course, End, Phase, State, Status, StuckReason};
+use crate::saga::{Definition, Json, legal_verbs, next_timer, outstanding, replay, transition};
+
+/// A property that does not hold, as a sentence.
+pub(super) type Fault = String;
+
+macro_rules! must {
+    ($holds:expr, $($sentence:tt)+) => {
+        if !$holds {
+            return Err(format!($($sentence)+));
+        }
+    };
+}
+pub(super) use must;
+
+/// What must hold of one transition.
+pub(super) fn of_transition(
+    definition: &Definition,
+    old: &State,
+    event: &Event,
+    new: &State,
+    commands: &[Command],
+) -> Result<(), Fault> {
+    must!(new.at >= old.at, "the saga's time went back from {} to {}", old.at, new.at);
+    of_commands(old, event, new, commands)?;
+    for command in commands {
+        of_begun(definition, old, new, *command)?;
+    }
+    of_state(definition, new)?;
+    let due = next_timer(definition, new);
+    let handed_over = matches!(event, Event::Withdrawn(_));
+    must!(handed_over || due.is_none_or(|due| due > new.at), "a timer of the past is due: {due:?}");
+    Ok(())
+}
+
+/// Commands are what the new state asks for and the old one did not; an attempt in flight is never forgotten.
+fn of_commands(old: &State, event: &Event, new: &State, commands: &[Command]) -> Result<(), Fault> {
+    let (before, after) = (outstanding(old), outstanding(new));
+    let lost = matches!(event, Event::OwnerLost(_));
+    let expected: Vec<Command> =
+        after.iter().filter(|command| lost || !before.contains(command)).copied().collect();
+    must!(commands == expected, "expected the commands {expected:?}, found {commands:?}");
+    if new.end().is_some() {
+        return Ok(());
+    }
+    for command in before {
+        let Command::Execute { step, .. } = command else { continue };
+        let ended = match event {
+            Event::AttemptEnded(event) => event.step == step,
+            Event::Withdrawn(event) => event.steps.contains(&step),
+            Event::OwnerLost(_) => true,
+            _ => false,
+        };
+        must!(ended || after.contains(&command), "{command:?} is in flight and was forgotten");
+    }
+    Ok(())
+}
+
+/// What must hold when a call begins.
+fn of_begun(definition: &Definition, old: &State, new: &State, command: Command) -> Result<(), Fault> {
+    let Command::Execute { step, direction, .. } = command else { return Ok(()) };
+    let planned = definition.planned(new, step).expect("a step that begins exists");
+    let phase = |index: usize| new.steps[index].phase;
+    let call = call_of(definition, new, step, direction).expect("a step that calls nobody begins no call");
+    let in_doubt = new.steps[step].tally(direction).doubt_at.is_some();
+    must!(call.effect != Effect::Once || !in_doubt, "once, in doubt, and sent again: {command:?}");
+    must!(!new.paused, "{command:?} while the saga is paused");
+    let still_stuck = old.stuck().is_some() && old.stuck() == new.stuck();
+    must!(!still_stuck, "{command:?} while a step needs a person");
+    match direction {
+        Direction::Action => {
+            must!(
+                planned.needs.iter().all(|&need| matches!(phase(need), Phase::Done | Phase::Skipped)),
+                "step {step} begins before its needs are met"
+            );
+            for (index, one) in new.steps.iter().enumerate() {
+                let before = plan::waits_for(planned.step.kind, definition.step(new, index).kind);
+                let settled = matches!(one.phase, Phase::Done | Phase::Skipped)
+                    || one.phase == Phase::Failed && one.skipped_by_hand;
+                must!(!before || settled, "step {step} begins before step {index}, which its kind waits for");
+            }
+        }
+        Direction::Compensation => {
+            for later in descendants(definition, new, step) {
+                must!(
+                    is_gone(phase(later)),
+                    "step {step} is undone before step {later}, which came after it"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What must hold of every state.
+fn of_state(definition: &Definition, state: &State) -> Result<(), Fault> {
+    of_status(state)?;
+    for (index, one) in state.steps.iter().enumerate() {
+        for direction in [Direction::Action, Direction::Compensation] {
+            let tally = one.tally(direction);
+            must!(
+                tally.attempts_forgiven <= tally.attempts && tally.probes_forgiven <= tally.probes,
+                "step {index} has a budget beyond its calls: {tally:?}"
+            );
+        }
+    }
+    let undoing = state.steps.iter().position(|one| {
+        matches!(
+            one.phase,
+            Phase::Undone(_)
+                | Phase::Active { direction: Direction::Compensation, .. }
+                | Phase::Stuck { direction: Direction::Compensation, .. }
+        )
+    });
+    let passed =
+        state.steps.iter().enumerate().find(|(index, one)| match definition.step(state, *index).kind {
+            Kind::Compensable => false,
+            Kind::Pivot => one.phase == Phase::Done,
+            Kind::Retriable => one.action.attempts > 0,
+        });
+    if let (Some(undone), Some((pivot, _))) = (undoing, passed) {
+        return Err(format!("step {undone} is undone although step {pivot} passed the point of no return"));
+    }
+    if let Some(end) = state.end() {
+        return of_end(definition, state, end);
+    }
+    let halted = state.paused || state.stuck().is_some();
+    let told = state
+        .steps
+        .iter()
+        .any(|one| matches!(one.phase, Phase::Active { activity: Activity::Awaiting { .. }, .. }));
+    let moves = !outstanding(state).is_empty() || next_timer(definition, state).is_some();
+    must!(halted || told || moves, "the saga stands still and waits for nothing");
+    of_stuck(definition, state)
+}
+
+/// The status is one word for what the state says at length.
+fn of_status(state: &State) -> Result<(), Fault> {
+    let stuck = state.steps.iter().any(|one| matches!(one.phase, Phase::Stuck { .. }));
+    let expected = match (&state.course, stuck, state.paused) {
+        (Course::Ended(End::Completed), _, _) => Status::Completed,
+        (Course::Ended(End::Compensated), _, _) => Status::Compensated,
+        (Course::Ended(End::Abandoned), _, _) => Status::Abandoned,
+        (Course::Forward | Course::Backward, true, _) => Status::Stuck,
+        (Course::Forward | Course::Backward, false, true) => Status::Paused,
+        (Course::Forward, false, false) => Status::Running,
+        (Course::Backward, false, false) => Status::Compensating,
+    };
+    must!(state.status() == expected, "expected the status {expected}, found {}", state.status());
+    must!(expected.is_end() == state.end().is_some(), "the status {expected} and the end disagree");
+    Ok(())
+}
+
+/// Ends emit nothing, and nothing happens after them.
+fn of_end(definition: &Definition, state: &State, end: End) -> Result<(), Fault> {
+    must!(outstanding(state).is_empty(), "an ended saga asks for {:?}", outstanding(state));
+    must!(next_timer(definition, state).is_none(), "an ended saga waits for a time");
+    must!(legal_verbs(definition, state).is_empty(), "an ended saga takes requests");
+    let timer = Event::TimerFired(TimerFired { at: state.at });
+    must!(transition(definition, state, &timer).is_err(), "an ended saga goes on");
+    for (index, one) in state.steps.iter().enumerate() {
+        let whole = match end {
+            End::Completed => match one.phase {
+                Phase::Done | Phase::Skipped => true,
+                Phase::Failed => one.skipped_by_hand,
+                _ => false,
+            },
+            End::Compensated => is_gone(one.phase),
+            End::Abandoned => true,
+        };
+        must!(whole, "the saga ended as {end:?} with step {index} {:?}", one.phase);
+    }
+    Ok(())
+}
+
+/// A step is stuck only when no declared means is left.
+fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
+    let Some((step, direction, reason)) = state.stuck() else { return Ok(()) };
+    let tally = state.steps[step].tally(direction);
+    let Some(call) = call_of(definition, state, step, direction) else {
+        must!(reason != StuckReason::InDoubt, "step {step} calls nobody and is in doubt");
+        return Ok(());
+    };
+    if reason != StuckReason::InDoubt {
+        return Ok(());
+    }
+    must!(tally.doubt_at.is_some(), "step {step} is stuck in doubt, and not in doubt");
+    let probes = call.probe.as_ref().map_or(0, |probe| probe.retry.attempts);
+    must!(tally.probes - tally.probes_forgiven >= probes, "step {step} is stuck with probes left");
+    let tried = tally.attempts - tally.attempts_forgiven >= call.retry.attempts;
+    let limited = call.deadline_ms.is_some() || call.key_lifetime_ms.is_some();
+    must!(
+        call.effect == Effect::Once || tried || limited,
+        "step {step} is stuck in doubt although a repeat is safe"
+    );
+    Ok(())
+}
+
+/// The operator's verbs that are offered are those that are accepted.
+pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fault> {
+    let reason = || "test".to_owned();
+    let mut all = vec![
+        ("cancel".to_owned(), Request::Cancel { reason: reason() }),
+        ("pause".to_owned(), Request::Pause { reason: reason() }),
+        ("resume".to_owned(), Request::Resume { reason: reason() }),
+        ("abandon".to_owned(), Request::Abandon { reason: reason() }),
+    ];
+    let resolve = |step: &String, finding| Request::Resolve { step: step.clone(), finding, reason: reason() };
+    for index in 0..state.steps.len() {
+        let planned = definition.step(state, index);
+        let name = &planned.name;
+        let output = Json::null;
+        all.push((format!("retry {name}"), Request::Retry { step: name.clone(), reason: reason() }));
+        let skip = Request::Skip { step: name.clone(), output: output(), reason: reason() };
+        all.push((format!("skip {name}"), skip));
+        let applied = Finding::Applied { output: output() };
+        all.push((format!("resolve {name} applied"), resolve(name, applied)));
+        all.push((format!("resolve {name} absent"), resolve(name, Finding::Absent)));
+        let mut events = vec![name.clone(), format!("{name}.compensation")];
+        if let Action::Await { event, .. } = &planned.action {
+            events.push(event.clone());
+        }
+        if state.lease_until.is_none() {
+            all.extend(
+                events
+                    .into_iter()
+                    .map(|event| (format!("provide {event}"), Request::Provide { event, payload: output() })),
+            );
+        }
+    }
+    let offered = legal_verbs(definition, state);
+    for (verb, request) in all {
+        let signal = state.signals_seen + 1;
+        let event = Event::Requested(Requested { at: state.at, signal, by: String::new(), request });
+        let accepted = transition(definition, state, &event).is_ok();
+        let word = if accepted { "accepted" } else { "refused" };
+        must!(accepted == offered.contains(&verb), "{verb:?} is {word}, and the offer is {offered:?}");
+    }
+    Ok(())
+}
+
+/// A journal, read back from its JSON, leads to the same state; and it is bounded.
+pub(super) fn of_journal(definition: &Definition, journal: &[Event], state: &State) -> Result<(), Fault> {
+    let mut read = Vec::with_capacity(journal.len());
+    for event in journal {
+        let text = serde_json::to_string(event).map_err(|error| error.to_string())?;
+        let again: Event = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
+        must!(again == *event, "the event {event:?} came back from its JSON as {again:?}");
+        read.push(again);
+    }
+    let replayed =
+        replay(definition, &read).map_err(|illegal| format!("the journal is illegal: {illegal}"))?;
+    must!(replayed == *state, "the journal leads to {replayed:?}, and the saga is {state:?}");
+    let (rows, most) = (journal.len(), rows_max(definition, state, journal));
+    must!(rows <= most, "the journal has {rows} rows, more than {most}");
+    Ok(())
+}
+
+/// The most rows that a journal can have. Undisturbed: one for the start, one each for the saga's deadline and the driver's lease;
+/// for each step its condition, its own wait, and the rows of its calls. A request or a lost owner begins everything anew at worst.
+fn rows_max(definition: &Definition, state: &State, journal: &[Event]) -> usize {
+    let calls = |step: usize| {
+        [Direction::Action, Direction::Compensation]
+            .iter()
+            .filter_map(|direction| call_of(definition, state, step, *direction))
+            .map(rows_of_call)
+            .sum::<usize>()
+    };
+    let undisturbed = 3 + (0..state.steps.len()).map(|step| 2 + calls(step)).sum::<usize>();
+    let disturbances = journal.iter().filter(|event| {
+        matches!(
+            event,
+            Event::Requested(_) | Event::RequestRefused(_) | Event::OwnerLost(_) | Event::Withdrawn(_)
+        )
+    });
+    undisturbed * (1 + disturbances.count())
+}
+
+/// Each of `a` attempts ends and may wait, 2 rows; and it may be a doubt of its own, which is probed `p` times, once more when
+/// absence proved nothing yet and once more when it was pending, 2 rows each. One more when the compensation waits for the window.
+fn rows_of_call(call: &Call) -> usize {
+    let attempts = call.retry.attempts as usize;
+    let probes = call.probe.as_ref().map_or(0, |probe| probe.retry.attempts as usize + 2);
+    1 + 2 * attempts * (1 + probes)
+}
+
+/// The call of a step in one direction.
+pub(super) fn call_of<'a>(
+    definition: &'a Definition,
+    state: &'a State,
+    step: usize,
+    direction: Direction,
+) -> Option<&'a Call> {
+    let planned = definition.step(state, step);
+    match (direction, &planned.action) {
+        (Direction::Compensation, _) => planned.compensation.as_ref(),
+        (Direction::Action, Action::Call(call)) => Some(call),
+        (Direction::Action, Action::Await { .. } | Action::Sleep { .. }) => None,
+    }
+}
+
+/// All steps that come after a step, directly or not.
+pub(super) fn descendants(definition: &Definition, state: &State, step: usize) -> Vec<usize> {
+    let mut found = vec![step];
+    let mut next = 0;
+    while let Some(&one) = found.get(next) {
+        for later in 0..state.steps.len() {
+            let needs = definition.planned(state, later).is_some_and(|planned| planned.needs.contains(&one));
+            if needs && !found.contains(&later) {
+                found.push(later);
+            }
+        }
+        next += 1;
+    }
+    found.remove(0);
+    found
+}
+
+fn is_gone(phase: Phase) -> bool {
+    matches!(phase, Phase::Waiting | Phase::Skipped | Phase::Failed | Phase::Undone(_))
+}

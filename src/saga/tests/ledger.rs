@@ -1,0 +1,113 @@
+//! The truth about effects, which the core never sees: what landed, what may still land, what a participant remembers. Owns the model
+//! of one step's participant; when something happens is decided by `world.rs`.
+//!
+//! The model does what a participant may do under the words of the definition, and no more: an idempotent one carries out a key once
+//! while it remembers it; an effect without an answer lands before its settle window ends, or never; a definite failure had no effect.
+
+use super::invariants::{Fault, must};
+use crate::saga::definition::{Call, Effect, Millis};
+use crate::saga::event::Direction;
+
+/// The truth about one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Ledger {
+    /// Effects of the action that are in place, net.
+    pub(super) in_place: u32,
+    /// A person undid it; what the compensation does afterwards is theirs to know.
+    pub(super) by_hand: bool,
+    action: Records,
+    compensation: Records,
+}
+
+/// The truth about one call, over all of its attempts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Records {
+    /// Keys that were carried out, with the time: generations.
+    pub(super) landed: Vec<(u32, Millis)>,
+    /// Attempts without an answer whose effect may still land.
+    pub(super) flights: Vec<Flight>,
+    /// The generation for which the participant will repeat an error for ever.
+    pub(super) cursed: Option<u32>,
+    /// When the attempt in flight began.
+    pub(super) begun_at: Millis,
+    /// Whether the effect was there when the probe in flight was asked.
+    pub(super) seen: bool,
+}
+
+/// An attempt whose effect may land before `until`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Flight {
+    pub(super) generation: u32,
+    pub(super) until: Millis,
+}
+
+impl Ledger {
+    pub(super) fn of(&self, direction: Direction) -> &Records {
+        match direction {
+            Direction::Action => &self.action,
+            Direction::Compensation => &self.compensation,
+        }
+    }
+
+    pub(super) fn of_mut(&mut self, direction: Direction) -> &mut Records {
+        match direction {
+            Direction::Action => &mut self.action,
+            Direction::Compensation => &mut self.compensation,
+        }
+    }
+
+    /// A call arrives at the participant and is carried out, unless its key is remembered.
+    pub(super) fn land(
+        &mut self,
+        call: &Call,
+        direction: Direction,
+        generation: u32,
+        at: Millis,
+        safe_when_absent: bool,
+    ) -> Result<(), Fault> {
+        if call.effect == Effect::ReadOnly {
+            return Ok(());
+        }
+        let records = self.of_mut(direction);
+        let lives = |first: Millis| call.key_lifetime_ms.is_none_or(|life| at < first + life);
+        let known = records.landed.iter().any(|(key, first)| *key == generation && lives(*first));
+        if known && call.effect == Effect::Idempotent {
+            return Ok(());
+        }
+        records.landed.push((generation, at));
+        match direction {
+            Direction::Action => {
+                self.in_place += 1;
+                must!(self.in_place == 1, "the effect is there {} times", self.in_place);
+            }
+            Direction::Compensation => {
+                let absent = self.in_place == 0;
+                must!(!absent || safe_when_absent || self.by_hand, "something was undone that is not there");
+                self.in_place = self.in_place.saturating_sub(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a call is known to its participant as carried out.
+    pub(super) fn applied(&self, direction: Direction, generation: u32) -> bool {
+        self.of(direction).landed.iter().any(|(key, _)| *key == generation)
+    }
+
+    /// Whether anything may still land.
+    pub(super) fn in_flight(&self) -> bool {
+        !self.action.flights.is_empty() || !self.compensation.flights.is_empty()
+    }
+
+    /// What has not landed by now never will.
+    pub(super) fn expire(&mut self, now: Millis) {
+        self.action.flights.retain(|flight| now < flight.until);
+        self.compensation.flights.retain(|flight| now < flight.until);
+    }
+
+    /// The earliest end of a window.
+    pub(super) fn expires_at(&self) -> Option<Millis> {
+        let flights = self.action.flights.iter().chain(&self.compensation.flights);
+        flights.map(|flight| flight.until).min()
+    }
+}

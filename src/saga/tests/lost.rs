@@ -1,0 +1,82 @@
+//! Processes that die, and processes that hand back in good order.
+
+use super::story::{check, check_refused};
+
+#[test]
+fn an_attempt_lost_with_its_process_is_unknown() {
+    check("a", "lost", "running a:backing_off@100");
+    check("a", "lost; timer", "running a:attempting#2 -> a#2");
+    check("a(once)", "lost", "stuck a:stuck(in_doubt)");
+    check("a(once,probe)", "lost", "running a:probing#1 -> probe a#1");
+    check("a(reads)", "lost; timer", "running a:attempting#2 -> a#2k1");
+    check("a b", "a ok; lost", "running a:done b:backing_off@100");
+    check("a b<a", "a ok; b refuses; lost", "compensating a:~backing_off@100 b:failed");
+    check_refused("a(sleep=9)", "?lost", "nothing was in flight");
+}
+
+#[test]
+fn a_lost_owner_may_still_live_so_its_attempt_ends_with_its_timeout() {
+    // Given up after 100 ms; the call can still be answered until 1000 ms, and land until 1500 ms.
+    check("a(once,probe)", "+100; lost; a absent", "running a:settling@1500");
+    check("a(safe,once)", "+100; lost", "compensating a:unresolved@1500");
+    check("a(once,probe)", "+3000; lost; a absent", "running a:settling@3500");
+    // A later attempt that ends sooner does not shorten that.
+    check("a(probe,tries=2)", "lost; timer; a unknown; a absent", "running a:settling@1500");
+}
+
+#[test]
+fn questions_are_put_again_and_nothing_else() {
+    check("a(once,probe)", "a unknown; lost", "running a:probing#2 -> probe a#2");
+    check("a(when)", "lost", "running a:deciding -> decide a");
+    check("a(when) b(sleep=10)", "lost; timer; a run", "running a:attempting#1 b:done -> a#1");
+}
+
+#[test]
+fn a_call_that_keeps_killing_its_process_waits_for_a_person() {
+    let thrice = "lost; timer; lost; timer; lost";
+    check("a(tries=9)", thrice, "stuck a:stuck(process_died)");
+    check("a(tries=9)", &format!("{thrice}; retry a"), "running a:backing_off@400");
+    check("a(when)", "lost; lost; lost", "stuck a:stuck(process_died)");
+    check("a(when)", "lost; lost; lost; retry a", "running a:deciding -> decide a");
+    check("a(once,probe)", "a unknown; lost; lost; lost", "stuck a:stuck(process_died)");
+    check("a(reads,tries=9)", &format!("{thrice}; retry a"), "running a:attempting#4 -> a#4k2");
+    check("a(tries=9)", "lost; timer; lost; timer; a fails; timer; lost", "running a:backing_off@1500");
+}
+
+#[test]
+fn the_last_loss_counts_for_the_settle_window_too() {
+    let graph = "a(probe,tries=3)";
+    let thrice = "lost; timer; lost; timer; +5000; lost";
+    check(graph, thrice, "stuck a:stuck(process_died)");
+    check(graph, &format!("{thrice}; retry a; timer; a refuses; a absent"), "running a:settling@5800");
+}
+
+#[test]
+fn a_person_may_turn_back_or_settle_what_kills_its_process() {
+    let thrice = "lost; timer; lost; timer; lost";
+    check("a(tries=9)", &format!("{thrice}; resolve a absent"), "running a:backing_off@700");
+    check("a(tries=9)", &format!("{thrice}; resolve a absent; timer; lost"), "running a:backing_off@1500");
+    check("a(tries=9)", &format!("{thrice}; cancel"), "stuck a:stuck(process_died)");
+    check("a(tries=9,safe)", &format!("{thrice}; cancel"), "compensating a:unresolved@1800");
+    check("a(when)", "lost; lost; lost; cancel", "compensated");
+}
+
+#[test]
+fn what_an_owner_hands_back_unbegun_costs_no_attempt() {
+    check("a b", "handover a", "running a:backing_off@0 b:attempting#1");
+    check("a b", "handover a; timer", "running a:attempting#1 b:attempting#1 -> a#1");
+    check("a b<a", "a ok; b refuses; handover a; timer", "compensating a:~attempting#1 b:failed -> ~a#1");
+    check("a(once,probe)", "a unknown; handover a", "running a:settling@0");
+    check("a(once,probe)", "a unknown; handover a; timer", "running a:probing#1 -> probe a#1");
+    // The limit of a step counts from the first attempt that was made.
+    check("a(limit=400)", "+100; handover a; +500; timer; a fails", "running a:backing_off@700");
+    check(
+        "a(~limit=400) b<a",
+        "a ok; b refuses; handover a; +500; timer",
+        "compensating a:~attempting#1 b:failed -> ~a#1",
+    );
+    check_refused("a b<a", "?handover b", "neither an attempt nor a probe");
+    check_refused("a(when)", "?handover a", "neither an attempt nor a probe");
+    check("a b", "handover a; lost", "running a:attempting#1 b:backing_off@100 -> a#1");
+    check("a b", "handover a; cancel; b refuses", "compensated b:failed");
+}

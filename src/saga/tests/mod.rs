@@ -1,0 +1,22 @@
+//! The proof of the law, in three kinds. Tables say by example what follows from what (`forward`, `doubt`, `backward`, `pivot`,
+//! `requests`, `open`, `lost`, `validation`, `scenarios`); `properties` tries random sagas against a model of the world that knows
+//! the truth; `explore` tries all small ones. `notation` is the language in which all three speak.
+
+mod home;
+mod invariants;
+mod ledger;
+mod moves;
+mod notation;
+mod properties;
+mod story;
+mod world;
+
+mod backward;
+mod doubt;
+mod forward;
+mod lost;
+mod open;
+mod pivot;
+mod requests;
+mod scenarios;
+mod validation;

@@ -1,0 +1,278 @@
+//! What can happen next to a saga in its world. Owns the moves, which of them are open, what each costs in the bounds of an exploration,
+//! and how they read; `world.rs` carries them out.
+
+use super::notation::{Graph, StepSpec};
+use super::story::mark;
+use super::world::World;
+use crate::saga::command::Command;
+use crate::saga::definition::{Effect, Kind, Millis};
+use crate::saga::event::{Direction, Finding, Request};
+use crate::saga::state::{Activity, Phase};
+use crate::saga::{Json, next_timer, outstanding};
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Move {
+    /// A condition is decided.
+    Decide(usize, Verdict),
+    /// The attempt in flight ends.
+    End(usize, Direction, Fate),
+    /// The probe in flight answers.
+    Answer(usize, Direction, Seen),
+    /// The next timer fires, on time or late.
+    Fire,
+    /// Time passes.
+    Pass(Millis),
+    /// Time passes until a late effect is about to miss its window, or has.
+    Elapse,
+    /// A late effect lands.
+    Land(usize, Direction),
+    /// The owner dies, and this became of what it had in flight.
+    Lose(Trace),
+    /// The owner hands back everything unbegun.
+    HandOver,
+    /// Somebody asks.
+    Ask(Request),
+    /// A driver appends this step.
+    Append(StepSpec),
+}
+
+/// What a condition says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Verdict {
+    Run,
+    Leave,
+    Break,
+}
+
+/// How an attempt ends, with the truth behind it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Fate {
+    Ok,
+    Fails,
+    Refuses,
+    /// Fails, and the participant repeats the error under this key for ever.
+    Curses,
+    Unknown(Trace),
+    Pending(Trace),
+}
+
+/// What became of an attempt of which nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Trace {
+    /// It had no effect.
+    None,
+    /// It had its effect.
+    Landed,
+    /// Its effect may land within the settle window.
+    Flying,
+}
+
+/// What a probe answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Seen {
+    Applied,
+    Absent,
+    Nothing,
+}
+
+const TRACES: [Trace; 3] = [Trace::None, Trace::Landed, Trace::Flying];
+
+impl World {
+    /// All moves of the world's own, each with its cost: 0 for what goes well, 1 for a fault. Requests are in [`World::requests`].
+    pub(super) fn moves(&self) -> Vec<(Move, u32)> {
+        let mut moves = Vec::new();
+        let commands = outstanding(&self.state);
+        for command in &commands {
+            match *command {
+                Command::Decide { step } => {
+                    let verdicts = [(Verdict::Run, 0), (Verdict::Leave, 0), (Verdict::Break, 1)];
+                    moves.extend(verdicts.map(|(verdict, cost)| (Move::Decide(step, verdict), cost)));
+                }
+                Command::Execute { step, direction, generation, .. } => {
+                    self.fates(&mut moves, step, direction, generation);
+                }
+                Command::Probe { step, direction, generation, .. } => {
+                    let applied = self.ledgers[step].applied(direction, generation);
+                    let seen = self.ledgers[step].of(direction).seen;
+                    let mut answer = |seen, cost| moves.push((Move::Answer(step, direction, seen), cost));
+                    if applied {
+                        answer(Seen::Applied, 0);
+                    }
+                    if !seen {
+                        answer(Seen::Absent, 0);
+                    }
+                    answer(Seen::Nothing, 1);
+                }
+            }
+        }
+        if next_timer(&self.definition, &self.state).is_some() {
+            moves.push((Move::Fire, 0));
+        }
+        for (step, ledger) in self.ledgers.iter().enumerate() {
+            for direction in [Direction::Action, Direction::Compensation] {
+                if !ledger.of(direction).flights.is_empty() {
+                    moves.push((Move::Land(step, direction), 0));
+                }
+            }
+        }
+        if self.ledgers.iter().any(|ledger| ledger.in_flight()) {
+            moves.push((Move::Elapse, 0));
+        }
+        if !commands.is_empty() {
+            moves.extend(TRACES.map(|trace| (Move::Lose(trace), 1)));
+            if commands.iter().any(|command| !matches!(command, Command::Decide { .. })) {
+                moves.push((Move::HandOver, 1));
+            }
+        }
+        moves
+    }
+
+    fn fates(&self, moves: &mut Vec<(Move, u32)>, step: usize, direction: Direction, generation: u32) {
+        let records = self.ledgers[step].of(direction);
+        let call = self.call(step, direction);
+        let cursed = records.cursed == Some(generation);
+        let applied = self.ledgers[step].applied(direction, generation);
+        let mut end = |fate, cost| moves.push((Move::End(step, direction, fate), cost));
+        if cursed {
+            end(Fate::Fails, 0);
+            end(Fate::Unknown(Trace::None), 1);
+            return;
+        }
+        end(Fate::Ok, 0);
+        end(Fate::Fails, 1);
+        end(Fate::Refuses, 1);
+        let flying = !records.flights.is_empty();
+        if call.effect == Effect::Idempotent && !applied && !flying {
+            end(Fate::Curses, 1);
+        }
+        for trace in TRACES {
+            if trace == Trace::None || call.effect != Effect::ReadOnly {
+                end(Fate::Unknown(trace), 1);
+                end(Fate::Pending(trace), 1);
+            }
+        }
+    }
+
+    /// What operators and drivers could ask for, and would be right to: nobody says that something is applied or absent which is not.
+    pub(super) fn requests(&self) -> Vec<Request> {
+        let reason = || "model".to_owned();
+        let mut all = vec![
+            Request::Cancel { reason: reason() },
+            Request::Pause { reason: reason() },
+            Request::Resume { reason: reason() },
+        ];
+        if self.definition.lease_ms().is_some() {
+            all.extend([Request::Commit, Request::Abort { reason: reason() }, Request::Touch]);
+        }
+        for (index, one) in self.state.steps.iter().enumerate() {
+            let step = self.definition.step(&self.state, index).name.clone();
+            all.push(Request::Retry { step: step.clone(), reason: reason() });
+            all.push(Request::Skip { step: step.clone(), output: Json::null(), reason: reason() });
+            let direction = match one.phase {
+                Phase::Active { direction, .. } | Phase::Stuck { direction, .. } => direction,
+                _ => Direction::Action,
+            };
+            if let Some(finding) = self.truth(index, direction) {
+                all.push(Request::Resolve { step: step.clone(), finding, reason: reason() });
+            }
+            all.extend(self.word(index).map(|event| Request::Provide { event, payload: Json::null() }));
+        }
+        all
+    }
+
+    /// What a person finds who looks: nothing certain while something may still land.
+    pub(super) fn truth(&self, step: usize, direction: Direction) -> Option<Finding> {
+        let ledger = &self.ledgers[step];
+        let generation = self.state.steps[step].tally(direction).generation;
+        if ledger.applied(direction, generation) {
+            return Some(Finding::Applied { output: Json::null() });
+        }
+        ledger.of(direction).flights.is_empty().then_some(Finding::Absent)
+    }
+
+    /// The event that somebody can provide for a step by right: its own, or word of a pending call that was carried out.
+    fn word(&self, step: usize) -> Option<String> {
+        use crate::saga::definition::Action;
+        let planned = self.definition.step(&self.state, step);
+        let one = &self.state.steps[step];
+        if let Action::Await { event, .. } = &planned.action {
+            return Some(event.clone());
+        }
+        let Phase::Active { direction, activity: Activity::Awaiting { .. } } = one.phase else { return None };
+        let applied = self.ledgers[step].applied(direction, one.tally(direction).generation);
+        match direction {
+            Direction::Action => applied.then(|| planned.name.clone()),
+            Direction::Compensation => applied.then(|| format!("{}.compensation", planned.name)),
+        }
+    }
+
+    /// How a move reads.
+    pub(super) fn describe(&self, one: &Move) -> String {
+        let name = |step: usize| self.definition.step(&self.state, step).name.clone();
+        match one {
+            Move::Decide(step, Verdict::Run) => format!("{} run", name(*step)),
+            Move::Decide(step, Verdict::Leave) => format!("{} leave", name(*step)),
+            Move::Decide(step, Verdict::Break) => format!("{} breaks", name(*step)),
+            Move::End(step, direction, fate) => {
+                let fate = match fate {
+                    Fate::Ok => "ok",
+                    Fate::Fails => "fails",
+                    Fate::Refuses => "refuses",
+                    Fate::Curses => "fails (and will under this key for ever)",
+                    Fate::Unknown(Trace::None) => "unknown (had no effect)",
+                    Fate::Unknown(Trace::Landed) => "unknown (had its effect)",
+                    Fate::Unknown(Trace::Flying) => "unknown (may land late)",
+                    Fate::Pending(Trace::None) => "pending (comes to nothing)",
+                    Fate::Pending(Trace::Landed) => "pending (had its effect)",
+                    Fate::Pending(Trace::Flying) => "pending (may land late)",
+                };
+                format!("{}{} {fate}", mark(*direction), name(*step))
+            }
+            Move::Answer(step, direction, seen) => {
+                let seen = match seen {
+                    Seen::Applied => "applied",
+                    Seen::Absent => "absent",
+                    Seen::Nothing => "inconclusive",
+                };
+                format!("{}{} {seen}", mark(*direction), name(*step))
+            }
+            Move::Fire => "timer".to_owned(),
+            Move::Pass(ms) => format!("+{ms}"),
+            Move::Elapse => "+... (a late effect's window)".to_owned(),
+            Move::Land(step, direction) => format!("({}{} lands late)", mark(*direction), name(*step)),
+            Move::Lose(Trace::None) => "lost (what was in flight had no effect)".to_owned(),
+            Move::Lose(Trace::Landed) => "lost (what was in flight had its effect)".to_owned(),
+            Move::Lose(Trace::Flying) => "lost (what was in flight may land late)".to_owned(),
+            Move::HandOver => "handover".to_owned(),
+            Move::Ask(request) => ask_text(request),
+            Move::Append(spec) => format!("append {spec}"),
+        }
+    }
+}
+
+fn ask_text(request: &Request) -> String {
+    let verb = request.verb();
+    match request {
+        Request::Retry { step, .. } | Request::Skip { step, .. } => format!("{verb} {step}"),
+        Request::Resolve { step, finding: Finding::Applied { .. }, .. } => format!("{verb} {step} applied"),
+        Request::Resolve { step, finding: Finding::Absent, .. } => format!("{verb} {step} absent"),
+        Request::Provide { event, .. } => format!("{verb} {event}"),
+        _ => verb.to_owned(),
+    }
+}
+
+/// Makes a valid graph out of what may not be one: what comes after a pivot or a retriable step is retriable.
+pub(super) fn put_in_order(graph: &mut Graph) {
+    for index in 0..graph.steps.len() {
+        let (before, rest) = graph.steps.split_at_mut(index);
+        let after_pivot = rest[0]
+            .needs
+            .iter()
+            .any(|need| before.iter().any(|step| step.name == *need && step.kind != Kind::Compensable));
+        if after_pivot {
+            rest[0].kind = Kind::Retriable;
+        }
+        rest[0].tidy();
+    }
+}

@@ -1,0 +1,328 @@
+//! The language of the tests: a graph and a history, each as one line of text. Owns parsing and printing of both; what must follow
+//! is said by the tests.
+//!
+//! A graph is a list of steps, `NAME[!|+][(ATTRIBUTES)][<NEEDS]`: `!` is a pivot, `+` a retriable step, needs are separated by commas.
+//! Steps are idempotent and compensable unless they say otherwise:
+//!
+//! | attribute | meaning |
+//! |---|---|
+//! | `once`, `reads` | effect |
+//! | `probe` | has a probe |
+//! | `safe`, `stays` | `safe_when_absent`, `irreversible` |
+//! | `when` | has a condition |
+//! | `await=E`, `sleep=N` | waits for an event, for a time |
+//! | `tries=N`, `settle=N`, `life=N`, `limit=N` | attempts, settle window, life of keys, deadline; ms |
+//! | `~once`, `~probe`, `~tries=N`, ... | the same of the compensation |
+//!
+//! `@deadline=N` and `@open=N` are the saga's deadline and the driver's lease. Defaults are those of [`call`].
+
+use std::fmt;
+
+use serde_json::json;
+
+use crate::saga::definition::{
+    Action, Call, Draft, Effect, Expression, Kind, Millis, Open, Probe, Retry, Step, Target, Template,
+};
+use crate::saga::{Definition, Fault};
+use std::sync::Arc;
+
+/// A graph in the notation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Graph {
+    pub(super) deadline_ms: Option<Millis>,
+    pub(super) lease_ms: Option<Millis>,
+    pub(super) steps: Vec<StepSpec>,
+}
+
+/// One step in the notation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct StepSpec {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) needs: Vec<String>,
+    pub(super) does: Does,
+    pub(super) safe: bool,
+    pub(super) stays: bool,
+    pub(super) when: bool,
+    pub(super) action: CallSpec,
+    pub(super) compensation: CallSpec,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Does {
+    Call,
+    Await(String),
+    Sleep(Millis),
+}
+
+/// What is said about one call.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CallSpec {
+    pub(super) effect: Effect,
+    pub(super) probe: bool,
+    pub(super) tries: u32,
+    pub(super) settle_ms: Millis,
+    pub(super) life_ms: Option<Millis>,
+    pub(super) limit_ms: Option<Millis>,
+}
+
+/// Attempts of a call that does not say otherwise; pauses are 100, 200, 400, ... ms.
+pub(super) const TRIES: u32 = 3;
+/// Time-out of every call.
+pub(super) const TIMEOUT_MS: Millis = 1_000;
+/// Settle window of a call that does not say otherwise.
+pub(super) const SETTLE_MS: Millis = 500;
+/// Probes of one doubt; the pause is 50 ms.
+pub(super) const PROBES: u32 = 2;
+
+impl Default for CallSpec {
+    fn default() -> Self {
+        Self {
+            effect: Effect::Idempotent,
+            probe: false,
+            tries: TRIES,
+            settle_ms: SETTLE_MS,
+            life_ms: None,
+            limit_ms: None,
+        }
+    }
+}
+
+impl StepSpec {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: Kind::Compensable,
+            needs: Vec::new(),
+            does: Does::Call,
+            safe: false,
+            stays: false,
+            when: false,
+            action: CallSpec::default(),
+            compensation: CallSpec::default(),
+        }
+    }
+
+    /// Whether there is something to undo.
+    pub(super) fn undoable(&self) -> bool {
+        self.kind == Kind::Compensable
+            && self.does == Does::Call
+            && self.action.effect != Effect::ReadOnly
+            && !self.stays
+    }
+
+    /// Drops what would not be valid, so that any mixture of words is a step.
+    pub(super) fn tidy(&mut self) {
+        let calls = self.does == Does::Call;
+        if !calls {
+            self.action = CallSpec { limit_ms: self.action.limit_ms, ..CallSpec::default() };
+        }
+        self.stays &= calls && self.kind == Kind::Compensable && self.action.effect != Effect::ReadOnly;
+        self.safe &= self.undoable();
+        for call in [&mut self.action, &mut self.compensation] {
+            if call.effect != Effect::Idempotent {
+                call.life_ms = None;
+            }
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        let (head, needs) = text.split_once('<').unwrap_or((text, ""));
+        let (head, attributes) = match head.split_once('(') {
+            Some((head, rest)) => (head, rest.strip_suffix(')').expect("a closing parenthesis")),
+            None => (head, ""),
+        };
+        let mut step = Self::new(head.trim_end_matches(['!', '+']));
+        if head.ends_with('!') {
+            step.kind = Kind::Pivot;
+        } else if head.ends_with('+') {
+            step.kind = Kind::Retriable;
+        }
+        step.needs = needs.split(',').filter(|need| !need.is_empty()).map(str::to_owned).collect();
+        for attribute in attributes.split(',').filter(|attribute| !attribute.is_empty()) {
+            step.set(attribute);
+        }
+        step
+    }
+
+    fn set(&mut self, attribute: &str) {
+        let (word, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+        let ms = || value.parse::<Millis>().expect("a number");
+        let (call, word) = match word.strip_prefix('~') {
+            Some(word) => (&mut self.compensation, word),
+            None => (&mut self.action, word),
+        };
+        match word {
+            "once" => call.effect = Effect::Once,
+            "reads" => call.effect = Effect::ReadOnly,
+            "probe" => call.probe = true,
+            "tries" => call.tries = u32::try_from(ms()).expect("few tries"),
+            "settle" => call.settle_ms = ms(),
+            "life" => call.life_ms = Some(ms()),
+            "limit" => call.limit_ms = Some(ms()),
+            "safe" => self.safe = true,
+            "stays" => self.stays = true,
+            "when" => self.when = true,
+            "await" => self.does = Does::Await(value.to_owned()),
+            "sleep" => self.does = Does::Sleep(ms()),
+            other => panic!("no attribute is called {other:?}"),
+        }
+    }
+
+    /// The step as a draft has it.
+    pub(super) fn step(&self) -> Step {
+        let action = match &self.does {
+            Does::Call => Action::Call(call(&self.name, &self.action)),
+            Does::Await(event) => Action::Await { event: event.clone(), deadline_ms: self.action.limit_ms },
+            Does::Sleep(for_ms) => Action::Sleep { for_ms: *for_ms },
+        };
+        let undo = || call(&format!("undo_{}", self.name), &self.compensation);
+        Step {
+            name: self.name.clone(),
+            needs: self.needs.clone(),
+            kind: self.kind,
+            action,
+            compensation: self.undoable().then(undo),
+            safe_when_absent: self.safe,
+            irreversible: self.stays,
+            when: self.when.then(|| Expression::from("input.yes")),
+        }
+    }
+}
+
+/// A call of the tests: retries after 100, 200, 400 ms without jitter, time-out 1 s, settle window 500 ms.
+fn call(handler: &str, spec: &CallSpec) -> Call {
+    let target = || Target::Handler { name: handler.to_owned(), arguments: None };
+    let retry = |attempts, backoff_ms| Retry {
+        attempts,
+        backoff_ms,
+        multiplier: 2.0,
+        backoff_max_ms: 1_000,
+        jitter: 0.0,
+    };
+    Call {
+        target: target(),
+        effect: spec.effect,
+        key_lifetime_ms: spec.life_ms,
+        retry: retry(spec.tries, 100),
+        timeout_ms: TIMEOUT_MS,
+        deadline_ms: spec.limit_ms,
+        settle_ms: spec.settle_ms,
+        probe: spec.probe.then(|| Probe {
+            target: target(),
+            applied: Expression::from("result.found"),
+            absent: None,
+            output: None,
+            retry: retry(PROBES, 50),
+            timeout_ms: TIMEOUT_MS,
+        }),
+        success: None,
+        classify: Vec::new(),
+        output: Some(Template(json!("${ result }"))),
+    }
+}
+
+impl Graph {
+    pub(super) fn parse(text: &str) -> Self {
+        let mut graph = Self::default();
+        for word in text.split_whitespace() {
+            if let Some(ms) = word.strip_prefix("@deadline=") {
+                graph.deadline_ms = Some(ms.parse().expect("a number"));
+            } else if let Some(ms) = word.strip_prefix("@open=") {
+                graph.lease_ms = Some(ms.parse().expect("a number"));
+            } else {
+                graph.steps.push(StepSpec::parse(word));
+            }
+        }
+        graph
+    }
+
+    pub(super) fn draft(&self) -> Draft {
+        Draft {
+            name: "test".to_owned(),
+            description: String::new(),
+            input: json!(true),
+            output_schema: None,
+            output: None,
+            steps: self.steps.iter().map(StepSpec::step).collect(),
+            deadline_ms: self.deadline_ms,
+            open: self.lease_ms.map(|lease_ms| Open { lease_ms }),
+        }
+    }
+
+    pub(super) fn build(&self) -> Result<Arc<Definition>, Vec<Fault>> {
+        Definition::build(self.draft())
+    }
+}
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Vec::new();
+        words.extend(self.deadline_ms.map(|ms| format!("@deadline={ms}")));
+        words.extend(self.lease_ms.map(|ms| format!("@open={ms}")));
+        words.extend(self.steps.iter().map(ToString::to_string));
+        f.write_str(&words.join(" "))
+    }
+}
+
+impl fmt::Display for StepSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = match self.kind {
+            Kind::Compensable => "",
+            Kind::Pivot => "!",
+            Kind::Retriable => "+",
+        };
+        write!(f, "{}{mark}", self.name)?;
+        let mut words = match &self.does {
+            Does::Call => Vec::new(),
+            Does::Await(event) => vec![format!("await={event}")],
+            Does::Sleep(ms) => vec![format!("sleep={ms}")],
+        };
+        let flags = [(self.safe, "safe"), (self.stays, "stays"), (self.when, "when")];
+        words.extend(flags.iter().filter(|(set, _)| *set).map(|(_, word)| (*word).to_owned()));
+        words.extend(self.action.words(""));
+        if self.undoable() {
+            words.extend(self.compensation.words("~"));
+        }
+        if !words.is_empty() {
+            write!(f, "({})", words.join(","))?;
+        }
+        if !self.needs.is_empty() {
+            write!(f, "<{}", self.needs.join(","))?;
+        }
+        Ok(())
+    }
+}
+
+impl CallSpec {
+    fn words(&self, prefix: &str) -> Vec<String> {
+        let usual = Self::default();
+        let mut words = Vec::new();
+        match self.effect {
+            Effect::Idempotent => {}
+            Effect::Once => words.push(format!("{prefix}once")),
+            Effect::ReadOnly => words.push(format!("{prefix}reads")),
+        }
+        if self.probe {
+            words.push(format!("{prefix}probe"));
+        }
+        if self.tries != usual.tries {
+            words.push(format!("{prefix}tries={}", self.tries));
+        }
+        if self.settle_ms != usual.settle_ms {
+            words.push(format!("{prefix}settle={}", self.settle_ms));
+        }
+        words.extend(self.life_ms.map(|ms| format!("{prefix}life={ms}")));
+        words.extend(self.limit_ms.map(|ms| format!("{prefix}limit={ms}")));
+        words
+    }
+}
+
+#[test]
+fn the_notation_reads_what_it_writes() {
+    let text = "@deadline=5000 @open=2000 a(await=go,when,limit=9) b(safe,once,probe,~once,~tries=2)<a \
+                c!(settle=0,life=9000)<a,b d+(sleep=10)<c e(reads)";
+    assert_eq!(Graph::parse(text).to_string(), text.split_whitespace().collect::<Vec<_>>().join(" "));
+    assert_eq!(Graph::parse(&Graph::parse(text).to_string()), Graph::parse(text));
+}

@@ -1,0 +1,105 @@
+//! Open saga: the plan grows while it runs, and its driver may vanish.
+
+use super::story::{check, check_refused};
+
+#[test]
+fn a_plan_grows_and_completes_when_it_is_committed() {
+    check("@open=5000", "", "running");
+    check("@open=5000", "append a", "running a:attempting#1 -> a#1");
+    check("@open=5000", "append a; a ok", "running a:done");
+    check("@open=5000", "append a; a ok; append b<a", "running a:done b:attempting#1 -> b#1");
+    check("@open=5000", "append a; a ok; commit", "completed a:done");
+    check("@open=5000", "append a; commit; a ok", "completed a:done");
+    check("@open=5000", "commit", "completed");
+}
+
+#[test]
+fn the_same_step_again_is_no_change_so_a_driver_can_run_again_from_the_top() {
+    check("@open=5000", "append a; a ok; append a", "running a:done");
+    check_refused("@open=5000", "append a; ?append a(once)", "another step \"a\" already");
+    check_refused("@open=5000", "?append a<z", "no step of this saga");
+    check_refused("@open=5000", "?append A", "lower case");
+}
+
+#[test]
+fn a_driver_that_aborts_or_vanishes_leaves_nothing() {
+    check("@open=5000", "append a; a ok; abort", "compensating a:~attempting#1 -> ~a#1");
+    check("@open=5000", "append a; a ok; timer", "compensating a:~attempting#1 -> ~a#1");
+    check("@open=5000", "timer", "compensated");
+    check("@open=5000", "append a; a ok; +4000; touch; +4000; touch", "running a:done");
+    check("@open=5000", "+4000; append a; +4999; a ok", "running a:done");
+    check("@open=5000", "append a; commit; +9000; a ok", "completed a:done");
+    check("@open=5000", "append a; pause; timer; a ok", "paused a:done");
+}
+
+#[test]
+fn a_failed_step_is_its_drivers_choice_and_must_be_taken_note_of() {
+    let failed = "append a; append b; a ok; b refuses";
+    check("@open=5000", failed, "running a:done b:failed");
+    check("@open=5000", &format!("{failed}; abort"), "compensating a:~attempting#1 b:failed -> ~a#1");
+    check(
+        "@open=5000",
+        &format!("{failed}; append c; c ok; skip b; commit"),
+        "completed a:done b:failed c:done",
+    );
+    check_refused("@open=5000", &format!("{failed}; ?commit"), "has failed; abort, or skip it");
+    check_refused("@open=5000", &format!("{failed}; skip b; ?skip b"), "settled already");
+    // What needs a failed step fails with it.
+    check("@open=5000", "append a; a refuses; append b<a", "running a:failed b:failed");
+    check_refused("@open=5000", "append a; a refuses; append b<a; skip a; ?commit", "\"b\" has failed");
+    // After the commit nobody listens: the saga turns back.
+    check(
+        "@open=5000",
+        "append a; append b; a ok; commit; b refuses",
+        "compensating a:~attempting#1 b:failed -> ~a#1",
+    );
+}
+
+#[test]
+fn a_pivot_does_not_begin_beside_a_failure_that_nobody_took_note_of() {
+    let failed = "append a; append p!; a refuses";
+    check("@open=5000", failed, "running a:failed");
+    check("@open=5000", &format!("{failed}; skip a"), "running a:failed p:attempting#1 -> p#1");
+    check("@open=5000", &format!("{failed}; timer"), "compensated a:failed");
+}
+
+#[test]
+fn retriable_steps_wait_for_the_commit() {
+    let graph = "@open=5000 r+";
+    check(graph, "", "running");
+    check(graph, "commit", "running r:attempting#1 -> r#1");
+    check(graph, "append a; a ok", "running a:done");
+    check(graph, "append a; commit; a ok", "running r:attempting#1 a:done -> r#1");
+    check(graph, "append a; a ok; timer", "compensating a:~attempting#1 -> ~a#1");
+}
+
+#[test]
+fn what_is_appended_keeps_the_order_of_the_kinds() {
+    check("@open=5000", "append a; append p!; a ok", "running a:done p:attempting#1 -> p#1");
+    check_refused("@open=5000", "append p!; ?append a", "comes too late");
+    check_refused("@open=5000", "append p!; p ok; ?append a", "comes too late");
+    check("@open=5000", "append a; append p!; append b; a ok", "running a:done b:attempting#1");
+    check_refused("@open=5000", "append a; append p!; ?append b<p", "point of no return");
+    check_refused("@open=5000", "append a; append p!; ?append q!<p", "pivots on one path");
+    check_refused("@open=5000", "append r+; ?append p!<r", "retriable steps come after every pivot");
+    check("@open=5000", "append p!; p ok; append r+<p; commit", "running p:done r:attempting#1 -> r#1");
+}
+
+#[test]
+fn past_the_point_of_no_return_a_lost_driver_leaves_the_plan_as_it_stands() {
+    let graph = "@open=5000 p! r+";
+    check(graph, "p ok", "running p:done");
+    check(graph, "p ok; timer", "running p:done r:attempting#1 -> r#1");
+    check_refused(graph, "p ok; ?abort", "point of no return");
+    check(graph, "+4000; abort; p ok", "running p:done r:attempting#1 -> r#1");
+    // A pivot that failed beside one that succeeded, and nobody took note: a person must.
+    check("@open=5000 p! q!", "p ok; q refuses", "stuck p:done q:stuck(failed)");
+    check("@open=5000 p! q!", "q refuses; p ok; timer", "stuck p:done q:stuck(failed)");
+    check("@open=5000 p! q!", "q refuses; skip q; p ok; timer", "completed p:done q:failed");
+}
+
+#[test]
+fn a_doubt_that_is_left_open_turns_an_open_saga_back_too() {
+    check("@open=5000", "append a(safe,once); a unknown", "compensating a:unresolved@500");
+    check("@open=5000", "append a(once); a unknown; timer", "stuck a:stuck(in_doubt)");
+}

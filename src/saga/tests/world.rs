@@ -1,0 +1,372 @@
+//! A saga in a world that knows the truth. Owns the clock and the carrying out of moves, and checks the properties that need the
+//! truth; those that need only the state are in `invariants.rs`, participants in `ledger.rs`, what may happen in `moves.rs`.
+
+use std::sync::Arc;
+
+use super::invariants::{self, Fault, call_of, descendants, must};
+use super::ledger::{Flight, Ledger};
+use super::moves::{Fate, Move, Seen, Trace, Verdict};
+use crate::saga::command::Command;
+use crate::saga::definition::{Call, Effect, Kind, Millis};
+use crate::saga::event::{
+    AttemptEnded, ConditionDecided, Decision, Direction, Event, OwnerLost, ProbeAnswered, Request,
+    RequestRefused, Requested, Started, TimerFired, Withdrawn,
+};
+use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::state::{End, Phase, State};
+use crate::saga::{Definition, Json, begin, next_timer, outstanding, transition};
+
+/// A saga, its participants and its clock.
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) definition: Arc<Definition>,
+    pub(super) state: State,
+    pub(super) ledgers: Vec<Ledger>,
+    pub(super) now: Millis,
+    pub(super) journal: Vec<Event>,
+    /// Keep the journal: explorations do not, since a history can be told again.
+    pub(super) keeps: bool,
+    /// Share of the jitter of the next event.
+    pub(super) chance: f64,
+}
+
+impl World {
+    pub(super) fn new(definition: &Arc<Definition>, keeps: bool) -> Result<Self, Fault> {
+        let started = Started { at: 0, input: Json::null() };
+        let (state, commands) = begin(definition, &started);
+        let mut world = Self {
+            definition: Arc::clone(definition),
+            ledgers: vec![Ledger::default(); state.steps.len()],
+            state,
+            now: started.at,
+            journal: if keeps { vec![Event::Started(started)] } else { Vec::new() },
+            keeps,
+            chance: 0.0,
+        };
+        world.dispatched(&commands)?;
+        Ok(world)
+    }
+
+    pub(super) fn call(&self, step: usize, direction: Direction) -> &Call {
+        call_of(&self.definition, &self.state, step, direction).expect("a call that is in flight exists")
+    }
+
+    /// Carries out a move. Moves that are not open do nothing, so that any part of a history is one.
+    pub(super) fn apply(&mut self, one: &Move) -> Result<(), Fault> {
+        match one {
+            Move::Decide(step, verdict) => self.decide(*step, *verdict),
+            Move::End(step, direction, fate) => self.end(*step, *direction, *fate),
+            Move::Answer(step, direction, seen) => self.answer(*step, *direction, *seen),
+            Move::Fire => {
+                let Some(due) = next_timer(&self.definition, &self.state) else { return Ok(()) };
+                self.pass_to(self.now.max(due));
+                self.happen(Event::TimerFired(TimerFired { at: self.now }))
+            }
+            Move::Pass(ms) => {
+                self.pass_to(self.now + ms);
+                Ok(())
+            }
+            Move::Elapse => {
+                let Some(until) = self.ledgers.iter().filter_map(Ledger::expires_at).min() else {
+                    return Ok(());
+                };
+                self.pass_to(if self.now + 1 < until { until - 1 } else { until });
+                Ok(())
+            }
+            Move::Land(step, direction) => self.land_late(*step, *direction),
+            Move::Lose(trace) => self.lose(*trace),
+            Move::HandOver => self.hand_over(),
+            Move::Ask(request) => self.ask(request.clone()),
+            Move::Append(spec) => self.ask(Request::Append { step: Box::new(spec.step()) }),
+        }
+    }
+
+    fn pass_to(&mut self, time: Millis) {
+        self.now = time;
+        self.ledgers.iter_mut().for_each(|ledger| ledger.expire(time));
+    }
+
+    /// Feeds an event to the law, and checks everything that must hold afterwards.
+    fn happen(&mut self, event: Event) -> Result<(), Fault> {
+        let (state, commands) = transition(&self.definition, &self.state, &event)
+            .map_err(|illegal| format!("{event:?} was refused: {illegal}"))?;
+        invariants::of_transition(&self.definition, &self.state, &event, &state, &commands)?;
+        self.state = state;
+        if self.keeps {
+            self.journal.push(event);
+        }
+        self.ledgers.resize(self.state.steps.len(), Ledger::default());
+        self.dispatched(&commands)?;
+        self.of_end()
+    }
+
+    /// Commands are under way: what must be true when they are?
+    fn dispatched(&mut self, commands: &[Command]) -> Result<(), Fault> {
+        for command in commands {
+            match *command {
+                Command::Decide { .. } => {}
+                Command::Execute { step, direction, .. } => {
+                    if direction == Direction::Compensation {
+                        self.of_compensation(step)?;
+                    }
+                    self.ledgers[step].of_mut(direction).begun_at = self.now;
+                }
+                Command::Probe { step, direction, generation, .. } => {
+                    let seen = self.ledgers[step].applied(direction, generation);
+                    self.ledgers[step].of_mut(direction).seen = seen;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Only what happened or may have happened is undone, after all that came after it, and never past the point of no return.
+    fn of_compensation(&self, step: usize) -> Result<(), Fault> {
+        let planned = self.definition.step(&self.state, step);
+        let ledger = &self.ledgers[step];
+        let undoing = ledger.of(Direction::Compensation);
+        let had = ledger.in_place > 0 || !undoing.landed.is_empty();
+        must!(had || planned.safe_when_absent, "{:?} is undone and was never there", planned.name);
+        let may_be = |index: usize| {
+            let stays = self.definition.step(&self.state, index).irreversible;
+            !stays && (self.ledgers[index].in_place > 0 || self.may_land(index))
+        };
+        for later in descendants(&self.definition, &self.state, step) {
+            must!(
+                !may_be(later),
+                "{:?} is undone while step {later}, which needs it, may be there",
+                planned.name
+            );
+        }
+        for index in 0..self.state.steps.len() {
+            let pivot = self.definition.step(&self.state, index).kind != Kind::Compensable;
+            must!(
+                !pivot || !may_be(index),
+                "{:?} is undone although step {index} is past return",
+                planned.name
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether an action without an answer may still have an effect that it had not yet.
+    fn may_land(&self, step: usize) -> bool {
+        let ledger = &self.ledgers[step];
+        let flights = &ledger.of(Direction::Action).flights;
+        flights.iter().any(|flight| !ledger.applied(Direction::Action, flight.generation))
+    }
+
+    fn decide(&mut self, step: usize, verdict: Verdict) -> Result<(), Fault> {
+        if !outstanding(&self.state).contains(&Command::Decide { step }) {
+            return Ok(());
+        }
+        let decision = match verdict {
+            Verdict::Run => Decision::Run,
+            Verdict::Leave => Decision::Skip,
+            Verdict::Break => Decision::Failed(Error::new("expression", "model")),
+        };
+        self.happen(Event::ConditionDecided(ConditionDecided { at: self.now, step, decision }))
+    }
+
+    /// The number and the generation of the attempt in flight.
+    fn in_flight(&self, step: usize, direction: Direction) -> Option<(u32, u32)> {
+        outstanding(&self.state).into_iter().find_map(|command| match command {
+            Command::Execute { step: found, direction: way, attempt, generation } => {
+                (found == step && way == direction).then_some((attempt, generation))
+            }
+            Command::Decide { .. } | Command::Probe { .. } => None,
+        })
+    }
+
+    fn end(&mut self, step: usize, direction: Direction, fate: Fate) -> Result<(), Fault> {
+        let Some((attempt, generation)) = self.in_flight(step, direction) else { return Ok(()) };
+        let ended_at = self.now.min(self.times_out_at(step, direction));
+        let error = Error::new("model", "told");
+        let outcome = match fate {
+            Fate::Ok => {
+                self.land(step, direction, generation, ended_at)?;
+                Outcome::Succeeded { output: Json::null() }
+            }
+            Fate::Fails => Outcome::Failed { error, retryable: true, retry_after_ms: None },
+            Fate::Refuses => Outcome::Failed { error, retryable: false, retry_after_ms: None },
+            Fate::Curses => {
+                self.ledgers[step].of_mut(direction).cursed = Some(generation);
+                Outcome::Failed { error, retryable: true, retry_after_ms: None }
+            }
+            Fate::Unknown(trace) => {
+                self.trace(step, direction, generation, trace, ended_at)?;
+                Outcome::Unknown { error }
+            }
+            Fate::Pending(trace) => {
+                self.trace(step, direction, generation, trace, ended_at)?;
+                Outcome::Pending { retry_after_ms: None }
+            }
+        };
+        let (at, jitter) = (self.now, self.chance);
+        self.happen(Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, jitter }))
+    }
+
+    /// What became of an attempt that ends by `ended_at` without an answer.
+    fn trace(
+        &mut self,
+        step: usize,
+        direction: Direction,
+        generation: u32,
+        trace: Trace,
+        ended_at: Millis,
+    ) -> Result<(), Fault> {
+        let reads = self.call(step, direction).effect == Effect::ReadOnly;
+        match trace {
+            Trace::None => Ok(()),
+            Trace::Landed | Trace::Flying if reads => Ok(()),
+            Trace::Landed => self.land(step, direction, generation, self.now.min(ended_at)),
+            Trace::Flying => {
+                let until = ended_at + self.call(step, direction).settle_ms;
+                if self.now < until {
+                    self.ledgers[step].of_mut(direction).flights.push(Flight { generation, until });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// When the process that makes the attempt in flight stops waiting for an answer.
+    fn times_out_at(&self, step: usize, direction: Direction) -> Millis {
+        self.ledgers[step].of(direction).begun_at + self.call(step, direction).timeout_ms
+    }
+
+    fn land(&mut self, step: usize, direction: Direction, generation: u32, at: Millis) -> Result<(), Fault> {
+        let planned = self.definition.step(&self.state, step);
+        let call = call_of(&self.definition, &self.state, step, direction).expect("a call");
+        self.ledgers[step]
+            .land(call, direction, generation, at, planned.safe_when_absent)
+            .map_err(|fault| format!("{}{}: {fault}", super::story::mark(direction), planned.name))
+    }
+
+    fn land_late(&mut self, step: usize, direction: Direction) -> Result<(), Fault> {
+        let Some(ledger) = self.ledgers.get_mut(step) else { return Ok(()) };
+        let flights = &mut ledger.of_mut(direction).flights;
+        if flights.is_empty() {
+            return Ok(());
+        }
+        let flight = flights.remove(0);
+        self.land(step, direction, flight.generation, self.now)
+    }
+
+    fn answer(&mut self, step: usize, direction: Direction, seen: Seen) -> Result<(), Fault> {
+        let asked = outstanding(&self.state).into_iter().find_map(|command| match command {
+            Command::Probe { step: found, direction: way, probe, generation } => {
+                (found == step && way == direction).then_some((probe, generation))
+            }
+            Command::Decide { .. } | Command::Execute { .. } => None,
+        });
+        let Some((probe, generation)) = asked else { return Ok(()) };
+        let ledger = &self.ledgers[step];
+        let answer = match seen {
+            Seen::Applied if ledger.applied(direction, generation) => {
+                Answer::Applied { output: Json::null() }
+            }
+            Seen::Absent if !ledger.of(direction).seen => Answer::Absent,
+            Seen::Applied | Seen::Absent | Seen::Nothing => {
+                Answer::Inconclusive { error: Error::new("model", "told") }
+            }
+        };
+        let (at, jitter) = (self.now, self.chance);
+        self.happen(Event::ProbeAnswered(ProbeAnswered { at, step, direction, probe, answer, jitter }))
+    }
+
+    /// The owner is given up. It may live on, cut off, until its attempts time out.
+    fn lose(&mut self, trace: Trace) -> Result<(), Fault> {
+        let commands = outstanding(&self.state);
+        if commands.is_empty() {
+            return Ok(());
+        }
+        for command in commands {
+            let Command::Execute { step, direction, generation, .. } = command else { continue };
+            let cursed = self.ledgers[step].of(direction).cursed == Some(generation);
+            let ended_at = self.times_out_at(step, direction);
+            let trace = if cursed { Trace::None } else { trace };
+            self.trace(step, direction, generation, trace, ended_at)?;
+        }
+        self.happen(Event::OwnerLost(OwnerLost { at: self.now, jitter: self.chance }))
+    }
+
+    fn hand_over(&mut self) -> Result<(), Fault> {
+        let unbegun = |command| match command {
+            Command::Decide { .. } => None,
+            Command::Execute { step, .. } | Command::Probe { step, .. } => Some(step),
+        };
+        let steps: Vec<usize> = outstanding(&self.state).into_iter().filter_map(unbegun).collect();
+        if steps.is_empty() {
+            return Ok(());
+        }
+        self.happen(Event::Withdrawn(Withdrawn { at: self.now, steps }))
+    }
+
+    /// Somebody asks; what is refused is recorded as such, as the runtime does.
+    fn ask(&mut self, request: Request) -> Result<(), Fault> {
+        if self.state.end().is_some() {
+            return Ok(());
+        }
+        let (at, signal, by) = (self.now, self.state.signals_seen + 1, "ada".to_owned());
+        let event = Event::Requested(Requested { at, signal, by: by.clone(), request: request.clone() });
+        match transition(&self.definition, &self.state, &event) {
+            Ok(_) => {
+                self.done_by_hand(&request)?;
+                self.happen(event)
+            }
+            Err(illegal) => {
+                let verb = request.verb().to_owned();
+                let reason = illegal.to_string();
+                self.happen(Event::RequestRefused(RequestRefused { at, signal, by, verb, reason }))
+            }
+        }
+    }
+
+    /// An operator who skips a compensation has undone the effect; one who skips an action must find nothing of it.
+    fn done_by_hand(&mut self, request: &Request) -> Result<(), Fault> {
+        let Request::Skip { step: name, .. } = request else { return Ok(()) };
+        let step = self.definition.index_of(&self.state, name).expect("the step that was accepted exists");
+        let undone =
+            matches!(self.state.steps[step].phase, Phase::Stuck { direction: Direction::Compensation, .. });
+        let may_be = self.ledgers[step].in_place > 0 || self.may_land(step);
+        must!(undone || !may_be, "{name:?} was skipped although it may have happened");
+        if undone {
+            self.ledgers[step].in_place = 0;
+            self.ledgers[step].by_hand = true;
+        }
+        Ok(())
+    }
+
+    /// The promise: what an end says is true, and stays true whatever still lands.
+    fn of_end(&self) -> Result<(), Fault> {
+        let end = match self.state.end() {
+            None | Some(End::Abandoned) => return Ok(()),
+            Some(end) => end,
+        };
+        let mut later = self.clone();
+        for step in 0..later.ledgers.len() {
+            for direction in [Direction::Action, Direction::Compensation] {
+                while !later.ledgers[step].of(direction).flights.is_empty() {
+                    later.land_late(step, direction)?;
+                }
+            }
+        }
+        for (index, one) in self.state.steps.iter().enumerate() {
+            let planned = self.definition.step(&self.state, index);
+            let now = self.ledgers[index].in_place;
+            let then = later.ledgers[index].in_place;
+            let name = &planned.name;
+            must!(now == then, "{name:?}: the saga ended as {end:?}, and then an effect landed");
+            let reads = call_of(&self.definition, &self.state, index, Direction::Action)
+                .is_none_or(|call| call.effect == Effect::ReadOnly);
+            let expected = match end {
+                End::Completed => u32::from(one.phase == Phase::Done && !one.skipped_by_hand && !reads),
+                End::Compensated if planned.irreversible => now,
+                End::Compensated | End::Abandoned => 0,
+            };
+            must!(now == expected, "{name:?}: the saga ended as {end:?} with {now} effects, not {expected}");
+        }
+        Ok(())
+    }
+}

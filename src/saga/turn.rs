@@ -1,0 +1,138 @@
+//! One transition under way. Owns what can be done to one step: begin, succeed, fail, know that nothing happened, need a person;
+//! when each of them is due is decided by the files that use it.
+
+use super::advance;
+use super::definition::{Action, Call, Effect, Kind, Millis};
+use super::event::Direction;
+use super::outcome::Error;
+use super::plan::Definition;
+use super::retry;
+use super::state::{Activity, Course, Phase, State, StuckReason, TurnBack, Undone};
+
+/// One transition under way.
+pub(super) struct Turn<'a> {
+    pub(super) definition: &'a Definition,
+    pub(super) state: State,
+    pub(super) at: Millis,
+    pub(super) chance: f64,
+    /// Something changed in this round of `advance`.
+    pub(super) moved: bool,
+}
+
+impl Turn<'_> {
+    /// The kind of a step.
+    pub(super) fn kind(&self, step: usize) -> Kind {
+        self.definition.step(&self.state, step).kind
+    }
+
+    /// The call of a step in one direction; awaiting and sleeping call nobody.
+    pub(super) fn call(&self, step: usize, direction: Direction) -> Option<&Call> {
+        let planned = self.definition.step(&self.state, step);
+        match direction {
+            Direction::Compensation => planned.compensation.as_ref(),
+            Direction::Action => match &planned.action {
+                Action::Call(call) => Some(call),
+                Action::Await { .. } | Action::Sleep { .. } => None,
+            },
+        }
+    }
+
+    /// Puts a step into a phase.
+    pub(super) fn put(&mut self, step: usize, phase: Phase) {
+        let one = &mut self.state.steps[step];
+        self.moved |= one.phase != phase;
+        one.phase = phase;
+    }
+
+    /// Puts a call into an activity.
+    pub(super) fn set(&mut self, step: usize, direction: Direction, activity: Activity) {
+        self.put(step, Phase::Active { direction, activity });
+    }
+
+    /// A step needs a person.
+    pub(super) fn stick(&mut self, step: usize, direction: Direction, reason: StuckReason) {
+        self.put(step, Phase::Stuck { direction, reason });
+    }
+
+    /// The saga shall turn back; the first reason stands.
+    pub(super) fn turn_back(&mut self, why: TurnBack) {
+        if self.state.course == Course::Forward && self.state.turn_back.is_none() {
+            self.state.turn_back = Some(why);
+            self.moved = true;
+        }
+    }
+
+    /// Whether nobody knows what the last attempts of a call have changed. What only reads has changed nothing.
+    pub(super) fn in_doubt(&self, step: usize, direction: Direction) -> bool {
+        let reads = self.call(step, direction).is_some_and(|call| call.effect == Effect::ReadOnly);
+        self.state.steps[step].tally(direction).doubt_at.is_some() && !reads
+    }
+
+    /// Begins the next attempt of a call.
+    pub(super) fn attempt(&mut self, step: usize, direction: Direction) {
+        let at = self.at;
+        let tally = self.state.steps[step].tally_mut(direction);
+        tally.attempts += 1;
+        tally.first_at.get_or_insert(at);
+        tally.generation_at.get_or_insert(at);
+        tally.attempt_at = Some(at);
+        self.set(step, direction, Activity::Attempting);
+    }
+
+    /// The call took effect.
+    pub(super) fn succeed(&mut self, step: usize, direction: Direction, output: super::Json) {
+        let one = &mut self.state.steps[step];
+        one.tally_mut(direction).doubt_at = None;
+        match direction {
+            Direction::Action => {
+                one.output = Some(output);
+                self.put(step, Phase::Done);
+            }
+            Direction::Compensation => self.put(step, Phase::Undone(Undone::Compensated)),
+        }
+    }
+
+    /// It is known that the call had no effect so far: the next attempt may use a new key, and is made if it is any use.
+    pub(super) fn no_effect(&mut self, step: usize, direction: Direction, pause_least_ms: Millis) {
+        let tally = self.state.steps[step].tally_mut(direction);
+        tally.doubt_at = None;
+        tally.generation += 1;
+        tally.generation_at = None;
+        let wanted = match direction {
+            Direction::Action => self.state.course == Course::Forward && self.state.turn_back.is_none(),
+            Direction::Compensation => true,
+        };
+        let tally = self.state.steps[step].tally(direction);
+        let next = self.call(step, direction).filter(|_| wanted && !tally.final_failure).and_then(|call| {
+            let pause = retry::pause_ms(&call.retry, tally.attempts - tally.attempts_forgiven, self.chance);
+            let until = self.at.saturating_add(pause.max(pause_least_ms));
+            retry::budget_left(call, tally, until).then_some(until)
+        });
+        match next {
+            Some(until) => self.set(step, direction, Activity::BackingOff { until }),
+            None => self.fail(step, direction),
+        }
+    }
+
+    /// The call failed for good and had no effect. A retriable step that has not begun can still turn the saga back.
+    pub(super) fn fail(&mut self, step: usize, direction: Direction) {
+        let may_turn_back = match direction {
+            Direction::Compensation => false,
+            Direction::Action => !advance::committed(self),
+        };
+        if !may_turn_back {
+            return self.stick(step, direction, StuckReason::Failed);
+        }
+        self.put(step, Phase::Failed);
+        let drivers_choice = self.state.lease_until.is_some();
+        if !drivers_choice {
+            self.turn_back(TurnBack::StepFailed { step, error: self.last_error(step) });
+        }
+    }
+
+    /// The last error of a step's action.
+    pub(super) fn last_error(&self, step: usize) -> Error {
+        let known = self.state.steps[step].action.error.clone();
+        known.unwrap_or_else(|| Error::new("failed", "the step failed without saying why"))
+    }
+}
