@@ -16,3 +16,8 @@ pub mod runtime;
 pub mod config;
 pub mod metrics;
 pub mod postgres;
+
+/// The README's Rust, compiled by `cargo test`.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

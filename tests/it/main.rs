@@ -14,6 +14,7 @@ mod harness;
 mod http;
 mod participant;
 mod proxy;
+mod readme;
 mod runtime;
 mod serve;
 mod store;

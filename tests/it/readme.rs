@@ -1,0 +1,57 @@
+//! The README is true: its YAML is accepted as it stands, and the files and verbs that it names exist. Its Rust is a doctest.
+
+use amends::catalog::{Environment, parse_definitions, parse_settings};
+
+const README: &str = include_str!("../../README.md");
+
+fn blocks(language: &str) -> Vec<&'static str> {
+    let open = format!("```{language}\n");
+    README
+        .match_indices(&open)
+        .filter_map(|(at, _)| README[at + open.len()..].split("\n```").next())
+        .collect()
+}
+
+#[test]
+fn its_yaml_is_accepted() {
+    let blocks = blocks("yaml");
+    let (sagas, settings): (Vec<&str>, Vec<&str>) =
+        blocks.into_iter().partition(|block| block.starts_with("saga:"));
+    assert!(!sagas.is_empty() && !settings.is_empty());
+    for saga in sagas {
+        let drafts = parse_definitions("checkout.yaml", saga).unwrap_or_else(|faults| panic!("{faults}"));
+        amends::saga::Definition::build(drafts[0].clone()).unwrap_or_else(|faults| panic!("{faults:?}"));
+    }
+    let environment: Environment = [("PAYMENTS_KEY".to_owned(), "s3cr3t".to_owned())].into_iter().collect();
+    for one in settings {
+        parse_settings("amends.yaml", one, &environment).unwrap_or_else(|faults| panic!("{faults}"));
+    }
+}
+
+#[test]
+fn the_files_that_it_links_exist() {
+    let links = README.match_indices("](").filter_map(|(at, _)| README[at + 2..].split(')').next());
+    let files: Vec<&str> = links.filter(|link| !link.contains("://") && !link.starts_with('#')).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        assert!(std::path::Path::new(file).exists(), "{file} is linked and does not exist");
+    }
+}
+
+#[test]
+fn every_metric_and_verb_that_it_names_exists() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_amends")).arg("--help").output().expect("help");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let table = README.split("## The command line").nth(1).and_then(|rest| rest.split("## ").next());
+    let rows =
+        table.expect("a section on the command line").lines().filter(|line| line.starts_with("| `amends "));
+    let mut verbs = 0;
+    for row in rows {
+        let words = row.trim_start_matches("| `amends ").split(['`', ' ']).next().unwrap_or_default();
+        for verb in words.split("\\|") {
+            assert!(help.contains(&format!("  {verb} ")), "{verb} is in the README and not in --help");
+            verbs += 1;
+        }
+    }
+    assert!(verbs >= 9, "found {verbs} verbs only");
+}
