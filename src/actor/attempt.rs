@@ -2,11 +2,13 @@
 //! code runs, and that its end is always reported, even if the task dies; what the end means is the core's.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::prelude::*;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
+use super::counting;
 use super::definitions::Pinned;
 use super::node::Node;
 use super::row;
@@ -88,8 +90,13 @@ pub(super) fn begin(
     let plan = Plan::of(pinned, state, order.step);
     let report = Report { node: node.clone(), order, report_to: Some(report_to) };
     let participants = node.participants.clone();
+    let definition = pinned.definition.clone();
     let task = node.work.spawn(async move {
+        let began = Instant::now();
         let end = call(&participants, plan.step(), order, &scope).await;
+        if !order.is_probe {
+            counting::took(&definition, order.step, order.direction, began.elapsed());
+        }
         report.send(end);
     });
     let Order { step, direction, number, is_probe, .. } = order;

@@ -145,9 +145,15 @@ impl Committer {
         self.pause = Duration::ZERO;
         for ((row, from), written) in rows.into_iter().zip(from).zip(written) {
             match written {
-                Written::Busy => self.rows.push_back(Commit { row, from }),
+                Written::Busy => {
+                    metrics::COMMITS_REPEATED.with(["busy".into()]).increment(1);
+                    self.rows.push_back(Commit { row, from });
+                }
+                Written::Refused => {
+                    metrics::TRANSITIONS_REFUSED.with([]).increment(1);
+                    from.do_send(Committed(written));
+                }
                 Written::Accepted
-                | Written::Refused
                 | Written::Duplicate { .. }
                 | Written::KeyConflict { .. }
                 | Written::Rejected { .. } => from.do_send(Committed(written)),
@@ -166,6 +172,7 @@ impl Committer {
         if matches!(error, Error::Fenced) {
             return self.fence(ctx, from);
         }
+        metrics::COMMITS_REPEATED.with(["unavailable".into()]).increment(1);
         tracing::warn!(%error, rows = rows.len(), "batch not committed yet, it is sent again");
         for (row, from) in rows.into_iter().zip(from).rev() {
             self.rows.push_front(Commit { row, from });
@@ -202,6 +209,8 @@ impl Committer {
         let sent = async move {
             let parkings: Vec<Parking> = parks.iter().map(|park| park.parking).collect();
             let gone = lane.park(&parkings).await;
+            let parked = gone.as_ref().map_or(0, Vec::len);
+            metrics::SAGAS_PARKED.with([]).increment(parked as u64);
             (lane, parks.into_iter().map(|park| (park.parking.id, park.from)).collect(), gone)
         };
         ctx.spawn(

@@ -121,6 +121,9 @@ struct Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            metrics::PANICS.with(["actor".into()]).increment(1);
+        }
         self.dispatcher.do_send(Left { saga: self.id, parting: self.parting });
     }
 }

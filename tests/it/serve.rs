@@ -30,8 +30,8 @@ impl Home {
         fs::create_dir_all(dir.join("sagas")).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(dir.join("sagas/nap.yaml"), NAP).unwrap();
-        let settings =
-            "definitions: [sagas]\ndatabase: { data_dir: data }\nhttp: { address: \"127.0.0.1:0\" }\n";
+        let settings = "definitions: [sagas]\ndatabase: { data_dir: data }\nhttp: { address: \"127.0.0.1:0\" }\n\
+                        node: { lease: 2s }\n";
         fs::write(dir.join("amends.yaml"), settings).unwrap();
         Self(dir)
     }
@@ -143,6 +143,7 @@ fn a_saga_runs_from_the_command_line_to_its_end_and_the_node_drains() {
     for expected in [
         r#"amends_sagas_ended_total{definition="nap",status="completed"} 1"#,
         r#"amends_signals_total{verb="pause",fate="applied"} 1"#,
+        r#"amends_steps_ended_total{definition="nap",step="alarm",direction="action",outcome="done"} 1"#,
         "amends_lost_wakes_total 0",
         "amends_commit_duration_seconds_count",
     ] {
@@ -153,6 +154,25 @@ fn a_saga_runs_from_the_command_line_to_its_end_and_the_node_drains() {
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains("ERROR"), "{log}");
     assert!(!home.0.join("data/postgres/data/postmaster.pid").exists(), "Postgres was left running");
+}
+
+/// One node runs Postgres and the saga, and is killed: the other takes over both.
+#[test]
+fn a_node_takes_over_from_a_killed_one_postgres_included() {
+    let home = Home::new("takeover");
+    let mut first = Node::start(&home, &["--name", "first"]);
+    let second = Node::start(&home, &["--name", "second"]);
+    let (_, started, _) = home.run(&["start", "nap", "--input", r#"{"who":"me"}"#]);
+    let id = started["id"].as_str().unwrap();
+    wait_until("it waits for the bell", || {
+        home.run(&["show", id]).1["steps"][1]["state"] == "waiting for event bell"
+    });
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let (code, answer, errors) = home.run(&["provide", id, "bell", "--timeout", "60s"]);
+    assert_eq!((code, &answer["status"]), (0, &json!("completed")), "{errors}");
+    wait_until("the second node is well again", || ask(&second.http, "/readyz").starts_with("HTTP/1.1 200"));
+    assert!(ask(&second.http, "/metrics").contains("amends_lost_wakes_total 0"));
 }
 
 #[test]

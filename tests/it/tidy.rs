@@ -196,6 +196,27 @@ fn every_statement_has_its_header_and_its_user() {
     assert_none(faults, "statements without a header or a user");
 }
 
+#[test]
+fn every_metric_is_counted_somewhere() {
+    let users: String =
+        sources("src").iter().filter(|file| !file.ends_with("metrics.rs")).map(|file| read(file)).collect();
+    let text = read(Path::new("src/metrics.rs"));
+    let declared = text.lines().filter_map(|line| {
+        let mut words = line.strip_prefix("    ")?.split(' ');
+        let kind = words.next()?;
+        ["Counter", "Gauge", "Seconds", "Count"].contains(&kind).then(|| words.next()).flatten()
+    });
+    let declared: Vec<&str> =
+        declared.filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
+    assert_eq!(
+        declared.len(),
+        amends::metrics::ALL.len(),
+        "the table of metrics is read wrongly: {declared:?}"
+    );
+    let unused = declared.into_iter().filter(|name| !users.contains(&format!("metrics::{name}.")));
+    assert_none(unused.map(str::to_owned).collect(), "metrics that nobody counts");
+}
+
 fn may_name(room: &str, named: &str) -> bool {
     let floor = |name: &str| FLOORS.iter().find(|(room, _)| *room == name).map(|(_, floor)| *floor);
     if room == named || room == "lib" {
