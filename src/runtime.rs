@@ -1,5 +1,6 @@
-//! Composes a node: the store, the participants, the definitions and the actors, on threads of its own, behind a handle that any
-//! program can hold. Owns the order of starting and stopping; each room does the rest.
+//! Composes a node: the store, the participants, the definitions and the actors, on threads of its own,
+//! behind a handle that any program can hold. Owns the order of starting and stopping; each room does the
+//! rest.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,9 @@ use crate::saga::definition::Draft;
 use crate::saga::event::Request;
 use crate::saga::{Definition, Fault, Json};
 use crate::store::{self, PostgresConfig, StartKey, Store};
+
+/// Longest time between two looks for the end of a saga that another node may run.
+const WAIT_POLL_MAX: Duration = Duration::from_millis(limits::WAIT_POLL_MAX_MS);
 
 /// What can go wrong with a runtime, one variant for each thing that a caller does differently.
 #[derive(Debug, thiserror::Error)]
@@ -120,13 +124,15 @@ impl Builder {
         self
     }
 
-    /// Sets the time without a sign of life after which other nodes take this one for dead. Default 8 s; at least 2 s.
+    /// Sets the time without a sign of life after which other nodes take this one for dead. Default 8 s; at
+    /// least 2 s.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.max(Duration::from_millis(limits::LEASE_MS_MIN));
         self
     }
 
-    /// Starts the node: connects, migrates, registers the definitions and begins to take sagas. Works from any executor, or none.
+    /// Starts the node: connects, migrates, registers the definitions and begins to take sagas. Works from
+    /// any executor, or none.
     pub async fn begin(self) -> Result<Runtime, Error> {
         let work = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -178,7 +184,8 @@ impl Builder {
     }
 }
 
-/// Waits until a lane takes sagas, so that the first start need not go through the queue. A node whose lanes are late still begins.
+/// Waits until a lane takes sagas, so that the first start need not go through the queue. A node whose lanes
+/// are late still begins.
 async fn lanes_open(roster: Roster) {
     for _ in 0..limits::LANES_OPEN_LOOKS_MAX {
         if roster.is_working() {
@@ -219,7 +226,8 @@ struct Crew {
 }
 
 impl Crew {
-    /// Runs the actors until told to stop. The supervisor and the node's own actors live on this thread, the lanes on theirs.
+    /// Runs the actors until told to stop. The supervisor and the node's own actors live on this thread, the
+    /// lanes on theirs.
     fn run(self, stopped: oneshot::Receiver<()>) {
         let system = System::new();
         system.block_on(async move {
@@ -262,7 +270,8 @@ impl Crew {
     }
 }
 
-/// The runtime for calls; its last owner may itself be asynchronous, where a runtime must not be dropped by waiting.
+/// The runtime for calls; its last owner may itself be asynchronous, where a runtime must not be dropped by
+/// waiting.
 struct Threads(Option<tokio::runtime::Runtime>);
 
 impl Drop for Threads {
@@ -273,8 +282,8 @@ impl Drop for Threads {
     }
 }
 
-/// A node in this process. Cheap to clone, and to be shared between threads; the node runs until [`Runtime::stop`] or until the
-/// last handle is dropped.
+/// A node in this process. Cheap to clone, and to be shared between threads; the node runs until
+/// [`Runtime::stop`] or until the last handle is dropped.
 #[derive(Clone)]
 pub struct Runtime {
     inner: Arc<Inner>,
@@ -308,7 +317,7 @@ impl Runtime {
 
     /// Starts a saga; returns its id when that is durable.
     pub async fn start(&self, definition: &str, input: &impl Serialize) -> Result<Uuid, Error> {
-        self.start_saga(definition, encode(input)?, None).await
+        self.start_saga(self.fresh_id(), definition, encode(input)?, None).await
     }
 
     /// Starts a saga under an idempotency key: the same key with the same input returns the first saga's id.
@@ -318,30 +327,49 @@ impl Runtime {
         input: &impl Serialize,
         key: &str,
     ) -> Result<Uuid, Error> {
-        self.start_saga(definition, encode(input)?, Some(key.to_owned())).await
+        self.start_saga(self.fresh_id(), definition, encode(input)?, Some(key.to_owned())).await
     }
 
     /// Starts a saga and waits for its end.
     pub async fn run(&self, definition: &str, input: &impl Serialize) -> Result<Ended, Error> {
-        let saga = self.start(definition, input).await?;
-        self.wait(saga).await
+        let input = encode(input)?;
+        let id = self.fresh_id();
+        // Whoever waits before the start is told of the end without asking the database.
+        let told = self.inner.node.waiters.expect(id);
+        let started = self.start_saga(id, definition, input, None).await;
+        if matches!(started, Ok(saga) if saga == id) {
+            return self.wait_told(id, told, WAIT_POLL_MAX).await;
+        }
+        drop(told);
+        self.inner.node.waiters.forget(id);
+        self.wait(started?).await
     }
 
     /// Waits for the end of a saga, wherever it runs.
     pub async fn wait(&self, saga: Uuid) -> Result<Ended, Error> {
+        let told = self.inner.node.waiters.expect(saga);
+        self.wait_told(saga, told, Duration::ZERO).await
+    }
+
+    /// Waits to be told, and asks the database from time to time, since another node may run the saga.
+    async fn wait_told(
+        &self,
+        saga: Uuid,
+        mut told: oneshot::Receiver<Ended>,
+        first_look: Duration,
+    ) -> Result<Ended, Error> {
         let node = self.inner.node.clone();
         self.on_work(async move {
-            let mut told = node.waiters.expect(saga);
-            let mut pause = Duration::from_millis(limits::WAIT_POLL_MS);
+            let mut pause = first_look;
             loop {
+                if let Ok(Ok(ended)) = tokio::time::timeout(pause, &mut told).await {
+                    return Ok(ended);
+                }
                 if let Some((status, result)) = node.store.result(saga).await? {
                     node.waiters.forget(saga);
                     return Ok(Ended { status, result: result.unwrap_or_else(Json::null) });
                 }
-                if let Ok(Ok(ended)) = tokio::time::timeout(pause, &mut told).await {
-                    return Ok(ended);
-                }
-                pause = (pause * 2).min(Duration::from_millis(limits::WAIT_POLL_MAX_MS));
+                pause = (pause * 2).clamp(Duration::from_millis(limits::WAIT_POLL_MS), WAIT_POLL_MAX);
             }
         })
         .await
@@ -385,8 +413,9 @@ impl Runtime {
         self.inner.node.definitions.unable()
     }
 
-    /// Stops the node in good order: takes no more, lets attempts end within `grace`, hands back the rest and says goodbye.
-    /// Returns whether everything was handed back; what was not is taken over by others all the same.
+    /// Stops the node in good order: takes no more, lets attempts end within `grace`, hands back the rest and
+    /// says goodbye. Returns whether everything was handed back; what was not is taken over by others all the
+    /// same.
     pub async fn stop(&self, grace: Duration) -> Result<bool, Error> {
         let (node, roster) = (self.inner.node.clone(), self.inner.roster.clone());
         let clean = self
@@ -412,7 +441,13 @@ impl Runtime {
         clean
     }
 
-    async fn start_saga(&self, name: &str, input: Json, key: Option<String>) -> Result<Uuid, Error> {
+    async fn start_saga(
+        &self,
+        id: Uuid,
+        name: &str,
+        input: Json,
+        key: Option<String>,
+    ) -> Result<Uuid, Error> {
         let (node, roster, name) = (self.inner.node.clone(), self.inner.roster.clone(), name.to_owned());
         let known = node.definitions.current(&name);
         if let Some((pinned, _)) = &known {
@@ -421,7 +456,6 @@ impl Runtime {
         match known {
             Some((pinned, missing)) if missing.is_empty() => {
                 let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;
-                let id = fresh_id(node.clock.now_ms());
                 match start_here(&roster, id, pinned, input.clone(), start_key).await? {
                     Some(saga) => Ok(saga),
                     None => self.start_queued(node, name, input, key).await,
@@ -429,6 +463,13 @@ impl Runtime {
             }
             _ => self.start_queued(node, name, input, key).await,
         }
+    }
+
+    /// A UUIDv7 by the database's clock, so that ids fall into the partitions that are there.
+    fn fresh_id(&self) -> Uuid {
+        let now_ms = self.inner.node.clock.now_ms();
+        let nanos = u32::try_from(now_ms % 1_000).unwrap_or_default() * 1_000_000;
+        Uuid::new_v7(Timestamp::from_unix(NoContext, now_ms / 1_000, nanos))
     }
 
     /// Starts through the queue, for whichever node takes it.
@@ -482,12 +523,6 @@ async fn start_here(
         StartAnswer::NotTaken => Ok(None),
         StartAnswer::Unknown => Err(Error::StartUnknown(id)),
     }
-}
-
-/// A UUIDv7 by the database's clock, so that ids fall into the partitions that are there.
-fn fresh_id(now_ms: u64) -> Uuid {
-    let nanos = u32::try_from(now_ms % 1_000).unwrap_or_default() * 1_000_000;
-    Uuid::new_v7(Timestamp::from_unix(NoContext, now_ms / 1_000, nanos))
 }
 
 fn encode(input: &impl Serialize) -> Result<Json, Error> {

@@ -1,5 +1,6 @@
-//! Carries out one command of the core: evaluates a condition, makes an attempt, asks a probe. Owns the call's own task, where user
-//! code runs, and that its end is always reported, even if the task dies; what the end means is the core's.
+//! Carries out one command of the core: evaluates a condition, makes an attempt, asks a probe. Owns the
+//! call's own task, where user code runs, and that its end is always reported, even if the task dies; what
+//! the end means is the core's.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +17,9 @@ use super::saga_actor::SagaActor;
 use crate::participant::{Participants, Scope, expr};
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Step};
-use crate::saga::event::{AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered};
+use crate::saga::event::{
+    AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered, Request, Requested,
+};
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::State;
 use crate::saga::{Planned, outstanding};
@@ -60,11 +63,13 @@ pub(super) fn decide(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, st
     Event::ConditionDecided(ConditionDecided { at: node.clock.now_ms(), step, decision })
 }
 
-/// Fails what a saga began with, before any call: it was started from outside with an input that its definition does not take.
-pub(super) fn refuse(node: &Node, state: &State, faults: &[String]) -> Vec<Event> {
-    let error = Error::new("input", faults.join("; "));
+/// Cancels a saga that was started from outside with an input which its definition does not take, and fails
+/// what it began with, before any call.
+pub(super) fn refuse(node: &Node, state: &State, faults: Vec<String>) -> Vec<Event> {
     let at = node.clock.now_ms();
-    let refused = |command| match command {
+    let reason = format!("the input does not fit the definition: {}", faults.join("; "));
+    let error = Error::new("input", reason.clone());
+    let failed = |command| match command {
         Command::Decide { step } => {
             Event::ConditionDecided(ConditionDecided { at, step, decision: Decision::Failed(error.clone()) })
         }
@@ -74,7 +79,9 @@ pub(super) fn refuse(node: &Node, state: &State, faults: &[String]) -> Vec<Event
             Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, jitter: 0.0 })
         }
     };
-    outstanding(state).into_iter().map(refused).collect()
+    let request = Request::Cancel { reason };
+    let cancel = Event::Requested(Requested { at, signal: 0, by: "amends".to_owned(), request });
+    std::iter::once(cancel).chain(outstanding(state).into_iter().map(failed)).collect()
 }
 
 /// Begins a call in a task of its own and reports its end to the saga.
@@ -203,7 +210,8 @@ impl Plan {
     }
 }
 
-/// Reports the end of a call exactly once: dropped without one, because the task died or was given up, it reports that nobody knows.
+/// Reports the end of a call exactly once: dropped without one, because the task died or was given up, it
+/// reports that nobody knows.
 struct Report {
     node: Arc<Node>,
     order: Order,

@@ -1,5 +1,6 @@
-//! What time it is, by the database's clock, and how long this node may still trust its lease. Owns the arithmetic between the
-//! two; the heart takes the samples. The process's own clock is monotonic and used only to stop early (as in River's leases).
+//! What time it is, by the database's clock, and how long this node may still trust its lease. Owns the
+//! arithmetic between the two; the heart takes the samples. The process's own clock is monotonic and used
+//! only to stop early (as in River's leases).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,7 +27,8 @@ impl Clock {
         }
     }
 
-    /// Takes another sample. Trust is counted from the sending of the beat, since nobody knows when it arrived.
+    /// Takes another sample. Trust is counted from the sending of the beat, since nobody knows when it
+    /// arrived.
     pub fn sample(&self, sent: Instant, now_ms: Millis, trust: Duration) {
         let sent_ms = millis(sent.saturating_duration_since(self.origin));
         self.epoch_ms.store(now_ms.saturating_sub(sent_ms), Ordering::Relaxed);
@@ -38,7 +40,8 @@ impl Clock {
         self.epoch_ms.load(Ordering::Relaxed) + millis(self.origin.elapsed())
     }
 
-    /// Whether this node may still begin effects: its last confirmed beat is recent enough that nobody has taken its sagas.
+    /// Whether this node may still begin effects: its last confirmed beat is recent enough that nobody has
+    /// taken its sagas.
     pub fn is_trusted(&self) -> bool {
         millis(self.origin.elapsed()) < self.trusted_until_ms.load(Ordering::Acquire)
     }

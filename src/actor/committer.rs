@@ -1,8 +1,8 @@
-//! One lane: gathers the transitions that queue while the last batch is under way and writes them in the next. Owns the order in
-//! which a lane is used; the statements are the store's. Natural batching: no timer, the latency of one commit when idle, hundreds
-//! of rows per commit under load.
+//! One lane: gathers the transitions that queue while the last batch is under way and writes them in the
+//! next. Owns the order in which a lane is used; the statements are the store's. Natural batching: no timer,
+//! the latency of one commit when idle, hundreds of rows per commit under load.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -59,10 +59,13 @@ pub(super) struct Claim {
     pub(super) answer: oneshot::Sender<Vec<Claimed>>,
 }
 
-/// Tell when every row that was handed in before is written or refused.
+/// Tell when no row of this saga is under way: each is written or refused.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Barrier(pub(super) oneshot::Sender<()>);
+pub(super) struct Barrier {
+    pub(super) saga: Uuid,
+    pub(super) settled: oneshot::Sender<()>,
+}
 
 /// The rest of the lane is gone: write nothing more.
 #[derive(Message)]
@@ -77,7 +80,11 @@ pub(super) struct Committer {
     parks: Vec<Park>,
     releases: Vec<Release>,
     claim: Option<Claim>,
-    barriers: Vec<oneshot::Sender<()>>,
+    barriers: Vec<Barrier>,
+    /// Sagas whose rows are in the batch under way.
+    writing: HashSet<Uuid>,
+    /// The last use of the lane was a batch: something else that waits comes first now.
+    wrote: bool,
     pause: Duration,
     fenced: bool,
 }
@@ -91,25 +98,27 @@ impl Committer {
             releases: Vec::new(),
             claim: None,
             barriers: Vec::new(),
+            writing: HashSet::new(),
+            wrote: false,
             pause: Duration::ZERO,
             fenced: false,
         }
     }
 
-    /// Uses the lane if it is free: rows first, since sagas wait for them; then what lets sagas go; then claims.
+    /// Uses the lane if it is free. Batches and everything else take turns, so that neither waits for long.
     fn next(&mut self, ctx: &mut Context<Self>) {
         if self.lane.is_none() || self.fenced {
             return;
         }
-        if !self.rows.is_empty() {
+        self.settle_barriers();
+        let others = !self.parks.is_empty() || !self.releases.is_empty() || self.claim.is_some();
+        if !self.rows.is_empty() && !(others && self.wrote) {
+            self.wrote = true;
             let size = self.rows.len().min(BATCH_ROWS_MAX);
             let batch = self.rows.drain(..size).collect();
             return self.write(batch, ctx);
         }
-        for barrier in self.barriers.drain(..) {
-            // Who stopped waiting needs no answer.
-            let _ = barrier.send(());
-        }
+        self.wrote = false;
         if !self.parks.is_empty() {
             self.park(ctx);
         } else if !self.releases.is_empty() {
@@ -119,10 +128,21 @@ impl Committer {
         }
     }
 
+    fn settle_barriers(&mut self) {
+        let (rows, writing) = (&self.rows, &self.writing);
+        let under_way =
+            |saga: Uuid| writing.contains(&saga) || rows.iter().any(|commit| commit.row.id == saga);
+        for barrier in self.barriers.extract_if(.., |barrier| !under_way(barrier.saga)) {
+            // Who stopped waiting needs no answer.
+            let _ = barrier.settled.send(());
+        }
+    }
+
     fn write(&mut self, batch: Vec<Commit>, ctx: &mut Context<Self>) {
         let Some(mut lane) = self.lane.take() else { return };
         let (rows, from): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|commit| (commit.row, commit.from)).unzip();
+        self.writing = rows.iter().map(|row: &Transition| row.id).collect();
         let began = Instant::now();
         let sent = async move {
             let written = lane.commit(&rows).await;
@@ -161,7 +181,8 @@ impl Committer {
         }
     }
 
-    /// The outcome of a batch is unknown as long as the database is: the same rows are sent again, before any other.
+    /// The outcome of a batch is unknown as long as the database is: the same rows are sent again, before any
+    /// other.
     fn failed(
         &mut self,
         error: Error,
@@ -268,7 +289,8 @@ impl Committer {
             act.lane = Some(lane);
             match claimed {
                 Ok(claimed) => {
-                    // The dispatcher is gone only when the lane is given up; then the sweep takes what was claimed.
+                    // The dispatcher is gone only when the lane is given up; then the sweep takes what was
+                    // claimed.
                     let _ = answer.send(claimed);
                 }
                 Err(Error::Fenced) => act.fence(ctx, Vec::new()),
@@ -342,7 +364,7 @@ impl Handler<Barrier> for Committer {
     type Result = ();
 
     fn handle(&mut self, barrier: Barrier, ctx: &mut Self::Context) {
-        self.barriers.push(barrier.0);
+        self.barriers.push(barrier);
         ctx.notify(Cut);
     }
 }

@@ -1,5 +1,5 @@
-//! What is counted of a saga's life. Owns which event moves which metric; names and labels are in `metrics.rs`. The core neither
-//! logs nor counts.
+//! What is counted of a saga's life. Owns which event moves which metric; names and labels are in
+//! `metrics.rs`. The core neither logs nor counts.
 
 use std::time::Duration;
 

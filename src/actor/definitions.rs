@@ -1,5 +1,5 @@
-//! The definitions that this node knows and those that it can run. Owns the registry by number; what a definition is, is the
-//! core's; where it is kept, the store's.
+//! The definitions that this node knows and those that it can run. Owns the registry by number; what a
+//! definition is, is the core's; where it is kept, the store's.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -1,5 +1,6 @@
-//! Takes sagas for one lane, up to its free slots, and keeps those that are here alive. Owns the table of residents: what is lost
-//! with it is taken up again from the journal. Notifications are hints; it decides itself how much to take and when.
+//! Takes sagas for one lane, up to its free slots, and keeps those that are here alive. Owns the table of
+//! residents: what is lost with it is taken up again from the journal. Notifications are hints; it decides
+//! itself how much to take and when.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -151,8 +152,8 @@ impl Dispatcher {
         ctx.notify_later(Poll, self.pause.mul_f64(chance));
     }
 
-    /// Takes up what was claimed. One that is here already is woken, unless the claim says that it had left: then its actor is
-    /// about to go, and it comes back when it has.
+    /// Takes up what was claimed. One that is here already is woken, unless the claim says that it had left:
+    /// then its actor is about to go, and it comes back when it has.
     fn take(&mut self, claimed: Vec<Claimed>, ctx: &mut Context<Self>) {
         let mut fetch = Vec::with_capacity(claimed.len());
         for saga in claimed {
@@ -238,7 +239,7 @@ impl Dispatcher {
 
     fn revive(&mut self, id: Uuid, ctx: &mut Context<Self>) {
         let (settled, rows_settled) = oneshot::channel();
-        self.committer.do_send(Barrier(settled));
+        self.committer.do_send(Barrier { saga: id, settled });
         let (node, lane) = (self.node.clone(), self.lane);
         let load = async move {
             match rows_settled.await {
@@ -284,7 +285,8 @@ impl Handler<StartSaga> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, start: StartSaga, ctx: &mut Self::Context) {
-        if self.draining.is_some() || self.stopping {
+        let full = self.residents.len() >= self.slots;
+        if full || self.draining.is_some() || self.stopping {
             // Who asked may have gone.
             let _ = start.answer.send(StartAnswer::NotTaken);
             return;

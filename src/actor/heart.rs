@@ -1,5 +1,5 @@
-//! Keeps this node alive in the eyes of the others, and the clock right. Owns the beat and the node's present identity; who calls a
-//! silent node dead is the sweep.
+//! Keeps this node alive in the eyes of the others, and the clock right. Owns the beat and the node's present
+//! identity; who calls a silent node dead is the sweep.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -31,7 +31,8 @@ impl Membership {
         Ok((membership, clock))
     }
 
-    /// How long a confirmed beat is worth trusting, counted from its sending: others wait for the whole lease.
+    /// How long a confirmed beat is worth trusting, counted from its sending: others wait for the whole
+    /// lease.
     fn trust(&self) -> Duration {
         self.lease.mul_f64(limits::TRUSTED_SHARE)
     }
@@ -81,7 +82,8 @@ impl Heart {
     }
 }
 
-/// Somebody took this node for dead: what it had belongs to others now. Its lanes find that out by themselves.
+/// Somebody took this node for dead: what it had belongs to others now. Its lanes find that out by
+/// themselves.
 async fn rejoin(node: &Node) {
     node.clock.distrust();
     tracing::warn!(node = node.membership.id().0, "this node was taken for dead, it joins again as another");

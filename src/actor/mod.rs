@@ -1,5 +1,5 @@
-//! Does. Carries out what the core decided, with actix: one supervised actor for each saga on this node, and the few that serve
-//! them. A message is a hint: losing it may cost time, never work.
+//! Does. Carries out what the core decided, with actix: one supervised actor for each saga on this node, and
+//! the few that serve them. A message is a hint: losing it may cost time, never work.
 //!
 //! ```text
 //!   supervisor -- makes anew --> worker (one per lane)      heart   sweeper   registrar

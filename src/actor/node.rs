@@ -1,4 +1,5 @@
-//! What the actors of one node share: the doors to the rooms below, the clock and the registry. Owns nothing but these handles.
+//! What the actors of one node share: the doors to the rooms below, the clock and the registry. Owns nothing
+//! but these handles.
 
 use tokio::runtime::Handle;
 

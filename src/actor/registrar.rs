@@ -1,4 +1,5 @@
-//! Reads the definitions that others have registered since. Owns the rhythm; the registry is `definitions.rs`.
+//! Reads the definitions that others have registered since. Owns the rhythm; the registry is
+//! `definitions.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;

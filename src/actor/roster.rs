@@ -1,5 +1,5 @@
-//! The lanes of this node that take sagas now. Owns their addresses, which change when a lane is replaced; what a lane does with a
-//! saga is its dispatcher's.
+//! The lanes of this node that take sagas now. Owns their addresses, which change when a lane is replaced;
+//! what a lane does with a saga is its dispatcher's.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

@@ -1,5 +1,5 @@
-//! What a transition looks like in the store: the journal's row and what changes with it. Owns the translation, pure but for the
-//! output's expression; writing it is the committer's.
+//! What a transition looks like in the store: the journal's row and what changes with it. Owns the
+//! translation, pure but for the output's expression; writing it is the committer's.
 
 use uuid::Uuid;
 
@@ -83,8 +83,8 @@ fn result(saga: Uuid, definition: &Definition, event: &Event, state: &State, end
     }
 }
 
-/// The output template over what the steps returned; without one, an object of all outputs by step. The effects are in place
-/// either way, so an expression that fails is part of the result.
+/// The output template over what the steps returned; without one, an object of all outputs by step. The
+/// effects are in place either way, so an expression that fails is part of the result.
 fn output(saga: Uuid, definition: &Definition, state: &State) -> Json {
     match &definition.draft().output {
         Some(template) => match expr::render(template, &scope(saga, definition, state)) {

@@ -1,6 +1,6 @@
-//! One saga on this node: feeds events to the core, hands each transition to its lane, and only then carries out what the core
-//! asked for. Owns the order of these three; calls are made in `attempt.rs`, rows written by the committer. At most one row of
-//! a saga is unacknowledged.
+//! One saga on this node: feeds events to the core, hands each transition to its lane, and only then carries
+//! out what the core asked for. Owns the order of these three; calls are made in `attempt.rs`, rows written
+//! by the committer. At most one row of a saga is unacknowledged.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -225,7 +225,8 @@ impl SagaActor {
         self.committer.do_send(Commit { row, from: ctx.address() });
     }
 
-    /// A request that is not legal is recorded as refused, with what is; any other event that is not is a hint come too late.
+    /// A request that is not legal is recorded as refused, with what is; any other event that is not is a
+    /// hint come too late.
     fn refuse(&mut self, event: Event, illegal: &IllegalEvent) {
         let Event::Requested(Requested { at, signal, by, request }) = event else {
             tracing::debug!(saga.id = %self.id, event = event.kind(), %illegal, "event came too late");
@@ -386,7 +387,7 @@ impl Actor for SagaActor {
                     Ok(()) => {
                         outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx))
                     }
-                    Err(faults) => self.events.extend(attempt::refuse(&self.node, &self.state, &faults)),
+                    Err(faults) => self.events.extend(attempt::refuse(&self.node, &self.state, faults)),
                 }
                 self.read_signals(ctx);
                 self.decide(ctx);

@@ -1,5 +1,5 @@
-//! Reads what was asked of one saga and turns it into events. Owns that each signal is read once, in order; whether it is legal is
-//! the core's decision.
+//! Reads what was asked of one saga and turns it into events. Owns that each signal is read once, in order;
+//! whether it is legal is the core's decision.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,7 +29,8 @@ impl Reading {
         self.under_way
     }
 
-    /// Begins to read what came after signal `seen`, unless a read is under way already: then it is repeated afterwards.
+    /// Begins to read what came after signal `seen`, unless a read is under way already: then it is repeated
+    /// afterwards.
     pub(super) fn begin(
         &mut self,
         saga: Uuid,

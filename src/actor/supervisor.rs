@@ -1,6 +1,7 @@
-//! Makes the node's actors anew when they are gone. Owns their factories, a bounded budget of restarts and the node's health;
-//! sagas are kept alive by their dispatcher. actix's own supervisor restarts an actor that stopped but not one that panicked, so
-//! this one asks each for a sign of life and starts a new one when there is nobody to answer. The shape is quickwit's.
+//! Makes the node's actors anew when they are gone. Owns their factories, a bounded budget of restarts and
+//! the node's health; sagas are kept alive by their dispatcher. actix's own supervisor restarts an actor that
+//! stopped but not one that panicked, so this one asks each for a sign of life and starts a new one when
+//! there is nobody to answer. The shape is quickwit's.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -125,7 +126,6 @@ impl Supervisor {
         if child.made_before {
             tracing::warn!(actor = child.name, "actor is gone, it is made anew");
             metrics::ACTOR_RESTARTS.with([child.name.into()]).increment(1);
-            child.restarts.push_back(Instant::now());
         }
         child.asked_at = Some(Instant::now());
         let made = (child.make)();
@@ -134,6 +134,9 @@ impl Supervisor {
             child.asked_at = None;
             match made {
                 Ok(alive) => {
+                    if child.made_before {
+                        child.restarts.push_back(Instant::now());
+                    }
                     child.made_before = true;
                     child.alive = Some(alive);
                 }

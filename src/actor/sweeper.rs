@@ -1,5 +1,5 @@
-//! Fires the timers of parked sagas and sweeps up after dead nodes. Owns the rhythm; any node may do this at any time, and the
-//! statements are the store's.
+//! Fires the timers of parked sagas and sweeps up after dead nodes. Owns the rhythm; any node may do this at
+//! any time, and the statements are the store's.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Takes sagas up from their journals. Owns reading and folding; a journal that cannot be read is reported with its reason and
-//! never guessed at.
+//! Takes sagas up from their journals. Owns reading and folding; a journal that cannot be read is reported
+//! with its reason and never guessed at.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Who in this process waits for the end of which saga. A hint like every message: who waits also asks the database from time
-//! to time, since another node may run the saga.
+//! Who in this process waits for the end of which saga. A hint like every message: who waits also asks the
+//! database from time to time, since another node may run the saga.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! One lane's committer and dispatcher, which live and die together. Owns that: when one of them is gone the other steps down, and
-//! the supervisor opens a new lane in place of the old one, which is never used again.
+//! One lane's committer and dispatcher, which live and die together. Owns that: when one of them is gone the
+//! other steps down, and the supervisor opens a new lane in place of the old one, which is never used again.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Opens a lane and puts its actors on an arbiter. `place` is its place in the roster, `slots` the most sagas it keeps.
+    /// Opens a lane and puts its actors on an arbiter. `place` is its place in the roster, `slots` the most
+    /// sagas it keeps.
     pub async fn begin(
         node: Arc<Node>,
         arbiter: ArbiterHandle,

@@ -1,5 +1,5 @@
-//! `amends serve`: a node. Owns reading the settings, starting in order and stopping on a signal; what a node does
-//! is the runtime's.
+//! `amends serve`: a node. Owns reading the settings, starting in order and stopping on a signal; what a node
+//! does is the runtime's.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,7 +28,8 @@ pub(super) struct Args {
     /// Name of the node in lists and logs. Default: the settings', else the host's name.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Address of /metrics, /healthz and /readyz (port 0: any free one), or `off`. Default: the settings', else
+    /// Address of /metrics, /healthz and /readyz (port 0: any free one), or `off`. Default: the settings',
+    /// else
     /// 127.0.0.1:7171.
     #[arg(long, value_name = "ADDRESS", value_parser = http_address)]
     http: Option<Http>,
@@ -41,7 +42,8 @@ pub(super) struct Args {
     /// Leaves the schema alone and refuses to run if it is not up to date.
     #[arg(long)]
     no_migrate: bool,
-    /// What is logged: error, warn, info, debug, trace, or directives. Default: AMENDS_LOG, else the settings'.
+    /// What is logged: error, warn, info, debug, trace, or directives. Default: AMENDS_LOG, else the
+    /// settings'.
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
     /// Logs JSON, one object a line.

@@ -1,5 +1,6 @@
-//! `amends bench`: how many sagas this machine and this Postgres can do. Owns the workloads' shapes, the clock around them and the
-//! report; what runs is a node as any program would embed it. Durability is checked, not assumed.
+//! `amends bench`: how many sagas this machine and this Postgres can do. Owns the workloads' shapes, the
+//! clock around them and the report; what runs is a node as any program would embed it. Durability is
+//! checked, not assumed.
 
 mod report;
 
@@ -42,7 +43,8 @@ pub(super) struct Args {
 /// What is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Workload {
-    /// Three in-process steps in sequence, 200 bytes of JSON in and out, each outcome durable before the next step begins.
+    /// Three in-process steps in sequence, 200 bytes of JSON in and out, each outcome durable before the next
+    /// step begins.
     #[value(name = "checkout-3")]
     Checkout3,
     /// Sagas that wait on this node, all at a time: what one of them costs in memory.
