@@ -20,9 +20,12 @@ use crate::harness::{Database, eventually};
 const AT: u64 = 1_767_225_600_000;
 
 fn definition() -> Arc<Definition> {
-    let call = |name: &str, effect: &str| json!({ "target": { "handler": { "name": name } }, "effect": effect, "retry": { "attempts": 2, "jitter": 0.0 } });
+    let retry = json!({ "attempts": 2, "jitter": 0.0 });
+    let handler = |name: &str| json!({ "handler": { "name": name } });
+    let call =
+        |name: &str, effect: &str| json!({ "target": handler(name), "effect": effect, "retry": retry });
     let mut ship = call("ship", "once");
-    ship["probe"] = json!({ "target": { "handler": { "name": "find" } }, "applied": "result.found" });
+    ship["probe"] = json!({ "target": handler("find"), "applied": "result.found" });
     let draft = json!({
         "name": "checkout",
         "input": { "type": "object", "required": ["guest"], "properties": { "guest": { "type": "string" } } },
