@@ -102,7 +102,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads the URL as the store will. Its errors never repeat a password; values of the environment are cut out besides.
+    /// Reads the URL as the store will. Its errors never repeat a password; what the environment gave is cut out, too.
     fn database_url(&mut self, field: &Field<'_>) -> Option<Secret> {
         let resolved = self.resolved(field)?;
         if let Err(error) = PostgresConfig::parse(&resolved.text) {
