@@ -230,7 +230,7 @@ fn replace_at(document: &mut Value, mut way: impl Iterator<Item = usize>, with: 
                 replace_at(field, way, with);
             }
         }
-        Value::Array(items) if !items.is_empty() && turn % 7 != 0 => {
+        Value::Array(items) if !items.is_empty() && !turn.is_multiple_of(7) => {
             let index = turn % items.len();
             replace_at(&mut items[index], way, with);
         }
