@@ -101,3 +101,6 @@ fn below(key: &str, mut fault: PathFault) -> PathFault {
     path.append(&mut fault.path);
     PathFault { path, ..fault }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,9 +74,10 @@ impl Faults {
         });
     }
 
-    /// Adds one fault.
+    /// Adds one fault. Its message may quote a file, by our own hand or a library's: it is made printable here.
     pub(super) fn push(&mut self, fault: LocatedFault) {
-        self.0.push(fault);
+        let message = printable(&fault.message);
+        self.0.push(LocatedFault { message, ..fault });
     }
 
     /// Sorts, removes what was said twice, and cuts the tail of a hopeless file.

@@ -49,33 +49,41 @@ fn names_a_step(path: &[Segment]) -> bool {
 
 /// Translates `steps[1].action.call.retry.backoff_ms` into `steps[1].retry.backoff`.
 fn file_path(draft_path: &str, file: &Node) -> Path {
-    let words = split(draft_path);
-    let mut words = words.into_iter().peekable();
+    let mut words = split(draft_path).into_iter().peekable();
     let mut path = Path::new();
     while let Some(word) = words.next() {
-        let in_step = path.len() == 2;
-        match &word {
-            Segment::Index(_) => path.push(word),
-            Segment::Key(key) => match (path.len(), key.as_str()) {
-                (0, "name") => path.push("saga".into()),
-                (2, "name") => path.push("step".into()),
-                (_, "call") => {}
-                (2, "action") => action(&mut path, &mut words, file),
-                (_, "target") => target(&mut path, &mut words),
-                (_, "settle_ms") => settle(&mut path, file),
-                (0..=4, key) => path.push(key.strip_suffix("_ms").unwrap_or(key).into()),
-                (_, key) => path.push(key.into()),
-            },
+        let Segment::Key(key) = &word else {
+            path.push(word);
+            continue;
+        };
+        match (path.len(), key.as_str()) {
+            (0, "name") => path.push("saga".into()),
+            (2, "name") => path.push("step".into()),
+            (2, "action") => action(&mut path, &mut words),
+            (_, "call") => {}
+            (_, "target") => target(&mut path, &mut words),
+            (_, "settle_ms") => settle(&mut path, file),
+            (_, key) => path.push(key.strip_suffix("_ms").unwrap_or(key).into()),
         }
-        debug_assert!(!in_step || path.len() >= 2, "a path never leaves its step");
+        if path
+            .last()
+            .is_some_and(|field| TEMPLATES.iter().any(|template| *field == Segment::from(*template)))
+        {
+            // Below a template the names are the author's.
+            path.extend(words);
+            break;
+        }
     }
     path
 }
 
+/// Fields that hold templates.
+const TEMPLATES: [&str; 5] = ["arguments", "query", "headers", "body", "output"];
+
 type Words = std::iter::Peekable<std::vec::IntoIter<Segment>>;
 
 /// The fields of an action's call stand beside `action`, its target stands in it.
-fn action(path: &mut Path, words: &mut Words, _file: &Node) {
+fn action(path: &mut Path, words: &mut Words) {
     words.next_if(|word| *word == "call".into());
     match words.peek() {
         None => path.push("action".into()),

@@ -17,6 +17,7 @@ use crate::catalog::schema;
 use crate::catalog::yaml::{Node, Path as FieldPath, PathFault, Segment};
 use crate::participant::{Limits, ParticipantConfig, Secret, Transport};
 use crate::saga::definition::Millis;
+use crate::store::PostgresConfig;
 
 /// Reads a document. Settings are returned beside faults as far as they go, for checks that involve other files.
 pub(super) fn settings(node: &Node, folder: &Path, environment: &Environment) -> (Settings, Vec<PathFault>) {
@@ -94,14 +95,25 @@ impl Reading<'_> {
         if url.text().is_some_and(holds_password) {
             self.plain_secret(&url);
         }
-        let is_url = |text: &str| {
-            text.starts_with("postgres://") || text.starts_with("postgresql://") || text.contains("host=")
-        };
         DatabaseSettings {
-            url: self.checked(&url, "a URL such as `postgres://user@host:5432/database`", is_url),
+            url: self.database_url(&url),
             pool: self.number(&field.at("pool"), 1..=1_000).unwrap_or(default.pool),
             data_dir: self.file_path(&field.at("data_dir")),
         }
+    }
+
+    /// Reads the URL as the store will. Its errors never repeat a password; what the environment gave is cut out, too.
+    fn database_url(&mut self, field: &Field<'_>) -> Option<Secret> {
+        let resolved = self.resolved(field)?;
+        if let Err(error) = PostgresConfig::parse(&resolved.text) {
+            let mut why = error.to_string();
+            for part in &resolved.parts {
+                why = why.replace(part.as_str(), "…");
+            }
+            let message = format!("expected a URL such as `postgres://user@host:5432/database`: {why}");
+            self.faults.push(PathFault::value(&field.path, message));
+        }
+        Some(resolved.into_secret())
     }
 
     fn node(&mut self, field: &Field<'_>) -> NodeSettings {
