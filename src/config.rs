@@ -19,6 +19,8 @@ pub mod store {
     pub const ANSWER_TIMEOUT_MS: u64 = 15_000;
     /// Rows of a split batch that may find somebody else's lock before the rest is called busy unseen.
     pub const BUSY_ROWS_MAX: usize = 4;
+    /// Most wakes of one claim.
+    pub const CLAIM_ROWS_MAX: usize = 500;
     /// How far a claim looks back behind the last row it has taken, in rows: starts become visible out of order.
     pub const WATERMARK_SLACK: i64 = 4_096;
     /// Time between two claims that ignore the watermark, in milliseconds.

@@ -101,7 +101,7 @@ create table amends.timer (
     id       uuid primary key,
     fire_at  timestamptz not null
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
-create index timer_fire_at on amends.timer (fire_at, id);
+create index timer_fire_at on amends.timer (fire_at);
 
 -- What was asked of a saga, by whom, and what became of it.
 create table amends.signal (

@@ -72,7 +72,7 @@ impl Watermarks {
 }
 
 impl Lane {
-    /// Claims up to `limit` wakes of sagas of these definitions. Returns the sagas of this lane among them, each once; wakes
+    /// Claims up to `limit` wakes (`CLAIM_ROWS_MAX` at most) of sagas of these definitions. Returns the sagas of this lane among them, each once; wakes
     /// of sagas that another lane owns are forwarded. Load the journals of adopted ones afterwards, by [`Store::load`].
     ///
     /// After an error other than [`Error::Fenced`] the answer may be lost; the next claim then returns everything that the
@@ -89,7 +89,7 @@ impl Lane {
             return Ok(Vec::new());
         }
         let (ids, lows) = self.watermarks.next(definitions);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit.min(limits::CLAIM_ROWS_MAX)).unwrap_or(i64::MAX);
         let lane = self.id().0;
         // Until the answer is there; also when this future is dropped.
         self.has_strays = true;
@@ -104,7 +104,7 @@ impl Lane {
             if let Some(definition) = row.try_get::<_, Option<i32>>("ready_definition")? {
                 self.watermarks.took(DefinitionId(definition), row.try_get("n")?);
             }
-            let Some(id) = row.try_get::<_, Option<Uuid>>("id")? else {
+            let (Some(id), Some(true)) = (row.try_get::<_, Option<Uuid>>("id")?, row.try_get("mine")?) else {
                 continue;
             };
             let saga = Claimed {
@@ -114,7 +114,8 @@ impl Lane {
                 adopted: row.try_get("adopted")?,
                 fresh: row.try_get("fresh")?,
             };
-            claimed.insert(id, saga);
+            // Of several wakes of one saga only the first brought its input.
+            claimed.entry(id).and_modify(|known: &mut Claimed| known.fresh |= saga.fresh).or_insert(saga);
         }
         Ok(claimed.into_values().collect())
     }

@@ -1,8 +1,8 @@
--- Reads the journals of sagas $1.
+-- Reads the journals of sagas $1. (`offset 0`, or the planner may join with the whole journal.)
 -- Called by: store/read.rs, in a later statement than the claim. Locks: none. Index: journal_pkey.
 select j.id, j.seq, j.lane, amends.millis(j.at) as at, j.kind, j.body
 from unnest($1::uuid[]) as u (id)
 cross join lateral (
-    select j.id, j.seq, j.lane, j.at, j.kind, j.body from amends.journal j where j.id = u.id
+    select j.id, j.seq, j.lane, j.at, j.kind, j.body from amends.journal j where j.id = u.id offset 0
 ) j
 order by j.id, j.seq

@@ -3,6 +3,8 @@
 -- `held` is the important part: it locks the saga and returns the newest owner, not the one of the snapshot; what somebody
 -- else has locked just now is left for the next claim, so that a claim waits for nobody. Load the journals in a LATER
 -- statement: this one's snapshot may be older than the lock. No row at all: the lane is dead.
+-- Tables are met by arrays of keys and never joined, and `woken` is a full join because that is always a hash join: a plan
+-- that was made when the tables were empty is still right when they are large.
 -- Called by: store/work.rs. Locks: the lane, ready rows (skip locked), saga rows (skip locked), timer. Index: ready_pkey.
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
@@ -20,43 +22,43 @@ with fence as materialized (
     ) r
     limit $4::bigint
 ), held as materialized (
-    select g.id, g.definition, g.lane as owner, g.status, g.signals
+    select g.id, g.definition, g.lane as owner, g.signals
     from amends.saga g
-    where g.id in (select c.id from chosen c)
+    where g.id = any (array (select c.id from chosen c))
     order by g.id
     for update of g skip locked
 ), taken as (
     delete from amends.ready r
-    using chosen c
-    where r.definition = c.definition and r.n = c.n
-      and (exists (select from held h where h.id = c.id)
-           or not exists (select from amends.saga g where g.id = c.id))
-    returning c.definition, c.n, c.id, c.input
+    where r.definition = any (array (select distinct c.definition from chosen c))
+      and r.n >= (select min(c.n) from chosen c) and r.n <= (select max(c.n) from chosen c)
+      and r.n = any (array (
+          select c.n from chosen c
+          where c.id in (select h.id from held h)
+             -- It has ended. A scalar subquery: the planner may turn an `exists` into a scan of all sagas.
+             or (select g.id from amends.saga g where g.id = c.id) is null))
+    returning r.definition, r.n, r.id, r.input
 ), owned as (
     update amends.saga g
     set lane = $1::bigint, status = case g.status when 'queued' then 'running' else g.status end
-    from held h
-    where h.owner is null and g.id = h.id
+    where g.id = any (array (select h.id from held h where h.owner is null))
     returning g.id
+), unset as (
+    delete from amends.timer t where t.id = any (array (select o.id from owned o))
+), woken as materialized (
+    select t.definition as ready_definition, t.n, t.input, h.id, h.definition, h.owner, h.signals
+    from taken t full join held h on h.id = t.id
 ), forwarded as (
     insert into amends.inbox (lane, id, definition)
-    select distinct h.owner, h.id, h.definition
-    from taken t join held h on h.id = t.id
-    where h.owner is not null and h.owner <> $1::bigint
+    select distinct w.owner, w.id, w.definition from woken w where w.owner is not null and w.owner <> $1::bigint
 ), begun as (
     insert into amends.journal (id, seq, lane, at, kind, body)
-    select t.id, 1, $1::bigint, amends.now(), 'started',
-           '{"started":{"at":' || amends.millis(amends.now())::text || ',"input":' || t.input || '}}'
-    from taken t join held h on h.id = t.id
-    where h.owner is null and t.input is not null
-    order by t.id
+    select w.id, 1, $1::bigint, amends.now(), 'started',
+           '{"started":{"at":' || amends.millis(amends.now())::text || ',"input":' || w.input || '}}'
+    from woken w
+    where w.id is not null and w.owner is null and w.input is not null
+    order by w.id
     on conflict (id, seq) do nothing
-    returning id
-), unset as (
-    delete from amends.timer t using owned o where t.id = o.id
 )
-select t.definition as ready_definition, t.n, h.id, h.definition, h.status, h.signals,
-       h.owner is null as adopted, exists (select from begun b where b.id = h.id) as fresh
-from fence f
-left join taken t on true
-left join held h on h.id = t.id and (h.owner is null or h.owner = $1::bigint)
+select w.ready_definition, w.n, w.id, w.definition, w.signals, w.owner is null as adopted,
+       w.owner is null and w.input is not null as fresh, w.owner is null or w.owner = $1::bigint as mine
+from fence f left join woken w on true

@@ -5,14 +5,16 @@ with live as (
            null::timestamptz as ended_at
     from amends.saga g
     join amends.definition d on d.id = g.definition
-    where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2) and ($3::uuid is null or g.id < $3)
+    where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2)
+      and g.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
     order by g.id desc
     limit $4::bigint
 ), done as (
     select g.id, g.definition, d.name, d.digest, g.status, null::bigint as lane, g.signals, g.started_at, g.ended_at
     from amends.saga_done g
     join amends.definition d on d.id = g.definition
-    where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2) and ($3::uuid is null or g.id < $3)
+    where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2)
+      and g.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
     order by g.id desc
     limit $4::bigint
 ), every as (

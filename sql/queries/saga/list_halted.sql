@@ -8,6 +8,7 @@ from amends.saga g
 join amends.definition d on d.id = g.definition
 left join amends.lane l on l.id = g.lane
 where g.status in ('paused', 'stuck') and g.status = $1::text
-  and ($2::text is null or d.name = $2) and ($3::uuid is null or g.id < $3)
+  and ($2::text is null or d.name = $2)
+  and g.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
 order by g.id desc
 limit $4::bigint

@@ -1,22 +1,24 @@
 -- Lets go of sagas $2 of lane $1 until a time $4 (milliseconds; null for ever) or a signal. Only those that have had no
 -- signal beyond $3: the same row lock serialises this with amends.request, so that no signal falls between. What
--- somebody else has locked just now stays owned.
+-- somebody else has locked just now stays owned. (`is not distinct from` keeps the index of lanes out of it.)
 -- Called by: store/work.rs. Locks: the lane, saga rows (skip locked), timer. Index: saga_pkey, timer_pkey.
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
 ), parked as materialized (
-    select g.id, u.wake_ms
-    from fence
-    cross join unnest($2::uuid[], $3::bigint[], $4::bigint[]) as u (id, seen, wake_ms)
-    join amends.saga g on g.id = u.id
-    where g.lane = $1::bigint and g.signals = u.seen
+    select g.id
+    from amends.saga g
+    where exists (select from fence f)
+      and g.id = any ($2::uuid[]) and g.lane is not distinct from $1::bigint
+      and g.signals = ($3::bigint[])[array_position($2::uuid[], g.id)]
     order by g.id
     for update of g skip locked
 ), freed as (
-    update amends.saga g set lane = null from parked p where g.id = p.id
+    update amends.saga g set lane = null where g.id = any (array (select p.id from parked p))
 ), timed as (
     insert into amends.timer (id, fire_at)
-    select p.id, coalesce(to_timestamp(p.wake_ms / 1000.0), 'infinity') from parked p order by p.id
+    select p.id, coalesce(to_timestamp(($4::bigint[])[array_position($2::uuid[], p.id)] / 1000.0), 'infinity')
+    from parked p
+    order by p.id
     on conflict (id) do update set fire_at = excluded.fire_at
 )
 select p.id from parked p

@@ -1,14 +1,15 @@
 -- Hands sagas $2 of lane $1 back: any node may claim them. What somebody else has locked just now stays owned; the sweep
--- gets it once the lane is dead.
+-- gets it once the lane is dead. (`is not distinct from` keeps the index of lanes out of it.)
 -- Called by: store/work.rs, on shutdown. Locks: saga rows (skip locked). Index: saga_pkey.
 with held as materialized (
-    select g.id from amends.saga g
-    where g.id = any ($2::uuid[]) and g.lane = $1::bigint
+    select g.id, g.definition
+    from amends.saga g
+    where g.id = any ($2::uuid[]) and g.lane is not distinct from $1::bigint
     order by g.id
     for update of g skip locked
 ), freed as (
-    update amends.saga g set lane = null from held h where g.id = h.id returning g.id, g.definition
+    update amends.saga g set lane = null where g.id = any (array (select h.id from held h))
 ), queued as (
-    insert into amends.ready (definition, id) select f.definition, f.id from freed f
+    insert into amends.ready (definition, id) select h.definition, h.id from held h
 )
-select f.id from freed f
+select h.id from held h

@@ -2,6 +2,8 @@
 -- $2..$5 rows without a key; $6..$10 starts with an idempotency key and their rows; $11..$13 sagas to create; $14, $15 new
 -- statuses; $16..$19 ends (with the definition if the saga starts and ends in one row); $20..$23 answered signals; $24..$26
 -- outbox. Returns the ids of the rows that were written; the rest hangs on these.
+-- Tables are met by arrays of keys and never joined: a plan that was made when they were empty is still right when they
+-- are large, and a full join is always a hash join.
 -- Called by: store/commit.rs. Locks: the lane, start keys in order, saga rows of the lane. Index: journal_pkey, saga_pkey.
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
@@ -10,7 +12,7 @@ with fence as materialized (
     select d.name, k.key, k.id, amends.input_digest(k.input), amends.now()
     from fence
     cross join unnest($6::uuid[], $7::int[], $8::text[], $9::text[]) as k (id, definition, key, input)
-    join amends.definition d on d.id = k.definition
+    cross join lateral (select d.name from amends.definition d where d.id = k.definition limit 1) d
     order by d.name, k.key
     on conflict (name, key) do nothing
     returning id
@@ -33,35 +35,28 @@ with fence as materialized (
     from accepted a join unnest($11::uuid[], $12::int[], $13::text[]) as s (id, definition, status) on s.id = a.id
     order by s.id
 ), changed as (
-    update amends.saga g set status = s.status
-    from (
-        select s.id, s.status from accepted a join unnest($14::uuid[], $15::text[]) as s (id, status) on s.id = a.id
-        order by s.id
-    ) s
-    where g.id = s.id
+    update amends.saga g set status = ($15::text[])[array_position($14::uuid[], g.id)]
+    where g.id = any (array (select a.id from accepted a where a.id = any ($14::uuid[]) order by a.id))
 ), ended as materialized (
     select e.id, e.status, e.result, e.definition
     from accepted a
     join unnest($16::uuid[], $17::text[], $18::text[], $19::int[]) as e (id, status, result, definition) on e.id = a.id
-    order by e.id
 ), gone as (
-    delete from amends.saga g using ended e where g.id = e.id
-    returning g.id, g.definition, e.status, g.signals, g.started_at, e.result
+    delete from amends.saga g where g.id = any (array (select e.id from ended e order by e.id))
+    returning g.id, g.definition, g.signals, g.started_at
 ), done as (
     insert into amends.saga_done (id, definition, status, signals, started_at, ended_at, result)
-    select g.id, g.definition, g.status, g.signals, g.started_at, amends.now(), g.result from gone g
-    union all
-    select e.id, e.definition, e.status, 0, amends.now(), amends.now(), e.result
-    from ended e where e.definition is not null
+    select e.id, coalesce(g.definition, e.definition), e.status, coalesce(g.signals, 0),
+           coalesce(g.started_at, amends.now()), amends.now(), e.result
+    from ended e full join gone g on g.id = e.id
+    where g.id is not null or e.definition is not null
 ), answered as (
-    update amends.signal s set fate = f.fate, answer = f.answer
-    from (
-        select f.id, f.n, f.fate, f.answer
-        from accepted a
-        join unnest($20::uuid[], $21::bigint[], $22::text[], $23::text[]) as f (id, n, fate, answer) on f.id = a.id
-        order by f.id, f.n
-    ) f
-    where s.id = f.id and s.n = f.n
+    update amends.signal s
+    set fate = ($22::text[])[array_position($20::uuid[], s.id)],
+        answer = ($23::text[])[array_position($20::uuid[], s.id)]
+    where s.id = any (array (select a.id from accepted a where a.id = any ($20::uuid[]) order by a.id))
+      and s.n >= (select min(n) from unnest($21::bigint[]) n) and s.n <= (select max(n) from unnest($21::bigint[]) n)
+      and s.n = ($21::bigint[])[array_position($20::uuid[], s.id)]
 ), told as (
     insert into amends.outbox (id, seq, at, body)
     select o.id, o.seq, amends.now(), o.body

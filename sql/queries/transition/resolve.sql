@@ -5,10 +5,11 @@ select u.id, j.lane, j.body = u.body as same_body, k.id as first, k.digest = ame
 from unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[])
     as u (id, seq, body, definition, key, input)
 left join lateral (
-    select j.lane, j.body from amends.journal j where j.id = u.id and j.seq = u.seq
+    select j.lane, j.body from amends.journal j where j.id = u.id and j.seq = u.seq limit 1
 ) j on true
 left join lateral (
-    select k.id, k.digest
-    from amends.definition d join amends.start_key k on k.name = d.name
-    where d.id = u.definition and k.key = u.key
+    select d.name from amends.definition d where d.id = u.definition limit 1
+) d on true
+left join lateral (
+    select k.id, k.digest from amends.start_key k where k.name = d.name and k.key = u.key limit 1
 ) k on true

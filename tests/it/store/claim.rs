@@ -195,8 +195,8 @@ async fn finds_rows_behind_its_watermark() {
     let mut late = node.database.client().await;
     let transaction = late.transaction().await.unwrap();
     transaction.execute("select amends.start('checkout', '{}')", &[]).await.unwrap();
-    ready(&node, 9_000).await;
-    while !lane.claim(4_500, &[node.definition]).await.unwrap().is_empty() {}
+    ready(&node, 6_000).await;
+    while !lane.claim(500, &[node.definition]).await.unwrap().is_empty() {}
     transaction.commit().await.unwrap();
     eventually("the late start is claimed", async || {
         !lane.claim(10, &[node.definition]).await.unwrap().is_empty()

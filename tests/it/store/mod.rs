@@ -5,6 +5,12 @@ mod commit;
 mod fence;
 mod happy;
 mod lost;
+mod migrate;
+mod plan;
+mod signal;
+mod start;
+mod sweep;
+mod tls;
 
 use std::sync::Arc;
 

@@ -1,0 +1,169 @@
+//! Plans of the hot statements: by index whatever the statistics say, on tables of the size of a busy installation.
+
+use std::fmt::Write as _;
+
+use tokio_postgres::Client;
+
+use super::Node;
+
+/// Each hot statement with its parameters, and the index conditions that its plan must show.
+const HOT: &[(&str, &str, &[&str])] = &[
+    (
+        include_str!("../../../sql/queries/transition/commit.sql"),
+        "1, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', \
+         '{}', '{}', '{}', '{}', '{}', '{}', '{}'",
+        &["saga_pkey", "AND (n >= $"],
+    ),
+    (
+        include_str!("../../../sql/queries/transition/resolve.sql"),
+        "'{}', '{}', '{}', '{}', '{}', '{}'",
+        &["Index Cond: ((id = u.id) AND (seq = u.seq))", "start_key_pkey"],
+    ),
+    (
+        include_str!("../../../sql/queries/saga/claim.sql"),
+        "1, '{1}', '{0}', 100",
+        &["Index Cond: ((definition = d.definition) AND (n > d.low))", "timer_pkey", "Hash Full Join"],
+    ),
+    (include_str!("../../../sql/queries/saga/park.sql"), "1, '{}', '{}', '{}'", &["saga_pkey"]),
+    (include_str!("../../../sql/queries/saga/release.sql"), "1, '{}'", &["saga_pkey"]),
+    (include_str!("../../../sql/queries/saga/owned.sql"), "1", &["saga_lane"]),
+    (
+        include_str!("../../../sql/queries/saga/read.sql"),
+        "'00000000-0000-7000-8000-000000000000'",
+        &["saga_pkey"],
+    ),
+    (
+        include_str!("../../../sql/queries/saga/list.sql"),
+        "null, null, null, 50",
+        &["Index Scan Backward using saga_pkey"],
+    ),
+    (include_str!("../../../sql/queries/saga/list_halted.sql"), "'stuck', null, null, 50", &["saga_halted"]),
+    (include_str!("../../../sql/queries/journal/load.sql"), "'{}'", &["(id = u.id)"]),
+    (
+        include_str!("../../../sql/queries/timer/fire.sql"),
+        "100",
+        &["Index Cond: (fire_at <= now())", "timer_fire_at"],
+    ),
+    (include_str!("../../../sql/queries/inbox/drain.sql"), "'{1}', 100", &["AND (n >= $"]),
+    (include_str!("../../../sql/queries/signal/after.sql"), "'{}', '{}'", &["signal_pkey"]),
+    (include_str!("../../../sql/queries/sweep/rehome.sql"), "1, 1000", &["saga_lane"]),
+    (
+        include_str!("../../../sql/queries/sweep/orphaned_lanes.sql"),
+        "",
+        // The first probe has no lower bound; it reads one row.
+        &["saga_lane"],
+    ),
+];
+
+/// The settings of our sessions that bear on plans, as `store/connect.rs` makes them.
+const SETTINGS: &str = "set jit = off; set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; \
+                        set enable_mergejoin = off";
+
+/// Tables that grow.
+const LARGE: [&str; 7] = ["saga", "journal", "ready", "timer", "inbox", "signal", "start"];
+
+async fn plan(client: &Client, sql: &str, params: &str) -> String {
+    let execute = if params.is_empty() { String::new() } else { format!("({params})") };
+    client.batch_execute(&format!("deallocate all; prepare hot as {sql}")).await.unwrap();
+    let rows = client.query(&format!("explain execute hot{execute}"), &[]).await.unwrap();
+    rows.iter().fold(String::new(), |mut text, row| {
+        writeln!(text, "{}", row.get::<_, &str>(0)).unwrap();
+        text
+    })
+}
+
+async fn check(node: &Node, when: &str) {
+    let client = node.database.client().await;
+    client.batch_execute(SETTINGS).await.unwrap();
+    let mut faults = String::new();
+    for (sql, params, wanted) in HOT {
+        let found = plan(&client, sql, params).await;
+        for part in *wanted {
+            if !found.contains(part) {
+                writeln!(faults, "{when}: expected {part:?} in\n{sql}\n{found}").unwrap();
+            }
+        }
+        for unbounded in unbounded_scans(&found) {
+            // A page of the list begins at the newest saga, the first probe for lanes at the lowest.
+            let first = unbounded.starts_with("Index Scan Backward") || unbounded.ends_with("saga_lane");
+            if !first {
+                writeln!(faults, "{when}: {unbounded} without a bound in\n{sql}\n{found}").unwrap();
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults}");
+}
+
+/// Scans of tables that grow, and that have no index condition.
+fn unbounded_scans(plan: &str) -> Vec<&str> {
+    let lines: Vec<&str> = plan.lines().collect();
+    let mut found = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let Some((scan, rest)) = line.trim_start_matches([' ', '-', '>']).split_once(" on ") else {
+            continue;
+        };
+        let table = rest.split([' ', '_']).next().unwrap_or_default();
+        let bounded = lines.get(number + 1).is_some_and(|next| next.contains("Index Cond"));
+        if scan.contains("Scan") && scan != "CTE Scan" && LARGE.contains(&table) && !bounded {
+            found.push(scan);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn hot_statements_use_their_index_on_empty_and_on_full_tables() {
+    let node = Node::new().await;
+    let client = node.database.client().await;
+    client.batch_execute("analyze").await.unwrap();
+    check(&node, "statistics of empty tables, empty tables").await;
+    client
+        .batch_execute(
+            "insert into amends.saga (id, definition, status, lane, started_at)
+             select amends.uuid7(), 1, case when n % 1000 = 0 then 'stuck' else 'running' end,
+                    case when n % 10 = 0 then n % 40 end, now()
+             from generate_series(1, 300000) n;
+             insert into amends.timer (id, fire_at)
+             select id, now() + interval '1 day' * random() from amends.saga where lane is null;
+             insert into amends.ready (definition, id) select 1, id from amends.saga limit 100000;
+             insert into amends.journal (id, seq, lane, at, kind, body)
+             select id, 1, 1, now(), 'started', '{}' from amends.saga;
+             insert into amends.signal (id, n, at, by, application_name, request)
+             select (select id from amends.saga limit 1), n, now(), 'x', 'x', '1' from generate_series(1, 20000) n;
+             insert into amends.inbox (lane, id, definition) select n % 40, amends.uuid7(), 1
+             from generate_series(1, 20000) n",
+        )
+        .await
+        .unwrap();
+    check(&node, "statistics of empty tables, full tables").await;
+    client.batch_execute("vacuum analyze").await.unwrap();
+    check(&node, "statistics of full tables").await;
+}
+
+/// A clock function that is not STABLE would make the scan of due timers walk over all that are not due.
+#[tokio::test]
+async fn firing_reads_only_what_is_due() {
+    let node = Node::new().await;
+    let client = node.database.client().await;
+    client
+        .batch_execute(
+            "insert into amends.timer (id, fire_at)
+             select amends.uuid7(), now() + interval '1 h' - interval '1 h 1 s' * (n % 1000 = 0)::int
+             from generate_series(1, 50000) n; analyze amends.timer",
+        )
+        .await
+        .unwrap();
+    client.batch_execute(SETTINGS).await.unwrap();
+    let sql = include_str!("../../../sql/queries/timer/fire.sql");
+    client.batch_execute(&format!("prepare fire as {sql}")).await.unwrap();
+    let rows = client.query("explain (analyze, buffers, timing off) execute fire(1000)", &[]).await.unwrap();
+    let text: String = rows.iter().map(|row| format!("{}\n", row.get::<_, &str>(0))).collect();
+    let scan =
+        text.lines().skip_while(|line| !line.contains("timer_fire_at")).find(|line| line.contains("Buffers"));
+    let buffers: u32 = scan
+        .and_then(|line| line.split("hit=").nth(1))
+        .and_then(|rest| rest.split(' ').next())
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or_else(|| panic!("{text}"));
+    assert!(buffers < 120, "{text}");
+}
