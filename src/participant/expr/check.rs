@@ -331,7 +331,8 @@ mod tests {
                     "success": "result.ok && steps.second.ok", "output": {"${ x }": "${ reslt.id }"},
                     "probe": {"target": {"tool": {"participant": "p", "tool": "t", "arguments": []}},
                               "applied": "output.id == 1"}}},
-                 "compensation": {"target": {"handler": {"name": "h", "arguments": "${ output.id + steps.first.id }"}}}},
+                 "compensation": {"target": {"handler": {
+                    "name": "h", "arguments": "${ output.id + steps.first.id }"}}}},
                 {"name": "third", "action": {"sleep": {"for_ms": 1}}},
                 {"name": "last", "kind": "retriable", "when": "steps.third != null",
                  "action": {"await": {"event": "e"}}},
