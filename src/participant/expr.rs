@@ -22,7 +22,7 @@ use cel::common::types::{CelBool, CelNull, CelString};
 use cel::common::value::Val;
 use cel::{Context, ExecutionError, Value};
 
-pub use check::{Place, check_draft, check_expression, check_template};
+pub use check::{Place, check_draft, check_expression, check_step, check_template};
 use compile::{Compiled, Form, Program};
 use function::ENVIRONMENT;
 pub(super) use template::url_path;

@@ -186,7 +186,7 @@ impl HttpParticipant {
         let good = response.status().is_success();
         let bytes_max = if good { self.limits.answer_bytes_max } else { ERROR_BODY_BYTES_MAX };
         let reply = match body(response, bytes_max).await {
-            Ok(Body { text, whole: true }) if good => answered(text),
+            Ok(Body { text, whole: true }) if good => answered(text).after(pause),
             Ok(Body { .. }) if good => Reply::unknown(
                 "answer_too_large",
                 format!("the answer is larger than the limit of {bytes_max} bytes (`answer_bytes_max`)"),

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 pub(super) use child::Program;
 pub(super) use link::Link;
 pub(super) use session::Server;
+use session::Session;
 
 use super::config::Limits;
 use super::http;
@@ -89,18 +90,27 @@ impl McpParticipant {
                 session.note_answer();
                 refused(&error)
             }
-            Ok(Err(error)) => {
-                // A child's end says more than its closed pipe; it is known at once or not at all.
-                let how = timeout(ENDING_WAIT, session.ending()).await.ok().flatten();
-                self.link.retire(&session);
-                broken(&error, how)
-            }
+            Ok(Err(error)) => self.broken(&session, &error).await,
             Err(_) => {
                 self.link.suspect(&session);
                 Reply::unknown("timeout", "no answer within the time of an attempt")
             }
         };
         reply.cleaned(self.link.filter())
+    }
+
+    /// Makes a reply of a call whose connection failed, and lets go of the connection if it is no use any more.
+    async fn broken(&self, session: &Arc<Session>, error: &ServiceError) -> Reply {
+        if let Some(error) = http_cause(error) {
+            if !is_answer(error) {
+                self.link.retire(session);
+            }
+            return over_http(error);
+        }
+        // A child's end says more than its closed pipe; it is known at once or not at all.
+        let how = timeout(ENDING_WAIT, session.ending()).await.ok().flatten();
+        self.link.retire(session);
+        closed(error, how)
     }
 
     fn answered(&self, response: CallToolResponse) -> Reply {
@@ -200,26 +210,44 @@ fn refused(error: &ErrorData) -> Reply {
     Reply { result, ..reply }
 }
 
-/// Makes a reply of a call whose connection failed.
-fn broken(error: &ServiceError, how: Option<String>) -> Reply {
-    let ServiceError::TransportSend(sent) = error else {
-        let how = how.unwrap_or_else(|| error.to_string());
-        return Reply::unknown("closed", format!("the connection ended before the answer: {how}"));
-    };
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(sent.error.as_ref());
-    while let Some(current) = cause {
-        if let Some(error) = current.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
-            return over_http(error);
-        }
-        if let Some(error) = current.downcast_ref::<std::io::Error>()
-            && error.kind() == std::io::ErrorKind::NotConnected
-        {
-            return Reply::retryable("refused", "the connection was closed already; nothing was sent");
-        }
-        cause = current.source();
+/// Makes a reply of a call whose connection ended.
+fn closed(error: &ServiceError, how: Option<String>) -> Reply {
+    let never_sent = causes(error).any(|cause| {
+        let error = cause.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::NotConnected)
+    });
+    if never_sent {
+        return Reply::retryable("refused", "the connection was closed already; nothing was sent");
     }
-    let how = how.unwrap_or_else(|| sent.error.to_string());
-    Reply::unknown("closed", format!("the connection ended while sending: {how}"))
+    let how = how.unwrap_or_else(|| error.to_string());
+    Reply::unknown("closed", format!("the connection ended before the answer: {how}"))
+}
+
+/// Returns an error's causes, the error of the transport first.
+fn causes(error: &ServiceError) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first: Option<&(dyn std::error::Error + 'static)> = match error {
+        ServiceError::TransportSend(sent) => Some(sent.error.as_ref()),
+        _ => None,
+    };
+    std::iter::successors(first, |cause| cause.source())
+}
+
+/// Returns the failed POST under an error, if there is one.
+fn http_cause(error: &ServiceError) -> Option<&StreamableHttpError<reqwest::Error>> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// Whether a failed POST was answered: then the session is as good as before.
+fn is_answer(error: &StreamableHttpError<reqwest::Error>) -> bool {
+    matches!(
+        error,
+        StreamableHttpError::HttpStatus(_)
+            | StreamableHttpError::UnexpectedServerResponse(_)
+            | StreamableHttpError::UnexpectedContentType(_)
+            | StreamableHttpError::ResponseBodyTooLarge { .. }
+            | StreamableHttpError::AuthRequired(_)
+            | StreamableHttpError::InsufficientScope(_)
+    )
 }
 
 /// Makes a reply of a failed POST.

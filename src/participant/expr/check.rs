@@ -72,6 +72,14 @@ pub fn check_draft(draft: &Draft) -> Vec<Fault> {
     check.faults
 }
 
+/// Checks every expression of a step that is appended to an open saga. `over` names the steps that it may speak of:
+/// its needs, and theirs. Paths begin with `step`.
+pub fn check_step(step: &Step, over: &BTreeSet<String>) -> Vec<Fault> {
+    let mut check = Check { steps: Some((step.name.clone(), over.clone())), faults: Vec::new() };
+    check.step("step", step);
+    check.faults
+}
+
 /// Returns the names of the steps that are over when this one starts: its needs and theirs, and for a pivot
 /// or a retriable step everything that is undone before it or starts before it by its kind.
 fn before(draft: &Draft, step: &Step) -> BTreeSet<String> {
@@ -250,11 +258,19 @@ impl Check {
             self.add(path.to_owned(), format!("`{}`: {message}", compiled.text));
         }
         let Some((step, before)) = &self.steps else { return };
+        // Of steps that run beside this one, an attempt may see more than the one before it did.
+        if compiled.needs.any_step && !step.is_empty() {
+            let message = "name the steps, as in `steps.NAME`: every attempt must see the same";
+            self.faults
+                .push(Fault { path: path.to_owned(), message: format!("`{}`: {message}", compiled.text) });
+        }
         let wrong: Vec<_> =
             compiled.needs.steps.iter().filter(|name| !before.contains(*name)).cloned().collect();
         let step = step.clone();
         for name in wrong {
-            let message = if name == step {
+            let message = if step.is_empty() {
+                format!("{name:?} is no step of this saga")
+            } else if name == step {
                 format!("`steps.{name}` is this step itself; a compensation finds its output in `output`")
             } else {
                 format!(
@@ -299,6 +315,47 @@ mod tests {
         assert!(refused(&"a".repeat(5_000), &[]).contains("4096 bytes"));
         // A loop's own variable is no variable outside of it.
         assert!(refused("input.all(x, x > 1) && x", &["input"]).contains("no variable `x`"));
+    }
+
+    #[test]
+    fn steps_speak_of_steps_that_were_done_before() {
+        let draft: Draft = serde_json::from_value(serde_json::json!({
+            "name": "d",
+            "output": {"all": "${ steps }", "last": "${ steps.last.id + steps.no.id }"},
+            "steps": [
+                {"name": "first", "action": {"call": {"target": {"handler": {"name": "h"}}}}},
+                {"name": "second", "needs": ["first"], "when": "steps.first.ok && steps['third'].ok",
+                 "action": {"call": {
+                    "target": {"http": {"participant": "p", "method": "FETCH", "path": "/${ steps[input.name] }",
+                               "headers": {"a b": "${ key }"}}},
+                    "success": "result.ok && steps.second.ok", "output": {"${ x }": "${ reslt.id }"},
+                    "probe": {"target": {"tool": {"participant": "p", "tool": "t", "arguments": []}},
+                              "applied": "output.id == 1"}}},
+                 "compensation": {"target": {"handler": {
+                    "name": "h", "arguments": "${ output.id + steps.first.id }"}}}},
+                {"name": "third", "action": {"sleep": {"for_ms": 1}}},
+                {"name": "last", "kind": "retriable", "when": "steps.third != null",
+                 "action": {"await": {"event": "e"}}},
+            ],
+        }))
+        .unwrap();
+        let found: Vec<_> = check_draft(&draft).iter().map(ToString::to_string).collect();
+        let expected = [
+            ("steps[1].when: ", "\"third\" is not over when \"second\" starts"),
+            ("steps[1].action.target.http.method: ", "FETCH"),
+            ("steps[1].action.target.http.path: ", "name the steps"),
+            ("steps[1].action.target.http.headers.a b: ", "no name of a header"),
+            ("steps[1].action.success: ", "this step itself"),
+            ("steps[1].action.output: ", "not a template"),
+            ("steps[1].action.output.${ x }: ", "no variable `reslt`"),
+            ("steps[1].action.probe.target.tool.arguments: ", "an object"),
+            ("steps[1].action.probe.applied: ", "no variable `output`"),
+            ("output.last: ", "\"no\" is no step"),
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (line, (start, part)) in found.iter().zip(expected) {
+            assert!(line.starts_with(start) && line.contains(part), "expected {start}…{part}, found {line}");
+        }
     }
 
     #[test]

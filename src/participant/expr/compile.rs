@@ -124,11 +124,12 @@ fn compile(text: &str) -> Result<Compiled, String> {
 
 fn path_needs(path: &Path) -> Needs {
     let mut needs = Needs::default();
-    needs.variables.insert(path.root.clone());
-    if path.root == "steps"
-        && let Some(Segment::Field(name)) = path.segments.first()
-    {
-        needs.steps.insert(name.clone());
+    match path.segments.first() {
+        Some(Segment::Field(name)) if path.root == "steps" => needs.note_step(name),
+        Some(_) | None => {
+            needs.any_step = path.root == "steps";
+            needs.variables.insert(path.root.clone());
+        }
     }
     needs
 }

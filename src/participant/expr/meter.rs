@@ -16,8 +16,18 @@ pub(super) struct Needs {
     pub(super) variables: BTreeSet<String>,
     /// Names of steps in `steps.NAME` and `steps["NAME"]`.
     pub(super) steps: BTreeSet<String>,
+    /// Whether it reads `steps` in any other way: all of them, or by a computed name.
+    pub(super) any_step: bool,
     /// Functions called by name.
     pub(super) functions: BTreeSet<String>,
+}
+
+impl Needs {
+    /// Notes that the output of one step is read.
+    pub(super) fn note_step(&mut self, name: &str) {
+        self.variables.insert("steps".into());
+        self.steps.insert(name.to_owned());
+    }
 }
 
 /// Returns the depth of a tree.
@@ -53,14 +63,11 @@ fn entry_children(entry: &IdedEntryExpr) -> Vec<&IdedExpr> {
 pub(super) fn needs(expr: &IdedExpr, bound: &mut Vec<String>, needs_: &mut Needs) {
     match &expr.expr {
         Expr::Ident(name) if !name.starts_with('@') && !bound.contains(name) => {
+            needs_.any_step |= name == "steps";
             needs_.variables.insert(name.clone());
         }
-        Expr::Select(select) => {
-            if is_steps(&select.operand, bound) {
-                needs_.steps.insert(select.field.clone());
-            }
-            needs(&select.operand, bound, needs_);
-        }
+        Expr::Select(select) if is_steps(&select.operand, bound) => needs_.note_step(&select.field),
+        Expr::Select(select) => needs(&select.operand, bound, needs_),
         Expr::Call(call) => call_needs(call, bound, needs_),
         Expr::Comprehension(c) => {
             needs(&c.iter_range, bound, needs_);
@@ -88,7 +95,8 @@ fn call_needs(call: &CallExpr, bound: &mut Vec<String>, needs_: &mut Needs) {
         && is_steps(operand, bound)
         && let Expr::Literal(LiteralValue::String(name)) = &index.expr
     {
-        needs_.steps.insert(name.inner().to_owned());
+        needs_.functions.insert(call.func_name.clone());
+        return needs_.note_step(name.inner());
     }
     // `optional.of(x)` is a function of that name, not a call on a variable `optional`.
     let namespaced = matches!(call.target.as_deref(), Some(IdedExpr { expr: Expr::Ident(name), .. })

@@ -228,3 +228,89 @@ fn deepest_expressions_run_on_small_stacks() {
             .unwrap_or_else(|message| assert!(message.contains("nesting"), "{message}"));
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(400))]
+
+    /// Whatever the text, checking and evaluating it ends, in time and without a panic of ours.
+    #[test]
+    fn any_text_ends(words in proptest::collection::vec(proptest::sample::select(WORDS), 0..40)) {
+        let text = words.concat();
+        let start = Instant::now();
+        let _ = check_expression(&text, &["input"]);
+        let _ = evaluate(&Expression(text.clone()), &scope());
+        let _ = render(&Template(json!(text.clone())), &scope());
+        proptest::prop_assert!(start.elapsed() < Duration::from_secs(10), "{} took {:?}", text, start.elapsed());
+    }
+}
+
+const WORDS: &[&str] = &[
+    "input",
+    ".",
+    "rooms",
+    "tags",
+    "steps",
+    "first",
+    "[",
+    "]",
+    "(",
+    ")",
+    "{",
+    "}",
+    "'",
+    "\"",
+    "'''",
+    "r'",
+    "b'",
+    "\\",
+    "1",
+    "-",
+    "!",
+    "+",
+    "*",
+    "/",
+    "%",
+    "==",
+    "<",
+    "&&",
+    "||",
+    "?",
+    ":",
+    ",",
+    " in ",
+    "has(",
+    "x",
+    "y",
+    ".map(x,",
+    ".all(x,",
+    ".exists(y,",
+    ".filter(x,",
+    ".exists_one(x,",
+    "size(",
+    "${",
+    "$${",
+    "}",
+    "\n",
+    "é",
+    "\u{0}",
+    "0x",
+    "1u",
+    "1e400",
+    ".?",
+    "[?",
+    ".orValue(",
+    "matches(",
+    "timestamp(",
+    "duration(",
+    "optional.of(",
+    "type(",
+    "null",
+    "true",
+    "//",
+    "`",
+    "@range(",
+    "input.map",
+    ".join(",
+    ".replace(",
+    "9223372036854775807",
+];

@@ -33,6 +33,7 @@ async fn misbehaving() -> Wire {
             "in-use" => answer("409 Conflict", "", r#"{"code":"idempotency_key_in_use"}"#),
             "conflict" => answer("409 Conflict", "", "the booking is closed"),
             "busy" => answer("429 Too Many Requests", "Retry-After: 7\r\n", ""),
+            "accepted" => answer("202 Accepted", "Retry-After: 5\r\n", "{}"),
             "later" => answer("503 Service Unavailable", "Retry-After: 2\r\n", ""),
             "down" => answer("503 Service Unavailable", "", ""),
             "broken" => answer("500 Internal Server Error", "", "stack trace"),
@@ -100,6 +101,11 @@ async fn what_was_never_sent_has_definitely_failed() {
     says(&line, "retryable refused: ", "");
 
     let wire = misbehaving().await;
+    // Nobody speaks TLS there: the handshake fails before the request.
+    let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let secure = at(&format!("https://{}", plain.local_addr().unwrap()));
+    tokio::spawn(async move { while plain.accept().await.is_ok() {} });
+    says(&executed(&secure, &call(post("/x"), json!({}))).await, "retryable refused: ", "");
     for (target, part) in [
         (post("/${ input.name }"), "`input.name`"),
         (post("/../good"), "leads elsewhere"),
@@ -169,6 +175,14 @@ async fn probes_ask_without_the_key_and_read_a_404() {
     says(&probed(&http, probe("/conflict")).await, "inconclusive", "");
     says(&probed(&http, probe("/broken")).await, "inconclusive http_500", "");
     says(&probed(&http, probe("/hang")).await, "inconclusive timeout", "");
+}
+
+#[tokio::test]
+async fn accepted_is_done_unless_the_definition_says_pending() {
+    let wire = misbehaving().await;
+    assert_eq!(executed(&at(&wire.url), &call(post("/accepted"), json!({}))).await, "succeeded {}");
+    let rules = json!({"classify": [{"when": "status == 202", "outcome": "pending"}]});
+    assert_eq!(executed(&at(&wire.url), &call(post("/accepted"), rules)).await, "pending Some(5000)");
 }
 
 #[tokio::test]

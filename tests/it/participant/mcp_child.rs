@@ -72,6 +72,15 @@ async fn every_answer_of_a_tool_has_its_outcome() {
 }
 
 #[tokio::test]
+async fn a_server_of_the_newest_protocol_alone_is_called_as_well() {
+    let mcp = with(child("modern", &[]));
+    let line = executed(&mcp, &call(tool("echo", json!({})), json!({"output": "${ result.meta }"}))).await;
+    says(&line, "succeeded ", &format!("\"{KEY_META}\":\"saga/step/action/0\""));
+    says(&line, "succeeded ", "2026-07-28");
+    mcp.shutdown().await;
+}
+
+#[tokio::test]
 async fn calls_share_one_child_and_a_dropped_one_harms_nobody() {
     let mcp = with(child("plain", &[]));
     let first = pid(&mcp).await;

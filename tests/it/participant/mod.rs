@@ -51,7 +51,7 @@ fn said(outcome: &Outcome) -> String {
         Outcome::Failed { error, retryable: false, .. } => format!("failed {error}"),
         Outcome::Failed { error, retry_after_ms: Some(ms), .. } => format!("retryable after {ms}: {error}"),
         Outcome::Failed { error, .. } => format!("retryable {error}"),
-        Outcome::Pending { .. } => "pending".into(),
+        Outcome::Pending { retry_after_ms } => format!("pending {retry_after_ms:?}"),
         Outcome::Unknown { error } => format!("unknown {error}"),
     }
 }
