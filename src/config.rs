@@ -202,8 +202,6 @@ pub mod actor {
     pub const SAFETY_NET_MS: u64 = 120_000;
     /// Pause between two looks for new definitions, in milliseconds.
     pub const DEFINITIONS_REFRESH_MS: u64 = 2_000;
-    /// Most faults of one input that are named.
-    pub const INPUT_FAULTS_MAX: usize = 50;
     /// Time between two looks whether a lane is open, when a node begins, in milliseconds.
     pub const LANES_OPEN_LOOK_MS: u64 = 5;
     /// How often a beginning node looks for an open lane before it goes on without.
@@ -317,6 +315,4 @@ pub mod cli {
     pub const POLL_MS_MAX: u64 = 500;
     /// Most characters of a value that are shown to people, unless they ask for all of it.
     pub const VALUE_CHARS_MAX: usize = 300;
-    /// Most faults of an input that are shown.
-    pub const FAULTS_MAX: usize = 50;
 }

@@ -451,7 +451,7 @@ impl Runtime {
         let (node, roster, name) = (self.inner.node.clone(), self.inner.roster.clone(), name.to_owned());
         let known = node.definitions.current(&name);
         if let Some((pinned, _)) = &known {
-            pinned.check_input(&input).map_err(Error::Input)?;
+            pinned.definition.check_input(&input).map_err(Error::Input)?;
         }
         match known {
             Some((pinned, missing)) if missing.is_empty() => {

@@ -4,10 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::config::actor::INPUT_FAULTS_MAX;
 use crate::participant::Participants;
+use crate::saga::Definition;
 use crate::saga::definition::Draft;
-use crate::saga::{Definition, Json};
 use crate::store::{self, DefinitionId, Store, StoredDefinition};
 
 /// One definition under its number in this database.
@@ -17,31 +16,6 @@ pub struct Pinned {
     pub id: DefinitionId,
     /// The definition.
     pub definition: Arc<Definition>,
-    input: Arc<jsonschema::Validator>,
-}
-
-impl Pinned {
-    fn new(id: DefinitionId, definition: Arc<Definition>) -> Result<Self, String> {
-        let schema = &definition.draft().input;
-        let input =
-            jsonschema::validator_for(schema).map_err(|error| format!("schema of the input: {error}"))?;
-        Ok(Self { id, definition, input: Arc::new(input) })
-    }
-
-    /// Checks an input against the definition's schema; names every fault at once, with its place.
-    pub fn check_input(&self, input: &Json) -> Result<(), Vec<String>> {
-        if self.definition.draft().input == serde_json::Value::Bool(true) {
-            return Ok(());
-        }
-        let input = input.to_value();
-        let faults: Vec<String> = self
-            .input
-            .iter_errors(&input)
-            .take(INPUT_FAULTS_MAX)
-            .map(|fault| format!("input{}: {fault}", fault.instance_path()))
-            .collect();
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +49,7 @@ impl Definitions {
         let id = store.put_definition(definition.digest(), definition.name(), &draft).await?;
         let missing = participants.missing(definition.draft());
         let name = definition.name().to_owned();
-        let pinned = Pinned::new(id, definition).map_err(store::Error::Invalid)?;
+        let pinned = Pinned { id, definition };
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.by_name.insert(name, id);
         known.by_id.insert(id, Entry { pinned: Some(pinned), missing });
@@ -139,9 +113,10 @@ fn read(stored: &StoredDefinition, participants: &Participants) -> Entry {
         Definition::build(draft)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     });
-    match built.and_then(|definition| Pinned::new(stored.id, definition)) {
-        Ok(pinned) => {
-            let missing = participants.missing(pinned.definition.draft());
+    match built {
+        Ok(definition) => {
+            let missing = participants.missing(definition.draft());
+            let pinned = Pinned { id: stored.id, definition };
             Entry { pinned: Some(pinned), missing }
         }
         Err(reason) => {

@@ -383,7 +383,7 @@ impl Actor for SagaActor {
                 self.propose(&event, self.state.clone(), commands, Some(start), ctx);
             }
             Some(First::CarryOut) => {
-                match self.pinned.check_input(&self.state.input) {
+                match self.pinned.definition.check_input(&self.state.input) {
                     Ok(()) => {
                         outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx))
                     }

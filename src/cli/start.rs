@@ -12,10 +12,10 @@ use super::list::saga_json;
 use super::output::{Output, clipped};
 use super::time::span;
 use super::{value, wait};
-use crate::config::cli::{FAULTS_MAX, VALUE_CHARS_MAX};
-use crate::saga::Json;
+use crate::config::cli::VALUE_CHARS_MAX;
 use crate::saga::definition::Draft;
 use crate::saga::state::Status;
+use crate::saga::{Definition, Json};
 use crate::store::{SagaRow, Store};
 
 /// Options of `amends start`.
@@ -89,19 +89,13 @@ async fn check(store: &Store, name: &str, input: &Json) -> Result<(), Failure> {
     let Some(definition) = store.current_definition(name).await? else {
         return Err(unknown(store, name).await?);
     };
-    // A draft or a schema that this version cannot read is the node's to judge.
+    // A draft that this version cannot read is the node's to judge.
     let Ok(draft) = serde_json::from_str::<Draft>(&definition.draft) else { return Ok(()) };
-    let Ok(schema) = jsonschema::validator_for(&draft.input) else { return Ok(()) };
-    let value = input.to_value();
-    let fault = |error: jsonschema::ValidationError<'_>| {
-        let path = error.instance_path().to_string().replace('/', ".");
-        format!("\n  input{path}: {error}")
-    };
-    let faults: Vec<String> = schema.iter_errors(&value).take(FAULTS_MAX).map(fault).collect();
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("the input does not fit definition {name}:{}", faults.concat())))
+    let Ok(definition) = Definition::build(draft) else { return Ok(()) };
+    definition.check_input(input).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+        Failure::usage(format!("the input does not fit definition {name}:{}", faults.concat()))
+    })
 }
 
 async fn unknown(store: &Store, name: &str) -> Result<Failure, Failure> {

@@ -5,6 +5,7 @@
 mod author;
 pub mod definition;
 mod plan;
+mod schema;
 mod validate;
 
 pub mod command;

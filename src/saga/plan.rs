@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::Json;
 use super::definition::{Draft, Kind, Millis, Step};
+use super::schema::Schema;
 use super::state::State;
 use super::validate::{self, Fault};
 
@@ -17,6 +19,7 @@ pub struct Definition {
     draft: Draft,
     digest: String,
     steps: Vec<Planned>,
+    input: Schema,
 }
 
 /// A step whose needs are known by index.
@@ -31,7 +34,14 @@ pub struct Planned {
 impl Definition {
     /// Checks a draft and fixes it under its digest. Names every fault at once.
     pub fn build(draft: Draft) -> Result<Arc<Self>, Vec<Fault>> {
-        let needs = validate::draft(&draft)?;
+        let compiled =
+            Schema::compile(&draft.input).map_err(|message| Fault { path: "input".to_owned(), message });
+        let (needs, input) = match (validate::draft(&draft), compiled) {
+            (Ok(needs), Ok(input)) => (needs, input),
+            (needs, input) => {
+                return Err(needs.err().into_iter().flatten().chain(input.err()).collect());
+            }
+        };
         let steps = draft
             .steps
             .iter()
@@ -39,7 +49,7 @@ impl Definition {
             .map(|(step, needs)| Planned { step: step.clone(), needs })
             .collect();
         let digest = digest_of(&draft);
-        Ok(Arc::new(Self { draft, digest, steps }))
+        Ok(Arc::new(Self { draft, digest, steps, input }))
     }
 
     /// The draft that it was built from.
@@ -55,6 +65,11 @@ impl Definition {
     /// SHA-256 of the draft's canonical JSON, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Checks an input against the definition's schema; names every fault at once, with its place.
+    pub fn check_input(&self, input: &Json) -> Result<(), Vec<String>> {
+        self.input.check(input)
     }
 
     /// The steps of the definition; an open saga's appended steps are in its state.
