@@ -223,6 +223,7 @@ impl SagaActor {
         counting::decided(&self.pinned.definition, event, old, &state);
         self.proposed = Some(Proposed { state, commands, ended });
         self.committer.do_send(Commit { row, from: ctx.address() });
+        fail::fail_point!(&format!("saga_actor::proposed {}", self.pinned.definition.name()));
     }
 
     /// A request that is not legal is recorded as refused, with what is; any other event that is not is a
@@ -244,6 +245,7 @@ impl SagaActor {
     /// The transition is durable: it is the state now, and what it asks for is carried out.
     fn accepted(&mut self, ctx: &mut Context<Self>) {
         let Some(proposed) = self.proposed.take() else { return };
+        fail::fail_point!(&format!("saga_actor::accepted {}", self.pinned.definition.name()));
         self.seq += 1;
         self.state = proposed.state;
         if let Some(answer) = self.answer.take() {

@@ -10,6 +10,7 @@ mod demo;
 mod demo_definition;
 mod demo_participant;
 mod embedded;
+mod faults;
 mod harness;
 mod http;
 mod participant;

@@ -1,0 +1,160 @@
+//! What a node must survive: the death of its actors, a database that is gone, being taken for dead. The effects are counted by
+//! idempotency key, as a participant would.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use amends::participant::{Failure, Handlers, StepContext};
+use amends::runtime::Runtime;
+use amends::saga::definition::{Call, Draft, Retry, Step};
+use amends::saga::state::Status;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{Database, cluster};
+use crate::proxy::{Fault, Proxy};
+
+/// How often each key was called.
+type Ledger = Arc<Mutex<HashMap<String, u32>>>;
+
+fn handlers(ledger: &Ledger, pause: Duration) -> Handlers {
+    let ledger = ledger.clone();
+    let undo = |_: StepContext, _: Value| async move { Ok::<_, Failure>(Value::Null) };
+    Handlers::new().register("undo", undo).register("effect", move |context: StepContext, _: Value| {
+        let ledger = ledger.clone();
+        async move {
+            *ledger.lock().unwrap().entry(context.key().to_owned()).or_default() += 1;
+            tokio::time::sleep(pause).await;
+            Ok::<_, Failure>(json!(context.key()))
+        }
+    })
+}
+
+/// Three steps, one after the other.
+fn draft(name: &str) -> Draft {
+    let retry = Retry { attempts: 8, backoff_ms: 5, multiplier: 2.0, backoff_max_ms: 100, jitter: 0.5 };
+    let call = |handler: &str| Call::handler(handler).idempotent().retry(retry.clone());
+    let step = |name: &str| Step::new(name, call("effect")).compensation(call("undo"));
+    Draft::new(name)
+        .step(step("first"))
+        .step(step("second").needs(["first"]))
+        .step(step("third").needs(["second"]))
+}
+
+async fn node(url: &str, name: &str, ledger: &Ledger, pause: Duration) -> Runtime {
+    let builder = Runtime::builder(url).name(name).lease(Duration::from_secs(2));
+    builder.handlers(handlers(ledger, pause)).definition(draft(name_of(name))).begin().await.unwrap()
+}
+
+/// The definition's name is the part of the node's before the number.
+fn name_of(node: &str) -> &str {
+    node.split('-').next().unwrap_or(node)
+}
+
+async fn start(runtime: &Runtime, name: &str, sagas: usize) -> Vec<Uuid> {
+    let mut started = Vec::new();
+    for _ in 0..sagas {
+        started.push(runtime.start(name, &json!({})).await.unwrap());
+    }
+    started
+}
+
+/// Every saga is completed, and had each effect under one key.
+async fn all_completed(runtime: &Runtime, sagas: &[Uuid], ledger: &Ledger) {
+    for saga in sagas {
+        let ended = tokio::time::timeout(Duration::from_secs(60), runtime.wait(*saga)).await;
+        assert_eq!(ended.expect("it ends in time").unwrap().status, Status::Completed);
+    }
+    let ledger = ledger.lock().unwrap();
+    let mut keys: HashMap<String, u32> = HashMap::new();
+    for key in ledger.keys() {
+        let (call, _generation) = key.rsplit_once('/').unwrap();
+        *keys.entry(call.to_owned()).or_default() += 1;
+    }
+    assert_eq!(keys.len(), sagas.len() * 3, "each step of each saga had its effect");
+    let doubled: Vec<_> = keys.iter().filter(|(_, generations)| **generations > 1).collect();
+    assert!(doubled.is_empty(), "effects under a second key: {doubled:?}");
+}
+
+#[tokio::test]
+async fn the_death_of_a_sagas_actor_is_survived() {
+    let database = Database::create().await;
+    let ledger = Ledger::default();
+    let runtime = node(&database.url, "fragile", &ledger, Duration::ZERO).await;
+    fail::cfg("saga_actor::accepted fragile", "2*off->1*panic->3*off->1*panic->off").unwrap();
+    fail::cfg("saga_actor::proposed fragile", "5*off->1*panic->2*off->1*panic->off").unwrap();
+    let sagas = start(&runtime, "fragile", 6).await;
+    all_completed(&runtime, &sagas, &ledger).await;
+    for place in ["saga_actor::accepted fragile", "saga_actor::proposed fragile"] {
+        fail::remove(place);
+    }
+    assert!(runtime.complaints().is_empty(), "{:?}", runtime.complaints());
+    runtime.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_for_longer_than_the_lease_costs_time_only() {
+    let database = Database::create().await;
+    let proxy = Proxy::before(cluster().port).await;
+    let ledger = Ledger::default();
+    let url = database.tcp_url("127.0.0.1", proxy.port);
+    let runtime = node(&url, "offline", &ledger, Duration::from_millis(20)).await;
+    let sagas = start(&runtime, "offline", 40).await;
+    proxy.next(Fault::Refuse);
+    crate::harness::eventually("the node knows that it is cut off", async || {
+        !runtime.complaints().is_empty()
+    })
+    .await;
+    let during = runtime.complaints();
+    assert!(during.iter().any(|complaint| complaint.contains("beat")), "{during:?}");
+    proxy.next(Fault::None);
+    all_completed(&runtime, &sagas, &ledger).await;
+    let called: Vec<u32> = ledger.lock().unwrap().values().copied().collect();
+    assert!(
+        called.iter().all(|calls| *calls == 1),
+        "the process lived, so nothing is called twice: {called:?}"
+    );
+    crate::harness::eventually("the node is well again", async || runtime.complaints().is_empty()).await;
+    runtime.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_was_taken_for_dead_writes_nothing_more_and_comes_back() {
+    let database = Database::create().await;
+    let proxy = Proxy::before(cluster().port).await;
+    let ledger = Ledger::default();
+    let url = database.tcp_url("127.0.0.1", proxy.port);
+    let healthy = node(&database.url, "zombie-1", &ledger, Duration::from_millis(50)).await;
+    let cut_off = node(&url, "zombie-2", &ledger, Duration::from_millis(50)).await;
+    let sagas = start(&cut_off, "zombie", 40).await;
+    proxy.next(Fault::Refuse);
+    all_completed(&healthy, &sagas, &ledger).await;
+    proxy.next(Fault::None);
+    crate::harness::eventually("the node has joined again", async || cut_off.complaints().is_empty()).await;
+    let ended = cut_off.run("zombie", &json!({})).await.unwrap();
+    assert_eq!(ended.status, Status::Completed);
+    cut_off.stop(Duration::from_secs(5)).await.unwrap();
+    healthy.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_hands_back_without_spending_an_attempt() {
+    let database = Database::create().await;
+    let ledger = Ledger::default();
+    let first = node(&database.url, "drained-1", &ledger, Duration::from_millis(100)).await;
+    let sagas = start(&first, "drained", 20).await;
+    let second = node(&database.url, "drained-2", &ledger, Duration::from_millis(100)).await;
+    assert!(first.stop(Duration::from_secs(10)).await.unwrap(), "everything was handed back");
+    all_completed(&second, &sagas, &ledger).await;
+    let called: Vec<u32> = ledger.lock().unwrap().values().copied().collect();
+    assert!(
+        called.iter().all(|calls| *calls == 1),
+        "what is handed back in order is called once: {called:?}"
+    );
+    for saga in &sagas {
+        let journal = second.store().journal(*saga).await.unwrap();
+        assert!(journal.iter().all(|row| row.kind != "owner_lost"), "nothing was lost in the handover");
+    }
+    second.stop(Duration::from_secs(5)).await.unwrap();
+}
