@@ -159,7 +159,7 @@ fn spoken(message: &str) -> String {
     match found.iter().find_map(|prefix| message.strip_prefix(prefix)) {
         Some("'<EOF>'") => "it ends too early".to_owned(),
         Some(found) => format!("unexpected {found}"),
-        None => message.to_owned(),
+        None => message.replace("'<EOF>'", "the end"),
     }
 }
 
