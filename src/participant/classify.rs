@@ -7,7 +7,7 @@
 //! match.
 
 use super::expr::{self, Fault, View};
-use super::reply::{Reply, excerpt};
+use super::reply::{Reply, excerpt, recorded};
 use super::scope::Scope;
 use crate::saga::Json;
 use crate::saga::definition::{Call, Expression, Probe, Rule, Template, Verdict};
@@ -37,7 +37,7 @@ pub(super) fn outcome(call: &Call, scope: &Scope, reply: Reply) -> Outcome {
 /// Makes an outcome of a verdict.
 fn plain(verdict: Verdict, reply: Reply) -> Outcome {
     let retry_after_ms = reply.retry_after_ms;
-    let error = || reply.error.clone().unwrap_or_else(|| Error::new("classified", excerpt(said(&reply))));
+    let error = || reply.error.clone().unwrap_or_else(|| recorded("classified", excerpt(said(&reply))));
     match verdict {
         Verdict::Succeeded => Outcome::Succeeded { output: reply.result },
         Verdict::Failed => Outcome::Failed { error: error(), retryable: false, retry_after_ms: None },
@@ -64,7 +64,7 @@ fn decide(call: &Call, view: &View<'_>, reply: &Reply) -> Result<Decided, Error>
         && !expr::condition(success, view).map_err(|fault| fault.in_expression(&success.0))?
     {
         let message = format!("`{}` is false for the answer {}", success.0, excerpt(said(reply)));
-        return Ok(Decided { verdict: Verdict::Failed, error: Some(Error::new("unsuccessful", message)) });
+        return Ok(Decided { verdict: Verdict::Failed, error: Some(recorded("unsuccessful", message)) });
     }
     Ok(Decided { verdict: reply.verdict, error: None })
 }
@@ -87,7 +87,7 @@ fn rule_error(rule: &Rule, view: &View<'_>, reply: &Reply) -> Result<Option<Erro
     };
     let message = expr::text(expression, view).map_err(|fault| fault.in_expression(&expression.0))?;
     let code = reply.error.as_ref().map_or("classified", |error| &error.code);
-    Ok(Some(Error::new(code, message)))
+    Ok(Some(recorded(code, message)))
 }
 
 fn output(template: Option<&Template>, view: &View<'_>, reply: &Reply) -> Result<Json, Error> {
@@ -110,8 +110,7 @@ pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
     let inconclusive = |error: Error| Answer::Inconclusive { error };
     let says_nothing = || {
         let error = reply.error.clone();
-        error
-            .unwrap_or_else(|| Error::new("inconclusive", format!("the answer was {}", excerpt(said(reply)))))
+        error.unwrap_or_else(|| recorded("inconclusive", format!("the answer was {}", excerpt(said(reply)))))
     };
     match reply.verdict {
         Verdict::Succeeded | Verdict::Failed => {}
@@ -128,7 +127,7 @@ pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
         None => applied.clone().map(|applied| !applied),
     };
     match (applied, absent) {
-        (Ok(true), Ok(true)) => inconclusive(Error::new(
+        (Ok(true), Ok(true)) => inconclusive(recorded(
             "inconclusive",
             "both `applied` and `absent` are true for the answer; one of them is wrong",
         )),

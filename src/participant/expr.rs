@@ -28,6 +28,7 @@ use function::ENVIRONMENT;
 pub(super) use template::url_path;
 pub(super) use view::View;
 
+use super::reply::recorded;
 use super::scope::Scope;
 use crate::config::participant::{EXPRESSION_DEPTH_ON_STACK, EXPRESSION_STACK_BYTES, RENDERED_BYTES_MAX};
 use crate::saga::Json;
@@ -50,7 +51,7 @@ impl Fault {
     /// Returns the fault as a recorded error that names the expression.
     pub(super) fn in_expression(self, text: &str) -> Error {
         let (Self::Missing(message) | Self::Wrong(message)) = self;
-        Error::new(CODE, format!("`{text}`: {message}"))
+        recorded(CODE, format!("`{text}`: {message}"))
     }
 }
 
@@ -83,10 +84,10 @@ pub(super) fn render_text(template: &Template, view: &View<'_>) -> Result<String
     match serde_json::from_str(template::render(template, view)?.get()) {
         Ok(serde_json::Value::String(text)) => Ok(text),
         Ok(serde_json::Value::Null) => {
-            Err(Error::new(CODE, format!("{} is null, expected a text", template.0)))
+            Err(recorded(CODE, format!("{} is null, expected a text", template.0)))
         }
         Ok(other) => Ok(other.to_string()),
-        Err(error) => Err(Error::new(CODE, error.to_string())),
+        Err(error) => Err(recorded(CODE, error.to_string())),
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::reply::Reply;
+use super::reply::{Reply, recorded};
 use super::scope::Scope;
 use crate::saga::Json;
 use crate::saga::definition::Verdict;
@@ -219,7 +219,7 @@ impl Failure {
     }
 
     fn into_reply(self) -> Reply {
-        let error = crate::saga::outcome::Error::new(self.code, self.message);
+        let error = recorded(self.code, self.message);
         let reply = Reply { verdict: self.verdict, error: Some(error), ..Reply::succeeded(Json::null()) };
         reply.after(self.after)
     }

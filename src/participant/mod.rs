@@ -27,7 +27,7 @@ pub use secret::Secret;
 use expr::View;
 use http::HttpParticipant;
 use mcp::{Link, McpParticipant, Server};
-use reply::Reply;
+use reply::{Reply, recorded};
 use secret::Filter;
 
 use crate::saga::definition::{Action, Call, Draft, Millis, Probe, Step, Target, Template};
@@ -279,7 +279,7 @@ fn bounded(arguments: Json, limits: &Limits) -> Result<Json, Error> {
     if found > most {
         let message =
             format!("expected arguments of at most {most} bytes (`arguments_bytes_max`), found {found}");
-        return Err(Error::new("arguments_too_large", message));
+        return Err(recorded("arguments_too_large", message));
     }
     Ok(arguments)
 }
@@ -292,7 +292,7 @@ fn tool_arguments(
     let arguments = bounded(expr::render(template, scope)?, limits)?;
     arguments
         .decode()
-        .map_err(|_| Error::new("arguments", "expected the arguments of a tool to be an object".to_owned()))
+        .map_err(|_| recorded("arguments", "expected the arguments of a tool to be an object".to_owned()))
 }
 
 /// Renders an HTTP request.
@@ -303,7 +303,7 @@ fn request(
     key: Option<&str>,
 ) -> Result<http::Request, Error> {
     let Target::Http { method, path, query, headers, body, .. } = target else {
-        return Err(Error::new("arguments", "expected an HTTP request"));
+        return Err(recorded("arguments", "expected an HTTP request"));
     };
     let view = View::of(scope);
     let texts = |templates: &BTreeMap<String, Template>| -> Result<Vec<(String, String)>, Error> {

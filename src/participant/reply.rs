@@ -43,7 +43,7 @@ impl Reply {
     }
 
     fn not(verdict: Verdict, code: &str, message: impl Into<String>) -> Self {
-        Self { verdict, error: Some(Error::new(code, message)), ..Self::succeeded(Json::null()) }
+        Self { verdict, error: Some(recorded(code, message)), ..Self::succeeded(Json::null()) }
     }
 
     /// The call definitely had no effect, and another attempt is no use.
@@ -147,6 +147,32 @@ pub(super) fn too_deep(text: &str) -> bool {
     false
 }
 
+/// Makes an error to be recorded. Whatever it quotes, its message is one line without control characters: it is read
+/// again in logs and on terminals.
+pub(super) fn recorded(code: impl Into<String>, message: impl Into<String>) -> Error {
+    Error::new(code, one_line(message.into()))
+}
+
+/// Returns a text with everything escaped that could break a line, colour a terminal or turn the writing around.
+pub(super) fn one_line(text: String) -> String {
+    let plain = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    if text.chars().all(plain) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            _ if plain(c) => line.push(c),
+            '\n' | '\r' | '\t' => line.push(' '),
+            _ => line.extend(c.escape_unicode()),
+        }
+    }
+    line
+}
+
 /// Returns the beginning of a text as one line, for an error's message.
 pub(super) fn excerpt(text: &str) -> String {
     const CHARS_MAX: usize = 500;
@@ -168,6 +194,13 @@ mod tests {
         assert_eq!(retry_after("99999999999"), Some(RETRY_AFTER_MAX));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         assert_eq!(retry_after("soon"), None);
+    }
+
+    #[test]
+    fn recorded_errors_are_one_clean_line() {
+        let error = recorded("x", "a\nb\u{1b}[31m\u{202e}c");
+        assert_eq!(error.message, "a b\\u{1b}[31m\\u{202e}c");
+        assert_eq!(one_line("plain é €".into()), "plain é €");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::compile::{self, Compiled};
 use super::template::Text;
+use crate::participant::reply::one_line;
 use crate::saga::Fault;
 use crate::saga::definition::{Action, Call, Draft, Expression, Kind, Probe, Step, Target, Template};
 
@@ -48,7 +49,7 @@ impl Place {
 pub fn check_expression(text: &str, allowed: &[&str]) -> Result<(), String> {
     let compiled = compile::compiled(text)?;
     let faults = unknown(&compiled, allowed);
-    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+    if faults.is_empty() { Ok(()) } else { Err(one_line(faults.join("; "))) }
 }
 
 /// Checks every expression of a template. Faults name their path inside of it: `.a[0].b`.
@@ -120,7 +121,7 @@ struct Check {
 
 impl Check {
     fn add(&mut self, path: String, message: String) {
-        self.faults.push(Fault { path, message });
+        self.faults.push(Fault { path, message: one_line(message) });
     }
 
     fn step(&mut self, path: &str, step: &Step) {
@@ -310,7 +311,7 @@ mod tests {
     fn names_unknown_variables_functions_and_syntax() {
         assert!(refused("inptu.a + 1", &["input"]).contains("no variable `inptu`"));
         assert!(refused("siz(input) > 1", &["input"]).contains("no function `siz`"));
-        assert!(refused("input.a +", &["input"]).contains("Syntax error"));
+        assert!(refused("input.a +", &["input"]).contains("syntax error"));
         assert!(refused("", &[]).contains("found nothing"));
         assert!(refused(&"a".repeat(5_000), &[]).contains("4096 bytes"));
         // A loop's own variable is no variable outside of it.

@@ -12,6 +12,7 @@ use super::path::{Path, Segment};
 use crate::config::participant::{
     EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_STACK_BYTES, EXPRESSIONS_CACHED_MAX,
 };
+use crate::participant::reply::one_line;
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ pub(super) fn compiled(text: &str) -> Result<Arc<Compiled>, String> {
     if let Some(known) = CACHE.read().unwrap_or_else(PoisonError::into_inner).get(text) {
         return Ok(Arc::clone(known));
     }
-    let fresh = Arc::new(compile(text)?);
+    let fresh = Arc::new(compile(text).map_err(one_line)?);
     let mut cache = CACHE.write().unwrap_or_else(PoisonError::into_inner);
     if cache.len() >= EXPRESSIONS_CACHED_MAX {
         cache.clear();
@@ -135,13 +136,10 @@ fn path_needs(path: &Path) -> Needs {
 }
 
 fn parse(text: &str) -> Result<(Program, Needs), String> {
-    let tree = ENVIRONMENT.parser().parse(text).map_err(|errors| {
-        let errors: Vec<_> = errors
-            .errors
-            .iter()
-            .map(|error| format!("{} at {}:{}", error.msg, error.pos.0, error.pos.1))
-            .collect();
-        errors.join("; ")
+    let tree = ENVIRONMENT.parser().parse(text).map_err(|errors| match errors.errors.first() {
+        // Further errors follow from the first.
+        Some(error) => format!("syntax error at {}:{}: {}", error.pos.0, error.pos.1, spoken(&error.msg)),
+        None => "it cannot be parsed".to_owned(),
     })?;
     let depth = meter::depth(&tree);
     if depth > EXPRESSION_DEPTH_MAX {
@@ -151,6 +149,18 @@ fn parse(text: &str) -> Result<(Program, Needs), String> {
     meter::needs(&tree, &mut Vec::new(), &mut needs);
     let tree = meter::metered(tree);
     Ok((Program { depth: meter::depth(&tree), tree }, needs))
+}
+
+/// Returns a parser's message in fewer words: it lists every token that could have been there.
+fn spoken(message: &str) -> String {
+    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
+    let message = message.split(" expecting ").next().unwrap_or(message);
+    let found = ["mismatched input ", "extraneous input ", "token recognition error at: "];
+    match found.iter().find_map(|prefix| message.strip_prefix(prefix)) {
+        Some("'<EOF>'") => "it ends too early".to_owned(),
+        Some(found) => format!("unexpected {found}"),
+        None => message.replace("'<EOF>'", "the end"),
+    }
 }
 
 impl Compiled {

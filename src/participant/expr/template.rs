@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::compile::{self, Compiled};
 use super::{CODE, Fault, View, raw, spelled};
 use crate::config::participant::{EXPRESSIONS_CACHED_MAX, RENDERED_BYTES_MAX};
+use crate::participant::reply::recorded;
 use crate::saga::Json;
 use crate::saga::definition::Template;
 use crate::saga::outcome::Error;
@@ -180,7 +181,7 @@ enum Rendered<'t, 'a> {
 pub(super) fn render(template: &Template, view: &View<'_>) -> Result<Json, Error> {
     let mut room = RENDERED_BYTES_MAX;
     let rendered = rendered(&template.0, view, &mut room)?;
-    Json::encode(&rendered).map_err(|error| Error::new(CODE, error.to_string()))
+    Json::encode(&rendered).map_err(|error| recorded(CODE, error.to_string()))
 }
 
 fn rendered<'t, 'a>(
@@ -190,7 +191,7 @@ fn rendered<'t, 'a>(
 ) -> Result<Rendered<'t, 'a>, Error> {
     Ok(match template {
         Value::String(text) if text.contains("${") => {
-            let parts = Text::of(text).map_err(|message| Error::new(CODE, message))?;
+            let parts = Text::of(text).map_err(|message| recorded(CODE, message))?;
             let rendered = match &*parts {
                 Text::Plain(text) => Rendered::Text(text.clone()),
                 Text::Whole(whole) => {
@@ -204,7 +205,7 @@ fn rendered<'t, 'a>(
                 Rendered::Plain(_) | Rendered::List(_) | Rendered::Object(_) => 0,
             };
             *room = room.checked_sub(length).ok_or_else(|| {
-                Error::new(CODE, format!("the rendered template is larger than {RENDERED_BYTES_MAX} bytes"))
+                recorded(CODE, format!("the rendered template is larger than {RENDERED_BYTES_MAX} bytes"))
             })?;
             rendered
         }
@@ -247,10 +248,10 @@ const PATH_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove
 /// cannot leave their segment.
 pub(in crate::participant) fn url_path(template: &Template, view: &View<'_>) -> Result<String, Error> {
     let Value::String(text) = &template.0 else {
-        return Err(Error::new(CODE, "expected the path to be a string"));
+        return Err(recorded(CODE, "expected the path to be a string"));
     };
     let encode = |value: &str| utf8_percent_encode(value, PATH_VALUE).to_string();
-    let parts = Text::of(text).map_err(|message| Error::new(CODE, message))?;
+    let parts = Text::of(text).map_err(|message| recorded(CODE, message))?;
     match &*parts {
         Text::Plain(text) => Ok(text.clone()),
         Text::Whole(whole) => Ok(encode(&part(whole, view)?)),

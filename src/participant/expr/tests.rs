@@ -104,7 +104,7 @@ fn errors_name_the_expression_and_what_is_wrong() {
         ("9223372036854775807 + 1", "overflows"),
         ("b'x'", "no JSON form"),
         ("'a'.matches('(')", "matches"),
-        ("1 +", "Syntax error"),
+        ("1 +", "syntax error at 1:4: it ends too early"),
     ] {
         let message = error(text);
         assert!(message.starts_with(&format!("`{text}`: ")), "{message}");

@@ -127,13 +127,16 @@ async fn raw(act: impl Fn() -> Act + Send + Sync + 'static) -> Wire {
     .await
 }
 
+/// What the server does to a call, how the outcome's line begins, and what is in it.
+type Case = (fn() -> Act, &'static str, &'static str);
+
 #[tokio::test]
 async fn every_end_of_a_post_has_its_outcome() {
     let closed = nobody().await;
     says(&executed(&at(&closed), &call(tool("echo", json!({})), json!({}))).await, "retryable refused", "");
 
     let sse = "content-type: text/event-stream\r\n";
-    let cases: Vec<(fn() -> Act, &str, &str)> = vec![
+    let cases: Vec<Case> = vec![
         (|| answer("429 Too Many Requests", "retry-after: 3\r\n", ""), "retryable after 3000: busy", ""),
         (|| answer("503 Service Unavailable", "retry-after: 1\r\n", ""), "retryable after 1000: busy", ""),
         (|| answer("500 Internal Server Error", "", "oh"), "unknown http_500", ""),
