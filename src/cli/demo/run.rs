@@ -16,7 +16,7 @@ use super::report::Report;
 use super::stage::{DEFINITION, Stage, StageError};
 use super::{DatabaseArgs, DemoArgs, Exit, Failure, Output};
 use crate::catalog;
-use crate::config::demo::{DRAIN, LOOK_INTERVAL, START_INTERVAL, STILL_MAX};
+use crate::config::demo::{DRAIN, LOOK_INTERVAL, START_INTERVAL, STILL_MAX, UNDER_WAY_MAX};
 use crate::saga::state::Status;
 use crate::saga::{Definition, Json};
 use crate::store::{self, Filter, PostgresConfig, Store};
@@ -225,11 +225,13 @@ impl Show<'_> {
             self.stage.add_node(self.url)?;
         }
         let sagas = self.args.sagas as usize;
+        let under_way_max = UNDER_WAY_MAX * self.args.nodes as usize;
         let mut nodes_killed = 0;
         let mut standing = Standing::default();
         let (mut looked, mut moved) = (Instant::now(), Instant::now());
         while standing.at_rest() < sagas && moved.elapsed() < STILL_MAX {
-            if self.checkouts.len() < sagas {
+            let under_way = self.checkouts.len() - standing.at_rest();
+            if self.checkouts.len() < sagas && under_way < under_way_max {
                 let checkout = self.start(self.checkouts.len() + 1).await?;
                 self.checkouts.push(checkout);
                 tokio::time::sleep(START_INTERVAL).await;
