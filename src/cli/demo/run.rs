@@ -14,7 +14,7 @@ use super::evidence;
 use super::ledger::{self, LedgerError};
 use super::report::Report;
 use super::stage::{DEFINITION, Stage, StageError};
-use super::{DatabaseArgs, DemoArgs, Exit, Failure, Output};
+use super::{DatabaseArgs, DemoArgs, Exit, Failure, Interrupt, Output};
 use crate::catalog;
 use crate::config::demo::{DRAIN, LOOK_INTERVAL, START_INTERVAL, STILL_MAX, UNDER_WAY_MAX};
 use crate::saga::state::Status;
@@ -39,21 +39,20 @@ pub(super) enum DemoError {
     /// The demo's own definition is refused.
     #[error("the demo's definition: {0}")]
     Definition(String),
-    /// A person pressed Ctrl-C.
+    /// SIGINT or SIGTERM came.
     #[error("interrupted; the checkouts under way go on when the demo is run again on this database")]
     Interrupted,
 }
 
 impl From<DemoError> for Failure {
     fn from(error: DemoError) -> Self {
-        let exit = match &error {
-            DemoError::Store(_) | DemoError::Ledger(_) | DemoError::Claims(ClaimError::Store(_)) => {
-                Exit::Database
-            }
+        let exit = match error {
+            DemoError::Store(error) | DemoError::Claims(ClaimError::Store(error)) => return error.into(),
+            DemoError::Ledger(_) => Exit::Database,
             DemoError::Claims(ClaimError::Journal { .. })
             | DemoError::Stage(_)
-            | DemoError::Definition(_)
-            | DemoError::Interrupted => Exit::Failed,
+            | DemoError::Definition(_) => Exit::Failed,
+            DemoError::Interrupted => Exit::Interrupted,
         };
         Self::new(exit, error.to_string())
     }
@@ -68,24 +67,17 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
         args.nodes,
         args.faults * 100.0
     ));
-    let embedded = match &database.database_url {
-        Some(_) => None,
-        None => Some(database.embedded()?),
-    };
-    let url = match (&database.database_url, &embedded) {
-        (Some(url), _) => url.clone(),
-        (None, Some(embedded)) => embedded.url().to_owned(),
-        (None, None) => return Err(Failure::failed("there is no database")),
-    };
     // One thread, the main one: children end with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    let played = runtime.block_on(play(args, seed, &url, output));
+    let mut interrupt = Interrupt::catch(&runtime)?;
+    let place = database.settled()?.open()?;
+    let played = runtime.block_on(play(args, seed, place.url(), &mut interrupt, output));
+    // Connections first, then what they are connected to.
     drop(runtime);
-    if let Some(embedded) = embedded {
-        embedded.stop()?;
-    }
+    let closed = place.close();
     let report = played?;
+    closed?;
     if output.is_json() {
         output.value(&report.to_json())?;
     } else {
@@ -96,7 +88,13 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
     Ok(if report.holds() { Exit::Done } else { Exit::Failed })
 }
 
-async fn play(args: &DemoArgs, seed: u64, url: &str, output: &Output) -> Result<Report, DemoError> {
+async fn play(
+    args: &DemoArgs,
+    seed: u64,
+    url: &str,
+    interrupt: &mut Interrupt,
+    output: &Output,
+) -> Result<Report, DemoError> {
     let begun = Instant::now();
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
     store.migrate().await?;
@@ -117,12 +115,16 @@ async fn play(args: &DemoArgs, seed: u64, url: &str, output: &Output) -> Result<
     };
     let watched = tokio::select! {
         watched = show.watch() => watched,
-        _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
+        () = interrupt.next() => Err(DemoError::Interrupted),
     };
     let checkouts = std::mem::take(&mut show.checkouts);
     bar.finish_and_clear();
     // Whatever happened: nodes hand back what they have, and late effects land.
-    let unwilling = stage.strike().await?;
+    let unwilling = tokio::select! {
+        unwilling = stage.strike() => unwilling?,
+        // A second signal: whoever is left is killed with us.
+        () = interrupt.next() => return Err(DemoError::Interrupted),
+    };
     for node in unwilling {
         output.remark(&format!("{node} did not end in time and was killed"));
     }
