@@ -67,8 +67,8 @@ const KEY: Argument = text("idempotency_key");
 const BOOKING_CHANGES: &[Kind] = &[Kind::BookingClosed, Kind::BookingReopened];
 const ROOM_CHANGES: &[Kind] = &[Kind::RoomReleased, Kind::RoomOccupied];
 /// How likely each kind is beside the others. Crashes are rare: each takes down whatever else its process does.
-const OFTEN: u64 = 3;
-const USUAL: u64 = 2;
+const OFTEN: u64 = 6;
+const USUAL: u64 = 4;
 const RARE: u64 = 1;
 
 const fn usual(faults: &'static [(Fault, u64)]) -> Menu {
