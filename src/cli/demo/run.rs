@@ -85,6 +85,10 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
             output.line(&line)?;
         }
     }
+    if let Some(saga) = report.example {
+        let place = database.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display()));
+        output.remark(&format!("look at one of them: amends show {saga}{}", place.unwrap_or_default()));
+    }
     Ok(if report.holds() { Exit::Done } else { Exit::Failed })
 }
 
@@ -128,6 +132,9 @@ async fn play(
     for node in unwilling {
         output.remark(&format!("{node} did not end in time and was killed"));
     }
+    if matches!(watched, Err(DemoError::Interrupted)) {
+        stage.clear();
+    }
     let report =
         Report { seed, nodes_killed: watched?, crm_restarts: stage.crm_restarts(), ..Report::default() };
     let report = judge(report, &store, &definition, url, &run, &checkouts).await?;
@@ -136,9 +143,6 @@ async fn play(
         stage.clear();
     } else {
         output.remark(&format!("logs and settings: {}", stage.directory().display()));
-    }
-    if let Some(checkout) = checkouts.first() {
-        output.remark(&format!("look at one of them: amends show {}", checkout.saga));
     }
     Ok(report)
 }
@@ -179,6 +183,7 @@ async fn judge(
     for injected in &evidence.faults {
         *faults.entry(injected.fault).or_default() += 1;
     }
+    let example = claims.iter().find(|claim| claim.status == Status::Compensated).or(claims.first());
     let asked: Vec<_> = checkouts.iter().map(|checkout| checkout.booking.clone()).collect();
     Ok(Report {
         sagas: checkouts.len(),
@@ -187,6 +192,7 @@ async fn judge(
         stuck: count(Status::Stuck),
         faults,
         told,
+        example: example.map(|claim| claim.saga),
         violations: audit::audit(&asked, &claims, &evidence, report.nodes_killed),
         ..report
     })

@@ -337,14 +337,14 @@ mod tests {
         let text = settings(Path::new("/opt/am${ends}/amends"), "http://127.0.0.1:1/mcp", &faults);
         let names = ["AMENDS_DEMO_LEDGER_URL", "DATABASE_URL", "AMENDS_DEMO_NODE"];
         let environment: Environment =
-            names.into_iter().map(|name| (name.to_owned(), format!("postgres://{name}@/x"))).collect();
+            names.into_iter().map(|name| (name.to_owned(), format!("postgres://{name}@host/x"))).collect();
         let settings = catalog::parse_settings("amends.yaml", &text, &environment);
         let settings = settings.unwrap_or_else(|faults| panic!("{faults}\n{text}"));
         let mut names: Vec<_> =
             settings.participants.iter().map(|participant| participant.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["crm", "payments"]);
-        assert_eq!(settings.node.name.as_deref(), Some("postgres://AMENDS_DEMO_NODE@/x"));
+        assert_eq!(settings.node.name.as_deref(), Some("postgres://AMENDS_DEMO_NODE@host/x"));
     }
 
     /// A probe trusts its settle window, and a late effect is late only if its caller has given up.
