@@ -257,7 +257,7 @@ pub mod demo {
     use std::time::Duration;
 
     /// Most connections of one participant process to its ledger; slow calls hold theirs for as long as they are slow.
-    pub const LEDGER_CONNECTIONS_MAX: usize = 12;
+    pub const LEDGER_CONNECTIONS_MAX: usize = 10;
     /// Longest time to open one of them.
     pub const LEDGER_CONNECT_MAX: Duration = Duration::from_secs(10);
     /// Longest wait of a call before it begins; a later one is refused. With the delay of a slow call it bounds how
@@ -268,13 +268,13 @@ pub mod demo {
     /// How long a participant that was told to end lets late effects land.
     pub const DRAIN: Duration = Duration::from_secs(3);
     /// When a slow call makes its effect after it came in; the definition's time-outs are shorter.
-    pub const SLOW: Duration = Duration::from_millis(1_500);
+    pub const SLOW: Duration = Duration::from_millis(2_500);
     /// Pause between two starts of checkouts.
-    pub const START_INTERVAL: Duration = Duration::from_millis(20);
+    pub const START_INTERVAL: Duration = Duration::from_millis(25);
+    /// Most checkouts under way for each node; further ones are started as others end.
+    pub const UNDER_WAY_MAX: usize = 20;
     /// Pause between two looks at how far the checkouts are.
     pub const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-    /// Longest time for the nodes to register the definition.
-    pub const READY_MAX: Duration = Duration::from_secs(60);
     /// Longest time in which no checkout ends before the demo stops waiting.
     pub const STILL_MAX: Duration = Duration::from_secs(90);
     /// Lease of a node: how soon the others take a killed one for dead.
@@ -285,8 +285,8 @@ pub mod demo {
     pub const RESTART_PAUSE: Duration = Duration::from_millis(100);
     /// Most starts of a participant that fail one after the other.
     pub const RESTARTS_FAILED_MAX: u32 = 20;
-    /// Most nodes of a demo.
-    pub const NODES_MAX: u32 = 32;
+    /// Most nodes of a demo: with their payments servers they share the embedded Postgres's 200 connections.
+    pub const NODES_MAX: u32 = 8;
     /// Most checkouts of a demo.
     pub const SAGAS_MAX: u32 = 100_000;
     /// Most broken promises that are printed.

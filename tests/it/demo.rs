@@ -1,10 +1,10 @@
 //! The demo as a person runs it: whole processes, a killed node, and an audit that holds.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::Database;
+use crate::harness::{Database, eventually};
 
 /// Runs a demo on a database of its own and returns its exit code and its last line.
 async fn demo(arguments: &[&str]) -> (Option<i32>, Value) {
@@ -43,4 +43,27 @@ async fn without_faults_everything_completes() {
         assert_eq!(&report[name], value, "{name}: {report}");
     }
     assert_eq!(code, Some(0));
+}
+
+/// Whatever ends a demo, none of its processes is left: each has a connection to the database while it lives.
+#[tokio::test]
+async fn nothing_outlives_a_demo() {
+    for (signal, code) in [("-INT", Some(130)), ("-KILL", None)] {
+        let database = Database::empty().await;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
+        command.args(["--json", "--database-url", &database.url, "demo", "--sagas", "5000", "--nodes", "2"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut demo = command.spawn().unwrap();
+        let client = database.client().await;
+        let one = async |sql: &str| client.query_one(sql, &[]).await.map(|row| row.get::<_, i64>(0)).ok();
+        eventually("effects are made", async || one("select count(*) from demo_crm.effect").await > Some(0))
+            .await;
+        let status = Command::new("kill").args([signal, &demo.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        let ended = tokio::task::spawn_blocking(move || demo.wait().unwrap()).await.unwrap();
+        assert_eq!(ended.code(), code, "{signal}");
+        let others = "select count(*) from pg_stat_activity
+                      where datname = current_database() and pid <> pg_backend_pid()";
+        eventually("its processes are gone", async || one(others).await == Some(0)).await;
+    }
 }

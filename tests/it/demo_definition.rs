@@ -154,7 +154,7 @@ async fn every_fault_comes_to_its_outcome() {
         ("slow", "unknown", &STEPS),
     ];
     for (fault, outcome, steps) in expected {
-        let faults = ["--faults", "1", "--only", fault, "--slow-ms", "1500"];
+        let faults = ["--faults", "1", "--only", fault, "--slow-ms", "2500"];
         let fixture = Fixture::new(&faults).await;
         let calls = steps.iter().map(|step| fixture.act(step));
         for (step, found) in steps.iter().zip(futures_util::future::join_all(calls).await) {

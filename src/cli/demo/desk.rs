@@ -158,7 +158,7 @@ impl Desk {
         let (tool, booking) = (order.tool, order.text("booking"));
         let call = self.ledger.count_call(tool.name, booking).await?;
         let entry = Entry { tool: tool.name, booking, key: order.key(), call };
-        let fault = self.plan.draw(tool.name, booking, call, tool.faults);
+        let fault = self.plan.draw(tool.name, booking, call, &tool.faults);
         match tool.deed {
             Deed::Find(kinds) => self.find(order, entry, kinds, fault).await,
             Deed::Keyed(kind) | Deed::Unkeyed(kind) | Deed::Undo(kind) | Deed::UndoOrForestall(kind) => {

@@ -91,6 +91,15 @@ impl std::str::FromStr for Fault {
     }
 }
 
+/// The faults that may befall a tool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Menu {
+    /// The kinds, and how likely each is among them.
+    pub(super) faults: &'static [(Fault, u64)],
+    /// How much likelier than the run's share a fault of this tool is.
+    pub(super) strain: f64,
+}
+
 /// The faults of one run. Two runs with the same seed and the same calls have the same faults, whichever process makes
 /// or serves a call.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,7 +114,7 @@ pub(super) struct FaultPlan {
 
 impl FaultPlan {
     /// Draws what goes wrong with the `call`th call (from 1) of `tool` for `booking`, out of the tool's `menu`.
-    pub(super) fn draw(&self, tool: &str, booking: &str, call: u32, menu: &[Fault]) -> Option<Fault> {
+    pub(super) fn draw(&self, tool: &str, booking: &str, call: u32, menu: &Menu) -> Option<Fault> {
         if call == 2 && self.draw_once(tool, booking, 1, menu) == Some(Fault::FailsTwice) {
             return Some(Fault::FailsTwice);
         }
@@ -116,10 +125,11 @@ impl FaultPlan {
         })
     }
 
-    fn draw_once(&self, tool: &str, booking: &str, call: u32, menu: &[Fault]) -> Option<Fault> {
-        let menu: Vec<_> =
-            menu.iter().copied().filter(|fault| self.only.is_empty() || self.only.contains(fault)).collect();
-        if menu.is_empty() {
+    fn draw_once(&self, tool: &str, booking: &str, call: u32, menu: &Menu) -> Option<Fault> {
+        let allowed = |fault: &Fault| self.only.is_empty() || self.only.contains(fault);
+        let faults: Vec<_> = menu.faults.iter().filter(|(fault, _)| allowed(fault)).collect();
+        let weight: u64 = faults.iter().map(|(_, weight)| weight).sum();
+        if weight == 0 {
             return None;
         }
         // What follows an `@` tells runs apart, and shall not change what befalls them.
@@ -135,8 +145,19 @@ impl FaultPlan {
             |at: usize| digest[at..at + 8].iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
         // 53 bits: every such integer is a double of its own.
         let chance = (word(0) >> 11) as f64 / (1u64 << 53) as f64;
-        let pick = word(8) % menu.len() as u64;
-        (chance < self.rate).then(|| menu[pick as usize])
+        if chance >= self.rate * menu.strain {
+            return None;
+        }
+        let mut pick = word(8) % weight;
+        let mut drawn = None;
+        for (fault, weight) in faults {
+            drawn = Some(*fault);
+            match pick.checked_sub(*weight) {
+                Some(rest) => pick = rest,
+                None => break,
+            }
+        }
+        drawn
     }
 }
 
@@ -144,37 +165,62 @@ impl FaultPlan {
 mod tests {
     use super::*;
 
+    const ALL: Menu = Menu {
+        faults: &[
+            (Fault::Refused, 1),
+            (Fault::Busy, 1),
+            (Fault::CachedError, 1),
+            (Fault::FailureAsText, 1),
+            (Fault::LostAnswer, 1),
+            (Fault::Crash, 1),
+            (Fault::Slow, 1),
+            (Fault::FailsTwice, 1),
+        ],
+        strain: 1.0,
+    };
+
     fn plan(seed: u64, rate: f64) -> FaultPlan {
         FaultPlan { seed, rate, only: Vec::new() }
     }
 
-    fn drawn(plan: &FaultPlan, menu: &[Fault]) -> Vec<Option<Fault>> {
+    fn drawn(plan: &FaultPlan, menu: &Menu) -> Vec<Option<Fault>> {
         (0..4_000).map(|n| plan.draw("create_charge", &format!("B-{n}"), 1, menu)).collect()
     }
 
     #[test]
     fn same_seed_same_faults_and_other_seed_others() {
-        let faults = drawn(&plan(7, 0.1), &Fault::ALL);
-        assert_eq!(faults, drawn(&plan(7, 0.1), &Fault::ALL));
-        assert_ne!(faults, drawn(&plan(8, 0.1), &Fault::ALL));
+        let faults = drawn(&plan(7, 0.1), &ALL);
+        assert_eq!(faults, drawn(&plan(7, 0.1), &ALL));
+        assert_ne!(faults, drawn(&plan(8, 0.1), &ALL));
     }
 
     #[test]
     fn the_rate_is_kept_and_every_kind_is_drawn() {
-        let faults = drawn(&plan(1, 0.1), &Fault::ALL);
+        let faults = drawn(&plan(1, 0.1), &ALL);
         let count = faults.iter().flatten().count();
         assert!((300..500).contains(&count), "expected about 400 of 4000, found {count}");
         for fault in Fault::ALL {
             assert!(faults.contains(&Some(fault)), "{fault:?} was never drawn");
         }
-        assert_eq!(drawn(&plan(1, 0.0), &Fault::ALL).iter().flatten().count(), 0);
-        assert_eq!(drawn(&plan(1, 1.0), &Fault::ALL).iter().flatten().count(), 4_000);
+        assert_eq!(drawn(&plan(1, 0.0), &ALL).iter().flatten().count(), 0);
+        assert_eq!(drawn(&plan(1, 1.0), &ALL).iter().flatten().count(), 4_000);
+    }
+
+    #[test]
+    fn weights_and_strain_are_kept() {
+        let menu = Menu { faults: &[(Fault::Busy, 3), (Fault::Slow, 0), (Fault::Crash, 1)], strain: 3.0 };
+        let faults = drawn(&plan(1, 0.2), &menu);
+        let count = |kind| faults.iter().filter(|fault| **fault == Some(kind)).count();
+        let (busy, crash) = (count(Fault::Busy), count(Fault::Crash));
+        assert!((2_200..2_600).contains(&(busy + crash)), "expected 2400 of 4000, found {}", busy + crash);
+        assert!((1_650..1_950).contains(&busy), "expected three in four, found {busy}");
+        assert_eq!(count(Fault::Slow), 0);
     }
 
     #[test]
     fn a_series_of_two_is_two_calls_long() {
         let plan = plan(3, 0.3);
-        let menu = [Fault::FailsTwice];
+        let menu = Menu { faults: &[(Fault::FailsTwice, 1)], strain: 1.0 };
         let mut series = 0;
         for n in 0..200 {
             let booking = format!("B-{n}");
@@ -190,15 +236,18 @@ mod tests {
     #[test]
     fn only_the_kinds_asked_for() {
         let plan = FaultPlan { only: vec![Fault::Slow], ..plan(1, 1.0) };
-        assert!(drawn(&plan, &Fault::ALL).iter().all(|fault| *fault == Some(Fault::Slow)));
-        assert_eq!(plan.draw("find_charge", "B-1", 1, &[Fault::Busy]), None);
+        assert!(drawn(&plan, &ALL).iter().all(|fault| *fault == Some(Fault::Slow)));
+        assert_eq!(
+            plan.draw("find_charge", "B-1", 1, &Menu { faults: &[(Fault::Busy, 1)], strain: 1.0 }),
+            None
+        );
     }
 
     #[test]
     fn runs_of_one_seed_have_the_same_faults() {
         let plan = plan(1, 0.5);
         for n in 0..50 {
-            let draw = |run: &str| plan.draw("create_charge", &format!("B-{n}{run}"), 1, &Fault::ALL);
+            let draw = |run: &str| plan.draw("create_charge", &format!("B-{n}{run}"), 1, &ALL);
             assert_eq!(draw("@first"), draw("@second"));
             assert_eq!(draw("@first"), draw(""));
         }

@@ -149,6 +149,10 @@ impl Ledger {
         transaction.execute("select pg_advisory_xact_lock($1)", &[&SCHEMA_LOCK]).await?;
         transaction.batch_execute(&format!("create schema if not exists {schema};\n{SCHEMA}")).await?;
         transaction.commit().await?;
+        drop(client);
+        // All connections at once, so that the first calls do not wait for theirs.
+        let connections = (0..LEDGER_CONNECTIONS_MAX).map(|_| ledger.client());
+        futures_util::future::try_join_all(connections).await?;
         Ok(ledger)
     }
 
@@ -157,12 +161,14 @@ impl Ledger {
         Ok(self.pool.get().await?)
     }
 
-    /// Counts a call before anything else happens, so that a call which kills its process counts too.
+    /// Counts a call before anything else happens, so that a call which kills its process counts too. The count only
+    /// steers the draw of faults, so it need not outlive a crash of Postgres and does not wait for its disk.
     pub(super) async fn count_call(&self, tool: &str, booking: &str) -> Result<u32, LedgerError> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "insert into call as c (tool, booking, calls) values ($1, $2, 1)
+                "with relaxed as materialized (select set_config('synchronous_commit', 'off', true))
+                 insert into call as c (tool, booking, calls) select $1, $2, 1 from relaxed
                  on conflict (tool, booking) do update set calls = c.calls + 1 returning calls",
             )
             .await?;

@@ -21,6 +21,7 @@ mod tool;
 
 use super::database::DatabaseArgs;
 use super::failure::{Exit, Failure};
+use super::interrupt::Interrupt;
 use super::output::Output;
 use crate::config::demo::{NODES_MAX, SAGAS_MAX};
 

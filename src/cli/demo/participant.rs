@@ -17,7 +17,7 @@ use super::fault::{Fault, FaultPlan};
 use super::ledger::{self, Ledger};
 use super::server::Server;
 use super::tool;
-use crate::config::demo::DRAIN;
+use crate::config::demo::{DRAIN, SLOW};
 
 /// Schema of the payments server's ledger.
 pub(super) const PAYMENTS_SCHEMA: &str = "demo_payments";
@@ -64,7 +64,7 @@ pub struct DeskArgs {
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<Fault>,
     /// When a slow call makes its effect, in milliseconds after it came in.
-    #[arg(long, default_value_t = 1_200)]
+    #[arg(long, default_value_t = SLOW.as_millis() as u64)]
     pub slow_ms: u64,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use comfy_table::presets;
 use comfy_table::{CellAlignment, Table};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::audit::{Breach, Violation};
 use super::fault::Fault;
@@ -33,6 +34,8 @@ pub(super) struct Report {
     pub(super) crm_restarts: u32,
     /// What the journals tell.
     pub(super) told: Told,
+    /// A saga worth a look: one that was compensated, if any.
+    pub(super) example: Option<Uuid>,
     /// Every broken promise.
     pub(super) violations: Vec<Violation>,
     /// Time from the first start to the audit's end.
@@ -89,6 +92,7 @@ impl Report {
             "doubled_effects": self.breaches(Breach::Doubled),
             "orphaned_effects": self.breaches(Breach::Orphaned),
             "unexplained": self.breaches(Breach::Unexplained),
+            "example": self.example,
             "seed": self.seed,
             "wall_s": (self.wall.as_secs_f64() * 1000.0).round() / 1000.0,
         })

@@ -14,9 +14,9 @@ use super::evidence;
 use super::ledger::{self, LedgerError};
 use super::report::Report;
 use super::stage::{DEFINITION, Stage, StageError};
-use super::{DatabaseArgs, DemoArgs, Exit, Failure, Output};
+use super::{DatabaseArgs, DemoArgs, Exit, Failure, Interrupt, Output};
 use crate::catalog;
-use crate::config::demo::{DRAIN, LOOK_INTERVAL, START_INTERVAL, STILL_MAX};
+use crate::config::demo::{DRAIN, LOOK_INTERVAL, START_INTERVAL, STILL_MAX, UNDER_WAY_MAX};
 use crate::saga::state::Status;
 use crate::saga::{Definition, Json};
 use crate::store::{self, Filter, PostgresConfig, Store};
@@ -39,21 +39,20 @@ pub(super) enum DemoError {
     /// The demo's own definition is refused.
     #[error("the demo's definition: {0}")]
     Definition(String),
-    /// A person pressed Ctrl-C.
+    /// SIGINT or SIGTERM came.
     #[error("interrupted; the checkouts under way go on when the demo is run again on this database")]
     Interrupted,
 }
 
 impl From<DemoError> for Failure {
     fn from(error: DemoError) -> Self {
-        let exit = match &error {
-            DemoError::Store(_) | DemoError::Ledger(_) | DemoError::Claims(ClaimError::Store(_)) => {
-                Exit::Database
-            }
+        let exit = match error {
+            DemoError::Store(error) | DemoError::Claims(ClaimError::Store(error)) => return error.into(),
+            DemoError::Ledger(_) => Exit::Database,
             DemoError::Claims(ClaimError::Journal { .. })
             | DemoError::Stage(_)
-            | DemoError::Definition(_)
-            | DemoError::Interrupted => Exit::Failed,
+            | DemoError::Definition(_) => Exit::Failed,
+            DemoError::Interrupted => Exit::Interrupted,
         };
         Self::new(exit, error.to_string())
     }
@@ -68,24 +67,17 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
         args.nodes,
         args.faults * 100.0
     ));
-    let embedded = match &database.database_url {
-        Some(_) => None,
-        None => Some(database.embedded()?),
-    };
-    let url = match (&database.database_url, &embedded) {
-        (Some(url), _) => url.clone(),
-        (None, Some(embedded)) => embedded.url().to_owned(),
-        (None, None) => return Err(Failure::failed("there is no database")),
-    };
     // One thread, the main one: children end with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    let played = runtime.block_on(play(args, seed, &url, output));
+    let mut interrupt = Interrupt::catch(&runtime)?;
+    let place = database.settled()?.open()?;
+    let played = runtime.block_on(play(args, seed, place.url(), &mut interrupt, output));
+    // Connections first, then what they are connected to.
     drop(runtime);
-    if let Some(embedded) = embedded {
-        embedded.stop()?;
-    }
+    let closed = place.close();
     let report = played?;
+    closed?;
     if output.is_json() {
         output.value(&report.to_json())?;
     } else {
@@ -93,10 +85,20 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
             output.line(&line)?;
         }
     }
+    if let Some(saga) = report.example {
+        let place = database.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display()));
+        output.remark(&format!("look at one of them: amends show {saga}{}", place.unwrap_or_default()));
+    }
     Ok(if report.holds() { Exit::Done } else { Exit::Failed })
 }
 
-async fn play(args: &DemoArgs, seed: u64, url: &str, output: &Output) -> Result<Report, DemoError> {
+async fn play(
+    args: &DemoArgs,
+    seed: u64,
+    url: &str,
+    interrupt: &mut Interrupt,
+    output: &Output,
+) -> Result<Report, DemoError> {
     let begun = Instant::now();
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
     store.migrate().await?;
@@ -117,14 +119,21 @@ async fn play(args: &DemoArgs, seed: u64, url: &str, output: &Output) -> Result<
     };
     let watched = tokio::select! {
         watched = show.watch() => watched,
-        _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
+        () = interrupt.next() => Err(DemoError::Interrupted),
     };
     let checkouts = std::mem::take(&mut show.checkouts);
     bar.finish_and_clear();
     // Whatever happened: nodes hand back what they have, and late effects land.
-    let unwilling = stage.strike().await?;
+    let unwilling = tokio::select! {
+        unwilling = stage.strike() => unwilling?,
+        // A second signal: whoever is left is killed with us.
+        () = interrupt.next() => return Err(DemoError::Interrupted),
+    };
     for node in unwilling {
         output.remark(&format!("{node} did not end in time and was killed"));
+    }
+    if matches!(watched, Err(DemoError::Interrupted)) {
+        stage.clear();
     }
     let report =
         Report { seed, nodes_killed: watched?, crm_restarts: stage.crm_restarts(), ..Report::default() };
@@ -134,9 +143,6 @@ async fn play(args: &DemoArgs, seed: u64, url: &str, output: &Output) -> Result<
         stage.clear();
     } else {
         output.remark(&format!("logs and settings: {}", stage.directory().display()));
-    }
-    if let Some(checkout) = checkouts.first() {
-        output.remark(&format!("look at one of them: amends show {}", checkout.saga));
     }
     Ok(report)
 }
@@ -177,6 +183,7 @@ async fn judge(
     for injected in &evidence.faults {
         *faults.entry(injected.fault).or_default() += 1;
     }
+    let example = claims.iter().find(|claim| claim.status == Status::Compensated).or(claims.first());
     let asked: Vec<_> = checkouts.iter().map(|checkout| checkout.booking.clone()).collect();
     Ok(Report {
         sagas: checkouts.len(),
@@ -185,6 +192,7 @@ async fn judge(
         stuck: count(Status::Stuck),
         faults,
         told,
+        example: example.map(|claim| claim.saga),
         violations: audit::audit(&asked, &claims, &evidence, report.nodes_killed),
         ..report
     })
@@ -225,11 +233,13 @@ impl Show<'_> {
             self.stage.add_node(self.url)?;
         }
         let sagas = self.args.sagas as usize;
+        let under_way_max = UNDER_WAY_MAX * self.args.nodes as usize;
         let mut nodes_killed = 0;
         let mut standing = Standing::default();
         let (mut looked, mut moved) = (Instant::now(), Instant::now());
         while standing.at_rest() < sagas && moved.elapsed() < STILL_MAX {
-            if self.checkouts.len() < sagas {
+            let under_way = self.checkouts.len() - standing.at_rest();
+            if self.checkouts.len() < sagas && under_way < under_way_max {
                 let checkout = self.start(self.checkouts.len() + 1).await?;
                 self.checkouts.push(checkout);
                 tokio::time::sleep(START_INTERVAL).await;

@@ -7,7 +7,7 @@ use rmcp::model::{JsonObject, Tool as McpTool, ToolAnnotations};
 use serde_json::{Value, json};
 
 use super::effect::Kind;
-use super::fault::Fault;
+use super::fault::{Fault, Menu};
 
 /// One tool of a participant.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Tool {
     /// Its arguments besides `booking`, all of them required.
     pub(super) arguments: &'static [Argument],
     /// The faults that may befall it.
-    pub(super) faults: &'static [Fault],
+    pub(super) faults: Menu,
 }
 
 /// What a tool does.
@@ -66,12 +66,36 @@ const fn text(name: &'static str) -> Argument {
 const KEY: Argument = text("idempotency_key");
 const BOOKING_CHANGES: &[Kind] = &[Kind::BookingClosed, Kind::BookingReopened];
 const ROOM_CHANGES: &[Kind] = &[Kind::RoomReleased, Kind::RoomOccupied];
-const PROBE_FAULTS: &[Fault] = &[Fault::Busy, Fault::LostAnswer];
-const UNDO_FAULTS: &[Fault] = &[Fault::FailsTwice, Fault::LostAnswer, Fault::Crash, Fault::Slow];
+/// How likely each kind is beside the others. Crashes are rare: each takes down whatever else its process does.
+const OFTEN: u64 = 6;
+const USUAL: u64 = 4;
+const RARE: u64 = 1;
+
+const fn usual(faults: &'static [(Fault, u64)]) -> Menu {
+    Menu { faults, strain: 1.0 }
+}
+
+/// Compensations are few, and are to be tried all the same.
+const fn strained(faults: &'static [(Fault, u64)]) -> Menu {
+    Menu { faults, strain: 3.0 }
+}
+
+const PROBE_FAULTS: Menu = usual(&[(Fault::Busy, USUAL), (Fault::LostAnswer, USUAL)]);
+const UNDO_FAULTS: Menu = strained(&[
+    (Fault::FailsTwice, OFTEN),
+    (Fault::LostAnswer, USUAL),
+    (Fault::Slow, USUAL),
+    (Fault::Crash, RARE),
+]);
 /// A cached error is told from a lost effect only by a probe: without one, no call under that key would get
 /// anywhere.
-const PROBED_UNDO_FAULTS: &[Fault] =
-    &[Fault::FailsTwice, Fault::CachedError, Fault::LostAnswer, Fault::Crash, Fault::Slow];
+const PROBED_UNDO_FAULTS: Menu = strained(&[
+    (Fault::FailsTwice, OFTEN),
+    (Fault::CachedError, USUAL),
+    (Fault::LostAnswer, USUAL),
+    (Fault::Slow, USUAL),
+    (Fault::Crash, RARE),
+]);
 
 /// The tools of the payments server.
 pub(super) const PAYMENTS: &[Tool] = &[
@@ -80,15 +104,15 @@ pub(super) const PAYMENTS: &[Tool] = &[
         description: "Charges a guest. The same idempotency key again returns the first charge.",
         deed: Deed::Keyed(Kind::Charge),
         arguments: &[text("customer"), Argument { name: "amount_cents", form: Form::Cents }, KEY],
-        faults: &[
-            Fault::Refused,
-            Fault::Busy,
-            Fault::CachedError,
-            Fault::FailureAsText,
-            Fault::LostAnswer,
-            Fault::Crash,
-            Fault::Slow,
-        ],
+        faults: usual(&[
+            (Fault::Refused, OFTEN),
+            (Fault::Busy, USUAL),
+            (Fault::CachedError, USUAL),
+            (Fault::FailureAsText, OFTEN),
+            (Fault::LostAnswer, USUAL),
+            (Fault::Crash, RARE),
+            (Fault::Slow, USUAL),
+        ]),
     },
     Tool {
         name: "find_charge",
@@ -120,7 +144,13 @@ pub(super) const CRM: &[Tool] = &[
         description: "Closes a booking and issues its folio. NOT idempotent: each call issues a folio.",
         deed: Deed::Unkeyed(Kind::BookingClosed),
         arguments: &[text("request")],
-        faults: &[Fault::Refused, Fault::Busy, Fault::LostAnswer, Fault::Crash, Fault::Slow],
+        faults: usual(&[
+            (Fault::Refused, OFTEN),
+            (Fault::Busy, USUAL),
+            (Fault::LostAnswer, USUAL),
+            (Fault::Crash, RARE),
+            (Fault::Slow, USUAL),
+        ]),
     },
     Tool {
         name: "reopen_booking",
@@ -141,7 +171,12 @@ pub(super) const CRM: &[Tool] = &[
         description: "Gives the room of a booking free, once per idempotency key.",
         deed: Deed::Keyed(Kind::RoomReleased),
         arguments: &[text("room"), KEY],
-        faults: &[Fault::Busy, Fault::LostAnswer, Fault::Crash, Fault::Slow],
+        faults: usual(&[
+            (Fault::Busy, USUAL),
+            (Fault::LostAnswer, USUAL),
+            (Fault::Crash, RARE),
+            (Fault::Slow, USUAL),
+        ]),
     },
     Tool {
         name: "occupy_room",
@@ -162,14 +197,14 @@ pub(super) const CRM: &[Tool] = &[
         description: "Advances the sales opportunity of a booking, once per idempotency key. Refused after a revert.",
         deed: Deed::Keyed(Kind::OpportunityAdvanced),
         arguments: &[text("stage"), KEY],
-        faults: &[
-            Fault::Refused,
-            Fault::CachedError,
-            Fault::FailureAsText,
-            Fault::LostAnswer,
-            Fault::Crash,
-            Fault::Slow,
-        ],
+        faults: usual(&[
+            (Fault::Refused, OFTEN),
+            (Fault::CachedError, USUAL),
+            (Fault::FailureAsText, OFTEN),
+            (Fault::LostAnswer, USUAL),
+            (Fault::Crash, RARE),
+            (Fault::Slow, USUAL),
+        ]),
     },
     Tool {
         name: "revert_opportunity",
@@ -183,7 +218,12 @@ pub(super) const CRM: &[Tool] = &[
         description: "Mails the receipt of a charge, once per idempotency key.",
         deed: Deed::Keyed(Kind::ReceiptSent),
         arguments: &[text("to"), text("charge"), KEY],
-        faults: &[Fault::Busy, Fault::LostAnswer, Fault::Crash, Fault::Slow],
+        faults: usual(&[
+            (Fault::Busy, USUAL),
+            (Fault::LostAnswer, USUAL),
+            (Fault::Crash, RARE),
+            (Fault::Slow, USUAL),
+        ]),
     },
 ];
 
