@@ -88,8 +88,12 @@ impl World {
 
     /// Feeds an event to the law, and checks everything that must hold afterwards.
     fn happen(&mut self, event: Event) -> Result<(), Fault> {
-        let (state, commands) = transition(&self.definition, &self.state, &event)
+        let followed = transition(&self.definition, &self.state, &event)
             .map_err(|illegal| format!("{event:?} was refused: {illegal}"))?;
+        self.follow(event, followed)
+    }
+
+    fn follow(&mut self, event: Event, (state, commands): (State, Vec<Command>)) -> Result<(), Fault> {
         invariants::of_transition(&self.definition, &self.state, &event, &state, &commands)?;
         self.state = state;
         if self.keeps {
@@ -316,9 +320,9 @@ impl World {
         }
         let event = self.asked(request.clone());
         match transition(&self.definition, &self.state, &event) {
-            Ok(_) => {
+            Ok(followed) => {
                 self.done_by_hand(&request)?;
-                self.happen(event)
+                self.follow(event, followed)
             }
             Err(illegal) => {
                 let (at, signal, by) = (self.now, self.state.signals_seen + 1, "ada".to_owned());
