@@ -26,7 +26,8 @@ const MANNERS: &[&str] = &[
     "once,probe,tries=2,~once,~probe,~tries=2",
     "probe,tries=2,life=2000,~probe,~tries=2",
     "safe,once,tries=2,~tries=2",
-    "when,stays,once,tries=2",
+    "when,tries=2,~tries=2",
+    "stays,once,tries=2",
     "reads,tries=2",
 ];
 

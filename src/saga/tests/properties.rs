@@ -158,7 +158,7 @@ fn run(chance: &Chance, history: &mut Vec<String>) -> Result<(), String> {
 }
 
 fn jitter(chance: &Chance, number: usize) -> f64 {
-    chance.moves.get(number).map_or(0.0, |bits| f64::from(bits % 1_000) / 1_000.0)
+    chance.moves.get(number).map_or(0.0, |bits| f64::from(*bits) / f64::from(u32::MAX))
 }
 
 fn run_moves(chance: &Chance, world: &mut World, told: &mut Vec<Move>) -> Result<(), String> {
@@ -172,7 +172,8 @@ fn run_moves(chance: &Chance, world: &mut World, told: &mut Vec<Move>) -> Result
         world.apply(&one)?;
     }
     invariants::of_verbs(&world.definition, &world.state)?;
-    let land = chance.saga % 2 == 0;
+    invariants::of_strangers(&world.definition, &world.state)?;
+    let land = chance.saga.is_multiple_of(2);
     world.go_home(land, told)?;
     invariants::of_journal(&world.definition, &world.journal, &world.state)
 }
