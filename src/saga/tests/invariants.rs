@@ -84,12 +84,6 @@ fn of_begun(definition: &Definition, old: &State, new: &State, command: Command)
                 planned.needs.iter().all(|&need| matches!(phase(need), Phase::Done | Phase::Skipped)),
                 "step {step} begins before its needs are met"
             );
-            for (index, one) in new.steps.iter().enumerate() {
-                let before = plan::waits_for(planned.step.kind, definition.step(new, index).kind);
-                let settled = matches!(one.phase, Phase::Done | Phase::Skipped)
-                    || one.phase == Phase::Failed && one.skipped_by_hand;
-                must!(!before || settled, "step {step} begins before step {index}, which its kind waits for");
-            }
         }
         Direction::Compensation => {
             for later in descendants(definition, new, step) {
@@ -135,6 +129,7 @@ fn of_state(definition: &Definition, state: &State) -> Result<(), Fault> {
     if let Some(end) = state.end() {
         return of_end(definition, state, end);
     }
+    of_barriers(definition, state)?;
     let halted = state.paused || state.stuck().is_some();
     let told = state
         .steps
@@ -143,6 +138,26 @@ fn of_state(definition: &Definition, state: &State) -> Result<(), Fault> {
     let moves = !outstanding(state).is_empty() || next_timer(definition, state).is_some();
     must!(halted || told || moves, "the saga stands still and waits for nothing");
     of_stuck(definition, state)
+}
+
+/// On the way forward, nothing has begun or is taken for done before the steps that its kind waits for.
+fn of_barriers(definition: &Definition, state: &State) -> Result<(), Fault> {
+    if state.course != Course::Forward {
+        return Ok(());
+    }
+    let kind = |index: usize| definition.step(state, index).kind;
+    for (later, one) in state.steps.iter().enumerate() {
+        if !matches!(one.phase, Phase::Active { .. } | Phase::Done) {
+            continue;
+        }
+        for (earlier, other) in state.steps.iter().enumerate() {
+            let settled = matches!(other.phase, Phase::Done | Phase::Skipped)
+                || other.phase == Phase::Failed && other.skipped_by_hand;
+            let before = plan::waits_for(kind(later), kind(earlier));
+            must!(!before || settled, "step {later} is past a barrier, and step {earlier} is not");
+        }
+    }
+    Ok(())
 }
 
 /// The status is one word for what the state says at length.
