@@ -43,11 +43,9 @@ pub(super) fn is_committed(definition: &Definition, state: &State) -> bool {
             (Kind::Compensable, _) => false,
             (Kind::Pivot, Phase::Done) => true,
             (Kind::Pivot, _) => false,
-            (Kind::Retriable, Phase::Waiting | Phase::Deciding | Phase::Skipped) => false,
-            (
-                Kind::Retriable,
-                Phase::Active { .. } | Phase::Done | Phase::Failed | Phase::Undone(_) | Phase::Stuck { .. },
-            ) => true,
+            (Kind::Retriable, Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Failed) => false,
+            (Kind::Retriable, Phase::Stuck { .. }) => one.action.attempts > 0,
+            (Kind::Retriable, Phase::Active { .. } | Phase::Done | Phase::Undone(_)) => true,
         }
     })
 }

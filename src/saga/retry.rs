@@ -59,3 +59,29 @@ pub(super) fn probe_left(call: &Call, tally: &Tally) -> bool {
     let used = tally.probes - tally.probes_forgiven;
     call.probe.as_ref().is_some_and(|probe| used < probe.retry.attempts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_jitter_shortens_them() {
+        let retry =
+            Retry { attempts: 9, backoff_ms: 500, multiplier: 2.0, backoff_max_ms: 3_000, jitter: 0.5 };
+        let whole: Vec<Millis> = (1..6).map(|done| pause_ms(&retry, done, 0.0)).collect();
+        assert_eq!(whole, [500, 1_000, 2_000, 3_000, 3_000]);
+        assert_eq!((pause_ms(&retry, 1, 0.5), pause_ms(&retry, 1, 1.0)), (375, 250));
+        // Chance comes from a journal; whatever is in it, the pause is within bounds.
+        assert_eq!((pause_ms(&retry, 1, 7.0), pause_ms(&retry, 1, -7.0)), (250, 500));
+        assert_eq!(pause_ms(&retry, 0, 0.0), 500);
+    }
+
+    #[test]
+    fn no_pause_stays_none_and_the_largest_numbers_overflow_nowhere() {
+        let none = Retry { attempts: 1_000, backoff_ms: 0, multiplier: 100.0, ..Retry::default() };
+        assert_eq!(pause_ms(&none, 1_000, 0.0), 0);
+        let long = Retry { backoff_ms: Millis::MAX, backoff_max_ms: Millis::MAX, ..none };
+        assert_eq!(pause_ms(&long, u32::MAX, 0.0), Millis::MAX);
+        assert_eq!(asked_pause_ms(Some(Millis::MAX)), Some(RETRY_AFTER_MS_MAX));
+    }
+}

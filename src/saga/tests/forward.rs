@@ -122,7 +122,8 @@ fn the_sagas_deadline_turns_it_back_even_when_it_is_paused_or_stuck() {
 }
 
 #[test]
-fn a_saga_is_not_late_by_the_clock_of_its_next_owner() {
-    check("a(sleep=300)", "timer", "completed a:done");
-    check("a b(sleep=300)<a", "+100; a ok; timer", "completed a:done b:done");
+fn a_sagas_time_never_steps_back_though_clocks_do() {
+    check("a b<a", "+1000; a fails; timer; -500; a fails", "running a:backing_off@1300");
+    check("a(once,probe)", "+1000; a unknown; -900; a absent", "running a:settling@1500");
+    check_refused("a", "a fails; timer; +900; a fails; -800; ?early", "not before 1200, found one at 1000");
 }

@@ -3,7 +3,11 @@
 
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Effect, Kind};
-use crate::saga::event::{Direction, Event, Finding, Request, Requested, TimerFired};
+use crate::saga::event::{
+    AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost, ProbeAnswered, Request,
+    Requested, Started, TimerFired, Withdrawn,
+};
+use crate::saga::outcome::{Answer, Outcome};
 use crate::saga::plan;
 use crate::saga::state::{Activity, Course, End, Phase, State, Status, StuckReason};
 use crate::saga::{Definition, Json, legal_verbs, next_timer, outstanding, replay, transition};
@@ -80,12 +84,6 @@ fn of_begun(definition: &Definition, old: &State, new: &State, command: Command)
                 planned.needs.iter().all(|&need| matches!(phase(need), Phase::Done | Phase::Skipped)),
                 "step {step} begins before its needs are met"
             );
-            for (index, one) in new.steps.iter().enumerate() {
-                let before = plan::waits_for(planned.step.kind, definition.step(new, index).kind);
-                let settled = matches!(one.phase, Phase::Done | Phase::Skipped)
-                    || one.phase == Phase::Failed && one.skipped_by_hand;
-                must!(!before || settled, "step {step} begins before step {index}, which its kind waits for");
-            }
         }
         Direction::Compensation => {
             for later in descendants(definition, new, step) {
@@ -131,6 +129,7 @@ fn of_state(definition: &Definition, state: &State) -> Result<(), Fault> {
     if let Some(end) = state.end() {
         return of_end(definition, state, end);
     }
+    of_barriers(definition, state)?;
     let halted = state.paused || state.stuck().is_some();
     let told = state
         .steps
@@ -139,6 +138,26 @@ fn of_state(definition: &Definition, state: &State) -> Result<(), Fault> {
     let moves = !outstanding(state).is_empty() || next_timer(definition, state).is_some();
     must!(halted || told || moves, "the saga stands still and waits for nothing");
     of_stuck(definition, state)
+}
+
+/// On the way forward, nothing has begun or is taken for done before the steps that its kind waits for.
+fn of_barriers(definition: &Definition, state: &State) -> Result<(), Fault> {
+    if state.course != Course::Forward {
+        return Ok(());
+    }
+    let kind = |index: usize| definition.step(state, index).kind;
+    for (later, one) in state.steps.iter().enumerate() {
+        if !matches!(one.phase, Phase::Active { .. } | Phase::Done) {
+            continue;
+        }
+        for (earlier, other) in state.steps.iter().enumerate() {
+            let settled = matches!(other.phase, Phase::Done | Phase::Skipped)
+                || other.phase == Phase::Failed && other.skipped_by_hand;
+            let before = plan::waits_for(kind(later), kind(earlier));
+            must!(!before || settled, "step {later} is past a barrier, and step {earlier} is not");
+        }
+    }
+    Ok(())
 }
 
 /// The status is one word for what the state says at length.
@@ -242,6 +261,58 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
         let accepted = transition(definition, state, &event).is_ok();
         let word = if accepted { "accepted" } else { "refused" };
         must!(accepted == offered.contains(&verb), "{verb:?} is {word}, and the offer is {offered:?}");
+    }
+    Ok(())
+}
+
+/// Answers to questions that were not asked, times that have not come and losses of nothing are refused.
+pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(), Fault> {
+    let (at, jitter) = (state.at, 0.0);
+    let input = Json::null();
+    let mut strangers = vec![Event::Started(Started { at, input })];
+    let asked = outstanding(state);
+    for step in 0..=state.steps.len() {
+        if !asked.contains(&Command::Decide { step }) {
+            let decision = Decision::Run;
+            strangers.push(Event::ConditionDecided(ConditionDecided { at, step, decision }));
+        }
+        let begun = asked.iter().any(|command| match command {
+            Command::Execute { step: found, .. } | Command::Probe { step: found, .. } => *found == step,
+            Command::Decide { .. } => false,
+        });
+        if !begun {
+            strangers.push(Event::Withdrawn(Withdrawn { at, steps: vec![step] }));
+        }
+        for direction in [Direction::Action, Direction::Compensation] {
+            let tally = state.steps.get(step).map(|one| one.tally(direction).clone()).unwrap_or_default();
+            for number in [tally.attempts.wrapping_sub(1), tally.attempts, tally.attempts + 1] {
+                let in_flight = asked.iter().any(|command| {
+                    matches!(command, Command::Execute { step: found, direction: way, attempt, .. }
+                        if (*found, *way, *attempt) == (step, direction, number))
+                });
+                let outcome = Outcome::Succeeded { output: Json::null() };
+                let ended = AttemptEnded { at, step, direction, attempt: number, outcome, jitter };
+                strangers.extend((!in_flight).then_some(Event::AttemptEnded(ended)));
+            }
+            for number in [tally.probes.wrapping_sub(1), tally.probes, tally.probes + 1] {
+                let in_flight = asked.iter().any(|command| {
+                    matches!(command, Command::Probe { step: found, direction: way, probe, .. }
+                        if (*found, *way, *probe) == (step, direction, number))
+                });
+                let answered =
+                    ProbeAnswered { at, step, direction, probe: number, answer: Answer::Absent, jitter };
+                strangers.extend((!in_flight).then_some(Event::ProbeAnswered(answered)));
+            }
+        }
+    }
+    if asked.is_empty() {
+        strangers.push(Event::OwnerLost(OwnerLost { at, jitter }));
+    }
+    if next_timer(definition, state).is_none_or(|due| due > at) {
+        strangers.push(Event::TimerFired(TimerFired { at }));
+    }
+    for event in strangers {
+        must!(transition(definition, state, &event).is_err(), "{event:?} was accepted");
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 //! `requests`, `open`, `lost`, `validation`, `scenarios`); `properties` tries random sagas against a model of the world that knows
 //! the truth; `explore` tries all small ones. `notation` is the language in which all three speak.
 
+mod explore;
+mod fingerprint;
 mod home;
 mod invariants;
 mod ledger;

@@ -127,7 +127,7 @@ impl StepSpec {
         }
     }
 
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let (head, needs) = text.split_once('<').unwrap_or((text, ""));
         let (head, attributes) = match head.split_once('(') {
             Some((head, rest)) => (head, rest.strip_suffix(')').expect("a closing parenthesis")),

@@ -73,6 +73,24 @@ fn a_pivot_that_was_left_out_is_no_point_of_no_return() {
 }
 
 #[test]
+fn a_retriable_that_has_not_begun_is_no_point_of_no_return() {
+    check("a r+(when)", "a ok; r breaks", "compensating a:~attempting#1 r:failed -> ~a#1");
+    check("a r+(when)", "a ok; lost; lost; lost", "stuck a:done r:stuck(process_died)");
+    check("a r+(when)", "a ok; lost; lost; lost; cancel", "compensating a:~attempting#1 -> ~a#1");
+    check("@open=5000 a p! r+<p", "a ok; p refuses", "running a:done p:failed r:failed");
+    check(
+        "@open=5000 a p! r+<p",
+        "a ok; p refuses; abort",
+        "compensating a:~attempting#1 p:failed r:failed -> ~a#1",
+    );
+    check(
+        "@open=5000 a p! r+<p",
+        "a ok; p refuses; timer",
+        "compensating a:~attempting#1 p:failed r:failed -> ~a#1",
+    );
+}
+
+#[test]
 fn a_step_past_the_barrier_is_not_taken_for_done_before_it() {
     check_refused("a p!", "?skip p", "before the steps that can turn the saga back");
     check_refused("a r+", "?skip r", "before the steps that can turn the saga back");

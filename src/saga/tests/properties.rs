@@ -3,6 +3,8 @@
 //!
 //! `PROPTEST_CASES` sets the number of cases, `AMENDS_SEED` the seed, which is printed with a failure.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
@@ -13,6 +15,7 @@ use super::notation::{CallSpec, Does, Graph, StepSpec};
 use super::story::state_text;
 use super::world::World;
 use crate::saga::definition::{Effect, Kind};
+use crate::saga::state::Status;
 
 /// Cases of the big test, over all threads.
 const CASES: u32 = 100_000;
@@ -20,6 +23,9 @@ const CASES: u32 = 100_000;
 const STEPS_MAX: usize = 5;
 /// Most random moves, before everything goes well.
 const MOVES_MAX: usize = 32;
+
+/// Cases that were not stuck when chance left them; that were; that ended completed; that ended compensated.
+static REACHED: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 
 /// A saga as chance makes it: bits for each step, bits for each move.
 #[derive(Clone, Debug)]
@@ -158,7 +164,7 @@ fn run(chance: &Chance, history: &mut Vec<String>) -> Result<(), String> {
 }
 
 fn jitter(chance: &Chance, number: usize) -> f64 {
-    chance.moves.get(number).map_or(0.0, |bits| f64::from(bits % 1_000) / 1_000.0)
+    chance.moves.get(number).map_or(0.0, |bits| f64::from(*bits) / f64::from(u32::MAX))
 }
 
 fn run_moves(chance: &Chance, world: &mut World, told: &mut Vec<Move>) -> Result<(), String> {
@@ -172,8 +178,12 @@ fn run_moves(chance: &Chance, world: &mut World, told: &mut Vec<Move>) -> Result
         world.apply(&one)?;
     }
     invariants::of_verbs(&world.definition, &world.state)?;
-    let land = chance.saga % 2 == 0;
+    invariants::of_strangers(&world.definition, &world.state)?;
+    let land = chance.saga.is_multiple_of(2);
+    REACHED[usize::from(world.state.status() == Status::Stuck)].fetch_add(1, Ordering::Relaxed);
     world.go_home(land, told)?;
+    let end = if world.state.status() == Status::Completed { 2 } else { 3 };
+    REACHED[end].fetch_add(1, Ordering::Relaxed);
     invariants::of_journal(&world.definition, &world.journal, &world.state)
 }
 
@@ -189,6 +199,11 @@ fn every_saga_keeps_the_promise() {
             scope.spawn(move || search(share, seed, thread));
         }
     });
+    let [moving, stuck, completed, compensated] =
+        REACHED.each_ref().map(|count| count.load(Ordering::Relaxed));
+    println!("{moving} moving, {stuck} stuck, then {completed} completed, {compensated} compensated");
+    let least = cases as usize / 20;
+    assert!(stuck >= least && completed >= least && compensated >= least, "chance leaves too much out");
 }
 
 fn nanos() -> u32 {

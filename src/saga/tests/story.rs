@@ -1,7 +1,8 @@
 //! Histories as text, and the one `check` of the tables. Owns the words for events, states and commands; the graph's notation is
 //! `notation.rs`.
 //!
-//! A history is a list of events between `;`. They happen at the time of the event before, 0 first; `+N` lets N ms pass.
+//! A history is a list of events between `;`. They happen at the time of the event before, 0 first; `+N` lets N ms pass, `-N` sets the
+//! clock back.
 //!
 //! | event | meaning |
 //! |---|---|
@@ -89,6 +90,10 @@ impl Story {
     fn tell_one(&mut self, words: &str) {
         if let Some(ms) = words.strip_prefix('+') {
             self.now += ms.parse::<Millis>().expect("a number of ms");
+            return;
+        }
+        if let Some(ms) = words.strip_prefix('-') {
+            self.now -= ms.parse::<Millis>().expect("a number of ms");
             return;
         }
         let (words, legal) = words.strip_prefix('?').map_or((words, true), |words| (words.trim(), false));

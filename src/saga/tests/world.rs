@@ -88,8 +88,12 @@ impl World {
 
     /// Feeds an event to the law, and checks everything that must hold afterwards.
     fn happen(&mut self, event: Event) -> Result<(), Fault> {
-        let (state, commands) = transition(&self.definition, &self.state, &event)
+        let followed = transition(&self.definition, &self.state, &event)
             .map_err(|illegal| format!("{event:?} was refused: {illegal}"))?;
+        self.follow(event, followed)
+    }
+
+    fn follow(&mut self, event: Event, (state, commands): (State, Vec<Command>)) -> Result<(), Fault> {
         invariants::of_transition(&self.definition, &self.state, &event, &state, &commands)?;
         self.state = state;
         if self.keeps {
@@ -303,21 +307,26 @@ impl World {
         self.happen(Event::Withdrawn(Withdrawn { at: self.now, steps }))
     }
 
+    /// A request as an event.
+    pub(super) fn asked(&self, request: Request) -> Event {
+        let (at, signal, by) = (self.now, self.state.signals_seen + 1, "ada".to_owned());
+        Event::Requested(Requested { at, signal, by, request })
+    }
+
     /// Somebody asks; what is refused is recorded as such, as the runtime does.
     fn ask(&mut self, request: Request) -> Result<(), Fault> {
         if self.state.end().is_some() {
             return Ok(());
         }
-        let (at, signal, by) = (self.now, self.state.signals_seen + 1, "ada".to_owned());
-        let event = Event::Requested(Requested { at, signal, by: by.clone(), request: request.clone() });
+        let event = self.asked(request.clone());
         match transition(&self.definition, &self.state, &event) {
-            Ok(_) => {
+            Ok(followed) => {
                 self.done_by_hand(&request)?;
-                self.happen(event)
+                self.follow(event, followed)
             }
             Err(illegal) => {
-                let verb = request.verb().to_owned();
-                let reason = illegal.to_string();
+                let (at, signal, by) = (self.now, self.state.signals_seen + 1, "ada".to_owned());
+                let (verb, reason) = (request.verb().to_owned(), illegal.to_string());
                 self.happen(Event::RequestRefused(RequestRefused { at, signal, by, verb, reason }))
             }
         }

@@ -1,0 +1,269 @@
+//! All small sagas, and all that can happen to them with few faults. Owns which graphs there are and the search through their states;
+//! what must hold is in `invariants.rs` and `world.rs`.
+//!
+//! Explored are all graphs of up to four steps with all kinds, up to isomorphism, whose steps have one of a few manners. In each, every
+//! order in which things can go well, with every choice of at most [`faults_max`] faults among: definite, final and cached failures,
+//! unknown and pending outcomes (without effect, with one, with one that lands late), inconclusive probes, broken conditions, lost
+//! owners, handovers, `cancel`, `pause`. `AMENDS_EXPLORE=1` allows one fault more everywhere.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::fingerprint::fingerprint;
+use super::moves::{Move, put_in_order};
+use super::notation::{Graph, StepSpec};
+use super::story::state_text;
+use super::world::World;
+use crate::saga::definition::Kind;
+use crate::saga::event::Request;
+use crate::saga::state::Phase;
+
+/// How the steps of a graph behave.
+const MANNERS: &[&str] = &[
+    "tries=2,~tries=2",
+    "once,tries=2,~once,~tries=2",
+    "once,probe,tries=2,~once,~probe,~tries=2",
+    "probe,tries=2,life=2000,~probe,~tries=2",
+    "safe,once,tries=2,~tries=2",
+    "when,tries=2,~tries=2",
+    "stays,once,tries=2",
+    "reads,tries=2",
+];
+
+/// The most faults in one history of a graph whose steps have these manners.
+fn faults_max(manners: &[usize]) -> u32 {
+    let uniform = manners.iter().all(|manner| *manner == manners[0]);
+    match (manners.len(), uniform, manners[0]) {
+        (0 | 1, ..) => 3,
+        (2, true, _) => 2,
+        _ => 1,
+    }
+}
+
+/// The manners of so many steps: freely mixed for two, the same for all in larger graphs, where the largest have a choice of two.
+fn manners(steps: usize) -> Vec<Vec<usize>> {
+    let all = 0..MANNERS.len();
+    match steps {
+        2 => all.clone().flat_map(|one| all.clone().map(move |other| vec![one, other])).collect(),
+        4 => vec![vec![0; 4], vec![2; 4]],
+        _ => all.map(|manner| vec![manner; steps]).collect(),
+    }
+}
+
+#[test]
+fn all_small_sagas_keep_the_promise() {
+    let more = std::env::var("AMENDS_EXPLORE").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let graphs: Vec<(Graph, u32)> = (1..=4).flat_map(all_graphs).collect();
+    let next = AtomicUsize::new(0);
+    let states = AtomicUsize::new(0);
+    let broken = Mutex::new(None);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((graph, faults)) = graphs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match explore(graph, faults + more) {
+                        Ok(count) => states.fetch_add(count, Ordering::Relaxed),
+                        Err(story) => {
+                            let mut broken = broken.lock().expect("no thread panics with it");
+                            let shortest: &mut Option<String> = &mut broken;
+                            if shortest
+                                .as_ref()
+                                .is_none_or(|found| story.lines().count() < found.lines().count())
+                            {
+                                *shortest = Some(story);
+                            }
+                            return;
+                        }
+                    };
+                }
+            });
+        }
+    });
+    if let Some(story) = broken.into_inner().expect("no thread panicked") {
+        panic!("{story}");
+    }
+    println!("{} graphs, {} states", graphs.len(), states.into_inner());
+}
+
+/// All graphs of so many steps with all kinds, in all of their manners, with the most faults of one history.
+fn all_graphs(steps: usize) -> Vec<(Graph, u32)> {
+    let manners = manners(steps);
+    let graph = |shape: &Shape, manners: &[usize]| {
+        let words: Vec<&str> = manners.iter().map(|manner| MANNERS[*manner]).collect();
+        (shape.graph(&words), faults_max(manners))
+    };
+    shapes(steps)
+        .iter()
+        .flat_map(|shape| manners.iter().map(|manners| graph(shape, manners)).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Who needs whom, and the kinds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Shape {
+    kinds: Vec<Kind>,
+    /// `needs[i][j]`: step `i` needs step `j`.
+    needs: Vec<Vec<bool>>,
+}
+
+impl Shape {
+    fn graph(&self, manners: &[&str]) -> Graph {
+        let name = |index: usize| char::from(b'a' + index as u8).to_string();
+        let mut graph = Graph::default();
+        for (index, kind) in self.kinds.iter().enumerate() {
+            let mut step = StepSpec::parse(&format!("{}({})", name(index), manners[index]));
+            step.kind = *kind;
+            step.needs = (0..index).filter(|earlier| self.needs[index][*earlier]).map(name).collect();
+            graph.steps.push(step);
+        }
+        put_in_order(&mut graph);
+        graph
+    }
+
+    /// The same graph with its steps in another order.
+    fn permuted(&self, order: &[usize]) -> Self {
+        Self {
+            kinds: order.iter().map(|&old| self.kinds[old]).collect(),
+            needs: order
+                .iter()
+                .map(|&old| order.iter().map(|&needed| self.needs[old][needed]).collect())
+                .collect(),
+        }
+    }
+}
+
+/// All valid shapes of so many steps, one of each class of isomorphic ones.
+fn shapes(steps: usize) -> Vec<Shape> {
+    let orders = permutations(steps);
+    let pairs: Vec<(usize, usize)> =
+        (0..steps).flat_map(|later| (0..later).map(move |earlier| (later, earlier))).collect();
+    let kinds = [Kind::Compensable, Kind::Pivot, Kind::Retriable];
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for edges in 0..1_usize << pairs.len() {
+        for assignment in 0..3_usize.pow(steps as u32) {
+            let mut shape = Shape { kinds: Vec::new(), needs: vec![vec![false; steps]; steps] };
+            for (bit, (later, earlier)) in pairs.iter().enumerate() {
+                shape.needs[*later][*earlier] = edges >> bit & 1 == 1;
+            }
+            shape.kinds = (0..steps).map(|step| kinds[assignment / 3_usize.pow(step as u32) % 3]).collect();
+            let plain = shape.graph(&vec!["tries=1"; steps]);
+            let changed = plain.steps.iter().zip(&shape.kinds).any(|(step, kind)| step.kind != *kind);
+            let least = orders.iter().map(|order| shape.permuted(order)).min().expect("an order");
+            if !changed && plain.build().is_ok() && seen.insert(format!("{least:?}")) {
+                found.push(shape);
+            }
+        }
+    }
+    found
+}
+
+fn permutations(count: usize) -> Vec<Vec<usize>> {
+    if count == 0 {
+        return vec![Vec::new()];
+    }
+    let shorter = permutations(count - 1);
+    shorter
+        .iter()
+        .flat_map(|order| {
+            (0..count).map(|at| {
+                let mut longer = order.clone();
+                longer.insert(at, count - 1);
+                longer
+            })
+        })
+        .collect()
+}
+
+/// One state that was reached, and how.
+struct Reached {
+    from: usize,
+    by: Option<Move>,
+}
+
+/// Visits every state that can be reached with so many faults, those with fewer faults first, and of these the nearest; returns their
+/// number, or the history that breaks a property.
+fn explore(graph: &Graph, faults_max: u32) -> Result<usize, String> {
+    let definition = graph.build().map_err(|faults| format!("{graph} is refused: {faults:?}"))?;
+    let start = World::new(&definition, false).map_err(|fault| format!("{graph}: {fault}"))?;
+    let mut reached = vec![Reached { from: 0, by: None }];
+    let mut visited = HashSet::from([fingerprint(&start)]);
+    let mut layer = VecDeque::from([(start, 0)]);
+    for faults in 0..=faults_max {
+        let mut next = VecDeque::new();
+        while let Some((world, at)) = layer.pop_front() {
+            for (one, cost) in open_moves(&world) {
+                if faults + cost > faults_max {
+                    continue;
+                }
+                let mut after = world.clone();
+                let outcome = after.apply(&one);
+                if let Err(fault) = outcome {
+                    return Err(story(graph, &reached, at, &one, &fault));
+                }
+                if !visited.insert(fingerprint(&after)) {
+                    continue;
+                }
+                reached.push(Reached { from: at, by: Some(one) });
+                let queue = if cost == 0 { &mut layer } else { &mut next };
+                queue.push_back((after, reached.len() - 1));
+            }
+        }
+        layer = next;
+    }
+    Ok(visited.len())
+}
+
+/// What can happen in an exploration: the world's own moves, and those requests that lead somewhere.
+fn open_moves(world: &World) -> Vec<(Move, u32)> {
+    if world.state.end().is_some() {
+        return Vec::new();
+    }
+    let mut moves = world.moves();
+    let stuck = world.state.stuck().map(|(step, ..)| world.definition.step(&world.state, step).name.clone());
+    for request in world.requests() {
+        let cost = match &request {
+            Request::Cancel { .. } | Request::Pause { .. } => 1,
+            Request::Resume { .. } | Request::Provide { .. } => 0,
+            Request::Retry { step, .. } | Request::Skip { step, .. } if stuck.as_ref() == Some(step) => 0,
+            Request::Resolve { step, .. } => {
+                let index = world.definition.index_of(&world.state, step).expect("a step");
+                u32::from(!matches!(world.state.steps[index].phase, Phase::Stuck { .. }))
+            }
+            _ => continue,
+        };
+        moves.push((Move::Ask(request), cost));
+    }
+    moves
+}
+
+fn story(graph: &Graph, reached: &[Reached], at: usize, last: &Move, fault: &str) -> String {
+    let mut moves = vec![last];
+    let mut at = at;
+    while let Some(one) = &reached[at].by {
+        moves.push(one);
+        at = reached[at].from;
+    }
+    let definition = graph.build().expect("it was built before");
+    let mut world = World::new(&definition, false).expect("it was made before");
+    let mut lines = vec![fault.to_owned(), format!("graph {graph}")];
+    for one in moves.into_iter().rev() {
+        let text = world.describe(one);
+        let broken = world.apply(one).is_err();
+        let state = if broken { "broken".to_owned() } else { state_text(&definition, &world.state) };
+        lines.push(format!("{:>6}  {text:<44} {state}", world.now));
+    }
+    lines.join("\n  ")
+}
+
+#[test]
+fn there_are_as_many_shapes_as_there_should_be() {
+    // Unlabelled acyclic graphs of 1 to 4 nodes are 1, 2, 6 and 31; the kinds make more of each.
+    let plain = |steps: usize| {
+        let compensable = |shape: &Shape| shape.kinds.iter().all(|kind| *kind == Kind::Compensable);
+        shapes(steps).into_iter().filter(compensable).count()
+    };
+    assert_eq!([plain(1), plain(2), plain(3), plain(4)], [1, 2, 6, 31]);
+}
