@@ -112,7 +112,8 @@ impl Committer {
         }
         self.settle_barriers();
         let others = !self.parks.is_empty() || !self.releases.is_empty() || self.claim.is_some();
-        if !self.rows.is_empty() && !(others && self.wrote) {
+        let my_turn = !others || !self.wrote;
+        if my_turn && !self.rows.is_empty() {
             self.wrote = true;
             let size = self.rows.len().min(BATCH_ROWS_MAX);
             let batch = self.rows.drain(..size).collect();

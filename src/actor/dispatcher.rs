@@ -255,12 +255,13 @@ impl Dispatcher {
     }
 
     fn finish_drain(&mut self) {
-        if self.residents.is_empty() && self.arriving.is_empty() {
-            if let Some(done) = self.draining.take() {
-                self.stopping = true;
-                // Who waits for the drain may have given up.
-                let _ = done.send(());
-            }
+        if !self.residents.is_empty() || !self.arriving.is_empty() {
+            return;
+        }
+        if let Some(done) = self.draining.take() {
+            self.stopping = true;
+            // Who waits for the drain may have given up.
+            let _ = done.send(());
         }
     }
 }

@@ -2,26 +2,25 @@
 //! behind a handle that any program can hold. Owns the order of starting and stopping; each room does the
 //! rest.
 
+mod builder;
+mod crew;
+
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix::{Actor, Arbiter, System};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::actor::{
-    Child, Definitions, Ended, Health, Heart, Membership, Node, Pinned, Registrar, Roster, StartAnswer,
-    Supervisor, Sweeper, Waiters, Worker,
-};
+use crate::actor::{Ended, Health, Node, Pinned, Roster, StartAnswer};
 use crate::config::actor as limits;
-use crate::participant::{Handlers, ParticipantConfig, Participants, expr};
-use crate::saga::definition::Draft;
+use crate::saga::Json;
 use crate::saga::event::Request;
-use crate::saga::{Definition, Fault, Json};
-use crate::store::{self, PostgresConfig, StartKey, Store};
+use crate::store::{self, StartKey, Store};
+pub use builder::Builder;
+use crew::Threads;
 
 /// Longest time between two looks for the end of a saga that another node may run.
 const WAIT_POLL_MAX: Duration = Duration::from_millis(limits::WAIT_POLL_MAX_MS);
@@ -54,234 +53,6 @@ pub enum Error {
     Threads(std::io::Error),
 }
 
-/// How a node is made. Get one from [`Runtime::builder`].
-pub struct Builder {
-    database_url: String,
-    name: String,
-    lanes: usize,
-    threads: usize,
-    residents_max: usize,
-    migrate: bool,
-    handlers: Handlers,
-    participants: Vec<ParticipantConfig>,
-    definitions: Vec<Draft>,
-    checked: Vec<Arc<Definition>>,
-    lease: Duration,
-}
-
-impl Builder {
-    /// Names the node for people. Default: the host's name, else `node`.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// Sets the number of committing connections. Default 2.
-    pub fn lanes(mut self, lanes: usize) -> Self {
-        self.lanes = lanes.max(1);
-        self
-    }
-
-    /// Sets the number of threads for actors. Default 2. Handlers run on threads of their own.
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads.max(1);
-        self
-    }
-
-    /// Sets how many sagas the node keeps at a time. Default 10,000. Beyond that, sagas wait in the queue.
-    pub fn residents_max(mut self, residents_max: usize) -> Self {
-        self.residents_max = residents_max.max(1);
-        self
-    }
-
-    /// Leaves the schema alone: it was migrated by somebody else, and is only checked.
-    pub fn without_migration(mut self) -> Self {
-        self.migrate = false;
-        self
-    }
-
-    /// Gives the Rust handlers that definitions may name.
-    pub fn handlers(mut self, handlers: Handlers) -> Self {
-        self.handlers = handlers;
-        self
-    }
-
-    /// Adds participants: MCP servers and HTTP services.
-    pub fn participants(mut self, participants: impl IntoIterator<Item = ParticipantConfig>) -> Self {
-        self.participants.extend(participants);
-        self
-    }
-
-    /// Adds a definition.
-    pub fn definition(mut self, draft: Draft) -> Self {
-        self.definitions.push(draft);
-        self
-    }
-
-    /// Adds definitions that were checked already.
-    pub fn definitions(mut self, definitions: impl IntoIterator<Item = Arc<Definition>>) -> Self {
-        self.checked.extend(definitions);
-        self
-    }
-
-    /// Sets the time without a sign of life after which other nodes take this one for dead. Default 8 s; at
-    /// least 2 s.
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease.max(Duration::from_millis(limits::LEASE_MS_MIN));
-        self
-    }
-
-    /// Starts the node: connects, migrates, registers the definitions and begins to take sagas. Works from
-    /// any executor, or none.
-    pub async fn begin(self) -> Result<Runtime, Error> {
-        let work = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .thread_name("amends-work")
-            .build()
-            .map_err(Error::Threads)?;
-        let handle = work.handle().clone();
-        let work = Threads(Some(work));
-        let (lanes, threads, residents_max) = (self.lanes, self.threads, self.residents_max);
-        let prepared = handle.spawn(self.prepare(handle.clone()));
-        let node = Arc::new(prepared.await.map_err(|_| Error::Stopped)??);
-        let (roster, health) = (Roster::new(lanes), Health::default());
-        let crew = Crew {
-            node: node.clone(),
-            roster: roster.clone(),
-            health: health.clone(),
-            lanes,
-            threads,
-            residents_max,
-        };
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("amends".to_owned())
-            .spawn(move || crew.run(stopped))
-            .map_err(Error::Threads)?;
-        handle.spawn(lanes_open(roster.clone())).await.map_err(|_| Error::Stopped)?;
-        let inner = Inner { node, roster, health, stop: Mutex::new(Some((stop, thread))), _work: work };
-        Ok(Runtime { inner: Arc::new(inner) })
-    }
-
-    /// Everything that the actors need.
-    async fn prepare(self, work: tokio::runtime::Handle) -> Result<Node, Error> {
-        let definitions = build(self.definitions)?;
-        let participants = Participants::new(self.participants, self.handlers, &work)
-            .map_err(|faults| Error::Faults(located(faults)))?;
-        let store = Store::connect(PostgresConfig::parse(&self.database_url)?).await?;
-        if self.migrate {
-            store.migrate().await?;
-        }
-        store.verify_schema().await?;
-        let (membership, clock) = Membership::join(&store, &self.name, self.lease).await?;
-        let registry = Definitions::default();
-        for definition in definitions.into_iter().chain(self.checked) {
-            registry.register(&store, &participants, definition).await?;
-        }
-        registry.refresh(&store, &participants).await?;
-        let waiters = Waiters::default();
-        Ok(Node { store, membership, participants, definitions: registry, clock, waiters, work })
-    }
-}
-
-/// Waits until a lane takes sagas, so that the first start need not go through the queue. A node whose lanes
-/// are late still begins.
-async fn lanes_open(roster: Roster) {
-    for _ in 0..limits::LANES_OPEN_LOOKS_MAX {
-        if roster.is_working() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(limits::LANES_OPEN_LOOK_MS)).await;
-    }
-}
-
-/// Checks drafts and their expressions; names every fault of all of them.
-fn build(drafts: Vec<Draft>) -> Result<Vec<Arc<Definition>>, Error> {
-    let mut faults = Vec::new();
-    let mut definitions = Vec::new();
-    for draft in drafts {
-        let name = draft.name.clone();
-        let expressions = located(expr::check_draft(&draft));
-        match Definition::build(draft) {
-            Ok(definition) => definitions.push(definition),
-            Err(found) => faults.extend(found.iter().map(|fault| format!("{name}: {fault}"))),
-        }
-        faults.extend(expressions.into_iter().map(|fault| format!("{name}: {fault}")));
-    }
-    if faults.is_empty() { Ok(definitions) } else { Err(Error::Faults(faults)) }
-}
-
-fn located(faults: Vec<Fault>) -> Vec<String> {
-    faults.iter().map(ToString::to_string).collect()
-}
-
-/// What the system thread is given.
-struct Crew {
-    node: Arc<Node>,
-    roster: Roster,
-    health: Health,
-    lanes: usize,
-    threads: usize,
-    residents_max: usize,
-}
-
-impl Crew {
-    /// Runs the actors until told to stop. The supervisor and the node's own actors live on this thread, the
-    /// lanes on theirs.
-    fn run(self, stopped: oneshot::Receiver<()>) {
-        let system = System::new();
-        system.block_on(async move {
-            let arbiters: Vec<Arbiter> = (0..self.threads).map(|_| Arbiter::new()).collect();
-            let slots = self.residents_max.div_ceil(self.lanes);
-            let mut children = self.keepers();
-            for place in 0..self.lanes {
-                let arbiter = arbiters[place % arbiters.len()].handle();
-                let (node, roster) = (self.node.clone(), self.roster.clone());
-                children.push(Child::new("worker", move || {
-                    Worker::begin(node.clone(), arbiter.clone(), roster.clone(), place, slots)
-                }));
-            }
-            Supervisor::new(children, self.health).start();
-            // The handle is gone or says so: both mean stop.
-            let _ = stopped.await;
-            for arbiter in arbiters {
-                arbiter.stop();
-            }
-            System::current().stop();
-        });
-    }
-
-    fn keepers(&self) -> Vec<Child> {
-        let (heart, registrar, sweeper) = (self.node.clone(), self.node.clone(), self.node.clone());
-        vec![
-            Child::new("heart", move || {
-                let node = heart.clone();
-                async move { Ok(Heart::new(node).start().recipient()) }
-            }),
-            Child::new("registrar", move || {
-                let node = registrar.clone();
-                async move { Ok(Registrar::new(node).start().recipient()) }
-            }),
-            Child::new("sweeper", move || {
-                let node = sweeper.clone();
-                async move { Ok(Sweeper::new(node).start().recipient()) }
-            }),
-        ]
-    }
-}
-
-/// The runtime for calls; its last owner may itself be asynchronous, where a runtime must not be dropped by
-/// waiting.
-struct Threads(Option<tokio::runtime::Runtime>);
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// A node in this process. Cheap to clone, and to be shared between threads; the node runs until
 /// [`Runtime::stop`] or until the last handle is dropped.
 #[derive(Clone)]
@@ -300,19 +71,7 @@ struct Inner {
 impl Runtime {
     /// Begins to describe a node on this database: a connection string as libpq takes it.
     pub fn builder(database_url: impl Into<String>) -> Builder {
-        Builder {
-            database_url: database_url.into(),
-            name: std::env::var("HOSTNAME").unwrap_or_else(|_| "node".to_owned()),
-            lanes: limits::LANES,
-            threads: limits::THREADS,
-            residents_max: limits::RESIDENTS_MAX,
-            migrate: true,
-            handlers: Handlers::new(),
-            participants: Vec::new(),
-            definitions: Vec::new(),
-            checked: Vec::new(),
-            lease: Duration::from_millis(limits::LEASE_MS),
-        }
+        Builder::new(database_url.into())
     }
 
     /// Starts a saga; returns its id when that is durable.
