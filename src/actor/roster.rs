@@ -11,32 +11,46 @@ use uuid::Uuid;
 
 use super::definitions::Pinned;
 use super::dispatcher::{Dispatcher, Drain, Poke, StartSaga};
+use super::node::Node;
 use super::saga_actor::StartAnswer;
 use crate::config::actor as limits;
 use crate::saga::Json;
-use crate::store::StartKey;
+use crate::store::{NodeId, StartKey};
 
 /// The lanes at work. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Roster {
-    places: Arc<RwLock<Vec<Option<Addr<Dispatcher>>>>>,
+    node: Arc<Node>,
+    places: Arc<RwLock<Vec<Option<Place>>>>,
     turn: Arc<AtomicUsize>,
+}
+
+/// One lane at work, of one incarnation of this process. After the process has joined again it is of no use.
+#[derive(Clone, Debug)]
+struct Place {
+    member: NodeId,
+    dispatcher: Addr<Dispatcher>,
 }
 
 impl Roster {
     /// A roster with this many places, all empty.
-    pub fn new(places: usize) -> Self {
-        Self { places: Arc::new(RwLock::new(vec![None; places])), turn: Arc::default() }
+    pub fn new(node: Arc<Node>, places: usize) -> Self {
+        Self { node, places: Arc::new(RwLock::new(vec![None; places])), turn: Arc::default() }
     }
 
-    pub(super) fn set(&self, place: usize, dispatcher: Addr<Dispatcher>) {
+    pub(super) fn set(&self, place: usize, member: NodeId, dispatcher: Addr<Dispatcher>) {
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        places[place] = Some(dispatcher);
+        places[place] = Some(Place { member, dispatcher });
+    }
+
+    fn is_at_work(&self, place: &Place) -> bool {
+        place.member == self.node.membership.id() && place.dispatcher.connected()
     }
 
     fn working(&self) -> Vec<Addr<Dispatcher>> {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        places.iter().flatten().filter(|dispatcher| dispatcher.connected()).cloned().collect()
+        let at_work = places.iter().flatten().filter(|place| self.is_at_work(place));
+        at_work.map(|place| place.dispatcher.clone()).collect()
     }
 
     /// Whether any lane takes sagas.
@@ -50,9 +64,9 @@ impl Roster {
             let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             let mut in_turn = (0..places.len()).map(|offset| &places[(turn + offset) % places.len()]);
-            in_turn.find_map(|place| place.clone().filter(Addr::connected))
+            in_turn.find_map(|place| place.clone().filter(|place| self.is_at_work(place)))
         };
-        let Some(dispatcher) = dispatcher else { return StartAnswer::NotTaken };
+        let Some(Place { dispatcher, .. }) = dispatcher else { return StartAnswer::NotTaken };
         let (answer, answered) = oneshot::channel();
         dispatcher.do_send(StartSaga { id, pinned, input, key, answer });
         answered.await.unwrap_or(StartAnswer::Unknown)

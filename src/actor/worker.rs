@@ -10,10 +10,12 @@ use super::dispatcher::{Abandon, Dispatcher};
 use super::node::Node;
 use super::roster::Roster;
 use super::supervisor::{Observe, Observed};
-use crate::store::Lane;
+use crate::store::{Lane, NodeId};
 
 /// One lane at work.
 pub struct Worker {
+    node: Arc<Node>,
+    member: NodeId,
     committer: Addr<Committer>,
     dispatcher: Addr<Dispatcher>,
 }
@@ -35,11 +37,12 @@ impl Worker {
         let id = lane.id();
         let committer = Committer::start_in_arbiter(&arbiter, move |_| Committer::new(lane));
         let dispatcher = {
-            let committer = committer.clone();
+            let (node, committer) = (node.clone(), committer.clone());
             Dispatcher::start_in_arbiter(&arbiter, move |_| Dispatcher::new(node, id, committer, slots))
         };
-        roster.set(place, dispatcher.clone());
-        let worker = Worker::start_in_arbiter(&arbiter, move |_| Worker { committer, dispatcher });
+        roster.set(place, member, dispatcher.clone());
+        let worker =
+            Worker::start_in_arbiter(&arbiter, move |_| Worker { node, member, committer, dispatcher });
         Ok(worker.recipient())
     }
 }
@@ -52,7 +55,8 @@ impl Handler<Observe> for Worker {
     type Result = MessageResult<Observe>;
 
     fn handle(&mut self, _: Observe, ctx: &mut Self::Context) -> Self::Result {
-        if !self.committer.connected() || !self.dispatcher.connected() {
+        let outlived = self.node.membership.id() != self.member;
+        if outlived || !self.committer.connected() || !self.dispatcher.connected() {
             self.dispatcher.do_send(Abandon);
             self.committer.do_send(super::committer::StepAside);
             ctx.stop();

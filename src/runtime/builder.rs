@@ -121,7 +121,7 @@ impl Builder {
         let (lanes, threads, residents_max) = (self.lanes, self.threads, self.residents_max);
         let prepared = handle.spawn(self.prepare(handle.clone()));
         let node = Arc::new(prepared.await.map_err(|_| Error::Stopped)??);
-        let (roster, health) = (Roster::new(lanes), Health::default());
+        let (roster, health) = (Roster::new(node.clone(), lanes), Health::default());
         let crew = Crew {
             node: node.clone(),
             roster: roster.clone(),
