@@ -87,17 +87,22 @@ fn all_small_sagas_keep_the_promise() {
     println!("{} graphs, {} states", graphs.len(), states.into_inner());
 }
 
-/// All graphs of so many steps with all kinds, in all of their manners, with the most faults of one history.
+/// All graphs of so many steps with all kinds, in all of their manners, with the most faults of one history. The smaller ones also
+/// with a driver, who may commit, abort, or vanish.
 fn all_graphs(steps: usize) -> Vec<(Graph, u32)> {
     let manners = manners(steps);
-    let graph = |shape: &Shape, manners: &[usize]| {
-        let words: Vec<&str> = manners.iter().map(|manner| MANNERS[*manner]).collect();
-        (shape.graph(&words), faults_max(manners))
-    };
-    shapes(steps)
-        .iter()
-        .flat_map(|shape| manners.iter().map(|manners| graph(shape, manners)).collect::<Vec<_>>())
-        .collect()
+    let mut all = Vec::new();
+    for shape in shapes(steps) {
+        for manners in &manners {
+            let words: Vec<&str> = manners.iter().map(|manner| MANNERS[*manner]).collect();
+            let graph = shape.graph(&words);
+            if steps <= 2 && manners.iter().all(|manner| *manner == 0) {
+                all.push((Graph { lease_ms: Some(3_000), ..graph.clone() }, 2));
+            }
+            all.push((graph, faults_max(manners)));
+        }
+    }
+    all
 }
 
 /// Who needs whom, and the kinds.
@@ -223,10 +228,16 @@ fn open_moves(world: &World) -> Vec<(Move, u32)> {
     }
     let mut moves = world.moves();
     let stuck = world.state.stuck().map(|(step, ..)| world.definition.step(&world.state, step).name.clone());
+    let open = world.state.lease_until.is_some();
+    let failed: Vec<String> = (0..world.state.steps.len())
+        .filter(|step| open && world.state.steps[*step].phase == Phase::Failed)
+        .map(|step| world.definition.step(&world.state, step).name.clone())
+        .collect();
     for request in world.requests() {
         let cost = match &request {
-            Request::Cancel { .. } | Request::Pause { .. } => 1,
-            Request::Resume { .. } | Request::Provide { .. } => 0,
+            Request::Cancel { .. } | Request::Pause { .. } | Request::Abort { .. } => 1,
+            Request::Resume { .. } | Request::Provide { .. } | Request::Commit => 0,
+            Request::Skip { step, .. } if failed.contains(step) => 0,
             Request::Retry { step, .. } | Request::Skip { step, .. } if stuck.as_ref() == Some(step) => 0,
             Request::Resolve { step, .. } => {
                 let index = world.definition.index_of(&world.state, step).expect("a step");
