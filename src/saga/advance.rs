@@ -1,5 +1,6 @@
-//! What becomes of the saga as a whole after an event. Owns the one place where steps start, the turning back, the reverse order
-//! and the ends; what an event does to its own step is decided in `transition.rs` and `doubt.rs`.
+//! What becomes of the saga as a whole after an event. Owns the one place where steps start, the turning
+//! back, the reverse order and the ends; what an event does to its own step is decided in `transition.rs` and
+//! `doubt.rs`.
 
 use std::collections::BTreeSet;
 
@@ -122,7 +123,8 @@ fn limits(definition: &Definition, state: &State) -> [Option<Millis>; 2] {
     [deadline, state.lease_until]
 }
 
-/// Turns the saga back when its time is up. A driver that is lost after the point of no return leaves the plan as it stands.
+/// Turns the saga back when its time is up. A driver that is lost after the point of no return leaves the
+/// plan as it stands.
 fn watch_limits(turn: &mut Turn<'_>) {
     let [deadline, lease] = limits(turn.definition, &turn.state);
     let passed = |limit: Option<Millis>| limit.is_some_and(|limit| limit <= turn.at);
@@ -249,8 +251,8 @@ pub(super) fn barrier_passed(turn: &Turn<'_>, step: usize) -> bool {
         && (0..turn.state.steps.len()).all(|index| !plan::waits_for(kind, turn.kind(index)) || settled(index))
 }
 
-/// Nothing more will come of the step on the way forward, and nobody needs to be told so: a step of an open saga that failed is
-/// settled when its driver goes on without it.
+/// Nothing more will come of the step on the way forward, and nobody needs to be told so: a step of an open
+/// saga that failed is settled when its driver goes on without it.
 fn is_settled(one: &StepState) -> bool {
     match one.phase {
         Phase::Done | Phase::Skipped => true,
@@ -261,7 +263,8 @@ fn is_settled(one: &StepState) -> bool {
     }
 }
 
-/// The saga shall turn back. What is in flight is waited for; a pivot whose outcome is open decides the direction first.
+/// The saga shall turn back. What is in flight is waited for; a pivot whose outcome is open decides the
+/// direction first.
 fn turn_back(turn: &mut Turn<'_>) {
     if committed(turn) {
         return too_late(turn);
@@ -301,8 +304,8 @@ fn too_late(turn: &mut Turn<'_>) {
     close_plan(turn);
 }
 
-/// Past the point of no return the plan of an open saga stays as it is when its driver is lost, or wanted to turn back; and what
-/// failed for good needs a person.
+/// Past the point of no return the plan of an open saga stays as it is when its driver is lost, or wanted to
+/// turn back; and what failed for good needs a person.
 fn close_plan(turn: &mut Turn<'_>) {
     turn.state.lease_until = None;
     turn.moved = true;

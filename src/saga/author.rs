@@ -1,5 +1,5 @@
-//! How a definition is written in Rust: constructors and setters over the plain data of `definition.rs`. Owns the wording only; what
-//! is wrong with the result is found when it is built.
+//! How a definition is written in Rust: constructors and setters over the plain data of `definition.rs`. Owns
+//! the wording only; what is wrong with the result is found when it is built.
 //!
 //! ```
 //! use amends::saga::Definition;

@@ -1,5 +1,5 @@
-//! What the core asks its surroundings to do. Commands follow from the state alone, so a new owner gets the same ones by
-//! asking again. Owns the shapes; the actors carry them out.
+//! What the core asks its surroundings to do. Commands follow from the state alone, so a new owner gets the
+//! same ones by asking again. Owns the shapes; the actors carry them out.
 
 use super::event::Direction;
 

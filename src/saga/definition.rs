@@ -122,8 +122,8 @@ pub struct Call {
     /// Whether a repeat is safe. Default [`Effect::Once`].
     #[serde(default)]
     pub effect: Effect,
-    /// How long the participant remembers a key, at least `timeout_ms` and `settle_ms` together; no repeat that could land
-    /// later is sent under it. Default: for ever.
+    /// How long the participant remembers a key, at least `timeout_ms` and `settle_ms` together; no repeat
+    /// that could land later is sent under it. Default: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_lifetime_ms: Option<Millis>,
     /// How often, and how fast.
@@ -135,8 +135,8 @@ pub struct Call {
     /// Limit from the first attempt; no attempt starts after it. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<Millis>,
-    /// How long after an attempt without an answer, or one that was only accepted, its effect can still land; absence proves
-    /// nothing before, and what is in doubt is not compensated before. Default 10 s.
+    /// How long after an attempt without an answer, or one that was only accepted, its effect can still land;
+    /// absence proves nothing before, and what is in doubt is not compensated before. Default 10 s.
     #[serde(default = "settle_default")]
     pub settle_ms: Millis,
     /// Asks the participant whether the call took effect.
@@ -201,8 +201,9 @@ pub enum Target {
 pub enum Effect {
     /// Changes nothing; an unknown outcome is no more than a failed read.
     ReadOnly,
-    /// Safe to repeat under the same key until the participant forgets it. Only success resolves a doubt: a repeat that is
-    /// refused says nothing of the attempt before it, so give the call a probe where that can happen.
+    /// Safe to repeat under the same key until the participant forgets it. Only success resolves a doubt: a
+    /// repeat that is refused says nothing of the attempt before it, so give the call a probe where that can
+    /// happen.
     Idempotent,
     /// Never repeated on an unknown outcome.
     #[default]

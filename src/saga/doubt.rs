@@ -1,5 +1,6 @@
-//! Unknown is an answer. Owns the ways out of doubt and their order: repeat under the same key, ask the probe, leave it open where
-//! the compensation is safe either way, call a person. Unknown is never rounded to failed here.
+//! Unknown is an answer. Owns the ways out of doubt and their order: repeat under the same key, ask the
+//! probe, leave it open where the compensation is safe either way, call a person. Unknown is never rounded to
+//! failed here.
 
 use super::advance;
 use super::definition::{Action, Kind, Millis};
@@ -48,7 +49,8 @@ pub(super) fn leave(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     }
 }
 
-/// Dates a doubt by the last attempt that is part of it: an earlier one may have been given up by its owner and still run.
+/// Dates a doubt by the last attempt that is part of it: an earlier one may have been given up by its owner
+/// and still run.
 fn doubted(tally: &mut Tally, ended_at: Millis) {
     if tally.doubt_at.is_none() {
         tally.probes_forgiven = tally.probes;
@@ -57,8 +59,9 @@ fn doubted(tally: &mut Tally, ended_at: Millis) {
     tally.final_failure = false;
 }
 
-/// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key which nobody saw end: it may
-/// have been refused before the participant looked at the key. So the doubt stays, and the probe is asked first.
+/// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key which
+/// nobody saw end: it may have been refused before the participant looked at the key. So the doubt stays, and
+/// the probe is asked first.
 pub(super) fn failed(turn: &mut Turn<'_>, step: usize, direction: Direction, pause_least_ms: Millis) {
     if !turn.in_doubt(step, direction) {
         return turn.no_effect(step, direction, pause_least_ms);
@@ -108,8 +111,8 @@ pub(super) fn pending(
     turn.set(step, direction, activity);
 }
 
-/// The probe found no effect. When it was asked before the settle window had passed that proves nothing, however late the answer
-/// came: a late effect could still land behind it.
+/// The probe found no effect. When it was asked before the settle window had passed that proves nothing,
+/// however late the answer came: a late effect could still land behind it.
 pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let settled_at = settled_at(turn, step, direction);
     let tally = turn.state.steps[step].tally_mut(direction);
@@ -164,7 +167,8 @@ pub(super) fn resolve(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     }
 }
 
-/// The saga turns back while this action is in doubt and would be repeated, or waits for a person: a better way may be open now.
+/// The saga turns back while this action is in doubt and would be repeated, or waits for a person: a better
+/// way may be open now.
 pub(super) fn reconsider(turn: &mut Turn<'_>, step: usize) {
     let direction = Direction::Action;
     let better: &[Means] = match turn.state.steps[step].phase {

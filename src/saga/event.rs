@@ -1,5 +1,6 @@
-//! Everything that can happen to a saga, in the past tense. Each event is one row of the journal. Time, jitter and outcomes
-//! are fields, so replay is the same fold. Owns the shapes; `transition.rs` decides what follows.
+//! Everything that can happen to a saga, in the past tense. Each event is one row of the journal. Time,
+//! jitter and outcomes are fields, so replay is the same fold. Owns the shapes; `transition.rs` decides what
+//! follows.
 
 use serde::{Deserialize, Serialize};
 
@@ -204,8 +205,8 @@ pub enum Request {
         #[serde(default)]
         reason: String,
     },
-    /// Take a step for done without calling it, or a stuck compensation for done by hand; or go on without a step of an
-    /// open saga that has failed.
+    /// Take a step for done without calling it, or a stuck compensation for done by hand; or go on without a
+    /// step of an open saga that has failed.
     Skip {
         /// Name of the step.
         step: String,
@@ -244,7 +245,8 @@ pub enum Request {
         /// The step.
         step: Box<Step>,
     },
-    /// Close an open saga's plan: it completes when its steps have. Refused while a step has failed that was not skipped.
+    /// Close an open saga's plan: it completes when its steps have. Refused while a step has failed that was
+    /// not skipped.
     Commit,
     /// Turn an open saga back.
     Abort {
@@ -255,8 +257,8 @@ pub enum Request {
     Touch,
     /// Provide an event for which a step waits, or will.
     Provide {
-        /// Name of the event. A pending step without a probe waits for the event of its own name, a pending compensation
-        /// without one for `NAME.compensation`.
+        /// Name of the event. A pending step without a probe waits for the event of its own name, a pending
+        /// compensation without one for `NAME.compensation`.
         event: String,
         /// Output of the waiting step.
         payload: Json,

@@ -1,5 +1,5 @@
-//! Raw JSON text that is passed on unread: inputs, outputs and payloads. Owns the wrapper; what the text means is left
-//! to the rooms that evaluate expressions.
+//! Raw JSON text that is passed on unread: inputs, outputs and payloads. Owns the wrapper; what the text
+//! means is left to the rooms that evaluate expressions.
 
 use std::sync::Arc;
 

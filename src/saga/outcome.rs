@@ -1,5 +1,5 @@
-//! What a call may come to: outcomes of attempts, answers of probes, and errors as recorded data. Owns the words; how an
-//! answer on the wire becomes one of them is the participants' business.
+//! What a call may come to: outcomes of attempts, answers of probes, and errors as recorded data. Owns the
+//! words; how an answer on the wire becomes one of them is the participants' business.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! What an owner leaves behind. Owns the calls that were under way when a process died, and those that it hands back unbegun.
+//! What an owner leaves behind. Owns the calls that were under way when a process died, and those that it
+//! hands back unbegun.
 
 use super::command::Command;
 use super::doubt;
@@ -11,8 +12,8 @@ use super::turn::Turn;
 /// How often a process may die during one call before the step waits for a person.
 pub const LOST_MAX: u32 = 3;
 
-/// What was in flight is lost with its process: attempts are unknown, questions are asked again, and a step that keeps killing
-/// its process waits for a person.
+/// What was in flight is lost with its process: attempts are unknown, questions are asked again, and a step
+/// that keeps killing its process waits for a person.
 pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
     let commands = outstanding(&turn.state);
     if commands.is_empty() {
@@ -50,14 +51,16 @@ pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
     Ok(())
 }
 
-/// A process that is given up may still live, cut off: its attempt ends with its time-out, whatever the new owner believes.
+/// A process that is given up may still live, cut off: its attempt ends with its time-out, whatever the new
+/// owner believes.
 fn ended_at_the_latest(turn: &Turn<'_>, step: usize, direction: Direction) -> u64 {
     let began = turn.state.steps[step].tally(direction).attempt_at.unwrap_or(turn.at);
     let timeout = turn.call(step, direction).map_or(0, |call| call.timeout_ms);
     began.saturating_add(timeout).max(turn.at)
 }
 
-/// What was asked for and not begun is as if it had not been asked for; the next owner begins it with its first timer.
+/// What was asked for and not begun is as if it had not been asked for; the next owner begins it with its
+/// first timer.
 pub(super) fn withdrawn(turn: &mut Turn<'_>, event: &Withdrawn) -> Result<(), IllegalEvent> {
     for &step in &event.steps {
         let command = turn.state.steps.get(step).and_then(|one| command_of(step, one));

@@ -1,5 +1,6 @@
-//! A definition that was checked: steps with their needs resolved, under a digest. Owns order: who needs whom, and the barriers
-//! around the point of no return. What is wrong with a draft is found by `validate.rs`.
+//! A definition that was checked: steps with their needs resolved, under a digest. Owns order: who needs
+//! whom, and the barriers around the point of no return. What is wrong with a draft is found by
+//! `validate.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -105,8 +106,8 @@ impl Definition {
     }
 }
 
-/// Hashes the draft's JSON with all keys in order: equal drafts have equal text, whatever order their author, a YAML file or
-/// a database gave to the keys.
+/// Hashes the draft's JSON with all keys in order: equal drafts have equal text, whatever order their author,
+/// a YAML file or a database gave to the keys.
 fn digest_of(draft: &Draft) -> String {
     let value = serde_json::to_value(draft).unwrap_or_default();
     let text = in_order(&value).to_string();
@@ -126,8 +127,9 @@ fn in_order(value: &Value) -> Value {
     }
 }
 
-/// Whether a step of kind `later` waits for every step of kind `earlier`, needed or not: compensable steps come before any pivot,
-/// and both before any retriable step, so that nothing which may turn the saga back is left when it no longer can.
+/// Whether a step of kind `later` waits for every step of kind `earlier`, needed or not: compensable steps
+/// come before any pivot, and both before any retriable step, so that nothing which may turn the saga back is
+/// left when it no longer can.
 pub(super) fn waits_for(later: Kind, earlier: Kind) -> bool {
     match (later, earlier) {
         (Kind::Compensable, Kind::Compensable | Kind::Pivot | Kind::Retriable) => false,

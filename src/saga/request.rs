@@ -1,5 +1,5 @@
-//! What operators and drivers may ask for, under the same law as everybody else. Owns which verb is legal when, and what it does;
-//! who may ask at all is decided by roles, outside.
+//! What operators and drivers may ask for, under the same law as everybody else. Owns which verb is legal
+//! when, and what it does; who may ask at all is decided by roles, outside.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,8 +38,9 @@ impl Request {
     }
 }
 
-/// Returns the operator's verbs that are legal now, as one would type them: `cancel`, `resolve charge applied`, `provide approval`.
-/// Legal as of the saga's last event: a verb may become useless by the time it is used, when a deadline or a key has expired.
+/// Returns the operator's verbs that are legal now, as one would type them: `cancel`, `resolve charge
+/// applied`, `provide approval`. Legal as of the saga's last event: a verb may become useless by the time it
+/// is used, when a deadline or a key has expired.
 pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
     let reason = || "asked which verbs are legal".to_owned();
     let mut candidates = vec![
@@ -185,8 +186,8 @@ fn pause(turn: &mut Turn<'_>, paused: bool) -> Result<(), IllegalEvent> {
     Ok(())
 }
 
-/// Tries a step again now, with a fresh budget. What is in doubt goes through its ways out anew: a `once` call is not sent again
-/// by this.
+/// Tries a step again now, with a fresh budget. What is in doubt goes through its ways out anew: a `once`
+/// call is not sent again by this.
 fn retry(turn: &mut Turn<'_>, step: usize) -> Result<(), IllegalEvent> {
     let at = turn.at;
     match turn.state.steps[step].phase {
@@ -257,8 +258,8 @@ fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result
     Ok(())
 }
 
-/// Takes a step for done without calling it; or a compensation, when a person undid the effect by hand; or, of a failed step,
-/// lets the driver of an open saga go on without it.
+/// Takes a step for done without calling it; or a compensation, when a person undid the effect by hand; or,
+/// of a failed step, lets the driver of an open saga go on without it.
 fn skip(turn: &mut Turn<'_>, step: usize, output: &Json) -> Result<(), IllegalEvent> {
     let in_doubt = turn.in_doubt(step, Direction::Action);
     let turning_back = turn.state.course == Course::Backward || turn.state.turn_back.is_some();
@@ -406,8 +407,9 @@ fn provide(turn: &mut Turn<'_>, event: &str, payload: &Json) -> Result<(), Illeg
     Ok(())
 }
 
-/// The event that a step waits for, with the direction, or will wait for when it begins, with none. A pending call waits for the
-/// event of its step's name; a pending compensation for `NAME.compensation`, so that word of the action is never taken for it.
+/// The event that a step waits for, with the direction, or will wait for when it begins, with none. A pending
+/// call waits for the event of its step's name; a pending compensation for `NAME.compensation`, so that word
+/// of the action is never taken for it.
 fn awaited(definition: &Definition, state: &State, index: usize) -> Option<(String, Option<Direction>)> {
     let planned = definition.step(state, index);
     let by_nature = match &planned.action {

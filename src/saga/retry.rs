@@ -1,5 +1,5 @@
-//! When the next attempt may be made: backoff, budgets, key lifetimes. Owns the arithmetic; what follows when none may be made
-//! is decided in `doubt.rs` and `turn.rs`.
+//! When the next attempt may be made: backoff, budgets, key lifetimes. Owns the arithmetic; what follows when
+//! none may be made is decided in `doubt.rs` and `turn.rs`.
 
 use super::definition::{Call, Effect, Millis, Retry};
 use super::state::Tally;
@@ -7,8 +7,9 @@ use super::state::Tally;
 /// Longest pause that a participant may ask for: a day.
 pub(super) const RETRY_AFTER_MS_MAX: Millis = 24 * 3_600_000;
 
-/// Returns the pause after attempt number `done` (from 1), with `chance` (0 to 1) deciding the jittered share. The same on every
-/// machine, since a journal may be replayed on another: multiplication is exact about that, powers are not.
+/// Returns the pause after attempt number `done` (from 1), with `chance` (0 to 1) deciding the jittered
+/// share. The same on every machine, since a journal may be replayed on another: multiplication is exact
+/// about that, powers are not.
 pub(super) fn pause_ms(retry: &Retry, done: u32, chance: f64) -> Millis {
     let longest = retry.backoff_max_ms as f64;
     let mut whole = retry.backoff_ms as f64;
@@ -37,8 +38,8 @@ pub(super) fn budget_left(call: &Call, tally: &Tally, at: Millis) -> bool {
     used < call.retry.attempts && in_time
 }
 
-/// Whether a repeat at `at` under the same key is safe although an earlier attempt may have had its effect: whatever is under way
-/// then must land while the participant still remembers the key.
+/// Whether a repeat at `at` under the same key is safe although an earlier attempt may have had its effect:
+/// whatever is under way then must land while the participant still remembers the key.
 pub(super) fn repeatable(call: &Call, tally: &Tally, at: Millis) -> bool {
     match (call.effect, call.key_lifetime_ms, tally.generation_at) {
         (Effect::Once, _, _) => false,

@@ -1,5 +1,5 @@
-//! The JSON Schema of a saga's input, compiled once. Owns what is accepted: patterns whose time is linear in the input, and no
-//! reference that would have to be fetched.
+//! The JSON Schema of a saga's input, compiled once. Owns what is accepted: patterns whose time is linear in
+//! the input, and no reference that would have to be fetched.
 
 use serde_json::Value;
 

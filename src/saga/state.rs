@@ -1,5 +1,5 @@
-//! Where a saga stands: the fold of its journal. Owns the shapes and the questions one may ask of them; only the files of
-//! `transition` change them.
+//! Where a saga stands: the fold of its journal. Owns the shapes and the questions one may ask of them; only
+//! the files of `transition` change them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -168,8 +168,8 @@ pub struct StepState {
     pub phase: Phase,
     /// The action's output, once known; kept while the step is undone.
     pub output: Option<Json>,
-    /// Taken for done by an operator without a call: there is no effect to undo. Of a failed step of an open saga: its
-    /// driver goes on without it.
+    /// Taken for done by an operator without a call: there is no effect to undo. Of a failed step of an open
+    /// saga: its driver goes on without it.
     pub skipped_by_hand: bool,
     /// Calls of the action so far.
     pub action: Tally,
@@ -225,8 +225,9 @@ pub enum Activity {
         /// When.
         until: Millis,
     },
-    /// In doubt, by choice: the saga turns back, and the compensation is safe either way or the effect may stay. Its turn
-    /// comes when the steps that need this one are undone, and not before a late effect has had its time to land.
+    /// In doubt, by choice: the saga turns back, and the compensation is safe either way or the effect may
+    /// stay. Its turn comes when the steps that need this one are undone, and not before a late effect has
+    /// had its time to land.
     Unresolved {
         /// When the settle window ends.
         until: Millis,
@@ -302,7 +303,8 @@ pub struct Tally {
     pub attempt_at: Option<Millis>,
     /// When the last probe was sent; none before.
     pub asked_at: Option<Millis>,
-    /// When the last attempt of this generation whose effect nobody knows had ended at the latest; none when not in doubt.
+    /// When the last attempt of this generation whose effect nobody knows had ended at the latest; none when
+    /// not in doubt.
     pub doubt_at: Option<Millis>,
     /// The last definite failure said that another attempt is no use.
     pub final_failure: bool,

@@ -1,6 +1,7 @@
-//! The law: `(definition, state, event) -> (state, commands)`, pure and total. Owns the fold and what each event does to the one
-//! step that it names; what becomes of the saga as a whole follows in `advance.rs`, doubts are resolved in `doubt.rs`, requests in
-//! `request.rs`, what a lost owner leaves behind in `owner.rs`. The idea of a legal-transition function over a log is steno's.
+//! The law: `(definition, state, event) -> (state, commands)`, pure and total. Owns the fold and what each
+//! event does to the one step that it names; what becomes of the saga as a whole follows in `advance.rs`,
+//! doubts are resolved in `doubt.rs`, requests in `request.rs`, what a lost owner leaves behind in
+//! `owner.rs`. The idea of a legal-transition function over a log is steno's.
 
 use std::collections::BTreeMap;
 

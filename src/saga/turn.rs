@@ -1,5 +1,5 @@
-//! One transition under way. Owns what can be done to one step: begin, succeed, fail, know that nothing happened, need a person;
-//! when each of them is due is decided by the files that use it.
+//! One transition under way. Owns what can be done to one step: begin, succeed, fail, know that nothing
+//! happened, need a person; when each of them is due is decided by the files that use it.
 
 use super::advance;
 use super::definition::{Action, Call, Effect, Kind, Millis};
@@ -92,7 +92,8 @@ impl Turn<'_> {
         }
     }
 
-    /// It is known that the call had no effect so far: the next attempt may use a new key, and is made if it is any use.
+    /// It is known that the call had no effect so far: the next attempt may use a new key, and is made if it
+    /// is any use.
     pub(super) fn no_effect(&mut self, step: usize, direction: Direction, pause_least_ms: Millis) {
         let tally = self.state.steps[step].tally_mut(direction);
         tally.doubt_at = None;

@@ -1,5 +1,5 @@
-//! Refuses definitions that could not keep the promise, with every fault named at once. Owns the rules; expressions are parsed
-//! by the room that evaluates them.
+//! Refuses definitions that could not keep the promise, with every fault named at once. Owns the rules;
+//! expressions are parsed by the room that evaluates them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,8 +80,8 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
     if faults.0.is_empty() { Ok(needs) } else { Err(faults.0) }
 }
 
-/// Checks a step that a driver appends after the steps `known`; returns its needs, or every fault. The known steps are in order
-/// among themselves, so the new one is when it is in order with those that it needs.
+/// Checks a step that a driver appends after the steps `known`; returns its needs, or every fault. The known
+/// steps are in order among themselves, so the new one is when it is in order with those that it needs.
 pub(super) fn appended(one: &Step, known: &[&Step]) -> Result<Vec<usize>, Vec<Fault>> {
     let mut faults = Faults(Vec::new());
     if known.len() >= STEPS_MAX {
@@ -221,7 +221,8 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
         let landing_ms = retry::landing_ms(call);
         if ms < landing_ms {
             let message = format!(
-                "the participant forgets the key after {ms} ms, before an attempt has surely landed: `timeout` and                  `settle` make {landing_ms} ms; shorten them or remove it"
+                "the key is forgotten after {ms} ms, before an attempt has surely landed: `timeout` and \
+                 `settle` make {landing_ms} ms; shorten them or remove it"
             );
             faults.add(format!("{path}.key_lifetime_ms"), message);
         }

@@ -32,6 +32,8 @@ fn absence_proves_nothing_while_a_late_effect_can_land() {
     check(graph, "a unknown; a absent; timer", "running a:probing#2 -> probe a#2");
     check(graph, "a unknown; a absent; timer; a absent", "running a:backing_off@600");
     check(graph, "a unknown; a absent; timer; a applied", "completed a:done");
+    // A question that was put too early costs none of the budget.
+    check(graph, "a unknown; a absent; timer; a inconclusive", "running a:settling@550");
     // The question was put before the window closed, so the answer is old, however late it comes.
     check(graph, "a unknown; +600; a absent", "running a:probing#2 -> probe a#2");
     check("a(once,probe,settle=0)", "a unknown; a absent", "running a:backing_off@100");

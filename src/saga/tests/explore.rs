@@ -1,10 +1,11 @@
-//! All small sagas, and all that can happen to them with few faults. Owns which graphs there are and the search through their states;
-//! what must hold is in `invariants.rs` and `world.rs`.
+//! All small sagas, and all that can happen to them with few faults. Owns which graphs there are and the
+//! search through their states; what must hold is in `invariants.rs` and `world.rs`.
 //!
-//! Explored are all graphs of up to four steps with all kinds, up to isomorphism, whose steps have one of a few manners. In each, every
-//! order in which things can go well, with every choice of at most [`faults_max`] faults among: definite, final and cached failures,
-//! unknown and pending outcomes (without effect, with one, with one that lands late), inconclusive probes, broken conditions, lost
-//! owners, handovers, `cancel`, `pause`. `AMENDS_EXPLORE=1` allows one fault more everywhere.
+//! Explored are all graphs of up to four steps with all kinds, up to isomorphism, whose steps have one of a
+//! few manners. In each, every order in which things can go well, with every choice of at most [`faults_max`]
+//! faults among: definite, final and cached failures, unknown and pending outcomes (without effect, with one,
+//! with one that lands late), inconclusive probes, broken conditions, lost owners, handovers, `cancel`,
+//! `pause`. `AMENDS_EXPLORE=1` allows one fault more everywhere.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
@@ -41,7 +42,8 @@ fn faults_max(manners: &[usize]) -> u32 {
     }
 }
 
-/// The manners of so many steps: freely mixed for two, the same for all in larger graphs, where the largest have a choice of two.
+/// The manners of so many steps: freely mixed for two, the same for all in larger graphs, where the largest
+/// have a choice of two.
 fn manners(steps: usize) -> Vec<Vec<usize>> {
     let all = 0..MANNERS.len();
     match steps {
@@ -88,16 +90,21 @@ fn all_small_sagas_keep_the_promise() {
 }
 
 /// All graphs of so many steps with all kinds, in all of their manners, with the most faults of one history.
+/// The smaller ones also with a driver, who may commit, abort, or vanish.
 fn all_graphs(steps: usize) -> Vec<(Graph, u32)> {
     let manners = manners(steps);
-    let graph = |shape: &Shape, manners: &[usize]| {
-        let words: Vec<&str> = manners.iter().map(|manner| MANNERS[*manner]).collect();
-        (shape.graph(&words), faults_max(manners))
-    };
-    shapes(steps)
-        .iter()
-        .flat_map(|shape| manners.iter().map(|manners| graph(shape, manners)).collect::<Vec<_>>())
-        .collect()
+    let mut all = Vec::new();
+    for shape in shapes(steps) {
+        for manners in &manners {
+            let words: Vec<&str> = manners.iter().map(|manner| MANNERS[*manner]).collect();
+            let graph = shape.graph(&words);
+            if steps <= 2 && manners.iter().all(|manner| *manner == 0) {
+                all.push((Graph { lease_ms: Some(3_000), ..graph.clone() }, 2));
+            }
+            all.push((graph, faults_max(manners)));
+        }
+    }
+    all
 }
 
 /// Who needs whom, and the kinds.
@@ -183,8 +190,8 @@ struct Reached {
     by: Option<Move>,
 }
 
-/// Visits every state that can be reached with so many faults, those with fewer faults first, and of these the nearest; returns their
-/// number, or the history that breaks a property.
+/// Visits every state that can be reached with so many faults, those with fewer faults first, and of these
+/// the nearest; returns their number, or the history that breaks a property.
 fn explore(graph: &Graph, faults_max: u32) -> Result<usize, String> {
     let definition = graph.build().map_err(|faults| format!("{graph} is refused: {faults:?}"))?;
     let start = World::new(&definition, false).map_err(|fault| format!("{graph}: {fault}"))?;
@@ -223,10 +230,16 @@ fn open_moves(world: &World) -> Vec<(Move, u32)> {
     }
     let mut moves = world.moves();
     let stuck = world.state.stuck().map(|(step, ..)| world.definition.step(&world.state, step).name.clone());
+    let open = world.state.lease_until.is_some();
+    let failed: Vec<String> = (0..world.state.steps.len())
+        .filter(|step| open && world.state.steps[*step].phase == Phase::Failed)
+        .map(|step| world.definition.step(&world.state, step).name.clone())
+        .collect();
     for request in world.requests() {
         let cost = match &request {
-            Request::Cancel { .. } | Request::Pause { .. } => 1,
-            Request::Resume { .. } | Request::Provide { .. } => 0,
+            Request::Cancel { .. } | Request::Pause { .. } | Request::Abort { .. } => 1,
+            Request::Resume { .. } | Request::Provide { .. } | Request::Commit => 0,
+            Request::Skip { step, .. } if failed.contains(step) => 0,
             Request::Retry { step, .. } | Request::Skip { step, .. } if stuck.as_ref() == Some(step) => 0,
             Request::Resolve { step, .. } => {
                 let index = world.definition.index_of(&world.state, step).expect("a step");

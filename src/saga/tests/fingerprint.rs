@@ -1,5 +1,5 @@
-//! When two worlds are the same for all that can follow. Owns the hash of what matters: times only as distances from now, and only
-//! those that something can still depend on.
+//! When two worlds are the same for all that can follow. Owns the hash of what matters: times only as
+//! distances from now, and only those that something can still depend on.
 
 use std::hash::{Hash, Hasher};
 

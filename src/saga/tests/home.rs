@@ -1,5 +1,5 @@
-//! Brings a saga home: from any state, a world where everything goes well from now on and people do their work. Owns the proof that
-//! there is always a way to an end, and that it is the right one.
+//! Brings a saga home: from any state, a world where everything goes well from now on and people do their
+//! work. Owns the proof that there is always a way to an end, and that it is the right one.
 
 use super::invariants::{Fault, must};
 use super::moves::{Fate, Move, Seen, Verdict};

@@ -1,5 +1,6 @@
-//! What must hold after every event, whatever happened, as far as the state itself can tell. Owns the structural half of the
-//! properties in DESIGN section 4; what needs the truth about effects is in `world.rs`.
+//! What must hold after every event, whatever happened, as far as the state itself can tell. Owns the
+//! structural half of the properties in DESIGN section 4; what needs the truth about effects is in
+//! `world.rs`.
 
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Effect, Kind};
@@ -334,8 +335,9 @@ pub(super) fn of_journal(definition: &Definition, journal: &[Event], state: &Sta
     Ok(())
 }
 
-/// The most rows that a journal can have. Undisturbed: one for the start, one each for the saga's deadline and the driver's lease;
-/// for each step its condition, its own wait, and the rows of its calls. A request or a lost owner begins everything anew at worst.
+/// The most rows that a journal can have. Undisturbed: one for the start, one each for the saga's deadline
+/// and the driver's lease; for each step its condition, its own wait, and the rows of its calls. A request or
+/// a lost owner begins everything anew at worst.
 fn rows_max(definition: &Definition, state: &State, journal: &[Event]) -> usize {
     let calls = |step: usize| {
         [Direction::Action, Direction::Compensation]
@@ -354,8 +356,9 @@ fn rows_max(definition: &Definition, state: &State, journal: &[Event]) -> usize 
     undisturbed * (1 + disturbances.count())
 }
 
-/// Each of `a` attempts ends and may wait, 2 rows; and it may be a doubt of its own, which is probed `p` times, once more when
-/// absence proved nothing yet and once more when it was pending, 2 rows each. One more when the compensation waits for the window.
+/// Each of `a` attempts ends and may wait, 2 rows; and it may be a doubt of its own, which is probed `p`
+/// times, once more when absence proved nothing yet and once more when it was pending, 2 rows each. One more
+/// when the compensation waits for the window.
 fn rows_of_call(call: &Call) -> usize {
     let attempts = call.retry.attempts as usize;
     let probes = call.probe.as_ref().map_or(0, |probe| probe.retry.attempts as usize + 2);

@@ -1,8 +1,9 @@
-//! The truth about effects, which the core never sees: what landed, what may still land, what a participant remembers. Owns the model
-//! of one step's participant; when something happens is decided by `world.rs`.
+//! The truth about effects, which the core never sees: what landed, what may still land, what a participant
+//! remembers. Owns the model of one step's participant; when something happens is decided by `world.rs`.
 //!
-//! The model does what a participant may do under the words of the definition, and no more: an idempotent one carries out a key once
-//! while it remembers it; an effect without an answer lands before its settle window ends, or never; a definite failure had no effect.
+//! The model does what a participant may do under the words of the definition, and no more: an idempotent one
+//! carries out a key once while it remembers it; an effect without an answer lands before its settle window
+//! ends, or never; a definite failure had no effect.
 
 use super::invariants::{Fault, must};
 use crate::saga::definition::{Call, Effect, Millis};

@@ -1,6 +1,7 @@
-//! The proof of the law, in three kinds. Tables say by example what follows from what (`forward`, `doubt`, `backward`, `pivot`,
-//! `requests`, `open`, `lost`, `validation`, `scenarios`); `properties` tries random sagas against a model of the world that knows
-//! the truth; `explore` tries all small ones. `notation` is the language in which all three speak.
+//! The proof of the law, in three kinds. Tables say by example what follows from what (`forward`, `doubt`,
+//! `backward`, `pivot`, `requests`, `open`, `lost`, `validation`, `scenarios`); `properties` tries random
+//! sagas against a model of the world that knows the truth; `explore` tries all small ones. `notation` is the
+//! language in which all three speak.
 
 mod explore;
 mod fingerprint;

@@ -1,5 +1,5 @@
-//! What can happen next to a saga in its world. Owns the moves, which of them are open, what each costs in the bounds of an exploration,
-//! and how they read; `world.rs` carries them out.
+//! What can happen next to a saga in its world. Owns the moves, which of them are open, what each costs in
+//! the bounds of an exploration, and how they read; `world.rs` carries them out.
 
 use super::notation::{Graph, StepSpec};
 use super::story::mark;
@@ -79,7 +79,8 @@ pub(super) enum Seen {
 const TRACES: [Trace; 3] = [Trace::None, Trace::Landed, Trace::Flying];
 
 impl World {
-    /// All moves of the world's own, each with its cost: 0 for what goes well, 1 for a fault. Requests are in [`World::requests`].
+    /// All moves of the world's own, each with its cost: 0 for what goes well, 1 for a fault. Requests are in
+    /// [`World::requests`].
     pub(super) fn moves(&self) -> Vec<(Move, u32)> {
         let mut moves = Vec::new();
         let commands = outstanding(&self.state);
@@ -154,7 +155,8 @@ impl World {
         }
     }
 
-    /// What operators and drivers could ask for, and would be right to: nobody says that something is applied or absent which is not.
+    /// What operators and drivers could ask for, and would be right to: nobody says that something is applied
+    /// or absent which is not.
     pub(super) fn requests(&self) -> Vec<Request> {
         let reason = || "model".to_owned();
         let mut all = vec![
@@ -191,7 +193,8 @@ impl World {
         ledger.of(direction).flights.is_empty().then_some(Finding::Absent)
     }
 
-    /// The event that somebody can provide for a step by right: its own, or word of a pending call that was carried out.
+    /// The event that somebody can provide for a step by right: its own, or word of a pending call that was
+    /// carried out.
     fn word(&self, step: usize) -> Option<String> {
         use crate::saga::definition::Action;
         let planned = self.definition.step(&self.state, step);

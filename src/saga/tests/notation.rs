@@ -1,8 +1,8 @@
-//! The language of the tests: a graph and a history, each as one line of text. Owns parsing and printing of both; what must follow
-//! is said by the tests.
+//! The language of the tests: a graph and a history, each as one line of text. Owns parsing and printing of
+//! both; what must follow is said by the tests.
 //!
-//! A graph is a list of steps, `NAME[!|+][(ATTRIBUTES)][<NEEDS]`: `!` is a pivot, `+` a retriable step, needs are separated by commas.
-//! Steps are idempotent and compensable unless they say otherwise:
+//! A graph is a list of steps, `NAME[!|+][(ATTRIBUTES)][<NEEDS]`: `!` is a pivot, `+` a retriable step, needs
+//! are separated by commas. Steps are idempotent and compensable unless they say otherwise:
 //!
 //! | attribute | meaning |
 //! |---|---|

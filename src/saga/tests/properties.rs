@@ -1,5 +1,5 @@
-//! Random sagas in random worlds. Owns the choice: of a graph, of what happens, of when; what must hold is in `invariants.rs`,
-//! `world.rs` and `home.rs`.
+//! Random sagas in random worlds. Owns the choice: of a graph, of what happens, of when; what must hold is in
+//! `invariants.rs`, `world.rs` and `home.rs`.
 //!
 //! `PROPTEST_CASES` sets the number of cases, `AMENDS_SEED` the seed, which is printed with a failure.
 
@@ -116,7 +116,8 @@ fn call(bits: &mut Bits, effect: Effect) -> CallSpec {
     }
 }
 
-/// The move that chance means in this world: half of the time something that goes well, sometimes a fault or a request.
+/// The move that chance means in this world: half of the time something that goes well, sometimes a fault or
+/// a request.
 fn choose(world: &World, bits: u32) -> Option<Move> {
     let mut bits = Bits(u64::from(bits));
     let manner = bits.below(8);

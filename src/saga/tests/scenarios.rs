@@ -1,5 +1,6 @@
-//! What other engines test or had to mend, as far as a pure core can meet it: steno and omicron (S1 to S13), DTM (D1 to D8), and the
-//! faults of tools (F1 to F22), by the numbers of our notes on peers and on MCP. What is a store's or a participant's is tested there.
+//! What other engines test or had to mend, as far as a pure core can meet it: steno and omicron (S1 to S13),
+//! DTM (D1 to D8), and the faults of tools (F1 to F22), by the numbers of our notes on peers and on MCP. What
+//! is a store's or a participant's is tested there.
 
 use super::story::{Story, check, check_refused};
 use crate::saga::{outstanding, replay};
@@ -98,7 +99,8 @@ fn d2_a_branch_that_did_not_start_is_not_compensated_and_ongoing_is_no_end() {
 
 #[test]
 fn d4_a_late_action_does_not_race_its_compensation() {
-    // DTM answers this with a barrier in the participant's database; here the compensation waits until nothing can land.
+    // DTM answers this with a barrier in the participant's database; here the compensation waits until
+    // nothing can land.
     check("a(safe,once) b", "a unknown; b refuses", "compensating a:unresolved@500 b:failed");
     check_refused("a(safe,once) b", "a unknown; b refuses; +499; ?early", "not before 500");
 }

@@ -1,12 +1,12 @@
-//! Histories as text, and the one `check` of the tables. Owns the words for events, states and commands; the graph's notation is
-//! `notation.rs`.
+//! Histories as text, and the one `check` of the tables. Owns the words for events, states and commands; the
+//! graph's notation is `notation.rs`.
 //!
-//! A history is a list of events between `;`. They happen at the time of the event before, 0 first; `+N` lets N ms pass, `-N` sets the
-//! clock back.
+//! A history is a list of events between `;`. They happen at the time of the event before, 0 first; `+N` lets
+//! N ms pass, `-N` sets the clock back.
 //!
 //! | event | meaning |
 //! |---|---|
-//! | `a ok`, `a fails`, `a refuses`, `a unknown`, `a pending` | the attempt in flight ends; `fails` may be retried, `refuses` not |
+//! | `a ok`, `a fails`, `a refuses`, `a unknown`, `a pending` | the attempt in flight ends |
 //! | `a fails@N`, `a pending@N` | the participant asks for a pause |
 //! | `a applied`, `a absent`, `a inconclusive` | the probe in flight answers |
 //! | `~a ok`, `~a applied`, ... | the same for the compensation |
@@ -15,8 +15,8 @@
 //! | `lost`, `handover a b` | the owner died; the owner hands back what it has not begun |
 //! | `cancel`, `retry a`, `resolve a applied`, `append b<a`, ... | requests |
 //!
-//! `?` before an event says that it must be refused. A state is `STATUS NAME:PHASE ... -> COMMANDS`, with the commands of the last
-//! event; steps that wait are left out.
+//! `?` before an event says that it must be refused. A state is `STATUS NAME:PHASE ... -> COMMANDS`, with the
+//! commands of the last event; steps that wait are left out.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Definitions that could not keep the promise are refused, with every fault named at once; and what a digest depends on.
+//! Definitions that could not keep the promise are refused, with every fault named at once; and what a digest
+//! depends on.
 
 use serde_json::json;
 

@@ -1,5 +1,6 @@
-//! A saga in a world that knows the truth. Owns the clock and the carrying out of moves, and checks the properties that need the
-//! truth; those that need only the state are in `invariants.rs`, participants in `ledger.rs`, what may happen in `moves.rs`.
+//! A saga in a world that knows the truth. Owns the clock and the carrying out of moves, and checks the
+//! properties that need the truth; those that need only the state are in `invariants.rs`, participants in
+//! `ledger.rs`, what may happen in `moves.rs`.
 
 use std::sync::Arc;
 
@@ -124,7 +125,8 @@ impl World {
         Ok(())
     }
 
-    /// Only what happened or may have happened is undone, after all that came after it, and never past the point of no return.
+    /// Only what happened or may have happened is undone, after all that came after it, and never past the
+    /// point of no return.
     fn of_compensation(&self, step: usize) -> Result<(), Fault> {
         let planned = self.definition.step(&self.state, step);
         let ledger = &self.ledgers[step];
