@@ -15,13 +15,15 @@ pub mod store {
     pub const COMMIT_SENDS_MAX: u32 = 4;
     /// Pause before the second send of a batch, in milliseconds; doubles.
     pub const COMMIT_PAUSE_MS: u64 = 20;
-    /// Longest wait for the answer to a statement of a lane, in milliseconds; then the connection is taken for lost.
+    /// Longest wait for the answer to a statement of a lane, in milliseconds; then the connection is taken
+    /// for lost.
     pub const ANSWER_TIMEOUT_MS: u64 = 15_000;
     /// Rows of a split batch that may find somebody else's lock before the rest is called busy unseen.
     pub const BUSY_ROWS_MAX: usize = 4;
     /// Most wakes of one claim.
     pub const CLAIM_ROWS_MAX: usize = 500;
-    /// How far a claim looks back behind the last row it has taken, in rows: starts become visible out of order.
+    /// How far a claim looks back behind the last row it has taken, in rows: starts become visible out of
+    /// order.
     pub const WATERMARK_SLACK: i64 = 4_096;
     /// Time between two claims that ignore the watermark, in milliseconds.
     pub const FULL_CLAIM_INTERVAL_MS: u64 = 1_000;
@@ -81,8 +83,8 @@ pub mod participant {
     pub const EXPRESSION_WORK_MAX: i64 = 2_000_000;
     /// Stack of a thread of its own for an expression, in bytes: its parser recurses with the text.
     pub const EXPRESSION_STACK_BYTES: usize = 64 << 20;
-    /// Deepest metered syntax tree that is evaluated on the caller's stack. CEL takes about 50 KiB a level in a
-    /// debug build.
+    /// Deepest metered syntax tree that is evaluated on the caller's stack. CEL takes about 50 KiB a level in
+    /// a debug build.
     pub const EXPRESSION_DEPTH_ON_STACK: usize = 12;
     /// Compiled expressions kept per process; beyond it the cache starts anew.
     pub const EXPRESSIONS_CACHED_MAX: usize = 16_384;
@@ -148,9 +150,11 @@ pub mod catalog {
     pub const LANES_DEFAULT: usize = 2;
     /// Most sagas that run on a node at the same time, unless its settings say otherwise.
     pub const ACTORS_DEFAULT: usize = 10_000;
-    /// Time without a heartbeat after which a node counts as dead, unless its settings say otherwise, in milliseconds.
+    /// Time without a heartbeat after which a node counts as dead, unless its settings say otherwise, in
+    /// milliseconds.
     pub const LEASE_MS_DEFAULT: u64 = 15_000;
-    /// Time that attempts under way get to end after SIGTERM, unless the settings say otherwise, in milliseconds.
+    /// Time that attempts under way get to end after SIGTERM, unless the settings say otherwise, in
+    /// milliseconds.
     pub const GRACE_PERIOD_MS_DEFAULT: u64 = 30_000;
 }
 
@@ -232,7 +236,8 @@ pub mod postgres {
     pub const STOP_IMMEDIATE_MS_MAX: u64 = 10_000;
     /// Longest wait for the end of the Postgres of a killed owner, in milliseconds.
     pub const PREDECESSOR_MS_MAX: u64 = 60_000;
-    /// How long a start is repeated while backends of a killed Postgres still hold its memory, in milliseconds.
+    /// How long a start is repeated while backends of a killed Postgres still hold its memory, in
+    /// milliseconds.
     pub const REMAINS_MS_MAX: u64 = 20_000;
     /// Pause between two looks at something that is about to happen, in milliseconds.
     pub const POLL_MS: u64 = 10;
@@ -256,12 +261,13 @@ pub mod postgres {
 pub mod demo {
     use std::time::Duration;
 
-    /// Most connections of one participant process to its ledger; slow calls hold theirs for as long as they are slow.
+    /// Most connections of one participant process to its ledger; slow calls hold theirs for as long as they
+    /// are slow.
     pub const LEDGER_CONNECTIONS_MAX: usize = 10;
     /// Longest time to open one of them.
     pub const LEDGER_CONNECT_MAX: Duration = Duration::from_secs(10);
-    /// Longest wait of a call before it begins; a later one is refused. With the delay of a slow call it bounds how
-    /// late an effect lands, and the probes' settle windows are longer than both together.
+    /// Longest wait of a call before it begins; a later one is refused. With the delay of a slow call it
+    /// bounds how late an effect lands, and the probes' settle windows are longer than both together.
     pub const LEDGER_WAIT_MAX: Duration = Duration::from_secs(1);
     /// Longest silence in place of a lost answer, if the caller never gives up.
     pub const SILENCE_MAX: Duration = Duration::from_secs(60);

@@ -1,8 +1,8 @@
-//! Every metric, one line each: name, labels, help. Owns the names and their Prometheus text; counting is done
-//! where things happen, and serving the text is left to `http`.
+//! Every metric, one line each: name, labels, help. Owns the names and their Prometheus text; counting is
+//! done where things happen, and serving the text is left to `http`.
 //!
-//! Names follow the conventions of Prometheus. Labels come from closed sets: words of the vocabulary, names of
-//! definitions and of their steps; never an id. Steps that a driver appends share the label [`APPENDED`].
+//! Names follow the conventions of Prometheus. Labels come from closed sets: words of the vocabulary, names
+//! of definitions and of their steps; never an id. Steps that a driver appends share the label [`APPENDED`].
 //!
 //! ```
 //! use amends::metrics;
@@ -234,7 +234,8 @@ fn builder() -> Result<PrometheusBuilder, Error> {
     Ok(builder)
 }
 
-/// Gives a metric its help; one without labels also its first value, since an alert on a missing series is mute.
+/// Gives a metric its help; one without labels also its first value, since an alert on a missing series is
+/// mute.
 fn describe(metric: &Described) {
     let key = metric.labels.is_empty().then(|| Key::from_static_name(metric.name));
     metrics::with_recorder(|recorder| match metric.kind {

@@ -142,6 +142,7 @@ impl Supervisor {
                 }
                 Err(reason) => tracing::warn!(actor = child.name, reason, "actor not made yet"),
             }
+            act.report();
         }));
     }
 

@@ -1,5 +1,5 @@
-//! `amends cancel | retry | skip | resolve | pause | resume | abandon | provide`: asks something of a saga. Owns
-//! the options of each verb and the report of its fate; the saga decides, by the law of the core.
+//! `amends cancel | retry | skip | resolve | pause | resume | abandon | provide`: asks something of a saga.
+//! Owns the options of each verb and the report of its fate; the saga decides, by the law of the core.
 
 use std::time::Duration;
 

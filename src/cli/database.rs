@@ -16,14 +16,15 @@ const SETTINGS_FILE: &str = "amends.yaml";
 /// Options of every verb that needs a database.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DatabaseArgs {
-    /// Settings: participants, definitions, database, node. Default: amends.yaml in this folder, if there is one.
+    /// Settings: participants, definitions, database, node. Default: amends.yaml in this folder, if there is
+    /// one.
     #[arg(long, global = true, env = "AMENDS_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Postgres to use. Default: the settings', else an embedded one under --data-dir.
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(super) database_url: Option<String>,
-    /// Folder of the embedded Postgres. Default: the settings', else `amends` in the platform's data directory,
-    /// or /var/lib/amends for root.
+    /// Folder of the embedded Postgres. Default: the settings', else `amends` in the platform's data
+    /// directory, or /var/lib/amends for root.
     #[arg(long, global = true, env = "AMENDS_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
 }
@@ -44,8 +45,8 @@ impl DatabaseArgs {
         self.config.as_deref().or_else(|| usual.exists().then_some(usual))
     }
 
-    /// Reads the settings file for a verb that only needs to know where the database is. It may name variables
-    /// that an operator does not have, so it is read only if it matters.
+    /// Reads the settings file for a verb that only needs to know where the database is. It may name
+    /// variables that an operator does not have, so it is read only if it matters.
     pub(super) fn settled(&self) -> Result<Self, Failure> {
         let given = self.database_url.as_ref().is_some_and(|url| !url.is_empty());
         let Some(path) = self.settings_file().filter(|_| !given) else { return Ok(self.clone()) };

@@ -13,7 +13,8 @@ use crate::store::{Filter, SagaRow};
 /// Options of `amends list`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only sagas of this status: queued, running, compensating, paused, stuck, completed, compensated, abandoned.
+    /// Only sagas of this status: queued, running, compensating, paused, stuck, completed, compensated,
+    /// abandoned.
     #[arg(long)]
     status: Option<Status>,
     /// Only sagas of this definition.

@@ -9,8 +9,8 @@ use super::failure::Failure;
 use super::output::harmless;
 use crate::catalog::{LogFormat, LogSettings};
 
-/// Starts logging. A mere level is for amends itself; libraries are heard when they warn, unless directives ask
-/// for more.
+/// Starts logging. A mere level is for amends itself; libraries are heard when they warn, unless directives
+/// ask for more.
 pub(super) fn start(settings: &LogSettings) -> Result<(), Failure> {
     let level = &settings.level;
     let is_mere = level.chars().all(|c| c.is_ascii_alphabetic());

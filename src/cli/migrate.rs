@@ -1,5 +1,5 @@
-//! `amends migrate`: brings the database's schema up to date, or prints how. Owns the choice; the store knows the
-//! migrations.
+//! `amends migrate`: brings the database's schema up to date, or prints how. Owns the choice; the store knows
+//! the migrations.
 
 use serde_json::json;
 

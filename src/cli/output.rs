@@ -98,8 +98,8 @@ impl Output {
     }
 }
 
-/// Makes foreign text harmless on one line: control characters, which could move the cursor or fake a log line,
-/// and characters that turn the direction of writing are shown as escapes.
+/// Makes foreign text harmless on one line: control characters, which could move the cursor or fake a log
+/// line, and characters that turn the direction of writing are shown as escapes.
 pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);

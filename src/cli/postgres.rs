@@ -1,5 +1,5 @@
-//! `amends postgres`: runs the embedded Postgres in the foreground. Owns waiting for the end; the launcher does
-//! the rest.
+//! `amends postgres`: runs the embedded Postgres in the foreground. Owns waiting for the end; the launcher
+//! does the rest.
 
 use serde_json::json;
 

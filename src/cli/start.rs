@@ -1,5 +1,5 @@
-//! `amends start`: starts a saga, and on request waits for what becomes of it. Owns the check of the input before
-//! it is sent; the node that takes the saga checks it again.
+//! `amends start`: starts a saga, and on request waits for what becomes of it. Owns the check of the input
+//! before it is sent; the node that takes the saga checks it again.
 
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ pub(super) struct Args {
     /// Input: JSON, @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     input: String,
-    /// Idempotency key: the same key with the same input returns the first saga, with another input it is refused.
+    /// Idempotency key: the same key with the same input returns the first saga, with another input it is
+    /// refused.
     #[arg(long)]
     key: Option<String>,
     /// Waits until the saga has ended; exit code 0 if completed, 1 if compensated, abandoned or stuck.

@@ -1,5 +1,5 @@
-//! The HTTP door of a node: `/metrics`, `/healthz`, `/readyz`. Owns the listener, its thread and its end; what
-//! is counted and what makes a node ready is said by others.
+//! The HTTP door of a node: `/metrics`, `/healthz`, `/readyz`. Owns the listener, its thread and its end;
+//! what is counted and what makes a node ready is said by others.
 
 mod error;
 mod routes;

@@ -99,7 +99,8 @@ impl McpParticipant {
         reply.cleaned(self.link.filter())
     }
 
-    /// Makes a reply of a call whose connection failed, and lets go of the connection if it is no use any more.
+    /// Makes a reply of a call whose connection failed, and lets go of the connection if it is no use any
+    /// more.
     async fn broken(&self, session: &Arc<Session>, error: &ServiceError) -> Reply {
         if let Some(error) = http_cause(error) {
             if !is_answer(error) {

@@ -147,13 +147,14 @@ pub(super) fn too_deep(text: &str) -> bool {
     false
 }
 
-/// Makes an error to be recorded. Whatever it quotes, its message is one line without control characters: it is read
-/// again in logs and on terminals.
+/// Makes an error to be recorded. Whatever it quotes, its message is one line without control characters: it
+/// is read again in logs and on terminals.
 pub(super) fn recorded(code: impl Into<String>, message: impl Into<String>) -> Error {
     Error::new(code, one_line(message.into()))
 }
 
-/// Returns a text with everything escaped that could break a line, colour a terminal or turn the writing around.
+/// Returns a text with everything escaped that could break a line, colour a terminal or turn the writing
+/// around.
 pub(super) fn one_line(text: String) -> String {
     let plain = |c: char| {
         !c.is_control()

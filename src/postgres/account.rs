@@ -23,7 +23,8 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Chooses the user: ourselves, or for root the owner of an existing cluster, else `postgres`, else `nobody`.
+    /// Chooses the user: ourselves, or for root the owner of an existing cluster, else `postgres`, else
+    /// `nobody`.
     pub(super) fn choose(data: &Path) -> Result<Self, Error> {
         if !is_root() {
             // SAFETY: these calls have no preconditions and cannot fail.
@@ -137,7 +138,8 @@ fn die_with_parent(parent: u32, signal: libc::c_int) -> io::Result<()> {
     Ok(())
 }
 
-/// Other systems have no such signal: there, a killed run leaves Postgres running, and the next run adopts it.
+/// Other systems have no such signal: there, a killed run leaves Postgres running, and the next run adopts
+/// it.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(_parent: u32, _signal: libc::c_int) -> io::Result<()> {
     Ok(())

@@ -120,7 +120,8 @@ fn installed() -> Vec<PathBuf> {
     dirs
 }
 
-/// Folders of the distributions, Homebrew, MacPorts and the graphical installers; one `*` stands for a version.
+/// Folders of the distributions, Homebrew, MacPorts and the graphical installers; one `*` stands for a
+/// version.
 const PATTERNS: [&str; 12] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",

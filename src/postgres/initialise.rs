@@ -1,4 +1,5 @@
-//! Makes a new cluster. Owns the call of `initdb` and the first settings; starting it is left to `cluster.rs`.
+//! Makes a new cluster. Owns the call of `initdb` and the first settings; starting it is left to
+//! `cluster.rs`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

@@ -17,7 +17,8 @@ pub(super) enum Postmaster {
     Adopted {
         pid: u32,
         data: PathBuf,
-        /// A killed run of ours left it, so it is ours to stop. Otherwise a person started it, who will stop it.
+        /// A killed run of ours left it, so it is ours to stop. Otherwise a person started it, who will stop
+        /// it.
         left_by_us: bool,
     },
 }
@@ -33,7 +34,8 @@ impl Postmaster {
         }
     }
 
-    /// Ends it cleanly; if it takes too long, at once, which costs the next start a recovery but no committed row.
+    /// Ends it cleanly; if it takes too long, at once, which costs the next start a recovery but no committed
+    /// row.
     pub(super) fn stop(&mut self, log: &Path) -> Result<(), Error> {
         if matches!(self, Self::Adopted { left_by_us: false, .. }) {
             return Ok(());
@@ -77,7 +79,8 @@ impl Postmaster {
             return;
         }
         if let Ok(pid) = libc::pid_t::try_from(self.pid()) {
-            // SAFETY: the process lives, as checked above; if it ended since, the call fails and nothing is lost.
+            // SAFETY: the process lives, as checked above; if it ended since, the call fails and nothing is
+            // lost.
             unsafe { libc::kill(pid, signal) };
         }
     }

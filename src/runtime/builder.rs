@@ -1,5 +1,5 @@
-//! How a node is made: its settings and the order in which it comes up. Owns what is checked before anything runs; what runs is in
-//! `crew.rs`.
+//! How a node is made: its settings and the order in which it comes up. Owns what is checked before anything
+//! runs; what runs is in `crew.rs`.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

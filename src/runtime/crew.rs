@@ -1,5 +1,5 @@
-//! The threads of a node: one for its own actors and the supervisor, some for lanes, and a runtime for calls. Owns their start and
-//! end; what the actors do is theirs.
+//! The threads of a node: one for its own actors and the supervisor, some for lanes, and a runtime for calls.
+//! Owns their start and end; what the actors do is theirs.
 
 use std::sync::Arc;
 

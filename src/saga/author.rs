@@ -161,7 +161,8 @@ impl Call {
         Self::of(Target::Tool { participant, tool, arguments: Template(arguments) })
     }
 
-    /// Calls whatever the target says: attempted once, never repeated on an unknown outcome, unless set otherwise.
+    /// Calls whatever the target says: attempted once, never repeated on an unknown outcome, unless set
+    /// otherwise.
     pub fn of(target: Target) -> Self {
         Self {
             target,

@@ -1,5 +1,6 @@
-//! What a saga is: the definition as plain data, the same value from Rust and from YAML. Owns the shapes and their
-//! defaults; `validate.rs` decides which of them can keep the promise, `graph.rs` answers questions about order.
+//! What a saga is: the definition as plain data, the same value from Rust and from YAML. Owns the shapes and
+//! their defaults; `validate.rs` decides which of them can keep the promise, `graph.rs` answers questions
+//! about order.
 
 use std::collections::BTreeMap;
 
@@ -294,7 +295,8 @@ impl From<&str> for Expression {
     }
 }
 
-/// A JSON value whose strings may hold `${ expression }`; a string that is one expression keeps the value's type.
+/// A JSON value whose strings may hold `${ expression }`; a string that is one expression keeps the value's
+/// type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Template(pub Value);

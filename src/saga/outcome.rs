@@ -59,7 +59,8 @@ pub enum Answer {
 /// An error as recorded data: it is read again after a crash, by programs and by people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
-    /// Stable word for programs: `timeout`, `refused`, `tool_error`, `expression`, ... or the participant's own.
+    /// Stable word for programs: `timeout`, `refused`, `tool_error`, `expression`, ... or the participant's
+    /// own.
     pub code: String,
     /// Sentence for people, without secrets.
     pub message: String,

@@ -137,7 +137,8 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
     }
 }
 
-/// Closes the plan of an open saga. What failed must have been taken note of: the driver may not know of it yet.
+/// Closes the plan of an open saga. What failed must have been taken note of: the driver may not know of it
+/// yet.
 fn commit(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
     driven(turn)?;
     let unnoticed =
@@ -343,7 +344,8 @@ fn extend_lease(turn: &mut Turn<'_>) {
     turn.state.lease_until = turn.definition.lease_ms().map(|lease: Millis| at.saturating_add(lease));
 }
 
-/// Appends a step. The same step again changes nothing, so that a driver which crashed can run again from the top.
+/// Appends a step. The same step again changes nothing, so that a driver which crashed can run again from the
+/// top.
 fn append(turn: &mut Turn<'_>, step: &Step) -> Result<(), IllegalEvent> {
     driven(turn)?;
     extend_lease(turn);

@@ -114,7 +114,8 @@ pub fn replay<'a>(
     events.try_fold(first, |state, event| Ok(transition(definition, &state, event)?.0))
 }
 
-/// Returns what the state asks its surroundings to do: a new owner carries out these after reporting `OwnerLost`.
+/// Returns what the state asks its surroundings to do: a new owner carries out these after reporting
+/// `OwnerLost`.
 pub fn outstanding(state: &State) -> Vec<Command> {
     if state.end().is_some() {
         return Vec::new();

@@ -62,7 +62,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether nobody knows what the last attempts of a call have changed. What only reads has changed nothing.
+    /// Whether nobody knows what the last attempts of a call have changed. What only reads has changed
+    /// nothing.
     pub(super) fn in_doubt(&self, step: usize, direction: Direction) -> bool {
         let reads = self.call(step, direction).is_some_and(|call| call.effect == Effect::ReadOnly);
         self.state.steps[step].tally(direction).doubt_at.is_some() && !reads
@@ -115,7 +116,8 @@ impl Turn<'_> {
         }
     }
 
-    /// The call failed for good and had no effect. A retriable step that has not begun can still turn the saga back.
+    /// The call failed for good and had no effect. A retriable step that has not begun can still turn the
+    /// saga back.
     pub(super) fn fail(&mut self, step: usize, direction: Direction) {
         let may_turn_back = match direction {
             Direction::Compensation => false,

@@ -12,7 +12,8 @@ use super::retry;
 /// One thing that is wrong with a definition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
-    /// Where: `steps[1].action.retry.attempts`, as in the draft's JSON (an action's call is `steps[1].action`).
+    /// Where: `steps[1].action.retry.attempts`, as in the draft's JSON (an action's call is
+    /// `steps[1].action`).
     pub path: String,
     /// What was expected, what was found, what to do.
     pub message: String,
@@ -290,7 +291,8 @@ fn order(faults: &mut Faults, steps: &[Step], needs: &[Vec<usize>]) {
     }
 }
 
-/// A call that is pending and has no probe waits for the event of its own name, so nobody else may wait for that one.
+/// A call that is pending and has no probe waits for the event of its own name, so nobody else may wait for
+/// that one.
 fn events(faults: &mut Faults, steps: &[Step]) {
     for (index, step) in steps.iter().enumerate() {
         let Action::Await { event, .. } = &step.action else { continue };

@@ -1,5 +1,6 @@
-//! The batch as arrays, which the statement takes apart by `unnest`: each table gets only the rows that concern it. Owns the
-//! order of the statement's parameters; `sql/queries/transition/commit.sql` is its other half.
+//! The batch as arrays, which the statement takes apart by `unnest`: each table gets only the rows that
+//! concern it. Owns the order of the statement's parameters; `sql/queries/transition/commit.sql` is its other
+//! half.
 
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;

@@ -1,8 +1,9 @@
-//! The batch: transitions of many sagas in one fenced autocommit statement. Owns its shapes, sending it until its outcome is
-//! known, and telling whose row won; gathering batches is left to the actors.
+//! The batch: transitions of many sagas in one fenced autocommit statement. Owns its shapes, sending it until
+//! its outcome is known, and telling whose row won; gathering batches is left to the actors.
 //!
-//! Sending a batch again is safe: the journal's key lets each row in once, everything else hangs on the rows that were let
-//! in, and the journal says whose row is there. That holds because a saga has at most one row under way.
+//! Sending a batch again is safe: the journal's key lets each row in once, everything else hangs on the rows
+//! that were let in, and the journal says whose row is there. That holds because a saga has at most one row
+//! under way.
 
 use std::collections::{HashMap, HashSet};
 
@@ -111,8 +112,8 @@ pub enum Written {
         /// The saga that was started with it.
         existing: Uuid,
     },
-    /// Somebody's open transaction holds the saga's row or the key. Nothing was written: send the same row again after a
-    /// while.
+    /// Somebody's open transaction holds the saga's row or the key. Nothing was written: send the same row
+    /// again after a while.
     Busy,
     /// The database cannot take this row, now or later: a defect. Nothing was written.
     Rejected {
@@ -122,12 +123,13 @@ pub enum Written {
 }
 
 impl Lane {
-    /// Writes a batch and returns what became of each transition, in their order. One commit, unless somebody's open
-    /// transaction is in the way: then the rest does not wait for it.
+    /// Writes a batch and returns what became of each transition, in their order. One commit, unless
+    /// somebody's open transaction is in the way: then the rest does not wait for it.
     ///
-    /// [`Error::Fenced`]: the lane is dead, nothing was written. [`Error::Unavailable`]: the outcome is unknown; call again
-    /// with *the same* transitions, and with no other row of these sagas, until it is known. Do not drop the future and take
-    /// that for a failure. At most one transition of each saga, at most `BATCH_ROWS_MAX` of them.
+    /// [`Error::Fenced`]: the lane is dead, nothing was written. [`Error::Unavailable`]: the outcome is
+    /// unknown; call again with *the same* transitions, and with no other row of these sagas, until it is
+    /// known. Do not drop the future and take that for a failure. At most one transition of each saga, at
+    /// most `BATCH_ROWS_MAX` of them.
     pub async fn commit(&mut self, batch: &[Transition]) -> Result<Vec<Written>, Error> {
         assert!(batch.len() <= limits::BATCH_ROWS_MAX, "a batch has at most {} rows", limits::BATCH_ROWS_MAX);
         if batch.is_empty() {
@@ -233,8 +235,8 @@ impl Lane {
         })
     }
 
-    /// Writes a batch that as a whole ran into a lock or a rejection: what can wait for nobody in one commit, the rest row
-    /// by row, so that one saga holds up no other for long.
+    /// Writes a batch that as a whole ran into a lock or a rejection: what can wait for nobody in one commit,
+    /// the rest row by row, so that one saga holds up no other for long.
     async fn write_apart(&mut self, rows: &[&Transition]) -> Result<Vec<Written>, Failure> {
         self.check_live().await.map_err(|failure| match failure.remedy {
             Remedy::Split => {

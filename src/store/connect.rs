@@ -1,5 +1,5 @@
-//! Where the database is and how to get there: the connection string, `sslmode`, and the settings of a session. Owns single
-//! connections; the pool is `pool.rs`, a lane's connection is kept by `lane.rs`.
+//! Where the database is and how to get there: the connection string, `sslmode`, and the settings of a
+//! session. Owns single connections; the pool is `pool.rs`, a lane's connection is kept by `lane.rs`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,9 +21,9 @@ pub struct PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// Parses a connection string, a URL or `key=value` pairs. `sslmode` has libpq's meaning: `disable`, `prefer` (the
-    /// default), `require` (with `sslrootcert` the same as `verify-ca`), `verify-ca`, `verify-full`; `sslrootcert` is a PEM
-    /// file, or `system`. Errors never repeat the password.
+    /// Parses a connection string, a URL or `key=value` pairs. `sslmode` has libpq's meaning: `disable`,
+    /// `prefer` (the default), `require` (with `sslrootcert` the same as `verify-ca`), `verify-ca`,
+    /// `verify-full`; `sslrootcert` is a PEM file, or `system`. Errors never repeat the password.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (rest, ssl) = split_ssl(text);
         let mut driver: tokio_postgres::Config = rest
@@ -89,9 +89,9 @@ impl std::fmt::Debug for PostgresConfig {
     }
 }
 
-/// Settings of every session: bounds on waiting, so that a backend whose client is gone holds no lock for long; plans that do
-/// not depend on the statistics of tables that are empty half of the time, and that take rows in the order of their keys
-/// (a bitmap would not); never less durable than the local disk. Some
+/// Settings of every session: bounds on waiting, so that a backend whose client is gone holds no lock for
+/// long; plans that do not depend on the statistics of tables that are empty half of the time, and that take
+/// rows in the order of their keys (a bitmap would not); never less durable than the local disk. Some
 /// platforms cannot watch a client's connection; they do without.
 pub(super) fn session_settings() -> String {
     format!(

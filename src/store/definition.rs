@@ -27,7 +27,8 @@ pub struct StoredDefinition {
 }
 
 impl Store {
-    /// Registers a definition and makes it the one that starts by name take. The same digest again is the same definition.
+    /// Registers a definition and makes it the one that starts by name take. The same digest again is the
+    /// same definition.
     pub async fn put_definition(&self, digest: &str, name: &str, draft: &str) -> Result<DefinitionId, Error> {
         self.query(include_str!("../../sql/queries/definition/put.sql"), &[&digest, &name, &draft]).await?;
         let rows = self.query(include_str!("../../sql/queries/definition/choose.sql"), &[&digest]).await?;

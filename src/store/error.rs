@@ -1,5 +1,6 @@
-//! What can go wrong with the store, one variant for each thing that a caller does differently. Owns the sorting of the
-//! driver's errors into them; retrying is left to the files that know what is safe to send again.
+//! What can go wrong with the store, one variant for each thing that a caller does differently. Owns the
+//! sorting of the driver's errors into them; retrying is left to the files that know what is safe to send
+//! again.
 
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
@@ -37,7 +38,8 @@ pub enum Error {
     /// The settings of the connection are wrong.
     #[error("database settings: {0}")]
     Settings(String),
-    /// The database refused a statement for a reason that repeating cannot change: a defect, or missing rights.
+    /// The database refused a statement for a reason that repeating cannot change: a defect, or missing
+    /// rights.
     #[error("database refused a statement ({code}): {message}")]
     Rejected {
         /// SQLSTATE.
@@ -74,8 +76,8 @@ pub(super) fn remedy(error: &tokio_postgres::Error) -> Remedy {
     {
         return Remedy::Repeat;
     }
-    // After DDL a prepared statement may be refused (0A000) or be gone behind a pooler (26000); after a failover the
-    // server may be read-only (25006). A fresh connection cures them all.
+    // After DDL a prepared statement may be refused (0A000) or be gone behind a pooler (26000); after a
+    // failover the server may be read-only (25006). A fresh connection cures them all.
     let stale = *code == SqlState::FEATURE_NOT_SUPPORTED
         || *code == SqlState::INVALID_SQL_STATEMENT_NAME
         || *code == SqlState::DUPLICATE_PSTATEMENT
@@ -84,7 +86,8 @@ pub(super) fn remedy(error: &tokio_postgres::Error) -> Remedy {
 }
 
 fn is_unavailable(code: &SqlState) -> bool {
-    // 08 connection exceptions, 53 insufficient resources, 57P01..57P05 shutdown and start-up, 58 system errors.
+    // 08 connection exceptions, 53 insufficient resources, 57P01..57P05 shutdown and start-up, 58 system
+    // errors.
     let code = code.code();
     code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") || code.starts_with("58")
 }

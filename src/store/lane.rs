@@ -1,5 +1,6 @@
-//! A lane: one dedicated connection and the number under which it owns sagas. Owns the connection, its prepared statements and
-//! the sorting of failures into what may be sent again; what is sent is `commit.rs` and `work.rs`.
+//! A lane: one dedicated connection and the number under which it owns sagas. Owns the connection, its
+//! prepared statements and the sorting of failures into what may be sent again; what is sent is `commit.rs`
+//! and `work.rs`.
 
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ use crate::config::store as limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId(pub i64);
 
-/// One committing connection. It survives the loss of its connection, but not being taken out of service: then every call
-/// answers [`Error::Fenced`], for ever. The same when it meets a promoted standby: rows that were acknowledged may be gone
-/// there, so that everything must be loaded afresh by a new lane.
+/// One committing connection. It survives the loss of its connection, but not being taken out of service:
+/// then every call answers [`Error::Fenced`], for ever. The same when it meets a promoted standby: rows that
+/// were acknowledged may be gone there, so that everything must be loaded afresh by a new lane.
 pub struct Lane {
     id: LaneId,
     node: NodeId,
@@ -118,8 +119,9 @@ impl Lane {
         self.node
     }
 
-    /// Sends one statement, connecting first if there is no connection. A failure after which the connection is not to be
-    /// trusted drops it. No answer within the limit counts as a lost connection: the outcome is unknown, not a failure.
+    /// Sends one statement, connecting first if there is no connection. A failure after which the connection
+    /// is not to be trusted drops it. No answer within the limit counts as a lost connection: the outcome is
+    /// unknown, not a failure.
     pub(super) async fn send(&mut self, verb: Verb, params: Params<'_>) -> Result<Vec<Row>, Failure> {
         let session = match self.session.take().filter(|session| !session.client.is_closed()) {
             Some(session) => session,
@@ -157,7 +159,8 @@ impl Lane {
         }
     }
 
-    /// Sends a statement that comes to the same when sent twice, with pauses, until it is answered or enough is enough.
+    /// Sends a statement that comes to the same when sent twice, with pauses, until it is answered or enough
+    /// is enough.
     pub(super) async fn send_until_answered(
         &mut self,
         verb: Verb,

@@ -1,5 +1,5 @@
-//! The schema: migrations in order, each with its checksum, run by whichever starter comes first. Owns `sql/migrations`; what is
-//! in the tables is everybody else's business.
+//! The schema: migrations in order, each with its checksum, run by whichever starter comes first. Owns
+//! `sql/migrations`; what is in the tables is everybody else's business.
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::Transaction;
@@ -34,8 +34,8 @@ const LOCK: &str = include_str!("../../sql/queries/migration/lock.sql");
 /// Version of the schema that this program was built for.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
-/// Returns all migrations as one SQL text, for those who do not let programs change their schema. It may be run as it is
-/// in an empty database; `amends` then only verifies.
+/// Returns all migrations as one SQL text, for those who do not let programs change their schema. It may be
+/// run as it is in an empty database; `amends` then only verifies.
 pub fn migrations_text() -> String {
     let mut text = format!("begin;\n{PREPARE};\n");
     for migration in MIGRATIONS {
@@ -54,8 +54,9 @@ pub fn migrations_text() -> String {
 }
 
 impl Store {
-    /// Brings the schema up to date and returns the versions that were applied now. Any number of starters may do this at
-    /// once. Refuses a database that is newer than this program, or whose migrations are not ours, before any write.
+    /// Brings the schema up to date and returns the versions that were applied now. Any number of starters
+    /// may do this at once. Refuses a database that is newer than this program, or whose migrations are not
+    /// ours, before any write.
     pub async fn migrate(&self) -> Result<Vec<i32>, Error> {
         if self.applied().await? == Some(SCHEMA_VERSION) {
             return Ok(Vec::new());
@@ -124,14 +125,16 @@ async fn read_applied(transaction: &Transaction<'_>) -> Result<Option<i32>, Erro
             (row.try_get("version")?, row.try_get("name")?, row.try_get("checksum")?);
         let Some(known) = MIGRATIONS.iter().find(|migration| migration.version == version) else {
             return Err(Error::Schema(format!(
-                "expected a database of schema version {SCHEMA_VERSION} at most, found {version} ({name}); this program is \
+                "expected a database of schema version {SCHEMA_VERSION} at most, \
+                found {version} ({name}); this program is \
                  older than its database: use a newer one"
             )));
         };
         let expected = checksum(known);
         if found != expected {
             return Err(Error::Schema(format!(
-                "migration {version:04}_{name}: expected checksum {expected}, found {found}; the database was migrated by \
+                "migration {version:04}_{name}: expected checksum {expected}, \
+                found {found}; the database was migrated by \
                  another build"
             )));
         }

@@ -1,17 +1,18 @@
-//! Records: the only room that names tokio_postgres or includes `sql/`. Owns connections, migrations, the fenced batch, claims,
-//! timers, signals and sweeps; it never decides a phase.
+//! Records: the only room that names tokio_postgres or includes `sql/`. Owns connections, migrations, the
+//! fenced batch, claims, timers, signals and sweeps; it never decides a phase.
 //!
-//! **Who owns a saga.** `saga.lane`. A lane is one committing connection of one incarnation of one process; its number is
-//! never used again and is the fencing token: each batch locks its own lane row and writes nothing when the lane is dead. The
-//! journal's key `(id, seq)` is the second guard.
+//! **Who owns a saga.** `saga.lane`. A lane is one committing connection of one incarnation of one process;
+//! its number is never used again and is the fencing token: each batch locks its own lane row and writes
+//! nothing when the lane is dead. The journal's key `(id, seq)` is the second guard.
 //!
-//! **What wakes a saga.** A live saga always has a lane, a `ready` row or a `timer` row. Wakes of owned sagas go to the
-//! owner's `inbox`.
+//! **What wakes a saga.** A live saga always has a lane, a `ready` row or a `timer` row. Wakes of owned sagas
+//! go to the owner's `inbox`.
 //!
-//! **Lock order.** node, lane, start key, journal key, ready row, saga row, timer row; within each kind by primary key. Nothing
-//! here waits for a ready, saga, timer or inbox row except a batch and a signal, which wait at most `LOCK_TIMEOUT_MS` for saga
-//! rows: claims, parking and sweeps skip what is locked. Only `amends.start` and `amends.request` run in transactions of
-//! strangers; these may lock in any order, and whoever is chosen as the victim of a deadlock repeats.
+//! **Lock order.** node, lane, start key, journal key, ready row, saga row, timer row; within each kind by
+//! primary key. Nothing here waits for a ready, saga, timer or inbox row except a batch and a signal, which
+//! wait at most `LOCK_TIMEOUT_MS` for saga rows: claims, parking and sweeps skip what is locked. Only
+//! `amends.start` and `amends.request` run in transactions of strangers; these may lock in any order, and
+//! whoever is chosen as the victim of a deadlock repeats.
 
 mod columns;
 mod commit;

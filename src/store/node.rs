@@ -1,5 +1,5 @@
-//! Nodes: one row per incarnation of a process, kept alive by beats. Owns joining, beating and leaving, and the clock; taking
-//! dead nodes out of service is left to `sweep.rs`.
+//! Nodes: one row per incarnation of a process, kept alive by beats. Owns joining, beating and leaving, and
+//! the clock; taking dead nodes out of service is left to `sweep.rs`.
 
 use super::{Error, Store};
 use crate::saga::definition::Millis;
@@ -26,8 +26,8 @@ pub struct NodeRow {
 }
 
 impl Store {
-    /// Registers this process. `name` is only a label; `ttl_ms` is the time without a beat after which others may take the
-    /// node for dead.
+    /// Registers this process. `name` is only a label; `ttl_ms` is the time without a beat after which others
+    /// may take the node for dead.
     pub async fn join(&self, name: &str, version: &str, ttl_ms: Millis) -> Result<NodeId, Error> {
         let ttl_ms = i64::try_from(ttl_ms).map_err(|_| Error::Invalid(format!("ttl of {ttl_ms} ms")))?;
         let rows = self
@@ -36,14 +36,15 @@ impl Store {
         Ok(NodeId(rows.first().ok_or_else(super::no_row)?.try_get("id")?))
     }
 
-    /// Keeps the node alive and returns the database's clock. [`Error::Fenced`] when it was taken for dead: drop all actors,
-    /// then join again as a new node.
+    /// Keeps the node alive and returns the database's clock. [`Error::Fenced`] when it was taken for dead:
+    /// drop all actors, then join again as a new node.
     pub async fn beat(&self, node: NodeId) -> Result<Millis, Error> {
         let rows = self.query(include_str!("../../sql/queries/node/beat.sql"), &[&node.0]).await?;
         Ok(super::millis(rows.first().ok_or(Error::Fenced)?.try_get("at")?))
     }
 
-    /// Takes the node and its lanes out of service at once; what its sagas still hold goes to others with the next sweep.
+    /// Takes the node and its lanes out of service at once; what its sagas still hold goes to others with the
+    /// next sweep.
     pub async fn leave(&self, node: NodeId) -> Result<(), Error> {
         self.query(include_str!("../../sql/queries/node/leave.sql"), &[&node.0]).await?;
         Ok(())

@@ -1,5 +1,5 @@
-//! The store's handle: a pool of connections for everything but the batches. Owns the pool and the running of single
-//! statements on it; lanes have connections of their own.
+//! The store's handle: a pool of connections for everything but the batches. Owns the pool and the running of
+//! single statements on it; lanes have connections of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,8 +75,8 @@ impl Store {
         Ok(self.pool.get().await?)
     }
 
-    /// Runs a statement that may be repeated: a read, or a write that comes to the same when done twice. A lost
-    /// connection or a stale plan is met with one repeat on a fresh connection.
+    /// Runs a statement that may be repeated: a read, or a write that comes to the same when done twice. A
+    /// lost connection or a stale plan is met with one repeat on a fresh connection.
     pub(super) async fn query(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Error> {
         let client = self.client().await?;
         match query_on(&client, sql, params).await {

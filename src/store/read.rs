@@ -1,5 +1,5 @@
-//! Reads: sagas, lists, journals, and starts from outside. Owns the shapes of rows as people and programs see them; folding a
-//! journal is left to the core.
+//! Reads: sagas, lists, journals, and starts from outside. Owns the shapes of rows as people and programs see
+//! them; folding a journal is left to the core.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -111,8 +111,8 @@ impl Store {
         Ok(self.load(&[id]).await?.remove(&id).unwrap_or_default())
     }
 
-    /// Reads the journals of several sagas. After a claim this is the later statement that sees everything that the owner
-    /// before has written.
+    /// Reads the journals of several sagas. After a claim this is the later statement that sees everything
+    /// that the owner before has written.
     pub async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<JournalRow>>, Error> {
         let rows = self.query(include_str!("../../sql/queries/journal/load.sql"), &[&ids]).await?;
         let mut journals: HashMap<Uuid, Vec<JournalRow>> = HashMap::with_capacity(ids.len());
@@ -128,8 +128,9 @@ impl Store {
         Ok(journals)
     }
 
-    /// Starts a saga by name for whichever node takes it. With a key this may be repeated: the same key and input returns
-    /// the first saga, another input is [`Error::KeyConflict`]. Without one, [`Error::Unavailable`] may hide a start.
+    /// Starts a saga by name for whichever node takes it. With a key this may be repeated: the same key and
+    /// input returns the first saga, another input is [`Error::KeyConflict`]. Without one,
+    /// [`Error::Unavailable`] may hide a start.
     pub async fn start(&self, definition: &str, input: &Json, key: Option<&str>) -> Result<Uuid, Error> {
         let sql = include_str!("../../sql/queries/saga/start.sql");
         let text = input.get();

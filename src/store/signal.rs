@@ -1,5 +1,5 @@
-//! Signals: what operators and drivers ask of a saga. Owns asking and reading; what becomes of a signal is decided by the core
-//! and recorded with the transition that answers it.
+//! Signals: what operators and drivers ask of a saga. Owns asking and reading; what becomes of a signal is
+//! decided by the core and recorded with the transition that answers it.
 
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -32,7 +32,8 @@ pub struct Signal {
 }
 
 impl Store {
-    /// Asks something of a saga; returns the number of the signal. [`Error::UnknownSaga`], [`Error::SagaEnded`].
+    /// Asks something of a saga; returns the number of the signal. [`Error::UnknownSaga`],
+    /// [`Error::SagaEnded`].
     pub async fn signal(&self, id: Uuid, request: &Request) -> Result<u64, Error> {
         let text =
             serde_json::to_string(request).map_err(|error| Error::Invalid(format!("request: {error}")))?;
@@ -70,7 +71,8 @@ fn stored(row: &Row) -> Result<Signal, Error> {
         by: row.try_get("by")?,
         application_name: row.try_get("application_name")?,
         addr: row.try_get("addr")?,
-        // Postgres checked that it is JSON; depth beyond what serde reads is the asker's fault and is refused as null.
+        // Postgres checked that it is JSON; depth beyond what serde reads is the asker's fault and is refused
+        // as null.
         request: Json::parse(request).unwrap_or_else(|_| Json::null()),
         fate: row.try_get("fate")?,
         answer: row.try_get("answer")?,

@@ -1,5 +1,6 @@
-//! The sweep: dead nodes out of service, their sagas and wakes to where any node may take them. Any node may sweep at any
-//! time. Owns that and the safety net and the partitions ahead; when to sweep is left to the actors.
+//! The sweep: dead nodes out of service, their sagas and wakes to where any node may take them. Any node may
+//! sweep at any time. Owns that and the safety net and the partitions ahead; when to sweep is left to the
+//! actors.
 
 use uuid::Uuid;
 
@@ -23,8 +24,9 @@ pub struct Swept {
 pub struct NetCursor(Uuid);
 
 impl Store {
-    /// Sweeps once, on behalf of `node`. Each part is its own commit: lanes die first, so that their last batch is either
-    /// before all of it or nowhere. A node that was cut off itself, or whose beats are late, calls nobody dead.
+    /// Sweeps once, on behalf of `node`. Each part is its own commit: lanes die first, so that their last
+    /// batch is either before all of it or nowhere. A node that was cut off itself, or whose beats are late,
+    /// calls nobody dead.
     pub async fn sweep(&self, node: NodeId) -> Result<Swept, Error> {
         let buried = self.query(include_str!("../../sql/queries/sweep/bury.sql"), &[&node.0]).await?;
         let mut swept = Swept { lanes: buried.len() as u64, ..Swept::default() };
@@ -36,8 +38,8 @@ impl Store {
         Ok(swept)
     }
 
-    /// Forgets lanes and nodes that are gone for long, and makes partitions ahead. Returns how many rows lie in a default
-    /// partition, which there should be none.
+    /// Forgets lanes and nodes that are gone for long, and makes partitions ahead. Returns how many rows lie
+    /// in a default partition, which there should be none.
     pub async fn tidy(&self) -> Result<u64, Error> {
         self.query(include_str!("../../sql/queries/sweep/forget.sql"), &[&limits::GONE_KEPT_MS]).await?;
         self.query(include_str!("../../sql/queries/sweep/forget_nodes.sql"), &[&limits::GONE_KEPT_MS])
@@ -58,8 +60,8 @@ impl Store {
         Ok(rows.first().ok_or_else(super::no_row)?.try_get("made")?)
     }
 
-    /// Takes one bounded step of the walk that makes lost sagas ready again. Returns how many it found, which must be none:
-    /// count it as a metric, and log it as an error. The cursor starts over at the end.
+    /// Takes one bounded step of the walk that makes lost sagas ready again. Returns how many it found, which
+    /// must be none: count it as a metric, and log it as an error. The cursor starts over at the end.
     pub async fn safety_net(&self, cursor: NetCursor) -> Result<(u64, NetCursor), Error> {
         let rows = self
             .query_once(

@@ -1,5 +1,5 @@
-//! TLS to Postgres with the meaning that `sslmode` has everywhere else. Owns the check of the server's certificate; parsing of
-//! the settings is left to `connect.rs`.
+//! TLS to Postgres with the meaning that `sslmode` has everywhere else. Owns the check of the server's
+//! certificate; parsing of the settings is left to `connect.rs`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -81,7 +81,8 @@ fn native() -> Result<Vec<CertificateDer<'static>>, Error> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         return Err(Error::Settings(format!(
-            "expected roots of trust on this machine for sslmode verify-ca or verify-full, found none ({} faults); name \
+            "expected roots of trust on this machine for sslmode verify-ca or \
+            verify-full, found none ({} faults); name \
              a file with sslrootcert",
             found.errors.len()
         )));

@@ -1,5 +1,5 @@
-//! Work: which sagas a lane takes, parks and hands back, and what wakes them. Owns claims, parking, timers and inboxes; what to
-//! do with a saga is left to the actors.
+//! Work: which sagas a lane takes, parks and hands back, and what wakes them. Owns claims, parking, timers
+//! and inboxes; what to do with a saga is left to the actors.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -23,7 +23,8 @@ pub struct Claimed {
     pub signals: u64,
     /// The lane owns it since now. Otherwise it owned it before, and this is a wake.
     pub adopted: bool,
-    /// It was started by SQL, and this claim wrote row 1 of its journal. Otherwise an owner before has written some.
+    /// It was started by SQL, and this claim wrote row 1 of its journal. Otherwise an owner before has
+    /// written some.
     pub fresh: bool,
 }
 
@@ -38,7 +39,8 @@ pub struct Parking {
     pub wake_at: Option<Millis>,
 }
 
-/// How far the ready rows of each definition were taken, so that a claim does not walk over the dead ones again.
+/// How far the ready rows of each definition were taken, so that a claim does not walk over the dead ones
+/// again.
 #[derive(Debug, Default)]
 pub(super) struct Watermarks {
     low: HashMap<DefinitionId, i64>,
@@ -47,8 +49,8 @@ pub(super) struct Watermarks {
 }
 
 impl Watermarks {
-    /// Definitions in turn, so that none starves, each with its watermark; from the very beginning once in a while, since
-    /// starts become visible out of order.
+    /// Definitions in turn, so that none starves, each with its watermark; from the very beginning once in a
+    /// while, since starts become visible out of order.
     fn next(&mut self, definitions: &[DefinitionId]) -> (Vec<i32>, Vec<i64>) {
         let interval = Duration::from_millis(limits::FULL_CLAIM_INTERVAL_MS);
         if self.full_at.is_none_or(|at| at.elapsed() >= interval) {
@@ -72,11 +74,13 @@ impl Watermarks {
 }
 
 impl Lane {
-    /// Claims up to `limit` wakes (`CLAIM_ROWS_MAX` at most) of sagas of these definitions. Returns the sagas of this lane among them, each once; wakes
-    /// of sagas that another lane owns are forwarded. Load the journals of adopted ones afterwards, by [`Store::load`].
+    /// Claims up to `limit` wakes (`CLAIM_ROWS_MAX` at most) of sagas of these definitions. Returns the sagas
+    /// of this lane among them, each once; wakes of sagas that another lane owns are forwarded. Load the
+    /// journals of adopted ones afterwards, by [`Store::load`].
     ///
-    /// After an error other than [`Error::Fenced`] the answer may be lost; the next claim then returns everything that the
-    /// lane owns, as wakes. An empty answer does not mean that there is nothing: somebody may roll back.
+    /// After an error other than [`Error::Fenced`] the answer may be lost; the next claim then returns
+    /// everything that the lane owns, as wakes. An empty answer does not mean that there is nothing: somebody
+    /// may roll back.
     pub async fn claim(&mut self, limit: usize, definitions: &[DefinitionId]) -> Result<Vec<Claimed>, Error> {
         if self.has_strays {
             let owned = self.owned().await?;
@@ -137,8 +141,9 @@ impl Lane {
             .collect()
     }
 
-    /// Lets go of sagas that wait long, and returns those that were let go. One that has got a signal which it has not seen,
-    /// or whose row is locked just now, stays. No row of it may be under way. Sending this again is safe.
+    /// Lets go of sagas that wait long, and returns those that were let go. One that has got a signal which
+    /// it has not seen, or whose row is locked just now, stays. No row of it may be under way. Sending this
+    /// again is safe.
     pub async fn park(&mut self, parkings: &[Parking]) -> Result<Vec<Uuid>, Error> {
         let ids: Vec<Uuid> = parkings.iter().map(|parking| parking.id).collect();
         let seen: Vec<i64> = parkings.iter().map(|parking| super::signed(parking.signals_seen)).collect();
@@ -149,15 +154,16 @@ impl Lane {
         self.let_go(answer, &ids).await
     }
 
-    /// Hands sagas back for any node to claim, and returns those that were. What is left over goes with the lane, once it is
-    /// dead. No row of them may be under way.
+    /// Hands sagas back for any node to claim, and returns those that were. What is left over goes with the
+    /// lane, once it is dead. No row of them may be under way.
     pub async fn release(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
         let lane = self.id().0;
         let answer = self.send(Verb::Release, &[&lane, &ids]).await;
         self.let_go(answer, ids).await
     }
 
-    /// The sagas that were let go: those of the answer, or when it was lost those that the lane does not own any more.
+    /// The sagas that were let go: those of the answer, or when it was lost those that the lane does not own
+    /// any more.
     async fn let_go(
         &mut self,
         answer: Result<Vec<tokio_postgres::Row>, Failure>,
@@ -175,9 +181,9 @@ impl Lane {
 }
 
 impl Store {
-    /// Takes the wakes of owned sagas from the inboxes of these lanes. A saga among them that is not resident was parked
-    /// meanwhile, and has seen what woke it; drop the wake. After an error the answer may be lost: take every resident saga
-    /// of these lanes for woken.
+    /// Takes the wakes of owned sagas from the inboxes of these lanes. A saga among them that is not resident
+    /// was parked meanwhile, and has seen what woke it; drop the wake. After an error the answer may be lost:
+    /// take every resident saga of these lanes for woken.
     pub async fn drain_inbox(&self, lanes: &[LaneId]) -> Result<Vec<Uuid>, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
         let rows = self
@@ -186,7 +192,8 @@ impl Store {
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 
-    /// Makes up to `limit` parked sagas ready whose time has come; returns how many. Ask again at once when it is `limit`.
+    /// Makes up to `limit` parked sagas ready whose time has come; returns how many. Ask again at once when
+    /// it is `limit`.
     pub async fn fire_timers(&self, limit: usize) -> Result<u64, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.query(include_str!("../../sql/queries/timer/fire.sql"), &[&limit]).await?;

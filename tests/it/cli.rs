@@ -1,4 +1,5 @@
-//! The command line as people and programs use it: the real program, against sagas whose journals the core wrote.
+//! The command line as people and programs use it: the real program, against sagas whose journals the core
+//! wrote.
 
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;

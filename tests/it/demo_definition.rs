@@ -1,5 +1,5 @@
-//! The demo's definition against its participants: what each kind of fault comes to, through the participants' room and
-//! without a runtime. A rule of the file that does not fit the servers is found here.
+//! The demo's definition against its participants: what each kind of fault comes to, through the
+//! participants' room and without a runtime. A rule of the file that does not fit the servers is found here.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;

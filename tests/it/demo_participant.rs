@@ -1,4 +1,5 @@
-//! The demo's participants, driven by an MCP client from another process: keys, probes, and every kind of fault.
+//! The demo's participants, driven by an MCP client from another process: keys, probes, and every kind of
+//! fault.
 
 use std::process::Stdio;
 use std::sync::LazyLock;
@@ -173,7 +174,8 @@ struct Wrong {
 }
 
 impl Fixture {
-    /// Makes a call whose answer may not come. A fault is recorded with its effect, so a late one is recorded late.
+    /// Makes a call whose answer may not come. A fault is recorded with its effect, so a late one is recorded
+    /// late.
     async fn provoke(&self, client: &Client, tool: &'static str, booking: &str, arguments: Value) -> Wrong {
         let outcome = tokio::time::timeout(PATIENCE, call(client, tool, arguments)).await.ok();
         let schema = if tool == "create_charge" { "demo_payments" } else { "demo_crm" };

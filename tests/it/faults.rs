@@ -1,5 +1,5 @@
-//! What a node must survive: the death of its actors, a database that is gone, being taken for dead. The effects are counted by
-//! idempotency key, as a participant would.
+//! What a node must survive: the death of its actors, a database that is gone, being taken for dead. The
+//! effects are counted by idempotency key, as a participant would.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! A Postgres cluster for this test run and a database for each test, cloned from a migrated template. Owns their lives; the
-//! tests own what they do with them. `AMENDS_PG_BIN` chooses the server's binaries.
+//! A Postgres cluster for this test run and a database for each test, cloned from a migrated template. Owns
+//! their lives; the tests own what they do with them. `AMENDS_PG_BIN` chooses the server's binaries.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -172,7 +172,8 @@ impl Drop for Cluster {
 /// The cluster of this test run, started by whoever asks first.
 pub(crate) fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| {
-        // A thread of its own: the server dies with the thread that spawned it, and a test's thread ends early.
+        // A thread of its own: the server dies with the thread that spawned it, and a test's thread ends
+        // early.
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let cluster = Cluster::start("it", false);
@@ -184,7 +185,8 @@ pub(crate) fn cluster() -> &'static Cluster {
                 std::thread::park();
             }
         });
-        // SAFETY: `stop` is an `extern "C"` function that neither unwinds nor needs anything that is gone at exit.
+        // SAFETY: `stop` is an `extern "C"` function that neither unwinds nor needs anything that is gone at
+        // exit.
         unsafe { libc::atexit(stop) };
         receiver.recv().unwrap()
     })
@@ -255,7 +257,8 @@ fn run_as(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
     }
-    // SAFETY: only async-signal-safe calls between fork and exec. Set after the change of user, which would clear it.
+    // SAFETY: only async-signal-safe calls between fork and exec. Set after the change of user, which would
+    // clear it.
     unsafe {
         command.pre_exec(|| {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGQUIT);

@@ -1,4 +1,5 @@
-//! A TCP proxy before the server that loses what it is told to lose. Owns connections; what a loss means is the tests' business.
+//! A TCP proxy before the server that loses what it is told to lose. Owns connections; what a loss means is
+//! the tests' business.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

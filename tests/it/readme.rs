@@ -1,4 +1,5 @@
-//! The README is true: its YAML is accepted as it stands, and the files and verbs that it names exist. Its Rust is a doctest.
+//! The README is true: its YAML is accepted as it stands, and the files and verbs that it names exist. Its
+//! Rust is a doctest.
 
 use amends::catalog::{Environment, parse_definitions, parse_settings};
 

@@ -17,7 +17,8 @@ fn fast() -> Retry {
     Retry { attempts: 3, backoff_ms: 1, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.5 }
 }
 
-/// Counts calls by handler: `a` and `b` succeed, `undo_a` and `undo_b` undo, `fails` never succeeds, `flaky` the third time.
+/// Counts calls by handler: `a` and `b` succeed, `undo_a` and `undo_b` undo, `fails` never succeeds, `flaky`
+/// the third time.
 fn handlers(calls: &Arc<[AtomicUsize; 6]>) -> Handlers {
     let count = |index: usize| {
         let calls = calls.clone();
@@ -127,7 +128,8 @@ async fn a_panic_in_a_step_is_an_unknown_outcome_and_an_operator_resolves_it() {
     let finding = amends::saga::event::Finding::Absent;
     let request = Request::Resolve { step: "boom".into(), finding, reason: "looked it up".into() };
     runtime.signal(saga, request).await.expect("a signal");
-    // It is known to be absent now, so it is tried again under a new key, until it is stuck or its attempts are spent.
+    // It is known to be absent now, so it is tried again under a new key, until it is stuck or its attempts
+    // are spent.
     let cancel = Request::Cancel { reason: "enough".into() };
     runtime.signal(saga, cancel).await.expect("a signal");
     let finding = amends::saga::event::Finding::Absent;

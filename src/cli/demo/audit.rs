@@ -110,8 +110,8 @@ impl std::fmt::Display for Violation {
     }
 }
 
-/// Judges the ledgers: `asked` are the bookings for which a checkout was asked for, `claims` what amends says of its
-/// sagas. Returns every broken promise; an empty list is the proof.
+/// Judges the ledgers: `asked` are the bookings for which a checkout was asked for, `claims` what amends says
+/// of its sagas. Returns every broken promise; an empty list is the proof.
 pub(super) fn audit(
     asked: &[String],
     claims: &[Claim],
@@ -253,7 +253,8 @@ fn check_charge(claim: &Claim, ledger: &[&Entered], against: &mut impl FnMut(Bre
     }
 }
 
-/// Whether a saga that is stuck has a true reason to be: something that befell it, or one of the processes it ran on.
+/// Whether a saga that is stuck has a true reason to be: something that befell it, or one of the processes it
+/// ran on.
 fn is_explained(claim: &Claim, evidence: &Evidence, nodes_killed: u32) -> bool {
     let Some(reason) = claim.stuck else {
         return claim.status != Status::Stuck;

@@ -211,7 +211,8 @@ impl Desk {
         let mut client = self.ledger.client().await?;
         let transaction = client.transaction().await?;
         if order.came_in.elapsed() > LEDGER_WAIT_MAX {
-            // A probe trusts that no effect lands later than its settle window, so this one must not even begin.
+            // A probe trusts that no effect lands later than its settle window, so this one must not even
+            // begin.
             return Ok(busy(entry));
         }
         let unkeyed = matches!(order.tool.deed, Deed::Unkeyed(_));

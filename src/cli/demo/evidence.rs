@@ -11,8 +11,8 @@ use super::ledger::LedgerError;
 use super::participant::{CRM_SCHEMA, PAYMENTS_SCHEMA};
 use crate::config::demo::LOOK_INTERVAL;
 
-/// Reads the effects and faults of all bookings whose name ends with `tail`. A ledger that was never opened is an
-/// empty one.
+/// Reads the effects and faults of all bookings whose name ends with `tail`. A ledger that was never opened
+/// is an empty one.
 pub(super) async fn read(client: &Client, tail: &str) -> Result<Evidence, LedgerError> {
     let mut evidence = Evidence::default();
     for schema in [PAYMENTS_SCHEMA, CRM_SCHEMA] {
@@ -49,8 +49,8 @@ pub(super) async fn read(client: &Client, tail: &str) -> Result<Evidence, Ledger
     Ok(evidence)
 }
 
-/// Waits until no participant has a connection any more, so that no effect can land; for `limit` at most, since
-/// another demo may run on the same database.
+/// Waits until no participant has a connection any more, so that no effect can land; for `limit` at most,
+/// since another demo may run on the same database.
 pub(super) async fn wait_for_participants(client: &Client, limit: Duration) -> Result<(), LedgerError> {
     let begun = Instant::now();
     while connected(client).await? > 0 && begun.elapsed() < limit {

@@ -66,7 +66,8 @@ impl Fault {
         }
     }
 
-    /// Whether a call that replays the answer to an earlier one can go wrong in this way: only its answer can get lost.
+    /// Whether a call that replays the answer to an earlier one can go wrong in this way: only its answer can
+    /// get lost.
     pub(super) fn fits_replay(self) -> bool {
         match self {
             Self::LostAnswer | Self::Crash => true,
@@ -100,8 +101,8 @@ pub(super) struct Menu {
     pub(super) strain: f64,
 }
 
-/// The faults of one run. Two runs with the same seed and the same calls have the same faults, whichever process makes
-/// or serves a call.
+/// The faults of one run. Two runs with the same seed and the same calls have the same faults, whichever
+/// process makes or serves a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FaultPlan {
     /// Seed of the run.
@@ -113,13 +114,15 @@ pub(super) struct FaultPlan {
 }
 
 impl FaultPlan {
-    /// Draws what goes wrong with the `call`th call (from 1) of `tool` for `booking`, out of the tool's `menu`.
+    /// Draws what goes wrong with the `call`th call (from 1) of `tool` for `booking`, out of the tool's
+    /// `menu`.
     pub(super) fn draw(&self, tool: &str, booking: &str, call: u32, menu: &Menu) -> Option<Fault> {
         if call == 2 && self.draw_once(tool, booking, 1, menu) == Some(Fault::FailsTwice) {
             return Some(Fault::FailsTwice);
         }
         self.draw_once(tool, booking, call, menu).filter(|fault| match fault {
-            // A rule of the business does not change its mind, and a series of two starts with the first call.
+            // A rule of the business does not change its mind, and a series of two starts with the first
+            // call.
             Fault::Refused | Fault::FailureAsText | Fault::FailsTwice => call == 1,
             Fault::Busy | Fault::CachedError | Fault::LostAnswer | Fault::Crash | Fault::Slow => true,
         })

@@ -128,7 +128,8 @@ impl Effect {
 }
 
 impl Ledger {
-    /// Connects to the database and creates the schema if it is missing; safe when many processes do so at once.
+    /// Connects to the database and creates the schema if it is missing; safe when many processes do so at
+    /// once.
     pub(super) async fn open(
         mut config: tokio_postgres::Config,
         schema: &'static str,
@@ -161,8 +162,9 @@ impl Ledger {
         Ok(self.pool.get().await?)
     }
 
-    /// Counts a call before anything else happens, so that a call which kills its process counts too. The count only
-    /// steers the draw of faults, so it need not outlive a crash of Postgres and does not wait for its disk.
+    /// Counts a call before anything else happens, so that a call which kills its process counts too. The
+    /// count only steers the draw of faults, so it need not outlive a crash of Postgres and does not wait for
+    /// its disk.
     pub(super) async fn count_call(&self, tool: &str, booking: &str) -> Result<u32, LedgerError> {
         let client = self.client().await?;
         let statement = client
@@ -219,8 +221,8 @@ fn fault_row<'a>(
     [word, &entry.tool, &entry.booking, &entry.key, call]
 }
 
-/// Locks what a deed and its undoing have in common until the transaction ends, or returns false if a call at work has
-/// it. Calls that are not idempotent share the lock: nothing but their caller keeps them apart.
+/// Locks what a deed and its undoing have in common until the transaction ends, or returns false if a call at
+/// work has it. Calls that are not idempotent share the lock: nothing but their caller keeps them apart.
 pub(super) async fn lock(
     transaction: &Transaction<'_>,
     booking: &str,

@@ -34,8 +34,8 @@ pub(super) struct Launcher {
 }
 
 impl Launcher {
-    /// Starts this binary with `arguments`. It dies with us, whatever becomes of us. `stdout` is where its answers go;
-    /// its log is `NAME.log`, appended to.
+    /// Starts this binary with `arguments`. It dies with us, whatever becomes of us. `stdout` is where its
+    /// answers go; its log is `NAME.log`, appended to.
     pub(super) fn launch<S: AsRef<OsStr>>(
         &self,
         name: &str,
@@ -56,8 +56,8 @@ impl Launcher {
     }
 }
 
-/// Asks the kernel to kill the child when the thread that starts it ends; the demo starts all of them from its
-/// main thread.
+/// Asks the kernel to kill the child when the thread that starts it ends; the demo starts all of them from
+/// its main thread.
 #[cfg(target_os = "linux")]
 fn die_with_parent(command: &mut Command) {
     let parent = std::process::id();

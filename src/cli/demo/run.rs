@@ -103,7 +103,8 @@ async fn play(
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
     store.migrate().await?;
     let definition = register(&store).await?;
-    // Bookings of an earlier run on this database are that run's; the faults depend on what is before the `@`.
+    // Bookings of an earlier run on this database are that run's; the faults depend on what is before the
+    // `@`.
     let run = Uuid::now_v7().simple().to_string().split_off(24);
     let mut stage = Stage::set(args, seed, url, &run).await?;
     let bar = progress(args, output);
@@ -226,8 +227,8 @@ impl Standing {
 }
 
 impl Show<'_> {
-    /// Starts all checkouts and waits until they are at rest, or nothing has come to rest for too long. Returns
-    /// how many nodes were killed.
+    /// Starts all checkouts and waits until they are at rest, or nothing has come to rest for too long.
+    /// Returns how many nodes were killed.
     async fn watch(&mut self) -> Result<u32, DemoError> {
         for _ in 0..self.args.nodes {
             self.stage.add_node(self.url)?;
@@ -299,7 +300,8 @@ impl Show<'_> {
         Ok(Checkout { saga, booking, amount_cents })
     }
 
-    /// Counts this run's checkouts at rest. They are the newest of their definition, so the first pages hold them.
+    /// Counts this run's checkouts at rest. They are the newest of their definition, so the first pages hold
+    /// them.
     async fn look(&self) -> Result<Standing, DemoError> {
         let mut standing = Standing::default();
         let Some(oldest) = self.checkouts.iter().map(|checkout| checkout.saga).min() else {

@@ -85,7 +85,8 @@ impl ServerHandler for Server {
     }
 }
 
-/// Drops the caller's connection where there is one of its own, and says nothing until the caller has given up.
+/// Drops the caller's connection where there is one of its own, and says nothing until the caller has given
+/// up.
 async fn silence(context: &RequestContext<RoleServer>) -> ErrorData {
     if let Some(cut) = rmcp_actix_web::transport::on_request_extensions(&context.extensions)
         .and_then(|extensions| extensions.get::<Cut>())

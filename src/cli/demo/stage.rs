@@ -143,7 +143,8 @@ impl Stage {
         &self.launcher.directory
     }
 
-    /// Tells the nodes to end, then the CRM, and waits for both. Returns the nodes that had to be killed for it.
+    /// Tells the nodes to end, then the CRM, and waits for both. Returns the nodes that had to be killed for
+    /// it.
     pub(super) async fn strike(&mut self) -> Result<Vec<String>, StageError> {
         let mut killed = Vec::new();
         for node in &self.nodes {

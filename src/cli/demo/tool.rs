@@ -66,7 +66,8 @@ const fn text(name: &'static str) -> Argument {
 const KEY: Argument = text("idempotency_key");
 const BOOKING_CHANGES: &[Kind] = &[Kind::BookingClosed, Kind::BookingReopened];
 const ROOM_CHANGES: &[Kind] = &[Kind::RoomReleased, Kind::RoomOccupied];
-/// How likely each kind is beside the others. Crashes are rare: each takes down whatever else its process does.
+/// How likely each kind is beside the others. Crashes are rare: each takes down whatever else its process
+/// does.
 const OFTEN: u64 = 6;
 const USUAL: u64 = 4;
 const RARE: u64 = 1;

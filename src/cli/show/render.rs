@@ -1,5 +1,5 @@
-//! A saga for people: head, timeline, steps, and what may be done. Owns the look, and that nothing foreign reaches
-//! the terminal as it is.
+//! A saga for people: head, timeline, steps, and what may be done. Owns the look, and that nothing foreign
+//! reaches the terminal as it is.
 
 use comfy_table::Table;
 

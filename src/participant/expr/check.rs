@@ -73,8 +73,8 @@ pub fn check_draft(draft: &Draft) -> Vec<Fault> {
     check.faults
 }
 
-/// Checks every expression of a step that is appended to an open saga. `over` names the steps that it may speak of:
-/// its needs, and theirs. Paths begin with `step`.
+/// Checks every expression of a step that is appended to an open saga. `over` names the steps that it may
+/// speak of: its needs, and theirs. Paths begin with `step`.
 pub fn check_step(step: &Step, over: &BTreeSet<String>) -> Vec<Fault> {
     let mut check = Check { steps: Some((step.name.clone(), over.clone())), faults: Vec::new() };
     check.step("step", step);

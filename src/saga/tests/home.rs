@@ -76,7 +76,8 @@ impl World {
         }
     }
 
-    /// A person looks at what is stuck, and says what is true or has it tried again. There must be a verb for that.
+    /// A person looks at what is stuck, and says what is true or has it tried again. There must be a verb for
+    /// that.
     fn unstick(&self) -> Result<Move, Fault> {
         let (step, direction, reason) = self.state.stuck().ok_or("nothing is stuck")?;
         let name = self.definition.step(&self.state, step).name.clone();

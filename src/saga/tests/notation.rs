@@ -14,7 +14,8 @@
 //! | `tries=N`, `settle=N`, `life=N`, `limit=N` | attempts, settle window, life of keys, deadline; ms |
 //! | `~once`, `~probe`, `~tries=N`, ... | the same of the compensation |
 //!
-//! `@deadline=N` and `@open=N` are the saga's deadline and the driver's lease. Defaults are those of [`call`].
+//! `@deadline=N` and `@open=N` are the saga's deadline and the driver's lease. Defaults are those of
+//! [`call`].
 
 use std::fmt;
 

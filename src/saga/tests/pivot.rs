@@ -1,4 +1,5 @@
-//! The point of no return: what waits before it, what may happen after it, and a turning back that comes too late.
+//! The point of no return: what waits before it, what may happen after it, and a turning back that comes too
+//! late.
 
 use super::story::{check, check_refused};
 

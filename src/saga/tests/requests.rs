@@ -1,4 +1,5 @@
-//! What operators may ask for, and when: each verb where it is legal, and where it is refused with the reason.
+//! What operators may ask for, and when: each verb where it is legal, and where it is refused with the
+//! reason.
 
 use super::story::{Story, check, check_refused};
 use crate::saga::event::{Event, Request, RequestRefused, Requested};

@@ -334,7 +334,8 @@ impl World {
         }
     }
 
-    /// An operator who skips a compensation has undone the effect; one who skips an action must find nothing of it.
+    /// An operator who skips a compensation has undone the effect; one who skips an action must find nothing
+    /// of it.
     fn done_by_hand(&mut self, request: &Request) -> Result<(), Fault> {
         let Request::Skip { step: name, .. } = request else { return Ok(()) };
         let step = self.definition.index_of(&self.state, name).expect("the step that was accepted exists");

@@ -105,7 +105,8 @@ async fn forwards_a_wake_of_a_saga_that_got_an_owner_after_the_snapshot() {
     let mut other = Node::on_same(&node, "two").await;
     let id = node.started(1).await[0];
     assert_eq!(node.lane.release(&[id]).await.unwrap(), [id]);
-    // Two wakes; the other lane takes the saga by the first, behind the back of the claim that is to meet the second.
+    // Two wakes; the other lane takes the saga by the first, behind the back of the claim that is to meet the
+    // second.
     let client = node.database.client().await;
     let wake = "insert into amends.ready (definition, id) select definition, id from amends.saga";
     client.execute(wake, &[]).await.unwrap();

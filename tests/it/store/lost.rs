@@ -115,7 +115,8 @@ async fn the_pool_gets_over_a_lost_connection() {
     }
 }
 
-/// What was acknowledged survives a crash of a server that flushes; what was not is resolved by the same call.
+/// What was acknowledged survives a crash of a server that flushes; what was not is resolved by the same
+/// call.
 #[tokio::test]
 async fn acknowledged_rows_survive_a_crash_and_a_promotion_fences() {
     let cluster = Cluster::start("crash", true);

@@ -7,7 +7,8 @@ use crate::harness::Database;
 /// What a database holds, as text: every relation and function of ours, and what is recorded.
 async fn contents(database: &Database) -> String {
     let sql = "select coalesce(string_agg(x, ' ' order by x), '') from (
-                   select oid::regclass::text || relkind::text from pg_class where relnamespace::regnamespace::text = 'amends'
+                   select oid::regclass::text || relkind::text from pg_class
+                   where relnamespace::regnamespace::text = 'amends'
                    union all
                    select oid::regprocedure::text from pg_proc where pronamespace::regnamespace::text = 'amends'
                ) as t (x)";
@@ -98,7 +99,8 @@ async fn the_printed_migrations_are_the_same_schema() {
 #[tokio::test]
 async fn nothing_is_granted_to_everybody() {
     let database = Database::create().await;
-    let sql = "select p.oid::regprocedure::text from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+    let sql = "select p.oid::regprocedure::text from pg_proc p,
+               aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
                where p.pronamespace::regnamespace::text = 'amends' and a.grantee = 0";
     let open: Vec<String> =
         database.client().await.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();

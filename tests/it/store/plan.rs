@@ -1,4 +1,5 @@
-//! Plans of the hot statements: by index whatever the statistics say, on tables of the size of a busy installation.
+//! Plans of the hot statements: by index whatever the statistics say, on tables of the size of a busy
+//! installation.
 
 use std::fmt::Write as _;
 
@@ -10,7 +11,8 @@ use super::Node;
 const HOT: &[(&str, &str, &[&str])] = &[
     (
         include_str!("../../../sql/queries/transition/commit.sql"),
-        "1, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', \
+        "1, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', \
+        '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', \
          '{}', '{}', '{}', '{}', '{}', '{}', '{}'",
         &["saga_pkey", "AND (n >= $"],
     ),
@@ -56,7 +58,8 @@ const HOT: &[(&str, &str, &[&str])] = &[
 ];
 
 /// The settings of our sessions that bear on plans, as `store/connect.rs` makes them.
-const SETTINGS: &str = "set jit = off; set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; \
+const SETTINGS: &str = "set jit = off; set plan_cache_mode = force_generic_plan; \
+                        set enable_seqscan = off; set enable_bitmapscan = off; \
                         set enable_mergejoin = off";
 
 /// Tables that grow.

@@ -59,7 +59,8 @@ async fn a_signal_that_waits_for_the_parking_wakes_the_parked_saga() {
     assert_eq!(node.claim_all().await, [id]);
 }
 
-/// Two lanes park, claim and end sagas while others signal them: each signal is seen by whoever owns the saga.
+/// Two lanes park, claim and end sagas while others signal them: each signal is seen by whoever owns the
+/// saga.
 #[tokio::test]
 async fn no_signal_is_lost_in_a_crowd() {
     let mut node = Node::new().await;
