@@ -88,6 +88,12 @@ fn while_a_compensation_is_stuck_nothing_else_moves() {
         &format!("{turned}; ~c ok; skip b"),
         "compensating a:~attempting#1 b:by_hand c:undone d:failed -> ~a#1",
     );
+    check(
+        "a b<a c d<c e<b,d",
+        "a ok; c ok; b ok; d ok; e refuses; ~b refuses; ~d ok",
+        "stuck a:done b:~stuck(failed) c:done d:undone e:failed",
+    );
+    check("a(once) b c<b", "a unknown; b ok", "stuck a:stuck(in_doubt) b:done");
 }
 
 #[test]

@@ -107,6 +107,9 @@ fn all_graphs(steps: usize) -> Vec<(Graph, u32)> {
     all
 }
 
+/// States of a graph without faults, at the most; each fault makes sixteen times as many at the most.
+const STATES_MAX: usize = 4_000;
+
 /// Who needs whom, and the kinds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Shape {
@@ -212,6 +215,10 @@ fn explore(graph: &Graph, faults_max: u32) -> Result<usize, String> {
                 }
                 if !visited.insert(fingerprint(&after)) {
                     continue;
+                }
+                if visited.len() > STATES_MAX << (4 * faults_max) {
+                    let fault = format!("more than {} states: something repeats without end", visited.len());
+                    return Err(story(graph, &reached, at, &one, &fault));
                 }
                 reached.push(Reached { from: at, by: Some(one) });
                 let queue = if cost == 0 { &mut layer } else { &mut next };
