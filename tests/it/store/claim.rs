@@ -157,6 +157,20 @@ async fn waits_for_nobody_and_leaves_what_is_locked() {
 }
 
 #[tokio::test]
+async fn passes_by_what_another_claim_is_taking() {
+    let mut node = Node::new().await;
+    ready(&node, 10).await;
+    let mut other = node.database.client().await;
+    let transaction = other.transaction().await.unwrap();
+    let taken =
+        transaction.query("select id from amends.ready order by n limit 5 for update", &[]).await.unwrap();
+    let claimed = node.lane.claim(5, &[node.definition]).await.unwrap();
+    assert_eq!(claimed.len(), 5);
+    assert!(taken.iter().all(|row| claimed.iter().all(|saga| saga.id != row.get::<_, Uuid>(0))));
+    transaction.rollback().await.unwrap();
+}
+
+#[tokio::test]
 async fn drops_wakes_of_ended_sagas() {
     let mut node = Node::new().await;
     let id = node.started(1).await[0];
@@ -182,9 +196,14 @@ async fn takes_only_definitions_that_it_can_run_and_lets_none_starve() {
         [id]
     );
     let id = node.store.start("other", &json("1"), None).await.unwrap();
+    for _ in 0..20 {
+        node.store.start("other", &json("1"), None).await.unwrap();
+    }
     let mut seen = HashSet::new();
     for _ in 0..2 {
-        seen.extend(node.lane.claim(10, &[node.definition, other]).await.unwrap().iter().map(|saga| saga.id));
+        let claimed = node.lane.claim(10, &[node.definition, other]).await.unwrap();
+        assert_eq!(claimed.len(), 10, "the limit is one for all definitions");
+        seen.extend(claimed.iter().map(|saga| saga.id));
     }
     assert!(seen.contains(&id), "the second definition has its turn");
 }

@@ -114,6 +114,14 @@ fn unbounded_scans(plan: &str) -> Vec<&str> {
     found
 }
 
+#[test]
+fn the_plans_are_made_under_the_settings_of_our_sessions() {
+    let sessions = include_str!("../../../src/store/connect.rs");
+    for setting in SETTINGS.split("; ") {
+        assert!(sessions.contains(setting), "store/connect.rs does not {setting}");
+    }
+}
+
 #[tokio::test]
 async fn hot_statements_use_their_index_on_empty_and_on_full_tables() {
     let node = Node::new().await;

@@ -43,6 +43,8 @@ async fn timers_fire_by_the_databases_clock_in_their_order() {
     assert_eq!(node.lane.park(&[again]).await.unwrap(), [ids[1]]);
     node.store.signal(ids[1], &Request::Touch).await.unwrap();
     assert_eq!(node.claim_all().await, [ids[1]]);
+    drive_clock(&node, 1_000_270).await;
+    assert_eq!(node.store.fire_timers(10).await.unwrap(), 0, "an owned saga has no timer");
     let again = Parking { id: ids[1], signals_seen: 1, wake_at: Some(1_000_900) };
     assert_eq!(node.lane.park(&[again]).await.unwrap(), [ids[1]]);
     drive_clock(&node, 1_000_300).await;
