@@ -70,7 +70,7 @@ impl Ledger {
             return Ok(());
         }
         let records = self.of_mut(direction);
-        let lives = |first: Millis| call.key_lifetime_ms.is_none_or(|life| at < first + life);
+        let lives = |first: Millis| call.key_lifetime_ms.is_none_or(|life| at <= first + life);
         let known = records.landed.iter().any(|(key, first)| *key == generation && lives(*first));
         if known && call.effect == Effect::Idempotent {
             return Ok(());

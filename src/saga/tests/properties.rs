@@ -19,6 +19,8 @@ use crate::saga::state::Status;
 
 /// Cases of the big test, over all threads.
 const CASES: u32 = 100_000;
+/// Seed unless set otherwise, so that a red run is about the change at hand; set another to search on.
+const SEED: u64 = 20_261_122;
 /// Most steps of a random graph.
 const STEPS_MAX: usize = 5;
 /// Most random moves, before everything goes well.
@@ -192,7 +194,7 @@ fn run_moves(chance: &Chance, world: &mut World, told: &mut Vec<Move>) -> Result
 fn every_saga_keeps_the_promise() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
     let seed = std::env::var("AMENDS_SEED").ok().and_then(|text| text.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| u64::from(std::process::id()) << 32 | u64::from(nanos()));
+    let seed: u64 = seed.unwrap_or(SEED);
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
     std::thread::scope(|scope| {
         for thread in 0..threads {
@@ -205,10 +207,6 @@ fn every_saga_keeps_the_promise() {
     println!("{moving} moving, {stuck} stuck, then {completed} completed, {compensated} compensated");
     let least = cases as usize / 20;
     assert!(stuck >= least && completed >= least && compensated >= least, "chance leaves too much out");
-}
-
-fn nanos() -> u32 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos())
 }
 
 /// Tries a share of the cases; the first that fails is shrunk and told.
