@@ -97,6 +97,8 @@ impl Cluster {
             format!("ssl_cert_file={}", directory.join("server.crt").display()),
             format!("ssl_key_file={}", directory.join("server.key").display()),
             "max_connections=400".to_owned(),
+            // Sooner than our lock_timeout, or no deadlock would ever be counted.
+            "deadlock_timeout=20ms".to_owned(),
         ];
         if !durable {
             settings.extend(["fsync=off", "full_page_writes=off"].map(str::to_owned));
