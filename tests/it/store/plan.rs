@@ -14,7 +14,7 @@ const HOT: &[(&str, &str, &[&str])] = &[
         "1, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', \
         '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', \
          '{}', '{}', '{}', '{}', '{}', '{}', '{}'",
-        &["saga_pkey", "AND (n >= $"],
+        &["saga_pkey", "AND (n >= "],
     ),
     (
         include_str!("../../../sql/queries/transition/resolve.sql"),
@@ -46,7 +46,7 @@ const HOT: &[(&str, &str, &[&str])] = &[
         "100",
         &["Index Cond: (fire_at <= now())", "timer_fire_at"],
     ),
-    (include_str!("../../../sql/queries/inbox/drain.sql"), "'{1}', 100", &["AND (n >= $"]),
+    (include_str!("../../../sql/queries/inbox/drain.sql"), "'{1}', 100", &["AND (n >= "]),
     (include_str!("../../../sql/queries/signal/after.sql"), "'{}', '{}'", &["signal_pkey"]),
     (include_str!("../../../sql/queries/sweep/rehome.sql"), "1, 1000", &["saga_lane"]),
     (
