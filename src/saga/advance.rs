@@ -231,15 +231,22 @@ enum Readiness {
     NeedFailed,
 }
 
-/// Whether a waiting step may start: its needs are met, and so is every step that its kind waits for.
+/// Whether a waiting step may start: its needs are met, and so is every step that its kind waits for. A need
+/// that failed fails it too: at once while the saga can turn back, and when its turn comes after that.
 fn readiness(turn: &Turn<'_>, step: usize) -> Readiness {
     let Some(planned) = turn.definition.planned(&turn.state, step) else { return Readiness::NotYet };
     let one = |index: usize| &turn.state.steps[index];
-    if planned.needs.iter().any(|&need| one(need).phase == Phase::Failed) {
-        return Readiness::NeedFailed;
-    }
+    let need_failed = planned.needs.iter().any(|&need| one(need).phase == Phase::Failed);
     let needs_met = planned.needs.iter().all(|&need| is_settled(one(need)));
-    if needs_met && barrier_passed(turn, step) { Readiness::Ready } else { Readiness::NotYet }
+    if need_failed && !committed(turn) {
+        Readiness::NeedFailed
+    } else if !needs_met || !barrier_passed(turn, step) {
+        Readiness::NotYet
+    } else if need_failed {
+        Readiness::NeedFailed
+    } else {
+        Readiness::Ready
+    }
 }
 
 /// Whether every step that a step's kind waits for is settled, and the plan is known where it must be.
@@ -305,13 +312,17 @@ fn too_late(turn: &mut Turn<'_>) {
 }
 
 /// Past the point of no return the plan of an open saga stays as it is when its driver is lost, or wanted to
-/// turn back; and what failed for good needs a person.
+/// turn back. What failed for good needs a person; what failed only because a need had failed waits for its turn.
 fn close_plan(turn: &mut Turn<'_>) {
     turn.state.lease_until = None;
     turn.moved = true;
-    for step in 0..turn.state.steps.len() {
-        let one = &turn.state.steps[step];
-        if one.phase == Phase::Failed && !one.skipped_by_hand {
+    let failed = |one: &StepState| one.phase == Phase::Failed;
+    let before = turn.state.steps.clone();
+    for (step, _) in before.iter().enumerate().filter(|(_, one)| failed(one) && !one.skipped_by_hand) {
+        let planned = turn.definition.planned(&turn.state, step);
+        if planned.is_some_and(|planned| planned.needs.iter().any(|&need| failed(&before[need]))) {
+            turn.put(step, Phase::Waiting);
+        } else {
             turn.stick(step, Direction::Action, StuckReason::Failed);
         }
     }
@@ -404,21 +415,19 @@ fn is_clear(phase: &Phase) -> bool {
     }
 }
 
-/// Whether nothing is left of the steps that need this one, directly or through steps that were left out.
+/// Whether nothing is left of the steps that come after this one, directly or through others: those between may
+/// have been left out, or not have begun when an operator took a later one for done.
 fn dependents_clear(definition: &Definition, state: &State, step: usize) -> bool {
-    let mut left_out = vec![step];
+    let mut open = vec![step];
     let mut seen = BTreeSet::new();
-    while let Some(needed) = left_out.pop() {
+    while let Some(needed) = open.pop() {
         for (index, one) in state.steps.iter().enumerate() {
             let needs = definition.planned(state, index).map_or(&[][..], |planned| &planned.needs);
-            if !needs.contains(&needed) {
-                continue;
-            }
-            if !is_clear(&one.phase) {
-                return false;
-            }
-            if one.phase == Phase::Skipped && seen.insert(index) {
-                left_out.push(index);
+            if needs.contains(&needed) && seen.insert(index) {
+                if !is_clear(&one.phase) {
+                    return false;
+                }
+                open.push(index);
             }
         }
     }

@@ -123,7 +123,7 @@ pub struct Call {
     /// Whether a repeat is safe. Default [`Effect::Once`].
     #[serde(default)]
     pub effect: Effect,
-    /// How long the participant remembers a key, at least `timeout_ms` and `settle_ms` together; no repeat
+    /// How long the participant remembers a key, more than `timeout_ms` and `settle_ms` together; no repeat
     /// that could land later is sent under it. Default: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_lifetime_ms: Option<Millis>,

@@ -282,8 +282,8 @@ fn skip(turn: &mut Turn<'_>, step: usize, output: &Json) -> Result<(), IllegalEv
             turn.state.steps[step].skipped_by_hand = true;
             return Ok(());
         }
-        Phase::Waiting | Phase::Stuck { .. } if !turning_back && !advance::barrier_passed(turn, step) => {
-            return not(turn, step, "must not be done before the steps that can turn the saga back");
+        Phase::Waiting if !turning_back && !advance::barrier_passed(turn, step) => {
+            return not(turn, step, "comes after steps that are not settled yet; settle those first");
         }
         Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Stuck { .. } => {}
         Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => {

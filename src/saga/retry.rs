@@ -45,7 +45,7 @@ pub(super) fn repeatable(call: &Call, tally: &Tally, at: Millis) -> bool {
         (Effect::Once, _, _) => false,
         (Effect::ReadOnly, _, _) | (Effect::Idempotent, None, _) | (Effect::Idempotent, _, None) => true,
         (Effect::Idempotent, Some(lifetime), Some(first)) => {
-            at.saturating_add(landing_ms(call)) <= first.saturating_add(lifetime)
+            at.saturating_add(landing_ms(call)) < first.saturating_add(lifetime)
         }
     }
 }

@@ -220,7 +220,7 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
             faults.add(format!("{path}.key_lifetime_ms"), message);
         }
         let landing_ms = retry::landing_ms(call);
-        if ms < landing_ms {
+        if ms <= landing_ms {
             let message = format!(
                 "the key is forgotten after {ms} ms, before an attempt has surely landed: `timeout` and \
                  `settle` make {landing_ms} ms; shorten them or remove it"

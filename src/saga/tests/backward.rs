@@ -36,6 +36,19 @@ fn the_order_holds_through_steps_that_were_left_out() {
 }
 
 #[test]
+fn the_order_holds_past_a_step_that_was_taken_for_done_early() {
+    let graph = "a b<a c<b d<c x";
+    let turned = "skip c; a unknown; d ok; x refuses";
+    check(graph, turned, "compensating a:backing_off@100 c:done d:~attempting#1 x:failed -> ~d#1");
+    check(graph, &format!("{turned}; timer; a ok"), "compensating a:done c:done d:~attempting#1 x:failed");
+    check(
+        graph,
+        &format!("{turned}; timer; a ok; ~d ok"),
+        "compensating a:~attempting#1 c:nothing d:undone x:failed -> ~a#1",
+    );
+}
+
+#[test]
 fn in_flight_branches_are_waited_for() {
     let graph = "a b c";
     check(graph, "a ok; b refuses", "running a:done b:failed c:attempting#1");

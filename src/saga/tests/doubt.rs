@@ -75,7 +75,7 @@ fn a_key_that_the_participant_may_forget_is_not_used_again() {
     // An attempt lands within its time-out and settle window, 1.5 s together.
     let graph = "a(life=2000,tries=9)";
     check(graph, "+399; a unknown; timer", "running a:attempting#2 -> a#2");
-    check(graph, "+401; a unknown", "stuck a:stuck(in_doubt)");
+    check(graph, "+400; a unknown", "stuck a:stuck(in_doubt)");
     check("a(life=2000,probe)", "+401; a unknown", "running a:probing#1 -> probe a#1");
     check("a(life=2000)", "a unknown; pause; +1000; resume", "stuck a:stuck(in_doubt)");
     check_refused("a(life=2000)", "+401; a unknown; ?retry a", "must not be repeated");

@@ -96,6 +96,19 @@ fn past_the_point_of_no_return_a_lost_driver_leaves_the_plan_as_it_stands() {
     check("@open=5000 p! q!", "p ok; q refuses", "stuck p:done q:stuck(failed)");
     check("@open=5000 p! q!", "q refuses; p ok; timer", "stuck p:done q:stuck(failed)");
     check("@open=5000 p! q!", "q refuses; skip q; p ok; timer", "completed p:done q:failed");
+    // What needs the pivot that failed goes on when a person has mended that.
+    let graph = "@open=5000 p! q! r+<q";
+    check(graph, "q refuses; p ok; timer", "stuck p:done q:stuck(failed)");
+    check(graph, "q refuses; p ok; timer; retry q; q ok", "running p:done q:done r:attempting#1 -> r#1");
+    check_refused(graph, "q refuses; p ok; timer; ?skip r", "not settled yet");
+    check(graph, "q refuses; skip q; p ok; timer", "stuck p:done q:failed r:stuck(failed)");
+    check(graph, "p ok; q refuses", "stuck p:done q:stuck(failed)");
+    check(
+        "@open=5000 p!(once) q! r+<p,q",
+        "p unknown; q refuses; resolve p applied",
+        "running p:done q:failed",
+    );
+    check(graph, "q refuses; skip q; p ok; timer; skip r", "completed p:done q:failed r:done");
 }
 
 #[test]

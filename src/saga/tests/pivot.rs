@@ -93,7 +93,7 @@ fn a_retriable_that_has_not_begun_is_no_point_of_no_return() {
 
 #[test]
 fn a_step_past_the_barrier_is_not_taken_for_done_before_it() {
-    check_refused("a p!", "?skip p", "before the steps that can turn the saga back");
-    check_refused("a r+", "?skip r", "before the steps that can turn the saga back");
+    check_refused("a p!", "?skip p", "after steps that are not settled yet");
+    check_refused("a r+", "?skip r", "after steps that are not settled yet");
     check("a p!(when)", "a ok; skip p", "completed a:done p:done");
 }

