@@ -107,7 +107,8 @@ fn all_graphs(steps: usize) -> Vec<(Graph, u32)> {
     all
 }
 
-/// States of a graph without faults, at the most; each fault makes four times as many, at the most. Far above what there is.
+/// States of a graph without faults, at the most; each fault makes four times as many, at the most. Far above
+/// what there is.
 const STATES_MAX: usize = 64_000;
 
 /// Who needs whom, and the kinds.
