@@ -7,6 +7,8 @@ pub mod store {
     pub const BATCH_ROWS_MAX: usize = 500;
     /// Most bytes of bodies of one batch, unless a single one is larger.
     pub const BATCH_BYTES_MAX: usize = 8 << 20;
+    /// A saga whose journal could not be read is tried again after so long, in milliseconds.
+    pub const UNREADABLE_RETRY_MS: u64 = 600_000;
     /// Largest input, request or body, in bytes; `amends.start` and `amends.request` know the same limit.
     pub const BODY_BYTES_MAX: usize = 1 << 20;
     /// Longest idempotency key of a start, in bytes.
@@ -43,8 +45,8 @@ pub mod store {
     pub const DONE_DAYS_AHEAD: i32 = 7;
     /// Most sagas of one list.
     pub const LIST_ROWS_MAX: i64 = 1_000;
-    /// Connections of the pool. A lane has one of its own.
-    pub const POOL_CONNECTIONS_MAX: usize = 8;
+    /// Most connections of the pool, unless said otherwise. A lane has one of its own.
+    pub const POOL_CONNECTIONS: usize = 8;
     /// Longest wait for a connection of the pool, in milliseconds.
     pub const POOL_WAIT_MS: u64 = 10_000;
     /// Longest wait for a connection to be made, in milliseconds.

@@ -96,6 +96,14 @@ create table amends.inbox (
     primary key (lane, n)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
+-- Sagas whose journal no node could read so far: a damaged row, or one of a newer version. Their status is stuck.
+create table amends.unreadable (
+    id      uuid primary key,
+    at      timestamptz not null,
+    node    bigint      not null,
+    reason  text        not null
+);
+
 -- When a parked saga wakes; one row each.
 create table amends.timer (
     id       uuid primary key,

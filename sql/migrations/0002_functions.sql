@@ -29,11 +29,19 @@ create function amends.uuid_time(id uuid) returns timestamptz language sql immut
     select to_timestamp(('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint / 1000.0)
 $$;
 
--- Digest by which two inputs under one key are compared: key order and white space do not count. A value that is JSON but
--- that jsonb cannot hold (a NUL character, a number out of range, depth) is compared as it was written.
+-- Digest by which two inputs under one key are compared: as parsed JSON, so key order, white space and the form of a number
+-- (1, 1.0, 1e0) do not count. A value that is JSON but that jsonb cannot hold (a NUL character, a number out of range,
+-- depth) is compared as it was written.
 create function amends.input_digest(input text) returns bytea language plpgsql immutable as $$
+declare
+    v_text text;
 begin
-    return sha256(convert_to(input::jsonb::text, 'UTF8'));
+    v_text := input::jsonb::text;
+    -- jsonb keeps the zeros at the end of a fraction. The first branch steps over strings as they are.
+    if position('.' in v_text) > 0 then
+        v_text := regexp_replace(v_text, '("(?:[^"\\]|\\.)*")|(\.[0-9]*[1-9])0+|\.0+', '\1\2', 'g');
+    end if;
+    return sha256(convert_to(v_text, 'UTF8'));
 exception when data_exception or program_limit_exceeded or statement_too_complex then
     return sha256(convert_to(input, 'UTF8'));
 end

@@ -181,10 +181,11 @@ fn scope(saga: Uuid, pinned: &Pinned, state: &State, order: Order) -> Scope {
     scope.direction = order.direction;
     scope.attempt = order.number;
     scope.key = key(saga, name, order.direction, order.generation);
-    scope.output = match order.direction {
-        Direction::Action => None,
-        Direction::Compensation => state.steps[order.step].output.clone(),
-    };
+    if order.direction == Direction::Compensation {
+        let undone = &state.steps[order.step];
+        scope.action_key = Some(key(saga, name, Direction::Action, undone.action.generation));
+        scope.output = undone.output.clone();
+    }
     scope
 }
 

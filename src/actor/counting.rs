@@ -46,8 +46,13 @@ pub(super) fn decided(definition: &Definition, event: &Event, old: Option<&State
     }
     let was_stuck = old.is_some_and(|old| old.stuck().is_some());
     if !was_stuck && new.stuck().is_some() {
-        metrics::SAGAS_STUCK.with([definition.name().to_owned().into()]).increment(1);
+        became_stuck(definition);
     }
+}
+
+/// A saga came to need a person.
+pub(super) fn became_stuck(definition: &Definition) {
+    metrics::SAGAS_STUCK.with([definition.name().to_owned().into()]).increment(1);
 }
 
 /// An attempt took this long, user code and wire included.

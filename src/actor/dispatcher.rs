@@ -177,8 +177,8 @@ impl Dispatcher {
             return;
         }
         self.arriving.extend(claimed.iter().map(|saga| saga.id));
-        let node = self.node.clone();
-        let load = async move { takeup::load(&node, claimed).await };
+        let (node, lane) = (self.node.clone(), self.lane);
+        let load = async move { takeup::load(&node, lane, claimed).await };
         ctx.spawn(load.into_actor(self).map(|read, act, ctx| {
             for one in read {
                 act.arrive(one, ctx);
@@ -198,6 +198,11 @@ impl Dispatcher {
                 }
             }
             Read::NotOurs(id) => {
+                self.arriving.remove(&id);
+                self.crashes.remove(&id);
+            }
+            Read::Unreadable(id, reason) => {
+                tracing::error!(saga.id = %id, reason, "the saga's journal cannot be read: it is stuck");
                 self.arriving.remove(&id);
                 self.crashes.remove(&id);
             }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::counting;
 use super::definitions::Pinned;
 use super::node::Node;
 use super::saga_actor::Arrival;
 use crate::saga::event::Event;
 use crate::saga::replay;
+use crate::saga::state::Status;
 use crate::store::{Claimed, JournalRow, LaneId};
 
 /// What came of reading one saga.
@@ -18,27 +20,45 @@ pub(super) enum Read {
     Ready(Uuid, Pinned, Box<Arrival>),
     /// It has ended, or belongs to somebody else.
     NotOurs(Uuid),
-    /// It could not be read, for this reason; try again later.
+    /// The database did not answer, or what is needed to read it is not here yet; try again later.
     Later(Uuid, String),
+    /// Its journal cannot be read by this version of amends.
+    Unreadable(Uuid, String),
 }
 
-/// Reads claimed sagas, each once.
-pub(super) async fn load(node: &Arc<Node>, claimed: Vec<Claimed>) -> Vec<Read> {
+/// Reads claimed sagas, each once. One that cannot be read is set aside, stuck with the reason; one that was
+/// set aside and can be read again is taken back.
+pub(super) async fn load(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) -> Vec<Read> {
     let ids: Vec<Uuid> = claimed.iter().map(|saga| saga.id).collect();
     let mut journals = match node.store.load(&ids).await {
         Ok(journals) => journals,
         Err(error) => return ids.into_iter().map(|id| Read::Later(id, error.to_string())).collect(),
     };
-    let read = |saga: Claimed| {
-        let Some(pinned) = node.definitions.get(saga.definition) else {
-            return Read::Later(saga.id, format!("definition {} is not known here", saga.definition.0));
-        };
-        match fold(&pinned, &journals.remove(&saga.id).unwrap_or_default(), saga.fresh) {
-            Ok(arrival) => Read::Ready(saga.id, pinned, Box::new(arrival)),
-            Err(reason) => Read::Later(saga.id, reason),
-        }
+    let mut read = Vec::with_capacity(claimed.len());
+    for saga in claimed {
+        let one = fold(node, &saga, &journals.remove(&saga.id).unwrap_or_default());
+        read.push(settle(node, lane, &saga, one).await);
+    }
+    read
+}
+
+/// Makes the saga's row say what was found out about its journal, where it does not yet.
+async fn settle(node: &Arc<Node>, lane: LaneId, saga: &Claimed, read: Read) -> Read {
+    let settled = match &read {
+        Read::Ready(id, _, arrival) => match &**arrival {
+            Arrival::TakenUp { state, .. } if saga.stuck => {
+                node.store.take_back(lane, *id, state.status()).await.map(|()| true)
+            }
+            Arrival::TakenUp { .. } | Arrival::Start { .. } => return read,
+        },
+        Read::Unreadable(id, reason) => node.store.set_aside(lane, *id, reason).await,
+        Read::NotOurs(_) | Read::Later(..) => return read,
     };
-    claimed.into_iter().map(read).collect()
+    match settled {
+        Ok(true) => read,
+        Ok(false) => Read::NotOurs(saga.id),
+        Err(error) => Read::Later(saga.id, error.to_string()),
+    }
 }
 
 /// Reads one saga again whose actor is gone, if it is still this lane's.
@@ -48,18 +68,35 @@ pub(super) async fn again(node: &Arc<Node>, lane: LaneId, id: Uuid) -> Read {
         Ok(_) => return Read::NotOurs(id),
         Err(error) => return Read::Later(id, error.to_string()),
     };
+    let stuck = row.status == Status::Stuck;
     let claimed =
-        Claimed { id, definition: row.definition, signals: row.signals, adopted: false, fresh: false };
-    load(node, vec![claimed]).await.pop().unwrap_or(Read::NotOurs(id))
+        Claimed { id, definition: row.definition, signals: row.signals, stuck, adopted: false, fresh: false };
+    load(node, lane, vec![claimed]).await.pop().unwrap_or(Read::NotOurs(id))
 }
 
-fn fold(pinned: &Pinned, journal: &[JournalRow], fresh: bool) -> Result<Arrival, String> {
+fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
+    let Some(pinned) = node.definitions.get(saga.definition) else {
+        return Read::Later(saga.id, format!("definition {} is not known here", saga.definition.0));
+    };
     let event = |row: &JournalRow| {
         let read: Result<Event, _> = serde_json::from_str(&row.body);
         read.map_err(|error| format!("row {} ({}) of the journal: {error}", row.seq, row.kind))
     };
-    let events: Vec<Event> = journal.iter().map(event).collect::<Result<_, _>>()?;
-    let state = replay(&pinned.definition, &events).map_err(|illegal| format!("journal: {illegal}"))?;
-    let seq = journal.last().map_or(0, |row| row.seq);
-    Ok(Arrival::TakenUp { state, seq, fresh })
+    let events: Result<Vec<Event>, String> = journal.iter().map(event).collect();
+    let state = events.and_then(|events| {
+        replay(&pinned.definition, &events)
+            .map_err(|illegal| format!("the journal breaks the law: {illegal}"))
+    });
+    match state {
+        Ok(state) => {
+            let seq = journal.last().map_or(0, |row| row.seq);
+            Read::Ready(saga.id, pinned, Box::new(Arrival::TakenUp { state, seq, fresh: saga.fresh }))
+        }
+        Err(reason) => {
+            if !saga.stuck {
+                counting::became_stuck(&pinned.definition);
+            }
+            Read::Unreadable(saga.id, reason)
+        }
+    }
 }

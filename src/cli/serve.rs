@@ -138,6 +138,7 @@ async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Ru
     let Catalog { settings, definitions } = catalog;
     let mut builder = Runtime::builder(database_url)
         .lanes(settings.node.lanes)
+        .pool(settings.database.pool)
         .residents_max(settings.node.actors_max)
         .lease(Duration::from_millis(settings.node.lease_ms))
         .participants(settings.participants)

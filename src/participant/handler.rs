@@ -157,6 +157,11 @@ impl StepContext {
         &self.scope.key
     }
 
+    /// Returns, in a compensation, the idempotency key of the action that it undoes.
+    pub fn action_key(&self) -> Option<&str> {
+        self.scope.action_key.as_deref()
+    }
+
     /// Decodes the saga's input.
     pub fn input<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         decoded("the saga's input", &self.scope.input)

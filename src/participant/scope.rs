@@ -21,6 +21,9 @@ pub struct Scope {
     pub attempt: u32,
     /// The idempotency key, `key` in expressions.
     pub key: String,
+    /// In a compensation, the idempotency key of the action that is undone, for participants that void by
+    /// key; `action_key` in expressions.
+    pub action_key: Option<String>,
     /// The saga's input, `input` in expressions.
     pub input: Json,
     /// Outputs of steps by name, `steps.NAME` in expressions. A skipped step has null.
@@ -38,6 +41,7 @@ impl Scope {
             direction: Direction::Action,
             attempt: 0,
             key: String::new(),
+            action_key: None,
             input,
             steps,
             output: None,

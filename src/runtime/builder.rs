@@ -20,6 +20,7 @@ pub struct Builder {
     database_url: String,
     name: String,
     lanes: usize,
+    pool: Option<usize>,
     threads: usize,
     residents_max: usize,
     migrate: bool,
@@ -36,6 +37,7 @@ impl Builder {
             database_url,
             name: std::env::var("HOSTNAME").unwrap_or_else(|_| "node".to_owned()),
             lanes: limits::LANES,
+            pool: None,
             threads: limits::THREADS,
             residents_max: limits::RESIDENTS_MAX,
             migrate: true,
@@ -56,6 +58,12 @@ impl Builder {
     /// Sets the number of committing connections. Default 2.
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = lanes.max(1);
+        self
+    }
+
+    /// Sets how many connections the node has at most besides its lanes. Default 8.
+    pub fn pool(mut self, connections: usize) -> Self {
+        self.pool = Some(connections);
         self
     }
 
@@ -145,7 +153,11 @@ impl Builder {
         let definitions = build(self.definitions)?;
         let participants = Participants::new(self.participants, self.handlers, &work)
             .map_err(|faults| Error::Faults(located(faults)))?;
-        let store = Store::connect(PostgresConfig::parse(&self.database_url)?).await?;
+        let mut config = PostgresConfig::parse(&self.database_url)?;
+        if let Some(connections) = self.pool {
+            config = config.with_pool(connections);
+        }
+        let store = Store::connect(config).await?;
         if self.migrate {
             store.migrate().await?;
         }

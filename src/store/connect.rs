@@ -18,6 +18,7 @@ use crate::config::store as limits;
 pub struct PostgresConfig {
     pub(super) driver: tokio_postgres::Config,
     pub(super) tls: MakeRustlsConnect,
+    pub(super) pool: usize,
 }
 
 impl PostgresConfig {
@@ -46,7 +47,13 @@ impl PostgresConfig {
             .keepalives_interval(Duration::from_millis(limits::KEEPALIVE_INTERVAL_MS))
             .keepalives_retries(limits::KEEPALIVE_RETRIES_MAX)
             .tcp_user_timeout(Duration::from_millis(limits::TCP_USER_TIMEOUT_MS));
-        Ok(Self { driver, tls: tls::connector(check, roots.as_deref())? })
+        Ok(Self { driver, tls: tls::connector(check, roots.as_deref())?, pool: limits::POOL_CONNECTIONS })
+    }
+
+    /// Sets how many connections a store keeps at most, besides lanes. Default 8; at least 1.
+    pub fn with_pool(mut self, connections: usize) -> Self {
+        self.pool = connections.max(1);
+        self
     }
 
     /// Names the database for people: host, port and database, never the password.

@@ -28,6 +28,7 @@ mod read;
 mod signal;
 mod sweep;
 mod tls;
+mod unreadable;
 mod work;
 
 pub use commit::{End, Fate, Start, StartKey, Transition, Written};
@@ -41,6 +42,7 @@ pub use pool::Store;
 pub use read::{Filter, JournalRow, SagaRow};
 pub use signal::Signal;
 pub use sweep::{NetCursor, Swept};
+pub use unreadable::Unreadable;
 pub use work::{Claimed, Parking};
 
 use tokio_postgres::Row;

@@ -33,7 +33,7 @@ impl Store {
         );
         let settings: Arc<str> = session_settings().into();
         let pool = Pool::builder(manager)
-            .max_size(limits::POOL_CONNECTIONS_MAX)
+            .max_size(config.pool)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_millis(limits::POOL_WAIT_MS)))
             .create_timeout(Some(Duration::from_millis(limits::CONNECT_TIMEOUT_MS * 2)))

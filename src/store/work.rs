@@ -21,6 +21,8 @@ pub struct Claimed {
     pub definition: DefinitionId,
     /// How many signals it has got.
     pub signals: u64,
+    /// Its row says that it is stuck, perhaps only because its journal could not be read.
+    pub stuck: bool,
     /// The lane owns it since now. Otherwise it owned it before, and this is a wake.
     pub adopted: bool,
     /// It was started by SQL, and this claim wrote row 1 of its journal. Otherwise an owner before has
@@ -115,6 +117,7 @@ impl Lane {
                 id,
                 definition: DefinitionId(row.try_get("definition")?),
                 signals: super::millis(row.try_get("signals")?),
+                stuck: row.try_get("stuck")?,
                 adopted: row.try_get("adopted")?,
                 fresh: row.try_get("fresh")?,
             };
@@ -134,6 +137,7 @@ impl Lane {
                     id: row.try_get("id")?,
                     definition: DefinitionId(row.try_get("definition")?),
                     signals: super::millis(row.try_get("signals")?),
+                    stuck: row.try_get("stuck")?,
                     adopted: false,
                     fresh: false,
                 })

@@ -73,6 +73,7 @@ impl Fixture {
             direction,
             attempt: 1,
             key: format!("{step} {} {key}", direction.as_str()),
+            action_key: (direction == Direction::Compensation).then(|| format!("{step} action {key}")),
             input: Json::from(input),
             steps: vec![("charge".into(), Json::from(json!({ "id": "ch_000001" })))],
             output: output.map(Json::from),

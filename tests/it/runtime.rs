@@ -34,9 +34,17 @@ fn handlers(calls: &Arc<[AtomicUsize; 6]>) -> Handlers {
             let n = b();
             async move { Ok::<_, Failure>(json!({ "n": n })) }
         })
-        .register("undo_a", move |_: StepContext, _: Value| {
+        .register("undo_a", move |context: StepContext, _: Value| {
             undo_a();
-            async move { Ok::<_, Failure>(json!(null)) }
+            async move {
+                // Who undoes by key needs the key that the action had.
+                match context.output::<Value>()? {
+                    Some(done) if done["key"] != json!(context.action_key()) => {
+                        Err(Failure::permanent("key", format!("not {:?}", context.action_key())))
+                    }
+                    Some(_) | None => Ok::<_, Failure>(json!(null)),
+                }
+            }
         })
         .register("undo_b", move |_: StepContext, _: Value| {
             undo_b();
@@ -206,5 +214,53 @@ async fn a_saga_that_waits_long_is_parked_and_woken() {
     let provide = Request::Provide { event: "approved".into(), payload: json!({ "by": "ada" }).into() };
     runtime.signal(saga, provide).await.expect("a signal");
     assert_eq!(runtime.wait(saga).await.expect("it ends").status, Status::Completed);
+    runtime.stop(Duration::from_secs(5)).await.expect("it stops");
+}
+
+#[tokio::test]
+async fn a_saga_whose_journal_cannot_be_read_is_stuck_with_the_reason_and_comes_back_when_it_can_be() {
+    let database = Database::create().await;
+    let calls = Arc::new(<[AtomicUsize; 6]>::default());
+    let draft = Draft::new("patient")
+        .step(Step::awaiting("approval", "approved", Some(3_600_000)))
+        .step(step("a", "undo_a").needs(["approval"]));
+    let runtime = begin(&database, &calls, vec![draft]).await;
+    let store = runtime.store().clone();
+    let client = database.client().await;
+    let row = |saga| {
+        let store = store.clone();
+        async move { store.saga(saga).await.expect("an answer").expect("a row") }
+    };
+    let saga = runtime.start("patient", &json!({})).await.expect("it starts");
+    let healthy = runtime.start("patient", &json!({})).await.expect("it starts");
+    let parked = || async { row(saga).await.lane.is_none() && row(healthy).await.lane.is_none() };
+    crate::harness::eventually("both are parked", parked).await;
+
+    // A newer version wrote something that this one does not know.
+    let damage = "insert into amends.journal (id, seq, lane, at, kind, body) \
+        select id, 2, 0, now(), 'levitated', '{\"levitated\":{\"at\":1}}' from amends.saga where id = $1";
+    client.execute(damage, &[&saga]).await.expect("a row");
+    let provide = || Request::Provide { event: "approved".into(), payload: json!(null).into() };
+    runtime.signal(saga, provide()).await.expect("a signal");
+    let aside = || async { store.unreadable(saga).await.expect("an answer").is_some() };
+    crate::harness::eventually("it is set aside", aside).await;
+    let reason = store.unreadable(saga).await.expect("an answer").expect("a row").reason;
+    assert!(reason.contains("row 2 (levitated)"), "{reason}");
+    let halted = row(saga).await;
+    assert!(
+        halted.status == Status::Stuck && halted.lane.is_none() && halted.wake_at.is_some(),
+        "{halted:?}"
+    );
+
+    // The node lives.
+    runtime.signal(healthy, provide()).await.expect("a signal");
+    assert_eq!(runtime.wait(healthy).await.expect("it ends").status, Status::Completed);
+
+    // A node that can read it takes it up again, here because the row is mended.
+    client.execute("delete from amends.journal where id = $1 and seq = 2", &[&saga]).await.expect("mended");
+    let nudge = Request::Resume { reason: "the row is mended".into() };
+    runtime.signal(saga, nudge).await.expect("a signal");
+    assert_eq!(runtime.wait(saga).await.expect("it ends").status, Status::Completed);
+    assert_eq!(store.unreadable(saga).await.expect("an answer"), None);
     runtime.stop(Duration::from_secs(5)).await.expect("it stops");
 }

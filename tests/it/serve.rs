@@ -175,6 +175,37 @@ fn a_node_takes_over_from_a_killed_one_postgres_included() {
     assert!(ask(&second.http, "/metrics").contains("amends_lost_wakes_total 0"));
 }
 
+/// The first signal waits for a call under way, the second for nothing; the call is unknown to whoever comes
+/// next.
+#[test]
+fn a_second_signal_stops_a_draining_node_at_once() {
+    let home = Home::new("impatient");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let settings = fs::read_to_string(home.0.join("amends.yaml")).unwrap();
+    let settings = format!("{settings}participants: {{ silent: {{ url: \"{url}\", protocol: http }} }}\n");
+    fs::write(home.0.join("amends.yaml"), settings).unwrap();
+    let stall = "saga: stall\nsteps:\n  - step: ask\n    kind: pivot\n    timeout: 10m\n    \
+                 action: { http: silent, path: / }\n";
+    fs::write(home.0.join("sagas/stall.yaml"), stall).unwrap();
+    let mut node = Node::start(&home, &[]);
+    let (code, started, errors) = home.run(&["start", "stall", "--input", "{}"]);
+    assert_eq!(code, 0, "{errors}");
+    let id = started["id"].as_str().unwrap();
+    let (_call, _) = silent.accept().unwrap();
+    node.signal(libc::SIGTERM);
+    wait_until("it drains", || !ask(&node.http, "/readyz").starts_with("HTTP/1.1 200"));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(node.child.try_wait().unwrap().is_none(), "it waits for the call");
+    let asked = Instant::now();
+    node.signal(libc::SIGTERM);
+    let (code, log) = node.end();
+    assert_ne!(code, Some(0), "{log}");
+    assert!(asked.elapsed() < Duration::from_secs(20), "the grace period is 30 s: {:?}", asked.elapsed());
+    let _heir = Node::start(&home, &[]);
+    wait_until("the call is in doubt", || home.run(&["show", id]).1["status"] == "stuck");
+}
+
 #[test]
 fn a_cancelled_saga_makes_start_fail() {
     let home = Home::new("cancel");

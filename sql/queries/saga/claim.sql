@@ -22,7 +22,7 @@ with fence as materialized (
     ) r
     limit $4::bigint
 ), held as materialized (
-    select g.id, g.definition, g.lane as owner, g.signals
+    select g.id, g.definition, g.lane as owner, g.signals, g.status = 'stuck' as stuck
     from amends.saga g
     where g.id = any (array (select c.id from chosen c))
     order by g.id
@@ -45,7 +45,7 @@ with fence as materialized (
 ), unset as (
     delete from amends.timer t where t.id = any (array (select o.id from owned o))
 ), woken as materialized (
-    select t.definition as ready_definition, t.n, t.input, h.id, h.definition, h.owner, h.signals
+    select t.definition as ready_definition, t.n, t.input, h.id, h.definition, h.owner, h.signals, h.stuck
     from taken t full join held h on h.id = t.id
 ), forwarded as (
     insert into amends.inbox (lane, id, definition)
@@ -59,6 +59,6 @@ with fence as materialized (
     order by w.id
     on conflict (id, seq) do nothing
 )
-select w.ready_definition, w.n, w.id, w.definition, w.signals, w.owner is null as adopted,
+select w.ready_definition, w.n, w.id, w.definition, w.signals, w.stuck, w.owner is null as adopted,
        w.owner is null and w.input is not null as fresh, w.owner is null or w.owner = $1::bigint as mine
 from fence f left join woken w on true

@@ -34,8 +34,10 @@ pub(super) struct Args {
 /// Everything that is known of a saga.
 pub(super) struct Shown {
     saga: SagaRow,
-    /// None before a node has taken it.
+    /// None before a node has taken it, and when the journal cannot be read.
     timeline: Option<Timeline>,
+    /// Why the journal could not be read: here, or by the node that set the saga aside.
+    unreadable: Option<String>,
     input: Option<Json>,
     /// Asked, but not answered yet.
     open_signals: Vec<Signal>,
@@ -55,24 +57,20 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
 
 async fn gather(store: &Store, id: Uuid) -> Result<Shown, Failure> {
     let saga = store.saga(id).await?.ok_or(store::Error::UnknownSaga(id))?;
-    let journal = events(&store.journal(id).await?)?;
-    let timeline = if journal.is_empty() {
-        None
-    } else {
-        let definition = definition(store, &saga.digest).await?;
-        let timeline = Timeline::of(&definition, &journal);
-        Some(timeline.map_err(|error| {
-            let reason = "the journal of this saga does not follow the law of this version of amends";
-            Failure::failed(format!("{reason}: {error}; use the version of the node that runs it"))
-        })?)
+    let set_aside = store.unreadable(id).await?.map(|unreadable| unreadable.reason);
+    let rows = store.journal(id).await?;
+    let definition = definition(store, &saga.digest).await?;
+    let (timeline, unreadable) = match told(&definition, &rows) {
+        Ok(timeline) => (timeline, set_aside),
+        Err(reason) => (None, Some(reason)),
     };
-    let input = journal.first().and_then(|(_, event)| match event {
-        Event::Started(started) => Some(started.input.clone()),
-        _ => None,
+    let input = rows.first().and_then(|row| match serde_json::from_str(&row.body) {
+        Ok(Event::Started(started)) => Some(started.input),
+        Ok(_) | Err(_) => None,
     });
     let mut open_signals = store.signals_after(id, 0).await?;
     open_signals.retain(|signal| signal.fate.is_none());
-    Ok(Shown { saga, timeline, input, open_signals, now: store.clock().await? })
+    Ok(Shown { saga, timeline, unreadable, input, open_signals, now: store.clock().await? })
 }
 
 async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Definition>, Failure> {
@@ -88,15 +86,20 @@ async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Defini
     })
 }
 
-fn events(rows: &[JournalRow]) -> Result<Vec<(i32, Event)>, Failure> {
-    let decode = |row: &JournalRow| {
-        let event = serde_json::from_str(&row.body).map_err(|error| {
-            let seq = row.seq;
-            Failure::failed(format!("cannot read row {seq} of the journal, a {:?}: {error}", row.kind))
-        })?;
-        Ok((row.seq, event))
+/// Tells a journal's story; none if there is nothing to tell yet.
+fn told(definition: &Definition, rows: &[JournalRow]) -> Result<Option<Timeline>, String> {
+    let decode = |row: &JournalRow| match serde_json::from_str::<Event>(&row.body) {
+        Ok(event) => Ok((row.seq, event)),
+        Err(error) => Err(format!("row {} ({}) of the journal: {error}", row.seq, row.kind)),
     };
-    rows.iter().map(decode).collect()
+    let journal: Vec<(i32, Event)> = rows.iter().map(decode).collect::<Result<_, _>>()?;
+    if journal.is_empty() {
+        return Ok(None);
+    }
+    match Timeline::of(definition, &journal) {
+        Ok(timeline) => Ok(Some(timeline)),
+        Err(illegal) => Err(format!("the journal breaks the law of this version of amends: {illegal}")),
+    }
 }
 
 fn shown_json(shown: &Shown) -> Value {
@@ -106,6 +109,7 @@ fn shown_json(shown: &Shown) -> Value {
     let timeline = shown.timeline.as_ref();
     value["steps"] = json!(timeline.map(|timeline| &timeline.steps));
     value["timeline"] = json!(timeline.map(|timeline| &timeline.entries));
+    value["unreadable"] = json!(shown.unreadable);
     value["legal_verbs"] = json!(timeline.map(|timeline| &timeline.legal_verbs));
     let wakes_at = timeline.and_then(|timeline| timeline.wakes_at);
     value["wakes_at"] = json!(wakes_at.or(shown.saga.wake_at).map(instant));

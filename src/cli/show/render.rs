@@ -112,9 +112,17 @@ fn shown_value(json: &Json, length: usize) -> String {
 /// What is yet to come: the next timer, open requests, and the legal verbs.
 fn outlook(shown: &Shown) -> Vec<String> {
     let mut lines = Vec::new();
+    if let Some(reason) = &shown.unreadable {
+        lines.push(format!("The journal cannot be read: {}", harmless(reason)));
+        lines.push("A node of the version that wrote it takes the saga up by itself.".to_owned());
+    }
     let Some(timeline) = &shown.timeline else {
-        lines.push(String::new());
-        lines.push("No node has taken this saga yet. Is one running that knows its definition?".to_owned());
+        if shown.unreadable.is_none() {
+            lines.push(
+                "No node has taken this saga yet. Is one running that knows its definition?".to_owned(),
+            );
+        }
+        lines.insert(0, String::new());
         return lines;
     };
     for signal in &shown.open_signals {

@@ -32,14 +32,28 @@ impl Place {
         match self {
             Self::Saga => &["input", "steps", "saga"],
             Self::Action => &["input", "steps", "saga", "step", "attempt", "key"],
-            Self::Compensation => &["input", "steps", "saga", "step", "attempt", "key", "output"],
+            Self::Compensation => {
+                &["input", "steps", "saga", "step", "attempt", "key", "action_key", "output"]
+            }
             Self::ActionAnswer => &[
                 "input", "steps", "saga", "step", "attempt", "key", "result", "text", "error", "status",
                 "outcome", "headers",
             ],
             Self::CompensationAnswer => &[
-                "input", "steps", "saga", "step", "attempt", "key", "output", "result", "text", "error",
-                "status", "outcome", "headers",
+                "input",
+                "steps",
+                "saga",
+                "step",
+                "attempt",
+                "key",
+                "action_key",
+                "output",
+                "result",
+                "text",
+                "error",
+                "status",
+                "outcome",
+                "headers",
             ],
         }
     }

@@ -17,6 +17,7 @@ fn scope() -> Scope {
         step: "charge".into(),
         attempt: 2,
         key: "k-1".into(),
+        action_key: Some("k-0".into()),
         output: Some(Json::from(json!({"id": "ch_1"}))),
         ..Scope::of_saga(
             Uuid::nil(),
@@ -48,6 +49,8 @@ fn rendered(template: Value) -> Result<String, String> {
 fn variables_have_their_values_in_paths_and_in_cel() {
     for (text, expected) in [
         ("input.amount", json!(12)),
+        ("action_key", json!("k-0")),
+        ("action_key + key", json!("k-0k-1")),
         ("input.amount + 1", json!(13)),
         ("input.rate * 2.0", json!(3.0)),
         ("steps.first.id", json!(7)),

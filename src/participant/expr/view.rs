@@ -81,6 +81,7 @@ impl<'a> View<'a> {
         let text = match path.root.as_str() {
             "input" => json(&scope.input),
             "key" => quoted(&scope.key),
+            "action_key" => scope.action_key.as_deref().and_then(quoted),
             "saga" => quoted(&scope.saga.to_string()),
             "step" => quoted(&scope.step),
             "attempt" => Some(Cow::Owned(scope.attempt.to_string())),
@@ -128,6 +129,7 @@ impl<'a> View<'a> {
             "input" => read(&self.cells.input, scope.input.get()),
             "output" => read(&self.cells.output, scope.output.as_ref().map_or("null", Json::get)),
             "key" => Some(CowVal::owned(CelString::from(scope.key.as_str()))),
+            "action_key" => Some(CowVal::owned(CelString::from(scope.action_key.as_deref()?))),
             "step" => Some(CowVal::owned(CelString::from(&*scope.step))),
             "saga" => owned(Box::new(CelString::from(scope.saga.to_string()))),
             "attempt" => owned(Box::new(CelInt::from(i64::from(scope.attempt)))),

@@ -52,6 +52,29 @@ async fn twenty_starts_with_one_key_are_one_saga_through_both_doors() {
 }
 
 #[tokio::test]
+async fn inputs_under_one_key_are_compared_as_parsed_json() {
+    let node = Node::new().await;
+    let input = r#"{"n":1,"list":[10.5,-0.25,100,{"x":"1.50 \\\" 2.0"}],"big":12345678901234567890.5}"#;
+    let first = node.store.start("checkout", &json(input), Some("k")).await.unwrap();
+    for same in [
+        r#"{"big":12345678901234567890.500,"n":1.0,"list":[10.50,-2.5e-1,1e2,{"x":"1.50 \\\" 2.0"}]}"#,
+        r#"{ "n": 10e-1, "list": [1.05e1, -0.250, 100.00, {"x": "1.50 \\\" 2.0"}], "big": 12345678901234567890.5 }"#,
+    ] {
+        assert_eq!(node.store.start("checkout", &json(same), Some("k")).await.unwrap(), first, "{same}");
+    }
+    for other in [
+        r#"{"n":1,"list":[10.5,-0.25,100,{"x":"1.5 \\\" 2.0"}],"big":12345678901234567890.5}"#,
+        r#"{"n":1,"list":[10.5,-0.25,100,{"x":"1.50 \\\" 2"}],"big":12345678901234567890.5}"#,
+        r#"{"n":1,"list":[10.05,-0.25,100,{"x":"1.50 \\\" 2.0"}],"big":12345678901234567890.5}"#,
+        r#"{"n":1,"list":[10.5,-0.25,10,{"x":"1.50 \\\" 2.0"}],"big":12345678901234567890.5}"#,
+        r#"{"n":1,"list":[10.5,-0.25,100,{"x":"1.50 \\\" 2.0"}],"big":12345678901234567890}"#,
+    ] {
+        let refused = node.store.start("checkout", &json(other), Some("k")).await;
+        assert!(matches!(refused, Err(Error::KeyConflict(_))), "{other}: {refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_holds_across_versions_of_a_definition_and_not_across_names() {
     let node = Node::new().await;
     let first = node.store.start("checkout", &json("1"), Some("k")).await.unwrap();

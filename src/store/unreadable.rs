@@ -1,0 +1,52 @@
+//! Sagas whose journal cannot be read: a damaged row, or one that a newer version wrote. Owns setting them
+//! aside, visibly and with the reason, and taking them back; whether a journal can be read is the actors'
+//! finding.
+
+use uuid::Uuid;
+
+use super::lane::LaneId;
+use super::{Error, NodeId, Store};
+use crate::config::store as limits;
+use crate::saga::definition::Millis;
+use crate::saga::state::Status;
+
+/// Why a saga was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// When it was last tried.
+    pub at: Millis,
+    /// By which node.
+    pub node: NodeId,
+    /// What could not be read.
+    pub reason: String,
+}
+
+impl Store {
+    /// Sets a saga of this lane aside: it is stuck, and any node tries it again after `UNREADABLE_RETRY_MS`,
+    /// or when something is asked of it. Returns whether the lane owned it.
+    pub async fn set_aside(&self, lane: LaneId, id: Uuid, reason: &str) -> Result<bool, Error> {
+        let retry = super::signed(limits::UNREADABLE_RETRY_MS);
+        let sql = include_str!("../../sql/queries/saga/set_aside.sql");
+        Ok(!self.query(sql, &[&lane.0, &id, &reason, &retry]).await?.is_empty())
+    }
+
+    /// Says where a saga of this lane stands that was stuck when it was claimed, now that its journal was
+    /// read.
+    pub async fn take_back(&self, lane: LaneId, id: Uuid, status: Status) -> Result<(), Error> {
+        let sql = include_str!("../../sql/queries/saga/take_back.sql");
+        self.query(sql, &[&lane.0, &id, &status.as_str()]).await.map(|_| ())
+    }
+
+    /// Returns why a saga was set aside, if it was.
+    pub async fn unreadable(&self, id: Uuid) -> Result<Option<Unreadable>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/saga/unreadable.sql"), &[&id]).await?;
+        let read = |row: &tokio_postgres::Row| {
+            Ok(Unreadable {
+                at: super::millis(row.try_get("at")?),
+                node: NodeId(row.try_get("node")?),
+                reason: row.try_get("reason")?,
+            })
+        };
+        rows.first().map(read).transpose()
+    }
+}
