@@ -56,6 +56,11 @@ impl PostgresConfig {
         self
     }
 
+    /// Returns what the driver needs, for participants of the demo, which keep their ledgers by themselves.
+    pub(crate) fn into_parts(self) -> (tokio_postgres::Config, MakeRustlsConnect) {
+        (self.driver, self.tls)
+    }
+
     /// Names the database for people: host, port and database, never the password.
     pub fn describe(&self) -> String {
         let hosts: Vec<String> = self

@@ -124,7 +124,7 @@ impl From<deadpool_postgres::PoolError> for Error {
 }
 
 /// An error with its causes: the driver's own text often says no more than "db error".
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

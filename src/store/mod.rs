@@ -35,6 +35,7 @@ pub use commit::{End, Fate, Start, StartKey, Transition, Written};
 pub use connect::PostgresConfig;
 pub use definition::{DefinitionId, StoredDefinition};
 pub use error::Error;
+pub(crate) use error::chain;
 pub use lane::{Lane, LaneId};
 pub use migrate::{SCHEMA_VERSION, migrations_text};
 pub use node::{NodeId, NodeRow};

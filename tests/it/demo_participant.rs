@@ -307,3 +307,22 @@ async fn the_crm_drops_connections_and_crashes() {
     }
     panic!("only {seen:?} were seen");
 }
+
+#[tokio::test]
+async fn a_ledger_behind_tls_is_reached_as_sslmode_says() {
+    let fixture = Fixture::new(&[]).await;
+    let url = |authority: &str| {
+        let root = crate::harness::fixture(authority);
+        let place = fixture.database.tcp_url("localhost", crate::harness::cluster().port);
+        format!("{place}?sslmode=verify-full&sslrootcert={}", root.display())
+    };
+    let mut command = fixture.command("payments");
+    command.env("AMENDS_DEMO_LEDGER_URL", url("ca.crt"));
+    let client = ().serve(TokioChildProcess::new(command).unwrap()).await.unwrap();
+    assert!(!client.list_all_tools().await.unwrap().is_empty());
+    let mut stranger = fixture.command("payments");
+    stranger.env("AMENDS_DEMO_LEDGER_URL", url("other_ca.crt")).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let refused = stranger.spawn().unwrap().wait_with_output().await.unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("certificate"), "{said}");
+}

@@ -6,11 +6,11 @@ use std::time::Duration;
 pub(super) use deadpool_postgres::Transaction;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use serde_json::{Value, json};
-use tokio_postgres::NoTls;
 
 use super::effect::Kind;
 use super::fault::Fault;
 use crate::config::demo::{LEDGER_CONNECT_MAX, LEDGER_CONNECTIONS_MAX, LEDGER_WAIT_MAX};
+use crate::store::{PostgresConfig, chain};
 
 /// The tables; see the file.
 const SCHEMA: &str = include_str!("ledger.sql");
@@ -24,7 +24,7 @@ pub(crate) enum LedgerError {
     #[error("the ledger's database: {}", in_words(.0))]
     Database(#[from] tokio_postgres::Error),
     /// No connection came free.
-    #[error("the ledger's connections: {0}")]
+    #[error("the ledger's connections: {}", chain(.0))]
     Pool(#[from] deadpool_postgres::PoolError),
     /// The URL is malformed; the text never repeats it, since it may hold a password.
     #[error("expected a Postgres URL for the ledger, found a malformed one: {0}")]
@@ -41,12 +41,9 @@ fn in_words(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), |error| error.to_string())
 }
 
-/// Reads where a ledger is.
-pub(super) fn config(url: &str) -> Result<tokio_postgres::Config, LedgerError> {
-    url.parse().map_err(|error: tokio_postgres::Error| {
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        LedgerError::Url(source.unwrap_or_else(|| error.to_string()))
-    })
+/// Reads where a ledger is; `sslmode` means what it means for amends.
+pub(super) fn config(url: &str) -> Result<PostgresConfig, LedgerError> {
+    PostgresConfig::parse(url).map_err(|error| LedgerError::Url(error.to_string()))
 }
 
 /// A participant's ledger.
@@ -130,15 +127,13 @@ impl Effect {
 impl Ledger {
     /// Connects to the database and creates the schema if it is missing; safe when many processes do so at
     /// once.
-    pub(super) async fn open(
-        mut config: tokio_postgres::Config,
-        schema: &'static str,
-    ) -> Result<Self, LedgerError> {
+    pub(super) async fn open(config: PostgresConfig, schema: &'static str) -> Result<Self, LedgerError> {
+        let (mut config, tls) = config.into_parts();
         config.application_name(schema);
         let options = config.get_options().map(|given| format!("{given} ")).unwrap_or_default();
         config.options(format!("{options}-c search_path={schema}"));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+        let pool = Pool::builder(Manager::from_config(config, tls, recycling))
             .max_size(LEDGER_CONNECTIONS_MAX)
             .wait_timeout(Some(LEDGER_WAIT_MAX))
             .create_timeout(Some(LEDGER_CONNECT_MAX))

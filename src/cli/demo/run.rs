@@ -170,8 +170,8 @@ async fn judge(
     run: &str,
     checkouts: &[Checkout],
 ) -> Result<Report, DemoError> {
-    let config = ledger::config(url)?;
-    let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(LedgerError::from)?;
+    let (config, tls) = ledger::config(url)?.into_parts();
+    let (client, connection) = config.connect(tls).await.map_err(LedgerError::from)?;
     let connection = tokio::spawn(connection);
     evidence::wait_for_participants(&client, 3 * DRAIN).await?;
     let evidence = evidence::read(&client, &format!("@{run}")).await?;
