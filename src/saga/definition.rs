@@ -28,7 +28,7 @@ pub struct Draft {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
     /// Template of the output, over `input` and `steps.NAME`. Default: an object of all steps' outputs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub output: Option<Template>,
     /// The steps. May be empty only when the saga is open.
     pub steps: Vec<Step>,
@@ -150,7 +150,7 @@ pub struct Call {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classify: Vec<Rule>,
     /// Template of the output over `result`. Default: the whole result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub output: Option<Template>,
 }
 
@@ -163,7 +163,7 @@ pub enum Target {
         /// Name of the handler.
         name: String,
         /// Its argument; default: the saga's input and the outputs of the steps that this one needs.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
         arguments: Option<Template>,
     },
     /// A tool of an MCP server.
@@ -191,7 +191,7 @@ pub enum Target {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         headers: BTreeMap<String, Template>,
         /// JSON body template. Default: none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
         body: Option<Template>,
     },
 }
@@ -245,7 +245,7 @@ pub struct Probe {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent: Option<Expression>,
     /// Template of the action's output over `result`. Default: the whole result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub output: Option<Template>,
     /// How often an inconclusive answer is asked again. Defaults as for calls, with 10 attempts.
     #[serde(default = "probe_retry_default")]
@@ -300,6 +300,11 @@ impl From<&str> for Expression {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Template(pub Value);
+
+/// A template that stands there: null is a template, too.
+fn said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Template>, D::Error> {
+    Template::deserialize(deserializer).map(Some)
+}
 
 /// Longest name of a definition, step or event, in characters.
 pub const NAME_MAX: usize = 64;

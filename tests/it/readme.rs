@@ -56,3 +56,38 @@ fn every_metric_and_verb_that_it_names_exists() {
     }
     assert!(verbs >= 9, "found {verbs} verbs only");
 }
+
+/// Names of all properties of a JSON Schema, wherever they are.
+fn properties(schema: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    match schema {
+        serde_json::Value::Object(object) => {
+            if let Some(serde_json::Value::Object(properties)) = object.get("properties") {
+                found.extend(properties.keys().cloned());
+            }
+            object.values().for_each(|inner| properties(inner, found));
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|inner| properties(inner, found)),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => {}
+    }
+}
+
+#[test]
+fn every_field_of_definitions_and_settings_is_in_it() {
+    let code: String = README.split('`').skip(1).step_by(2).collect::<Vec<_>>().join(" ");
+    let said: std::collections::BTreeSet<&str> =
+        code.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect();
+    let schemas = [
+        include_str!("../../src/catalog/definition.schema.json"),
+        include_str!("../../src/catalog/settings.schema.json"),
+    ];
+    for schema in schemas {
+        let mut fields = std::collections::BTreeSet::new();
+        properties(&serde_json::from_str(schema).expect("JSON"), &mut fields);
+        assert!(fields.len() > 10, "found {} fields only", fields.len());
+        let missing: Vec<_> = fields.iter().filter(|field| !said.contains(field.as_str())).collect();
+        assert!(missing.is_empty(), "the README does not tell of {missing:?}");
+    }
+}

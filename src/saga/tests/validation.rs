@@ -226,10 +226,15 @@ fn equal_drafts_have_equal_digests_and_others_do_not() {
     let (one, two) = (r#"{"x": {"b": 1, "a": [2]}, "y": 3}"#, r#"{"y": 3, "x": {"a": [2], "b": 1}}"#);
     assert_eq!(digest(with(one)), digest(with(two)));
     assert_ne!(digest(with(one)), digest(with(r#"{"x": {"b": 1, "a": [3]}, "y": 3}"#)));
-    // Through JSON and back it is the same definition.
-    let text = serde_json::to_string(&with(one)).unwrap();
-    let again: Draft = serde_json::from_str(&text).unwrap();
-    assert_eq!(digest(again), digest(with(one)));
+    // Through JSON and back it is the same definition; a template that is null is not one that is missing.
+    let null = || with("null").output(json!(null));
+    for draft in [with(one), null()] {
+        let text = serde_json::to_string(&draft).unwrap();
+        let again: Draft = serde_json::from_str(&text).unwrap();
+        assert_eq!(again.output, draft.output);
+        assert_eq!(digest(again), digest(draft));
+    }
+    assert_ne!(digest(null()), digest(with("null")));
 }
 
 #[test]
