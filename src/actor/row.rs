@@ -3,11 +3,11 @@
 
 use uuid::Uuid;
 
+use super::attempt;
 use crate::participant::{Scope, expr};
-use crate::saga::Definition;
-use crate::saga::Json;
 use crate::saga::event::{Event, Request};
-use crate::saga::state::{End, State, Status};
+use crate::saga::state::{End, State, Status, StuckReason};
+use crate::saga::{self, Definition, Json};
 use crate::store::{self, Fate, Transition};
 
 /// Builds the row of one event that led from `old` (none before the first) to `new`.
@@ -22,7 +22,10 @@ pub(super) fn of(
     let body = Json::encode(event).unwrap_or_else(|_| Json::null());
     let mut row = Transition::new(saga, seq, event.kind(), body);
     let status = new.status();
-    row.status = (old.map_or(Status::Running, State::status) != status && !status.is_end()).then_some(status);
+    let before = old.and_then(|old| attention(saga, definition, old));
+    row.attention = attention(saga, definition, new);
+    let changed = old.map_or(Status::Running, State::status) != status || before != row.attention;
+    row.status = (changed && !status.is_end()).then_some(status);
     row.end =
         new.end().map(|end| store::End { status, result: Some(result(saga, definition, event, new, end)) });
     row.signal = match event {
@@ -38,6 +41,32 @@ pub(super) fn of(
         | Event::Withdrawn(_) => None,
     };
     row
+}
+
+/// The steps in doubt or stuck as people see them in SQL, each with its idempotency key; none when there is
+/// none.
+fn attention(saga: Uuid, definition: &Definition, state: &State) -> Option<Json> {
+    let found = saga::attention(definition, state);
+    let shown = found.into_iter().map(|one| {
+        let key = attempt::key(saga, &one.step, one.direction, one.generation);
+        // A text of SQL cannot hold a NUL, and a message may have come from anywhere.
+        let words = |text: String| text.replace('\0', "\u{fffd}");
+        serde_json::json!({
+            "step": one.step,
+            "direction": one.direction,
+            "in_doubt": one.in_doubt,
+            "stuck": one.stuck.map(StuckReason::as_str),
+            "since": one.since,
+            "attempts": one.attempts,
+            "probes": one.probes,
+            "error_code": one.error.as_ref().map(|error| words(error.code.clone())),
+            "error": one.error.map(|error| words(error.message)),
+            "key": key,
+            "legal": one.legal,
+        })
+    });
+    let shown: Vec<_> = shown.collect();
+    (!shown.is_empty()).then(|| Json::from(serde_json::Value::Array(shown)))
 }
 
 /// What the expressions of a saga see: its input and the outputs of its steps.

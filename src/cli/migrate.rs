@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
             store.verify_schema().await?;
             return Ok(Vec::new());
         }
-        Ok(store.migrate().await?)
+        Ok(store.migrate_again().await?)
     })?;
     if output.is_json() {
         output.value(&json!({ "schema_version": SCHEMA_VERSION, "applied": applied }))?;

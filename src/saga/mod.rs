@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod state;
 
 mod advance;
+pub mod attention;
 mod doubt;
 mod owner;
 mod request;
@@ -27,6 +28,7 @@ mod tests;
 mod json;
 
 pub use advance::next_timer;
+pub use attention::{Attention, attention};
 pub use json::Json;
 pub use owner::LOST_MAX;
 pub use plan::{Definition, Planned};

@@ -166,6 +166,8 @@ pub enum TurnBack {
 pub struct StepState {
     /// What it is doing.
     pub phase: Phase,
+    /// Since when; none while nothing has happened.
+    pub since: Option<Millis>,
     /// The action's output, once known; kept while the step is undone.
     pub output: Option<Json>,
     /// Taken for done by an operator without a call: there is no effect to undo. Of a failed step of an open
@@ -354,6 +356,7 @@ impl StepState {
     pub fn waiting() -> Self {
         Self {
             phase: Phase::Waiting,
+            since: None,
             output: None,
             skipped_by_hand: false,
             action: Tally::default(),

@@ -40,8 +40,11 @@ impl Turn<'_> {
     /// Puts a step into a phase.
     pub(super) fn put(&mut self, step: usize, phase: Phase) {
         let one = &mut self.state.steps[step];
-        self.moved |= one.phase != phase;
-        one.phase = phase;
+        if one.phase != phase {
+            one.phase = phase;
+            one.since = Some(self.at);
+            self.moved = true;
+        }
     }
 
     /// Puts a call into an activity.

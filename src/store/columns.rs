@@ -48,11 +48,12 @@ struct Created<'a> {
     statuses: Vec<&'a str>,
 }
 
-/// Sagas whose status changes.
+/// Sagas whose status changes, or what in them needs attention.
 #[derive(Default)]
 struct Changed<'a> {
     ids: Vec<Uuid>,
     statuses: Vec<&'a str>,
+    attentions: Vec<Option<&'a str>>,
 }
 
 /// Sagas that end; with a definition those that were never live.
@@ -93,7 +94,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The statement's parameters.
-    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 26] {
+    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 27] {
         let Self { plain, keyed, created, changed, ended, answered, told } = self;
         [
             lane,
@@ -122,6 +123,7 @@ impl<'a> Columns<'a> {
             &told.ids,
             &told.seqs,
             &told.bodies,
+            &changed.attentions,
         ]
     }
 
@@ -136,7 +138,7 @@ impl<'a> Columns<'a> {
             (Some(start), None, status) => {
                 self.created.push(row.id, start.definition.0, status.unwrap_or(Status::Running));
             }
-            (None, None, Some(status)) => self.changed.push(row.id, status),
+            (None, None, Some(status)) => self.changed.push(row, status),
             (None, None, None) => {}
         }
         if let Some(fate) = &row.signal {
@@ -182,10 +184,11 @@ impl Created<'_> {
     }
 }
 
-impl Changed<'_> {
-    fn push(&mut self, id: Uuid, status: Status) {
-        self.ids.push(id);
+impl<'a> Changed<'a> {
+    fn push(&mut self, row: &'a Transition, status: Status) {
+        self.ids.push(row.id);
         self.statuses.push(status.as_str());
+        self.attentions.push(row.attention.as_ref().map(Json::get));
     }
 }
 

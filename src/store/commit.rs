@@ -31,8 +31,10 @@ pub struct Transition {
     pub body: Json,
     /// Set in the first row: creates the saga, owned by the lane.
     pub start: Option<Start>,
-    /// The status when it has changed; ends do not need it.
+    /// The status when it or `attention` has changed; ends do not need it.
     pub status: Option<Status>,
+    /// Together with `status`: the steps in doubt or stuck as JSON, for people; none when nothing is.
+    pub attention: Option<Json>,
     /// Set in the last row.
     pub end: Option<End>,
     /// The signal that this row answers.
@@ -279,7 +281,7 @@ impl Lane {
 impl Transition {
     /// A row of the journal with which nothing else changes.
     pub fn new(id: Uuid, seq: i32, kind: &'static str, body: Json) -> Self {
-        Self { id, seq, kind, body, start: None, status: None, end: None, signal: None, outbox: None }
+        Self { id, seq, kind, body, start: None, status: None, attention: None, end: None, signal: None, outbox: None }
     }
 
     /// Whether somebody else's transaction could hold what the row needs.

@@ -1,5 +1,6 @@
-//! The schema: migrations in order, each with its checksum, run by whichever starter comes first. Owns
-//! `sql/migrations`; what is in the tables is everybody else's business.
+//! The schema: migrations in order, each with its checksum, run by whichever starter comes first; then the
+//! views, functions and roles for people, whose text may be applied any number of times. Owns
+//! `sql/migrations` and `sql/admin`; what is in the tables is everybody else's business.
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::Transaction;
@@ -23,8 +24,27 @@ const MIGRATIONS: &[Migration] = &[
         name: "functions",
         text: include_str!("../../sql/migrations/0002_functions.sql"),
     },
+    Migration {
+        version: 3,
+        name: "operators",
+        text: include_str!("../../sql/migrations/0003_operators.sql"),
+    },
 ];
 
+/// What people and their tools see, in the order in which it is applied. Every statement may be repeated, so
+/// a change here needs no migration, only the next revision.
+const ADMIN: &[&str] = &[
+    include_str!("../../sql/admin/views.sql"),
+    include_str!("../../sql/admin/functions.sql"),
+    include_str!("../../sql/admin/roles.sql"),
+];
+
+/// Revision of [`ADMIN`]. Grows with each change of it: of two programs on one database the newer one's text
+/// stays in force, whichever starts last.
+const ADMIN_REVISION: i32 = 1;
+
+const ADMIN_FOUND: &str = include_str!("../../sql/queries/migration/admin.sql");
+const ADMIN_RECORD: &str = include_str!("../../sql/queries/migration/record_admin.sql");
 const PREPARE: &str = include_str!("../../sql/queries/migration/prepare.sql");
 const PRESENT: &str = include_str!("../../sql/queries/migration/present.sql");
 const APPLIED: &str = include_str!("../../sql/queries/migration/applied.sql");
@@ -49,7 +69,14 @@ pub fn migrations_text() -> String {
             checksum(migration)
         ));
     }
-    text.push_str("commit;\n");
+    for part in ADMIN {
+        text.push_str(&format!("\n{part}"));
+    }
+    text.push_str(&format!(
+        "\ndelete from amends.admin;\ninsert into amends.admin (revision, checksum, applied_at) \
+         values ({ADMIN_REVISION}, '{}', amends.now());\ncommit;\n",
+        admin_checksum()
+    ));
     text
 }
 
@@ -58,9 +85,20 @@ impl Store {
     /// may do this at once. Refuses a database that is newer than this program, or whose migrations are not
     /// ours, before any write.
     pub async fn migrate(&self) -> Result<Vec<i32>, Error> {
-        if self.applied().await? == Some(SCHEMA_VERSION) {
+        if self.applied().await? == Some(SCHEMA_VERSION) && self.admin_is_in_force().await? {
             return Ok(Vec::new());
         }
+        self.migrate_now(false).await
+    }
+
+    /// The same, and applies the views, functions and roles even if they are in force: grants that were
+    /// revoked, or whose role was missing, are granted again.
+    pub async fn migrate_again(&self) -> Result<Vec<i32>, Error> {
+        self.applied().await?;
+        self.migrate_now(true).await
+    }
+
+    async fn migrate_now(&self, again: bool) -> Result<Vec<i32>, Error> {
         let mut client = self.client().await?;
         let transaction = client.build_transaction().start().await?;
         transaction
@@ -89,8 +127,33 @@ impl Store {
             transaction.execute(RECORD, &[&migration.version, &migration.name, &checksum(migration)]).await?;
             done.push(migration.version);
         }
+        let ours = (ADMIN_REVISION, admin_checksum());
+        let apply = match admin_found(&transaction).await? {
+            None => true,
+            Some(found) if found == ours => again,
+            Some((revision, _)) => revision <= ADMIN_REVISION,
+        };
+        if apply {
+            for part in ADMIN {
+                transaction.batch_execute(part).await.map_err(|error| {
+                    Error::Schema(format!("views, functions and roles: {}", Error::from(error)))
+                })?;
+            }
+            transaction.execute(ADMIN_RECORD, &[&ours.0, &ours.1]).await?;
+        }
         transaction.commit().await?;
         Ok(done)
+    }
+
+    /// Whether the views, functions and roles are ours, or those of a newer program.
+    async fn admin_is_in_force(&self) -> Result<bool, Error> {
+        let mut client = self.client().await?;
+        let transaction = client.build_transaction().read_only(true).start().await?;
+        let found = admin_found(&transaction).await?;
+        transaction.commit().await?;
+        Ok(found.is_some_and(|(revision, checksum)| {
+            revision > ADMIN_REVISION || revision == ADMIN_REVISION && checksum == admin_checksum()
+        }))
     }
 
     /// Checks that the schema is the one that this program was built for; writes nothing.
@@ -110,6 +173,13 @@ impl Store {
         let found = if is_present(&transaction).await? { read_applied(&transaction).await? } else { None };
         transaction.commit().await?;
         Ok(found)
+    }
+}
+
+async fn admin_found(transaction: &Transaction<'_>) -> Result<Option<(i32, String)>, Error> {
+    match transaction.query_opt(ADMIN_FOUND, &[]).await? {
+        Some(row) => Ok(Some((row.try_get("revision")?, row.try_get("checksum")?))),
+        None => Ok(None),
     }
 }
 
@@ -144,7 +214,15 @@ async fn read_applied(transaction: &Transaction<'_>) -> Result<Option<i32>, Erro
 }
 
 fn checksum(migration: &Migration) -> String {
-    Sha256::digest(migration.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(migration.text)
+}
+
+fn admin_checksum() -> String {
+    sha256(&ADMIN.concat())
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -221,6 +221,12 @@ pub(crate) async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut conditio
     }
 }
 
+/// A program of Postgres' own.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let beside = binaries().join(name);
+    if beside.exists() { beside } else { name.into() }
+}
+
 fn binaries() -> PathBuf {
     if let Some(path) = std::env::var_os("AMENDS_PG_BIN") {
         return path.into();

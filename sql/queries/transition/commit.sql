@@ -1,6 +1,6 @@
 -- Writes the transitions of a batch, each of another saga, for lane $1; nothing at all if the lane is dead.
 -- $2..$5 rows without a key; $6..$10 starts with an idempotency key and their rows; $11..$13 sagas to create; $14, $15 new
--- statuses; $16..$19 ends (with the definition if the saga starts and ends in one row); $20..$23 answered signals; $24..$26
+-- statuses, with what needs attention in $27; $16..$19 ends (with the definition if the saga starts and ends in one row); $20..$23 answered signals; $24..$26
 -- outbox. Returns the ids of the rows that were written; the rest hangs on these.
 -- Tables are met by arrays of keys and never joined: a plan that was made when they were empty is still right when they
 -- are large, and a full join is always a hash join.
@@ -35,7 +35,9 @@ with fence as materialized (
     from accepted a join unnest($11::uuid[], $12::int[], $13::text[]) as s (id, definition, status) on s.id = a.id
     order by s.id
 ), changed as (
-    update amends.saga g set status = ($15::text[])[array_position($14::uuid[], g.id)]
+    update amends.saga g
+    set status = ($15::text[])[array_position($14::uuid[], g.id)],
+        attention = ($27::text[])[array_position($14::uuid[], g.id)]
     where g.id = any (array (select a.id from accepted a where a.id = any ($14::uuid[]) order by a.id))
 ), ended as materialized (
     select e.id, e.status, e.result, e.definition

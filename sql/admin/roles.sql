@@ -1,0 +1,65 @@
+-- Who may do what. Four roles that nobody logs in as; grant them to those who do. A database whose owner may not create
+-- roles works without them: its owner's word is the only one then, and `amends doctor` says so.
+
+do $$
+declare
+    v_role text;
+begin
+    foreach v_role in array array['amends_viewer', 'amends_producer', 'amends_operator', 'amends_runtime'] loop
+        if to_regrole(v_role) is null then
+            begin
+                execute format('create role %I nologin', v_role);
+            exception
+                when duplicate_object or unique_violation then null;
+                when insufficient_privilege then
+                    raise warning 'role % is missing, and % may not create it', v_role, current_user;
+            end;
+        end if;
+    end loop;
+end
+$$;
+
+revoke all on all tables in schema amends from public;
+revoke all on all functions in schema amends from public;
+revoke all on schema amends from public;
+
+do $$
+declare
+    v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog, amends.nodes,
+        amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals';
+    -- What the views call runs with the right of whoever looks.
+    v_reading text := 'amends.now(), amends.steps_of(uuid), amends.timeline_of(uuid), amends.signal_status(uuid, bigint)';
+    v_producing text := 'amends.start(text, json, text), amends.signal(uuid, text, json), amends.cancel(uuid, text),
+        amends.signal_status(uuid, bigint)';
+    v_operating text := 'amends.retry(uuid, text, text), amends.skip(uuid, text, json, text),
+        amends.resolve(uuid, text, text, json, text), amends.pause(uuid, text), amends.resume(uuid, text),
+        amends.abandon(uuid, text)';
+    v_role text;
+begin
+    foreach v_role in array array['amends_viewer', 'amends_producer', 'amends_operator', 'amends_runtime'] loop
+        continue when to_regrole(v_role) is null;
+        execute format('grant usage on schema amends to %I', v_role);
+        if v_role in ('amends_viewer', 'amends_operator') then
+            execute format('grant select on %s to %I', v_views, v_role);
+            execute format('grant execute on function %s to %I', v_reading, v_role);
+        end if;
+        if v_role in ('amends_producer', 'amends_operator') then
+            execute format('grant execute on function %s to %I', v_producing, v_role);
+        end if;
+        if v_role = 'amends_operator' then
+            execute format('grant execute on function %s to %I', v_operating, v_role);
+        end if;
+        if v_role = 'amends_runtime' then
+            execute format('grant select, insert, update, delete on all tables in schema amends to %I', v_role);
+            execute format('revoke insert, update, delete on amends.migration, amends.admin from %I', v_role);
+            execute format('grant usage on all sequences in schema amends to %I', v_role);
+            execute format('grant execute on all functions in schema amends to %I', v_role);
+            execute format('revoke execute on function amends.ensure_partition(text, text, text, text, text) from %I', v_role);
+        end if;
+    end loop;
+end
+$$;
+
+-- Partitions are made and dropped by their owner, whoever asks.
+alter function amends.ensure_partition(text, text, text, text, text) security definer;
+alter function amends.ensure_partitions(int, int) security definer;

@@ -1,0 +1,100 @@
+//! What a person has to look at: steps in doubt and steps that are stuck, with the evidence and what is legal.
+//! Owns the selection; where it is shown is left to others.
+
+use super::definition::{Action, Effect, Millis};
+use super::event::Direction;
+use super::outcome::Error;
+use super::plan::Definition;
+use super::request::legal_verbs;
+use super::state::{Activity, Phase, State, StepState, StuckReason};
+
+/// One step that somebody has to look at, or may want to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attention {
+    /// Name of the step.
+    pub step: String,
+    /// Which of its calls.
+    pub direction: Direction,
+    /// Nobody knows whether the call took effect.
+    pub in_doubt: bool,
+    /// Why it needs a person; none while the runtime still has means of its own.
+    pub stuck: Option<StuckReason>,
+    /// Since when it is stuck, else since when it is in doubt.
+    pub since: Millis,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Probes so far.
+    pub probes: u32,
+    /// Generation of the idempotency key of the last attempt.
+    pub generation: u32,
+    /// The last error.
+    pub error: Option<Error>,
+    /// Verbs that are legal for the step or for the whole saga, as one would type them.
+    pub legal: Vec<String>,
+}
+
+/// Returns the steps in doubt or stuck. Costs next to nothing when there are none; else about as much as a
+/// transition for each verb.
+pub fn attention(definition: &Definition, state: &State) -> Vec<Attention> {
+    let mut found: Vec<Attention> =
+        state.steps.iter().enumerate().filter_map(|(index, one)| of_step(definition, state, index, one)).collect();
+    if found.is_empty() || state.end().is_some() {
+        return Vec::new();
+    }
+    let legal = legal_verbs(definition, state);
+    for one in &mut found {
+        let concerns = |verb: &&String| {
+            let mut words = verb.split(' ').skip(1);
+            words.next().is_none_or(|about| about == one.step || is_event_of(one, about))
+        };
+        one.legal = legal.iter().filter(concerns).cloned().collect();
+    }
+    found
+}
+
+/// A pending call may be told by an event of its step's name.
+fn is_event_of(one: &Attention, event: &str) -> bool {
+    event.strip_suffix(".compensation") == Some(&one.step)
+}
+
+fn of_step(definition: &Definition, state: &State, index: usize, one: &StepState) -> Option<Attention> {
+    let (direction, stuck) = match one.phase {
+        // Accepted, and somebody will tell: that is waiting, not doubt.
+        Phase::Active { activity: Activity::Awaiting { .. } | Activity::Sleeping { .. }, .. } => return None,
+        Phase::Active { direction, .. } => (direction, None),
+        Phase::Stuck { direction, reason } => (direction, Some(reason)),
+        Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_) => return None,
+    };
+    let tally = one.tally(direction);
+    if tally.doubt_at.is_none() && stuck.is_none() {
+        return None;
+    }
+    let planned = definition.step(state, index);
+    let call = match (direction, &planned.action) {
+        (Direction::Compensation, _) => planned.compensation.as_ref(),
+        (Direction::Action, Action::Call(call)) => Some(call),
+        (Direction::Action, Action::Await { .. } | Action::Sleep { .. }) => None,
+    };
+    let doubt_at = tally.doubt_at.filter(|_| call.is_none_or(|call| call.effect != Effect::ReadOnly));
+    let since = match stuck {
+        Some(_) => one.since,
+        None => Some(doubt_at?),
+    };
+    Some(Attention {
+        step: planned.name.clone(),
+        direction,
+        in_doubt: doubt_at.is_some(),
+        stuck,
+        since: since.unwrap_or(state.at),
+        attempts: tally.attempts,
+        probes: tally.probes,
+        generation: tally.generation,
+        error: tally.error.clone(),
+        legal: Vec::new(),
+    })
+}

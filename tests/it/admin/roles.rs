@@ -1,0 +1,121 @@
+//! The roles: somebody logs in as each and tries every table, view and function there is.
+
+use std::collections::BTreeSet;
+
+use super::ask;
+use crate::harness::Database;
+
+const VIEWS: &str = "backlog definitions in_doubt nodes outbox_lag sagas signals steps stuck throughput timeline timers";
+const READING: &str = "now signal_status steps_of timeline_of";
+const PRODUCING: &str = "cancel signal signal_status start";
+const OPERATING: &str = "abandon cancel pause resolve resume retry signal signal_status skip start";
+
+fn words(lists: &[&str]) -> BTreeSet<String> {
+    lists.iter().flat_map(|list| list.split(' ')).map(str::to_owned).collect()
+}
+
+/// Somebody who has been granted a role and nothing else.
+async fn login(database: &Database, role: &str) -> String {
+    let user = format!("{}_{role}", database.name);
+    ask(&database.url, &format!("create role {user} login in role amends_{role}")).await;
+    database.url.replace("postgres://postgres@", &format!("postgres://{user}@"))
+}
+
+/// Names out of a list of relations or functions that this login may use. Each is really tried.
+async fn allowed(url: &str, tries: &[(String, String)]) -> BTreeSet<String> {
+    let client = crate::harness::connect(url).await;
+    let mut found = BTreeSet::new();
+    for (name, sql) in tries {
+        let tried = client.batch_execute(&format!("begin; {sql}; rollback")).await;
+        if tried.is_err() {
+            client.batch_execute("rollback").await.unwrap();
+        }
+        let denied = tried.is_err_and(|error| error.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE));
+        if !denied {
+            found.insert(name.clone());
+        }
+    }
+    found
+}
+
+/// Every relation with a statement that reads it, or changes it.
+async fn relations(database: &Database, sql: &str) -> Vec<(String, String)> {
+    let list = "select relname from pg_class where relnamespace = 'amends'::regnamespace and relkind in ('r', 'p', 'v')";
+    let names = ask(&database.url, list).await;
+    names.lines().map(|name| (name.to_owned(), sql.replace('$', name))).collect()
+}
+
+/// Every function with a call of it, all arguments null.
+async fn functions(database: &Database) -> Vec<(String, String)> {
+    let list = "select proname || '|' || format('select amends.%I(%s)', proname, (
+                    select string_agg('null::' || format_type(t, null), ', ' order by n)
+                    from unnest(proargtypes) with ordinality a (t, n)))
+                from pg_proc where pronamespace = 'amends'::regnamespace";
+    let calls = ask(&database.url, list).await;
+    calls.lines().filter_map(|line| line.split_once('|')).map(|(name, sql)| (name.into(), sql.into())).collect()
+}
+
+#[tokio::test]
+async fn each_role_may_do_its_own_and_no_more() {
+    let database = Database::create().await;
+    let reads = relations(&database, "select from amends.$ limit 1").await;
+    let deletes = relations(&database, "delete from amends.$").await;
+    let calls = functions(&database).await;
+    let nothing = BTreeSet::new();
+    for (role, may_read, may_call) in [
+        ("viewer", words(&[VIEWS]), words(&[READING])),
+        ("producer", nothing.clone(), words(&[PRODUCING])),
+        ("operator", words(&[VIEWS]), words(&[READING, OPERATING])),
+    ] {
+        let url = login(&database, role).await;
+        assert_eq!(allowed(&url, &reads).await, may_read, "{role} reads");
+        assert_eq!(allowed(&url, &deletes).await, nothing, "{role} deletes");
+        assert_eq!(allowed(&url, &calls).await, may_call, "{role} calls");
+    }
+
+    let url = login(&database, "runtime").await;
+    let all = |tries: &[(String, String)]| tries.iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(allowed(&url, &reads).await, all(&reads), "runtime reads");
+    let kept = words(&["migration admin"]);
+    let views = words(&[VIEWS]);
+    let found = allowed(&url, &deletes).await;
+    // Partitions are reached through their parents.
+    assert!(found.is_disjoint(&kept), "{found:?}");
+    for table in all(&deletes).difference(&kept).filter(|name| !views.contains(*name)) {
+        assert!(found.contains(table) || table.contains('_'), "runtime deletes {table}");
+    }
+    let missing: Vec<String> = all(&calls).difference(&allowed(&url, &calls).await).cloned().collect();
+    assert_eq!(missing, ["ensure_partition"], "runtime calls");
+}
+
+/// Who asks is who has logged in, whatever the function's owner.
+#[tokio::test]
+async fn an_operator_is_known_by_name() {
+    let node = super::Operated::begin().await;
+    let saga = node.reach("doubtful", "stuck").await;
+    let url = login(&node.database, "operator").await;
+    ask(&url, &format!("select amends.abandon('{saga}', 'written off')")).await;
+    super::until(&url, &format!("select status from amends.sagas where saga = '{saga}'"), "abandoned").await;
+    let who = format!("select asked_by, reason from amends.timeline where saga = '{saga}' and signal = 1");
+    let user = format!("{}_operator", node.database.name);
+    assert_eq!(ask(&url, &who).await, format!("{user}|written off"));
+    node.stop().await;
+}
+
+/// A node needs no more than its role, once somebody has migrated.
+#[tokio::test]
+async fn a_node_runs_as_amends_runtime() {
+    let database = Database::create().await;
+    let url = login(&database, "runtime").await;
+    let runtime = amends::runtime::Runtime::builder(url.clone())
+        .definition(amends::saga::definition::Draft::new("nap").step(amends::saga::definition::Step::sleeping("nap", 1)))
+        .begin()
+        .await
+        .unwrap();
+    let ended = runtime.run("nap", &serde_json::json!({})).await.unwrap();
+    assert_eq!(ended.status.as_str(), "completed");
+    let outside = ask(&database.url, "select amends.start('nap', '{}')").await;
+    super::until(&url, &format!("select status from amends.sagas where saga = '{outside}'"), "completed").await;
+    assert_eq!(ask(&url, "select amends.ensure_partitions(6, 9) > 0").await, "t");
+    runtime.stop(std::time::Duration::from_secs(5)).await.unwrap();
+}
