@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -117,7 +118,7 @@ impl Dispatcher {
         let (node, committer) = (self.node.clone(), self.committer.clone());
         let saga = SagaActor::new(id, pinned, node, committer, ctx.address(), arrival).start();
         self.residents.insert(id, saga);
-        metrics::SAGAS_RESIDENT.with([]).increment(1.0);
+        self.node.residents.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Asks for as much as there is room for, and for the wakes of residents.
@@ -309,7 +310,7 @@ impl Handler<Left> for Dispatcher {
 
     fn handle(&mut self, Left { saga, parting }: Left, ctx: &mut Self::Context) {
         if self.residents.remove(&saga).is_some() {
-            metrics::SAGAS_RESIDENT.with([]).decrement(1.0);
+            self.node.residents.fetch_sub(1, Ordering::Relaxed);
         }
         match parting {
             Parting::Ended | Parting::LetGo | Parting::Fenced => {
@@ -361,7 +362,7 @@ impl Handler<Abandon> for Dispatcher {
         self.stopping = true;
         for (_, saga) in self.residents.drain() {
             saga.do_send(StepDown);
-            metrics::SAGAS_RESIDENT.with([]).decrement(1.0);
+            self.node.residents.fetch_sub(1, Ordering::Relaxed);
         }
         ctx.stop();
     }

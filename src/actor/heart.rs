@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::node::Node;
 use super::supervisor::{Observe, Observed};
 use crate::config::actor as limits;
+use crate::metrics;
 use crate::saga::definition::Millis;
 use crate::store::{Error, NodeId, Store};
 
@@ -52,7 +53,7 @@ async fn join(store: &Store, name: &str, lease: Duration) -> Result<(NodeId, Ins
     let ttl_ms = Millis::try_from(lease.as_millis()).unwrap_or(Millis::MAX);
     let id = store.join(name, env!("CARGO_PKG_VERSION"), ttl_ms).await?;
     let sent = Instant::now();
-    Ok((id, sent, store.beat(id).await?))
+    Ok((id, sent, store.beat(id, 0).await?))
 }
 
 /// Beats.
@@ -70,7 +71,9 @@ impl Heart {
         let node = self.node.clone();
         let beat = async move {
             let sent = Instant::now();
-            match node.store.beat(node.membership.id()).await {
+            let residents = node.residents.load(Ordering::Relaxed);
+            metrics::SAGAS_RESIDENT.with([]).set(residents as f64);
+            match node.store.beat(node.membership.id(), residents).await {
                 Ok(now_ms) => node.clock.sample(sent, now_ms, node.membership.trust()),
                 Err(Error::Fenced) => rejoin(&node).await,
                 Err(error) => tracing::warn!(%error, "beat not confirmed"),

@@ -1,6 +1,8 @@
 //! What the actors of one node share: the doors to the rooms below, the clock and the registry. Owns nothing
 //! but these handles.
 
+use std::sync::atomic::AtomicUsize;
+
 use tokio::runtime::Handle;
 
 use super::clock::Clock;
@@ -26,6 +28,8 @@ pub struct Node {
     pub waiters: Waiters,
     /// Where calls of participants run, so that a slow one holds up no actor.
     pub work: Handle,
+    /// Sagas that are actors here now.
+    pub residents: AtomicUsize,
 }
 
 impl std::fmt::Debug for Node {

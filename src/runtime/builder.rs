@@ -1,6 +1,7 @@
 //! How a node is made: its settings and the order in which it comes up. Owns what is checked before anything
 //! runs; what runs is in `crew.rs`.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -169,7 +170,16 @@ impl Builder {
         }
         registry.refresh(&store, &participants).await?;
         let waiters = Waiters::default();
-        Ok(Node { store, membership, participants, definitions: registry, clock, waiters, work })
+        Ok(Node {
+            store,
+            membership,
+            participants,
+            definitions: registry,
+            clock,
+            waiters,
+            work,
+            residents: AtomicUsize::new(0),
+        })
     }
 }
 

@@ -36,8 +36,12 @@ pub struct Attention {
 /// Returns the steps in doubt or stuck. Costs next to nothing when there are none; else about as much as a
 /// transition for each verb.
 pub fn attention(definition: &Definition, state: &State) -> Vec<Attention> {
-    let mut found: Vec<Attention> =
-        state.steps.iter().enumerate().filter_map(|(index, one)| of_step(definition, state, index, one)).collect();
+    let mut found: Vec<Attention> = state
+        .steps
+        .iter()
+        .enumerate()
+        .filter_map(|(index, one)| of_step(definition, state, index, one))
+        .collect();
     if found.is_empty() || state.end().is_some() {
         return Vec::new();
     }

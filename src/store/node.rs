@@ -31,15 +31,19 @@ impl Store {
     pub async fn join(&self, name: &str, version: &str, ttl_ms: Millis) -> Result<NodeId, Error> {
         let ttl_ms = i64::try_from(ttl_ms).map_err(|_| Error::Invalid(format!("ttl of {ttl_ms} ms")))?;
         let rows = self
-            .query_once(include_str!("../../sql/queries/node/join.sql"), &[&name, &version, &ttl_ms])
+            .query_once(
+                include_str!("../../sql/queries/node/join.sql"),
+                &[&name, &version, &ttl_ms, &super::SCHEMA_VERSION],
+            )
             .await?;
         Ok(NodeId(rows.first().ok_or_else(super::no_row)?.try_get("id")?))
     }
 
-    /// Keeps the node alive and returns the database's clock. [`Error::Fenced`] when it was taken for dead:
-    /// drop all actors, then join again as a new node.
-    pub async fn beat(&self, node: NodeId) -> Result<Millis, Error> {
-        let rows = self.query(include_str!("../../sql/queries/node/beat.sql"), &[&node.0]).await?;
+    /// Keeps the node alive and returns the database's clock; `sagas` is how many are on it, for people.
+    /// [`Error::Fenced`] when it was taken for dead: drop all actors, then join again as a new node.
+    pub async fn beat(&self, node: NodeId, sagas: usize) -> Result<Millis, Error> {
+        let sagas = i32::try_from(sagas).unwrap_or(i32::MAX);
+        let rows = self.query(include_str!("../../sql/queries/node/beat.sql"), &[&node.0, &sagas]).await?;
         Ok(super::millis(rows.first().ok_or(Error::Fenced)?.try_get("at")?))
     }
 

@@ -1,8 +1,9 @@
--- Keeps node $1 alive. No row: it was taken for dead. A beat that comes after more than the time to live, because the
+-- Keeps node $1 alive, with $2 sagas on it. No row: it was taken for dead. A beat that comes after more than the time to live, because the
 -- database or this node stood still, begins a new steady time.
 -- Called by: store/node.rs. Locks: the node. Index: node_pkey.
 update amends.node n
 set beat_at = amends.now(),
+    sagas = $2::int,
     steady_since = case when n.beat_at < amends.now() - n.ttl_ms * interval '1 ms' then amends.now()
                         else n.steady_since end
 where n.id = $1::bigint and n.gone_at is null

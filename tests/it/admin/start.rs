@@ -44,7 +44,8 @@ async fn from_rust() {
     client.batch_execute(ORDERS).await.unwrap();
     for (number, commits) in [("rolled_back", false), ("kept", true)] {
         let transaction = client.transaction().await.unwrap();
-        let sql = "insert into orders values ($1, amends.start('happy', json_build_object('order', $1::text), $1))";
+        let sql =
+            "insert into orders values ($1, amends.start('happy', json_build_object('order', $1::text), $1))";
         transaction.execute(sql, &[&number]).await.unwrap();
         if commits {
             transaction.commit().await.unwrap();
@@ -61,7 +62,8 @@ from psycopg.types.json import Json
 with psycopg.connect(sys.argv[1]) as connection:
     for number, keep in [("rolled_back", False), ("kept", True)]:
         with connection.transaction(force_rollback=not keep):
-            [saga] = connection.execute("select amends.start(%s, %s, %s)", ["happy", Json({"order": number}), number]).fetchone()
+            start = "select amends.start(%s, %s, %s)"
+            [saga] = connection.execute(start, ["happy", Json({"order": number}), number]).fetchone()
             connection.execute("insert into orders values (%s, %s)", [number, saga])
 "#;
 

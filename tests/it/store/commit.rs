@@ -189,7 +189,13 @@ async fn a_deadlock_or_a_stale_plan_is_not_the_callers_business() {
     assert_eq!(node.lane.owned().await.unwrap().len(), 2);
     // The prepared statements of the lane and of the pool answer 0A000 after this.
     let client = node.database.client().await;
-    client.batch_execute("alter table amends.saga alter status type varchar(20)").await.unwrap();
+    client
+        .batch_execute(
+            "drop view amends.sagas, amends.timers, amends.in_doubt;
+             alter table amends.saga alter status type varchar(20)",
+        )
+        .await
+        .unwrap();
     assert_eq!(node.lane.owned().await.unwrap().len(), 2);
     assert!(node.store.saga(ids[0]).await.unwrap().is_some());
     // An old program meets a newer table.
