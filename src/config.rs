@@ -39,6 +39,10 @@ pub mod store {
     pub const SAFETY_NET_ROWS_MAX: i64 = 10_000;
     /// How long lanes and nodes are remembered after they are gone, in milliseconds.
     pub const GONE_KEPT_MS: i64 = 3_600_000;
+    /// Starts with a concurrency key that one look at the turns takes.
+    pub const KNOCKS_MAX: i64 = 500;
+    /// Turns looked at by one step of the walk that finds those whose holder has ended.
+    pub const TURNS_WALKED_MAX: i64 = 1_000;
     /// Partitions of the journal made ahead, in weeks.
     pub const JOURNAL_WEEKS_AHEAD: i32 = 4;
     /// Partitions of ended sagas made ahead, in days.
@@ -200,6 +204,12 @@ pub mod actor {
     pub const TIMERS_MAX: usize = 1_000;
     /// Pause between two looks for timers that are due, in milliseconds.
     pub const TIMERS_POLL_MS: u64 = 250;
+    /// Pause between two looks for starts whose turn it is while there are none, in milliseconds.
+    pub const TURNS_POLL_MOST_MS: u64 = 250;
+    /// Pause between two such looks while there are some, in milliseconds.
+    pub const TURNS_POLL_LEAST_MS: u64 = 5;
+    /// Pause between two steps of the walk over all turns, in milliseconds.
+    pub const TURNS_WALK_MS: u64 = 1_000;
     /// Pause between two sweeps, in milliseconds.
     pub const SWEEP_MS: u64 = 1_000;
     /// Pause between two rounds of the chores that may wait, in milliseconds.

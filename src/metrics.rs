@@ -65,6 +65,7 @@ metrics! {
     Counter TRANSITIONS_REFUSED "amends_transitions_refused_total" [] "Transitions lost to another owner.";
     Counter FENCED "amends_fenced_total" [] "Lanes that were found to be out of service.";
 
+    Counter TURNS_GIVEN "amends_turns_given_total" [] "Starts that waited for their turn and got it.";
     Counter TIMERS_FIRED "amends_timers_fired_total" [] "Timers of parked sagas that came due.";
     Counter SWEEPS "amends_sweeps_total" [] "Rounds of the sweeper.";
     Counter LANES_SWEPT "amends_lanes_swept_total" [] "Lanes of dead nodes that were taken out of service.";

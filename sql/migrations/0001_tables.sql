@@ -2,7 +2,7 @@
 -- are no foreign keys, and nothing that is scanned by a claim carries a state column: what is ready is a row in `ready`.
 --
 -- A saga that has not ended always has at least one of: a lane (some node runs it), a row in `ready` (any node may take
--- it), a row in `timer` (it is parked; fire_at is infinity when only a signal can wake it).
+-- it), a row in `timer` (it is parked; fire_at is infinity when only a signal can wake it, or when it waits for its turn).
 
 -- Definitions by digest; the small id goes into the narrow rows.
 create table amends.definition (
@@ -10,6 +10,8 @@ create table amends.definition (
     digest      text        not null unique,
     name        text        not null,
     draft       text        not null,
+    -- Where in the input its concurrency key stands; null when its sagas wait for no others.
+    concurrency text[],
     created_at  timestamptz not null default now()
 );
 

@@ -53,6 +53,8 @@ create function amends.start(definition text, input json, key text default null)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
     v_definition int;
+    v_path text[];
+    v_turn text;
     v_id uuid := amends.uuid7();
     v_digest bytea;
     v_first amends.start_key;
@@ -67,7 +69,9 @@ begin
     if octet_length(start.key) not between 1 and 512 then
         raise exception 'expected a key of 1 to 512 bytes, found %', octet_length(start.key) using errcode = 'AM005';
     end if;
-    select c.definition into v_definition from amends.current_definition c where c.name = start.definition;
+    select d.id, d.concurrency into v_definition, v_path
+    from amends.current_definition c join amends.definition d on d.id = c.definition
+    where c.name = start.definition;
     if not found then
         raise exception 'expected the name of a registered definition, found %', quote_literal(start.definition)
             using errcode = 'AM003', hint = 'A node registers its definitions when it starts.';
@@ -88,7 +92,14 @@ begin
     end if;
     insert into amends.saga (id, definition, status, lane, signals, started_at)
     values (v_id, v_definition, 'queued', null, 0, amends.now());
-    insert into amends.ready (definition, id, input) values (v_definition, v_id, start.input::text);
+    if v_path is not null then
+        v_turn := amends.concurrency_key(start.input, v_path);
+    end if;
+    if v_turn is null then
+        insert into amends.ready (definition, id, input) values (v_definition, v_id, start.input::text);
+    else
+        perform amends.queue(start.definition, v_turn, v_id, v_definition, start.input::text);
+    end if;
     return v_id;
 end
 $$;
@@ -119,7 +130,11 @@ begin
     insert into amends.signal (id, n, at, by, application_name, addr, request)
     values (request.saga, v_saga.signals, amends.now(), session_user,
             coalesce(current_setting('application_name', true), ''), inet_client_addr(), request.request::text);
-    if v_saga.lane is null then
+    if v_saga.status = 'queued' and exists (select from amends.waiting w where w.id = v_saga.id) then
+        -- Its journal has not begun, so no node can take it yet; whoever gives the turns looks at what was asked.
+        insert into amends.knock (name, key, id)
+        select w.name, w.key, w.id from amends.waiting w where w.id = v_saga.id;
+    elsif v_saga.lane is null then
         insert into amends.ready (definition, id) values (v_saga.definition, v_saga.id);
     else
         insert into amends.inbox (lane, id, definition) values (v_saga.lane, v_saga.id, v_saga.definition);

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::participant::Participants;
+use crate::participant::{Participants, expr};
 use crate::saga::Definition;
 use crate::saga::definition::Draft;
 use crate::store::{self, DefinitionId, Store, StoredDefinition};
@@ -46,7 +46,9 @@ impl Definitions {
     ) -> Result<DefinitionId, store::Error> {
         let draft = serde_json::to_string(definition.draft())
             .map_err(|error| store::Error::Invalid(format!("definition {}: {error}", definition.name())))?;
-        let id = store.put_definition(definition.digest(), definition.name(), &draft).await?;
+        let turns = definition.draft().concurrency.as_ref().and_then(expr::input_path);
+        let (digest, name) = (definition.digest(), definition.name());
+        let id = store.put_definition(digest, name, &draft, turns.as_deref()).await?;
         let missing = participants.missing(definition.draft());
         let name = definition.name().to_owned();
         let pinned = Pinned { id, definition };
@@ -92,6 +94,13 @@ impl Definitions {
         let mut ids: Vec<_> = able.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// Whether sagas of any definition known here wait for their turn.
+    pub fn any_takes_turns(&self) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut pinned = known.by_id.values().filter_map(|entry| entry.pinned.as_ref());
+        pinned.any(|pinned| pinned.definition.draft().concurrency.is_some())
     }
 
     /// Definitions that this node cannot run, with what it lacks.

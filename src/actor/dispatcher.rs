@@ -11,11 +11,12 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::arrival::{Arrival, StartAnswer};
 use super::committer::{Barrier, Claim, Committer};
 use super::counting;
 use super::definitions::Pinned;
 use super::node::Node;
-use super::saga_actor::{Arrival, GiveUp, HandBack, SagaActor, StartAnswer, StepDown, Wake};
+use super::saga_actor::{GiveUp, HandBack, SagaActor, StepDown, Wake};
 use super::supervisor::{Observe, Observed};
 use super::takeup::{self, Read};
 use crate::config::actor as limits;
@@ -79,6 +80,11 @@ pub(super) struct Abandon;
 #[rtype(result = "()")]
 struct Poll;
 
+/// There is something to claim: do not wait for the next round.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Look;
+
 /// The dispatcher of one lane.
 pub(super) struct Dispatcher {
     node: Arc<Node>,
@@ -93,6 +99,8 @@ pub(super) struct Dispatcher {
     /// How often the actors of these sagas died, since their last row.
     crashes: HashMap<Uuid, u32>,
     pause: Duration,
+    /// The next round, while none is under way.
+    next: Option<SpawnHandle>,
     draining: Option<oneshot::Sender<()>>,
     stopping: bool,
 }
@@ -109,6 +117,7 @@ impl Dispatcher {
             returning: HashMap::new(),
             crashes: HashMap::new(),
             pause: Duration::from_millis(limits::POLL_LEAST_MS),
+            next: None,
             draining: None,
             stopping: false,
         }
@@ -150,7 +159,7 @@ impl Dispatcher {
         let most = Duration::from_millis(limits::POLL_MOST_MS);
         self.pause = if busy { least } else { (self.pause * 2).min(most) };
         let chance = 0.75 + rand::random::<f64>() / 2.0;
-        ctx.notify_later(Poll, self.pause.mul_f64(chance));
+        self.next = Some(ctx.notify_later(Poll, self.pause.mul_f64(chance)));
     }
 
     /// Takes up what was claimed. One that is here already is woken, unless the claim says that it had left:
@@ -284,7 +293,23 @@ impl Handler<Poll> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, _: Poll, ctx: &mut Self::Context) {
+        self.next = None;
         self.poll(ctx);
+    }
+}
+
+impl Handler<Look> for Dispatcher {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+        match self.next.take() {
+            Some(next) => {
+                ctx.cancel_future(next);
+                self.poll(ctx);
+            }
+            // The round under way may have looked already; the one after it comes soon.
+            None => self.pause = Duration::from_millis(limits::POLL_LEAST_MS) / 2,
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 //! the few that serve them. A message is a hint: losing it may cost time, never work.
 //!
 //! ```text
-//!   supervisor -- makes anew --> worker (one per lane)      heart   sweeper   registrar
-//!                                  |        |                 |        |          |
-//!                             dispatcher  committer         clock    store   definitions
+//!   supervisor -- makes anew --> worker (one per lane)      heart   sweeper, usher   registrar
+//!                                  |        |                 |           |             |
+//!                             dispatcher  committer         clock       store      definitions
 //!                                  |        |  ^
 //!                                  v        v  | rows, answers
 //!                                saga actor ---+
@@ -13,7 +13,9 @@
 //!                               participants
 //! ```
 
+mod arrival;
 mod attempt;
+mod bell;
 mod clock;
 mod committer;
 mod counting;
@@ -29,17 +31,20 @@ mod signals;
 mod supervisor;
 mod sweeper;
 mod takeup;
+mod usher;
 mod waiters;
 mod worker;
 
+pub use arrival::StartAnswer;
+pub use bell::Bell;
 pub use clock::Clock;
 pub use definitions::{Definitions, Pinned};
 pub use heart::{Heart, Membership};
 pub use node::Node;
 pub use registrar::Registrar;
 pub use roster::Roster;
-pub use saga_actor::StartAnswer;
 pub use supervisor::{Child, Health, Supervisor};
 pub use sweeper::Sweeper;
+pub use usher::Usher;
 pub use waiters::{Ended, Waiters};
 pub use worker::Worker;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use tokio::runtime::Handle;
 
+use super::bell::Bell;
 use super::clock::Clock;
 use super::definitions::Definitions;
 use super::heart::Membership;
@@ -26,6 +27,8 @@ pub struct Node {
     pub clock: Clock,
     /// Who in this process waits for an end.
     pub waiters: Waiters,
+    /// What is to be looked at now.
+    pub bell: Bell,
     /// Where calls of participants run, so that a slow one holds up no actor.
     pub work: Handle,
     /// Sagas that are actors here now.

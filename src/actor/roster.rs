@@ -9,10 +9,10 @@ use actix::Addr;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::arrival::StartAnswer;
 use super::definitions::Pinned;
-use super::dispatcher::{Dispatcher, Drain, Poke, StartSaga};
+use super::dispatcher::{Dispatcher, Drain, Look, Poke, StartSaga};
 use super::node::Node;
-use super::saga_actor::StartAnswer;
 use crate::config::actor as limits;
 use crate::saga::Json;
 use crate::store::{NodeId, StartKey};
@@ -70,6 +70,15 @@ impl Roster {
         let (answer, answered) = oneshot::channel();
         dispatcher.do_send(StartSaga { id, pinned, input, key, answer });
         answered.await.unwrap_or(StartAnswer::Unknown)
+    }
+
+    /// Tells the next lane in turn that there is something to claim.
+    pub fn look(&self) {
+        let working = self.working();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if let Some(dispatcher) = working.get(turn % working.len().max(1)) {
+            dispatcher.do_send(Look);
+        }
     }
 
     /// Tells all lanes that a saga was asked something; the one that has it looks.

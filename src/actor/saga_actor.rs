@@ -10,6 +10,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::arrival::{Arrival, First, StartAnswer};
 use super::attempt::{self, Happened, InFlight, Order};
 use super::committer::{Commit, Committed, Committer, LetGo, Park, Release};
 use super::counting;
@@ -22,49 +23,10 @@ use super::waiters::Ended;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::command::Command;
-use crate::saga::event::{Event, OwnerLost, RequestRefused, Requested, Started, TimerFired, Withdrawn};
+use crate::saga::event::{Event, OwnerLost, RequestRefused, Requested, TimerFired, Withdrawn};
 use crate::saga::state::State;
 use crate::saga::{IllegalEvent, Json, begin, legal_verbs, next_timer, outstanding, transition};
-use crate::store::{Parking, Start, StartKey, Written};
-
-/// What became of a start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StartAnswer {
-    /// A new saga runs under this id.
-    Fresh(Uuid),
-    /// The idempotency key was used before with the same input: this is its saga.
-    Existing(Uuid),
-    /// The idempotency key was used before with another input, for this saga.
-    KeyConflict(Uuid),
-    /// The database cannot take it, now or later.
-    Rejected(String),
-    /// No lane takes sagas now; nothing was written.
-    NotTaken,
-    /// The lane was lost on the way: nobody knows whether it started, under the id that was proposed.
-    Unknown,
-}
-
-/// How a saga comes to this node.
-pub(super) enum Arrival {
-    /// It starts here.
-    Start {
-        /// What the first row says.
-        started: Started,
-        /// Makes the start idempotent.
-        key: Option<StartKey>,
-        /// Who wants to know.
-        answer: oneshot::Sender<StartAnswer>,
-    },
-    /// It was claimed, or is taken up again: its state after `seq` rows.
-    TakenUp {
-        /// The fold of its journal.
-        state: State,
-        /// Rows in the journal.
-        seq: i32,
-        /// The claim itself wrote the first row: what it asks for was not begun by anybody.
-        fresh: bool,
-    },
-}
+use crate::store::{Parking, Start, Written};
 
 /// One saga on this node.
 pub(super) struct SagaActor {
@@ -91,18 +53,10 @@ pub(super) struct SagaActor {
     timer: Option<SpawnHandle>,
     signals: signals::Reading,
     handing_back: bool,
+    /// Nothing begins before it is known what was asked of the saga.
+    listening: bool,
     /// The committer was asked to let the saga go.
     letting_go: bool,
-}
-
-/// What is done first.
-enum First {
-    /// Write the row that starts it.
-    Write { event: Event, commands: Vec<Command>, key: Option<StartKey> },
-    /// Carry out what the first row asks for: the claim wrote it.
-    CarryOut,
-    /// What was in flight is lost with the owner before.
-    Recover,
 }
 
 struct Proposed {
@@ -159,8 +113,12 @@ impl SagaActor {
         arrival: Arrival,
     ) -> Self {
         let (state, seq, first, answer) = match arrival {
-            Arrival::TakenUp { state, seq, fresh } => {
-                let first = if fresh { First::CarryOut } else { First::Recover };
+            Arrival::TakenUp { state, seq, fresh, asked } => {
+                let first = match (fresh, asked) {
+                    (true, false) => First::CarryOut,
+                    (true, true) => First::Listen,
+                    (false, _) => First::Recover,
+                };
                 (state, seq, first, None)
             }
             Arrival::Start { started, key, answer } => {
@@ -186,6 +144,7 @@ impl SagaActor {
             timer: None,
             signals: signals::Reading::default(),
             handing_back: false,
+            listening: false,
             letting_go: false,
         }
     }
@@ -254,6 +213,9 @@ impl SagaActor {
         }
         if let Some(ended) = proposed.ended {
             counting::ended(&self.pinned.definition, &self.state, self.node.clock.now_ms());
+            if self.pinned.definition.draft().concurrency.is_some() {
+                self.node.bell.ended(self.id);
+            }
             self.node.waiters.tell(self.id, &ended);
             return self.part(Parting::Ended, ctx);
         }
@@ -277,6 +239,10 @@ impl SagaActor {
                 (step, Order { step, direction, number, generation, is_probe: true })
             }
         };
+        if self.listening {
+            // It is outstanding, and comes again.
+            return;
+        }
         if self.handing_back {
             return self.withheld.push(step);
         }
@@ -305,6 +271,9 @@ impl SagaActor {
         if self.proposed.is_some() || self.letting_go || self.signals.is_reading() {
             return;
         }
+        if self.listening {
+            return self.begin(ctx);
+        }
         let busy = !outstanding(&self.state).is_empty();
         if self.handing_back {
             return self.hand_back(ctx);
@@ -322,6 +291,28 @@ impl SagaActor {
                 self.committer.do_send(Park { parking, from: ctx.address() });
             }
         }
+    }
+
+    /// What was asked before the saga began is answered now: begins, unless it shall turn back; then what it was
+    /// about to do never happened.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        if !self.signals.has_read() {
+            return;
+        }
+        self.listening = false;
+        let never_begun = self.state.turn_back.is_some();
+        for command in outstanding(&self.state) {
+            match command {
+                Command::Execute { step, .. } | Command::Probe { step, .. } if never_begun => {
+                    let (at, steps) = (self.node.clock.now_ms(), vec![step]);
+                    self.events.push_back(Event::Withdrawn(Withdrawn { at, steps }));
+                }
+                Command::Decide { .. } | Command::Execute { .. } | Command::Probe { .. } => {
+                    self.carry_out(command, ctx);
+                }
+            }
+        }
+        self.decide(ctx);
     }
 
     fn fire(&mut self, ctx: &mut Context<Self>) {
@@ -384,7 +375,8 @@ impl Actor for SagaActor {
                 let start = Start { definition: self.pinned.id, key };
                 self.propose(&event, self.state.clone(), commands, Some(start), ctx);
             }
-            Some(First::CarryOut) => {
+            Some(first @ (First::CarryOut | First::Listen)) => {
+                self.listening = matches!(first, First::Listen);
                 match self.pinned.definition.check_input(&self.state.input) {
                     Ok(()) => {
                         outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx))

@@ -21,12 +21,19 @@ pub(super) struct Reading {
     again: bool,
     /// Number of the last signal that was handed out.
     last: u64,
+    /// A read has succeeded.
+    has_read: bool,
 }
 
 impl Reading {
     /// Whether a read is under way; the saga does not go before it has ended.
     pub(super) fn is_reading(&self) -> bool {
         self.under_way
+    }
+
+    /// Whether everything that was asked before the saga came here was handed out.
+    pub(super) fn has_read(&self) -> bool {
+        self.has_read
     }
 
     /// Begins to read what came after signal `seen`, unless a read is under way already: then it is repeated
@@ -59,6 +66,7 @@ impl Reading {
 
     /// The events that were not handed out before.
     pub(super) fn unseen(&mut self, events: Vec<Event>) -> Vec<Event> {
+        self.has_read = true;
         let last = self.last;
         let unseen: Vec<Event> = events.into_iter().filter(|event| number(event) > last).collect();
         self.last = unseen.last().map_or(last, number);

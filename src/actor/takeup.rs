@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::arrival::Arrival;
 use super::counting;
 use super::definitions::Pinned;
 use super::node::Node;
-use super::saga_actor::Arrival;
 use crate::saga::event::Event;
 use crate::saga::replay;
 use crate::saga::state::Status;
@@ -89,8 +89,9 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
     });
     match state {
         Ok(state) => {
+            let asked = saga.signals > state.signals_seen;
             let seq = journal.last().map_or(0, |row| row.seq);
-            Read::Ready(saga.id, pinned, Box::new(Arrival::TakenUp { state, seq, fresh: saga.fresh }))
+            Read::Ready(saga.id, pinned, Box::new(Arrival::TakenUp { state, seq, fresh: saga.fresh, asked }))
         }
         Err(reason) => {
             if !saga.stuck {

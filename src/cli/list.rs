@@ -50,7 +50,7 @@ pub(super) fn run(args: Args, database: &DatabaseArgs, output: &Output) -> Resul
         table.add_row([
             output.cell(Tone::Plain, saga.id.to_string()),
             output.cell(Tone::Plain, harmless(&saga.name)),
-            output.cell(tone(saga.status), saga.status.as_str()),
+            output.cell(tone(saga.status), status(saga)),
             output.cell(Tone::Plain, instant(saga.started_at)),
             output.cell(Tone::Plain, age),
             output.cell(Tone::Quiet, node),
@@ -63,6 +63,14 @@ pub(super) fn run(args: Args, database: &DatabaseArgs, output: &Output) -> Resul
     Ok(Exit::Done)
 }
 
+/// The status, and behind whom a saga waits for its turn.
+fn status(saga: &SagaRow) -> String {
+    match saga.behind {
+        Some(holder) => format!("{} behind {holder}", saga.status),
+        None => saga.status.to_string(),
+    }
+}
+
 /// A saga without its result, for programs.
 pub(super) fn saga_json(saga: &SagaRow) -> Value {
     json!({
@@ -73,6 +81,7 @@ pub(super) fn saga_json(saga: &SagaRow) -> Value {
         "started_at": instant(saga.started_at),
         "ended_at": saga.ended_at.map(instant),
         "wakes_at": saga.wake_at.map(instant),
+        "behind": saga.behind,
         "node": saga.node.map(|node| node.0),
         "signals": saga.signals,
     })

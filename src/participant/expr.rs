@@ -91,6 +91,17 @@ pub(super) fn render_text(template: &Template, view: &View<'_>) -> Result<String
     }
 }
 
+/// Returns the fields and positions on the way into the input, if the expression is no more than that. Postgres
+/// follows the same way by `#>`.
+pub fn input_path(expression: &Expression) -> Option<Vec<String>> {
+    let path = path::Path::parse(&expression.0).filter(|path| path.root == "input")?;
+    let segments = path.segments.into_iter().map(|segment| match segment {
+        path::Segment::Field(name) => name,
+        path::Segment::Index(index) => index.to_string(),
+    });
+    Some(segments.collect())
+}
+
 /// Removes the `${ }` around a field that is an expression as a whole; other texts are returned as they are.
 pub fn unwrap(text: &str) -> &str {
     template::unwrap(text)

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::crew::{Crew, Threads};
 use super::{Error, Inner, Runtime};
-use crate::actor::{Definitions, Health, Membership, Node, Roster, Waiters};
+use crate::actor::{Bell, Definitions, Health, Membership, Node, Roster, Waiters};
 use crate::config::actor as limits;
 use crate::participant::{Handlers, ParticipantConfig, Participants, expr};
 use crate::saga::definition::Draft;
@@ -177,6 +177,7 @@ impl Builder {
             definitions: registry,
             clock,
             waiters,
+            bell: Bell::default(),
             work,
             residents: AtomicUsize::new(0),
         })

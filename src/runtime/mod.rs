@@ -140,6 +140,7 @@ impl Runtime {
         self.on_work(async move {
             let n = node.store.signal(saga, &request).await?;
             roster.poke(saga);
+            node.bell.ring_for_turns();
             Ok(n)
         })
         .await
@@ -213,14 +214,17 @@ impl Runtime {
             pinned.definition.check_input(&input).map_err(Error::Input)?;
         }
         match known {
-            Some((pinned, missing)) if missing.is_empty() => {
+            // The database says whose turn it is.
+            Some((pinned, missing))
+                if missing.is_empty() && pinned.definition.draft().concurrency.is_none() =>
+            {
                 let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;
                 match start_here(&roster, id, pinned, input.clone(), start_key).await? {
                     Some(saga) => Ok(saga),
-                    None => self.start_queued(node, name, input, key).await,
+                    None => self.start_queued(name, input, key).await,
                 }
             }
-            _ => self.start_queued(node, name, input, key).await,
+            Some(_) | None => self.start_queued(name, input, key).await,
         }
     }
 
@@ -232,18 +236,17 @@ impl Runtime {
     }
 
     /// Starts through the queue, for whichever node takes it.
-    async fn start_queued(
-        &self,
-        node: Arc<Node>,
-        name: String,
-        input: Json,
-        key: Option<String>,
-    ) -> Result<Uuid, Error> {
+    async fn start_queued(&self, name: String, input: Json, key: Option<String>) -> Result<Uuid, Error> {
+        let (node, roster) = (self.inner.node.clone(), self.inner.roster.clone());
         self.on_work(async move {
-            node.store.start(&name, &input, key.as_deref()).await.map_err(|error| match error {
-                store::Error::KeyConflict(message) => Error::KeyConflict(message),
-                other => Error::Store(other),
-            })
+            let saga =
+                node.store.start(&name, &input, key.as_deref()).await.map_err(|error| match error {
+                    store::Error::KeyConflict(message) => Error::KeyConflict(message),
+                    other => Error::Store(other),
+                })?;
+            node.bell.ring_for_turns();
+            roster.look();
+            Ok(saga)
         })
         .await
     }

@@ -31,6 +31,7 @@ impl Draft {
             output: None,
             steps: Vec::new(),
             deadline_ms: None,
+            concurrency: None,
             open: None,
         }
     }
@@ -62,6 +63,12 @@ impl Draft {
     /// Turns a saga back that has not passed its pivot after this time.
     pub fn deadline_ms(mut self, deadline_ms: Millis) -> Self {
         self.deadline_ms = Some(deadline_ms);
+        self
+    }
+
+    /// Lets sagas run one at a time whose inputs have the same value here: a plain path such as `input.guest`.
+    pub fn concurrency(mut self, path: &str) -> Self {
+        self.concurrency = Some(path.into());
         self
     }
 

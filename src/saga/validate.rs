@@ -50,6 +50,9 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
     if let Some(open) = &draft.open {
         faults.within("open.lease_ms".into(), "the driver's lease", open.lease_ms, 1_000);
     }
+    if let Some(concurrency) = &draft.concurrency {
+        expression(&mut faults, "concurrency".into(), concurrency);
+    }
     if draft.steps.is_empty() && draft.open.is_none() {
         faults.add("steps", "a saga needs at least one step unless it is open; add a step or `open`");
     }

@@ -28,9 +28,16 @@ pub struct StoredDefinition {
 
 impl Store {
     /// Registers a definition and makes it the one that starts by name take. The same digest again is the
-    /// same definition.
-    pub async fn put_definition(&self, digest: &str, name: &str, draft: &str) -> Result<DefinitionId, Error> {
-        self.query(include_str!("../../sql/queries/definition/put.sql"), &[&digest, &name, &draft]).await?;
+    /// same definition. `concurrency` is the way into the input to its concurrency key, if it has one.
+    pub async fn put_definition(
+        &self,
+        digest: &str,
+        name: &str,
+        draft: &str,
+        concurrency: Option<&[String]>,
+    ) -> Result<DefinitionId, Error> {
+        let sql = include_str!("../../sql/queries/definition/put.sql");
+        self.query(sql, &[&digest, &name, &draft, &concurrency]).await?;
         let rows = self.query(include_str!("../../sql/queries/definition/choose.sql"), &[&digest]).await?;
         let row = rows.first().ok_or_else(|| Error::UnknownDefinition(digest.to_owned()))?;
         Ok(DefinitionId(row.try_get("id")?))

@@ -29,6 +29,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "operators",
         text: include_str!("../../sql/migrations/0003_operators.sql"),
     },
+    Migration { version: 4, name: "turns", text: include_str!("../../sql/migrations/0004_turns.sql") },
 ];
 
 /// What people and their tools see, in the order in which it is applied. Every statement may be repeated, so

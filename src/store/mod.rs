@@ -8,11 +8,15 @@
 //! **What wakes a saga.** A live saga always has a lane, a `ready` row or a `timer` row. Wakes of owned sagas
 //! go to the owner's `inbox`.
 //!
-//! **Lock order.** node, lane, start key, journal key, ready row, saga row, timer row; within each kind by
-//! primary key. Nothing here waits for a ready, saga, timer or inbox row except a batch and a signal, which
-//! wait at most `LOCK_TIMEOUT_MS` for saga rows: claims, parking and sweeps skip what is locked. Only
-//! `amends.start` and `amends.request` run in transactions of strangers; these may lock in any order, and
-//! whoever is chosen as the victim of a deadlock repeats.
+//! **Whose turn it is.** Sagas with equal concurrency keys run one at a time: the holder of the `turn`, until
+//! it has ended; the others are rows of `waiting`, whose journals have not begun. A start only knocks; turns
+//! are given by whichever node looks, in a transaction of its own, so no batch and no start waits for a turn.
+//!
+//! **Lock order.** node, lane, start key, journal key, knock, turn, waiting start, ready row, saga row, timer
+//! row; within each kind by primary key. Nothing here waits for a ready, saga, timer or inbox row except a
+//! batch and a signal, which wait at most `LOCK_TIMEOUT_MS` for saga rows: claims, parking and sweeps skip
+//! what is locked. Only `amends.start` and `amends.request` run in transactions of strangers; these may lock
+//! in any order, and whoever is chosen as the victim of a deadlock repeats.
 
 mod columns;
 mod commit;
@@ -28,6 +32,7 @@ mod read;
 mod signal;
 mod sweep;
 mod tls;
+mod turn;
 mod unreadable;
 mod work;
 
@@ -43,6 +48,7 @@ pub use pool::Store;
 pub use read::{Filter, JournalRow, SagaRow};
 pub use signal::Signal;
 pub use sweep::{NetCursor, Swept};
+pub use turn::{Asked, TurnCursor, Turns};
 pub use unreadable::Unreadable;
 pub use work::{Claimed, Parking};
 

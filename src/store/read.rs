@@ -41,6 +41,8 @@ pub struct SagaRow {
     pub result: Option<Json>,
     /// When a parked saga wakes by itself.
     pub wake_at: Option<Millis>,
+    /// The saga with the same concurrency key whose turn it is, while this one waits for its own.
+    pub behind: Option<Uuid>,
 }
 
 /// What a list shall show.
@@ -163,5 +165,6 @@ fn saga_row(row: &Row) -> Result<SagaRow, Error> {
         ended_at: moment("ended_at")?,
         result: result.map(|text| Json::parse(text).unwrap_or_else(|_| Json::null())),
         wake_at: moment("wake_at")?,
+        behind: row.try_get("behind")?,
     })
 }

@@ -1,5 +1,5 @@
 -- Lists up to $4 sagas, newest first, before id $3 if given; of status $1 and definition $2 if given.
--- Called by: store/read.rs. Locks: none. Index: saga_pkey, saga_done_pkey.
+-- Called by: store/read.rs. Locks: none. Index: saga_pkey, saga_done_pkey, waiting_id.
 with live as (
     select g.id, g.definition, d.name, d.digest, g.status, g.lane, g.signals, g.started_at,
            null::timestamptz as ended_at
@@ -22,7 +22,9 @@ with live as (
 )
 select e.id, e.definition, e.name, e.digest, e.status, e.lane, l.node, e.signals,
        amends.millis(e.started_at) as started_at, amends.millis(e.ended_at) as ended_at, null::text as result,
-       (select amends.millis(t.fire_at) from amends.timer t where t.id = e.id and isfinite(t.fire_at)) as wake_at
+       (select amends.millis(t.fire_at) from amends.timer t where t.id = e.id and isfinite(t.fire_at)) as wake_at,
+       (select t.holder from amends.waiting w join amends.turn t on t.name = w.name and t.key = w.key
+        where w.id = e.id and e.status = 'queued') as behind
 from every e
 left join amends.lane l on l.id = e.lane
 order by e.id desc

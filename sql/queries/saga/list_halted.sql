@@ -3,7 +3,8 @@
 -- Called by: store/read.rs. Locks: none. Index: saga_halted.
 select g.id, g.definition, d.name, d.digest, g.status, g.lane, l.node, g.signals,
        amends.millis(g.started_at) as started_at, null::bigint as ended_at, null::text as result,
-       (select amends.millis(t.fire_at) from amends.timer t where t.id = g.id and isfinite(t.fire_at)) as wake_at
+       (select amends.millis(t.fire_at) from amends.timer t where t.id = g.id and isfinite(t.fire_at)) as wake_at,
+       null::uuid as behind
 from amends.saga g
 join amends.definition d on d.id = g.definition
 left join amends.lane l on l.id = g.lane

@@ -1,15 +1,17 @@
 -- Reads one saga, live or ended.
--- Called by: store/read.rs. Locks: none. Index: saga_pkey, saga_done_pkey.
+-- Called by: store/read.rs. Locks: none. Index: saga_pkey, saga_done_pkey, waiting_id.
 select g.id, g.definition, d.name, d.digest, g.status, g.lane, l.node, g.signals,
        amends.millis(g.started_at) as started_at, null::bigint as ended_at, null::text as result,
-       (select amends.millis(t.fire_at) from amends.timer t where t.id = g.id and isfinite(t.fire_at)) as wake_at
+       (select amends.millis(t.fire_at) from amends.timer t where t.id = g.id and isfinite(t.fire_at)) as wake_at,
+       (select t.holder from amends.waiting w join amends.turn t on t.name = w.name and t.key = w.key
+        where w.id = g.id and g.status = 'queued') as behind
 from amends.saga g
 join amends.definition d on d.id = g.definition
 left join amends.lane l on l.id = g.lane
 where g.id = $1::uuid
 union all
 select g.id, g.definition, d.name, d.digest, g.status, null, null, g.signals,
-       amends.millis(g.started_at), amends.millis(g.ended_at), g.result, null
+       amends.millis(g.started_at), amends.millis(g.ended_at), g.result, null, null
 from amends.saga_done g
 join amends.definition d on d.id = g.definition
 where g.id = $1::uuid and g.ended_at >= amends.uuid_time($1::uuid) - interval '1 day'

@@ -26,6 +26,7 @@ struct FileShape {
     output_schema: Option<Value>,
     output: Option<Template>,
     deadline: Option<String>,
+    concurrency: Option<Text>,
     open: Option<OpenShape>,
     #[serde(default)]
     steps: Vec<StepShape>,
@@ -174,6 +175,7 @@ impl Reading {
             output: shape.output,
             steps,
             deadline_ms: self.duration("deadline", shape.deadline),
+            concurrency: shape.concurrency.map(expression),
             open: shape.open.and_then(|open| {
                 let lease = self.within(["open".into()], |reading| reading.duration("lease", open.lease));
                 lease.map(|lease_ms| Open { lease_ms })

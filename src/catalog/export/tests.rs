@@ -224,8 +224,9 @@ fn some_draft() -> impl Strategy<Value = Draft> {
         Just(serde_json::json!({"type": "object", "properties": {"on": {"enum": ["yes", 1, null]}}})),
     ];
     let open = of(ms().prop_map(|lease_ms| Open { lease_ms }));
-    (name(), words(), schema.clone(), of(schema), of(some_template()), vec(some_step(), 0..4), of(ms()), open)
-        .prop_map(|(name, description, input, output_schema, output, steps, deadline_ms, open)| Draft {
+    let head = (name(), words(), schema.clone(), of(schema), of(some_template()));
+    (head, vec(some_step(), 0..4), of(ms()), of(some_expression()), open).prop_map(
+        |((name, description, input, output_schema, output), steps, deadline_ms, concurrency, open)| Draft {
             name,
             description,
             input,
@@ -233,8 +234,10 @@ fn some_draft() -> impl Strategy<Value = Draft> {
             output,
             steps,
             deadline_ms,
+            concurrency,
             open,
-        })
+        },
+    )
 }
 
 proptest! {

@@ -157,7 +157,7 @@ async fn register(store: &Store) -> Result<std::sync::Arc<Definition>, DemoError
     let definition = Definition::build(draft)
         .map_err(|faults| refused(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     let draft = serde_json::to_string(definition.draft()).map_err(|error| refused(error.to_string()))?;
-    store.put_definition(definition.digest(), definition.name(), &draft).await?;
+    store.put_definition(definition.digest(), definition.name(), &draft, None).await?;
     Ok(definition)
 }
 

@@ -109,6 +109,14 @@ fn shown_value(json: &Json, length: usize) -> String {
     clipped(json.get(), length)
 }
 
+/// What was asked and not answered yet.
+fn asked(shown: &Shown) -> impl Iterator<Item = String> {
+    shown.open_signals.iter().map(|signal| {
+        let by = harmless(&signal.by);
+        format!("asked by {by} at {}, not answered yet: {}", instant(signal.at), verb(signal))
+    })
+}
+
 /// What is yet to come: the next timer, open requests, and the legal verbs.
 fn outlook(shown: &Shown) -> Vec<String> {
     let mut lines = Vec::new();
@@ -118,17 +126,23 @@ fn outlook(shown: &Shown) -> Vec<String> {
     }
     let Some(timeline) = &shown.timeline else {
         if shown.unreadable.is_none() {
+            lines.push(match shown.saga.behind {
+                Some(holder) => format!("It waits for its turn behind {holder}."),
+                None => {
+                    "No node has taken this saga yet. Is one running that knows its definition?".to_owned()
+                }
+            });
+        }
+        lines.extend(asked(shown));
+        if shown.saga.behind.is_some() {
             lines.push(
-                "No node has taken this saga yet. Is one running that knows its definition?".to_owned(),
+                "legal now: cancel, abandon; whatever else is asked is answered when it begins".to_owned(),
             );
         }
         lines.insert(0, String::new());
         return lines;
     };
-    for signal in &shown.open_signals {
-        let by = harmless(&signal.by);
-        lines.push(format!("asked by {by} at {}, not answered yet: {}", instant(signal.at), verb(signal)));
-    }
+    lines.extend(asked(shown));
     if let Some(at) = timeline.wakes_at {
         let when = match at.checked_sub(shown.now) {
             Some(left) => format!("in {}", span(left)),

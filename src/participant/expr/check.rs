@@ -80,6 +80,9 @@ pub fn check_draft(draft: &Draft) -> Vec<Fault> {
         check.steps = Some((step.name.clone(), before(draft, step)));
         check.step(&format!("steps[{index}]"), step);
     }
+    if let Some(concurrency) = &draft.concurrency {
+        check.concurrency(concurrency);
+    }
     if let Some(output) = &draft.output {
         check.steps = Some((String::new(), draft.steps.iter().map(|step| step.name.clone()).collect()));
         check.template("output".into(), output, Place::Saga.variables());
@@ -136,6 +139,18 @@ struct Check {
 impl Check {
     fn add(&mut self, path: String, message: String) {
         self.faults.push(Fault { path, message: one_line(message) });
+    }
+
+    /// The database evaluates the concurrency key of a start, and knows no CEL.
+    fn concurrency(&mut self, key: &Expression) {
+        if super::input_path(key).is_none_or(|path| path.is_empty()) {
+            let message = format!(
+                "expected a plain path into the input, such as `input.guest` or `input.order['guest-id']`, found \
+                 `{}`; let whoever starts the saga put what is computed into the input",
+                key.0
+            );
+            self.add("concurrency".into(), message);
+        }
     }
 
     fn step(&mut self, path: &str, step: &Step) {

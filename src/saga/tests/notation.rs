@@ -248,6 +248,7 @@ impl Graph {
             output: None,
             steps: self.steps.iter().map(StepSpec::step).collect(),
             deadline_ms: self.deadline_ms,
+            concurrency: None,
             open: self.lease_ms.map(|lease_ms| Open { lease_ms }),
         }
     }

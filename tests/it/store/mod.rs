@@ -11,6 +11,7 @@ mod signal;
 mod start;
 mod sweep;
 mod tls;
+mod turn;
 
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ impl Node {
 
     async fn named(database: Arc<Database>, name: &str) -> Self {
         let store = database.store().await;
-        let definition = store.put_definition("digest", "checkout", "{}").await.unwrap();
+        let definition = store.put_definition("digest", "checkout", "{}", None).await.unwrap();
         let id = store.join(name, "test", 8_000).await.unwrap();
         let lane = database.lane(id).await;
         Self { database, store, id, lane, definition }

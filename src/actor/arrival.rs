@@ -1,0 +1,62 @@
+//! How a saga comes to a node, and what its actor does first. Owns the shapes; the actor does it.
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::saga::command::Command;
+use crate::saga::event::{Event, Started};
+use crate::saga::state::State;
+use crate::store::StartKey;
+
+/// What became of a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartAnswer {
+    /// A new saga runs under this id.
+    Fresh(Uuid),
+    /// The idempotency key was used before with the same input: this is its saga.
+    Existing(Uuid),
+    /// The idempotency key was used before with another input, for this saga.
+    KeyConflict(Uuid),
+    /// The database cannot take it, now or later.
+    Rejected(String),
+    /// No lane takes sagas now; nothing was written.
+    NotTaken,
+    /// The lane was lost on the way: nobody knows whether it started, under the id that was proposed.
+    Unknown,
+}
+
+/// How a saga comes to this node.
+pub(super) enum Arrival {
+    /// It starts here.
+    Start {
+        /// What the first row says.
+        started: Started,
+        /// Makes the start idempotent.
+        key: Option<StartKey>,
+        /// Who wants to know.
+        answer: oneshot::Sender<StartAnswer>,
+    },
+    /// It was claimed, or is taken up again: its state after `seq` rows.
+    TakenUp {
+        /// The fold of its journal.
+        state: State,
+        /// Rows in the journal.
+        seq: i32,
+        /// The claim itself wrote the first row: what it asks for was not begun by anybody.
+        fresh: bool,
+        /// Something was asked of it before it was claimed.
+        asked: bool,
+    },
+}
+
+/// What is done first.
+pub(super) enum First {
+    /// Write the row that starts it.
+    Write { event: Event, commands: Vec<Command>, key: Option<StartKey> },
+    /// Carry out what the first row asks for: the claim wrote it.
+    CarryOut,
+    /// The same, but look first at what was asked of it: it may end before it begins anything.
+    Listen,
+    /// What was in flight is lost with the owner before.
+    Recover,
+}

@@ -1,0 +1,39 @@
+//! Rung when there is something to look at now: a hint that saves a poll, and nothing is lost with it. Owns what
+//! was said since the last look; looking is the usher's.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Hints for the actors of one node that look at a table now and then.
+#[derive(Debug, Default)]
+pub struct Bell {
+    turns: Notify,
+    ended: Mutex<Vec<Uuid>>,
+}
+
+impl Bell {
+    /// A start has come that waits for its turn, or something was asked of one.
+    pub fn ring_for_turns(&self) {
+        self.turns.notify_one();
+    }
+
+    /// A saga has ended that may have held a turn.
+    pub(super) fn ended(&self, saga: Uuid) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(saga);
+        self.turns.notify_one();
+    }
+
+    /// What has ended since the last look.
+    pub(super) fn take_ended(&self) -> Vec<Uuid> {
+        std::mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until there is something to look at, or for this long.
+    pub(super) async fn turns(&self, pause: Duration) {
+        // Both mean: look.
+        let _ = tokio::time::timeout(pause, self.turns.notified()).await;
+    }
+}
