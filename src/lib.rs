@@ -13,6 +13,7 @@ pub mod http;
 pub mod cli;
 pub mod runtime;
 
+pub mod barrier;
 pub mod config;
 pub mod metrics;
 pub mod postgres;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands, in its functions too")]
 
 mod admin;
+mod barrier;
 mod catalog;
 mod catalog_files;
 mod catalog_fuzz;

@@ -19,7 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
 ];
 
 /// Leaves: everybody may name them, and they name nobody but `config`, where their limits are.
-const LEAVES: &[&str] = &["config", "metrics", "error", "postgres"];
+const LEAVES: &[&str] = &["barrier", "config", "metrics", "error", "postgres"];
 
 /// Doors cut on purpose, each with its reason.
 const DOORS: &[(&str, &str, &str)] = &[("cli", "runtime", "`serve`, `demo` and `bench` compose a node")];
@@ -28,8 +28,8 @@ const DOORS: &[(&str, &str, &str)] = &[("cli", "runtime", "`serve`, `demo` and `
 const OWNED: &[(&str, &[&str], &str)] = &[
     (
         "tokio_postgres",
-        &["store", "cli/demo"],
-        "the store records; the demo's participants are other programs",
+        &["store", "cli/demo", "barrier"],
+        "the store records; the demo's participants, and those that call the barrier, are other programs",
     ),
     (
         "deadpool_postgres",
