@@ -238,6 +238,12 @@ pub mod actor {
     pub const DRAIN_MARGIN_MS: u64 = 5_000;
 }
 
+/// Limits of clients.
+pub mod client {
+    /// How long a client beside the database trusts what it has read of the definitions, in milliseconds.
+    pub const DEFINITIONS_FRESH_MS: u64 = 1_000;
+}
+
 /// Limits of the embedded Postgres.
 pub mod postgres {
     /// Longest wait for Postgres to answer after its start, recovery included, in milliseconds.
@@ -323,6 +329,51 @@ pub mod http {
     pub const STOP_S_MAX: u64 = 5;
     /// Pause between two upkeeps of the metrics, in seconds.
     pub const UPKEEP_S: u64 = 5;
+}
+
+/// Limits of the MCP door.
+pub mod mcp {
+    /// How long a call waits for its saga before it answers with a handle, in milliseconds, unless the settings say
+    /// otherwise. TypeScript hosts give up after 60 s.
+    pub const WAIT_MS: u64 = 50_000;
+    /// Longest time that the settings may let a call wait, in milliseconds.
+    pub const WAIT_MS_MAX: u64 = 600_000;
+    /// Longest time that equal arguments may be the same call, in milliseconds.
+    pub const DEDUPE_MS_MAX: u64 = 24 * 3_600_000;
+    /// Requests of one principal within a minute, unless the settings say otherwise.
+    pub const REQUESTS_PER_MINUTE: u32 = 600;
+    /// Most that the settings may allow.
+    pub const REQUESTS_PER_MINUTE_MAX: usize = 1_000_000;
+    /// Pause between two looks at a saga whose progress is told, in milliseconds.
+    pub const PROGRESS_MS: u64 = 250;
+    /// Longest such pause, in milliseconds.
+    pub const PROGRESS_MS_MAX: u64 = 2_000;
+    /// Pause between two looks whether the tools have changed, in milliseconds.
+    pub const TOOLS_REFRESH_MS: u64 = 1_000;
+    /// Pause after which a session that hears of changes is looked after, in milliseconds.
+    pub const SESSION_LOOK_MS: u64 = 30_000;
+    /// How long a start is repeated under its key while the database is away, in milliseconds.
+    pub const START_MS_MAX: u64 = 5_000;
+    /// Pause between two such starts, in milliseconds.
+    pub const START_PAUSE_MS: u64 = 100;
+    /// How long calls that were told to end may take to answer, in milliseconds.
+    pub const CLOSE_MS_MAX: u64 = 3_000;
+    /// How long an answer may be on its way through the transport, in milliseconds.
+    pub const LAST_ANSWER_MS: u64 = 100;
+    /// How long a cancel waits for the saga's word, in milliseconds.
+    pub const CANCEL_MS_MAX: u64 = 5_000;
+    /// Longest idempotency key, in bytes; the door adds the principal to it.
+    pub const KEY_BYTES_MAX: usize = 256;
+    /// Longest name of a principal within keys, in bytes; of longer ones the digest is taken.
+    pub const PRINCIPAL_BYTES_MAX: usize = 128;
+    /// Largest message, in bytes: the largest input of a saga, and room for its envelope.
+    pub const MESSAGE_BYTES_MAX: usize = super::store::BODY_BYTES_MAX + (64 << 10);
+    /// Sagas of a list, unless asked for less.
+    pub const LIST_ROWS: usize = 20;
+    /// Most sagas of a list.
+    pub const LIST_ROWS_MAX: usize = 100;
+    /// Pause between two signs of life on an open stream, in seconds; intermediaries cut silent ones.
+    pub const KEEP_ALIVE_S: u64 = 15;
 }
 
 /// Limits of the command line.

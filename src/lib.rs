@@ -7,8 +7,10 @@ pub mod store;
 
 pub mod actor;
 pub mod catalog;
+pub mod client;
 
 pub mod http;
+pub mod mcp;
 
 pub mod cli;
 pub mod runtime;

@@ -146,3 +146,5 @@ create table amends.start_key (
     at      timestamptz not null,
     primary key (name, key)
 );
+-- By which key a saga was started: a door tells its callers' sagas from others' by the beginning of the key.
+create index start_key_id on amends.start_key (id);

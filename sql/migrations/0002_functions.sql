@@ -47,61 +47,69 @@ exception when data_exception or program_limit_exceeded or statement_too_complex
 end
 $$;
 
--- Starts a saga inside the caller's own transaction: it commits or vanishes with it. The same key with the same input
--- returns the first saga. AM003: no such definition. AM004: the key was used with another input. AM005: bad argument.
-create function amends.start(definition text, input json, key text default null) returns uuid
+-- Starts a saga as amends.start does, under an id that the caller chose (null: a fresh one): another id comes back when the
+-- key had started a saga before, so that the caller learns whether it was this start.
+create function amends.start_as(id uuid, definition text, input json, key text default null) returns uuid
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
     v_definition int;
     v_path text[];
     v_turn text;
-    v_id uuid := amends.uuid7();
+    v_id uuid := coalesce(start_as.id, amends.uuid7());
     v_digest bytea;
     v_first amends.start_key;
 begin
-    if start.definition is null or start.input is null then
+    if start_as.definition is null or start_as.input is null then
         raise exception 'expected a definition and an input, found null' using errcode = 'AM005';
     end if;
-    if octet_length(start.input::text) > 1048576 then
-        raise exception 'expected an input of at most 1048576 bytes, found %', octet_length(start.input::text)
+    if octet_length(start_as.input::text) > 1048576 then
+        raise exception 'expected an input of at most 1048576 bytes, found %', octet_length(start_as.input::text)
             using errcode = 'AM005';
     end if;
-    if octet_length(start.key) not between 1 and 512 then
-        raise exception 'expected a key of 1 to 512 bytes, found %', octet_length(start.key) using errcode = 'AM005';
+    if octet_length(start_as.key) not between 1 and 512 then
+        raise exception 'expected a key of 1 to 512 bytes, found %', octet_length(start_as.key) using errcode = 'AM005';
     end if;
     select d.id, d.concurrency into v_definition, v_path
     from amends.current_definition c join amends.definition d on d.id = c.definition
-    where c.name = start.definition;
+    where c.name = start_as.definition;
     if not found then
-        raise exception 'expected the name of a registered definition, found %', quote_literal(start.definition)
+        raise exception 'expected the name of a registered definition, found %', quote_literal(start_as.definition)
             using errcode = 'AM003', hint = 'A node registers its definitions when it starts.';
     end if;
-    if start.key is not null then
-        v_digest := amends.input_digest(start.input::text);
+    if start_as.key is not null then
+        v_digest := amends.input_digest(start_as.input::text);
         insert into amends.start_key (name, key, id, digest, at)
-        values (start.definition, start.key, v_id, v_digest, amends.now())
+        values (start_as.definition, start_as.key, v_id, v_digest, amends.now())
         on conflict on constraint start_key_pkey do nothing;
         if not found then
-            select k.* into strict v_first from amends.start_key k where k.name = start.definition and k.key = start.key;
+            select k.* into strict v_first from amends.start_key k
+            where k.name = start_as.definition and k.key = start_as.key;
             if v_first.digest = v_digest then
                 return v_first.id;
             end if;
             raise exception 'expected the input that key % was first used with by saga %, found another',
-                quote_literal(start.key), v_first.id using errcode = 'AM004';
+                quote_literal(start_as.key), v_first.id using errcode = 'AM004';
         end if;
     end if;
     insert into amends.saga (id, definition, status, lane, signals, started_at)
     values (v_id, v_definition, 'queued', null, 0, amends.now());
     if v_path is not null then
-        v_turn := amends.concurrency_key(start.input, v_path);
+        v_turn := amends.concurrency_key(start_as.input, v_path);
     end if;
     if v_turn is null then
-        insert into amends.ready (definition, id, input) values (v_definition, v_id, start.input::text);
+        insert into amends.ready (definition, id, input) values (v_definition, v_id, start_as.input::text);
     else
-        perform amends.queue(start.definition, v_turn, v_id, v_definition, start.input::text);
+        perform amends.queue(start_as.definition, v_turn, v_id, v_definition, start_as.input::text);
     end if;
     return v_id;
 end
+$$;
+
+-- Starts a saga inside the caller's own transaction: it commits or vanishes with it. The same key with the same input
+-- returns the first saga. AM003: no such definition. AM004: the key was used with another input. AM005: bad argument.
+create function amends.start(definition text, input json, key text default null) returns uuid
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    select amends.start_as(null, start.definition, start.input, start.key)
 $$;
 
 -- Asks something of a saga; the runtime decides. Returns the number of the signal within its saga. Locks the saga's row

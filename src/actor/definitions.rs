@@ -87,6 +87,15 @@ impl Definitions {
         Some((entry.pinned.clone()?, entry.missing.clone()))
     }
 
+    /// The definitions that starts by name take, in order of their names.
+    pub fn all_current(&self) -> Vec<Arc<Definition>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let pinned = known.by_name.values().filter_map(|id| known.by_id.get(id)?.pinned.as_ref());
+        let mut all: Vec<_> = pinned.map(|pinned| pinned.definition.clone()).collect();
+        all.sort_unstable_by(|one, other| one.name().cmp(other.name()));
+        all
+    }
+
     /// Numbers of the definitions whose sagas this node may claim.
     pub fn runnable(&self) -> Vec<DefinitionId> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -20,5 +20,6 @@ pub use export::to_yaml;
 pub use fault::{Faults, LocatedFault, Position};
 pub use schema::{DEFINITION_SCHEMA, SETTINGS_SCHEMA};
 pub use settings::{
-    DatabaseSettings, HttpSettings, LogFormat, LogSettings, NodeSettings, Settings, parse_settings,
+    DatabaseSettings, HttpSettings, LogFormat, LogSettings, McpSettings, NodeSettings, OauthSettings,
+    Settings, parse_settings,
 };

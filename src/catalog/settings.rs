@@ -1,10 +1,13 @@
 //! Owns a node's settings: `amends.yaml` as values, its defaults, and which texts are secrets. The shape itself is
 //! `settings.schema.json`. Leaves connecting to the rooms that use them.
 
+mod mcp;
 mod read;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+pub use mcp::{McpSettings, OauthSettings};
 
 use super::environment::Environment;
 use super::fault::{Faults, LocatedFault};
@@ -29,6 +32,8 @@ pub struct Settings {
     pub node: NodeSettings,
     /// The node's own HTTP.
     pub http: HttpSettings,
+    /// The agents' door.
+    pub mcp: McpSettings,
     /// What is logged, and how.
     pub log: LogSettings,
 }

@@ -107,8 +107,8 @@ impl DatabaseArgs {
             }
             work(&store).await
         });
-        // Connections first, then what they are connected to.
-        drop(runtime);
+        // Connections first, then what they are connected to. A read of standard input would be waited for otherwise.
+        runtime.shutdown_background();
         let result = result.map_err(|failure| match failure.exit {
             Exit::Database => {
                 Failure { message: format!("{} (database {described})", failure.message), ..failure }

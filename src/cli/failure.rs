@@ -106,9 +106,10 @@ impl From<runtime::Error> for Failure {
             runtime::Error::Input(_) => Self::new(Exit::Usage, error.to_string()),
             runtime::Error::KeyConflict(_) => Self::new(Exit::Refused, error.to_string()),
             runtime::Error::StartUnknown(_) => Self::new(Exit::Unanswered, error.to_string()),
-            runtime::Error::Faults(_) | runtime::Error::Stopped | runtime::Error::Threads(_) => {
-                Self::failed(error.to_string())
-            }
+            runtime::Error::Faults(_)
+            | runtime::Error::Unreadable(..)
+            | runtime::Error::Stopped
+            | runtime::Error::Threads(_) => Self::failed(error.to_string()),
         }
     }
 }

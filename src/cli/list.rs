@@ -31,7 +31,8 @@ pub(super) struct Args {
 /// Prints the sagas that the options select.
 pub(super) fn run(args: Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let limit = usize::from(args.limit.max(1));
-    let filter = Filter { status: args.status, definition: args.definition, before: args.before, limit };
+    let Args { status: wanted, definition, before, limit: _ } = args;
+    let filter = Filter { status: wanted, definition, before, limit, visible: None };
     let (sagas, now) = database
         .run(Schema::Current, async |store| Ok((store.list(&filter).await?, store.clock().await?)))?;
     if output.is_json() {

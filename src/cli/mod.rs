@@ -10,6 +10,7 @@ mod failure;
 mod interrupt;
 mod list;
 mod log;
+mod mcp;
 mod migrate;
 mod output;
 mod postgres;
@@ -60,6 +61,8 @@ struct Cli {
 enum Verb {
     /// Runs a node: takes sagas and carries them out, until SIGTERM.
     Serve(serve::Args),
+    /// Serves sagas as MCP tools on the standard streams, for hosts such as Claude Code, Cursor and VS Code.
+    Mcp(mcp::Args),
     /// Starts a saga, and waits for its end with --wait.
     Start(start::Args),
     /// Lists sagas, newest first.
@@ -118,6 +121,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
     let database = &cli.database;
     match cli.verb {
         Verb::Serve(args) => serve::run(&args, database, output),
+        Verb::Mcp(args) => mcp::run(args, database),
         Verb::Start(args) => start::run(&args, database, output),
         Verb::List(args) => list::run(args, database, output),
         Verb::Show(args) => show::run(&args, database, output),

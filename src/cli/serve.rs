@@ -14,10 +14,10 @@ use super::failure::{Exit, Failure};
 use super::interrupt::Interrupt;
 use super::output::{Output, harmless};
 use super::{log, value};
-use crate::catalog::{self, Catalog, Environment, LogFormat};
-use crate::http::{Door, Server};
-use crate::metrics;
+use crate::catalog::{self, Catalog, Environment, LogFormat, McpSettings};
+use crate::http::{Door, Mount, Server};
 use crate::runtime::Runtime;
+use crate::{mcp, metrics};
 
 /// Options of `amends serve`. Each has the last word over the settings.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// else
     /// 127.0.0.1:7171.
     #[arg(long, value_name = "ADDRESS", value_parser = http_address)]
-    http: Option<Http>,
+    pub(super) http: Option<Http>,
     /// Committing connections. Default: the settings', else 2.
     #[arg(long, value_name = "N")]
     lanes: Option<usize>,
@@ -53,7 +53,7 @@ pub(super) struct Args {
 
 /// Whether and where HTTP listens.
 #[derive(Clone, Copy, Debug)]
-enum Http {
+pub(super) enum Http {
     Off,
     At(SocketAddr),
 }
@@ -68,7 +68,25 @@ fn http_address(text: &str) -> Result<Http, String> {
 
 /// Runs a node until SIGTERM or SIGINT; a second signal stops at once.
 pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
-    let catalog = read(args, database)?;
+    carry(read(args, database)?, args, database, Face::Network(output))
+}
+
+/// Where a node is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Face<'a> {
+    /// Over HTTP, until a signal; says on this output that it is up.
+    Network(&'a Output),
+    /// Over MCP on the standard streams, until the input ends or a signal comes; HTTP besides, if asked for.
+    Streams,
+}
+
+/// Runs a node and its doors.
+pub(super) fn carry(
+    catalog: Catalog,
+    args: &Args,
+    database: &DatabaseArgs,
+    face: Face<'_>,
+) -> Result<Exit, Failure> {
     log::start(&catalog.settings.log)?;
     // The node has threads of its own; this one only waits.
     let executor = tokio::runtime::Builder::new_current_thread()
@@ -78,6 +96,7 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
     let mut interrupt = Interrupt::catch(&executor)?;
     let place = database.or_settings(&catalog.settings.database).open()?;
     let address = catalog.settings.http.address;
+    let (mounted, agents) = (catalog.settings.mcp.enabled, door(&catalog.settings.mcp));
     let grace = Duration::from_millis(catalog.settings.node.grace_period_ms);
     // The embedded database is ours to bring up to date.
     let migrate = place.is_embedded() || !args.no_migrate;
@@ -87,18 +106,42 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
             () = interrupt.next() => return Ok(Exit::Interrupted),
         };
         let draining = Arc::new(AtomicBool::new(false));
-        let opened = open(&runtime, address, &draining, output);
-        if opened.is_ok() {
-            interrupt.next().await;
+        let agents = mcp::Door::open(runtime.client().clone(), agents).await;
+        let opened = match &agents {
+            Ok(agents) => {
+                let mounts: Vec<Mount> = if mounted { vec![Arc::new(agents.routes())] } else { Vec::new() };
+                open(&runtime, address, &draining, mounts, face)
+            }
+            Err(error) => Err(Failure::failed(format!("the MCP door does not open: {error}"))),
+        };
+        let mut ended = Ok(());
+        if let (Ok(_), Ok(agents)) = (&opened, &agents) {
+            ended = match face {
+                Face::Network(_) => {
+                    interrupt.next().await;
+                    Ok(())
+                }
+                Face::Streams => tokio::select! {
+                    () = interrupt.next() => Ok(()),
+                    ended = agents.serve_stdio() => ended,
+                },
+            };
+            // Whoever waits for a saga hears that it goes on, before the node does not.
+            agents.stop();
         }
         draining.store(true, Ordering::Relaxed);
         drain(&runtime, grace, &mut interrupt).await;
+        if let Ok(agents) = &agents {
+            agents.close().await;
+        }
         if let Some(http) = opened? {
             http.stop()?;
         }
+        ended.map_err(|error| Failure::failed(format!("MCP on the standard streams: {error}")))?;
         Ok(Exit::Done)
     });
-    drop(executor);
+    // A read of standard input would be waited for otherwise.
+    executor.shutdown_background();
     match place.close() {
         Err(error) if served.is_ok() => Err(error),
         _ => served,
@@ -106,7 +149,7 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
 }
 
 /// Reads settings and definitions, and lets the options have the last word.
-fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Failure> {
+pub(super) fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Failure> {
     let mut catalog = match database.settings_file() {
         Some(file) => catalog::load(file, &Environment::of_process())?,
         None => Catalog::default(),
@@ -134,6 +177,14 @@ fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Failure> {
     Ok(catalog)
 }
 
+/// The agents' door as the settings want it.
+pub(super) fn door(settings: &McpSettings) -> mcp::Config {
+    mcp::Config {
+        wait: Duration::from_millis(settings.wait_ms),
+        dedupe: settings.dedupe_ms.map(Duration::from_millis),
+    }
+}
+
 async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Runtime, Failure> {
     let Catalog { settings, definitions } = catalog;
     let mut builder = Runtime::builder(database_url)
@@ -157,7 +208,8 @@ fn open(
     runtime: &Runtime,
     address: Option<SocketAddr>,
     draining: &Arc<AtomicBool>,
-    output: &Output,
+    mounts: Vec<Mount>,
+    face: Face<'_>,
 ) -> Result<Option<Server>, Failure> {
     for (definition, missing) in runtime.unable() {
         let missing = missing.join(", ");
@@ -171,15 +223,18 @@ fn open(
         }
         reasons
     });
-    let door = Door { metrics: metrics::install(), readiness };
+    let door = Door { metrics: metrics::install(), readiness, mounts };
     let http = address.map(|address| Server::start(address, door)).transpose()?;
     let (name, address) = (runtime.name(), http.as_ref().map(Server::address));
     let shown = address.map_or_else(|| "no HTTP".to_owned(), |address| format!("http://{address}"));
     tracing::info!(node.name = name, http = shown, "node takes sagas");
-    if output.is_json() {
-        output.value(&json!({ "node": name, "http": address }))?;
-    } else {
-        output.line(&format!("node {} takes sagas; {shown}", harmless(name)))?;
+    match face {
+        Face::Network(output) if output.is_json() => {
+            output.value(&json!({ "node": name, "http": address }))?;
+        }
+        Face::Network(output) => output.line(&format!("node {} takes sagas; {shown}", harmless(name)))?,
+        // Standard output belongs to the protocol.
+        Face::Streams => {}
     }
     Ok(http)
 }

@@ -7,4 +7,4 @@ mod server;
 
 pub use error::Error;
 pub use routes::Readiness;
-pub use server::{Door, Server};
+pub use server::{Door, Mount, Server};

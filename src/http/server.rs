@@ -1,13 +1,13 @@
 //! The listener and its thread. Owns start and end.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
 
 use actix_web::dev::ServerHandle;
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpServer, rt};
 
 use super::Error;
@@ -22,7 +22,12 @@ pub struct Door {
     pub metrics: Result<Exposition, metrics::Error>,
     /// What keeps the node from taking sagas.
     pub readiness: Readiness,
+    /// Further doors on the same port.
+    pub mounts: Vec<Mount>,
 }
+
+/// Adds the routes of another door.
+pub type Mount = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,14 +101,19 @@ async fn serve(listener: TcpListener, door: Door, up: &mpsc::Sender<ServerHandle
         });
     }
     let door = Data::new(door);
-    let server = HttpServer::new(move || App::new().app_data(door.clone()).configure(routes))
-        .workers(WORKERS)
-        .disable_signals()
-        .keep_alive(Duration::from_secs(KEEP_ALIVE_S))
-        .client_request_timeout(Duration::from_secs(REQUEST_HEAD_S_MAX))
-        .shutdown_timeout(STOP_S_MAX)
-        .listen(listener)?
-        .run();
+    let server = HttpServer::new(move || {
+        let mounted = door.mounts.clone();
+        App::new().app_data(door.clone()).configure(routes).configure(move |config| {
+            mounted.iter().for_each(|mount| mount(config));
+        })
+    })
+    .workers(WORKERS)
+    .disable_signals()
+    .keep_alive(Duration::from_secs(KEEP_ALIVE_S))
+    .client_request_timeout(Duration::from_secs(REQUEST_HEAD_S_MAX))
+    .shutdown_timeout(STOP_S_MAX)
+    .listen(listener)?
+    .run();
     // The receiver waits for exactly this.
     let _ = up.send(server.handle());
     server.await

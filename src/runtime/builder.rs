@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::crew::{Crew, Threads};
 use super::{Error, Inner, Runtime};
 use crate::actor::{Bell, Definitions, Health, Membership, Node, Roster, Waiters};
+use crate::client::Client;
 use crate::config::actor as limits;
 use crate::participant::{Handlers, ParticipantConfig, Participants, expr};
 use crate::saga::definition::Draft;
@@ -145,7 +146,9 @@ impl Builder {
             .spawn(move || crew.run(stopped))
             .map_err(Error::Threads)?;
         handle.spawn(lanes_open(roster.clone())).await.map_err(|_| Error::Stopped)?;
-        let inner = Inner { node, roster, health, stop: Mutex::new(Some((stop, thread))), _work: work };
+        let client = Client::of_node(node.clone(), roster.clone());
+        let inner =
+            Inner { client, node, roster, health, stop: Mutex::new(Some((stop, thread))), _work: work };
         Ok(Runtime { inner: Arc::new(inner) })
     }
 

@@ -12,18 +12,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::oneshot;
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::Uuid;
 
-use crate::actor::{Ended, Health, Node, Pinned, Roster, StartAnswer};
-use crate::config::actor as limits;
+use crate::actor::{Ended, Health, Node, Roster};
+use crate::client::{self, Client};
 use crate::saga::Json;
 use crate::saga::event::Request;
-use crate::store::{self, StartKey, Store};
+use crate::store::{self, Store};
 pub use builder::Builder;
 use crew::Threads;
-
-/// Longest time between two looks for the end of a saga that another node may run.
-const WAIT_POLL_MAX: Duration = Duration::from_millis(limits::WAIT_POLL_MAX_MS);
 
 /// What can go wrong with a runtime, one variant for each thing that a caller does differently.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +42,9 @@ pub enum Error {
         "nobody knows whether saga {0} was started; look for it, and start with an idempotency key to repeat safely"
     )]
     StartUnknown(Uuid),
+    /// The journal of this saga cannot be read by this version of the program.
+    #[error("the journal of saga {0} does not follow the law of this version of amends: {1}")]
+    Unreadable(Uuid, String),
     /// The runtime was stopped.
     #[error("the runtime was stopped")]
     Stopped,
@@ -61,6 +61,7 @@ pub struct Runtime {
 }
 
 struct Inner {
+    client: Client,
     node: Arc<Node>,
     roster: Roster,
     health: Health,
@@ -74,9 +75,14 @@ impl Runtime {
         Builder::new(database_url.into())
     }
 
+    /// A handle that only asks: it starts, waits, signals and inspects, and does not keep the node running.
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
     /// Starts a saga; returns its id when that is durable.
     pub async fn start(&self, definition: &str, input: &impl Serialize) -> Result<Uuid, Error> {
-        self.start_saga(self.fresh_id(), definition, encode(input)?, None).await
+        self.start_saga(definition, input, None).await
     }
 
     /// Starts a saga under an idempotency key: the same key with the same input returns the first saga's id.
@@ -86,64 +92,22 @@ impl Runtime {
         input: &impl Serialize,
         key: &str,
     ) -> Result<Uuid, Error> {
-        self.start_saga(self.fresh_id(), definition, encode(input)?, Some(key.to_owned())).await
+        self.start_saga(definition, input, Some(key.to_owned())).await
     }
 
     /// Starts a saga and waits for its end.
     pub async fn run(&self, definition: &str, input: &impl Serialize) -> Result<Ended, Error> {
-        let input = encode(input)?;
-        let id = self.fresh_id();
-        // Whoever waits before the start is told of the end without asking the database.
-        let told = self.inner.node.waiters.expect(id);
-        let started = self.start_saga(id, definition, input, None).await;
-        if matches!(started, Ok(saga) if saga == id) {
-            return self.wait_told(id, told, WAIT_POLL_MAX).await;
-        }
-        drop(told);
-        self.inner.node.waiters.forget(id);
-        self.wait(started?).await
+        Ok(self.inner.client.run(definition, encode(input)?).await?)
     }
 
     /// Waits for the end of a saga, wherever it runs.
     pub async fn wait(&self, saga: Uuid) -> Result<Ended, Error> {
-        let told = self.inner.node.waiters.expect(saga);
-        self.wait_told(saga, told, Duration::ZERO).await
-    }
-
-    /// Waits to be told, and asks the database from time to time, since another node may run the saga.
-    async fn wait_told(
-        &self,
-        saga: Uuid,
-        mut told: oneshot::Receiver<Ended>,
-        first_look: Duration,
-    ) -> Result<Ended, Error> {
-        let node = self.inner.node.clone();
-        self.on_work(async move {
-            let mut pause = first_look;
-            loop {
-                if let Ok(Ok(ended)) = tokio::time::timeout(pause, &mut told).await {
-                    return Ok(ended);
-                }
-                if let Some((status, result)) = node.store.result(saga).await? {
-                    node.waiters.forget(saga);
-                    return Ok(Ended { status, result: result.unwrap_or_else(Json::null) });
-                }
-                pause = (pause * 2).clamp(Duration::from_millis(limits::WAIT_POLL_MS), WAIT_POLL_MAX);
-            }
-        })
-        .await
+        Ok(self.inner.client.wait(saga).await?)
     }
 
     /// Asks something of a saga, as an operator or a driver; returns the number of the signal.
     pub async fn signal(&self, saga: Uuid, request: Request) -> Result<u64, Error> {
-        let (node, roster) = (self.inner.node.clone(), self.inner.roster.clone());
-        self.on_work(async move {
-            let n = node.store.signal(saga, &request).await?;
-            roster.poke(saga);
-            node.bell.ring_for_turns();
-            Ok(n)
-        })
-        .await
+        Ok(self.inner.client.signal(saga, request).await?)
     }
 
     /// The store, to look at sagas.
@@ -203,52 +167,12 @@ impl Runtime {
 
     async fn start_saga(
         &self,
-        id: Uuid,
-        name: &str,
-        input: Json,
+        definition: &str,
+        input: &impl Serialize,
         key: Option<String>,
     ) -> Result<Uuid, Error> {
-        let (node, roster, name) = (self.inner.node.clone(), self.inner.roster.clone(), name.to_owned());
-        let known = node.definitions.current(&name);
-        if let Some((pinned, _)) = &known {
-            pinned.definition.check_input(&input).map_err(Error::Input)?;
-        }
-        match known {
-            // The database says whose turn it is.
-            Some((pinned, missing))
-                if missing.is_empty() && pinned.definition.draft().concurrency.is_none() =>
-            {
-                let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;
-                match start_here(&roster, id, pinned, input.clone(), start_key).await? {
-                    Some(saga) => Ok(saga),
-                    None => self.start_queued(name, input, key).await,
-                }
-            }
-            Some(_) | None => self.start_queued(name, input, key).await,
-        }
-    }
-
-    /// A UUIDv7 by the database's clock, so that ids fall into the partitions that are there.
-    fn fresh_id(&self) -> Uuid {
-        let now_ms = self.inner.node.clock.now_ms();
-        let nanos = u32::try_from(now_ms % 1_000).unwrap_or_default() * 1_000_000;
-        Uuid::new_v7(Timestamp::from_unix(NoContext, now_ms / 1_000, nanos))
-    }
-
-    /// Starts through the queue, for whichever node takes it.
-    async fn start_queued(&self, name: String, input: Json, key: Option<String>) -> Result<Uuid, Error> {
-        let (node, roster) = (self.inner.node.clone(), self.inner.roster.clone());
-        self.on_work(async move {
-            let saga =
-                node.store.start(&name, &input, key.as_deref()).await.map_err(|error| match error {
-                    store::Error::KeyConflict(message) => Error::KeyConflict(message),
-                    other => Error::Store(other),
-                })?;
-            node.bell.ring_for_turns();
-            roster.look();
-            Ok(saga)
-        })
-        .await
+        let client = &self.inner.client;
+        Ok(client.start(client.fresh_id().await?, definition, encode(input)?, key).await?.id)
     }
 
     /// Runs a future where the drivers of the store find their runtime, whatever executor the caller is on.
@@ -266,24 +190,16 @@ impl std::fmt::Debug for Runtime {
     }
 }
 
-/// Starts on a lane of this node; none when no lane takes it.
-async fn start_here(
-    roster: &Roster,
-    id: Uuid,
-    pinned: Pinned,
-    input: Json,
-    key: Option<StartKey>,
-) -> Result<Option<Uuid>, Error> {
-    match roster.start(id, pinned, input, key).await {
-        StartAnswer::Fresh(saga) | StartAnswer::Existing(saga) => Ok(Some(saga)),
-        StartAnswer::KeyConflict(saga) => {
-            Err(Error::KeyConflict(format!("the key was used before with another input, for saga {saga}")))
+impl From<client::Error> for Error {
+    fn from(error: client::Error) -> Self {
+        match error {
+            client::Error::Store(error) => Self::Store(error),
+            client::Error::Input(faults) => Self::Input(faults),
+            client::Error::KeyConflict(message) => Self::KeyConflict(message),
+            client::Error::StartUnknown(saga) => Self::StartUnknown(saga),
+            client::Error::Unreadable(saga, why) => Self::Unreadable(saga, why),
+            client::Error::Stopped => Self::Stopped,
         }
-        StartAnswer::Rejected(message) => {
-            Err(Error::Store(store::Error::Rejected { code: "row".to_owned(), message }))
-        }
-        StartAnswer::NotTaken => Ok(None),
-        StartAnswer::Unknown => Err(Error::StartUnknown(id)),
     }
 }
 

@@ -31,7 +31,7 @@ pub use advance::next_timer;
 pub use attention::{Attention, attention};
 pub use json::Json;
 pub use owner::LOST_MAX;
-pub use plan::{Definition, Planned};
+pub use plan::{Definition, Planned, in_order};
 pub use request::{MAILBOX_MAX, legal_verbs};
 pub use transition::{IllegalEvent, begin, outstanding, replay, transition};
 pub use validate::{Fault, is_name};

@@ -114,8 +114,8 @@ fn digest_of(draft: &Draft) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns the same value with the keys of all objects sorted.
-fn in_order(value: &Value) -> Value {
+/// Returns the same value with the keys of all objects sorted, so that equal values are equal texts.
+pub fn in_order(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let sorted: BTreeMap<&String, Value> =

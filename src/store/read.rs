@@ -56,6 +56,17 @@ pub struct Filter {
     pub before: Option<Uuid>,
     /// Most sagas; 0 means the limit of a list.
     pub limit: usize,
+    /// Only sagas that somebody may see. Default: all.
+    pub visible: Option<Visible>,
+}
+
+/// Which sagas somebody may see: their own, and those of some definitions.
+#[derive(Clone, Debug)]
+pub struct Visible {
+    /// Beginning of the keys that started their own.
+    pub key_prefix: String,
+    /// Names of the definitions.
+    pub definitions: Vec<String>,
 }
 
 /// One row of a journal.
@@ -98,7 +109,11 @@ impl Store {
             Some(_) | None => include_str!("../../sql/queries/saga/list.sql"),
         };
         let status = filter.status.map(Status::as_str);
-        let rows = self.query(sql, &[&status, &filter.definition, &filter.before, &limit]).await?;
+        let visible = filter.visible.as_ref();
+        let prefix = visible.map(|visible| visible.key_prefix.as_str());
+        let names = visible.map(|visible| visible.definitions.as_slice());
+        let rows =
+            self.query(sql, &[&status, &filter.definition, &filter.before, &limit, &prefix, &names]).await?;
         rows.iter().map(saga_row).collect()
     }
 
@@ -134,11 +149,33 @@ impl Store {
     /// input returns the first saga, another input is [`Error::KeyConflict`]. Without one,
     /// [`Error::Unavailable`] may hide a start.
     pub async fn start(&self, definition: &str, input: &Json, key: Option<&str>) -> Result<Uuid, Error> {
+        self.start_under(None, definition, input, key).await
+    }
+
+    /// Starts a saga as [`Store::start`] does, under an id that the caller chose. Another id comes back when the key
+    /// had started a saga before.
+    pub async fn start_as(
+        &self,
+        id: Uuid,
+        definition: &str,
+        input: &Json,
+        key: Option<&str>,
+    ) -> Result<Uuid, Error> {
+        self.start_under(Some(id), definition, input, key).await
+    }
+
+    async fn start_under(
+        &self,
+        id: Option<Uuid>,
+        definition: &str,
+        input: &Json,
+        key: Option<&str>,
+    ) -> Result<Uuid, Error> {
         let sql = include_str!("../../sql/queries/saga/start.sql");
         let text = input.get();
         let rows = match key {
-            Some(_) => self.query(sql, &[&definition, &text, &key]).await?,
-            None => self.query_once(sql, &[&definition, &text, &key]).await?,
+            Some(_) => self.query(sql, &[&id, &definition, &text, &key]).await?,
+            None => self.query_once(sql, &[&id, &definition, &text, &key]).await?,
         };
         Ok(rows.first().ok_or_else(super::no_row)?.try_get("id")?)
     }

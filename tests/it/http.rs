@@ -21,7 +21,7 @@ fn door(ready: &Arc<AtomicBool>) -> Door {
     let readiness = Arc::new(move || {
         if ready.load(Ordering::Relaxed) { Vec::new() } else { vec!["the database is away".to_owned()] }
     });
-    Door { metrics: metrics::install(), readiness }
+    Door { metrics: metrics::install(), readiness, mounts: Vec::new() }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod embedded;
 mod faults;
 mod harness;
 mod http;
+mod mcp;
 mod participant;
 mod proxy;
 mod readme;

@@ -22,7 +22,10 @@ const FLOORS: &[(&str, u8)] = &[
 const LEAVES: &[&str] = &["barrier", "config", "metrics", "error", "postgres"];
 
 /// Doors cut on purpose, each with its reason.
-const DOORS: &[(&str, &str, &str)] = &[("cli", "runtime", "`serve`, `demo` and `bench` compose a node")];
+const DOORS: &[(&str, &str, &str)] = &[
+    ("cli", "runtime", "`serve`, `mcp`, `demo` and `bench` compose a node"),
+    ("client", "actor", "beside a node, sagas start on its lanes and its actors tell of their ends"),
+];
 
 /// What only one room may name: `(pattern, rooms that may, why)`.
 const OWNED: &[(&str, &[&str], &str)] = &[

@@ -1,5 +1,6 @@
--- Lists up to $4 sagas, newest first, before id $3 if given; of status $1 and definition $2 if given.
--- Called by: store/read.rs. Locks: none. Index: saga_pkey, saga_done_pkey, waiting_id.
+-- Lists up to $4 sagas, newest first, before id $3 if given; of status $1 and definition $2 if given;
+-- only those of definitions $6 or started by a key that begins with $5, if given.
+-- Called by: store/read.rs. Locks: none. Index: saga_pkey, saga_done_pkey, waiting_id, start_key_id.
 with live as (
     select g.id, g.definition, d.name, d.digest, g.status, g.lane, g.signals, g.started_at,
            null::timestamptz as ended_at
@@ -7,6 +8,8 @@ with live as (
     join amends.definition d on d.id = g.definition
     where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2)
       and g.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+      and ($5::text is null or d.name = any ($6::text[])
+           or exists (select from amends.start_key k where k.id = g.id and starts_with(k.key, $5::text)))
     order by g.id desc
     limit $4::bigint
 ), done as (
@@ -15,6 +18,8 @@ with live as (
     join amends.definition d on d.id = g.definition
     where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2)
       and g.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+      and ($5::text is null or d.name = any ($6::text[])
+           or exists (select from amends.start_key k where k.id = g.id and starts_with(k.key, $5::text)))
     order by g.id desc
     limit $4::bigint
 ), every as (

@@ -1,6 +1,7 @@
 -- Lists up to $4 sagas that are halted ($1 is paused or stuck), newest first, before id $3 if given; of definition $2 if
--- given. The states are literals so that the index of the few is used.
--- Called by: store/read.rs. Locks: none. Index: saga_halted.
+-- given; only those of definitions $6 or started by a key that begins with $5, if given. The states are literals so that
+-- the index of the few is used.
+-- Called by: store/read.rs. Locks: none. Index: saga_halted, start_key_id.
 select g.id, g.definition, d.name, d.digest, g.status, g.lane, l.node, g.signals,
        amends.millis(g.started_at) as started_at, null::bigint as ended_at, null::text as result,
        (select amends.millis(t.fire_at) from amends.timer t where t.id = g.id and isfinite(t.fire_at)) as wake_at,
@@ -11,5 +12,7 @@ left join amends.lane l on l.id = g.lane
 where g.status in ('paused', 'stuck') and g.status = $1::text
   and ($2::text is null or d.name = $2)
   and g.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  and ($5::text is null or d.name = any ($6::text[])
+       or exists (select from amends.start_key k where k.id = g.id and starts_with(k.key, $5::text)))
 order by g.id desc
 limit $4::bigint

@@ -2,6 +2,8 @@
 //! bounds after substitution, and the refusal of secrets in plain text. A value is never part of a message,
 //! only what the file itself says.
 
+mod mcp;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -85,6 +87,7 @@ impl Reading<'_> {
             database: self.database(&root.at("database")),
             node: self.node(&root.at("node")),
             http: self.http(&root.at("http")),
+            mcp: self.mcp(&root.at("mcp")),
             log: self.log(&root.at("log")),
         }
     }

@@ -6,7 +6,7 @@ mod http;
 mod mcp_child;
 mod mcp_http;
 mod server;
-mod wire;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,17 +7,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the server does with a request.
-pub(super) enum Act {
+pub(crate) enum Act {
     /// Answers with these bytes and closes.
     Answer(String),
     /// Closes without an answer.
     Close,
+    /// Does so after a while.
+    Later(Duration, Box<Act>),
     /// Never answers.
     Hang,
 }
 
 /// An answer with a status line, headers and a body of the right length.
-pub(super) fn answer(status: &str, headers: &str, body: &str) -> Act {
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Act {
     let length = body.len();
     Act::Answer(format!(
         "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
@@ -25,14 +27,14 @@ pub(super) fn answer(status: &str, headers: &str, body: &str) -> Act {
 }
 
 /// The server; it ends with the test.
-pub(super) struct Wire {
-    pub(super) url: String,
+pub(crate) struct Wire {
+    pub(crate) url: String,
     /// Requests as they came: head and body.
-    pub(super) requests: Arc<Mutex<Vec<String>>>,
+    pub(crate) requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Wire {
-    pub(super) async fn serve(act: impl Fn(&str) -> Act + Send + Sync + 'static) -> Self {
+    pub(crate) async fn serve(act: impl Fn(&str) -> Act + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -46,11 +48,11 @@ impl Wire {
         Self { url, requests }
     }
 
-    pub(super) fn last(&self) -> String {
+    pub(crate) fn last(&self) -> String {
         self.requests.lock().unwrap().last().cloned().unwrap_or_default()
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
 }
@@ -62,7 +64,13 @@ async fn serve_one(
 ) {
     let Some(request) = read(&mut stream).await else { return };
     seen.lock().unwrap().push(request.clone());
-    match act(&request) {
+    let mut act = act(&request);
+    while let Act::Later(pause, then) = act {
+        tokio::time::sleep(pause).await;
+        act = *then;
+    }
+    match act {
+        Act::Later(..) => unreachable!(),
         Act::Answer(bytes) => {
             let _ = stream.write_all(bytes.as_bytes()).await;
             let _ = stream.shutdown().await;
@@ -94,7 +102,7 @@ async fn read(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// Returns the address of a port on which nobody listens.
-pub(super) async fn nobody() -> String {
+pub(crate) async fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }

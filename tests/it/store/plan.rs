@@ -36,13 +36,17 @@ const HOT: &[(&str, &str, &[&str])] = &[
     ),
     (
         include_str!("../../../sql/queries/saga/list.sql"),
-        "null, null, null, 50",
+        "null, null, null, 50, null, null",
         &["Index Scan Backward using saga_pkey"],
     ),
     (include_str!("../../../sql/queries/turn/call_off.sql"), "'{}', '{}'", &["waiting_id", "knock_pkey"]),
     (include_str!("../../../sql/queries/turn/asked.sql"), "100", &["knock_asked"]),
     (include_str!("../../../sql/queries/turn/ended.sql"), "'', '', 100", &["turn_pkey", "saga_pkey"]),
-    (include_str!("../../../sql/queries/saga/list_halted.sql"), "'stuck', null, null, 50", &["saga_halted"]),
+    (
+        include_str!("../../../sql/queries/saga/list_halted.sql"),
+        "'stuck', null, null, 50, null, null",
+        &["saga_halted"],
+    ),
     (include_str!("../../../sql/queries/journal/load.sql"), "'{}'", &["(id = u.id)"]),
     (
         include_str!("../../../sql/queries/timer/fire.sql"),

@@ -1,0 +1,73 @@
+//! Owns the way from `mcp` in a document to [`McpSettings`].
+
+use super::super::{McpSettings, OauthSettings};
+use super::{Field, Reading, Value, is_http_url};
+use crate::config::mcp::{DEDUPE_MS_MAX, REQUESTS_PER_MINUTE_MAX, WAIT_MS_MAX};
+
+/// Whether a text is `start`, `read` or `operate` of definitions.
+fn is_scope(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    text.split_once(':').is_some_and(|(right, names)| {
+        let name = names.strip_suffix('*').unwrap_or(names);
+        ["start", "read", "operate"].contains(&right) && !names.is_empty() && name.chars().all(fits)
+    })
+}
+
+impl Reading<'_> {
+    pub(super) fn mcp(&mut self, field: &Field<'_>) -> McpSettings {
+        let default = McpSettings::default();
+        let is_host = |text: &str| !text.is_empty() && !text.contains(['/', '@', ' ', '*']);
+        let is_origin = |text: &str| {
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '@', ' ']))
+        };
+        let oauth = field.at("oauth");
+        McpSettings {
+            enabled: field.at("enabled").value.and_then(Value::as_bool).unwrap_or(default.enabled),
+            wait_ms: self
+                .duration(&field.at("wait"), "100ms to 10m", 100..=WAIT_MS_MAX)
+                .unwrap_or(default.wait_ms),
+            dedupe_ms: self.duration(&field.at("dedupe"), "1s to 24h", 1_000..=DEDUPE_MS_MAX),
+            authenticate: match field.at("auth").text() {
+                Some("none") => Some(false),
+                Some(_) => Some(true),
+                None => None,
+            },
+            hosts: self.texts(
+                &field.at("hosts"),
+                "a host such as `agents.example.com`, or one with a port",
+                is_host,
+            ),
+            origins: self.texts(
+                &field.at("origins"),
+                "an origin such as `https://app.example.com`",
+                is_origin,
+            ),
+            requests_per_minute: self
+                .number(&field.at("requests_per_minute"), 1..=REQUESTS_PER_MINUTE_MAX)
+                .and_then(|number| u32::try_from(number).ok())
+                .unwrap_or(default.requests_per_minute),
+            oauth: oauth.value.and_then(|_| self.oauth(&oauth)),
+        }
+    }
+
+    fn oauth(&mut self, field: &Field<'_>) -> Option<OauthSettings> {
+        let url = |reading: &mut Self, name: &str| {
+            let read =
+                reading.checked(&field.at(name), "a URL such as `https://login.example.com`", is_http_url);
+            read.map(|text| text.expose().to_owned())
+        };
+        let (issuer, audience) = (url(self, "issuer"), url(self, "audience"));
+        let jwks_url = url(self, "jwks_url");
+        let scopes = self.texts(&field.at("scopes"), "a scope such as `start:hotel_*`, `read:*`", is_scope);
+        let issuer = issuer?;
+        let usual = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
+        Some(OauthSettings { issuer, audience: audience?, jwks_url: jwks_url.unwrap_or(usual), scopes })
+    }
+
+    fn texts(&mut self, field: &Field<'_>, expected: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
+        let items: Vec<_> = field.items().collect();
+        let read = items.iter().filter_map(|item| self.checked(item, expected, &fits));
+        read.map(|text| text.expose().to_owned()).collect()
+    }
+}

@@ -1,0 +1,39 @@
+//! `amends mcp`: sagas as MCP tools on the standard streams, for hosts that start their servers. Owns the
+//! choice between a node in this process and one that runs elsewhere.
+
+use super::database::{DatabaseArgs, Schema};
+use super::failure::{Exit, Failure};
+use super::log;
+use super::serve::{self, Face, Http};
+use crate::client::Client;
+use crate::mcp::Door;
+
+/// Options of `amends mcp`: those of `amends serve`, but HTTP is off unless an address is given.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Args {
+    #[command(flatten)]
+    node: serve::Args,
+    /// Runs no node here; one on the same database does the work (amends serve).
+    #[arg(long)]
+    no_node: bool,
+}
+
+/// Serves one client until its input ends.
+pub(super) fn run(mut args: Args, database: &DatabaseArgs) -> Result<Exit, Failure> {
+    args.node.http.get_or_insert(Http::Off);
+    let catalog = serve::read(&args.node, database)?;
+    if !args.no_node {
+        return serve::carry(catalog, &args.node, database, Face::Streams);
+    }
+    log::start(&catalog.settings.log)?;
+    let config = serve::door(&catalog.settings.mcp);
+    database.or_settings(&catalog.settings.database).run(Schema::Current, async |store| {
+        let door = Door::open(Client::of_store(store.clone()), config).await;
+        let door = door.map_err(|error| Failure::failed(format!("the MCP door does not open: {error}")))?;
+        let served = door.serve_stdio().await;
+        door.close().await;
+        served.map_err(|error| Failure::failed(format!("MCP on the standard streams: {error}")))?;
+        Ok(Exit::Done)
+    })
+}

@@ -1,0 +1,65 @@
+//! Looking at one saga: its row, its definition and the fold of its journal. Owns gathering them; what a
+//! state means in words is said by the doors.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Client, Error};
+use crate::saga::definition::Draft;
+use crate::saga::event::Event;
+use crate::saga::state::State;
+use crate::saga::{Definition, replay};
+use crate::store::{self, SagaRow};
+
+/// One saga as it stands.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// Its row.
+    pub saga: SagaRow,
+    /// The definition that it is pinned to.
+    pub definition: Arc<Definition>,
+    /// The fold of its journal; none before a node has taken it.
+    pub state: Option<State>,
+    /// How many events its journal holds.
+    pub events: usize,
+}
+
+impl Client {
+    /// Looks at a saga.
+    pub async fn inspect(&self, saga: Uuid) -> Result<Inspection, Error> {
+        let client = self.clone();
+        self.on_work(async move {
+            let store = &client.inner.store;
+            let row = store.saga(saga).await?.ok_or(store::Error::UnknownSaga(saga))?;
+            let definition = client.pinned(saga, &row).await?;
+            let unreadable = |why: String| Error::Unreadable(saga, why);
+            let mut events: Vec<Event> = Vec::new();
+            for entry in store.journal(saga).await? {
+                events
+                    .push(serde_json::from_str(&entry.body).map_err(|error| unreadable(error.to_string()))?);
+            }
+            let state = match events.is_empty() {
+                true => None,
+                false => Some(replay(&definition, &events).map_err(|error| unreadable(error.to_string()))?),
+            };
+            Ok(Inspection { saga: row, definition, state, events: events.len() })
+        })
+        .await
+    }
+
+    /// The definition of a saga: as the registry knows it, else as it is stored.
+    async fn pinned(&self, saga: Uuid, row: &SagaRow) -> Result<Arc<Definition>, Error> {
+        if let Some(pinned) = self.registry().await?.get(row.definition) {
+            return Ok(pinned.definition);
+        }
+        let unreadable = |why: String| Error::Unreadable(saga, format!("definition {}: {why}", row.name));
+        let stored = self.inner.store.definition(&row.digest).await?;
+        let stored = stored.ok_or_else(|| store::Error::UnknownDefinition(row.digest.clone()))?;
+        let draft: Draft =
+            serde_json::from_str(&stored.draft).map_err(|error| unreadable(error.to_string()))?;
+        Definition::build(draft).map_err(|faults| {
+            unreadable(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! Asks: starts sagas, waits for them, signals and inspects them. Owns the handle that every door shares:
+//! over the store alone, or beside the node of this process, which is then the faster way. What becomes of a
+//! request is decided by the core.
+
+mod inspect;
+mod start;
+mod wait;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::actor::{Definitions, Node, Roster};
+use crate::config::client as limits;
+use crate::participant::{Handlers, Participants};
+use crate::saga::Definition;
+use crate::saga::definition::Millis;
+use crate::saga::event::Request;
+use crate::store::{self, Filter, SagaRow, Store};
+
+pub use crate::actor::Ended;
+pub use inspect::Inspection;
+pub use start::Started;
+pub use wait::Halt;
+
+/// What can go wrong with asking, one variant for each thing that a caller does differently.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database: see the inner error.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The input does not fit the definition's schema; all faults at once. Nothing was started.
+    #[error("the input does not fit the definition: {}", .0.join("; "))]
+    Input(Vec<String>),
+    /// The idempotency key was used before with another input.
+    #[error("{0}; take another key")]
+    KeyConflict(String),
+    /// The connection was lost on the way: the saga may have started under this id, or not.
+    #[error(
+        "nobody knows whether saga {0} was started; look for it, and start with an idempotency key to repeat safely"
+    )]
+    StartUnknown(Uuid),
+    /// The journal of this saga cannot be read by this version of the program.
+    #[error("the journal of saga {0} does not follow the law of this version of amends: {1}")]
+    Unreadable(Uuid, String),
+    /// The runtime was stopped.
+    #[error("the runtime was stopped")]
+    Stopped,
+}
+
+/// Asks of sagas, wherever they run. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    /// Where the drivers of the store find their runtime, whatever executor the caller is on.
+    work: Handle,
+    side: Side,
+}
+
+/// Where the client stands.
+enum Side {
+    /// In the process of a node: its lanes start sagas at once, and its actors tell of their ends.
+    Node { node: Arc<Node>, roster: Roster },
+    /// Beside the database only.
+    Store { definitions: Definitions, nobody: Participants, refreshed_at: Mutex<Option<Instant>> },
+}
+
+impl Client {
+    /// A client in the process of a node.
+    pub fn of_node(node: Arc<Node>, roster: Roster) -> Self {
+        let (store, work) = (node.store.clone(), node.work.clone());
+        Self { inner: Arc::new(Inner { store, work, side: Side::Node { node, roster } }) }
+    }
+
+    /// A client beside the database; some node elsewhere does the work. Call from within a tokio runtime,
+    /// which carries the connections.
+    pub fn of_store(store: Store) -> Self {
+        let work = Handle::current();
+        // Without participants there is nothing that could be wrong with them.
+        let nobody = Participants::new(Vec::new(), Handlers::new(), &work).unwrap_or_else(|_| unreachable!());
+        let side =
+            Side::Store { definitions: Definitions::default(), nobody, refreshed_at: Mutex::default() };
+        Self { inner: Arc::new(Inner { store, work, side }) }
+    }
+
+    /// The store, to look at sagas.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The definitions that starts by name take, in order of their names.
+    pub async fn definitions(&self) -> Result<Vec<Arc<Definition>>, Error> {
+        let client = self.clone();
+        self.on_work(async move { Ok(client.registry().await?.all_current()) }).await
+    }
+
+    /// The definition that starts by this name take.
+    pub async fn definition(&self, name: &str) -> Result<Option<Arc<Definition>>, Error> {
+        let (client, name) = (self.clone(), name.to_owned());
+        self.on_work(async move {
+            Ok(client.registry().await?.current(&name).map(|(pinned, _)| pinned.definition))
+        })
+        .await
+    }
+
+    /// Asks something of a saga, as an operator or a driver; returns the number of the signal.
+    pub async fn signal(&self, saga: Uuid, request: Request) -> Result<u64, Error> {
+        let client = self.clone();
+        self.on_work(async move {
+            let n = client.inner.store.signal(saga, &request).await?;
+            if let Side::Node { node, roster } = &client.inner.side {
+                roster.poke(saga);
+                node.bell.ring_for_turns();
+            }
+            Ok(n)
+        })
+        .await
+    }
+
+    /// What time it is by the database's clock, in milliseconds since the Unix epoch.
+    pub async fn now_ms(&self) -> Result<Millis, Error> {
+        match &self.inner.side {
+            Side::Node { node, .. } => Ok(node.clock.now_ms()),
+            Side::Store { .. } => {
+                let store = self.inner.store.clone();
+                self.on_work(async move { Ok(store.clock().await?) }).await
+            }
+        }
+    }
+
+    /// Which saga a key has started, unless that is longer ago than `within`.
+    pub async fn started_by(&self, name: &str, key: &str, within: Duration) -> Result<Option<Uuid>, Error> {
+        let (store, name, key) = (self.inner.store.clone(), name.to_owned(), key.to_owned());
+        self.on_work(async move { Ok(store.started_by(&name, &key, within).await?) }).await
+    }
+
+    /// The row of a saga and the key that started it, if one did; none if there is no such saga.
+    pub async fn saga(&self, saga: Uuid) -> Result<Option<(SagaRow, Option<String>)>, Error> {
+        let store = self.inner.store.clone();
+        self.on_work(async move {
+            let Some(row) = store.saga(saga).await? else { return Ok(None) };
+            let keyed = store.start_key_of(saga).await?;
+            Ok(Some((row, keyed.map(|keyed| keyed.key))))
+        })
+        .await
+    }
+
+    /// What a saga has said to a signal: applied, or refused for this reason; none before it has seen it.
+    pub async fn fate(&self, saga: Uuid, signal: u64) -> Result<Option<Result<(), String>>, Error> {
+        let store = self.inner.store.clone();
+        self.on_work(async move {
+            let signals = store.signals_after(saga, signal.saturating_sub(1)).await?;
+            let Some(found) = signals.into_iter().find(|one| one.n == signal) else { return Ok(None) };
+            Ok(match found.fate.as_deref() {
+                Some("applied") => Some(Ok(())),
+                Some(_) => Some(Err(found.answer.unwrap_or_default())),
+                None => {
+                    let ended = store.saga(saga).await?.is_none_or(|saga| saga.status.is_end());
+                    ended.then(|| Err("it ended before".to_owned()))
+                }
+            })
+        })
+        .await
+    }
+
+    /// Lists sagas, newest first.
+    pub async fn list(&self, filter: Filter) -> Result<Vec<SagaRow>, Error> {
+        let store = self.inner.store.clone();
+        self.on_work(async move { Ok(store.list(&filter).await?) }).await
+    }
+
+    /// The runtime that carries the connections.
+    pub fn work(&self) -> &Handle {
+        &self.inner.work
+    }
+
+    /// A UUIDv7 by the database's clock, so that ids fall into the partitions that are there.
+    pub async fn fresh_id(&self) -> Result<Uuid, Error> {
+        let now_ms = self.now_ms().await?;
+        let nanos = u32::try_from(now_ms % 1_000).unwrap_or_default() * 1_000_000;
+        Ok(Uuid::new_v7(Timestamp::from_unix(NoContext, now_ms / 1_000, nanos)))
+    }
+
+    /// The registry of definitions. A node keeps its own up to date; beside the database it is read when it
+    /// is old.
+    async fn registry(&self) -> Result<&Definitions, Error> {
+        match &self.inner.side {
+            Side::Node { node, .. } => Ok(&node.definitions),
+            Side::Store { definitions, nobody, refreshed_at } => {
+                let mut refreshed_at = refreshed_at.lock().await;
+                let fresh = Duration::from_millis(limits::DEFINITIONS_FRESH_MS);
+                if refreshed_at.is_none_or(|at| at.elapsed() >= fresh) {
+                    definitions.refresh(&self.inner.store, nobody).await?;
+                    *refreshed_at = Some(Instant::now());
+                }
+                Ok(definitions)
+            }
+        }
+    }
+
+    /// Runs a future where the drivers of the store find their runtime.
+    async fn on_work<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.inner.work.spawn(future).await.map_err(|_| Error::Stopped)?
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("store", &self.inner.store).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,137 @@
+//! Waiting for sagas, wherever they run. Owns the rhythm of looking: actors of this process tell of an end,
+//! and the database is asked from time to time, since another node may run the saga.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Client, Ended, Error, Side};
+use crate::config::actor as limits;
+use crate::saga::Json;
+use crate::saga::state::Status;
+use crate::store;
+
+/// Longest time between two looks.
+const PAUSE_MAX: Duration = Duration::from_millis(limits::WAIT_POLL_MAX_MS);
+/// Shortest time between two looks.
+const PAUSE_MIN: Duration = Duration::from_millis(limits::WAIT_POLL_MS);
+
+/// Why a wait is over.
+#[derive(Clone, Debug)]
+pub enum Halt {
+    /// The saga has ended.
+    Ended(Ended),
+    /// A step of it needs a person.
+    Stuck,
+    /// The time is up; the saga goes on.
+    Unfinished,
+}
+
+/// A place to be told of an end, taken before the start, so that an end on this node is never missed.
+#[derive(Debug)]
+pub(super) struct Expectation(Option<oneshot::Receiver<Ended>>);
+
+impl Client {
+    /// Starts a saga without a key and waits for its end.
+    pub async fn run(&self, definition: &str, input: Json) -> Result<Ended, Error> {
+        let id = self.fresh_id().await?;
+        // Whoever waits before the start is told of the end without asking the database.
+        let told = self.expect(id);
+        let started = self.start(id, definition, input, None).await;
+        match started {
+            Ok(started) if started.id == id => self.wait_told(id, told, PAUSE_MAX).await,
+            Ok(started) => self.wait(started.id).await,
+            Err(error) => {
+                drop(told);
+                self.forget(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for the end of a saga.
+    pub async fn wait(&self, saga: Uuid) -> Result<Ended, Error> {
+        let told = self.expect(saga);
+        self.wait_told(saga, told, Duration::ZERO).await
+    }
+
+    async fn wait_told(&self, saga: Uuid, told: Expectation, first_look: Duration) -> Result<Ended, Error> {
+        let client = self.clone();
+        self.on_work(async move {
+            match client.look(saga, told, first_look, None, Status::is_end).await? {
+                Halt::Ended(ended) => Ok(ended),
+                Halt::Stuck | Halt::Unfinished => unreachable!("only an end ends a wait without a limit"),
+            }
+        })
+        .await
+    }
+
+    /// Waits until a saga has ended or needs a person, for at most `limit`.
+    pub async fn halt(&self, saga: Uuid, limit: Duration) -> Result<Halt, Error> {
+        let (client, told) = (self.clone(), self.expect(saga));
+        let halts = |status: Status| status.is_end() || status == Status::Stuck;
+        self.on_work(async move { client.look(saga, told, Duration::ZERO, Some(limit), halts).await }).await
+    }
+
+    /// Waits to be told, and looks from time to time, ever more seldom.
+    async fn look(
+        &self,
+        saga: Uuid,
+        Expectation(mut told): Expectation,
+        first_look: Duration,
+        limit: Option<Duration>,
+        halts: impl Fn(Status) -> bool,
+    ) -> Result<Halt, Error> {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut pause = first_look;
+        loop {
+            let next = Instant::now() + pause;
+            let until = deadline.map_or(next, |deadline| deadline.min(next));
+            if let Some(ended) = hear(&mut told, until).await {
+                return Ok(Halt::Ended(ended));
+            }
+            let row = self.inner.store.saga(saga).await?.ok_or(store::Error::UnknownSaga(saga))?;
+            if row.status.is_end() {
+                self.forget(saga);
+                let result = row.result.unwrap_or_else(Json::null);
+                return Ok(Halt::Ended(Ended { status: row.status, result }));
+            }
+            if halts(row.status) {
+                return Ok(Halt::Stuck);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(Halt::Unfinished);
+            }
+            pause = (pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
+        }
+    }
+
+    /// Asks to be told of the end, if this process is the one that sees it.
+    pub(super) fn expect(&self, saga: Uuid) -> Expectation {
+        Expectation(match &self.inner.side {
+            Side::Node { node, .. } => Some(node.waiters.expect(saga)),
+            Side::Store { .. } => None,
+        })
+    }
+
+    fn forget(&self, saga: Uuid) {
+        if let Side::Node { node, .. } = &self.inner.side {
+            node.waiters.forget(saga);
+        }
+    }
+}
+
+/// Waits to be told until then. Whoever dropped the sender says nothing; then time passes.
+async fn hear(told: &mut Option<oneshot::Receiver<Ended>>, until: Instant) -> Option<Ended> {
+    if let Some(receiver) = told {
+        match tokio::time::timeout_at(until, receiver).await {
+            Ok(Ok(ended)) => return Some(ended),
+            Ok(Err(_)) => *told = None,
+            Err(_) => return None,
+        }
+    }
+    tokio::time::sleep_until(until).await;
+    None
+}

@@ -1,0 +1,35 @@
+//! The agents' door: every saga is an MCP tool that a model can call and need not understand. Owns what goes
+//! over the wire: tools from definitions, calls that wait, one shape of results, who may do what. Starting
+//! and waiting is the client's, what becomes of a saga the core's.
+//!
+//! ```text
+//!   web (actix, /mcp)   stdio
+//!          \              /
+//!           raw: what rmcp's types drop is moved to where they keep it
+//!                |
+//!            session (rmcp's ServerHandler, both eras)
+//!            /        |         \
+//!        tools      call       verbs (saga_status, saga_cancel, saga_list)
+//!     (definitions)   |  \      /
+//!                     |   report: one shape of results
+//!                   client
+//! ```
+
+mod call;
+mod door;
+mod key;
+mod number;
+mod principal;
+mod progress;
+mod raw;
+mod report;
+mod schema;
+mod session;
+mod stdio;
+mod tools;
+mod verbs;
+mod web;
+mod words;
+
+pub use door::{Config, Door};
+pub use principal::{Grants, Names, Principal};

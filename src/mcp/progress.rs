@@ -1,0 +1,46 @@
+//! Progress of a call, told to callers who asked for it. Owns the rhythm and the words; telling is a courtesy
+//! and never holds up or ends a call.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use rmcp::model::ProgressNotificationParam;
+use uuid::Uuid;
+
+use super::call::Caller;
+use super::words;
+use crate::client::{Client, Inspection};
+use crate::config::mcp as limits;
+
+/// Tells of every change of a saga until it is dropped. Without a progress token it says nothing.
+pub(super) async fn tell(client: &Client, saga: Uuid, caller: &Caller) -> Infallible {
+    let Some(token) = caller.meta.get_progress_token() else { return std::future::pending().await };
+    let (mut told, mut pause) = (0, Duration::from_millis(limits::PROGRESS_MS));
+    loop {
+        match client.inspect(saga).await {
+            Ok(found) if found.events > told && !found.saga.status.is_end() => {
+                told = found.events;
+                pause = Duration::from_millis(limits::PROGRESS_MS);
+                // Events only ever grow, as progress must; nobody knows how many there will be.
+                #[expect(clippy::cast_precision_loss, reason = "a journal is shorter than 2^52 events")]
+                let param =
+                    ProgressNotificationParam::new(token.clone(), told as f64).with_message(said(&found));
+                if caller.peer.notify_progress(param).await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(saga.id = %saga, %error, "progress is not known"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(limits::PROGRESS_MS_MAX));
+    }
+}
+
+fn said(found: &Inspection) -> String {
+    let Some(state) = &found.state else { return "waits for a node".to_owned() };
+    let under_way = words::under_way(&found.definition, state).join("; ");
+    let (settled, steps) = (words::settled(state), state.steps.len());
+    let counted = format!("{settled} of {steps} steps");
+    if under_way.is_empty() { counted } else { format!("{counted}; {under_way}") }
+}

@@ -1,0 +1,200 @@
+//! The one shape of results. Owns what a caller is told of a saga: a status of five, what remains, why, and
+//! what to do next, in `structuredContent` and as text that says the same.
+
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, MetaObject};
+use serde_json::{Value, json};
+
+use super::words;
+use crate::client::Inspection;
+use crate::saga::Json;
+use crate::saga::state::Status;
+
+/// Key in a result's `_meta`: the call was a repeat, and this is the first call's saga.
+pub(super) const REPLAY_META: &str = "amends/replay";
+/// Key in a result's `_meta`: the idempotency key that the saga was started under.
+pub(super) const KEY_META: &str = crate::participant::KEY_META;
+
+/// What a caller is told.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Report {
+    tool: String,
+    saga: String,
+    status: &'static str,
+    output: Option<Value>,
+    output_unchecked: Option<Value>,
+    undone: Vec<String>,
+    in_place: Vec<String>,
+    reason: Option<String>,
+    next: &'static str,
+}
+
+impl Report {
+    /// Says how a saga stands.
+    pub(super) fn of(found: &Inspection) -> Self {
+        let (definition, state) = (&*found.definition, found.state.as_ref());
+        let (mut output, mut output_unchecked) = (None, None);
+        if found.saga.status == Status::Completed {
+            let value = found.saga.result.as_ref().map_or(Value::Null, Json::to_value);
+            let slot = if fits(definition.draft().output_schema.as_ref(), &value) {
+                &mut output
+            } else {
+                &mut output_unchecked
+            };
+            *slot = Some(value);
+        }
+        let (status, reason, next) = match found.saga.status {
+            Status::Completed => ("completed", None, "Nothing. The answer is final."),
+            Status::Compensated => (
+                "compensated",
+                state.and_then(|state| words::turned_back(definition, state)),
+                "Nothing. The answer is final. Another try is another call, under another idempotency key.",
+            ),
+            Status::Abandoned => ("abandoned", abandoned(found), "Nothing. A person has closed it by hand."),
+            Status::Stuck => (
+                "stuck",
+                state.and_then(|state| words::stuck(definition, state)),
+                "Nothing. A person is looking at it; saga_status tells how it went on.",
+            ),
+            Status::Queued | Status::Running | Status::Compensating | Status::Paused => (
+                "in_progress",
+                Some(going_on(found)),
+                "It goes on by itself. Ask saga_status with this saga_id later.",
+            ),
+        };
+        let undone = state.map(|state| words::undone(definition, state)).unwrap_or_default();
+        let in_place = match found.saga.status {
+            Status::Completed | Status::Queued | Status::Running => Vec::new(),
+            Status::Compensated
+            | Status::Abandoned
+            | Status::Stuck
+            | Status::Compensating
+            | Status::Paused => state.map(|state| words::in_place(definition, state)).unwrap_or_default(),
+        };
+        let (tool, saga) = (found.saga.name.clone(), found.saga.id.to_string());
+        Self { tool, saga, status, output, output_unchecked, undone, in_place, reason, next }
+    }
+
+    /// Says that a saga goes on, when that is all one knows.
+    pub(super) fn unseen(tool: &str, saga: uuid::Uuid, reason: String) -> Self {
+        Self {
+            tool: tool.to_owned(),
+            saga: saga.to_string(),
+            status: "in_progress",
+            output: None,
+            output_unchecked: None,
+            undone: Vec::new(),
+            in_place: Vec::new(),
+            reason: Some(reason),
+            next: "It goes on by itself. Ask saga_status with this saga_id later.",
+        }
+    }
+
+    /// The structured form.
+    pub(super) fn value(&self) -> Value {
+        let mut value = json!({ "status": self.status, "saga_id": self.saga, "next": self.next });
+        let fields = [
+            ("output", self.output.clone()),
+            ("output_unchecked", self.output_unchecked.clone()),
+            ("undone", listed(&self.undone)),
+            ("in_place", listed(&self.in_place)),
+            ("reason", self.reason.clone().map(Value::String)),
+        ];
+        for (field, one) in fields {
+            if let Some(one) = one {
+                value[field] = one;
+            }
+        }
+        value
+    }
+
+    /// The same as text.
+    pub(super) fn text(&self) -> String {
+        let (tool, undone, in_place) = (&self.tool, self.undone.join(", "), self.in_place.join(", "));
+        let reason = self.reason.as_deref().unwrap_or("no reason is on record");
+        let mut said = match self.status {
+            "completed" => format!("{tool} is completed: everything is done."),
+            "compensated" if self.in_place.is_empty() => format!(
+                "{tool} was not carried out: {reason}. Nothing of it is left: nothing is charged, booked or sent.",
+            ),
+            "compensated" => {
+                format!(
+                    "{tool} was not carried out: {reason}. What can be undone was undone; \
+                     what cannot, and may be in place: {in_place}."
+                )
+            }
+            "stuck" => {
+                format!("{tool} is stuck: {reason}. A person is looking at it, and nothing else of it moves.")
+            }
+            "abandoned" => format!("{tool} was closed by hand: {reason}."),
+            _ => format!("{tool} is in progress: {reason}."),
+        };
+        if !self.undone.is_empty() {
+            said.push_str(&format!(" Undone: {undone}."));
+        }
+        if !self.in_place.is_empty() && self.status != "compensated" {
+            said.push_str(&format!(" In place: {in_place}."));
+        }
+        if let Some(output) = self.output.as_ref().or(self.output_unchecked.as_ref()) {
+            said.push_str(&format!("\nOutput: {output}"));
+        }
+        format!("{said}\nsaga_id: {}\nNext: {}", self.saga, self.next)
+    }
+
+    /// The result of a call.
+    pub(super) fn result(&self, meta: Option<MetaObject>) -> CallToolResult {
+        let mut result = CallToolResult::success(vec![ContentBlock::text(self.text())]);
+        result.structured_content = Some(self.value());
+        result.meta = meta;
+        result
+    }
+}
+
+/// A refusal that the model can act upon: nothing was started.
+pub(super) fn refusal(text: impl Into<String>) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(text.into())])
+}
+
+/// What is said of a call beside its result.
+pub(super) fn meta(key: Option<&str>, replayed: bool) -> Option<MetaObject> {
+    let mut meta = JsonObject::new();
+    if let Some(key) = key {
+        meta.insert(KEY_META.to_owned(), key.into());
+    }
+    if replayed {
+        meta.insert(REPLAY_META.to_owned(), true.into());
+    }
+    (!meta.is_empty()).then_some(MetaObject(meta))
+}
+
+fn listed(names: &[String]) -> Option<Value> {
+    (!names.is_empty()).then(|| names.into())
+}
+
+/// Whether an output is what the definition announced. Whoever announced nothing is never wrong.
+fn fits(schema: Option<&Value>, output: &Value) -> bool {
+    let Some(schema) = schema else { return true };
+    let options = jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());
+    options.build(schema).is_ok_and(|validator| validator.is_valid(output))
+}
+
+fn abandoned(found: &Inspection) -> Option<String> {
+    let result = found.saga.result.as_ref()?.to_value();
+    let field = |name: &str| result.get(name).and_then(Value::as_str).map(str::to_owned);
+    Some(match field("abandoned_by") {
+        Some(by) => format!("{} ({by})", field("reason")?),
+        None => field("reason")?,
+    })
+}
+
+fn going_on(found: &Inspection) -> String {
+    let Some(state) = &found.state else { return "it waits for a node to take it".to_owned() };
+    let definition = &*found.definition;
+    let under_way = words::under_way(definition, state).join("; ");
+    let under_way =
+        if under_way.is_empty() { "the next step is about to begin".to_owned() } else { under_way };
+    match (found.saga.status, words::turned_back(definition, state)) {
+        (Status::Paused, _) => format!("an operator has paused it; {under_way}"),
+        (_, Some(why)) => format!("{why}; what was done is being undone; {under_way}"),
+        (_, None) => under_way,
+    }
+}

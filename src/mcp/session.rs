@@ -1,0 +1,126 @@
+//! What a client may ask over MCP, in both eras. Owns the dispatch; rmcp owns the protocol.
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
+    ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+};
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::Caller;
+use super::door::Inner;
+use super::principal::Principal;
+use super::verbs::Verb;
+use crate::config::mcp as limits;
+
+/// What the model is told of the whole.
+const INSTRUCTIONS: &str = "\
+Each tool carries out a multi-step undertaking wholly or not at all. An answer is final and true: completed, \
+compensated (nothing of it is left), stuck or abandoned (a person is, or was, on it). Do not retry by yourself: \
+recovery is done here. When you or your host may call twice for one intention, give both calls the same \
+idempotency_key. When the answer is in_progress, ask saga_status with its saga_id.";
+
+/// One client's session, or one request of a client without sessions.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    door: Arc<Inner>,
+    /// Whoever is at the other end of a pipe; over HTTP each request says who it is.
+    principal: Option<Principal>,
+}
+
+impl Session {
+    /// A session over HTTP.
+    pub(super) fn over_http(door: Arc<Inner>) -> Self {
+        Self { door, principal: None }
+    }
+
+    /// A session over a pipe.
+    pub(super) fn over_pipe(door: Arc<Inner>, principal: Principal) -> Self {
+        Self { door, principal: Some(principal) }
+    }
+
+    fn principal(&self, context: &RequestContext<RoleServer>) -> Result<Principal, ErrorData> {
+        let given = rmcp_actix_web::transport::on_request_extensions(&context.extensions)
+            .and_then(|extensions| extensions.get::<Principal>());
+        let principal = self.principal.as_ref().or(given).cloned();
+        principal.ok_or_else(|| ErrorData::internal_error("the request came in without a principal", None))
+    }
+}
+
+impl ServerHandler for Session {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        let implementation = Implementation::new("amends", env!("CARGO_PKG_VERSION")).with_title("amends");
+        ServerConfig::new(capabilities).with_server_info(implementation).with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.door.tools.list(&self.principal(&context)?)))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.door.tools.tool(name)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let _under_way = self.door.calls.token();
+        let principal = self.principal(&context)?;
+        let arguments = request.arguments.unwrap_or_default();
+        let caller = Caller::of(principal, context);
+        if let Some(verb) = Verb::of(&request.name) {
+            return Ok(self.door.verb(verb, arguments, &caller).await?.into());
+        }
+        let Some(offer) = self.door.tools.offer(&request.name, &caller.principal) else {
+            let message = format!("expected the name of a tool from tools/list, found {:?}", request.name);
+            return Err(ErrorData::invalid_params(message, None));
+        };
+        Ok(self.door.call(&offer, arguments, &caller).await?.into())
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        let (door, peer) = (self.door.clone(), context.peer);
+        let mut changes = door.tools.changes();
+        tokio::spawn(async move {
+            let look = Duration::from_millis(limits::SESSION_LOOK_MS);
+            while !peer.is_transport_closed() {
+                tokio::select! {
+                    () = door.stopping.cancelled() => return,
+                    () = tokio::time::sleep(look) => continue,
+                    changed = changes.changed() => if changed.is_err() { return },
+                }
+                if peer.notify_tool_list_changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        // rmcp takes the part of it that the capabilities advertise.
+        Some(requested.clone())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let mut changes = self.door.tools.changes();
+        loop {
+            tokio::select! {
+                () = self.door.stopping.cancelled() => return Ok(()),
+                () = context.cancelled() => return Ok(()),
+                changed = changes.changed() => if changed.is_err() { return Ok(()) },
+            }
+            if context.sink().notify_tool_list_changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}

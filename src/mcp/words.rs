@@ -1,0 +1,111 @@
+//! A saga's state in words that a model can relay to a person. Owns the sentences; no name of a node, no
+//! attempt's number, nothing that a caller could act on wrongly.
+
+use crate::saga::Definition;
+use crate::saga::definition::{Action, Effect};
+use crate::saga::event::Direction;
+use crate::saga::state::{Activity, Phase, State, StuckReason, TurnBack, Undone};
+
+/// Says why a saga turned back; none if it has not.
+pub(super) fn turned_back(definition: &Definition, state: &State) -> Option<String> {
+    Some(match state.turn_back.as_ref()? {
+        TurnBack::StepFailed { step, error } => {
+            format!("step {} failed: {}", name(definition, state, *step), error.message)
+        }
+        TurnBack::Asked { by, reason } if reason.is_empty() => format!("{by} cancelled it"),
+        TurnBack::Asked { by, reason } => format!("{by} cancelled it: {reason}"),
+        TurnBack::Deadline => "its deadline passed".to_owned(),
+        TurnBack::DriverLost => "whoever drove it was not heard from in time".to_owned(),
+    })
+}
+
+/// Says what a stuck saga waits for.
+pub(super) fn stuck(definition: &Definition, state: &State) -> Option<String> {
+    let (step, direction, reason) = state.stuck()?;
+    let step = name(definition, state, step);
+    let what = match direction {
+        Direction::Action => format!("step {step}"),
+        Direction::Compensation => format!("undoing step {step}"),
+    };
+    Some(match reason {
+        StuckReason::InDoubt => format!("nobody knows whether {what} took effect; a person has to find out"),
+        StuckReason::Failed => format!("{what} failed for good, and a person has to see to it"),
+        StuckReason::ProcessDied => {
+            format!("{what} brought its process down too often; a person has to look")
+        }
+    })
+}
+
+/// Says what is under way.
+pub(super) fn under_way(definition: &Definition, state: &State) -> Vec<String> {
+    let mut said = Vec::new();
+    for (index, step) in state.steps.iter().enumerate() {
+        let Phase::Active { direction, activity } = step.phase else { continue };
+        let name = name(definition, state, index);
+        let what = match direction {
+            Direction::Action => name.clone(),
+            Direction::Compensation => format!("undoing {name}"),
+        };
+        said.push(match activity {
+            Activity::Attempting => format!("{what} is under way"),
+            Activity::BackingOff { .. } => format!("{what} is tried again soon"),
+            Activity::Probing | Activity::Settling { .. } | Activity::Unresolved { .. } => {
+                format!("{what}: finding out whether it took effect")
+            }
+            Activity::Awaiting { .. } => format!("{what} waits for {}", awaited(definition, state, index)),
+            Activity::Sleeping { .. } => format!("{what} waits for its time"),
+        });
+    }
+    said
+}
+
+/// Names the steps that were done and undone.
+pub(super) fn undone(definition: &Definition, state: &State) -> Vec<String> {
+    named(definition, state, |_, phase| matches!(phase, Phase::Undone(Undone::Compensated | Undone::ByHand)))
+}
+
+/// Names the steps whose effect is in place.
+pub(super) fn in_place(definition: &Definition, state: &State) -> Vec<String> {
+    named(definition, state, |index, phase| match phase {
+        Phase::Undone(Undone::LeftInPlace) => true,
+        Phase::Done => match &definition.step(state, index).action {
+            Action::Call(call) => call.effect != Effect::ReadOnly && !state.steps[index].skipped_by_hand,
+            Action::Await { .. } | Action::Sleep { .. } => false,
+        },
+        Phase::Waiting
+        | Phase::Deciding
+        | Phase::Active { .. }
+        | Phase::Skipped
+        | Phase::Failed
+        | Phase::Undone(Undone::Compensated | Undone::Nothing | Undone::ByHand)
+        | Phase::Stuck { .. } => false,
+    })
+}
+
+/// Counts the steps that are settled: done, skipped, failed or undone.
+pub(super) fn settled(state: &State) -> usize {
+    let is_settled = |phase: &Phase| match phase {
+        Phase::Done | Phase::Skipped | Phase::Failed | Phase::Undone(_) => true,
+        Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Stuck { .. } => false,
+    };
+    state.steps.iter().filter(|step| is_settled(&step.phase)).count()
+}
+
+fn named(definition: &Definition, state: &State, is_named: impl Fn(usize, &Phase) -> bool) -> Vec<String> {
+    let steps = state.steps.iter().enumerate();
+    steps
+        .filter(|(index, step)| is_named(*index, &step.phase))
+        .map(|(index, _)| name(definition, state, index))
+        .collect()
+}
+
+fn awaited(definition: &Definition, state: &State, index: usize) -> String {
+    match &definition.step(state, index).action {
+        Action::Await { event, .. } => format!("event {event}"),
+        Action::Call(_) | Action::Sleep { .. } => "word from the participant".to_owned(),
+    }
+}
+
+fn name(definition: &Definition, state: &State, index: usize) -> String {
+    definition.planned(state, index).map_or_else(|| format!("#{index}"), |planned| planned.step.name.clone())
+}

@@ -1,0 +1,35 @@
+//! Keys of idempotent starts, looked at afterwards. Owns the two questions: which saga a key has started, and which key
+//! a saga was started by; writing keys belongs to the starts themselves.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Error, Store};
+
+/// The key that started a saga.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    /// Name of the definition.
+    pub name: String,
+    /// The key.
+    pub key: String,
+}
+
+impl Store {
+    /// Finds the saga that a key has started, unless that is longer ago than `within`.
+    pub async fn started_by(&self, name: &str, key: &str, within: Duration) -> Result<Option<Uuid>, Error> {
+        let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+        let sql = include_str!("../../sql/queries/start_key/find.sql");
+        let rows = self.query(sql, &[&name, &key, &within]).await?;
+        rows.first().map(|row| Ok(row.try_get("id")?)).transpose()
+    }
+
+    /// Reads the key that started a saga; none if it was started without one.
+    pub async fn start_key_of(&self, saga: Uuid) -> Result<Option<Keyed>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/start_key/of_saga.sql"), &[&saga]).await?;
+        let keyed =
+            |row: &tokio_postgres::Row| Ok(Keyed { name: row.try_get("name")?, key: row.try_get("key")? });
+        rows.first().map(keyed).transpose()
+    }
+}

@@ -1,0 +1,199 @@
+//! A scripted client: raw JSON-RPC over streamable HTTP, so that a test may send what no library would. It
+//! speaks one of the two eras.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+const OLD: &str = "2025-11-25";
+const NEW: &str = "2026-07-28";
+
+/// A client.
+pub(super) struct Agent {
+    http: reqwest::Client,
+    url: String,
+    session: Option<String>,
+    version: &'static str,
+    next: AtomicU64,
+    /// What the client declares that it can do.
+    capabilities: Value,
+}
+
+/// What an answer consists of.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) headers: reqwest::header::HeaderMap,
+    /// Notifications and requests that came before the answer.
+    pub(super) before: Vec<Value>,
+    /// The answer: `result` or `error`.
+    pub(super) answer: Value,
+}
+
+impl Agent {
+    fn new(url: &str, version: &'static str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            http: reqwest::Client::new(),
+            url: url.to_owned(),
+            session: None,
+            version,
+            next: AtomicU64::new(1),
+            capabilities: json!({}),
+        }
+    }
+
+    /// A client that shakes hands and keeps a session.
+    pub(super) async fn of_old(url: &str) -> Self {
+        Self::new(url, OLD).shaken().await
+    }
+
+    /// A client without sessions.
+    pub(super) fn of_new(url: &str) -> Self {
+        Self::new(url, NEW)
+    }
+
+    async fn shaken(mut self) -> Self {
+        let client = json!({ "name": "agent", "version": "1" });
+        let params =
+            json!({ "protocolVersion": OLD, "capabilities": self.capabilities, "clientInfo": client });
+        let heard = self.ask("initialize", params).await;
+        assert_eq!(heard.answer["result"]["protocolVersion"], OLD, "{heard:?}");
+        self.session = Some(heard.headers["mcp-session-id"].to_str().unwrap().to_owned());
+        let done = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        assert_eq!(self.post(&done, &[]).send().await.unwrap().status(), 202);
+        self
+    }
+
+    fn post(&self, message: &Value, headers: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let mut request = self.http.post(&self.url).header("accept", "application/json, text/event-stream");
+        if message["method"] != "initialize" {
+            request = request.header("mcp-protocol-version", self.version);
+        }
+        if let Some(session) = &self.session {
+            request = request.header("mcp-session-id", session);
+        }
+        if self.version == NEW {
+            request = request.header("mcp-method", message["method"].as_str().unwrap());
+            let params = &message["params"];
+            if let Some(name) = params["name"].as_str().or(params["taskId"].as_str()) {
+                request = request.header("mcp-name", name);
+            }
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.json(message)
+    }
+
+    /// Sends a request with a fresh id.
+    pub(super) fn request(&self, method: &str, mut params: Value) -> reqwest::RequestBuilder {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        if self.version == NEW {
+            let meta = params.as_object_mut().unwrap().entry("_meta").or_insert(json!({}));
+            meta["io.modelcontextprotocol/protocolVersion"] = NEW.into();
+            meta["io.modelcontextprotocol/clientInfo"] = json!({ "name": "agent", "version": "1" });
+            meta["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
+        }
+        self.post(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }), &[])
+    }
+
+    /// Asks, and hears the whole answer.
+    pub(super) async fn ask(&self, method: &str, params: Value) -> Heard {
+        hear(self.request(method, params).send().await.unwrap()).await
+    }
+
+    /// Calls a tool; `beside` is put beside its name and arguments.
+    pub(super) async fn call_with(&self, tool: &str, arguments: Value, beside: Value) -> Heard {
+        let mut params = json!({ "name": tool, "arguments": arguments });
+        for (name, value) in beside.as_object().unwrap() {
+            params[name] = value.clone();
+        }
+        self.ask("tools/call", params).await
+    }
+
+    /// Calls a tool and returns its result.
+    pub(super) async fn call(&self, tool: &str, arguments: Value) -> Value {
+        let heard = self.call_with(tool, arguments, json!({})).await;
+        assert!(heard.answer["result"].is_object(), "{heard:?}");
+        heard.answer["result"].clone()
+    }
+
+    /// Calls a tool and goes away without an answer.
+    pub(super) async fn drop_call(&self, tool: &str, arguments: Value, after: Duration) {
+        let request = self.request("tools/call", json!({ "name": tool, "arguments": arguments }));
+        let heard = tokio::time::timeout(after, async { hear(request.send().await.unwrap()).await }).await;
+        assert!(heard.is_err(), "it was answered already: {heard:?}");
+    }
+
+    /// The tools, by name.
+    pub(super) async fn tools(&self) -> Vec<Value> {
+        let heard = self.ask("tools/list", json!({})).await;
+        heard.answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{heard:?}")).clone()
+    }
+
+    pub(super) async fn tool_names(&self) -> Vec<String> {
+        self.tools().await.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The stream of what the server says by itself: in the old era the session's, in the new one a
+    /// subscription.
+    pub(super) async fn listen(&self) -> reqwest::Response {
+        if self.version == NEW {
+            let wanted = json!({ "notifications": { "toolsListChanged": true } });
+            return self.request("subscriptions/listen", wanted).send().await.unwrap();
+        }
+        let mut request = self.http.get(&self.url).header("accept", "text/event-stream");
+        request = request.header("mcp-protocol-version", OLD);
+        request.header("mcp-session-id", self.session.as_ref().unwrap()).send().await.unwrap()
+    }
+}
+
+/// Reads an answer, as JSON or as events.
+pub(super) async fn hear(response: reqwest::Response) -> Heard {
+    let headers = response.headers().clone();
+    let is_stream =
+        headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event"));
+    let mut before = Vec::new();
+    if is_stream {
+        let mut events = Events::of(response);
+        while let Some(message) = events.next().await {
+            if message.get("result").is_some() || message.get("error").is_some() {
+                return Heard { headers, before, answer: message };
+            }
+            before.push(message);
+        }
+        return Heard { headers, before, answer: Value::Null };
+    }
+    let text = response.text().await.unwrap_or_default();
+    let answer = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Heard { headers, before, answer }
+}
+
+/// Messages of a stream of events.
+pub(super) struct Events {
+    response: reqwest::Response,
+    text: String,
+}
+
+impl Events {
+    pub(super) fn of(response: reqwest::Response) -> Self {
+        Self { response, text: String::new() }
+    }
+
+    /// The next message; none at the end of the stream.
+    pub(super) async fn next(&mut self) -> Option<Value> {
+        loop {
+            while let Some((event, rest)) = self.text.split_once("\n\n") {
+                let lines = event.lines().filter_map(|line| line.strip_prefix("data:"));
+                let data: String = lines.map(str::trim_start).collect();
+                self.text = rest.to_owned();
+                if let Ok(message) = serde_json::from_str(&data) {
+                    return Some(message);
+                }
+            }
+            let chunk = self.response.chunk().await.ok()??;
+            self.text.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Calls and their answers: every end of a saga, keys from all three places, and arguments that do not fit.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::home::Home;
+
+const KEY: &str = "amends/idempotency_key";
+
+fn text(result: &Value) -> &str {
+    result["content"][0]["text"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_is_final_and_says_what_remains() {
+    let home = Home::new("answers").await;
+    let node = home.node(&[]);
+    for agent in [node.agent().await, node.modern()] {
+        let done = agent.call("hotel_checkout", json!({ "guest": "ada" })).await;
+        let said = &done["structuredContent"];
+        assert_eq!((&said["status"], &done["isError"]), (&json!("completed"), &json!(false)), "{done}");
+        assert!(
+            said["output"]["charge"].as_str().unwrap().contains(said["saga_id"].as_str().unwrap()),
+            "{done}"
+        );
+        assert!(text(&done).starts_with("hotel_checkout is completed: everything is done."), "{done}");
+
+        let undone = agent.call("hotel_checkout", json!({ "guest": "declined" })).await;
+        let said = &undone["structuredContent"];
+        assert_eq!(
+            (&said["status"], &said["undone"]),
+            (&json!("compensated"), &json!(["charge"])),
+            "{undone}"
+        );
+        assert!(said["reason"].as_str().unwrap().contains("the folio is disputed"), "{undone}");
+        assert!(text(&undone).contains("nothing is charged, booked or sent"), "{undone}");
+        assert_eq!(undone["isError"], false);
+
+        let stuck = agent.call("lost_letter", json!({})).await;
+        assert_eq!(stuck["structuredContent"]["status"], "stuck", "{stuck}");
+        assert!(text(&stuck).contains("A person is looking at it"), "{stuck}");
+
+        let id = stuck["structuredContent"]["saga_id"].as_str().unwrap();
+        assert_eq!(home.run(&["abandon", id, "--reason", "sent it by hand"]).0, 0);
+        let closed = agent.call("saga_status", json!({ "saga_id": id })).await;
+        assert_eq!(closed["structuredContent"]["status"], "abandoned", "{closed}");
+        assert!(text(&closed).contains("sent it by hand"), "{closed}");
+    }
+    assert_eq!((home.ledger.count("/charge", "declined"), home.ledger.count("/refund", "declined")), (2, 2));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_told_to_whoever_can_mend_it() {
+    let home = Home::new("unfit").await;
+    let node = home.node(&[]);
+    let agent = node.agent().await;
+    let unfit = agent.call("hotel_checkout", json!({ "nights": "two", "idempotency_key": "k" })).await;
+    assert_eq!(unfit["isError"], true);
+    let said = text(&unfit);
+    assert!(
+        said.starts_with("Nothing was started") && said.contains("guest") && said.contains("nights"),
+        "{said}"
+    );
+    let odd = agent.call("hotel_checkout", json!({ "guest": "ada", "idempotency_key": "" })).await;
+    assert!(odd["isError"] == true && text(&odd).contains("1 to 256 bytes"), "{odd}");
+    let heard =
+        agent.call_with("hotel_checkout", json!({ "guest": "ada" }), json!({ "_meta": { KEY: 7 } })).await;
+    assert_eq!(heard.answer["error"]["code"], -32602, "{heard:?}");
+    let heard = agent.call_with("no_such_tool", json!({}), json!({})).await;
+    assert_eq!(heard.answer["error"]["code"], -32602, "{heard:?}");
+    let odd = agent.call("saga_status", json!({ "saga_id": "x" })).await;
+    assert!(odd["isError"] == true, "{odd}");
+    let none = agent.call("saga_status", json!({ "saga_id": "01990000-0000-7000-8000-000000000000" })).await;
+    assert!(none["isError"] == true && text(&none).starts_with("There is no saga"), "{none}");
+    assert_eq!(home.ledger.count("/charge", "ada"), 0);
+}
+
+/// The same key from each place joins or replays; other arguments are a conflict; the host's word goes first.
+#[tokio::test]
+async fn one_key_is_one_saga_wherever_it_is_said() {
+    let home = Home::new("keys").await;
+    let node = home.node(&[]);
+    let (old, new) = (node.agent().await, node.modern());
+    let by_meta = |key: &str| json!({ "_meta": { KEY: key } });
+    let by_param = |key: &str| json!({ "idempotencyKey": key });
+    for (agent, key) in [(&old, "one"), (&new, "two")] {
+        let first =
+            agent.call("hotel_checkout", json!({ "guest": key, "nights": 2, "idempotency_key": key })).await;
+        assert_eq!(
+            (&first["_meta"][KEY], &first["_meta"]["amends/replay"]),
+            (&json!(key), &Value::Null),
+            "{first}"
+        );
+        // Numbers are compared as parsed values.
+        let arguments = json!({ "nights": 2.0, "guest": key });
+        for beside in [by_meta(key), by_param(key)] {
+            let again =
+                agent.call_with("hotel_checkout", arguments.clone(), beside).await.answer["result"].clone();
+            assert_eq!(again["structuredContent"], first["structuredContent"], "{again}");
+            assert_eq!(again["_meta"]["amends/replay"], true, "{again}");
+        }
+        assert_eq!(home.ledger.count("/charge", key), 1);
+        for beside in [by_meta(key), by_param(key)] {
+            let heard = agent.call_with("hotel_checkout", json!({ "guest": "other" }), beside).await;
+            let error = &heard.answer["error"];
+            assert_eq!(
+                (&error["code"], &error["data"]["type"]),
+                (&json!(-32602), &json!("idempotency_key_conflict"))
+            );
+        }
+        let told = agent.call("hotel_checkout", json!({ "guest": "other", "idempotency_key": key })).await;
+        assert!(told["isError"] == true && text(&told).contains("idempotency_key_conflict"), "{told}");
+        // The key in `_meta` is stronger than one in `params`, and both than an argument.
+        let all = json!({ "_meta": { KEY: key }, "idempotencyKey": "p" });
+        let heard = agent
+            .call_with("hotel_checkout", json!({ "guest": key, "nights": 2, "idempotency_key": "a" }), all)
+            .await;
+        assert_eq!(heard.answer["result"]["structuredContent"], first["structuredContent"], "{heard:?}");
+    }
+    assert_eq!(home.ledger.count("/charge", "other"), 0);
+    // Without a key every call is one of its own.
+    for _ in 0..2 {
+        old.call("hotel_checkout", json!({ "guest": "twice" })).await;
+    }
+    assert_eq!(home.ledger.count("/charge", "twice"), 2);
+}
+
+#[tokio::test]
+async fn a_long_call_answers_with_a_handle_and_tells_of_progress() {
+    let home = Home::with("handle", "mcp: { wait: 1s }\n").await;
+    let node = home.node(&[]);
+    for agent in [node.agent().await, node.modern()] {
+        let heard = agent
+            .call_with(
+                "hotel_checkout",
+                json!({ "guest": "slow" }),
+                json!({ "_meta": { "progressToken": "p" } }),
+            )
+            .await;
+        let said = &heard.answer["result"]["structuredContent"];
+        assert_eq!(said["status"], "in_progress", "{heard:?}");
+        assert!(said["reason"].as_str().unwrap().contains("close is under way"), "{heard:?}");
+        let progress: Vec<f64> =
+            heard.before.iter().map(|told| told["params"]["progress"].as_f64().unwrap()).collect();
+        assert!(!progress.is_empty() && progress.is_sorted_by(|one, next| one < next), "{heard:?}");
+        assert!(heard.before.iter().all(|told| told["params"]["progressToken"] == "p"), "{heard:?}");
+        let id = said["saga_id"].as_str().unwrap();
+        let mut ended = Value::Null;
+        for _ in 0..10 {
+            ended = agent.call("saga_status", json!({ "saga_id": id, "wait_seconds": 5 })).await;
+            if ended["structuredContent"]["status"] != "in_progress" {
+                break;
+            }
+        }
+        assert_eq!(ended["structuredContent"]["status"], "completed", "{ended}");
+    }
+}
+
+#[tokio::test]
+async fn a_handle_can_be_listed_and_cancelled_and_a_dropped_call_goes_on() {
+    let home = Home::with("verbs", "mcp: { wait: 500ms }\n").await;
+    let node = home.node(&[]);
+    let agent = node.agent().await;
+    let waiting = agent.call("bell", json!({ "idempotency_key": "b" })).await;
+    let id = waiting["structuredContent"]["saga_id"].as_str().unwrap();
+    assert!(text(&waiting).contains("wait waits for event ring"), "{waiting}");
+    let listed = agent.call("saga_list", json!({ "status": "in_progress", "tool": "bell" })).await;
+    assert_eq!(listed["structuredContent"]["sagas"][0]["saga_id"], id, "{listed}");
+    let cancelled = agent.call("saga_cancel", json!({ "saga_id": id, "reason": "no more" })).await;
+    assert_eq!(cancelled["structuredContent"]["status"], "compensated", "{cancelled}");
+    assert!(text(&cancelled).contains("no more (asked by local over MCP)"), "{cancelled}");
+    let again = agent.call("saga_cancel", json!({ "saga_id": id })).await;
+    assert_eq!(again["structuredContent"]["status"], "compensated", "{again}");
+
+    let arguments = json!({ "guest": "slow", "idempotency_key": "dropped" });
+    agent.drop_call("hotel_checkout", arguments.clone(), Duration::from_millis(300)).await;
+    let mut ended = Value::Null;
+    for _ in 0..20 {
+        ended = agent.call("hotel_checkout", arguments.clone()).await;
+        if ended["structuredContent"]["status"] != "in_progress" {
+            break;
+        }
+    }
+    assert_eq!(ended["structuredContent"]["status"], "completed", "{ended}");
+    assert_eq!((home.ledger.count("/charge", "slow"), home.ledger.count("/refund", "slow")), (1, 0));
+}
+
+#[tokio::test]
+async fn equal_arguments_within_the_window_are_one_call() {
+    let home = Home::with("window", "mcp: { dedupe: 1m }\n").await;
+    let node = home.node(&[]);
+    let agent = node.agent().await;
+    assert_eq!(agent.tools().await[1]["annotations"]["idempotentHint"], true);
+    let first = agent.call("hotel_checkout", json!({ "guest": "ada", "nights": 1 })).await;
+    let again = agent.call("hotel_checkout", json!({ "nights": 1, "guest": "ada" })).await;
+    assert_eq!(again["structuredContent"], first["structuredContent"]);
+    assert_eq!(again["_meta"]["amends/replay"], true);
+    agent.call("hotel_checkout", json!({ "guest": "ada", "nights": 2 })).await;
+    agent.call("hotel_checkout", json!({ "guest": "ada", "nights": 1, "idempotency_key": "meant" })).await;
+    assert_eq!(home.ledger.count("/charge", "ada"), 3);
+}

@@ -1,0 +1,196 @@
+//! Where these tests take place: a folder with settings and definitions, a participant that keeps a ledger,
+//! and nodes as processes on one database.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::agent::Agent;
+use crate::harness::Database;
+use crate::participant::wire::{Act, Wire, answer};
+
+const SAGAS: &str = "
+saga: hotel_checkout
+description: Checks a guest out and charges the card.
+input:
+  type: object
+  required: [guest]
+  properties: { guest: { type: string }, nights: { type: number } }
+  additionalProperties: false
+steps:
+  - step: charge
+    effect: idempotent
+    action: { http: desk, path: /charge, body: { guest: \"${ input.guest }\" } }
+    compensation: { http: desk, path: /refund, effect: idempotent, body: { guest: \"${ input.guest }\" } }
+  - step: close
+    effect: idempotent
+    retry: { attempts: 20, backoff: 100ms }
+    action: { http: desk, path: /close, body: { guest: \"${ input.guest }\" } }
+    compensation: { http: desk, path: /reopen, effect: idempotent, body: { guest: \"${ input.guest }\" } }
+output: { charge: \"${ steps.charge.id }\" }
+---
+saga: bell
+description: Waits to be rung.
+steps:
+  - step: wait
+    action: { await: ring }
+---
+saga: lost_letter
+steps:
+  - step: post
+    settle: 100ms
+    timeout: 1s
+    kind: pivot
+    action: { http: desk, path: /lose, body: {} }
+";
+
+/// What the participant has done, by idempotency key: the same key again does nothing.
+#[derive(Clone, Default)]
+pub(super) struct Ledger(Arc<Mutex<BTreeMap<String, (String, String)>>>);
+
+impl Ledger {
+    /// How often something was done for a guest.
+    pub(super) fn count(&self, path: &str, guest: &str) -> usize {
+        let entries = self.0.lock().unwrap();
+        entries.values().filter(|(done, of)| done == path && of == guest).count()
+    }
+
+    fn act(&self, request: &str) -> Act {
+        let path = request.split([' ', '?']).nth(1).unwrap_or("").to_owned();
+        let head = request.to_ascii_lowercase();
+        let key =
+            head.split("idempotency-key: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap_or("");
+        let body: Value =
+            serde_json::from_str(request.split("\r\n\r\n").nth(1).unwrap_or("")).unwrap_or_default();
+        let guest = body["guest"].as_str().unwrap_or("").to_owned();
+        if path == "/lose" {
+            return Act::Close;
+        }
+        if path == "/close" && guest.starts_with("declined") {
+            return answer("422 Unprocessable Content", "", r#"{"error":"the folio is disputed"}"#);
+        }
+        let id = key.to_owned();
+        self.0.lock().unwrap().insert(key.to_owned(), (path.clone(), guest.clone()));
+        let done = answer("200 OK", "content-type: application/json\r\n", &json!({ "id": id }).to_string());
+        if path == "/close" && guest.starts_with("slow") {
+            return Act::Later(Duration::from_secs(3), Box::new(done));
+        }
+        done
+    }
+}
+
+/// A folder, a database and a participant.
+pub(super) struct Home {
+    pub(super) folder: PathBuf,
+    pub(super) database: Database,
+    pub(super) ledger: Ledger,
+    _desk: Wire,
+}
+
+impl Home {
+    pub(super) async fn new(name: &str) -> Self {
+        Self::with(name, "").await
+    }
+
+    /// With further settings.
+    pub(super) async fn with(name: &str, settings: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("amends-it-{}-mcp-{name}", std::process::id()));
+        fs::create_dir_all(folder.join("sagas")).unwrap();
+        let ledger = Ledger::default();
+        let kept = ledger.clone();
+        let desk = Wire::serve(move |request| kept.act(request)).await;
+        fs::write(folder.join("sagas/sagas.yaml"), SAGAS).unwrap();
+        let text = format!(
+            "definitions: [sagas]\nhttp: {{ address: \"127.0.0.1:0\" }}\nnode: {{ lease: 2s, grace_period: 1s }}\n\
+             participants: {{ desk: {{ url: \"{}\", protocol: http }} }}\n{settings}",
+            desk.url
+        );
+        fs::write(folder.join("amends.yaml"), text).unwrap();
+        Self { folder, database: Database::create().await, ledger, _desk: desk }
+    }
+
+    pub(super) fn amends(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
+        command.args(args).current_dir(&self.folder).stdin(Stdio::null());
+        for name in ["AMENDS_DATA_DIR", "AMENDS_CONFIG", "AMENDS_LOG"] {
+            command.env_remove(name);
+        }
+        command.env("DATABASE_URL", &self.database.url);
+        command
+    }
+
+    /// Runs a verb to its end; returns its exit code, its JSON answer and its errors.
+    pub(super) fn run(&self, args: &[&str]) -> (i32, Value, String) {
+        let output = self.amends(args).arg("--json").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        (output.status.code().unwrap(), value, String::from_utf8(output.stderr).unwrap())
+    }
+
+    pub(super) fn node(&self, args: &[&str]) -> Node {
+        let mut command = self.amends(&["serve", "--json"]);
+        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{}", log(&mut child)));
+        let url = format!("http://{}/mcp", said["http"].as_str().unwrap());
+        Node { child, url }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A node as a process.
+pub(super) struct Node {
+    child: Child,
+    pub(super) url: String,
+}
+
+impl Node {
+    /// A client of the old era.
+    pub(super) async fn agent(&self) -> Agent {
+        Agent::of_old(&self.url).await
+    }
+
+    /// A client of the new era.
+    pub(super) fn modern(&self) -> Agent {
+        Agent::of_new(&self.url)
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, waits for it and returns what it has logged.
+    pub(super) fn end(&mut self) -> String {
+        // SAFETY: plain system call.
+        assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGTERM) }, 0);
+        let log = log(&mut self.child);
+        assert!(self.child.wait().unwrap().success(), "{log}");
+        log
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn log(child: &mut Child) -> String {
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    text
+}

@@ -1,0 +1,8 @@
+//! The agents' door, over the wire: real nodes, a ledger that counts effects, and clients that retry.
+
+mod agent;
+mod calls;
+mod home;
+mod nodes;
+mod stdio;
+mod tools;

@@ -1,0 +1,76 @@
+//! `amends mcp` as a host runs it: with a node of its own, and beside one.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::Command;
+
+use super::home::Home;
+
+/// Talks to `amends mcp`, one line after the other; returns the answers by request.
+async fn talk(home: &Home, args: &[&str], messages: &[Value]) -> Vec<Value> {
+    let mut command = Command::from(home.amends(args));
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut lines = BufReader::new(output).lines();
+    let mut answers = Vec::new();
+    for message in messages {
+        input.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+        while message.get("id").is_some() {
+            let line = tokio::time::timeout(std::time::Duration::from_secs(60), lines.next_line()).await;
+            let line = line.expect("an answer in time").unwrap().expect("an answer");
+            let answer: Value = serde_json::from_str(&line).unwrap();
+            if answer.get("id").is_some() {
+                answers.push(answer);
+                break;
+            }
+        }
+    }
+    drop(input);
+    let ended = child.wait_with_output().await.unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    answers
+}
+
+fn hello() -> [Value; 2] {
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": { "name": "host", "version": "1" } });
+    [
+        json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+    ]
+}
+
+fn call(id: u32, params: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
+}
+
+#[tokio::test]
+async fn stdio_serves_both_eras_with_a_node_of_its_own_and_beside_one() {
+    let home = Home::new("stdio").await;
+    let params = json!({ "name": "hotel_checkout", "arguments": { "guest": "ada" }, "idempotencyKey": "k" });
+    let [shake, done] = hello();
+    let messages = [shake, done, call(1, params.clone()), call(2, params.clone())];
+    let answers = talk(&home, &["mcp"], &messages).await;
+    assert_eq!(answers[0]["result"]["protocolVersion"], "2025-11-25", "{answers:?}");
+    let first = &answers[1]["result"];
+    assert_eq!(first["structuredContent"]["status"], "completed", "{answers:?}");
+    assert_eq!(answers[2]["result"]["_meta"]["amends/replay"], true, "{answers:?}");
+
+    // Beside the node of somebody else, in the new era: no handshake.
+    let _node = home.node(&[]);
+    let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "host", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": {} });
+    let mut params = params;
+    params["_meta"] = meta.clone();
+    let list = json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/list", "params": { "_meta": meta } });
+    let fresh = json!({ "name": "hotel_checkout", "arguments": { "guest": "eve" }, "_meta": meta });
+    let answers = talk(&home, &["mcp", "--no-node"], &[list, call(4, params), call(5, fresh)]).await;
+    assert!(answers[0]["result"]["tools"].as_array().is_some_and(|tools| tools.len() == 6), "{answers:?}");
+    assert_eq!(answers[1]["result"]["structuredContent"], first["structuredContent"], "{answers:?}");
+    assert_eq!(answers[2]["result"]["structuredContent"]["status"], "completed", "{answers:?}");
+    assert_eq!((home.ledger.count("/charge", "ada"), home.ledger.count("/charge", "eve")), (1, 1));
+}
