@@ -97,6 +97,13 @@ pub(super) fn carry(
     let place = database.or_settings(&catalog.settings.database).open()?;
     let address = catalog.settings.http.address;
     let (mounted, agents) = (catalog.settings.mcp.enabled, door(&catalog.settings.mcp));
+    let open_to_all = address.is_some_and(|address| mounted && !address.ip().is_loopback());
+    if open_to_all || catalog.settings.mcp.authenticate == Some(true) || catalog.settings.mcp.oauth.is_some()
+    {
+        let message =
+            "callers over MCP cannot be authenticated yet; listen on 127.0.0.1, or set mcp.enabled: false";
+        return Err(Failure::usage(message));
+    }
     let grace = Duration::from_millis(catalog.settings.node.grace_period_ms);
     // The embedded database is ours to bring up to date.
     let migrate = place.is_embedded() || !args.no_migrate;
