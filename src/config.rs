@@ -43,6 +43,12 @@ pub mod store {
     pub const KNOCKS_MAX: i64 = 500;
     /// Turns looked at by one step of the walk that finds those whose holder has ended.
     pub const TURNS_WALKED_MAX: i64 = 1_000;
+    /// Events of dead nodes made due by one statement.
+    pub const EVENTS_FREED_MAX: i64 = 1_000;
+    /// Events of the outbox that are counted at most.
+    pub const EVENTS_COUNTED_MAX: i64 = 100_000;
+    /// Longest error that is kept beside an event, in characters.
+    pub const EVENT_ERROR_CHARS_MAX: usize = 2_000;
     /// Partitions of the journal made ahead, in weeks.
     pub const JOURNAL_WEEKS_AHEAD: i32 = 4;
     /// Partitions of ended sagas made ahead, in days.
@@ -210,6 +216,18 @@ pub mod actor {
     pub const TURNS_POLL_LEAST_MS: u64 = 5;
     /// Pause between two steps of the walk over all turns, in milliseconds.
     pub const TURNS_WALK_MS: u64 = 1_000;
+    /// Events that one node relays at a time.
+    pub const RELAYS_MAX: usize = 32;
+    /// Pause between two looks into the outbox while there is nothing, in milliseconds.
+    pub const RELAY_POLL_MS: u64 = 250;
+    /// How much longer than the longest time-out of a notice an event is kept from others, in milliseconds.
+    pub const RELAY_MARGIN_MS: u64 = 10_000;
+    /// Pause after an event could not be relayed, in milliseconds; doubles.
+    pub const RELAY_PAUSE_MS: u64 = 500;
+    /// Longest such pause, in milliseconds.
+    pub const RELAY_PAUSE_MAX_MS: u64 = 300_000;
+    /// Pause between two looks at the outbox as a whole, in milliseconds.
+    pub const RELAY_CHORES_MS: u64 = 1_000;
     /// Pause between two sweeps, in milliseconds.
     pub const SWEEP_MS: u64 = 1_000;
     /// Pause between two rounds of the chores that may wait, in milliseconds.

@@ -65,6 +65,10 @@ metrics! {
     Counter TRANSITIONS_REFUSED "amends_transitions_refused_total" [] "Transitions lost to another owner.";
     Counter FENCED "amends_fenced_total" [] "Lanes that were found to be out of service.";
 
+    Counter EVENTS_RELAYED "amends_events_relayed_total" [event] "Events that their receiver took.";
+    Counter EVENTS_FAILED "amends_events_failed_total" [event] "Attempts to relay an event that failed.";
+    Gauge OUTBOX_EVENTS "amends_outbox_events" [] "Events that are not relayed yet, up to a limit.";
+    Gauge OUTBOX_AGE "amends_outbox_oldest_seconds" [] "Age of the oldest event that is not relayed yet.";
     Counter TURNS_GIVEN "amends_turns_given_total" [] "Starts that waited for their turn and got it.";
     Counter TIMERS_FIRED "amends_timers_fired_total" [] "Timers of parked sagas that came due.";
     Counter SWEEPS "amends_sweeps_total" [] "Rounds of the sweeper.";

@@ -128,14 +128,24 @@ create table amends.signal (
     primary key (id, n)
 );
 
--- Events for the outside, relayed at least once.
+-- Events for the outside, relayed at least once. Who relays one says so in `node` and puts `due_at` off, so that nobody else
+-- does until then; it is deleted when it was received.
 create table amends.outbox (
-    n     bigint generated always as identity primary key,
-    id    uuid        not null,
-    seq   int         not null,
-    at    timestamptz not null,
-    body  text        not null
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+    n         bigint generated always as identity primary key,
+    id        uuid        not null,
+    seq       int         not null,
+    at        timestamptz not null,
+    body      text        not null,
+    due_at    timestamptz not null default '-infinity',
+    node      bigint,
+    attempts  int         not null default 0,
+    -- Why the last attempt failed.
+    error     text
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
+create index outbox_due on amends.outbox (due_at, n);
+create index outbox_id on amends.outbox (id);
+create index outbox_node on amends.outbox (node) where node is not null;
 
 -- Idempotent starts. By name, not by digest: a key holds across versions of a definition.
 create table amends.start_key (

@@ -1,5 +1,5 @@
 //! Rung when there is something to look at now: a hint that saves a poll, and nothing is lost with it. Owns what
-//! was said since the last look; looking is the usher's.
+//! was said since the last look; looking is the usher's and the relay's.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 #[derive(Debug, Default)]
 pub struct Bell {
     turns: Notify,
+    events: Notify,
     ended: Mutex<Vec<Uuid>>,
 }
 
@@ -35,5 +36,16 @@ impl Bell {
     pub(super) async fn turns(&self, pause: Duration) {
         // Both mean: look.
         let _ = tokio::time::timeout(pause, self.turns.notified()).await;
+    }
+
+    /// Something was written to the outbox, or may be taken from it now.
+    pub(super) fn ring_for_events(&self) {
+        self.events.notify_one();
+    }
+
+    /// The same for the outbox.
+    pub(super) async fn events(&self, pause: Duration) {
+        // Both mean: look.
+        let _ = tokio::time::timeout(pause, self.events.notified()).await;
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::notice;
 use crate::participant::{Participants, expr};
 use crate::saga::Definition;
 use crate::saga::definition::Draft;
@@ -103,6 +104,14 @@ impl Definitions {
         let mut ids: Vec<_> = able.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// Numbers of the definitions that tell somebody of their sagas, and whom this node can tell.
+    pub(super) fn telling(&self) -> Vec<DefinitionId> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let able = known.by_id.values().filter(|entry| entry.missing.is_empty());
+        let pinned = able.filter_map(|entry| entry.pinned.as_ref());
+        pinned.filter(|pinned| notice::tells(pinned.definition.draft())).map(|pinned| pinned.id).collect()
     }
 
     /// Whether sagas of any definition known here wait for their turn.

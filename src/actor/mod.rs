@@ -2,7 +2,7 @@
 //! the few that serve them. A message is a hint: losing it may cost time, never work.
 //!
 //! ```text
-//!   supervisor -- makes anew --> worker (one per lane)      heart   sweeper, usher   registrar
+//!   supervisor -- makes anew --> worker (one per lane)      heart   sweeper, usher, relay   registrar
 //!                                  |        |                 |           |             |
 //!                             dispatcher  committer         clock       store      definitions
 //!                                  |        |  ^
@@ -23,7 +23,9 @@ mod definitions;
 mod dispatcher;
 mod heart;
 mod node;
+mod notice;
 mod registrar;
+mod relay;
 mod roster;
 mod row;
 mod saga_actor;
@@ -42,6 +44,7 @@ pub use definitions::{Definitions, Pinned};
 pub use heart::{Heart, Membership};
 pub use node::Node;
 pub use registrar::Registrar;
+pub use relay::Relay;
 pub use roster::Roster;
 pub use supervisor::{Child, Health, Supervisor};
 pub use sweeper::Sweeper;

@@ -17,6 +17,7 @@ use super::counting;
 use super::definitions::Pinned;
 use super::dispatcher::{Dispatcher, Left, Parting};
 use super::node::Node;
+use super::notice;
 use super::row;
 use super::signals::{self, Arrived};
 use super::waiters::Ended;
@@ -64,6 +65,8 @@ struct Proposed {
     commands: Vec<Command>,
     /// What those who wait are told, if this is the end.
     ended: Option<Ended>,
+    /// Its row has an event for the outbox.
+    tells: bool,
 }
 
 /// Tells the dispatcher when the actor is gone, however it goes: a panic drops it too.
@@ -175,12 +178,14 @@ impl SagaActor {
         let old = start.is_none().then_some(&self.state);
         let mut row = row::of(self.id, self.seq + 1, &self.pinned.definition, event, old, &state);
         row.start = start;
+        row.outbox = notice::of(&self.pinned, old, &state, &row);
+        let tells = row.outbox.is_some();
         let ended = row
             .end
             .as_ref()
             .map(|end| Ended { status: end.status, result: end.result.clone().unwrap_or_else(Json::null) });
         counting::decided(&self.pinned.definition, event, old, &state);
-        self.proposed = Some(Proposed { state, commands, ended });
+        self.proposed = Some(Proposed { state, commands, ended, tells });
         self.committer.do_send(Commit { row, from: ctx.address() });
         fail::fail_point!(&format!("saga_actor::proposed {}", self.pinned.definition.name()));
     }
@@ -207,6 +212,9 @@ impl SagaActor {
         fail::fail_point!(&format!("saga_actor::accepted {}", self.pinned.definition.name()));
         self.seq += 1;
         self.state = proposed.state;
+        if proposed.tells {
+            self.node.bell.ring_for_events();
+        }
         if let Some(answer) = self.answer.take() {
             // Who started it may have gone; the saga runs all the same.
             let _ = answer.send(StartAnswer::Fresh(self.id));

@@ -227,7 +227,10 @@ fn unknown_participants(draft: &Draft, participants: &BTreeMap<String, &'static 
 
 /// Returns all targets of a draft with their paths in the file.
 fn targets(draft: &Draft) -> Vec<(FieldPath, &Target)> {
-    let mut out = Vec::new();
+    let told = [("on_stuck", &draft.on_stuck), ("on_end", &draft.on_end)];
+    let told =
+        told.into_iter().filter_map(|(key, notice)| Some((vec![key.into()], &notice.as_ref()?.target)));
+    let mut out: Vec<(FieldPath, &Target)> = told.collect();
     for (index, step) in draft.steps.iter().enumerate() {
         let at = |more: &[&str]| -> FieldPath {
             let step: [Segment; 2] = ["steps".into(), index.into()];

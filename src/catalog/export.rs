@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::definition::defaults;
 use crate::participant::expr;
 use crate::saga::definition::{
-    Action, Call, Draft, Effect, Expression, Kind, Millis, Probe, Retry, Step, Target, Template, Verdict,
+    Action, Call, Draft, Effect, Expression, Kind, Millis, Notice, Probe, Retry, Step, Target, Template,
+    Verdict,
 };
 use emit::{Tree, text};
 
@@ -23,6 +24,8 @@ pub fn to_yaml(draft: &Draft) -> String {
     root.put_some("output_schema", draft.output_schema.as_ref(), Tree::of);
     root.put_some("deadline", draft.deadline_ms, duration);
     root.put_some("concurrency", draft.concurrency.as_ref(), expression);
+    root.put_some("on_stuck", draft.on_stuck.as_ref(), notice);
+    root.put_some("on_end", draft.on_end.as_ref(), notice);
     root.put_some("open", draft.open.as_ref(), |open| {
         Tree::Mapping(vec![("lease".into(), duration(open.lease_ms))])
     });
@@ -94,6 +97,15 @@ fn step(step: &Step, before: Option<&String>) -> Tree {
     }
     fields.put_unless(!step.safe_when_absent, "safe_when_absent", || Tree::of(&Value::Bool(true)));
     fields.put_unless(!step.irreversible, "irreversible", || Tree::of(&Value::Bool(true)));
+    fields.into_tree()
+}
+
+fn notice(notice: &Notice) -> Tree {
+    let mut fields = Fields::default();
+    put_target(&mut fields, &notice.target, defaults::METHOD);
+    let default = Notice::new(notice.target.clone()).timeout_ms;
+    fields.put_unless(notice.timeout_ms == default, "timeout", || duration(notice.timeout_ms));
+    fields.put_some("success", notice.success.as_ref(), expression);
     fields.into_tree()
 }
 

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 pub use config::{Limits, ParticipantConfig, Transport};
 pub use handler::{Failure, Handlers, StepContext};
 pub use mcp::KEY_META;
-pub use scope::Scope;
+pub use scope::{News, Scope};
 pub use secret::Secret;
 
 use expr::View;
@@ -30,7 +30,7 @@ use mcp::{Link, McpParticipant, Server};
 use reply::{Reply, recorded};
 use secret::Filter;
 
-use crate::saga::definition::{Action, Call, Draft, Millis, Probe, Step, Target, Template};
+use crate::saga::definition::{Action, Call, Draft, Millis, Notice, Probe, Step, Target, Template};
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::{Fault, Json};
 
@@ -102,6 +102,22 @@ impl Participants {
         classify::outcome(call, scope, reply)
     }
 
+    /// Tells somebody, under the key of the scope, and says whether it was received.
+    pub async fn tell(&self, notice: &Notice, scope: &Arc<Scope>) -> Result<(), Error> {
+        let target = match &notice.target {
+            Target::Handler { name, arguments: None } => {
+                Target::Handler { name: name.clone(), arguments: Some(everything()) }
+            }
+            other => other.clone(),
+        };
+        let mut call = Call::of(target).idempotent().timeout_ms(notice.timeout_ms);
+        call.success = notice.success.clone();
+        match self.execute(&call, scope).await {
+            Outcome::Succeeded { .. } | Outcome::Pending { .. } => Ok(()),
+            Outcome::Failed { error, .. } | Outcome::Unknown { error } => Err(error),
+        }
+    }
+
     /// Asks a participant whether a call took effect. The same promises as for [`Participants::execute`].
     pub async fn probe(&self, probe: &Probe, scope: &Arc<Scope>) -> Answer {
         let reply = self.inner.reply(&probe.target, scope, probe.timeout_ms, None).await;
@@ -110,7 +126,12 @@ impl Participants {
 
     /// Returns what this process lacks to run a definition, such as `handler "charge"`; empty if it can.
     pub fn missing(&self, draft: &Draft) -> Vec<String> {
-        self.missing_for(&draft.steps)
+        let mut lacks = self.missing_for(&draft.steps);
+        let told = draft.on_stuck.iter().chain(&draft.on_end);
+        lacks.extend(told.filter_map(|notice| self.inner.lacks(&notice.target)));
+        lacks.sort();
+        lacks.dedup();
+        lacks
     }
 
     /// Returns what this process lacks to run some steps.
@@ -266,6 +287,13 @@ impl Inner {
         }
         Ok(reply)
     }
+}
+
+/// What a handler is told that asks for nothing else.
+fn everything() -> Template {
+    let names = expr::Place::Notice.variables();
+    let fields = names.iter().map(|name| ((*name).to_owned(), format!("${{ {name} }}").into()));
+    Template(serde_json::Value::Object(fields.collect()))
 }
 
 /// The reply of a participant that is not there: nothing was sent, and another node may know it.

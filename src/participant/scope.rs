@@ -30,6 +30,19 @@ pub struct Scope {
     pub steps: Vec<(Arc<str>, Json)>,
     /// Output of the action, where a compensation knows it; `output` in expressions, null if it is not known.
     pub output: Option<Json>,
+    /// What a notice tells; none in the calls of steps.
+    pub news: Option<News>,
+}
+
+/// What became of a saga, for those who are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Name of the definition; `definition` in expressions.
+    pub definition: String,
+    /// Where the saga stands; `status` in expressions.
+    pub status: String,
+    /// Why; `reason` in expressions, null if there is nothing to say.
+    pub reason: Option<String>,
 }
 
 impl Scope {
@@ -45,6 +58,7 @@ impl Scope {
             input,
             steps,
             output: None,
+            news: None,
         }
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use actix::{Actor, Arbiter, System};
 use tokio::sync::oneshot;
 
-use crate::actor::{Child, Health, Heart, Node, Registrar, Roster, Supervisor, Sweeper, Usher, Worker};
+use crate::actor::{
+    Child, Health, Heart, Node, Registrar, Relay, Roster, Supervisor, Sweeper, Usher, Worker,
+};
 
 /// What the system thread is given.
 pub(super) struct Crew {
@@ -46,7 +48,7 @@ impl Crew {
 
     fn keepers(&self) -> Vec<Child> {
         let (heart, registrar, sweeper) = (self.node.clone(), self.node.clone(), self.node.clone());
-        let (usher, roster) = (self.node.clone(), self.roster.clone());
+        let (usher, roster, relay) = (self.node.clone(), self.roster.clone(), self.node.clone());
         vec![
             Child::new("heart", move || {
                 let node = heart.clone();
@@ -59,6 +61,10 @@ impl Crew {
             Child::new("sweeper", move || {
                 let node = sweeper.clone();
                 async move { Ok(Sweeper::new(node).start().recipient()) }
+            }),
+            Child::new("relay", move || {
+                let node = relay.clone();
+                async move { Ok(Relay::new(node).start().recipient()) }
             }),
             Child::new("usher", move || {
                 let (node, roster) = (usher.clone(), roster.clone());

@@ -17,7 +17,8 @@
 use serde_json::Value;
 
 use super::definition::{
-    Action, Call, Draft, Effect, Expression, Kind, Millis, Open, Probe, Retry, Rule, Step, Target, Template,
+    Action, Call, Draft, Effect, Expression, Kind, Millis, Notice, Open, Probe, Retry, Rule, Step, Target,
+    Template,
 };
 
 impl Draft {
@@ -32,6 +33,8 @@ impl Draft {
             steps: Vec::new(),
             deadline_ms: None,
             concurrency: None,
+            on_stuck: None,
+            on_end: None,
             open: None,
         }
     }
@@ -69,6 +72,18 @@ impl Draft {
     /// Lets sagas run one at a time whose inputs have the same value here: a plain path such as `input.guest`.
     pub fn concurrency(mut self, path: &str) -> Self {
         self.concurrency = Some(path.into());
+        self
+    }
+
+    /// Tells somebody when the saga comes to need a person.
+    pub fn on_stuck(mut self, notice: Notice) -> Self {
+        self.on_stuck = Some(notice);
+        self
+    }
+
+    /// Tells somebody when the saga has ended, however it did.
+    pub fn on_end(mut self, notice: Notice) -> Self {
+        self.on_end = Some(notice);
         self
     }
 
@@ -285,6 +300,26 @@ impl Probe {
     }
 }
 
+impl Notice {
+    /// Tells a target.
+    pub fn new(target: Target) -> Self {
+        Self { target, timeout_ms: NOTICE_TIMEOUT_MS, success: None }
+    }
+
+    /// Tells a Rust handler, with everything that there is to say.
+    pub fn handler(name: impl Into<String>) -> Self {
+        Self::new(Target::Handler { name: name.into(), arguments: None })
+    }
+
+    /// Limits one attempt.
+    pub fn timeout_ms(mut self, timeout_ms: Millis) -> Self {
+        self.timeout_ms = timeout_ms;
+        self
+    }
+}
+
+/// Limit of one attempt of a notice unless set otherwise, in milliseconds.
+pub(super) const NOTICE_TIMEOUT_MS: Millis = 10_000;
 /// Limit of one attempt or probe unless set otherwise, in milliseconds.
 pub(super) const TIMEOUT_MS: Millis = 30_000;
 /// Settle window unless set otherwise, in milliseconds.

@@ -39,6 +39,12 @@ pub struct Draft {
     /// input. Null or missing: no limit. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Expression>,
+    /// Whom to tell when the saga comes to need a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_stuck: Option<Notice>,
+    /// Whom to tell when the saga has ended, however it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_end: Option<Notice>,
     /// Present when a driver may append steps while the saga runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Open>,
@@ -156,6 +162,21 @@ pub struct Call {
     /// Template of the output over `result`. Default: the whole result.
     #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub output: Option<Template>,
+}
+
+/// A call that tells somebody what became of a saga: at least once, until it is received, and no saga waits for
+/// it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    /// Who is called, and how.
+    pub target: Target,
+    /// Limit of one attempt, at most [`NOTICE_TIMEOUT_MS_MAX`]. Default 10 s.
+    #[serde(default = "notice_timeout_default")]
+    pub timeout_ms: Millis,
+    /// CEL predicate over the answer; false means that it was not received. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<Expression>,
 }
 
 /// Who is called, and how. The core never looks inside.
@@ -316,6 +337,8 @@ pub const NAME_MAX: usize = 64;
 pub const STEPS_MAX: usize = 256;
 /// Most attempts that a `retry` may ask for.
 pub const ATTEMPTS_MAX: u32 = 1_000;
+/// Longest time-out of a notice: what was not received within it is sent again.
+pub const NOTICE_TIMEOUT_MS_MAX: Millis = 60_000;
 /// Longest duration that a definition may name: ten years.
 pub const DURATION_MS_MAX: Millis = 10 * 365 * 24 * 3_600_000;
 
@@ -330,6 +353,9 @@ fn is_false(value: &bool) -> bool {
 }
 fn timeout_default() -> Millis {
     author::TIMEOUT_MS
+}
+fn notice_timeout_default() -> Millis {
+    author::NOTICE_TIMEOUT_MS
 }
 fn settle_default() -> Millis {
     author::SETTLE_MS

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::definition::{
-    ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, NAME_MAX, Probe,
-    Retry, STEPS_MAX, Step,
+    ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, NAME_MAX,
+    NOTICE_TIMEOUT_MS_MAX, Probe, Retry, STEPS_MAX, Step,
 };
 use super::retry;
 
@@ -52,6 +52,17 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
     }
     if let Some(concurrency) = &draft.concurrency {
         expression(&mut faults, "concurrency".into(), concurrency);
+    }
+    for (path, notice) in [("on_stuck", &draft.on_stuck), ("on_end", &draft.on_end)] {
+        let Some(notice) = notice else { continue };
+        if !(1..=NOTICE_TIMEOUT_MS_MAX).contains(&notice.timeout_ms) {
+            let found = notice.timeout_ms;
+            let message = format!("the time-out is 1 to {NOTICE_TIMEOUT_MS_MAX} ms, found {found} ms");
+            faults.add(format!("{path}.timeout_ms"), message);
+        }
+        if let Some(success) = &notice.success {
+            expression(&mut faults, format!("{path}.success"), success);
+        }
     }
     if draft.steps.is_empty() && draft.open.is_none() {
         faults.add("steps", "a saga needs at least one step unless it is open; add a step or `open`");

@@ -77,6 +77,7 @@ impl Fixture {
             input: Json::from(input),
             steps: vec![("charge".into(), Json::from(json!({ "id": "ch_000001" })))],
             output: output.map(Json::from),
+            news: None,
         })
     }
 

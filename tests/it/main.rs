@@ -16,6 +16,7 @@ mod faults;
 mod harness;
 mod http;
 mod mcp;
+mod outbox;
 mod participant;
 mod proxy;
 mod readme;

@@ -241,3 +241,52 @@ fn a_taken_port_a_bad_definition_and_a_bad_option_are_clear_errors() {
     assert_eq!(home.run(&["check", "--schema", "definition"]).1["type"], "object");
     assert!(Path::new(&home.0).exists());
 }
+
+/// The node that tells is killed when the receiver has the news and before it has said so.
+#[test]
+fn a_notice_of_a_killed_node_is_told_again_under_the_same_key() {
+    let home = Home::new("notice");
+    let receiver = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let saga = "
+saga: told
+on_end: { http: chat, path: /news, body: { saga: \"${ saga }\", status: \"${ status }\" }, timeout: 30s }
+steps:
+  - step: doze
+    action: { sleep: 1s }
+";
+    fs::write(home.0.join("sagas/told.yaml"), saga).unwrap();
+    let chat = format!(
+        "participants: {{ chat: {{ url: \"http://{}\", protocol: http }} }}\n",
+        receiver.local_addr().unwrap()
+    );
+    let settings = fs::read_to_string(home.0.join("amends.yaml")).unwrap();
+    fs::write(home.0.join("amends.yaml"), settings + &chat).unwrap();
+    let mut first = Node::start(&home, &["--name", "first"]);
+    let (_, started, errors) = home.run(&["start", "told", "--input", "{}"]);
+    let id = started["id"].as_str().unwrap_or_else(|| panic!("{errors}")).to_owned();
+    let news = |stream: &mut std::net::TcpStream| {
+        let mut text = String::new();
+        let mut buffer = [0; 4_096];
+        while !text.contains("completed") {
+            let read = stream.read(&mut buffer).unwrap();
+            assert!(read > 0, "{text}");
+            text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+        let key = text.lines().find(|line| line.to_lowercase().starts_with("idempotency-key")).unwrap();
+        key.to_owned()
+    };
+    let (mut stream, _) = receiver.accept().unwrap();
+    let key = news(&mut stream);
+    assert!(key.contains(&format!("{id}/on_end/")), "{key}");
+    let pending = home.run(&["show", &id]).1["notices"].clone();
+    assert_eq!((&pending[0]["event"], &pending[0]["attempts"]), (&json!("on_end"), &json!(1)), "{pending}");
+    let _second = Node::start(&home, &["--name", "second"]);
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    drop(stream);
+    let (mut stream, _) = receiver.accept().unwrap();
+    assert_eq!(news(&mut stream), key);
+    std::io::Write::write_all(&mut stream, b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+    drop(stream);
+    wait_until("nothing is left to tell", || home.run(&["show", &id]).1["notices"] == json!([]));
+}

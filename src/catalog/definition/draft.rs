@@ -11,8 +11,8 @@ use crate::catalog::fault::quoted;
 use crate::catalog::yaml::{Path, PathFault, Segment};
 use crate::participant::expr;
 use crate::saga::definition::{
-    Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, Open, Probe, Retry, Rule, Step,
-    Target, Template, Verdict,
+    Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, Notice, Open, Probe, Retry, Rule,
+    Step, Target, Template, Verdict,
 };
 
 #[derive(Deserialize)]
@@ -27,6 +27,8 @@ struct FileShape {
     output: Option<Template>,
     deadline: Option<String>,
     concurrency: Option<Text>,
+    on_stuck: Option<NoticeShape>,
+    on_end: Option<NoticeShape>,
     open: Option<OpenShape>,
     #[serde(default)]
     steps: Vec<StepShape>,
@@ -62,6 +64,14 @@ struct CompensationShape {
     target: TargetShape,
     #[serde(flatten)]
     call: CallShape,
+}
+
+#[derive(Deserialize)]
+struct NoticeShape {
+    #[serde(flatten)]
+    target: TargetShape,
+    timeout: Option<String>,
+    success: Option<Text>,
 }
 
 /// The fields of a call that stand beside its target.
@@ -176,11 +186,22 @@ impl Reading {
             steps,
             deadline_ms: self.duration("deadline", shape.deadline),
             concurrency: shape.concurrency.map(expression),
+            on_stuck: self.notice("on_stuck", shape.on_stuck),
+            on_end: self.notice("on_end", shape.on_end),
             open: shape.open.and_then(|open| {
                 let lease = self.within(["open".into()], |reading| reading.duration("lease", open.lease));
                 lease.map(|lease_ms| Open { lease_ms })
             }),
         }
+    }
+
+    fn notice(&mut self, key: &str, shape: Option<NoticeShape>) -> Option<Notice> {
+        let NoticeShape { target, timeout, success } = shape?;
+        let timeout = self.within([key.into()], |reading| reading.duration("timeout", timeout));
+        let mut notice = Notice::new(target.into_target(defaults::METHOD));
+        notice.timeout_ms = timeout.unwrap_or(notice.timeout_ms);
+        notice.success = success.map(expression);
+        Some(notice)
     }
 
     fn step(&mut self, shape: StepShape, before: Option<String>) -> Step {

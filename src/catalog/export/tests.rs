@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 use crate::catalog::definition::decode_shape;
-use crate::saga::definition::{Open, Rule};
+use crate::saga::definition::{Notice, Open, Rule};
 
 fn name() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9_]{0,12}"
@@ -217,6 +217,14 @@ fn some_step() -> impl Strategy<Value = Step> {
     )
 }
 
+fn notice() -> impl Strategy<Value = Notice> {
+    (target(), ms(), of(some_expression())).prop_map(|(target, timeout_ms, success)| Notice {
+        target,
+        timeout_ms,
+        success,
+    })
+}
+
 fn some_draft() -> impl Strategy<Value = Draft> {
     let schema = prop_oneof![
         Just(Value::Bool(true)),
@@ -225,17 +233,21 @@ fn some_draft() -> impl Strategy<Value = Draft> {
     ];
     let open = of(ms().prop_map(|lease_ms| Open { lease_ms }));
     let head = (name(), words(), schema.clone(), of(schema), of(some_template()));
-    (head, vec(some_step(), 0..4), of(ms()), of(some_expression()), open).prop_map(
-        |((name, description, input, output_schema, output), steps, deadline_ms, concurrency, open)| Draft {
-            name,
-            description,
-            input,
-            output_schema,
-            output,
-            steps,
-            deadline_ms,
-            concurrency,
-            open,
+    (head, vec(some_step(), 0..4), of(ms()), of(some_expression()), of(notice()), open).prop_map(
+        |((name, description, input, output_schema, output), steps, deadline_ms, concurrency, told, open)| {
+            Draft {
+                name,
+                description,
+                input,
+                output_schema,
+                output,
+                steps,
+                deadline_ms,
+                concurrency,
+                on_stuck: told.clone(),
+                on_end: told,
+                open,
+            }
         },
     )
 }

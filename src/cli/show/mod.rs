@@ -16,7 +16,7 @@ use super::time::instant;
 use crate::saga::definition::{Draft, Millis};
 use crate::saga::event::{Event, Request};
 use crate::saga::{Definition, Json};
-use crate::store::{self, JournalRow, SagaRow, Signal, Store};
+use crate::store::{self, JournalRow, Pending, SagaRow, Signal, Store};
 
 use timeline::Timeline;
 
@@ -41,6 +41,8 @@ pub(super) struct Shown {
     input: Option<Json>,
     /// Asked, but not answered yet.
     open_signals: Vec<Signal>,
+    /// Told of it, but not received yet.
+    notices: Vec<Pending>,
     now: Millis,
 }
 
@@ -70,7 +72,8 @@ async fn gather(store: &Store, id: Uuid) -> Result<Shown, Failure> {
     });
     let mut open_signals = store.signals_after(id, 0).await?;
     open_signals.retain(|signal| signal.fate.is_none());
-    Ok(Shown { saga, timeline, unreadable, input, open_signals, now: store.clock().await? })
+    let notices = store.pending_events(id).await?;
+    Ok(Shown { saga, timeline, unreadable, input, open_signals, notices, now: store.clock().await? })
 }
 
 async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Definition>, Failure> {
@@ -115,7 +118,19 @@ fn shown_json(shown: &Shown) -> Value {
     value["wakes_at"] = json!(wakes_at.or(shown.saga.wake_at).map(instant));
     let open: Vec<Value> = shown.open_signals.iter().map(signal_json).collect();
     value["open_signals"] = json!(open);
+    value["notices"] = json!(shown.notices.iter().map(notice_json).collect::<Vec<_>>());
     value
+}
+
+fn notice_json(notice: &Pending) -> Value {
+    let body = notice.body.to_value();
+    json!({
+        "event": body["event"],
+        "at": instant(notice.at),
+        "attempts": notice.attempts,
+        "error": notice.error,
+        "next_at": notice.due_at.map(instant),
+    })
 }
 
 fn signal_json(signal: &Signal) -> Value {

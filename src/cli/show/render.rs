@@ -109,6 +109,16 @@ fn shown_value(json: &Json, length: usize) -> String {
     clipped(json.get(), length)
 }
 
+/// Whom nobody has heard yet.
+fn told(shown: &Shown) -> impl Iterator<Item = String> {
+    shown.notices.iter().map(|notice| {
+        let event = notice.body.to_value()["event"].as_str().unwrap_or("notice").to_owned();
+        let error = notice.error.as_deref().map(|error| format!("; the last error: {}", harmless(error)));
+        let (event, attempts) = (harmless(&event), notice.attempts);
+        format!("{event} not received yet, told {attempts} times{}", error.unwrap_or_default())
+    })
+}
+
 /// What was asked and not answered yet.
 fn asked(shown: &Shown) -> impl Iterator<Item = String> {
     shown.open_signals.iter().map(|signal| {
@@ -143,6 +153,7 @@ fn outlook(shown: &Shown) -> Vec<String> {
         return lines;
     };
     lines.extend(asked(shown));
+    lines.extend(told(shown));
     if let Some(at) = timeline.wakes_at {
         let when = match at.checked_sub(shown.now) {
             Some(left) => format!("in {}", span(left)),

@@ -24,6 +24,10 @@ pub enum Place {
     ActionAnswer,
     /// The same of a compensation.
     CompensationAnswer,
+    /// Arguments of a notice.
+    Notice,
+    /// `success` of a notice.
+    NoticeAnswer,
 }
 
 impl Place {
@@ -35,6 +39,8 @@ impl Place {
             Self::Compensation => {
                 &["input", "steps", "saga", "step", "attempt", "key", "action_key", "output"]
             }
+            Self::Notice => &["saga", "definition", "status", "step", "reason", "input", "output", "key"],
+            Self::NoticeAnswer => &["result", "text", "error", "outcome", "headers", "key"],
             Self::ActionAnswer => &[
                 "input", "steps", "saga", "step", "attempt", "key", "result", "text", "error", "status",
                 "outcome", "headers",
@@ -82,6 +88,14 @@ pub fn check_draft(draft: &Draft) -> Vec<Fault> {
     }
     if let Some(concurrency) = &draft.concurrency {
         check.concurrency(concurrency);
+    }
+    check.steps = None;
+    for (path, notice) in [("on_stuck", &draft.on_stuck), ("on_end", &draft.on_end)] {
+        let Some(notice) = notice else { continue };
+        check.target(&format!("{path}.target"), &notice.target, Place::Notice);
+        if let Some(success) = &notice.success {
+            check.expression(format!("{path}.success"), success, Place::NoticeAnswer);
+        }
     }
     if let Some(output) = &draft.output {
         check.steps = Some((String::new(), draft.steps.iter().map(|step| step.name.clone()).collect()));

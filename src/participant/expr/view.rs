@@ -96,6 +96,10 @@ impl<'a> View<'a> {
                 Some((Segment::Index(_), _)) => return Err(Fault::Wrong("steps are found by name".into())),
                 None => Some(Cow::Owned(self.all_steps())),
             },
+            name if self.news(name).is_some() => self.news(name).map(|text| match text {
+                Some(text) => Cow::Owned(serde_json::Value::from(text).to_string()),
+                None => Cow::Borrowed("null"),
+            }),
             name => self.reply.and_then(|reply| match name {
                 "result" => json(&reply.result),
                 "text" => quoted(reply.text()),
@@ -109,6 +113,17 @@ impl<'a> View<'a> {
             }),
         };
         Ok((text, &path.segments))
+    }
+
+    /// Returns what a notice says under a name, which may be nothing.
+    fn news(&self, name: &str) -> Option<Option<&'a str>> {
+        let news = self.scope.news.as_ref()?;
+        match name {
+            "definition" => Some(Some(&news.definition)),
+            "status" => Some(Some(&news.status)),
+            "reason" => Some(news.reason.as_deref()),
+            _ => None,
+        }
     }
 
     /// Returns one object with the outputs of all steps, as text.
@@ -145,7 +160,11 @@ impl<'a> View<'a> {
                     let index = scope.steps.iter().position(|(name, _)| &**name == step)?;
                     read(&self.cells.steps[index], scope.steps[index].1.get())
                 }
-                None => self.answer_value(self.reply?, name),
+                None => match self.news(name) {
+                    Some(Some(text)) => Some(CowVal::owned(CelString::from(text))),
+                    Some(None) => Some(CowVal::owned(CelNull)),
+                    None => self.answer_value(self.reply?, name),
+                },
             },
         }
     }

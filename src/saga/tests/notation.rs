@@ -249,6 +249,8 @@ impl Graph {
             steps: self.steps.iter().map(StepSpec::step).collect(),
             deadline_ms: self.deadline_ms,
             concurrency: None,
+            on_stuck: None,
+            on_end: None,
             open: self.lease_ms.map(|lease_ms| Open { lease_ms }),
         }
     }

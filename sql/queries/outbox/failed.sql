@@ -1,0 +1,5 @@
+-- Puts event $1, which node $2 could not relay for the reason $4, off by $3 milliseconds.
+-- Called by: store/outbox.rs. Locks: the outbox row. Index: outbox_pkey.
+update amends.outbox o
+set node = null, due_at = amends.now() + $3::bigint * interval '1 ms', error = $4::text
+where o.n = $1::bigint and o.node = $2::bigint

@@ -1,0 +1,134 @@
+//! The outbox: events for the outside, written with the transitions that they tell of. Owns taking them, one
+//! relay at a time for each, and what became of them; relaying is left to the actors.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{DefinitionId, Error, NodeId, Store};
+use crate::config::store as limits;
+use crate::saga::Json;
+use crate::saga::definition::Millis;
+
+/// An event that this node relays now.
+#[derive(Clone, Debug)]
+pub struct Relaying {
+    /// Number in the outbox.
+    pub n: i64,
+    /// Which saga it tells of.
+    pub saga: Uuid,
+    /// Which row of its journal.
+    pub seq: i32,
+    /// The event.
+    pub body: Json,
+    /// How often it was taken, this time included.
+    pub attempts: u32,
+    /// The first row of the saga's journal, while that is kept.
+    pub started: Option<Json>,
+    /// What came out of the saga, once it has ended and while that is kept.
+    pub result: Option<Json>,
+}
+
+/// An event that is not relayed yet, as people see it.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// The event.
+    pub body: Json,
+    /// How often it was taken.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+    /// Since when it is there.
+    pub at: Millis,
+    /// When it is tried again; none before the first attempt.
+    pub due_at: Option<Millis>,
+}
+
+impl Store {
+    /// Takes up to `limit` events that are due, of these definitions, for `lease`. After an error the answer
+    /// may be lost; the events come again when the lease is over.
+    pub async fn take_events(
+        &self,
+        node: NodeId,
+        limit: usize,
+        definitions: &[DefinitionId],
+        lease: Duration,
+    ) -> Result<Vec<Relaying>, Error> {
+        let definitions: Vec<i32> = definitions.iter().map(|definition| definition.0).collect();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+        let sql = include_str!("../../sql/queries/outbox/take.sql");
+        let rows = self.query_once(sql, &[&node.0, &limit, &definitions, &lease_ms]).await?;
+        let json = |text: Option<&str>| text.and_then(|text| Json::parse(text).ok());
+        rows.iter()
+            .map(|row| {
+                Ok(Relaying {
+                    n: row.try_get("n")?,
+                    saga: row.try_get("id")?,
+                    seq: row.try_get("seq")?,
+                    body: json(row.try_get("body")?).unwrap_or_else(Json::null),
+                    attempts: attempts(row.try_get("attempts")?),
+                    started: json(row.try_get("started")?),
+                    result: json(row.try_get("result")?),
+                })
+            })
+            .collect()
+    }
+
+    /// Forgets an event that was received.
+    pub async fn event_relayed(&self, n: i64) -> Result<(), Error> {
+        self.query(include_str!("../../sql/queries/outbox/relayed.sql"), &[&n]).await?;
+        Ok(())
+    }
+
+    /// Puts an event off that could not be relayed.
+    pub async fn event_failed(
+        &self,
+        n: i64,
+        node: NodeId,
+        pause_ms: Millis,
+        error: &str,
+    ) -> Result<(), Error> {
+        // A text of SQL cannot hold a NUL, and a message may have come from anywhere.
+        let error: String =
+            error.replace('\0', "\u{fffd}").chars().take(limits::EVENT_ERROR_CHARS_MAX).collect();
+        let sql = include_str!("../../sql/queries/outbox/failed.sql");
+        self.query(sql, &[&n, &node.0, &super::signed(pause_ms), &error]).await?;
+        Ok(())
+    }
+
+    /// Makes events due that dead nodes had taken; returns how many.
+    pub async fn free_events(&self) -> Result<u64, Error> {
+        let sql = include_str!("../../sql/queries/outbox/free.sql");
+        super::count(&self.query(sql, &[&limits::EVENTS_FREED_MAX]).await?, "freed")
+    }
+
+    /// Counts events that are not relayed yet, up to `EVENTS_COUNTED_MAX`, and says how old the oldest is, in
+    /// milliseconds.
+    pub async fn outbox_depth(&self) -> Result<(u64, Millis), Error> {
+        let sql = include_str!("../../sql/queries/outbox/depth.sql");
+        let rows = self.query(sql, &[&limits::EVENTS_COUNTED_MAX]).await?;
+        Ok((super::count(&rows, "events")?, super::count(&rows, "age_ms")?))
+    }
+
+    /// Lists the events of one saga that are not relayed yet.
+    pub async fn pending_events(&self, saga: Uuid) -> Result<Vec<Pending>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/outbox/of_saga.sql"), &[&saga]).await?;
+        rows.iter()
+            .map(|row| {
+                let body: &str = row.try_get("body")?;
+                Ok(Pending {
+                    body: Json::parse(body).unwrap_or_else(|_| Json::null()),
+                    attempts: attempts(row.try_get("attempts")?),
+                    error: row.try_get("error")?,
+                    at: super::millis(row.try_get("at")?),
+                    due_at: row.try_get::<_, Option<i64>>("due_at")?.map(super::millis),
+                })
+            })
+            .collect()
+    }
+}
+
+fn attempts(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or_default()
+}
