@@ -384,6 +384,20 @@ pub mod mcp {
     pub const KEY_BYTES_MAX: usize = 256;
     /// Longest name of a principal within keys, in bytes; of longer ones the digest is taken.
     pub const PRINCIPAL_BYTES_MAX: usize = 128;
+    /// Longest wait for the keys of an authorization server, in milliseconds.
+    pub const KEYS_MS_MAX: u64 = 5_000;
+    /// Largest answer of an authorization server, in bytes.
+    pub const KEYS_BYTES_MAX: usize = 1 << 20;
+    /// How long the keys of an authorization server are taken for fresh, in seconds.
+    pub const KEYS_FRESH_S: u64 = 600;
+    /// Pause before keys are asked for again because of a token whose key is not known, in seconds.
+    pub const KEYS_PAUSE_S: u64 = 10;
+    /// How far the clock of an authorization server may be off, in seconds.
+    pub const CLOCK_LEEWAY_S: u64 = 60;
+    /// Failed proofs of one address within a minute that are told what is wrong with them.
+    pub const FAILURES_PER_MINUTE: u32 = 60;
+    /// Pause between two clean-ups of what is known of callers, in seconds.
+    pub const LIMITS_UPKEEP_S: u64 = 60;
     /// Largest message, in bytes: the largest input of a saga, and room for its envelope.
     pub const MESSAGE_BYTES_MAX: usize = super::store::BODY_BYTES_MAX + (64 << 10);
     /// Sagas of a list, unless asked for less.

@@ -158,3 +158,14 @@ create table amends.start_key (
 );
 -- By which key a saga was started: a door tells its callers' sagas from others' by the beginning of the key.
 create index start_key_id on amends.start_key (id);
+
+-- Access tokens of callers over MCP: the public part, the digest of the secret one, and what they may do.
+create table amends.access_token (
+    id          text primary key,
+    name        text        not null,
+    digest      bytea       not null,
+    scopes      text[]      not null,
+    created_at  timestamptz not null,
+    expires_at  timestamptz,
+    revoked_at  timestamptz
+);

@@ -27,7 +27,7 @@ pub(super) fn run(mut args: Args, database: &DatabaseArgs) -> Result<Exit, Failu
         return serve::carry(catalog, &args.node, database, Face::Streams);
     }
     log::start(&catalog.settings.log)?;
-    let config = serve::door(&catalog.settings.mcp);
+    let config = serve::door(&catalog.settings.mcp, None)?;
     database.or_settings(&catalog.settings.database).run(Schema::Current, async |store| {
         let door = Door::open(Client::of_store(store.clone()), config).await;
         let door = door.map_err(|error| Failure::failed(format!("the MCP door does not open: {error}")))?;

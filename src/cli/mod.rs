@@ -18,6 +18,7 @@ mod serve;
 mod show;
 mod start;
 mod time;
+mod token;
 mod value;
 mod wait;
 
@@ -63,6 +64,9 @@ enum Verb {
     Serve(serve::Args),
     /// Serves sagas as MCP tools on the standard streams, for hosts such as Claude Code, Cursor and VS Code.
     Mcp(mcp::Args),
+    /// Makes, lists and revokes the tokens of those who call over MCP.
+    #[command(subcommand)]
+    Token(token::Verb),
     /// Starts a saga, and waits for its end with --wait.
     Start(start::Args),
     /// Lists sagas, newest first.
@@ -122,6 +126,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
     match cli.verb {
         Verb::Serve(args) => serve::run(&args, database, output),
         Verb::Mcp(args) => mcp::run(args, database),
+        Verb::Token(verb) => token::run(verb, database, output),
         Verb::Start(args) => start::run(&args, database, output),
         Verb::List(args) => list::run(args, database, output),
         Verb::Show(args) => show::run(&args, database, output),

@@ -14,7 +14,7 @@ use super::failure::{Exit, Failure};
 use super::interrupt::Interrupt;
 use super::output::{Output, harmless};
 use super::{log, value};
-use crate::catalog::{self, Catalog, Environment, LogFormat, McpSettings};
+use crate::catalog::{self, Catalog, Environment, LogFormat, McpSettings, OauthSettings};
 use crate::http::{Door, Mount, Server};
 use crate::runtime::Runtime;
 use crate::{mcp, metrics};
@@ -96,14 +96,8 @@ pub(super) fn carry(
     let mut interrupt = Interrupt::catch(&executor)?;
     let place = database.or_settings(&catalog.settings.database).open()?;
     let address = catalog.settings.http.address;
-    let (mounted, agents) = (catalog.settings.mcp.enabled, door(&catalog.settings.mcp));
-    let open_to_all = address.is_some_and(|address| mounted && !address.ip().is_loopback());
-    if open_to_all || catalog.settings.mcp.authenticate == Some(true) || catalog.settings.mcp.oauth.is_some()
-    {
-        let message =
-            "callers over MCP cannot be authenticated yet; listen on 127.0.0.1, or set mcp.enabled: false";
-        return Err(Failure::usage(message));
-    }
+    let mounted = catalog.settings.mcp.enabled;
+    let agents = door(&catalog.settings.mcp, address.filter(|_| mounted))?;
     let grace = Duration::from_millis(catalog.settings.node.grace_period_ms);
     // The embedded database is ours to bring up to date.
     let migrate = place.is_embedded() || !args.no_migrate;
@@ -184,12 +178,34 @@ pub(super) fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Fail
     Ok(catalog)
 }
 
-/// The agents' door as the settings want it.
-pub(super) fn door(settings: &McpSettings) -> mcp::Config {
-    mcp::Config {
+/// The agents' door as the settings want it, on HTTP at this address. It refuses to believe everybody where more than
+/// this machine reaches it.
+pub(super) fn door(settings: &McpSettings, address: Option<SocketAddr>) -> Result<mcp::Config, Failure> {
+    let on_loopback = address.is_none_or(|address| address.ip().is_loopback());
+    let authenticate = settings.authenticate.unwrap_or(!on_loopback);
+    if let (false, false, Some(address)) = (authenticate, on_loopback, address) {
+        let message = format!(
+            "mcp.auth is `none`, and {address} can be reached from elsewhere; set mcp.auth: bearer and make tokens \
+             (amends token add), listen on 127.0.0.1, or set mcp.enabled: false"
+        );
+        return Err(Failure::usage(message));
+    }
+    let issuer = settings.oauth.clone().map(|oauth| {
+        let OauthSettings { issuer, audience, jwks_url, scopes } = oauth;
+        mcp::Issuer { issuer, audience, jwks_url, scopes }
+    });
+    let own = address.map(|address| address.ip()).filter(|ip| !ip.is_unspecified());
+    if authenticate && own.is_none() && settings.hosts.is_empty() && address.is_some() {
+        tracing::warn!("mcp.hosts is empty: /mcp answers only callers who reach it as localhost");
+    }
+    Ok(mcp::Config {
         wait: Duration::from_millis(settings.wait_ms),
         dedupe: settings.dedupe_ms.map(Duration::from_millis),
-    }
+        trust: if authenticate { mcp::Trust::Bearer(issuer) } else { mcp::Trust::Everybody },
+        hosts: settings.hosts.iter().cloned().chain(own.map(|ip| ip.to_string())).collect(),
+        origins: settings.origins.clone(),
+        requests_per_minute: settings.requests_per_minute,
+    })
 }
 
 async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Runtime, Failure> {

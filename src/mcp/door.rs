@@ -2,11 +2,12 @@
 //! that the node is stopping, upon which calls that wait answer with a handle.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::auth::{Authority, Limits, Trust};
 use super::tools::Tools;
 use crate::client::{Client, Error};
 use crate::config::mcp as limits;
@@ -19,11 +20,26 @@ pub struct Config {
     /// How long equal arguments of one principal are the same call when no key is given. Default: none, every
     /// call without a key is one of its own.
     pub dedupe: Option<Duration>,
+    /// Whom it believes over HTTP. Default: everybody.
+    pub trust: Trust,
+    /// Names under which it may be reached over HTTP, besides those of loopback: `HOST` or `HOST:PORT`. Default: none.
+    pub hosts: Vec<String>,
+    /// Origins of web pages that may call. Default: none, and pages of loopback while it believes everybody.
+    pub origins: Vec<String>,
+    /// Most requests of one principal within a minute. Default: 600.
+    pub requests_per_minute: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { wait: Duration::from_millis(limits::WAIT_MS), dedupe: None }
+        Self {
+            wait: Duration::from_millis(limits::WAIT_MS),
+            dedupe: None,
+            trust: Trust::Everybody,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            requests_per_minute: limits::REQUESTS_PER_MINUTE,
+        }
     }
 }
 
@@ -39,6 +55,8 @@ pub(super) struct Inner {
     pub(super) client: Client,
     pub(super) config: Config,
     pub(super) tools: Tools,
+    pub(super) authority: Authority,
+    pub(super) limits: Limits,
     /// Calls under way.
     pub(super) calls: TaskTracker,
     /// Cancelled when the node begins to stop.
@@ -52,8 +70,19 @@ impl Door {
     pub async fn open(client: Client, config: Config) -> Result<Self, Error> {
         let tools = Tools::new(config.dedupe.is_some());
         tools.refresh(&client).await?;
+        let authority = Authority::new(client.clone(), &config.trust);
+        let limits = Limits::new(config.requests_per_minute);
         let (stopping, closed) = (CancellationToken::new(), CancellationToken::new());
-        let inner = Arc::new(Inner { client, config, tools, calls: TaskTracker::new(), stopping, closed });
+        let inner = Arc::new(Inner {
+            client,
+            config,
+            tools,
+            authority,
+            limits,
+            calls: TaskTracker::new(),
+            stopping,
+            closed,
+        });
         let (kept, upkeep) = (inner.clone(), inner.client.work().clone());
         upkeep.spawn(async move { kept.upkeep().await });
         Ok(Self { inner })
@@ -83,9 +112,14 @@ impl Door {
 impl Inner {
     async fn upkeep(&self) {
         let pause = Duration::from_millis(limits::TOOLS_REFRESH_MS);
+        let mut tidied_at = Instant::now();
         while self.stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             if let Err(error) = self.tools.refresh(&self.client).await {
                 tracing::warn!(%error, "the tools were not read");
+            }
+            if tidied_at.elapsed() >= Duration::from_secs(limits::LIMITS_UPKEEP_S) {
+                self.limits.forget();
+                tidied_at = Instant::now();
             }
         }
     }

@@ -15,6 +15,7 @@
 //!                   client
 //! ```
 
+mod auth;
 mod call;
 mod door;
 mod key;
@@ -31,5 +32,6 @@ mod verbs;
 mod web;
 mod words;
 
+pub use auth::{Issuer, Minted, Trust, mint};
 pub use door::{Config, Door};
 pub use principal::{Grants, Names, Principal};

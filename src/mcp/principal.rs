@@ -67,10 +67,29 @@ impl Names {
             None => pattern == name,
         })
     }
+}
 
-    /// The patterns as they were written.
-    pub fn patterns(&self) -> &[String] {
-        &self.0
+impl Grants {
+    /// Reads scopes: `start:`, `read:` or `operate:` and names of definitions. Words that are none of these, as an
+    /// authorization server has for others, allow nothing.
+    pub fn of_scopes<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut grants = Self::default();
+        for scope in scopes {
+            let Some((right, names)) = scope.split_once(':') else { continue };
+            let Ok(Names(patterns)) = Names::parse([names]) else { continue };
+            match right {
+                "start" => grants.start.0.extend(patterns),
+                "read" => grants.read.0.extend(patterns),
+                "operate" => grants.operate.0.extend(patterns),
+                _ => {}
+            }
+        }
+        grants
+    }
+
+    /// Whether a text is a scope of ours.
+    pub fn is_scope(scope: &str) -> bool {
+        Self::of_scopes([scope]) != Self::default()
     }
 }
 
@@ -117,7 +136,10 @@ impl Principal {
 
     /// Which of the sagas of these definitions they may see; none: all of all.
     pub(super) fn visible(&self, definitions: &[String]) -> Option<Visible> {
-        if self.grants.read == Names::all() || self.grants.operate == Names::all() {
+        if [&self.grants.read, &self.grants.operate]
+            .iter()
+            .any(|names| names.0.iter().any(|name| name == "*"))
+        {
             return None;
         }
         let definitions = definitions.iter().filter(|name| self.may_read(name, None)).cloned().collect();

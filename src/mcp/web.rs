@@ -1,35 +1,47 @@
-//! MCP over streamable HTTP, on the node's own port. Owns what happens to a request before rmcp sees it: its
-//! size, its principal, and where its key is; sessions and streams are rmcp's.
+//! MCP over streamable HTTP, on the node's own port. Owns what happens to a request before rmcp sees it: who
+//! sends it, how much of that is heard, its size, and where its key is. Sessions, streams, Host and Origin
+//! are rmcp's.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, Bytes, ServiceConfig};
-use actix_web::{Error, HttpMessage as _, HttpResponse};
+use actix_web::web::{self, Bytes, Data, ServiceConfig};
+use actix_web::{Error, HttpMessage as _, HttpResponse, Responder};
 use rmcp_actix_web::transport::{LocalSessionManager, StreamableHttpService};
+use serde_json::json;
 
-use super::door::Door;
+use super::auth::{Issuer, Refusal, Trust};
+use super::door::{Door, Inner};
 use super::principal::Principal;
 use super::raw::keep_key;
 use super::session::Session;
 use crate::config::mcp::{KEEP_ALIVE_S, MESSAGE_BYTES_MAX};
 
 /// Path of the endpoint.
-pub(super) const PATH: &str = "/mcp";
+const PATH: &str = "/mcp";
+/// Path of what an OAuth client has to know of this server; the endpoint's path may follow.
+const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
+/// Names under which a node on loopback is reached.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 impl Door {
     /// Returns what adds the endpoint `/mcp` to an HTTP server. All its workers share the sessions.
     pub fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + Sync + 'static {
         let door = self.inner.clone();
+        let sessions = door.clone();
+        let hosts = LOOPBACK.map(str::to_owned).into_iter().chain(door.config.hosts.clone()).collect();
         let service = StreamableHttpService::builder()
-            .service_factory(Arc::new(move || Ok(Session::over_http(door.clone()))))
+            .service_factory(Arc::new(move || Ok(Session::over_http(sessions.clone()))))
             .session_manager(Arc::new(LocalSessionManager::default()))
             .sse_keep_alive(Duration::from_secs(KEEP_ALIVE_S))
             .max_request_body_bytes(MESSAGE_BYTES_MAX)
-            .cancellation_token(self.inner.closed.child_token())
+            .allowed_hosts(hosts)
+            .allowed_origins(origins(&door))
+            .cancellation_token(door.closed.child_token())
             .on_request_fn(|request, extensions| {
                 if let Some(principal) = request.extensions().get::<Principal>() {
                     extensions.insert(principal.clone());
@@ -38,9 +50,26 @@ impl Door {
             .build();
         move |config: &mut ServiceConfig| {
             let endpoint = service.clone().scope_with_path(PATH).wrap(from_fn(admit));
+            config.app_data(Data::from(door.clone()));
+            config.route(METADATA_PATH, web::get().to(metadata));
+            config.route(&format!("{METADATA_PATH}{PATH}"), web::get().to(metadata));
             config.service(endpoint);
         }
     }
+}
+
+/// Origins of pages that may call. An empty list would let all of them in, so it is never empty.
+fn origins(door: &Inner) -> Vec<String> {
+    match (&door.config.trust, door.config.origins.as_slice()) {
+        (Trust::Everybody, []) => LOOPBACK.iter().flat_map(|host| local_origins(host)).collect(),
+        (Trust::Bearer(_), []) => vec!["https://nobody.invalid".to_owned()],
+        (_, origins) => origins.to_vec(),
+    }
+}
+
+fn local_origins(host: &str) -> [String; 2] {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    [format!("http://{host}:*"), format!("https://{host}:*")]
 }
 
 /// Lets a request in: with its principal, and with its key where rmcp keeps it.
@@ -48,19 +77,108 @@ async fn admit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    request.extensions_mut().insert(Principal::local());
-    let payload = request.extract::<web::Payload>().await?;
-    let body = match payload.to_bytes_limited(MESSAGE_BYTES_MAX).await {
-        Ok(body) => body?,
-        Err(_) => {
-            let text =
-                format!("expected a message of at most {MESSAGE_BYTES_MAX} bytes, found a longer one\n");
-            return Ok(request
-                .into_response(HttpResponse::PayloadTooLarge().body(text))
-                .map_into_right_body());
-        }
+    let door = request.app_data::<Data<Inner>>().cloned();
+    let Some(door) = door else { return refuse(request, HttpResponse::InternalServerError().finish()) };
+    let principal = match authenticated(&door, &request).await {
+        Ok(principal) => principal,
+        Err(refused) => return refuse(request, refused),
     };
-    let kept = Bytes::from(keep_key(&body).into_owned());
+    if let Err(wait) = door.limits.request(principal.name()) {
+        return refuse(request, too_many(wait));
+    }
+    request.extensions_mut().insert(principal);
+    let payload = request.extract::<web::Payload>().await?;
+    let Ok(body) = payload.to_bytes_limited(MESSAGE_BYTES_MAX).await else {
+        let text = format!("expected a message of at most {MESSAGE_BYTES_MAX} bytes, found a longer one\n");
+        return refuse(request, HttpResponse::PayloadTooLarge().body(text));
+    };
+    let kept = Bytes::from(keep_key(&body?).into_owned());
     request.set_payload(Payload::from(kept));
     Ok(next.call(request).await?.map_into_left_body())
+}
+
+fn refuse<Body>(
+    request: ServiceRequest,
+    response: HttpResponse,
+) -> Result<ServiceResponse<actix_web::body::EitherBody<Body>>, Error> {
+    Ok(request.into_response(response).map_into_right_body())
+}
+
+/// Says who sends a request, or what it is answered with.
+async fn authenticated(door: &Inner, request: &ServiceRequest) -> Result<Principal, HttpResponse> {
+    let address = request.peer_addr().map_or_else(String::new, |address| address.ip().to_string());
+    let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let refusal = match door.authority.principal(authorization).await {
+        Ok(principal) => return Ok(principal),
+        Err(refusal) => refusal,
+    };
+    if let Err(wait) = door.limits.failure(&address) {
+        return Err(too_many(wait));
+    }
+    let metadata =
+        door.authority.issuer().map(|issuer| format!(", resource_metadata=\"{}\"", metadata_url(issuer)));
+    let metadata = metadata.unwrap_or_default();
+    Err(match refusal {
+        Refusal::Missing => HttpResponse::Unauthorized()
+            .insert_header((WWW_AUTHENTICATE, format!("Bearer realm=\"amends\"{metadata}")))
+            .body("expected a bearer token\n"),
+        Refusal::Invalid(why) => {
+            tracing::info!(address, why, "a caller was refused");
+            let challenge = format!(
+                "Bearer realm=\"amends\", error=\"invalid_token\", error_description=\"{why}\"{metadata}"
+            );
+            HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, challenge)).body(format!("{why}\n"))
+        }
+        Refusal::Unavailable => HttpResponse::ServiceUnavailable()
+            .insert_header((RETRY_AFTER, "1"))
+            .body("tokens cannot be looked at at the moment\n"),
+    })
+}
+
+fn too_many(wait: Duration) -> HttpResponse {
+    let seconds = wait.as_secs() + 1;
+    HttpResponse::TooManyRequests()
+        .insert_header((RETRY_AFTER, seconds.to_string()))
+        .body(format!("too many requests; wait {seconds} s\n"))
+}
+
+/// Where a client finds the metadata: RFC 9728 puts the well-known part before the resource's path.
+fn metadata_url(issuer: &Issuer) -> String {
+    let audience = &issuer.audience;
+    let scheme = audience.find("://").map_or(0, |at| at + 3);
+    let (origin, path) =
+        audience.split_at(audience[scheme..].find('/').map_or(audience.len(), |at| scheme + at));
+    format!("{origin}{METADATA_PATH}{}", path.trim_end_matches('/'))
+}
+
+/// Protected-resource metadata, RFC 9728.
+async fn metadata(door: Data<Inner>) -> impl Responder {
+    let Some(issuer) = door.authority.issuer() else { return HttpResponse::NotFound().finish() };
+    HttpResponse::Ok().json(json!({
+        "resource": issuer.audience,
+        "authorization_servers": [issuer.issuer],
+        "bearer_methods_supported": ["header"],
+        // Which definitions there are is told to those who come in.
+        "scopes_supported": ["start:*", "read:*", "operate:*"],
+        "resource_name": "amends",
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metadata_of_a_resource_stands_before_its_path() {
+        let url = |audience: &str| {
+            let (issuer, jwks_url) = (String::new(), String::new());
+            metadata_url(&Issuer { issuer, audience: audience.to_owned(), jwks_url, scopes: Vec::new() })
+        };
+        assert_eq!(
+            url("https://a.example/mcp"),
+            "https://a.example/.well-known/oauth-protected-resource/mcp"
+        );
+        assert_eq!(url("https://a.example"), "https://a.example/.well-known/oauth-protected-resource");
+        assert_eq!(url("https://a.example/"), "https://a.example/.well-known/oauth-protected-resource");
+    }
 }

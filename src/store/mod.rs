@@ -18,6 +18,7 @@
 //! what is locked. Only `amends.start` and `amends.request` run in transactions of strangers; these may lock
 //! in any order, and whoever is chosen as the victim of a deadlock repeats.
 
+mod access_token;
 mod columns;
 mod commit;
 mod connect;
@@ -38,6 +39,7 @@ mod turn;
 mod unreadable;
 mod work;
 
+pub use access_token::AccessToken;
 pub use commit::{End, Fate, Start, StartKey, Transition, Written};
 pub use connect::PostgresConfig;
 pub use definition::{DefinitionId, StoredDefinition};

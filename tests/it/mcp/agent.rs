@@ -15,6 +15,7 @@ pub(super) struct Agent {
     url: String,
     session: Option<String>,
     version: &'static str,
+    token: Option<String>,
     next: AtomicU64,
     /// What the client declares that it can do.
     capabilities: Value,
@@ -23,6 +24,7 @@ pub(super) struct Agent {
 /// What an answer consists of.
 #[derive(Debug)]
 pub(super) struct Heard {
+    pub(super) status: u16,
     pub(super) headers: reqwest::header::HeaderMap,
     /// Notifications and requests that came before the answer.
     pub(super) before: Vec<Value>,
@@ -38,6 +40,7 @@ impl Agent {
             url: url.to_owned(),
             session: None,
             version,
+            token: None,
             next: AtomicU64::new(1),
             capabilities: json!({}),
         }
@@ -48,9 +51,21 @@ impl Agent {
         Self::new(url, OLD).shaken().await
     }
 
+    /// The same with a token.
+    pub(super) async fn of_old_with(url: &str, token: &str) -> Self {
+        let mut agent = Self::new(url, OLD);
+        agent.token = Some(token.to_owned());
+        agent.shaken().await
+    }
+
     /// A client without sessions.
     pub(super) fn of_new(url: &str) -> Self {
         Self::new(url, NEW)
+    }
+
+    pub(super) fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
     }
 
     async fn shaken(mut self) -> Self {
@@ -73,6 +88,9 @@ impl Agent {
         if let Some(session) = &self.session {
             request = request.header("mcp-session-id", session);
         }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         if self.version == NEW {
             request = request.header("mcp-method", message["method"].as_str().unwrap());
             let params = &message["params"];
@@ -87,7 +105,11 @@ impl Agent {
     }
 
     /// Sends a request with a fresh id.
-    pub(super) fn request(&self, method: &str, mut params: Value) -> reqwest::RequestBuilder {
+    pub(super) fn request(&self, method: &str, params: Value) -> reqwest::RequestBuilder {
+        self.post(&self.message(method, params), &[])
+    }
+
+    fn message(&self, method: &str, mut params: Value) -> Value {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         if self.version == NEW {
             let meta = params.as_object_mut().unwrap().entry("_meta").or_insert(json!({}));
@@ -95,7 +117,7 @@ impl Agent {
             meta["io.modelcontextprotocol/clientInfo"] = json!({ "name": "agent", "version": "1" });
             meta["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
         }
-        self.post(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }), &[])
+        json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
     }
 
     /// Asks, and hears the whole answer.
@@ -126,6 +148,12 @@ impl Agent {
         assert!(heard.is_err(), "it was answered already: {heard:?}");
     }
 
+    /// Asks for the tools under other headers; returns the status and the whole answer.
+    pub(super) async fn tools_under(&self, headers: &[(&str, &str)]) -> Heard {
+        let message = self.message("tools/list", json!({}));
+        hear(self.post(&message, headers).send().await.unwrap()).await
+    }
+
     /// The tools, by name.
     pub(super) async fn tools(&self) -> Vec<Value> {
         let heard = self.ask("tools/list", json!({})).await;
@@ -151,7 +179,7 @@ impl Agent {
 
 /// Reads an answer, as JSON or as events.
 pub(super) async fn hear(response: reqwest::Response) -> Heard {
-    let headers = response.headers().clone();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let is_stream =
         headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event"));
     let mut before = Vec::new();
@@ -159,15 +187,15 @@ pub(super) async fn hear(response: reqwest::Response) -> Heard {
         let mut events = Events::of(response);
         while let Some(message) = events.next().await {
             if message.get("result").is_some() || message.get("error").is_some() {
-                return Heard { headers, before, answer: message };
+                return Heard { status, headers, before, answer: message };
             }
             before.push(message);
         }
-        return Heard { headers, before, answer: Value::Null };
+        return Heard { status, headers, before, answer: Value::Null };
     }
     let text = response.text().await.unwrap_or_default();
     let answer = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Heard { headers, before, answer }
+    Heard { status, headers, before, answer }
 }
 
 /// Messages of a stream of events.

@@ -1,6 +1,7 @@
 //! The agents' door, over the wire: real nodes, a ledger that counts effects, and clients that retry.
 
 mod agent;
+mod auth;
 mod calls;
 mod home;
 mod nodes;
