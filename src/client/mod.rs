@@ -19,7 +19,7 @@ use crate::config::client as limits;
 use crate::participant::{Handlers, Participants};
 use crate::saga::Definition;
 use crate::saga::definition::Millis;
-use crate::saga::event::Request;
+use crate::saga::event::{Event, Request};
 use crate::store::{self, Filter, SagaRow, Store};
 
 pub use crate::actor::Ended;
@@ -158,15 +158,24 @@ impl Client {
         let store = self.inner.store.clone();
         self.on_work(async move {
             let signals = store.signals_after(saga, signal.saturating_sub(1)).await?;
-            let Some(found) = signals.into_iter().find(|one| one.n == signal) else { return Ok(None) };
-            Ok(match found.fate.as_deref() {
-                Some("applied") => Some(Ok(())),
-                Some(_) => Some(Err(found.answer.unwrap_or_default())),
-                None => {
-                    let ended = store.saga(saga).await?.is_none_or(|saga| saga.status.is_end());
-                    ended.then(|| Err("it ended before".to_owned()))
-                }
-            })
+            let found = signals.into_iter().find(|one| one.n == signal);
+            match found.as_ref().and_then(|found| found.fate.as_deref()) {
+                Some("applied") => return Ok(Some(Ok(()))),
+                Some(_) => return Ok(Some(Err(found.and_then(|found| found.answer).unwrap_or_default()))),
+                None => {}
+            }
+            if store.saga(saga).await?.is_some_and(|saga| !saga.status.is_end()) {
+                return Ok(None);
+            }
+            // With the end of a saga its open signals become moot, and what became of them is in the journal.
+            let journal = store.journal(saga).await?;
+            let events = journal.iter().filter_map(|row| serde_json::from_str(&row.body).ok());
+            let fate = events.into_iter().find_map(|event| match event {
+                Event::Requested(event) if event.signal == signal => Some(Ok(())),
+                Event::RequestRefused(event) if event.signal == signal => Some(Err(event.reason)),
+                _ => None,
+            });
+            Ok(Some(fate.unwrap_or_else(|| Err("it ended before".to_owned()))))
         })
         .await
     }
