@@ -53,6 +53,10 @@ pub mod store {
     pub const JOURNAL_WEEKS_AHEAD: i32 = 4;
     /// Partitions of ended sagas made ahead, in days.
     pub const DONE_DAYS_AHEAD: i32 = 7;
+    /// Least time between two counts of all live sagas, in milliseconds.
+    pub const CENSUS_INTERVAL_MS: i64 = 60_000;
+    /// Sagas counted of one definition that wait for a node; more are as bad.
+    pub const BACKLOG_ROWS_MAX: i64 = 10_000;
     /// Most sagas of one list.
     pub const LIST_ROWS_MAX: i64 = 1_000;
     /// Most connections of the pool, unless said otherwise. A lane has one of its own.
@@ -230,6 +234,8 @@ pub mod actor {
     pub const RELAY_CHORES_MS: u64 = 1_000;
     /// Pause between two sweeps, in milliseconds.
     pub const SWEEP_MS: u64 = 1_000;
+    /// Pause between two looks at the database for metrics, in milliseconds.
+    pub const MEASURE_MS: u64 = 15_000;
     /// Pause between two rounds of the chores that may wait, in milliseconds.
     pub const TIDY_MS: u64 = 300_000;
     /// Pause between two steps of the safety net, in milliseconds.

@@ -49,6 +49,10 @@ metrics! {
     Counter SAGAS_PARKED "amends_sagas_parked_total" [] "Sagas put aside while they wait.";
     Counter SAGAS_CLAIMED "amends_sagas_claimed_total" [] "Sagas claimed from the ready ones.";
     Gauge SAGAS_RESIDENT "amends_sagas_resident" [] "Sagas that are actors on this node now.";
+    Gauge SAGAS_LIVE "amends_sagas_live" [definition, status] "Sagas that have not ended, as of the last census.";
+    Gauge READY_SAGAS "amends_ready_sagas" [definition] "Sagas that wait for a node, counted up to 10000 a version.";
+    Gauge READY_OLDEST "amends_ready_oldest_seconds" [definition] "How long the oldest saga has waited for a node.";
+    Seconds CLAIM_WAIT "amends_claim_wait_seconds" [] "Time that sagas waited for a node before it took them.";
     Seconds SAGA_SECONDS "amends_saga_duration_seconds" [definition, status] "Time from start to end of a saga.";
 
     Counter STEPS_ENDED "amends_steps_ended_total" [definition, step, direction, outcome] "Steps that ended.";
@@ -70,11 +74,22 @@ metrics! {
     Gauge OUTBOX_EVENTS "amends_outbox_events" [] "Events that are not relayed yet, up to a limit.";
     Gauge OUTBOX_AGE "amends_outbox_oldest_seconds" [] "Age of the oldest event that is not relayed yet.";
     Counter TURNS_GIVEN "amends_turns_given_total" [] "Starts that waited for their turn and got it.";
+    Gauge TIMER_LAG "amends_timer_lag_seconds" [] "How late the oldest timer is that is due and has not fired.";
+    Gauge OUTBOX_EVENTS "amends_outbox_events" [] "Events not relayed yet, counted up to 10000.";
+    Gauge OUTBOX_OLDEST "amends_outbox_oldest_seconds" [] "How long the oldest such event has waited.";
     Counter TIMERS_FIRED "amends_timers_fired_total" [] "Timers of parked sagas that came due.";
     Counter SWEEPS "amends_sweeps_total" [] "Rounds of the sweeper.";
     Counter LANES_SWEPT "amends_lanes_swept_total" [] "Lanes of dead nodes that were taken out of service.";
     Counter LOST_WAKES "amends_lost_wakes_total" [] "Sagas that only the safety net found; a defect unless 0.";
 
+    Gauge LEASE_TRUSTED "amends_lease_trusted" [] "1 while this node may begin effects, 0 while its lease is in question.";
+    Gauge BUILD "amends_build_info" [version] "1, with the version of this node.";
+    Gauge POOL_CONNECTIONS "amends_pool_connections" [state] "Connections of the pool: busy, idle, or wanted by somebody.";
+    Gauge DEAD_ROWS "amends_database_dead_rows" [table] "Dead rows in tables whose rows come and go.";
+    Gauge OLDEST_XMIN_AGE "amends_database_oldest_xmin_age" [] "Transactions since the oldest snapshot in use.";
+    Counter WAL_BYTES "amends_database_wal_bytes_total" [] "Bytes of write-ahead log of the server.";
+    Gauge SLOT_BYTES "amends_database_slot_bytes" [] "Most write-ahead log that a replication slot holds back.";
+    Gauge PARTITIONS_AHEAD "amends_partitions_ahead" [table] "Partitions that lie in the future.";
     Counter ACTOR_RESTARTS "amends_actor_restarts_total" [actor] "Actors that the supervisor made anew.";
     Counter PANICS "amends_panics_total" [place] "Panics survived: in a handler, or in an actor.";
 }

@@ -166,6 +166,13 @@ impl Dispatcher {
     /// then its actor is about to go, and it comes back when it has.
     fn take(&mut self, claimed: Vec<Claimed>, ctx: &mut Context<Self>) {
         let mut fetch = Vec::with_capacity(claimed.len());
+        if claimed.iter().any(|saga| saga.adopted) {
+            let wait = metrics::CLAIM_WAIT.with([]);
+            claimed
+                .iter()
+                .filter(|saga| saga.adopted)
+                .for_each(|saga| wait.record(saga.waited_ms as f64 / 1_000.0));
+        }
         for saga in claimed {
             if self.arriving.contains(&saga.id) {
                 continue;

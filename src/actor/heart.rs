@@ -73,6 +73,8 @@ impl Heart {
             let sent = Instant::now();
             let residents = node.residents.load(Ordering::Relaxed);
             metrics::SAGAS_RESIDENT.with([]).set(residents as f64);
+            metrics::LEASE_TRUSTED.with([]).set(f64::from(node.clock.is_trusted()));
+            metrics::BUILD.with([env!("CARGO_PKG_VERSION").into()]).set(1.0);
             match node.store.beat(node.membership.id(), residents).await {
                 Ok(now_ms) => node.clock.sample(sent, now_ms, node.membership.trust()),
                 Err(Error::Fenced) => rejoin(&node).await,

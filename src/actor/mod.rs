@@ -21,6 +21,7 @@ mod committer;
 mod counting;
 mod definitions;
 mod dispatcher;
+mod gauges;
 mod heart;
 mod node;
 mod notice;

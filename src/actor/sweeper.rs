@@ -1,4 +1,4 @@
-//! Fires the timers of parked sagas and sweeps up after dead nodes. Owns the rhythm; any node may do this at
+//! Fires the timers of parked sagas, sweeps up after dead nodes and measures. Owns the rhythm; any node may do this at
 //! any time, and the statements are the store's.
 
 use std::future::Future;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
+use super::gauges;
 use super::node::Node;
 use super::supervisor::{Observe, Observed};
 use crate::config::actor as limits;
@@ -84,6 +85,19 @@ impl Sweeper {
         self.chore(ctx, "tidy", work, fold, Self::tidy);
     }
 
+    fn measure(&mut self, ctx: &mut Context<Self>) {
+        let node = self.node.clone();
+        let work = async move {
+            node.store.take_census().await?;
+            node.store.measure().await
+        };
+        let fold = |_: &mut Self, measured: crate::store::Measured| {
+            gauges::set(&measured);
+            Duration::from_millis(limits::MEASURE_MS)
+        };
+        self.chore(ctx, "measure", work, fold, Self::measure);
+    }
+
     fn net(&mut self, ctx: &mut Context<Self>) {
         let (node, cursor) = (self.node.clone(), self.net);
         let work = async move { node.store.safety_net(cursor).await };
@@ -109,6 +123,7 @@ impl Actor for Sweeper {
         self.fire(ctx);
         self.sweep(ctx);
         self.tidy(ctx);
+        self.measure(ctx);
         ctx.run_later(Duration::from_millis(limits::SAFETY_NET_MS), Self::net);
     }
 }

@@ -69,8 +69,15 @@ pub(super) async fn again(node: &Arc<Node>, lane: LaneId, id: Uuid) -> Read {
         Err(error) => return Read::Later(id, error.to_string()),
     };
     let stuck = row.status == Status::Stuck;
-    let claimed =
-        Claimed { id, definition: row.definition, signals: row.signals, stuck, adopted: false, fresh: false };
+    let claimed = Claimed {
+        id,
+        definition: row.definition,
+        signals: row.signals,
+        stuck,
+        adopted: false,
+        fresh: false,
+        waited_ms: 0,
+    };
     load(node, lane, vec![claimed]).await.pop().unwrap_or(Read::NotOurs(id))
 }
 

@@ -53,6 +53,11 @@ impl Store {
         &self.config
     }
 
+    /// How busy the pool is.
+    pub(super) fn pool_status(&self) -> deadpool_postgres::Status {
+        self.pool.status()
+    }
+
     async fn check_server(&self) -> Result<(), Error> {
         let row =
             self.client().await?.query_one(include_str!("../../sql/queries/node/server.sql"), &[]).await?;

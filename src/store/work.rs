@@ -28,6 +28,8 @@ pub struct Claimed {
     /// It was started by SQL, and this claim wrote row 1 of its journal. Otherwise an owner before has
     /// written some.
     pub fresh: bool,
+    /// How long it was ready before this claim.
+    pub waited_ms: Millis,
 }
 
 /// A saga that shall be parked.
@@ -120,6 +122,7 @@ impl Lane {
                 stuck: row.try_get("stuck")?,
                 adopted: row.try_get("adopted")?,
                 fresh: row.try_get("fresh")?,
+                waited_ms: super::millis(row.try_get::<_, Option<i64>>("waited_ms")?.unwrap_or_default()),
             };
             // Of several wakes of one saga only the first brought its input.
             claimed.entry(id).and_modify(|known: &mut Claimed| known.fresh |= saga.fresh).or_insert(saga);
@@ -140,6 +143,7 @@ impl Lane {
                     stuck: row.try_get("stuck")?,
                     adopted: false,
                     fresh: false,
+                    waited_ms: 0,
                 })
             })
             .collect()

@@ -9,11 +9,11 @@
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
 ), chosen as materialized (
-    select r.definition, r.n, r.id, r.input
+    select r.definition, r.n, r.id, r.input, r.at
     from fence
     cross join unnest($2::int[], $3::bigint[]) as d (definition, low)
     cross join lateral (
-        select r.definition, r.n, r.id, r.input
+        select r.definition, r.n, r.id, r.input, r.at
         from amends.ready r
         where r.definition = d.definition and r.n > d.low
         order by r.n
@@ -36,7 +36,7 @@ with fence as materialized (
           where c.id in (select h.id from held h)
              -- It has ended. A scalar subquery: the planner may turn an `exists` into a scan of all sagas.
              or (select g.id from amends.saga g where g.id = c.id) is null))
-    returning r.definition, r.n, r.id, r.input
+    returning r.definition, r.n, r.id, r.input, r.at
 ), owned as (
     update amends.saga g
     set lane = $1::bigint, status = case g.status when 'queued' then 'running' else g.status end
@@ -45,7 +45,7 @@ with fence as materialized (
 ), unset as (
     delete from amends.timer t where t.id = any (array (select o.id from owned o))
 ), woken as materialized (
-    select t.definition as ready_definition, t.n, t.input, h.id, h.definition, h.owner, h.signals, h.stuck
+    select t.definition as ready_definition, t.n, t.input, t.at, h.id, h.definition, h.owner, h.signals, h.stuck
     from taken t full join held h on h.id = t.id
 ), forwarded as (
     insert into amends.inbox (lane, id, definition)
@@ -60,5 +60,6 @@ with fence as materialized (
     on conflict (id, seq) do nothing
 )
 select w.ready_definition, w.n, w.id, w.definition, w.signals, w.stuck, w.owner is null as adopted,
-       w.owner is null and w.input is not null as fresh, w.owner is null or w.owner = $1::bigint as mine
+       w.owner is null and w.input is not null as fresh, w.owner is null or w.owner = $1::bigint as mine,
+       amends.millis(amends.now()) - amends.millis(w.at) as waited_ms
 from fence f left join woken w on true

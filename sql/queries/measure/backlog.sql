@@ -1,0 +1,10 @@
+-- Measures what waits for a node, by the name of the definition; counts $1 rows of each at most.
+-- Called by: store/measure.rs. Locks: none. Index: ready_pkey.
+select d.name, sum(r.ready)::bigint as ready,
+       coalesce(max(extract(epoch from amends.now() - r.at)), 0)::float8 as oldest_s
+from amends.definition d
+cross join lateral (
+    select count(*) as ready, min(c.at) as at
+    from (select r.at from amends.ready r where r.definition = d.id order by r.n limit $1::bigint) c
+) r
+group by d.name

@@ -1,0 +1,20 @@
+-- Measures what is one number for the whole database: lags, and the state of the server.
+-- Called by: store/measure.rs. Locks: none. Index: timer_fire_at, outbox_pkey.
+select greatest(coalesce(extract(epoch from amends.now() - (
+           select t.fire_at from amends.timer t where t.fire_at < amends.now() order by t.fire_at limit 1)), 0), 0)::float8
+           as timer_lag_s,
+       (select o.events from amends.outbox_lag o) as outbox_events,
+       coalesce((select extract(epoch from o.oldest_age) from amends.outbox_lag o), 0)::float8 as outbox_oldest_s,
+       greatest(
+           coalesce((select max(age(a.backend_xmin)) from pg_stat_activity a), 0),
+           coalesce((select max(age(s.xmin)) from pg_replication_slots s), 0),
+           coalesce((select max(age(p.transaction)) from pg_prepared_xacts p), 0))::bigint as oldest_xmin_age,
+       pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint as wal_bytes,
+       coalesce((select max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)) from pg_replication_slots s), 0)::bigint
+           as slot_bytes,
+       (select count(*) from pg_class c
+        where c.relnamespace = 'amends'::regnamespace and c.relkind = 'r'
+          and c.relname ~ '^journal_[0-9]{8}$' and c.relname > 'journal_' || to_char(amends.now(), 'YYYYMMDD')) as weeks_ahead,
+       (select count(*) from pg_class c
+        where c.relnamespace = 'amends'::regnamespace and c.relkind = 'r'
+          and c.relname ~ '^saga_done_[0-9]{8}$' and c.relname > 'saga_done_' || to_char(amends.now(), 'YYYYMMDD')) as days_ahead

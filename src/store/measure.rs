@@ -1,0 +1,76 @@
+//! What the database says of itself, in numbers: for metrics, and for the views of people. Owns the measuring;
+//! when to measure, and what becomes of the numbers, is left to the actors.
+
+use super::{Error, Store};
+use crate::config::store as limits;
+
+/// One look at the database.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Live sagas by name of the definition and status, as of the last census.
+    pub live: Vec<(String, String, u64)>,
+    /// By name of the definition: sagas that wait for a node, [`limits::BACKLOG_ROWS_MAX`] at most of each
+    /// version, and for how long the oldest has waited, in seconds.
+    pub backlog: Vec<(String, u64, f64)>,
+    /// How late the oldest timer is that is due, in seconds.
+    pub timer_lag_s: f64,
+    /// Events that are not relayed yet; 10000 means at least that many.
+    pub outbox_events: u64,
+    /// How long the oldest of them has waited, in seconds.
+    pub outbox_oldest_s: f64,
+    /// Age of the oldest snapshot that keeps dead rows from being removed, in transactions.
+    pub oldest_xmin_age: u64,
+    /// Bytes of write-ahead log since the server was made.
+    pub wal_bytes: u64,
+    /// Most bytes of write-ahead log that a replication slot holds back.
+    pub slot_bytes: u64,
+    /// Partitions of the journal ahead of now, in weeks.
+    pub weeks_ahead: u64,
+    /// Partitions of ended sagas ahead of now, in days.
+    pub days_ahead: u64,
+    /// Dead rows by table.
+    pub dead: Vec<(String, u64)>,
+    /// Connections of this store's pool: all, idle, and callers that wait for one.
+    pub pool: [usize; 3],
+}
+
+impl Store {
+    /// Counts live sagas once a minute, whichever node comes first, so that nobody who looks has to.
+    pub async fn take_census(&self) -> Result<(), Error> {
+        let sql = include_str!("../../sql/queries/measure/census.sql");
+        self.query_once(sql, &[&limits::CENSUS_INTERVAL_MS]).await.map(drop)
+    }
+
+    /// Looks at the database. Reads a bounded number of rows, however large the tables are.
+    pub async fn measure(&self) -> Result<Measured, Error> {
+        let one = self.query(include_str!("../../sql/queries/measure/database.sql"), &[]).await?;
+        let number = |name| super::count(&one, name);
+        let seconds = |name| Ok::<f64, Error>(one.first().ok_or_else(super::no_row)?.try_get(name)?);
+        let pool = self.pool_status();
+        let mut measured = Measured {
+            timer_lag_s: seconds("timer_lag_s")?,
+            outbox_events: number("outbox_events")?,
+            outbox_oldest_s: seconds("outbox_oldest_s")?,
+            oldest_xmin_age: number("oldest_xmin_age")?,
+            wal_bytes: number("wal_bytes")?,
+            slot_bytes: number("slot_bytes")?,
+            weeks_ahead: number("weeks_ahead")?,
+            days_ahead: number("days_ahead")?,
+            pool: [pool.size, pool.available, pool.waiting],
+            ..Measured::default()
+        };
+        for row in self.query(include_str!("../../sql/queries/measure/live.sql"), &[]).await? {
+            let sagas = super::millis(row.try_get("sagas")?);
+            measured.live.push((row.try_get("name")?, row.try_get("status")?, sagas));
+        }
+        let sql = include_str!("../../sql/queries/measure/backlog.sql");
+        for row in self.query(sql, &[&limits::BACKLOG_ROWS_MAX]).await? {
+            let ready = super::millis(row.try_get("ready")?);
+            measured.backlog.push((row.try_get("name")?, ready, row.try_get("oldest_s")?));
+        }
+        for row in self.query(include_str!("../../sql/queries/measure/tables.sql"), &[]).await? {
+            measured.dead.push((row.try_get("name")?, super::millis(row.try_get("dead")?)));
+        }
+        Ok(measured)
+    }
+}
