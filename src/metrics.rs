@@ -236,6 +236,7 @@ fn install_once() -> Result<Exposition, Error> {
     for metric in ALL {
         describe(metric);
     }
+    begin_rare();
     Ok(exposition)
 }
 
@@ -272,6 +273,19 @@ fn describe(metric: &Described) {
         }
         Kind::Count => recorder.describe_histogram(metric.name.into(), None, metric.help.into()),
     });
+}
+
+/// Gives what is rare and has few labels its first value as well.
+fn begin_rare() {
+    for place in ["handler", "actor"] {
+        PANICS.with([place.into()]).absolute(0);
+    }
+    for actor in ["worker", "heart", "registrar", "sweeper", "saga"] {
+        ACTOR_RESTARTS.with([actor.into()]).absolute(0);
+    }
+    for reason in ["busy", "unavailable"] {
+        COMMITS_REPEATED.with([reason.into()]).absolute(0);
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod demo_definition;
 mod demo_participant;
 mod embedded;
 mod faults;
+mod grafana;
 mod harness;
 mod http;
 mod mcp;
