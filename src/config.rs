@@ -55,6 +55,8 @@ pub mod store {
     pub const DONE_DAYS_AHEAD: i32 = 7;
     /// Least time between two counts of all live sagas, in milliseconds.
     pub const CENSUS_INTERVAL_MS: i64 = 60_000;
+    /// How long `amends.throughput` looks back, in milliseconds.
+    pub const PASSAGE_KEPT_MS: i64 = 24 * 3_600_000;
     /// Sagas counted of one definition that wait for a node; more are as bad.
     pub const BACKLOG_ROWS_MAX: i64 = 10_000;
     /// Most sagas of one list.

@@ -56,6 +56,7 @@ metrics! {
     Seconds SAGA_SECONDS "amends_saga_duration_seconds" [definition, status] "Time from start to end of a saga.";
 
     Counter STEPS_ENDED "amends_steps_ended_total" [definition, step, direction, outcome] "Steps that ended.";
+    Seconds STEP_SECONDS "amends_step_duration_seconds" [definition, step, direction] "Time from first attempt to end.";
     Counter ATTEMPTS "amends_attempts_total" [definition, step, direction, outcome] "Attempts that ended.";
     Counter RETRIES "amends_retries_total" [definition, step, direction] "Attempts beyond the first.";
     Counter IN_DOUBT "amends_in_doubt_total" [definition, step, direction] "Calls of unknown fate.";
@@ -82,9 +83,9 @@ metrics! {
     Counter LANES_SWEPT "amends_lanes_swept_total" [] "Lanes of dead nodes that were taken out of service.";
     Counter LOST_WAKES "amends_lost_wakes_total" [] "Sagas that only the safety net found; a defect unless 0.";
 
-    Gauge LEASE_TRUSTED "amends_lease_trusted" [] "1 while this node may begin effects, 0 while its lease is in question.";
+    Gauge LEASE_TRUSTED "amends_lease_trusted" [] "1 while the node may begin effects, else 0.";
     Gauge BUILD "amends_build_info" [version] "1, with the version of this node.";
-    Gauge POOL_CONNECTIONS "amends_pool_connections" [state] "Connections of the pool: busy, idle, or wanted by somebody.";
+    Gauge POOL_CONNECTIONS "amends_pool_connections" [state] "Connections of the pool: busy, idle, wanted.";
     Gauge DEAD_ROWS "amends_database_dead_rows" [table] "Dead rows in tables whose rows come and go.";
     Gauge OLDEST_XMIN_AGE "amends_database_oldest_xmin_age" [] "Transactions since the oldest snapshot in use.";
     Counter WAL_BYTES "amends_database_wal_bytes_total" [] "Bytes of write-ahead log of the server.";

@@ -7,9 +7,10 @@ use ::metrics::SharedString;
 
 use crate::metrics;
 use crate::saga::Definition;
+use crate::saga::definition::Millis;
 use crate::saga::event::{AttemptEnded, Direction, Event, ProbeAnswered};
 use crate::saga::outcome::{Answer, Outcome};
-use crate::saga::state::{Phase, State, Undone};
+use crate::saga::state::{Phase, State, StepState, Undone};
 
 /// A saga was started on this node.
 pub(super) fn started(definition: &Definition) {
@@ -41,7 +42,7 @@ pub(super) fn decided(definition: &Definition, event: &Event, old: Option<&State
     for (index, step) in new.steps.iter().enumerate() {
         let before = old.and_then(|old| old.steps.get(index)).map(|step| &step.phase);
         if before != Some(&step.phase) {
-            step_ended(definition, index, &step.phase);
+            step_ended(definition, index, step, new.at);
         }
     }
     let was_stuck = old.is_some_and(|old| old.stuck().is_some());
@@ -61,8 +62,8 @@ pub(super) fn took(definition: &Definition, step: usize, direction: Direction, t
 }
 
 /// A step came to a rest from which only turning back or a person moves it.
-fn step_ended(definition: &Definition, step: usize, phase: &Phase) {
-    let (direction, outcome) = match phase {
+fn step_ended(definition: &Definition, step: usize, state: &StepState, at: Millis) {
+    let (direction, outcome) = match &state.phase {
         Phase::Done => (Direction::Action, "done"),
         Phase::Skipped => (Direction::Action, "skipped"),
         Phase::Failed => (Direction::Action, "failed"),
@@ -74,6 +75,10 @@ fn step_ended(definition: &Definition, step: usize, phase: &Phase) {
         Phase::Waiting | Phase::Deciding | Phase::Active { .. } => return,
     };
     let [name, step, way] = labels(definition, step, direction);
+    if let Some(first_at) = state.tally(direction).first_at {
+        let seconds = at.saturating_sub(first_at) as f64 / 1_000.0;
+        metrics::STEP_SECONDS.with([name.clone(), step.clone(), way.clone()]).record(seconds);
+    }
     metrics::STEPS_ENDED.with([name, step, way, outcome.into()]).increment(1);
 }
 

@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use super::arrival::{Arrival, StartAnswer};
 use super::committer::{Barrier, Claim, Committer};
-use super::counting;
 use super::definitions::Pinned;
 use super::node::Node;
 use super::saga_actor::{GiveUp, HandBack, SagaActor, StepDown, Wake};
@@ -332,7 +331,6 @@ impl Handler<StartSaga> for Dispatcher {
         }
         let StartSaga { id, pinned, input, key, answer } = start;
         let started = Started { at: self.node.clock.now_ms(), input };
-        counting::started(&pinned.definition);
         self.put(id, pinned, Arrival::Start { started, key, answer }, ctx);
     }
 }

@@ -9,6 +9,7 @@ use super::bell::Bell;
 use super::clock::Clock;
 use super::definitions::Definitions;
 use super::heart::Membership;
+use super::passage::Passage;
 use super::waiters::Waiters;
 use crate::participant::Participants;
 use crate::store::Store;
@@ -33,6 +34,8 @@ pub struct Node {
     pub work: Handle,
     /// Sagas that are actors here now.
     pub residents: AtomicUsize,
+    /// Sagas that began and ended here, until it is written down.
+    pub passage: Passage,
 }
 
 impl std::fmt::Debug for Node {

@@ -211,6 +211,10 @@ impl SagaActor {
         let Some(proposed) = self.proposed.take() else { return };
         fail::fail_point!(&format!("saga_actor::accepted {}", self.pinned.definition.name()));
         self.seq += 1;
+        if self.seq == 1 {
+            self.began();
+        }
+        self.node.passage.moved(self.pinned.id, &self.state, &proposed.state);
         self.state = proposed.state;
         if proposed.tells {
             self.node.bell.ring_for_events();
@@ -231,6 +235,12 @@ impl SagaActor {
             self.carry_out(command, ctx);
         }
         self.decide(ctx);
+    }
+
+    /// The first row is durable, whoever wrote it.
+    fn began(&self) {
+        counting::started(&self.pinned.definition);
+        self.node.passage.began(self.pinned.id);
     }
 
     /// Carries out one command, unless the saga is being handed back or the node may not trust its lease.
@@ -385,6 +395,7 @@ impl Actor for SagaActor {
             }
             Some(first @ (First::CarryOut | First::Listen)) => {
                 self.listening = matches!(first, First::Listen);
+                self.began();
                 match self.pinned.definition.check_input(&self.state.input) {
                     Ok(()) => {
                         outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx))

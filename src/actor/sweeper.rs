@@ -88,6 +88,11 @@ impl Sweeper {
     fn measure(&mut self, ctx: &mut Context<Self>) {
         let node = self.node.clone();
         let work = async move {
+            let passed = node.passage.take();
+            if let Err(error) = node.store.record_passage(node.membership.id(), &passed).await {
+                node.passage.give_back(passed);
+                return Err(error);
+            }
             node.store.take_census().await?;
             node.store.measure().await
         };

@@ -1,7 +1,7 @@
 //! What the database says of itself, in numbers: for metrics, and for the views of people. Owns the measuring;
 //! when to measure, and what becomes of the numbers, is left to the actors.
 
-use super::{Error, Store};
+use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
 
 /// One look at the database.
@@ -34,7 +34,35 @@ pub struct Measured {
     pub pool: [usize; 3],
 }
 
+/// Sagas of one definition that began and ended on one node within a few seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Begun.
+    pub started: i64,
+    /// Ended with each effect in place.
+    pub completed: i64,
+    /// Ended without net effect.
+    pub compensated: i64,
+    /// Closed by hand.
+    pub abandoned: i64,
+    /// Came to need a person.
+    pub stuck: i64,
+}
+
 impl Store {
+    /// Appends what a node has seen begin and end, for `amends.throughput`.
+    pub async fn record_passage(&self, node: NodeId, sums: &[(DefinitionId, Passed)]) -> Result<(), Error> {
+        let ids: Vec<i32> = sums.iter().map(|(id, _)| id.0).collect();
+        let column = |of: fn(&Passed) -> i64| sums.iter().map(|(_, passed)| of(passed)).collect::<Vec<i64>>();
+        let (started, completed) = (column(|passed| passed.started), column(|passed| passed.completed));
+        let compensated = column(|passed| passed.compensated);
+        let (abandoned, stuck) = (column(|passed| passed.abandoned), column(|passed| passed.stuck));
+        let sql = include_str!("../../sql/queries/measure/passage.sql");
+        self.query_once(sql, &[&node.0, &ids, &started, &completed, &compensated, &abandoned, &stuck])
+            .await
+            .map(drop)
+    }
+
     /// Counts live sagas once a minute, whichever node comes first, so that nobody who looks has to.
     pub async fn take_census(&self) -> Result<(), Error> {
         let sql = include_str!("../../sql/queries/measure/census.sql");

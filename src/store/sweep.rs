@@ -44,6 +44,8 @@ impl Store {
         self.query(include_str!("../../sql/queries/sweep/forget.sql"), &[&limits::GONE_KEPT_MS]).await?;
         self.query(include_str!("../../sql/queries/sweep/forget_nodes.sql"), &[&limits::GONE_KEPT_MS])
             .await?;
+        let sql = include_str!("../../sql/queries/measure/forget_passage.sql");
+        self.query(sql, &[&limits::PASSAGE_KEPT_MS]).await?;
         self.ensure_partitions().await?;
         let strays = self.query(include_str!("../../sql/queries/partition/strays.sql"), &[]).await?;
         super::count(&strays, "strays")

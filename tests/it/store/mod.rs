@@ -5,6 +5,7 @@ mod commit;
 mod fence;
 mod happy;
 mod lost;
+mod measure;
 mod migrate;
 mod plan;
 mod signal;
