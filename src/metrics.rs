@@ -76,8 +76,6 @@ metrics! {
     Gauge OUTBOX_AGE "amends_outbox_oldest_seconds" [] "Age of the oldest event that is not relayed yet.";
     Counter TURNS_GIVEN "amends_turns_given_total" [] "Starts that waited for their turn and got it.";
     Gauge TIMER_LAG "amends_timer_lag_seconds" [] "How late the oldest timer is that is due and has not fired.";
-    Gauge OUTBOX_EVENTS "amends_outbox_events" [] "Events not relayed yet, counted up to 10000.";
-    Gauge OUTBOX_OLDEST "amends_outbox_oldest_seconds" [] "How long the oldest such event has waited.";
     Counter TIMERS_FIRED "amends_timers_fired_total" [] "Timers of parked sagas that came due.";
     Counter SWEEPS "amends_sweeps_total" [] "Rounds of the sweeper.";
     Counter LANES_SWEPT "amends_lanes_swept_total" [] "Lanes of dead nodes that were taken out of service.";

@@ -27,8 +27,6 @@ pub(super) fn set(measured: &Measured) {
         metrics::POOL_CONNECTIONS.with([state.into()]).set(connections as f64);
     }
     metrics::TIMER_LAG.with([]).set(measured.timer_lag_s);
-    metrics::OUTBOX_EVENTS.with([]).set(measured.outbox_events as f64);
-    metrics::OUTBOX_OLDEST.with([]).set(measured.outbox_oldest_s);
     metrics::OLDEST_XMIN_AGE.with([]).set(measured.oldest_xmin_age as f64);
     metrics::WAL_BYTES.with([]).absolute(measured.wal_bytes);
     metrics::SLOT_BYTES.with([]).set(measured.slot_bytes as f64);

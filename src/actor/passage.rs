@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::counting;
+use super::definitions::Pinned;
 use crate::saga::state::{State, Status};
 use crate::store::{DefinitionId, Passed};
 
@@ -13,9 +15,10 @@ use crate::store::{DefinitionId, Passed};
 pub struct Passage(Mutex<HashMap<DefinitionId, Passed>>);
 
 impl Passage {
-    /// A saga has begun.
-    pub(super) fn began(&self, definition: DefinitionId) {
-        self.add(definition, |passed| passed.started += 1);
+    /// A saga has begun: its first row is durable, whoever wrote it.
+    pub(super) fn began(&self, pinned: &Pinned) {
+        counting::started(&pinned.definition);
+        self.add(pinned.id, |passed| passed.started += 1);
     }
 
     /// A saga has moved; only coming to an end, or to need a person, is told.

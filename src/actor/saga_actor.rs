@@ -24,7 +24,7 @@ use super::waiters::Ended;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::command::Command;
-use crate::saga::event::{Event, OwnerLost, RequestRefused, Requested, TimerFired, Withdrawn};
+use crate::saga::event::{Event, OwnerLost, TimerFired, Withdrawn};
 use crate::saga::state::State;
 use crate::saga::{IllegalEvent, Json, begin, legal_verbs, next_timer, outstanding, transition};
 use crate::store::{Parking, Start, Written};
@@ -193,17 +193,12 @@ impl SagaActor {
     /// A request that is not legal is recorded as refused, with what is; any other event that is not is a
     /// hint come too late.
     fn refuse(&mut self, event: Event, illegal: &IllegalEvent) {
-        let Event::Requested(Requested { at, signal, by, request }) = event else {
+        let Event::Requested(requested) = event else {
             tracing::debug!(saga.id = %self.id, event = event.kind(), %illegal, "event came too late");
             return;
         };
         let legal = legal_verbs(&self.pinned.definition, &self.state);
-        let reason = match legal.is_empty() {
-            true => format!("{illegal}; nothing is legal now"),
-            false => format!("{illegal}; legal now: {}", legal.join(", ")),
-        };
-        let verb = request.verb().to_owned();
-        self.events.push_front(Event::RequestRefused(RequestRefused { at, signal, by, verb, reason }));
+        self.events.push_front(signals::refused(requested, illegal, &legal));
     }
 
     /// The transition is durable: it is the state now, and what it asks for is carried out.
@@ -212,7 +207,7 @@ impl SagaActor {
         fail::fail_point!(&format!("saga_actor::accepted {}", self.pinned.definition.name()));
         self.seq += 1;
         if self.seq == 1 {
-            self.began();
+            self.node.passage.began(&self.pinned);
         }
         self.node.passage.moved(self.pinned.id, &self.state, &proposed.state);
         self.state = proposed.state;
@@ -235,12 +230,6 @@ impl SagaActor {
             self.carry_out(command, ctx);
         }
         self.decide(ctx);
-    }
-
-    /// The first row is durable, whoever wrote it.
-    fn began(&self) {
-        counting::started(&self.pinned.definition);
-        self.node.passage.began(self.pinned.id);
     }
 
     /// Carries out one command, unless the saga is being handed back or the node may not trust its lease.
@@ -395,7 +384,7 @@ impl Actor for SagaActor {
             }
             Some(first @ (First::CarryOut | First::Listen)) => {
                 self.listening = matches!(first, First::Listen);
-                self.began();
+                self.node.passage.began(&self.pinned);
                 match self.pinned.definition.check_input(&self.state.input) {
                     Ok(()) => {
                         outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx))

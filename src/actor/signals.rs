@@ -7,6 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::node::Node;
+use crate::saga::IllegalEvent;
 use crate::saga::event::{Event, Request, RequestRefused, Requested};
 use crate::store::{Error, Signal};
 
@@ -86,6 +87,16 @@ fn number(event: &Event) -> u64 {
         | Event::OwnerLost(_)
         | Event::Withdrawn(_) => 0,
     }
+}
+
+/// The refusal of a request, with what is legal instead.
+pub(super) fn refused(requested: Requested, illegal: &IllegalEvent, legal: &[String]) -> Event {
+    let Requested { at, signal, by, request } = requested;
+    let reason = match legal.is_empty() {
+        true => format!("{illegal}; nothing is legal now"),
+        false => format!("{illegal}; legal now: {}", legal.join(", ")),
+    };
+    Event::RequestRefused(RequestRefused { at, signal, by, verb: request.verb().to_owned(), reason })
 }
 
 /// A signal as an event; one that cannot be read is refused, since anybody may have written it.

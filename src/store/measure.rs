@@ -14,10 +14,6 @@ pub struct Measured {
     pub backlog: Vec<(String, u64, f64)>,
     /// How late the oldest timer is that is due, in seconds.
     pub timer_lag_s: f64,
-    /// Events that are not relayed yet; 10000 means at least that many.
-    pub outbox_events: u64,
-    /// How long the oldest of them has waited, in seconds.
-    pub outbox_oldest_s: f64,
     /// Age of the oldest snapshot that keeps dead rows from being removed, in transactions.
     pub oldest_xmin_age: u64,
     /// Bytes of write-ahead log since the server was made.
@@ -77,8 +73,6 @@ impl Store {
         let pool = self.pool_status();
         let mut measured = Measured {
             timer_lag_s: seconds("timer_lag_s")?,
-            outbox_events: number("outbox_events")?,
-            outbox_oldest_s: seconds("outbox_oldest_s")?,
             oldest_xmin_age: number("oldest_xmin_age")?,
             wal_bytes: number("wal_bytes")?,
             slot_bytes: number("slot_bytes")?,

@@ -1,10 +1,8 @@
 -- Measures what is one number for the whole database: lags, and the state of the server.
--- Called by: store/measure.rs. Locks: none. Index: timer_fire_at, outbox_pkey.
+-- Called by: store/measure.rs. Locks: none. Index: timer_fire_at.
 select greatest(coalesce(extract(epoch from amends.now() - (
            select t.fire_at from amends.timer t where t.fire_at < amends.now() order by t.fire_at limit 1)), 0), 0)::float8
            as timer_lag_s,
-       (select o.events from amends.outbox_lag o) as outbox_events,
-       coalesce((select extract(epoch from o.oldest_age) from amends.outbox_lag o), 0)::float8 as outbox_oldest_s,
        greatest(
            coalesce((select max(age(a.backend_xmin)) from pg_stat_activity a), 0),
            coalesce((select max(age(s.xmin)) from pg_replication_slots s), 0),

@@ -31,7 +31,7 @@ async fn what_waits_is_measured() {
     let node = Node::new().await;
     let quiet = node.store.measure().await.unwrap();
     assert_eq!(quiet.backlog, [("checkout".to_owned(), 0, 0.0)]);
-    assert!(quiet.wal_bytes > 0 && quiet.timer_lag_s == 0.0 && quiet.outbox_events == 0);
+    assert!(quiet.wal_bytes > 0 && quiet.timer_lag_s == 0.0);
     assert!(quiet.weeks_ahead >= 4 && quiet.days_ahead >= 7, "{quiet:?}");
     assert!(quiet.dead.iter().any(|(table, _)| table == "ready"), "{quiet:?}");
 
