@@ -59,6 +59,8 @@ pub mod store {
     pub const PASSAGE_KEPT_MS: i64 = 24 * 3_600_000;
     /// Sagas counted of one definition that wait for a node; more are as bad.
     pub const BACKLOG_ROWS_MAX: i64 = 10_000;
+    /// How long ended sagas are kept unless their definition says otherwise, in milliseconds.
+    pub const RETENTION_MS: i64 = 90 * 24 * 3_600_000;
     /// Most sagas of one list.
     pub const LIST_ROWS_MAX: i64 = 1_000;
     /// Most connections of the pool, unless said otherwise. A lane has one of its own.

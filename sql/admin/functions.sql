@@ -106,3 +106,155 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     where s.id = signal_status.saga
       and s.n = coalesce(signal_status.signal, (select max(l.n) from amends.signal l where l.id = signal_status.saga))
 $$;
+
+-- Lets no node take up a saga of this definition, new or parked; those under way go on until they wait or end. Nodes hear of
+-- it within seconds. AM003: no such definition.
+create or replace function amends.pause_definition(definition text, reason text) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if coalesce(btrim(pause_definition.reason), '') = '' then
+        raise exception 'expected a reason to pause %, found none', quote_literal(pause_definition.definition)
+            using errcode = 'AM005', hint = 'It is kept: say why, for those who ask next week.';
+    end if;
+    if not exists (select from amends.current_definition c where c.name = pause_definition.definition) then
+        raise exception 'expected the name of a registered definition, found %',
+            coalesce(quote_literal(pause_definition.definition), 'null') using errcode = 'AM003';
+    end if;
+    insert into amends.definition_pause (name, at, by, application_name, addr, reason)
+    values (pause_definition.definition, amends.now(), session_user,
+            coalesce(current_setting('application_name', true), ''), inet_client_addr(), pause_definition.reason)
+    on conflict (name) where resumed_at is null do nothing;
+    return found;
+end
+$$;
+
+-- Lets nodes take up sagas of this definition again. False: it was not paused.
+create or replace function amends.resume_definition(definition text, reason text default '') returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    update amends.definition_pause p
+    set resumed_at = amends.now(), resumed_by = session_user, resume_reason = coalesce(resume_definition.reason, '')
+    where p.name = resume_definition.definition and p.resumed_at is null;
+    return found;
+end
+$$;
+
+-- Asks the same of many sagas of a definition, oldest first: 'cancel', 'abandon', 'pause', 'resume', or 'retry' of the step
+-- that is stuck. Only of those of this status, started before this time, `most` of them at a time, and spread over this
+-- time where they are parked. Returns how many were asked; call it again until that is 0. Each gets a signal of its own,
+-- and decides by itself.
+create or replace function amends.bulk(
+    verb text, definition text, reason text, status text default 'stuck', started_before timestamptz default 'infinity',
+    most int default 100, spread interval default '0'
+) returns int
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_saga record;
+    v_step text;
+    v_asked int := 0;
+    v_argument json;
+begin
+    if bulk.verb is null or bulk.verb not in ('cancel', 'abandon', 'pause', 'resume', 'retry') then
+        raise exception 'expected cancel, abandon, pause, resume or retry, found %', coalesce(quote_literal(bulk.verb), 'null')
+            using errcode = 'AM005';
+    end if;
+    if bulk.status is null or bulk.status not in ('queued', 'running', 'compensating', 'paused', 'stuck') then
+        raise exception 'expected the status of a live saga, found %', coalesce(quote_literal(bulk.status), 'null')
+            using errcode = 'AM005';
+    end if;
+    if bulk.most is null or bulk.most not between 1 and 1000 then
+        raise exception 'expected 1 to 1000 sagas at a time, found %', coalesce(bulk.most::text, 'null') using errcode = 'AM005';
+    end if;
+    if not exists (select from amends.definition d where d.name = bulk.definition) then
+        raise exception 'expected the name of a registered definition, found %',
+            coalesce(quote_literal(bulk.definition), 'null') using errcode = 'AM003';
+    end if;
+    for v_saga in
+        select g.id, g.attention
+        from amends.saga g
+        where g.status = bulk.status
+          and g.definition = any (array (select d.id from amends.definition d where d.name = bulk.definition))
+          and g.id < coalesce(amends.uuid_floor(nullif(bulk.started_before, 'infinity')), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+          -- What was asked and is not yet answered is not asked again.
+          and not exists (select from amends.signal s where s.id = g.id and s.n = g.signals and s.fate is null)
+        order by g.id
+        limit bulk.most
+        for update skip locked
+    loop
+        v_argument := json_build_object('reason', coalesce(bulk.reason, ''));
+        if bulk.verb = 'retry' then
+            select a ->> 'step' into v_step from json_array_elements(v_saga.attention::json) a
+            where a ->> 'stuck' is not null limit 1;
+            continue when v_step is null;
+            v_argument := json_build_object('step', v_step, 'reason', coalesce(bulk.reason, ''));
+        end if;
+        perform amends.ask(v_saga.id, bulk.verb, v_argument, bulk.verb in ('cancel', 'abandon'));
+        v_asked := v_asked + 1;
+        if bulk.spread > interval '0' then
+            -- A parked saga looks when it is woken: let that be later.
+            with woken as (
+                delete from amends.ready r using amends.saga g
+                where g.id = v_saga.id and g.lane is null and r.definition = g.definition and r.id = g.id and r.input is null
+                returning r.id
+            )
+            insert into amends.timer (id, fire_at)
+            select distinct w.id, amends.now() + random() * bulk.spread from woken w
+            on conflict (id) do update set fire_at = least(timer.fire_at, excluded.fire_at);
+        end if;
+    end loop;
+    return v_asked;
+end
+$$;
+
+-- Lets go of what is older than the longest retention of any definition (in the draft; else this default): partitions of
+-- ended sagas, then partitions of the journal all of whose sagas have gone, with their signals; then start keys. A live
+-- saga keeps its journal, and everything beside it in its partition. Returns the names of the partitions that were dropped.
+-- Waits for nobody long: what is locked is dropped next time.
+create or replace function amends.expire(default_ms bigint) returns setof text
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_bitmapscan = on as $$
+declare
+    v_cutoff timestamptz;
+    v_part record;
+    v_low uuid;
+    v_high uuid;
+begin
+    perform pg_advisory_xact_lock(4702111234474983746);
+    select amends.now() - make_interval(secs => coalesce(
+        max(coalesce((d.draft::json ->> 'retention_ms')::bigint, expire.default_ms)), expire.default_ms) / 1000.0)
+    into v_cutoff from amends.definition d;
+    for v_part in
+        select c.relname, to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp at time zone 'utc' as day
+        from pg_class c
+        where c.relnamespace = 'amends'::regnamespace and c.relkind = 'r' and c.relispartition
+          and c.relname ~ '^saga_done_[0-9]{8}$'
+        order by c.relname
+    loop
+        continue when v_part.day + interval '1 day' > v_cutoff;
+        execute format('alter table amends.saga_done detach partition amends.%I', v_part.relname);
+        execute format('drop table amends.%I', v_part.relname);
+        return next v_part.relname;
+    end loop;
+    for v_part in
+        select c.relname, to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp at time zone 'utc' as week
+        from pg_class c
+        where c.relnamespace = 'amends'::regnamespace and c.relkind = 'r' and c.relispartition
+          and c.relname ~ '^journal_[0-9]{8}$'
+        order by c.relname
+    loop
+        continue when v_part.week + interval '7 days' > v_cutoff;
+        v_low := amends.uuid_floor(v_part.week);
+        v_high := amends.uuid_floor(v_part.week + interval '7 days');
+        continue when exists (select from amends.saga g where g.id >= v_low and g.id < v_high)
+                   or exists (select from amends.saga_done d where d.id >= v_low and d.id < v_high);
+        delete from amends.signal s where s.id >= v_low and s.id < v_high;
+        execute format('alter table amends.journal detach partition amends.%I', v_part.relname);
+        execute format('drop table amends.%I', v_part.relname);
+        return next v_part.relname;
+    end loop;
+    delete from amends.start_key k
+    where k.ctid = any (array (
+        select o.ctid from amends.start_key o
+        where o.at < v_cutoff and not exists (select from amends.saga g where g.id = o.id)
+        limit 10000));
+end
+$$;

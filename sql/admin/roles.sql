@@ -26,14 +26,15 @@ revoke all on schema amends from public;
 do $$
 declare
     v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog, amends.nodes,
-        amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals';
+        amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals, amends.definition_pauses';
     -- What the views call runs with the right of whoever looks.
     v_reading text := 'amends.now(), amends.steps_of(uuid), amends.timeline_of(uuid), amends.signal_status(uuid, bigint)';
     v_producing text := 'amends.start(text, json, text), amends.signal(uuid, text, json), amends.cancel(uuid, text),
         amends.signal_status(uuid, bigint)';
     v_operating text := 'amends.retry(uuid, text, text), amends.skip(uuid, text, json, text),
         amends.resolve(uuid, text, text, json, text), amends.pause(uuid, text), amends.resume(uuid, text),
-        amends.abandon(uuid, text)';
+        amends.abandon(uuid, text), amends.pause_definition(text, text), amends.resume_definition(text, text),
+        amends.bulk(text, text, text, text, timestamptz, int, interval)';
     v_role text;
 begin
     foreach v_role in array array['amends_viewer', 'amends_producer', 'amends_operator', 'amends_runtime'] loop

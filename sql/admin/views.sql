@@ -392,3 +392,9 @@ select s.id as saga, s.n as signal, s.at as asked_at, s.by as asked_by, s.applic
        s.request, coalesce(s.fate, case when g.id is null then 'too_late' else 'waiting' end) as fate, s.answer
 from amends.signal s
 left join amends.saga g on g.id = s.id;
+
+-- Definitions that are paused, or were: who did it, when and why.
+create or replace view amends.definition_pauses as
+select p.name as definition, p.resumed_at is null as held, p.at, p.by, p.application_name, host(p.addr) as address, p.reason,
+       p.resumed_at, p.resumed_by, p.resume_reason
+from amends.definition_pause p;

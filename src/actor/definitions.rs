@@ -1,7 +1,7 @@
 //! The definitions that this node knows and those that it can run. Owns the registry by number; what a
 //! definition is, is the core's; where it is kept, the store's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::notice;
@@ -23,6 +23,8 @@ pub struct Pinned {
 struct Known {
     by_id: HashMap<DefinitionId, Entry>,
     by_name: HashMap<String, DefinitionId>,
+    /// Numbers of those that an operator has paused.
+    paused: HashSet<DefinitionId>,
 }
 
 #[derive(Debug)]
@@ -66,8 +68,13 @@ impl Definitions {
                 let entry = read(&stored, participants);
                 self.0.write().unwrap_or_else(PoisonError::into_inner).by_id.insert(stored.id, entry);
             }
+            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            if stored.paused {
+                known.paused.insert(stored.id);
+            } else {
+                known.paused.remove(&stored.id);
+            }
             if stored.current {
-                let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
                 known.by_name.insert(stored.name, stored.id);
             }
         }
@@ -97,10 +104,17 @@ impl Definitions {
         all
     }
 
+    /// Whether an operator has paused this definition: its sagas are not taken up.
+    pub fn is_paused(&self, id: DefinitionId) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).paused.contains(&id)
+    }
+
     /// Numbers of the definitions whose sagas this node may claim.
     pub fn runnable(&self) -> Vec<DefinitionId> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let able = known.by_id.iter().filter(|(_, entry)| entry.pinned.is_some() && entry.missing.is_empty());
+        let able = known.by_id.iter().filter(|(id, entry)| {
+            entry.pinned.is_some() && entry.missing.is_empty() && !known.paused.contains(*id)
+        });
         let mut ids: Vec<_> = able.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids

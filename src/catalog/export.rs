@@ -23,6 +23,7 @@ pub fn to_yaml(draft: &Draft) -> String {
     root.put_unless(draft.input == Value::Bool(true), "input", || Tree::of(&draft.input));
     root.put_some("output_schema", draft.output_schema.as_ref(), Tree::of);
     root.put_some("deadline", draft.deadline_ms, duration);
+    root.put_some("retention", draft.retention_ms, duration);
     root.put_some("concurrency", draft.concurrency.as_ref(), expression);
     root.put_some("on_stuck", draft.on_stuck.as_ref(), notice);
     root.put_some("on_end", draft.on_end.as_ref(), notice);

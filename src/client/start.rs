@@ -35,9 +35,14 @@ impl Client {
             if let Some((pinned, _)) = &known {
                 pinned.definition.check_input(&input).map_err(Error::Input)?;
             }
+            let paused = match &known {
+                Some((pinned, _)) => client.registry().await?.is_paused(pinned.id),
+                None => false,
+            };
             // With a concurrency key the database says whose turn it is.
             if let (Side::Node { roster, .. }, Some((pinned, missing))) = (&client.inner.side, known)
                 && missing.is_empty()
+                && !paused
                 && pinned.definition.draft().concurrency.is_none()
             {
                 let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;

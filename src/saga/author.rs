@@ -32,6 +32,7 @@ impl Draft {
             output: None,
             steps: Vec::new(),
             deadline_ms: None,
+            retention_ms: None,
             concurrency: None,
             on_stuck: None,
             on_end: None,
@@ -66,6 +67,12 @@ impl Draft {
     /// Turns a saga back that has not passed its pivot after this time.
     pub fn deadline_ms(mut self, deadline_ms: Millis) -> Self {
         self.deadline_ms = Some(deadline_ms);
+        self
+    }
+
+    /// Keeps ended sagas at least so long.
+    pub fn retention_ms(mut self, retention_ms: Millis) -> Self {
+        self.retention_ms = Some(retention_ms);
         self
     }
 

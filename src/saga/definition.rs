@@ -35,6 +35,9 @@ pub struct Draft {
     /// Time from start after which a saga that has not passed its pivot is turned back. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<Millis>,
+    /// How long ended sagas are kept at least. Default: 90 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_ms: Option<Millis>,
     /// Sagas with equal values run one at a time, across versions of the definition: a plain path into the
     /// input. Null or missing: no limit. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

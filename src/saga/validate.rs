@@ -44,6 +44,9 @@ impl Faults {
 pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
     let mut faults = Faults(Vec::new());
     name(&mut faults, "name", "a definition", &draft.name);
+    if let Some(ms) = draft.retention_ms {
+        faults.within("retention_ms".into(), "the saga's retention", ms, 1);
+    }
     if let Some(ms) = draft.deadline_ms {
         faults.within("deadline_ms".into(), "the saga's deadline", ms, 1);
     }

@@ -24,6 +24,8 @@ pub struct StoredDefinition {
     pub created_at: Millis,
     /// Whether starts by name take it.
     pub current: bool,
+    /// Whether an operator has paused the definitions of this name.
+    pub paused: bool,
 }
 
 impl Store {
@@ -77,5 +79,6 @@ fn stored(row: &Row) -> Result<StoredDefinition, Error> {
         draft: row.try_get("draft")?,
         created_at: super::millis(row.try_get("created_at")?),
         current: row.try_get("current")?,
+        paused: row.try_get("paused")?,
     })
 }

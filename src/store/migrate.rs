@@ -30,6 +30,7 @@ const MIGRATIONS: &[Migration] = &[
         text: include_str!("../../sql/migrations/0003_operators.sql"),
     },
     Migration { version: 4, name: "turns", text: include_str!("../../sql/migrations/0004_turns.sql") },
+    Migration { version: 5, name: "custody", text: include_str!("../../sql/migrations/0005_custody.sql") },
 ];
 
 /// What people and their tools see, in the order in which it is applied. Every statement may be repeated, so
@@ -42,7 +43,7 @@ const ADMIN: &[&str] = &[
 
 /// Revision of [`ADMIN`]. Grows with each change of it: of two programs on one database the newer one's text
 /// stays in force, whichever starts last.
-const ADMIN_REVISION: i32 = 1;
+const ADMIN_REVISION: i32 = 2;
 
 const ADMIN_FOUND: &str = include_str!("../../sql/queries/migration/admin.sql");
 const ADMIN_RECORD: &str = include_str!("../../sql/queries/migration/record_admin.sql");

@@ -38,7 +38,8 @@ impl Store {
         Ok(swept)
     }
 
-    /// Forgets lanes and nodes that are gone for long, and makes partitions ahead. Returns how many rows lie
+    /// Forgets lanes and nodes that are gone for long and sagas whose retention has passed, and makes
+    /// partitions ahead. Returns how many rows lie
     /// in a default partition, which there should be none.
     pub async fn tidy(&self) -> Result<u64, Error> {
         self.query(include_str!("../../sql/queries/sweep/forget.sql"), &[&limits::GONE_KEPT_MS]).await?;
@@ -47,8 +48,16 @@ impl Store {
         let sql = include_str!("../../sql/queries/measure/forget_passage.sql");
         self.query(sql, &[&limits::PASSAGE_KEPT_MS]).await?;
         self.ensure_partitions().await?;
+        self.expire().await?;
         let strays = self.query(include_str!("../../sql/queries/partition/strays.sql"), &[]).await?;
         super::count(&strays, "strays")
+    }
+
+    /// Lets go of ended sagas whose retention has passed, by whole partitions; returns the names of those.
+    pub async fn expire(&self) -> Result<Vec<String>, Error> {
+        let sql = include_str!("../../sql/queries/partition/expire.sql");
+        let rows = self.query(sql, &[&limits::RETENTION_MS]).await?;
+        rows.iter().map(|row| Ok(row.try_get("part")?)).collect()
     }
 
     /// Makes the partitions of the next weeks; returns how many are new.

@@ -243,6 +243,7 @@ fn some_draft() -> impl Strategy<Value = Draft> {
                 output,
                 steps,
                 deadline_ms,
+                retention_ms: deadline_ms,
                 concurrency,
                 on_stuck: told.clone(),
                 on_end: told,

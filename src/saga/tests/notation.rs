@@ -248,6 +248,7 @@ impl Graph {
             output: None,
             steps: self.steps.iter().map(StepSpec::step).collect(),
             deadline_ms: self.deadline_ms,
+            retention_ms: None,
             concurrency: None,
             on_stuck: None,
             on_end: None,

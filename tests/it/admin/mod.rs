@@ -1,6 +1,7 @@
 //! The operators' door: what somebody with no more than psql can see and do. Owns what its tests share: a node
 //! with definitions that get stuck in each way, and psql itself.
 
+mod bulk;
 mod roles;
 mod start;
 mod steps;

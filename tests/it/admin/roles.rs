@@ -9,11 +9,12 @@ use tokio_postgres::error::SqlState;
 use super::ask;
 use crate::harness::Database;
 
-const VIEWS: &str =
-    "backlog definitions in_doubt nodes outbox_lag sagas signals steps stuck throughput timeline timers";
+const VIEWS: &str = "backlog definition_pauses definitions in_doubt nodes outbox_lag \
+    sagas signals steps stuck throughput timeline timers";
 const READING: &str = "now signal_status steps_of timeline_of";
 const PRODUCING: &str = "cancel signal signal_status start";
-const OPERATING: &str = "abandon cancel pause resolve resume retry signal signal_status skip start";
+const OPERATING: &str = "abandon bulk cancel pause pause_definition resolve \
+    resume resume_definition retry signal signal_status skip start";
 
 fn words(lists: &[&str]) -> BTreeSet<String> {
     lists.iter().flat_map(|list| list.split(' ')).map(str::to_owned).collect()

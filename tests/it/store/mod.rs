@@ -8,6 +8,7 @@ mod lost;
 mod measure;
 mod migrate;
 mod plan;
+mod retention;
 mod signal;
 mod start;
 mod sweep;

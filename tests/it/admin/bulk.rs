@@ -1,0 +1,75 @@
+//! Operators act on many sagas at once, and on whole definitions.
+
+use serde_json::json;
+
+use super::{Operated, ask, psql, until};
+
+#[tokio::test]
+async fn many_sagas_are_asked_the_same_a_few_at_a_time() {
+    let node = Operated::begin().await;
+    for _ in 0..5 {
+        node.reach("past_the_pivot", "stuck").await;
+    }
+    let other = node.reach("not_undone", "stuck").await;
+    let retry = "select amends.bulk('retry', 'past_the_pivot', 'they mended it', most => 3)";
+    assert_eq!(ask(node.url(), retry).await, "3");
+    until(node.url(), "select count(*) from amends.stuck where attempts = 2", "3").await;
+
+    // Spread over time: asked now, seen later.
+    let spread = "select amends.bulk('abandon', 'past_the_pivot', 'written off', spread => '1 h')";
+    assert_eq!(ask(node.url(), spread).await, "5");
+    assert_eq!(ask(node.url(), spread).await, "0", "who was asked and has not answered is not asked again");
+    let later = "select count(*) from amends.timers
+                 where definition = 'past_the_pivot' and fires_at < now() + interval '2 h'";
+    assert_eq!(ask(node.url(), later).await, "5");
+    ask(node.url(), "update amends.timer set fire_at = now() where isfinite(fire_at)").await;
+    let abandoned =
+        "select count(*) from amends.sagas where definition = 'past_the_pivot' and status = 'abandoned'";
+    until(node.url(), abandoned, "5").await;
+    let status = format!("select status from amends.sagas where saga = '{other}'");
+    assert_eq!(ask(node.url(), &status).await, "stuck", "of other definitions none is asked");
+
+    for (call, code) in [
+        ("bulk('skip', 'happy', 'x')", "AM005"),
+        ("bulk('retry', 'nobody', 'x')", "AM003"),
+        ("bulk('retry', 'happy', 'x', 'completed')", "AM005"),
+        ("bulk('retry', 'happy', 'x', most => 100000)", "AM005"),
+    ] {
+        let said = psql(node.url(), &format!("select amends.{call}")).await;
+        assert!(said.errors.contains(code), "{call}: {}", said.errors);
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_paused_definition_is_left_alone_until_it_is_resumed() {
+    let node = Operated::begin().await;
+    let pause = "select amends.pause_definition('happy', 'the hotel is closed')";
+    assert_eq!(ask(node.url(), pause).await, "t");
+    assert_eq!(ask(node.url(), pause).await, "f", "it is paused already");
+    let heard = || node.runtime.store().definitions();
+    assert!(heard().await.unwrap().iter().any(|one| one.name == "happy" && one.paused));
+    // The node hears of it within seconds; then neither starts from outside nor its own are taken up.
+    crate::harness::eventually("a start stays queued", async || {
+        let saga = node.runtime.start("happy", &json!({})).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let sql = format!("select status from amends.sagas where saga = '{saga}'");
+        ask(node.url(), &sql).await == "queued"
+    })
+    .await;
+    let who = "select definition, held, by, application_name, reason from amends.definition_pauses";
+    assert_eq!(ask(node.url(), who).await, "happy|t|postgres|a terminal|the hotel is closed");
+    node.reach("sad", "compensated").await;
+
+    assert_eq!(ask(node.url(), "select amends.resume_definition('happy', 'open again')").await, "t");
+    until(node.url(), "select count(*) from amends.sagas where status = 'queued'", "0").await;
+    let who = "select held, resumed_by, resume_reason from amends.definition_pauses";
+    assert_eq!(ask(node.url(), who).await, "f|postgres|open again");
+    for (call, code) in
+        [("pause_definition('happy', '')", "AM005"), ("pause_definition('nobody', 'x')", "AM003")]
+    {
+        let said = psql(node.url(), &format!("select amends.{call}")).await;
+        assert!(said.errors.contains(code), "{call}: {}", said.errors);
+    }
+    node.stop().await;
+}

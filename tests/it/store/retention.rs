@@ -1,0 +1,93 @@
+//! Retention: what has ended leaves by whole partitions, what lives does not.
+
+use super::Node;
+use crate::admin::ask;
+
+/// A saga of long ago, with a journal, a signal and a start key; live unless it ended.
+async fn of_old(node: &Node, days: u32, ended: bool) -> String {
+    let sql = format!(
+        "with old as (
+             select now() - interval '{days} days' as at,
+                    (left(amends.uuid_floor(now() - interval '{days} days')::text, 14)
+                     || '7000-8000-' || lpad('{days}', 12, '0'))::uuid as id
+         ), journal as (
+             insert into amends.journal select o.id, 1, 1, o.at, 'started', '{{}}' from old o
+         ), signal as (
+             insert into amends.signal (id, n, at, by, application_name, request)
+             select o.id, 1, o.at, 'x', 'x', '\"touch\"' from old o
+         ), key as (
+             insert into amends.start_key select 'checkout', o.id::text, o.id, '', o.at from old o
+         ), done as (
+             insert into amends.saga_done select o.id, 1, 'completed', 0, o.at, o.at from old o where {ended}
+         ), live as (
+             insert into amends.saga select o.id, 1, 'stuck', null, 0, o.at from old o where not {ended}
+         )
+         select o.id from old o"
+    );
+    ask(&node.database.url, &sql).await
+}
+
+/// Partitions as they were made at that time.
+async fn partitions_of(node: &Node, days: u32) {
+    let sql = format!(
+        "with w as (select date_trunc('week', (now() - interval '{days} days') at time zone 'utc') as at),
+              d as (select date_trunc('day', (now() - interval '{days} days') at time zone 'utc') as at)
+         select amends.ensure_partition('journal', 'journal_' || to_char(w.at, 'YYYYMMDD'), 'id',
+                    amends.uuid_floor(w.at at time zone 'utc')::text,
+                    amends.uuid_floor((w.at + interval '1 week') at time zone 'utc')::text),
+                amends.ensure_partition('saga_done', 'saga_done_' || to_char(d.at, 'YYYYMMDD'), 'ended_at',
+                    (d.at at time zone 'utc')::text, ((d.at + interval '1 day') at time zone 'utc')::text)
+         from w, d"
+    );
+    ask(&node.database.url, &sql).await;
+}
+
+async fn kept(node: &Node, saga: &str) -> String {
+    let sql = format!(
+        "select (select count(*) from amends.saga_done where id = '{saga}') || ' ended, '
+             || (select count(*) from amends.journal where id = '{saga}') || ' rows, '
+             || (select count(*) from amends.signal where id = '{saga}') || ' signals, '
+             || (select count(*) from amends.start_key where id = '{saga}') || ' keys'"
+    );
+    ask(&node.database.url, &sql).await
+}
+
+#[tokio::test]
+async fn ended_sagas_leave_after_their_retention_and_live_ones_stay() {
+    let node = Node::new().await;
+    for days in [40, 120, 200] {
+        partitions_of(&node, days).await;
+    }
+    let recent = of_old(&node, 40, true).await;
+    let ended = of_old(&node, 120, true).await;
+    let live = of_old(&node, 200, false).await;
+    let dropped = node.store.expire().await.unwrap();
+    assert_eq!(dropped.iter().filter(|name| name.starts_with("journal_")).count(), 1, "{dropped:?}");
+    assert_eq!(dropped.iter().filter(|name| name.starts_with("saga_done_")).count(), 2, "{dropped:?}");
+    assert_eq!(kept(&node, &recent).await, "1 ended, 1 rows, 1 signals, 1 keys");
+    assert_eq!(kept(&node, &ended).await, "0 ended, 0 rows, 0 signals, 0 keys");
+    assert_eq!(kept(&node, &live).await, "0 ended, 1 rows, 1 signals, 1 keys");
+    assert!(node.store.expire().await.unwrap().is_empty());
+
+    // The key may be used again, for another saga with another input.
+    let again = format!("select amends.start('checkout', '{{\"n\":2}}', '{ended}') <> '{ended}'");
+    assert_eq!(ask(&node.database.url, &again).await, "t");
+    let taken = format!("select amends.start('checkout', '{{\"n\":2}}', '{live}')");
+    assert!(crate::admin::psql(&node.database.url, &taken).await.errors.contains("AM004"));
+}
+
+#[tokio::test]
+async fn the_longest_retention_of_a_definition_counts() {
+    let node = Node::new().await;
+    partitions_of(&node, 120).await;
+    let ended = of_old(&node, 120, true).await;
+    let year = 365_u64 * 24 * 3_600_000;
+    let draft = format!("{{\"retention_ms\":{year}}}");
+    let long = node.store.put_definition("long", "audited", &draft, None).await.unwrap();
+    assert!(node.store.expire().await.unwrap().is_empty());
+    assert_eq!(kept(&node, &ended).await, "1 ended, 1 rows, 1 signals, 1 keys");
+    let shorter =
+        format!("update amends.definition set draft = '{{\"retention_ms\":1000}}' where id = {}", long.0);
+    ask(&node.database.url, &shorter).await;
+    assert!(!node.store.expire().await.unwrap().is_empty(), "others are kept for the default of 90 days");
+}
