@@ -372,6 +372,10 @@ pub mod mcp {
     pub const REQUESTS_PER_MINUTE: u32 = 600;
     /// Most that the settings may allow.
     pub const REQUESTS_PER_MINUTE_MAX: usize = 1_000_000;
+    /// How long a call of a client that takes tasks waits before it answers with one, in milliseconds.
+    pub const TASK_AFTER_MS: u64 = 1_000;
+    /// Pause between two looks at a task that clients are asked for, in milliseconds.
+    pub const TASK_POLL_MS: u64 = 1_000;
     /// Pause between two looks at a saga whose progress is told, in milliseconds.
     pub const PROGRESS_MS: u64 = 250;
     /// Longest such pause, in milliseconds.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use rmcp::model::{CallToolResult, JsonObject, RequestMetaObject};
+use rmcp::model::{CallToolResponse, CallToolResult, CreateTaskResult, JsonObject, RequestMetaObject};
 use rmcp::service::{Peer, RequestContext};
 use rmcp::{ErrorData, RoleServer};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use super::principal::Principal;
 use super::progress;
 use super::report::{self, Report, refusal};
 use super::tools::Offer;
-use super::{number, schema};
+use super::{number, schema, tasks};
 use crate::client::{Error, Halt, Started};
 use crate::config::mcp as limits;
 use crate::saga::Json;
@@ -27,12 +27,15 @@ pub(super) struct Caller {
     pub(super) meta: RequestMetaObject,
     pub(super) peer: Peer<RoleServer>,
     pub(super) gone: tokio_util::sync::CancellationToken,
+    /// It takes a task for an answer.
+    pub(super) takes_tasks: bool,
 }
 
 impl Caller {
     /// The caller of a request.
     pub(super) fn of(principal: Principal, context: RequestContext<RoleServer>) -> Self {
-        Self { principal, meta: context.meta, peer: context.peer, gone: context.ct }
+        let takes_tasks = tasks::taken_by(&context);
+        Self { principal, meta: context.meta, peer: context.peer, gone: context.ct, takes_tasks }
     }
 }
 
@@ -43,20 +46,33 @@ impl Inner {
         offer: &Offer,
         arguments: JsonObject,
         caller: &Caller,
-    ) -> Result<CallToolResult, ErrorData> {
+    ) -> Result<CallToolResponse, ErrorData> {
         let (mut input, argument) = schema::unpack(offer.shape, arguments);
         number::settle(&mut input);
         let key = match Key::of(&caller.meta, argument) {
             Ok(key) => key,
             Err(key::Fault::Host(why)) => return Err(ErrorData::invalid_params(why, None)),
-            Err(key::Fault::Model(why)) => return Ok(refusal(format!("Nothing was started. {why}"))),
+            Err(key::Fault::Model(why)) => return Ok(refusal(format!("Nothing was started. {why}")).into()),
         };
         let started = match self.start(offer, input, &key, &caller.principal).await {
             Ok(started) => started,
-            Err(error) => return refused(offer, &key, error),
+            Err(error) => return refused(offer, &key, error).map(CallToolResponse::from),
         };
         let meta = report::meta(key.text(), !started.fresh);
-        Ok(self.answer(&offer.tool.name, started.id, self.config.wait, caller).await.result(meta))
+        let wait = match caller.takes_tasks {
+            true => self.config.wait.min(Duration::from_millis(limits::TASK_AFTER_MS)),
+            false => self.config.wait,
+        };
+        let report = self.answer(&offer.tool.name, started.id, wait, caller).await;
+        if caller.takes_tasks
+            && report.is_in_progress()
+            && let Ok(task) = self.task(started.id).await
+        {
+            let mut created = CreateTaskResult::new(task);
+            created.meta = meta;
+            return Ok(created.into());
+        }
+        Ok(report.result(meta).into())
     }
 
     /// Starts a saga under the key of a call. Every start has a key of its own at least, so that it can be

@@ -22,7 +22,8 @@ pub struct Config {
     pub dedupe: Option<Duration>,
     /// Whom it believes over HTTP. Default: everybody.
     pub trust: Trust,
-    /// Names under which it may be reached over HTTP, besides those of loopback: `HOST` or `HOST:PORT`. Default: none.
+    /// Names under which it may be reached over HTTP, besides those of loopback: `HOST` or `HOST:PORT`.
+    /// Default: none.
     pub hosts: Vec<String>,
     /// Origins of web pages that may call. Default: none, and pages of loopback while it believes everybody.
     pub origins: Vec<String>,

@@ -27,6 +27,7 @@ mod report;
 mod schema;
 mod session;
 mod stdio;
+mod tasks;
 mod tools;
 mod verbs;
 mod web;

@@ -70,8 +70,8 @@ impl Names {
 }
 
 impl Grants {
-    /// Reads scopes: `start:`, `read:` or `operate:` and names of definitions. Words that are none of these, as an
-    /// authorization server has for others, allow nothing.
+    /// Reads scopes: `start:`, `read:` or `operate:` and names of definitions. Words that are none of these,
+    /// as an authorization server has for others, allow nothing.
     pub fn of_scopes<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
         let mut grants = Self::default();
         for scope in scopes {

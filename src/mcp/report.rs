@@ -89,6 +89,11 @@ impl Report {
         }
     }
 
+    /// Whether the saga goes on by itself.
+    pub(super) fn is_in_progress(&self) -> bool {
+        self.status == "in_progress"
+    }
+
     /// The structured form.
     pub(super) fn value(&self) -> Value {
         let mut value = json!({ "status": self.status, "saga_id": self.saga, "next": self.next });

@@ -65,6 +65,12 @@ fn embedded(schema: &Value, name: &str) -> Value {
     schema
 }
 
+/// A schema that says in so many words that every value will do; linters ask whether an empty one was meant.
+fn anything() -> Value {
+    const TYPES: [&str; 6] = ["object", "array", "string", "number", "boolean", "null"];
+    json!({ "anyOf": TYPES.map(|name| json!({ "type": name })) })
+}
+
 fn refers_to_itself(value: &Value) -> bool {
     match value {
         Value::Object(object) => object.iter().any(|(key, one)| {
@@ -103,8 +109,10 @@ pub(super) fn unpack(shape: Shape, mut arguments: Map<String, Value>) -> (Value,
 pub(super) fn result(output: Option<&Value>) -> Map<String, Value> {
     let output = match output {
         Some(schema) => embedded(schema, "output"),
-        None => json!({}),
+        None => anything(),
     };
+    let mut unchecked = anything();
+    unchecked["description"] = "The output where it is not what was announced.".into();
     let texts = |what: &str| json!({ "type": "array", "items": { "type": "string" }, "description": what });
     let schema = json!({
         "type": "object",
@@ -117,9 +125,7 @@ pub(super) fn result(output: Option<&Value>) -> Map<String, Value> {
             },
             "saga_id": { "type": "string", "description": "The handle for saga_status and saga_cancel." },
             "output": output,
-            "output_unchecked": {
-                "description": "The output where it is not what was announced.",
-            },
+            "output_unchecked": unchecked,
             "undone": texts("Steps that had been done and were undone."),
             "in_place": texts("Steps whose effect stays although the whole was not done."),
             "reason": { "type": "string", "description": "Why it is not completed." },

@@ -1,8 +1,9 @@
 //! What a client may ask over MCP, in both eras. Owns the dispatch; rmcp owns the protocol.
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
-    ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, GetTaskParams, GetTaskResult, Implementation,
+    InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
+    ServerConfig, SubscriptionFilter, Tool, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -51,7 +52,8 @@ impl Session {
 
 impl ServerHandler for Session {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        let capabilities =
+            ServerCapabilities::builder().enable_tools().enable_tool_list_changed().enable_tasks().build();
         let implementation = Implementation::new("amends", env!("CARGO_PKG_VERSION")).with_title("amends");
         ServerConfig::new(capabilities).with_server_info(implementation).with_instructions(INSTRUCTIONS)
     }
@@ -84,7 +86,47 @@ impl ServerHandler for Session {
             let message = format!("expected the name of a tool from tools/list, found {:?}", request.name);
             return Err(ErrorData::invalid_params(message, None));
         };
-        Ok(self.door.call(&offer, arguments, &caller).await?.into())
+        self.door.call(&offer, arguments, &caller).await
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let mut answer = self.negotiate_initialize(&request)?;
+        // Tasks of this kind are of the new era, which shakes no hands.
+        answer.capabilities.extensions = None;
+        context.peer.set_peer_info(request);
+        Ok(answer)
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let caller = Caller::of(self.principal(&context)?, context);
+        self.door.get_task(&request.task_id, &caller).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        // No task of ours asks for anything; an answer to what was not asked is taken note of, and no more.
+        let caller = Caller::of(self.principal(&context)?, context);
+        self.door.task_of(&request.task_id, &caller).await.map(drop)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = Caller::of(self.principal(&context)?, context);
+        self.door.cancel_task(&request.task_id, &caller).await
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {

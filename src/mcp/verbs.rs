@@ -248,7 +248,7 @@ impl Inner {
     }
 
     /// A saga that the caller may see. Others' do not exist for it.
-    async fn seen(&self, saga: Uuid, caller: &Caller) -> Result<(SagaRow, Option<String>), Error> {
+    pub(super) async fn seen(&self, saga: Uuid, caller: &Caller) -> Result<(SagaRow, Option<String>), Error> {
         let found = self.client.saga(saga).await?;
         let seen = found.filter(|(row, key)| caller.principal.may_read(&row.name, key.as_deref()));
         seen.ok_or(Error::Store(store::Error::UnknownSaga(saga)))
@@ -272,7 +272,8 @@ fn listed(row: &SagaRow) -> Value {
     json!({ "saga_id": row.id, "tool": row.name, "status": status, "started_at": instant(row.started_at) })
 }
 
-fn instant(at: u64) -> String {
+/// An instant as RFC 3339.
+pub(super) fn instant(at: u64) -> String {
     let at = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     at.map_or_else(String::new, |at| at.to_string())
 }

@@ -68,6 +68,12 @@ impl Agent {
         self
     }
 
+    /// Says that the client can do this.
+    pub(super) fn able(mut self, capabilities: Value) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
     async fn shaken(mut self) -> Self {
         let client = json!({ "name": "agent", "version": "1" });
         let params =

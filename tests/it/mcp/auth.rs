@@ -1,4 +1,5 @@
-//! Who comes in, and what they may do: tokens of our own, tokens of an authorization server, names and origins, limits.
+//! Who comes in, and what they may do: tokens of our own, tokens of an authorization server, names and
+//! origins, limits.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -44,7 +45,8 @@ async fn a_token_opens_what_its_scopes_say_and_no_more() {
     assert_eq!(heard.answer["error"]["code"], -32602, "{heard:?}");
     assert_eq!(home.ledger.count("/charge", "bob"), 0);
 
-    // The same key of another caller is another key, and others' sagas do not exist for whoever may not see them.
+    // The same key of another caller is another key, and others' sagas do not exist for whoever may not see
+    // them.
     let key = json!({ "idempotency_key": "same" });
     let (first, second) = (of(&ada).call("bell", key.clone()).await, of(&bob).call("bell", key).await);
     let saga = |result: &Value| result["structuredContent"]["saga_id"].clone();

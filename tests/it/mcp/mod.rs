@@ -3,7 +3,9 @@
 mod agent;
 mod auth;
 mod calls;
+mod clients;
 mod home;
 mod nodes;
 mod stdio;
+mod tasks;
 mod tools;
