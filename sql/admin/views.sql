@@ -398,3 +398,82 @@ create or replace view amends.definition_pauses as
 select p.name as definition, p.resumed_at is null as held, p.at, p.by, p.application_name, host(p.addr) as address, p.reason,
        p.resumed_at, p.resumed_by, p.resume_reason
 from amends.definition_pause p;
+
+-- What is wrong with the installation, and what to do about it: `level` is ok, warning or fault. `amends doctor` prints it.
+create or replace view amends.checkup as
+select c.subject, case when c.fault then 'fault' when c.warning then 'warning' else 'ok' end as level, c.found,
+       case when c.fault or c.warning then c.remedy end as remedy
+from (
+    select 'durability', current_setting('fsync') <> 'on' or current_setting('full_page_writes') <> 'on',
+           false, format('fsync %s, full_page_writes %s', current_setting('fsync'), current_setting('full_page_writes')),
+           'what is acknowledged may be lost with a crash of the server: turn both on and restart it'
+    union all
+    select 'vacuum', current_setting('autovacuum') <> 'on' or current_setting('track_counts') <> 'on', false,
+           format('autovacuum %s, track_counts %s', current_setting('autovacuum'), current_setting('track_counts')),
+           'dead rows pile up at the head of the queue: turn both on'
+    union all
+    select 'roles', false, count(*) filter (where to_regrole(r.name) is null) > 0,
+           coalesce('missing: ' || string_agg(r.name, ', ') filter (where to_regrole(r.name) is null), 'all four are there'),
+           'create them (nologin) as somebody who may, then run `amends migrate` again for the grants'
+    from (values ('amends_viewer'), ('amends_producer'), ('amends_operator'), ('amends_runtime')) r (name)
+    union all
+    select 'grants', count(p.oid) > 0, false,
+           case when count(p.oid) = 0 then 'nothing is granted to everybody' else 'everybody may call ' || string_agg(p.proname, ', ') end,
+           'revoke it from public; `amends migrate` does'
+    from pg_proc p
+    where p.pronamespace = 'amends'::regnamespace
+      and exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)
+    union all
+    select 'partitions of ' || t.name, count(c.oid) = 0, count(c.oid) = 1, count(c.oid) || ' ahead',
+           'nodes make them: does one run, and does its log say `chore not done`?'
+    from (values ('journal'), ('saga_done')) t (name)
+    left join pg_class c on c.relnamespace = 'amends'::regnamespace and c.relkind = 'r'
+         and c.relname ~ ('^' || t.name || '_[0-9]{8}$') and c.relname > t.name || '_' || to_char(amends.now(), 'YYYYMMDD')
+    group by t.name
+    union all
+    select 'oldest snapshot', x.age > 50e6, x.age > 5e6, x.age || ' transactions ago, by ' || x.holder,
+           'dead rows cannot be removed until it is gone: end that transaction, or drop that slot'
+    from (
+        select h.age, h.holder from (
+            select age(a.backend_xmin)::bigint as age, 'process ' || a.pid || coalesce(' of ' || a.usename, '') as holder
+            from pg_stat_activity a where a.backend_xmin is not null
+            union all
+            select greatest(age(s.xmin), age(s.catalog_xmin))::bigint, 'slot ' || s.slot_name from pg_replication_slots s
+            where coalesce(s.xmin, s.catalog_xmin) is not null
+            union all
+            select age(p.transaction)::bigint, 'prepared transaction ' || p.gid from pg_prepared_xacts p
+        ) h order by h.age desc limit 1
+    ) x
+    union all
+    select 'replication slots', coalesce(max(b.bytes), 0) > 10e9, count(*) filter (where not b.active) > 0,
+           case when count(*) = 0 then 'none'
+                else string_agg(format('%s%s holds back %s', b.slot_name, case when b.active then '' else ' (nobody reads it)' end,
+                                       pg_size_pretty(b.bytes)), '; ') end,
+           'a slot that nobody reads fills the disk: mend its reader, or drop the slot'
+    from (
+        select s.slot_name, s.active, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint as bytes
+        from pg_replication_slots s
+    ) b
+    union all
+    select 'dead rows', false, coalesce(max(t.n_dead_tup), 0) > 1e6,
+           coalesce('most in ' || (array_agg(t.relname || ': ' || t.n_dead_tup order by t.n_dead_tup desc))[1], 'none'),
+           'vacuum does not keep up: see the oldest snapshot, then vacuum that table by hand'
+    from pg_stat_user_tables t where t.schemaname = 'amends'
+    union all
+    select 'nodes', false, count(*) filter (where n.state = 'live') = 0 or count(*) filter (where n.state = 'late') > 0,
+           format('%s live, %s late', count(*) filter (where n.state = 'live'), count(*) filter (where n.state = 'late')),
+           'nothing moves without a live node: `amends serve`'
+    from amends.nodes n
+    union all
+    select 'stuck sagas', false, count(*) > 0, count(*)::text, 'they need a person: select * from amends.stuck'
+    from (select from amends.stuck limit 1000) s
+    union all
+    select 'waits for a node', false, coalesce(max(b.oldest_age), '0') > interval '1 min',
+           coalesce('longest ' || max(b.oldest_age), 'none'),
+           'no node can run them, or all are full: select * from amends.backlog, amends.nodes'
+    from amends.backlog b
+    union all
+    select 'paused definitions', false, count(*) > 0, coalesce(string_agg(p.definition, ', '), 'none'),
+           'an operator did that: select * from amends.definition_pauses; amends.resume_definition'
+    from amends.definition_pauses p where p.held
+) c (subject, fault, warning, found, remedy);

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod database;
 pub mod demo;
+mod doctor;
 mod failure;
 mod interrupt;
 mod list;
@@ -93,6 +94,8 @@ enum Verb {
     Bench(bench::Args),
     /// Checks definitions and settings, and names every fault with file, line and path.
     Check(check::Args),
+    /// Says what is wrong with the installation, and what to do about it.
+    Doctor(doctor::Args),
     /// Brings the database's schema up to date.
     Migrate(migrate::Args),
     /// Runs hundreds of checkouts through faults and a killed node, then audits what is left.
@@ -140,6 +143,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Provide(args) => ask::run(args.request()?, database, output),
         Verb::Bench(args) => bench::run(&args, database, output),
         Verb::Check(args) => check::run(&args, output),
+        Verb::Doctor(args) => doctor::run(&args, database, output),
         Verb::Migrate(args) => migrate::run(&args, database, output),
         Verb::Demo(args) => demo::run(&args, database, output),
         Verb::DemoParticipant(args) => demo::participant(args),

@@ -45,7 +45,35 @@ pub struct Passed {
     pub stuck: i64,
 }
 
+/// One thing that was looked at, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub subject: String,
+    /// `ok`, `warning` or `fault`.
+    pub level: String,
+    /// What was found.
+    pub found: String,
+    /// What to do; none when it is ok.
+    pub remedy: Option<String>,
+}
+
 impl Store {
+    /// Looks at what may be wrong with the installation.
+    pub async fn checkup(&self) -> Result<Vec<Finding>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/measure/checkup.sql"), &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Finding {
+                    subject: row.try_get("subject")?,
+                    level: row.try_get("level")?,
+                    found: row.try_get("found")?,
+                    remedy: row.try_get("remedy")?,
+                })
+            })
+            .collect()
+    }
+
     /// Appends what a node has seen begin and end, for `amends.throughput`.
     pub async fn record_passage(&self, node: NodeId, sums: &[(DefinitionId, Passed)]) -> Result<(), Error> {
         let ids: Vec<i32> = sums.iter().map(|(id, _)| id.0).collect();

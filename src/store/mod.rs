@@ -47,7 +47,7 @@ pub use definition::{DefinitionId, StoredDefinition};
 pub use error::Error;
 pub(crate) use error::chain;
 pub use lane::{Lane, LaneId};
-pub use measure::{Measured, Passed};
+pub use measure::{Finding, Measured, Passed};
 pub use migrate::{SCHEMA_VERSION, migrations_text};
 pub use node::{NodeId, NodeRow};
 pub use outbox::{Pending, Relaying};

@@ -2,6 +2,7 @@
 //! with definitions that get stuck in each way, and psql itself.
 
 mod bulk;
+mod doctor;
 mod roles;
 mod start;
 mod steps;

@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 use super::ask;
 use crate::harness::Database;
 
-const VIEWS: &str = "backlog definition_pauses definitions in_doubt nodes outbox_lag \
+const VIEWS: &str = "backlog checkup definition_pauses definitions in_doubt nodes outbox_lag \
     sagas signals steps stuck throughput timeline timers";
 const READING: &str = "now signal_status steps_of timeline_of";
 const PRODUCING: &str = "cancel signal signal_status start";
