@@ -333,7 +333,7 @@ create or replace view amends.backlog as
 select d.name as definition, d.digest, r.ready, o.at as oldest_at, amends.now() - o.at as oldest_age
 from amends.definition d
 cross join lateral (
-    select count(*) as ready from (select from amends.ready r where r.definition = d.id limit 10000) r
+    select count(*) as ready from (select from amends.ready r where r.definition = d.id order by r.n limit 10000) r
 ) r
 left join lateral (
     select r.at from amends.ready r where r.definition = d.id order by r.n limit 1

@@ -3,6 +3,7 @@
 
 mod bulk;
 mod doctor;
+mod plans;
 mod roles;
 mod start;
 mod steps;
