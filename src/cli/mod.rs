@@ -92,6 +92,9 @@ enum Verb {
     Provide(ask::Provide),
     /// Measures how many sagas this machine and this Postgres can do.
     Bench(bench::Args),
+    /// Is one of the bench's nodes.
+    #[command(hide = true)]
+    BenchNode(bench::NodeArgs),
     /// Checks definitions and settings, and names every fault with file, line and path.
     Check(check::Args),
     /// Says what is wrong with the installation, and what to do about it.
@@ -142,6 +145,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Abandon(args) => ask::run(args.request(), database, output),
         Verb::Provide(args) => ask::run(args.request()?, database, output),
         Verb::Bench(args) => bench::run(&args, database, output),
+        Verb::BenchNode(args) => bench::run_node(args, database),
         Verb::Check(args) => check::run(&args, output),
         Verb::Doctor(args) => doctor::run(&args, database, output),
         Verb::Migrate(args) => migrate::run(&args, database, output),

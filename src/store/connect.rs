@@ -77,8 +77,8 @@ impl PostgresConfig {
         format!("{}:{port}/{}", hosts.join(","), self.driver.get_dbname().unwrap_or_default())
     }
 
-    /// Opens one connection; the task ends with it.
-    pub(super) async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
+    /// Opens one connection with the settings of our sessions; the task ends with it.
+    pub(crate) async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
         let (client, connection) = self.driver.connect(self.tls.clone()).await?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {

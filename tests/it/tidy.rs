@@ -31,8 +31,9 @@ const DOORS: &[(&str, &str, &str)] = &[
 const OWNED: &[(&str, &[&str], &str)] = &[
     (
         "tokio_postgres",
-        &["store", "cli/demo", "barrier"],
-        "the store records; the demo's participants, and those that call the barrier, are other programs",
+        &["store", "cli/demo", "cli/bench", "barrier"],
+        "the store records; the demo's participants, and those that call the barrier, are other programs; the bench \
+         compares with plain connections",
     ),
     (
         "deadpool_postgres",

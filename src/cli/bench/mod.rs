@@ -1,202 +1,336 @@
-//! `amends bench`: how many sagas this machine and this Postgres can do. Owns the workloads' shapes, the
-//! clock around them and the report; what runs is a node as any program would embed it. Durability is
-//! checked, not assumed.
+//! `amends bench`: how many sagas this machine and this Postgres can do. Owns the order of a bench: nodes in
+//! processes of their own run rounds, and what they are measured against takes turns with them, so that a
+//! drifting machine hits both. Durability is checked, not assumed.
 
+mod gauge;
+mod limit;
+mod node;
+mod nodes;
+mod outside;
 mod report;
+mod workload;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use std::time::Instant;
 
 use super::database::DatabaseArgs;
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use crate::metrics;
-use crate::participant::{Failure as StepFailure, Handlers, StepContext};
-use crate::runtime::Runtime;
-use crate::saga::definition::{Call, Draft, Step};
-use crate::saga::state::Status;
-use report::{Measured, Memory};
+use crate::store::{PostgresConfig, Store};
+use gauge::{Server, Used};
+use limit::{Limit, Template, Writers};
+use node::{Done, Order};
+use nodes::NodeProcess;
+use outside::{Ballast, Outside};
+use report::{Against, Measured};
+use workload::Drive;
+
+pub(super) use node::{NodeArgs, run as run_node};
+
+/// Sagas of a bench that is told neither a number nor a time.
+const SAGAS: u32 = 20_000;
+/// Sagas of the round before the first, which warms caches and plans and is not counted.
+const WARM_UP: u32 = 2_000;
+/// Pairs of rounds when there is something to be measured against.
+const PAIRS: u32 = 5;
 
 /// Options of `amends bench`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What is run.
-    #[arg(long, value_enum, default_value_t = Workload::Checkout3)]
-    workload: Workload,
-    /// How many sagas.
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[command(flatten)]
+    node: NodeArgs,
+    /// How many sagas, over all nodes and rounds. Default: 20,000, or as many as --seconds allow.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    sagas: Option<u32>,
+    /// For how long, over all rounds.
+    #[arg(long, value_name = "S", value_parser = above_zero)]
+    seconds: Option<f64>,
+    /// Starts so many sagas a second whatever becomes of them, to measure latency.
+    #[arg(long, value_name = "R", value_parser = above_zero)]
+    rate: Option<f64>,
+    /// Node processes that share the work.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    nodes: u32,
+    /// What takes turns with the engine: `bare`, the same rows in one statement with nothing around it, or
+    /// `naive`, a loop that commits each transition by itself.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "bare", value_name = "AGAINST")]
+    limit: Option<Limit>,
+    /// Rounds of the engine, and of what it is measured against. Default: 1, with --limit 5.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pairs: Option<u32>,
+    #[command(flatten)]
+    ballast: Ballast,
+    /// Keeps an old snapshot open all the while, so that vacuum can remove nothing.
+    #[arg(long)]
+    held_xmin: bool,
+    /// Reports although the server may lose what it has acknowledged, and says so.
+    #[arg(long = "unsafe")]
+    without_durability: bool,
+    /// Fills the database itself, and leaves what was written there. Default: one of its own on the same
+    /// server, which is dropped afterwards.
+    #[arg(long)]
+    in_place: bool,
+}
+
+/// What one round is to do, over all nodes.
+#[derive(Clone, Copy, Debug)]
+struct Work {
     sagas: u32,
-    /// How many of them at a time.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
-    in_flight: u32,
-    /// Committing connections.
-    #[arg(long, default_value_t = crate::config::actor::LANES)]
-    lanes: usize,
-    /// Threads for actors.
-    #[arg(long, default_value_t = crate::config::actor::THREADS)]
-    threads: usize,
+    seconds: Option<f64>,
+    rate: Option<f64>,
+    /// The sagas are there already.
+    backlog: bool,
 }
 
-/// What is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Workload {
-    /// Three in-process steps in sequence, 200 bytes of JSON in and out, each outcome durable before the next
-    /// step begins.
-    #[value(name = "checkout-3")]
-    Checkout3,
-    /// Sagas that wait on this node, all at a time: what one of them costs in memory.
-    Resident,
+/// What one round has done: the engine's, or of what it is measured against.
+#[derive(Clone, Debug, Default)]
+struct Round {
+    transitions: f64,
+    wall_s: f64,
+    latencies_us: Vec<u64>,
 }
 
-impl Workload {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Checkout3 => "checkout-3",
-            Self::Resident => "resident",
-        }
-    }
-
-    fn draft(self) -> Draft {
-        let call = |name: &str| Step::new(name, Call::handler("echo").idempotent()).compensation(undo());
-        let draft = Draft::new("bench");
-        match self {
-            Self::Checkout3 => draft
-                .step(call("charge"))
-                .step(call("booking").needs(["charge"]))
-                .step(call("opportunity").needs(["booking"])),
-            Self::Resident => draft.step(Step::new("wait", Call::handler("wait").read_only())),
+impl Round {
+    /// Several sides of one round, which ran at the same time.
+    fn of_all(sides: &[Self]) -> Self {
+        Self {
+            transitions: sides.iter().map(|side| side.transitions).sum(),
+            wall_s: sides.iter().map(|side| side.wall_s).fold(0.0, f64::max),
+            latencies_us: sides.iter().flat_map(|side| side.latencies_us.iter().copied()).collect(),
         }
     }
 }
 
-fn undo() -> Call {
-    Call::handler("echo").idempotent()
+/// A round of the engine.
+struct EngineRound {
+    round: Round,
+    /// One for each node.
+    nodes: Vec<Done>,
+    wal_bytes: f64,
+    postgres_cpu_s: Option<f64>,
 }
 
-/// Runs the workload on a database of the caller's choice and reports what came of it.
+impl EngineRound {
+    fn batch_mean(&self) -> usize {
+        let commits: f64 = self.nodes.iter().map(|node| node.commits).sum();
+        (self.round.transitions / commits.max(1.0)).round() as usize
+    }
+}
+
+fn above_zero(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("expected a number, found {text:?}"))?;
+    if number > 0.0 && number.is_finite() { Ok(number) } else { Err(format!("expected more than 0, found {text}")) }
+}
+
+/// Runs the bench on a server of the caller's choice and reports what came of it.
 pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
-    let place = database.open()?;
-    let executor = tokio::runtime::Builder::new_current_thread()
+    args.check()?;
+    let place = database.settled()?.open()?;
+    let executor = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    let measured = executor.block_on(measure(args, place.url()));
+    let measured = executor.block_on(args.in_database(place.url()));
     drop(executor);
     place.close()?;
     report::show(&measured?, output)?;
     Ok(Exit::Done)
 }
 
-async fn measure(args: &Args, database_url: &str) -> Result<Measured, Failure> {
-    let exposition = metrics::install().map_err(|error| Failure::failed(error.to_string()))?;
-    let gate = Arc::new(Semaphore::new(0));
-    let runtime = Runtime::builder(database_url)
-        .name("bench")
-        .lanes(args.lanes)
-        .threads(args.threads)
-        .residents_max(usize::try_from(args.sagas).unwrap_or(usize::MAX))
-        .handlers(handlers(gate.clone()))
-        .definition(args.workload.draft())
-        .begin()
-        .await?;
-    runtime.store().durability().await?;
-    let input = json!({ "payload": "x".repeat(INPUT_BYTES) });
-    let before = report::Counters::read(&exposition.render());
-    let memory_before = report::resident_bytes();
-    let began = Instant::now();
-    let latencies = match args.workload {
-        Workload::Checkout3 => rounds(&runtime, args, &input).await?,
-        Workload::Resident => Vec::new(),
-    };
-    let memory = match args.workload {
-        Workload::Checkout3 => None,
-        Workload::Resident => Some(hold(&runtime, args, &input, &gate, memory_before).await?),
-    };
-    let wall = began.elapsed();
-    let counters = report::Counters::read(&exposition.render()).since(&before);
-    runtime.stop(Duration::from_secs(10)).await?;
-    Ok(Measured {
-        workload: args.workload.name(),
-        sagas: args.sagas,
-        in_flight: args.in_flight,
-        lanes: args.lanes,
-        threads: args.threads,
-        wall,
-        counters,
-        latencies,
-        memory,
-    })
-}
+impl Args {
+    fn check(&self) -> Result<(), Failure> {
+        let drive = self.node.workload.drive();
+        let rated = matches!(drive, Drive::Closed | Drive::Queued);
+        let faults: Vec<&str> = [
+            (self.ballast.backlog > 0 && drive != Drive::Queued, "--backlog goes with --workload claim"),
+            (self.ballast.backlog > 0 && self.seconds.is_none(), "--backlog needs --seconds"),
+            (self.rate.is_some() && !rated, "--rate goes with workloads that wait for nobody"),
+            (drive == Drive::Held && self.limit.is_some(), "--limit is of no use to --workload resident"),
+        ]
+        .into_iter()
+        .filter_map(|(is_wrong, words)| is_wrong.then_some(words))
+        .collect();
+        if faults.is_empty() { Ok(()) } else { Err(Failure::usage(faults.join("; "))) }
+    }
 
-/// Bytes of payload that make an input of about 200 bytes.
-const INPUT_BYTES: usize = 186;
+    /// Runs in a database of the bench's own, unless told otherwise.
+    async fn in_database(&self, url: &str) -> Result<Measured, Failure> {
+        if self.in_place {
+            return self.measure(url).await;
+        }
+        let (own, name) = outside::create_database(url).await?;
+        let measured = self.measure(&own).await;
+        let dropped = outside::drop_database(url, &name).await;
+        let measured = measured?;
+        dropped.map(|()| measured)
+    }
 
-fn handlers(gate: Arc<Semaphore>) -> Handlers {
-    Handlers::new()
-        .register("echo", |_: StepContext, input: Value| async move { Ok::<_, StepFailure>(input) })
-        .register("wait", move |_: StepContext, _: Value| {
-            let gate = gate.clone();
-            async move {
-                // The gate is opened, never closed.
-                let _ = gate.acquire().await;
-                Ok::<_, StepFailure>(Value::Null)
+    async fn measure(&self, url: &str) -> Result<Measured, Failure> {
+        let config = PostgresConfig::parse(url)?;
+        let store = Store::connect(config.clone()).await?;
+        let durable = store.durability().await;
+        if !self.without_durability {
+            durable.clone()?;
+        }
+        store.migrate().await?;
+        let mut bench = Bench::begin(self, url, &config).await?;
+        let template = bench.warm_up().await?;
+        let body_bytes = template.body_bytes();
+        bench.outside.fill(self.ballast, &template).await?;
+        if self.held_xmin {
+            bench.outside.hold_snapshot(&config).await?;
+        }
+        let (mut engine, mut against) = (Vec::new(), Against::default());
+        let writers = match self.limit {
+            Some(limit) => {
+                let lanes = self.node.lanes * self.nodes as usize;
+                let writers = Writers::open(limit, lanes, &config, template).await?;
+                if limit == Limit::Bare {
+                    against.best_batch = writers.best_batch().await?;
+                }
+                Some(writers)
             }
-        })
-}
+            None => None,
+        };
+        for _ in 0..self.rounds() {
+            let round = bench.round(self.work()).await?;
+            if let Some(writers) = &writers {
+                self.turn(&round, writers, &mut against).await?;
+            }
+            engine.push(round);
+        }
+        bench.end().await?;
+        Ok(Measured { settings: self.settings(durable.is_err()), body_bytes, engine, against })
+    }
 
-/// Keeps `in_flight` sagas going until all have ended; returns the time of each from start to durable end.
-async fn rounds(runtime: &Runtime, args: &Args, input: &Value) -> Result<Vec<Duration>, Failure> {
-    let slots = Arc::new(Semaphore::new(usize::try_from(args.in_flight).unwrap_or(usize::MAX)));
-    let mut running = tokio::task::JoinSet::new();
-    let mut latencies = Vec::with_capacity(usize::try_from(args.sagas).unwrap_or_default());
-    for _ in 0..args.sagas {
-        let slot = slots.clone().acquire_owned().await.map_err(|error| Failure::failed(error.to_string()))?;
-        let (runtime, input) = (runtime.clone(), input.clone());
-        running.spawn(async move {
-            let began = Instant::now();
-            let ended = runtime.run("bench", &input).await;
-            drop(slot);
-            ended.map(|ended| (ended.status, began.elapsed()))
-        });
-        while let Some(ended) = running.try_join_next() {
-            latencies.push(completed(ended)?);
+    /// Gives the other side its turn: as long as the engine had.
+    async fn turn(&self, engine: &EngineRound, writers: &Writers, against: &mut Against) -> Result<(), Failure> {
+        let seconds = engine.round.wall_s;
+        match self.limit {
+            Some(Limit::Bare) => {
+                against.same.push(writers.bare(engine.batch_mean(), seconds).await?);
+                against.rounds.push(writers.bare(against.best_batch, seconds).await?);
+            }
+            Some(Limit::Naive) => against.rounds.push(writers.naive(self.rate, seconds).await?),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn rounds(&self) -> u32 {
+        self.pairs.unwrap_or(if self.limit.is_some() { PAIRS } else { 1 })
+    }
+
+    /// What each round does.
+    fn work(&self) -> Work {
+        let rounds = self.rounds();
+        let by_rate = self.rate.zip(self.seconds).map(|(rate, seconds)| (rate * seconds).ceil() as u32);
+        let sagas = match (self.sagas, by_rate, self.seconds) {
+            (Some(sagas), _, _) => sagas,
+            (None, Some(sagas), _) => sagas,
+            (None, None, Some(_)) => u32::MAX,
+            (None, None, None) => SAGAS,
+        };
+        Work {
+            sagas: (sagas / rounds).max(1),
+            seconds: self.seconds.map(|seconds| seconds / f64::from(rounds)),
+            rate: self.rate,
+            backlog: self.ballast.backlog > 0,
         }
     }
-    while let Some(ended) = running.join_next().await {
-        latencies.push(completed(ended)?);
+
+    fn settings(&self, not_durable: bool) -> serde_json::Value {
+        serde_json::json!({
+            "workload": self.node.workload.name(),
+            "nodes": self.nodes,
+            "lanes": self.node.lanes,
+            "threads": self.node.threads,
+            "in_flight": self.node.in_flight,
+            "rate": self.rate,
+            "rounds": self.rounds(),
+            "history": self.ballast.history,
+            "parked": self.ballast.parked,
+            "backlog": self.ballast.backlog,
+            "held_xmin": self.held_xmin,
+            "unsafe": not_durable,
+        })
     }
-    Ok(latencies)
 }
 
-fn completed(
-    ended: Result<Result<(Status, Duration), crate::runtime::Error>, tokio::task::JoinError>,
-) -> Result<Duration, Failure> {
-    let (status, latency) = ended.map_err(|error| Failure::failed(error.to_string()))??;
-    if status != Status::Completed {
-        return Err(Failure::failed(format!("expected every saga to be completed, found one {status}")));
-    }
-    Ok(latency)
+/// A bench under way.
+struct Bench<'a> {
+    args: &'a Args,
+    nodes: Vec<NodeProcess>,
+    outside: Outside,
+    server: Server,
 }
 
-/// Starts sagas that all wait in their step, weighs the process, and lets them go.
-async fn hold(
-    runtime: &Runtime,
-    args: &Args,
-    input: &Value,
-    gate: &Semaphore,
-    before: u64,
-) -> Result<Memory, Failure> {
-    let mut sagas = Vec::with_capacity(usize::try_from(args.sagas).unwrap_or_default());
-    for _ in 0..args.sagas {
-        sagas.push(runtime.start("bench", input).await?);
+impl<'a> Bench<'a> {
+    async fn begin(args: &'a Args, url: &str, config: &PostgresConfig) -> Result<Self, Failure> {
+        let outside = Outside::open(config).await?;
+        let (client, _task) = config.open().await?;
+        let server = Server::of(client).await?;
+        let mut nodes = Vec::new();
+        for _ in 0..args.nodes {
+            nodes.push(NodeProcess::start(args.node, url).await?);
+        }
+        Ok(Self { args, nodes, outside, server })
     }
-    let resident = report::resident_bytes().saturating_sub(before);
-    gate.add_permits(Semaphore::MAX_PERMITS / 2);
-    for saga in sagas {
-        runtime.wait(saga).await?;
+
+    /// A small round that is not counted; returns what a saga of this workload writes.
+    async fn warm_up(&mut self) -> Result<Template, Failure> {
+        let sagas = self.args.sagas.unwrap_or(WARM_UP).min(WARM_UP);
+        self.round(Work { sagas, seconds: None, rate: None, backlog: false }).await?;
+        Template::of_last(self.outside.client()).await
     }
-    Ok(Memory { bytes_per_saga: resident / u64::from(args.sagas) })
+
+    /// One round on all nodes.
+    async fn round(&mut self, work: Work) -> Result<EngineRound, Failure> {
+        let drive = self.args.node.workload.drive();
+        let (floor, before) = (self.outside.floor().await?, self.server.used().await?);
+        let began = Instant::now();
+        let count = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        let share = if drive == Drive::Queued { 0 } else { work.sagas.div_ceil(count) };
+        let rate = work.rate.map(|rate| rate / f64::from(count));
+        let mut nodes = self.tell(Order { sagas: share, seconds: work.seconds, rate }).await?;
+        if drive != Drive::Closed && drive != Drive::Held {
+            self.outside.drive(drive, floor, work).await?;
+        }
+        let wall_s = began.elapsed().as_secs_f64();
+        let used = self.server.used().await?;
+        // What was counted since the nodes had done their own part.
+        for (node, later) in nodes.iter_mut().zip(self.tell(Order::NOTHING).await?) {
+            node.add(&later);
+        }
+        let slept = if drive == Drive::Timed { workload::SLEEP_MS as f64 / 1e3 } else { 0.0 };
+        let ended = nodes.iter().map(|node| node.ended).sum::<f64>();
+        let mut latencies_us: Vec<u64> =
+            nodes.iter().flat_map(|node| node.latencies_us.iter().copied()).collect();
+        if drive != Drive::Closed {
+            latencies_us = self.outside.latencies_us(drive, ended as u32).await?;
+        }
+        let transitions = nodes.iter().map(|node| node.transitions).sum();
+        let round = Round { transitions, wall_s: (wall_s - slept).max(1e-3), latencies_us };
+        let (wal_bytes, postgres_cpu_s) = Used::since(&used, &before);
+        Ok(EngineRound { round, nodes, wal_bytes, postgres_cpu_s })
+    }
+
+    /// Tells all nodes the same and waits until each has done it.
+    async fn tell(&mut self, order: Order) -> Result<Vec<Done>, Failure> {
+        for node in &mut self.nodes {
+            node.tell(order).await?;
+        }
+        let mut done = Vec::with_capacity(self.nodes.len());
+        for node in &mut self.nodes {
+            done.push(node.done().await?);
+        }
+        Ok(done)
+    }
+
+    async fn end(self) -> Result<(), Failure> {
+        for node in self.nodes {
+            node.stop().await?;
+        }
+        Ok(())
+    }
 }

@@ -1,62 +1,27 @@
 //! What a bench found, for people and for programs. Owns the arithmetic and the table.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
+use super::{EngineRound, Round};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Tone};
 
 /// What was measured.
 pub(super) struct Measured {
-    pub(super) workload: &'static str,
-    pub(super) sagas: u32,
-    pub(super) in_flight: u32,
-    pub(super) lanes: usize,
-    pub(super) threads: usize,
-    pub(super) wall: Duration,
-    pub(super) counters: Counters,
-    pub(super) latencies: Vec<Duration>,
-    pub(super) memory: Option<Memory>,
+    pub(super) settings: Value,
+    /// Bytes of bodies and result for each transition.
+    pub(super) body_bytes: f64,
+    pub(super) engine: Vec<EngineRound>,
+    pub(super) against: Against,
 }
 
-/// What waiting sagas cost.
-pub(super) struct Memory {
-    pub(super) bytes_per_saga: u64,
-}
-
-/// Counts of the committers.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counters {
-    transitions: f64,
-    commits: f64,
-}
-
-impl Counters {
-    /// Reads them from the node's own metrics.
-    pub(super) fn read(exposition: &str) -> Self {
-        let sum = |name: &str| -> f64 {
-            let lines = exposition.lines().filter_map(|line| line.strip_prefix(name));
-            lines.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-        };
-        Self {
-            transitions: sum("amends_commit_transitions_sum"),
-            commits: sum("amends_commit_transitions_count"),
-        }
-    }
-
-    /// What was added since.
-    pub(super) fn since(&self, before: &Self) -> Self {
-        Self { transitions: self.transitions - before.transitions, commits: self.commits - before.commits }
-    }
-}
-
-/// Memory of this process that is in use, in bytes; 0 where the system does not say.
-pub(super) fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kibibytes.unwrap_or_default() * 1_024
+/// The other side's rounds, each after the engine's of the same place.
+#[derive(Default)]
+pub(super) struct Against {
+    pub(super) rounds: Vec<Round>,
+    /// The bare statement with the engine's own batch size.
+    pub(super) same: Vec<Round>,
+    pub(super) best_batch: usize,
 }
 
 /// Shows a table, or one line of JSON.
@@ -68,43 +33,140 @@ pub(super) fn show(measured: &Measured, output: &Output) -> Result<(), Failure> 
     let mut table = output.table();
     for (name, value) in value.as_object().into_iter().flatten() {
         let shown = match value {
+            Value::Null => continue,
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
         table.add_row([output.cell(Tone::Quiet, name.replace('_', " ")), output.cell(Tone::Plain, shown)]);
     }
-    output.line(&table.to_string())
+    output.line(&table.to_string())?;
+    if measured.settings["unsafe"] == true {
+        output.line("The server may lose what it has acknowledged (fsync or synchronous_commit is off).")?;
+    }
+    Ok(())
 }
 
 fn summary(measured: &Measured) -> Value {
-    let seconds = measured.wall.as_secs_f64();
-    let Counters { transitions, commits } = measured.counters;
-    let mut sorted = measured.latencies.clone();
-    sorted.sort_unstable();
-    let percentile = |share: f64| -> Value {
-        let last = sorted.len().checked_sub(1);
-        last.map_or(Value::Null, |last| {
-            json!(round(sorted[(last as f64 * share) as usize].as_secs_f64() * 1e3, 2))
-        })
+    let Measured { settings, body_bytes, engine, against } = measured;
+    let sum = |of: fn(&EngineRound) -> f64| engine.iter().map(of).sum::<f64>();
+    let nodes = |of: fn(&super::Done) -> f64| {
+        engine.iter().flat_map(|round| &round.nodes).map(of).sum::<f64>()
     };
-    json!({
-        "workload": measured.workload,
-        "sagas": measured.sagas,
-        "in_flight": measured.in_flight,
-        "lanes": measured.lanes,
-        "threads": measured.threads,
-        "wall_s": round(seconds, 3),
-        "sagas_per_s": round(f64::from(measured.sagas) / seconds, 0),
-        "transitions_per_s": round(transitions / seconds, 0),
+    let (wall_s, transitions) = (sum(|one| one.round.wall_s), sum(|one| one.round.transitions));
+    let (sagas, commits) = (nodes(|node| node.ended), nodes(|node| node.commits));
+    let (wal_bytes, last) = (sum(|one| one.wal_bytes), engine.last());
+    let postgres_cpu_s: Option<f64> = engine.iter().map(|one| one.postgres_cpu_s).sum();
+    let latencies = sorted(engine.iter().flat_map(|one| one.round.latencies_us.iter().copied()).collect());
+    let bytes_per_saga = last.and_then(|one| one.nodes.first()?.bytes_per_saga);
+    let rss: u64 = last.map_or(0, |one| one.nodes.iter().map(|node| node.resident_bytes).sum());
+    let mut summary = json!({
+        "workload": settings["workload"],
+        "sagas": sagas,
+        "wall_s": round(wall_s, 3),
+        "sagas_per_s": round(sagas / wall_s, 1),
+        "transitions_per_s": round(transitions / wall_s, 1),
+        "p50_ms": percentile_ms(&latencies, 0.50),
+        "p99_ms": percentile_ms(&latencies, 0.99),
         "commits": commits,
         "batch_mean": round(transitions / commits.max(1.0), 1),
-        "p50_ms": percentile(0.50),
-        "p99_ms": percentile(0.99),
-        "bytes_per_resident_saga": measured.memory.as_ref().map(|memory| memory.bytes_per_saga),
+        "wal_bytes_per_saga": round(wal_bytes / sagas.max(1.0), 0),
+        "wal_bytes_per_transition": round(wal_bytes / transitions.max(1.0), 0),
+        "body_bytes_per_transition": round(*body_bytes, 0),
+        "cpu_s": { "process": round(nodes(|node| node.cpu_s), 2), "postgres": postgres_cpu_s.map(|s| round(s, 2)) },
+        "rss_mb": round(rss as f64 / 1e6, 1),
+        "bytes_per_resident_saga": bytes_per_saga,
+        "rounds_sagas_per_s": engine.iter().map(sagas_per_s).collect::<Vec<_>>(),
+        "node_sagas": node_sagas(engine),
+        "settings": settings,
+    });
+    if let (Some(all), Value::Object(more)) = (summary.as_object_mut(), compared(engine, against, &latencies)) {
+        all.extend(more);
+    }
+    summary
+}
+
+/// The other side, and the engine as a share of it: in throughput, or at a rate how many times its latency.
+fn compared(engine: &[EngineRound], against: &Against, latencies: &[u64]) -> Value {
+    if against.rounds.is_empty() {
+        return json!({ "limit_per_s": null, "ratio": null });
+    }
+    let per_s = |round: &Round| round.transitions / round.wall_s;
+    let ratios = |others: &[Round]| -> Vec<f64> {
+        let pairs = engine.iter().zip(others);
+        pairs.map(|(engine, other)| round(per_s(&engine.round) / per_s(other), 3)).collect()
+    };
+    let limit: Vec<f64> = against.rounds.iter().map(per_s).collect();
+    let (best, same) = (ratios(&against.rounds), ratios(&against.same));
+    let theirs = sorted(against.rounds.iter().flat_map(|one| one.latencies_us.iter().copied()).collect());
+    let times = |share: f64| -> Value {
+        match (percentile_ms(latencies, share).as_f64(), percentile_ms(&theirs, share).as_f64()) {
+            (Some(ours), Some(theirs)) => json!(round(ours / theirs, 2)),
+            _ => Value::Null,
+        }
+    };
+    let batched = against.best_batch > 0;
+    json!({
+        "limit_per_s": round(median(&limit), 1),
+        "limit_batch": batched.then_some(against.best_batch),
+        "limit_p50_ms": percentile_ms(&theirs, 0.50),
+        "limit_p99_ms": percentile_ms(&theirs, 0.99),
+        "ratio": median(&best),
+        "ratios": best,
+        "ratio_same_batch": batched.then(|| median(&same)),
+        "ratios_same_batch": batched.then_some(same),
+        "p50_times_limit": times(0.50),
+        "p99_times_limit": times(0.99),
     })
+}
+
+fn sagas_per_s(one: &EngineRound) -> f64 {
+    round(one.nodes.iter().map(|node| node.ended).sum::<f64>() / one.round.wall_s, 1)
+}
+
+/// How many sagas ended on each node.
+fn node_sagas(engine: &[EngineRound]) -> Vec<f64> {
+    let count = engine.first().map_or(0, |one| one.nodes.len());
+    (0..count).map(|place| engine.iter().map(|one| one.nodes[place].ended).sum()).collect()
+}
+
+fn sorted(mut latencies: Vec<u64>) -> Vec<u64> {
+    latencies.sort_unstable();
+    latencies
+}
+
+/// The nearest rank.
+fn percentile_ms(sorted: &[u64], share: f64) -> Value {
+    let last = sorted.len().checked_sub(1);
+    last.map_or(Value::Null, |last| json!(round(sorted[(last as f64 * share) as usize] as f64 / 1e3, 2)))
+}
+
+fn median(numbers: &[f64]) -> f64 {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_by(f64::total_cmp);
+    match (numbers.len(), numbers.len() / 2) {
+        (0, _) => f64::NAN,
+        (length, middle) if length % 2 == 1 => numbers[middle],
+        (_, middle) => round((numbers[middle - 1] + numbers[middle]) / 2.0, 3),
+    }
 }
 
 fn round(value: f64, digits: i32) -> f64 {
     let factor = 10_f64.powi(digits);
     (value * factor).round() / factor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_percentiles_are_of_what_is_there() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0]), 2.5);
+        assert!(median(&[]).is_nan());
+        let latencies: Vec<u64> = (1..=100).map(|number| number * 1_000).collect();
+        assert_eq!(percentile_ms(&latencies, 0.5), json!(50.0));
+        assert_eq!(percentile_ms(&latencies, 0.99), json!(99.0));
+        assert_eq!(percentile_ms(&[], 0.5), Value::Null);
+    }
 }
