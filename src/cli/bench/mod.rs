@@ -293,7 +293,7 @@ impl<'a> Bench<'a> {
         let share = if drive == Drive::Queued { 0 } else { work.sagas.div_ceil(count) };
         let rate = work.rate.map(|rate| rate / f64::from(count));
         let mut nodes = self.tell(Order { sagas: share, seconds: work.seconds, rate }).await?;
-        if drive != Drive::Closed && drive != Drive::Held {
+        if drive != Drive::Closed {
             self.outside.drive(drive, floor, work).await?;
         }
         let wall_s = began.elapsed().as_secs_f64();

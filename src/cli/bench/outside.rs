@@ -123,7 +123,7 @@ impl Outside {
     pub(super) async fn drive(&self, drive: Drive, floor: Uuid, work: Work) -> Result<(), Failure> {
         let began = Instant::now();
         match drive {
-            Drive::Closed | Drive::Held => return Ok(()),
+            Drive::Closed => return Ok(()),
             Drive::Queued if work.backlog => {
                 tokio::time::sleep(Duration::from_secs_f64(work.seconds.unwrap_or_default())).await;
                 return Ok(());
@@ -133,7 +133,7 @@ impl Outside {
                 self.until_none(PARKING, &floor).await?;
                 while self.client.execute(SIGNAL, &[&floor, &EVENT, &TOGETHER]).await.map_err(failed)? > 0 {}
             }
-            Drive::Timed => {}
+            Drive::Timed | Drive::Held => {}
         }
         self.until_none(LIVE, &floor).await
     }
