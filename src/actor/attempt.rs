@@ -9,7 +9,6 @@ use actix::prelude::*;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use super::counting;
 use super::definitions::Pinned;
 use super::node::Node;
 use super::row;
@@ -97,12 +96,12 @@ pub(super) fn begin(
     let plan = Plan::of(pinned, state, order.step);
     let report = Report { node: node.clone(), order, report_to: Some(report_to) };
     let participants = node.participants.clone();
-    let definition = pinned.definition.clone();
+    let counts = pinned.counts.clone();
     let task = node.work.spawn(async move {
         let began = Instant::now();
         let end = call(&participants, plan.step(), order, &scope).await;
         if !order.is_probe {
-            counting::took(&definition, order.step, order.direction, began.elapsed());
+            counts.took(order.step, order.direction, began.elapsed());
         }
         report.send(end);
     });
@@ -176,8 +175,8 @@ pub(super) fn key(saga: Uuid, step: &str, direction: Direction, generation: u32)
 
 fn scope(saga: Uuid, pinned: &Pinned, state: &State, order: Order) -> Scope {
     let mut scope = row::scope(saga, &pinned.definition, state);
-    let name = &pinned.definition.step(state, order.step).name;
-    scope.step = name.as_str().into();
+    let name = &pinned.definition.at(state, order.step).name;
+    scope.step = name.clone();
     scope.direction = order.direction;
     scope.attempt = order.number;
     scope.key = key(saga, name, order.direction, order.generation);

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::counting::Counts;
 use super::notice;
 use crate::participant::{Participants, expr};
 use crate::saga::Definition;
@@ -17,6 +18,15 @@ pub struct Pinned {
     pub id: DefinitionId,
     /// The definition.
     pub definition: Arc<Definition>,
+    /// What is counted of its sagas.
+    pub(super) counts: Arc<Counts>,
+}
+
+impl Pinned {
+    fn new(id: DefinitionId, definition: Arc<Definition>) -> Self {
+        let counts = Arc::new(Counts::of(&definition));
+        Self { id, definition, counts }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +64,7 @@ impl Definitions {
         let id = store.put_definition(digest, name, &draft, turns.as_deref()).await?;
         let missing = participants.missing(definition.draft());
         let name = definition.name().to_owned();
-        let pinned = Pinned { id, definition };
+        let pinned = Pinned::new(id, definition);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.by_name.insert(name, id);
         known.by_id.insert(id, Entry { pinned: Some(pinned), missing });
@@ -157,7 +167,7 @@ fn read(stored: &StoredDefinition, participants: &Participants) -> Entry {
     match built {
         Ok(definition) => {
             let missing = participants.missing(definition.draft());
-            let pinned = Pinned { id: stored.id, definition };
+            let pinned = Pinned::new(stored.id, definition);
             Entry { pinned: Some(pinned), missing }
         }
         Err(reason) => {

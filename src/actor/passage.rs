@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::counting;
 use super::definitions::Pinned;
 use crate::saga::state::{State, Status};
 use crate::store::{DefinitionId, Passed};
@@ -17,7 +16,7 @@ pub struct Passage(Mutex<HashMap<DefinitionId, Passed>>);
 impl Passage {
     /// A saga has begun: its first row is durable, whoever wrote it.
     pub(super) fn began(&self, pinned: &Pinned) {
-        counting::started(&pinned.definition);
+        pinned.counts.started();
         self.add(pinned.id, |passed| passed.started += 1);
     }
 

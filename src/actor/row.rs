@@ -72,7 +72,7 @@ fn attention(saga: Uuid, definition: &Definition, state: &State) -> Option<Json>
 /// What the expressions of a saga see: its input and the outputs of its steps.
 pub(super) fn scope(saga: Uuid, definition: &Definition, state: &State) -> Scope {
     let outputs = state.steps.iter().enumerate().map(|(index, one)| {
-        let name = definition.step(state, index).name.as_str().into();
+        let name = definition.at(state, index).name.clone();
         (name, one.output.clone().unwrap_or_else(Json::null))
     });
     Scope::of_saga(saga, state.input.clone(), outputs.collect())

@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::arrival::{Arrival, First, StartAnswer};
 use super::attempt::{self, Happened, InFlight, Order};
 use super::committer::{Commit, Committed, Committer, LetGo, Park, Release};
-use super::counting;
 use super::definitions::Pinned;
 use super::dispatcher::{Dispatcher, Left, Parting};
 use super::node::Node;
@@ -184,7 +183,7 @@ impl SagaActor {
             .end
             .as_ref()
             .map(|end| Ended { status: end.status, result: end.result.clone().unwrap_or_else(Json::null) });
-        counting::decided(&self.pinned.definition, event, old, &state);
+        self.pinned.counts.decided(event, old, &state);
         self.proposed = Some(Proposed { state, commands, ended, tells });
         self.committer.do_send(Commit { row, from: ctx.address() });
         fail::fail_point!(&format!("saga_actor::proposed {}", self.pinned.definition.name()));
@@ -219,7 +218,7 @@ impl SagaActor {
             let _ = answer.send(StartAnswer::Fresh(self.id));
         }
         if let Some(ended) = proposed.ended {
-            counting::ended(&self.pinned.definition, &self.state, self.node.clock.now_ms());
+            self.pinned.counts.ended(&self.state, self.node.clock.now_ms());
             if self.pinned.definition.draft().concurrency.is_some() {
                 self.node.bell.ended(self.id);
             }

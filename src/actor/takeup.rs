@@ -6,7 +6,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::arrival::Arrival;
-use super::counting;
 use super::definitions::Pinned;
 use super::node::Node;
 use crate::saga::event::Event;
@@ -102,7 +101,7 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
         }
         Err(reason) => {
             if !saga.stuck {
-                counting::became_stuck(&pinned.definition);
+                pinned.counts.became_stuck();
             }
             Read::Unreadable(saga.id, reason)
         }

@@ -231,7 +231,8 @@ impl Inner {
         }
     }
 
-    /// Calls a target and returns its end, as the default rules see it.
+    /// Calls a target and returns its end, as the default rules see it. Calls over the wire are boxed: their
+    /// futures are large, and a handler's call would carry the room for them.
     async fn reply(
         &self,
         target: &Target,
@@ -248,7 +249,9 @@ impl Inner {
                 Some(Remote::Mcp(mcp)) => {
                     let arguments = tool_arguments(arguments, scope, mcp.limits());
                     match arguments {
-                        Ok(arguments) => Ok(mcp.call(tool, arguments, key, Instant::now() + time).await),
+                        Ok(arguments) => {
+                            Ok(Box::pin(mcp.call(tool, arguments, key, Instant::now() + time)).await)
+                        }
                         Err(error) => Err(error),
                     }
                 }
@@ -256,7 +259,7 @@ impl Inner {
             },
             Target::Http { participant, .. } => match self.remotes.get(participant) {
                 Some(Remote::Http(http)) => match request(target, scope, http.limits(), key) {
-                    Ok(request) => Ok(http.call(request, Instant::now() + time).await),
+                    Ok(request) => Ok(Box::pin(http.call(request, Instant::now() + time)).await),
                     Err(error) => Err(error),
                 },
                 Some(Remote::Mcp(..)) | None => Ok(absent(self.lacks(target))),

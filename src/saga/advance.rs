@@ -144,7 +144,7 @@ fn forward(turn: &mut Turn<'_>) {
         }
         forward_step(turn, step);
     }
-    let settled = turn.state.steps.iter().all(is_settled);
+    let settled = turn.state.steps.iter().all(|one| is_settled(one));
     if settled && turn.state.lease_until.is_none() && may_start(turn) {
         turn.state.course = Course::Ended(End::Completed);
     }
@@ -156,7 +156,7 @@ fn forward_step(turn: &mut Turn<'_>, step: usize) {
             Readiness::NotYet => {}
             Readiness::NeedFailed => {
                 let error = Error::new("need_failed", "a step that this one needs has failed");
-                turn.state.steps[step].action.error = Some(error);
+                turn.state.step_mut(step).action.error = Some(error);
                 turn.fail(step, Direction::Action);
             }
             Readiness::Ready => {
@@ -182,7 +182,7 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
     match activity {
         Activity::BackingOff { until } if until <= turn.at => again(turn, step, direction),
         Activity::Settling { until } if until <= turn.at => {
-            let tally = turn.state.steps[step].tally_mut(direction);
+            let tally = turn.state.step_mut(step).tally_mut(direction);
             tally.probes += 1;
             tally.asked_at = Some(turn.at);
             turn.set(step, direction, Activity::Probing);
@@ -191,7 +191,7 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
         Activity::Awaiting { until: Some(until) } if until <= turn.at => {
             let error = Error::new("deadline", "nothing was provided within the longest wait");
             let pending = doubt::is_pending(turn, step, direction);
-            let tally = turn.state.steps[step].tally_mut(direction);
+            let tally = turn.state.step_mut(step).tally_mut(direction);
             tally.error = Some(error);
             if pending {
                 doubt::resolve(turn, step, direction);

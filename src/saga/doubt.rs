@@ -35,7 +35,7 @@ pub(super) fn unknown(
 
 /// The call is in doubt from now on, and nothing is done about it yet.
 pub(super) fn enter(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error, ended_at: Millis) {
-    let tally = turn.state.steps[step].tally_mut(direction);
+    let tally = turn.state.step_mut(step).tally_mut(direction);
     tally.error = Some(error);
     doubted(tally, ended_at);
 }
@@ -95,7 +95,7 @@ pub(super) fn pending(
     retry_after_ms: Option<Millis>,
 ) {
     let (at, chance) = (turn.at, turn.chance);
-    let tally = turn.state.steps[step].tally_mut(direction);
+    let tally = turn.state.step_mut(step).tally_mut(direction);
     doubted(tally, at);
     let first_at = tally.first_at.unwrap_or(at);
     let Some(call) = turn.call(step, direction) else { return };
@@ -115,7 +115,7 @@ pub(super) fn pending(
 /// however late the answer came: a late effect could still land behind it.
 pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let settled_at = settled_at(turn, step, direction);
-    let tally = turn.state.steps[step].tally_mut(direction);
+    let tally = turn.state.step_mut(step).tally_mut(direction);
     if tally.asked_at.is_none_or(|asked_at| asked_at < settled_at) {
         tally.probes_forgiven += 1;
         return turn.set(step, direction, Activity::Settling { until: settled_at });
@@ -125,7 +125,7 @@ pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
 
 /// The probe could not tell.
 pub(super) fn inconclusive(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error) {
-    let tally = turn.state.steps[step].tally_mut(direction);
+    let tally = turn.state.step_mut(step).tally_mut(direction);
     tally.error = Some(error);
     let tally = turn.state.steps[step].tally(direction);
     let again = turn.call(step, direction).filter(|call| retry::probe_left(call, tally)).and_then(|call| {

@@ -1,7 +1,7 @@
 //! Raw JSON text that is passed on unread: inputs, outputs and payloads. Owns the wrapper; what the text
 //! means is left to the rooms that evaluate expressions.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,7 +14,8 @@ pub struct Json(Arc<RawValue>);
 impl Json {
     /// Returns JSON `null`.
     pub fn null() -> Self {
-        Self(Arc::from(RawValue::NULL.to_owned()))
+        static NULL: LazyLock<Json> = LazyLock::new(|| Json(Arc::from(RawValue::NULL.to_owned())));
+        NULL.clone()
     }
 
     /// Checks that `text` is one JSON value and wraps it.

@@ -27,7 +27,7 @@ pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
                 (step, direction)
             }
         };
-        let tally = turn.state.steps[step].tally_mut(direction);
+        let tally = turn.state.step_mut(step).tally_mut(direction);
         tally.lost += 1;
         let poison = tally.lost >= LOST_MAX;
         match command {
@@ -40,7 +40,7 @@ pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
                 }
             }
             Command::Probe { .. } => {
-                turn.state.steps[step].tally_mut(direction).error = Some(error());
+                turn.state.step_mut(step).tally_mut(direction).error = Some(error());
                 turn.set(step, direction, Activity::Settling { until: turn.at });
             }
         }
@@ -72,11 +72,11 @@ pub(super) fn withdrawn(turn: &mut Turn<'_>, event: &Withdrawn) -> Result<(), Il
                 )));
             }
             Some(Command::Probe { direction, .. }) => {
-                turn.state.steps[step].tally_mut(direction).probes -= 1;
+                turn.state.step_mut(step).tally_mut(direction).probes -= 1;
                 turn.set(step, direction, Activity::Settling { until });
             }
             Some(Command::Execute { direction, .. }) => {
-                let tally = turn.state.steps[step].tally_mut(direction);
+                let tally = turn.state.step_mut(step).tally_mut(direction);
                 tally.attempts -= 1;
                 if tally.attempts == tally.attempts_forgiven {
                     tally.first_at = None;

@@ -28,8 +28,17 @@ pub struct Definition {
 pub struct Planned {
     /// The step as it was written.
     pub step: Step,
+    /// Its name once more, to be shared.
+    pub name: Arc<str>,
     /// Indexes of the steps that it needs, ascending.
     pub needs: Vec<usize>,
+}
+
+impl Planned {
+    /// Plans a step that needs the steps with these indexes.
+    pub fn new(step: Step, needs: Vec<usize>) -> Self {
+        Self { name: step.name.as_str().into(), step, needs }
+    }
 }
 
 impl Definition {
@@ -43,12 +52,8 @@ impl Definition {
                 return Err(needs.err().into_iter().flatten().chain(input.err()).collect());
             }
         };
-        let steps = draft
-            .steps
-            .iter()
-            .zip(needs)
-            .map(|(step, needs)| Planned { step: step.clone(), needs })
-            .collect();
+        let steps =
+            draft.steps.iter().zip(needs).map(|(step, needs)| Planned::new(step.clone(), needs)).collect();
         let digest = digest_of(&draft);
         Ok(Arc::new(Self { draft, digest, steps, input }))
     }
@@ -93,9 +98,14 @@ impl Definition {
 
     /// The step with this index. The index must come from the state: anything else is a broken invariant.
     pub fn step<'a>(&'a self, state: &'a State, index: usize) -> &'a Step {
+        &self.at(state, index).step
+    }
+
+    /// The same with what is known of it. The index must come from the state.
+    pub fn at<'a>(&'a self, state: &'a State, index: usize) -> &'a Planned {
         match index.checked_sub(self.steps.len()) {
-            None => &self.steps[index].step,
-            Some(appended) => &state.appended[appended].step,
+            None => &self.steps[index],
+            Some(appended) => &state.appended[appended],
         }
     }
 

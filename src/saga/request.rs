@@ -221,7 +221,7 @@ fn retry(turn: &mut Turn<'_>, step: usize) -> Result<(), IllegalEvent> {
 
 /// Grants a fresh budget of attempts and probes.
 fn forgive(turn: &mut Turn<'_>, step: usize, direction: Direction) {
-    let tally = turn.state.steps[step].tally_mut(direction);
+    let tally = turn.state.step_mut(step).tally_mut(direction);
     tally.attempts_forgiven = tally.attempts;
     tally.probes_forgiven = tally.probes;
     tally.lost = 0;
@@ -279,7 +279,7 @@ fn skip(turn: &mut Turn<'_>, step: usize, output: &Json) -> Result<(), IllegalEv
             return not(turn, step, "is being tried right now");
         }
         Phase::Failed if driven(turn).is_ok() && !turn.state.steps[step].skipped_by_hand => {
-            turn.state.steps[step].skipped_by_hand = true;
+            turn.state.step_mut(step).skipped_by_hand = true;
             return Ok(());
         }
         Phase::Waiting if !turning_back && !advance::barrier_passed(turn, step) => {
@@ -293,7 +293,7 @@ fn skip(turn: &mut Turn<'_>, step: usize, output: &Json) -> Result<(), IllegalEv
     if turning_back {
         return not(turn, step, "is not needed any more: the saga is turning back");
     }
-    turn.state.steps[step].skipped_by_hand = true;
+    turn.state.step_mut(step).skipped_by_hand = true;
     turn.succeed(step, Direction::Action, output.clone());
     Ok(())
 }
@@ -316,7 +316,7 @@ fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), Il
         }
     };
     let in_doubt = one.tally(direction).doubt_at.is_some();
-    turn.state.steps[step].tally_mut(direction).lost = 0;
+    turn.state.step_mut(step).tally_mut(direction).lost = 0;
     match (finding, direction) {
         (Finding::Applied { .. }, Direction::Compensation) => turn.put(step, Phase::Undone(Undone::ByHand)),
         (Finding::Applied { .. } | Finding::Absent, Direction::Action) | (Finding::Absent, _)
@@ -369,8 +369,8 @@ fn append(turn: &mut Turn<'_>, step: &Step) -> Result<(), IllegalEvent> {
         let what = format!("step {:?} comes too late: the saga is at its point of no return", step.name);
         return Err(IllegalEvent::new(what));
     }
-    turn.state.appended.push(Arc::new(Planned { step: step.clone(), needs }));
-    turn.state.steps.push(StepState::waiting());
+    turn.state.appended.push(Arc::new(Planned::new(step.clone(), needs)));
+    turn.state.steps.push(Arc::new(StepState::waiting()));
     Ok(())
 }
 

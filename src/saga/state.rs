@@ -27,8 +27,9 @@ pub struct State {
     pub paused: bool,
     /// Why the saga shall turn back, as soon as no pivot is in flight.
     pub turn_back: Option<TurnBack>,
-    /// One entry for each step of the definition, then one for each appended step.
-    pub steps: Vec<StepState>,
+    /// One entry for each step of the definition, then one for each appended step. Shared between a state and
+    /// the next, but for the steps that differ.
+    pub steps: Vec<Arc<StepState>>,
     /// Steps appended by the driver of an open saga, in order.
     pub appended: Vec<Arc<Planned>>,
     /// When the driver's lease on an open saga ends; none once it is committed, or was never open.
@@ -321,6 +322,11 @@ impl State {
             Course::Ended(end) => Some(end),
             Course::Forward | Course::Backward => None,
         }
+    }
+
+    /// One step, to change it.
+    pub(super) fn step_mut(&mut self, index: usize) -> &mut StepState {
+        Arc::make_mut(&mut self.steps[index])
     }
 
     /// The step that needs a person, if any.

@@ -4,6 +4,7 @@
 //! `owner.rs`. The idea of a legal-transition function over a log is steno's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::advance;
 use super::command::Command;
@@ -43,7 +44,7 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
         course: Course::Forward,
         paused: false,
         turn_back: None,
-        steps: definition.steps().iter().map(|_| StepState::waiting()).collect(),
+        steps: vec![Arc::new(StepState::waiting()); definition.steps().len()],
         appended: Vec::new(),
         lease_until: definition.lease_ms().map(|lease| started.at.saturating_add(lease)),
         mailbox: BTreeMap::new(),
@@ -183,7 +184,7 @@ fn condition_decided(turn: &mut Turn<'_>, event: &ConditionDecided) -> Result<()
     if turn.state.steps.get(step).map(|one| &one.phase) != Some(&Phase::Deciding) {
         return Err(IllegalEvent::new(format!("step {step} is not being decided")));
     }
-    let one = &mut turn.state.steps[step];
+    let one = turn.state.step_mut(step);
     one.action.lost = 0;
     match &event.decision {
         Decision::Skip => one.phase = Phase::Skipped,
@@ -215,11 +216,11 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
             "attempt {attempt} of the {word} of step {step} is not in flight"
         )));
     }
-    turn.state.steps[step].tally_mut(direction).lost = 0;
+    turn.state.step_mut(step).tally_mut(direction).lost = 0;
     match &event.outcome {
         Outcome::Succeeded { output } => turn.succeed(step, direction, output.clone()),
         Outcome::Failed { error, retryable, retry_after_ms } => {
-            let tally = turn.state.steps[step].tally_mut(direction);
+            let tally = turn.state.step_mut(step).tally_mut(direction);
             tally.error = Some(error.clone());
             tally.final_failure = !retryable;
             doubt::failed(turn, step, direction, retry::asked_pause_ms(*retry_after_ms).unwrap_or(0));
@@ -246,7 +247,7 @@ fn probe_answered(turn: &mut Turn<'_>, event: &ProbeAnswered) -> Result<(), Ille
             "probe {probe} of the {word} of step {step} is not in flight"
         )));
     }
-    turn.state.steps[step].tally_mut(direction).lost = 0;
+    turn.state.step_mut(step).tally_mut(direction).lost = 0;
     match &event.answer {
         Answer::Applied { output } => turn.succeed(step, direction, output.clone()),
         Answer::Absent => doubt::absent(turn, step, direction),

@@ -39,10 +39,10 @@ impl Turn<'_> {
 
     /// Puts a step into a phase.
     pub(super) fn put(&mut self, step: usize, phase: Phase) {
-        let one = &mut self.state.steps[step];
-        if one.phase != phase {
-            one.phase = phase;
-            one.since = Some(self.at);
+        if self.state.steps[step].phase != phase {
+            let since = Some(self.at);
+            let one = self.state.step_mut(step);
+            (one.phase, one.since) = (phase, since);
             self.moved = true;
         }
     }
@@ -75,7 +75,7 @@ impl Turn<'_> {
     /// Begins the next attempt of a call.
     pub(super) fn attempt(&mut self, step: usize, direction: Direction) {
         let at = self.at;
-        let tally = self.state.steps[step].tally_mut(direction);
+        let tally = self.state.step_mut(step).tally_mut(direction);
         tally.attempts += 1;
         tally.first_at.get_or_insert(at);
         tally.generation_at.get_or_insert(at);
@@ -85,7 +85,7 @@ impl Turn<'_> {
 
     /// The call took effect.
     pub(super) fn succeed(&mut self, step: usize, direction: Direction, output: super::Json) {
-        let one = &mut self.state.steps[step];
+        let one = self.state.step_mut(step);
         one.tally_mut(direction).doubt_at = None;
         match direction {
             Direction::Action => {
@@ -99,7 +99,7 @@ impl Turn<'_> {
     /// It is known that the call had no effect so far: the next attempt may use a new key, and is made if it
     /// is any use.
     pub(super) fn no_effect(&mut self, step: usize, direction: Direction, pause_least_ms: Millis) {
-        let tally = self.state.steps[step].tally_mut(direction);
+        let tally = self.state.step_mut(step).tally_mut(direction);
         tally.doubt_at = None;
         tally.generation += 1;
         tally.generation_at = None;

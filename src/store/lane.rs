@@ -35,6 +35,9 @@ pub struct Lane {
 /// The statements of a lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Verb {
+    /// The batch, if none of its rows is there yet; otherwise nothing, and an error that says so.
+    CommitNew,
+    /// The batch, whatever of it is there already.
     Commit,
     Resolve,
     Live,

@@ -151,7 +151,8 @@ struct Writer {
 const BEGIN: &str = "with s as (insert into amends.saga (id, definition, status, lane, signals, started_at) \
     values ($1, $4, 'running', $5, 0, now())) insert into amends.journal (id, seq, lane, at, kind, body) \
     values ($1, 1, $5, now(), $2, $3)";
-const GO_ON: &str = "insert into amends.journal (id, seq, lane, at, kind, body) values ($1, $2, $5, now(), $3, $4)";
+const GO_ON: &str =
+    "insert into amends.journal (id, seq, lane, at, kind, body) values ($1, $2, $5, now(), $3, $4)";
 const END: &str = "with j as (insert into amends.journal (id, seq, lane, at, kind, body) \
     values ($1, $2, $5, now(), $3, $4)), g as (delete from amends.saga where id = $1) \
     insert into amends.saga_done (id, definition, status, signals, started_at, ended_at, result) \

@@ -118,7 +118,11 @@ impl EngineRound {
 
 fn above_zero(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("expected a number, found {text:?}"))?;
-    if number > 0.0 && number.is_finite() { Ok(number) } else { Err(format!("expected more than 0, found {text}")) }
+    if number > 0.0 && number.is_finite() {
+        Ok(number)
+    } else {
+        Err(format!("expected more than 0, found {text}"))
+    }
 }
 
 /// Runs the bench on a server of the caller's choice and reports what came of it.
@@ -204,7 +208,12 @@ impl Args {
     }
 
     /// Gives the other side its turn: as long as the engine had.
-    async fn turn(&self, engine: &EngineRound, writers: &Writers, against: &mut Against) -> Result<(), Failure> {
+    async fn turn(
+        &self,
+        engine: &EngineRound,
+        writers: &Writers,
+        against: &mut Against,
+    ) -> Result<(), Failure> {
         let seconds = engine.round.wall_s;
         match self.limit {
             Some(Limit::Bare) => {

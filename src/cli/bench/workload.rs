@@ -87,12 +87,9 @@ impl Workload {
     pub(super) fn end(self) -> Status {
         match self {
             Self::Checkout3Comp => Status::Compensated,
-            Self::Checkout3
-            | Self::FanOut8
-            | Self::Claim
-            | Self::Signals
-            | Self::Timers
-            | Self::Resident => Status::Completed,
+            Self::Checkout3 | Self::FanOut8 | Self::Claim | Self::Signals | Self::Timers | Self::Resident => {
+                Status::Completed
+            }
         }
     }
 

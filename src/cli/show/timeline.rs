@@ -2,6 +2,7 @@
 //! the words are in `words.rs`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -121,7 +122,7 @@ impl Timeline {
 /// The state before the first row, in which nothing has happened.
 fn untouched(first: &State) -> State {
     let mut state = first.clone();
-    state.steps.fill(StepState::waiting());
+    state.steps.fill(Arc::new(StepState::waiting()));
     state
 }
 

@@ -1,6 +1,8 @@
 //! Events and states in words. Owns the sentences; the order of things is left to `timeline.rs`, the look to
 //! `render.rs`.
 
+use std::sync::Arc;
+
 use crate::cli::output::Tone;
 use crate::cli::time::span;
 use crate::saga::Definition;
@@ -278,7 +280,7 @@ fn awaited(definition: &Definition, state: &State, index: usize) -> String {
 
 /// Lists the calls that are under way.
 pub(super) fn under_way(definition: &Definition, state: &State) -> Vec<String> {
-    let words = |(index, step): (usize, &StepState)| match &step.phase {
+    let words = |(index, step): (usize, &Arc<StepState>)| match &step.phase {
         Phase::Active { direction, activity: activity @ (Activity::Attempting | Activity::Probing) } => {
             let tally = step.tally(*direction);
             let (what, number) = match activity {

@@ -1,6 +1,8 @@
 //! Brings a saga home: from any state, a world where everything goes well from now on and people do their
 //! work. Owns the proof that there is always a way to an end, and that it is the right one.
 
+use std::sync::Arc;
+
 use super::invariants::{Fault, must};
 use super::moves::{Fate, Move, Seen, Verdict};
 use super::world::World;
@@ -107,8 +109,9 @@ impl World {
 
     /// Somebody says what the saga waits to be told; of what came to nothing, that it did.
     fn tell(&self) -> Option<Move> {
-        let waits =
-            |one: &StepState| matches!(one.phase, Phase::Active { activity: Activity::Awaiting { .. }, .. });
+        let waits = |one: &Arc<StepState>| {
+            matches!(one.phase, Phase::Active { activity: Activity::Awaiting { .. }, .. })
+        };
         if !self.state.steps.iter().any(waits) {
             return None;
         }

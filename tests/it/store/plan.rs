@@ -93,6 +93,9 @@ async fn check(node: &Node, when: &str) {
                 writeln!(faults, "{when}: expected {part:?} in\n{sql}\n{found}").unwrap();
             }
         }
+        for index in named_indexes(sql).filter(|index| !uses(&found, index)) {
+            writeln!(faults, "{when}: expected {index}, which the header names, in\n{sql}\n{found}").unwrap();
+        }
         for unbounded in unbounded_scans(&found) {
             // A page of the list begins at the newest saga, the first probe for lanes at the lowest.
             let first = unbounded.starts_with("Index Scan Backward") || unbounded.ends_with("saga_lane");
@@ -102,6 +105,34 @@ async fn check(node: &Node, when: &str) {
         }
     }
     assert!(faults.is_empty(), "{faults}");
+}
+
+/// The indexes that the header of a statement names: `Index: a, then b; why.`
+fn named_indexes(sql: &str) -> impl Iterator<Item = &str> {
+    let named = sql.split("Index: ").nth(1).and_then(|rest| rest.split(['.', ';', '\n']).next());
+    let words = named.unwrap_or_default().split([',', ' ']);
+    words.filter(|word| word.contains('_'))
+}
+
+/// Whether a plan uses an index; that of a partitioned table has one for each partition.
+fn uses(plan: &str, index: &str) -> bool {
+    let (table, key) = index.rsplit_once('_').unwrap();
+    let words = plan.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    words.filter_map(|word| word.strip_prefix(table)?.strip_suffix(key)).any(|middle| {
+        let partition = middle.strip_prefix('_').and_then(|rest| rest.strip_suffix('_'));
+        middle == "_" || partition.is_some_and(|name| name == "default" || name.parse::<u32>().is_ok())
+    })
+}
+
+#[test]
+fn an_index_is_found_by_its_name_and_by_that_of_its_partitions() {
+    let plan = "Index Scan using journal_20261116_pkey on journal_20261116 j\n  Index Only Scan using saga_lane on saga";
+    assert!(uses(plan, "journal_pkey") && uses(plan, "saga_lane"));
+    assert!(!uses(plan, "saga_pkey") && !uses(plan, "journal_id") && !uses(plan, "20261116_pkey"));
+    let named: Vec<&str> =
+        named_indexes("-- Locks: none. Index: timer_fire_at, then timer_pkey.\nselect 1").collect();
+    assert_eq!(named, ["timer_fire_at", "timer_pkey"]);
+    assert_eq!(named_indexes("-- Index: none; the table is small.\n").count(), 0);
 }
 
 /// Scans of tables that grow, and that have no index condition.
@@ -140,16 +171,18 @@ async fn hot_statements_use_their_index_on_empty_and_on_full_tables() {
             "insert into amends.saga (id, definition, status, lane, started_at)
              select amends.uuid7(), 1, case when n % 1000 = 0 then 'stuck' else 'running' end,
                     case when n % 10 = 0 then n % 40 end, now()
-             from generate_series(1, 300000) n;
+             from generate_series(1, 1000000) n;
              insert into amends.timer (id, fire_at)
              select id, now() + interval '1 day' * random() from amends.saga where lane is null;
-             insert into amends.ready (definition, id) select 1, id from amends.saga limit 100000;
+             insert into amends.ready (definition, id) select 1, id from amends.saga;
              insert into amends.journal (id, seq, lane, at, kind, body)
              select id, 1, 1, now(), 'started', '{}' from amends.saga;
              insert into amends.signal (id, n, at, by, application_name, request)
-             select (select id from amends.saga limit 1), n, now(), 'x', 'x', '1' from generate_series(1, 20000) n;
+             select (select id from amends.saga limit 1), n, now(), 'x', 'x', '1' from generate_series(1, 100000) n;
              insert into amends.inbox (lane, id, definition) select n % 40, amends.uuid7(), 1
-             from generate_series(1, 20000) n",
+             from generate_series(1, 100000) n;
+             insert into amends.start_key (name, key, id, digest, at)
+             select 'bench', n::text, amends.uuid7(), '', now() from generate_series(1, 100000) n",
         )
         .await
         .unwrap();
