@@ -178,7 +178,11 @@ impl Lane {
     async fn write(&mut self, rows: &[&Transition]) -> Result<Vec<Written>, Failure> {
         let id = self.id().0;
         let columns = Columns::of(rows);
-        let accepted = self.send(Verb::Commit, &columns.params(&id)).await?;
+        let params = columns.params(&id);
+        let accepted = match self.send(Verb::CommitNew, &params).await {
+            Err(failure) if failure.is_conflict() => self.send(Verb::Commit, &params).await?,
+            answer => answer?,
+        };
         if accepted.len() == rows.len() {
             return Ok(vec![Written::Accepted; rows.len()]);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row, Statement};
 
 use super::error::{Remedy, remedy};
@@ -47,8 +48,16 @@ pub(super) enum Verb {
     Owned,
 }
 
+/// What lets a row of the journal in only once. It costs a look before each row and a confirmation after it, so a
+/// batch that nobody has sent before goes without: then a row that is there is an error, and the batch is sent again
+/// with it.
+const ONCE: &str = "    on conflict (id, seq) do nothing\n";
+
+const COMMIT: &str = include_str!("../../sql/queries/transition/commit.sql");
+
+/// In the order of [`Verb`], without the first.
 const TEXTS: [&str; 7] = [
-    include_str!("../../sql/queries/transition/commit.sql"),
+    COMMIT,
     include_str!("../../sql/queries/transition/resolve.sql"),
     include_str!("../../sql/queries/lane/live.sql"),
     include_str!("../../sql/queries/saga/claim.sql"),
@@ -81,6 +90,11 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// Whether a row that should be new is there already.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(&self.error, Error::Rejected { code, .. } if code == SqlState::UNIQUE_VIOLATION.code())
+    }
+
     pub(super) fn fenced() -> Self {
         Self { remedy: Remedy::GiveUp, error: Error::Fenced }
     }
@@ -213,7 +227,9 @@ impl Session {
         let timeline =
             session.client.query_one(include_str!("../../sql/queries/lane/timeline.sql"), &[]).await;
         session.timeline = timeline.and_then(|row| row.try_get("timeline")).ok();
-        session.statements = try_join_all(TEXTS.iter().map(|text| session.client.prepare(text))).await?;
+        let new = COMMIT.replacen(ONCE, "", 1);
+        let texts = std::iter::once(new.as_str()).chain(TEXTS);
+        session.statements = try_join_all(texts.map(|text| session.client.prepare(text))).await?;
         Ok(session)
     }
 }
@@ -237,5 +253,19 @@ impl Sends {
     pub(super) async fn pause(&mut self) {
         tokio::time::sleep(Duration::from_millis(limits::COMMIT_PAUSE_MS << self.repeats)).await;
         self.repeats += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_batch_can_do_without_its_look_for_conflicts() {
+        assert_eq!(COMMIT.matches(ONCE).count(), 1);
+        assert!(
+            COMMIT.contains("on conflict (name, key) do nothing"),
+            "keys of starts are always looked for"
+        );
     }
 }
