@@ -28,8 +28,12 @@ with live as (
 select e.id, e.definition, e.name, e.digest, e.status, e.lane, l.node, e.signals,
        amends.millis(e.started_at) as started_at, amends.millis(e.ended_at) as ended_at, null::text as result,
        (select amends.millis(t.fire_at) from amends.timer t where t.id = e.id and isfinite(t.fire_at)) as wake_at,
-       (select t.holder from amends.waiting w join amends.turn t on t.name = w.name and t.key = w.key
-        where w.id = e.id and e.status = 'queued') as behind
+       -- Limits, or a plan that was made when these tables were empty walks over them.
+       (select t.holder
+        from (select w.name, w.key from amends.waiting w where w.id = e.id and e.status = 'queued' limit 1) w
+        cross join lateral (
+            select t.holder from amends.turn t where t.name = w.name and t.key = w.key limit 1
+        ) t) as behind
 from every e
 left join amends.lane l on l.id = e.lane
 order by e.id desc

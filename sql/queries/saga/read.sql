@@ -3,8 +3,12 @@
 select g.id, g.definition, d.name, d.digest, g.status, g.lane, l.node, g.signals,
        amends.millis(g.started_at) as started_at, null::bigint as ended_at, null::text as result,
        (select amends.millis(t.fire_at) from amends.timer t where t.id = g.id and isfinite(t.fire_at)) as wake_at,
-       (select t.holder from amends.waiting w join amends.turn t on t.name = w.name and t.key = w.key
-        where w.id = g.id and g.status = 'queued') as behind
+       -- Limits, or a plan that was made when these tables were empty walks over them.
+       (select t.holder
+        from (select w.name, w.key from amends.waiting w where w.id = g.id and g.status = 'queued' limit 1) w
+        cross join lateral (
+            select t.holder from amends.turn t where t.name = w.name and t.key = w.key limit 1
+        ) t) as behind
 from amends.saga g
 join amends.definition d on d.id = g.definition
 left join amends.lane l on l.id = g.lane

@@ -135,8 +135,8 @@ pub(super) fn handlers(gate: Arc<Semaphore>) -> Handlers {
         .register("wait", move |_: StepContext, _: Value| {
             let gate = gate.clone();
             async move {
-                // The gate is opened, never closed.
-                let _ = gate.acquire().await;
+                // The gate is opened for as many as are waiting, never closed.
+                let _ = gate.acquire().await.map(tokio::sync::SemaphorePermit::forget);
                 Ok::<_, Failure>(Value::Null)
             }
         })

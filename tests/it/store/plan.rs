@@ -70,7 +70,7 @@ const SETTINGS: &str = "set jit = off; set plan_cache_mode = force_generic_plan;
                         set enable_mergejoin = off";
 
 /// Tables that grow.
-const LARGE: [&str; 7] = ["saga", "journal", "ready", "timer", "inbox", "signal", "start"];
+const LARGE: [&str; 9] = ["saga", "journal", "ready", "timer", "inbox", "signal", "start", "waiting", "turn"];
 
 async fn plan(client: &Client, sql: &str, params: &str) -> String {
     let execute = if params.is_empty() { String::new() } else { format!("({params})") };
