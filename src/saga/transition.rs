@@ -37,6 +37,7 @@ impl IllegalEvent {
 
 /// Begins a saga: the state after its first row, and what to do.
 pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>) {
+    let waiting = Arc::new(StepState::waiting());
     let state = State {
         input: started.input.clone(),
         started_at: started.at,
@@ -44,7 +45,7 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
         course: Course::Forward,
         paused: false,
         turn_back: None,
-        steps: vec![Arc::new(StepState::waiting()); definition.steps().len()],
+        steps: vec![waiting; definition.steps().len()],
         appended: Vec::new(),
         lease_until: definition.lease_ms().map(|lease| started.at.saturating_add(lease)),
         mailbox: BTreeMap::new(),

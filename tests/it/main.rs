@@ -4,6 +4,7 @@
 
 mod admin;
 mod barrier;
+mod bench;
 mod catalog;
 mod catalog_files;
 mod catalog_fuzz;

@@ -126,7 +126,8 @@ fn uses(plan: &str, index: &str) -> bool {
 
 #[test]
 fn an_index_is_found_by_its_name_and_by_that_of_its_partitions() {
-    let plan = "Index Scan using journal_20261116_pkey on journal_20261116 j\n  Index Only Scan using saga_lane on saga";
+    let plan = "Index Scan using journal_20261116_pkey on journal_20261116 j\n\
+                Index Only Scan using saga_lane on saga";
     assert!(uses(plan, "journal_pkey") && uses(plan, "saga_lane"));
     assert!(!uses(plan, "saga_pkey") && !uses(plan, "journal_id") && !uses(plan, "20261116_pkey"));
     let named: Vec<&str> =
