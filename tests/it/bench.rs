@@ -72,9 +72,11 @@ async fn measures_the_engine_in_turn_with_both_yardsticks() {
 async fn runs_every_workload() {
     let database = Database::create().await;
     let hard = ["--sagas", "200", "--nodes", "2", "--history", "500", "--parked", "500", "--held-xmin"];
-    for workload in ["checkout-3-comp", "fan-out-8", "claim", "signals", "resident"] {
+    for workload in ["checkout-3-comp", "fan-out-8", "claim", "signals", "admin-views", "resident"] {
         let found = found(&database, &[&["--workload", workload], hard.as_slice()].concat());
         assert_eq!((number(&found, "sagas"), found["workload"].as_str()), (200.0, Some(workload)));
+        let views = found["views_ms"].as_object().map_or(0, |views| views.len());
+        assert_eq!(views, if workload == "admin-views" { 11 } else { 0 }, "{found}");
         let nodes: Vec<f64> =
             found["node_sagas"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
         assert_eq!((nodes.len(), nodes.iter().sum()), (2, 200.0), "{found}");

@@ -8,6 +8,7 @@ mod node;
 mod nodes;
 mod outside;
 mod report;
+mod views;
 mod workload;
 
 use std::time::Instant;
@@ -22,7 +23,8 @@ use node::{Done, Order};
 use nodes::NodeProcess;
 use outside::{Ballast, Outside};
 use report::{Against, Measured};
-use workload::Drive;
+use views::Dashboard;
+use workload::{Drive, Workload};
 
 pub(super) use node::{NodeArgs, run as run_node};
 
@@ -196,6 +198,10 @@ impl Args {
             }
             None => None,
         };
+        let dashboard = match self.node.workload {
+            Workload::AdminViews => Some(Dashboard::open(&config).await?),
+            _ => None,
+        };
         for _ in 0..self.rounds() {
             let round = bench.round(self.work()).await?;
             if let Some(writers) = &writers {
@@ -203,8 +209,12 @@ impl Args {
             }
             engine.push(round);
         }
+        let looks = match dashboard {
+            Some(dashboard) => dashboard.close().await?,
+            None => views::Looks::new(),
+        };
         bench.end().await?;
-        Ok(Measured { settings: self.settings(durable.is_err()), body_bytes, engine, against })
+        Ok(Measured { settings: self.settings(durable.is_err()), body_bytes, engine, against, looks })
     }
 
     /// Gives the other side its turn: as long as the engine had.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::views::Looks;
 use super::{EngineRound, Round};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Tone};
@@ -13,6 +14,8 @@ pub(super) struct Measured {
     pub(super) body_bytes: f64,
     pub(super) engine: Vec<EngineRound>,
     pub(super) against: Against,
+    /// How long each view of the dashboard took.
+    pub(super) looks: Looks,
 }
 
 /// The other side's rounds, each after the engine's of the same place.
@@ -47,7 +50,7 @@ pub(super) fn show(measured: &Measured, output: &Output) -> Result<(), Failure> 
 }
 
 fn summary(measured: &Measured) -> Value {
-    let Measured { settings, body_bytes, engine, against } = measured;
+    let Measured { settings, body_bytes, engine, against, looks } = measured;
     let sum = |of: fn(&EngineRound) -> f64| engine.iter().map(of).sum::<f64>();
     let nodes =
         |of: fn(&super::Done) -> f64| engine.iter().flat_map(|round| &round.nodes).map(of).sum::<f64>();
@@ -76,6 +79,7 @@ fn summary(measured: &Measured) -> Value {
         "bytes_per_resident_saga": bytes_per_saga,
         "rounds_sagas_per_s": engine.iter().map(sagas_per_s).collect::<Vec<_>>(),
         "node_sagas": node_sagas(engine),
+        "views_ms": (!looks.is_empty()).then(|| views(looks)),
         "settings": settings,
     });
     if let (Some(all), Value::Object(more)) = (summary.as_object_mut(), compared(engine, against, &latencies))
@@ -117,6 +121,16 @@ fn compared(engine: &[EngineRound], against: &Against, latencies: &[u64]) -> Val
         "p50_times_limit": times(0.50),
         "p99_times_limit": times(0.99),
     })
+}
+
+/// The median and the longest look at each view.
+fn views(looks: &Looks) -> Value {
+    let views = looks.iter().map(|(name, took)| {
+        let took = sorted(took.clone());
+        let times = json!({ "p50": percentile_ms(&took, 0.5), "max": percentile_ms(&took, 1.0) });
+        ((*name).to_owned(), times)
+    });
+    views.collect::<serde_json::Map<_, _>>().into()
 }
 
 fn sagas_per_s(one: &EngineRound) -> f64 {

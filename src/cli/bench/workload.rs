@@ -41,6 +41,8 @@ pub(super) enum Workload {
     Signals,
     /// Sagas that are parked until their time comes.
     Timers,
+    /// checkout-3, while an operator's dashboard reads every view once a second.
+    AdminViews,
     /// Sagas that wait on a node, all at a time: what one of them costs in memory.
     Resident,
 }
@@ -69,13 +71,14 @@ impl Workload {
             Self::Claim => "claim",
             Self::Signals => "signals",
             Self::Timers => "timers",
+            Self::AdminViews => "admin-views",
             Self::Resident => "resident",
         }
     }
 
     pub(super) fn drive(self) -> Drive {
         match self {
-            Self::Checkout3 | Self::Checkout3Comp | Self::FanOut8 => Drive::Closed,
+            Self::Checkout3 | Self::Checkout3Comp | Self::FanOut8 | Self::AdminViews => Drive::Closed,
             Self::Claim => Drive::Queued,
             Self::Signals => Drive::Signalled,
             Self::Timers => Drive::Timed,
@@ -87,9 +90,13 @@ impl Workload {
     pub(super) fn end(self) -> Status {
         match self {
             Self::Checkout3Comp => Status::Compensated,
-            Self::Checkout3 | Self::FanOut8 | Self::Claim | Self::Signals | Self::Timers | Self::Resident => {
-                Status::Completed
-            }
+            Self::Checkout3
+            | Self::FanOut8
+            | Self::Claim
+            | Self::Signals
+            | Self::Timers
+            | Self::AdminViews
+            | Self::Resident => Status::Completed,
         }
     }
 
@@ -106,7 +113,7 @@ impl Workload {
         };
         let draft = Draft::new(DEFINITION);
         match self {
-            Self::Checkout3 | Self::Claim => checkout("echo"),
+            Self::Checkout3 | Self::Claim | Self::AdminViews => checkout("echo"),
             Self::Checkout3Comp => checkout("decline"),
             Self::FanOut8 => {
                 let names: Vec<String> = (1..=8).map(|number| format!("part_{number}")).collect();
