@@ -150,6 +150,7 @@ impl Args {
         let faults: Vec<&str> = [
             (self.ballast.backlog > 0 && drive != Drive::Queued, "--backlog goes with --workload claim"),
             (self.ballast.backlog > 0 && self.seconds.is_none(), "--backlog needs --seconds"),
+            (self.ballast.backlog > 0 && self.limit.is_some(), "--backlog goes without --limit"),
             (self.rate.is_some() && !rated, "--rate goes with workloads that wait for nobody"),
             (drive == Drive::Held && self.limit.is_some(), "--limit is of no use to --workload resident"),
         ]
@@ -182,7 +183,7 @@ impl Args {
         let mut bench = Bench::begin(self, url, &config).await?;
         let template = bench.warm_up().await?;
         let body_bytes = template.body_bytes();
-        bench.outside.fill(self.ballast, &template).await?;
+        bench.fill(&template).await?;
         if self.held_xmin {
             bench.outside.hold_snapshot(&config).await?;
         }
@@ -202,6 +203,8 @@ impl Args {
             Workload::AdminViews => Some(Dashboard::open(&config).await?),
             _ => None,
         };
+        // What the nodes did while they waited for all this is not counted.
+        bench.tell(Order::NOTHING).await?;
         for _ in 0..self.rounds() {
             let round = bench.round(self.work()).await?;
             if let Some(writers) = &writers {
@@ -213,7 +216,7 @@ impl Args {
             Some(dashboard) => dashboard.close().await?,
             None => views::Looks::new(),
         };
-        bench.end().await?;
+        bench.stop_nodes().await?;
         Ok(Measured { settings: self.settings(durable.is_err()), body_bytes, engine, against, looks })
     }
 
@@ -279,21 +282,45 @@ impl Args {
 /// A bench under way.
 struct Bench<'a> {
     args: &'a Args,
+    url: &'a str,
     nodes: Vec<NodeProcess>,
     outside: Outside,
     server: Server,
 }
 
 impl<'a> Bench<'a> {
-    async fn begin(args: &'a Args, url: &str, config: &PostgresConfig) -> Result<Self, Failure> {
+    async fn begin(args: &'a Args, url: &'a str, config: &PostgresConfig) -> Result<Self, Failure> {
         let outside = Outside::open(config).await?;
         let (client, _task) = config.open().await?;
         let server = Server::of(client).await?;
-        let mut nodes = Vec::new();
-        for _ in 0..args.nodes {
-            nodes.push(NodeProcess::start(args.node, url).await?);
+        let mut bench = Self { args, url, nodes: Vec::new(), outside, server };
+        bench.start_nodes().await?;
+        Ok(bench)
+    }
+
+    async fn start_nodes(&mut self) -> Result<(), Failure> {
+        for _ in 0..self.args.nodes {
+            self.nodes.push(NodeProcess::start(self.args.node, self.url).await?);
         }
-        Ok(Self { args, nodes, outside, server })
+        Ok(())
+    }
+
+    async fn stop_nodes(&mut self) -> Result<(), Failure> {
+        for node in self.nodes.drain(..) {
+            node.stop().await?;
+        }
+        Ok(())
+    }
+
+    /// Fills the tables; the nodes are away while the queue is filled, or they would empty it meanwhile.
+    async fn fill(&mut self, template: &Template) -> Result<(), Failure> {
+        let ballast = self.args.ballast;
+        if ballast.backlog == 0 {
+            return self.outside.fill(ballast, template).await;
+        }
+        self.stop_nodes().await?;
+        self.outside.fill(ballast, template).await?;
+        self.start_nodes().await
     }
 
     /// A small round that is not counted; returns what a saga of this workload writes.
@@ -344,12 +371,5 @@ impl<'a> Bench<'a> {
             done.push(node.done().await?);
         }
         Ok(done)
-    }
-
-    async fn end(self) -> Result<(), Failure> {
-        for node in self.nodes {
-            node.stop().await?;
-        }
-        Ok(())
     }
 }

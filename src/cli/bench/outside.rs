@@ -74,8 +74,8 @@ pub(super) struct Outside {
 impl Outside {
     pub(super) async fn open(config: &PostgresConfig) -> Result<Self, Failure> {
         let (client, _task) = config.open().await?;
-        // Making ballast takes longer than any statement of a node may.
-        client.batch_execute("set statement_timeout = 0").await.map_err(failed)?;
+        // Making ballast takes longer than any statement of a node may, and vacuum may have to wait for another.
+        client.batch_execute("set statement_timeout = 0; set lock_timeout = 0").await.map_err(failed)?;
         Ok(Self { client, _snapshot: None })
     }
 
