@@ -196,6 +196,8 @@ pub mod actor {
     pub const POLL_LEAST_MS: u64 = 2;
     /// Pause between two claims while there is none, in milliseconds.
     pub const POLL_MOST_MS: u64 = 250;
+    /// Time between two looks for sagas that a lane owns and nobody runs, in milliseconds.
+    pub const STRAYS_LOOK_MS: u64 = 15_000;
     /// A saga that waits longer than this, in milliseconds, leaves its node for the time.
     pub const PARK_AFTER_MS: u64 = 10_000;
     /// Pause before a batch whose outcome is not known is sent again, in milliseconds; doubles.

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod runtime;
 
 pub mod barrier;
+pub mod boundary;
 pub mod config;
 pub mod metrics;
 pub mod postgres;

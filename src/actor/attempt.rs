@@ -13,6 +13,7 @@ use super::definitions::Pinned;
 use super::node::Node;
 use super::row;
 use super::saga_actor::SagaActor;
+use crate::boundary;
 use crate::participant::{Participants, Scope, expr};
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Step};
@@ -99,7 +100,10 @@ pub(super) fn begin(
     let counts = pinned.counts.clone();
     let task = node.work.spawn(async move {
         let began = Instant::now();
+        let [sending, answered] = boundaries(order);
+        boundary::pass(sending);
         let end = call(&participants, plan.step(), order, &scope).await;
+        boundary::pass(answered);
         if !order.is_probe {
             counts.took(order.step, order.direction, began.elapsed());
         }
@@ -107,6 +111,15 @@ pub(super) fn begin(
     });
     let Order { step, direction, number, is_probe, .. } = order;
     InFlight { step, direction, number, is_probe, task: task.abort_handle() }
+}
+
+/// Where a process can die before and after a call.
+fn boundaries(order: Order) -> [&'static str; 2] {
+    match (order.is_probe, order.direction) {
+        (true, _) => ["probe: sending", "probe: answered"],
+        (false, Direction::Action) => ["action: sending", "action: answered"],
+        (false, Direction::Compensation) => ["compensation: sending", "compensation: answered"],
+    }
 }
 
 impl InFlight {

@@ -151,6 +151,7 @@ impl Committer {
         };
         ctx.spawn(sent.into_actor(self).map(move |(lane, rows, written), act, ctx| {
             act.lane = Some(lane);
+            act.writing.clear();
             metrics::COMMIT_SECONDS.with([]).record(began.elapsed());
             metrics::COMMIT_TRANSITIONS.with([]).record(rows.len() as f64);
             match written {

@@ -16,8 +16,10 @@ use super::committer::{Barrier, Claim, Committer};
 use super::definitions::Pinned;
 use super::node::Node;
 use super::saga_actor::{GiveUp, HandBack, SagaActor, StepDown, Wake};
+use super::strays::Strays;
 use super::supervisor::{Observe, Observed};
 use super::takeup::{self, Read};
+use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::Json;
@@ -97,6 +99,7 @@ pub(super) struct Dispatcher {
     returning: HashMap<Uuid, Claimed>,
     /// How often the actors of these sagas died, since their last row.
     crashes: HashMap<Uuid, u32>,
+    strays: Strays,
     pause: Duration,
     /// The next round, while none is under way.
     next: Option<SpawnHandle>,
@@ -115,6 +118,7 @@ impl Dispatcher {
             arriving: HashSet::new(),
             returning: HashMap::new(),
             crashes: HashMap::new(),
+            strays: Strays::default(),
             pause: Duration::from_millis(limits::POLL_LEAST_MS),
             next: None,
             draining: None,
@@ -275,6 +279,27 @@ impl Dispatcher {
         }));
     }
 
+    /// Looks from time to time for sagas that this lane owns and nobody runs, and takes them up.
+    fn look_for_strays(&mut self, ctx: &mut Context<Self>) {
+        let (node, lane) = (self.node.clone(), self.lane);
+        let look = async move { node.store.owned_by(lane).await };
+        ctx.spawn(look.into_actor(self).map(|owned, act, ctx| {
+            let (residents, arriving) = (&act.residents, &act.arriving);
+            let is_here = |id: &Uuid| residents.contains_key(id) || arriving.contains(id);
+            match owned {
+                Ok(_) if act.draining.is_some() || act.stopping => {}
+                Ok(owned) => {
+                    for id in act.strays.confirm(owned, is_here) {
+                        tracing::warn!(saga.id = %id, "nobody runs this saga of ours, it is taken up");
+                        act.revive_later(id, ctx);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "strays not looked for"),
+            }
+            ctx.run_later(Duration::from_millis(limits::STRAYS_LOOK_MS), Self::look_for_strays);
+        }));
+    }
+
     fn finish_drain(&mut self) {
         if !self.residents.is_empty() || !self.arriving.is_empty() {
             return;
@@ -292,6 +317,7 @@ impl Actor for Dispatcher {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.notify(Poll);
+        ctx.run_later(Duration::from_millis(limits::STRAYS_LOOK_MS), Self::look_for_strays);
     }
 }
 
@@ -372,6 +398,7 @@ impl Handler<Drain> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, Drain { grace, done }: Drain, ctx: &mut Self::Context) {
+        boundary::pass("dispatcher: draining");
         self.draining = Some(done);
         for saga in self.residents.values() {
             saga.do_send(HandBack);

@@ -32,6 +32,7 @@ mod roster;
 mod row;
 mod saga_actor;
 mod signals;
+mod strays;
 mod supervisor;
 mod sweeper;
 mod takeup;

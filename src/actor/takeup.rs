@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::arrival::Arrival;
 use super::definitions::Pinned;
 use super::node::Node;
+use crate::boundary;
 use crate::saga::event::Event;
 use crate::saga::replay;
 use crate::saga::state::Status;
@@ -33,6 +34,7 @@ pub(super) async fn load(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) 
         Ok(journals) => journals,
         Err(error) => return ids.into_iter().map(|id| Read::Later(id, error.to_string())).collect(),
     };
+    boundary::pass("journal: loaded");
     let mut read = Vec::with_capacity(claimed.len());
     for saga in claimed {
         let one = fold(node, &saga, &journals.remove(&saga.id).unwrap_or_default());
@@ -97,7 +99,9 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
         Ok(state) => {
             let asked = saga.signals > state.signals_seen;
             let seq = journal.last().map_or(0, |row| row.seq);
-            Read::Ready(saga.id, pinned, Box::new(Arrival::TakenUp { state, seq, fresh: saga.fresh, asked }))
+            // Rows of somebody else: this lane was taken for dead since its claim, and began nothing.
+            let fresh = saga.fresh && seq == 1;
+            Read::Ready(saga.id, pinned, Box::new(Arrival::TakenUp { state, seq, fresh, asked }))
         }
         Err(reason) => {
             if !saga.stuck {

@@ -10,6 +10,7 @@ use super::dispatcher::{Abandon, Dispatcher};
 use super::node::Node;
 use super::roster::Roster;
 use super::supervisor::{Observe, Observed};
+use crate::boundary;
 use crate::store::{Lane, NodeId};
 
 /// One lane at work.
@@ -40,6 +41,7 @@ impl Worker {
             let (node, committer) = (node.clone(), committer.clone());
             Dispatcher::start_in_arbiter(&arbiter, move |_| Dispatcher::new(node, id, committer, slots))
         };
+        boundary::pass("worker: started");
         roster.set(place, member, dispatcher.clone());
         let worker =
             Worker::start_in_arbiter(&arbiter, move |_| Worker { node, member, committer, dispatcher });

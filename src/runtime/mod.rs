@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::actor::{Ended, Health, Node, Roster};
+use crate::boundary;
 use crate::client::{self, Client};
 use crate::saga::Json;
 use crate::saga::event::Request;
@@ -144,6 +145,7 @@ impl Runtime {
         let (node, roster) = (self.inner.node.clone(), self.inner.roster.clone());
         let clean = self
             .on_work(async move {
+                boundary::pass("runtime: stopping");
                 let clean = roster.drain(grace).await;
                 let member = node.membership.id();
                 node.store.leave(member).await?;

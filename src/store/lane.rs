@@ -13,6 +13,7 @@ use super::error::{Remedy, remedy};
 use super::pool::Params;
 use super::work::Watermarks;
 use super::{Error, NodeId, PostgresConfig};
+use crate::boundary;
 use crate::config::store as limits;
 
 /// Number of a lane: the fencing token. Never used again.
@@ -66,6 +67,17 @@ const TEXTS: [&str; 7] = [
     include_str!("../../sql/queries/saga/owned.sql"),
 ];
 
+/// In the order of [`Verb`]: where a process can die before and after each.
+const BOUNDARIES: [[&str; 2]; 7] = [
+    ["commit: sending", "commit: answered"],
+    ["resolve: sending", "resolve: answered"],
+    ["live: sending", "live: answered"],
+    ["claim: sending", "claim: answered"],
+    ["park: sending", "park: answered"],
+    ["release: sending", "release: answered"],
+    ["owned: sending", "owned: answered"],
+];
+
 /// A live connection.
 struct Session {
     client: Client,
@@ -115,6 +127,7 @@ impl Lane {
             .query_opt(include_str!("../../sql/queries/lane/open.sql"), &[&node.0])
             .await?
             .ok_or(Error::Fenced)?;
+        boundary::pass("lane: opened");
         Ok(Self {
             id: LaneId(row.try_get("id")?),
             node,
@@ -145,10 +158,17 @@ impl Lane {
             None => self.reopen().await?,
         };
         let statement = &session.statements[verb as usize];
+        let [sending, answered] = BOUNDARIES[verb as usize];
+        boundary::pass(sending);
         let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
         let answer = tokio::time::timeout(wait, session.client.query(statement, params)).await;
         let failure = match answer {
+            Ok(Ok(_)) if boundary::is_answer_lost() => Failure {
+                remedy: Remedy::Reconnect,
+                error: Error::Unavailable("the answer is lost, as the test says".to_owned()),
+            },
             Ok(Ok(rows)) => {
+                boundary::pass(answered);
                 self.session = Some(session);
                 return Ok(rows);
             }

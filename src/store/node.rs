@@ -2,6 +2,7 @@
 //! the clock; taking dead nodes out of service is left to `sweep.rs`.
 
 use super::{Error, Store};
+use crate::boundary;
 use crate::saga::definition::Millis;
 
 /// One incarnation of a process. Never used again.
@@ -36,6 +37,7 @@ impl Store {
                 &[&name, &version, &ttl_ms, &super::SCHEMA_VERSION],
             )
             .await?;
+        boundary::pass("node: joined");
         Ok(NodeId(rows.first().ok_or_else(super::no_row)?.try_get("id")?))
     }
 
@@ -44,6 +46,7 @@ impl Store {
     pub async fn beat(&self, node: NodeId, sagas: usize) -> Result<Millis, Error> {
         let sagas = i32::try_from(sagas).unwrap_or(i32::MAX);
         let rows = self.query(include_str!("../../sql/queries/node/beat.sql"), &[&node.0, &sagas]).await?;
+        boundary::pass("node: beaten");
         Ok(super::millis(rows.first().ok_or(Error::Fenced)?.try_get("at")?))
     }
 
@@ -51,6 +54,7 @@ impl Store {
     /// next sweep.
     pub async fn leave(&self, node: NodeId) -> Result<(), Error> {
         self.query(include_str!("../../sql/queries/node/leave.sql"), &[&node.0]).await?;
+        boundary::pass("node: left");
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::lane::LaneId;
 use super::{Error, NodeId, Store};
+use crate::boundary;
 use crate::config::store as limits;
 
 /// What a sweep found.
@@ -29,11 +30,14 @@ impl Store {
     /// calls nobody dead.
     pub async fn sweep(&self, node: NodeId) -> Result<Swept, Error> {
         let buried = self.query(include_str!("../../sql/queries/sweep/bury.sql"), &[&node.0]).await?;
+        boundary::pass("sweep: buried");
         let mut swept = Swept { lanes: buried.len() as u64, ..Swept::default() };
         for lane in self.orphaned_lanes().await? {
             swept.sagas += self.rehome(lane).await?;
+            boundary::pass("sweep: rehomed");
         }
         let moved = self.query_once(include_str!("../../sql/queries/sweep/forward.sql"), &[]).await?;
+        boundary::pass("sweep: forwarded");
         swept.wakes = super::count(&moved, "wakes")?;
         Ok(swept)
     }

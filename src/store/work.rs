@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::error::Remedy;
 use super::lane::{Failure, Lane, LaneId, Verb};
 use super::{DefinitionId, Error, Store};
+use crate::boundary;
 use crate::config::store as limits;
 use crate::saga::definition::Millis;
 
@@ -189,6 +190,12 @@ impl Lane {
 }
 
 impl Store {
+    /// Lists what a lane owns, in order.
+    pub async fn owned_by(&self, lane: LaneId) -> Result<Vec<Uuid>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/saga/owned.sql"), &[&lane.0]).await?;
+        rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+    }
+
     /// Takes the wakes of owned sagas from the inboxes of these lanes. A saga among them that is not resident
     /// was parked meanwhile, and has seen what woke it; drop the wake. After an error the answer may be lost:
     /// take every resident saga of these lanes for woken.
@@ -197,6 +204,7 @@ impl Store {
         let rows = self
             .query_once(include_str!("../../sql/queries/inbox/drain.sql"), &[&lanes, &limits::INBOX_ROWS_MAX])
             .await?;
+        boundary::pass("inbox: drained");
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 
@@ -205,6 +213,7 @@ impl Store {
     pub async fn fire_timers(&self, limit: usize) -> Result<u64, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.query(include_str!("../../sql/queries/timer/fire.sql"), &[&limit]).await?;
+        boundary::pass("timers: fired");
         super::count(&rows, "fired")
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use amends::participant::{Failure, Handlers, StepContext};
 use amends::runtime::Runtime;
 use amends::saga::definition::{Call, Draft, Retry, Step};
+use amends::saga::event::Request;
 use amends::saga::state::Status;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -160,4 +161,31 @@ async fn a_drain_hands_back_without_spending_an_attempt() {
         assert!(journal.iter().all(|row| row.kind != "owner_lost"), "nothing was lost in the handover");
     }
     second.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// As after a claim that the server carried out long after its connection was given up: the lane owns a saga, and
+/// nobody on the node knows of it.
+#[tokio::test]
+async fn a_saga_that_its_lane_owns_and_nobody_runs_is_taken_up() {
+    let database = Database::create().await;
+    let ledger = Ledger::default();
+    let draft = Draft::new("stray").step(Step::awaiting("paid", "payment", None));
+    let builder = Runtime::builder(database.url.clone()).lanes(1).lease(Duration::from_secs(2));
+    let runtime =
+        builder.handlers(handlers(&ledger, Duration::ZERO)).definition(draft).begin().await.unwrap();
+    let saga = runtime.start("stray", &json!({})).await.unwrap();
+    let client = database.client().await;
+    let own = format!(
+        "with woken as (delete from amends.timer where id = '{saga}' returning id)
+         update amends.saga set lane = (select id from amends.lane where live) where id in (select id from woken)"
+    );
+    crate::harness::eventually("it is parked, and owned again", async || {
+        client.execute(&own, &[]).await.unwrap() == 1
+    })
+    .await;
+    let request = Request::Provide { event: "payment".into(), payload: json!({ "cents": 5 }).into() };
+    runtime.signal(saga, request).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), runtime.wait(saga)).await;
+    assert_eq!(ended.expect("it is not forgotten").unwrap().status, Status::Completed);
+    runtime.stop(Duration::from_secs(5)).await.unwrap();
 }

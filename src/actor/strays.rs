@@ -1,0 +1,41 @@
+//! Sagas that a lane owns and that nobody here runs. Owns how they are told from those that just come or go: by two
+//! looks, some time apart.
+//!
+//! They come of a statement that the server carries out late, long after its connection was given up and the lane has
+//! asked what it owns: a claim that owns what nobody was told of, or a park behind the back of an actor which then
+//! loses its place to the next owner's. The model of the protocol (`tests/it/model`) shows both.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+/// What the last look found.
+#[derive(Debug, Default)]
+pub(super) struct Strays {
+    suspects: HashSet<Uuid>,
+}
+
+impl Strays {
+    /// Returns those of the owned sagas that were not here at this look, nor at the one before.
+    pub(super) fn confirm(&mut self, owned: Vec<Uuid>, is_here: impl Fn(&Uuid) -> bool) -> Vec<Uuid> {
+        let absent: HashSet<Uuid> = owned.into_iter().filter(|id| !is_here(id)).collect();
+        let confirmed = absent.intersection(&self.suspects).copied().collect();
+        self.suspects = absent;
+        confirmed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stray_is_absent_twice_in_a_row() {
+        let [a, b] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        let mut strays = Strays::default();
+        assert!(strays.confirm(vec![a, b], |_| false).is_empty(), "once is no proof");
+        assert_eq!(strays.confirm(vec![a, b], |id| *id == b), [a]);
+        assert!(strays.confirm(vec![b], |_| false).is_empty(), "it was here the last time");
+        assert_eq!(strays.confirm(vec![b], |_| false), [b]);
+    }
+}

@@ -1,0 +1,282 @@
+//! The participants' own ledger, what they do, and the definitions that call them. Owns what is true about effects; a
+//! runtime's word about a saga is held against it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use amends::participant::{Failure, Handlers, StepContext};
+use amends::saga::definition::{Call, Draft, Probe, Retry, Step, Target};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio_postgres::Client;
+
+/// Tables of the participants. What is idempotent is so by its key; the others write whatever they are told.
+pub(crate) const SQL: &str = "create schema ledger;
+    create table ledger.effect (
+        saga text not null, step text not null, key text not null, repeatable boolean not null);
+    create unique index on ledger.effect (key) where repeatable;
+    create table ledger.undo (saga text not null, step text not null, key text primary key);";
+
+/// Names of the definitions. Sagas of those that end in `_back` must end compensated, the others completed.
+pub(crate) const SAGAS: [&str; 9] =
+    ["linear", "linear_back", "parallel", "parallel_back", "pivot", "bare", "bare_back", "waits", "slow"];
+
+/// How patient definitions are, and how bad their participants.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Habits {
+    /// Attempts of a call.
+    pub(crate) attempts: u32,
+    /// How long an effect may still land after its time-out.
+    pub(crate) settle_ms: u64,
+    /// Participants answer twice, wrongly and late.
+    pub(crate) naughty: bool,
+}
+
+/// Limit of an attempt.
+const TIMEOUT_MS: u64 = 2_000;
+
+impl Habits {
+    fn call(self, handler: &str) -> Call {
+        let attempts = self.attempts;
+        let retry = Retry { attempts, backoff_ms: 20, multiplier: 1.5, backoff_max_ms: 500, jitter: 0.5 };
+        Call::handler(handler).retry(retry).timeout_ms(TIMEOUT_MS).settle_ms(self.settle_ms)
+    }
+
+    fn undo(self) -> Call {
+        self.call("undo").idempotent()
+    }
+
+    fn find(self) -> Probe {
+        let retry = Retry { attempts: self.attempts, backoff_ms: 50, ..Retry::default() };
+        Probe::new(Target::Handler { name: "find".into(), arguments: None }, "result.found").retry(retry)
+    }
+
+    /// A step whose participant knows keys.
+    fn repeatable(self, name: &str, handler: &str) -> Step {
+        Step::new(name, self.call(handler).idempotent()).compensation(self.undo())
+    }
+
+    /// A step whose participant knows no keys, and can be asked.
+    fn probed(self, name: &str) -> Step {
+        Step::new(name, self.call("once").probe(self.find())).compensation(self.undo())
+    }
+
+    /// A step whose participant knows no keys and cannot be asked either.
+    fn bare(self, name: &str) -> Step {
+        Step::new(name, self.call("once")).compensation(self.undo())
+    }
+
+    /// A step that never succeeds. When its refusal was lost, a second one says nothing of the first call, so it is
+    /// asked.
+    fn refused(self, name: &str) -> Step {
+        Step::new(name, self.call("refuse").idempotent().probe(self.find())).compensation(self.undo())
+    }
+
+    /// Every definition.
+    pub(crate) fn drafts(self) -> Vec<Draft> {
+        let effect = |name: &str| self.repeatable(name, "effect");
+        let linear = |name: &str, last: Step| {
+            let draft = Draft::new(name).step(effect("a")).step(self.probed("b").needs(["a"]));
+            draft.step(last.needs(["b"]))
+        };
+        let parallel = |name: &str, last: Step| {
+            let draft = Draft::new(name).step(effect("a")).step(self.probed("b").needs(["a"]));
+            draft.step(effect("c").needs(["a"])).step(last.needs(["b", "c"]))
+        };
+        let bare = |name: &str, last: Step| {
+            let draft = Draft::new(name).step(effect("a")).step(self.bare("x").needs(["a"]));
+            draft.step(last.needs(["x"]))
+        };
+        let pivot = Step::new("p", self.call("effect").idempotent()).pivot().needs(["a"]);
+        let retriable = Step::new("r", self.call("flaky").idempotent()).retriable().needs(["p"]);
+        vec![
+            linear("linear", effect("z")),
+            linear("linear_back", self.refused("z")),
+            parallel("parallel", effect("z")),
+            parallel("parallel_back", self.refused("z")),
+            Draft::new("pivot").step(effect("a")).step(pivot).step(retriable),
+            bare("bare", effect("z")),
+            bare("bare_back", self.refused("z")),
+            Draft::new("waits")
+                .step(effect("a"))
+                .step(Step::awaiting("go", "go", None).needs(["a"]))
+                .step(effect("z").needs(["go"])),
+            Draft::new("slow")
+                .step(self.repeatable("a", "slow"))
+                .step(self.repeatable("z", "slow").needs(["a"])),
+        ]
+    }
+}
+
+/// The way to the ledger, found anew when it is lost.
+pub(crate) struct Ledger {
+    url: String,
+    client: Mutex<Option<Arc<Client>>>,
+    habits: Habits,
+    calls: AtomicU32,
+}
+
+impl Ledger {
+    pub(crate) fn at(url: &str, habits: Habits) -> Arc<Self> {
+        let (url, client, calls) = (url.to_owned(), Mutex::new(None), AtomicU32::new(0));
+        Arc::new(Self { url, client, habits, calls })
+    }
+
+    async fn client(&self) -> Result<Arc<Client>, Failure> {
+        let mut kept = self.client.lock().await;
+        if let Some(client) = kept.as_ref().filter(|client| !client.is_closed()) {
+            return Ok(client.clone());
+        }
+        let opened = tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await;
+        let (client, connection) = opened.map_err(|error| Failure::retryable("closed", error.to_string()))?;
+        tokio::spawn(connection);
+        let client = Arc::new(client);
+        *kept = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Makes an effect, unless its time is over: what is sent later than it may still land is not carried out.
+    async fn write(&self, effect: &Effect, repeatable: bool) -> Result<Value, Failure> {
+        let client = self.client().await?;
+        let sql = "insert into ledger.effect select $1, $2, $3, $4
+                   where clock_timestamp() < to_timestamp($5) on conflict do nothing";
+        let Effect { saga, step, key, until } = effect;
+        let written = client.execute(sql, &[saga, step, key, &repeatable, until]).await;
+        written.map_err(|error| broken(&error))?;
+        Ok(json!({ "key": key }))
+    }
+}
+
+/// What an effect is written under.
+struct Effect {
+    saga: String,
+    step: String,
+    key: String,
+    /// Seconds since the Unix epoch.
+    until: f64,
+}
+
+impl Effect {
+    fn of(context: &StepContext, habits: Habits) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let lasts = Duration::from_millis(TIMEOUT_MS + habits.settle_ms * 3 / 4);
+        Self {
+            saga: context.saga().to_string(),
+            step: context.step().to_owned(),
+            key: context.key().to_owned(),
+            until: (now + lasts).as_secs_f64(),
+        }
+    }
+}
+
+fn broken(error: &tokio_postgres::Error) -> Failure {
+    // Whether it was carried out is not known.
+    Failure::unknown("ledger", error.to_string())
+}
+
+/// The participants. Naughty ones make an effect twice, lose answers and let effects land after their time-out.
+pub(crate) fn handlers(ledger: &Arc<Ledger>) -> Handlers {
+    let of = |ledger: &Arc<Ledger>| ledger.clone();
+    let (effects, once, slow, flaky) = (of(ledger), of(ledger), of(ledger), of(ledger));
+    let (undone, asked) = (of(ledger), of(ledger));
+    Handlers::new()
+        .register("effect", move |context: StepContext, _: Value| {
+            let ledger = effects.clone();
+            async move { make(&ledger, &context, true).await }
+        })
+        .register("once", move |context: StepContext, _: Value| {
+            let ledger = once.clone();
+            async move { make(&ledger, &context, false).await }
+        })
+        .register("slow", move |context: StepContext, _: Value| {
+            let ledger = slow.clone();
+            async move {
+                tokio::time::sleep(Duration::from_millis(900)).await;
+                ledger.write(&Effect::of(&context, ledger.habits), true).await
+            }
+        })
+        .register("flaky", move |context: StepContext, _: Value| {
+            let ledger = flaky.clone();
+            async move {
+                match ledger.calls.fetch_add(1, Ordering::SeqCst) % 3 {
+                    0 => Err(Failure::retryable("busy", "nothing was done")),
+                    _ => ledger.write(&Effect::of(&context, ledger.habits), true).await,
+                }
+            }
+        })
+        .register("refuse", move |_: StepContext, _: Value| async move {
+            Err::<Value, _>(Failure::permanent("declined", "no"))
+        })
+        .register("undo", move |context: StepContext, _: Value| {
+            let ledger = undone.clone();
+            async move {
+                let (saga, step) = (context.saga().to_string(), context.step().to_owned());
+                let sql = "insert into ledger.undo values ($1, $2, $3) on conflict do nothing";
+                let (client, key) = (ledger.client().await?, context.action_key().unwrap_or_default());
+                client.execute(sql, &[&saga, &step, &key]).await.map_err(|error| broken(&error))?;
+                Ok(Value::Null)
+            }
+        })
+        .register("find", move |context: StepContext, _: Value| {
+            let ledger = asked.clone();
+            async move {
+                let sql = "select exists (select from ledger.effect where key = $1)";
+                let client = ledger.client().await?;
+                let found = client.query_one(sql, &[&context.key()]).await.map_err(|error| broken(&error))?;
+                Ok(json!({ "found": found.get::<_, bool>(0) }))
+            }
+        })
+}
+
+/// Makes an effect in one way or another; every fifth answer is lost.
+async fn make(ledger: &Arc<Ledger>, context: &StepContext, repeatable: bool) -> Result<Value, Failure> {
+    let (habits, effect) = (ledger.habits, Effect::of(context, ledger.habits));
+    match (ledger.calls.fetch_add(1, Ordering::SeqCst) % 10, habits.naughty) {
+        (1 | 6, _) => {
+            ledger.write(&effect, repeatable).await?;
+            Err(Failure::unknown("lost", "the answer was lost"))
+        }
+        (3, true) => {
+            let ledger = ledger.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(TIMEOUT_MS + habits.settle_ms / 2)).await;
+                // Nobody waits for it any more.
+                let _ = ledger.write(&effect, repeatable).await;
+            });
+            std::future::pending().await
+        }
+        (4, true) if repeatable => {
+            ledger.write(&effect, repeatable).await?;
+            ledger.write(&effect, repeatable).await
+        }
+        _ => ledger.write(&effect, repeatable).await,
+    }
+}
+
+/// What breaks the promise: sagas whose word and whose effects differ.
+pub(crate) async fn audit(client: &Client) -> Vec<String> {
+    let sql = "with call as (
+            select s.id::text as saga, d.name as definition, s.status, p.step
+            from amends.saga_done s join amends.definition d on d.id = s.definition
+            cross join lateral (select x->>'name' as step from json_array_elements(d.draft::json->'steps') x
+                                where x->'action'->'await' is null) p
+        ), counted as (
+            select c.*, (select count(*) from ledger.effect e where e.saga = c.saga and e.step = c.step) as done,
+                   (select count(*) from ledger.undo u where u.saga = c.saga and u.step = c.step) as undone
+            from call c
+        )
+        select format('%s %s is %s, but %s took effect %s times and was undone %s times',
+                      definition, saga, status, step, done, undone)
+        from counted
+        where case status when 'completed' then (done, undone) <> (1, 0) or definition like '%\\_back'
+                          when 'compensated' then done <> undone or done > 1 or definition not like '%\\_back'
+                          else true end
+        union all
+        select format('%s was undone and never done', key) from ledger.undo
+        where key not in (select key from ledger.effect)
+        union all
+        select format('%s belongs to no saga', key) from ledger.effect
+        where saga not in (select id::text from amends.saga_done union all select id::text from amends.saga)";
+    client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}

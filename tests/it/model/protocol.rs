@@ -1,0 +1,332 @@
+//! The protocol by which lanes own a saga, as a model: one saga, a few lanes, each of a process of its own, and the
+//! server. Owns the states and what each statement does to them; what may happen when is in `moves.rs`, what must
+//! hold in `mod.rs`. A statement is sent, carried out and answered in three moves, so that anything may come between;
+//! a clock that stops is any pause between two moves, and who is slow may be taken for dead at any time.
+
+/// Which lane; also an index.
+pub(super) type LaneId = u8;
+
+/// A guard of the protocol that a test takes out, to see that the model then finds the defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Without {
+    /// Everything is in place.
+    Nothing,
+    /// A batch is let in from a dead lane.
+    Fence,
+    /// A saga is parked although a signal came since it last looked.
+    ParkGuard,
+    /// The journal is read with the snapshot of the claim, not in a later statement.
+    LaterLoad,
+    /// A row that is there already is refused, whoever wrote it.
+    Resolving,
+    /// After a claim whose answer was lost, nobody asks what the lane owns.
+    Strays,
+    /// Nobody looks from time to time for sagas that a lane owns and nobody runs.
+    Reconciling,
+    /// A call begins before the row that announces it is durable.
+    Intent,
+}
+
+/// A row of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Event {
+    Started,
+    OwnerLost,
+    AttemptEnded,
+    Signaled,
+    TimerFired,
+}
+
+/// The fold of a journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Fold {
+    pub(super) seq: u8,
+    /// A call is under way, as far as the journal says.
+    pub(super) attempting: bool,
+    pub(super) attempted: bool,
+    /// Signals seen; at most one is sent.
+    pub(super) seen: bool,
+    pub(super) fired: bool,
+}
+
+impl Fold {
+    pub(super) fn of(rows: &[Row]) -> Self {
+        rows.iter().fold(Self::default(), |fold, row| fold.then(row.event))
+    }
+
+    pub(super) fn then(mut self, event: Event) -> Self {
+        self.seq += 1;
+        match event {
+            Event::Started | Event::OwnerLost => self.attempting = true,
+            Event::AttemptEnded => (self.attempting, self.attempted) = (false, true),
+            Event::Signaled => self.seen = true,
+            Event::TimerFired => self.fired = true,
+        }
+        self
+    }
+
+    /// It ends when its call has ended and what it waits for has come.
+    pub(super) fn has_ended(self, awaits_signal: bool) -> bool {
+        self.attempted && if awaits_signal { self.seen } else { self.fired }
+    }
+
+    fn is_legal(self, event: Event) -> bool {
+        match event {
+            Event::Started => self.seq == 0,
+            Event::OwnerLost | Event::AttemptEnded => self.attempting,
+            Event::Signaled => !self.seen,
+            Event::TimerFired => self.attempted && !self.fired,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Row {
+    pub(super) lane: LaneId,
+    pub(super) event: Event,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum LaneState {
+    Unborn,
+    Live,
+    Dead,
+}
+
+/// What Postgres holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Database {
+    /// What the saga waits for: a signal, or its timer. Never changes.
+    pub(super) awaits_signal: bool,
+    pub(super) lanes: Vec<LaneState>,
+    pub(super) owner: Option<LaneId>,
+    pub(super) ended: bool,
+    pub(super) signaled: bool,
+    pub(super) journal: Vec<Row>,
+    /// Rows in `ready`, each with the lanes whose open snapshot is older (bits), and whether it brings the input.
+    pub(super) ready: Vec<(u8, bool)>,
+    pub(super) inbox: Vec<bool>,
+    pub(super) timer: bool,
+}
+
+/// A statement of a lane's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Statement {
+    Claim,
+    Owned,
+    Commit { seq: u8, event: Event },
+    Park { seen: bool },
+    Release,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Answer {
+    Fenced,
+    /// A claim or a list: the saga is this lane's.
+    Adopted {
+        fresh: bool,
+        seen_rows: u8,
+    },
+    /// A wake of a saga that was this lane's before.
+    Woken,
+    Nothing,
+    Accepted,
+    Refused,
+    LetGo(bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Phase {
+    Sent,
+    /// A claim has its snapshot, with so many rows of the journal.
+    Begun {
+        rows: u8,
+    },
+    Answered(Answer),
+}
+
+/// The actor of the saga on one lane.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Actor {
+    pub(super) fold: Fold,
+    /// A call of this process is under way.
+    pub(super) calling: bool,
+    pub(super) events: Vec<Event>,
+    pub(super) proposed: Option<Event>,
+    pub(super) must_read: bool,
+    /// Signals are being read: what the statement has seen.
+    pub(super) reading: Option<bool>,
+    pub(super) letting_go: bool,
+}
+
+/// A process with one lane.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Process {
+    pub(super) gone: bool,
+    /// It is leaving in good order.
+    pub(super) leaving: bool,
+    pub(super) statement: Option<(Statement, Phase)>,
+    /// Copies of statements whose connection was lost and that the server may still carry out.
+    pub(super) ghosts: Vec<Statement>,
+    /// A claim's answer was lost.
+    pub(super) strays: bool,
+    /// It owns the saga and has not read its journal yet.
+    pub(super) loading: Option<bool>,
+    pub(super) actor: Option<Actor>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct State {
+    pub(super) db: Database,
+    pub(super) processes: Vec<Process>,
+    /// Connections that may still be cut.
+    pub(super) cuts: u8,
+    /// Who was told that its row is there, by place in the journal.
+    pub(super) told: Vec<Option<LaneId>>,
+    /// Two lanes were told so of the same place.
+    pub(super) two_owners: bool,
+    /// A dead lane wrote a row.
+    pub(super) dead_wrote: bool,
+    /// A call began without its row.
+    pub(super) call_without_intent: bool,
+}
+
+impl Database {
+    pub(super) fn is_live(&self, lane: LaneId) -> bool {
+        self.lanes[usize::from(lane)] == LaneState::Live
+    }
+
+    /// Puts a row into `ready`; open snapshots do not see it.
+    fn make_ready(&mut self, open: u8, with_input: bool) {
+        self.ready.push((open, with_input));
+        self.ready.sort_unstable();
+    }
+
+    /// saga/claim.sql, after its snapshot was taken; it does not see ready rows that are `hidden_by` it.
+    pub(super) fn claim(&mut self, lane: LaneId, snapshot_rows: u8, hidden_by: u8) -> Answer {
+        if !self.is_live(lane) {
+            return Answer::Fenced;
+        }
+        let Some(at) = self.ready.iter().position(|(older, _)| older & hidden_by == 0) else {
+            return Answer::Nothing;
+        };
+        let (_, with_input) = self.ready.remove(at);
+        if self.ended {
+            return Answer::Nothing;
+        }
+        match self.owner {
+            None => {
+                (self.owner, self.timer) = (Some(lane), false);
+                if with_input && self.journal.is_empty() {
+                    self.journal.push(Row { lane, event: Event::Started });
+                    return Answer::Adopted { fresh: true, seen_rows: 1 };
+                }
+                Answer::Adopted { fresh: false, seen_rows: snapshot_rows }
+            }
+            Some(owner) if owner == lane => Answer::Woken,
+            Some(owner) => {
+                self.inbox[usize::from(owner)] = true;
+                Answer::Nothing
+            }
+        }
+    }
+
+    /// transition/commit.sql, and transition/resolve.sql for a row that was not let in.
+    pub(super) fn commit(&mut self, lane: LaneId, seq: u8, event: Event, without: Without) -> Answer {
+        if !self.is_live(lane) && without != Without::Fence {
+            return Answer::Fenced;
+        }
+        match self.journal.get(usize::from(seq) - 1) {
+            Some(row) if *row == (Row { lane, event }) && without != Without::Resolving => Answer::Accepted,
+            Some(_) => Answer::Refused,
+            None => {
+                self.journal.push(Row { lane, event });
+                if Fold::of(&self.journal).has_ended(self.awaits_signal) {
+                    (self.ended, self.owner) = (true, None);
+                }
+                Answer::Accepted
+            }
+        }
+    }
+
+    /// saga/park.sql.
+    pub(super) fn park(&mut self, lane: LaneId, seen: bool, without: Without) -> Answer {
+        let unseen = self.signaled && !seen && without != Without::ParkGuard;
+        let parked = self.is_live(lane) && self.owner == Some(lane) && !unseen;
+        if parked {
+            (self.owner, self.timer) = (None, true);
+        }
+        Answer::LetGo(parked)
+    }
+
+    /// saga/release.sql.
+    pub(super) fn release(&mut self, lane: LaneId, open: u8) -> Answer {
+        let freed = self.owner == Some(lane);
+        if freed {
+            self.owner = None;
+            self.make_ready(open, false);
+        }
+        Answer::LetGo(freed)
+    }
+
+    /// amends.request: the saga's row says whom to wake.
+    pub(super) fn request(&mut self, open: u8) {
+        self.signaled = true;
+        match self.owner {
+            Some(owner) => self.inbox[usize::from(owner)] = true,
+            None => self.make_ready(open, false),
+        }
+    }
+
+    /// sweep/rehome.sql.
+    pub(super) fn rehome(&mut self, open: u8) {
+        self.owner = None;
+        self.make_ready(open, false);
+    }
+
+    /// sweep/forward.sql.
+    pub(super) fn forward(&mut self, lane: LaneId, open: u8) {
+        self.inbox[usize::from(lane)] = false;
+        self.make_ready(open, false);
+    }
+
+    /// timer/fire.sql.
+    pub(super) fn fire(&mut self, open: u8) {
+        self.timer = false;
+        if !self.ended {
+            self.make_ready(open, false);
+        }
+    }
+}
+
+impl Actor {
+    /// An actor that takes up what the journal says.
+    pub(super) fn take_up(rows: &[Row], fresh: bool) -> Self {
+        let fold = Fold::of(rows);
+        let lost = (fold.attempting && !fresh).then_some(Event::OwnerLost);
+        Self {
+            fold,
+            calling: false,
+            events: lost.into_iter().collect(),
+            proposed: None,
+            must_read: true,
+            reading: None,
+            letting_go: false,
+        }
+    }
+
+    /// The next event that is legal, if none is proposed.
+    pub(super) fn decide(&mut self) {
+        while self.proposed.is_none() && !self.letting_go && !self.events.is_empty() {
+            let event = self.events.remove(0);
+            if self.fold.is_legal(event) {
+                self.proposed = Some(event);
+            }
+        }
+    }
+
+    /// Nothing is to be decided, and nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.proposed.is_none() && self.events.is_empty() && !self.must_read && self.reading.is_none()
+    }
+}
