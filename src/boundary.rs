@@ -51,6 +51,15 @@ pub(crate) fn pass(place: &'static str) {
     fail::fail_point!(place);
 }
 
+/// Passes a place on behalf of a saga: a test of this process may want it for one definition only.
+#[inline]
+pub(crate) fn pass_for(place: &'static str, definition: &str) {
+    pass(place);
+    fail::fail_point!(&format!("{place} {definition}"));
+    // Without the feature nobody asks whose it is.
+    let _ = definition;
+}
+
 /// Passes a place at which a test may lose the answer to a statement; returns whether it does.
 #[inline]
 pub(crate) fn is_answer_lost() -> bool {

@@ -128,6 +128,7 @@ impl Dispatcher {
 
     fn put(&mut self, id: Uuid, pinned: Pinned, arrival: Arrival, ctx: &mut Context<Self>) {
         let (node, committer) = (self.node.clone(), self.committer.clone());
+        boundary::pass("saga: arrived");
         let saga = SagaActor::new(id, pinned, node, committer, ctx.address(), arrival).start();
         self.residents.insert(id, saga);
         self.node.residents.fetch_add(1, Ordering::Relaxed);

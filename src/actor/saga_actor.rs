@@ -187,9 +187,8 @@ impl SagaActor {
         self.pinned.counts.decided(event, old, &state);
         self.proposed = Some(Proposed { state, commands, ended, tells });
         self.committer.do_send(Commit { row, from: ctx.address() });
-        boundary::pass("saga: decided");
-        fail::fail_point!(&format!("saga_actor::proposed {}", self.pinned.definition.name()));
-        fail::fail_point!(&format!("saga_actor::proposed {}", self.pinned.definition.name()));
+        boundary::pass_for("saga: decided", self.pinned.definition.name());
+        boundary::pass_for("saga: decided", self.pinned.definition.name());
     }
 
     /// A request that is not legal is recorded as refused, with what is; any other event that is not is a
@@ -206,9 +205,8 @@ impl SagaActor {
     /// The transition is durable: it is the state now, and what it asks for is carried out.
     fn accepted(&mut self, ctx: &mut Context<Self>) {
         let Some(proposed) = self.proposed.take() else { return };
-        boundary::pass("saga: accepted");
-        fail::fail_point!(&format!("saga_actor::accepted {}", self.pinned.definition.name()));
-        fail::fail_point!(&format!("saga_actor::accepted {}", self.pinned.definition.name()));
+        boundary::pass_for("saga: accepted", self.pinned.definition.name());
+        boundary::pass_for("saga: accepted", self.pinned.definition.name());
         self.seq += 1;
         if self.seq == 1 {
             self.node.passage.began(&self.pinned);
@@ -227,7 +225,6 @@ impl SagaActor {
             if self.pinned.definition.draft().concurrency.is_some() {
                 self.node.bell.ended(self.id);
             }
-            boundary::pass("saga: ended");
             self.node.waiters.tell(self.id, &ended);
             return self.part(Parting::Ended, ctx);
         }
@@ -381,7 +378,6 @@ impl Actor for SagaActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        boundary::pass("saga: arrived");
         match self.arrival.take() {
             None => {}
             Some(First::Write { event, commands, key }) => {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::boundary;
 use crate::saga::Json;
 use crate::saga::state::Status;
 
@@ -36,6 +37,7 @@ impl Waiters {
 
     /// Tells everybody who waits for the saga.
     pub fn tell(&self, saga: Uuid, ended: &Ended) {
+        boundary::pass("saga: ended");
         let those = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&saga);
         for waiter in those.into_iter().flatten() {
             // Who stopped waiting is not told.

@@ -25,7 +25,7 @@ pub(super) struct Order {
     /// Where it dies, and the how manieth time it comes there.
     pub(super) place: String,
     pub(super) hit: u32,
-    /// Loses the answers to a tenth of its lane's statements.
+    /// Loses the answers to a fifth of its lane's statements.
     pub(super) loses_answers: bool,
     /// Sagas of each definition that it starts.
     pub(super) sagas: u32,
@@ -74,7 +74,7 @@ fn child() {
     };
     fail::cfg_callback(order.place.clone(), arrived).unwrap();
     if order.loses_answers {
-        fail::cfg("answer lost", "10%return").unwrap();
+        fail::cfg("answer lost", "20%return").unwrap();
     }
     tokio::runtime::Runtime::new().unwrap().block_on(work(order));
 }
