@@ -131,6 +131,39 @@ impl Cluster {
         }
     }
 
+    /// Kills the server and leaves its children to find that out.
+    pub(crate) fn kill(&self) {
+        if let Some(mut child) = self.server.lock().unwrap().take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+
+    /// Starts the server anew until it stays: it refuses to while children of the one before are there.
+    pub(crate) async fn run_until_it_stays(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            self.run(&[]);
+            for _ in 0..100 {
+                let ended = self
+                    .server
+                    .lock()
+                    .unwrap()
+                    .as_mut()
+                    .is_some_and(|child| child.try_wait().is_ok_and(|s| s.is_some()));
+                if ended {
+                    break;
+                }
+                if tokio_postgres::connect(&self.url("postgres"), NoTls).await.is_ok() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert!(Instant::now() < deadline, "the server does not start; see {}", self.directory.display());
+            self.kill();
+        }
+    }
+
     /// A file in the data directory.
     pub(crate) fn touch(&self, name: &str) {
         let path = self.directory.join("data").join(name);

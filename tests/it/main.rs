@@ -8,6 +8,7 @@ mod bench;
 mod catalog;
 mod catalog_files;
 mod catalog_fuzz;
+mod chaos;
 mod cli;
 mod crash;
 mod demo;

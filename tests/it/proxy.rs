@@ -19,7 +19,14 @@ pub(crate) enum Fault {
     LoseAnswer = 2,
     /// Nobody gets a connection, and those that are there are closed with their next words.
     Refuse = 3,
+    /// Everything comes late, until that is taken back.
+    Delay = 4,
+    /// Connections stay and carry nothing any more, not even later. Lasts until it is taken back.
+    Silence = 5,
 }
+
+/// How late bytes come that are delayed.
+const DELAY: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// A proxy on a port of its own.
 pub(crate) struct Proxy {
@@ -40,7 +47,7 @@ impl Proxy {
         proxy
     }
 
-    /// One loss; `Refuse` lasts until it is taken back.
+    /// One loss; `Refuse`, `Delay` and `Silence` last until it is taken back.
     pub(crate) fn next(&self, fault: Fault) {
         self.fault.store(fault as u8, Ordering::SeqCst);
     }
@@ -59,10 +66,19 @@ async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>) -> Option<
     let mut server = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
     let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut answer_is_lost = false;
+    let late = async || {
+        if fault.load(Ordering::SeqCst) == Fault::Delay as u8 {
+            tokio::time::sleep(DELAY).await;
+        }
+        if fault.load(Ordering::SeqCst) == Fault::Silence as u8 {
+            std::future::pending().await
+        }
+    };
     loop {
         tokio::select! {
             read = client.read(&mut up) => {
                 let bytes = read.ok().filter(|bytes| *bytes > 0)?;
+                late().await;
                 if is(Fault::Refuse) {
                     return None;
                 }
@@ -75,6 +91,7 @@ async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>) -> Option<
             }
             read = server.read(&mut down) => {
                 let bytes = read.ok().filter(|bytes| *bytes > 0)?;
+                late().await;
                 if answer_is_lost {
                     fault.store(Fault::None as u8, Ordering::SeqCst);
                     return None;

@@ -13,14 +13,12 @@ use moves::{Move, Protocol};
 use protocol::{Database, LaneState, Process, State, Without};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-/// Statements that are no part of the protocol, each with the reason.
+/// Folders of statements that are part of the protocol.
+const NOUNS: [&str; 9] =
+    ["inbox", "journal", "lane", "node", "saga", "signal", "sweep", "timer", "transition"];
+
+/// Statements in them that are not, each with the reason.
 const NOT_MODELLED: &[(&str, &str)] = &[
-    ("definition/", "definitions never change under a digest"),
-    ("start_key/", "reads only; keys are claimed with the row that starts a saga"),
-    ("outbox/", "events are told from what is durable, by any node"),
-    ("migration/", "runs before any lane is open"),
-    ("partition/", "moves no row between states"),
-    ("turn/", "decides when a saga is queued, before any lane knows of it"),
     ("node/clock", "reads only"),
     ("node/durability", "reads only"),
     ("node/list", "reads only"),
@@ -176,8 +174,8 @@ fn every_statement_of_the_protocol_has_its_move() {
     for statement in &stood_for {
         assert!(root.join(format!("{statement}.sql")).exists(), "no such statement: {statement}");
     }
-    for noun in std::fs::read_dir(&root).unwrap().flatten() {
-        for file in std::fs::read_dir(noun.path()).unwrap().flatten() {
+    for noun in NOUNS {
+        for file in std::fs::read_dir(root.join(noun)).unwrap().flatten() {
             let path = file.path();
             let name = path.strip_prefix(&root).unwrap().with_extension("").display().to_string();
             let excused = NOT_MODELLED.iter().any(|(prefix, _)| name.starts_with(prefix));

@@ -224,3 +224,25 @@ async fn settings_are_refused_with_every_fault_and_no_secret() {
     says(&lines[3], "participants.b.url: ", "Authorization");
     assert!(lines.iter().all(|line| !line.contains("s3cret") && !line.contains("pass@")), "{lines:#?}");
 }
+
+/// What a saga is given may become a part of a path, and never the name of a host.
+#[tokio::test]
+async fn an_expression_cannot_reach_another_host() {
+    let (wire, elsewhere) = (misbehaving().await, misbehaving().await);
+    let http = at(&wire.url);
+    let other = elsewhere.url.trim_start_matches("http://");
+    for given in
+        [format!("/{other}/good"), format!("//{other}/good"), elsewhere.url.clone(), format!("@{other}/good")]
+    {
+        for path in ["${ input.id }", "/${ input.id }", "${ input.id }/good"] {
+            let scope = super::scope(json!({ "id": given }));
+            // Refused or sent below the base: both will do.
+            http.execute(&call(post(path), json!({})), &scope).await;
+        }
+    }
+    assert_eq!(elsewhere.count(), 0, "{:?}", elsewhere.requests.lock().unwrap());
+    for request in wire.requests.lock().unwrap().iter() {
+        let host = wire.url.trim_start_matches("http://");
+        assert!(request.to_ascii_lowercase().contains(&format!("host: {host}")), "{request}");
+    }
+}
