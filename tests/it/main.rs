@@ -5,6 +5,7 @@
 mod admin;
 mod barrier;
 mod bench;
+mod canary;
 mod catalog;
 mod catalog_files;
 mod catalog_fuzz;
