@@ -4,6 +4,8 @@
 
 /// Every place. Each is passed somewhere in `src`; `tests/it/crash` holds this list against the sources.
 pub const ALL: &[&str] = &[
+    "new commit: sending",
+    "new commit: answered",
     "commit: sending",
     "commit: answered",
     "resolve: sending",

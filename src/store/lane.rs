@@ -68,7 +68,8 @@ const TEXTS: [&str; 7] = [
 ];
 
 /// In the order of [`Verb`]: where a process can die before and after each.
-const BOUNDARIES: [[&str; 2]; 7] = [
+const BOUNDARIES: [[&str; 2]; 8] = [
+    ["new commit: sending", "new commit: answered"],
     ["commit: sending", "commit: answered"],
     ["resolve: sending", "resolve: answered"],
     ["live: sending", "live: answered"],

@@ -174,6 +174,13 @@ async fn look_up(client: &Client, store: &Store, saga: Uuid, name: &str) {
         None => Finding::Absent,
     };
     let reason = "looked it up".to_owned();
+    // An absence proves nothing while an effect can still land; a person knows that as well as a probe.
+    let settled = "select coalesce(max(j.at), '-infinity') < clock_timestamp() - $2::bigint * interval '1 ms'
+        from amends.journal j where j.id = $1 and j.kind in ('attempt_ended', 'owner_lost')";
+    let window_ms = i64::try_from(HABITS.settle_ms).unwrap();
+    if !client.query_one(settled, &[&saga, &window_ms]).await.unwrap().get::<_, bool>(0) {
+        return;
+    }
     // What is not legal now is refused, and what has gone on since does not need it.
     if name.starts_with("bare") {
         let _ =

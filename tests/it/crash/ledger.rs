@@ -16,7 +16,9 @@ pub(crate) const SQL: &str = "create schema ledger;
     create table ledger.effect (
         saga text not null, step text not null, key text not null, repeatable boolean not null);
     create unique index on ledger.effect (key) where repeatable;
-    create table ledger.undo (saga text not null, step text not null, key text primary key);";
+    create index on ledger.effect (saga, step);
+    create table ledger.undo (saga text not null, step text not null, key text primary key);
+    create index on ledger.undo (saga, step);";
 
 /// Names of the definitions. Sagas of those that end in `_back` must end compensated, the others completed.
 pub(crate) const SAGAS: [&str; 9] =

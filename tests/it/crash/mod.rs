@@ -28,7 +28,9 @@ const TRIES: usize = 4;
 const END_MAX: Duration = Duration::from_secs(90);
 
 /// Places that need a lost answer to be passed.
-const AFTER_LOST_ANSWERS: [&str; 6] = [
+const AFTER_LOST_ANSWERS: [&str; 8] = [
+    "commit: sending",
+    "commit: answered",
     "resolve: sending",
     "resolve: answered",
     "live: sending",
@@ -41,7 +43,7 @@ const AFTER_LOST_ANSWERS: [&str; 6] = [
 const OF_HEIRS: [&str; 4] = ["sweep: rehomed", "journal: loaded", "probe: sending", "probe: answered"];
 
 /// What is passed so often that the first time is the beginning of everything.
-const OFTEN: [&str; 6] = ["commit:", "claim:", "action:", "compensation:", "saga:", "signals:"];
+const OFTEN: [&str; 6] = ["new commit:", "claim:", "action:", "compensation:", "saga:", "signals:"];
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
