@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::definition::defaults;
 use crate::participant::expr;
 use crate::saga::definition::{
-    Action, Call, Draft, Effect, Expression, Kind, Millis, Notice, Probe, Retry, Step, Target, Template,
-    Verdict,
+    Action, Call, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect, Probe, Retry, Step, Target,
+    Template, Verdict,
 };
 use emit::{Tree, text};
 
@@ -27,6 +27,7 @@ pub fn to_yaml(draft: &Draft) -> String {
     root.put_some("concurrency", draft.concurrency.as_ref(), expression);
     root.put_some("on_stuck", draft.on_stuck.as_ref(), notice);
     root.put_some("on_end", draft.on_end.as_ref(), notice);
+    root.put_unless(draft.on_disconnect == OnDisconnect::Continue, "on_disconnect", || text("abort"));
     root.put_some("open", draft.open.as_ref(), |open| {
         Tree::Mapping(vec![("lease".into(), duration(open.lease_ms))])
     });

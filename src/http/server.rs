@@ -109,6 +109,8 @@ async fn serve(listener: TcpListener, door: Door, up: &mpsc::Sender<ServerHandle
     })
     .workers(WORKERS)
     .disable_signals()
+    // A client that has closed its end is gone, and streams must hear of it before they next write.
+    .h1_allow_half_closed(false)
     .keep_alive(Duration::from_secs(KEEP_ALIVE_S))
     .client_request_timeout(Duration::from_secs(REQUEST_HEAD_S_MAX))
     .shutdown_timeout(STOP_S_MAX)

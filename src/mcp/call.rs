@@ -1,5 +1,5 @@
-//! One call of a tool that is a definition. Owns its course: key, input, start, wait, answer. A call that
-//! goes away never stops its saga.
+//! One call of a tool that is a definition. Owns its course: key, input, start, wait, answer. A caller that
+//! goes away stops its saga only where the definition says so.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::door::Inner;
 use super::key::{self, Key};
+use super::listener::Listener;
 use super::principal::Principal;
 use super::progress;
 use super::report::{self, Report, refusal};
@@ -19,6 +20,8 @@ use super::{number, schema, tasks};
 use crate::client::{Error, Halt, Started};
 use crate::config::mcp as limits;
 use crate::saga::Json;
+use crate::saga::definition::OnDisconnect;
+use crate::saga::event::Request;
 use crate::store;
 
 /// Whom a call comes from, and how it wants to be answered.
@@ -26,7 +29,7 @@ pub(super) struct Caller {
     pub(super) principal: Principal,
     pub(super) meta: RequestMetaObject,
     pub(super) peer: Peer<RoleServer>,
-    pub(super) gone: tokio_util::sync::CancellationToken,
+    pub(super) listener: Listener,
     /// It takes a task for an answer.
     pub(super) takes_tasks: bool,
 }
@@ -35,7 +38,8 @@ impl Caller {
     /// The caller of a request.
     pub(super) fn of(principal: Principal, context: RequestContext<RoleServer>) -> Self {
         let takes_tasks = tasks::taken_by(&context);
-        Self { principal, meta: context.meta, peer: context.peer, gone: context.ct, takes_tasks }
+        let listener = Listener::of(&context);
+        Self { principal, meta: context.meta, peer: context.peer, listener, takes_tasks }
     }
 }
 
@@ -63,7 +67,18 @@ impl Inner {
             true => self.config.wait.min(Duration::from_millis(limits::TASK_AFTER_MS)),
             false => self.config.wait,
         };
-        let report = self.answer(&offer.tool.name, started.id, wait, caller).await;
+        let answered = self.answer(&offer.tool.name, started.id, wait, caller);
+        let report = match offer.definition.draft().on_disconnect {
+            OnDisconnect::Continue => answered.await,
+            OnDisconnect::Abort => tokio::select! {
+                biased;
+                () = caller.listener.gone() => {
+                    self.abort(started.id, caller).await;
+                    self.answer(&offer.tool.name, started.id, Duration::ZERO, caller).await
+                }
+                report = answered => report,
+            },
+        };
         if caller.takes_tasks
             && report.is_in_progress()
             && let Ok(task) = self.task(started.id).await
@@ -120,14 +135,36 @@ impl Inner {
         }
     }
 
+    /// Cancels the saga of a caller that has gone away.
+    async fn abort(&self, saga: Uuid, caller: &Caller) {
+        let name = caller.principal.name();
+        let reason = format!("{name} went away before the answer (on_disconnect: abort)");
+        let begun = Instant::now();
+        loop {
+            match self.client.signal(saga, Request::Cancel { reason: reason.clone() }).await {
+                Ok(_) | Err(Error::Store(store::Error::SagaEnded(_))) => return,
+                Err(error)
+                    if is_passing(&error)
+                        && begun.elapsed() < Duration::from_millis(limits::START_MS_MAX) =>
+                {
+                    tokio::time::sleep(Duration::from_millis(limits::START_PAUSE_MS)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(saga.id = %saga, %error, "a saga without a caller was not cancelled");
+                    return;
+                }
+            }
+        }
+    }
+
     /// Waits for a saga and says how it stands then.
     pub(super) async fn answer(&self, tool: &str, saga: Uuid, wait: Duration, caller: &Caller) -> Report {
         let halted = tokio::select! {
             halted = self.client.halt(saga, wait) => halted,
             never = progress::tell(&self.client, saga, caller) => match never {},
             () = self.stopping.cancelled() => Ok(Halt::Unfinished),
-            // Whoever is gone hears no answer; the saga goes on.
-            () = caller.gone.cancelled() => Ok(Halt::Unfinished),
+            // Whoever is gone hears no answer.
+            () = caller.listener.gone() => Ok(Halt::Unfinished),
         };
         let found = match halted {
             Ok(_) => self.client.inspect(saga).await,

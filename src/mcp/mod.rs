@@ -19,6 +19,7 @@ mod auth;
 mod call;
 mod door;
 mod key;
+mod listener;
 mod number;
 mod principal;
 mod progress;

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::auth::{Issuer, Refusal, Trust};
 use super::door::{Door, Inner};
+use super::listener::{self, Dropped};
 use super::principal::Principal;
 use super::raw::keep_key;
 use super::session::Session;
@@ -45,6 +46,9 @@ impl Door {
             .on_request_fn(|request, extensions| {
                 if let Some(principal) = request.extensions().get::<Principal>() {
                     extensions.insert(principal.clone());
+                }
+                if let Some(dropped) = request.extensions().get::<Dropped>() {
+                    extensions.insert(dropped.clone());
                 }
             })
             .build();
@@ -94,7 +98,10 @@ async fn admit(
     };
     let kept = Bytes::from(keep_key(&body?).into_owned());
     request.set_payload(Payload::from(kept));
-    Ok(next.call(request).await?.map_into_left_body())
+    let (dropped, watch) = listener::watch();
+    request.extensions_mut().insert(dropped);
+    let answered = next.call(request).await?;
+    Ok(answered.map_body(|_, body| watch.over(body)).map_into_left_body())
 }
 
 fn refuse<Body>(

@@ -17,8 +17,8 @@
 use serde_json::Value;
 
 use super::definition::{
-    Action, Call, Draft, Effect, Expression, Kind, Millis, Notice, Open, Probe, Retry, Rule, Step, Target,
-    Template,
+    Action, Call, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect, Open, Probe, Retry, Rule,
+    Step, Target, Template,
 };
 
 impl Draft {
@@ -36,6 +36,7 @@ impl Draft {
             concurrency: None,
             on_stuck: None,
             on_end: None,
+            on_disconnect: OnDisconnect::Continue,
             open: None,
         }
     }
@@ -91,6 +92,12 @@ impl Draft {
     /// Tells somebody when the saga has ended, however it did.
     pub fn on_end(mut self, notice: Notice) -> Self {
         self.on_end = Some(notice);
+        self
+    }
+
+    /// Cancels a saga when whoever called it as a tool goes away before the answer.
+    pub fn abort_on_disconnect(mut self) -> Self {
+        self.on_disconnect = OnDisconnect::Abort;
         self
     }
 

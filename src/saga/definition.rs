@@ -48,9 +48,30 @@ pub struct Draft {
     /// Whom to tell when the saga has ended, however it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_end: Option<Notice>,
+    /// What becomes of a saga whose caller goes away before the answer.
+    #[serde(default, skip_serializing_if = "OnDisconnect::is_default")]
+    pub on_disconnect: OnDisconnect,
     /// Present when a driver may append steps while the saga runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Open>,
+}
+
+/// What becomes of a saga when whoever called it as a tool goes away before the answer: closes the stream, times
+/// out, or cancels the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// It goes on; the same call under the same key joins it.
+    #[default]
+    Continue,
+    /// It is cancelled, as an operator would: what was done is undone unless it has passed its pivot.
+    Abort,
+}
+
+impl OnDisconnect {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An open saga's lease: the driver must be heard from within it.

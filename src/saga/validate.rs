@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::definition::{
     ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, NAME_MAX,
-    NOTICE_TIMEOUT_MS_MAX, Probe, Retry, STEPS_MAX, Step,
+    NOTICE_TIMEOUT_MS_MAX, OnDisconnect, Probe, Retry, STEPS_MAX, Step,
 };
 use super::retry;
 
@@ -52,6 +52,11 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
     }
     if let Some(open) = &draft.open {
         faults.within("open.lease_ms".into(), "the driver's lease", open.lease_ms, 1_000);
+        if draft.on_disconnect == OnDisconnect::Abort {
+            let message = "an open saga is no tool that is called, and its lease says when it is turned back; \
+                           remove it or `open`";
+            faults.add("on_disconnect", message);
+        }
     }
     if let Some(concurrency) = &draft.concurrency {
         expression(&mut faults, "concurrency".into(), concurrency);

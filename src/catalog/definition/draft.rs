@@ -11,8 +11,8 @@ use crate::catalog::fault::quoted;
 use crate::catalog::yaml::{Path, PathFault, Segment};
 use crate::participant::expr;
 use crate::saga::definition::{
-    Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, Notice, Open, Probe, Retry, Rule,
-    Step, Target, Template, Verdict,
+    Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect, Open,
+    Probe, Retry, Rule, Step, Target, Template, Verdict,
 };
 
 #[derive(Deserialize)]
@@ -30,6 +30,8 @@ struct FileShape {
     concurrency: Option<Text>,
     on_stuck: Option<NoticeShape>,
     on_end: Option<NoticeShape>,
+    #[serde(default)]
+    on_disconnect: OnDisconnect,
     open: Option<OpenShape>,
     #[serde(default)]
     steps: Vec<StepShape>,
@@ -190,6 +192,7 @@ impl Reading {
             concurrency: shape.concurrency.map(expression),
             on_stuck: self.notice("on_stuck", shape.on_stuck),
             on_end: self.notice("on_end", shape.on_end),
+            on_disconnect: shape.on_disconnect,
             open: shape.open.and_then(|open| {
                 let lease = self.within(["open".into()], |reading| reading.duration("lease", open.lease));
                 lease.map(|lease_ms| Open { lease_ms })

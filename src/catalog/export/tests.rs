@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 use crate::catalog::definition::decode_shape;
-use crate::saga::definition::{Notice, Open, Rule};
+use crate::saga::definition::{Notice, OnDisconnect, Open, Rule};
 
 fn name() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9_]{0,12}"
@@ -233,8 +233,10 @@ fn some_draft() -> impl Strategy<Value = Draft> {
     ];
     let open = of(ms().prop_map(|lease_ms| Open { lease_ms }));
     let head = (name(), words(), schema.clone(), of(schema), of(some_template()));
-    (head, vec(some_step(), 0..4), of(ms()), of(some_expression()), of(notice()), open).prop_map(
-        |((name, description, input, output_schema, output), steps, deadline_ms, concurrency, told, open)| {
+    let going = (select(vec![OnDisconnect::Continue, OnDisconnect::Abort]), open);
+    (head, vec(some_step(), 0..4), of(ms()), of(some_expression()), of(notice()), going).prop_map(
+        |(head, steps, deadline_ms, concurrency, told, (on_disconnect, open))| {
+            let (name, description, input, output_schema, output) = head;
             Draft {
                 name,
                 description,
@@ -247,6 +249,7 @@ fn some_draft() -> impl Strategy<Value = Draft> {
                 concurrency,
                 on_stuck: told.clone(),
                 on_end: told,
+                on_disconnect,
                 open,
             }
         },

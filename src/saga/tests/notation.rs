@@ -22,7 +22,8 @@ use std::fmt;
 use serde_json::json;
 
 use crate::saga::definition::{
-    Action, Call, Draft, Effect, Expression, Kind, Millis, Open, Probe, Retry, Step, Target, Template,
+    Action, Call, Draft, Effect, Expression, Kind, Millis, OnDisconnect, Open, Probe, Retry, Step, Target,
+    Template,
 };
 use crate::saga::{Definition, Fault};
 use std::sync::Arc;
@@ -252,6 +253,7 @@ impl Graph {
             concurrency: None,
             on_stuck: None,
             on_end: None,
+            on_disconnect: OnDisconnect::Continue,
             open: self.lease_ms.map(|lease_ms| Open { lease_ms }),
         }
     }

@@ -154,6 +154,17 @@ impl Agent {
         assert!(heard.is_err(), "it was answered already: {heard:?}");
     }
 
+    /// Calls a tool, and cancels the request while the stream stays open.
+    pub(super) async fn call_and_cancel(&self, tool: &str, arguments: Value, after: Duration) {
+        let call = self.message("tools/call", json!({ "name": tool, "arguments": arguments }));
+        let _stream = self.post(&call, &[]).send().await.unwrap();
+        tokio::time::sleep(after).await;
+        let params = json!({ "requestId": call["id"], "reason": "timed out" });
+        let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params });
+        assert_eq!(self.post(&cancelled, &[]).send().await.unwrap().status(), 202);
+        tokio::time::sleep(after).await;
+    }
+
     /// Asks for the tools under other headers; returns the status and the whole answer.
     pub(super) async fn tools_under(&self, headers: &[(&str, &str)]) -> Heard {
         let message = self.message("tools/list", json!({}));

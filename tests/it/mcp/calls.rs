@@ -186,6 +186,34 @@ async fn a_handle_can_be_listed_and_cancelled_and_a_dropped_call_goes_on() {
     assert_eq!((home.ledger.count("/charge", "slow"), home.ledger.count("/refund", "slow")), (1, 0));
 }
 
+/// Closed streams and cancelled requests stop only what says so, and durably: the cancel is the saga's own.
+#[tokio::test]
+async fn a_caller_that_goes_away_stops_a_saga_only_where_the_definition_says_so() {
+    let home = Home::with("gone", "mcp: { wait: 20s }\n").await;
+    let node = home.node(&[]);
+    let look = node.agent().await;
+    for (agent, guest) in [(node.agent().await, "old"), (node.modern(), "new")] {
+        let arguments = json!({ "guest": guest, "idempotency_key": guest });
+        agent.drop_call("vigil", arguments.clone(), Duration::from_secs(1)).await;
+        agent.drop_call("bell", json!({ "idempotency_key": guest }), Duration::from_secs(1)).await;
+        let undone = look.call("vigil", arguments).await;
+        let said = &undone["structuredContent"];
+        assert_eq!(
+            (&said["status"], &undone["_meta"]["amends/replay"]),
+            (&json!("compensated"), &json!(true))
+        );
+        assert!(text(&undone).contains("local went away before the answer"), "{undone}");
+        assert_eq!((home.ledger.count("/charge", guest), home.ledger.count("/refund", guest)), (1, 1));
+    }
+    let arguments = json!({ "guest": "told", "idempotency_key": "told" });
+    let agent = node.agent().await;
+    agent.call_and_cancel("vigil", arguments.clone(), Duration::from_secs(1)).await;
+    let undone = look.call("vigil", arguments).await;
+    assert_eq!(undone["structuredContent"]["status"], "compensated", "{undone}");
+    let going = look.call("saga_list", json!({ "tool": "bell", "status": "in_progress" })).await;
+    assert_eq!(going["structuredContent"]["sagas"].as_array().unwrap().len(), 2, "{going}");
+}
+
 #[tokio::test]
 async fn equal_arguments_within_the_window_are_one_call() {
     let home = Home::with("window", "mcp: { dedupe: 1m }\n").await;

@@ -63,7 +63,7 @@ async fn the_inspector_lists_calls_and_storms_in_both_eras() {
         };
         let lint = ["--protocol-era", era, "--method", "tools/list", "--strict"];
         let (code, listed, said) = inspect(&place, &home, &server, &lint).await;
-        assert_eq!((code, listed["result"]["tools"].as_array().map(Vec::len)), (0, Some(6)), "{said}");
+        assert_eq!((code, listed["result"]["tools"].as_array().map(Vec::len)), (0, Some(7)), "{said}");
         assert!(said.contains("0 errors, 0 warnings") || !said.contains("warning"), "{said}");
         let guest = format!("ada {era}");
         let args = call(&guest, &[]);
@@ -103,7 +103,7 @@ async fn the_python_sdk_gives_up_and_calls_again_over_http_and_stdio() {
             assert_eq!((&told["gave_up"], &told["refused"]), (&json!(gave_up), &json!(true)), "{told}");
             assert_eq!(
                 (told["tools"].as_array().unwrap().len(), &told["result"]["status"]),
-                (6, &json!("completed"))
+                (7, &json!("completed"))
             );
         }
     }

@@ -41,6 +41,18 @@ steps:
   - step: wait
     action: { await: ring }
 ---
+saga: vigil
+description: Holds a room while somebody waits for it.
+input: { type: object, required: [guest], properties: { guest: { type: string } } }
+on_disconnect: abort
+steps:
+  - step: charge
+    effect: idempotent
+    action: { http: desk, path: /charge, body: { guest: \"${ input.guest }\" } }
+    compensation: { http: desk, path: /refund, effect: idempotent, body: { guest: \"${ input.guest }\" } }
+  - step: wait
+    action: { await: ring }
+---
 saga: lost_letter
 steps:
   - step: post

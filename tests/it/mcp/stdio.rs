@@ -69,7 +69,7 @@ async fn stdio_serves_both_eras_with_a_node_of_its_own_and_beside_one() {
     let list = json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/list", "params": { "_meta": meta } });
     let fresh = json!({ "name": "hotel_checkout", "arguments": { "guest": "eve" }, "_meta": meta });
     let answers = talk(&home, &["mcp", "--no-node"], &[list, call(4, params), call(5, fresh)]).await;
-    assert!(answers[0]["result"]["tools"].as_array().is_some_and(|tools| tools.len() == 6), "{answers:?}");
+    assert!(answers[0]["result"]["tools"].as_array().is_some_and(|tools| tools.len() == 7), "{answers:?}");
     assert_eq!(answers[1]["result"]["structuredContent"], first["structuredContent"], "{answers:?}");
     assert_eq!(answers[2]["result"]["structuredContent"]["status"], "completed", "{answers:?}");
     assert_eq!((home.ledger.count("/charge", "ada"), home.ledger.count("/charge", "eve")), (1, 1));

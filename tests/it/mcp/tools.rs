@@ -20,7 +20,8 @@ async fn every_definition_is_a_tool_in_both_eras() {
     let home = Home::new("tools").await;
     let node = home.node(&[]);
     let old = node.agent().await;
-    let expected = ["bell", "hotel_checkout", "lost_letter", "saga_cancel", "saga_list", "saga_status"];
+    let expected =
+        ["bell", "hotel_checkout", "lost_letter", "vigil", "saga_cancel", "saga_list", "saga_status"];
     assert_eq!(old.tool_names().await, expected);
     assert_eq!(node.modern().tool_names().await, expected);
 
