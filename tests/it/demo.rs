@@ -1,9 +1,11 @@
 //! The demo as a person runs it: whole processes, a killed node, and an audit that holds.
 
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::admin::{ask, until};
 use crate::harness::{Database, eventually};
 
 /// Runs a demo on a database of its own and returns its exit code and its last line.
@@ -66,4 +68,74 @@ async fn nothing_outlives_a_demo() {
                       where datname = current_database() and pid <> pg_backend_pid()";
         eventually("its processes are gone", async || one(others).await == Some(0)).await;
     }
+}
+
+/// What an operator types who has no more than a row of `amends.stuck`.
+const REMEDY: &str = "
+    select format('select amends.%s(%L, %L, %s, %L)',
+                  case when in_doubt then 'resolve' else 'skip' end, saga, step,
+                  case when in_doubt then '''applied'', null' else 'null' end, 'looked it up')
+    from amends.stuck
+    where definition = 'DEFINITION'
+      and case when in_doubt then 'resolve ' || step || ' applied' else 'skip ' || step end = any (legal)";
+
+/// A demo that stays until it is told to end, and does not outlive a test that fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One saga of each kind needs a person, and each is found, understood and remedied in psql.
+#[tokio::test]
+async fn each_kind_of_stuck_saga_is_remedied_from_psql() {
+    let database = Database::empty().await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
+    command.args(["--json", "--database-url", &database.url, "demo", "--leave-stuck"]);
+    let mut demo = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+    let stdout = demo.0.stdout.take().unwrap();
+    // It says one line when all of them are stuck, and stays.
+    let said = tokio::task::spawn_blocking(move || BufReader::new(stdout).lines().next()).await.unwrap();
+    let said: Value = serde_json::from_str(&said.expect("a line").unwrap()).unwrap();
+    let url = &database.url;
+    let stuck =
+        "select definition, step, direction, reason, in_doubt, error_code from amends.stuck order by 1";
+    assert_eq!(
+        ask(url, stuck).await.lines().collect::<Vec<_>>(),
+        [
+            "demo_in_doubt|charge|action|in_doubt|t|timeout",
+            "demo_not_undone|advance_opportunity|compensation|failed|f|tool_error",
+            "demo_past_the_pivot|email_receipt|action|failed|f|tool_error",
+            "demo_process_died|charge|action|process_died|t|process_died",
+        ]
+    );
+    for (definition, ended) in [
+        ("demo_in_doubt", "completed"),
+        ("demo_not_undone", "compensated"),
+        ("demo_past_the_pivot", "completed"),
+        ("demo_process_died", "completed"),
+    ] {
+        let one =
+            said["stuck"].as_array().unwrap().iter().find(|one| one["definition"] == definition).unwrap();
+        let saga = one["saga"].as_str().unwrap();
+        let remedy = ask(url, &REMEDY.replace("DEFINITION", definition)).await;
+        // The demo recommends what the view leads to; only the reason is the operator's own.
+        let call = remedy.rsplit_once(", ").unwrap().0;
+        assert!(one["remedy"].as_str().unwrap().starts_with(call), "{call}\n{one}");
+        assert_ne!(ask(url, one["evidence"].as_str().unwrap()).await, "", "{one}");
+        ask(url, &remedy).await;
+        until(url, &format!("select status from amends.sagas where saga = '{saga}'"), ended).await;
+        let trace =
+            format!("select count(*) from amends.timeline where saga = '{saga}' and reason = 'looked it up'");
+        assert_eq!(ask(url, &trace).await, "1", "{definition}");
+    }
+    assert_eq!(ask(url, "select count(*) from amends.stuck").await, "0");
+    let status = Command::new("kill").args(["-INT", &demo.0.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    let ended = tokio::task::spawn_blocking(move || demo.0.wait().unwrap()).await.unwrap();
+    assert_eq!(ended.code(), Some(0));
 }

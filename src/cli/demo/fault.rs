@@ -111,12 +111,17 @@ pub(super) struct FaultPlan {
     pub(super) rate: f64,
     /// The only kinds that may be drawn; empty means all.
     pub(super) only: Vec<Fault>,
+    /// Tools that go wrong at every call, and how; nothing is drawn for them.
+    pub(super) always: Vec<(String, Fault)>,
 }
 
 impl FaultPlan {
     /// Draws what goes wrong with the `call`th call (from 1) of `tool` for `booking`, out of the tool's
     /// `menu`.
     pub(super) fn draw(&self, tool: &str, booking: &str, call: u32, menu: &Menu) -> Option<Fault> {
+        if let Some((_, fault)) = self.always.iter().find(|(afflicted, _)| afflicted == tool) {
+            return Some(*fault);
+        }
         if call == 2 && self.draw_once(tool, booking, 1, menu) == Some(Fault::FailsTwice) {
             return Some(Fault::FailsTwice);
         }
@@ -183,7 +188,7 @@ mod tests {
     };
 
     fn plan(seed: u64, rate: f64) -> FaultPlan {
-        FaultPlan { seed, rate, only: Vec::new() }
+        FaultPlan { seed, rate, only: Vec::new(), always: Vec::new() }
     }
 
     fn drawn(plan: &FaultPlan, menu: &Menu) -> Vec<Option<Fault>> {
@@ -244,6 +249,15 @@ mod tests {
             plan.draw("find_charge", "B-1", 1, &Menu { faults: &[(Fault::Busy, 1)], strain: 1.0 }),
             None
         );
+    }
+
+    #[test]
+    fn what_always_goes_wrong_does_so_whatever_the_menu_and_the_call() {
+        let plan = FaultPlan { always: vec![("find_charge".to_owned(), Fault::Refused)], ..plan(1, 0.0) };
+        for call in 1..4 {
+            assert_eq!(plan.draw("find_charge", "B-1", call, &ALL), Some(Fault::Refused));
+            assert_eq!(plan.draw("create_charge", "B-1", call, &ALL), None);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod desk;
 mod effect;
 mod evidence;
 mod fault;
+mod leave;
 mod ledger;
 mod participant;
 mod process;
@@ -47,11 +48,15 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           action = clap::ArgAction::Set)]
     pub kill: bool,
+    /// Instead makes one saga for each way of needing a person, says how to remedy each, and keeps a node running
+    /// until Ctrl-C.
+    #[arg(long, conflicts_with_all = ["sagas", "nodes", "seed", "faults", "kill"])]
+    pub leave_stuck: bool,
 }
 
 /// Runs the demo; its exit says whether every promise was kept.
 pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
-    run::run(args, database, output)
+    if args.leave_stuck { leave::run(database, output) } else { run::run(args, database, output) }
 }
 
 /// Runs one of the demo's participants until its caller is gone; see [`Role`].
@@ -66,6 +71,12 @@ pub(super) fn participant(args: ParticipantArgs) -> Result<Exit, Failure> {
     // actix-web wants one thread per event loop; the other work of a participant is a few short transactions.
     let ended = actix_web::rt::System::new().block_on(participant::run(args));
     ended.map(|()| Exit::Done).map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// Reads a tool and what goes wrong with it.
+fn always(text: &str) -> Result<(String, Fault), String> {
+    let (tool, fault) = text.split_once('=').ok_or_else(|| format!("expected TOOL=FAULT, found {text:?}"))?;
+    Ok((tool.to_owned(), fault.parse()?))
 }
 
 /// Reads a share between 0 and 1.

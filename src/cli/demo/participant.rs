@@ -63,6 +63,9 @@ pub struct DeskArgs {
     /// The only kinds of fault to draw; default: all that fit the tool.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<Fault>,
+    /// Tools that go wrong at every call, and how: `TOOL=FAULT`.
+    #[arg(long, value_name = "TOOL=FAULT", value_parser = super::always)]
+    pub always: Vec<(String, Fault)>,
     /// When a slow call makes its effect, in milliseconds after it came in.
     #[arg(long, default_value_t = SLOW.as_millis() as u64)]
     pub slow_ms: u64,
@@ -138,7 +141,12 @@ async fn open(
 ) -> Result<Arc<Desk>, ParticipantError> {
     let config = ledger::config(&args.ledger_url)?;
     let ledger = Ledger::open(config, schema).await?;
-    let plan = FaultPlan { seed: args.seed, rate: args.faults, only: args.only.clone() };
+    let plan = FaultPlan {
+        seed: args.seed,
+        rate: args.faults,
+        only: args.only.clone(),
+        always: args.always.clone(),
+    };
     let desk = Desk::new(ledger, plan, Duration::from_millis(args.slow_ms), tools)
         .map_err(ParticipantError::Schema)?;
     Ok(Arc::new(desk))

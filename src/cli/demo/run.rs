@@ -13,7 +13,7 @@ use super::claims::{self, Checkout, ClaimError};
 use super::evidence;
 use super::ledger::{self, LedgerError};
 use super::report::Report;
-use super::stage::{DEFINITION, Stage, StageError};
+use super::stage::{DEFINITION, Script, Stage, StageError, fault_arguments};
 use super::{DatabaseArgs, DemoArgs, Exit, Failure, Interrupt, Output};
 use crate::catalog;
 use crate::config::demo::{DRAIN, LOOK_INTERVAL, START_INTERVAL, STILL_MAX, UNDER_WAY_MAX};
@@ -39,6 +39,12 @@ pub(super) enum DemoError {
     /// The demo's own definition is refused.
     #[error("the demo's definition: {0}")]
     Definition(String),
+    /// Something did not happen in time.
+    #[error("expected {what} within {} s", STILL_MAX.as_secs())]
+    Still {
+        /// What was waited for, and what was found.
+        what: String,
+    },
     /// SIGINT or SIGTERM came.
     #[error("interrupted; the checkouts under way go on when the demo is run again on this database")]
     Interrupted,
@@ -51,7 +57,8 @@ impl From<DemoError> for Failure {
             DemoError::Ledger(_) => Exit::Database,
             DemoError::Claims(ClaimError::Journal { .. })
             | DemoError::Stage(_)
-            | DemoError::Definition(_) => Exit::Failed,
+            | DemoError::Definition(_)
+            | DemoError::Still { .. } => Exit::Failed,
             DemoError::Interrupted => Exit::Interrupted,
         };
         Self::new(exit, error.to_string())
@@ -102,11 +109,15 @@ async fn play(
     let begun = Instant::now();
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
     store.migrate().await?;
-    let definition = register(&store).await?;
+    let mut definitions = register(&store, "hotel_checkout.yaml", DEFINITION).await?;
+    let definition =
+        definitions.pop().ok_or_else(|| DemoError::Definition("the file is empty".to_owned()))?;
     // Bookings of an earlier run on this database are that run's; the faults depend on what is before the
     // `@`.
     let run = Uuid::now_v7().simple().to_string().split_off(24);
-    let mut stage = Stage::set(args, seed, url, &run).await?;
+    let script =
+        Script { file: "hotel_checkout.yaml", text: DEFINITION, faults: fault_arguments(args.faults, seed) };
+    let mut stage = Stage::set(&script, url, &run).await?;
     let bar = progress(args, output);
     let mut show = Show {
         args,
@@ -148,17 +159,24 @@ async fn play(
     Ok(report)
 }
 
-/// Builds the demo's definition and makes it the one that starts take.
-async fn register(store: &Store) -> Result<std::sync::Arc<Definition>, DemoError> {
+/// Builds the definitions of a file and makes them those that starts take.
+pub(super) async fn register(
+    store: &Store,
+    file: &str,
+    text: &str,
+) -> Result<Vec<std::sync::Arc<Definition>>, DemoError> {
     let refused = |faults: String| DemoError::Definition(faults);
-    let drafts = catalog::parse_definitions("hotel_checkout.yaml", DEFINITION)
-        .map_err(|faults| refused(faults.to_string()))?;
-    let draft = drafts.into_iter().next().ok_or_else(|| refused("the file is empty".to_owned()))?;
-    let definition = Definition::build(draft)
-        .map_err(|faults| refused(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-    let draft = serde_json::to_string(definition.draft()).map_err(|error| refused(error.to_string()))?;
-    store.put_definition(definition.digest(), definition.name(), &draft, None).await?;
-    Ok(definition)
+    let drafts = catalog::parse_definitions(file, text).map_err(|faults| refused(faults.to_string()))?;
+    let mut definitions = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let definition = Definition::build(draft).map_err(|faults| {
+            refused(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })?;
+        let draft = serde_json::to_string(definition.draft()).map_err(|error| refused(error.to_string()))?;
+        store.put_definition(definition.digest(), definition.name(), &draft, None).await?;
+        definitions.push(definition);
+    }
+    Ok(definitions)
 }
 
 /// Brings sagas and ledgers of this run before the audit.

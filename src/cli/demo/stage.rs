@@ -12,13 +12,22 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::DemoArgs;
 use super::process::{Launcher, Process};
 use super::server::CRASH_STATUS;
 use crate::config::demo::{DRAIN, NODE_LEASE, NODE_STOP_MAX, RESTART_PAUSE, RESTARTS_FAILED_MAX, SLOW};
 
 /// The demo's definition, as the nodes load it.
 pub(super) const DEFINITION: &str = include_str!("hotel_checkout.yaml");
+
+/// What is played.
+pub(super) struct Script {
+    /// Name of the file of definitions.
+    pub(super) file: &'static str,
+    /// The definitions, as YAML.
+    pub(super) text: &'static str,
+    /// Arguments of the participants: what goes wrong.
+    pub(super) faults: Vec<String>,
+}
 
 /// Why the stage does not stand.
 #[derive(Debug, thiserror::Error)]
@@ -57,25 +66,19 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Writes the settings into a directory of their own and starts the CRM; nodes are added one by one.
-    pub(super) async fn set(
-        args: &DemoArgs,
-        seed: u64,
-        database_url: &str,
-        run: &str,
-    ) -> Result<Self, StageError> {
+    pub(super) async fn set(script: &Script, database_url: &str, run: &str) -> Result<Self, StageError> {
         let directory = std::env::temp_dir().join(format!("amends-demo-{run}"));
         private_directory(&directory).map_err(system(format!("creating {}", directory.display())))?;
         let program = std::env::current_exe().map_err(system("finding this program"))?;
         let environment = vec![("AMENDS_DEMO_LEDGER_URL".to_owned(), database_url.to_owned())];
         let launcher = Launcher { program, directory, environment };
-        let faults = fault_arguments(args, seed);
-        let (crm, url) = Supervised::start(launcher.clone(), faults.clone()).await?;
+        let (crm, url) = Supervised::start(launcher.clone(), script.faults.clone()).await?;
         let write = |name: &str, text: &str| {
             let path = launcher.directory.join(name);
             std::fs::write(&path, text).map_err(system(format!("writing {}", path.display())))
         };
-        write("hotel_checkout.yaml", DEFINITION)?;
-        write("amends.yaml", &settings(&launcher.program, &url, &faults))?;
+        write(script.file, script.text)?;
+        write("amends.yaml", &settings(&launcher.program, &url, script))?;
         Ok(Self { launcher, crm, nodes: Vec::new(), nodes_started: 0 })
     }
 
@@ -275,17 +278,18 @@ async fn launch_crm(
     }
 }
 
-fn fault_arguments(args: &DemoArgs, seed: u64) -> Vec<String> {
+/// The participants' arguments for faults drawn by chance.
+pub(super) fn fault_arguments(share: f64, seed: u64) -> Vec<String> {
     let slow_ms = SLOW.as_millis().to_string();
-    let words = ["--seed", &seed.to_string(), "--faults", &args.faults.to_string(), "--slow-ms", &slow_ms];
+    let words = ["--seed", &seed.to_string(), "--faults", &share.to_string(), "--slow-ms", &slow_ms];
     words.map(str::to_owned).to_vec()
 }
 
 /// The nodes' settings. JSON is YAML too, and quotes by itself whatever needs it.
-fn settings(program: &Path, crm_url: &str, faults: &[String]) -> String {
+fn settings(program: &Path, crm_url: &str, script: &Script) -> String {
     let plain = |text: &str| text.replace("${", "$${");
     let mut arguments = vec!["demo-participant".to_owned(), "payments".to_owned()];
-    arguments.extend(faults.iter().cloned());
+    arguments.extend(script.faults.iter().cloned());
     let settings = json!({
         "participants": {
             "payments": {
@@ -295,7 +299,7 @@ fn settings(program: &Path, crm_url: &str, faults: &[String]) -> String {
             },
             "crm": { "url": crm_url },
         },
-        "definitions": ["hotel_checkout.yaml"],
+        "definitions": [script.file],
         "database": { "url": "${env.DATABASE_URL}" },
         "node": {
             "name": "${env.AMENDS_DEMO_NODE}",
@@ -334,8 +338,9 @@ mod tests {
 
     #[test]
     fn the_nodes_can_read_their_settings() {
-        let faults = fault_arguments(&args(), 7);
-        let text = settings(Path::new("/opt/am${ends}/amends"), "http://127.0.0.1:1/mcp", &faults);
+        let script =
+            Script { file: "hotel_checkout.yaml", text: DEFINITION, faults: fault_arguments(0.1, 7) };
+        let text = settings(Path::new("/opt/am${ends}/amends"), "http://127.0.0.1:1/mcp", &script);
         let names = ["AMENDS_DEMO_LEDGER_URL", "DATABASE_URL", "AMENDS_DEMO_NODE"];
         let environment: Environment =
             names.into_iter().map(|name| (name.to_owned(), format!("postgres://{name}@host/x"))).collect();
@@ -382,9 +387,5 @@ mod tests {
                 assert!(!cached || call.probe.is_some() || step.safe_when_absent, "{}", tool.name);
             }
         }
-    }
-
-    fn args() -> DemoArgs {
-        DemoArgs { sagas: 1, nodes: 1, seed: None, faults: 0.1, kill: false }
     }
 }
