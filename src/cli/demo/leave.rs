@@ -235,7 +235,8 @@ impl Scene<'_> {
         let (client, connection) = config.connect(tls).await.map_err(LedgerError::from)?;
         let connection = tokio::spawn(connection);
         let sql = format!(
-            "select coalesce(max(calls), 0)::int from {PAYMENTS_SCHEMA}.call where tool = 'create_charge' and booking = $1"
+            "select coalesce(max(calls), 0)::int from {PAYMENTS_SCHEMA}.call
+             where tool = 'create_charge' and booking = $1"
         );
         for death in 1..=LOST_MAX {
             let begun = Instant::now();
