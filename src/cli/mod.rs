@@ -13,6 +13,7 @@ mod list;
 mod log;
 mod mcp;
 mod migrate;
+mod operate;
 mod output;
 mod postgres;
 mod serve;
@@ -90,6 +91,12 @@ enum Verb {
     Abandon(ask::Abandon),
     /// Provides an event for which a step waits, or will.
     Provide(ask::Provide),
+    /// Asks the same of many sagas of a definition, oldest first.
+    Bulk(operate::Bulk),
+    /// Lets no node take up a saga of a definition.
+    PauseDefinition(operate::Pause),
+    /// Lets nodes take up sagas of a definition again.
+    ResumeDefinition(operate::Resume),
     /// Measures how many sagas this machine and this Postgres can do.
     Bench(bench::Args),
     /// Is one of the bench's nodes.
@@ -144,6 +151,9 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Resume(args) => ask::run(args.resume(), database, output),
         Verb::Abandon(args) => ask::run(args.request(), database, output),
         Verb::Provide(args) => ask::run(args.request()?, database, output),
+        Verb::Bulk(args) => operate::bulk(args, database, output),
+        Verb::PauseDefinition(args) => operate::pause(&args, database, output),
+        Verb::ResumeDefinition(args) => operate::resume(&args, database, output),
         Verb::Bench(args) => bench::run(&args, database, output),
         Verb::BenchNode(args) => bench::run_node(args, database),
         Verb::Check(args) => check::run(&args, output),

@@ -1,5 +1,7 @@
 //! Operators act on many sagas at once, and on whole definitions.
 
+use std::process::{Command, Stdio};
+
 use serde_json::json;
 
 use super::{Operated, ask, psql, until};
@@ -71,5 +73,48 @@ async fn a_paused_definition_is_left_alone_until_it_is_resumed() {
         let said = psql(node.url(), &format!("select amends.{call}")).await;
         assert!(said.errors.contains(code), "{call}: {}", said.errors);
     }
+    node.stop().await;
+}
+
+/// The command line has the same words, and the same answers.
+#[tokio::test]
+async fn the_command_line_asks_the_same() {
+    let node = Operated::begin().await;
+    for _ in 0..3 {
+        node.reach("past_the_pivot", "stuck").await;
+    }
+    let url = node.url().to_owned();
+    let amends = async |line: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
+        command.args(["--json", "--database-url", &url]).args(line.split(' ')).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    for (line, code, words) in [
+        (
+            "bulk abandon past_the_pivot --reason closed --started-before 2001-01-01T00:00:00Z",
+            0,
+            "\"asked\":0",
+        ),
+        ("bulk abandon past_the_pivot --reason closed --most 2", 0, "\"asked\":2"),
+        ("bulk skip past_the_pivot --reason closed", 2, "invalid value 'skip'"),
+        ("bulk abandon past_the_pivot", 2, "--reason"),
+        ("bulk abandon nobody --reason closed", 4, "not_found"),
+        ("pause-definition happy --reason closed", 0, "\"paused\":true,\"changed\":true"),
+        ("pause-definition happy --reason closed", 0, "\"changed\":false"),
+        ("pause-definition nobody --reason closed", 4, "not_found"),
+        ("resume-definition happy", 0, "\"paused\":false,\"changed\":true"),
+        ("resume-definition happy", 0, "\"changed\":false"),
+    ] {
+        let (exit, said) = amends(line).await;
+        assert_eq!(exit, Some(code), "{line}: {said}");
+        let said: String = said.replace(", \"", ",\"");
+        assert!(words.split(',').all(|word| said.contains(word)), "{line}: {said}");
+    }
+    until(node.url(), "select count(*) from amends.sagas where status = 'abandoned'", "2").await;
+    assert_eq!(ask(node.url(), "select count(*) from amends.stuck").await, "1", "the third was not asked");
+    let why = "select distinct reason from amends.timeline t join amends.sagas s using (saga)
+               where s.status = 'abandoned' and t.signal is not null";
+    assert_eq!(ask(node.url(), why).await, "closed");
     node.stop().await;
 }

@@ -1,0 +1,152 @@
+//! `amends bulk | pause-definition | resume-definition`: asks something of many sagas, or of a definition. Owns the
+//! options and the report; the words are those of the SQL functions.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::database::{DatabaseArgs, Schema};
+use super::failure::{Exit, Failure};
+use super::output::{Output, harmless};
+use super::value;
+use crate::saga::definition::Millis;
+use crate::store;
+
+/// What may be asked of many sagas at once.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Verb {
+    /// Turns them back.
+    Cancel,
+    /// Closes them as they are.
+    Abandon,
+    /// Begins nothing new in them.
+    Pause,
+    /// Goes on after a pause.
+    Resume,
+    /// Tries the step again that is stuck.
+    Retry,
+}
+
+/// `amends bulk`.
+#[derive(Debug, Args)]
+pub(super) struct Bulk {
+    /// What to ask of each.
+    verb: Verb,
+    /// Name of the definition.
+    definition: String,
+    /// Why; kept in the journal of each.
+    #[arg(long)]
+    reason: String,
+    /// Only sagas with this status.
+    #[arg(long, default_value = "stuck", value_parser = ["queued", "running", "compensating", "paused", "stuck"])]
+    status: String,
+    /// Only sagas that were started before this time, such as 2026-03-01T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = millis)]
+    started_before: Option<Millis>,
+    /// Most sagas, oldest first; ask again until none is left.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i32).range(1..=1000))]
+    most: i32,
+    /// Wakes those that are parked one by one over this time.
+    #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "0s")]
+    spread: Duration,
+}
+
+/// `amends pause-definition`.
+#[derive(Debug, Args)]
+pub(super) struct Pause {
+    /// Name of the definition.
+    definition: String,
+    /// Why; kept.
+    #[arg(long)]
+    reason: String,
+}
+
+/// `amends resume-definition`.
+#[derive(Debug, Args)]
+pub(super) struct Resume {
+    /// Name of the definition.
+    definition: String,
+    /// Why; kept.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+/// Reads an instant as milliseconds since 1970.
+fn millis(text: &str) -> Result<Millis, String> {
+    let expected = |error: String| format!("expected a time such as 2026-03-01T12:00:00Z: {error}");
+    let at: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| expected(error.to_string()))?;
+    Millis::try_from(at.as_millisecond()).map_err(|_| expected("it is before 1970".to_owned()))
+}
+
+/// Asks the same of many sagas and says of how many; what each answers is in its timeline.
+pub(super) fn bulk(args: Bulk, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let verb = match args.verb {
+        Verb::Cancel => "cancel",
+        Verb::Abandon => "abandon",
+        Verb::Pause => "pause",
+        Verb::Resume => "resume",
+        Verb::Retry => "retry",
+    };
+    let bulk = store::Bulk {
+        verb: verb.to_owned(),
+        definition: args.definition,
+        reason: args.reason,
+        status: args.status,
+        started_before: args.started_before,
+        most: args.most,
+        spread: args.spread,
+    };
+    let asked = database.run(Schema::Current, async |store| Ok(store.bulk(&bulk).await?))?;
+    if output.is_json() {
+        output.value(&json!({ "verb": verb, "definition": bulk.definition, "asked": asked }))?;
+    } else {
+        let (definition, status) = (harmless(&bulk.definition), &bulk.status);
+        output.line(&format!("{verb} was asked of {asked} {status} sagas of {definition}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Pauses a definition; nodes hear of it within seconds.
+pub(super) fn pause(args: &Pause, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let Pause { definition, reason } = args;
+    let changed = database
+        .run(Schema::Current, async |store| Ok(store.pause_definition(definition, reason).await?))?;
+    report(definition, true, changed, output)
+}
+
+/// Resumes a definition.
+pub(super) fn resume(args: &Resume, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let Resume { definition, reason } = args;
+    let changed = database
+        .run(Schema::Current, async |store| Ok(store.resume_definition(definition, reason).await?))?;
+    report(definition, false, changed, output)
+}
+
+fn report(definition: &str, paused: bool, changed: bool, output: &Output) -> Result<Exit, Failure> {
+    if output.is_json() {
+        output.value(&json!({ "definition": definition, "paused": paused, "changed": changed }))?;
+    } else {
+        let state = match (paused, changed) {
+            (true, true) => "is paused",
+            (true, false) => "was paused already",
+            (false, true) => "is resumed",
+            (false, false) => "was not paused",
+        };
+        output.line(&format!("{} {state}", harmless(definition)))?;
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_instants() {
+        assert_eq!(millis("2026-01-01T00:00:00.250Z"), Ok(1_767_225_600_250));
+        assert_eq!(millis("2026-01-01T01:00:00+01:00"), Ok(1_767_225_600_000));
+        assert!(millis("yesterday").unwrap_err().starts_with("expected a time such as"));
+        assert!(millis("1969-01-01T00:00:00Z").unwrap_err().ends_with("it is before 1970"));
+    }
+}

@@ -1,0 +1,59 @@
+//! What operators ask of many sagas, and of definitions. Owns asking; each saga decides by itself, and nodes leave
+//! paused definitions alone.
+
+use std::time::Duration;
+
+use super::{Error, Store};
+use crate::saga::definition::Millis;
+
+/// The same asked of many sagas of a definition, oldest first.
+#[derive(Clone, Debug)]
+pub struct Bulk {
+    /// `cancel`, `abandon`, `pause`, `resume`, or `retry` of the step that is stuck.
+    pub verb: String,
+    /// Name of the definition.
+    pub definition: String,
+    /// Why; `cancel` and `abandon` need one.
+    pub reason: String,
+    /// Status of the sagas.
+    pub status: String,
+    /// Only sagas that were started before this time; none: all.
+    pub started_before: Option<Millis>,
+    /// Most sagas at a time, 1 to 1000.
+    pub most: i32,
+    /// Over which time parked sagas are woken.
+    pub spread: Duration,
+}
+
+impl Store {
+    /// Asks the same of many sagas; returns how many were asked, 0 when none is left. [`Error::Invalid`],
+    /// [`Error::UnknownDefinition`].
+    pub async fn bulk(&self, bulk: &Bulk) -> Result<u32, Error> {
+        let before = bulk.started_before.map(super::signed);
+        let spread = super::signed(u64::try_from(bulk.spread.as_millis()).unwrap_or(u64::MAX));
+        let rows = self
+            .query_once(
+                include_str!("../../sql/queries/signal/bulk.sql"),
+                &[&bulk.verb, &bulk.definition, &bulk.reason, &bulk.status, &before, &bulk.most, &spread],
+            )
+            .await?;
+        let asked: i32 = rows.first().map_or(Ok(0), |row| row.try_get("asked"))?;
+        Ok(asked.unsigned_abs())
+    }
+
+    /// Lets no node take up a saga of this definition, for a reason; false when it is paused already.
+    /// [`Error::Invalid`], [`Error::UnknownDefinition`].
+    pub async fn pause_definition(&self, name: &str, reason: &str) -> Result<bool, Error> {
+        self.done(include_str!("../../sql/queries/definition/pause.sql"), name, reason).await
+    }
+
+    /// Lets nodes take up sagas of this definition again; false when it was not paused.
+    pub async fn resume_definition(&self, name: &str, reason: &str) -> Result<bool, Error> {
+        self.done(include_str!("../../sql/queries/definition/resume.sql"), name, reason).await
+    }
+
+    async fn done(&self, sql: &'static str, name: &str, reason: &str) -> Result<bool, Error> {
+        let rows = self.query_once(sql, &[&name, &reason]).await?;
+        Ok(rows.first().map_or(Ok(false), |row| row.try_get("done"))?)
+    }
+}
