@@ -79,6 +79,21 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     select amends.ask(abandon.saga, 'abandon', json_build_object('reason', coalesce(abandon.reason, '')), true)
 $$;
 
+-- Approves what a step shows, which is the timeline's to read; refused unless the digest is that of what it shows now.
+create or replace function amends.approve(saga uuid, step text, digest text, reason text default '') returns bigint
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    select amends.ask(approve.saga, 'approve',
+        json_build_object('step', coalesce(approve.step, ''), 'digest', coalesce(approve.digest, ''),
+                          'reason', coalesce(approve.reason, '')), false)
+$$;
+
+-- Denies what a step asks: the saga turns back.
+create or replace function amends.deny(saga uuid, step text, reason text default '') returns bigint
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    select amends.ask(deny.saga, 'deny',
+        json_build_object('step', coalesce(deny.step, ''), 'reason', coalesce(deny.reason, '')), false)
+$$;
+
 -- Provides an event for which a step waits, or will; the payload is the step's output.
 create or replace function amends.signal(saga uuid, event text, payload json default 'null') returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

@@ -33,6 +33,7 @@ declare
         amends.signal_status(uuid, bigint)';
     v_operating text := 'amends.retry(uuid, text, text), amends.skip(uuid, text, json, text),
         amends.resolve(uuid, text, text, json, text), amends.pause(uuid, text), amends.resume(uuid, text),
+        amends.approve(uuid, text, text, text), amends.deny(uuid, text, text),
         amends.abandon(uuid, text), amends.pause_definition(text, text), amends.resume_definition(text, text),
         amends.bulk(text, text, text, text, timestamptz, int, interval)';
     v_role text;

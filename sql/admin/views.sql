@@ -83,6 +83,10 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
                    when v.e -> 'answer' -> 'applied' is not null then ' found the effect in place'
                    when v.e ->> 'answer' = 'absent' then ' found no effect'
                    else ' could not tell' end
+               when 'approval_shown' then coalesce(
+                   'asks: ' || (v.e #>> '{showing,shown,message}') || ' ' || (v.e #>> '{showing,shown,arguments}')
+                   || ' (digest ' || (v.e #>> '{showing,shown,digest}') || ')',
+                   'what is to be approved cannot be shown')
                when 'timer_fired' then 'woken by a timer'
                when 'owner_lost' then 'taken over from a node that died'
                when 'withdrawn' then 'handed back by a node that stopped in good order'
@@ -99,7 +103,8 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
                (v.e #>> '{outcome,failed,error,code}') || ': ' || (v.e #>> '{outcome,failed,error,message}'),
                (v.e #>> '{outcome,unknown,error,code}') || ': ' || (v.e #>> '{outcome,unknown,error,message}'),
                (v.e #>> '{answer,inconclusive,error,code}') || ': ' || (v.e #>> '{answer,inconclusive,error,message}'),
-               (v.e #>> '{decision,failed,code}') || ': ' || (v.e #>> '{decision,failed,message}')),
+               (v.e #>> '{decision,failed,code}') || ': ' || (v.e #>> '{decision,failed,message}'),
+               (v.e #>> '{showing,failed,code}') || ': ' || (v.e #>> '{showing,failed,message}')),
            s.n, coalesce(s.by, v.e ->> 'by'), s.application_name, host(s.addr), s.at,
            coalesce(v.asked ->> 'reason', case when s.request is not null then
                (select r.value ->> 'reason' from json_each(case when json_typeof(amends.readable(s.request)) = 'object'
@@ -161,6 +166,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
                    when h.kind = 'probe_answered' then case
                        when h.e -> 'answer' -> 'applied' is not null then 'succeeded'
                        when h.e ->> 'answer' = 'absent' then 'absent' else 'unknown' end
+                   when h.kind = 'approval_shown' then 'failed'
                    when h.e #>> '{outcome,failed,retryable}' = 'true' then 'failed_retryable'
                    else (select k from json_object_keys(h.e -> 'outcome') k)
                end as outcome,
@@ -168,18 +174,26 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
                    (h.e #>> '{outcome,failed,error,code}') || ': ' || (h.e #>> '{outcome,failed,error,message}'),
                    (h.e #>> '{outcome,unknown,error,code}') || ': ' || (h.e #>> '{outcome,unknown,error,message}'),
                    (h.e #>> '{answer,inconclusive,error,code}') || ': ' || (h.e #>> '{answer,inconclusive,error,message}'),
-                   (h.e #>> '{decision,failed,code}') || ': ' || (h.e #>> '{decision,failed,message}')) as error,
+                   (h.e #>> '{decision,failed,code}') || ': ' || (h.e #>> '{decision,failed,message}'),
+                   (h.e #>> '{showing,failed,code}') || ': ' || (h.e #>> '{showing,failed,message}')) as error,
                coalesce(h.e #> '{outcome,succeeded,output}', h.e #> '{answer,applied,output}') as output
         from happened h
         where h.kind in ('attempt_ended', 'probe_answered', 'condition_decided')
+           or h.kind = 'approval_shown' and h.e #> '{showing,failed}' is not null
         union all
         select a.seq, a.at, p.position, b.undoing, case
                    when a.verb = 'retry' then 'retried'
+                   when a.verb = 'approve' then 'succeeded'
+                   when a.verb = 'deny' then 'failed'
                    when a.verb = 'resolve' and json_typeof(a.request -> 'finding') = 'string' then 'absent'
                    else 'by_hand' end,
-               null, coalesce(a.request #> '{finding,applied,output}', a.request -> 'output', a.request -> 'payload')
+               case when a.verb = 'deny'
+                    then 'denied: ' || concat_ws(' denied it: ', a.e ->> 'by', nullif(a.request ->> 'reason', '')) end,
+               case when a.verb = 'approve'
+                    then json_build_object('approved_by', a.e ->> 'by', 'reason', a.request ->> 'reason')
+                    else coalesce(a.request #> '{finding,applied,output}', a.request -> 'output', a.request -> 'payload') end
         from asked a
-        join plan p on a.verb in ('retry', 'skip', 'resolve') and a.request ->> 'step' = p.name
+        join plan p on a.verb in ('retry', 'skip', 'resolve', 'approve', 'deny') and a.request ->> 'step' = p.name
                     or a.verb = 'provide' and a.request ->> 'event' in (
                         coalesce(p.step #>> '{action,await,event}', p.name), p.name || '.compensation')
         cross join lateral (
@@ -250,6 +264,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
                     then 'waiting'
                when j.status = 'queued' then 'waiting'
                when j.step -> 'action' -> 'await' is not null then 'awaiting'
+               when j.step -> 'action' -> 'approval' is not null then 'asking'
                when j.step -> 'action' -> 'sleep' is not null then 'sleeping'
                else 'under_way'
            end,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
+use serde_json::Value;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
@@ -18,11 +19,12 @@ use crate::participant::{Participants, Scope, expr};
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Step};
 use crate::saga::event::{
-    AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered, Request, Requested,
+    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered, Request,
+    Requested, Showing,
 };
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::State;
-use crate::saga::{Planned, outstanding};
+use crate::saga::{Json, Planned, Shown, outstanding};
 
 /// Something happened to the saga, told by the task that saw it.
 #[derive(Message)]
@@ -49,8 +51,38 @@ pub(super) struct Order {
     pub(super) is_probe: bool,
 }
 
+impl Order {
+    /// The call that a command makes; none where nobody is called.
+    pub(super) fn of(command: Command) -> Option<Self> {
+        match command {
+            Command::Decide { .. } | Command::Show { .. } => None,
+            Command::Execute { step, direction, attempt: number, generation } => {
+                Some(Self { step, direction, number, generation, is_probe: false })
+            }
+            Command::Probe { step, direction, probe: number, generation } => {
+                Some(Self { step, direction, number, generation, is_probe: true })
+            }
+        }
+    }
+}
+
+/// Carries out a command that calls nobody; returns what happened.
+pub(super) fn at_once(
+    saga: Uuid,
+    pinned: &Pinned,
+    node: &Node,
+    state: &State,
+    command: Command,
+) -> Option<Event> {
+    match command {
+        Command::Decide { step } => Some(decide(saga, pinned, node, state, step)),
+        Command::Show { step } => Some(show(saga, pinned, node, state, step)),
+        Command::Execute { .. } | Command::Probe { .. } => None,
+    }
+}
+
 /// Evaluates the `when` of a step.
-pub(super) fn decide(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) -> Event {
+fn decide(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) -> Event {
     let scope = row::scope(saga, &pinned.definition, state);
     let decision = match &pinned.definition.step(state, step).when {
         None => Decision::Run,
@@ -63,6 +95,31 @@ pub(super) fn decide(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, st
     Event::ConditionDecided(ConditionDecided { at: node.clock.now_ms(), step, decision })
 }
 
+/// Renders what an approval shows.
+fn show(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) -> Event {
+    let planned = pinned.definition.step(state, step);
+    let mut scope = row::scope(saga, &pinned.definition, state);
+    scope.step = planned.name.as_str().into();
+    let rendered = match &planned.action {
+        Action::Approval { message, arguments, .. } => {
+            let arguments =
+                arguments.as_ref().map_or_else(|| Ok(Json::null()), |one| expr::render(one, &scope));
+            expr::render(message, &scope).and_then(|message| Ok((message.to_value(), arguments?)))
+        }
+        Action::Call(_) | Action::Await { .. } | Action::Sleep { .. } => {
+            Err(Error::new("missing", "the definition has no such approval"))
+        }
+    };
+    let showing = match rendered {
+        Ok((Value::String(message), arguments)) => {
+            Showing::Shown(Shown::new(&planned.name, message, arguments))
+        }
+        Ok((other, arguments)) => Showing::Shown(Shown::new(&planned.name, other.to_string(), arguments)),
+        Err(error) => Showing::Failed(error),
+    };
+    Event::ApprovalShown(ApprovalShown { at: node.clock.now_ms(), step, showing })
+}
+
 /// Cancels a saga that was started from outside with an input which its definition does not take, and fails
 /// what it began with, before any call.
 pub(super) fn refuse(node: &Node, state: &State, faults: Vec<String>) -> Vec<Event> {
@@ -72,6 +129,9 @@ pub(super) fn refuse(node: &Node, state: &State, faults: Vec<String>) -> Vec<Eve
     let failed = |command| match command {
         Command::Decide { step } => {
             Event::ConditionDecided(ConditionDecided { at, step, decision: Decision::Failed(error.clone()) })
+        }
+        Command::Show { step } => {
+            Event::ApprovalShown(ApprovalShown { at, step, showing: Showing::Failed(error.clone()) })
         }
         Command::Execute { step, direction, attempt, .. }
         | Command::Probe { step, direction, probe: attempt, .. } => {
@@ -136,6 +196,7 @@ impl InFlight {
             }
             Event::Started(_)
             | Event::ConditionDecided(_)
+            | Event::ApprovalShown(_)
             | Event::TimerFired(_)
             | Event::OwnerLost(_)
             | Event::Withdrawn(_)
@@ -176,7 +237,7 @@ fn call_of(step: &Step, direction: Direction) -> Option<&Call> {
         Direction::Compensation => step.compensation.as_ref(),
         Direction::Action => match &step.action {
             Action::Call(call) => Some(call),
-            Action::Await { .. } | Action::Sleep { .. } => None,
+            Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
         },
     }
 }

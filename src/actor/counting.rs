@@ -85,6 +85,7 @@ impl Counts {
             Event::RequestRefused(event) => signal(verb(&event.verb), "refused"),
             Event::Started(_)
             | Event::ConditionDecided(_)
+            | Event::ApprovalShown(_)
             | Event::TimerFired(_)
             | Event::OwnerLost(_)
             | Event::Withdrawn(_) => {}
@@ -184,9 +185,9 @@ impl std::fmt::Debug for Counts {
 
 /// The verb as a word of a closed set: the journal's may be whatever somebody wrote into a signal.
 fn verb(text: &str) -> &'static str {
-    const VERBS: [&str; 12] = [
+    const VERBS: [&str; 14] = [
         "cancel", "retry", "skip", "resolve", "pause", "resume", "abandon", "append", "commit", "abort",
-        "touch", "provide",
+        "touch", "provide", "approve", "deny",
     ];
     VERBS.into_iter().find(|verb| *verb == text).unwrap_or("unknown")
 }

@@ -34,6 +34,7 @@ pub(super) fn of(
         Event::Requested(_)
         | Event::Started(_)
         | Event::ConditionDecided(_)
+        | Event::ApprovalShown(_)
         | Event::AttemptEnded(_)
         | Event::ProbeAnswered(_)
         | Event::TimerFired(_)
@@ -98,10 +99,13 @@ fn result(saga: Uuid, definition: &Definition, event: &Event, state: &State, end
                 | Request::Commit
                 | Request::Abort { .. }
                 | Request::Touch
+                | Request::Approve { .. }
+                | Request::Deny { .. }
                 | Request::Provide { .. } => Json::null(),
             },
             Event::Started(_)
             | Event::ConditionDecided(_)
+            | Event::ApprovalShown(_)
             | Event::AttemptEnded(_)
             | Event::ProbeAnswered(_)
             | Event::TimerFired(_)

@@ -236,24 +236,17 @@ impl SagaActor {
 
     /// Carries out one command, unless the saga is being handed back or the node may not trust its lease.
     fn carry_out(&mut self, command: Command, ctx: &mut Context<Self>) {
-        let (step, order) = match command {
-            Command::Decide { step } => {
-                let event = attempt::decide(self.id, &self.pinned, &self.node, &self.state, step);
-                return self.events.push_back(event);
-            }
-            Command::Execute { step, direction, attempt: number, generation } => {
-                (step, Order { step, direction, number, generation, is_probe: false })
-            }
-            Command::Probe { step, direction, probe: number, generation } => {
-                (step, Order { step, direction, number, generation, is_probe: true })
-            }
-        };
+        let at_once = attempt::at_once(self.id, &self.pinned, &self.node, &self.state, command);
+        if let Some(event) = at_once {
+            return self.events.push_back(event);
+        }
+        let Some(order) = Order::of(command) else { return };
         if self.listening {
             // It is outstanding, and comes again.
             return;
         }
         if self.handing_back {
-            return self.withheld.push(step);
+            return self.withheld.push(order.step);
         }
         if !self.node.clock.is_trusted() {
             return self.postpone(command, ctx);
@@ -316,7 +309,10 @@ impl SagaActor {
                     let (at, steps) = (self.node.clock.now_ms(), vec![step]);
                     self.events.push_back(Event::Withdrawn(Withdrawn { at, steps }));
                 }
-                Command::Decide { .. } | Command::Execute { .. } | Command::Probe { .. } => {
+                Command::Decide { .. }
+                | Command::Show { .. }
+                | Command::Execute { .. }
+                | Command::Probe { .. } => {
                     self.carry_out(command, ctx);
                 }
             }

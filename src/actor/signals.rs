@@ -83,6 +83,7 @@ fn number(event: &Event) -> u64 {
         Event::RequestRefused(event) => event.signal,
         Event::Started(_)
         | Event::ConditionDecided(_)
+        | Event::ApprovalShown(_)
         | Event::AttemptEnded(_)
         | Event::ProbeAnswered(_)
         | Event::TimerFired(_)

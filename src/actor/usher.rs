@@ -131,6 +131,8 @@ fn ends_it(signal: &Signal) -> bool {
             | Request::Commit
             | Request::Abort { .. }
             | Request::Touch
+            | Request::Approve { .. }
+            | Request::Deny { .. }
             | Request::Provide { .. },
         )
         | Err(_) => false,

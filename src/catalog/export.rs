@@ -81,6 +81,13 @@ fn step(step: &Step, before: Option<&String>) -> Tree {
             fields.put("action", Tree::Mapping(vec![("await".into(), text(event))]));
             fields.put_some("deadline", *deadline_ms, duration);
         }
+        Action::Approval { message, arguments, deadline_ms } => {
+            let mut shown = Fields::default();
+            shown.put("message", template(message));
+            shown.put_some("arguments", arguments.as_ref(), template);
+            fields.put("action", Tree::Mapping(vec![("approval".into(), shown.into_tree())]));
+            fields.put_some("deadline", *deadline_ms, duration);
+        }
         Action::Sleep { for_ms } => {
             fields.put("action", Tree::Mapping(vec![("sleep".into(), duration(*for_ms))]));
         }

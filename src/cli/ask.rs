@@ -1,5 +1,5 @@
-//! `amends cancel | retry | skip | resolve | pause | resume | abandon | provide`: asks something of a saga.
-//! Owns the options of each verb and the report of its fate; the saga decides, by the law of the core.
+//! `amends cancel | retry | skip | resolve | pause | resume | abandon | approve | deny | provide`: asks something
+//! of a saga. Owns the options of each verb and the report of its fate; the saga decides, by the law of the core.
 
 use std::time::Duration;
 
@@ -109,6 +109,45 @@ pub(super) struct Provide {
     /// Output of the step that waits for it: JSON, @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON", default_value = "null")]
     payload: String,
+}
+
+/// `amends approve`.
+#[derive(Debug, Args)]
+pub(super) struct Approve {
+    #[command(flatten)]
+    asked: Asked,
+    /// Name of the step.
+    step: String,
+    /// Digest of what the step shows, from `amends show`; anything else is refused.
+    #[arg(long, value_name = "DIGEST")]
+    digest: String,
+    /// Why; kept in the journal.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+/// `amends deny`.
+#[derive(Debug, Args)]
+pub(super) struct Deny {
+    #[command(flatten)]
+    asked: Asked,
+    /// Name of the step.
+    step: String,
+    /// Why; kept in the journal.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+impl Approve {
+    pub(super) fn request(self) -> (Asked, Request) {
+        (self.asked, Request::Approve { step: self.step, digest: self.digest, reason: self.reason })
+    }
+}
+
+impl Deny {
+    pub(super) fn request(self) -> (Asked, Request) {
+        (self.asked, Request::Deny { step: self.step, reason: self.reason })
+    }
 }
 
 impl Saga {

@@ -89,6 +89,10 @@ enum Verb {
     Resume(ask::Saga),
     /// Closes a saga by hand, as it is.
     Abandon(ask::Abandon),
+    /// Approves what a step shows.
+    Approve(ask::Approve),
+    /// Denies what a step asks; the saga turns back.
+    Deny(ask::Deny),
     /// Provides an event for which a step waits, or will.
     Provide(ask::Provide),
     /// Asks the same of many sagas of a definition, oldest first.
@@ -150,6 +154,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Pause(args) => ask::run(args.pause(), database, output),
         Verb::Resume(args) => ask::run(args.resume(), database, output),
         Verb::Abandon(args) => ask::run(args.request(), database, output),
+        Verb::Approve(args) => ask::run(args.request(), database, output),
+        Verb::Deny(args) => ask::run(args.request(), database, output),
         Verb::Provide(args) => ask::run(args.request()?, database, output),
         Verb::Bulk(args) => operate::bulk(args, database, output),
         Verb::PauseDefinition(args) => operate::pause(&args, database, output),

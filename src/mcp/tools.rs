@@ -130,7 +130,7 @@ fn annotations(definition: &Definition, deduped: bool) -> ToolAnnotations {
     let steps: Vec<&Step> = definition.steps().iter().map(|planned| &planned.step).collect();
     let changes = |step: &&&Step| match &step.action {
         Action::Call(call) => call.effect != Effect::ReadOnly,
-        Action::Await { .. } | Action::Sleep { .. } => false,
+        Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => false,
     };
     let read_only = steps.iter().all(|step| !changes(&step));
     let stays = |step: &&Step| step.irreversible || step.kind != Kind::Compensable;

@@ -53,6 +53,7 @@ pub(super) fn under_way(definition: &Definition, state: &State) -> Vec<String> {
                 format!("{what}: finding out whether it took effect")
             }
             Activity::Awaiting { .. } => format!("{what} waits for {}", awaited(definition, state, index)),
+            Activity::Showing | Activity::Asking { .. } => format!("{what} waits for a person's approval"),
             Activity::Sleeping { .. } => format!("{what} waits for its time"),
         });
     }
@@ -70,7 +71,7 @@ pub(super) fn in_place(definition: &Definition, state: &State) -> Vec<String> {
         Phase::Undone(Undone::LeftInPlace) => true,
         Phase::Done => match &definition.step(state, index).action {
             Action::Call(call) => call.effect != Effect::ReadOnly && !state.steps[index].skipped_by_hand,
-            Action::Await { .. } | Action::Sleep { .. } => false,
+            Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => false,
         },
         Phase::Waiting
         | Phase::Deciding
@@ -102,7 +103,9 @@ fn named(definition: &Definition, state: &State, is_named: impl Fn(usize, &Phase
 fn awaited(definition: &Definition, state: &State, index: usize) -> String {
     match &definition.step(state, index).action {
         Action::Await { event, .. } => format!("event {event}"),
-        Action::Call(_) | Action::Sleep { .. } => "word from the participant".to_owned(),
+        Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => {
+            "word from the participant".to_owned()
+        }
     }
 }
 

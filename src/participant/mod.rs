@@ -139,7 +139,7 @@ impl Participants {
         let calls = steps.iter().flat_map(|step| {
             let action = match &step.action {
                 Action::Call(call) => Some(call),
-                Action::Await { .. } | Action::Sleep { .. } => None,
+                Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
             };
             action.into_iter().chain(step.compensation.as_ref())
         });

@@ -65,6 +65,7 @@ pub(super) fn start(turn: &mut Turn<'_>, step: usize) {
             let until = turn.at.saturating_add(*for_ms);
             return turn.set(step, direction, Activity::Sleeping { until });
         }
+        Action::Approval { .. } => return turn.set(step, direction, Activity::Showing),
         Action::Await { event, deadline_ms } => {
             (event.clone(), deadline_ms.map(|deadline| turn.at.saturating_add(deadline)))
         }
@@ -87,12 +88,12 @@ pub fn next_timer(definition: &Definition, state: &State) -> Option<Millis> {
             Activity::BackingOff { until } | Activity::Settling { until } | Activity::Sleeping { until } => {
                 Some(*until)
             }
-            Activity::Awaiting { until } => *until,
+            Activity::Awaiting { until } | Activity::Asking { until } => *until,
             Activity::Unresolved { until } => {
                 let turn = state.course == Course::Backward && dependents_clear(definition, state, index);
                 turn.then_some(*until)
             }
-            Activity::Attempting | Activity::Probing => None,
+            Activity::Attempting | Activity::Probing | Activity::Showing => None,
         },
         Phase::Waiting
         | Phase::Deciding
@@ -199,8 +200,15 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
                 turn.fail(step, direction);
             }
         }
+        Activity::Asking { until: Some(until) } if until <= turn.at => {
+            let error = Error::new("deadline", "nobody has approved it within the longest wait");
+            turn.state.step_mut(step).tally_mut(direction).error = Some(error);
+            turn.fail(step, direction);
+        }
         Activity::BackingOff { .. }
         | Activity::Settling { .. }
+        | Activity::Showing
+        | Activity::Asking { .. }
         | Activity::Sleeping { .. }
         | Activity::Awaiting { .. }
         | Activity::Unresolved { .. }
@@ -341,6 +349,8 @@ fn stop_waiting(turn: &mut Turn<'_>, step: usize) {
                 Activity::BackingOff { .. }
                 | Activity::Settling { .. }
                 | Activity::Awaiting { .. }
+                | Activity::Showing
+                | Activity::Asking { .. }
                 | Activity::Sleeping { .. },
             ..
         }
@@ -395,7 +405,7 @@ fn undo(turn: &mut Turn<'_>, step: usize) {
     let harmless = turn.state.steps[step].skipped_by_hand
         || match &planned.action {
             Action::Call(call) => call.effect == Effect::ReadOnly,
-            Action::Await { .. } | Action::Sleep { .. } => true,
+            Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => true,
         };
     if harmless {
         turn.put(step, Phase::Undone(Undone::Nothing));

@@ -64,7 +64,14 @@ fn is_event_of(one: &Attention, event: &str) -> bool {
 fn of_step(definition: &Definition, state: &State, index: usize, one: &StepState) -> Option<Attention> {
     let (direction, stuck) = match one.phase {
         // Accepted, and somebody will tell: that is waiting, not doubt.
-        Phase::Active { activity: Activity::Awaiting { .. } | Activity::Sleeping { .. }, .. } => return None,
+        Phase::Active {
+            activity:
+                Activity::Awaiting { .. }
+                | Activity::Sleeping { .. }
+                | Activity::Showing
+                | Activity::Asking { .. },
+            ..
+        } => return None,
         Phase::Active { direction, .. } => (direction, None),
         Phase::Stuck { direction, reason } => (direction, Some(reason)),
         Phase::Waiting
@@ -82,7 +89,7 @@ fn of_step(definition: &Definition, state: &State, index: usize, one: &StepState
     let call = match (direction, &planned.action) {
         (Direction::Compensation, _) => planned.compensation.as_ref(),
         (Direction::Action, Action::Call(call)) => Some(call),
-        (Direction::Action, Action::Await { .. } | Action::Sleep { .. }) => None,
+        (Direction::Action, Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. }) => None,
     };
     let doubt_at = tally.doubt_at.filter(|_| call.is_none_or(|call| call.effect != Effect::ReadOnly));
     let since = match stuck {

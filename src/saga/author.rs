@@ -119,6 +119,17 @@ impl Step {
         Self::of(name, Action::Await { event: event.into(), deadline_ms })
     }
 
+    /// Makes a step that asks a person to approve what the two templates come to.
+    pub fn approval(
+        name: impl Into<String>,
+        message: impl Into<String>,
+        arguments: Option<Value>,
+        deadline_ms: Option<Millis>,
+    ) -> Self {
+        let (message, arguments) = (Template(Value::String(message.into())), arguments.map(Template));
+        Self::of(name, Action::Approval { message, arguments, deadline_ms })
+    }
+
     /// Makes a step that waits for a time.
     pub fn sleeping(name: impl Into<String>, for_ms: Millis) -> Self {
         Self::of(name, Action::Sleep { for_ms })

@@ -11,6 +11,11 @@ pub enum Command {
         /// Index of the step.
         step: usize,
     },
+    /// Render what an approval shows and report `ApprovalShown`.
+    Show {
+        /// Index of the step.
+        step: usize,
+    },
     /// Call the participant and report `AttemptEnded`.
     Execute {
         /// Index of the step.

@@ -146,6 +146,18 @@ pub enum Action {
         /// How long.
         for_ms: Millis,
     },
+    /// Asks a person, who approves or denies exactly what is shown; a denial is a definite failure. Before the
+    /// point of no return only. The output says who approved it, and why.
+    Approval {
+        /// What is asked: a string template, over `input` and `steps`.
+        message: Template,
+        /// What is approved: shown beside the message. Default: null.
+        #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+        arguments: Option<Template>,
+        /// Longest wait from when it is shown; afterwards the step has failed. Default: no limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline_ms: Option<Millis>,
+    },
 }
 
 /// One call of a participant: the action or the compensation of a step.

@@ -163,6 +163,8 @@ pub(super) fn resolve(turn: &mut Turn<'_>, step: usize, direction: Direction) {
         | Activity::Attempting
         | Activity::Probing
         | Activity::Awaiting { .. }
+        | Activity::Showing
+        | Activity::Asking { .. }
         | Activity::Sleeping { .. } => {}
     }
 }
@@ -219,7 +221,7 @@ pub(super) fn is_pending(turn: &Turn<'_>, step: usize, direction: Direction) -> 
         Direction::Compensation => true,
         Direction::Action => match turn.definition.step(&turn.state, step).action {
             Action::Call(_) => true,
-            Action::Await { .. } | Action::Sleep { .. } => false,
+            Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => false,
         },
     }
 }

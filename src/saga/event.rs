@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Json;
+use super::approval::Shown;
 use super::definition::{Millis, Step};
 use super::outcome::{Answer, Error, Outcome};
 
@@ -24,6 +25,7 @@ impl Event {
         match self {
             Self::Started(_) => "started",
             Self::ConditionDecided(_) => "condition_decided",
+            Self::ApprovalShown(_) => "approval_shown",
             Self::AttemptEnded(_) => "attempt_ended",
             Self::ProbeAnswered(_) => "probe_answered",
             Self::TimerFired(_) => "timer_fired",
@@ -53,6 +55,8 @@ pub enum Event {
     Started(Started),
     /// The `when` of a step was evaluated.
     ConditionDecided(ConditionDecided),
+    /// What a person shall approve is on record, before anybody is asked.
+    ApprovalShown(ApprovalShown),
     /// An attempt of a step's action or compensation ended.
     AttemptEnded(AttemptEnded),
     /// A probe answered.
@@ -98,6 +102,27 @@ pub enum Decision {
     /// Leave it out.
     Skip,
     /// The expression failed: the step has failed before any call.
+    Failed(Error),
+}
+
+/// What a person shall approve is on record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalShown {
+    /// When.
+    pub at: Millis,
+    /// Index of the step.
+    pub step: usize,
+    /// What is shown.
+    pub showing: Showing,
+}
+
+/// What an approval shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Showing {
+    /// This.
+    Shown(Shown),
+    /// An expression failed: the step has failed, and nobody was asked.
     Failed(Error),
 }
 
@@ -255,6 +280,24 @@ pub enum Request {
     },
     /// The driver of an open saga is alive.
     Touch,
+    /// Approve what a step shows. Used up by the step: there is no other answer after it.
+    Approve {
+        /// Name of the step.
+        step: String,
+        /// Digest of what was shown to whoever approves.
+        digest: String,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Deny what a step asks; the step has failed, without an effect.
+    Deny {
+        /// Name of the step.
+        step: String,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
     /// Provide an event for which a step waits, or will.
     Provide {
         /// Name of the event. A pending step without a probe waits for the event of its own name, a pending

@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod state;
 
 mod advance;
+mod approval;
 pub mod attention;
 mod doubt;
 mod owner;
@@ -28,6 +29,7 @@ mod tests;
 mod json;
 
 pub use advance::next_timer;
+pub use approval::Shown;
 pub use attention::{Attention, attention};
 pub use json::Json;
 pub use owner::LOST_MAX;

@@ -22,7 +22,7 @@ pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
     let error = || Error::new("process_died", "the process died while the call was under way");
     for command in commands {
         let (step, direction) = match command {
-            Command::Decide { step } => (step, Direction::Action),
+            Command::Decide { step } | Command::Show { step } => (step, Direction::Action),
             Command::Execute { step, direction, .. } | Command::Probe { step, direction, .. } => {
                 (step, direction)
             }
@@ -32,6 +32,8 @@ pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
         let poison = tally.lost >= LOST_MAX;
         match command {
             Command::Decide { .. } => turn.put(step, Phase::Waiting),
+            // Nobody was asked yet; it is rendered anew.
+            Command::Show { .. } => {}
             Command::Execute { .. } => {
                 let ended_at = ended_at_the_latest(turn, step, direction);
                 doubt::enter(turn, step, direction, error(), ended_at);
@@ -66,7 +68,7 @@ pub(super) fn withdrawn(turn: &mut Turn<'_>, event: &Withdrawn) -> Result<(), Il
         let command = turn.state.steps.get(step).and_then(|one| command_of(step, one));
         let until = turn.at;
         match command {
-            None | Some(Command::Decide { .. }) => {
+            None | Some(Command::Decide { .. } | Command::Show { .. }) => {
                 return Err(IllegalEvent::new(format!(
                     "step {step} has neither an attempt nor a probe to withdraw"
                 )));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Json;
 use super::advance;
+use super::approval;
 use super::definition::{Action, Kind, Millis, Step};
 use super::doubt;
 use super::event::{Direction, Event, Finding, Request, Requested};
@@ -33,6 +34,8 @@ impl Request {
             Self::Commit => "commit",
             Self::Abort { .. } => "abort",
             Self::Touch => "touch",
+            Self::Approve { .. } => "approve",
+            Self::Deny { .. } => "deny",
             Self::Provide { .. } => "provide",
         }
     }
@@ -60,6 +63,16 @@ pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
             continue;
         }
         let step = definition.step(state, index).name.clone();
+        if let Some(shown) = &one.shown {
+            let digest = shown.digest.clone();
+            candidates.extend([
+                (
+                    format!("approve {step}"),
+                    Request::Approve { step: step.clone(), digest, reason: reason() },
+                ),
+                (format!("deny {step}"), Request::Deny { step: step.clone(), reason: reason() }),
+            ]);
+        }
         let applied = Finding::Applied { output: Json::null() };
         let resolve = |finding| Request::Resolve { step: step.clone(), finding, reason: reason() };
         candidates.extend([
@@ -133,6 +146,10 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
             extend_lease(turn);
             Ok(())
         }
+        Request::Approve { step, digest, reason } => {
+            approval::approve(turn, named(turn, step)?, &event.by, digest, reason)
+        }
+        Request::Deny { step, reason } => approval::deny(turn, named(turn, step)?, &event.by, reason),
         Request::Provide { event, payload } => provide(turn, event, payload),
     }
 }
@@ -201,8 +218,13 @@ fn retry(turn: &mut Turn<'_>, step: usize) -> Result<(), IllegalEvent> {
                 forgive(turn, step, direction);
                 turn.set(step, direction, Activity::Settling { until: at });
             }
-            Activity::Attempting | Activity::Probing => return not(turn, step, "is being tried right now"),
-            Activity::Unresolved { .. } | Activity::Awaiting { .. } | Activity::Sleeping { .. } => {
+            Activity::Attempting | Activity::Probing | Activity::Showing => {
+                return not(turn, step, "is being tried right now");
+            }
+            Activity::Unresolved { .. }
+            | Activity::Awaiting { .. }
+            | Activity::Asking { .. }
+            | Activity::Sleeping { .. } => {
                 return not(turn, step, "waits for something that a retry cannot bring");
             }
         },
@@ -281,6 +303,11 @@ fn skip(turn: &mut Turn<'_>, step: usize, output: &Json) -> Result<(), IllegalEv
         Phase::Failed if driven(turn).is_ok() && !turn.state.steps[step].skipped_by_hand => {
             turn.state.step_mut(step).skipped_by_hand = true;
             return Ok(());
+        }
+        Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Stuck { .. }
+            if matches!(turn.definition.step(&turn.state, step).action, Action::Approval { .. }) =>
+        {
+            return not(turn, step, "asks a person; approve or deny what it shows");
         }
         Phase::Waiting if !turning_back && !advance::barrier_passed(turn, step) => {
             return not(turn, step, "comes after steps that are not settled yet; settle those first");
@@ -416,7 +443,7 @@ fn awaited(definition: &Definition, state: &State, index: usize) -> Option<(Stri
     let planned = definition.step(state, index);
     let by_nature = match &planned.action {
         Action::Await { event, .. } => Some(event.clone()),
-        Action::Call(_) | Action::Sleep { .. } => None,
+        Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => None,
     };
     match state.steps[index].phase {
         Phase::Waiting | Phase::Deciding => by_nature.map(|event| (event, None)),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Json;
+use super::approval::Shown;
 use super::definition::Millis;
 use super::event::Direction;
 use super::outcome::Error;
@@ -171,6 +172,8 @@ pub struct StepState {
     pub since: Option<Millis>,
     /// The action's output, once known; kept while the step is undone.
     pub output: Option<Json>,
+    /// What a person was asked to approve; none before it was on record.
+    pub shown: Option<Shown>,
     /// Taken for done by an operator without a call: there is no effect to undo. Of a failed step of an open
     /// saga: its driver goes on without it.
     pub skipped_by_hand: bool,
@@ -237,6 +240,13 @@ pub enum Activity {
     },
     /// Waits for an event.
     Awaiting {
+        /// Until when at most.
+        until: Option<Millis>,
+    },
+    /// What a person shall approve is being rendered.
+    Showing,
+    /// Waits for a person to approve or deny what it shows.
+    Asking {
         /// Until when at most.
         until: Option<Millis>,
     },
@@ -364,6 +374,7 @@ impl StepState {
             phase: Phase::Waiting,
             since: None,
             output: None,
+            shown: None,
             skipped_by_hand: false,
             action: Tally::default(),
             compensation: Tally::default(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::advance;
+use super::approval;
 use super::command::Command;
 use super::definition::Millis;
 use super::doubt;
@@ -71,6 +72,7 @@ pub fn transition(
     match event {
         Event::Started(_) => return Err(IllegalEvent::new("the saga has started already")),
         Event::ConditionDecided(event) => condition_decided(&mut turn, event)?,
+        Event::ApprovalShown(event) => approval::shown(&mut turn, event)?,
         Event::AttemptEnded(event) => attempt_ended(&mut turn, event)?,
         Event::ProbeAnswered(event) => probe_answered(&mut turn, event)?,
         Event::TimerFired(_) => match advance::next_timer(definition, state) {
@@ -93,6 +95,7 @@ pub fn transition(
         Event::OwnerLost(_) => outstanding(&turn.state),
         Event::Started(_)
         | Event::ConditionDecided(_)
+        | Event::ApprovalShown(_)
         | Event::AttemptEnded(_)
         | Event::ProbeAnswered(_)
         | Event::TimerFired(_)
@@ -148,10 +151,12 @@ pub(super) fn command_of(step: usize, state: &StepState) -> Option<Command> {
             match activity {
                 Activity::Attempting => Some(Command::Execute { step, direction, attempt, generation }),
                 Activity::Probing => Some(Command::Probe { step, direction, probe, generation }),
+                Activity::Showing => Some(Command::Show { step }),
                 Activity::BackingOff { .. }
                 | Activity::Settling { .. }
                 | Activity::Unresolved { .. }
                 | Activity::Awaiting { .. }
+                | Activity::Asking { .. }
                 | Activity::Sleeping { .. } => None,
             }
         }
@@ -169,6 +174,7 @@ fn moment(state: &State, event: &Event) -> (Millis, f64) {
     let (at, chance) = match event {
         Event::Started(event) => (event.at, 0.0),
         Event::ConditionDecided(event) => (event.at, 0.0),
+        Event::ApprovalShown(event) => (event.at, 0.0),
         Event::AttemptEnded(event) => (event.at, event.jitter),
         Event::ProbeAnswered(event) => (event.at, event.jitter),
         Event::TimerFired(event) => (event.at, 0.0),

@@ -32,7 +32,7 @@ impl Turn<'_> {
             Direction::Compensation => planned.compensation.as_ref(),
             Direction::Action => match &planned.action {
                 Action::Call(call) => Some(call),
-                Action::Await { .. } | Action::Sleep { .. } => None,
+                Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
             },
         }
     }

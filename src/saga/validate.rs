@@ -177,6 +177,23 @@ fn step(faults: &mut Faults, path: &str, step: &Step) {
             }
             false
         }
+        Action::Approval { message, deadline_ms, .. } => {
+            if message.0.as_str().is_some_and(|text| text.trim().is_empty()) {
+                faults.add(
+                    format!("{path}.action.message"),
+                    "expected what the person is asked, found nothing",
+                );
+            }
+            if let Some(ms) = deadline_ms {
+                faults.within(format!("{path}.action.deadline_ms"), "the longest wait", *ms, 1);
+            }
+            if step.kind != Kind::Compensable {
+                let message = "a denial turns the saga back, so an approval comes before the point of no return; \
+                               remove the kind";
+                faults.add(format!("{path}.kind"), message);
+            }
+            false
+        }
         Action::Sleep { for_ms } => {
             faults.within(format!("{path}.action.for_ms"), "a sleep", *for_ms, 1);
             false
@@ -320,7 +337,7 @@ fn events(faults: &mut Faults, steps: &[Step]) {
         let Action::Await { event, .. } = &step.action else { continue };
         let taken = steps.iter().any(|other| match &other.action {
             Action::Call(call) => other.name == *event && call.probe.is_none(),
-            Action::Await { .. } | Action::Sleep { .. } => false,
+            Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => false,
         });
         if taken {
             let message = format!(

@@ -47,7 +47,7 @@ pub(in crate::catalog) fn action(kind: Kind) -> CallDefaults {
 pub(in crate::catalog) fn compensation(of: &Action) -> CallDefaults {
     let own = CallDefaults { retry: retry_of(COMPENSATION_ATTEMPTS), ..action(Kind::Compensable) };
     match of {
-        Action::Await { .. } | Action::Sleep { .. } => own,
+        Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => own,
         Action::Call(call) => CallDefaults {
             effect: call.effect,
             key_lifetime_ms: call.key_lifetime_ms,

@@ -109,6 +109,13 @@ struct TargetShape {
     #[serde(default)]
     headers: BTreeMap<String, Template>,
     body: Option<Template>,
+    approval: Option<ApprovalShape>,
+}
+
+#[derive(Deserialize)]
+struct ApprovalShape {
+    message: Option<Template>,
+    arguments: Option<Template>,
 }
 
 #[derive(Deserialize)]
@@ -216,6 +223,11 @@ impl Reading {
             TargetShape { event: Some(event), .. } => {
                 Action::Await { event, deadline_ms: self.duration("deadline", shape.call.deadline) }
             }
+            TargetShape { approval: Some(ApprovalShape { message, arguments }), .. } => Action::Approval {
+                message: message.unwrap_or_else(|| Template(Value::from(""))),
+                arguments,
+                deadline_ms: self.duration("deadline", shape.call.deadline),
+            },
             TargetShape { sleep: Some(sleep), .. } => {
                 let for_ms = self.within(["action".into()], |reading| reading.duration("sleep", Some(sleep)));
                 Action::Sleep { for_ms: for_ms.unwrap_or(1) }

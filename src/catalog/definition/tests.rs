@@ -134,6 +134,11 @@ fn every_field_finds_its_place() {
         (steps[0].safe_when_absent, steps[1].irreversible, steps[1].kind),
         (true, true, Kind::Compensable)
     );
+    let asked = self::steps(
+        "- { step: a, deadline: 2h, action: { approval: { message: \"Pay ${ input.x }?\", arguments: { x: 1 } } } }",
+    );
+    let approval = Step::approval("a", "Pay ${ input.x }?", Some(json!({ "x": 1 })), Some(7_200_000));
+    assert_eq!(asked, [approval]);
     assert_eq!(steps[1].action, Action::Await { event: "paid".into(), deadline_ms: Some(604_800_000) });
     assert_eq!(steps[2].action, Action::Sleep { for_ms: 5_400_000 });
 }

@@ -94,7 +94,8 @@ fn action(path: &mut Path, words: &mut Words) {
                 words.next();
                 path.extend(["action".into(), field.into()]);
             }
-            "await" | "sleep" => path.push("action".into()),
+            "message" | "arguments" => path.extend(["action".into(), "approval".into()]),
+            "await" | "sleep" | "approval" => path.push("action".into()),
             _ => {}
         },
         Some(Segment::Index(_)) => path.push("action".into()),

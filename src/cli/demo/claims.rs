@@ -107,6 +107,7 @@ impl Told {
                 Event::OwnerLost(_) => taken_over = true,
                 Event::Started(_)
                 | Event::ConditionDecided(_)
+                | Event::ApprovalShown(_)
                 | Event::TimerFired(_)
                 | Event::Withdrawn(_)
                 | Event::Requested(_)

@@ -149,6 +149,7 @@ fn at(event: &Event) -> Millis {
     match event {
         Event::Started(event) => event.at,
         Event::ConditionDecided(event) => event.at,
+        Event::ApprovalShown(event) => event.at,
         Event::AttemptEnded(event) => event.at,
         Event::ProbeAnswered(event) => event.at,
         Event::TimerFired(event) => event.at,
@@ -173,6 +174,6 @@ fn begins(command: &Command) -> Option<Call> {
     match *command {
         Command::Execute { step, direction, attempt, .. } => Some(Call::Attempt(step, direction, attempt)),
         Command::Probe { step, direction, probe, .. } => Some(Call::Probe(step, direction, probe)),
-        Command::Decide { .. } => None,
+        Command::Decide { .. } | Command::Show { .. } => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::cli::output::Tone;
 use crate::cli::time::span;
 use crate::saga::Definition;
 use crate::saga::definition::{Action, Millis};
-use crate::saga::event::{Decision, Direction, Event, Finding, Request};
+use crate::saga::event::{Decision, Direction, Event, Finding, Request, Showing};
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::{Activity, End, Phase, State, StepState, StuckReason, TurnBack, Undone};
 
@@ -39,6 +39,7 @@ pub(super) fn event(definition: &Definition, before: &State, event: &Event) -> S
     match event {
         Event::Started(_) => Said::new("started", Tone::Plain),
         Event::ConditionDecided(event) => decided(&event.decision).of(event.step),
+        Event::ApprovalShown(event) => showed(&event.showing).of(event.step),
         Event::AttemptEnded(event) => {
             attempted(event.direction, event.attempt, &event.outcome).of(event.step)
         }
@@ -68,6 +69,19 @@ fn decided(decision: &Decision) -> Said {
         Decision::Run => Said::new("`when` is true", Tone::Quiet),
         Decision::Skip => Said::new("skipped: `when` is false", Tone::Quiet),
         Decision::Failed(error) => Said::new("`when` failed, before any call", Tone::Bad).because(error),
+    }
+}
+
+fn showed(showing: &Showing) -> Said {
+    match showing {
+        Showing::Shown(shown) => {
+            let text =
+                format!("asks: {}\n  {}\n  digest {}", shown.message, shown.arguments.get(), shown.digest);
+            Said::new(text, Tone::Warning)
+        }
+        Showing::Failed(error) => {
+            Said::new("what is to be approved cannot be shown; nobody was asked", Tone::Bad).because(error)
+        }
     }
 }
 
@@ -128,6 +142,8 @@ fn request(definition: &Definition, state: &State, request: &Request) -> (Option
         Request::Commit => (None, "commit".to_owned()),
         Request::Abort { reason } => (None, format!("abort{}", why(reason))),
         Request::Touch => (None, "driver is alive".to_owned()),
+        Request::Approve { step, reason, .. } => (index(step), format!("approve{}", why(reason))),
+        Request::Deny { step, reason } => (index(step), format!("deny{}", why(reason))),
         Request::Provide { event, .. } => (None, format!("provide event {event}")),
     }
 }
@@ -173,7 +189,11 @@ fn consequence(definition: &Definition, state: &State, index: usize, at: Millis)
     let in_time = |until: Millis| span(until.saturating_sub(at));
     match &state.steps[index].phase {
         Phase::Active { direction, activity } => match activity {
-            Activity::Attempting | Activity::Probing => None,
+            Activity::Attempting | Activity::Probing | Activity::Showing => None,
+            Activity::Asking { until } => {
+                let limit = until.map(|until| format!(" for {} at most", in_time(until)));
+                Some(format!("waits for an approval{}", limit.unwrap_or_default()))
+            }
             Activity::BackingOff { until } => {
                 Some(format!("next {}attempt in {}", call(*direction), in_time(*until)))
             }
@@ -266,6 +286,10 @@ fn activity_words(
         Activity::Settling { .. } => format!("in doubt, waiting for {call}probe {}", tally.probes + 1),
         Activity::Unresolved { .. } => "in doubt, left open".to_owned(),
         Activity::Awaiting { .. } => format!("waiting for event {}", awaited(definition, state, index)),
+        Activity::Showing | Activity::Asking { .. } => match &state.steps[index].shown {
+            Some(shown) => format!("waiting for approval of {}", shown.digest),
+            None => "about to ask for approval".to_owned(),
+        },
         Activity::Sleeping { .. } => "sleeping".to_owned(),
     }
 }
@@ -274,7 +298,7 @@ fn activity_words(
 fn awaited(definition: &Definition, state: &State, index: usize) -> String {
     match &definition.step(state, index).action {
         Action::Await { event, .. } => event.clone(),
-        Action::Call(_) | Action::Sleep { .. } => name(definition, state, index),
+        Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => name(definition, state, index),
     }
 }
 

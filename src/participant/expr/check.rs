@@ -174,6 +174,12 @@ impl Check {
         if let Action::Call(call) = &step.action {
             self.call(&format!("{path}.action"), call, Place::Action, Place::ActionAnswer);
         }
+        if let Action::Approval { message, arguments, .. } = &step.action {
+            self.text_template(format!("{path}.action.message"), message, Place::Saga.variables());
+            if let Some(arguments) = arguments {
+                self.template(format!("{path}.action.arguments"), arguments, Place::Saga.variables());
+            }
+        }
         if let Some(call) = &step.compensation {
             let path = format!("{path}.compensation");
             self.call(&path, call, Place::Compensation, Place::CompensationAnswer);

@@ -18,7 +18,7 @@ use super::story::state_text;
 use super::world::World;
 use crate::saga::definition::Kind;
 use crate::saga::event::Request;
-use crate::saga::state::Phase;
+use crate::saga::state::{Activity, Phase};
 
 /// How the steps of a graph behave.
 const MANNERS: &[&str] = &[
@@ -30,6 +30,7 @@ const MANNERS: &[&str] = &[
     "when,tries=2,~tries=2",
     "stays,once,tries=2",
     "reads,tries=2",
+    "approval,limit=900",
 ];
 
 /// The most faults in one history of a graph whose steps have these manners.
@@ -243,10 +244,17 @@ fn open_moves(world: &World) -> Vec<(Move, u32)> {
         .filter(|step| open && world.state.steps[*step].phase == Phase::Failed)
         .map(|step| world.definition.step(&world.state, step).name.clone())
         .collect();
+    let asks = world
+        .state
+        .steps
+        .iter()
+        .any(|one| matches!(one.phase, Phase::Active { activity: Activity::Asking { .. }, .. }));
     for request in world.requests() {
         let cost = match &request {
             Request::Cancel { .. } | Request::Pause { .. } | Request::Abort { .. } => 1,
             Request::Resume { .. } | Request::Provide { .. } | Request::Commit => 0,
+            Request::Approve { digest, .. } if digest.len() == 64 => u32::from(!asks),
+            Request::Approve { .. } | Request::Deny { .. } => 1,
             Request::Skip { step, .. } if failed.contains(step) => 0,
             Request::Retry { step, .. } | Request::Skip { step, .. } if stuck.as_ref() == Some(step) => 0,
             Request::Resolve { step, .. } => {

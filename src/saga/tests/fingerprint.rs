@@ -58,6 +58,10 @@ pub(super) fn fingerprint(world: &World) -> u64 {
     for (index, one) in state.steps.iter().enumerate() {
         phase(&mut hasher, one, away);
         one.skipped_by_hand.hash(&mut hasher);
+        one.shown.is_some().hash(&mut hasher);
+        if call_of(&world.definition, state, index, Direction::Action).is_none() {
+            one.action.lost.hash(&mut hasher);
+        }
         let ledger = &world.ledgers[index];
         (ledger.in_place, ledger.by_hand).hash(&mut hasher);
         for direction in [Direction::Action, Direction::Compensation] {
@@ -98,12 +102,12 @@ fn phase(hasher: &mut Mixer, one: &StepState, away: impl Fn(Millis) -> i64) {
         Phase::Active { direction, activity } => {
             (direction, std::mem::discriminant(&activity)).hash(hasher);
             match activity {
-                Activity::Attempting | Activity::Probing => {}
+                Activity::Attempting | Activity::Probing | Activity::Showing => {}
                 Activity::BackingOff { until }
                 | Activity::Settling { until }
                 | Activity::Unresolved { until }
                 | Activity::Sleeping { until } => away(until).hash(hasher),
-                Activity::Awaiting { until } => until.map(&away).hash(hasher),
+                Activity::Awaiting { until } | Activity::Asking { until } => until.map(&away).hash(hasher),
             }
         }
         Phase::Undone(undone) => std::mem::discriminant(&undone).hash(hasher),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::invariants::{Fault, must};
 use super::moves::{Fate, Move, Seen, Verdict};
+use super::story::question;
 use super::world::World;
 use crate::saga::command::Command;
 use crate::saga::event::{Direction, Request};
@@ -67,6 +68,7 @@ impl World {
     fn well_done(&self, command: Command) -> Move {
         match command {
             Command::Decide { step } => Move::Decide(step, Verdict::Run),
+            Command::Show { step } => Move::Show(step, true),
             Command::Execute { step, direction, generation, .. } => {
                 let cursed = self.ledgers[step].of(direction).cursed == Some(generation);
                 Move::End(step, direction, if cursed { Fate::Fails } else { Fate::Ok })
@@ -110,7 +112,10 @@ impl World {
     /// Somebody says what the saga waits to be told; of what came to nothing, that it did.
     fn tell(&self) -> Option<Move> {
         let waits = |one: &Arc<StepState>| {
-            matches!(one.phase, Phase::Active { activity: Activity::Awaiting { .. }, .. })
+            matches!(
+                one.phase,
+                Phase::Active { activity: Activity::Awaiting { .. } | Activity::Asking { .. }, .. }
+            )
         };
         if !self.state.steps.iter().any(waits) {
             return None;
@@ -119,6 +124,9 @@ impl World {
         let told = self.requests().into_iter().find(|request| match request {
             Request::Provide { event, .. } => verbs.contains(&format!("provide {event}")),
             Request::Resolve { step, .. } => verbs.contains(&format!("resolve {step} absent")),
+            Request::Approve { step, digest, .. } => {
+                verbs.contains(&format!("approve {step}")) && *digest == question(step).digest
+            }
             _ => false,
         });
         told.map(Move::Ask)

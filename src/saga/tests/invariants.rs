@@ -5,12 +5,12 @@
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Effect, Kind};
 use crate::saga::event::{
-    AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost, ProbeAnswered, Request,
-    Requested, Started, TimerFired, Withdrawn,
+    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost,
+    ProbeAnswered, Request, Requested, Showing, Started, TimerFired, Withdrawn,
 };
-use crate::saga::outcome::{Answer, Outcome};
+use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::plan;
-use crate::saga::state::{Activity, Course, End, Phase, State, Status, StuckReason};
+use crate::saga::state::{Activity, Course, End, Phase, State, Status, StepState, StuckReason};
 use crate::saga::{Definition, Json, legal_verbs, next_timer, outstanding, replay, transition};
 
 /// A property that does not hold, as a sentence.
@@ -35,6 +35,7 @@ pub(super) fn of_transition(
 ) -> Result<(), Fault> {
     must!(new.at >= old.at, "the saga's time went back from {} to {}", old.at, new.at);
     of_commands(old, event, new, commands)?;
+    of_approvals(definition, old, event, new)?;
     for command in commands {
         of_begun(definition, old, new, *command)?;
     }
@@ -42,6 +43,31 @@ pub(super) fn of_transition(
     let due = next_timer(definition, new);
     let handed_over = matches!(event, Event::Withdrawn(_));
     must!(handed_over || due.is_none_or(|due| due > new.at), "a timer of the past is due: {due:?}");
+    Ok(())
+}
+
+/// An approval is done by nothing but a yes to what it shows, which was on record before; what is shown never
+/// changes under the eyes of who is asked.
+fn of_approvals(definition: &Definition, old: &State, event: &Event, new: &State) -> Result<(), Fault> {
+    for (index, (was, is)) in old.steps.iter().zip(&new.steps).enumerate() {
+        let planned = definition.step(new, index);
+        if !matches!(planned.action, Action::Approval { .. }) {
+            continue;
+        }
+        let asks =
+            |one: &StepState| matches!(one.phase, Phase::Active { activity: Activity::Asking { .. }, .. });
+        must!(!asks(is) || is.shown.is_some(), "{:?} asks, and shows nothing", planned.name);
+        must!(!(asks(was) && asks(is)) || was.shown == is.shown, "{:?} shows another thing", planned.name);
+        if is.phase == Phase::Done && was.phase != Phase::Done {
+            let approved = match event {
+                Event::Requested(Requested { request: Request::Approve { step, digest, .. }, .. }) => {
+                    *step == planned.name && was.shown.as_ref().is_some_and(|shown| shown.digest == *digest)
+                }
+                _ => false,
+            };
+            must!(asks(was) && approved, "{:?} is done, and nobody approved what it shows", planned.name);
+        }
+    }
     Ok(())
 }
 
@@ -132,10 +158,13 @@ fn of_state(definition: &Definition, state: &State) -> Result<(), Fault> {
     }
     of_barriers(definition, state)?;
     let halted = state.paused || state.stuck().is_some();
-    let told = state
-        .steps
-        .iter()
-        .any(|one| matches!(one.phase, Phase::Active { activity: Activity::Awaiting { .. }, .. }));
+    let told = state.steps.iter().any(|one| {
+        let activity = match one.phase {
+            Phase::Active { activity, .. } => Some(activity),
+            _ => None,
+        };
+        matches!(activity, Some(Activity::Awaiting { .. } | Activity::Asking { .. }))
+    });
     let moves = !outstanding(state).is_empty() || next_timer(definition, state).is_some();
     must!(halted || told || moves, "the saga stands still and waits for nothing");
     of_stuck(definition, state)
@@ -240,6 +269,11 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
         all.push((format!("retry {name}"), Request::Retry { step: name.clone(), reason: reason() }));
         let skip = Request::Skip { step: name.clone(), output: output(), reason: reason() };
         all.push((format!("skip {name}"), skip));
+        let digest = state.steps[index].shown.as_ref().map_or_else(String::new, |shown| shown.digest.clone());
+        let approve = |digest| Request::Approve { step: name.clone(), digest, reason: reason() };
+        all.push((format!("approve {name}"), approve(digest)));
+        all.push((format!("approve {name} another"), approve("another".to_owned())));
+        all.push((format!("deny {name}"), Request::Deny { step: name.clone(), reason: reason() }));
         let applied = Finding::Applied { output: output() };
         all.push((format!("resolve {name} applied"), resolve(name, applied)));
         all.push((format!("resolve {name} absent"), resolve(name, Finding::Absent)));
@@ -277,9 +311,13 @@ pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(),
             let decision = Decision::Run;
             strangers.push(Event::ConditionDecided(ConditionDecided { at, step, decision }));
         }
+        if !asked.contains(&Command::Show { step }) {
+            let showing = Showing::Failed(Error::new("model", "told"));
+            strangers.push(Event::ApprovalShown(ApprovalShown { at, step, showing }));
+        }
         let begun = asked.iter().any(|command| match command {
             Command::Execute { step: found, .. } | Command::Probe { step: found, .. } => *found == step,
-            Command::Decide { .. } => false,
+            Command::Decide { .. } | Command::Show { .. } => false,
         });
         if !begun {
             strangers.push(Event::Withdrawn(Withdrawn { at, steps: vec![step] }));
@@ -336,8 +374,8 @@ pub(super) fn of_journal(definition: &Definition, journal: &[Event], state: &Sta
 }
 
 /// The most rows that a journal can have. Undisturbed: one for the start, one each for the saga's deadline
-/// and the driver's lease; for each step its condition, its own wait, and the rows of its calls. A request or
-/// a lost owner begins everything anew at worst.
+/// and the driver's lease; for each step its condition, what it shows, its own wait, and the rows of its calls.
+/// A request or a lost owner begins everything anew at worst.
 fn rows_max(definition: &Definition, state: &State, journal: &[Event]) -> usize {
     let calls = |step: usize| {
         [Direction::Action, Direction::Compensation]
@@ -346,7 +384,7 @@ fn rows_max(definition: &Definition, state: &State, journal: &[Event]) -> usize 
             .map(rows_of_call)
             .sum::<usize>()
     };
-    let undisturbed = 3 + (0..state.steps.len()).map(|step| 2 + calls(step)).sum::<usize>();
+    let undisturbed = 3 + (0..state.steps.len()).map(|step| 3 + calls(step)).sum::<usize>();
     let disturbances = journal.iter().filter(|event| {
         matches!(
             event,
@@ -376,7 +414,7 @@ pub(super) fn call_of<'a>(
     match (direction, &planned.action) {
         (Direction::Compensation, _) => planned.compensation.as_ref(),
         (Direction::Action, Action::Call(call)) => Some(call),
-        (Direction::Action, Action::Await { .. } | Action::Sleep { .. }) => None,
+        (Direction::Action, Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. }) => None,
     }
 }
 

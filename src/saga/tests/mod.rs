@@ -14,6 +14,7 @@ mod properties;
 mod story;
 mod world;
 
+mod approvals;
 mod backward;
 mod doubt;
 mod forward;

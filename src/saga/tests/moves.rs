@@ -2,7 +2,7 @@
 //! the bounds of an exploration, and how they read; `world.rs` carries them out.
 
 use super::notation::{Graph, StepSpec};
-use super::story::mark;
+use super::story::{mark, question};
 use super::world::World;
 use crate::saga::command::Command;
 use crate::saga::definition::{Effect, Kind, Millis};
@@ -15,6 +15,8 @@ use crate::saga::{Json, next_timer, outstanding};
 pub(super) enum Move {
     /// A condition is decided.
     Decide(usize, Verdict),
+    /// What an approval asks is rendered, or cannot be.
+    Show(usize, bool),
     /// The attempt in flight ends.
     End(usize, Direction, Fate),
     /// The probe in flight answers.
@@ -90,6 +92,9 @@ impl World {
                     let verdicts = [(Verdict::Run, 0), (Verdict::Leave, 0), (Verdict::Break, 1)];
                     moves.extend(verdicts.map(|(verdict, cost)| (Move::Decide(step, verdict), cost)));
                 }
+                Command::Show { step } => {
+                    moves.extend([(Move::Show(step, true), 0), (Move::Show(step, false), 1)]);
+                }
                 Command::Execute { step, direction, generation, .. } => {
                     self.fates(&mut moves, step, direction, generation);
                 }
@@ -122,7 +127,9 @@ impl World {
         }
         if !commands.is_empty() {
             moves.extend(TRACES.map(|trace| (Move::Lose(trace), 1)));
-            if commands.iter().any(|command| !matches!(command, Command::Decide { .. })) {
+            let outside =
+                |command: &Command| !matches!(command, Command::Decide { .. } | Command::Show { .. });
+            if commands.iter().any(outside) {
                 moves.push((Move::HandOver, 1));
             }
         }
@@ -178,9 +185,24 @@ impl World {
             if let Some(finding) = self.truth(index, direction) {
                 all.push(Request::Resolve { step: step.clone(), finding, reason: reason() });
             }
+            all.extend(self.answers(index));
             all.extend(self.word(index).map(|event| Request::Provide { event, payload: Json::null() }));
         }
         all
+    }
+
+    /// What people may say to an approval: yes to what is shown, yes to something else, no; as long as nobody has,
+    /// and again after.
+    fn answers(&self, step: usize) -> Vec<Request> {
+        use crate::saga::definition::Action;
+        let planned = self.definition.step(&self.state, step);
+        if !matches!(planned.action, Action::Approval { .. }) {
+            return Vec::new();
+        }
+        let (name, reason) = (&planned.name, || "model".to_owned());
+        let approve = |digest| Request::Approve { step: name.clone(), digest, reason: reason() };
+        let deny = Request::Deny { step: name.clone(), reason: reason() };
+        vec![approve(question(name).digest), approve("another".to_owned()), deny]
     }
 
     /// What a person finds who looks: nothing certain while something may still land.
@@ -217,6 +239,8 @@ impl World {
             Move::Decide(step, Verdict::Run) => format!("{} run", name(*step)),
             Move::Decide(step, Verdict::Leave) => format!("{} leave", name(*step)),
             Move::Decide(step, Verdict::Break) => format!("{} breaks", name(*step)),
+            Move::Show(step, true) => format!("{} shows", name(*step)),
+            Move::Show(step, false) => format!("{} blanks", name(*step)),
             Move::End(step, direction, fate) => {
                 let fate = match fate {
                     Fate::Ok => "ok",
@@ -258,6 +282,9 @@ fn ask_text(request: &Request) -> String {
     let verb = request.verb();
     match request {
         Request::Retry { step, .. } | Request::Skip { step, .. } => format!("{verb} {step}"),
+        Request::Approve { step, digest, .. } if *digest == question(step).digest => format!("{verb} {step}"),
+        Request::Approve { step, .. } => format!("{verb} {step} another"),
+        Request::Deny { step, .. } => format!("{verb} {step}"),
         Request::Resolve { step, finding: Finding::Applied { .. }, .. } => format!("{verb} {step} applied"),
         Request::Resolve { step, finding: Finding::Absent, .. } => format!("{verb} {step} absent"),
         Request::Provide { event, .. } => format!("{verb} {event}"),

@@ -10,7 +10,7 @@
 //! | `probe` | has a probe |
 //! | `safe`, `stays` | `safe_when_absent`, `irreversible` |
 //! | `when` | has a condition |
-//! | `await=E`, `sleep=N` | waits for an event, for a time |
+//! | `await=E`, `sleep=N`, `approval` | waits for an event, for a time, for a person |
 //! | `tries=N`, `settle=N`, `life=N`, `limit=N` | attempts, settle window, life of keys, deadline; ms |
 //! | `~once`, `~probe`, `~tries=N`, ... | the same of the compensation |
 //!
@@ -56,6 +56,7 @@ pub(super) enum Does {
     Call,
     Await(String),
     Sleep(Millis),
+    Approval,
 }
 
 /// What is said about one call.
@@ -116,6 +117,9 @@ impl StepSpec {
 
     /// Drops what would not be valid, so that any mixture of words is a step.
     pub(super) fn tidy(&mut self) {
+        if self.kind != Kind::Compensable && self.does == Does::Approval {
+            self.does = Does::Call;
+        }
         let calls = self.does == Does::Call;
         if !calls {
             self.action = CallSpec { limit_ms: self.action.limit_ms, ..CallSpec::default() };
@@ -168,6 +172,7 @@ impl StepSpec {
             "when" => self.when = true,
             "await" => self.does = Does::Await(value.to_owned()),
             "sleep" => self.does = Does::Sleep(ms()),
+            "approval" => self.does = Does::Approval,
             other => panic!("no attribute is called {other:?}"),
         }
     }
@@ -178,6 +183,11 @@ impl StepSpec {
             Does::Call => Action::Call(call(&self.name, &self.action)),
             Does::Await(event) => Action::Await { event: event.clone(), deadline_ms: self.action.limit_ms },
             Does::Sleep(for_ms) => Action::Sleep { for_ms: *for_ms },
+            Does::Approval => Action::Approval {
+                message: Template(json!("may it?")),
+                arguments: Some(Template(json!({ "input": "${ input }" }))),
+                deadline_ms: self.action.limit_ms,
+            },
         };
         let undo = || call(&format!("undo_{}", self.name), &self.compensation);
         Step {
@@ -285,6 +295,7 @@ impl fmt::Display for StepSpec {
             Does::Call => Vec::new(),
             Does::Await(event) => vec![format!("await={event}")],
             Does::Sleep(ms) => vec![format!("sleep={ms}")],
+            Does::Approval => vec!["approval".to_owned()],
         };
         let flags = [(self.safe, "safe"), (self.stays, "stays"), (self.when, "when")];
         words.extend(flags.iter().filter(|(set, _)| *set).map(|(_, word)| (*word).to_owned()));
@@ -329,7 +340,7 @@ impl CallSpec {
 #[test]
 fn the_notation_reads_what_it_writes() {
     let text = "@deadline=5000 @open=2000 a(await=go,when,limit=9) b(safe,once,probe,~once,~tries=2)<a \
-                c!(settle=0,life=9000)<a,b d+(sleep=10)<c e(reads)";
+                c!(settle=0,life=9000)<a,b d+(sleep=10)<c e(reads) f(approval,limit=7)";
     assert_eq!(Graph::parse(text).to_string(), text.split_whitespace().collect::<Vec<_>>().join(" "));
     assert_eq!(Graph::parse(&Graph::parse(text).to_string()), Graph::parse(text));
 }

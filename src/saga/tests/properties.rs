@@ -91,7 +91,8 @@ fn spec(name: &str, bits: u64, earlier: usize) -> StepSpec {
             step.needs.push(letter(need));
         }
     }
-    step.does = match bits.below(10) {
+    step.does = match bits.below(11) {
+        10 => Does::Approval,
         8 => Does::Await("go".to_owned()),
         9 => Does::Sleep(300),
         _ => Does::Call,

@@ -11,9 +11,11 @@
 //! | `a applied`, `a absent`, `a inconclusive` | the probe in flight answers |
 //! | `~a ok`, `~a applied`, ... | the same for the compensation |
 //! | `a run`, `a leave`, `a breaks` | the condition is decided |
+//! | `a shows`, `a blanks` | what an approval asks is on record, or cannot be rendered |
 //! | `timer` | the next timer fires, on time; `early` fires one now |
 //! | `lost`, `handover a b` | the owner died; the owner hands back what it has not begun |
 //! | `cancel`, `retry a`, `resolve a applied`, `append b<a`, ... | requests |
+//! | `approve a`, `approve a another`, `deny a` | what is shown is approved, something else is, it is denied |
 //!
 //! `?` before an event says that it must be refused. A state is `STATUS NAME:PHASE ... -> COMMANDS`, with the
 //! commands of the last event; steps that wait are left out.
@@ -25,12 +27,12 @@ use super::notation::{Graph, StepSpec};
 use crate::saga::command::Command;
 use crate::saga::definition::Millis;
 use crate::saga::event::{
-    AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost, ProbeAnswered, Request,
-    Requested, Started, TimerFired, Withdrawn,
+    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost,
+    ProbeAnswered, Request, Requested, Showing, Started, TimerFired, Withdrawn,
 };
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::{Activity, Phase, State, Undone};
-use crate::saga::{Definition, Json, begin, next_timer, transition};
+use crate::saga::{Definition, Json, Shown, begin, next_timer, transition};
 
 /// Runs a history and compares where it leads.
 #[track_caller]
@@ -160,6 +162,7 @@ impl Story {
         let error = Error::new(what, "told");
         let output = Json::parse("7").expect("JSON");
         let decided = |decision| Event::ConditionDecided(ConditionDecided { at, step, decision });
+        let shown = |showing| Event::ApprovalShown(ApprovalShown { at, step, showing });
         let ended = |outcome| {
             let attempt = tally.attempts;
             Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, jitter })
@@ -172,6 +175,8 @@ impl Story {
             "run" => decided(Decision::Run),
             "leave" => decided(Decision::Skip),
             "breaks" => decided(Decision::Failed(error)),
+            "shows" => shown(Showing::Shown(question(name))),
+            "blanks" => shown(Showing::Failed(error)),
             "ok" => ended(Outcome::Succeeded { output }),
             "fails" => ended(Outcome::Failed { error, retryable: true, retry_after_ms }),
             "refuses" => ended(Outcome::Failed { error, retryable: false, retry_after_ms }),
@@ -183,6 +188,11 @@ impl Story {
             other => panic!("what is {other:?}?"),
         }
     }
+}
+
+/// What an approval of the tests shows.
+pub(super) fn question(step: &str) -> Shown {
+    Shown::new(step, "may it?".to_owned(), Json::null())
 }
 
 fn request(parts: &[&str]) -> Request {
@@ -208,6 +218,14 @@ fn request(parts: &[&str]) -> Request {
             },
             reason: reason(),
         },
+        ["approve", step] => {
+            Request::Approve { step: (*step).to_owned(), digest: question(step).digest, reason: reason() }
+        }
+        ["approve", step, other] => {
+            let digest = Shown::new(step, (*other).to_owned(), output()).digest;
+            Request::Approve { step: (*step).to_owned(), digest, reason: reason() }
+        }
+        ["deny", step] => Request::Deny { step: (*step).to_owned(), reason: reason() },
         ["provide", event] => Request::Provide { event: (*event).to_owned(), payload: output() },
         ["append", spec] => {
             let graph = Graph::parse(spec);
@@ -248,6 +266,9 @@ pub(super) fn state_text(definition: &Definition, state: &State) -> String {
                     Activity::Unresolved { until } => format!("unresolved@{until}"),
                     Activity::Awaiting { until: Some(until) } => format!("awaiting@{until}"),
                     Activity::Awaiting { until: None } => "awaiting".to_owned(),
+                    Activity::Showing => "showing".to_owned(),
+                    Activity::Asking { until: Some(until) } => format!("asking@{until}"),
+                    Activity::Asking { until: None } => "asking".to_owned(),
                     Activity::Sleeping { until } => format!("sleeping@{until}"),
                 };
                 format!("{}{word}", mark(direction))
@@ -272,6 +293,7 @@ pub(super) fn command_text(definition: &Definition, state: &State, command: Comm
     let key = |generation: u32| if generation == 0 { String::new() } else { format!("k{generation}") };
     match command {
         Command::Decide { step } => format!("decide {}", name(step)),
+        Command::Show { step } => format!("show {}", name(step)),
         Command::Execute { step, direction, attempt, generation } => {
             format!("{}{}#{attempt}{}", mark(direction), name(step), key(generation))
         }

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::notation::Graph;
 use crate::saga::definition::{
-    ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Rule, STEPS_MAX, Target,
-    Template, Verdict,
+    ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, OnDisconnect, Rule,
+    STEPS_MAX, Target, Template, Verdict,
 };
 use crate::saga::{Definition, Fault};
 
@@ -30,14 +30,24 @@ fn as_written(_: &mut Draft) {}
 fn action(draft: &mut Draft, step: usize) -> &mut Call {
     match &mut draft.steps[step].action {
         Action::Call(call) => call,
-        Action::Await { .. } | Action::Sleep { .. } => panic!("step {step} calls nobody"),
+        Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => {
+            panic!("step {step} calls nobody")
+        }
     }
 }
 
 #[test]
 fn sound_definitions_are_accepted() {
-    for graph in ["a", "b<a a", "a p! r+", "p! q! r+<p,q", "a(reads)", "a(await=go) b(sleep=9)", "@open=1000"]
-    {
+    for graph in [
+        "a",
+        "b<a a",
+        "a p! r+",
+        "p! q! r+<p,q",
+        "a(reads)",
+        "a(await=go) b(sleep=9)",
+        "a(approval)",
+        "@open=1000",
+    ] {
         check(graph, as_written, &[]);
     }
     check("a(life=1501)", as_written, &[]);
@@ -138,6 +148,10 @@ fn limits_are_within_bounds() {
     check("a", nan, &[("steps[0].action.retry.multiplier", "found NaN")]);
     let eager = |draft: &mut Draft| action(draft, 0).retry.attempts = ATTEMPTS_MAX + 1;
     check("a", eager, &[("steps[0].action.retry.attempts", "found 1001")]);
+    let leaving = |draft: &mut Draft| draft.on_disconnect = OnDisconnect::Abort;
+    check("@open=1000", leaving, &[("on_disconnect", "an open saga is no tool")]);
+    check("a(approval,limit=0)", as_written, &[("steps[0].action.deadline_ms", "1 to")]);
+    check("a!(approval)", as_written, &[("steps[0].kind", "before the point of no return")]);
     check("@open=999", as_written, &[("open.lease_ms", "1000 to")]);
     check("", as_written, &[("steps", "at least one step unless it is open")]);
     check("a(sleep=0)", as_written, &[("steps[0].action.for_ms", "1 to")]);

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::invariants::{self, Fault, call_of, descendants, must};
 use super::ledger::{Flight, Ledger};
 use super::moves::{Fate, Move, Seen, Trace, Verdict};
+use super::story::question;
 use crate::saga::command::Command;
 use crate::saga::definition::{Call, Effect, Kind, Millis};
 use crate::saga::event::{
-    AttemptEnded, ConditionDecided, Decision, Direction, Event, OwnerLost, ProbeAnswered, Request,
-    RequestRefused, Requested, Started, TimerFired, Withdrawn,
+    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, OwnerLost, ProbeAnswered,
+    Request, RequestRefused, Requested, Showing, Started, TimerFired, Withdrawn,
 };
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::{End, Phase, State};
@@ -56,6 +57,7 @@ impl World {
     pub(super) fn apply(&mut self, one: &Move) -> Result<(), Fault> {
         match one {
             Move::Decide(step, verdict) => self.decide(*step, *verdict),
+            Move::Show(step, rendered) => self.show(*step, *rendered),
             Move::End(step, direction, fate) => self.end(*step, *direction, *fate),
             Move::Answer(step, direction, seen) => self.answer(*step, *direction, *seen),
             Move::Fire => {
@@ -109,7 +111,7 @@ impl World {
     fn dispatched(&mut self, commands: &[Command]) -> Result<(), Fault> {
         for command in commands {
             match *command {
-                Command::Decide { .. } => {}
+                Command::Decide { .. } | Command::Show { .. } => {}
                 Command::Execute { step, direction, .. } => {
                     if direction == Direction::Compensation {
                         self.of_compensation(step)?;
@@ -174,13 +176,24 @@ impl World {
         self.happen(Event::ConditionDecided(ConditionDecided { at: self.now, step, decision }))
     }
 
+    fn show(&mut self, step: usize, rendered: bool) -> Result<(), Fault> {
+        if !outstanding(&self.state).contains(&Command::Show { step }) {
+            return Ok(());
+        }
+        let showing = match rendered {
+            true => Showing::Shown(question(&self.definition.step(&self.state, step).name)),
+            false => Showing::Failed(Error::new("expression", "model")),
+        };
+        self.happen(Event::ApprovalShown(ApprovalShown { at: self.now, step, showing }))
+    }
+
     /// The number and the generation of the attempt in flight.
     fn in_flight(&self, step: usize, direction: Direction) -> Option<(u32, u32)> {
         outstanding(&self.state).into_iter().find_map(|command| match command {
             Command::Execute { step: found, direction: way, attempt, generation } => {
                 (found == step && way == direction).then_some((attempt, generation))
             }
-            Command::Decide { .. } | Command::Probe { .. } => None,
+            Command::Decide { .. } | Command::Show { .. } | Command::Probe { .. } => None,
         })
     }
 
@@ -264,7 +277,7 @@ impl World {
             Command::Probe { step: found, direction: way, probe, generation } => {
                 (found == step && way == direction).then_some((probe, generation))
             }
-            Command::Decide { .. } | Command::Execute { .. } => None,
+            Command::Decide { .. } | Command::Show { .. } | Command::Execute { .. } => None,
         });
         let Some((probe, generation)) = asked else { return Ok(()) };
         let ledger = &self.ledgers[step];
@@ -299,7 +312,7 @@ impl World {
 
     fn hand_over(&mut self) -> Result<(), Fault> {
         let unbegun = |command| match command {
-            Command::Decide { .. } => None,
+            Command::Decide { .. } | Command::Show { .. } => None,
             Command::Execute { step, .. } | Command::Probe { step, .. } => Some(step),
         };
         let steps: Vec<usize> = outstanding(&self.state).into_iter().filter_map(unbegun).collect();

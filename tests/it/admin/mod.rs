@@ -89,6 +89,18 @@ fn drafts() -> Vec<Draft> {
         Draft::new("patient")
             .step(Step::awaiting("approval", "approved", Some(3_600_000)))
             .step(step("a", "good").needs(["approval"])),
+        Draft::new("guarded")
+            .step(step("a", "good"))
+            .step(
+                Step::approval(
+                    "sign",
+                    "Pay ${ steps.a.id }?",
+                    Some(json!({ "id": "${ steps.a.id }" })),
+                    None,
+                )
+                .needs(["a"]),
+            )
+            .step(step("b", "good").needs(["sign"])),
     ]
 }
 

@@ -13,7 +13,7 @@ const VIEWS: &str = "backlog checkup definition_pauses definitions in_doubt node
     sagas signals steps stuck throughput timeline timers";
 const READING: &str = "now signal_status steps_of timeline_of";
 const PRODUCING: &str = "cancel signal signal_status start";
-const OPERATING: &str = "abandon bulk cancel pause pause_definition resolve \
+const OPERATING: &str = "abandon approve bulk cancel deny pause pause_definition resolve \
     resume resume_definition retry signal signal_status skip start";
 
 fn words(lists: &[&str]) -> BTreeSet<String> {

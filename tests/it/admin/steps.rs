@@ -11,6 +11,7 @@ async fn the_state_of_each_step_in_one_query() {
         ("doubtful", "stuck", "book|done|1|0|succeeded charge|stuck|1|0|unknown"),
         ("past_the_pivot", "stuck", "pay|done|1|0|succeeded receipt|stuck|1|0|failed"),
         ("not_undone", "stuck", "a|stuck|1|1|failed b|failed|1|0|failed"),
+        ("guarded", "running", "a|done|1|0|succeeded sign|asking|0|0| b|waiting|0|0|"),
         ("patient", "running", "approval|awaiting|0|0| a|waiting|0|0|"),
     ] {
         let saga = node.reach(definition, status).await;
@@ -70,7 +71,7 @@ async fn the_views_over_the_whole_say_what_is_there() {
         ask(url, "select name, state, lanes > 0, schema_version > 0 from amends.nodes").await,
         "one|live|t|t"
     );
-    assert_eq!(ask(url, "select count(*) from amends.definitions where current").await, "6");
+    assert_eq!(ask(url, "select count(*) from amends.definitions where current").await, "7");
     assert_eq!(ask(url, "select events from amends.outbox_lag").await, "0");
     node.stop().await;
     // Nobody takes it now.

@@ -83,6 +83,48 @@ async fn every_verb_works_in_sql() {
     node.stop().await;
 }
 
+/// What is shown is on record before anybody can answer; the answer is bound to it; meanwhile no node holds the saga.
+#[tokio::test]
+async fn a_person_approves_what_was_shown_or_denies_it() {
+    let node = Operated::begin().await;
+    let url = node.url();
+    let status = |saga| format!("select status from amends.sagas where saga = '{saga}'");
+    let of_timeline = |what: &str, saga| {
+        format!("select {what} from amends.timeline where saga = '{saga}' and kind = 'approval_shown'")
+    };
+    let digest = |saga| of_timeline("substring(what from 'digest ([0-9a-f]{64})')", saga);
+
+    let saga = node.reach("guarded", "running").await;
+    let shown = of_timeline("split_part(what, ' (digest', 1)", saga);
+    until(url, &shown, "asks: Pay ch_1? {\"id\":\"ch_1\"}").await;
+    until(url, &format!("select node is null from amends.sagas where saga = '{saga}'"), "t").await;
+    let signed = ask(url, &digest(saga)).await;
+    let other = "0".repeat(64);
+    assert_eq!(ask(url, &format!("select amends.approve('{saga}', 'sign', '{other}')")).await, "1");
+    until(url, &format!("select fate from amends.signal_status('{saga}')"), "refused").await;
+    let answer = ask(url, &format!("select answer from amends.signal_status('{saga}')")).await;
+    assert!(answer.contains(&signed) && answer.contains("approve sign, deny sign"), "{answer}");
+    apply(&node, &format!("approve('{saga}', 'sign', '{signed}', 'within budget')"), saga).await;
+    until(url, &status(saga), "completed").await;
+    let output = "state, output ->> 'reason', output ->> 'approved_by'";
+    let output = format!("select {output} from amends.steps where saga = '{saga}' and step = 'sign'");
+    let by = ask(url, &output).await;
+    assert!(by.starts_with("done|within budget|postgres (a terminal"), "{by}");
+    let result = format!("select result::json #>> '{{sign,reason}}' from amends.sagas where saga = '{saga}'");
+    assert_eq!(ask(url, &result).await, "within budget");
+
+    let denied = node.reach("guarded", "running").await;
+    until(url, &format!("select count(*) from ({}) shown", digest(denied)), "1").await;
+    apply(&node, &format!("deny('{denied}', 'sign', 'too much')"), denied).await;
+    until(url, &status(denied), "compensated").await;
+    let states = "string_agg(state, ' ' order by position)";
+    let states = ask(url, &format!("select {states} from amends.steps where saga = '{denied}'")).await;
+    assert_eq!(states, "undone failed not_begun");
+    let late = psql(url, &format!("select amends.approve('{denied}', 'sign', '{signed}')")).await;
+    assert!(!late.ok && late.errors.contains("AM002"), "{}", late.errors);
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_asked_has_a_sqlstate_of_its_own() {
     let node = Operated::begin().await;

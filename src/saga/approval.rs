@@ -1,0 +1,118 @@
+//! What a person is asked to approve. Owns the question as it was shown, and what an answer does to it: an
+//! approval is bound to what was shown by its digest, and is used up by its step. Rendering the question and
+//! asking it are left to others.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::Json;
+use super::definition::Action;
+use super::event::{ApprovalShown, Direction, Showing};
+use super::outcome::Error;
+use super::state::{Activity, Phase};
+use super::transition::IllegalEvent;
+use super::turn::Turn;
+
+/// A question as it was shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// What is asked.
+    pub message: String,
+    /// What is approved.
+    pub arguments: Json,
+    /// SHA-256 over the step's name and both, in hexadecimal.
+    pub digest: String,
+}
+
+impl Shown {
+    /// Fixes what a step shows under its digest.
+    pub fn new(step: &str, message: String, arguments: Json) -> Self {
+        let mut hasher = Sha256::new();
+        for part in [step, &message, arguments.get()] {
+            hasher.update(part.len().to_be_bytes());
+            hasher.update(part);
+        }
+        let digest = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { message, arguments, digest }
+    }
+}
+
+/// The question is on record from now on, so it may be asked; or it could not be rendered, and nobody is asked.
+pub(super) fn shown(turn: &mut Turn<'_>, event: &ApprovalShown) -> Result<(), IllegalEvent> {
+    let step = event.step;
+    let showing = Phase::Active { direction: Direction::Action, activity: Activity::Showing };
+    if turn.state.steps.get(step).map(|one| &one.phase) != Some(&showing) {
+        return Err(IllegalEvent::new(format!("step {step} is not about to show what it asks")));
+    }
+    let at = turn.at;
+    let deadline_ms = match &turn.definition.step(&turn.state, step).action {
+        Action::Approval { deadline_ms, .. } => *deadline_ms,
+        Action::Call(_) | Action::Await { .. } | Action::Sleep { .. } => None,
+    };
+    let one = turn.state.step_mut(step);
+    one.action.lost = 0;
+    match &event.showing {
+        Showing::Shown(shown) => {
+            one.shown = Some(shown.clone());
+            let until = deadline_ms.map(|deadline| at.saturating_add(deadline));
+            turn.set(step, Direction::Action, Activity::Asking { until });
+        }
+        Showing::Failed(error) => {
+            one.action.error = Some(error.clone());
+            turn.fail(step, Direction::Action);
+        }
+    }
+    Ok(())
+}
+
+/// A person approved what this digest stands for.
+pub(super) fn approve(
+    turn: &mut Turn<'_>,
+    step: usize,
+    by: &str,
+    digest: &str,
+    reason: &str,
+) -> Result<(), IllegalEvent> {
+    let shown = asked(turn, step)?;
+    if shown != digest {
+        let name = &turn.definition.step(&turn.state, step).name;
+        return Err(IllegalEvent::new(format!(
+            "step {name:?} shows {shown}, and {digest:?} was approved; look at what it shows, then approve that"
+        )));
+    }
+    let output = Json::from(json!({ "approved_by": by, "reason": reason }));
+    turn.succeed(step, Direction::Action, output);
+    Ok(())
+}
+
+/// A person said no.
+pub(super) fn deny(turn: &mut Turn<'_>, step: usize, by: &str, reason: &str) -> Result<(), IllegalEvent> {
+    asked(turn, step)?;
+    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    turn.state.step_mut(step).action.error = Some(Error::new("denied", format!("{by} denied it{why}")));
+    turn.fail(step, Direction::Action);
+    Ok(())
+}
+
+/// The digest of what a step asks right now.
+fn asked(turn: &Turn<'_>, step: usize) -> Result<String, IllegalEvent> {
+    let one = &turn.state.steps[step];
+    match (one.phase, &one.shown) {
+        (Phase::Active { activity: Activity::Asking { .. }, .. }, Some(shown)) => Ok(shown.digest.clone()),
+        (
+            Phase::Active { .. }
+            | Phase::Waiting
+            | Phase::Deciding
+            | Phase::Skipped
+            | Phase::Done
+            | Phase::Failed
+            | Phase::Undone(_)
+            | Phase::Stuck { .. },
+            _,
+        ) => {
+            let name = &turn.definition.step(&turn.state, step).name;
+            Err(IllegalEvent::new(format!("step {name:?} asks for no approval now")))
+        }
+    }
+}
