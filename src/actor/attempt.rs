@@ -8,6 +8,7 @@ use std::time::Instant;
 use actix::prelude::*;
 use serde_json::Value;
 use tokio::task::AbortHandle;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::definitions::Pinned;
@@ -158,7 +159,17 @@ pub(super) fn begin(
     let report = Report { node: node.clone(), order, report_to: Some(report_to) };
     let participants = node.participants.clone();
     let counts = pinned.counts.clone();
-    let task = node.work.spawn(async move {
+    // Whatever is logged during the call, by a handler too, says whose it is. No payloads.
+    let span = tracing::info_span!(
+        "attempt",
+        saga.id = %saga,
+        definition = pinned.definition.name(),
+        step = %scope.step,
+        direction = order.direction.as_str(),
+        number = order.number,
+        probe = order.is_probe,
+    );
+    let attempt = async move {
         let began = Instant::now();
         let [sending, answered] = boundaries(order);
         boundary::pass(sending);
@@ -168,7 +179,8 @@ pub(super) fn begin(
             counts.took(order.step, order.direction, began.elapsed());
         }
         report.send(end);
-    });
+    };
+    let task = node.work.spawn(attempt.instrument(span));
     let Order { step, direction, number, is_probe, .. } = order;
     InFlight { step, direction, number, is_probe, task: task.abort_handle() }
 }

@@ -29,6 +29,7 @@ mod readme;
 mod runtime;
 mod scenarios;
 mod serve;
+mod spans;
 mod store;
 mod tidy;
 mod turns;

@@ -1,0 +1,60 @@
+//! What is logged during a call says whose call it is.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use amends::participant::{Failure, Handlers, StepContext};
+use amends::runtime::Runtime;
+use amends::saga::definition::{Call, Draft, Step};
+use serde_json::{Value, json};
+
+use crate::harness::Database;
+
+/// The log of this process, in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_a_handler_logs_names_its_saga_and_step() {
+    let log = Log::default();
+    let writer = log.clone();
+    // All tests share this process: only what concerns this one is kept.
+    let ours = "off,amends::actor::attempt=info,it::spans=info";
+    tracing_subscriber::fmt().json().with_env_filter(ours).with_writer(move || writer.clone()).init();
+    let handlers = Handlers::new().register("speak", |_: StepContext, _: Value| async move {
+        tracing::info!("spoken in a handler");
+        Ok::<_, Failure>(Value::Null)
+    });
+    let step = Step::new("say", Call::handler("speak").idempotent()).pivot();
+    let database = Database::create().await;
+    let runtime = Runtime::builder(database.url.clone())
+        .handlers(handlers)
+        .definition(Draft::new("speaker").step(step))
+        .begin()
+        .await
+        .unwrap();
+    let saga = runtime.start("speaker", &json!({ "secret": "hunter2" })).await.unwrap();
+    runtime.wait(saga).await.unwrap();
+    runtime.stop(std::time::Duration::from_secs(5)).await.unwrap();
+
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let line = text.lines().find(|line| line.contains("spoken in a handler")).expect("the handler's line");
+    let line: Value = serde_json::from_str(line).unwrap();
+    let expected = json!({
+        "name": "attempt", "saga.id": saga.to_string(), "definition": "speaker", "step": "say",
+        "direction": "action", "number": 1, "probe": false,
+    });
+    assert_eq!(line["span"], expected);
+    assert!(!text.contains("hunter2"), "payloads are not logged");
+}
