@@ -31,6 +31,7 @@ const NOT_MODELLED: &[(&str, &str)] = &[
     ("saga/set_aside", "a park whose timer fires later"),
     ("saga/take_back", "changes only how a saga is listed"),
     ("saga/lost", "the safety net: the model must do without it"),
+    ("signal/bulk", "signal/request for each of many sagas"),
     ("sweep/forget", "takes rows that nothing refers to any more"),
 ];
 
