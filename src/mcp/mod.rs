@@ -37,3 +37,4 @@ mod words;
 pub use auth::{Issuer, Minted, Trust, mint};
 pub use door::{Config, Door};
 pub use principal::{Grants, Names, Principal};
+pub use session::Session;

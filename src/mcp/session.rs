@@ -23,9 +23,9 @@ compensated (nothing of it is left), stuck or abandoned (a person is, or was, on
 recovery is done here. When you or your host may call twice for one intention, give both calls the same \
 idempotency_key. When the answer is in_progress, ask saga_status with its saga_id.";
 
-/// One client's session, or one request of a client without sessions.
+/// One client's session, or one request of a client without sessions: what a [`Door`](super::Door) answers.
 #[derive(Clone, Debug)]
-pub(super) struct Session {
+pub struct Session {
     door: Arc<Inner>,
     /// Whoever is at the other end of a pipe; over HTTP each request says who it is.
     principal: Option<Principal>,
@@ -153,12 +153,13 @@ impl ServerHandler for Session {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let hears_of_tools = context.accepted().tools_list_changed == Some(true);
         let mut changes = self.door.tools.changes();
         loop {
             tokio::select! {
                 () = self.door.stopping.cancelled() => return Ok(()),
                 () = context.cancelled() => return Ok(()),
-                changed = changes.changed() => if changed.is_err() { return Ok(()) },
+                changed = changes.changed(), if hears_of_tools => if changed.is_err() { return Ok(()) },
             }
             if context.sink().notify_tool_list_changed().await.is_err() {
                 return Ok(());

@@ -11,6 +11,7 @@ use actix_web::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Bytes, Data, ServiceConfig};
 use actix_web::{Error, HttpMessage as _, HttpResponse, Responder};
+use rmcp::ServerHandler;
 use rmcp_actix_web::transport::{LocalSessionManager, StreamableHttpService};
 use serde_json::json;
 
@@ -32,11 +33,21 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 impl Door {
     /// Returns what adds the endpoint `/mcp` to an HTTP server. All its workers share the sessions.
     pub fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + Sync + 'static {
+        self.routes_around(|session| session)
+    }
+
+    /// The same with a handler of the embedding program around each session, which offers more than sagas and passes on
+    /// whatever else it is asked. Requests come to it as they come to a session: admitted, limited, one era like the
+    /// other. Its trait is that of the version of `rmcp` that amends depends on.
+    pub fn routes_around<Handler: ServerHandler>(
+        &self,
+        around: impl Fn(Session) -> Handler + Send + Sync + 'static,
+    ) -> impl Fn(&mut ServiceConfig) + Clone + Send + Sync + 'static {
         let door = self.inner.clone();
         let sessions = door.clone();
         let hosts = LOOPBACK.map(str::to_owned).into_iter().chain(door.config.hosts.clone()).collect();
         let service = StreamableHttpService::builder()
-            .service_factory(Arc::new(move || Ok(Session::over_http(sessions.clone()))))
+            .service_factory(Arc::new(move || Ok(around(Session::over_http(sessions.clone())))))
             .session_manager(Arc::new(LocalSessionManager::default()))
             .sse_keep_alive(Duration::from_secs(KEEP_ALIVE_S))
             .max_request_body_bytes(MESSAGE_BYTES_MAX)

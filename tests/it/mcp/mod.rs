@@ -4,6 +4,7 @@ mod agent;
 mod auth;
 mod calls;
 mod clients;
+mod conformance;
 mod home;
 mod nodes;
 mod stdio;

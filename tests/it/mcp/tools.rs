@@ -54,14 +54,20 @@ async fn changes_are_announced_without_a_restart() {
     let node = home.node(&[]);
     let (old, new) = (node.agent().await, node.modern());
     let (mut session, mut subscription) = (Events::of(old.listen().await), Events::of(new.listen().await));
-    let acknowledged = subscription.next().await.unwrap();
-    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    let to_else = json!({ "notifications": { "promptsListChanged": true } });
+    let mut to_else = Events::of(new.request("subscriptions/listen", to_else).send().await.unwrap());
+    for stream in [&mut subscription, &mut to_else] {
+        let acknowledged = stream.next().await.unwrap();
+        assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    }
     fs::write(home.folder.join("later.yaml"), LATER).unwrap();
     let _other = home.node(&["later.yaml"]);
     for stream in [&mut session, &mut subscription] {
         let heard = tokio::time::timeout(Duration::from_secs(20), stream.next()).await.unwrap().unwrap();
         assert_eq!(heard["method"], "notifications/tools/list_changed", "{heard}");
     }
+    let heard = tokio::time::timeout(Duration::from_millis(500), to_else.next()).await;
+    assert!(heard.is_err(), "a subscription to something else hears nothing of it, and goes on: {heard:?}");
     assert_eq!(new.tool_names().await[0], "a_later_one");
     assert_eq!(old.call("a_later_one", json!({})).await["structuredContent"]["status"], "completed");
 }
