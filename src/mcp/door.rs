@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::auth::{Authority, Limits, Trust};
+use super::seal::Seal;
 use super::tools::Tools;
 use crate::client::{Client, Error};
 use crate::config::mcp as limits;
@@ -58,6 +59,8 @@ pub(super) struct Inner {
     pub(super) tools: Tools,
     pub(super) authority: Authority,
     pub(super) limits: Limits,
+    /// On the ids of sessions over HTTP.
+    pub(super) seal: Seal,
     /// Calls under way.
     pub(super) calls: TaskTracker,
     /// Cancelled when the node begins to stop.
@@ -80,6 +83,7 @@ impl Door {
             tools,
             authority,
             limits,
+            seal: Seal::new(),
             calls: TaskTracker::new(),
             stopping,
             closed,

@@ -26,6 +26,7 @@ mod progress;
 mod raw;
 mod report;
 mod schema;
+mod seal;
 mod session;
 mod stdio;
 mod tasks;

@@ -1,13 +1,15 @@
 //! MCP over streamable HTTP, on the node's own port. Owns what happens to a request before rmcp sees it: who
-//! sends it, how much of that is heard, its size, and where its key is. Sessions, streams, Host and Origin
-//! are rmcp's.
+//! sends it, how much of that is heard, its size, where its key is, and whose session it names. Sessions, streams,
+//! Host and Origin are rmcp's.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Bytes, Data, ServiceConfig};
 use actix_web::{Error, HttpMessage as _, HttpResponse, Responder};
@@ -27,6 +29,10 @@ use crate::config::mcp::{KEEP_ALIVE_S, MESSAGE_BYTES_MAX};
 const PATH: &str = "/mcp";
 /// Path of what an OAuth client has to know of this server; the endpoint's path may follow.
 const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
+/// Header with the id of a session.
+const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
+/// The id of no session.
+const NO_SESSION: HeaderValue = HeaderValue::from_static("none");
 /// Names under which a node on loopback is reached.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -101,7 +107,10 @@ async fn admit(
     if let Err(wait) = door.limits.request(principal.name()) {
         return refuse(request, too_many(wait));
     }
-    request.extensions_mut().insert(principal);
+    rename_session(request.headers_mut(), |sealed| {
+        door.seal.open(sealed, principal.name()).map(str::to_owned)
+    });
+    request.extensions_mut().insert(principal.clone());
     let payload = request.extract::<web::Payload>().await?;
     let Ok(body) = payload.to_bytes_limited(MESSAGE_BYTES_MAX).await else {
         let text = format!("expected a message of at most {MESSAGE_BYTES_MAX} bytes, found a longer one\n");
@@ -111,8 +120,16 @@ async fn admit(
     request.set_payload(Payload::from(kept));
     let (dropped, watch) = listener::watch();
     request.extensions_mut().insert(dropped);
-    let answered = next.call(request).await?;
+    let mut answered = next.call(request).await?;
+    rename_session(answered.headers_mut(), |id| Some(door.seal.close(id, principal.name())));
     Ok(answered.map_body(|_, body| watch.over(body)).map_into_left_body())
+}
+
+/// Puts another id in the place of a session's. Without one there is no such session, and rmcp says so.
+fn rename_session(headers: &mut HeaderMap, name: impl Fn(&str) -> Option<String>) {
+    let Some(given) = headers.get(SESSION_HEADER) else { return };
+    let renamed = given.to_str().ok().and_then(name).and_then(|id| HeaderValue::try_from(id).ok());
+    headers.insert(SESSION_HEADER, renamed.unwrap_or(NO_SESSION));
 }
 
 fn refuse<Body>(

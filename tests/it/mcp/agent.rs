@@ -188,9 +188,23 @@ impl Agent {
             let wanted = json!({ "notifications": { "toolsListChanged": true } });
             return self.request("subscriptions/listen", wanted).send().await.unwrap();
         }
-        let mut request = self.http.get(&self.url).header("accept", "text/event-stream");
-        request = request.header("mcp-protocol-version", OLD);
-        request.header("mcp-session-id", self.session.as_ref().unwrap()).send().await.unwrap()
+        let request = self.http.get(&self.url).header("accept", "text/event-stream");
+        self.within(request).send().await.unwrap()
+    }
+
+    /// Ends the session.
+    pub(super) async fn leave(&self) {
+        self.within(self.http.delete(&self.url)).send().await.unwrap();
+    }
+
+    /// A request of the session that is no message.
+    fn within(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let request = request.header("mcp-protocol-version", OLD);
+        let request = request.header("mcp-session-id", self.session.as_ref().unwrap());
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 }
 

@@ -71,10 +71,16 @@ async fn a_token_opens_what_its_scopes_say_and_no_more() {
     let cancelled = of(&desk).call("saga_cancel", about).await;
     assert_eq!(cancelled["structuredContent"]["status"], "compensated", "{cancelled}");
 
-    // A session of the old era is nobody else's.
+    // A session of the old era is nobody else's: to others it is none, to listen to, to ask in or to end.
     let agent = Agent::of_old_with(&node.url, &ada).await;
     assert_eq!(agent.tool_names().await.len(), 5);
-    assert_eq!(agent.with_token(&bob).tool_names().await.len(), 4);
+    let agent = agent.with_token(&bob);
+    assert_eq!((agent.tools_under(&[]).await.status, agent.listen().await.status().as_u16()), (404, 404));
+    agent.leave().await;
+    let agent = agent.with_token(&ada);
+    assert_eq!((agent.listen().await.status().as_u16(), agent.tool_names().await.len()), (200, 5));
+    agent.leave().await;
+    assert_eq!(agent.tools_under(&[]).await.status, 404);
 
     assert_eq!(home.run(&["token", "revoke", &id]).0, 0);
     assert_eq!(of(&ada).tools_under(&[]).await.status, 401);
