@@ -1,9 +1,10 @@
-//! Messages before rmcp reads them. Owns one thing that its types drop: `params.idempotencyKey` of a call
-//! (the shape of SEP-3182), which is moved into `_meta`, where it is kept.
+//! Messages before rmcp reads them, and those that it cannot read. Owns one thing that its types drop:
+//! `params.idempotencyKey` of a call (the shape of SEP-3182), which is moved into `_meta`, where it is kept.
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use rmcp::model::ErrorCode;
+use serde_json::{Value, json};
 
 use crate::participant::KEY_META;
 
@@ -32,10 +33,25 @@ fn keep(message: &mut Value) -> bool {
     true
 }
 
+/// The answer to a message that rmcp cannot read.
+pub(super) fn unreadable(message: &[u8]) -> Value {
+    let (code, why, id) = match serde_json::from_slice::<Value>(message) {
+        Err(error) => (ErrorCode::PARSE_ERROR, format!("expected JSON: {error}"), None),
+        Ok(Value::Array(_)) => {
+            let why = "expected one message, found a batch; send its messages one by one";
+            (ErrorCode::INVALID_REQUEST, why.to_owned(), None)
+        }
+        Ok(value) => {
+            let why = "expected a request, a notification or a response of JSON-RPC 2.0";
+            let id = value.get("id").filter(|id| id.is_string() || id.is_i64() || id.is_u64());
+            (ErrorCode::INVALID_REQUEST, why.to_owned(), id.cloned())
+        }
+    };
+    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": why } })
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[track_caller]

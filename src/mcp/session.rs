@@ -1,9 +1,10 @@
 //! What a client may ask over MCP, in both eras. Owns the dispatch; rmcp owns the protocol.
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CancelTaskParams, GetTaskParams, GetTaskResult, Implementation,
-    InitializeRequestParams, InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
-    ServerConfig, SubscriptionFilter, Tool, UpdateTaskParams,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CustomRequest, CustomResult, ErrorCode,
+    GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult, ListToolsResult,
+    PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+    UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -99,6 +100,26 @@ impl ServerHandler for Session {
         answer.capabilities.extensions = None;
         context.peer.set_peer_info(request);
         Ok(answer)
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = request.method;
+        // A request whose params do not fit is none of its method to rmcp.
+        let is_ours = match &*method {
+            "tools/call" | "tools/list" => true,
+            "subscriptions/listen" | "tasks/cancel" | "tasks/get" | "tasks/update" => {
+                context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+            }
+            _ => false,
+        };
+        Err(match is_ours {
+            true => ErrorData::invalid_params(format!("the params of {method} are not what it takes"), None),
+            false => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None),
+        })
     }
 
     async fn get_task(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{
     AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -21,7 +22,7 @@ use super::auth::{Issuer, Refusal, Trust};
 use super::door::{Door, Inner};
 use super::listener::{self, Dropped};
 use super::principal::Principal;
-use super::raw::keep_key;
+use super::raw::{keep_key, unreadable};
 use super::session::Session;
 use crate::config::mcp::{KEEP_ALIVE_S, MESSAGE_BYTES_MAX};
 
@@ -117,10 +118,16 @@ async fn admit(
         return refuse(request, HttpResponse::PayloadTooLarge().body(text));
     };
     let kept = Bytes::from(keep_key(&body?).into_owned());
-    request.set_payload(Payload::from(kept));
+    request.set_payload(Payload::from(kept.clone()));
     let (dropped, watch) = listener::watch();
     request.extensions_mut().insert(dropped);
+    let is_json = matches!(request.content_type(), "application/json");
     let mut answered = next.call(request).await?;
+    if is_json && answered.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        // So rmcp says that it could not read a message.
+        let answer = HttpResponse::BadRequest().json(unreadable(&kept));
+        return Ok(answered.into_response(answer.map_into_right_body()));
+    }
     rename_session(answered.headers_mut(), |id| Some(door.seal.close(id, principal.name())));
     Ok(answered.map_body(|_, body| watch.over(body)).map_into_left_body())
 }

@@ -6,6 +6,7 @@ mod calls;
 mod clients;
 mod conformance;
 mod home;
+mod malformed;
 mod nodes;
 mod stdio;
 mod tasks;
