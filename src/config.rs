@@ -394,6 +394,17 @@ pub mod mcp {
     pub const CLOSE_MS_MAX: u64 = 3_000;
     /// How long an answer may be on its way through the transport, in milliseconds.
     pub const LAST_ANSWER_MS: u64 = 100;
+    /// Pause between two looks whether a saga asks for an approval, in milliseconds.
+    pub const ASK_MS: u64 = 100;
+    /// Longest such pause, in milliseconds.
+    pub const ASK_MS_MAX: u64 = 1_000;
+    /// Most bytes of a question that is put to people over MCP; whatever is longer is left to `amends show`, since
+    /// nobody may approve what is not shown whole.
+    pub const QUESTION_BYTES_MAX: usize = 16 << 10;
+    /// Most characters that are kept of a person's reason.
+    pub const REASON_CHARS_MAX: usize = 1_000;
+    /// How long a question that nobody needs an answer to any more may take to be withdrawn, in milliseconds.
+    pub const WITHDRAW_MS_MAX: u64 = 500;
     /// How long a cancel waits for the saga's word, in milliseconds.
     pub const CANCEL_MS_MAX: u64 = 5_000;
     /// Longest idempotency key, in bytes; the door adds the principal to it.

@@ -118,6 +118,7 @@ create table amends.signal (
     id                uuid        not null,
     n                 bigint      not null,
     at                timestamptz not null,
+    -- the session's user, or for whom a node asks
     by                text        not null,
     application_name  text        not null,
     addr              inet,

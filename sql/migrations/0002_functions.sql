@@ -112,32 +112,33 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     select amends.start_as(null, start.definition, start.input, start.key)
 $$;
 
--- Asks something of a saga; the runtime decides. Returns the number of the signal within its saga. Locks the saga's row
--- until the caller's transaction ends, so that a saga cannot be parked past a signal. AM001: no such saga. AM002: it has
--- ended. AM005: bad argument.
-create function amends.request(saga uuid, request json) returns bigint
+-- Asks something of a saga; the runtime decides. Returns the number of the signal within its saga. `asker` is for whom a
+-- node asks; null: the session's user. Locks the saga's row until the caller's transaction ends, so that a saga cannot be
+-- parked past a signal. AM001: no such saga. AM002: it has ended. AM005: bad argument.
+create function amends.request_as(asker text, saga uuid, request json) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
     v_saga amends.saga;
     v_status text;
 begin
-    if request.request is null or octet_length(request.request::text) > 1048576 then
+    if request_as.request is null or octet_length(request_as.request::text) > 1048576 then
         raise exception 'expected a request of at most 1048576 bytes, found %',
-            coalesce(octet_length(request.request::text)::text, 'null') using errcode = 'AM005';
+            coalesce(octet_length(request_as.request::text)::text, 'null') using errcode = 'AM005';
     end if;
-    update amends.saga g set signals = g.signals + 1 where g.id = request.saga returning g.* into v_saga;
+    update amends.saga g set signals = g.signals + 1 where g.id = request_as.saga returning g.* into v_saga;
     if not found then
         select d.status into v_status from amends.saga_done d
-        where d.id = request.saga and d.ended_at >= amends.uuid_time(request.saga) - interval '1 day';
+        where d.id = request_as.saga and d.ended_at >= amends.uuid_time(request_as.saga) - interval '1 day';
         if found then
-            raise exception 'expected a saga that has not ended, found % %', v_status, request.saga
+            raise exception 'expected a saga that has not ended, found % %', v_status, request_as.saga
                 using errcode = 'AM002';
         end if;
-        raise exception 'expected the id of a saga, found %', request.saga using errcode = 'AM001';
+        raise exception 'expected the id of a saga, found %', request_as.saga using errcode = 'AM001';
     end if;
     insert into amends.signal (id, n, at, by, application_name, addr, request)
-    values (request.saga, v_saga.signals, amends.now(), session_user,
-            coalesce(current_setting('application_name', true), ''), inet_client_addr(), request.request::text);
+    values (request_as.saga, v_saga.signals, amends.now(), coalesce(request_as.asker, session_user),
+            coalesce(current_setting('application_name', true), ''),
+            case when request_as.asker is null then inet_client_addr() end, request_as.request::text);
     if v_saga.status = 'queued' and exists (select from amends.waiting w where w.id = v_saga.id) then
         -- Its journal has not begun, so no node can take it yet; whoever gives the turns looks at what was asked.
         insert into amends.knock (name, key, id)
@@ -149,6 +150,12 @@ begin
     end if;
     return v_saga.signals;
 end
+$$;
+
+-- The same, asked by the session's user.
+create function amends.request(saga uuid, request json) returns bigint
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    select amends.request_as(null, request.saga, request.request)
 $$;
 
 -- Creates one partition unless it exists, and moves what lies in the default partition into it. Made apart and attached,

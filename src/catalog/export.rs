@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::definition::defaults;
 use crate::participant::expr;
 use crate::saga::definition::{
-    Action, Call, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect, Probe, Retry, Step, Target,
-    Template, Verdict,
+    Action, Approver, Call, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect, Probe, Retry,
+    Step, Target, Template, Verdict,
 };
 use emit::{Tree, text};
 
@@ -81,10 +81,11 @@ fn step(step: &Step, before: Option<&String>) -> Tree {
             fields.put("action", Tree::Mapping(vec![("await".into(), text(event))]));
             fields.put_some("deadline", *deadline_ms, duration);
         }
-        Action::Approval { message, arguments, deadline_ms } => {
+        Action::Approval { message, arguments, approver, deadline_ms } => {
             let mut shown = Fields::default();
             shown.put("message", template(message));
             shown.put_some("arguments", arguments.as_ref(), template);
+            shown.put_unless(*approver == Approver::Operator, "approver", || text("caller"));
             fields.put("action", Tree::Mapping(vec![("approval".into(), shown.into_tree())]));
             fields.put_some("deadline", *deadline_ms, duration);
         }

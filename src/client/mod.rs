@@ -113,9 +113,22 @@ impl Client {
 
     /// Asks something of a saga, as an operator or a driver; returns the number of the signal.
     pub async fn signal(&self, saga: Uuid, request: Request) -> Result<u64, Error> {
+        self.ask(saga, request, None).await
+    }
+
+    /// The same for somebody whom a door knows; the journal has their name.
+    pub async fn signal_for(&self, asker: &str, saga: Uuid, request: Request) -> Result<u64, Error> {
+        self.ask(saga, request, Some(asker.to_owned())).await
+    }
+
+    async fn ask(&self, saga: Uuid, request: Request, asker: Option<String>) -> Result<u64, Error> {
         let client = self.clone();
         self.on_work(async move {
-            let n = client.inner.store.signal(saga, &request).await?;
+            let store = &client.inner.store;
+            let n = match asker {
+                Some(asker) => store.signal_for(&asker, saga, &request).await?,
+                None => store.signal(saga, &request).await?,
+            };
             if let Side::Node { node, roster } = &client.inner.side {
                 roster.poke(saga);
                 node.bell.ring_for_turns();

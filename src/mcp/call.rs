@@ -1,23 +1,29 @@
 //! One call of a tool that is a definition. Owns its course: key, input, start, wait, answer. A caller that
-//! goes away stops its saga only where the definition says so.
+//! goes away stops its saga only where the definition says so. A call that is made again with replies to what
+//! its saga asked goes on with that saga.
 
 use std::time::{Duration, Instant};
 
-use rmcp::model::{CallToolResponse, CallToolResult, CreateTaskResult, JsonObject, RequestMetaObject};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CreateTaskResult,
+    InputRequiredResult, InputResponses, JsonObject, MetaObject, ProtocolVersion, RequestMetaObject,
+};
 use rmcp::service::{Peer, RequestContext};
 use rmcp::{ErrorData, RoleServer};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::asking::{Asked, Asking, Taken};
 use super::door::Inner;
 use super::key::{self, Key};
 use super::listener::Listener;
 use super::principal::Principal;
 use super::progress;
+use super::question::{self, Question};
 use super::report::{self, Report, refusal};
 use super::tools::Offer;
 use super::{number, schema, tasks};
-use crate::client::{Error, Halt, Started};
+use crate::client::{Error, Started};
 use crate::config::mcp as limits;
 use crate::saga::Json;
 use crate::saga::definition::OnDisconnect;
@@ -32,14 +38,61 @@ pub(super) struct Caller {
     pub(super) listener: Listener,
     /// It takes a task for an answer.
     pub(super) takes_tasks: bool,
+    /// It shows forms to a person.
+    pub(super) elicits: bool,
+    /// It speaks the new era, in which servers ask nothing by themselves.
+    pub(super) is_modern: bool,
+    /// What it brings from the call before, of which this is the continuation.
+    pub(super) continued: Continued,
+}
+
+/// What a call brings that was answered with questions before.
+#[derive(Debug, Default)]
+pub(super) struct Continued {
+    /// Replies to the questions, by their ids.
+    pub(super) replies: InputResponses,
+    /// What the answer gave along: the saga's id. Whoever makes one up gets no more than `saga_status` tells.
+    state: Option<String>,
+}
+
+impl Continued {
+    /// Takes them out of a request.
+    pub(super) fn of(request: &mut CallToolRequestParams) -> Self {
+        let replies = request.input_responses.take().unwrap_or_default();
+        Self { replies, state: request.request_state.take() }
+    }
+}
+
+/// What a call that has waited answers with.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// How the saga stands, and what else there is to say.
+    Report(Box<Report>, Vec<String>),
+    /// What it asks.
+    Questions(Vec<Question>),
 }
 
 impl Caller {
     /// The caller of a request.
     pub(super) fn of(principal: Principal, context: RequestContext<RoleServer>) -> Self {
         let takes_tasks = tasks::taken_by(&context);
+        let is_modern =
+            context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let elicits = context.client_capabilities().is_some_and(|capabilities| {
+            // Whoever names no mode means forms.
+            capabilities.elicitation.is_some_and(|able| able.form.is_some() || able.url.is_none())
+        });
         let listener = Listener::of(&context);
-        Self { principal, meta: context.meta, peer: context.peer, listener, takes_tasks }
+        let (meta, peer, continued) = (context.meta, context.peer, Continued::default());
+        Self { principal, meta, peer, listener, takes_tasks, elicits, is_modern, continued }
+    }
+
+    /// The same, with what the request brings from the call before. The old era knows no such thing.
+    pub(super) fn continuing(mut self, continued: Continued) -> Self {
+        if self.is_modern {
+            self.continued = continued;
+        }
+        self
     }
 }
 
@@ -58,36 +111,61 @@ impl Inner {
             Err(key::Fault::Host(why)) => return Err(ErrorData::invalid_params(why, None)),
             Err(key::Fault::Model(why)) => return Ok(refusal(format!("Nothing was started. {why}")).into()),
         };
-        let started = match self.start(offer, input, &key, &caller.principal).await {
+        let begun = self.begun(offer, caller).await?;
+        let continues = begun.is_some();
+        let started = match self.start(offer, input, &key, begun, &caller.principal).await {
             Ok(started) => started,
             Err(error) => return refused(offer, &key, error).map(CallToolResponse::from),
         };
-        let meta = report::meta(key.text(), !started.fresh);
+        let taken = self.take(started.id, &caller.continued.replies, caller).await?;
+        let meta = report::meta(key.text(), !started.fresh && !continues);
         let wait = match caller.takes_tasks {
             true => self.config.wait.min(Duration::from_millis(limits::TASK_AFTER_MS)),
             false => self.config.wait,
         };
-        let answered = self.answer(&offer.tool.name, started.id, wait, caller);
-        let report = match offer.definition.draft().on_disconnect {
+        let answered = self.answer(&offer.tool.name, started.id, wait, taken, caller);
+        let told = match offer.definition.draft().on_disconnect {
             OnDisconnect::Continue => answered.await,
             OnDisconnect::Abort => tokio::select! {
                 biased;
                 () = caller.listener.gone() => {
                     self.abort(started.id, caller).await;
-                    self.answer(&offer.tool.name, started.id, Duration::ZERO, caller).await
+                    Told::Report(Box::new(self.stands(&offer.tool.name, started.id).await), Vec::new())
                 }
-                report = answered => report,
+                told = answered => told,
             },
         };
+        let goes_on = match &told {
+            Told::Report(report, _) => report.is_in_progress(),
+            Told::Questions(_) => true,
+        };
         if caller.takes_tasks
-            && report.is_in_progress()
-            && let Ok(task) = self.task(started.id).await
+            && goes_on
+            && let Ok(task) = self.task(started.id, caller).await
         {
             let mut created = CreateTaskResult::new(task);
             created.meta = meta;
             return Ok(created.into());
         }
-        Ok(report.result(meta).into())
+        Ok(told.response(started.id, meta))
+    }
+
+    /// The saga that a call goes on with, and the key in the store that started it: where the call before has
+    /// answered with questions, and the saga is the caller's own.
+    async fn begun(&self, offer: &Offer, caller: &Caller) -> Result<Option<String>, ErrorData> {
+        let Some(state) = &caller.continued.state else { return Ok(None) };
+        let none = || ErrorData::invalid_params("expected the requestState of an answer to this tool", None);
+        let saga = Uuid::parse_str(state).map_err(|_| none())?;
+        let found = self.client.saga(saga).await.map_err(|error| {
+            tracing::warn!(%error, "a saga that a call goes on with was not found");
+            ErrorData::internal_error("the saga cannot be looked at at the moment; call again", None)
+        })?;
+        let (row, key) = found.ok_or_else(none)?;
+        let key = key.filter(|key| caller.principal.has_started(Some(key)));
+        match key {
+            Some(key) if row.name == offer.definition.name() => Ok(Some(key)),
+            Some(_) | None => Err(none()),
+        }
     }
 
     /// Starts a saga under the key of a call. Every start has a key of its own at least, so that it can be
@@ -97,6 +175,7 @@ impl Inner {
         offer: &Offer,
         input: Value,
         key: &Key,
+        stored: Option<String>,
         principal: &Principal,
     ) -> Result<Started, Error> {
         let begun = Instant::now();
@@ -109,10 +188,12 @@ impl Inner {
                     Some(id) => id,
                     None => *id.insert(self.client.fresh_id().await?),
                 };
-                let stored = match (key.text(), self.config.dedupe) {
-                    (Some(key), _) => key::named(principal, key),
-                    (None, None) => key::unnamed(principal, id),
-                    (None, Some(window)) => {
+                let stored = match (key.text(), &stored, self.config.dedupe) {
+                    (Some(key), _, _) => key::named(principal, key),
+                    // It has been started under this one.
+                    (None, Some(stored), _) => stored.clone(),
+                    (None, None, None) => key::unnamed(principal, id),
+                    (None, None, Some(window)) => {
                         let now_ms = self.client.now_ms().await?;
                         let [this, before] = key::by_arguments(principal, &input, window, now_ms);
                         if let Some(id) = self.client.started_by(name, &before, window).await? {
@@ -137,11 +218,11 @@ impl Inner {
 
     /// Cancels the saga of a caller that has gone away.
     async fn abort(&self, saga: Uuid, caller: &Caller) {
-        let name = caller.principal.name();
-        let reason = format!("{name} went away before the answer (on_disconnect: abort)");
+        let asker = caller.principal.asker();
+        let reason = "the caller went away before the answer (on_disconnect: abort)".to_owned();
         let begun = Instant::now();
         loop {
-            match self.client.signal(saga, Request::Cancel { reason: reason.clone() }).await {
+            match self.client.signal_for(&asker, saga, Request::Cancel { reason: reason.clone() }).await {
                 Ok(_) | Err(Error::Store(store::Error::SagaEnded(_))) => return,
                 Err(error)
                     if is_passing(&error)
@@ -157,23 +238,62 @@ impl Inner {
         }
     }
 
-    /// Waits for a saga and says how it stands then.
-    pub(super) async fn answer(&self, tool: &str, saga: Uuid, wait: Duration, caller: &Caller) -> Report {
-        let halted = tokio::select! {
-            halted = self.client.halt(saga, wait) => halted,
+    /// Waits for a saga, asks the caller's person what it asks, and says how it stands then.
+    pub(super) async fn answer(
+        &self,
+        tool: &str,
+        saga: Uuid,
+        wait: Duration,
+        taken: Taken,
+        caller: &Caller,
+    ) -> Told {
+        let mut asking = Asking::new(self, caller, saga, taken);
+        let asked = tokio::select! {
+            halted = self.client.halt(saga, wait) => {
+                if let Err(error) = halted {
+                    tracing::warn!(saga.id = %saga, %error, "a call cannot wait for its saga");
+                }
+                None
+            }
+            asked = asking.run(), if !wait.is_zero() => Some(asked),
             never = progress::tell(&self.client, saga, caller) => match never {},
-            () = self.stopping.cancelled() => Ok(Halt::Unfinished),
+            () = self.stopping.cancelled() => None,
             // Whoever is gone hears no answer.
-            () = caller.listener.gone() => Ok(Halt::Unfinished),
+            () = caller.listener.gone() => None,
         };
-        let found = match halted {
-            Ok(_) => self.client.inspect(saga).await,
-            Err(error) => Err(error),
-        };
+        let said = asking.end().await;
+        match asked {
+            Some(Asked::Open(questions)) => Told::Questions(questions),
+            Some(Asked::Dismissed) | None => Told::Report(Box::new(self.stands(tool, saga).await), said),
+        }
+    }
+
+    /// Says how a saga stands.
+    pub(super) async fn stands(&self, tool: &str, saga: Uuid) -> Report {
+        let found = self.client.inspect(saga).await;
         found.map(|found| Report::of(&found)).unwrap_or_else(|error| {
             tracing::warn!(saga.id = %saga, %error, "a call cannot say how its saga stands");
             Report::unseen(tool, saga, "its state cannot be read at the moment".to_owned())
         })
+    }
+}
+
+impl Told {
+    /// The answer on the wire.
+    pub(super) fn response(self, saga: Uuid, meta: Option<MetaObject>) -> CallToolResponse {
+        match self {
+            Self::Report(report, said) => {
+                let mut result = report.result(meta);
+                result.content.splice(0..0, said.into_iter().map(ContentBlock::text));
+                result.into()
+            }
+            Self::Questions(questions) => {
+                let requests = question::requests(&questions);
+                let mut asked = InputRequiredResult::new(Some(requests), Some(saga.to_string()));
+                asked.meta = meta;
+                asked.into()
+            }
+        }
     }
 }
 

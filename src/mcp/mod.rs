@@ -11,10 +11,12 @@
 //!            /        |         \
 //!        tools      call       verbs (saga_status, saga_cancel, saga_list)
 //!     (definitions)   |  \      /
-//!                     |   report: one shape of results
-//!                   client
+//!                  asking  report: one shape of results
+//!           (approvals)  \
+//!                       client
 //! ```
 
+mod asking;
 mod auth;
 mod call;
 mod door;
@@ -23,6 +25,7 @@ mod listener;
 mod number;
 mod principal;
 mod progress;
+mod question;
 mod raw;
 mod report;
 mod schema;

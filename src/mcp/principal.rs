@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::mcp::PRINCIPAL_BYTES_MAX;
+use crate::saga::definition::Approver;
 use crate::store::Visible;
 
 /// Letters that a name keeps within keys; the separator is not among them.
@@ -26,7 +27,8 @@ pub struct Grants {
     pub start: Names,
     /// Definitions whose sagas they may see, whoever started them.
     pub read: Names,
-    /// Definitions whose sagas they may see, cancel and approve, whoever started them.
+    /// Definitions whose sagas they may see, cancel and approve, whoever started them. Approving takes this grant,
+    /// unless the definition takes the word of whoever started the saga.
     pub operate: Names,
 }
 
@@ -121,7 +123,27 @@ impl Principal {
 
     /// Whether they may act on a saga of a definition that was started by this key.
     pub(super) fn may_operate(&self, definition: &str, key: Option<&str>) -> bool {
-        self.grants.operate.hold(definition) || key.is_some_and(|key| key.starts_with(&self.key_prefix()))
+        self.grants.operate.hold(definition) || self.has_started(key)
+    }
+
+    /// Whether a step that asks takes their word, in a saga of a definition that was started by this key. Having
+    /// started it is not enough: whoever may start what a person has to approve is not that person.
+    pub(super) fn may_approve(&self, definition: &str, key: Option<&str>, approver: Approver) -> bool {
+        self.grants.operate.hold(definition)
+            || match approver {
+                Approver::Operator => false,
+                Approver::Caller => self.has_started(key),
+            }
+    }
+
+    /// Whether a saga that was started by this key is theirs.
+    pub(super) fn has_started(&self, key: Option<&str>) -> bool {
+        key.is_some_and(|key| key.starts_with(&self.key_prefix()))
+    }
+
+    /// How the journal names them.
+    pub(super) fn asker(&self) -> String {
+        format!("{} over MCP", self.name)
     }
 
     /// How the keys of all their starts begin.
@@ -165,6 +187,10 @@ mod tests {
         assert!(ada.may_read("hotel_checkout", Some(&own)) && ada.may_operate("hotel_checkout", Some(&own)));
         assert!(!ada.may_read("hotel_checkout", Some(&other)) && !ada.may_read("hotel_checkout", None));
         assert!(ada.may_read("report", None) && !ada.may_operate("report", None));
+        assert!(!ada.may_approve("hotel_checkout", Some(&own), Approver::Operator));
+        assert!(ada.may_approve("hotel_checkout", Some(&own), Approver::Caller));
+        assert!(!ada.may_approve("hotel_checkout", Some(&other), Approver::Caller));
+        assert!(Principal::local().may_approve("hotel_checkout", None, Approver::Operator));
         let visible = ada.visible(&["hotel_checkout".to_owned(), "report".to_owned()]).unwrap();
         assert_eq!(
             (visible.key_prefix.as_str(), visible.definitions),

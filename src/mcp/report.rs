@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::words;
 use crate::client::Inspection;
-use crate::saga::Json;
 use crate::saga::state::Status;
+use crate::saga::{Json, asking};
 
 /// Key in a result's `_meta`: the call was a repeat, and this is the first call's saga.
 pub(super) const REPLAY_META: &str = "amends/replay";
@@ -55,11 +55,15 @@ impl Report {
                 state.and_then(|state| words::stuck(definition, state)),
                 "Nothing. A person is looking at it; saga_status tells how it went on.",
             ),
-            Status::Queued | Status::Running | Status::Compensating | Status::Paused => (
-                "in_progress",
-                Some(going_on(found)),
-                "It goes on by itself. Ask saga_status with this saga_id later.",
-            ),
+            Status::Queued | Status::Running | Status::Compensating | Status::Paused => {
+                let asks = state.is_some_and(|state| !asking(definition, state).is_empty());
+                let next = if asks {
+                    "A person has to approve what it asks; you cannot. Ask saga_status with this saga_id later."
+                } else {
+                    "It goes on by itself. Ask saga_status with this saga_id later."
+                };
+                ("in_progress", Some(going_on(found)), next)
+            }
         };
         let undone = state.map(|state| words::undone(definition, state)).unwrap_or_default();
         let in_place = match found.saga.status {

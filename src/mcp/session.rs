@@ -11,7 +11,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::Caller;
+use super::call::{Caller, Continued};
 use super::door::Inner;
 use super::principal::Principal;
 use super::verbs::Verb;
@@ -73,15 +73,16 @@ impl ServerHandler for Session {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let _under_way = self.door.calls.token();
         let principal = self.principal(&context)?;
+        let continued = Continued::of(&mut request);
         let arguments = request.arguments.unwrap_or_default();
-        let caller = Caller::of(principal, context);
+        let caller = Caller::of(principal, context).continuing(continued);
         if let Some(verb) = Verb::of(&request.name) {
-            return Ok(self.door.verb(verb, arguments, &caller).await?.into());
+            return self.door.verb(verb, arguments, &caller).await;
         }
         let Some(offer) = self.door.tools.offer(&request.name, &caller.principal) else {
             let message = format!("expected the name of a tool from tools/list, found {:?}", request.name);
@@ -136,9 +137,8 @@ impl ServerHandler for Session {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        // No task of ours asks for anything; an answer to what was not asked is taken note of, and no more.
         let caller = Caller::of(self.principal(&context)?, context);
-        self.door.task_of(&request.task_id, &caller).await.map(drop)
+        self.door.update_task(&request.task_id, &request.input_responses, &caller).await
     }
 
     async fn cancel_task(

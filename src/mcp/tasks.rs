@@ -4,7 +4,8 @@
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    CallToolResult, DetailedTask, GetTaskResult, JsonObject, ProtocolVersion, Task, TaskPayload, TaskStatus,
+    CallToolResult, DetailedTask, GetTaskResult, InputResponses, JsonObject, ProtocolVersion, Task,
+    TaskPayload, TaskStatus,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use super::call::Caller;
 use super::door::Inner;
+use super::question::{self, Question};
 use super::report::Report;
 use super::verbs::instant;
 use crate::client::{Error, Inspection};
@@ -28,15 +30,31 @@ pub(super) fn taken_by(context: &RequestContext<RoleServer>) -> bool {
 
 impl Inner {
     /// The task that a saga is.
-    pub(super) async fn task(&self, saga: Uuid) -> Result<Task, Error> {
-        Ok(detailed(&self.client.inspect(saga).await?).task)
+    pub(super) async fn task(&self, saga: Uuid, caller: &Caller) -> Result<Task, Error> {
+        let found = self.client.inspect(saga).await?;
+        let questions = self.questions_of(&found, caller).await?;
+        Ok(detailed(&found, &questions).task)
     }
 
     /// Says how a task stands, with its result when it has one.
     pub(super) async fn get_task(&self, id: &str, caller: &Caller) -> Result<GetTaskResult, ErrorData> {
         let saga = self.task_of(id, caller).await?.0;
         let found = self.client.inspect(saga).await.map_err(|error| failed(&error))?;
-        Ok(GetTaskResult::new(detailed(&found)))
+        let questions = self.questions_of(&found, caller).await.map_err(|error| failed(&error))?;
+        Ok(GetTaskResult::new(detailed(&found, &questions)))
+    }
+
+    /// Takes replies to what a task asks. It is only acknowledged; what is not asked any more is nobody's.
+    pub(super) async fn update_task(
+        &self,
+        id: &str,
+        replies: &InputResponses,
+        caller: &Caller,
+    ) -> Result<(), ErrorData> {
+        let (saga, _) = self.task_of(id, caller).await?;
+        let taken = self.take(saga, replies, caller).await?;
+        tracing::debug!(saga.id = %saga, ?taken, "a task was told");
+        Ok(())
     }
 
     /// Turns a task's saga back. It is only acknowledged: whether the saga may turn back is its own to say.
@@ -45,8 +63,8 @@ impl Inner {
         if !may_operate {
             return Err(ErrorData::invalid_params("you may see this task, and not cancel it", None));
         }
-        let reason = format!("asked by {} over MCP", caller.principal.name());
-        match self.client.signal(saga, Request::Cancel { reason }).await {
+        let asker = caller.principal.asker();
+        match self.client.signal_for(&asker, saga, Request::Cancel { reason: String::new() }).await {
             Ok(_) | Err(Error::Store(store::Error::SagaEnded(_))) => Ok(()),
             Err(error) => Err(failed(&error)),
         }
@@ -69,12 +87,15 @@ fn failed(error: &Error) -> ErrorData {
     ErrorData::internal_error("the task cannot be asked about at the moment", None)
 }
 
-fn detailed(found: &Inspection) -> DetailedTask {
+fn detailed(found: &Inspection, questions: &[Question]) -> DetailedTask {
     let report = Report::of(found);
     let payload = match found.saga.status {
         Status::Completed | Status::Abandoned => done(&report.result(None)),
         Status::Compensated if was_cancelled(found) => TaskPayload::Cancelled,
         Status::Compensated => done(&report.result(None)),
+        Status::Queued | Status::Running | Status::Compensating | Status::Paused if !questions.is_empty() => {
+            TaskPayload::InputRequired { input_requests: question::requests(questions) }
+        }
         // A result never changes; what a stuck saga comes to is not known yet.
         Status::Queued | Status::Running | Status::Compensating | Status::Paused | Status::Stuck => {
             TaskPayload::Working

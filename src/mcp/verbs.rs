@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rmcp::ErrorData;
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::asking::Taken;
 use super::call::Caller;
 use super::door::Inner;
 use super::report::refusal;
@@ -139,69 +140,64 @@ impl Inner {
         verb: Verb,
         arguments: JsonObject,
         caller: &Caller,
-    ) -> Result<CallToolResult, ErrorData> {
+    ) -> Result<CallToolResponse, ErrorData> {
         let done = match verb {
             Verb::Status => match read(arguments) {
-                Ok(arguments) => self.status(arguments, caller).await,
-                Err(why) => return Ok(refusal(why)),
+                Ok(arguments) => return self.status(arguments, caller).await,
+                Err(why) => return Ok(refusal(why).into()),
             },
             Verb::Cancel => match read(arguments) {
                 Ok(arguments) => self.cancel(arguments, caller).await,
-                Err(why) => return Ok(refusal(why)),
+                Err(why) => return Ok(refusal(why).into()),
             },
             Verb::List => match read(arguments) {
                 Ok(arguments) => self.list(arguments, caller).await,
-                Err(why) => return Ok(refusal(why)),
+                Err(why) => return Ok(refusal(why).into()),
             },
         };
-        done.or_else(|error| match error {
-            Error::Store(store::Error::UnknownSaga(saga)) => Ok(refusal(format!("There is no saga {saga}."))),
-            Error::Store(store::Error::Unavailable(_) | store::Error::Busy(_)) => {
-                tracing::warn!(%error, "a verb found no database");
-                Ok(refusal("The database does not answer at the moment. Call again."))
-            }
-            error => {
-                tracing::error!(%error, "a verb failed");
-                Err(ErrorData::internal_error("the call failed; see the log of the node", None))
-            }
-        })
+        done.or_else(|error| failed(&error).map(CallToolResponse::from))
     }
 
-    async fn status(&self, arguments: StatusArguments, caller: &Caller) -> Result<CallToolResult, Error> {
-        let row = self.seen(arguments.saga_id, caller).await?;
+    async fn status(
+        &self,
+        arguments: StatusArguments,
+        caller: &Caller,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let (row, _) = match self.seen(arguments.saga_id, caller).await {
+            Ok(seen) => seen,
+            Err(error) => return failed(&error).map(CallToolResponse::from),
+        };
+        let taken = self.take(row.id, &caller.continued.replies, caller).await?;
         let wait = Duration::from_secs(arguments.wait_seconds).min(self.config.wait);
-        Ok(self.answer(&row.0.name, row.0.id, wait, caller).await.result(None))
+        Ok(self.answer(&row.name, row.id, wait, taken, caller).await.response(row.id, None))
     }
 
-    async fn cancel(&self, arguments: CancelArguments, caller: &Caller) -> Result<CallToolResult, Error> {
+    async fn cancel(&self, arguments: CancelArguments, caller: &Caller) -> Result<CallToolResponse, Error> {
         let (row, key) = self.seen(arguments.saga_id, caller).await?;
         if !caller.principal.may_operate(&row.name, key.as_deref()) {
             let (saga, tool) = (row.id, &row.name);
-            return Ok(refusal(format!("You may see saga {saga} of {tool}, and not cancel it.")));
+            return Ok(refusal(format!("You may see saga {saga} of {tool}, and not cancel it.")).into());
         }
-        let reason = match arguments.reason.trim() {
-            "" => format!("asked by {} over MCP", caller.principal.name()),
-            reason => format!("{reason} (asked by {} over MCP)", caller.principal.name()),
-        };
-        let signal = match self.client.signal(row.id, Request::Cancel { reason }).await {
+        let (asker, reason) = (caller.principal.asker(), arguments.reason.trim().to_owned());
+        let signal = match self.client.signal_for(&asker, row.id, Request::Cancel { reason }).await {
             Ok(signal) => signal,
             // Whatever has ended is answered with its end.
             Err(Error::Store(store::Error::SagaEnded(_))) => {
-                return Ok(self.answer(&row.name, row.id, Duration::ZERO, caller).await.result(None));
+                return Ok(self.stands(&row.name, row.id).await.result(None).into());
             }
             Err(error) => return Err(error),
         };
         if let Some(why) = self.refusal_of(row.id, signal).await? {
-            let stands = self.answer(&row.name, row.id, Duration::ZERO, caller).await;
-            let mut result = stands.result(None);
+            let mut result = self.stands(&row.name, row.id).await.result(None);
             result.content.insert(0, ContentBlock::text(format!("It was not cancelled: {why}.")));
-            return Ok(result);
+            return Ok(result.into());
         }
-        Ok(self.answer(&row.name, row.id, self.config.wait, caller).await.result(None))
+        let told = self.answer(&row.name, row.id, self.config.wait, Taken::default(), caller).await;
+        Ok(told.response(row.id, None))
     }
 
     /// Waits for what the saga says to a signal; returns why it was refused, if it was.
-    async fn refusal_of(&self, saga: Uuid, signal: u64) -> Result<Option<String>, Error> {
+    pub(super) async fn refusal_of(&self, saga: Uuid, signal: u64) -> Result<Option<String>, Error> {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(limits::CANCEL_MS_MAX) {
             if let Some(fate) = self.client.fate(saga, signal).await? {
@@ -212,7 +208,7 @@ impl Inner {
         Ok(None)
     }
 
-    async fn list(&self, arguments: ListArguments, caller: &Caller) -> Result<CallToolResult, Error> {
+    async fn list(&self, arguments: ListArguments, caller: &Caller) -> Result<CallToolResponse, Error> {
         let limit = arguments.limit.unwrap_or(limits::LIST_ROWS).clamp(1, limits::LIST_ROWS_MAX);
         let statuses: &[Option<Status>] = match arguments.status {
             None => &[None],
@@ -244,7 +240,7 @@ impl Inner {
         };
         let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
         result.structured_content = Some(json!({ "sagas": sagas }));
-        Ok(result)
+        Ok(result.into())
     }
 
     /// A saga that the caller may see. Others' do not exist for it.
@@ -252,6 +248,21 @@ impl Inner {
         let found = self.client.saga(saga).await?;
         let seen = found.filter(|(row, key)| caller.principal.may_read(&row.name, key.as_deref()));
         seen.ok_or(Error::Store(store::Error::UnknownSaga(saga)))
+    }
+}
+
+/// Says why a verb came to nothing, to whoever can do something about it.
+fn failed(error: &Error) -> Result<CallToolResult, ErrorData> {
+    match error {
+        Error::Store(store::Error::UnknownSaga(saga)) => Ok(refusal(format!("There is no saga {saga}."))),
+        Error::Store(store::Error::Unavailable(_) | store::Error::Busy(_)) => {
+            tracing::warn!(%error, "a verb found no database");
+            Ok(refusal("The database does not answer at the moment. Call again."))
+        }
+        error => {
+            tracing::error!(%error, "a verb failed");
+            Err(ErrorData::internal_error("the call failed; see the log of the node", None))
+        }
     }
 }
 

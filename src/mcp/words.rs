@@ -12,8 +12,8 @@ pub(super) fn turned_back(definition: &Definition, state: &State) -> Option<Stri
         TurnBack::StepFailed { step, error } => {
             format!("step {} failed: {}", name(definition, state, *step), error.message)
         }
-        TurnBack::Asked { by, reason } if reason.is_empty() => format!("{by} cancelled it"),
-        TurnBack::Asked { by, reason } => format!("{by} cancelled it: {reason}"),
+        TurnBack::Asked { by, reason } if reason.is_empty() => format!("{} cancelled it", who(by)),
+        TurnBack::Asked { by, reason } => format!("{} cancelled it: {reason}", who(by)),
         TurnBack::Deadline => "its deadline passed".to_owned(),
         TurnBack::DriverLost => "whoever drove it was not heard from in time".to_owned(),
     })
@@ -98,6 +98,11 @@ fn named(definition: &Definition, state: &State, is_named: impl Fn(usize, &Phase
         .filter(|(index, step)| is_named(*index, &step.phase))
         .map(|(index, _)| name(definition, state, index))
         .collect()
+}
+
+/// Who asked, without the session they asked in.
+fn who(by: &str) -> &str {
+    by.split_once(" (").map_or(by, |(name, _)| name)
 }
 
 fn awaited(definition: &Definition, state: &State, index: usize) -> String {

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::Json;
-use super::definition::Action;
+use super::definition::{Action, Approver};
 use super::event::{ApprovalShown, Direction, Showing};
 use super::outcome::Error;
-use super::state::{Activity, Phase};
+use super::state::{Activity, Phase, State};
 use super::transition::IllegalEvent;
 use super::turn::Turn;
+use super::{Definition, Json};
 
 /// A question as it was shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,29 @@ impl Shown {
         let digest = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Self { message, arguments, digest }
     }
+}
+
+/// A step that asks right now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asking<'a> {
+    /// Name of the step.
+    pub step: &'a str,
+    /// What it shows.
+    pub shown: &'a Shown,
+    /// Whose word it takes.
+    pub approver: Approver,
+}
+
+/// Names the steps that ask right now, with what they show.
+pub fn asking<'a>(definition: &'a Definition, state: &'a State) -> Vec<Asking<'a>> {
+    let steps = state.steps.iter().enumerate();
+    let asking = steps.filter_map(|(index, one)| {
+        let Phase::Active { activity: Activity::Asking { .. }, .. } = one.phase else { return None };
+        let step = definition.step(state, index);
+        let Action::Approval { approver, .. } = step.action else { return None };
+        Some(Asking { step: &step.name, shown: one.shown.as_ref()?, approver })
+    });
+    asking.collect()
 }
 
 /// The question is on record from now on, so it may be asked; or it could not be rendered, and nobody is asked.

@@ -17,8 +17,8 @@
 use serde_json::Value;
 
 use super::definition::{
-    Action, Call, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect, Open, Probe, Retry, Rule,
-    Step, Target, Template,
+    Action, Approver, Call, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect, Open, Probe,
+    Retry, Rule, Step, Target, Template,
 };
 
 impl Draft {
@@ -127,7 +127,7 @@ impl Step {
         deadline_ms: Option<Millis>,
     ) -> Self {
         let (message, arguments) = (Template(Value::String(message.into())), arguments.map(Template));
-        Self::of(name, Action::Approval { message, arguments, deadline_ms })
+        Self::of(name, Action::Approval { message, arguments, approver: Approver::Operator, deadline_ms })
     }
 
     /// Makes a step that waits for a time.
@@ -163,6 +163,15 @@ impl Step {
     /// Makes it go forward only.
     pub fn retriable(mut self) -> Self {
         self.kind = Kind::Retriable;
+        self
+    }
+
+    /// Lets whoever started the saga over MCP answer this approval, besides those who may operate it. Of a step
+    /// that is no approval it says nothing.
+    pub fn approved_by_caller(mut self) -> Self {
+        if let Action::Approval { approver, .. } = &mut self.action {
+            *approver = Approver::Caller;
+        }
         self
     }
 

@@ -154,10 +154,30 @@ pub enum Action {
         /// What is approved: shown beside the message. Default: null.
         #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
         arguments: Option<Template>,
+        /// Whose word is taken. Default [`Approver::Operator`].
+        #[serde(default, skip_serializing_if = "Approver::is_default")]
+        approver: Approver,
         /// Longest wait from when it is shown; afterwards the step has failed. Default: no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline_ms: Option<Millis>,
     },
+}
+
+/// Whose word an approval takes. The doors see to it; the core records who gave it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approver {
+    /// Whoever may operate sagas of the definition.
+    #[default]
+    Operator,
+    /// Besides them, whoever started the saga by calling it as a tool: the person in front of that client.
+    Caller,
+}
+
+impl Approver {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One call of a participant: the action or the compensation of a step.

@@ -29,7 +29,7 @@ mod tests;
 mod json;
 
 pub use advance::next_timer;
-pub use approval::Shown;
+pub use approval::{Asking, Shown, asking};
 pub use attention::{Attention, attention};
 pub use json::Json;
 pub use owner::LOST_MAX;

@@ -17,7 +17,7 @@ pub struct Signal {
     pub n: u64,
     /// When it was asked.
     pub at: Millis,
-    /// The session user who asked, as the database saw them.
+    /// The session user who asked, as the database saw them, or for whom a node has asked.
     pub by: String,
     /// Application name of the asking session.
     pub application_name: String,
@@ -35,11 +35,20 @@ impl Store {
     /// Asks something of a saga; returns the number of the signal. [`Error::UnknownSaga`],
     /// [`Error::SagaEnded`].
     pub async fn signal(&self, id: Uuid, request: &Request) -> Result<u64, Error> {
+        self.ask(id, request, None).await
+    }
+
+    /// Asks for somebody whom a door knows and the database does not; the journal has their name.
+    pub async fn signal_for(&self, asker: &str, id: Uuid, request: &Request) -> Result<u64, Error> {
+        self.ask(id, request, Some(asker)).await
+    }
+
+    async fn ask(&self, id: Uuid, request: &Request, asker: Option<&str>) -> Result<u64, Error> {
         let text =
             serde_json::to_string(request).map_err(|error| Error::Invalid(format!("request: {error}")))?;
         let client = self.client().await?;
         let statement = client.prepare_cached(include_str!("../../sql/queries/signal/request.sql")).await?;
-        match client.query_one(&statement, &[&id, &text]).await {
+        match client.query_one(&statement, &[&id, &text, &asker]).await {
             Ok(row) => Ok(super::millis(row.try_get("n")?)),
             Err(error) => Err(match error.code().map(SqlState::code) {
                 Some("AM001") => Error::UnknownSaga(id),

@@ -11,8 +11,8 @@ use crate::catalog::fault::quoted;
 use crate::catalog::yaml::{Path, PathFault, Segment};
 use crate::participant::expr;
 use crate::saga::definition::{
-    Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect, Open,
-    Probe, Retry, Rule, Step, Target, Template, Verdict,
+    Action, Approver, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect,
+    Open, Probe, Retry, Rule, Step, Target, Template, Verdict,
 };
 
 #[derive(Deserialize)]
@@ -116,6 +116,8 @@ struct TargetShape {
 struct ApprovalShape {
     message: Option<Template>,
     arguments: Option<Template>,
+    #[serde(default)]
+    approver: Approver,
 }
 
 #[derive(Deserialize)]
@@ -223,11 +225,14 @@ impl Reading {
             TargetShape { event: Some(event), .. } => {
                 Action::Await { event, deadline_ms: self.duration("deadline", shape.call.deadline) }
             }
-            TargetShape { approval: Some(ApprovalShape { message, arguments }), .. } => Action::Approval {
-                message: message.unwrap_or_else(|| Template(Value::from(""))),
-                arguments,
-                deadline_ms: self.duration("deadline", shape.call.deadline),
-            },
+            TargetShape { approval: Some(ApprovalShape { message, arguments, approver }), .. } => {
+                Action::Approval {
+                    message: message.unwrap_or_else(|| Template(Value::from(""))),
+                    arguments,
+                    approver,
+                    deadline_ms: self.duration("deadline", shape.call.deadline),
+                }
+            }
             TargetShape { sleep: Some(sleep), .. } => {
                 let for_ms = self.within(["action".into()], |reading| reading.duration("sleep", Some(sleep)));
                 Action::Sleep { for_ms: for_ms.unwrap_or(1) }

@@ -139,6 +139,8 @@ fn every_field_finds_its_place() {
     );
     let approval = Step::approval("a", "Pay ${ input.x }?", Some(json!({ "x": 1 })), Some(7_200_000));
     assert_eq!(asked, [approval]);
+    let asked = self::steps("- { step: a, action: { approval: { message: \"Pay?\", approver: caller } } }");
+    assert_eq!(asked, [Step::approval("a", "Pay?", None, None).approved_by_caller()]);
     assert_eq!(steps[1].action, Action::Await { event: "paid".into(), deadline_ms: Some(604_800_000) });
     assert_eq!(steps[2].action, Action::Sleep { for_ms: 5_400_000 });
 }

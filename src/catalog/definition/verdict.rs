@@ -94,7 +94,7 @@ fn action(path: &mut Path, words: &mut Words) {
                 words.next();
                 path.extend(["action".into(), field.into()]);
             }
-            "message" | "arguments" => path.extend(["action".into(), "approval".into()]),
+            "message" | "arguments" | "approver" => path.extend(["action".into(), "approval".into()]),
             "await" | "sleep" | "approval" => path.push("action".into()),
             _ => {}
         },

@@ -194,15 +194,22 @@ fn call() -> impl Strategy<Value = Call> {
         })
 }
 
+fn some_approval() -> impl Strategy<Value = Action> {
+    let approver = select(&[Approver::Operator, Approver::Caller][..]);
+    (words(), of(some_template()), approver, of(ms())).prop_map(
+        |(message, arguments, approver, deadline_ms)| {
+            let message = Template(Value::from(format!("may it? {message}")));
+            Action::Approval { message, arguments, approver, deadline_ms }
+        },
+    )
+}
+
 fn some_step() -> impl Strategy<Value = Step> {
     let action = prop_oneof![
         4 => call().prop_map(Action::Call).boxed(),
         1 => (name(), of(ms())).prop_map(|(event, deadline_ms)| Action::Await { event, deadline_ms }),
         1 => ms().prop_map(|for_ms| Action::Sleep { for_ms }),
-        1 => (words(), of(some_template()), of(ms())).prop_map(|(message, arguments, deadline_ms)| {
-            let message = Template(Value::from(format!("may it? {message}")));
-            Action::Approval { message, arguments, deadline_ms }
-        }),
+        1 => some_approval(),
     ]
     .boxed();
     let kind = select(&[Kind::Compensable, Kind::Pivot, Kind::Retriable][..]);

@@ -22,8 +22,8 @@ use std::fmt;
 use serde_json::json;
 
 use crate::saga::definition::{
-    Action, Call, Draft, Effect, Expression, Kind, Millis, OnDisconnect, Open, Probe, Retry, Step, Target,
-    Template,
+    Action, Approver, Call, Draft, Effect, Expression, Kind, Millis, OnDisconnect, Open, Probe, Retry, Step,
+    Target, Template,
 };
 use crate::saga::{Definition, Fault};
 use std::sync::Arc;
@@ -186,6 +186,7 @@ impl StepSpec {
             Does::Approval => Action::Approval {
                 message: Template(json!("may it?")),
                 arguments: Some(Template(json!({ "input": "${ input }" }))),
+                approver: Approver::Operator,
                 deadline_ms: self.action.limit_ms,
             },
         };

@@ -58,6 +58,11 @@ impl Agent {
         agent.shaken().await
     }
 
+    /// The same with a person before it, who fills in forms.
+    pub(super) async fn of_old_with_person(url: &str) -> Self {
+        Self::new(url, OLD).able(json!({ "elicitation": {} })).shaken().await
+    }
+
     /// A client without sessions.
     pub(super) fn of_new(url: &str) -> Self {
         Self::new(url, NEW)
@@ -145,6 +150,34 @@ impl Agent {
         let heard = self.call_with(tool, arguments, json!({})).await;
         assert!(heard.answer["result"].is_object(), "{heard:?}");
         heard.answer["result"].clone()
+    }
+
+    /// Calls a tool, and answers what the server asks meanwhile: with a result or an error, or not at all.
+    pub(super) async fn call_asked(
+        &self,
+        tool: &str,
+        arguments: Value,
+        mut reply: impl AsyncFnMut(&Value) -> Option<Value>,
+    ) -> Heard {
+        let call = self.request("tools/call", json!({ "name": tool, "arguments": arguments }));
+        let response = call.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let (mut events, mut before) = (Events::of(response), Vec::new());
+        while let Some(message) = events.next().await {
+            if message.get("method").is_none() {
+                return Heard { status, headers, before, answer: message };
+            }
+            if message.get("id").is_some()
+                && let Some(mut reply) = reply(&message).await
+            {
+                reply["jsonrpc"] = "2.0".into();
+                reply["id"] = message["id"].clone();
+                let sent = self.post(&reply, &[]).send().await.unwrap();
+                assert_eq!(sent.status(), 202, "{reply}");
+            }
+            before.push(message);
+        }
+        Heard { status, headers, before, answer: Value::Null }
     }
 
     /// Calls a tool and goes away without an answer.

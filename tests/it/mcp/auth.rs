@@ -11,7 +11,7 @@ use super::agent::Agent;
 use super::home::Home;
 use crate::participant::wire::{Wire, answer};
 
-fn token(home: &Home, args: &[&str]) -> (String, String) {
+pub(super) fn token(home: &Home, args: &[&str]) -> (String, String) {
     let (code, made, errors) = home.run(&[&["token", "add"], args].concat());
     assert_eq!(code, 0, "{errors}");
     (made["id"].as_str().unwrap().to_owned(), made["token"].as_str().unwrap().to_owned())

@@ -169,7 +169,7 @@ async fn a_handle_can_be_listed_and_cancelled_and_a_dropped_call_goes_on() {
     assert_eq!(listed["structuredContent"]["sagas"][0]["saga_id"], id, "{listed}");
     let cancelled = agent.call("saga_cancel", json!({ "saga_id": id, "reason": "no more" })).await;
     assert_eq!(cancelled["structuredContent"]["status"], "compensated", "{cancelled}");
-    assert!(text(&cancelled).contains("no more (asked by local over MCP)"), "{cancelled}");
+    assert!(text(&cancelled).contains("local over MCP cancelled it: no more"), "{cancelled}");
     let again = agent.call("saga_cancel", json!({ "saga_id": id })).await;
     assert_eq!(again["structuredContent"]["status"], "compensated", "{again}");
 
@@ -202,7 +202,10 @@ async fn a_caller_that_goes_away_stops_a_saga_only_where_the_definition_says_so(
             (&said["status"], &undone["_meta"]["amends/replay"]),
             (&json!("compensated"), &json!(true))
         );
-        assert!(text(&undone).contains("local went away before the answer"), "{undone}");
+        assert!(
+            text(&undone).contains("local over MCP cancelled it: the caller went away before the answer"),
+            "{undone}"
+        );
         assert_eq!((home.ledger.count("/charge", guest), home.ledger.count("/refund", guest)), (1, 1));
     }
     let arguments = json!({ "guest": "told", "idempotency_key": "told" });

@@ -16,26 +16,26 @@ pub(super) fn installed() -> Option<PathBuf> {
     there.then_some(place)
 }
 
-fn script(name: &str) -> PathBuf {
+pub(super) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mcp/clients").join(name)
 }
 
 /// A program of the Node.js that was installed with the clients.
-fn node(place: &Path, home: &Home, args: &[&str]) -> Command {
+pub(super) fn node(place: &Path, home: &Home, args: &[&str]) -> Command {
     let mut command = Command::new(place.join("node_modules/node/bin/node"));
     command.args(args).current_dir(&home.folder).env("DATABASE_URL", &home.database.url).kill_on_drop(true);
     command
 }
 
 /// Runs a client; returns its exit code and the JSON that it printed.
-async fn run(mut command: Command) -> (i32, Value, String) {
+pub(super) async fn run(mut command: Command) -> (i32, Value, String) {
     let output = command.output().await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
     (output.status.code().unwrap(), serde_json::from_str(&text).unwrap_or_default(), said)
 }
 
-async fn inspect(place: &Path, home: &Home, server: &Node, args: &[&str]) -> (i32, Value, String) {
+pub(super) async fn inspect(place: &Path, home: &Home, server: &Node, args: &[&str]) -> (i32, Value, String) {
     let program = place.join("node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js");
     let program = program.to_str().unwrap().to_owned();
     let to = ["--cli", "--transport", "http", "--server-url", &server.url, "--format", "json"];

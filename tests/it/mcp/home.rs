@@ -62,6 +62,33 @@ steps:
     action: { http: desk, path: /lose, body: {} }
 ";
 
+const APPROVALS: &str = "
+saga: transfer
+description: Charges a guest once a person agrees.
+input: { type: object, required: [guest], properties: { guest: { type: string } } }
+steps:
+  - step: hold
+    effect: idempotent
+    action: { http: desk, path: /charge, body: { guest: \"${ input.guest }\" } }
+    compensation: { http: desk, path: /refund, effect: idempotent, body: { guest: \"${ input.guest }\" } }
+  - step: agree
+    action:
+      approval: { message: \"Close the folio of ${ input.guest }?\", arguments: { guest: \"${ input.guest }\" } }
+  - step: close
+    effect: idempotent
+    action: { http: desk, path: /close, body: { guest: \"${ input.guest }\" } }
+    compensation: { http: desk, path: /reopen, effect: idempotent, body: { guest: \"${ input.guest }\" } }
+output: { approved_by: \"${ steps.agree.approved_by }\", reason: \"${ steps.agree.reason }\" }
+---
+saga: self_service
+description: Asks whoever calls it.
+input: { type: object, properties: { guest: { type: string } } }
+steps:
+  - step: agree
+    action: { approval: { message: \"Sure?\", approver: caller } }
+output: { approved_by: \"${ steps.agree.approved_by }\" }
+";
+
 /// What the participant has done, by idempotency key: the same key again does nothing.
 #[derive(Clone, Default)]
 pub(super) struct Ledger(Arc<Mutex<BTreeMap<String, (String, String)>>>);
@@ -125,6 +152,23 @@ impl Home {
         );
         fs::write(folder.join("amends.yaml"), text).unwrap();
         Self { folder, database: Database::create().await, ledger, _desk: desk }
+    }
+
+    /// With definitions that ask people, besides the others.
+    pub(super) async fn with_approvals(name: &str, settings: &str) -> Self {
+        let home = Self::with(name, settings).await;
+        fs::write(home.folder.join("sagas/approvals.yaml"), APPROVALS).unwrap();
+        home
+    }
+
+    /// The digest of what a saga shows.
+    pub(super) fn digest(&self, saga: &str) -> String {
+        let (code, shown, errors) = self.run(&["show", saga]);
+        assert_eq!(code, 0, "{errors}");
+        let text = shown.to_string();
+        let asked = text.split("\"shown\":").nth(1).unwrap_or_else(|| panic!("{text}"));
+        let digest = asked.split("\"digest\":\"").nth(1).unwrap_or_else(|| panic!("{text}"));
+        digest[..64].to_owned()
     }
 
     pub(super) fn amends(&self, args: &[&str]) -> Command {

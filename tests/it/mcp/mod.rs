@@ -1,6 +1,7 @@
 //! The agents' door, over the wire: real nodes, a ledger that counts effects, and clients that retry.
 
 mod agent;
+mod approvals;
 mod auth;
 mod calls;
 mod clients;
@@ -8,6 +9,8 @@ mod conformance;
 mod home;
 mod malformed;
 mod nodes;
+mod people;
+mod rounds;
 mod stdio;
 mod tasks;
 mod tools;

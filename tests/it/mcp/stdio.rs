@@ -1,6 +1,7 @@
 //! `amends mcp` as a host runs it: with a node of its own, and beside one.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -19,7 +20,7 @@ async fn talk(home: &Home, args: &[&str], messages: &[Value]) -> Vec<Value> {
     for message in messages {
         input.write_all(format!("{message}\n").as_bytes()).await.unwrap();
         while message.get("id").is_some() {
-            let line = tokio::time::timeout(std::time::Duration::from_secs(60), lines.next_line()).await;
+            let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
             let line = line.expect("an answer in time").unwrap().expect("an answer");
             let answer: Value = serde_json::from_str(&line).unwrap();
             if answer.get("id").is_some() {
@@ -73,4 +74,47 @@ async fn stdio_serves_both_eras_with_a_node_of_its_own_and_beside_one() {
     assert_eq!(answers[1]["result"]["structuredContent"], first["structuredContent"], "{answers:?}");
     assert_eq!(answers[2]["result"]["structuredContent"]["status"], "completed", "{answers:?}");
     assert_eq!((home.ledger.count("/charge", "ada"), home.ledger.count("/charge", "eve")), (1, 1));
+}
+
+/// A host that closes the pipe, or is killed, goes away from its calls: a saga that says `on_disconnect: abort` is
+/// undone, durably, before the process ends; any other goes on.
+#[tokio::test]
+async fn a_pipe_that_closes_aborts_what_says_so_and_nothing_else() {
+    let home = Home::with("pipe", "mcp: { wait: 30s }\n").await;
+    let node = home.node(&[]);
+    for (name, args) in [("beside", &["mcp", "--no-node"][..]), ("own", &["mcp"])] {
+        let mut command = Command::from(home.amends(args));
+        let mut host =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut input = host.stdin.take().unwrap();
+        let [shake, done] = hello();
+        let vigil = json!({ "name": "vigil", "arguments": { "guest": name, "idempotency_key": name } });
+        let bell = json!({ "name": "bell", "arguments": { "idempotency_key": name } });
+        for message in [shake, done, call(1, vigil.clone()), call(2, bell)] {
+            input.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+        }
+        let look = node.modern();
+        let going = async |tool: &str| {
+            let listed = look.call("saga_list", json!({ "tool": tool, "status": "in_progress" })).await;
+            listed["structuredContent"]["sagas"].as_array().unwrap().len()
+        };
+        crate::harness::eventually("both run, and the guest is charged", async || {
+            going("vigil").await == 1 && going("bell").await == 1 && home.ledger.count("/charge", name) == 1
+        })
+        .await;
+        drop(input);
+        let ended = tokio::time::timeout(Duration::from_secs(20), host.wait_with_output()).await;
+        let ended = ended.expect("the server ends with its pipe").unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        let undone = look.call("vigil", vigil["arguments"].clone()).await;
+        assert_eq!(undone["structuredContent"]["status"], "compensated", "{name}: {undone}");
+        let said = undone["structuredContent"]["reason"].as_str().unwrap();
+        assert!(said.contains("the caller went away before the answer"), "{undone}");
+        assert_eq!((home.ledger.count("/charge", name), home.ledger.count("/refund", name)), (1, 1));
+        assert_eq!(going("bell").await, 1, "{name}: nothing else was stopped");
+        let bells = look.call("saga_list", json!({ "tool": "bell", "status": "in_progress" })).await;
+        let bell = bells["structuredContent"]["sagas"][0]["saga_id"].as_str().unwrap();
+        assert_eq!(home.run(&["cancel", bell, "--reason", "tidy"]).0, 0);
+        crate::harness::eventually("the bell is silent", async || going("bell").await == 0).await;
+    }
 }
