@@ -191,12 +191,20 @@ impl Home {
 
     pub(super) fn node(&self, args: &[&str]) -> Node {
         let mut command = self.amends(&["serve", "--json"]);
-        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.args(args);
+        Node::of(command)
+    }
+}
+
+impl Node {
+    /// The node that this command is.
+    pub(super) fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{}", log(&mut child)));
         let url = format!("http://{}/mcp", said["http"].as_str().unwrap());
-        Node { child, url }
+        Self { child, url }
     }
 }
 

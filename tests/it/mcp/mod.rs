@@ -4,6 +4,7 @@ mod agent;
 mod approvals;
 mod auth;
 mod calls;
+mod checkout;
 mod clients;
 mod conformance;
 mod home;
