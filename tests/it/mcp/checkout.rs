@@ -61,7 +61,7 @@ async fn the_example_runs_from_the_inspector_against_its_own_settings() {
 async fn the_inspector_calls_again_after_its_node_was_killed_and_hears_the_one_true_result() {
     let Some(place) = installed() else { return };
     let home = Home::new("inspector-kill").await;
-    let mut first = home.node(&["--name", "first"]);
+    let first = home.node(&["--name", "first"]);
     let args = call(&json!({ "guest": "slow ada", "idempotency_key": "once" }));
     {
         let called = ask(&place, &home, &first, &args);
@@ -70,7 +70,7 @@ async fn the_inspector_calls_again_after_its_node_was_killed_and_hears_the_one_t
         tokio::pin!(called);
         tokio::select! {
             answer = &mut called => panic!("it was answered already: {answer:?}"),
-            () = charged => first.kill(),
+            () = charged => first.die(),
         }
         // There is nobody to answer; the Inspector would wait for a minute, which a person does not.
         if let Ok((code, _, said)) = tokio::time::timeout(Duration::from_secs(2), called).await {

@@ -231,6 +231,12 @@ impl Node {
         Agent::of_new(&self.url)
     }
 
+    /// Kills it, and leaves it to be buried later.
+    pub(super) fn die(&self) {
+        // SAFETY: plain system call.
+        assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGKILL) }, 0);
+    }
+
     pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
