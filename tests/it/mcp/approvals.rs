@@ -120,6 +120,11 @@ async fn a_question_that_somebody_else_answers_is_withdrawn() {
     assert_eq!(withdrawn(&mut stream).await, heard.before[0]["id"]);
     assert_eq!(heard.answer["result"]["structuredContent"]["output"]["reason"], "seen", "{heard:?}");
 
+    // The question's own time is over: that is no.
+    let heard = agent.call_asked("hasty", json!({}), async |_| None).await;
+    assert_eq!(status(&heard.answer["result"]), "compensated", "{heard:?}");
+    assert_eq!(withdrawn(&mut stream).await, heard.before[0]["id"]);
+
     // The call does not wait for ever, and a question goes with its call.
     let home = Home::with_approvals("late", "mcp: { wait: 1s }\n").await;
     let node = home.node(&[]);

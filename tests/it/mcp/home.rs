@@ -87,6 +87,13 @@ steps:
   - step: agree
     action: { approval: { message: \"Sure?\", approver: caller } }
 output: { approved_by: \"${ steps.agree.approved_by }\" }
+---
+saga: hasty
+description: Does not wait long for an answer.
+steps:
+  - step: agree
+    deadline: 1s
+    action: { approval: { message: \"Now?\" } }
 ";
 
 /// What the participant has done, by idempotency key: the same key again does nothing.
