@@ -141,9 +141,10 @@ impl Principal {
         key.is_some_and(|key| key.starts_with(&self.key_prefix()))
     }
 
-    /// How the journal names them.
+    /// How the journal names them. A name comes from a token, and may hold what Postgres takes for no text.
     pub(super) fn asker(&self) -> String {
-        format!("{} over MCP", self.name)
+        let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        format!("{} over MCP", self.name.chars().map(shown).collect::<String>())
     }
 
     /// How the keys of all their starts begin.
@@ -204,6 +205,7 @@ mod tests {
         let prefix = |name: &str| Principal::new(name, Grants::default()).key_prefix();
         assert_eq!(prefix("a:b"), "mcp:a%3Ab:");
         assert_eq!(prefix("user@example.com"), "mcp:user@example.com:");
+        assert_eq!(Principal::new("a\0\nb", Grants::default()).asker(), "a\u{fffd}\u{fffd}b over MCP");
         let (one, other) = (prefix(&"ü".repeat(200)), prefix(&"ü".repeat(201)));
         assert!(one != other && one.len() < 80 && one.starts_with("mcp:~"), "{one}");
         assert!(

@@ -122,7 +122,11 @@ fn description(definition: &Definition) -> String {
     let promise = "It is done wholly or not at all, and the answer is final and true: completed, \
                    compensated (nothing of it is left) or stuck (a person is looking at it). Do not retry it \
                    yourself. in_progress is no failure: it goes on, and saga_status tells how it ended.";
-    format!("{own}{stop} {promise}").trim().to_owned()
+    let mut steps = definition.steps().iter();
+    let asks = steps.any(|planned| matches!(planned.step.action, Action::Approval { .. }));
+    let approval =
+        if asks { " A person has to approve a part of it, and is asked; you cannot approve it." } else { "" };
+    format!("{own}{stop} {promise}{approval}").trim().to_owned()
 }
 
 /// What follows from the steps.
@@ -185,5 +189,12 @@ mod tests {
         );
         let said = offer.tool.description.unwrap();
         assert!(said.starts_with("Checks a guest out. It is done wholly"), "{said}");
+        assert!(!said.contains("approve"), "{said}");
+        let asks = Draft::new("transfer").step(Step::approval("agree", "Sure?", None, None));
+        let said = description(&Definition::build(asks).unwrap());
+        assert!(
+            said.ends_with("A person has to approve a part of it, and is asked; you cannot approve it."),
+            "{said}"
+        );
     }
 }

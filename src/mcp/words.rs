@@ -102,7 +102,7 @@ fn named(definition: &Definition, state: &State, is_named: impl Fn(usize, &Phase
 
 /// Who asked, without the session they asked in.
 fn who(by: &str) -> &str {
-    by.split_once(" (").map_or(by, |(name, _)| name)
+    by.rsplit_once(" (").map_or(by, |(name, _)| name)
 }
 
 fn awaited(definition: &Definition, state: &State, index: usize) -> String {
