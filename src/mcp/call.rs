@@ -258,8 +258,8 @@ impl Inner {
             asked = asking.run(), if !wait.is_zero() => Some(asked),
             never = progress::tell(&self.client, saga, caller) => match never {},
             () = self.stopping.cancelled() => None,
-            // Whoever is gone hears no answer.
-            () = caller.listener.gone() => None,
+            // There is nobody to answer.
+            () = caller.listener.gone_for_good() => None,
         };
         let said = asking.end().await;
         match asked {

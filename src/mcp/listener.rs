@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 use rmcp::RoleServer;
+use rmcp::model::ProtocolVersion;
 use rmcp::service::RequestContext;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -17,6 +18,8 @@ pub(super) struct Listener {
     cancelled: CancellationToken,
     /// The HTTP response was dropped before it was whole; never over a pipe.
     dropped: Option<Dropped>,
+    /// A client of the old era takes up a stream that broke where it broke.
+    may_return: bool,
 }
 
 /// Is cancelled when an HTTP response is dropped before it was whole.
@@ -28,7 +31,17 @@ impl Listener {
     pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
         let extensions = rmcp_actix_web::transport::on_request_extensions(&context.extensions);
         let dropped = extensions.and_then(|extensions| extensions.get::<Dropped>());
-        Self { cancelled: context.ct.clone(), dropped: dropped.cloned() }
+        let is_modern =
+            context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        Self { cancelled: context.ct.clone(), dropped: dropped.cloned(), may_return: !is_modern }
+    }
+
+    /// Waits until nobody can hear the answer any more, not even by coming back.
+    pub(super) async fn gone_for_good(&self) {
+        match self.may_return {
+            true => self.cancelled.cancelled().await,
+            false => self.gone().await,
+        }
     }
 
     /// Waits until nobody listens any more.

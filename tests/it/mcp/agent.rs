@@ -187,6 +187,31 @@ impl Agent {
         assert!(heard.is_err(), "it was answered already: {heard:?}");
     }
 
+    /// Calls a tool, loses the stream, and takes it up again after the last event that came.
+    pub(super) async fn call_over_a_broken_stream(
+        &self,
+        tool: &str,
+        arguments: Value,
+        after: Duration,
+    ) -> Heard {
+        let request = self.request("tools/call", json!({ "name": tool, "arguments": arguments }));
+        let (mut response, mut text) = (request.send().await.unwrap(), String::new());
+        let read = async {
+            while let Some(chunk) = response.chunk().await.unwrap() {
+                text.push_str(&String::from_utf8_lossy(&chunk));
+            }
+        };
+        assert!(tokio::time::timeout(after, read).await.is_err(), "it was answered already: {text}");
+        drop(response);
+        let last =
+            text.lines().filter_map(|line| line.strip_prefix("id:")).next_back().unwrap().trim().to_owned();
+        // The server has noticed.
+        tokio::time::sleep(after).await;
+        let request =
+            self.http.get(&self.url).header("accept", "text/event-stream").header("last-event-id", last);
+        hear(self.within(request).send().await.unwrap()).await
+    }
+
     /// Calls a tool, and cancels the request while the stream stays open.
     pub(super) async fn call_and_cancel(&self, tool: &str, arguments: Value, after: Duration) {
         let call = self.message("tools/call", json!({ "name": tool, "arguments": arguments }));

@@ -231,3 +231,15 @@ async fn equal_arguments_within_the_window_are_one_call() {
     agent.call("hotel_checkout", json!({ "guest": "ada", "nights": 1, "idempotency_key": "meant" })).await;
     assert_eq!(home.ledger.count("/charge", "ada"), 3);
 }
+
+/// In the old era a stream is no more than a way for the answer; in the new one its end is the request's.
+#[tokio::test]
+async fn a_stream_of_the_old_era_that_breaks_is_taken_up_again() {
+    let home = Home::new("resumed").await;
+    let node = home.node(&[]);
+    let (agent, arguments) = (node.agent().await, json!({ "guest": "slow and cut off" }));
+    let moment = Duration::from_millis(700);
+    let heard = agent.call_over_a_broken_stream("hotel_checkout", arguments, moment).await;
+    assert_eq!(heard.answer["result"]["structuredContent"]["status"], "completed", "{heard:?}");
+    assert_eq!(home.ledger.count("/charge", "slow and cut off"), 1);
+}

@@ -130,15 +130,12 @@ impl Asker {
 
 /// What a tool asks a client of the old era while it runs.
 pub(super) fn direct(tool: &str, arguments: &JsonObject) -> Option<Value> {
-    let argument = |name: &str| arguments.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
     let (message, properties) = match tool {
-        "test_sampling" => return Some(sampling(&argument("prompt"))),
-        "test_elicitation" => {
-            let text = json!({ "type": "string", "description": "Yours." });
-            (argument("message"), json!({ "username": text, "email": text }))
+        "test_sampling" => {
+            return Some(sampling(arguments.get("prompt").and_then(Value::as_str).unwrap_or("")));
         }
-        "test_elicitation_sep1034_defaults" => ("Everything has a default.".to_owned(), defaults()),
-        "test_elicitation_sep1330_enums" => ("Choose.".to_owned(), choices()),
+        "test_elicitation_sep1034_defaults" => ("Everything has a default.", defaults()),
+        "test_elicitation_sep1330_enums" => ("Choose.", choices()),
         _ => return None,
     };
     let schema = json!({ "type": "object", "properties": properties });

@@ -24,14 +24,13 @@ use super::content::{self, written};
 use super::{jobs, sagas};
 
 /// Tools besides those of sagas, with their arguments.
-const TOOLS: [(&str, &[&str]); 29] = [
+const TOOLS: [(&str, &[&str]); 28] = [
     ("confirm_delete", &["filename"]),
     ("failing_job", &[]),
     ("greet", &["name"]),
     ("multi_input", &[]),
     ("protocol_error_job", &[]),
     ("test_audio_content", &[]),
-    ("test_elicitation", &["message"]),
     ("test_elicitation_sep1034_defaults", &[]),
     ("test_elicitation_sep1330_enums", &[]),
     ("test_embedded_resource", &[]),

@@ -44,6 +44,12 @@ pub(super) fn drafts() -> Vec<Draft> {
                 json!({ "type": "object", "required": ["reason"], "properties": { "reason": { "type": "string" } } }),
             )
             .step(echo()),
+        // The suite fills in a form of its own, which is no yes: it stays asked.
+        Draft::new("test_elicitation")
+            .description("Asks a person.")
+            .input(json!({ "type": "object", "required": ["message"],
+                "properties": { "message": { "type": "string" } } }))
+            .step(Step::approval("ask", "${ input.message }", None, None)),
         Draft::new("test_tool_with_progress")
             .description("Takes six short naps, one after the other.")
             .step(nap("one", &[]))
