@@ -161,6 +161,18 @@ async fn heard(before: &mut Option<Before>) -> Result<ClientResult, ServiceError
     }
 }
 
+/// Replies to questions, by their ids.
+pub(super) type Replies = Vec<(String, Reply)>;
+
+/// Reads replies before anything is done about them; says which is none.
+pub(super) fn read(responses: &InputResponses) -> Result<Replies, ErrorData> {
+    let replies = responses.iter().map(|(id, result)| match Reply::read(result) {
+        Ok(reply) => Ok((id.clone(), reply)),
+        Err(why) => Err(ErrorData::invalid_params(format!("inputResponses[{id:?}]: {why}"), None)),
+    });
+    replies.collect()
+}
+
 impl Inner {
     /// What a saga asks that this caller may answer and its client can show; none if it never will.
     pub(super) async fn questions(
@@ -193,26 +205,20 @@ impl Inner {
         Ok(Question::open(found, may))
     }
 
-    /// Takes replies to questions of a saga. Whatever is no reply is an error before anything is passed on;
-    /// replies to what was never asked are nobody's.
+    /// Takes replies to questions of a saga; those to what was never asked are nobody's.
     pub(super) async fn take(
         &self,
         saga: Uuid,
-        responses: &InputResponses,
+        replies: Replies,
         caller: &Caller,
     ) -> Result<Taken, ErrorData> {
-        let read = responses.iter().map(|(id, result)| match Reply::read(result) {
-            Ok(reply) => Ok((id, reply)),
-            Err(why) => Err(ErrorData::invalid_params(format!("inputResponses[{id:?}]: {why}"), None)),
-        });
-        let replies = read.collect::<Result<Vec<_>, _>>()?;
         let mut taken = Taken::default();
         for (id, reply) in replies {
             if reply == Reply::Dismissed {
-                taken.dismissed.insert(id.clone());
+                taken.dismissed.insert(id);
                 continue;
             }
-            let said = self.pass_on(saga, id, reply, caller).await.map_err(|error| {
+            let said = self.pass_on(saga, &id, reply, caller).await.map_err(|error| {
                 tracing::warn!(saga.id = %saga, %error, "an answer was not passed on");
                 ErrorData::internal_error("the answer could not be passed on; send it again", None)
             })?;

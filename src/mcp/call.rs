@@ -13,7 +13,7 @@ use rmcp::{ErrorData, RoleServer};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::asking::{Asked, Asking, Taken};
+use super::asking::{self, Asked, Asking, Taken};
 use super::door::Inner;
 use super::key::{self, Key};
 use super::listener::Listener;
@@ -111,13 +111,14 @@ impl Inner {
             Err(key::Fault::Host(why)) => return Err(ErrorData::invalid_params(why, None)),
             Err(key::Fault::Model(why)) => return Ok(refusal(format!("Nothing was started. {why}")).into()),
         };
+        let replies = asking::read(&caller.continued.replies)?;
         let begun = self.begun(offer, caller).await?;
         let continues = begun.is_some();
         let started = match self.start(offer, input, &key, begun, &caller.principal).await {
             Ok(started) => started,
             Err(error) => return refused(offer, &key, error).map(CallToolResponse::from),
         };
-        let taken = self.take(started.id, &caller.continued.replies, caller).await?;
+        let taken = self.take(started.id, replies, caller).await?;
         let meta = report::meta(key.text(), !started.fresh && !continues);
         let wait = match caller.takes_tasks {
             true => self.config.wait.min(Duration::from_millis(limits::TASK_AFTER_MS)),

@@ -11,6 +11,7 @@ use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::asking;
 use super::call::Caller;
 use super::door::Inner;
 use super::question::{self, Question};
@@ -52,7 +53,7 @@ impl Inner {
         caller: &Caller,
     ) -> Result<(), ErrorData> {
         let (saga, _) = self.task_of(id, caller).await?;
-        let taken = self.take(saga, replies, caller).await?;
+        let taken = self.take(saga, asking::read(replies)?, caller).await?;
         tracing::debug!(saga.id = %saga, ?taken, "a task was told");
         Ok(())
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::asking::Taken;
+use super::asking::{self, Taken};
 use super::call::Caller;
 use super::door::Inner;
 use super::report::refusal;
@@ -167,7 +167,7 @@ impl Inner {
             Ok(seen) => seen,
             Err(error) => return failed(&error).map(CallToolResponse::from),
         };
-        let taken = self.take(row.id, &caller.continued.replies, caller).await?;
+        let taken = self.take(row.id, asking::read(&caller.continued.replies)?, caller).await?;
         let wait = Duration::from_secs(arguments.wait_seconds).min(self.config.wait);
         Ok(self.answer(&row.name, row.id, wait, taken, caller).await.response(row.id, None))
     }

@@ -75,6 +75,17 @@ async fn a_call_is_made_again_with_the_replies_and_goes_on_with_its_saga() {
         let counts = ["/charge", "/close", "/refund"].map(|path| home.ledger.count(path, guest));
         assert_eq!(counts, [1, 1, 0], "one saga: {guest}");
     }
+    // A reply that is none starts nothing.
+    let guest = json!({ "guest": "zoe" });
+    let heard = again(&agent, "transfer", &guest, json!({ "x": "yes" }), &Value::Null).await;
+    assert_eq!(
+        (&heard["error"]["code"], home.ledger.count("/charge", "zoe")),
+        (&json!(-32602), 0),
+        "{heard}"
+    );
+    let listed = agent.call("saga_list", json!({ "tool": "transfer" })).await;
+    assert_eq!(listed["structuredContent"]["sagas"].as_array().map(Vec::len), Some(2), "{listed}");
+
     let arguments = json!({ "guest": "eve" });
     let asked = agent.call("transfer", arguments.clone()).await;
     let (id, state) = (question(&asked).0, &asked["requestState"]);
