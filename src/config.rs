@@ -63,8 +63,16 @@ pub mod store {
     pub const RETENTION_MS: i64 = 90 * 24 * 3_600_000;
     /// Most sagas of one list.
     pub const LIST_ROWS_MAX: i64 = 1_000;
+    /// How often it is looked whether a session keeps its server process.
+    pub const SESSION_LOOKS: u32 = 2;
     /// Most connections of the pool, unless said otherwise. A lane has one of its own.
     pub const POOL_CONNECTIONS: usize = 8;
+    /// Most transactions of handlers at a time on one node; each has a connection of its own, made when it is needed.
+    pub const TRANSACTIONS_MAX: usize = 16;
+    /// Pause before it is asked again whether a transaction was committed, in milliseconds; doubles.
+    pub const COMMIT_LOOK_MS: u64 = 20;
+    /// Longest such pause, in milliseconds.
+    pub const COMMIT_LOOK_MAX_MS: u64 = 1_000;
     /// Longest wait for a connection of the pool, in milliseconds.
     pub const POOL_WAIT_MS: u64 = 10_000;
     /// Longest wait for a connection to be made, in milliseconds.

@@ -15,10 +15,11 @@ use super::definitions::Pinned;
 use super::node::Node;
 use super::row;
 use super::saga_actor::SagaActor;
+use super::within;
 use crate::boundary;
-use crate::participant::{Participants, Scope, expr};
+use crate::participant::{Scope, expr};
 use crate::saga::command::Command;
-use crate::saga::definition::{Action, Call, Step};
+use crate::saga::definition::{Action, Call, Effect, Step};
 use crate::saga::event::{
     ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered, Request,
     Requested, Showing,
@@ -26,11 +27,16 @@ use crate::saga::event::{
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::State;
 use crate::saga::{Json, Planned, Shown, outstanding};
+use crate::store::Within;
 
 /// Something happened to the saga, told by the task that saw it.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Happened(pub(super) Event);
+pub(super) struct Happened {
+    pub(super) event: Event,
+    /// The transaction in which the event is to be recorded.
+    pub(super) within: Option<Box<Within>>,
+}
 
 /// One call that is in flight.
 pub(super) struct InFlight {
@@ -157,7 +163,7 @@ pub(super) fn begin(
     let scope = Arc::new(scope(saga, pinned, state, order));
     let plan = Plan::of(pinned, state, order.step);
     let report = Report { node: node.clone(), order, report_to: Some(report_to) };
-    let participants = node.participants.clone();
+    let called = node.clone();
     let counts = pinned.counts.clone();
     // Whatever is logged during the call, by a handler too, says whose it is. No payloads.
     let span = tracing::info_span!(
@@ -173,7 +179,7 @@ pub(super) fn begin(
         let began = Instant::now();
         let [sending, answered] = boundaries(order);
         boundary::pass(sending);
-        let end = call(&participants, plan.step(), order, &scope).await;
+        let end = call(&called, plan.step(), order, &scope).await;
         boundary::pass(answered);
         if !order.is_probe {
             counts.took(order.step, order.direction, began.elapsed());
@@ -226,17 +232,25 @@ impl InFlight {
 /// How a call ended.
 enum End {
     Attempt(Outcome),
+    /// It succeeded, if it is recorded in this transaction.
+    Within(Outcome, Box<Within>),
     Probe(Answer),
 }
 
-async fn call(participants: &Participants, step: &Step, order: Order, scope: &Arc<Scope>) -> End {
+async fn call(node: &Node, step: &Step, order: Order, scope: &Arc<Scope>) -> End {
     let Some(call) = call_of(step, order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
         return End::Attempt(Outcome::Unknown { error });
     };
     match (order.is_probe, &call.probe) {
-        (false, _) => End::Attempt(participants.execute(call, scope).await),
-        (true, Some(probe)) => End::Probe(participants.probe(probe, scope).await),
+        (false, _) if call.effect == Effect::Transactional => {
+            match Box::pin(within::call(node, call, scope)).await {
+                (outcome, Some(within)) => End::Within(outcome, within),
+                (outcome, None) => End::Attempt(outcome),
+            }
+        }
+        (false, _) => End::Attempt(node.participants.execute(call, scope).await),
+        (true, Some(probe)) => End::Probe(node.participants.probe(probe, scope).await),
         (true, None) => {
             let error = Error::new("missing", "the definition has no such probe");
             End::Probe(Answer::Inconclusive { error })
@@ -313,14 +327,17 @@ impl Report {
         let Some(report_to) = self.report_to.take() else { return };
         let Order { step, direction, number, .. } = self.order;
         let (at, jitter) = (self.node.clock.now_ms(), rand::random::<f64>());
-        report_to.do_send(Happened(match end {
-            End::Attempt(outcome) => {
-                Event::AttemptEnded(AttemptEnded { at, step, direction, attempt: number, outcome, jitter })
-            }
+        let ended = |outcome| {
+            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt: number, outcome, jitter })
+        };
+        report_to.do_send(match end {
+            End::Attempt(outcome) => Happened { event: ended(outcome), within: None },
+            End::Within(outcome, within) => Happened { event: ended(outcome), within: Some(within) },
             End::Probe(answer) => {
-                Event::ProbeAnswered(ProbeAnswered { at, step, direction, probe: number, answer, jitter })
+                let answered = ProbeAnswered { at, step, direction, probe: number, answer, jitter };
+                Happened { event: Event::ProbeAnswered(answered), within: None }
             }
-        }));
+        });
     }
 }
 

@@ -3,18 +3,21 @@
 //! the latency of one commit when idle, hundreds of rows per commit under load.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::node::Node;
 use super::saga_actor::SagaActor;
 use super::supervisor::{Observe, Observed};
+use super::trouble::Writer;
 use crate::config::actor as limits;
 use crate::config::store::BATCH_ROWS_MAX;
 use crate::metrics;
-use crate::store::{Claimed, DefinitionId, Error, Lane, Parking, Transition, Written};
+use crate::store::{Claimed, DefinitionId, Error, Lane, LaneId, Parking, Transition, Written};
 
 /// Write this row with the next batch.
 #[derive(Message)]
@@ -74,6 +77,8 @@ pub(super) struct StepAside;
 
 /// The committer of one lane.
 pub(super) struct Committer {
+    node: Arc<Node>,
+    id: LaneId,
     /// None while a statement is under way.
     lane: Option<Lane>,
     rows: VecDeque<Commit>,
@@ -90,8 +95,10 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn new(lane: Lane) -> Self {
+    pub(super) fn new(node: Arc<Node>, lane: Lane) -> Self {
         Self {
+            node,
+            id: lane.id(),
             lane: Some(lane),
             rows: VecDeque::new(),
             parks: Vec::new(),
@@ -125,7 +132,18 @@ impl Committer {
         } else if !self.releases.is_empty() {
             self.release(ctx);
         } else if let Some(claim) = self.claim.take() {
-            self.claim(claim, ctx);
+            // What cannot be recorded is not taken on: without an answer, the dispatcher asks again later.
+            if self.rows.is_empty() || self.pause.is_zero() {
+                self.claim(claim, ctx);
+            }
+        }
+    }
+
+    /// The lane's statement was carried out, so the database takes rows.
+    fn recovered(&mut self) {
+        if !self.pause.is_zero() {
+            self.pause = Duration::ZERO;
+            self.node.trouble.is_over(Writer::Lane(self.id));
         }
     }
 
@@ -164,7 +182,7 @@ impl Committer {
 
     /// Tells each saga what became of its row; a row that somebody's lock kept out goes into a later batch.
     fn answer(&mut self, rows: Vec<Transition>, from: Vec<Addr<SagaActor>>, written: Vec<Written>) {
-        self.pause = Duration::ZERO;
+        self.recovered();
         for ((row, from), written) in rows.into_iter().zip(from).zip(written) {
             match written {
                 Written::Busy => {
@@ -196,6 +214,7 @@ impl Committer {
             return self.fence(ctx, from);
         }
         metrics::COMMITS_REPEATED.with(["unavailable".into()]).increment(1);
+        self.node.trouble.begins(Writer::Lane(self.id), &error);
         tracing::warn!(%error, rows = rows.len(), "batch not committed yet, it is sent again");
         for (row, from) in rows.into_iter().zip(from).rev() {
             self.rows.push_front(Commit { row, from });
@@ -294,9 +313,11 @@ impl Committer {
                     // The dispatcher is gone only when the lane is given up; then the sweep takes what was
                     // claimed.
                     let _ = answer.send(claimed);
+                    act.recovered();
                 }
                 Err(Error::Fenced) => act.fence(ctx, Vec::new()),
                 Err(error) => {
+                    act.node.trouble.begins(Writer::Lane(act.id), &error);
                     tracing::warn!(%error, "claim failed");
                     act.wait(ctx);
                 }
@@ -308,6 +329,10 @@ impl Committer {
 
 impl Actor for Committer {
     type Context = Context<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.node.trouble.is_over(Writer::Lane(self.id));
+    }
 }
 
 impl Handler<Commit> for Committer {

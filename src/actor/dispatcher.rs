@@ -127,9 +127,9 @@ impl Dispatcher {
     }
 
     fn put(&mut self, id: Uuid, pinned: Pinned, arrival: Arrival, ctx: &mut Context<Self>) {
-        let (node, committer) = (self.node.clone(), self.committer.clone());
+        let (node, lane) = (self.node.clone(), (self.lane, self.committer.clone()));
         boundary::pass("saga: arrived");
-        let saga = SagaActor::new(id, pinned, node, committer, ctx.address(), arrival).start();
+        let saga = SagaActor::new(id, pinned, node, lane, ctx.address(), arrival).start();
         self.residents.insert(id, saga);
         self.node.residents.fetch_add(1, Ordering::Relaxed);
     }

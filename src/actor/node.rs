@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::definitions::Definitions;
 use super::heart::Membership;
 use super::passage::Passage;
+use super::trouble::Trouble;
 use super::waiters::Waiters;
 use crate::participant::Participants;
 use crate::store::Store;
@@ -34,6 +35,8 @@ pub struct Node {
     pub work: Handle,
     /// Sagas that are actors here now.
     pub residents: AtomicUsize,
+    /// What the database does not take at present.
+    pub trouble: Trouble,
     /// Sagas that began and ended here, until it is written down.
     pub passage: Passage,
 }

@@ -16,24 +16,24 @@ use super::committer::{Commit, Committed, Committer, LetGo, Park, Release};
 use super::definitions::Pinned;
 use super::dispatcher::{Dispatcher, Left, Parting};
 use super::node::Node;
-use super::notice;
-use super::row;
+use super::proposal::{Next, Place, Proposed};
 use super::signals::{self, Arrived};
-use super::waiters::Ended;
+use super::within::{self, Enlisted, Undone};
 use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::command::Command;
 use crate::saga::event::{Event, OwnerLost, TimerFired, Withdrawn};
 use crate::saga::state::State;
-use crate::saga::{IllegalEvent, Json, begin, legal_verbs, next_timer, outstanding, transition};
-use crate::store::{Parking, Start, Written};
+use crate::saga::{IllegalEvent, begin, legal_verbs, next_timer, outstanding, transition};
+use crate::store::{LaneId, Parking, Start, Written};
 
 /// One saga on this node.
 pub(super) struct SagaActor {
     id: Uuid,
     pinned: Pinned,
     node: Arc<Node>,
+    lane: LaneId,
     committer: Addr<Committer>,
     presence: Presence,
     state: State,
@@ -43,6 +43,8 @@ pub(super) struct SagaActor {
     arrival: Option<First>,
     /// Events that happened and are not yet decided.
     events: VecDeque<Event>,
+    /// Transactions in which some of them are to be recorded.
+    enlisted: Enlisted,
     /// A transition that is decided and not yet durable.
     proposed: Option<Proposed>,
     in_flight: Vec<InFlight>,
@@ -58,15 +60,6 @@ pub(super) struct SagaActor {
     listening: bool,
     /// The committer was asked to let the saga go.
     letting_go: bool,
-}
-
-struct Proposed {
-    state: State,
-    commands: Vec<Command>,
-    /// What those who wait are told, if this is the end.
-    ended: Option<Ended>,
-    /// Its row has an event for the outbox.
-    tells: bool,
 }
 
 /// Tells the dispatcher when the actor is gone, however it goes: a panic drops it too.
@@ -111,7 +104,7 @@ impl SagaActor {
         id: Uuid,
         pinned: Pinned,
         node: Arc<Node>,
-        committer: Addr<Committer>,
+        (lane, committer): (LaneId, Addr<Committer>),
         dispatcher: Addr<Dispatcher>,
         arrival: Arrival,
     ) -> Self {
@@ -133,12 +126,14 @@ impl SagaActor {
             id,
             pinned,
             node,
+            lane,
             committer,
             presence: Presence { id, dispatcher, parting: Parting::Crashed },
             state,
             seq,
             arrival: Some(first),
             events: VecDeque::new(),
+            enlisted: Enlisted::default(),
             proposed: None,
             in_flight: Vec::new(),
             postponed: Vec::new(),
@@ -156,38 +151,26 @@ impl SagaActor {
     fn decide(&mut self, ctx: &mut Context<Self>) {
         while self.proposed.is_none() && !self.letting_go {
             let Some(event) = self.events.pop_front() else { return self.wait(ctx) };
+            let within = self.enlisted.take(&event);
             match transition(&self.pinned.definition, &self.state, &event) {
-                Ok((state, commands)) => self.propose(&event, state, commands, None, ctx),
+                Ok(next) => self.propose(&event, next, within.map_or(Place::Batch, Place::Within), ctx),
                 Err(illegal) => self.refuse(event, &illegal),
             }
         }
     }
 
     /// Hands a transition to the lane. Nothing follows from it before it is durable.
-    fn propose(
-        &mut self,
-        event: &Event,
-        state: State,
-        commands: Vec<Command>,
-        start: Option<Start>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn propose(&mut self, event: &Event, next: Next, place: Place, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        let old = start.is_none().then_some(&self.state);
-        let mut row = row::of(self.id, self.seq + 1, &self.pinned.definition, event, old, &state);
-        row.start = start;
-        row.outbox = notice::of(&self.pinned, old, &state, &row);
-        let tells = row.outbox.is_some();
-        let ended = row
-            .end
-            .as_ref()
-            .map(|end| Ended { status: end.status, result: end.result.clone().unwrap_or_else(Json::null) });
-        self.pinned.counts.decided(event, old, &state);
-        self.proposed = Some(Proposed { state, commands, ended, tells });
-        self.committer.do_send(Commit { row, from: ctx.address() });
-        boundary::pass_for("saga: decided", self.pinned.definition.name());
+        let at = (self.id, self.seq + 1);
+        let (proposed, row, within) = Proposed::of(at, &self.pinned, event, &self.state, next, place);
+        self.proposed = Some(proposed);
+        match within {
+            None => self.committer.do_send(Commit { row, from: ctx.address() }),
+            Some(within) => within::commit(&self.node, within, self.lane, row, ctx.address()),
+        }
         boundary::pass_for("saga: decided", self.pinned.definition.name());
     }
 
@@ -206,10 +189,12 @@ impl SagaActor {
     fn accepted(&mut self, ctx: &mut Context<Self>) {
         let Some(proposed) = self.proposed.take() else { return };
         boundary::pass_for("saga: accepted", self.pinned.definition.name());
-        boundary::pass_for("saga: accepted", self.pinned.definition.name());
         self.seq += 1;
         if self.seq == 1 {
             self.node.passage.began(&self.pinned);
+        }
+        if let Some(event) = &proposed.within {
+            self.pinned.counts.decided(event, Some(&self.state), &proposed.state);
         }
         self.node.passage.moved(self.pinned.id, &self.state, &proposed.state);
         self.state = proposed.state;
@@ -378,7 +363,7 @@ impl Actor for SagaActor {
             None => {}
             Some(First::Write { event, commands, key }) => {
                 let start = Start { definition: self.pinned.id, key };
-                self.propose(&event, self.state.clone(), commands, Some(start), ctx);
+                self.propose(&event, (self.state.clone(), commands), Place::First(start), ctx);
             }
             Some(first @ (First::CarryOut | First::Listen)) => {
                 self.listening = matches!(first, First::Listen);
@@ -435,9 +420,22 @@ impl Handler<Committed> for SagaActor {
 impl Handler<Happened> for SagaActor {
     type Result = ();
 
-    fn handle(&mut self, Happened(event): Happened, ctx: &mut Self::Context) {
+    fn handle(&mut self, Happened { event, within }: Happened, ctx: &mut Self::Context) {
         self.in_flight.retain(|call| !call.is_ended_by(&event));
+        if let Some(within) = within {
+            self.enlisted.add(&event, within);
+        }
         self.events.push_back(event);
+        self.decide(ctx);
+    }
+}
+
+impl Handler<Undone> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, Undone(rolled_back): Undone, ctx: &mut Self::Context) {
+        let Some(event) = self.proposed.take().and_then(|proposed| proposed.within) else { return };
+        self.events.push_front(within::failed(*event, rolled_back));
         self.decide(ctx);
     }
 }

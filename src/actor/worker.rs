@@ -36,7 +36,10 @@ impl Worker {
         let opened = node.work.spawn(async move { Lane::open(&config, member).await }).await;
         let lane = opened.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let id = lane.id();
-        let committer = Committer::start_in_arbiter(&arbiter, move |_| Committer::new(lane));
+        let committer = {
+            let node = node.clone();
+            Committer::start_in_arbiter(&arbiter, move |_| Committer::new(node, lane))
+        };
         let dispatcher = {
             let (node, committer) = (node.clone(), committer.clone());
             Dispatcher::start_in_arbiter(&arbiter, move |_| Dispatcher::new(node, id, committer, slots))

@@ -236,6 +236,7 @@ fn effect_word(effect: Effect) -> &'static str {
         Effect::ReadOnly => "read_only",
         Effect::Idempotent => "idempotent",
         Effect::Once => "once",
+        Effect::Transactional => "transactional",
     }
 }
 

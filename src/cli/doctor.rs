@@ -26,6 +26,12 @@ pub(super) fn run(_args: &Args, database: &DatabaseArgs, output: &Output) -> Res
             found: format!("version {SCHEMA_VERSION}, as this program expects"),
             remedy: None,
         }];
+        findings.push(Finding {
+            subject: "sessions".to_owned(),
+            level: "ok".to_owned(),
+            found: "each connection keeps its server process".to_owned(),
+            remedy: None,
+        });
         findings.push(clock(store.clock().await?));
         findings.extend(store.checkup().await?);
         Ok(findings)

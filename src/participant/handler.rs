@@ -20,19 +20,22 @@ use super::scope::Scope;
 use crate::saga::Json;
 use crate::saga::definition::Verdict;
 use crate::saga::event::Direction;
+use crate::transaction::Transaction;
 
 type Running = Pin<Box<dyn Future<Output = Result<Json, Failure>> + Send>>;
 type Handler = dyn Fn(StepContext, Json) -> Running + Send + Sync;
+type Transactional = dyn Fn(StepContext, Transaction, Json) -> Running + Send + Sync;
 
 /// The Rust functions that definitions may call by name: as actions, as compensations and as probes.
 #[derive(Clone, Default)]
 pub struct Handlers {
     by_name: BTreeMap<String, Arc<Handler>>,
+    transactional: BTreeMap<String, Arc<Transactional>>,
 }
 
 impl std::fmt::Debug for Handlers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.by_name.keys()).finish()
+        f.debug_set().entries(self.names()).finish()
     }
 }
 
@@ -57,17 +60,32 @@ impl Handlers {
         let function = Arc::new(function);
         let handler = move |context: StepContext, arguments: Json| -> Running {
             let function = Arc::clone(&function);
-            Box::pin(async move {
-                let arguments = arguments.decode::<In>().map_err(|error| {
-                    Failure::permanent("arguments", format!("the arguments do not fit the handler: {error}"))
-                })?;
-                let output = function(context, arguments).await?;
-                Json::encode(&output).map_err(|error| {
-                    Failure::unknown("answer_invalid", format!("the output is no JSON: {error}"))
-                })
-            })
+            Box::pin(async move { encoded(function(context, taken(&arguments)?).await?) })
         };
         self.by_name.insert(name.into(), Arc::new(handler));
+        self
+    }
+
+    /// Registers an async function that makes its effect in the transaction in which its success is recorded, for
+    /// calls whose `effect` is `transactional`; a later one of the same name replaces it.
+    ///
+    /// The transaction is open, in the runtime's own Postgres. When the function succeeds, the journal's row is written
+    /// in it, behind the fence that holds for every row of the node, and it is committed: the effect is there exactly
+    /// once. In every other case it is rolled back, and the failure is definite: an error that says that nobody knows
+    /// counts as one that may be tried again. The function neither commits nor rolls back, nor keeps the transaction.
+    pub fn register_transactional<In, Out, Fut, F>(mut self, name: impl Into<String>, function: F) -> Self
+    where
+        In: DeserializeOwned + Send + 'static,
+        Out: Serialize + Send + 'static,
+        Fut: Future<Output = Result<Out, Failure>> + Send + 'static,
+        F: Fn(StepContext, Transaction, In) -> Fut + Send + Sync + 'static,
+    {
+        let function = Arc::new(function);
+        let handler = move |context: StepContext, transaction: Transaction, arguments: Json| -> Running {
+            let function = Arc::clone(&function);
+            Box::pin(async move { encoded(function(context, transaction, taken(&arguments)?).await?) })
+        };
+        self.transactional.insert(name.into(), Arc::new(handler));
         self
     }
 
@@ -76,9 +94,14 @@ impl Handlers {
         self.by_name.contains_key(name)
     }
 
-    /// Returns the names of all functions, in order.
+    /// Whether a function of that name is registered that works in the transaction of its record.
+    pub fn contains_transactional(&self, name: &str) -> bool {
+        self.transactional.contains_key(name)
+    }
+
+    /// Returns the names of all functions.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name.keys().map(String::as_str)
+        self.by_name.keys().chain(self.transactional.keys()).map(String::as_str)
     }
 
     /// Calls a function. The reply to a panic is unknown.
@@ -87,14 +110,47 @@ impl Handlers {
             return Reply::retryable("missing", format!("this process has no handler `{name}`"));
         };
         let context = StepContext { scope: Arc::clone(scope) };
-        let mut running = Fenced(Some(handler(context, arguments)));
-        match AssertUnwindSafe(running.future()).catch_unwind().await {
-            Ok(Ok(output)) => Reply::succeeded(output),
-            Ok(Err(failure)) => failure.into_reply(),
-            Err(panic) => {
-                Reply::unknown("panic", format!("the handler `{name}` panicked: {}", words(&*panic)))
-            }
-        }
+        finished(name, handler(context, arguments)).await
+    }
+
+    /// Calls a function within a transaction. The same reply to a panic.
+    pub(super) async fn call_within(
+        &self,
+        name: &str,
+        scope: &Arc<Scope>,
+        transaction: Transaction,
+        arguments: Json,
+    ) -> Reply {
+        let Some(handler) = self.transactional.get(name) else {
+            return Reply::retryable(
+                "missing",
+                format!("this process has no transactional handler `{name}`"),
+            );
+        };
+        let context = StepContext { scope: Arc::clone(scope) };
+        finished(name, handler(context, transaction, arguments)).await
+    }
+}
+
+/// Decodes what a handler takes.
+fn taken<In: DeserializeOwned>(arguments: &Json) -> Result<In, Failure> {
+    arguments.decode().map_err(|error| {
+        Failure::permanent("arguments", format!("the arguments do not fit the handler: {error}"))
+    })
+}
+
+fn encoded(output: impl Serialize) -> Result<Json, Failure> {
+    Json::encode(&output)
+        .map_err(|error| Failure::unknown("answer_invalid", format!("the output is no JSON: {error}")))
+}
+
+/// Runs a handler to its end, whichever that is.
+async fn finished(name: &str, running: Running) -> Reply {
+    let mut running = Fenced(Some(running));
+    match AssertUnwindSafe(running.future()).catch_unwind().await {
+        Ok(Ok(output)) => Reply::succeeded(output),
+        Ok(Err(failure)) => failure.into_reply(),
+        Err(panic) => Reply::unknown("panic", format!("the handler `{name}` panicked: {}", words(&*panic))),
     }
 }
 

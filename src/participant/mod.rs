@@ -30,9 +30,10 @@ use mcp::{Link, McpParticipant, Server};
 use reply::{Reply, recorded};
 use secret::Filter;
 
-use crate::saga::definition::{Action, Call, Draft, Millis, Notice, Probe, Step, Target, Template};
+use crate::saga::definition::{Action, Call, Draft, Effect, Millis, Notice, Probe, Step, Target, Template};
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::{Fault, Json};
+use crate::transaction::Transaction;
 
 /// Everybody whom this process can call. Cheap to clone; the clones share connections.
 #[derive(Clone)]
@@ -102,6 +103,27 @@ impl Participants {
         classify::outcome(call, scope, reply)
     }
 
+    /// Calls the handler of a transactional call within an open transaction. Whatever does not succeed has no effect
+    /// once the transaction is rolled back: no outcome is unknown, and none is pending.
+    pub async fn execute_within(&self, call: &Call, scope: &Arc<Scope>, transaction: Transaction) -> Outcome {
+        let Target::Handler { name, arguments } = &call.target else {
+            let error = Error::new("missing", "only a Rust handler works within a transaction");
+            return Outcome::Failed { error, retryable: false, retry_after_ms: None };
+        };
+        let time = Duration::from_millis(call.timeout_ms);
+        let run = |arguments| self.inner.handlers.call_within(name, scope, transaction, arguments);
+        let made = in_time(arguments.as_ref(), scope, time, run).await;
+        let reply = made.unwrap_or_else(|error| Reply::failed(&error.code, error.message));
+        match classify::outcome(call, scope, reply) {
+            Outcome::Unknown { error } => Outcome::Failed { error, retryable: true, retry_after_ms: None },
+            Outcome::Pending { .. } => {
+                let error = Error::new("pending", "the effect of a transactional handler cannot come later");
+                Outcome::Failed { error, retryable: false, retry_after_ms: None }
+            }
+            known @ (Outcome::Succeeded { .. } | Outcome::Failed { .. }) => known,
+        }
+    }
+
     /// Tells somebody, under the key of the scope, and says whether it was received.
     pub async fn tell(&self, notice: &Notice, scope: &Arc<Scope>) -> Result<(), Error> {
         let target = match &notice.target {
@@ -143,10 +165,11 @@ impl Participants {
             };
             action.into_iter().chain(step.compensation.as_ref())
         });
-        let targets = calls.flat_map(|call| {
-            std::iter::once(&call.target).chain(call.probe.as_ref().map(|probe| &probe.target))
+        let lacks = calls.flat_map(|call| {
+            let probe = call.probe.as_ref().and_then(|probe| self.inner.lacks(&probe.target));
+            self.inner.lacks_for(call).into_iter().chain(probe)
         });
-        let mut missing: Vec<String> = targets.filter_map(|target| self.inner.lacks(target)).collect();
+        let mut missing: Vec<String> = lacks.collect();
         missing.sort_unstable();
         missing.dedup();
         missing
@@ -212,6 +235,19 @@ fn remote(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Re
 }
 
 impl Inner {
+    /// Names the target of a call if nobody here answers to it in the way that the call's effect asks for.
+    fn lacks_for(&self, call: &Call) -> Option<String> {
+        match (&call.target, call.effect) {
+            (Target::Handler { name, .. }, Effect::Transactional) => {
+                let here = self.handlers.contains_transactional(name);
+                (!here).then(|| format!("transactional handler {name:?}"))
+            }
+            (target, Effect::Transactional | Effect::ReadOnly | Effect::Idempotent | Effect::Once) => {
+                self.lacks(target)
+            }
+        }
+    }
+
     /// Names the target if nobody here answers to it.
     fn lacks(&self, target: &Target) -> Option<String> {
         match target {
@@ -275,21 +311,31 @@ impl Inner {
         scope: &Arc<Scope>,
         time: Duration,
     ) -> Result<Reply, Error> {
-        let limits = Limits::default();
-        let arguments = match arguments {
-            Some(template) => bounded(expr::render(template, scope)?, &limits)?,
-            None => scope.input.clone(),
-        };
-        let Ok(reply) = timeout(time, self.handlers.call(name, scope, arguments)).await else {
-            return Ok(Reply::unknown("timeout", "no answer within the time of an attempt"));
-        };
-        let most = limits.answer_bytes_max;
-        if reply.result.get().len() > most {
-            let message = format!("the output is larger than the limit of {most} bytes (`answer_bytes_max`)");
-            return Ok(Reply::unknown("answer_too_large", message));
-        }
-        Ok(reply)
+        in_time(arguments, scope, time, |arguments| self.handlers.call(name, scope, arguments)).await
     }
+}
+
+/// Runs a handler within the limits of its time, its arguments and its output.
+async fn in_time<Running: Future<Output = Reply>>(
+    arguments: Option<&Template>,
+    scope: &Scope,
+    time: Duration,
+    run: impl FnOnce(Json) -> Running,
+) -> Result<Reply, Error> {
+    let limits = Limits::default();
+    let arguments = match arguments {
+        Some(template) => bounded(expr::render(template, scope)?, &limits)?,
+        None => scope.input.clone(),
+    };
+    let Ok(reply) = timeout(time, run(arguments)).await else {
+        return Ok(Reply::unknown("timeout", "no answer within the time of an attempt"));
+    };
+    let most = limits.answer_bytes_max;
+    if reply.result.get().len() > most {
+        let message = format!("the output is larger than the limit of {most} bytes (`answer_bytes_max`)");
+        return Ok(Reply::unknown("answer_too_large", message));
+    }
+    Ok(reply)
 }
 
 /// What a handler is told that asks for nothing else.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::crew::{Crew, Threads};
 use super::{Error, Inner, Runtime};
-use crate::actor::{Bell, Definitions, Health, Membership, Node, Passage, Roster, Waiters};
+use crate::actor::{Bell, Definitions, Health, Membership, Node, Passage, Roster, Trouble, Waiters};
 use crate::client::Client;
 use crate::config::actor as limits;
 use crate::participant::{Handlers, ParticipantConfig, Participants, expr};
@@ -183,6 +183,7 @@ impl Builder {
             bell: Bell::default(),
             work,
             residents: AtomicUsize::new(0),
+            trouble: Trouble::default(),
             passage: Passage::default(),
         })
     }

@@ -124,6 +124,7 @@ impl Runtime {
     /// Why the node does not work as it should, for people; empty when it does.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = self.inner.health.complaints();
+        complaints.extend(self.inner.node.trouble.complaint());
         if !self.inner.node.clock.is_trusted() {
             complaints.push("no beat was confirmed of late: is the database reachable?".to_owned());
         }

@@ -1,7 +1,7 @@
 //! What a person has to look at: steps in doubt and steps that are stuck, with the evidence and what is legal.
 //! Owns the selection; where it is shown is left to others.
 
-use super::definition::{Action, Effect, Millis};
+use super::definition::{Action, Millis};
 use super::event::Direction;
 use super::outcome::Error;
 use super::plan::Definition;
@@ -91,7 +91,7 @@ fn of_step(definition: &Definition, state: &State, index: usize, one: &StepState
         (Direction::Action, Action::Call(call)) => Some(call),
         (Direction::Action, Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. }) => None,
     };
-    let doubt_at = tally.doubt_at.filter(|_| call.is_none_or(|call| call.effect != Effect::ReadOnly));
+    let doubt_at = tally.doubt_at.filter(|_| call.is_none_or(|call| !call.effect.is_never_in_doubt()));
     let since = match stuck {
         Some(_) => one.since,
         None => Some(doubt_at?),

@@ -247,6 +247,12 @@ impl Call {
         self
     }
 
+    /// Declares that a Rust handler makes its effect in the transaction in which its success is recorded.
+    pub fn transactional(mut self) -> Self {
+        self.effect = Effect::Transactional;
+        self
+    }
+
     /// Says for how long the participant remembers keys.
     pub fn key_lifetime_ms(mut self, lifetime_ms: Millis) -> Self {
         self.key_lifetime_ms = Some(lifetime_ms);

@@ -290,6 +290,19 @@ pub enum Effect {
     /// Never repeated on an unknown outcome.
     #[default]
     Once,
+    /// Made by a Rust handler in the transaction in which its success is recorded, in the runtime's own Postgres: it is
+    /// there exactly once, and without a record of success there is none.
+    Transactional,
+}
+
+impl Effect {
+    /// Whether an attempt of which no success is recorded has surely changed nothing, however it ended.
+    pub fn is_never_in_doubt(self) -> bool {
+        match self {
+            Self::ReadOnly | Self::Transactional => true,
+            Self::Idempotent | Self::Once => false,
+        }
+    }
 }
 
 /// How often a call is attempted, and the pause between attempts.

@@ -43,7 +43,9 @@ pub(super) fn budget_left(call: &Call, tally: &Tally, at: Millis) -> bool {
 pub(super) fn repeatable(call: &Call, tally: &Tally, at: Millis) -> bool {
     match (call.effect, call.key_lifetime_ms, tally.generation_at) {
         (Effect::Once, _, _) => false,
-        (Effect::ReadOnly, _, _) | (Effect::Idempotent, None, _) | (Effect::Idempotent, _, None) => true,
+        (Effect::ReadOnly | Effect::Transactional, _, _)
+        | (Effect::Idempotent, None, _)
+        | (Effect::Idempotent, _, None) => true,
         (Effect::Idempotent, Some(lifetime), Some(first)) => {
             at.saturating_add(landing_ms(call)) < first.saturating_add(lifetime)
         }

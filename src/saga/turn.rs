@@ -2,7 +2,7 @@
 //! happened, need a person; when each of them is due is decided by the files that use it.
 
 use super::advance;
-use super::definition::{Action, Call, Effect, Kind, Millis};
+use super::definition::{Action, Call, Kind, Millis};
 use super::event::Direction;
 use super::outcome::Error;
 use super::plan::Definition;
@@ -65,11 +65,11 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether nobody knows what the last attempts of a call have changed. What only reads has changed
-    /// nothing.
+    /// Whether nobody knows what the last attempts of a call have changed. What only reads has changed nothing, and
+    /// neither has what is recorded together with its effect and is not recorded.
     pub(super) fn in_doubt(&self, step: usize, direction: Direction) -> bool {
-        let reads = self.call(step, direction).is_some_and(|call| call.effect == Effect::ReadOnly);
-        self.state.steps[step].tally(direction).doubt_at.is_some() && !reads
+        let sure = self.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
+        self.state.steps[step].tally(direction).doubt_at.is_some() && !sure
     }
 
     /// Begins the next attempt of a call.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::definition::{
     ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, NAME_MAX,
-    NOTICE_TIMEOUT_MS_MAX, OnDisconnect, Probe, Retry, STEPS_MAX, Step,
+    NOTICE_TIMEOUT_MS_MAX, OnDisconnect, Probe, Retry, STEPS_MAX, Step, Target,
 };
 use super::retry;
 
@@ -267,6 +267,9 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
             faults.add(format!("{path}.key_lifetime_ms"), message);
         }
     }
+    if call.effect == Effect::Transactional {
+        transactional(faults, path, call);
+    }
     faults.within(format!("{path}.settle_ms"), "the settle window", call.settle_ms, 0);
     pauses(faults, &format!("{path}.retry"), &call.retry);
     if let Some(success) = &call.success {
@@ -277,6 +280,28 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
     }
     if let Some(one) = &call.probe {
         probe(faults, &format!("{path}.probe"), one);
+    }
+}
+
+/// The effect and its record are one transaction: only a Rust handler is given it, and nothing is left to ask about.
+fn transactional(faults: &mut Faults, path: &str, call: &Call) {
+    match &call.target {
+        Target::Handler { .. } => {}
+        Target::Tool { .. } | Target::Http { .. } => {
+            let message = "only a Rust handler can work in the transaction that records it; call a `handler`, or set \
+                           `effect: idempotent` or `once`";
+            faults.add(format!("{path}.effect"), message);
+        }
+    }
+    if call.probe.is_some() {
+        let message = "a transactional call is never in doubt, so there is nothing to ask; remove the probe";
+        faults.add(format!("{path}.probe"), message);
+    }
+    for (field, is_there) in [("success", call.success.is_some()), ("classify", !call.classify.is_empty())] {
+        if is_there {
+            let message = "a transactional handler decides by itself whether it succeeds; remove the rule";
+            faults.add(format!("{path}.{field}"), message);
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::Client;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Error;
@@ -77,14 +77,44 @@ impl PostgresConfig {
         format!("{}:{port}/{}", hosts.join(","), self.driver.get_dbname().unwrap_or_default())
     }
 
-    /// Opens one connection with the settings of our sessions; the task ends with it.
-    pub(crate) async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
+    /// Opens one connection with the settings that the server gives to everybody; the task ends with it.
+    pub(super) async fn dial(&self) -> Result<(Client, JoinHandle<()>), Error> {
         let (client, connection) = self.driver.connect(self.tls.clone()).await?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %super::error::chain(&error), "database connection closed");
             }
         });
+        Ok((client, task))
+    }
+
+    /// Checks that a session keeps its server process. A pooler in transaction mode gives each transaction
+    /// another one: our settings would reach strangers, and prepared statements would be gone.
+    pub(super) async fn check_sessions(&self) -> Result<(), Error> {
+        let ((one, one_task), (other, other_task)) = tokio::try_join!(self.dial(), self.dial())?;
+        let looked = async {
+            for _ in 0..limits::SESSION_LOOKS {
+                let before = process_of(&one).await?;
+                other.batch_execute("begin").await?;
+                let held = process_of(&other).await?;
+                // The one that is held cannot answer anybody else.
+                let moved = before == held || before != process_of(&one).await?;
+                other.batch_execute("rollback").await?;
+                if moved {
+                    return Ok::<_, Error>(true);
+                }
+            }
+            Ok(false)
+        }
+        .await;
+        one_task.abort();
+        other_task.abort();
+        if looked? { Err(Error::Settings(POOLED.to_owned())) } else { Ok(()) }
+    }
+
+    /// Opens one connection with the settings of our sessions; the task ends with it.
+    pub(crate) async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        let (client, task) = self.dial().await?;
         match client.batch_execute(&session_settings()).await {
             Ok(()) => Ok((client, task)),
             Err(error) => {
@@ -99,6 +129,19 @@ impl std::fmt::Debug for PostgresConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PostgresConfig({})", self.describe())
     }
+}
+
+const POOLED: &str = "expected a connection that keeps its server process, found a pooler in transaction mode; connect \
+                      directly, or to a pool in session mode: a node needs a dozen connections for any number of \
+                      sagas. `amends.start`, the operators' functions and the views work through the pooler";
+
+/// The number of the server process behind a connection, asked without a prepared statement.
+async fn process_of(client: &Client) -> Result<Option<String>, Error> {
+    let answer = client.simple_query("select pg_backend_pid()").await?;
+    Ok(answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    }))
 }
 
 /// Settings of every session: bounds on waiting, so that a backend whose client is gone holds no lock for

@@ -54,7 +54,7 @@ pub(super) enum Verb {
 /// with it.
 const ONCE: &str = "    on conflict (id, seq) do nothing\n";
 
-const COMMIT: &str = include_str!("../../sql/queries/transition/commit.sql");
+pub(super) const COMMIT: &str = include_str!("../../sql/queries/transition/commit.sql");
 
 /// In the order of [`Verb`], without the first.
 const TEXTS: [&str; 7] = [

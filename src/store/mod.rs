@@ -39,6 +39,7 @@ mod sweep;
 mod tls;
 mod turn;
 mod unreadable;
+mod within;
 mod work;
 
 pub use access_token::AccessToken;
@@ -60,6 +61,7 @@ pub use start_key::Keyed;
 pub use sweep::{NetCursor, Swept};
 pub use turn::{Asked, TurnCursor, Turns};
 pub use unreadable::Unreadable;
+pub use within::{RolledBack, Within};
 pub use work::{Claimed, Parking};
 
 use tokio_postgres::Row;

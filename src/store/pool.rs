@@ -10,6 +10,7 @@ use tokio_postgres::types::ToSql;
 
 use super::connect::session_settings;
 use super::error::{Remedy, chain, remedy};
+use super::within::Idle;
 use super::{Error, PostgresConfig};
 use crate::config::store as limits;
 
@@ -21,11 +22,14 @@ pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub struct Store {
     pool: Pool,
     config: Arc<PostgresConfig>,
+    within: Arc<Idle>,
 }
 
 impl Store {
-    /// Connects, and checks that the server can be used: Postgres 14 or newer, encoding UTF8.
+    /// Connects, and checks that the server can be used: Postgres 14 or newer, encoding UTF8, no pooler that takes
+    /// sessions apart.
     pub async fn connect(config: PostgresConfig) -> Result<Self, Error> {
+        config.check_sessions().await?;
         let manager = Manager::from_config(
             config.driver.clone(),
             config.tls.clone(),
@@ -43,7 +47,7 @@ impl Store {
             }))
             .build()
             .map_err(|error| Error::Settings(chain(&error)))?;
-        let store = Self { pool, config: Arc::new(config) };
+        let store = Self { pool, config: Arc::new(config), within: Arc::default() };
         store.check_server().await?;
         Ok(store)
     }
@@ -51,6 +55,11 @@ impl Store {
     /// Returns where the database is.
     pub fn config(&self) -> &PostgresConfig {
         &self.config
+    }
+
+    /// Connections for transactions of handlers.
+    pub(super) fn within(&self) -> &Arc<Idle> {
+        &self.within
     }
 
     /// How busy the pool is.

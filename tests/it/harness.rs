@@ -18,6 +18,7 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     pub(crate) port: u16,
     settings: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
     server: Mutex<Option<Child>>,
 }
 
@@ -73,6 +74,11 @@ impl Database {
 impl Cluster {
     /// Makes a cluster and starts it. Without `durable`, nothing is flushed.
     pub(crate) fn start(label: &str, durable: bool) -> Self {
+        Self::start_in(label, durable, &[])
+    }
+
+    /// The same in an environment of its own.
+    pub(crate) fn start_in(label: &str, durable: bool, environment: &[(&str, &Path)]) -> Self {
         let user = unprivileged();
         let directory = std::env::temp_dir().join(format!("amends-{label}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
@@ -103,7 +109,9 @@ impl Cluster {
         if !durable {
             settings.extend(["fsync=off", "full_page_writes=off"].map(str::to_owned));
         }
-        let cluster = Self { directory, port, settings, server: Mutex::new(None) };
+        let environment = environment.iter().map(|(name, path)| ((*name).to_owned(), path.to_path_buf()));
+        let (environment, server) = (environment.collect(), Mutex::new(None));
+        let cluster = Self { directory, port, settings, environment, server };
         cluster.run(&[]);
         cluster
     }
@@ -114,6 +122,7 @@ impl Cluster {
         server.arg("-D").arg(self.directory.join("data"));
         server.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
         server.args(further.iter().flat_map(|setting| ["-c", setting]));
+        server.envs(self.environment.iter().map(|(name, path)| (name, path)));
         server.stdin(Stdio::null()).stdout(Stdio::null());
         server.stderr(
             std::fs::File::options().create(true).append(true).open(self.directory.join("log")).unwrap(),
@@ -169,6 +178,11 @@ impl Cluster {
         let path = self.directory.join("data").join(name);
         std::fs::write(&path, "").unwrap();
         give(&path, unprivileged());
+    }
+
+    /// Where its sockets and its data are.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub(crate) fn url(&self, database: &str) -> String {
@@ -281,7 +295,7 @@ fn binaries() -> PathBuf {
 }
 
 /// Whom to run the server as when the tests run as root, which it refuses.
-fn unprivileged() -> Option<(u32, u32)> {
+pub(crate) fn unprivileged() -> Option<(u32, u32)> {
     // SAFETY: plain system calls; the returned record is read before the next call.
     unsafe {
         if libc::geteuid() != 0 {
@@ -294,7 +308,7 @@ fn unprivileged() -> Option<(u32, u32)> {
     }
 }
 
-fn run_as(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
+pub(crate) fn run_as(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
     }

@@ -19,7 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
 ];
 
 /// Leaves: everybody may name them, and they name nobody but `config`, where their limits are.
-const LEAVES: &[&str] = &["barrier", "boundary", "config", "metrics", "error", "postgres"];
+const LEAVES: &[&str] = &["barrier", "boundary", "config", "metrics", "error", "postgres", "transaction"];
 
 /// Doors cut on purpose, each with its reason.
 const DOORS: &[(&str, &str, &str)] = &[
@@ -31,9 +31,9 @@ const DOORS: &[(&str, &str, &str)] = &[
 const OWNED: &[(&str, &[&str], &str)] = &[
     (
         "tokio_postgres",
-        &["store", "cli/demo", "cli/bench", "barrier"],
+        &["store", "cli/demo", "cli/bench", "barrier", "transaction"],
         "the store records; the demo's participants, and those that call the barrier, are other programs; the bench \
-         compares with plain connections",
+         compares with plain connections; transactional handlers write what they like",
     ),
     (
         "deadpool_postgres",

@@ -9,6 +9,14 @@ fn an_attempt_lost_with_its_process_is_unknown() {
     check("a(once)", "lost", "stuck a:stuck(in_doubt)");
     check("a(once,probe)", "lost", "running a:probing#1 -> probe a#1");
     check("a(reads)", "lost; timer", "running a:attempting#2 -> a#2k1");
+    // Its effect would be in the row that is not there.
+    check("a(within)", "lost; timer", "running a:attempting#2 -> a#2k1");
+    check("a(within,tries=1)", "lost", "compensated a:failed");
+    check(
+        "a(~within) b<a",
+        "a ok; b refuses; lost; timer",
+        "compensating a:~attempting#2 b:failed -> ~a#2k1",
+    );
     check("a b", "a ok; lost", "running a:done b:backing_off@100");
     check("a b<a", "a ok; b refuses; lost", "compensating a:~backing_off@100 b:failed");
     check_refused("a(sleep=9)", "?lost", "nothing was in flight");

@@ -155,7 +155,7 @@ impl World {
             end(Fate::Curses, 1);
         }
         for trace in TRACES {
-            if trace == Trace::None || call.effect != Effect::ReadOnly {
+            if trace == Trace::None || !call.effect.is_never_in_doubt() {
                 end(Fate::Unknown(trace), 1);
                 end(Fate::Pending(trace), 1);
             }

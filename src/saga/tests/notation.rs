@@ -130,6 +130,7 @@ impl StepSpec {
             if call.effect != Effect::Idempotent {
                 call.life_ms = None;
             }
+            call.probe &= call.effect != Effect::Transactional;
         }
     }
 
@@ -162,6 +163,7 @@ impl StepSpec {
         match word {
             "once" => call.effect = Effect::Once,
             "reads" => call.effect = Effect::ReadOnly,
+            "within" => call.effect = Effect::Transactional,
             "probe" => call.probe = true,
             "tries" => call.tries = u32::try_from(ms()).expect("few tries"),
             "settle" => call.settle_ms = ms(),
@@ -322,6 +324,7 @@ impl CallSpec {
             Effect::Idempotent => {}
             Effect::Once => words.push(format!("{prefix}once")),
             Effect::ReadOnly => words.push(format!("{prefix}reads")),
+            Effect::Transactional => words.push(format!("{prefix}within")),
         }
         if self.probe {
             words.push(format!("{prefix}probe"));

@@ -100,10 +100,17 @@ fn spec(name: &str, bits: u64, earlier: usize) -> StepSpec {
     step.when = bits.one_in(5);
     step.safe = bits.one_in(4);
     step.stays = bits.one_in(8);
-    let effects = [Effect::Idempotent, Effect::Once, Effect::Idempotent, Effect::Once, Effect::ReadOnly];
-    let effect = effects[bits.below(5) as usize];
+    let effects = [
+        Effect::Idempotent,
+        Effect::Once,
+        Effect::Idempotent,
+        Effect::Once,
+        Effect::Transactional,
+        Effect::ReadOnly,
+    ];
+    let effect = effects[bits.below(6) as usize];
     step.action = call(&mut bits, effect);
-    let effect = effects[bits.below(4) as usize];
+    let effect = effects[bits.below(5) as usize];
     step.compensation = call(&mut bits, effect);
     step
 }

@@ -37,6 +37,31 @@ fn action(draft: &mut Draft, step: usize) -> &mut Call {
 }
 
 #[test]
+fn what_is_transactional_is_a_handler_and_leaves_nothing_to_ask() {
+    let rules = |draft: &mut Draft| {
+        let call = action(draft, 0);
+        call.success = Some("result.ok".into());
+        call.target =
+            Target::Tool { participant: "p".into(), tool: "t".into(), arguments: Template(json!({})) };
+    };
+    check("a(within)", as_written, &[]);
+    check("a(within,~within) b!(within) c+(within)", as_written, &[]);
+    check(
+        "a(within)",
+        rules,
+        &[
+            ("steps[0].action.effect", "only a Rust handler"),
+            ("steps[0].action.success", "decides by itself"),
+        ],
+    );
+    let asks = |draft: &mut Draft| {
+        let probe = action(draft, 1).probe.clone();
+        action(draft, 0).probe = probe;
+    };
+    check("a(within) b(probe)", asks, &[("steps[0].action.probe", "nothing to ask")]);
+}
+
+#[test]
 fn sound_definitions_are_accepted() {
     for graph in [
         "a",

@@ -234,10 +234,10 @@ impl World {
         trace: Trace,
         ended_at: Millis,
     ) -> Result<(), Fault> {
-        let reads = self.call(step, direction).effect == Effect::ReadOnly;
+        let sure = self.call(step, direction).effect.is_never_in_doubt();
         match trace {
             Trace::None => Ok(()),
-            Trace::Landed | Trace::Flying if reads => Ok(()),
+            Trace::Landed | Trace::Flying if sure => Ok(()),
             Trace::Landed => self.land(step, direction, generation, self.now.min(ended_at)),
             Trace::Flying => {
                 let until = ended_at + self.call(step, direction).settle_ms;

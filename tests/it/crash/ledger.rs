@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use amends::participant::{Failure, Handlers, StepContext};
 use amends::saga::definition::{Call, Draft, Probe, Retry, Step, Target};
+use amends::transaction::Transaction;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
@@ -21,8 +22,19 @@ pub(crate) const SQL: &str = "create schema ledger;
     create index on ledger.undo (saga, step);";
 
 /// Names of the definitions. Sagas of those that end in `_back` must end compensated, the others completed.
-pub(crate) const SAGAS: [&str; 9] =
-    ["linear", "linear_back", "parallel", "parallel_back", "pivot", "bare", "bare_back", "waits", "slow"];
+pub(crate) const SAGAS: [&str; 11] = [
+    "linear",
+    "linear_back",
+    "parallel",
+    "parallel_back",
+    "pivot",
+    "bare",
+    "bare_back",
+    "waits",
+    "slow",
+    "within",
+    "within_back",
+];
 
 /// How patient definitions are, and how bad their participants.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
@@ -69,6 +81,12 @@ impl Habits {
         Step::new(name, self.call("once")).compensation(self.undo())
     }
 
+    /// A step in the runtime's own Postgres: its ledger knows no keys, and nobody asks it.
+    fn within(self, name: &str) -> Step {
+        let undo = self.call("undo_within").transactional();
+        Step::new(name, self.call("effect_within").transactional()).compensation(undo)
+    }
+
     /// A step that never succeeds. When its refusal was lost, a second one says nothing of the first call, so it is
     /// asked.
     fn refused(self, name: &str) -> Step {
@@ -90,6 +108,10 @@ impl Habits {
             let draft = Draft::new(name).step(effect("a")).step(self.bare("x").needs(["a"]));
             draft.step(last.needs(["x"]))
         };
+        let within = |name: &str, last: Step| {
+            let draft = Draft::new(name).step(self.within("a")).step(self.within("b").needs(["a"]));
+            draft.step(self.within("c").needs(["a"])).step(last.needs(["b", "c"]))
+        };
         let pivot = Step::new("p", self.call("effect").idempotent()).pivot().needs(["a"]);
         let retriable = Step::new("r", self.call("flaky").idempotent()).retriable().needs(["p"]);
         vec![
@@ -107,6 +129,8 @@ impl Habits {
             Draft::new("slow")
                 .step(self.repeatable("a", "slow"))
                 .step(self.repeatable("z", "slow").needs(["a"])),
+            within("within", self.within("z")),
+            within("within_back", self.refused("z")),
         ]
     }
 }
@@ -183,6 +207,24 @@ pub(crate) fn handlers(ledger: &Arc<Ledger>) -> Handlers {
     let (effects, once, slow, flaky) = (of(ledger), of(ledger), of(ledger), of(ledger));
     let (undone, asked) = (of(ledger), of(ledger));
     Handlers::new()
+        .register_transactional(
+            "effect_within",
+            |context: StepContext, ledger: Transaction, _: Value| async move {
+                let (saga, step) = (context.saga().to_string(), context.step().to_owned());
+                let sql = "insert into ledger.effect values ($1, $2, $3, false)";
+                ledger.execute(sql, &[&saga, &step, &context.key()]).await?;
+                Ok::<_, Failure>(json!({ "key": context.key() }))
+            },
+        )
+        .register_transactional(
+            "undo_within",
+            |context: StepContext, ledger: Transaction, _: Value| async move {
+                let (saga, step) = (context.saga().to_string(), context.step().to_owned());
+                let sql = "insert into ledger.undo values ($1, $2, $3)";
+                ledger.execute(sql, &[&saga, &step, &context.action_key().unwrap_or_default()]).await?;
+                Ok::<_, Failure>(Value::Null)
+            },
+        )
         .register("effect", move |context: StepContext, _: Value| {
             let ledger = effects.clone();
             async move { make(&ledger, &context, true).await }

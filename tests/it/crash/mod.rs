@@ -28,7 +28,7 @@ const TRIES: usize = 4;
 const END_MAX: Duration = Duration::from_secs(90);
 
 /// Places that need a lost answer to be passed.
-const AFTER_LOST_ANSWERS: [&str; 8] = [
+const AFTER_LOST_ANSWERS: [&str; 9] = [
     "commit: sending",
     "commit: answered",
     "resolve: sending",
@@ -37,13 +37,15 @@ const AFTER_LOST_ANSWERS: [&str; 8] = [
     "live: answered",
     "owned: sending",
     "owned: answered",
+    "within: looked up",
 ];
 
 /// What only a sweep over somebody's remains passes, or only who takes them up.
 const OF_HEIRS: [&str; 4] = ["sweep: rehomed", "journal: loaded", "probe: sending", "probe: answered"];
 
 /// What is passed so often that the first time is the beginning of everything.
-const OFTEN: [&str; 6] = ["new commit:", "claim:", "action:", "compensation:", "saga:", "signals:"];
+const OFTEN: [&str; 7] =
+    ["new commit:", "claim:", "action:", "compensation:", "saga:", "signals:", "within:"];
 
 #[derive(Clone, Copy, Debug)]
 struct Case {

@@ -24,6 +24,7 @@ const NOT_MODELLED: &[(&str, &str)] = &[
     ("node/list", "reads only"),
     ("node/server", "reads only"),
     ("lane/timeline", "a promoted standby is met by a new lane: tests/it/store/lost.rs"),
+    ("transaction/seal", "the batch of one row follows it in the same transaction: transition/commit"),
     ("saga/count", "reads only"),
     ("saga/list", "reads only"),
     ("saga/read", "reads only"),

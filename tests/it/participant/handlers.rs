@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use amends::participant::{Failure, Handlers, Participants, StepContext};
+use amends::saga::definition::{Call, Draft, Step};
+use amends::transaction::Transaction;
 use serde_json::{Value, json};
 
 use super::{call, executed, probed, says};
@@ -87,4 +89,22 @@ async fn missing_participants_are_named() {
     let known = Handlers::new().register("do", |_: StepContext, _: Value| async { Ok::<_, Failure>(()) });
     let expected = ["handler \"find\"", "handler \"undo\"", "participant \"crm\""];
     assert_eq!(with(known).missing(&draft), expected);
+}
+
+/// A handler that works in the transaction of its record is another thing than one that does not.
+#[tokio::test]
+async fn a_call_finds_only_handlers_of_the_kind_that_its_effect_names() {
+    let handlers = Handlers::new()
+        .register("plain", |_: StepContext, _: Value| async { Ok::<_, Failure>(1) })
+        .register_transactional("within", |_: StepContext, _: Transaction, _: Value| async {
+            Ok::<_, Failure>(1)
+        });
+    let participants = with(handlers);
+    let step = |name: &str, call: Call| Step::new(name, call).irreversible();
+    let draft = Draft::new("d")
+        .step(step("a", Call::handler("plain")))
+        .step(step("b", Call::handler("within").transactional()))
+        .step(step("c", Call::handler("plain").transactional()))
+        .step(step("d", Call::handler("within")));
+    assert_eq!(participants.missing(&draft), ["handler \"within\"", "transactional handler \"plain\""]);
 }

@@ -14,6 +14,7 @@ mod start;
 mod sweep;
 mod tls;
 mod turn;
+mod within;
 
 use std::sync::Arc;
 
