@@ -347,6 +347,8 @@ pub mod demo {
     pub const RESTART_PAUSE: Duration = Duration::from_millis(100);
     /// Most starts of a participant that fail one after the other.
     pub const RESTARTS_FAILED_MAX: u32 = 20;
+    /// Pause between two troubles of a demo with chaos.
+    pub const CHAOS_INTERVAL: Duration = Duration::from_secs(3);
     /// Most nodes of a demo: with their payments servers they share the embedded Postgres's 200 connections.
     pub const NODES_MAX: u32 = 8;
     /// Most checkouts of a demo.

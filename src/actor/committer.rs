@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::node::Node;
 use super::saga_actor::SagaActor;
 use super::supervisor::{Observe, Observed};
-use super::trouble::Writer;
 use crate::config::actor as limits;
 use crate::config::store::BATCH_ROWS_MAX;
 use crate::metrics;
@@ -143,7 +142,7 @@ impl Committer {
     fn recovered(&mut self) {
         if !self.pause.is_zero() {
             self.pause = Duration::ZERO;
-            self.node.trouble.is_over(Writer::Lane(self.id));
+            self.node.trouble.is_over(self.id);
         }
     }
 
@@ -214,7 +213,7 @@ impl Committer {
             return self.fence(ctx, from);
         }
         metrics::COMMITS_REPEATED.with(["unavailable".into()]).increment(1);
-        self.node.trouble.begins(Writer::Lane(self.id), &error);
+        self.node.trouble.begins(self.id, &error);
         tracing::warn!(%error, rows = rows.len(), "batch not committed yet, it is sent again");
         for (row, from) in rows.into_iter().zip(from).rev() {
             self.rows.push_front(Commit { row, from });
@@ -317,7 +316,7 @@ impl Committer {
                 }
                 Err(Error::Fenced) => act.fence(ctx, Vec::new()),
                 Err(error) => {
-                    act.node.trouble.begins(Writer::Lane(act.id), &error);
+                    act.node.trouble.begins(act.id, &error);
                     tracing::warn!(%error, "claim failed");
                     act.wait(ctx);
                 }
@@ -331,7 +330,7 @@ impl Actor for Committer {
     type Context = Context<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.node.trouble.is_over(Writer::Lane(self.id));
+        self.node.trouble.is_over(self.id);
     }
 }
 

@@ -10,7 +10,6 @@ use actix::prelude::*;
 use super::clock::Clock;
 use super::node::Node;
 use super::supervisor::{Observe, Observed};
-use super::trouble::Writer;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::definition::Millis;
@@ -77,15 +76,9 @@ impl Heart {
             metrics::LEASE_TRUSTED.with([]).set(f64::from(node.clock.is_trusted()));
             metrics::BUILD.with([env!("CARGO_PKG_VERSION").into()]).set(1.0);
             match node.store.beat(node.membership.id(), residents).await {
-                Ok(now_ms) => {
-                    node.clock.sample(sent, now_ms, node.membership.trust());
-                    node.trouble.is_over(Writer::Heart);
-                }
+                Ok(now_ms) => node.clock.sample(sent, now_ms, node.membership.trust()),
                 Err(Error::Fenced) => rejoin(&node).await,
-                Err(error) => {
-                    node.trouble.begins(Writer::Heart, &error);
-                    tracing::warn!(%error, "beat not confirmed");
-                }
+                Err(error) => tracing::warn!(%error, "beat not confirmed"),
             }
         };
         ctx.spawn(beat.into_actor(self).map(|(), _, ctx| {

@@ -1,7 +1,7 @@
 //! Secrets stay where they are put: a node with canary secrets in its settings and in its database URL runs sagas that
 //! succeed and fail, with every log line there is, and then everything that anybody can read is searched for them.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 use crate::harness::{Database, eventually};
@@ -24,6 +24,14 @@ steps:
     irreversible: true
     action: { tool: mailer/send, arguments: {} }
 ";
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
 
 #[tokio::test]
 async fn no_secret_is_in_logs_journals_metrics_or_errors() {
@@ -55,6 +63,11 @@ async fn no_secret_is_in_logs_journals_metrics_or_errors() {
         .stderr(std::fs::File::create(folder.join("log")).unwrap())
         .spawn()
         .unwrap();
+    let mut stdout = BufReader::new(node.stdout.take().unwrap());
+    let mut said = String::new();
+    stdout.read_line(&mut said).unwrap();
+    let http = serde_json::from_str::<serde_json::Value>(&said).unwrap();
+    let http = http["http"].as_str().expect("the address of the HTTP door").to_owned();
     let client = database.client().await;
     let one = async |sql: &str| client.query_one(sql, &[]).await.map_or(-1, |row| row.get::<_, i64>(0));
     eventually("the definition is registered", async || {
@@ -82,10 +95,13 @@ async fn no_secret_is_in_logs_journals_metrics_or_errors() {
     ] {
         seen.push((what, client.query_one(sql, &[]).await.unwrap().get(0)));
     }
+    for (what, path) in [("metrics", "/metrics"), ("readiness", "/readyz")] {
+        seen.push((what, get(&http, path)));
+    }
+    assert!(seen.iter().any(|(_, text)| text.contains("amends_attempts_total{")), "metrics: {seen:?}");
     // SAFETY: a plain system call on a child that was not waited for yet.
     unsafe { libc::kill(node.id().cast_signed(), libc::SIGTERM) };
-    let mut said = String::new();
-    node.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    stdout.read_to_string(&mut said).unwrap();
     node.wait().unwrap();
     seen.push(("answers", said));
     // The same settings with a database that is not there: the error names it without its password.

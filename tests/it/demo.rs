@@ -36,6 +36,16 @@ async fn forty_checkouts_survive_faults_and_a_killed_node() {
     assert!(count("completed") > 0 && count("compensated") > 0 && count("faults_injected") > 10, "{report}");
 }
 
+/// Nodes are killed and connections cut all the time.
+#[tokio::test]
+async fn sixty_checkouts_survive_chaos() {
+    let (code, report) = demo(&["--sagas", "60", "--nodes", "2", "--seed", "5", "--chaos"]).await;
+    for broken in ["lost_effects", "doubled_effects", "orphaned_effects", "unfinished", "unexplained"] {
+        assert_eq!(report[broken], 0, "{broken}: {report}");
+    }
+    assert!(report["nodes_killed"].as_u64() >= Some(1) && code == Some(0), "{report}");
+}
+
 #[tokio::test]
 async fn without_faults_everything_completes() {
     let (code, report) =

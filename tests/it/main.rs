@@ -35,6 +35,7 @@ mod scenarios;
 mod serve;
 mod spans;
 mod store;
+mod supply;
 mod tidy;
 mod turns;
 mod within;

@@ -4,6 +4,7 @@
 //! MCP.
 
 mod audit;
+mod chaos;
 mod claims;
 mod cut;
 mod desk;
@@ -48,9 +49,13 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           action = clap::ArgAction::Set)]
     pub kill: bool,
-    /// Instead makes one saga for each way of needing a person, says how to remedy each, and keeps a node running
-    /// until Ctrl-C.
-    #[arg(long, conflicts_with_all = ["sagas", "nodes", "seed", "faults", "kill"])]
+    /// Until the checkouts have ended, every few seconds kills a node with SIGKILL and puts another in its
+    /// place, and cuts all connections between nodes and database.
+    #[arg(long)]
+    pub chaos: bool,
+    /// Instead makes one saga for each way of needing a person, says how to remedy each, and keeps a node
+    /// running until Ctrl-C.
+    #[arg(long, conflicts_with_all = ["sagas", "nodes", "seed", "faults", "kill", "chaos"])]
     pub leave_stuck: bool,
 }
 

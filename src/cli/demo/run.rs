@@ -9,6 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit;
+use super::chaos::{self, Chaos, Trouble};
 use super::claims::{self, Checkout, ClaimError};
 use super::evidence;
 use super::ledger::{self, LedgerError};
@@ -254,13 +255,18 @@ impl Show<'_> {
         let sagas = self.args.sagas as usize;
         let under_way_max = UNDER_WAY_MAX * self.args.nodes as usize;
         let mut nodes_killed = 0;
+        let mut chaos = self.args.chaos.then(Chaos::begin);
         let mut standing = Standing::default();
         let (mut looked, mut moved) = (Instant::now(), Instant::now());
         while standing.at_rest() < sagas && moved.elapsed() < STILL_MAX {
             let under_way = self.checkouts.len() - standing.at_rest();
             if self.checkouts.len() < sagas && under_way < under_way_max {
-                let checkout = self.start(self.checkouts.len() + 1).await?;
-                self.checkouts.push(checkout);
+                match self.start(self.checkouts.len() + 1).await {
+                    Ok(checkout) => self.checkouts.push(checkout),
+                    // Its key makes the next start find this one, if it has happened.
+                    Err(error) if chaos.is_some() && is_passing(&error) => {}
+                    Err(error) => return Err(error),
+                }
                 tokio::time::sleep(START_INTERVAL).await;
             } else {
                 tokio::time::sleep(LOOK_INTERVAL).await;
@@ -269,7 +275,10 @@ impl Show<'_> {
                 continue;
             }
             self.stage.check()?;
-            let now = self.look().await?;
+            let now = match self.look().await {
+                Err(error) if chaos.is_some() && is_passing(&error) => standing,
+                now => now?,
+            };
             if now != standing {
                 moved = Instant::now();
             }
@@ -279,9 +288,21 @@ impl Show<'_> {
                 "{} completed, {} compensated, {} stuck",
                 standing.completed, standing.compensated, standing.halted
             ));
-            if self.args.kill && nodes_killed == 0 && self.is_mid_run(standing) {
-                self.kill().await?;
-                nodes_killed += 1;
+            match chaos.as_mut().map(Chaos::next) {
+                None if self.args.kill && nodes_killed == 0 && self.is_mid_run(standing) => {
+                    self.kill().await?;
+                    nodes_killed += 1;
+                }
+                Some(Some(Trouble::Kill)) => {
+                    self.kill().await?;
+                    self.stage.add_node(self.url)?;
+                    nodes_killed += 1;
+                }
+                Some(Some(Trouble::Cut)) => {
+                    let cut = chaos::cut(self.url).await?;
+                    self.bar.println(format!("{cut} connections to the database were cut"));
+                }
+                None | Some(None) => {}
             }
         }
         Ok(nodes_killed)
@@ -344,6 +365,11 @@ impl Show<'_> {
             }
         }
     }
+}
+
+/// Whether trouble with the database passes by itself.
+fn is_passing(error: &DemoError) -> bool {
+    matches!(error, DemoError::Store(store::Error::Unavailable(_) | store::Error::Busy(_)))
 }
 
 fn progress(args: &DemoArgs, output: &Output) -> ProgressBar {

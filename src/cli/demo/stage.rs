@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::chaos;
 use super::process::{Launcher, Process};
 use super::server::CRASH_STATUS;
 use crate::config::demo::{DRAIN, NODE_LEASE, NODE_STOP_MAX, RESTART_PAUSE, RESTARTS_FAILED_MAX, SLOW};
@@ -87,7 +88,7 @@ impl Stage {
         self.nodes_started += 1;
         let name = format!("node-{}", self.nodes_started);
         let mut launcher = self.launcher.clone();
-        launcher.environment.push(("DATABASE_URL".to_owned(), database_url.to_owned()));
+        launcher.environment.push(("DATABASE_URL".to_owned(), chaos::of_a_node(database_url)));
         launcher.environment.push(("AMENDS_DEMO_NODE".to_owned(), name.clone()));
         let settings = self.launcher.directory.join("amends.yaml");
         let arguments = ["serve".into(), "--config".into(), settings.into_os_string()];

@@ -1,6 +1,7 @@
-//! The crash matrix: a process kills itself at every boundary there is, as the owner of sagas and as the heir of a dead
-//! owner's, alone and beside another node; then the sagas' word is held against the participants' ledger. Owns the
-//! cases, which come from the list of boundaries, and the table of results. `AMENDS_MATRIX=whole` runs all cases.
+//! The crash matrix: a process kills itself at every boundary there is, as the owner of sagas and as the heir
+//! of a dead owner's, alone and beside another node; then the sagas' word is held against the participants'
+//! ledger. Owns the cases, which come from the list of boundaries, and the table of results.
+//! `AMENDS_MATRIX=whole` runs all cases.
 
 pub(crate) mod ledger;
 mod node;
@@ -208,8 +209,9 @@ async fn play(case: Case) -> Row {
     }
 }
 
-/// Waits until every saga has ended, and does what a person would: tells the waiting what they wait for, and looks up
-/// in the ledger what nobody else can know. Returns how many steps had to be looked up; none if the sagas do not end.
+/// Waits until every saga has ended, and does what a person would: tells the waiting what they wait for, and
+/// looks up in the ledger what nobody else can know. Returns how many steps had to be looked up; none if the
+/// sagas do not end.
 async fn finish(survivor: &Runtime, client: &Client) -> Option<usize> {
     let began = Instant::now();
     let mut resolved = 0;
@@ -229,13 +231,21 @@ async fn finish(survivor: &Runtime, client: &Client) -> Option<usize> {
                 node::provide(survivor, saga).await;
             }
             // Only what has neither keys nor a probe may need a person.
-            if status == "stuck" && name.starts_with("bare") {
+            if status == "stuck" && name.starts_with("bare") && has_landed(client, saga).await {
                 resolve(survivor, client, saga).await;
                 resolved += 1;
             }
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
+}
+
+/// Whether nothing of a stuck saga can land any more: a statement of a killed process may still be on the
+/// server, for as long as an effect may land after its time-out.
+async fn has_landed(client: &Client, saga: Uuid) -> bool {
+    let sql =
+        "select exists (select from amends.stuck where saga = $1 and since < now() - interval '2500 ms')";
+    client.query_one(sql, &[&saga]).await.unwrap().get(0)
 }
 
 async fn resolve(survivor: &Runtime, client: &Client, saga: Uuid) {
