@@ -36,7 +36,7 @@ fn ended(at: u64, step: usize, attempt: u32, outcome: Outcome) -> Event {
 
 /// The journal of a saga whose steps each fail `failures` times before they succeed.
 fn journal(definition: &Definition, failures: u32) -> Vec<Event> {
-    let started = Started { at: 1_000, input: payload() };
+    let started = Started::new(1_000, payload());
     let mut state = begin(definition, &started).0;
     let mut events = vec![Event::Started(started)];
     let push = |state: &mut State, events: &mut Vec<Event>, event: Event| {

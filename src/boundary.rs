@@ -28,6 +28,7 @@ pub const ALL: &[&str] = &[
     "timers: fired",
     "journal: loaded",
     "signals: read",
+    "sweep: disowned",
     "sweep: buried",
     "sweep: rehomed",
     "sweep: forwarded",

@@ -39,6 +39,13 @@ pub mod store {
     pub const SAFETY_NET_ROWS_MAX: i64 = 10_000;
     /// How long lanes and nodes are remembered after they are gone, in milliseconds.
     pub const GONE_KEPT_MS: i64 = 3_600_000;
+    /// How long a node may take to let go of a saga that is taken from it, in milliseconds; then its beats count for
+    /// nothing.
+    pub const EVICTION_MS: i64 = 5_000;
+    /// Reruns that one look takes.
+    pub const RERUNS_MAX: i64 = 16;
+    /// How long one that was taken is kept from other nodes, in milliseconds.
+    pub const RERUN_KEPT_MS: i64 = 10_000;
     /// Starts with a concurrency key that one look at the turns takes.
     pub const KNOCKS_MAX: i64 = 500;
     /// Turns looked at by one step of the walk that finds those whose holder has ended.
@@ -228,6 +235,8 @@ pub mod actor {
     pub const TIMERS_MAX: usize = 1_000;
     /// Pause between two looks for timers that are due, in milliseconds.
     pub const TIMERS_POLL_MS: u64 = 250;
+    /// Pause between two looks for sagas that shall go on from a step of an ended one, in milliseconds.
+    pub const RERUNS_POLL_MS: u64 = 500;
     /// Pause between two looks for starts whose turn it is while there are none, in milliseconds.
     pub const TURNS_POLL_MOST_MS: u64 = 250;
     /// Pause between two such looks while there are some, in milliseconds.
@@ -250,6 +259,11 @@ pub mod actor {
     pub const SWEEP_MS: u64 = 1_000;
     /// Pause between two looks at the database for metrics, in milliseconds.
     pub const MEASURE_MS: u64 = 15_000;
+    /// How long a node claims nothing after a saga was taken from it, in milliseconds: longer than the longest pause
+    /// between two looks of another.
+    pub const AVERTED_MS: u64 = 1_000;
+    /// How long calls of a saga that is taken away may take to end, in milliseconds; then their outcome is unknown.
+    pub const EVICTED_GRACE_MS: u64 = 2_000;
     /// Pause between two rounds of the chores that may wait, in milliseconds.
     pub const TIDY_MS: u64 = 300_000;
     /// Pause between two steps of the safety net, in milliseconds.

@@ -3,7 +3,7 @@
 -- time, reason) is recorded by the database and kept in the timeline.
 --
 -- AM001 no such saga. AM002 it has ended. AM003 no such definition. AM004 the key was used with another input.
--- AM005 bad argument.
+-- AM005 bad argument. AM008 it was rerun already. AM006 no such node in service. AM007 no node has the saga.
 
 -- Asks, once it is sure that a reason is given where one is needed.
 create or replace function amends.ask(saga uuid, verb text, argument json, reasoned boolean) returns bigint
@@ -151,6 +151,108 @@ begin
     set resumed_at = amends.now(), resumed_by = session_user, resume_reason = coalesce(resume_definition.reason, '')
     where p.name = resume_definition.definition and p.resumed_at is null;
     return found;
+end
+$$;
+
+-- Tells a node to take no more sagas and to hand over those that it has, as when it stops in good order; amends.nodes shows
+-- `draining`, then `drained`. It hears of it with its next beat. False: it was told already. AM006: no such node in service.
+create or replace function amends.drain_node(node bigint, reason text) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if coalesce(btrim(drain_node.reason), '') = '' then
+        raise exception 'expected a reason to drain node %, found none', coalesce(drain_node.node::text, 'null')
+            using errcode = 'AM005', hint = 'It is kept: say why, for those who ask next week.';
+    end if;
+    if not exists (select from amends.node n where n.id = drain_node.node and n.gone_at is null and n.disowned_at is null) then
+        raise exception 'expected the number of a node in service, found %', coalesce(drain_node.node::text, 'null')
+            using errcode = 'AM006', hint = 'In service: ' || coalesce((
+                select string_agg(format('%s (%s)', n.id, n.name), ', ' order by n.id) from amends.node n
+                where n.gone_at is null and n.disowned_at is null), 'none') || '.';
+    end if;
+    insert into amends.node_drain (node, at, by, application_name, addr, reason)
+    values (drain_node.node, amends.now(), session_user,
+            coalesce(current_setting('application_name', true), ''), inet_client_addr(), drain_node.reason)
+    on conflict do nothing;
+    return found;
+end
+$$;
+
+-- Lets a node take sagas again. False: nobody had told it not to.
+create or replace function amends.undrain_node(node bigint, reason text default '') returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    update amends.node_drain d
+    set undone_at = amends.now(), undone_by = session_user, undo_reason = coalesce(undrain_node.reason, '')
+    where d.node = undrain_node.node and d.undone_at is null;
+    return found;
+end
+$$;
+
+-- Takes a saga from the node that has it: its calls are given up (nobody knows their outcome), and another node goes on. The
+-- node lets go of it by itself; one that has not done so within seconds counts for dead, with all that it has. Returns the
+-- number of the signal. AM007: no node has it.
+create or replace function amends.evict(saga uuid, reason text) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_signal bigint;
+    v_lane bigint;
+    v_status text;
+begin
+    select g.lane, g.status into v_lane, v_status from amends.saga g where g.id = evict.saga;
+    if found and v_lane is null then
+        raise exception 'expected a saga that some node has, found % which is %', evict.saga, v_status
+            using errcode = 'AM007',
+                  hint = 'Nothing is to be taken away: any node may take it when it wakes. Legal: cancel, pause, abandon, and '
+                         'what amends.stuck names.';
+    end if;
+    v_signal := amends.ask(evict.saga, 'evict',
+        json_build_object('lane', v_lane, 'reason', coalesce(evict.reason, '')), true);
+    insert into amends.eviction (id, lane, at) values (evict.saga, v_lane, amends.now())
+    on conflict on constraint eviction_pkey do update set lane = excluded.lane, at = excluded.at
+        where eviction.lane <> excluded.lane;
+    return v_signal;
+end
+$$;
+
+-- Asks for a new saga of the same definition and input that goes on from a step of one that has ended: it takes over the
+-- outcomes of what came before, and undoes them, if it must, by the keys that the participants know. Refused where an effect
+-- would be done twice. Returns the id of the new saga; amends.reruns says what became of it. The same asked again returns
+-- the same. AM008: it goes on from another step already.
+create or replace function amends.rerun_from(saga uuid, step text, reason text) returns uuid
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_definition int;
+    v_first amends.rerun;
+    v_rerun uuid := amends.uuid7();
+begin
+    if coalesce(btrim(rerun_from.reason), '') = '' then
+        raise exception 'expected a reason to rerun saga %, found none', coalesce(rerun_from.saga::text, 'null')
+            using errcode = 'AM005', hint = 'It is kept: say why, for those who ask next week.';
+    end if;
+    select s.definition into v_definition
+    from (
+        select g.definition from amends.saga g where g.id = rerun_from.saga
+        union all
+        select d.definition from amends.saga_done d
+        where d.id = rerun_from.saga and d.ended_at >= amends.uuid_time(rerun_from.saga) - interval '1 day'
+    ) s;
+    if not found then
+        raise exception 'expected the id of a saga, found %', coalesce(rerun_from.saga::text, 'null') using errcode = 'AM001';
+    end if;
+    insert into amends.rerun (id, step, rerun, definition, at, by, application_name, addr, reason, due_at)
+    values (rerun_from.saga, coalesce(rerun_from.step, ''), v_rerun, v_definition, amends.now(), session_user,
+            coalesce(current_setting('application_name', true), ''), inet_client_addr(), rerun_from.reason, amends.now())
+    on conflict (id) where fate is distinct from 'refused' do nothing;
+    if found then
+        return v_rerun;
+    end if;
+    select r.* into strict v_first from amends.rerun r where r.id = rerun_from.saga and r.fate is distinct from 'refused';
+    if v_first.step = rerun_from.step then
+        return v_first.rerun;
+    end if;
+    raise exception 'expected a saga whose outcomes are its own, found % which saga % has taken over',
+        rerun_from.saga, v_first.rerun
+        using errcode = 'AM008', hint = format('Rerun %s, once it has ended.', v_first.rerun);
 end
 $$;
 

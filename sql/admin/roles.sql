@@ -26,7 +26,8 @@ revoke all on schema amends from public;
 do $$
 declare
     v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog, amends.nodes,
-        amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals, amends.definition_pauses, amends.checkup';
+        amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals, amends.definition_pauses,
+        amends.node_drains, amends.reruns, amends.checkup';
     -- What the views call runs with the right of whoever looks.
     v_reading text := 'amends.now(), amends.steps_of(uuid), amends.timeline_of(uuid), amends.signal_status(uuid, bigint)';
     v_producing text := 'amends.start(text, json, text), amends.signal(uuid, text, json), amends.cancel(uuid, text),
@@ -35,6 +36,8 @@ declare
         amends.resolve(uuid, text, text, json, text), amends.pause(uuid, text), amends.resume(uuid, text),
         amends.approve(uuid, text, text, text), amends.deny(uuid, text, text),
         amends.abandon(uuid, text), amends.pause_definition(text, text), amends.resume_definition(text, text),
+        amends.drain_node(bigint, text), amends.undrain_node(bigint, text), amends.evict(uuid, text),
+        amends.rerun_from(uuid, text, text),
         amends.bulk(text, text, text, text, timestamptz, int, interval)';
     v_role text;
 begin

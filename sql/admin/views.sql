@@ -68,7 +68,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select v.seq, v.at, v.kind,
            coalesce(n.names[(v.e ->> 'step')::int + 1], v.asked ->> 'step'),
            case v.kind
-               when 'started' then 'started'
+               when 'started' then coalesce(
+                   'started, goes on from step ' || (v.e #>> '{rerun,from}') || ' of saga ' || (v.e #>> '{rerun,of}'),
+                   'started')
                when 'condition_decided' then case
                    when v.e ->> 'decision' = 'run' then '`when` is true'
                    when v.e ->> 'decision' = 'skip' then 'skipped: `when` is false'
@@ -105,8 +107,8 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
                (v.e #>> '{answer,inconclusive,error,code}') || ': ' || (v.e #>> '{answer,inconclusive,error,message}'),
                (v.e #>> '{decision,failed,code}') || ': ' || (v.e #>> '{decision,failed,message}'),
                (v.e #>> '{showing,failed,code}') || ': ' || (v.e #>> '{showing,failed,message}')),
-           s.n, coalesce(s.by, v.e ->> 'by'), s.application_name, host(s.addr), s.at,
-           coalesce(v.asked ->> 'reason', case when s.request is not null then
+           s.n, coalesce(s.by, v.e ->> 'by', v.e #>> '{rerun,by}'), s.application_name, host(s.addr), s.at,
+           coalesce(v.asked ->> 'reason', v.e #>> '{rerun,reason}', case when s.request is not null then
                (select r.value ->> 'reason' from json_each(case when json_typeof(amends.readable(s.request)) = 'object'
                                                                 then amends.readable(s.request) else '{}' end) r
                 where json_typeof(r.value) = 'object' limit 1) end),
@@ -181,6 +183,13 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
         where h.kind in ('attempt_ended', 'probe_answered', 'condition_decided')
            or h.kind = 'approval_shown' and h.e #> '{showing,failed}' is not null
         union all
+        select h.seq, h.at, (o.one ->> 'step')::bigint, false,
+               case when json_typeof(o.one -> 'effect') = 'object' then 'taken_over' else 'skipped' end, null,
+               o.one #> '{effect,output}'
+        from happened h
+        cross join lateral json_array_elements(h.e #> '{rerun,outcomes}') o (one)
+        where h.kind = 'started'
+        union all
         select a.seq, a.at, p.position, b.undoing, case
                    when a.verb = 'retry' then 'retried'
                    when a.verb = 'approve' then 'succeeded'
@@ -234,7 +243,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
                    when s.attention ->> 'stuck' is not null then 'stuck'
                    when s.attention is not null then 'in_doubt'
                    when s.outcome in ('succeeded', 'by_hand') and s.undoing then 'undone'
-                   when s.outcome in ('succeeded', 'by_hand') then 'done'
+                   when s.outcome in ('succeeded', 'by_hand', 'taken_over') then 'done'
                    when s.outcome = 'skipped' then 'skipped'
                    when s.status = 'completed' then 'done'
                    when s.outcome in ('failed', 'failed_retryable', 'absent', 'unknown')
@@ -355,16 +364,30 @@ left join lateral (
 ) o on true
 where r.ready > 0;
 
--- Node incarnations: `live`, `late` (no beat within its time to live: its sagas are about to be taken over) or `gone`.
+-- Node incarnations: `live`, `late` (no beat within its time to live: its sagas are about to be taken over), `draining` and
+-- then `drained` (an operator told it to take no sagas), or `gone`.
 create or replace view amends.nodes as
 select n.id as node, n.name, n.version, n.schema_version,
        case when n.gone_at is not null then 'gone'
             when n.beat_at < amends.now() - n.ttl_ms * interval '1 ms' then 'late'
-            else 'live' end as state,
+            when d.n is null then 'live'
+            when exists (
+                select from amends.lane l
+                where l.node = n.id and (select g.id from amends.saga g where g.lane = l.id limit 1) is not null)
+                then 'draining'
+            else 'drained' end as state,
        n.joined_at, n.beat_at, n.gone_at, n.ttl_ms * interval '1 ms' as time_to_live,
        case when n.gone_at is null then n.sagas else 0 end as sagas,
-       (select count(*) from amends.lane l where l.node = n.id and l.live) as lanes
-from amends.node n;
+       (select count(*) from amends.lane l where l.node = n.id and l.live) as lanes, d.at as drained_since
+from amends.node n
+left join amends.node_drain d on d.node = n.id and d.undone_at is null;
+
+-- Nodes that were told to take no sagas (`held`: still are): who did it, when and why.
+create or replace view amends.node_drains as
+select d.node, n.name, d.undone_at is null as held, d.at, d.by, d.application_name, host(d.addr) as address, d.reason,
+       d.undone_at, d.undone_by, d.undo_reason
+from amends.node_drain d
+left join amends.node n on n.id = d.node;
 
 -- Sagas that began and ended, by minute and definition, of the last day. What a node saw in the seconds before it was
 -- killed is missing: for accounts, count amends.sagas.
@@ -413,6 +436,12 @@ create or replace view amends.definition_pauses as
 select p.name as definition, p.resumed_at is null as held, p.at, p.by, p.application_name, host(p.addr) as address, p.reason,
        p.resumed_at, p.resumed_by, p.resume_reason
 from amends.definition_pause p;
+
+-- Sagas that were asked to go on from a step in a new one: `fate` is waiting, applied, or refused with the reason.
+create or replace view amends.reruns as
+select r.id as saga, r.step, r.rerun, coalesce(r.fate, 'waiting') as fate, r.answer, r.at as asked_at, r.by as asked_by,
+       r.application_name, host(r.addr) as address, r.reason
+from amends.rerun r;
 
 -- What is wrong with the installation, and what to do about it: `level` is ok, warning or fault. `amends doctor` prints it.
 create or replace view amends.checkup as
@@ -491,4 +520,8 @@ from (
     select 'paused definitions', false, count(*) > 0, coalesce(string_agg(p.definition, ', '), 'none'),
            'an operator did that: select * from amends.definition_pauses; amends.resume_definition'
     from amends.definition_pauses p where p.held
+    union all
+    select 'drained nodes', false, count(*) > 0, coalesce(string_agg(format('%s (%s)', n.node, n.name), ', ' order by n.node), 'none'),
+           'an operator did that: select * from amends.node_drains; stop them, or amends.undrain_node'
+    from amends.nodes n where n.state in ('draining', 'drained')
 ) c (subject, fault, warning, found, remedy);

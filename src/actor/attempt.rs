@@ -223,6 +223,13 @@ impl InFlight {
         }
     }
 
+    /// Its end as far as this node will ever know, for a call that does not end though it was given up.
+    pub(super) fn forsaken(&self, node: &Node) -> Event {
+        let Self { step, direction, number, .. } = *self;
+        let end = if self.is_probe { End::lost_probe() } else { End::lost_attempt() };
+        end.happened(node, step, direction, number).event
+    }
+
     /// Gives the call up; its task reports that its outcome is unknown.
     pub(super) fn give_up(&self) {
         self.task.abort();
@@ -235,6 +242,35 @@ enum End {
     /// It succeeded, if it is recorded in this transaction.
     Within(Outcome, Box<Within>),
     Probe(Answer),
+}
+
+impl End {
+    fn lost_attempt() -> Self {
+        Self::Attempt(Outcome::Unknown { error: lost() })
+    }
+
+    fn lost_probe() -> Self {
+        Self::Probe(Answer::Inconclusive { error: lost() })
+    }
+
+    fn happened(self, node: &Node, step: usize, direction: Direction, number: u32) -> Happened {
+        let (at, jitter) = (node.clock.now_ms(), rand::random::<f64>());
+        let ended = |outcome| {
+            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt: number, outcome, jitter })
+        };
+        match self {
+            Self::Attempt(outcome) => Happened { event: ended(outcome), within: None },
+            Self::Within(outcome, within) => Happened { event: ended(outcome), within: Some(within) },
+            Self::Probe(answer) => {
+                let answered = ProbeAnswered { at, step, direction, probe: number, answer, jitter };
+                Happened { event: Event::ProbeAnswered(answered), within: None }
+            }
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::new("call_lost", "the call was given up before it answered")
 }
 
 async fn call(node: &Node, step: &Step, order: Order, scope: &Arc<Scope>) -> End {
@@ -282,7 +318,9 @@ fn scope(saga: Uuid, pinned: &Pinned, state: &State, order: Order) -> Scope {
     scope.key = key(saga, name, order.direction, order.generation);
     if order.direction == Direction::Compensation {
         let undone = &state.steps[order.step];
-        scope.action_key = Some(key(saga, name, Direction::Action, undone.action.generation));
+        // The key that the participant saw, whichever saga it was that called.
+        let called = undone.origin.unwrap_or(saga);
+        scope.action_key = Some(key(called, name, Direction::Action, undone.action.generation));
         scope.output = undone.output.clone();
     }
     scope
@@ -326,29 +364,12 @@ impl Report {
     fn tell(&mut self, end: End) {
         let Some(report_to) = self.report_to.take() else { return };
         let Order { step, direction, number, .. } = self.order;
-        let (at, jitter) = (self.node.clock.now_ms(), rand::random::<f64>());
-        let ended = |outcome| {
-            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt: number, outcome, jitter })
-        };
-        report_to.do_send(match end {
-            End::Attempt(outcome) => Happened { event: ended(outcome), within: None },
-            End::Within(outcome, within) => Happened { event: ended(outcome), within: Some(within) },
-            End::Probe(answer) => {
-                let answered = ProbeAnswered { at, step, direction, probe: number, answer, jitter };
-                Happened { event: Event::ProbeAnswered(answered), within: None }
-            }
-        });
+        report_to.do_send(end.happened(&self.node, step, direction, number));
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        let error = Error::new("call_lost", "the call was given up before it answered");
-        let end = if self.order.is_probe {
-            End::Probe(Answer::Inconclusive { error })
-        } else {
-            End::Attempt(Outcome::Unknown { error })
-        };
-        self.tell(end);
+        self.tell(if self.order.is_probe { End::lost_probe() } else { End::lost_attempt() });
     }
 }

@@ -15,6 +15,7 @@ use super::arrival::{Arrival, StartAnswer};
 use super::committer::{Barrier, Claim, Committer};
 use super::definitions::Pinned;
 use super::node::Node;
+use super::post::Post;
 use super::saga_actor::{GiveUp, HandBack, SagaActor, StepDown, Wake};
 use super::strays::Strays;
 use super::supervisor::{Observe, Observed};
@@ -24,6 +25,7 @@ use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::Json;
 use crate::saga::event::Started;
+use crate::saga::rerun::Rerun;
 use crate::store::{Claimed, Error, LaneId, StartKey};
 
 /// How a saga left this node.
@@ -47,6 +49,7 @@ pub(crate) struct StartSaga {
     pub(crate) pinned: Pinned,
     pub(crate) input: Json,
     pub(crate) key: Option<StartKey>,
+    pub(crate) rerun: Option<Box<Rerun>>,
     pub(crate) answer: oneshot::Sender<StartAnswer>,
 }
 
@@ -91,6 +94,7 @@ pub(super) struct Dispatcher {
     node: Arc<Node>,
     lane: LaneId,
     committer: Addr<Committer>,
+    post: Post,
     slots: usize,
     residents: HashMap<Uuid, Addr<SagaActor>>,
     /// Sagas whose journal is being read, or will be: they look for signals when they are here.
@@ -103,16 +107,19 @@ pub(super) struct Dispatcher {
     pause: Duration,
     /// The next round, while none is under way.
     next: Option<SpawnHandle>,
+    /// An operator drains the node: calls that are under way are given up after this.
+    grace: Option<SpawnHandle>,
     draining: Option<oneshot::Sender<()>>,
     stopping: bool,
 }
 
 impl Dispatcher {
-    pub(super) fn new(node: Arc<Node>, lane: LaneId, committer: Addr<Committer>, slots: usize) -> Self {
+    pub(super) fn new(post: Post, slots: usize) -> Self {
         Self {
-            node,
-            lane,
-            committer,
+            node: post.node.clone(),
+            lane: post.lane,
+            committer: post.committer.clone(),
+            post,
             slots,
             residents: HashMap::new(),
             arriving: HashSet::new(),
@@ -121,15 +128,15 @@ impl Dispatcher {
             strays: Strays::default(),
             pause: Duration::from_millis(limits::POLL_LEAST_MS),
             next: None,
+            grace: None,
             draining: None,
             stopping: false,
         }
     }
 
     fn put(&mut self, id: Uuid, pinned: Pinned, arrival: Arrival, ctx: &mut Context<Self>) {
-        let (node, lane) = (self.node.clone(), (self.lane, self.committer.clone()));
         boundary::pass("saga: arrived");
-        let saga = SagaActor::new(id, pinned, node, lane, ctx.address(), arrival).start();
+        let saga = SagaActor::new(id, pinned, self.post.clone(), ctx.address(), arrival).start();
         self.residents.insert(id, saga);
         self.node.residents.fetch_add(1, Ordering::Relaxed);
     }
@@ -139,9 +146,10 @@ impl Dispatcher {
         if self.draining.is_some() || self.stopping {
             return;
         }
+        self.obey(ctx);
         let free = self.slots.saturating_sub(self.residents.len() + self.arriving.len());
         let (answer, claimed) = oneshot::channel();
-        let limit = free.min(limits::CLAIM_MAX);
+        let limit = if self.node.duty.claims() { free.min(limits::CLAIM_MAX) } else { 0 };
         self.committer.do_send(Claim { limit, definitions: self.node.definitions.runnable(), answer });
         let (node, lane) = (self.node.clone(), self.lane);
         let round = async move {
@@ -155,6 +163,30 @@ impl Dispatcher {
             act.wake(wakes);
             act.again(busy, ctx);
         }));
+    }
+
+    /// Hands everything over when an operator drains the node, and takes sagas again when that is undone.
+    fn obey(&mut self, ctx: &mut Context<Self>) {
+        match (self.node.duty.is_draining(), self.grace.take()) {
+            (true, Some(grace)) => self.grace = Some(grace),
+            (true, None) => self.grace = Some(self.hand_over(Duration::from_millis(limits::GRACE_MS), ctx)),
+            (false, Some(grace)) => {
+                ctx.cancel_future(grace);
+            }
+            (false, None) => {}
+        }
+    }
+
+    /// Hands back what is here: what is in flight may end within the grace.
+    fn hand_over(&self, grace: Duration, ctx: &mut Context<Self>) -> SpawnHandle {
+        for saga in self.residents.values() {
+            saga.do_send(HandBack);
+        }
+        ctx.run_later(grace, |act, _| {
+            for saga in act.residents.values() {
+                saga.do_send(GiveUp);
+            }
+        })
     }
 
     /// Polls soon after a round that brought something, and ever later after those that did not.
@@ -214,7 +246,7 @@ impl Dispatcher {
             Read::Ready(id, pinned, arrival) => {
                 self.arriving.remove(&id);
                 self.put(id, pinned, *arrival, ctx);
-                if self.draining.is_some() {
+                if self.draining.is_some() || self.grace.is_some() {
                     self.tell(id, HandBack);
                 }
             }
@@ -351,13 +383,13 @@ impl Handler<StartSaga> for Dispatcher {
 
     fn handle(&mut self, start: StartSaga, ctx: &mut Self::Context) {
         let full = self.residents.len() >= self.slots;
-        if full || self.draining.is_some() || self.stopping {
+        if full || self.draining.is_some() || self.stopping || self.node.duty.is_draining() {
             // Who asked may have gone.
             let _ = start.answer.send(StartAnswer::NotTaken);
             return;
         }
-        let StartSaga { id, pinned, input, key, answer } = start;
-        let started = Started { at: self.node.clock.now_ms(), input };
+        let StartSaga { id, pinned, input, key, rerun, answer } = start;
+        let started = Started { at: self.node.clock.now_ms(), input, rerun };
         self.put(id, pinned, Arrival::Start { started, key, answer }, ctx);
     }
 }
@@ -401,14 +433,7 @@ impl Handler<Drain> for Dispatcher {
     fn handle(&mut self, Drain { grace, done }: Drain, ctx: &mut Self::Context) {
         boundary::pass("dispatcher: draining");
         self.draining = Some(done);
-        for saga in self.residents.values() {
-            saga.do_send(HandBack);
-        }
-        ctx.run_later(grace, |act, _| {
-            for saga in act.residents.values() {
-                saga.do_send(GiveUp);
-            }
-        });
+        self.hand_over(grace, ctx);
         self.finish_drain();
     }
 }

@@ -13,7 +13,7 @@ use super::supervisor::{Observe, Observed};
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::definition::Millis;
-use crate::store::{Error, NodeId, Store};
+use crate::store::{Beat, Error, NodeId, Store};
 
 /// Which incarnation this process is, at present. A process that was taken for dead joins again as another.
 #[derive(Debug)]
@@ -26,9 +26,9 @@ pub struct Membership {
 impl Membership {
     /// Joins under a name for people, and starts the clock with the first beat.
     pub async fn join(store: &Store, name: &str, lease: Duration) -> Result<(Self, Clock), Error> {
-        let (id, sent, now_ms) = join(store, name, lease).await?;
+        let (id, sent, beat) = join(store, name, lease, None).await?;
         let membership = Self { name: name.to_owned(), lease, id: AtomicI64::new(id.0) };
-        let clock = Clock::new(sent, now_ms, membership.trust());
+        let clock = Clock::new(sent, beat.at, membership.trust());
         Ok((membership, clock))
     }
 
@@ -49,9 +49,14 @@ impl Membership {
     }
 }
 
-async fn join(store: &Store, name: &str, lease: Duration) -> Result<(NodeId, Instant, Millis), Error> {
+async fn join(
+    store: &Store,
+    name: &str,
+    lease: Duration,
+    before: Option<NodeId>,
+) -> Result<(NodeId, Instant, Beat), Error> {
     let ttl_ms = Millis::try_from(lease.as_millis()).unwrap_or(Millis::MAX);
-    let id = store.join(name, env!("CARGO_PKG_VERSION"), ttl_ms).await?;
+    let id = store.join_after(before, name, env!("CARGO_PKG_VERSION"), ttl_ms).await?;
     let sent = Instant::now();
     Ok((id, sent, store.beat(id, 0).await?))
 }
@@ -76,7 +81,7 @@ impl Heart {
             metrics::LEASE_TRUSTED.with([]).set(f64::from(node.clock.is_trusted()));
             metrics::BUILD.with([env!("CARGO_PKG_VERSION").into()]).set(1.0);
             match node.store.beat(node.membership.id(), residents).await {
-                Ok(now_ms) => node.clock.sample(sent, now_ms, node.membership.trust()),
+                Ok(beat) => confirmed(&node, sent, &beat),
                 Err(Error::Fenced) => rejoin(&node).await,
                 Err(error) => tracing::warn!(%error, "beat not confirmed"),
             }
@@ -87,15 +92,22 @@ impl Heart {
     }
 }
 
+fn confirmed(node: &Node, sent: Instant, beat: &Beat) {
+    node.clock.sample(sent, beat.at, node.membership.trust());
+    node.duty.told(beat.draining);
+}
+
 /// Somebody took this node for dead: what it had belongs to others now. Its lanes find that out by
 /// themselves.
 async fn rejoin(node: &Node) {
     node.clock.distrust();
     tracing::warn!(node = node.membership.id().0, "this node was taken for dead, it joins again as another");
-    match join(&node.store, node.membership.name(), node.membership.lease).await {
-        Ok((id, sent, now_ms)) => {
+    let before = Some(node.membership.id());
+    match join(&node.store, node.membership.name(), node.membership.lease, before).await {
+        Ok((id, sent, beat)) => {
+            // In this order: who sees the trust sees whose it is.
             node.membership.id.store(id.0, Ordering::Release);
-            node.clock.sample(sent, now_ms, node.membership.trust());
+            confirmed(node, sent, &beat);
         }
         Err(error) => tracing::warn!(%error, "not joined again yet"),
     }

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use super::bell::Bell;
 use super::clock::Clock;
 use super::definitions::Definitions;
+use super::duty::Duty;
 use super::heart::Membership;
 use super::passage::Passage;
 use super::trouble::Trouble;
@@ -27,6 +28,8 @@ pub struct Node {
     pub definitions: Definitions,
     /// What time it is, and whether effects may begin.
     pub clock: Clock,
+    /// Whether sagas are taken.
+    pub duty: Duty,
     /// Who in this process waits for an end.
     pub waiters: Waiters,
     /// What is to be looked at now.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::definitions::Pinned;
 use super::notice;
 use super::row;
+use super::signals;
 use super::waiters::Ended;
 use crate::saga::Json;
 use crate::saga::command::Command;
@@ -34,6 +35,8 @@ pub(super) struct Proposed {
     pub(super) ended: Option<Ended>,
     /// Its row has an event for the outbox.
     pub(super) tells: bool,
+    /// It takes the saga from this lane.
+    pub(super) evicts: bool,
     /// The event, if its row is written in a handler's transaction, which may still be rolled back.
     pub(super) within: Option<Box<Event>>,
 }
@@ -67,6 +70,7 @@ impl Proposed {
         }
         let kept = within.is_some().then(|| Box::new(event.clone()));
         let tells = row.outbox.is_some();
-        (Self { state, commands, ended, tells, within: kept }, row, within)
+        let evicts = signals::evicts(event);
+        (Self { state, commands, ended, tells, evicts, within: kept }, row, within)
     }
 }

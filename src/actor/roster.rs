@@ -15,6 +15,7 @@ use super::dispatcher::{Dispatcher, Drain, Look, Poke, StartSaga};
 use super::node::Node;
 use crate::config::actor as limits;
 use crate::saga::Json;
+use crate::saga::rerun::Rerun;
 use crate::store::{NodeId, StartKey};
 
 /// The lanes at work. Cheap to clone.
@@ -60,6 +61,16 @@ impl Roster {
 
     /// Starts a saga under this id on the next lane in turn.
     pub async fn start(&self, id: Uuid, pinned: Pinned, input: Json, key: Option<StartKey>) -> StartAnswer {
+        self.begin(|answer| StartSaga { id, pinned, input, key, rerun: None, answer }).await
+    }
+
+    /// Starts a saga under this id that takes over outcomes of another.
+    pub(super) async fn rerun(&self, id: Uuid, pinned: Pinned, input: Json, rerun: Rerun) -> StartAnswer {
+        let rerun = Some(Box::new(rerun));
+        self.begin(|answer| StartSaga { id, pinned, input, key: None, rerun, answer }).await
+    }
+
+    async fn begin(&self, start: impl FnOnce(oneshot::Sender<StartAnswer>) -> StartSaga) -> StartAnswer {
         let dispatcher = {
             let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -68,7 +79,7 @@ impl Roster {
         };
         let Some(Place { dispatcher, .. }) = dispatcher else { return StartAnswer::NotTaken };
         let (answer, answered) = oneshot::channel();
-        dispatcher.do_send(StartSaga { id, pinned, input, key, answer });
+        dispatcher.do_send(start(answer));
         answered.await.unwrap_or(StartAnswer::Unknown)
     }
 

@@ -95,6 +95,7 @@ fn result(saga: Uuid, definition: &Definition, event: &Event, state: &State, end
                 | Request::Resolve { .. }
                 | Request::Pause { .. }
                 | Request::Resume { .. }
+                | Request::Evict { .. }
                 | Request::Append { .. }
                 | Request::Commit
                 | Request::Abort { .. }

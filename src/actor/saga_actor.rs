@@ -12,10 +12,12 @@ use uuid::Uuid;
 
 use super::arrival::{Arrival, First, StartAnswer};
 use super::attempt::{self, Happened, InFlight, Order};
-use super::committer::{Commit, Committed, Committer, LetGo, Park, Release};
+use super::committer::{Commit, Committed, LetGo, Park, Release};
 use super::definitions::Pinned;
-use super::dispatcher::{Dispatcher, Left, Parting};
+use super::dispatcher::{Dispatcher, Parting};
 use super::node::Node;
+use super::post::Post;
+use super::presence::Presence;
 use super::proposal::{Next, Place, Proposed};
 use super::signals::{self, Arrived};
 use super::within::{self, Enlisted, Undone};
@@ -26,15 +28,14 @@ use crate::saga::command::Command;
 use crate::saga::event::{Event, OwnerLost, TimerFired, Withdrawn};
 use crate::saga::state::State;
 use crate::saga::{IllegalEvent, begin, legal_verbs, next_timer, outstanding, transition};
-use crate::store::{LaneId, Parking, Start, Written};
+use crate::store::{Parking, Start, Written};
 
 /// One saga on this node.
 pub(super) struct SagaActor {
     id: Uuid,
     pinned: Pinned,
     node: Arc<Node>,
-    lane: LaneId,
-    committer: Addr<Committer>,
+    post: Post,
     presence: Presence,
     state: State,
     /// Rows of the journal that are durable.
@@ -62,22 +63,6 @@ pub(super) struct SagaActor {
     letting_go: bool,
 }
 
-/// Tells the dispatcher when the actor is gone, however it goes: a panic drops it too.
-struct Presence {
-    id: Uuid,
-    dispatcher: Addr<Dispatcher>,
-    parting: Parting,
-}
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            metrics::PANICS.with(["actor".into()]).increment(1);
-        }
-        self.dispatcher.do_send(Left { saga: self.id, parting: self.parting });
-    }
-}
-
 /// Look for signals: somebody asked something of the saga.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -103,8 +88,7 @@ impl SagaActor {
     pub(super) fn new(
         id: Uuid,
         pinned: Pinned,
-        node: Arc<Node>,
-        (lane, committer): (LaneId, Addr<Committer>),
+        post: Post,
         dispatcher: Addr<Dispatcher>,
         arrival: Arrival,
     ) -> Self {
@@ -125,9 +109,8 @@ impl SagaActor {
         Self {
             id,
             pinned,
-            node,
-            lane,
-            committer,
+            node: post.node.clone(),
+            post,
             presence: Presence { id, dispatcher, parting: Parting::Crashed },
             state,
             seq,
@@ -152,7 +135,8 @@ impl SagaActor {
         while self.proposed.is_none() && !self.letting_go {
             let Some(event) = self.events.pop_front() else { return self.wait(ctx) };
             let within = self.enlisted.take(&event);
-            match transition(&self.pinned.definition, &self.state, &event) {
+            let placed = signals::in_place(&event, self.post.lane);
+            match placed.and_then(|()| transition(&self.pinned.definition, &self.state, &event)) {
                 Ok(next) => self.propose(&event, next, within.map_or(Place::Batch, Place::Within), ctx),
                 Err(illegal) => self.refuse(event, &illegal),
             }
@@ -168,8 +152,8 @@ impl SagaActor {
         let (proposed, row, within) = Proposed::of(at, &self.pinned, event, &self.state, next, place);
         self.proposed = Some(proposed);
         match within {
-            None => self.committer.do_send(Commit { row, from: ctx.address() }),
-            Some(within) => within::commit(&self.node, within, self.lane, row, ctx.address()),
+            None => self.post.committer.do_send(Commit { row, from: ctx.address() }),
+            Some(within) => within::commit(&self.node, within, self.post.lane, row, ctx.address()),
         }
         boundary::pass_for("saga: decided", self.pinned.definition.name());
     }
@@ -213,10 +197,30 @@ impl SagaActor {
             self.node.waiters.tell(self.id, &ended);
             return self.part(Parting::Ended, ctx);
         }
-        for command in proposed.commands {
-            self.carry_out(command, ctx);
+        if proposed.evicts {
+            self.evicted(ctx);
         }
+        proposed.commands.into_iter().for_each(|command| self.carry_out(command, ctx));
         self.decide(ctx);
+    }
+
+    /// Leaves for another node: what is in flight is given up, and what does not end even so is left to itself.
+    fn evicted(&mut self, ctx: &mut Context<Self>) {
+        tracing::warn!(saga.id = %self.id, "an operator said so: the saga is handed to another node");
+        self.node.duty.avert();
+        self.stop_beginning(ctx);
+        self.in_flight.iter().for_each(InFlight::give_up);
+        ctx.run_later(Duration::from_millis(limits::EVICTED_GRACE_MS), |act, ctx| {
+            act.events.extend(act.in_flight.drain(..).map(|call| call.forsaken(&act.node)));
+            act.decide(ctx);
+        });
+    }
+
+    fn stop_beginning(&mut self, ctx: &mut Context<Self>) {
+        self.handing_back = true;
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
     }
 
     /// Carries out one command, unless the saga is being handed back or the node may not trust its lease.
@@ -233,7 +237,7 @@ impl SagaActor {
         if self.handing_back {
             return self.withheld.push(order.step);
         }
-        if !self.node.clock.is_trusted() {
+        if !self.post.may_begin() {
             return self.postpone(command, ctx);
         }
         let begun = attempt::begin(self.id, &self.pinned, &self.node, &self.state, order, ctx.address());
@@ -275,7 +279,7 @@ impl SagaActor {
             wake_at => {
                 self.letting_go = true;
                 let parking = Parking { id: self.id, signals_seen: self.state.signals_seen, wake_at };
-                self.committer.do_send(Park { parking, from: ctx.address() });
+                self.post.committer.do_send(Park { parking, from: ctx.address() });
             }
         }
     }
@@ -323,7 +327,7 @@ impl SagaActor {
             return self.decide(ctx);
         }
         self.letting_go = true;
-        self.committer.do_send(Release { saga: self.id, from: ctx.address() });
+        self.post.committer.do_send(Release { saga: self.id, from: ctx.address() });
     }
 
     /// Goes; the dispatcher is told how when the actor is dropped.
@@ -466,10 +470,7 @@ impl Handler<HandBack> for SagaActor {
     type Result = ();
 
     fn handle(&mut self, _: HandBack, ctx: &mut Self::Context) {
-        self.handing_back = true;
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
+        self.stop_beginning(ctx);
         self.decide(ctx);
     }
 }
@@ -478,9 +479,7 @@ impl Handler<GiveUp> for SagaActor {
     type Result = ();
 
     fn handle(&mut self, _: GiveUp, _: &mut Self::Context) {
-        for call in &self.in_flight {
-            call.give_up();
-        }
+        self.in_flight.iter().for_each(InFlight::give_up);
     }
 }
 

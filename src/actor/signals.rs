@@ -10,7 +10,7 @@ use super::node::Node;
 use crate::boundary;
 use crate::saga::IllegalEvent;
 use crate::saga::event::{Event, Request, RequestRefused, Requested};
-use crate::store::{Error, Signal};
+use crate::store::{Error, LaneId, Signal};
 
 /// Signals as events, in their order.
 pub(super) type Arrived = Result<Vec<Event>, Error>;
@@ -89,6 +89,27 @@ fn number(event: &Event) -> u64 {
         | Event::TimerFired(_)
         | Event::OwnerLost(_)
         | Event::Withdrawn(_) => 0,
+    }
+}
+
+/// Whether an event takes the saga from its lane.
+pub(super) fn evicts(event: &Event) -> bool {
+    matches!(event, Event::Requested(Requested { request: Request::Evict { .. }, .. }))
+}
+
+/// Refuses to take the saga from a lane that has it no more: where a saga is, only its lane knows.
+pub(super) fn in_place(event: &Event, here: LaneId) -> Result<(), IllegalEvent> {
+    match event {
+        Event::Requested(Requested { request: Request::Evict { lane, .. }, .. })
+            if i64::try_from(*lane) != Ok(here.0) =>
+        {
+            let what = format!(
+                "expected the lane that has the saga, {}, found {lane}: it was taken away before",
+                here.0
+            );
+            Err(IllegalEvent { what })
+        }
+        _ => Ok(()),
     }
 }
 

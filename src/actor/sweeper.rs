@@ -60,7 +60,12 @@ impl Sweeper {
 
     fn sweep(&mut self, ctx: &mut Context<Self>) {
         let node = self.node.clone();
-        let work = async move { node.store.sweep(node.membership.id()).await };
+        let work = async move {
+            for lost in node.store.see_to_evictions().await? {
+                tracing::warn!(node = lost.0, "a node did not let go of a saga, it counts for dead");
+            }
+            node.store.sweep(node.membership.id()).await
+        };
         let fold = |_: &mut Self, swept: crate::store::Swept| {
             metrics::SWEEPS.with([]).increment(1);
             metrics::LANES_SWEPT.with([]).increment(swept.lanes);

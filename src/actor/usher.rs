@@ -127,6 +127,7 @@ fn ends_it(signal: &Signal) -> bool {
             | Request::Resolve { .. }
             | Request::Pause { .. }
             | Request::Resume { .. }
+            | Request::Evict { .. }
             | Request::Append { .. }
             | Request::Commit
             | Request::Abort { .. }

@@ -8,6 +8,7 @@ use actix::prelude::*;
 use super::committer::Committer;
 use super::dispatcher::{Abandon, Dispatcher};
 use super::node::Node;
+use super::post::Post;
 use super::roster::Roster;
 use super::supervisor::{Observe, Observed};
 use crate::boundary;
@@ -41,8 +42,8 @@ impl Worker {
             Committer::start_in_arbiter(&arbiter, move |_| Committer::new(node, lane))
         };
         let dispatcher = {
-            let (node, committer) = (node.clone(), committer.clone());
-            Dispatcher::start_in_arbiter(&arbiter, move |_| Dispatcher::new(node, id, committer, slots))
+            let post = Post { node: node.clone(), lane: id, member, committer: committer.clone() };
+            Dispatcher::start_in_arbiter(&arbiter, move |_| Dispatcher::new(post, slots))
         };
         boundary::pass("worker: started");
         roster.set(place, member, dispatcher.clone());

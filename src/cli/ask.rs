@@ -1,5 +1,6 @@
-//! `amends cancel | retry | skip | resolve | pause | resume | abandon | approve | deny | provide`: asks something
-//! of a saga. Owns the options of each verb and the report of its fate; the saga decides, by the law of the core.
+//! `amends cancel | retry | skip | resolve | pause | resume | abandon | approve | deny | provide | evict | rerun-from`:
+//! asks something of a saga. Owns the options of each verb and the report of its fate; the saga decides, by the law of
+//! the core.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::time::span;
 use super::value;
 use super::wait::{self, Fate};
 use crate::saga::event::{Finding, Request};
+use crate::store::Store;
 
 /// What every verb takes.
 #[derive(Debug, Args)]
@@ -42,6 +44,28 @@ pub(super) struct Abandon {
     #[command(flatten)]
     asked: Asked,
     /// Why; kept in the journal.
+    #[arg(long)]
+    reason: String,
+}
+
+/// `amends evict`.
+#[derive(Debug, Args)]
+pub(super) struct Evict {
+    #[command(flatten)]
+    asked: Asked,
+    /// Why; kept in the journal.
+    #[arg(long)]
+    reason: String,
+}
+
+/// `amends rerun-from`.
+#[derive(Debug, Args)]
+pub(super) struct Rerun {
+    #[command(flatten)]
+    asked: Asked,
+    /// Name of the step from which on everything is done anew.
+    step: String,
+    /// Why; kept in the journal of the new saga.
     #[arg(long)]
     reason: String,
 }
@@ -211,30 +235,76 @@ pub(super) fn run(
     database: &DatabaseArgs,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (id, verb) = (asked.saga, request.verb());
+    let verb = request.verb();
     database.run(Schema::Current, async |store| {
-        let signal = store.signal(id, &request).await?;
-        match wait::for_fate(store, id, signal, asked.timeout).await? {
-            Some(Fate::Applied) => {}
-            Some(Fate::Refused(reason)) => return Err(Failure::new(Exit::Refused, reason)),
+        let signal = store.signal(asked.saga, &request).await?;
+        report(store, &asked, verb, signal, output).await
+    })
+}
+
+/// Takes a saga from the node that has it.
+pub(super) fn evict(args: Evict, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let Evict { asked, reason } = args;
+    database.run(Schema::Current, async |store| {
+        let signal = store.evict(asked.saga, &reason).await?;
+        report(store, &asked, "evict", signal, output).await
+    })
+}
+
+/// Asks for a new saga that goes on from a step of one that has ended.
+pub(super) fn rerun(args: Rerun, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let Rerun { asked, step, reason } = args;
+    let of = asked.saga;
+    database.run(Schema::Current, async |store| {
+        let id = store.rerun_from(of, &step, &reason).await?;
+        match wait::for_rerun(store, id, asked.timeout).await? {
+            Some(Ok(())) => {}
+            Some(Err(reason)) => return Err(Failure::new(Exit::Refused, reason)),
             None => {
-                let limit = span(u64::try_from(asked.timeout.as_millis()).unwrap_or(u64::MAX));
                 let message = format!(
-                    "no node has answered within {limit}; {verb} stands as signal {signal} of saga {id} and is \
-                     decided when a node takes the saga (amends serve)"
+                    "no node has answered in time; saga {id} begins when one does that can run it (amends serve)"
                 );
                 return Err(Failure::new(Exit::Unanswered, message));
             }
         }
-        let status = store.saga(id).await?.map(|saga| saga.status);
         if output.is_json() {
-            let fate = "applied";
-            let value = json!({ "id": id, "verb": verb, "signal": signal, "fate": fate, "status": status });
-            output.value(&value)?;
+            output.value(&json!({ "id": id, "of": of, "from": step }))?;
         } else {
-            let status = status.map_or("gone", |status| status.as_str());
-            output.line(&format!("{verb} applied; saga {id} is {status}"))?;
+            output.line(&format!("saga {id} goes on from step {step} of saga {of}"))?;
         }
         Ok(Exit::Done)
     })
+}
+
+/// Waits for the fate of a signal and says what it is.
+async fn report(
+    store: &Store,
+    asked: &Asked,
+    verb: &str,
+    signal: u64,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let id = asked.saga;
+    match wait::for_fate(store, id, signal, asked.timeout).await? {
+        Some(Fate::Applied) => {}
+        Some(Fate::Refused(reason)) => return Err(Failure::new(Exit::Refused, reason)),
+        None => {
+            let limit = span(u64::try_from(asked.timeout.as_millis()).unwrap_or(u64::MAX));
+            let message = format!(
+                "no node has answered within {limit}; {verb} stands as signal {signal} of saga {id} and is \
+                 decided when a node takes the saga (amends serve)"
+            );
+            return Err(Failure::new(Exit::Unanswered, message));
+        }
+    }
+    let status = store.saga(id).await?.map(|saga| saga.status);
+    if output.is_json() {
+        let fate = "applied";
+        let value = json!({ "id": id, "verb": verb, "signal": signal, "fate": fate, "status": status });
+        output.value(&value)?;
+    } else {
+        let status = status.map_or("gone", |status| status.as_str());
+        output.line(&format!("{verb} applied; saga {id} is {status}"))?;
+    }
+    Ok(Exit::Done)
 }

@@ -101,6 +101,14 @@ enum Verb {
     PauseDefinition(operate::Pause),
     /// Lets nodes take up sagas of a definition again.
     ResumeDefinition(operate::Resume),
+    /// Tells a node to take no more sagas and to hand over those that it has.
+    DrainNode(operate::Drain),
+    /// Lets a node take sagas again.
+    UndrainNode(operate::Undrain),
+    /// Takes a saga from the node that has it; another goes on.
+    Evict(ask::Evict),
+    /// Begins a new saga that goes on from a step of one that has ended.
+    RerunFrom(ask::Rerun),
     /// Measures how many sagas this machine and this Postgres can do.
     Bench(bench::Args),
     /// Is one of the bench's nodes.
@@ -160,6 +168,10 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Bulk(args) => operate::bulk(args, database, output),
         Verb::PauseDefinition(args) => operate::pause(&args, database, output),
         Verb::ResumeDefinition(args) => operate::resume(&args, database, output),
+        Verb::DrainNode(args) => operate::drain(&args, database, output),
+        Verb::UndrainNode(args) => operate::undrain(&args, database, output),
+        Verb::Evict(args) => ask::evict(args, database, output),
+        Verb::RerunFrom(args) => ask::rerun(args, database, output),
         Verb::Bench(args) => bench::run(&args, database, output),
         Verb::BenchNode(args) => bench::run_node(args, database),
         Verb::Check(args) => check::run(&args, output),

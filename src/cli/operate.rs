@@ -1,5 +1,5 @@
-//! `amends bulk | pause-definition | resume-definition`: asks something of many sagas, or of a definition. Owns the
-//! options and the report; the words are those of the SQL functions.
+//! `amends bulk | pause-definition | resume-definition | drain-node | undrain-node`: asks something of many sagas, of a
+//! definition or of a node. Owns the options and the report; the words are those of the SQL functions.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, harmless};
 use super::value;
 use crate::saga::definition::Millis;
-use crate::store;
+use crate::store::{self, NodeId};
 
 /// What may be asked of many sagas at once.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,6 +72,26 @@ pub(super) struct Resume {
     reason: String,
 }
 
+/// `amends drain-node`.
+#[derive(Debug, Args)]
+pub(super) struct Drain {
+    /// Number of the node, as amends.nodes has it.
+    node: i64,
+    /// Why; kept.
+    #[arg(long)]
+    reason: String,
+}
+
+/// `amends undrain-node`.
+#[derive(Debug, Args)]
+pub(super) struct Undrain {
+    /// Number of the node.
+    node: i64,
+    /// Why; kept.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
 /// Reads an instant as milliseconds since 1970.
 fn millis(text: &str) -> Result<Millis, String> {
     let expected = |error: String| format!("expected a time such as 2026-03-01T12:00:00Z: {error}");
@@ -121,6 +141,38 @@ pub(super) fn resume(args: &Resume, database: &DatabaseArgs, output: &Output) ->
     let changed = database
         .run(Schema::Current, async |store| Ok(store.resume_definition(definition, reason).await?))?;
     report(definition, false, changed, output)
+}
+
+/// Tells a node to take no more sagas and to hand over those that it has; it hears of it with its next beat.
+pub(super) fn drain(args: &Drain, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let changed = database
+        .run(Schema::Current, async |store| Ok(store.drain_node(NodeId(args.node), &args.reason).await?))?;
+    let said = if changed { "hands over its sagas and takes no more" } else { "was told so already" };
+    report_node(args.node, true, changed, said, output)
+}
+
+/// Lets a node take sagas again.
+pub(super) fn undrain(args: &Undrain, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let changed = database.run(Schema::Current, async |store| {
+        Ok(store.undrain_node(NodeId(args.node), &args.reason).await?)
+    })?;
+    let said = if changed { "takes sagas again" } else { "was not told otherwise" };
+    report_node(args.node, false, changed, said, output)
+}
+
+fn report_node(
+    node: i64,
+    draining: bool,
+    changed: bool,
+    said: &str,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    if output.is_json() {
+        output.value(&json!({ "node": node, "draining": draining, "changed": changed }))?;
+    } else {
+        output.line(&format!("node {node} {said}"))?;
+    }
+    Ok(Exit::Done)
 }
 
 fn report(definition: &str, paused: bool, changed: bool, output: &Output) -> Result<Exit, Failure> {

@@ -8,7 +8,7 @@ use super::failure::{Exit, Failure};
 use crate::config::cli::{POLL_MS_MAX, POLL_MS_MIN};
 use crate::saga::event::Event;
 use crate::saga::state::Status;
-use crate::store::{SagaRow, Store};
+use crate::store::{RerunFate, SagaRow, Store};
 
 /// What became of a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,15 @@ pub(super) async fn for_fate(
         Ok(Some(fate.unwrap_or_else(|| Fate::Refused("the saga ended before it was seen".to_owned()))))
     })
     .await
+}
+
+/// Waits until a node has decided about a rerun. None: not within `limit`.
+pub(super) async fn for_rerun(
+    store: &Store,
+    rerun: Uuid,
+    limit: Duration,
+) -> Result<Option<RerunFate>, Failure> {
+    poll(Some(limit), async || Ok(store.rerun_fate(rerun).await?)).await
 }
 
 async fn fate_in_journal(store: &Store, id: Uuid, signal: u64) -> Result<Option<Fate>, Failure> {

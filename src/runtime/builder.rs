@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::crew::{Crew, Threads};
 use super::{Error, Inner, Runtime};
-use crate::actor::{Bell, Definitions, Health, Membership, Node, Passage, Roster, Trouble, Waiters};
+use crate::actor::{Bell, Definitions, Duty, Health, Membership, Node, Passage, Roster, Trouble, Waiters};
 use crate::client::Client;
 use crate::config::actor as limits;
 use crate::participant::{Handlers, ParticipantConfig, Participants, expr};
@@ -179,6 +179,7 @@ impl Builder {
             participants,
             definitions: registry,
             clock,
+            duty: Duty::default(),
             waiters,
             bell: Bell::default(),
             work,

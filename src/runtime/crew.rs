@@ -7,7 +7,7 @@ use actix::{Actor, Arbiter, System};
 use tokio::sync::oneshot;
 
 use crate::actor::{
-    Child, Health, Heart, Node, Registrar, Relay, Roster, Supervisor, Sweeper, Usher, Worker,
+    Child, Health, Heart, Node, Registrar, Relay, Rerunner, Roster, Supervisor, Sweeper, Usher, Worker,
 };
 
 /// What the system thread is given.
@@ -49,6 +49,7 @@ impl Crew {
     fn keepers(&self) -> Vec<Child> {
         let (heart, registrar, sweeper) = (self.node.clone(), self.node.clone(), self.node.clone());
         let (usher, roster, relay) = (self.node.clone(), self.roster.clone(), self.node.clone());
+        let (rerunner, lanes) = (self.node.clone(), self.roster.clone());
         vec![
             Child::new("heart", move || {
                 let node = heart.clone();
@@ -65,6 +66,10 @@ impl Crew {
             Child::new("relay", move || {
                 let node = relay.clone();
                 async move { Ok(Relay::new(node).start().recipient()) }
+            }),
+            Child::new("rerunner", move || {
+                let (node, roster) = (rerunner.clone(), lanes.clone());
+                async move { Ok(Rerunner::new(node, roster).start().recipient()) }
             }),
             Child::new("usher", move || {
                 let (node, roster) = (usher.clone(), roster.clone());

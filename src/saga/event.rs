@@ -8,6 +8,7 @@ use super::Json;
 use super::approval::Shown;
 use super::definition::{Millis, Step};
 use super::outcome::{Answer, Error, Outcome};
+use super::rerun::Rerun;
 
 /// Which way a call goes: the action, or its compensation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,6 +81,16 @@ pub struct Started {
     pub at: Millis,
     /// The input, checked against the definition's schema.
     pub input: Json,
+    /// What it takes over of a saga that has ended; none for nearly all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<Box<Rerun>>,
+}
+
+impl Started {
+    /// A start that takes over nothing.
+    pub fn new(at: Millis, input: Json) -> Self {
+        Self { at, input, rerun: None }
+    }
 }
 
 /// The `when` of a step was evaluated.
@@ -262,6 +273,14 @@ pub enum Request {
     },
     /// Close the saga by hand, as it is.
     Abandon {
+        /// Why; never empty.
+        reason: String,
+    },
+    /// Take the saga away from the lane that has it. Where it runs is nothing to the law: the saga stays as it is,
+    /// and says so in its journal.
+    Evict {
+        /// Number of the lane; one that has the saga no more refuses.
+        lane: u64,
         /// Why; never empty.
         reason: String,
     },

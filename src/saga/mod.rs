@@ -19,6 +19,7 @@ pub mod attention;
 mod doubt;
 mod owner;
 mod request;
+pub mod rerun;
 mod retry;
 mod transition;
 mod turn;

@@ -30,6 +30,7 @@ impl Request {
             Self::Pause { .. } => "pause",
             Self::Resume { .. } => "resume",
             Self::Abandon { .. } => "abandon",
+            Self::Evict { .. } => "evict",
             Self::Append { .. } => "append",
             Self::Commit => "commit",
             Self::Abort { .. } => "abort",
@@ -135,6 +136,7 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
             turn.state.course = Course::Ended(End::Abandoned);
             Ok(())
         }
+        Request::Evict { lane: _, reason } => reasoned("evict", reason),
         Request::Append { step } => append(turn, step),
         Request::Commit => commit(turn),
         Request::Abort { reason } => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Json;
 use super::approval::Shown;
@@ -177,6 +178,8 @@ pub struct StepState {
     /// Taken for done by an operator without a call: there is no effect to undo. Of a failed step of an open
     /// saga: its driver goes on without it.
     pub skipped_by_hand: bool,
+    /// The saga whose idempotency key the action had, if its outcome was taken over from that one.
+    pub origin: Option<Uuid>,
     /// Calls of the action so far.
     pub action: Tally,
     /// Calls of the compensation so far.
@@ -376,6 +379,7 @@ impl StepState {
             output: None,
             shown: None,
             skipped_by_hand: false,
+            origin: None,
             action: Tally::default(),
             compensation: Tally::default(),
         }

@@ -4,7 +4,6 @@
 //! `owner.rs`. The idea of a legal-transition function over a log is steno's.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::advance;
 use super::approval;
@@ -18,6 +17,7 @@ use super::outcome::{Answer, Outcome};
 use super::owner;
 use super::plan::Definition;
 use super::request;
+use super::rerun;
 use super::retry;
 use super::state::{Activity, Course, Phase, State, StepState};
 use super::turn::Turn;
@@ -38,7 +38,6 @@ impl IllegalEvent {
 
 /// Begins a saga: the state after its first row, and what to do.
 pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>) {
-    let waiting = Arc::new(StepState::waiting());
     let state = State {
         input: started.input.clone(),
         started_at: started.at,
@@ -46,7 +45,7 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
         course: Course::Forward,
         paused: false,
         turn_back: None,
-        steps: vec![waiting; definition.steps().len()],
+        steps: rerun::first_steps(definition, started),
         appended: Vec::new(),
         lease_until: definition.lease_ms().map(|lease| started.at.saturating_add(lease)),
         mailbox: BTreeMap::new(),

@@ -32,6 +32,9 @@ pub enum Error {
     /// An argument is out of bounds; the message says which, and the bounds.
     #[error("{0}")]
     Invalid(String),
+    /// What was asked of a node or of the place of a saga does not apply; the message says what does.
+    #[error("{0}")]
+    OutOfPlace(String),
     /// The database's schema is not the one this program was built for.
     #[error("{0}")]
     Schema(String),
@@ -106,6 +109,7 @@ impl From<tokio_postgres::Error> for Error {
             "AM003" => Self::UnknownDefinition(message),
             "AM004" => Self::KeyConflict(message),
             "AM005" => Self::Invalid(message),
+            "AM006" | "AM007" | "AM008" => Self::OutOfPlace(message),
             "55P03" => Self::Busy(message),
             "25006" | "40001" | "40P01" | "57014" | "0A000" | "26000" => Self::Unavailable(message),
             _ if is_unavailable(database.code()) => Self::Unavailable(message),

@@ -9,6 +9,15 @@ use crate::saga::definition::Millis;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub i64);
 
+/// The answer to a beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// The database's clock.
+    pub at: Millis,
+    /// An operator has told the node to take no more sagas, and to hand over those that it has.
+    pub draining: bool,
+}
+
 /// A node as stored.
 #[derive(Clone, Debug)]
 pub struct NodeRow {
@@ -30,24 +39,37 @@ impl Store {
     /// Registers this process. `name` is only a label; `ttl_ms` is the time without a beat after which others
     /// may take the node for dead.
     pub async fn join(&self, name: &str, version: &str, ttl_ms: Millis) -> Result<NodeId, Error> {
+        self.join_after(None, name, version, ttl_ms).await
+    }
+
+    /// The same for a process that was taken for dead, after its incarnation `before`: one that was draining
+    /// still is.
+    pub async fn join_after(
+        &self,
+        before: Option<NodeId>,
+        name: &str,
+        version: &str,
+        ttl_ms: Millis,
+    ) -> Result<NodeId, Error> {
         let ttl_ms = i64::try_from(ttl_ms).map_err(|_| Error::Invalid(format!("ttl of {ttl_ms} ms")))?;
         let rows = self
             .query_once(
                 include_str!("../../sql/queries/node/join.sql"),
-                &[&name, &version, &ttl_ms, &super::SCHEMA_VERSION],
+                &[&name, &version, &ttl_ms, &super::SCHEMA_VERSION, &before.map(|node| node.0)],
             )
             .await?;
         boundary::pass("node: joined");
         Ok(NodeId(rows.first().ok_or_else(super::no_row)?.try_get("id")?))
     }
 
-    /// Keeps the node alive and returns the database's clock; `sagas` is how many are on it, for people.
-    /// [`Error::Fenced`] when it was taken for dead: drop all actors, then join again as a new node.
-    pub async fn beat(&self, node: NodeId, sagas: usize) -> Result<Millis, Error> {
+    /// Keeps the node alive; `sagas` is how many are on it, for people. [`Error::Fenced`] when it was taken for
+    /// dead, or is about to be: drop all actors, then join again as a new node.
+    pub async fn beat(&self, node: NodeId, sagas: usize) -> Result<Beat, Error> {
         let sagas = i32::try_from(sagas).unwrap_or(i32::MAX);
         let rows = self.query(include_str!("../../sql/queries/node/beat.sql"), &[&node.0, &sagas]).await?;
         boundary::pass("node: beaten");
-        Ok(super::millis(rows.first().ok_or(Error::Fenced)?.try_get("at")?))
+        let row = rows.first().ok_or(Error::Fenced)?;
+        Ok(Beat { at: super::millis(row.try_get("at")?), draining: row.try_get("draining")? })
     }
 
     /// Takes the node and its lanes out of service at once; what its sagas still hold goes to others with the

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Error, Store};
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::{Error, NodeId, Store};
 use crate::saga::definition::Millis;
 
 /// The same asked of many sagas of a definition, oldest first.
@@ -44,16 +47,34 @@ impl Store {
     /// Lets no node take up a saga of this definition, for a reason; false when it is paused already.
     /// [`Error::Invalid`], [`Error::UnknownDefinition`].
     pub async fn pause_definition(&self, name: &str, reason: &str) -> Result<bool, Error> {
-        self.done(include_str!("../../sql/queries/definition/pause.sql"), name, reason).await
+        self.done(include_str!("../../sql/queries/definition/pause.sql"), &[&name, &reason]).await
     }
 
     /// Lets nodes take up sagas of this definition again; false when it was not paused.
     pub async fn resume_definition(&self, name: &str, reason: &str) -> Result<bool, Error> {
-        self.done(include_str!("../../sql/queries/definition/resume.sql"), name, reason).await
+        self.done(include_str!("../../sql/queries/definition/resume.sql"), &[&name, &reason]).await
     }
 
-    async fn done(&self, sql: &'static str, name: &str, reason: &str) -> Result<bool, Error> {
-        let rows = self.query_once(sql, &[&name, &reason]).await?;
+    /// Tells a node to take no more sagas and to hand over those that it has; false when it was told already.
+    /// [`Error::Invalid`], [`Error::OutOfPlace`].
+    pub async fn drain_node(&self, node: NodeId, reason: &str) -> Result<bool, Error> {
+        self.done(include_str!("../../sql/queries/node/drain.sql"), &[&node.0, &reason]).await
+    }
+
+    /// Lets a node take sagas again; false when nobody had told it not to.
+    pub async fn undrain_node(&self, node: NodeId, reason: &str) -> Result<bool, Error> {
+        self.done(include_str!("../../sql/queries/node/undrain.sql"), &[&node.0, &reason]).await
+    }
+
+    /// Asks that a saga be taken from the node that has it; returns the number of the signal. [`Error::Invalid`],
+    /// [`Error::OutOfPlace`] when no node has it, [`Error::UnknownSaga`], [`Error::SagaEnded`].
+    pub async fn evict(&self, id: Uuid, reason: &str) -> Result<u64, Error> {
+        let sql = include_str!("../../sql/queries/signal/evict.sql");
+        self.asked(id, sql, &[&id, &reason]).await
+    }
+
+    async fn done(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<bool, Error> {
+        let rows = self.query_once(sql, params).await?;
         Ok(rows.first().map_or(Ok(false), |row| row.try_get("done"))?)
     }
 }

@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
+use super::pool::Params;
 use super::{Error, Store};
 use crate::saga::Json;
 use crate::saga::definition::Millis;
@@ -46,9 +47,14 @@ impl Store {
     async fn ask(&self, id: Uuid, request: &Request, asker: Option<&str>) -> Result<u64, Error> {
         let text =
             serde_json::to_string(request).map_err(|error| Error::Invalid(format!("request: {error}")))?;
+        self.asked(id, include_str!("../../sql/queries/signal/request.sql"), &[&id, &text, &asker]).await
+    }
+
+    /// Sends a statement that asks something of a saga, once; returns the number of the signal.
+    pub(super) async fn asked(&self, id: Uuid, sql: &'static str, params: Params<'_>) -> Result<u64, Error> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(include_str!("../../sql/queries/signal/request.sql")).await?;
-        match client.query_one(&statement, &[&id, &text, &asker]).await {
+        let statement = client.prepare_cached(sql).await?;
+        match client.query_one(&statement, params).await {
             Ok(row) => Ok(super::millis(row.try_get("n")?)),
             Err(error) => Err(match error.code().map(SqlState::code) {
                 Some("AM001") => Error::UnknownSaga(id),

@@ -88,6 +88,16 @@ impl Store {
         Ok((super::count(&rows, "lost")?, NetCursor(last.unwrap_or_default())))
     }
 
+    /// Sees to evictions: forgets those that have come to pass, and lets the beats of nodes count for nothing that
+    /// have not let go of a saga in time. Returns these nodes: they are buried as if they had died.
+    pub async fn see_to_evictions(&self) -> Result<Vec<NodeId>, Error> {
+        self.query(include_str!("../../sql/queries/sweep/evicted.sql"), &[]).await?;
+        let sql = include_str!("../../sql/queries/sweep/disown.sql");
+        let rows = self.query(sql, &[&limits::EVICTION_MS]).await?;
+        boundary::pass("sweep: disowned");
+        rows.iter().map(|row| Ok(NodeId(row.try_get("id")?))).collect()
+    }
+
     async fn orphaned_lanes(&self) -> Result<Vec<LaneId>, Error> {
         let rows = self.query(include_str!("../../sql/queries/sweep/orphaned_lanes.sql"), &[]).await?;
         rows.iter().map(|row| Ok(LaneId(row.try_get("lane")?))).collect()

@@ -55,7 +55,7 @@ impl Played {
         let definition = definition();
         let draft = serde_json::to_string(definition.draft()).unwrap();
         let number = store.put_definition(definition.digest(), "checkout", &draft, None).await.unwrap();
-        let started = Started { at: AT, input: Json::from(input) };
+        let started = Started::new(AT, Json::from(input));
         let (state, _) = begin(&definition, &started);
         let mut row = row(Uuid::now_v7(), 1, &Event::Started(started));
         row.start = Some(Start { definition: number, key: None });
@@ -137,7 +137,7 @@ fn amends(database: &Database, args: &[&str]) -> Command {
     command
 }
 
-async fn run(database: &Database, args: &[&str]) -> (i32, String, String) {
+pub(crate) async fn run(database: &Database, args: &[&str]) -> (i32, String, String) {
     let mut command = amends(database, args);
     finish(tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap())
 }
@@ -411,4 +411,33 @@ async fn a_database_that_is_away_is_named_without_its_password() {
     let (code, _, errors) = run(&database, &["--json", "list", "--bogus"]).await;
     let value: Value = serde_json::from_str(&errors).unwrap();
     assert_eq!((code, &value["error"]["code"]), (2, &json!("usage")));
+}
+
+#[tokio::test]
+async fn nodes_are_drained_and_sagas_taken_from_them() {
+    let database = Database::create().await;
+    let store = database.store().await;
+    let node = store.join("test", "0", 15_000).await.unwrap();
+    let number = node.0.to_string();
+    let (code, _, said) = run(&database, &["drain-node", "999", "--reason", "a try"]).await;
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains(&format!("In service: {number} (test).")), "{said}");
+    let (code, said, _) = run(&database, &["drain-node", &number, "--reason", "new kernel"]).await;
+    assert_eq!((code, said), (0, format!("node {number} hands over its sagas and takes no more\n")));
+    assert!(store.beat(node, 0).await.unwrap().draining);
+    let (_, said, _) = run(&database, &["undrain-node", &number, "--json"]).await;
+    let value: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(value, json!({ "node": node.0, "draining": false, "changed": true }));
+    assert!(!store.beat(node, 0).await.unwrap().draining);
+
+    let mut lane = database.lane(node).await;
+    let saga = Played::start(&mut lane, &store, &json!({ "guest": "Ada" })).await;
+    let id = saga.id.to_string();
+    let evict = ["evict", &id, "--reason", "it hangs", "--timeout", "100ms"];
+    let (code, _, said) = run(&database, &evict).await;
+    assert_eq!(code, 6, "nobody serves that lane: {said}");
+    lane.release(&[saga.id]).await.unwrap();
+    let (code, _, said) = run(&database, &evict).await;
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains("Legal: cancel, pause, abandon"), "{said}");
 }

@@ -9,6 +9,7 @@ use crate::saga::Definition;
 use crate::saga::definition::{Action, Millis};
 use crate::saga::event::{Decision, Direction, Event, Finding, Request, Showing};
 use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::rerun::Rerun;
 use crate::saga::state::{Activity, End, Phase, State, StepState, StuckReason, TurnBack, Undone};
 
 /// What one event says.
@@ -37,7 +38,14 @@ impl Said {
 /// Says what happened; `before` is the state that it happened to.
 pub(super) fn event(definition: &Definition, before: &State, event: &Event) -> Said {
     match event {
-        Event::Started(_) => Said::new("started", Tone::Plain),
+        Event::Started(event) => match &event.rerun {
+            None => Said::new("started", Tone::Plain),
+            Some(rerun) => {
+                let Rerun { of, from, by, reason, .. } = &**rerun;
+                let text = format!("started, goes on from {from} of saga {of}: {reason} (asked by {by})");
+                Said::new(text, Tone::Warning)
+            }
+        },
         Event::ConditionDecided(event) => decided(&event.decision).of(event.step),
         Event::ApprovalShown(event) => showed(&event.showing).of(event.step),
         Event::AttemptEnded(event) => {
@@ -138,6 +146,7 @@ fn request(definition: &Definition, state: &State, request: &Request) -> (Option
         Request::Pause { reason } => (None, format!("pause{}", why(reason))),
         Request::Resume { reason } => (None, format!("resume{}", why(reason))),
         Request::Abandon { reason } => (None, format!("abandon{}", why(reason))),
+        Request::Evict { reason, .. } => (None, format!("evict{}", why(reason))),
         Request::Append { step } => (None, format!("append step {}", step.name)),
         Request::Commit => (None, "commit".to_owned()),
         Request::Abort { reason } => (None, format!("abort{}", why(reason))),

@@ -125,7 +125,7 @@ fn of_begun(definition: &Definition, old: &State, new: &State, command: Command)
 }
 
 /// What must hold of every state.
-fn of_state(definition: &Definition, state: &State) -> Result<(), Fault> {
+pub(super) fn of_state(definition: &Definition, state: &State) -> Result<(), Fault> {
     of_status(state)?;
     for (index, one) in state.steps.iter().enumerate() {
         for direction in [Direction::Action, Direction::Compensation] {
@@ -304,7 +304,7 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
 pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(), Fault> {
     let (at, jitter) = (state.at, 0.0);
     let input = Json::null();
-    let mut strangers = vec![Event::Started(Started { at, input })];
+    let mut strangers = vec![Event::Started(Started::new(at, input))];
     let asked = outstanding(state);
     for step in 0..=state.steps.len() {
         if !asked.contains(&Command::Decide { step }) {

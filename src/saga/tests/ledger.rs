@@ -100,6 +100,11 @@ impl Ledger {
         !self.action.flights.is_empty() || !self.compensation.flights.is_empty()
     }
 
+    /// The same effect, as the saga finds it that has taken it over: its compensation has a key of its own.
+    pub(super) fn taken_over(&self) -> Self {
+        Self { compensation: Records::default(), ..self.clone() }
+    }
+
     /// What has not landed by now never will.
     pub(super) fn expire(&mut self, now: Millis) {
         self.action.flights.retain(|flight| now < flight.until);

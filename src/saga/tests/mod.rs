@@ -1,5 +1,5 @@
 //! The proof of the law, in three kinds. Tables say by example what follows from what (`forward`, `doubt`,
-//! `backward`, `pivot`, `requests`, `open`, `lost`, `validation`, `scenarios`); `properties` tries random
+//! `backward`, `pivot`, `requests`, `rerun`, `open`, `lost`, `validation`, `scenarios`); `properties` tries random
 //! sagas against a model of the world that knows the truth; `explore` tries all small ones. `notation` is the
 //! language in which all three speak.
 
@@ -22,5 +22,6 @@ mod lost;
 mod open;
 mod pivot;
 mod requests;
+mod rerun;
 mod scenarios;
 mod validation;

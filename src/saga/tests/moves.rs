@@ -170,6 +170,7 @@ impl World {
             Request::Cancel { reason: reason() },
             Request::Pause { reason: reason() },
             Request::Resume { reason: reason() },
+            Request::Evict { lane: 1, reason: reason() },
         ];
         if self.definition.lease_ms().is_some() {
             all.extend([Request::Commit, Request::Abort { reason: reason() }, Request::Touch]);

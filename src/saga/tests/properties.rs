@@ -29,6 +29,9 @@ const MOVES_MAX: usize = 32;
 /// Cases that were not stuck when chance left them; that were; that ended completed; that ended compensated.
 static REACHED: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 
+/// How often a saga could have gone on in another.
+static TAKEN_OVER: AtomicUsize = AtomicUsize::new(0);
+
 /// A saga as chance makes it: bits for each step, bits for each move.
 #[derive(Clone, Debug)]
 struct Chance {
@@ -191,6 +194,8 @@ fn run_moves(chance: &Chance, world: &mut World, told: &mut Vec<Move>) -> Result
     invariants::of_verbs(&world.definition, &world.state)?;
     invariants::of_strangers(&world.definition, &world.state)?;
     let land = chance.saga.is_multiple_of(2);
+    let taken_over = super::rerun::of_takeovers(world, land)?;
+    TAKEN_OVER.fetch_add(taken_over, Ordering::Relaxed);
     REACHED[usize::from(world.state.status() == Status::Stuck)].fetch_add(1, Ordering::Relaxed);
     world.go_home(land, told)?;
     let end = if world.state.status() == Status::Completed { 2 } else { 3 };
@@ -213,7 +218,10 @@ fn every_saga_keeps_the_promise() {
     let [moving, stuck, completed, compensated] =
         REACHED.each_ref().map(|count| count.load(Ordering::Relaxed));
     println!("{moving} moving, {stuck} stuck, then {completed} completed, {compensated} compensated");
+    let taken_over = TAKEN_OVER.load(Ordering::Relaxed);
+    println!("{taken_over} times another could have gone on");
     let least = cases as usize / 20;
+    assert!(taken_over >= least, "only {taken_over} times a saga could be taken over");
     assert!(stuck >= least && completed >= least && compensated >= least, "chance leaves too much out");
 }
 

@@ -33,6 +33,14 @@ fn pause_starts_nothing_new_and_lets_what_is_in_flight_end() {
 }
 
 #[test]
+fn where_a_saga_runs_is_nothing_to_the_law() {
+    check("a b<a", "evict; a ok", "running a:done b:attempting#1 -> b#1");
+    check("a b<a", "a ok; b refuses; evict; ~a ok", "compensated a:undone b:failed");
+    check("a", "pause; a ok; evict; evict", "paused a:done");
+    check_refused("a", "?evict silently", "needs a reason");
+}
+
+#[test]
 fn retry_tries_again_now_with_a_fresh_budget() {
     check("a b<a", "a fails; retry a", "running a:attempting#2 -> a#2k1");
     check("a b<a", "a fails; timer; a fails; retry a; a fails; timer; a fails", "running a:backing_off@400");

@@ -70,7 +70,7 @@ impl Story {
     #[track_caller]
     pub(super) fn tell(graph: &str, history: &str) -> Self {
         let definition = Graph::parse(graph).build().unwrap_or_else(|faults| panic!("{graph}: {faults:?}"));
-        let started = Started { at: 0, input: Json::null() };
+        let started = Started::new(0, Json::null());
         let (state, commands) = begin(&definition, &started);
         let mut story = Self {
             definition,
@@ -204,6 +204,8 @@ fn request(parts: &[&str]) -> Request {
         ["resume"] => Request::Resume { reason: reason() },
         ["abandon"] => Request::Abandon { reason: reason() },
         ["abandon", "silently"] => Request::Abandon { reason: " ".to_owned() },
+        ["evict"] => Request::Evict { lane: 1, reason: reason() },
+        ["evict", "silently"] => Request::Evict { lane: 1, reason: " ".to_owned() },
         ["commit"] => Request::Commit,
         ["abort"] => Request::Abort { reason: reason() },
         ["touch"] => Request::Touch,

@@ -34,7 +34,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(definition: &Arc<Definition>, keeps: bool) -> Result<Self, Fault> {
-        let started = Started { at: 0, input: Json::null() };
+        let started = Started::new(0, Json::null());
         let (state, commands) = begin(definition, &started);
         let mut world = Self {
             definition: Arc::clone(definition),
@@ -45,6 +45,22 @@ impl World {
             keeps,
             chance: 0.0,
         };
+        world.dispatched(&commands)?;
+        Ok(world)
+    }
+
+    /// A saga that begins with outcomes of another, in the world as that one has left it. What is done anew has keys of
+    /// its own, which no participant has seen.
+    pub(super) fn rerun(old: &Self, started: Started) -> Result<Self, Fault> {
+        let (state, commands) = begin(&old.definition, &started);
+        invariants::of_state(&old.definition, &state)?;
+        let ledger = |(index, one): (usize, &Ledger)| match state.steps[index].origin {
+            Some(_) => one.taken_over(),
+            None => Ledger::default(),
+        };
+        let ledgers = old.ledgers.iter().enumerate().map(ledger).collect();
+        let journal = vec![Event::Started(started)];
+        let mut world = Self { ledgers, state, journal, keeps: true, chance: 0.0, ..old.clone() };
         world.dispatched(&commands)?;
         Ok(world)
     }
@@ -158,7 +174,7 @@ impl World {
     }
 
     /// Whether an action without an answer may still have an effect that it had not yet.
-    fn may_land(&self, step: usize) -> bool {
+    pub(super) fn may_land(&self, step: usize) -> bool {
         let ledger = &self.ledgers[step];
         let flights = &ledger.of(Direction::Action).flights;
         flights.iter().any(|flight| !ledger.applied(Direction::Action, flight.generation))

@@ -3,7 +3,9 @@
 
 mod bulk;
 mod doctor;
+mod nodes;
 mod plans;
+mod rerun;
 mod roles;
 mod start;
 mod steps;

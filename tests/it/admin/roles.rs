@@ -9,12 +9,12 @@ use tokio_postgres::error::SqlState;
 use super::ask;
 use crate::harness::Database;
 
-const VIEWS: &str = "backlog checkup definition_pauses definitions in_doubt nodes outbox_lag \
+const VIEWS: &str = "backlog checkup definition_pauses definitions in_doubt node_drains nodes outbox_lag reruns \
     sagas signals steps stuck throughput timeline timers";
 const READING: &str = "now signal_status steps_of timeline_of";
 const PRODUCING: &str = "cancel signal signal_status start";
-const OPERATING: &str = "abandon approve bulk cancel deny pause pause_definition resolve \
-    resume resume_definition retry signal signal_status skip start";
+const OPERATING: &str = "abandon approve bulk cancel deny drain_node evict pause pause_definition rerun_from resolve \
+    resume resume_definition retry signal signal_status skip start undrain_node";
 
 fn words(lists: &[&str]) -> BTreeSet<String> {
     lists.iter().flat_map(|list| list.split(' ')).map(str::to_owned).collect()

@@ -20,6 +20,8 @@ const NOUNS: [&str; 9] =
 /// Statements in them that are not, each with the reason.
 const NOT_MODELLED: &[(&str, &str)] = &[
     ("node/clock", "reads only"),
+    ("node/drain", "asks only; the node then claims nothing, and releases as when it leaves"),
+    ("node/undrain", "asks only"),
     ("node/durability", "reads only"),
     ("node/list", "reads only"),
     ("node/server", "reads only"),
@@ -61,6 +63,7 @@ impl Model for Protocol {
             db,
             processes: (0..lanes).map(process).collect(),
             cuts: self.cuts,
+            evictions: self.evictions,
             told: Vec::new(),
             two_owners: false,
             dead_wrote: false,
@@ -96,8 +99,14 @@ impl Model for Protocol {
     }
 }
 
-const TWO_LANES: Protocol =
-    Protocol { lanes: 2, cuts: 0, late_copies: true, awaits_signal: false, without: Without::Nothing };
+const TWO_LANES: Protocol = Protocol {
+    lanes: 2,
+    cuts: 0,
+    evictions: 0,
+    late_copies: true,
+    awaits_signal: false,
+    without: Without::Nothing,
+};
 
 /// Moves that a run looks at, unless `AMENDS_MODEL=whole` asks for all of them.
 const MOVES: usize = 1_000_000;
@@ -139,6 +148,13 @@ fn the_protocol_holds_without_late_copies_and_without_looking_again() {
 }
 
 #[test]
+fn the_protocol_holds_when_sagas_are_taken_away() {
+    for awaits_signal in [false, true] {
+        holds(Protocol { lanes: 3, evictions: 2, awaits_signal, ..TWO_LANES });
+    }
+}
+
+#[test]
 fn the_protocol_holds_with_a_third_node() {
     holds(Protocol { lanes: 3, awaits_signal: true, ..TWO_LANES });
 }
@@ -156,7 +172,7 @@ fn without_a_guard_the_model_finds_the_defect() {
         (Without::Intent, false, false, "no call leaves before its row is durable"),
     ];
     for (without, awaits_signal, late_copies, property) in defects {
-        let checker = Protocol { lanes: 2, cuts: 1, late_copies, awaits_signal, without }
+        let checker = Protocol { lanes: 2, cuts: 1, evictions: 0, late_copies, awaits_signal, without }
             .checker()
             .threads(2)
             .finish_when(HasDiscoveries::AnyFailures)

@@ -10,6 +10,8 @@ pub(super) struct Protocol {
     pub(super) lanes: u8,
     /// Connections that are cut.
     pub(super) cuts: u8,
+    /// How often an operator takes the saga away.
+    pub(super) evictions: u8,
     /// The server may still carry out a statement whose connection was lost, at any time.
     pub(super) late_copies: bool,
     /// The saga waits for a signal, or else for its timer.
@@ -27,6 +29,10 @@ pub(super) enum Move {
     /// The connection is lost; whether a statement on it may still be carried out.
     Cut(LaneId, bool),
     Leave(LaneId),
+    /// An operator takes the saga from its lane.
+    Evict(LaneId),
+    /// It was not let go in time: beats count for nothing any more, which the process hears with the next one.
+    Disown(LaneId),
     // The server and the sweep.
     Begin(LaneId),
     CarryOut(LaneId),
@@ -59,6 +65,8 @@ impl Move {
     pub(super) fn statements(self) -> &'static [&'static str] {
         match self {
             Self::Request => &["signal/request"],
+            Self::Evict(_) => &["signal/evict", "sweep/evicted"],
+            Self::Disown(_) => &["sweep/disown"],
             Self::BuryLiving(_) | Self::Bury(_) => &["sweep/bury"],
             Self::Begin(_) | Self::Claim(_) => &["saga/claim", "saga/start"],
             Self::CarryOut(_) | Self::CarryOutGhost(..) => &[
@@ -100,6 +108,8 @@ impl Move {
             BuryLiving(0),
             Cut(0, true),
             Leave(0),
+            Evict(0),
+            Disown(0),
             Begin(0),
             CarryOut(0),
             CarryOutGhost(0, 0),
@@ -128,7 +138,15 @@ impl Move {
 
     /// Whether it need not happen: a saga must come to its end without it.
     pub(super) fn is_misfortune(self) -> bool {
-        matches!(self, Self::Crash(_) | Self::BuryLiving(_) | Self::Cut(..) | Self::Leave(_))
+        matches!(
+            self,
+            Self::Crash(_)
+                | Self::BuryLiving(_)
+                | Self::Cut(..)
+                | Self::Leave(_)
+                | Self::Evict(_)
+                | Self::Disown(_)
+        )
     }
 }
 
@@ -155,7 +173,10 @@ impl Protocol {
         }
         let stays = |lane: &usize| match db.lanes[*lane] {
             LaneState::Unborn => true,
-            LaneState::Live => !state.processes[*lane].gone && !state.processes[*lane].leaving,
+            LaneState::Live => {
+                let process = &state.processes[*lane];
+                !process.gone && !process.leaving && !process.disowned
+            }
             LaneState::Dead => false,
         };
         let spare = (0..usize::from(self.lanes)).filter(stays).count() > 1;
@@ -215,6 +236,16 @@ impl Protocol {
         if spare && !process.leaving && db.is_live(lane) {
             moves.push(Move::Leave(lane));
         }
+        // Who has the saga hears of it through its inbox, in its own time. Who does not hear is disowned, which alone
+        // kills nobody: the lane lives until it is buried.
+        if state.evictions > 0 && db.owner == Some(lane) && db.is_live(lane) && !process.disowned {
+            if process.actor.is_some() {
+                moves.push(Move::Evict(lane));
+            }
+            if spare {
+                moves.push(Move::Disown(lane));
+            }
+        }
         self.moves_of_process(state, lane, moves);
     }
 
@@ -227,6 +258,9 @@ impl Protocol {
             moves.push(Move::Load(lane));
         }
         let free = process.statement.is_none();
+        if process.disowned {
+            moves.push(Move::Beat(lane));
+        }
         let Some(actor) = &process.actor else {
             let idle = free && process.loading.is_none();
             if idle && process.strays {
@@ -247,6 +281,7 @@ impl Protocol {
         if actor.calling {
             moves.push(Move::CallEnds(lane));
         }
+        let leaving = process.leaving || actor.evicted;
         if actor.must_read && actor.reading.is_none() {
             moves.push(Move::ReadSignals(lane));
         }
@@ -257,10 +292,10 @@ impl Protocol {
             moves.push(Move::Commit(lane));
         }
         if free && actor.letting_go {
-            moves.push(if process.leaving { Move::Release(lane) } else { Move::Park(lane) });
+            moves.push(if leaving { Move::Release(lane) } else { Move::Park(lane) });
         }
         if free && !actor.letting_go && actor.is_idle() && !actor.calling {
-            if process.leaving {
+            if leaving {
                 moves.push(Move::Release(lane));
             } else if actor.fold.attempted {
                 moves.push(Move::Park(lane));
@@ -270,7 +305,7 @@ impl Protocol {
             }
         }
         // Wakes for a saga that some other lane owns are claimed by whoever has room.
-        if free && actor.is_idle() && !actor.letting_go && !db.ready.is_empty() && !process.leaving {
+        if free && actor.is_idle() && !actor.letting_go && !db.ready.is_empty() && !leaving {
             moves.push(Move::Claim(lane));
         }
     }

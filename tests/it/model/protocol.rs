@@ -157,6 +157,8 @@ pub(super) struct Actor {
     /// Signals are being read: what the statement has seen.
     pub(super) reading: Option<bool>,
     pub(super) letting_go: bool,
+    /// An operator takes the saga away: nothing begins, and it is released.
+    pub(super) evicted: bool,
 }
 
 /// A process with one lane.
@@ -165,6 +167,8 @@ pub(super) struct Process {
     pub(super) gone: bool,
     /// It is leaving in good order.
     pub(super) leaving: bool,
+    /// Its beats count for nothing: when it hears so it drops everything, and its lane is buried.
+    pub(super) disowned: bool,
     pub(super) statement: Option<(Statement, Phase)>,
     /// Copies of statements whose connection was lost and that the server may still carry out.
     pub(super) ghosts: Vec<Statement>,
@@ -181,6 +185,8 @@ pub(super) struct State {
     pub(super) processes: Vec<Process>,
     /// Connections that may still be cut.
     pub(super) cuts: u8,
+    /// How often the saga may still be taken away.
+    pub(super) evictions: u8,
     /// Who was told that its row is there, by place in the journal.
     pub(super) told: Vec<Option<LaneId>>,
     /// Two lanes were told so of the same place.
@@ -312,6 +318,7 @@ impl Actor {
             must_read: true,
             reading: None,
             letting_go: false,
+            evicted: false,
         }
     }
 

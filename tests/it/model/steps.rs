@@ -27,6 +27,14 @@ impl Protocol {
                 next.process(lane).gone = false;
             }
             Move::Leave(lane) => next.process(lane).leaving = true,
+            Move::Evict(lane) => {
+                next.evictions -= 1;
+                next.actor(lane).evicted = true;
+            }
+            Move::Disown(lane) => {
+                next.evictions -= 1;
+                next.process(lane).disowned = true;
+            }
             Move::Cut(lane, as_ghost) => next.cut(lane, as_ghost, self.without),
             Move::Begin(lane) => {
                 let rows = u8::try_from(next.db.journal.len()).unwrap();
@@ -302,6 +310,7 @@ impl Process {
         Self {
             gone: true,
             leaving: false,
+            disowned: false,
             statement: None,
             ghosts: Vec::new(),
             strays: false,

@@ -1,0 +1,3 @@
+-- Says what became of rerun $1: $2 applied or refused, $3 why.
+-- Called by: store/rerun.rs. Locks: the rerun. Index: rerun_pkey.
+update amends.rerun r set fate = $2::text, answer = $3::text where r.n = $1::bigint and r.fate is null

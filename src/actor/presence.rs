@@ -1,0 +1,23 @@
+//! That a saga is on this node. Owns that the dispatcher is told when it is gone, however it goes.
+
+use actix::Addr;
+use uuid::Uuid;
+
+use super::dispatcher::{Dispatcher, Left, Parting};
+use crate::metrics;
+
+/// Tells the dispatcher when the actor is gone: a panic drops it too.
+pub(super) struct Presence {
+    pub(super) id: Uuid,
+    pub(super) dispatcher: Addr<Dispatcher>,
+    pub(super) parting: Parting,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            metrics::PANICS.with(["actor".into()]).increment(1);
+        }
+        self.dispatcher.do_send(Left { saga: self.id, parting: self.parting });
+    }
+}

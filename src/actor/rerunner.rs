@@ -1,0 +1,120 @@
+//! Begins sagas that go on from a step of an ended one. Owns looking for those that were asked for; whether one is
+//! legal and what it takes over is the core's decision, and any node may look at any time: the first row of the new
+//! saga can be written once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::arrival::StartAnswer;
+use super::definitions::Pinned;
+use super::node::Node;
+use super::roster::Roster;
+use super::supervisor::{Observe, Observed};
+use crate::config::actor as limits;
+use crate::saga::event::Event;
+use crate::saga::legal_verbs;
+use crate::saga::replay;
+use crate::saga::rerun::{Rerun, rerunnable, take_over};
+use crate::saga::state::State;
+use crate::store::{Error, RerunFate, Rerunning};
+
+/// Begins reruns.
+pub struct Rerunner {
+    node: Arc<Node>,
+    roster: Roster,
+}
+
+impl Rerunner {
+    /// Begins them on this node.
+    pub fn new(node: Arc<Node>, roster: Roster) -> Self {
+        Self { node, roster }
+    }
+
+    fn round(&mut self, ctx: &mut Context<Self>) {
+        let (node, roster) = (self.node.clone(), self.roster.clone());
+        let look = async move {
+            if let Err(error) = look(&node, &roster).await {
+                tracing::warn!(%error, "reruns not begun, they are looked at again");
+            }
+        };
+        ctx.spawn(look.into_actor(self).map(|(), _, ctx| {
+            ctx.run_later(Duration::from_millis(limits::RERUNS_POLL_MS), Self::round);
+        }));
+    }
+}
+
+/// Looks once.
+async fn look(node: &Node, roster: &Roster) -> Result<(), Error> {
+    if node.duty.is_draining() {
+        return Ok(());
+    }
+    for asked in node.store.take_reruns(&node.definitions.runnable()).await? {
+        let Some(pinned) = node.definitions.get(asked.definition) else { continue };
+        if let Some(fate) = begin(node, roster, pinned, &asked).await? {
+            node.store.rerun_decided(&asked, &fate).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Begins one, unless it is refused; none when nobody knows yet, and somebody looks again.
+async fn begin(
+    node: &Node,
+    roster: &Roster,
+    pinned: Pinned,
+    asked: &Rerunning,
+) -> Result<Option<RerunFate>, Error> {
+    if node.store.saga(asked.rerun).await?.is_some() {
+        return Ok(Some(Ok(())));
+    }
+    let journal = node.store.journal(asked.of).await?;
+    let events: Result<Vec<Event>, _> = journal.iter().map(|row| serde_json::from_str(&row.body)).collect();
+    let state = match events
+        .map_err(|error| error.to_string())
+        .and_then(|events| replay(&pinned.definition, &events).map_err(|illegal| illegal.to_string()))
+    {
+        Ok(state) => state,
+        Err(why) => return Ok(Some(Err(format!("the journal of saga {} cannot be read: {why}", asked.of)))),
+    };
+    let outcomes = match take_over(&pinned.definition, asked.of, &state, &asked.step) {
+        Ok(outcomes) => outcomes,
+        Err(illegal) => return Ok(Some(Err(format!("{illegal}; {}", legal(&pinned, asked, &state))))),
+    };
+    let Rerunning { of, step, by, reason, .. } = asked.clone();
+    let rerun = Rerun { of, from: step, by, reason, outcomes };
+    Ok(match roster.rerun(asked.rerun, pinned, state.input, rerun).await {
+        StartAnswer::Fresh(_) | StartAnswer::Existing(_) => Some(Ok(())),
+        StartAnswer::Rejected(message) => Some(Err(message)),
+        StartAnswer::KeyConflict(_) | StartAnswer::NotTaken | StartAnswer::Unknown => None,
+    })
+}
+
+/// What is legal instead.
+fn legal(pinned: &Pinned, asked: &Rerunning, state: &State) -> String {
+    let verbs = match state.end() {
+        None => legal_verbs(&pinned.definition, state),
+        Some(_) => {
+            let steps = rerunnable(&pinned.definition, asked.of, state);
+            steps.into_iter().map(|step| format!("rerun_from {step}")).chain(["start".to_owned()]).collect()
+        }
+    };
+    format!("legal now: {}", verbs.join(", "))
+}
+
+impl Actor for Rerunner {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.round(ctx);
+    }
+}
+
+impl Handler<Observe> for Rerunner {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        MessageResult(Observed::default())
+    }
+}

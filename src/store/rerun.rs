@@ -1,0 +1,93 @@
+//! Reruns: new sagas that go on from a step of one that has ended. Owns asking, taking and the record of what was
+//! decided; whether one is legal is the core's decision, and the new saga's first row is written like any other.
+
+use uuid::Uuid;
+
+use super::{DefinitionId, Error, Store};
+use crate::config::store as limits;
+
+/// A rerun that nobody has decided.
+#[derive(Clone, Debug)]
+pub struct Rerunning {
+    n: i64,
+    /// The saga that has ended.
+    pub of: Uuid,
+    /// Name of the step from which everything is done anew.
+    pub step: String,
+    /// Id of the saga to be.
+    pub rerun: Uuid,
+    /// Definition of both.
+    pub definition: DefinitionId,
+    /// Who asked: session user, application name and address.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What became of a rerun: applied, or refused for a reason.
+pub type RerunFate = Result<(), String>;
+
+impl Store {
+    /// Asks for a new saga that goes on from a step of one that has ended; returns its id. [`Error::UnknownSaga`],
+    /// [`Error::Invalid`], [`Error::OutOfPlace`] when it goes on elsewhere already.
+    pub async fn rerun_from(&self, saga: Uuid, step: &str, reason: &str) -> Result<Uuid, Error> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(include_str!("../../sql/queries/rerun/ask.sql")).await?;
+        match client.query_one(&statement, &[&saga, &step, &reason]).await {
+            Ok(row) => Ok(row.try_get("rerun")?),
+            Err(error) if error.code().is_some_and(|code| code.code() == "AM001") => {
+                Err(Error::UnknownSaga(saga))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes reruns of these definitions that nobody has decided, and keeps them from others for a while.
+    pub async fn take_reruns(&self, definitions: &[DefinitionId]) -> Result<Vec<Rerunning>, Error> {
+        let ids: Vec<i32> = definitions.iter().map(|definition| definition.0).collect();
+        let sql = include_str!("../../sql/queries/rerun/take.sql");
+        let params: super::pool::Params<'_> = &[&ids, &limits::RERUNS_MAX, &limits::RERUN_KEPT_MS];
+        let rows = self.query_once(sql, params).await?;
+        rows.iter()
+            .map(|row| {
+                let (user, application): (String, String) =
+                    (row.try_get("by")?, row.try_get("application_name")?);
+                let by = match row.try_get::<_, Option<String>>("addr")? {
+                    Some(addr) => format!("{user} ({application}, {addr})"),
+                    None => format!("{user} ({application})"),
+                };
+                Ok(Rerunning {
+                    n: row.try_get("n")?,
+                    of: row.try_get("id")?,
+                    step: row.try_get("step")?,
+                    rerun: row.try_get("rerun")?,
+                    definition: DefinitionId(row.try_get("definition")?),
+                    by,
+                    reason: row.try_get("reason")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Records what was decided about a rerun; the first word stands.
+    pub async fn rerun_decided(&self, rerun: &Rerunning, fate: &RerunFate) -> Result<(), Error> {
+        let (word, answer) = match fate {
+            Ok(()) => ("applied", None),
+            Err(reason) => ("refused", Some(reason)),
+        };
+        let sql = include_str!("../../sql/queries/rerun/decided.sql");
+        self.query(sql, &[&rerun.n, &word, &answer]).await?;
+        Ok(())
+    }
+
+    /// Reads what became of the rerun that would be this saga; none before a node has decided.
+    pub async fn rerun_fate(&self, rerun: Uuid) -> Result<Option<RerunFate>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/rerun/fate.sql"), &[&rerun]).await?;
+        let row = rows.first().ok_or(Error::UnknownSaga(rerun))?;
+        Ok(match row.try_get::<_, Option<&str>>("fate")? {
+            None => None,
+            Some("applied") => Some(Ok(())),
+            Some(_) => Some(Err(row.try_get::<_, Option<String>>("answer")?.unwrap_or_default())),
+        })
+    }
+}
