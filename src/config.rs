@@ -235,6 +235,8 @@ pub mod actor {
     pub const TIMERS_MAX: usize = 1_000;
     /// Pause between two looks for timers that are due, in milliseconds.
     pub const TIMERS_POLL_MS: u64 = 250;
+    /// How long a collector of spans may take to answer, in milliseconds.
+    pub const TRACES_TIMEOUT_MS: u64 = 5_000;
     /// Pause between two looks for sagas that shall go on from a step of an ended one, in milliseconds.
     pub const RERUNS_POLL_MS: u64 = 500;
     /// Pause between two looks for starts whose turn it is while there are none, in milliseconds.
@@ -261,7 +263,7 @@ pub mod actor {
     pub const MEASURE_MS: u64 = 15_000;
     /// How long a node claims nothing after a saga was taken from it, in milliseconds: longer than the longest pause
     /// between two looks of another.
-    pub const AVERTED_MS: u64 = 1_000;
+    pub const AVERTED_MS: u64 = 2_000;
     /// How long calls of a saga that is taken away may take to end, in milliseconds; then their outcome is unknown.
     pub const EVICTED_GRACE_MS: u64 = 2_000;
     /// Pause between two rounds of the chores that may wait, in milliseconds.

@@ -20,6 +20,7 @@ pub mod boundary;
 pub mod config;
 pub mod metrics;
 pub mod postgres;
+pub mod trace;
 pub mod transaction;
 
 /// The README's Rust, compiled by `cargo test`.

@@ -30,7 +30,7 @@ declare
         amends.node_drains, amends.reruns, amends.checkup';
     -- What the views call runs with the right of whoever looks.
     v_reading text := 'amends.now(), amends.steps_of(uuid), amends.timeline_of(uuid), amends.signal_status(uuid, bigint)';
-    v_producing text := 'amends.start(text, json, text), amends.signal(uuid, text, json), amends.cancel(uuid, text),
+    v_producing text := 'amends.start(text, json, text, text), amends.signal(uuid, text, json), amends.cancel(uuid, text),
         amends.signal_status(uuid, bigint)';
     v_operating text := 'amends.retry(uuid, text, text), amends.skip(uuid, text, json, text),
         amends.resolve(uuid, text, text, json, text), amends.pause(uuid, text), amends.resume(uuid, text),

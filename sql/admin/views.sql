@@ -371,7 +371,7 @@ select n.id as node, n.name, n.version, n.schema_version,
        case when n.gone_at is not null then 'gone'
             when n.beat_at < amends.now() - n.ttl_ms * interval '1 ms' then 'late'
             when d.n is null then 'live'
-            when exists (
+            when not n.draining or exists (
                 select from amends.lane l
                 where l.node = n.id and (select g.id from amends.saga g where g.lane = l.id limit 1) is not null)
                 then 'draining'

@@ -80,7 +80,8 @@ create table amends.journal (
     primary key (id, seq)
 ) partition by range (id);
 
--- What any node may take. Deleted by the claim. `input` is there until the first claim of a saga that was started by SQL.
+-- What any node may take. Deleted by the claim. `input` is there until the first claim of a saga that was started by SQL: the
+-- input as JSON, and after it what else the first row of the journal says, each with a comma before it.
 create table amends.ready (
     definition  int    not null,
     n           bigint generated always as identity,

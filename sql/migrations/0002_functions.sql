@@ -49,7 +49,8 @@ $$;
 
 -- Starts a saga as amends.start does, under an id that the caller chose (null: a fresh one): another id comes back when the
 -- key had started a saga before, so that the caller learns whether it was this start.
-create function amends.start_as(id uuid, definition text, input json, key text default null) returns uuid
+create function amends.start_as(id uuid, definition text, input json, key text default null, traceparent text default null)
+returns uuid
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
     v_definition int;
@@ -58,7 +59,17 @@ declare
     v_id uuid := coalesce(start_as.id, amends.uuid7());
     v_digest bytea;
     v_first amends.start_key;
+    -- What follows the input in the first row of the journal.
+    v_further text := '';
 begin
+    if start_as.traceparent is not null then
+        if start_as.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'
+           or start_as.traceparent ~ '^00-0{32}|-0{16}-' then
+            raise exception 'expected a traceparent such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01, found %',
+                quote_literal(left(start_as.traceparent, 100)) using errcode = 'AM005';
+        end if;
+        v_further := ',"traceparent":"' || start_as.traceparent || '"';
+    end if;
     if start_as.definition is null or start_as.input is null then
         raise exception 'expected a definition and an input, found null' using errcode = 'AM005';
     end if;
@@ -97,19 +108,20 @@ begin
         v_turn := amends.concurrency_key(start_as.input, v_path);
     end if;
     if v_turn is null then
-        insert into amends.ready (definition, id, input) values (v_definition, v_id, start_as.input::text);
+        insert into amends.ready (definition, id, input) values (v_definition, v_id, start_as.input::text || v_further);
     else
-        perform amends.queue(start_as.definition, v_turn, v_id, v_definition, start_as.input::text);
+        perform amends.queue(start_as.definition, v_turn, v_id, v_definition, start_as.input::text || v_further);
     end if;
     return v_id;
 end
 $$;
 
 -- Starts a saga inside the caller's own transaction: it commits or vanishes with it. The same key with the same input
--- returns the first saga. AM003: no such definition. AM004: the key was used with another input. AM005: bad argument.
-create function amends.start(definition text, input json, key text default null) returns uuid
+-- returns the first saga. `traceparent` is the caller's position in a trace, as W3C writes it: it is kept with the saga and
+-- sent on in its calls. AM003: no such definition. AM004: the key was used with another input. AM005: bad argument.
+create function amends.start(definition text, input json, key text default null, traceparent text default null) returns uuid
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
-    select amends.start_as(null, start.definition, start.input, start.key)
+    select amends.start_as(null, start.definition, start.input, start.key, start.traceparent)
 $$;
 
 -- Asks something of a saga; the runtime decides. Returns the number of the signal within its saga. `asker` is for whom a

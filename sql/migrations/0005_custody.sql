@@ -42,8 +42,9 @@ create table amends.eviction (
     at    timestamptz not null
 );
 
--- Since when the beats of a node count for nothing: it did not let go of a saga.
-alter table amends.node add column disowned_at timestamptz;
+-- Since when the beats of a node count for nothing: it did not let go of a saga. And whether its last beat was told to hand
+-- over what it has.
+alter table amends.node add column disowned_at timestamptz, add column draining boolean not null default false;
 
 -- New sagas that shall go on from a step of one that has ended: asked here, decided by a node by the law of the core, and
 -- begun by the journal's first row of `rerun`, which can be written once.

@@ -15,6 +15,7 @@ use super::definitions::Pinned;
 use super::node::Node;
 use super::row;
 use super::saga_actor::SagaActor;
+use super::traces;
 use super::within;
 use crate::boundary;
 use crate::participant::{Scope, expr};
@@ -160,9 +161,15 @@ pub(super) fn begin(
     order: Order,
     report_to: Addr<SagaActor>,
 ) -> InFlight {
-    let scope = Arc::new(scope(saga, pinned, state, order));
+    let mut scope = scope(saga, pinned, state, order);
+    let told = node
+        .traces
+        .as_ref()
+        .and_then(|traces| traces.attempt(saga, pinned, state, order, node.clock.now_ms()));
+    scope.traceparent = told.as_ref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
+    let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
-    let report = Report { node: node.clone(), order, report_to: Some(report_to) };
+    let report = Report { node: node.clone(), order, told, report_to: Some(report_to) };
     let called = node.clone();
     let counts = pinned.counts.clone();
     // Whatever is logged during the call, by a handler too, says whose it is. No payloads.
@@ -251,6 +258,21 @@ impl End {
 
     fn lost_probe() -> Self {
         Self::Probe(Answer::Inconclusive { error: lost() })
+    }
+
+    /// The end in one word, and the code of its error.
+    fn in_words(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Attempt(Outcome::Succeeded { .. }) => ("succeeded", None),
+            Self::Attempt(Outcome::Pending { .. }) => ("pending", None),
+            Self::Attempt(Outcome::Failed { error, .. }) => ("failed", Some(&error.code)),
+            Self::Attempt(Outcome::Unknown { error }) => ("unknown", Some(&error.code)),
+            // It succeeds with the transaction, which is yet to be committed.
+            Self::Within(..) => ("handled", None),
+            Self::Probe(Answer::Applied { .. }) => ("applied", None),
+            Self::Probe(Answer::Absent) => ("absent", None),
+            Self::Probe(Answer::Inconclusive { error }) => ("inconclusive", Some(&error.code)),
+        }
     }
 
     fn happened(self, node: &Node, step: usize, direction: Direction, number: u32) -> Happened {
@@ -353,6 +375,8 @@ impl Plan {
 struct Report {
     node: Arc<Node>,
     order: Order,
+    /// The attempt as a span, where somebody is told.
+    told: Option<traces::Attempt>,
     report_to: Option<Addr<SagaActor>>,
 }
 
@@ -363,7 +387,11 @@ impl Report {
 
     fn tell(&mut self, end: End) {
         let Some(report_to) = self.report_to.take() else { return };
-        let Order { step, direction, number, .. } = self.order;
+        let Order { step, direction, number, is_probe, .. } = self.order;
+        if let (Some(traces), Some(told)) = (&self.node.traces, self.told.take()) {
+            let (outcome, code) = end.in_words();
+            traces.ended(told, is_probe, outcome, code);
+        }
         report_to.do_send(end.happened(&self.node, step, direction, number));
     }
 }

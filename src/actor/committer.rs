@@ -171,6 +171,9 @@ impl Committer {
             act.writing.clear();
             metrics::COMMIT_SECONDS.with([]).record(began.elapsed());
             metrics::COMMIT_TRANSITIONS.with([]).record(rows.len() as f64);
+            if let Some(traces) = &act.node.traces {
+                traces.batch(act.id, rows.len(), began.elapsed());
+            }
             match written {
                 Ok(written) => act.answer(rows, from, written),
                 Err(error) => act.failed(error, rows, from, ctx),

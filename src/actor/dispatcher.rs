@@ -50,6 +50,7 @@ pub(crate) struct StartSaga {
     pub(crate) input: Json,
     pub(crate) key: Option<StartKey>,
     pub(crate) rerun: Option<Box<Rerun>>,
+    pub(crate) traceparent: Option<Arc<str>>,
     pub(crate) answer: oneshot::Sender<StartAnswer>,
 }
 
@@ -388,8 +389,8 @@ impl Handler<StartSaga> for Dispatcher {
             let _ = start.answer.send(StartAnswer::NotTaken);
             return;
         }
-        let StartSaga { id, pinned, input, key, rerun, answer } = start;
-        let started = Started { at: self.node.clock.now_ms(), input, rerun };
+        let StartSaga { id, pinned, input, key, rerun, traceparent, answer } = start;
+        let started = Started { at: self.node.clock.now_ms(), input, rerun, traceparent };
         self.put(id, pinned, Arrival::Start { started, key, answer }, ctx);
     }
 }

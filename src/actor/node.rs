@@ -4,16 +4,19 @@
 use std::sync::atomic::AtomicUsize;
 
 use tokio::runtime::Handle;
+use uuid::Uuid;
 
 use super::bell::Bell;
 use super::clock::Clock;
-use super::definitions::Definitions;
+use super::definitions::{Definitions, Pinned};
 use super::duty::Duty;
 use super::heart::Membership;
 use super::passage::Passage;
+use super::traces::Traces;
 use super::trouble::Trouble;
 use super::waiters::Waiters;
 use crate::participant::Participants;
+use crate::saga::state::State;
 use crate::store::Store;
 
 /// The surroundings of every actor on this node.
@@ -34,6 +37,8 @@ pub struct Node {
     pub waiters: Waiters,
     /// What is to be looked at now.
     pub bell: Bell,
+    /// Who is told of sagas as spans; nobody, unless the settings name a collector.
+    pub traces: Option<Traces>,
     /// Where calls of participants run, so that a slow one holds up no actor.
     pub work: Handle,
     /// Sagas that are actors here now.
@@ -42,6 +47,16 @@ pub struct Node {
     pub trouble: Trouble,
     /// Sagas that began and ended here, until it is written down.
     pub passage: Passage,
+}
+
+impl Node {
+    /// A transition is durable.
+    pub(super) fn moved(&self, saga: Uuid, pinned: &Pinned, old: &State, new: &State) {
+        self.passage.moved(pinned.id, old, new);
+        if let Some(traces) = &self.traces {
+            traces.moved(saga, pinned, old, new);
+        }
+    }
 }
 
 impl std::fmt::Debug for Node {

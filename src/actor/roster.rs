@@ -60,14 +60,21 @@ impl Roster {
     }
 
     /// Starts a saga under this id on the next lane in turn.
-    pub async fn start(&self, id: Uuid, pinned: Pinned, input: Json, key: Option<StartKey>) -> StartAnswer {
-        self.begin(|answer| StartSaga { id, pinned, input, key, rerun: None, answer }).await
+    pub async fn start(
+        &self,
+        id: Uuid,
+        pinned: Pinned,
+        input: Json,
+        key: Option<StartKey>,
+        traceparent: Option<Arc<str>>,
+    ) -> StartAnswer {
+        self.begin(|answer| StartSaga { id, pinned, input, key, rerun: None, traceparent, answer }).await
     }
 
     /// Starts a saga under this id that takes over outcomes of another.
     pub(super) async fn rerun(&self, id: Uuid, pinned: Pinned, input: Json, rerun: Rerun) -> StartAnswer {
-        let rerun = Some(Box::new(rerun));
-        self.begin(|answer| StartSaga { id, pinned, input, key: None, rerun, answer }).await
+        let (key, rerun, traceparent) = (None, Some(Box::new(rerun)), None);
+        self.begin(|answer| StartSaga { id, pinned, input, key, rerun, traceparent, answer }).await
     }
 
     async fn begin(&self, start: impl FnOnce(oneshot::Sender<StartAnswer>) -> StartSaga) -> StartAnswer {

@@ -180,7 +180,7 @@ impl SagaActor {
         if let Some(event) = &proposed.within {
             self.pinned.counts.decided(event, Some(&self.state), &proposed.state);
         }
-        self.node.passage.moved(self.pinned.id, &self.state, &proposed.state);
+        self.node.moved(self.id, &self.pinned, &self.state, &proposed.state);
         self.state = proposed.state;
         if proposed.tells {
             self.node.bell.ring_for_events();

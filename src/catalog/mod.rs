@@ -21,5 +21,5 @@ pub use fault::{Faults, LocatedFault, Position};
 pub use schema::{DEFINITION_SCHEMA, SETTINGS_SCHEMA};
 pub use settings::{
     DatabaseSettings, HttpSettings, LogFormat, LogSettings, McpSettings, NodeSettings, OauthSettings,
-    Settings, parse_settings,
+    Settings, TracesSettings, parse_settings,
 };

@@ -36,6 +36,8 @@ pub struct Settings {
     pub mcp: McpSettings,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// Who is told of sagas as spans.
+    pub traces: TracesSettings,
 }
 
 /// Where sagas are recorded.
@@ -69,6 +71,13 @@ pub struct NodeSettings {
 pub struct HttpSettings {
     /// Where it listens; none when it was switched off. Default: 127.0.0.1:7171.
     pub address: Option<SocketAddr>,
+}
+
+/// Who is told of sagas as spans.
+#[derive(Clone, Debug, Default)]
+pub struct TracesSettings {
+    /// URL of a collector. Default: none, nobody is told.
+    pub otlp: Option<String>,
 }
 
 /// What is logged, and how.

@@ -217,6 +217,9 @@ async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Ru
         .lease(Duration::from_millis(settings.node.lease_ms))
         .participants(settings.participants)
         .definitions(definitions);
+    if let Some(collector) = settings.traces.otlp {
+        builder = builder.traces(collector);
+    }
     if let Some(name) = settings.node.name {
         builder = builder.name(name);
     }

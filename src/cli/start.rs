@@ -17,6 +17,7 @@ use crate::saga::definition::Draft;
 use crate::saga::state::Status;
 use crate::saga::{Definition, Json};
 use crate::store::{SagaRow, Store};
+use crate::trace::TraceParent;
 
 /// Options of `amends start`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,9 @@ pub(super) struct Args {
     /// refused.
     #[arg(long)]
     key: Option<String>,
+    /// Position in a trace from which it is started, as W3C writes it: kept with the saga, and sent on in its calls.
+    #[arg(long, value_name = "00-TRACE-SPAN-FLAGS", env = "TRACEPARENT")]
+    traceparent: Option<TraceParent>,
     /// Waits until the saga has ended; exit code 0 if completed, 1 if compensated, abandoned or stuck.
     #[arg(long)]
     wait: bool,
@@ -44,7 +48,9 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
     let input = value::json("--input", &args.input)?;
     database.run(Schema::Current, async |store| {
         check(store, &args.definition, &input).await?;
-        let id = store.start(&args.definition, &input, args.key.as_deref()).await?;
+        let trace = args.traceparent.map(|position| position.to_string());
+        let key = args.key.as_deref();
+        let id = store.start_traced(&args.definition, &input, key, trace.as_deref()).await?;
         if !args.wait {
             return started(id, output);
         }

@@ -1,12 +1,15 @@
 //! Starting sagas. Owns the choice of the way: a lane of this process where there is one, else the queue for
 //! whichever node takes it.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{Client, Error, Side};
-use crate::actor::{Pinned, Roster, StartAnswer};
+use crate::actor::StartAnswer;
 use crate::saga::Json;
 use crate::store::{self, StartKey};
+use crate::trace::TraceParent;
 
 /// What a start came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +32,20 @@ impl Client {
         input: Json,
         key: Option<String>,
     ) -> Result<Started, Error> {
+        self.start_traced(id, definition, input, key, None).await
+    }
+
+    /// Starts a saga as [`Client::start`] does, at a position in somebody's trace.
+    pub async fn start_traced(
+        &self,
+        id: Uuid,
+        definition: &str,
+        input: Json,
+        key: Option<String>,
+        trace: Option<TraceParent>,
+    ) -> Result<Started, Error> {
         let (client, name) = (self.clone(), definition.to_owned());
+        let traceparent: Option<Arc<str>> = trace.map(|trace| trace.to_string().into());
         self.on_work(async move {
             let known = client.registry().await?.current(&name);
             if let Some((pinned, _)) = &known {
@@ -46,11 +62,13 @@ impl Client {
                 && pinned.definition.draft().concurrency.is_none()
             {
                 let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;
-                if let Some(started) = start_here(roster, id, pinned, input.clone(), start_key).await? {
+                let traceparent = traceparent.clone();
+                let answer = roster.start(id, pinned, input.clone(), start_key, traceparent).await;
+                if let Some(started) = started_here(id, answer)? {
                     return Ok(started);
                 }
             }
-            client.start_queued(id, &name, &input, key.as_deref()).await
+            client.start_queued(id, &name, &input, key.as_deref(), traceparent.as_deref()).await
         })
         .await
     }
@@ -62,8 +80,10 @@ impl Client {
         name: &str,
         input: &Json,
         key: Option<&str>,
+        traceparent: Option<&str>,
     ) -> Result<Started, Error> {
-        let started = self.inner.store.start_as(id, name, input, key).await.map_err(|error| match error {
+        let started = self.inner.store.start_as(id, name, input, key, traceparent).await;
+        let started = started.map_err(|error| match error {
             store::Error::KeyConflict(message) => Error::KeyConflict(message),
             other => Error::Store(other),
         })?;
@@ -75,15 +95,9 @@ impl Client {
     }
 }
 
-/// Starts on a lane of this node; none when no lane takes it.
-async fn start_here(
-    roster: &Roster,
-    id: Uuid,
-    pinned: Pinned,
-    input: Json,
-    key: Option<StartKey>,
-) -> Result<Option<Started>, Error> {
-    match roster.start(id, pinned, input, key).await {
+/// What a lane of this node has made of a start; none when no lane takes it.
+fn started_here(id: Uuid, answer: StartAnswer) -> Result<Option<Started>, Error> {
+    match answer {
         StartAnswer::Fresh(saga) => Ok(Some(Started { id: saga, fresh: true })),
         StartAnswer::Existing(saga) => Ok(Some(Started { id: saga, fresh: saga == id })),
         StartAnswer::KeyConflict(saga) => {

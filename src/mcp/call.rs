@@ -29,6 +29,7 @@ use crate::saga::Json;
 use crate::saga::definition::OnDisconnect;
 use crate::saga::event::Request;
 use crate::store;
+use crate::trace::{self, TraceParent};
 
 /// Whom a call comes from, and how it wants to be answered.
 pub(super) struct Caller {
@@ -94,6 +95,11 @@ impl Caller {
         }
         self
     }
+
+    /// Where in a trace it calls. What is no position is left out, as W3C says.
+    fn trace(&self) -> Option<TraceParent> {
+        self.meta.0.get(trace::NAME)?.as_str()?.parse().ok()
+    }
 }
 
 impl Inner {
@@ -114,7 +120,7 @@ impl Inner {
         let replies = asking::read(&caller.continued.replies)?;
         let begun = self.begun(offer, caller).await?;
         let continues = begun.is_some();
-        let started = match self.start(offer, input, &key, begun, &caller.principal).await {
+        let started = match self.start(offer, input, &key, begun, caller).await {
             Ok(started) => started,
             Err(error) => return refused(offer, &key, error).map(CallToolResponse::from),
         };
@@ -177,8 +183,9 @@ impl Inner {
         input: Value,
         key: &Key,
         stored: Option<String>,
-        principal: &Principal,
+        caller: &Caller,
     ) -> Result<Started, Error> {
+        let (principal, trace) = (&caller.principal, caller.trace());
         let begun = Instant::now();
         let name = offer.definition.name();
         let json = Json::from(&input);
@@ -203,7 +210,7 @@ impl Inner {
                         this
                     }
                 };
-                self.client.start(id, name, json.clone(), Some(stored)).await
+                self.client.start_traced(id, name, json.clone(), Some(stored), trace).await
             };
             match answer.await {
                 Err(error)

@@ -1,5 +1,6 @@
-//! Messages before rmcp reads them, and those that it cannot read. Owns one thing that its types drop:
-//! `params.idempotencyKey` of a call (the shape of SEP-3182), which is moved into `_meta`, where it is kept.
+//! Messages before rmcp reads them, and those that it cannot read. Owns two things that its types drop:
+//! `params.idempotencyKey` of a call (the shape of SEP-3182) and the `traceparent` of the request that brought
+//! it, which are put into `_meta`, where they are kept.
 
 use std::borrow::Cow;
 
@@ -7,28 +8,41 @@ use rmcp::model::ErrorCode;
 use serde_json::{Value, json};
 
 use crate::participant::KEY_META;
+use crate::trace;
 
-/// Returns the message with its idempotency key where rmcp keeps it. Whatever is not such a call passes as it
-/// is. A key in `_meta` goes before one beside it.
-pub(super) fn keep_key(message: &[u8]) -> Cow<'_, [u8]> {
+/// Returns the message with its idempotency key, and the position in a trace of its request, where rmcp keeps them.
+/// Whatever is not such a call passes as it is. What is in `_meta` goes before what is beside it.
+pub(super) fn keep<'a>(message: &'a [u8], traceparent: Option<&str>) -> Cow<'a, [u8]> {
     // Most messages hold no such word, and need not be parsed twice.
-    const WORD: &[u8] = b"\"idempotencyKey\"";
-    if !message.windows(WORD.len()).any(|window| window == WORD) {
+    let holds = |word: &[u8]| message.windows(word.len()).any(|window| window == word);
+    let may_call = holds(b"\"idempotencyKey\"") || traceparent.is_some() && holds(b"\"tools/call\"");
+    if !may_call {
         return Cow::Borrowed(message);
     }
     let Ok(mut value) = serde_json::from_slice::<Value>(message) else { return Cow::Borrowed(message) };
-    if keep(&mut value) { Cow::Owned(value.to_string().into_bytes()) } else { Cow::Borrowed(message) }
+    if put(&mut value, traceparent) {
+        Cow::Owned(value.to_string().into_bytes())
+    } else {
+        Cow::Borrowed(message)
+    }
 }
 
-fn keep(message: &mut Value) -> bool {
+fn put(message: &mut Value, traceparent: Option<&str>) -> bool {
     if message.get("method").and_then(Value::as_str) != Some("tools/call") {
         return false;
     }
     let Some(params) = message.get_mut("params").and_then(Value::as_object_mut) else { return false };
-    let Some(key) = params.remove("idempotencyKey") else { return false };
+    let found = [(KEY_META, params.remove("idempotencyKey")), (trace::NAME, traceparent.map(Value::from))];
+    if found.iter().all(|(_, found)| found.is_none()) {
+        return false;
+    }
     let meta = params.entry("_meta").or_insert_with(|| Value::Object(serde_json::Map::new()));
     if let Some(meta) = meta.as_object_mut() {
-        meta.entry(KEY_META).or_insert(key);
+        for (name, found) in found {
+            if let Some(found) = found {
+                meta.entry(name).or_insert(found);
+            }
+        }
     }
     true
 }
@@ -57,7 +71,7 @@ mod tests {
     #[track_caller]
     fn check(message: &Value, expected: &Value) {
         let text = message.to_string();
-        let kept = keep_key(text.as_bytes());
+        let kept = keep(text.as_bytes(), None);
         assert_eq!(&serde_json::from_slice::<Value>(&kept).unwrap(), expected);
     }
 
@@ -79,6 +93,6 @@ mod tests {
         check(&other, &other);
         let only_argument = call(json!({ "name": "x", "arguments": { "idempotencyKey": "mine" } }));
         check(&only_argument, &only_argument);
-        assert_eq!(&*keep_key(b"{\"idempotencyKey\" no json"), b"{\"idempotencyKey\" no json");
+        assert_eq!(&*keep(b"{\"idempotencyKey\" no json", None), b"{\"idempotencyKey\" no json");
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{
 
 use super::door::Door;
 use super::principal::Principal;
-use super::raw::keep_key;
+use super::raw::keep;
 use super::session::Session;
 use crate::config::mcp::MESSAGE_BYTES_MAX;
 
@@ -62,7 +62,7 @@ async fn forward(input: impl AsyncRead + Unpin, kept: &mut (impl AsyncWrite + Un
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         let message = line.strip_suffix(b"\n").unwrap_or(&line);
-        kept.write_all(&keep_key(message)).await?;
+        kept.write_all(&keep(message, None)).await?;
         kept.write_all(b"\n").await?;
     }
 }

@@ -22,9 +22,10 @@ use super::auth::{Issuer, Refusal, Trust};
 use super::door::{Door, Inner};
 use super::listener::{self, Dropped};
 use super::principal::Principal;
-use super::raw::{keep_key, unreadable};
+use super::raw::{keep, unreadable};
 use super::session::Session;
 use crate::config::mcp::{KEEP_ALIVE_S, MESSAGE_BYTES_MAX};
+use crate::trace;
 
 /// Path of the endpoint.
 const PATH: &str = "/mcp";
@@ -117,7 +118,8 @@ async fn admit(
         let text = format!("expected a message of at most {MESSAGE_BYTES_MAX} bytes, found a longer one\n");
         return refuse(request, HttpResponse::PayloadTooLarge().body(text));
     };
-    let kept = Bytes::from(keep_key(&body?).into_owned());
+    let position = request.headers().get(trace::NAME).and_then(|value| value.to_str().ok());
+    let kept = Bytes::from(keep(&body?, position).into_owned());
     request.set_payload(Payload::from(kept.clone()));
     let (dropped, watch) = listener::watch();
     request.extensions_mut().insert(dropped);

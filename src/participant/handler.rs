@@ -218,6 +218,12 @@ impl StepContext {
         self.scope.action_key.as_deref()
     }
 
+    /// Returns the position of this call in a trace, as W3C writes it, if the saga was started in one or the node
+    /// tells a collector: to be sent on.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.scope.traceparent.as_deref()
+    }
+
     /// Decodes the saga's input.
     pub fn input<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         decoded("the saga's input", &self.scope.input)

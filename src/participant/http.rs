@@ -1,6 +1,7 @@
 //! Plain HTTP requests as participants. Owns the client, the pinned base URL and the default rules over
 //! statuses: refused is not sent, 4xx is a definite failure, a lost answer and 5xx are unknown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
@@ -14,6 +15,7 @@ use super::reply::{Reply, excerpt, retry_after, too_deep};
 use super::secret::Filter;
 use crate::config::participant::{CONNECT_TIMEOUT, CONNECTION_IDLE_MAX, ERROR_BODY_BYTES_MAX};
 use crate::saga::Json;
+use crate::trace;
 
 /// Name of the header with the idempotency key.
 const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -42,6 +44,8 @@ pub(super) struct Request {
     pub(super) body: Option<Json>,
     /// The idempotency key, for all but probes.
     pub(super) key: Option<String>,
+    /// The position in a trace.
+    pub(super) traceparent: Option<Arc<str>>,
 }
 
 /// Makes a client that does nothing on its own: no redirects, which would leave the base URL, and no retries,
@@ -137,6 +141,10 @@ impl HttpParticipant {
         if let Some(key) = &request.key {
             let key = HeaderValue::from_str(key).map_err(|_| "the key has characters no header may have")?;
             headers.insert(KEY_HEADER, key);
+        }
+        // What the definition says itself comes later, and wins.
+        if let Some(Ok(position)) = request.traceparent.as_deref().map(HeaderValue::from_str) {
+            headers.insert(trace::NAME, position);
         }
         if request.body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

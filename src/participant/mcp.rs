@@ -27,9 +27,28 @@ use super::config::Limits;
 use super::http;
 use super::reply::{Reply, excerpt, retry_after, too_deep};
 use crate::saga::Json;
+use crate::trace;
 
 /// Name under which the idempotency key travels in `_meta`, for servers that know it.
 pub const KEY_META: &str = "amends/idempotency_key";
+
+/// What goes with a call besides its arguments.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent<'a> {
+    /// The idempotency key, for all but probes.
+    pub(super) key: Option<&'a str>,
+    /// The position in a trace.
+    pub(super) traceparent: Option<&'a str>,
+}
+
+impl Sent<'_> {
+    fn meta(self) -> Option<RequestMetaObject> {
+        let named = [(KEY_META, self.key), (trace::NAME, self.traceparent)];
+        let fields = named.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+        let meta = JsonObject::from_iter(fields);
+        (!meta.is_empty()).then(|| RequestMetaObject(MetaObject(meta)))
+    }
+}
 
 /// How long a broken call waits for the reason.
 const ENDING_WAIT: Duration = Duration::from_millis(300);
@@ -60,7 +79,7 @@ impl McpParticipant {
         &self,
         tool: &str,
         arguments: JsonObject,
-        key: Option<&str>,
+        sent: Sent<'_>,
         deadline: Instant,
     ) -> Reply {
         let Ok(_slot) = timeout_at(deadline, self.slots.acquire()).await else {
@@ -76,10 +95,7 @@ impl McpParticipant {
             }
         };
         let mut params = CallToolRequestParams::new(Cow::Owned(tool.to_owned())).with_arguments(arguments);
-        if let Some(key) = key {
-            let meta = MetaObject(JsonObject::from_iter([(KEY_META.to_owned(), key.into())]));
-            params.meta = Some(RequestMetaObject(meta));
-        }
+        params.meta = sent.meta();
         // Dropping the call tells the server that nobody waits any more.
         let reply = match timeout_at(deadline, session.peer().call_tool_once(params)).await {
             Ok(Ok(response)) => {
@@ -305,6 +321,16 @@ mod tests {
         assert_eq!(verdict(-32001, "Request timed out", None), Verdict::Unknown);
         let data = serde_json::json!({"type": "idempotency_key_in_progress"});
         assert_eq!(verdict(-32602, "busy", Some(data)), Verdict::Unknown);
+    }
+
+    #[test]
+    fn key_and_position_travel_beside_the_arguments() {
+        let meta = |key, traceparent| {
+            Sent { key, traceparent }.meta().map(|meta| serde_json::to_value(meta).unwrap())
+        };
+        assert_eq!(meta(None, None), None);
+        let both = serde_json::json!({ "amends/idempotency_key": "k", "traceparent": "00-1-2-01" });
+        assert_eq!(meta(Some("k"), Some("00-1-2-01")), Some(both));
     }
 
     #[test]

@@ -61,6 +61,12 @@ impl std::fmt::Debug for Participants {
     }
 }
 
+/// Makes an HTTP client that does nothing on its own, as participants have it: for those who are told of what they do.
+pub fn http_client() -> Result<reqwest::Client, String> {
+    config::install_crypto();
+    http::client().map_err(|error| format!("cannot make an HTTP client: {error}"))
+}
+
 impl Participants {
     /// Makes participants of their settings. Nothing is connected before the first call.
     ///
@@ -286,7 +292,8 @@ impl Inner {
                     let arguments = tool_arguments(arguments, scope, mcp.limits());
                     match arguments {
                         Ok(arguments) => {
-                            Ok(Box::pin(mcp.call(tool, arguments, key, Instant::now() + time)).await)
+                            let sent = mcp::Sent { key, traceparent: scope.traceparent.as_deref() };
+                            Ok(Box::pin(mcp.call(tool, arguments, sent, Instant::now() + time)).await)
                         }
                         Err(error) => Err(error),
                     }
@@ -398,5 +405,6 @@ fn request(
         headers: texts(headers)?,
         body,
         key: key.map(str::to_owned),
+        traceparent: scope.traceparent.clone(),
     })
 }

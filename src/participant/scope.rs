@@ -24,6 +24,8 @@ pub struct Scope {
     /// In a compensation, the idempotency key of the action that is undone, for participants that void by
     /// key; `action_key` in expressions.
     pub action_key: Option<String>,
+    /// The position in a trace that the call has, as W3C writes it; sent on to who is called.
+    pub traceparent: Option<Arc<str>>,
     /// The saga's input, `input` in expressions.
     pub input: Json,
     /// Outputs of steps by name, `steps.NAME` in expressions. A skipped step has null.
@@ -55,6 +57,7 @@ impl Scope {
             attempt: 0,
             key: String::new(),
             action_key: None,
+            traceparent: None,
             input,
             steps,
             output: None,

@@ -9,10 +9,12 @@ use tokio::sync::oneshot;
 
 use super::crew::{Crew, Threads};
 use super::{Error, Inner, Runtime};
-use crate::actor::{Bell, Definitions, Duty, Health, Membership, Node, Passage, Roster, Trouble, Waiters};
+use crate::actor::{
+    Bell, Definitions, Duty, Health, Membership, Node, Passage, Roster, Traces, Trouble, Waiters,
+};
 use crate::client::Client;
 use crate::config::actor as limits;
-use crate::participant::{Handlers, ParticipantConfig, Participants, expr};
+use crate::participant::{Handlers, ParticipantConfig, Participants, expr, http_client};
 use crate::saga::definition::Draft;
 use crate::saga::{Definition, Fault};
 use crate::store::{PostgresConfig, Store};
@@ -31,6 +33,7 @@ pub struct Builder {
     definitions: Vec<Draft>,
     checked: Vec<Arc<Definition>>,
     lease: Duration,
+    traces: Option<String>,
 }
 
 impl Builder {
@@ -48,6 +51,7 @@ impl Builder {
             definitions: Vec::new(),
             checked: Vec::new(),
             lease: Duration::from_millis(limits::LEASE_MS),
+            traces: None,
         }
     }
 
@@ -118,6 +122,13 @@ impl Builder {
         self
     }
 
+    /// Tells a collector at this URL of sagas, steps, attempts and batches (OTLP over HTTP, JSON; usually
+    /// `http://HOST:4318/v1/traces`). Default: nobody.
+    pub fn traces(mut self, endpoint: impl Into<String>) -> Self {
+        self.traces = Some(endpoint.into());
+        self
+    }
+
     /// Starts the node: connects, migrates, registers the definitions and begins to take sagas. Works from
     /// any executor, or none.
     pub async fn begin(self) -> Result<Runtime, Error> {
@@ -172,6 +183,9 @@ impl Builder {
             registry.register(&store, &participants, definition).await?;
         }
         registry.refresh(&store, &participants).await?;
+        let begin = |collector: &str| Traces::begin(collector, &self.name, &work, http_client()?);
+        let traces = self.traces.as_deref().map(begin).transpose();
+        let traces = traces.map_err(|fault| Error::Faults(vec![fault]))?;
         let waiters = Waiters::default();
         Ok(Node {
             store,
@@ -182,6 +196,7 @@ impl Builder {
             duty: Duty::default(),
             waiters,
             bell: Bell::default(),
+            traces,
             work,
             residents: AtomicUsize::new(0),
             trouble: Trouble::default(),

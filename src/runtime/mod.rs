@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::actor::{Ended, Health, Node, Roster};
+use crate::actor::{Ended, Health, Node, Roster, Traces};
 use crate::boundary;
 use crate::client::{self, Client};
 use crate::saga::Json;
@@ -152,6 +152,11 @@ impl Runtime {
                 node.store.leave(member).await?;
                 node.store.sweep(member).await?;
                 node.participants.shutdown().await;
+                if node.traces.is_some() {
+                    // It blocks, and the requests that it waits for need this thread.
+                    let told = tokio::task::spawn_blocking(move || node.traces.as_ref().map(Traces::end));
+                    told.await.map_err(|_| Error::Stopped)?;
+                }
                 Ok(clean)
             })
             .await;

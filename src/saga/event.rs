@@ -2,6 +2,8 @@
 //! jitter and outcomes are fields, so replay is the same fold. Owns the shapes; `transition.rs` decides what
 //! follows.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Json;
@@ -84,12 +86,15 @@ pub struct Started {
     /// What it takes over of a saga that has ended; none for nearly all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<Box<Rerun>>,
+    /// The position in a trace from which it was started, as W3C writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Arc<str>>,
 }
 
 impl Started {
     /// A start that takes over nothing.
     pub fn new(at: Millis, input: Json) -> Self {
-        Self { at, input, rerun: None }
+        Self { at, input, rerun: None, traceparent: None }
     }
 }
 

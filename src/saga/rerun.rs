@@ -45,14 +45,14 @@ pub struct Inherited {
     pub output: Json,
     /// Taken for done by an operator without a call: there is nothing to undo.
     pub by_hand: bool,
-    /// The saga of the action's idempotency key: the one that made the call, however often it was taken over since.
+    /// The saga of the action's idempotency key: the one that made the call, however often it was taken over.
     pub saga: Uuid,
     /// The generation of that key.
     pub generation: u32,
 }
 
-/// Says what a new saga takes over of this one when it goes on from a step. Refused where that would do an effect twice,
-/// or leave one that nobody knows of.
+/// Says what a new saga takes over of this one when it goes on from a step. Refused where that would do an effect
+/// twice, or leave one that nobody knows of.
 pub fn take_over(
     definition: &Definition,
     saga: Uuid,

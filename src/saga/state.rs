@@ -19,6 +19,8 @@ use super::plan::Planned;
 pub struct State {
     /// The input it was started with.
     pub input: Json,
+    /// The position in a trace from which it was started.
+    pub traceparent: Option<Arc<str>>,
     /// When it was started.
     pub started_at: Millis,
     /// When its last event happened. Clocks may step back between owners; a saga's own time never does.

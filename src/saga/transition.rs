@@ -40,6 +40,7 @@ impl IllegalEvent {
 pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>) {
     let state = State {
         input: started.input.clone(),
+        traceparent: started.traceparent.clone(),
         started_at: started.at,
         at: started.at,
         course: Course::Forward,

@@ -149,19 +149,31 @@ impl Store {
     /// input returns the first saga, another input is [`Error::KeyConflict`]. Without one,
     /// [`Error::Unavailable`] may hide a start.
     pub async fn start(&self, definition: &str, input: &Json, key: Option<&str>) -> Result<Uuid, Error> {
-        self.start_under(None, definition, input, key).await
+        self.start_under(None, definition, input, key, None).await
     }
 
     /// Starts a saga as [`Store::start`] does, under an id that the caller chose. Another id comes back when the key
-    /// had started a saga before.
+    /// had started a saga before. `traceparent` is where in a trace it is started.
     pub async fn start_as(
         &self,
         id: Uuid,
         definition: &str,
         input: &Json,
         key: Option<&str>,
+        traceparent: Option<&str>,
     ) -> Result<Uuid, Error> {
-        self.start_under(Some(id), definition, input, key).await
+        self.start_under(Some(id), definition, input, key, traceparent).await
+    }
+
+    /// Starts a saga as [`Store::start`] does, at a position in somebody's trace.
+    pub async fn start_traced(
+        &self,
+        definition: &str,
+        input: &Json,
+        key: Option<&str>,
+        traceparent: Option<&str>,
+    ) -> Result<Uuid, Error> {
+        self.start_under(None, definition, input, key, traceparent).await
     }
 
     async fn start_under(
@@ -170,12 +182,13 @@ impl Store {
         definition: &str,
         input: &Json,
         key: Option<&str>,
+        traceparent: Option<&str>,
     ) -> Result<Uuid, Error> {
         let sql = include_str!("../../sql/queries/saga/start.sql");
         let text = input.get();
         let rows = match key {
-            Some(_) => self.query(sql, &[&id, &definition, &text, &key]).await?,
-            None => self.query_once(sql, &[&id, &definition, &text, &key]).await?,
+            Some(_) => self.query(sql, &[&id, &definition, &text, &key, &traceparent]).await?,
+            None => self.query_once(sql, &[&id, &definition, &text, &key, &traceparent]).await?,
         };
         Ok(rows.first().ok_or_else(super::no_row)?.try_get("id")?)
     }

@@ -74,6 +74,7 @@ impl Fixture {
             attempt: 1,
             key: format!("{step} {} {key}", direction.as_str()),
             action_key: (direction == Direction::Compensation).then(|| format!("{step} action {key}")),
+            traceparent: None,
             input: Json::from(input),
             steps: vec![("charge".into(), Json::from(json!({ "id": "ch_000001" })))],
             output: output.map(Json::from),

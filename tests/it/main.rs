@@ -37,5 +37,6 @@ mod spans;
 mod store;
 mod supply;
 mod tidy;
+mod traces;
 mod turns;
 mod within;

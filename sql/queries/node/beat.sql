@@ -5,8 +5,8 @@
 update amends.node n
 set beat_at = amends.now(),
     sagas = $2::int,
+    draining = exists (select from amends.node_drain d where d.node = n.id and d.undone_at is null),
     steady_since = case when n.beat_at < amends.now() - n.ttl_ms * interval '1 ms' then amends.now()
                         else n.steady_since end
 where n.id = $1::bigint and n.gone_at is null and n.disowned_at is null
-returning amends.millis(amends.now()) as at,
-          exists (select from amends.node_drain d where d.node = n.id and d.undone_at is null) as draining
+returning amends.millis(amends.now()) as at, n.draining

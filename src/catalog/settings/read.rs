@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{DatabaseSettings, HttpSettings, LogFormat, LogSettings, NodeSettings, Settings};
+use super::{DatabaseSettings, HttpSettings, LogFormat, LogSettings, NodeSettings, Settings, TracesSettings};
 use crate::catalog::definition::duration_ms;
 use crate::catalog::environment::{Environment, Resolved, has_reference};
 use crate::catalog::fault::quoted;
@@ -89,6 +89,7 @@ impl Reading<'_> {
             http: self.http(&root.at("http")),
             mcp: self.mcp(&root.at("mcp")),
             log: self.log(&root.at("log")),
+            traces: self.traces(&root.at("traces")),
         }
     }
 
@@ -163,6 +164,15 @@ impl Reading<'_> {
             level: level.map_or(LogSettings::default().level, |text| text.expose().to_owned()),
             format,
         }
+    }
+
+    fn traces(&mut self, field: &Field<'_>) -> TracesSettings {
+        let at = field.at("otlp");
+        if at.text().is_some_and(holds_password) {
+            self.plain_secret(&at);
+        }
+        let otlp = self.checked(&at, "a URL such as `http://localhost:4318/v1/traces`", is_http_url);
+        TracesSettings { otlp: otlp.map(|url| url.expose().to_owned()) }
     }
 
     fn participant(&mut self, name: &str, field: &Field<'_>) -> Option<ParticipantConfig> {

@@ -2,6 +2,7 @@
 //! database, and a participant that keeps a ledger.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use amends::runtime::Runtime;
 use amends::saga::definition::{Call, Draft, Step};
 use amends::store::Error;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{ask, psql, until};
 use crate::harness::Database;
@@ -21,7 +23,7 @@ type Ledger = Arc<Mutex<BTreeMap<String, [u32; 2]>>>;
 #[derive(Clone, Copy)]
 enum Habit {
     Answers,
-    /// Books, and never answers.
+    /// Books, and does not answer the first call, ever.
     Hangs,
     /// The same, and cannot even be given up: it holds on to its thread.
     Blocks,
@@ -30,12 +32,15 @@ enum Habit {
 /// Which node calls, and how it behaves there, is the node's; the ledger is everybody's.
 fn handlers(ledger: &Ledger, habit: Habit) -> Handlers {
     let (booked, undone) = (ledger.clone(), ledger.clone());
+    let called = AtomicBool::new(false);
     Handlers::new()
         .register("book", move |context: StepContext, _: Value| {
             booked.lock().unwrap().entry(context.key().to_owned()).or_default()[0] = 1;
+            let again = called.swap(true, Ordering::SeqCst);
             async move {
                 match habit {
                     Habit::Answers => {}
+                    Habit::Hangs | Habit::Blocks if again => {}
                     Habit::Hangs => std::future::pending().await,
                     Habit::Blocks => std::thread::sleep(Duration::from_secs(30)),
                 }
@@ -69,7 +74,7 @@ fn drafts() -> Vec<Draft> {
 async fn node(database: &Database, name: &str, ledger: &Ledger, habit: Habit) -> Runtime {
     let mut builder = Runtime::builder(database.url.clone())
         .name(name)
-        .lease(Duration::from_secs(2))
+        .lease(Duration::from_secs(4))
         .handlers(handlers(ledger, habit));
     for draft in drafts() {
         builder = builder.definition(draft);
@@ -122,10 +127,10 @@ async fn a_drained_node_hands_its_sagas_over_and_takes_none_until_that_is_undone
 
     let next = one.start("books", &json!({})).await.expect("it is started all the same, through the queue");
     assert_eq!(one.wait(next).await.unwrap().status.as_str(), "completed");
-    let by = format!(
-        "select string_agg(distinct node, ',') from amends.timeline where saga = '{next}' and kind <> 'requested'"
-    );
-    assert_eq!(ask(&database.url, &by).await, "two");
+    let by = |saga: Uuid| {
+        format!("select string_agg(distinct node, ',') from amends.timeline where saga = '{saga}'")
+    };
+    assert_eq!(ask(&database.url, &by(next)).await, "two");
     balanced(&ledger, 0);
 
     let audit = "select name, held, by, application_name, reason from amends.node_drains";
@@ -139,7 +144,8 @@ async fn a_drained_node_hands_its_sagas_over_and_takes_none_until_that_is_undone
     ask(&database.url, &format!("select amends.drain_node({}, 'its turn')", number_of("two"))).await;
     until(&database.url, "select state from amends.nodes where name = 'two'", "drained").await;
     let last = two.start("books", &json!({})).await.unwrap();
-    until(&database.url, &format!("select node from amends.sagas where saga = '{last}'"), "one").await;
+    assert_eq!(two.wait(last).await.unwrap().status.as_str(), "completed");
+    assert_eq!(ask(&database.url, &by(last)).await, "one");
     stop([&one, &two]).await;
 }
 
@@ -167,7 +173,8 @@ async fn a_saga_is_taken_from_a_live_node_that_hangs_in_it() {
              where saga = '{saga}' and kind = 'attempt_ended' and error is null and step = 'book'"
         );
         assert_eq!(ask(&database.url, &went_on).await, "two");
-        assert_eq!(ask(&database.url, "select count(*) from amends.nodes where state = 'live'").await, "2");
+        let undisturbed = "select count(*) from amends.node where disowned_at is not null";
+        assert_eq!(ask(&database.url, undisturbed).await, "0", "both nodes live on");
         stop([&one, &two]).await;
     }
 }
@@ -200,10 +207,11 @@ async fn who_does_not_let_go_counts_for_dead() {
     assert_eq!(two.wait(saga).await.unwrap().status.as_str(), "completed");
     balanced(&ledger, 0);
     let lost = format!("select count(*) from amends.timeline where saga = '{saga}' and kind = 'owner_lost'");
-    assert_eq!(ask(&database.url, &lost).await, "1");
+    assert_ne!(ask(&database.url, &lost).await, "0");
     // It joins again as another, and works.
-    let incarnations = "select string_agg(state, ',' order by node) from amends.nodes where name = 'one'";
-    until(&database.url, incarnations, "gone,live").await;
+    let incarnations =
+        "select bool_or(state = 'gone') and bool_or(state = 'live') from amends.nodes where name = 'one'";
+    until(&database.url, incarnations, "t").await;
     until(&database.url, "select count(*) from amends.eviction", "0").await;
     stop([&one, &two]).await;
 }

@@ -243,3 +243,36 @@ async fn a_stream_of_the_old_era_that_breaks_is_taken_up_again() {
     assert_eq!(heard.answer["result"]["structuredContent"]["status"], "completed", "{heard:?}");
     assert_eq!(home.ledger.count("/charge", "slow and cut off"), 1);
 }
+
+#[tokio::test]
+async fn a_saga_is_started_where_its_caller_is_in_a_trace() {
+    let home = Home::new("traced").await;
+    let node = home.node(&[]);
+    let agent = node.modern();
+    let of = |span: char| format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{}-01", span.to_string().repeat(16));
+    let kept = |heard: &Value| {
+        let id = heard["result"]["structuredContent"]["saga_id"].as_str().unwrap().to_owned();
+        let url = home.database.url.clone();
+        async move {
+            let sql = format!(
+                "select body::json #>> '{{started,traceparent}}' from amends.journal where id = '{id}' and seq = 1"
+            );
+            crate::admin::ask(&url, &sql).await
+        }
+    };
+    let mut params = json!({ "name": "hotel_checkout", "arguments": { "guest": "ada" } });
+    let by_header = agent.request("tools/call", params.clone()).header("traceparent", of('a'));
+    let heard = super::agent::hear(by_header.send().await.unwrap()).await;
+    assert_eq!(kept(&heard.answer).await, of('a'));
+
+    params["_meta"] = json!({ "traceparent": of('b') });
+    params["arguments"]["guest"] = json!("bob");
+    let by_both = agent.request("tools/call", params.clone()).header("traceparent", of('a'));
+    let heard = super::agent::hear(by_both.send().await.unwrap()).await;
+    assert_eq!(kept(&heard.answer).await, of('b'), "the message knows better than who carried it");
+
+    params["_meta"] = json!({ "traceparent": "no position" });
+    params["arguments"]["guest"] = json!("eve");
+    let heard = agent.ask("tools/call", params).await;
+    assert_eq!(kept(&heard.answer).await, "", "what is no position is left out");
+}
