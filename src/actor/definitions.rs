@@ -8,7 +8,6 @@ use super::counting::Counts;
 use super::notice;
 use crate::participant::{Participants, expr};
 use crate::saga::Definition;
-use crate::saga::definition::Draft;
 use crate::store::{self, DefinitionId, Store, StoredDefinition};
 
 /// One definition under its number in this database.
@@ -159,12 +158,7 @@ impl Definitions {
 }
 
 fn read(stored: &StoredDefinition, participants: &Participants) -> Entry {
-    let draft: Result<Draft, _> = serde_json::from_str(&stored.draft);
-    let built = draft.map_err(|error| error.to_string()).and_then(|draft| {
-        Definition::build(draft)
-            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-    });
-    match built {
+    match stored.build() {
         Ok(definition) => {
             let missing = participants.missing(definition.draft());
             let pinned = Pinned::new(stored.id, definition);

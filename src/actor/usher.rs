@@ -110,34 +110,14 @@ async fn call_off(node: &Node) -> Result<u64, Error> {
     let unseen: Vec<(Uuid, u64)> = sagas.into_iter().map(|saga| (saga, 0)).collect();
     let signals = node.store.signals(&unseen).await?;
     let ends: HashSet<Uuid> =
-        signals.iter().filter(|(_, signal)| ends_it(signal)).map(|(saga, _)| *saga).collect();
+        signals.iter().filter(|(_, signal)| calls_off(signal)).map(|(saga, _)| *saga).collect();
     let ends: Vec<Uuid> = ends.into_iter().collect();
     let knocks: Vec<i64> = asked.iter().map(|asked| asked.knock).collect();
     node.store.call_off(&ends, &knocks).await
 }
 
-/// Whether a saga that has not begun ends with this request and nothing else. Both are legal in its first state.
-fn ends_it(signal: &Signal) -> bool {
-    match signal.request.decode::<Request>() {
-        Ok(Request::Cancel { .. }) => true,
-        Ok(Request::Abandon { reason }) => !reason.trim().is_empty(),
-        Ok(
-            Request::Retry { .. }
-            | Request::Skip { .. }
-            | Request::Resolve { .. }
-            | Request::Pause { .. }
-            | Request::Resume { .. }
-            | Request::Evict { .. }
-            | Request::Append { .. }
-            | Request::Commit
-            | Request::Abort { .. }
-            | Request::Touch
-            | Request::Approve { .. }
-            | Request::Deny { .. }
-            | Request::Provide { .. },
-        )
-        | Err(_) => false,
-    }
+fn calls_off(signal: &Signal) -> bool {
+    signal.request.decode::<Request>().is_ok_and(|request| request.calls_off())
 }
 
 impl Actor for Usher {

@@ -13,9 +13,9 @@ use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::time::span;
 use super::value;
-use super::wait::{self, Fate};
+use super::wait;
 use crate::saga::event::{Finding, Request};
-use crate::store::Store;
+use crate::store::{SignalFate, Store};
 
 /// What every verb takes.
 #[derive(Debug, Args)]
@@ -286,8 +286,11 @@ async fn report(
 ) -> Result<Exit, Failure> {
     let id = asked.saga;
     match wait::for_fate(store, id, signal, asked.timeout).await? {
-        Some(Fate::Applied) => {}
-        Some(Fate::Refused(reason)) => return Err(Failure::new(Exit::Refused, reason)),
+        Some(SignalFate::Applied) => {}
+        Some(SignalFate::Refused(reason)) => return Err(Failure::new(Exit::Refused, reason)),
+        Some(SignalFate::Moot) => {
+            return Err(Failure::new(Exit::Refused, "the saga ended before it was seen"));
+        }
         None => {
             let limit = span(u64::try_from(asked.timeout.as_millis()).unwrap_or(u64::MAX));
             let message = format!(

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{catalog, http, postgres, runtime, store};
+use crate::{catalog, client, http, postgres, runtime, store};
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,13 +103,21 @@ impl From<runtime::Error> for Failure {
     fn from(error: runtime::Error) -> Self {
         match error {
             runtime::Error::Store(error) => error.into(),
-            runtime::Error::Input(_) => Self::new(Exit::Usage, error.to_string()),
-            runtime::Error::KeyConflict(_) => Self::new(Exit::Refused, error.to_string()),
-            runtime::Error::StartUnknown(_) => Self::new(Exit::Unanswered, error.to_string()),
-            runtime::Error::Faults(_)
-            | runtime::Error::Unreadable(..)
-            | runtime::Error::Stopped
-            | runtime::Error::Threads(_) => Self::failed(error.to_string()),
+            runtime::Error::Faults(_) | runtime::Error::Stopped | runtime::Error::Threads(_) => {
+                Self::failed(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        match error {
+            client::Error::Store(error) => error.into(),
+            client::Error::Input(_) => Self::new(Exit::Usage, error.to_string()),
+            client::Error::KeyConflict(_) => Self::new(Exit::Refused, error.to_string()),
+            client::Error::StartUnknown(_) => Self::new(Exit::Unanswered, error.to_string()),
+            client::Error::Unreadable(..) | client::Error::Stopped => Self::failed(error.to_string()),
         }
     }
 }

@@ -13,9 +13,8 @@ use super::output::{Output, clipped};
 use super::time::span;
 use super::{value, wait};
 use crate::config::cli::VALUE_CHARS_MAX;
-use crate::saga::definition::Draft;
+use crate::saga::Json;
 use crate::saga::state::Status;
-use crate::saga::{Definition, Json};
 use crate::store::{SagaRow, Store};
 use crate::trace::TraceParent;
 
@@ -97,8 +96,7 @@ async fn check(store: &Store, name: &str, input: &Json) -> Result<(), Failure> {
         return Err(unknown(store, name).await?);
     };
     // A draft that this version cannot read is the node's to judge.
-    let Ok(draft) = serde_json::from_str::<Draft>(&definition.draft) else { return Ok(()) };
-    let Ok(definition) = Definition::build(draft) else { return Ok(()) };
+    let Ok(definition) = definition.build() else { return Ok(()) };
     definition.check_input(input).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
         Failure::usage(format!("the input does not fit definition {name}:{}", faults.concat()))

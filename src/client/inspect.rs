@@ -6,7 +6,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Client, Error};
-use crate::saga::definition::Draft;
 use crate::saga::event::Event;
 use crate::saga::state::State;
 use crate::saga::{Definition, replay};
@@ -56,10 +55,6 @@ impl Client {
         let unreadable = |why: String| Error::Unreadable(saga, format!("definition {}: {why}", row.name));
         let stored = self.inner.store.definition(&row.digest).await?;
         let stored = stored.ok_or_else(|| store::Error::UnknownDefinition(row.digest.clone()))?;
-        let draft: Draft =
-            serde_json::from_str(&stored.draft).map_err(|error| unreadable(error.to_string()))?;
-        Definition::build(draft).map_err(|faults| {
-            unreadable(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        })
+        stored.build().map_err(unreadable)
     }
 }

@@ -19,8 +19,8 @@ use crate::config::client as limits;
 use crate::participant::{Handlers, Participants};
 use crate::saga::Definition;
 use crate::saga::definition::Millis;
-use crate::saga::event::{Event, Request};
-use crate::store::{self, Filter, SagaRow, Store};
+use crate::saga::event::Request;
+use crate::store::{self, Filter, SagaRow, SignalFate, Store};
 
 pub use crate::actor::Ended;
 pub use inspect::Inspection;
@@ -170,25 +170,11 @@ impl Client {
     pub async fn fate(&self, saga: Uuid, signal: u64) -> Result<Option<Result<(), String>>, Error> {
         let store = self.inner.store.clone();
         self.on_work(async move {
-            let signals = store.signals_after(saga, signal.saturating_sub(1)).await?;
-            let found = signals.into_iter().find(|one| one.n == signal);
-            match found.as_ref().and_then(|found| found.fate.as_deref()) {
-                Some("applied") => return Ok(Some(Ok(()))),
-                Some(_) => return Ok(Some(Err(found.and_then(|found| found.answer).unwrap_or_default()))),
-                None => {}
-            }
-            if store.saga(saga).await?.is_some_and(|saga| !saga.status.is_end()) {
-                return Ok(None);
-            }
-            // With the end of a saga its open signals become moot, and what became of them is in the journal.
-            let journal = store.journal(saga).await?;
-            let events = journal.iter().filter_map(|row| serde_json::from_str(&row.body).ok());
-            let fate = events.into_iter().find_map(|event| match event {
-                Event::Requested(event) if event.signal == signal => Some(Ok(())),
-                Event::RequestRefused(event) if event.signal == signal => Some(Err(event.reason)),
-                _ => None,
-            });
-            Ok(Some(fate.unwrap_or_else(|| Err("it ended before".to_owned()))))
+            Ok(store.signal_fate(saga, signal).await?.map(|fate| match fate {
+                SignalFate::Applied => Ok(()),
+                SignalFate::Refused(reason) => Err(reason),
+                SignalFate::Moot => Err("it ended before".to_owned()),
+            }))
         })
         .await
     }

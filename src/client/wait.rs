@@ -1,6 +1,7 @@
 //! Waiting for sagas, wherever they run. Owns the rhythm of looking: actors of this process tell of an end,
 //! and the database is asked from time to time, since another node may run the saga.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Client, Ended, Error, Side};
+use crate::actor::Node;
 use crate::config::actor as limits;
 use crate::saga::Json;
 use crate::saga::state::Status;
@@ -29,9 +31,24 @@ pub enum Halt {
     Unfinished,
 }
 
-/// A place to be told of an end, taken before the start, so that an end on this node is never missed.
-#[derive(Debug)]
-pub(super) struct Expectation(Option<oneshot::Receiver<Ended>>);
+/// A place to be told of an end, taken before the start, so that an end on this node is never missed. Given up
+/// when it is dropped.
+struct Expectation {
+    saga: Uuid,
+    /// None beside the database only.
+    node: Option<Arc<Node>>,
+    told: Option<oneshot::Receiver<Ended>>,
+}
+
+impl Drop for Expectation {
+    fn drop(&mut self) {
+        // Nobody may be forgotten who still listens.
+        drop(self.told.take());
+        if let Some(node) = &self.node {
+            node.waiters.forget(self.saga);
+        }
+    }
+}
 
 impl Client {
     /// Starts a saga without a key and waits for its end.
@@ -43,11 +60,7 @@ impl Client {
         match started {
             Ok(started) if started.id == id => self.wait_told(id, told, PAUSE_MAX).await,
             Ok(started) => self.wait(started.id).await,
-            Err(error) => {
-                drop(told);
-                self.forget(id);
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 
@@ -79,7 +92,7 @@ impl Client {
     async fn look(
         &self,
         saga: Uuid,
-        Expectation(mut told): Expectation,
+        mut expectation: Expectation,
         first_look: Duration,
         limit: Option<Duration>,
         halts: impl Fn(Status) -> bool,
@@ -89,12 +102,11 @@ impl Client {
         loop {
             let next = Instant::now() + pause;
             let until = deadline.map_or(next, |deadline| deadline.min(next));
-            if let Some(ended) = hear(&mut told, until).await {
+            if let Some(ended) = hear(&mut expectation.told, until).await {
                 return Ok(Halt::Ended(ended));
             }
             let row = self.inner.store.saga(saga).await?.ok_or(store::Error::UnknownSaga(saga))?;
             if row.status.is_end() {
-                self.forget(saga);
                 let result = row.result.unwrap_or_else(Json::null);
                 return Ok(Halt::Ended(Ended { status: row.status, result }));
             }
@@ -109,17 +121,13 @@ impl Client {
     }
 
     /// Asks to be told of the end, if this process is the one that sees it.
-    pub(super) fn expect(&self, saga: Uuid) -> Expectation {
-        Expectation(match &self.inner.side {
-            Side::Node { node, .. } => Some(node.waiters.expect(saga)),
+    fn expect(&self, saga: Uuid) -> Expectation {
+        let node = match &self.inner.side {
+            Side::Node { node, .. } => Some(node.clone()),
             Side::Store { .. } => None,
-        })
-    }
-
-    fn forget(&self, saga: Uuid) {
-        if let Side::Node { node, .. } = &self.inner.side {
-            node.waiters.forget(saga);
-        }
+        };
+        let told = node.as_ref().map(|node| node.waiters.expect(saga));
+        Expectation { saga, node, told }
     }
 }
 

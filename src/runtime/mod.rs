@@ -23,7 +23,7 @@ use crate::store::{self, Store};
 pub use builder::Builder;
 use crew::Threads;
 
-/// What can go wrong with a runtime, one variant for each thing that a caller does differently.
+/// What can go wrong with beginning and stopping a node; what can go wrong with asking is [`client::Error`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database: see the inner error.
@@ -32,20 +32,6 @@ pub enum Error {
     /// A definition or a participant is wrong; all faults at once.
     #[error("{}", .0.join("\n"))]
     Faults(Vec<String>),
-    /// The input does not fit the definition's schema; all faults at once. Nothing was started.
-    #[error("the input does not fit the definition: {}", .0.join("; "))]
-    Input(Vec<String>),
-    /// The idempotency key was used before with another input.
-    #[error("{0}; take another key")]
-    KeyConflict(String),
-    /// The connection was lost on the way: the saga may have started under this id, or not.
-    #[error(
-        "nobody knows whether saga {0} was started; look for it, and start with an idempotency key to repeat safely"
-    )]
-    StartUnknown(Uuid),
-    /// The journal of this saga cannot be read by this version of the program.
-    #[error("the journal of saga {0} does not follow the law of this version of amends: {1}")]
-    Unreadable(Uuid, String),
     /// The runtime was stopped.
     #[error("the runtime was stopped")]
     Stopped,
@@ -82,7 +68,7 @@ impl Runtime {
     }
 
     /// Starts a saga; returns its id when that is durable.
-    pub async fn start(&self, definition: &str, input: &impl Serialize) -> Result<Uuid, Error> {
+    pub async fn start(&self, definition: &str, input: &impl Serialize) -> Result<Uuid, client::Error> {
         self.start_saga(definition, input, None).await
     }
 
@@ -92,23 +78,23 @@ impl Runtime {
         definition: &str,
         input: &impl Serialize,
         key: &str,
-    ) -> Result<Uuid, Error> {
+    ) -> Result<Uuid, client::Error> {
         self.start_saga(definition, input, Some(key.to_owned())).await
     }
 
     /// Starts a saga and waits for its end.
-    pub async fn run(&self, definition: &str, input: &impl Serialize) -> Result<Ended, Error> {
-        Ok(self.inner.client.run(definition, encode(input)?).await?)
+    pub async fn run(&self, definition: &str, input: &impl Serialize) -> Result<Ended, client::Error> {
+        self.inner.client.run(definition, encode(input)?).await
     }
 
     /// Waits for the end of a saga, wherever it runs.
-    pub async fn wait(&self, saga: Uuid) -> Result<Ended, Error> {
-        Ok(self.inner.client.wait(saga).await?)
+    pub async fn wait(&self, saga: Uuid) -> Result<Ended, client::Error> {
+        self.inner.client.wait(saga).await
     }
 
     /// Asks something of a saga, as an operator or a driver; returns the number of the signal.
-    pub async fn signal(&self, saga: Uuid, request: Request) -> Result<u64, Error> {
-        Ok(self.inner.client.signal(saga, request).await?)
+    pub async fn signal(&self, saga: Uuid, request: Request) -> Result<u64, client::Error> {
+        self.inner.client.signal(saga, request).await
     }
 
     /// The store, to look at sagas.
@@ -178,7 +164,7 @@ impl Runtime {
         definition: &str,
         input: &impl Serialize,
         key: Option<String>,
-    ) -> Result<Uuid, Error> {
+    ) -> Result<Uuid, client::Error> {
         let client = &self.inner.client;
         Ok(client.start(client.fresh_id().await?, definition, encode(input)?, key).await?.id)
     }
@@ -198,19 +184,6 @@ impl std::fmt::Debug for Runtime {
     }
 }
 
-impl From<client::Error> for Error {
-    fn from(error: client::Error) -> Self {
-        match error {
-            client::Error::Store(error) => Self::Store(error),
-            client::Error::Input(faults) => Self::Input(faults),
-            client::Error::KeyConflict(message) => Self::KeyConflict(message),
-            client::Error::StartUnknown(saga) => Self::StartUnknown(saga),
-            client::Error::Unreadable(saga, why) => Self::Unreadable(saga, why),
-            client::Error::Stopped => Self::Stopped,
-        }
-    }
-}
-
-fn encode(input: &impl Serialize) -> Result<Json, Error> {
-    Json::encode(input).map_err(|error| Error::Input(vec![error.to_string()]))
+fn encode(input: &impl Serialize) -> Result<Json, client::Error> {
+    Json::encode(input).map_err(|error| client::Error::Input(vec![error.to_string()]))
 }

@@ -20,6 +20,27 @@ use super::validate;
 pub const MAILBOX_MAX: usize = 64;
 
 impl Request {
+    /// Whether a saga that has not begun ends with this and nothing else. Both are legal in its first state.
+    pub fn calls_off(&self) -> bool {
+        match self {
+            Self::Cancel { .. } => true,
+            Self::Abandon { reason } => !reason.trim().is_empty(),
+            Self::Retry { .. }
+            | Self::Skip { .. }
+            | Self::Resolve { .. }
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Evict { .. }
+            | Self::Append { .. }
+            | Self::Commit
+            | Self::Abort { .. }
+            | Self::Touch
+            | Self::Approve { .. }
+            | Self::Deny { .. }
+            | Self::Provide { .. } => false,
+        }
+    }
+
     /// Returns the verb, as in the CLI and in SQL.
     pub fn verb(&self) -> &'static str {
         match self {

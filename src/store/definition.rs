@@ -1,9 +1,12 @@
 //! Definitions by digest. Owns their rows; building and checking them is left to the core.
 
+use std::sync::Arc;
+
 use tokio_postgres::Row;
 
 use super::{Error, Store};
-use crate::saga::definition::Millis;
+use crate::saga::Definition;
+use crate::saga::definition::{Draft, Millis};
 
 /// Number of a definition in one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +29,15 @@ pub struct StoredDefinition {
     pub current: bool,
     /// Whether an operator has paused the definitions of this name.
     pub paused: bool,
+}
+
+impl StoredDefinition {
+    /// Builds the definition again; or says why this version of amends cannot.
+    pub fn build(&self) -> Result<Arc<Definition>, String> {
+        let draft: Draft = serde_json::from_str(&self.draft).map_err(|error| error.to_string())?;
+        Definition::build(draft)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
 }
 
 impl Store {

@@ -58,7 +58,7 @@ pub use outbox::{Pending, Relaying};
 pub use pool::Store;
 pub use read::{Filter, JournalRow, SagaRow, Visible};
 pub use rerun::{RerunFate, Rerunning};
-pub use signal::Signal;
+pub use signal::{Signal, SignalFate};
 pub use start_key::Keyed;
 pub use sweep::{NetCursor, Swept};
 pub use turn::{Asked, TurnCursor, Turns};

@@ -9,7 +9,18 @@ use super::pool::Params;
 use super::{Error, Store};
 use crate::saga::Json;
 use crate::saga::definition::Millis;
-use crate::saga::event::Request;
+use crate::saga::event::{Event, Request};
+
+/// What became of a signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignalFate {
+    /// The saga did what was asked.
+    Applied,
+    /// The saga refused, for this reason.
+    Refused(String),
+    /// The saga ended before it was seen.
+    Moot,
+}
 
 /// One signal.
 #[derive(Clone, Debug)]
@@ -67,6 +78,32 @@ impl Store {
     /// Reads the signals of one saga after number `seen`, in order.
     pub async fn signals_after(&self, id: Uuid, seen: u64) -> Result<Vec<Signal>, Error> {
         Ok(self.signals(&[(id, seen)]).await?.into_iter().map(|(_, signal)| signal).collect())
+    }
+
+    /// Reads what became of signal `n` of a saga; none before the saga has answered.
+    pub async fn signal_fate(&self, id: Uuid, n: u64) -> Result<Option<SignalFate>, Error> {
+        let signals = self.signals_after(id, n.saturating_sub(1)).await?;
+        let found = signals.into_iter().find(|signal| signal.n == n);
+        match found.as_ref().and_then(|signal| signal.fate.as_deref()) {
+            Some("applied") => return Ok(Some(SignalFate::Applied)),
+            Some(_) => {
+                let answer = found.and_then(|signal| signal.answer).unwrap_or_default();
+                return Ok(Some(SignalFate::Refused(answer)));
+            }
+            None => {}
+        }
+        if self.saga(id).await?.is_some_and(|saga| !saga.status.is_end()) {
+            return Ok(None);
+        }
+        // With the end of a saga its open signals become moot, and what became of them is in the journal.
+        let journal = self.journal(id).await?;
+        let mut events = journal.iter().filter_map(|row| serde_json::from_str(&row.body).ok());
+        let fate = events.find_map(|event| match event {
+            Event::Requested(event) if event.signal == n => Some(SignalFate::Applied),
+            Event::RequestRefused(event) if event.signal == n => Some(SignalFate::Refused(event.reason)),
+            _ => None,
+        });
+        Ok(Some(fate.unwrap_or(SignalFate::Moot)))
     }
 
     /// Reads the signals of several sagas, each after its own number, in the order of ids and numbers.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use amends::client::Error;
 use amends::participant::{Failure, Handlers, StepContext};
-use amends::runtime::{Error, Runtime};
+use amends::runtime::Runtime;
 use amends::saga::definition::{Call, Draft, Retry, Step};
 use amends::saga::event::Request;
 use amends::saga::state::Status;

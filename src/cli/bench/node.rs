@@ -236,7 +236,7 @@ impl Done {
     }
 }
 
-type Ended = Result<Result<(Status, Duration), crate::runtime::Error>, tokio::task::JoinError>;
+type Ended = Result<Result<(Status, Duration), crate::client::Error>, tokio::task::JoinError>;
 
 fn as_expected(ended: Ended, expected: Status) -> Result<u64, Failure> {
     let (status, latency) = ended.map_err(|error| Failure::failed(error.to_string()))??;

@@ -13,7 +13,7 @@ use super::failure::{Exit, Failure};
 use super::list::saga_json;
 use super::output::Output;
 use super::time::instant;
-use crate::saga::definition::{Draft, Millis};
+use crate::saga::definition::Millis;
 use crate::saga::event::{Event, Request};
 use crate::saga::{Definition, Json};
 use crate::store::{self, JournalRow, Pending, SagaRow, Signal, Store};
@@ -79,14 +79,9 @@ async fn gather(store: &Store, id: Uuid) -> Result<Shown, Failure> {
 async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Definition>, Failure> {
     let stored = store.definition(digest).await?;
     let stored = stored.ok_or_else(|| store::Error::UnknownDefinition(digest.to_owned()))?;
-    let unreadable =
-        |why: String| Failure::failed(format!("cannot read definition {} ({digest}): {why}", stored.name));
-    let draft: Draft = serde_json::from_str(&stored.draft).map_err(|error| unreadable(error.to_string()))?;
-    Definition::build(draft).map_err(|faults| {
-        let faults: Vec<String> =
-            faults.iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect();
-        unreadable(faults.join("; "))
-    })
+    stored
+        .build()
+        .map_err(|why| Failure::failed(format!("cannot read definition {} ({digest}): {why}", stored.name)))
 }
 
 /// Tells a journal's story; none if there is nothing to tell yet.
