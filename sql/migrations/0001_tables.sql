@@ -1,5 +1,6 @@
 -- The tables. Every key of a saga's rows leads with its id (UUIDv7: time-ordered, so inserts stay at the right edge), there
 -- are no foreign keys, and nothing that is scanned by a claim carries a state column: what is ready is a row in `ready`.
+-- The columns of the tables that every saga is written to stand in an order that needs no padding.
 --
 -- A saga that has not ended always has at least one of: a lane (some node runs it), a row in `ready` (any node may take
 -- it), a row in `timer` (it is parked; fire_at is infinity when only a signal can wake it, or when it waits for its turn).
@@ -44,12 +45,12 @@ create table amends.lane (
 -- Sagas that have not ended: narrow, touched at start, claim, change of status, signal, park and end.
 create table amends.saga (
     id          uuid primary key,
-    definition  int         not null,
-    -- queued, running, compensating, paused, stuck
-    status      text        not null,
     lane        bigint,
     signals     bigint      not null default 0,
-    started_at  timestamptz not null
+    started_at  timestamptz not null,
+    definition  int         not null,
+    -- queued, running, compensating, paused, stuck
+    status      text        not null
 ) with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
         autovacuum_vacuum_cost_delay = 0);
 create index saga_lane on amends.saga (lane) where lane is not null;
@@ -58,12 +59,12 @@ create index saga_halted on amends.saga (status, id) where status in ('paused', 
 -- Ended sagas, by day of ending; retention is detach and drop.
 create table amends.saga_done (
     id          uuid        not null,
+    started_at  timestamptz not null,
+    ended_at    timestamptz not null,
+    signals     bigint      not null,
     definition  int         not null,
     -- completed, compensated, abandoned
     status      text        not null,
-    signals     bigint      not null,
-    started_at  timestamptz not null,
-    ended_at    timestamptz not null,
     result      text,
     primary key (id, ended_at)
 ) partition by range (ended_at);
@@ -72,9 +73,9 @@ create table amends.saga_done (
 -- and it is a fifth faster than json. All rows of a saga share a partition.
 create table amends.journal (
     id    uuid        not null,
-    seq   int         not null,
     lane  bigint      not null,
     at    timestamptz not null,
+    seq   int         not null,
     kind  text        not null,
     body  text        not null,
     primary key (id, seq)

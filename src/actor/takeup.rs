@@ -1,6 +1,7 @@
 //! Takes sagas up from their journals. Owns reading and folding; a journal that cannot be read is reported
 //! with its reason and never guessed at.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use crate::boundary;
 use crate::saga::event::Event;
 use crate::saga::replay;
 use crate::saga::state::Status;
-use crate::store::{Claimed, JournalRow, LaneId};
+use crate::store::{Claimed, Error, JournalRow, LaneId};
 
 /// What came of reading one saga.
 pub(super) enum Read {
@@ -29,18 +30,30 @@ pub(super) enum Read {
 /// Reads claimed sagas, each once. One that cannot be read is set aside, stuck with the reason; one that was
 /// set aside and can be read again is taken back.
 pub(super) async fn load(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) -> Vec<Read> {
-    let ids: Vec<Uuid> = claimed.iter().map(|saga| saga.id).collect();
-    let mut journals = match node.store.load(&ids).await {
+    let mut journals = match read_journals(node, &claimed).await {
         Ok(journals) => journals,
-        Err(error) => return ids.into_iter().map(|id| Read::Later(id, error.to_string())).collect(),
+        Err(error) => return claimed.iter().map(|saga| Read::Later(saga.id, error.to_string())).collect(),
     };
-    boundary::pass("journal: loaded");
     let mut read = Vec::with_capacity(claimed.len());
     for saga in claimed {
-        let one = fold(node, &saga, &journals.remove(&saga.id).unwrap_or_default());
+        let one = match &saga.first {
+            Some(first) => fold(node, &saga, std::slice::from_ref(first)),
+            None => fold(node, &saga, &journals.remove(&saga.id).unwrap_or_default()),
+        };
         read.push(settle(node, lane, &saga, one).await);
     }
     read
+}
+
+/// Reads the journals of sagas whose claim did not write them.
+async fn read_journals(node: &Node, claimed: &[Claimed]) -> Result<HashMap<Uuid, Vec<JournalRow>>, Error> {
+    let unknown: Vec<Uuid> = claimed.iter().filter(|saga| saga.first.is_none()).map(|saga| saga.id).collect();
+    if unknown.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let journals = node.store.load(&unknown).await?;
+    boundary::pass("journal: loaded");
+    Ok(journals)
 }
 
 /// Makes the saga's row say what was found out about its journal, where it does not yet.
@@ -76,7 +89,7 @@ pub(super) async fn again(node: &Arc<Node>, lane: LaneId, id: Uuid) -> Read {
         signals: row.signals,
         stuck,
         adopted: false,
-        fresh: false,
+        first: None,
         waited_ms: 0,
     };
     load(node, lane, vec![claimed]).await.pop().unwrap_or(Read::NotOurs(id))
@@ -99,8 +112,7 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
         Ok(state) => {
             let asked = saga.signals > state.signals_seen;
             let seq = journal.last().map_or(0, |row| row.seq);
-            // Rows of somebody else: this lane was taken for dead since its claim, and began nothing.
-            let fresh = saga.fresh && seq == 1;
+            let fresh = saga.first.is_some();
             Read::Ready(saga.id, pinned, Box::new(Arrival::TakenUp { state, seq, fresh, asked }))
         }
         Err(reason) => {

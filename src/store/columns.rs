@@ -2,10 +2,11 @@
 //! concern it. Owns the order of the statement's parameters; `sql/queries/transition/commit.sql` is its other
 //! half.
 
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::commit::{End, Fate, StartKey, Transition};
+use super::shape::Shape;
 use crate::saga::Json;
 use crate::saga::state::Status;
 
@@ -82,6 +83,37 @@ struct Told<'a> {
     bodies: Vec<&'a str>,
 }
 
+/// The types of the statement's parameters.
+pub(super) const TYPES: [Type; 27] = [
+    Type::INT8,
+    Type::UUID_ARRAY,
+    Type::INT4_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::INT4_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::INT4_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INT4_ARRAY,
+    Type::UUID_ARRAY,
+    Type::INT8_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::INT4_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+];
+
 impl<'a> Columns<'a> {
     /// Sorts rows into the arrays.
     pub(super) fn of(rows: &[&'a Transition]) -> Self {
@@ -91,6 +123,17 @@ impl<'a> Columns<'a> {
             columns.push(row);
         }
         columns
+    }
+
+    /// Which parts of the statement have something to do.
+    pub(super) fn shape(&self) -> Shape {
+        let Self { plain: _, keyed, created, changed, ended, answered, told } = self;
+        Shape {
+            keyed: !keyed.ids.is_empty(),
+            created: !created.ids.is_empty(),
+            ended: !ended.ids.is_empty(),
+            aside: !changed.ids.is_empty() || !answered.ids.is_empty() || !told.ids.is_empty(),
+        }
     }
 
     /// The statement's parameters.

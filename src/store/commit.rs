@@ -176,11 +176,9 @@ impl Lane {
 
     /// Sends the batch once; what was not let in is looked up.
     async fn write(&mut self, rows: &[&Transition]) -> Result<Vec<Written>, Failure> {
-        let id = self.id().0;
         let columns = Columns::of(rows);
-        let params = columns.params(&id);
-        let accepted = match self.send(Verb::CommitNew, &params).await {
-            Err(failure) if failure.is_conflict() => self.send(Verb::Commit, &params).await?,
+        let accepted = match self.send_batch(&columns, false).await {
+            Err(failure) if failure.is_conflict() => self.send_batch(&columns, true).await?,
             answer => answer?,
         };
         if accepted.len() == rows.len() {

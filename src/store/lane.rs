@@ -2,6 +2,7 @@
 //! prepared statements and the sorting of failures into what may be sent again; what is sent is `commit.rs`
 //! and `work.rs`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -9,8 +10,10 @@ use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row, Statement};
 
+use super::columns::{self, Columns};
 use super::error::{Remedy, remedy};
 use super::pool::Params;
+use super::shape::{Shape, without_conflicts};
 use super::work::Watermarks;
 use super::{Error, NodeId, PostgresConfig};
 use crate::boundary;
@@ -34,50 +37,48 @@ pub struct Lane {
     pub(super) has_strays: bool,
 }
 
-/// The statements of a lane.
+/// The statements of a lane besides its batches.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Verb {
-    /// The batch, if none of its rows is there yet; otherwise nothing, and an error that says so.
-    CommitNew,
-    /// The batch, whatever of it is there already.
-    Commit,
+    /// Claims; fails if row 1 of a saga that was just started is there already.
+    ClaimNew,
+    /// Claims, whatever is there already.
+    Claim,
     Resolve,
     Live,
-    Claim,
     Park,
     Release,
     Owned,
 }
 
-/// What lets a row of the journal in only once. It costs a look before each row and a confirmation after it, so a
-/// batch that nobody has sent before goes without: then a row that is there is an error, and the batch is sent again
-/// with it.
-const ONCE: &str = "    on conflict (id, seq) do nothing\n";
-
-pub(super) const COMMIT: &str = include_str!("../../sql/queries/transition/commit.sql");
+const CLAIM: &str = include_str!("../../sql/queries/saga/claim.sql");
 
 /// In the order of [`Verb`], without the first.
-const TEXTS: [&str; 7] = [
-    COMMIT,
+const TEXTS: [&str; 6] = [
+    CLAIM,
     include_str!("../../sql/queries/transition/resolve.sql"),
     include_str!("../../sql/queries/lane/live.sql"),
-    include_str!("../../sql/queries/saga/claim.sql"),
     include_str!("../../sql/queries/saga/park.sql"),
     include_str!("../../sql/queries/saga/release.sql"),
     include_str!("../../sql/queries/saga/owned.sql"),
 ];
 
-/// In the order of [`Verb`]: where a process can die before and after each.
-const BOUNDARIES: [[&str; 2]; 8] = [
-    ["new commit: sending", "new commit: answered"],
-    ["commit: sending", "commit: answered"],
+/// Where a process can die before and after a statement.
+type Boundaries = [&'static str; 2];
+
+/// In the order of [`Verb`].
+const BOUNDARIES: [Boundaries; 7] = [
+    ["claim: sending", "claim: answered"],
+    ["claim: sending", "claim: answered"],
     ["resolve: sending", "resolve: answered"],
     ["live: sending", "live: answered"],
-    ["claim: sending", "claim: answered"],
     ["park: sending", "park: answered"],
     ["release: sending", "release: answered"],
     ["owned: sending", "owned: answered"],
 ];
+
+const FIRST_SEND: Boundaries = ["new commit: sending", "new commit: answered"];
+const NEXT_SEND: Boundaries = ["commit: sending", "commit: answered"];
 
 /// A live connection.
 struct Session {
@@ -85,6 +86,8 @@ struct Session {
     task: JoinHandle<()>,
     /// In the order of [`Verb`].
     statements: Vec<Statement>,
+    /// By shape, and whether their rows may be there already; prepared when first needed.
+    batches: HashMap<(Shape, bool), Statement>,
     /// None where the server does not tell.
     timeline: Option<String>,
 }
@@ -150,34 +153,55 @@ impl Lane {
         self.node
     }
 
-    /// Sends one statement, connecting first if there is no connection. A failure after which the connection
-    /// is not to be trusted drops it. No answer within the limit counts as a lost connection: the outcome is
-    /// unknown, not a failure.
+    /// Sends one statement, connecting first if there is no connection.
     pub(super) async fn send(&mut self, verb: Verb, params: Params<'_>) -> Result<Vec<Row>, Failure> {
-        let session = match self.session.take().filter(|session| !session.client.is_closed()) {
-            Some(session) => session,
-            None => self.reopen().await?,
-        };
-        let statement = &session.statements[verb as usize];
-        let [sending, answered] = BOUNDARIES[verb as usize];
+        let session = self.session().await?;
+        let statement = session.statements[verb as usize].clone();
+        self.exchange(session, &statement, BOUNDARIES[verb as usize], params).await
+    }
+
+    /// Sends a batch; `again` if rows of it may be there already, otherwise one that is there is an error.
+    pub(super) async fn send_batch(
+        &mut self,
+        columns: &Columns<'_>,
+        again: bool,
+    ) -> Result<Vec<Row>, Failure> {
+        let mut session = self.session().await?;
+        let statement = in_time(session.batch(columns.shape(), again)).await?;
+        let boundaries = if again { NEXT_SEND } else { FIRST_SEND };
+        let id = self.id.0;
+        self.exchange(session, &statement, boundaries, &columns.params(&id)).await
+    }
+
+    async fn session(&mut self) -> Result<Session, Failure> {
+        match self.session.take().filter(|session| !session.client.is_closed()) {
+            Some(session) => Ok(session),
+            None => self.reopen().await,
+        }
+    }
+
+    /// A failure after which the connection is not to be trusted drops it. No answer within the limit counts as a
+    /// lost connection: the outcome is unknown, not a failure.
+    async fn exchange(
+        &mut self,
+        session: Session,
+        statement: &Statement,
+        [sending, answered]: Boundaries,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, Failure> {
         boundary::pass(sending);
-        let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
-        let answer = tokio::time::timeout(wait, session.client.query(statement, params)).await;
+        let answer = in_time(async { Ok(session.client.query(statement, params).await?) }).await;
         let failure = match answer {
-            Ok(Ok(_)) if boundary::is_answer_lost() => Failure {
+            Ok(_) if boundary::is_answer_lost() => Failure {
                 remedy: Remedy::Reconnect,
                 error: Error::Unavailable("the answer is lost, as the test says".to_owned()),
             },
-            Ok(Ok(rows)) => {
+            Ok(rows) => {
                 boundary::pass(answered);
                 self.session = Some(session);
                 return Ok(rows);
             }
-            Ok(Err(error)) => Failure::from(error),
-            Err(_) => Failure {
-                remedy: Remedy::Reconnect,
-                error: Error::Unavailable(format!("no answer within {} ms", limits::ANSWER_TIMEOUT_MS)),
-            },
+            Err(failure) => failure,
         };
         if failure.remedy != Remedy::Reconnect {
             self.session = Some(session);
@@ -229,14 +253,7 @@ impl std::fmt::Debug for Lane {
 
 impl Session {
     async fn open(config: &PostgresConfig) -> Result<Self, Failure> {
-        let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
-        let opened = tokio::time::timeout(wait, Self::prepare(config)).await;
-        opened.unwrap_or_else(|_| {
-            Err(Failure {
-                remedy: Remedy::Reconnect,
-                error: Error::Unavailable(format!("no connection within {} ms", limits::ANSWER_TIMEOUT_MS)),
-            })
-        })
+        in_time(Self::prepare(config)).await
     }
 
     async fn prepare(config: &PostgresConfig) -> Result<Self, Failure> {
@@ -244,15 +261,37 @@ impl Session {
             remedy: if matches!(error, Error::Unavailable(_)) { Remedy::Reconnect } else { Remedy::GiveUp },
             error,
         })?;
-        let mut session = Self { client, task, statements: Vec::new(), timeline: None };
+        let mut session =
+            Self { client, task, statements: Vec::new(), batches: HashMap::new(), timeline: None };
         let timeline =
             session.client.query_one(include_str!("../../sql/queries/lane/timeline.sql"), &[]).await;
         session.timeline = timeline.and_then(|row| row.try_get("timeline")).ok();
-        let new = COMMIT.replacen(ONCE, "", 1);
+        let new = without_conflicts(CLAIM);
         let texts = std::iter::once(new.as_str()).chain(TEXTS);
         session.statements = try_join_all(texts.map(|text| session.client.prepare(text))).await?;
         Ok(session)
     }
+
+    async fn batch(&mut self, shape: Shape, again: bool) -> Result<Statement, Failure> {
+        if let Some(statement) = self.batches.get(&(shape, again)) {
+            return Ok(statement.clone());
+        }
+        // What a part was left out for is still sent, so its type must be said.
+        let statement = self.client.prepare_typed(&shape.statement(again), &columns::TYPES).await?;
+        self.batches.insert((shape, again), statement.clone());
+        Ok(statement)
+    }
+}
+
+/// Waits for the database no longer than for any answer.
+async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
+    tokio::time::timeout(wait, asked).await.unwrap_or_else(|_| {
+        Err(Failure {
+            remedy: Remedy::Reconnect,
+            error: Error::Unavailable(format!("no answer within {} ms", limits::ANSWER_TIMEOUT_MS)),
+        })
+    })
 }
 
 /// How often something was sent, and the pause before it is sent again.
@@ -274,19 +313,5 @@ impl Sends {
     pub(super) async fn pause(&mut self) {
         tokio::time::sleep(Duration::from_millis(limits::COMMIT_PAUSE_MS << self.repeats)).await;
         self.repeats += 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_batch_can_do_without_its_look_for_conflicts() {
-        assert_eq!(COMMIT.matches(ONCE).count(), 1);
-        assert!(
-            COMMIT.contains("on conflict (name, key) do nothing"),
-            "keys of starts are always looked for"
-        );
     }
 }

@@ -34,6 +34,7 @@ mod outbox;
 mod pool;
 mod read;
 mod rerun;
+mod shape;
 mod signal;
 mod start_key;
 mod sweep;

@@ -70,7 +70,7 @@ pub struct Visible {
 }
 
 /// One row of a journal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalRow {
     /// Place in the journal, from 1, without gaps.
     pub seq: i32,

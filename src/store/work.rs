@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::Remedy;
 use super::lane::{Failure, Lane, LaneId, Verb};
-use super::{DefinitionId, Error, Store};
+use super::pool::Params;
+use super::{DefinitionId, Error, JournalRow, Store};
 use crate::boundary;
 use crate::config::store as limits;
 use crate::saga::definition::Millis;
@@ -26,9 +28,9 @@ pub struct Claimed {
     pub stuck: bool,
     /// The lane owns it since now. Otherwise it owned it before, and this is a wake.
     pub adopted: bool,
-    /// It was started by SQL, and this claim wrote row 1 of its journal. Otherwise an owner before has
-    /// written some.
-    pub fresh: bool,
+    /// It was started by SQL, and this claim wrote row 1: its whole journal. None when an owner before has written
+    /// some.
+    pub first: Option<JournalRow>,
     /// How long it was ready before this claim.
     pub waited_ms: Millis,
 }
@@ -102,7 +104,11 @@ impl Lane {
         let lane = self.id().0;
         // Until the answer is there; also when this future is dropped.
         self.has_strays = true;
-        let answer = self.send(Verb::Claim, &[&lane, &ids, &lows, &limit]).await;
+        let params: Params<'_> = &[&lane, &ids, &lows, &limit];
+        let answer = match self.send(Verb::ClaimNew, params).await {
+            Err(failure) if failure.is_conflict() => self.send(Verb::Claim, params).await,
+            answer => answer,
+        };
         self.has_strays = matches!(&answer, Err(failure) if failure.remedy == Remedy::Reconnect);
         let rows = answer.map_err(|failure| failure.error)?;
         if rows.is_empty() {
@@ -122,11 +128,14 @@ impl Lane {
                 signals: super::millis(row.try_get("signals")?),
                 stuck: row.try_get("stuck")?,
                 adopted: row.try_get("adopted")?,
-                fresh: row.try_get("fresh")?,
+                first: first(row, self.id())?,
                 waited_ms: super::millis(row.try_get::<_, Option<i64>>("waited_ms")?.unwrap_or_default()),
             };
             // Of several wakes of one saga only the first brought its input.
-            claimed.entry(id).and_modify(|known: &mut Claimed| known.fresh |= saga.fresh).or_insert(saga);
+            claimed
+                .entry(id)
+                .and_modify(|known: &mut Claimed| known.first = known.first.take().or(saga.first.clone()))
+                .or_insert(saga);
         }
         Ok(claimed.into_values().collect())
     }
@@ -143,7 +152,7 @@ impl Lane {
                     signals: super::millis(row.try_get("signals")?),
                     stuck: row.try_get("stuck")?,
                     adopted: false,
-                    fresh: false,
+                    first: None,
                     waited_ms: 0,
                 })
             })
@@ -187,6 +196,13 @@ impl Lane {
             Err(failure) => Err(failure.error),
         }
     }
+}
+
+/// Row 1 of a saga, if this claim wrote it.
+fn first(row: &Row, lane: LaneId) -> Result<Option<JournalRow>, Error> {
+    let Some(body) = row.try_get("first")? else { return Ok(None) };
+    let at = super::millis(row.try_get("at")?);
+    Ok(Some(JournalRow { seq: 1, lane, at, kind: "started".to_owned(), body }))
 }
 
 impl Store {

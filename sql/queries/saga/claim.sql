@@ -1,8 +1,9 @@
 -- Claims up to $4 wakes for lane $1, of the definitions $2, each from its watermark $3 on. Takes sagas that nobody owns,
 -- forwards wakes of sagas that another lane owns, drops wakes of ended ones; writes row 1 of sagas started by SQL.
 -- `held` is the important part: it locks the saga and returns the newest owner, not the one of the snapshot; what somebody
--- else has locked just now is left for the next claim, so that a claim waits for nobody. Load the journals in a LATER
--- statement: this one's snapshot may be older than the lock. No row at all: the lane is dead.
+-- else has locked just now is left for the next claim, so that a claim waits for nobody. `first` is row 1 where this claim
+-- wrote it: that is the whole journal. Load all others in a LATER statement: this one's snapshot may be older than the lock.
+-- No row at all: the lane is dead.
 -- Tables are met by arrays of keys and never joined, and `woken` is a full join because that is always a hash join: a plan
 -- that was made when the tables were empty is still right when they are large.
 -- Called by: store/work.rs. Locks: the lane, ready rows (skip locked), saga rows (skip locked), timer. Index: ready_pkey.
@@ -58,8 +59,10 @@ with fence as materialized (
     where w.id is not null and w.owner is null and w.input is not null
     order by w.id
     on conflict (id, seq) do nothing
+    returning id, body
 )
 select w.ready_definition, w.n, w.id, w.definition, w.signals, w.stuck, w.owner is null as adopted,
-       w.owner is null and w.input is not null as fresh, w.owner is null or w.owner = $1::bigint as mine,
+       b.body as first,
+       amends.millis(amends.now()) as at, w.owner is null or w.owner = $1::bigint as mine,
        amends.millis(amends.now()) - amends.millis(w.at) as waited_ms
-from fence f left join woken w on true
+from fence f left join (woken w full join begun b on b.id = w.id) on true

@@ -4,9 +4,11 @@
 -- outbox. Returns the ids of the rows that were written; the rest hangs on these.
 -- Tables are met by arrays of keys and never joined: a plan that was made when they were empty is still right when they
 -- are large, and a full join is always a hash join.
+-- A part between `-- [word` and `-- ]` is left out of the statement for batches with nothing for it (store/shape.rs).
 -- Called by: store/commit.rs. Locks: the lane, start keys in order, saga rows of the lane. Index: journal_pkey, saga_pkey.
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
+-- [keyed
 ), keyed as (
     insert into amends.start_key (name, key, id, digest, at)
     select d.name, k.key, k.id, amends.input_digest(k.input), amends.now()
@@ -16,29 +18,37 @@ with fence as materialized (
     order by d.name, k.key
     on conflict (name, key) do nothing
     returning id
+-- ]
 ), accepted as (
     insert into amends.journal (id, seq, lane, at, kind, body)
     select t.id, t.seq, $1::bigint, amends.now(), t.kind, t.body
     from (
         select u.id, u.seq, u.kind, u.body
         from fence cross join unnest($2::uuid[], $3::int[], $4::text[], $5::text[]) as u (id, seq, kind, body)
+-- [keyed
         union all
         select k.id, 1, 'started', b.body
         from keyed k join unnest($6::uuid[], $10::text[]) as b (id, body) on b.id = k.id
+-- ]
     ) t
     order by t.id, t.seq
     on conflict (id, seq) do nothing
     returning id
+-- [created
 ), created as (
     insert into amends.saga (id, definition, status, lane, signals, started_at)
     select s.id, s.definition, s.status, $1::bigint, 0, amends.now()
     from accepted a join unnest($11::uuid[], $12::int[], $13::text[]) as s (id, definition, status) on s.id = a.id
     order by s.id
+-- ]
+-- [aside
 ), changed as (
     update amends.saga g
     set status = ($15::text[])[array_position($14::uuid[], g.id)],
         attention = ($27::text[])[array_position($14::uuid[], g.id)]
     where g.id = any (array (select a.id from accepted a where a.id = any ($14::uuid[]) order by a.id))
+-- ]
+-- [ended
 ), ended as materialized (
     select e.id, e.status, e.result, e.definition
     from accepted a
@@ -52,6 +62,8 @@ with fence as materialized (
            coalesce(g.started_at, amends.now()), amends.now(), e.result
     from ended e full join gone g on g.id = e.id
     where g.id is not null or e.definition is not null
+-- ]
+-- [aside
 ), answered as (
     update amends.signal s
     set fate = ($22::text[])[array_position($20::uuid[], s.id)],
@@ -64,5 +76,6 @@ with fence as materialized (
     select o.id, o.seq, amends.now(), o.body
     from accepted a join unnest($24::uuid[], $25::int[], $26::text[]) as o (id, seq, body) on o.id = a.id
     order by o.id
+-- ]
 )
 select a.id from accepted a

@@ -37,6 +37,38 @@ async fn a_batch_sent_again_changes_nothing() {
     assert_eq!(count(&node, "select count(*) from amends.saga_done").await, 1);
 }
 
+/// What no row of a batch needs is left out of its statement: each of the sixteen must do all that its rows ask for,
+/// and again nothing when it is sent again.
+#[tokio::test]
+async fn each_shape_of_a_batch_writes_everything_once() {
+    let mut node = Node::new().await;
+    for shape in 0..16_u8 {
+        let has = |part: u8| shape & (1 << part) != 0;
+        let ids = node.started(4).await;
+        let mut batch = vec![went_on(ids[0], 2)];
+        batch.extend(has(0).then(|| keyed(node.definition, &format!("key {shape}"), "{}")));
+        batch.extend(has(1).then(|| started(node.definition)));
+        batch.extend(has(2).then(|| ended(ids[1], 2)));
+        batch.extend(has(3).then(|| Transition { status: Some(Status::Paused), ..went_on(ids[2], 2) }));
+        batch.extend(has(3).then(|| Transition { outbox: Some(json("{}")), ..went_on(ids[3], 2) }));
+        for _ in 0..2 {
+            assert_eq!(
+                node.lane.commit(&batch).await.unwrap(),
+                vec![Written::Accepted; batch.len()],
+                "{shape}"
+            );
+        }
+        for row in &batch {
+            let saga = node.store.saga(row.id).await.unwrap().unwrap();
+            let status = row.status.or(row.end.as_ref().map(|end| end.status)).unwrap_or(Status::Running);
+            assert_eq!((saga.status, saga.lane.is_some()), (status, row.end.is_none()), "{shape}: {row:?}");
+            assert_eq!(node.store.journal(row.id).await.unwrap().len(), row.seq as usize, "{shape}: {row:?}");
+        }
+    }
+    assert_eq!(count(&node, "select count(*) from amends.start_key").await, 8);
+    assert_eq!(count(&node, "select count(*) from amends.outbox").await, 8);
+}
+
 #[tokio::test]
 async fn one_conflict_does_not_hold_up_the_others() {
     let mut node = Node::new().await;

@@ -52,7 +52,7 @@ async fn a_start_from_sql_is_claimed_with_its_first_row_written() {
     assert_eq!(node.store.saga(id).await.unwrap().unwrap().status, Status::Queued);
     let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
     assert_eq!(claimed.len(), 1);
-    assert!(claimed[0].id == id && claimed[0].adopted && claimed[0].fresh);
+    assert!(claimed[0].id == id && claimed[0].adopted && claimed[0].first.is_some());
     let journal = node.store.journal(id).await.unwrap();
     assert_eq!((journal.len(), journal[0].seq, journal[0].kind.as_str()), (1, 1, "started"));
     let event: amends::saga::event::Event = serde_json::from_str(&journal[0].body).unwrap();
@@ -104,7 +104,9 @@ async fn a_parked_saga_is_woken_by_its_timer_and_by_a_signal() {
     assert!(node.lane.claim(10, &[node.definition]).await.unwrap().is_empty());
     assert_eq!(node.store.fire_timers(10).await.unwrap(), 1);
     let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
-    assert!(claimed.len() == 1 && claimed[0].id == ids[0] && claimed[0].adopted && !claimed[0].fresh);
+    assert!(
+        claimed.len() == 1 && claimed[0].id == ids[0] && claimed[0].adopted && claimed[0].first.is_none()
+    );
 
     let n = node.store.signal(ids[1], &Request::Cancel { reason: "test".into() }).await.unwrap();
     assert_eq!(n, 1);

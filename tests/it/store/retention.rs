@@ -11,16 +11,19 @@ async fn of_old(node: &Node, days: u32, ended: bool) -> String {
                     (left(amends.uuid_floor(now() - interval '{days} days')::text, 14)
                      || '7000-8000-' || lpad('{days}', 12, '0'))::uuid as id
          ), journal as (
-             insert into amends.journal select o.id, 1, 1, o.at, 'started', '{{}}' from old o
+             insert into amends.journal (id, seq, lane, at, kind, body)
+             select o.id, 1, 1, o.at, 'started', '{{}}' from old o
          ), signal as (
              insert into amends.signal (id, n, at, by, application_name, request)
              select o.id, 1, o.at, 'x', 'x', '\"touch\"' from old o
          ), key as (
              insert into amends.start_key select 'checkout', o.id::text, o.id, '', o.at from old o
          ), done as (
-             insert into amends.saga_done select o.id, 1, 'completed', 0, o.at, o.at from old o where {ended}
+             insert into amends.saga_done (id, definition, status, signals, started_at, ended_at)
+             select o.id, 1, 'completed', 0, o.at, o.at from old o where {ended}
          ), live as (
-             insert into amends.saga select o.id, 1, 'stuck', null, 0, o.at from old o where not {ended}
+             insert into amends.saga (id, definition, status, lane, signals, started_at)
+             select o.id, 1, 'stuck', null, 0, o.at from old o where not {ended}
          )
          select o.id from old o"
     );
