@@ -288,6 +288,10 @@ pub mod actor {
     pub const WAIT_POLL_MS: u64 = 50;
     /// Longest such time, in milliseconds.
     pub const WAIT_POLL_MAX_MS: u64 = 2_000;
+    /// Time between two looks of a node for ends that its callers wait for and other nodes saw, in milliseconds.
+    pub const ENDS_POLL_MS: u64 = 500;
+    /// Sagas whose ends are read in one statement, for callers who wait.
+    pub const ENDS_READ_MAX: usize = 1_000;
     /// How much longer than its grace a drain may take, in milliseconds.
     pub const DRAIN_MARGIN_MS: u64 = 5_000;
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 
 use super::committer::Committer;
 use super::dispatcher::{Abandon, Dispatcher};
@@ -33,9 +34,14 @@ impl Worker {
         slots: usize,
     ) -> Result<Recipient<Observe>, String> {
         let (config, member) = (node.store.config().clone(), node.membership.id());
-        // The connection lives on the runtime for calls, so that no actor holds it up.
-        let opened = node.work.spawn(async move { Lane::open(&config, member).await }).await;
-        let lane = opened.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        // The connection lives where its actors do: a batch and its answer change no thread.
+        let (lane, opened) = oneshot::channel();
+        arbiter.spawn(async move {
+            // Who asked may have given up; the lane then has no sagas, and its node's end is its own.
+            let _ = lane.send(Lane::open(&config, member).await);
+        });
+        let opened = opened.await.map_err(|_| "the thread for its actors is gone".to_owned())?;
+        let lane = opened.map_err(|error| error.to_string())?;
         let id = lane.id();
         let committer = {
             let node = node.clone();

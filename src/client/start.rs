@@ -44,29 +44,26 @@ impl Client {
         key: Option<String>,
         trace: Option<TraceParent>,
     ) -> Result<Started, Error> {
-        let (client, name) = (self.clone(), definition.to_owned());
         let traceparent: Option<Arc<str>> = trace.map(|trace| trace.to_string().into());
-        self.on_work(async move {
-            let known = client.registry().await?.current(&name);
-            if let Some((pinned, _)) = &known {
-                pinned.definition.check_input(&input).map_err(Error::Input)?;
-            }
-            let paused = match &known {
-                Some((pinned, _)) => client.registry().await?.is_paused(pinned.id),
-                None => false,
-            };
+        if let Side::Node { node, roster } = &self.inner.side
+            && let Some((pinned, missing)) = node.definitions.current(definition)
+        {
+            pinned.definition.check_input(&input).map_err(Error::Input)?;
             // With a concurrency key the database says whose turn it is.
-            if let (Side::Node { roster, .. }, Some((pinned, missing))) = (&client.inner.side, known)
-                && missing.is_empty()
-                && !paused
-                && pinned.definition.draft().concurrency.is_none()
-            {
+            let takes_turns = pinned.definition.draft().concurrency.is_some();
+            if missing.is_empty() && !takes_turns && !node.definitions.is_paused(pinned.id) {
                 let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;
                 let traceparent = traceparent.clone();
                 let answer = roster.start(id, pinned, input.clone(), start_key, traceparent).await;
                 if let Some(started) = started_here(id, answer)? {
                     return Ok(started);
                 }
+            }
+        }
+        let (client, name) = (self.clone(), definition.to_owned());
+        self.on_work(async move {
+            if let Some((pinned, _)) = client.registry().await?.current(&name) {
+                pinned.definition.check_input(&input).map_err(Error::Input)?;
             }
             client.start_queued(id, &name, &input, key.as_deref(), traceparent.as_deref()).await
         })

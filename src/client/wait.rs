@@ -58,22 +58,28 @@ impl Client {
         let told = self.expect(id);
         let started = self.start(id, definition, input, None).await;
         match started {
-            Ok(started) if started.id == id => self.wait_told(id, told, PAUSE_MAX).await,
+            Ok(started) if started.id == id => self.wait_told(id, told).await,
             Ok(started) => self.wait(started.id).await,
             Err(error) => Err(error),
         }
     }
 
-    /// Waits for the end of a saga.
-    pub async fn wait(&self, saga: Uuid) -> Result<Ended, Error> {
-        let told = self.expect(saga);
-        self.wait_told(saga, told, Duration::ZERO).await
+    /// Waits for a saga that was just started: its end is told, here or by the herald. Only who is not told, because
+    /// there is no node here or it stops, looks for it.
+    async fn wait_told(&self, saga: Uuid, mut told: Expectation) -> Result<Ended, Error> {
+        if let Some(receiver) = &mut told.told
+            && let Ok(ended) = receiver.await
+        {
+            return Ok(ended);
+        }
+        self.wait(saga).await
     }
 
-    async fn wait_told(&self, saga: Uuid, told: Expectation, first_look: Duration) -> Result<Ended, Error> {
-        let client = self.clone();
+    /// Waits for the end of a saga.
+    pub async fn wait(&self, saga: Uuid) -> Result<Ended, Error> {
+        let (client, told) = (self.clone(), self.expect(saga));
         self.on_work(async move {
-            match client.look(saga, told, first_look, None, Status::is_end).await? {
+            match client.look(saga, told, None, Status::is_end).await? {
                 Halt::Ended(ended) => Ok(ended),
                 Halt::Stuck | Halt::Unfinished => unreachable!("only an end ends a wait without a limit"),
             }
@@ -85,7 +91,7 @@ impl Client {
     pub async fn halt(&self, saga: Uuid, limit: Duration) -> Result<Halt, Error> {
         let (client, told) = (self.clone(), self.expect(saga));
         let halts = |status: Status| status.is_end() || status == Status::Stuck;
-        self.on_work(async move { client.look(saga, told, Duration::ZERO, Some(limit), halts).await }).await
+        self.on_work(async move { client.look(saga, told, Some(limit), halts).await }).await
     }
 
     /// Waits to be told, and looks from time to time, ever more seldom.
@@ -93,12 +99,11 @@ impl Client {
         &self,
         saga: Uuid,
         mut expectation: Expectation,
-        first_look: Duration,
         limit: Option<Duration>,
         halts: impl Fn(Status) -> bool,
     ) -> Result<Halt, Error> {
         let deadline = limit.map(|limit| Instant::now() + limit);
-        let mut pause = first_look;
+        let mut pause = Duration::ZERO;
         loop {
             let next = Instant::now() + pause;
             let until = deadline.map_or(next, |deadline| deadline.min(next));

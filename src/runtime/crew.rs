@@ -7,7 +7,8 @@ use actix::{Actor, Arbiter, System};
 use tokio::sync::oneshot;
 
 use crate::actor::{
-    Child, Health, Heart, Node, Registrar, Relay, Rerunner, Roster, Supervisor, Sweeper, Usher, Worker,
+    Child, Health, Heart, Herald, Node, Registrar, Relay, Rerunner, Roster, Supervisor, Sweeper, Usher,
+    Worker,
 };
 
 /// What the system thread is given.
@@ -42,6 +43,7 @@ impl Crew {
             for arbiter in arbiters {
                 arbiter.stop();
             }
+            self.node.waiters.close();
             System::current().stop();
         });
     }
@@ -50,6 +52,7 @@ impl Crew {
         let (heart, registrar, sweeper) = (self.node.clone(), self.node.clone(), self.node.clone());
         let (usher, roster, relay) = (self.node.clone(), self.roster.clone(), self.node.clone());
         let (rerunner, lanes) = (self.node.clone(), self.roster.clone());
+        let herald = self.node.clone();
         vec![
             Child::new("heart", move || {
                 let node = heart.clone();
@@ -70,6 +73,10 @@ impl Crew {
             Child::new("rerunner", move || {
                 let (node, roster) = (rerunner.clone(), lanes.clone());
                 async move { Ok(Rerunner::new(node, roster).start().recipient()) }
+            }),
+            Child::new("herald", move || {
+                let node = herald.clone();
+                async move { Ok(Herald::new(node).start().recipient()) }
             }),
             Child::new("usher", move || {
                 let (node, roster) = (usher.clone(), roster.clone());

@@ -157,7 +157,7 @@ fn forward_step(turn: &mut Turn<'_>, step: usize) {
             Readiness::NotYet => {}
             Readiness::NeedFailed => {
                 let error = Error::new("need_failed", "a step that this one needs has failed");
-                turn.state.step_mut(step).action.error = Some(error);
+                turn.state.step_mut(step).action.error = Some(Box::new(error));
                 turn.fail(step, Direction::Action);
             }
             Readiness::Ready => {
@@ -193,7 +193,7 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
             let error = Error::new("deadline", "nothing was provided within the longest wait");
             let pending = doubt::is_pending(turn, step, direction);
             let tally = turn.state.step_mut(step).tally_mut(direction);
-            tally.error = Some(error);
+            tally.error = Some(Box::new(error));
             if pending {
                 doubt::resolve(turn, step, direction);
             } else {
@@ -202,7 +202,7 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
         }
         Activity::Asking { until: Some(until) } if until <= turn.at => {
             let error = Error::new("deadline", "nobody has approved it within the longest wait");
-            turn.state.step_mut(step).tally_mut(direction).error = Some(error);
+            turn.state.step_mut(step).tally_mut(direction).error = Some(Box::new(error));
             turn.fail(step, direction);
         }
         Activity::BackingOff { .. }

@@ -77,12 +77,12 @@ pub(super) fn shown(turn: &mut Turn<'_>, event: &ApprovalShown) -> Result<(), Il
     one.action.lost = 0;
     match &event.showing {
         Showing::Shown(shown) => {
-            one.shown = Some(shown.clone());
+            one.shown = Some(Box::new(shown.clone()));
             let until = deadline_ms.map(|deadline| at.saturating_add(deadline));
             turn.set(step, Direction::Action, Activity::Asking { until });
         }
         Showing::Failed(error) => {
-            one.action.error = Some(error.clone());
+            one.action.error = Some(Box::new(error.clone()));
             turn.fail(step, Direction::Action);
         }
     }
@@ -113,7 +113,8 @@ pub(super) fn approve(
 pub(super) fn deny(turn: &mut Turn<'_>, step: usize, by: &str, reason: &str) -> Result<(), IllegalEvent> {
     asked(turn, step)?;
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    turn.state.step_mut(step).action.error = Some(Error::new("denied", format!("{by} denied it{why}")));
+    turn.state.step_mut(step).action.error =
+        Some(Box::new(Error::new("denied", format!("{by} denied it{why}"))));
     turn.fail(step, Direction::Action);
     Ok(())
 }

@@ -105,7 +105,7 @@ fn of_step(definition: &Definition, state: &State, index: usize, one: &StepState
         attempts: tally.attempts,
         probes: tally.probes,
         generation: tally.generation,
-        error: tally.error.clone(),
+        error: tally.error.as_deref().cloned(),
         legal: Vec::new(),
     })
 }

@@ -36,7 +36,7 @@ pub(super) fn unknown(
 /// The call is in doubt from now on, and nothing is done about it yet.
 pub(super) fn enter(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error, ended_at: Millis) {
     let tally = turn.state.step_mut(step).tally_mut(direction);
-    tally.error = Some(error);
+    tally.error = Some(Box::new(error));
     doubted(tally, ended_at);
 }
 
@@ -126,7 +126,7 @@ pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
 /// The probe could not tell.
 pub(super) fn inconclusive(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error) {
     let tally = turn.state.step_mut(step).tally_mut(direction);
-    tally.error = Some(error);
+    tally.error = Some(Box::new(error));
     let tally = turn.state.steps[step].tally(direction);
     let again = turn.call(step, direction).filter(|call| retry::probe_left(call, tally)).and_then(|call| {
         let asked = tally.probes - tally.probes_forgiven;

@@ -42,7 +42,7 @@ pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
                 }
             }
             Command::Probe { .. } => {
-                turn.state.step_mut(step).tally_mut(direction).error = Some(error());
+                turn.state.step_mut(step).tally_mut(direction).error = Some(Box::new(error()));
                 turn.set(step, direction, Activity::Settling { until: turn.at });
             }
         }

@@ -176,7 +176,7 @@ pub struct StepState {
     /// The action's output, once known; kept while the step is undone.
     pub output: Option<Json>,
     /// What a person was asked to approve; none before it was on record.
-    pub shown: Option<Shown>,
+    pub shown: Option<Box<Shown>>,
     /// Taken for done by an operator without a call: there is no effect to undo. Of a failed step of an open
     /// saga: its driver goes on without it.
     pub skipped_by_hand: bool,
@@ -326,8 +326,8 @@ pub struct Tally {
     pub doubt_at: Option<Millis>,
     /// The last definite failure said that another attempt is no use.
     pub final_failure: bool,
-    /// The last error.
-    pub error: Option<Error>,
+    /// The last error. Boxed, as `shown`: most calls have none, and sagas wait by the ten thousand.
+    pub error: Option<Box<Error>>,
 }
 
 impl State {

@@ -202,7 +202,7 @@ fn condition_decided(turn: &mut Turn<'_>, event: &ConditionDecided) -> Result<()
             }
         }
         Decision::Failed(error) => {
-            one.action.error = Some(error.clone());
+            one.action.error = Some(Box::new(error.clone()));
             turn.fail(step, Direction::Action);
         }
     }
@@ -228,7 +228,7 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
         Outcome::Succeeded { output } => turn.succeed(step, direction, output.clone()),
         Outcome::Failed { error, retryable, retry_after_ms } => {
             let tally = turn.state.step_mut(step).tally_mut(direction);
-            tally.error = Some(error.clone());
+            tally.error = Some(Box::new(error.clone()));
             tally.final_failure = !retryable;
             doubt::failed(turn, step, direction, retry::asked_pause_ms(*retry_after_ms).unwrap_or(0));
         }

@@ -138,7 +138,7 @@ impl Turn<'_> {
 
     /// The last error of a step's action.
     pub(super) fn last_error(&self, step: usize) -> Error {
-        let known = self.state.steps[step].action.error.clone();
-        known.unwrap_or_else(|| Error::new("failed", "the step failed without saying why"))
+        let known = self.state.steps[step].action.error.as_deref();
+        known.cloned().unwrap_or_else(|| Error::new("failed", "the step failed without saying why"))
     }
 }

@@ -123,6 +123,18 @@ impl Store {
         rows.iter().map(|row| Ok((status(row)?, super::millis(row.try_get("sagas")?)))).collect()
     }
 
+    /// Says of sagas that are not live any more how they ended: their status and result; none of one that nobody knows.
+    pub async fn ended(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, Option<(Status, Json)>)>, Error> {
+        let rows = self.query(include_str!("../../sql/queries/saga/ended.sql"), &[&ids]).await?;
+        let end = |row: &Row| -> Result<_, Error> {
+            let Some(_) = row.try_get::<_, Option<&str>>("status")? else { return Ok(None) };
+            let result: Option<&str> = row.try_get("result")?;
+            let result = result.and_then(|text| Json::parse(text).ok());
+            Ok(Some((status(row)?, result.unwrap_or_else(Json::null))))
+        };
+        rows.iter().map(|row| Ok((row.try_get("id")?, end(row)?))).collect()
+    }
+
     /// Reads the journal of one saga.
     pub async fn journal(&self, id: Uuid) -> Result<Vec<JournalRow>, Error> {
         Ok(self.load(&[id]).await?.remove(&id).unwrap_or_default())

@@ -141,7 +141,7 @@ fn step_line(definition: &Definition, state: &State, index: usize) -> StepLine {
         compensation_attempts: step.compensation.attempts,
         probes: step.action.probes + step.compensation.probes,
         output: step.output.clone(),
-        error: step.compensation.error.clone().or_else(|| step.action.error.clone()),
+        error: step.compensation.error.as_deref().or(step.action.error.as_deref()).cloned(),
     }
 }
 
