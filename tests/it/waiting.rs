@@ -32,7 +32,7 @@ async fn waiting(
     let told = tokio::spawn(async move { asking.run("elsewhere", &json!({})).await });
     let client = database.client().await;
     eventually("it waits for the bell", async || {
-        let sql = "select from amends.steps where step = 'bell' and state like 'waiting for event%'";
+        let sql = "select from amends.steps where step = 'bell' and state = 'awaiting'";
         client.query(sql, &[]).await.unwrap().len() == 1
     })
     .await;

@@ -28,6 +28,7 @@ const NOT_MODELLED: &[(&str, &str)] = &[
     ("lane/timeline", "a promoted standby is met by a new lane: tests/it/store/lost.rs"),
     ("transaction/seal", "the batch of one row follows it in the same transaction: transition/commit"),
     ("saga/count", "reads only"),
+    ("saga/ended", "reads only"),
     ("saga/list", "reads only"),
     ("saga/read", "reads only"),
     ("saga/unreadable", "reads only"),
