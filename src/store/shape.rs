@@ -6,7 +6,8 @@
 /// nobody has sent before goes without: then a row that is there is an error, and the same is sent again with it.
 const ONCE: &str = "    on conflict (id, seq) do nothing\n";
 
-const COMMIT: &str = include_str!("../../sql/queries/transition/commit.sql");
+/// The statement with all its parts.
+pub(super) const COMMIT: &str = include_str!("../../sql/queries/transition/commit.sql");
 
 /// What a batch has besides plain rows of the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

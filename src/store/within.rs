@@ -16,8 +16,8 @@ use tokio_postgres::{Client, Row, Statement};
 
 use super::columns::Columns;
 use super::error::{Remedy, chain, remedy};
-use super::lane::COMMIT;
 use super::pool::Params;
+use super::shape::COMMIT;
 use super::{Error, LaneId, PostgresConfig, Store, Transition, Written};
 use crate::boundary;
 use crate::config::store as limits;

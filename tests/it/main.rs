@@ -39,8 +39,5 @@ mod supply;
 mod tidy;
 mod traces;
 mod turns;
-<<<<<<< HEAD
-mod within;
-=======
 mod waiting;
->>>>>>> 7d4ed6d (Tell callers of ends that other nodes saw with one look for all of them)
+mod within;
