@@ -69,7 +69,7 @@ impl Waiters {
         let sagas = callers.by_saga.iter_mut();
         let due = |those: &mut Waiting| {
             those.asked += 1;
-            (2..=4).contains(&those.asked) || those.asked % 4 == 0
+            (2..=4).contains(&those.asked) || those.asked.is_multiple_of(4)
         };
         sagas.filter_map(|(saga, those)| due(those).then_some(*saga)).collect()
     }
