@@ -9,6 +9,7 @@ use rand::{RngExt as _, SeedableRng};
 
 use super::Way;
 use super::node::{Node, Order};
+use crate::crash::ledger::SAGAS;
 use crate::harness::Cluster;
 use crate::proxy::{Fault, Proxy};
 
@@ -60,8 +61,8 @@ impl Nemesis {
 
     /// Waits until a node has registered what it runs.
     pub(super) async fn wait_for_definitions(&self, way: &Way) {
-        let sql = "select count(*) from amends.current_definition";
-        crate::harness::eventually("the definitions are registered", async || way.count(sql).await == 9)
+        let (sql, all) = ("select count(*) from amends.current_definition", SAGAS.len() as i64);
+        crate::harness::eventually("the definitions are registered", async || way.count(sql).await == all)
             .await;
     }
 
