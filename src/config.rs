@@ -213,6 +213,8 @@ pub mod actor {
     pub const POLL_MOST_MS: u64 = 250;
     /// Time between two looks for sagas that a lane owns and nobody runs, in milliseconds.
     pub const STRAYS_LOOK_MS: u64 = 15_000;
+    /// A look that may have to walk over dead rows is repeated after that many times what it took.
+    pub const SELDOM: u32 = 50;
     /// A saga that waits longer than this, in milliseconds, leaves its node for the time.
     pub const PARK_AFTER_MS: u64 = 10_000;
     /// Pause before a batch whose outcome is not known is sent again, in milliseconds; doubles.

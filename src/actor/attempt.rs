@@ -165,15 +165,22 @@ pub(super) fn begin(
     let told = node
         .traces
         .as_ref()
-        .and_then(|traces| traces.attempt(saga, pinned, state, order, node.clock.now_ms()));
-    scope.traceparent = told.as_ref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
+        .and_then(|traces| traces.attempt(saga, pinned, state, order, node.clock.now_ms()))
+        .map(Box::new);
+    scope.traceparent =
+        told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
     let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
     let report = Report { node: node.clone(), order, told, report_to: Some(report_to) };
     let called = node.clone();
     let counts = pinned.counts.clone();
-    // Whatever is logged during the call, by a handler too, says whose it is. No payloads.
+    // Whatever is logged during the call, by a handler too, says whose it is. No payloads. An attempt says it all by
+    // itself: its saga and its step are spans only for who wants to know that much.
+    let of_saga =
+        tracing::debug_span!(parent: None, "saga", saga.id = %saga, definition = pinned.definition.name());
+    let of_step = tracing::debug_span!(parent: &of_saga, "step", step = %scope.step);
     let span = tracing::info_span!(
+        parent: &of_step,
         "attempt",
         saga.id = %saga,
         definition = pinned.definition.name(),
@@ -376,7 +383,7 @@ struct Report {
     node: Arc<Node>,
     order: Order,
     /// The attempt as a span, where somebody is told.
-    told: Option<traces::Attempt>,
+    told: Option<Box<traces::Attempt>>,
     report_to: Option<Addr<SagaActor>>,
 }
 
@@ -390,7 +397,7 @@ impl Report {
         let Order { step, direction, number, is_probe, .. } = self.order;
         if let (Some(traces), Some(told)) = (&self.node.traces, self.told.take()) {
             let (outcome, code) = end.in_words();
-            traces.ended(told, is_probe, outcome, code);
+            traces.ended(*told, is_probe, outcome, code);
         }
         report_to.do_send(end.happened(&self.node, step, direction, number));
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::node::Node;
@@ -161,11 +162,12 @@ impl Committer {
         let (rows, from): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|commit| (commit.row, commit.from)).unzip();
         self.writing = rows.iter().map(|row: &Transition| row.id).collect();
-        let began = Instant::now();
+        let (began, transitions) = (Instant::now(), rows.len());
         let sent = async move {
             let written = lane.commit(&rows).await;
             (lane, rows, written)
         };
+        let sent = sent.instrument(tracing::debug_span!("commit batch", lane = self.id.0, transitions));
         ctx.spawn(sent.into_actor(self).map(move |(lane, rows, written), act, ctx| {
             act.lane = Some(lane);
             act.writing.clear();

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -19,6 +19,7 @@ use super::post::Post;
 use super::saga_actor::{GiveUp, HandBack, SagaActor, StepDown, Wake};
 use super::strays::Strays;
 use super::supervisor::{Observe, Observed};
+use super::sweeper::seldom;
 use super::takeup::{self, Read};
 use crate::boundary;
 use crate::config::actor as limits;
@@ -315,9 +316,9 @@ impl Dispatcher {
 
     /// Looks from time to time for sagas that this lane owns and nobody runs, and takes them up.
     fn look_for_strays(&mut self, ctx: &mut Context<Self>) {
-        let (node, lane) = (self.node.clone(), self.lane);
+        let (node, lane, began) = (self.node.clone(), self.lane, Instant::now());
         let look = async move { node.store.owned_by(lane).await };
-        ctx.spawn(look.into_actor(self).map(|owned, act, ctx| {
+        ctx.spawn(look.into_actor(self).map(move |owned, act, ctx| {
             let (residents, arriving) = (&act.residents, &act.arriving);
             let is_here = |id: &Uuid| residents.contains_key(id) || arriving.contains(id);
             match owned {
@@ -330,7 +331,8 @@ impl Dispatcher {
                 }
                 Err(error) => tracing::warn!(%error, "strays not looked for"),
             }
-            ctx.run_later(Duration::from_millis(limits::STRAYS_LOOK_MS), Self::look_for_strays);
+            let pause = seldom(Duration::from_millis(limits::STRAYS_LOOK_MS), began.elapsed());
+            ctx.run_later(pause, Self::look_for_strays);
         }));
     }
 

@@ -41,13 +41,13 @@ pub(super) struct SagaActor {
     /// Rows of the journal that are durable.
     seq: i32,
     /// How it came here, until the actor has started.
-    arrival: Option<First>,
+    arrival: Option<Box<First>>,
     /// Events that happened and are not yet decided.
     events: VecDeque<Event>,
     /// Transactions in which some of them are to be recorded.
     enlisted: Enlisted,
     /// A transition that is decided and not yet durable.
-    proposed: Option<Proposed>,
+    proposed: Option<Box<Proposed>>,
     in_flight: Vec<InFlight>,
     /// Commands that wait until the node may trust its lease again.
     postponed: Vec<Command>,
@@ -114,7 +114,7 @@ impl SagaActor {
             presence: Presence { id, dispatcher, parting: Parting::Crashed },
             state,
             seq,
-            arrival: Some(first),
+            arrival: Some(Box::new(first)),
             events: VecDeque::new(),
             enlisted: Enlisted::default(),
             proposed: None,
@@ -132,6 +132,7 @@ impl SagaActor {
 
     /// Decides the next event, unless a row is under way; with nothing to decide, waits.
     fn decide(&mut self, ctx: &mut Context<Self>) {
+        let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
         while self.proposed.is_none() && !self.letting_go {
             let Some(event) = self.events.pop_front() else { return self.wait(ctx) };
             let within = self.enlisted.take(&event);
@@ -150,7 +151,7 @@ impl SagaActor {
         }
         let at = (self.id, self.seq + 1);
         let (proposed, row, within) = Proposed::of(at, &self.pinned, event, &self.state, next, place);
-        self.proposed = Some(proposed);
+        self.proposed = Some(Box::new(proposed));
         match within {
             None => self.post.committer.do_send(Commit { row, from: ctx.address() }),
             Some(within) => within::commit(&self.node, within, self.post.lane, row, ctx.address()),
@@ -172,6 +173,7 @@ impl SagaActor {
     /// The transition is durable: it is the state now, and what it asks for is carried out.
     fn accepted(&mut self, ctx: &mut Context<Self>) {
         let Some(proposed) = self.proposed.take() else { return };
+        let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
         boundary::pass_for("saga: accepted", self.pinned.definition.name());
         self.seq += 1;
         if self.seq == 1 {
@@ -365,7 +367,7 @@ impl Actor for SagaActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        match self.arrival.take() {
+        match self.arrival.take().map(|first| *first) {
             None => {}
             Some(First::Write { event, commands, key }) => {
                 let start = Start { definition: self.pinned.id, key };

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
@@ -13,6 +13,12 @@ use super::supervisor::{Observe, Observed};
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::store::{Error, NetCursor};
+
+/// The pause after a chore that took that long: at least `least`, and so long that the chore takes a small share of
+/// the time. What walks over dead rows takes long while somebody's snapshot keeps them from vacuum.
+pub(super) fn seldom(least: Duration, took: Duration) -> Duration {
+    least.max(took * limits::SELDOM)
+}
 
 /// Sweeps.
 pub struct Sweeper {
@@ -64,7 +70,7 @@ impl Sweeper {
             for lost in node.store.see_to_evictions().await? {
                 tracing::warn!(node = lost.0, "a node did not let go of a saga, it counts for dead");
             }
-            node.store.sweep(node.membership.id()).await
+            node.store.sweep_dead(node.membership.id()).await
         };
         let fold = |_: &mut Self, swept: crate::store::Swept| {
             metrics::SWEEPS.with([]).increment(1);
@@ -76,6 +82,18 @@ impl Sweeper {
             Duration::from_millis(limits::SWEEP_MS)
         };
         self.chore(ctx, "sweep", work, fold, Self::sweep);
+    }
+
+    fn sweep_orphans(&mut self, ctx: &mut Context<Self>) {
+        let (node, began) = (self.node.clone(), Instant::now());
+        let work = async move { node.store.sweep_orphans().await };
+        let fold = move |_: &mut Self, sagas: u64| {
+            if sagas > 0 {
+                tracing::info!(sagas, "handed back what a sweep before had left");
+            }
+            seldom(Duration::from_millis(limits::SWEEP_MS), began.elapsed())
+        };
+        self.chore(ctx, "orphans", work, fold, Self::sweep_orphans);
     }
 
     fn tidy(&mut self, ctx: &mut Context<Self>) {
@@ -132,6 +150,7 @@ impl Actor for Sweeper {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.fire(ctx);
         self.sweep(ctx);
+        self.sweep_orphans(ctx);
         self.tidy(ctx);
         self.measure(ctx);
         ctx.run_later(Duration::from_millis(limits::SAFETY_NET_MS), Self::net);

@@ -25,21 +25,38 @@ pub struct Swept {
 pub struct NetCursor(Uuid);
 
 impl Store {
-    /// Sweeps once, on behalf of `node`. Each part is its own commit: lanes die first, so that their last
-    /// batch is either before all of it or nowhere. A node that was cut off itself, or whose beats are late,
-    /// calls nobody dead.
+    /// Sweeps once and whole, on behalf of `node`.
     pub async fn sweep(&self, node: NodeId) -> Result<Swept, Error> {
+        let swept = self.sweep_dead(node).await?;
+        Ok(Swept { sagas: swept.sagas + self.sweep_orphans().await?, ..swept })
+    }
+
+    /// Takes dead nodes out of service, on behalf of `node`, and hands back what they had. Each part is its own
+    /// commit: lanes die first, so that their last batch is either before all of it or nowhere. A node that was
+    /// cut off itself, or whose beats are late, calls nobody dead. Costs the same whatever the tables hold.
+    pub async fn sweep_dead(&self, node: NodeId) -> Result<Swept, Error> {
         let buried = self.query(include_str!("../../sql/queries/sweep/bury.sql"), &[&node.0]).await?;
         boundary::pass("sweep: buried");
         let mut swept = Swept { lanes: buried.len() as u64, ..Swept::default() };
-        for lane in self.orphaned_lanes().await? {
-            swept.sagas += self.rehome(lane).await?;
+        for lane in &buried {
+            swept.sagas += self.rehome(LaneId(lane.try_get("id")?)).await?;
             boundary::pass("sweep: rehomed");
         }
         let moved = self.query_once(include_str!("../../sql/queries/sweep/forward.sql"), &[]).await?;
         boundary::pass("sweep: forwarded");
         swept.wakes = super::count(&moved, "wakes")?;
         Ok(swept)
+    }
+
+    /// Hands back what lanes have that are dead for longer, or missing: whoever took them out of service died before
+    /// it was done. Walks over the dead rows of every lane while somebody's snapshot keeps them from vacuum.
+    pub async fn sweep_orphans(&self) -> Result<u64, Error> {
+        let mut sagas = 0;
+        for lane in self.orphaned_lanes().await? {
+            sagas += self.rehome(lane).await?;
+            boundary::pass("sweep: rehomed");
+        }
+        Ok(sagas)
     }
 
     /// Forgets lanes and nodes that are gone for long and sagas whose retention has passed, and makes

@@ -7,6 +7,7 @@ use amends::participant::{Failure, Handlers, StepContext};
 use amends::runtime::Runtime;
 use amends::saga::definition::{Call, Draft, Step};
 use serde_json::{Value, json};
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::harness::Database;
 
@@ -30,8 +31,9 @@ async fn what_a_handler_logs_names_its_saga_and_step() {
     let log = Log::default();
     let writer = log.clone();
     // All tests share this process: only what concerns this one is kept.
-    let ours = "off,amends::actor::attempt=info,it::spans=info";
-    tracing_subscriber::fmt().json().with_env_filter(ours).with_writer(move || writer.clone()).init();
+    let ours = "off,amends::actor=debug,it::spans=info";
+    let format = tracing_subscriber::fmt().json().with_span_events(FmtSpan::CLOSE);
+    format.with_env_filter(ours).with_writer(move || writer.clone()).init();
     let handlers = Handlers::new().register("speak", |_: StepContext, _: Value| async move {
         tracing::info!("spoken in a handler");
         Ok::<_, Failure>(Value::Null)
@@ -56,5 +58,15 @@ async fn what_a_handler_logs_names_its_saga_and_step() {
         "direction": "action", "number": 1, "probe": false,
     });
     assert_eq!(line["span"], expected);
+    // Who wants to know more is told of the saga, the step and the batch around it.
+    let names: Vec<&str> =
+        line["spans"].as_array().unwrap().iter().map(|span| span["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["saga", "step", "attempt"]);
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of = |name: &'static str| move |line: &Value| line["span"]["name"] == name;
+    assert!(
+        lines.clone().filter(of("commit batch")).any(|line| line["span"]["transitions"].as_u64() >= Some(1))
+    );
+    assert!(lines.filter(of("saga")).any(|line| line["span"]["saga.id"] == saga.to_string()));
     assert!(!text.contains("hunter2"), "payloads are not logged");
 }
