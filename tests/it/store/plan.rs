@@ -49,6 +49,11 @@ const HOT: &[(&str, &str, &[&str])] = &[
     ),
     (include_str!("../../../sql/queries/journal/load.sql"), "'{}'", &["(id = u.id)"]),
     (
+        include_str!("../../../sql/queries/saga/ended.sql"),
+        "'{}'",
+        &["Index Cond: ((id = u.id)", "Index Cond: (id = u.id)"],
+    ),
+    (
         include_str!("../../../sql/queries/timer/fire.sql"),
         "100",
         &["Index Cond: (fire_at <= now())", "timer_fire_at"],
