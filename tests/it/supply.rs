@@ -1,6 +1,6 @@
 //! Where our dependencies come from, under which licences, and which we have twice: the lists of `deny.toml`
-//! against what cargo resolves. Known vulnerabilities are `cargo deny check advisories`, where its database
-//! can be reached.
+//! against what cargo resolves. What needs the network is `.ci/cargo-deny`: known vulnerabilities, and versions that
+//! were withdrawn.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
