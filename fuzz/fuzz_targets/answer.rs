@@ -4,5 +4,7 @@
 #[path = "../entries.rs"]
 #[allow(dead_code)]
 mod entries;
+#[path = "../seeds.rs"]
+mod seeds;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::answer(bytes));
+libfuzzer_sys::fuzz_target!(init: seeds::sow("answer", &entries::corpus("answer")), |bytes: &[u8]| entries::answer(bytes));

@@ -4,5 +4,7 @@
 #[path = "../entries.rs"]
 #[allow(dead_code)]
 mod entries;
+#[path = "../seeds.rs"]
+mod seeds;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::expression(bytes));
+libfuzzer_sys::fuzz_target!(init: seeds::sow("expression", &entries::corpus("expression")), |bytes: &[u8]| entries::expression(bytes));

@@ -4,5 +4,7 @@
 #[path = "../entries.rs"]
 #[allow(dead_code)]
 mod entries;
+#[path = "../seeds.rs"]
+mod seeds;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entries::journal(bytes));
+libfuzzer_sys::fuzz_target!(init: seeds::sow("journal", &entries::corpus("journal")), |bytes: &[u8]| entries::journal(bytes));

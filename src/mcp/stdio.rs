@@ -6,7 +6,8 @@ use std::io;
 use rmcp::ServiceExt as _;
 use rmcp::service::ServerInitializeError;
 use tokio::io::{
-    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+    BufReader,
 };
 
 use super::door::Door;
@@ -47,7 +48,10 @@ impl Door {
     }
 }
 
-/// Passes messages on, one a line.
+/// Stands for a message that was too long to be heard, and so is none: rmcp says so in its answer.
+const TOO_LONG: &[u8] = b"\"too long\"";
+
+/// Passes messages on, one a line. Whatever else the client waits for outlives one that is too long.
 async fn forward(input: impl AsyncRead + Unpin, kept: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
@@ -57,12 +61,44 @@ async fn forward(input: impl AsyncRead + Unpin, kept: &mut (impl AsyncWrite + Un
         if (&mut input).take(most).read_until(b'\n', &mut line).await? == 0 {
             return Ok(());
         }
-        if line.len() > MESSAGE_BYTES_MAX {
-            let text = format!("expected messages of at most {MESSAGE_BYTES_MAX} bytes, found a longer one");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
         let message = line.strip_suffix(b"\n").unwrap_or(&line);
-        kept.write_all(&keep(message, None)).await?;
+        if message.len() > MESSAGE_BYTES_MAX {
+            tracing::warn!(
+                "expected a message of at most {MESSAGE_BYTES_MAX} bytes, found a longer one; it is not heard"
+            );
+            pass_over(&mut input).await?;
+            kept.write_all(TOO_LONG).await?;
+        } else {
+            kept.write_all(&keep(message, None)).await?;
+        }
         kept.write_all(b"\n").await?;
+    }
+}
+
+/// Drops the rest of a line, however long it is.
+async fn pass_over(input: &mut (impl AsyncBufRead + Unpin)) -> io::Result<()> {
+    loop {
+        let heard = input.fill_buf().await?;
+        let end = heard.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(heard.len(), |at| at + 1);
+        input.consume(length);
+        if end.is_some() || length == 0 {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_message_that_is_too_long_is_none_and_the_next_is_heard() {
+        let longest = "a".repeat(MESSAGE_BYTES_MAX);
+        let text = format!("{longest}\n{longest}b\nc\n{longest}{longest}\nd");
+        let mut kept = Vec::new();
+        forward(text.as_bytes(), &mut kept).await.unwrap();
+        let expected = [&*longest, "\"too long\"", "c", "\"too long\"", "d", ""].join("\n");
+        assert!(kept == expected.as_bytes(), "{} bytes were kept", kept.len());
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes from outside, made of good ones by chance: the entries of `fuzz/`, driven by a seeded mutator on any
-//! toolchain. Owns the mutations. `AMENDS_FUZZ_CASES` and `AMENDS_FUZZ_SEED` make a run longer, or the same
-//! again.
+//! toolchain. Owns the mutations; what is done to a node's own doors is in `mcp/fuzz`. `AMENDS_FUZZ_CASES` and
+//! `AMENDS_FUZZ_SEED` make a run longer, or the same again.
 
 #[path = "../../fuzz/entries.rs"]
 mod entries;
@@ -51,7 +51,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// A good input with some damage.
-fn damaged(corpus: &[Vec<u8>], chance: &mut StdRng) -> Vec<u8> {
+pub(crate) fn damaged(corpus: &[Vec<u8>], chance: &mut StdRng) -> Vec<u8> {
     let mut bytes = corpus[chance.random_range(0..corpus.len())].clone();
     for _ in 0..chance.random_range(1..6) {
         let at = chance.random_range(0..=bytes.len());
@@ -93,9 +93,14 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn check(name: &str, cases: u64, entry: fn(&[u8])) {
+/// How many cases a run has, unless somebody asks for more, and its seed.
+pub(crate) fn run(cases: u64) -> (u64, u64) {
     let seed = number("AMENDS_FUZZ_SEED").unwrap_or_else(rand::random);
-    let cases = number("AMENDS_FUZZ_CASES").unwrap_or(cases);
+    (number("AMENDS_FUZZ_CASES").unwrap_or(cases), seed)
+}
+
+fn check(name: &str, cases: u64, entry: fn(&[u8])) {
+    let (cases, seed) = run(cases);
     let corpus = entries::corpus(name);
     corpus.iter().for_each(|bytes| entry(bytes));
     let mut chance = StdRng::seed_from_u64(seed);

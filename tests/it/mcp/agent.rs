@@ -250,6 +250,11 @@ impl Agent {
         self.within(request).send().await.unwrap()
     }
 
+    /// Names the session to whoever speaks in its place.
+    pub(super) fn session(&self) -> &str {
+        self.session.as_deref().unwrap_or_default()
+    }
+
     /// Ends the session.
     pub(super) async fn leave(&self) {
         self.within(self.http.delete(&self.url)).send().await.unwrap();

@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -207,11 +208,18 @@ impl Node {
     /// The node that this command is.
     pub(super) fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A pipe that nobody reads from would stop a node that has much to say.
+        let mut errors = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).unwrap();
+            text
+        });
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{}", log(&mut child)));
+        let Ok(said) = serde_json::from_str::<Value>(&line) else { panic!("{}", log.join().unwrap()) };
         let url = format!("http://{}/mcp", said["http"].as_str().unwrap());
-        Self { child, url }
+        Self { child, log: Some(log), url }
     }
 }
 
@@ -224,6 +232,7 @@ impl Drop for Home {
 /// A node as a process.
 pub(super) struct Node {
     child: Child,
+    log: Option<JoinHandle<String>>,
     pub(super) url: String,
 }
 
@@ -236,6 +245,18 @@ impl Node {
     /// A client of the new era.
     pub(super) fn modern(&self) -> Agent {
         Agent::of_new(&self.url)
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> &str {
+        self.url["http://".len()..].trim_end_matches("/mcp")
+    }
+
+    /// Memory that it has in use, in bytes; none where the system does not say.
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? << 10)
     }
 
     /// Kills it, and leaves it to be buried later.
@@ -253,7 +274,7 @@ impl Node {
     pub(super) fn end(&mut self) -> String {
         // SAFETY: plain system call.
         assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGTERM) }, 0);
-        let log = log(&mut self.child);
+        let log = self.log.take().map(|log| log.join().unwrap()).unwrap_or_default();
         assert!(self.child.wait().unwrap().success(), "{log}");
         log
     }
@@ -264,10 +285,4 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn log(child: &mut Child) -> String {
-    let mut text = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-    text
 }

@@ -7,6 +7,7 @@ mod calls;
 mod checkout;
 mod clients;
 mod conformance;
+mod fuzz;
 mod home;
 mod malformed;
 mod nodes;
