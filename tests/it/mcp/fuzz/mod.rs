@@ -39,8 +39,8 @@ fn odd(chance: &mut StdRng) -> Value {
     }
 }
 
-/// Puts something odd in the place of some part of a message, takes the part away, or adds one. Mostly deep inside: what holds
-/// the message together is read first, and nothing else if it is wrong.
+/// Puts something odd in the place of some part of a message, takes the part away, or adds one. Mostly deep
+/// inside: what holds the message together is read first, and nothing else if it is wrong.
 fn warp(message: &mut Value, chance: &mut StdRng) {
     let stays_here = chance.random_range(0..8) == 0;
     match message {
