@@ -124,7 +124,13 @@ async fn admit(
     let (dropped, watch) = listener::watch();
     request.extensions_mut().insert(dropped);
     let is_json = matches!(request.content_type(), "application/json");
+    let is_of_session = request.headers().contains_key(SESSION_HEADER);
     let mut answered = next.call(request).await?;
+    if is_of_session && answered.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        // The session has ended while the request was on its way: 404 tells the client to begin another.
+        let answer = HttpResponse::NotFound().body("the session has ended\n");
+        return Ok(answered.into_response(answer.map_into_right_body()));
+    }
     if is_json && answered.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         // So rmcp says that it could not read a message.
         let answer = HttpResponse::BadRequest().json(unreadable(&kept));

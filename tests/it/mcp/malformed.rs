@@ -1,5 +1,6 @@
 //! What is no message, and requests whose params do not fit: the answer says what was expected.
 
+use futures_util::future::{join_all, join3};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
@@ -38,5 +39,22 @@ async fn what_cannot_be_read_is_answered_with_an_error_of_the_protocol() {
         }
         assert_eq!(agent.ask("tasks/get", json!({})).await.answer["error"]["code"], of_tasks);
         assert_eq!(agent.ask("tools/reckon", json!({})).await.answer["error"]["code"], -32601);
+    }
+}
+
+/// To a client, 404 says that it must begin anew, and 500 that it may not.
+#[tokio::test]
+async fn a_session_that_ends_while_requests_are_on_their_way_is_not_found() {
+    let home = Home::with("ends", "mcp: { requests_per_minute: 1000000 }\n").await;
+    let node = home.node(&[]);
+    for _ in 0..40 {
+        let agent = node.agent().await;
+        let ask = || join_all((0..32).map(|_| agent.request("ping", json!({})).send()));
+        let (before, (), after) = join3(ask(), agent.leave(), ask()).await;
+        for answer in before.into_iter().chain(after) {
+            let answer = answer.unwrap();
+            let status = answer.status().as_u16();
+            assert!([200, 404].contains(&status), "{status}: {}", answer.text().await.unwrap());
+        }
     }
 }
