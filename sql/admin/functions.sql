@@ -1,9 +1,21 @@
--- What operators and drivers may ask for. Each function asks and returns the number of the signal within its saga; the
--- runtime decides, and amends.signal_status says what became of it. Who asked (session_user, application name, address,
+-- What operators and drivers may ask for. Each function asks and returns the number of the signal within its saga, or of the
+-- signal to the fleet; the runtime decides, and amends.signal_status says what became of it. Who asked (session_user, application name, address,
 -- time, reason) is recorded by the database and kept in the timeline.
 --
 -- AM001 no such saga. AM002 it has ended. AM003 no such definition. AM004 the key was used with another input.
--- AM005 bad argument. AM008 it was rerun already. AM006 no such node in service. AM007 no node has the saga.
+-- AM005 bad argument. AM006 no such node in service. AM007 no node has the saga. AM008 it was rerun already. AM009 it is so
+-- already.
+
+-- Is sure that somebody says why who asks for this.
+create or replace function amends.need_reason(asked text, reason text) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+    if coalesce(btrim(need_reason.reason), '') = '' then
+        raise exception 'expected a reason to %, found none', need_reason.asked
+            using errcode = 'AM005', hint = 'It is kept: say why, for those who ask next week.';
+    end if;
+end
+$$;
 
 -- Asks, once it is sure that a reason is given where one is needed.
 create or replace function amends.ask(saga uuid, verb text, argument json, reasoned boolean) returns bigint
@@ -107,84 +119,115 @@ end
 $$;
 
 -- What became of a signal, of the last one unless a number is given: `waiting` until the saga has decided, then `applied`
--- or `refused`, with the reason and the legal verbs; `too_late` when the saga ended first. No row: no such signal.
+-- or `refused`, with the reason and the legal verbs; `too_late` when the saga ended first. Of a signal to a definition or a
+-- node: name no saga. No row: no such signal.
 create or replace function amends.signal_status(saga uuid, signal bigint default null)
 returns table (signal bigint, verb text, fate text, answer text, asked_by text, asked_at timestamptz)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select s.n,
-           coalesce((select k from json_object_keys(case when json_typeof(r.request) = 'object' then r.request else '{}' end) k
-                     limit 1), r.request #>> '{}'),
-           coalesce(s.fate, case when g.id is null then 'too_late' else 'waiting' end), s.answer, s.by, s.at
-    from amends.signal s
-    cross join lateral (select amends.readable(s.request) as request) r
-    left join amends.saga g on g.id = s.id
-    where s.id = signal_status.saga
-      and s.n = coalesce(signal_status.signal, (select max(l.n) from amends.signal l where l.id = signal_status.saga))
+    select s.signal, amends.verb_of(s.request), s.fate, s.answer, s.asked_by, s.asked_at
+    from amends.signals s
+    where s.saga = signal_status.saga and s.signal = coalesce(signal_status.signal, s.signal)
+    union all
+    select s.signal, amends.verb_of(s.request), s.fate, s.answer, s.asked_by, s.asked_at
+    from amends.signals s
+    where signal_status.saga is null and s.saga is null and s.signal = coalesce(signal_status.signal, s.signal)
+    order by 1 desc
+    limit 1
+$$;
+
+-- Records what an operator tells all nodes of a definition, or one node; the number of the signal. None: it holds already.
+create or replace function amends.tell_fleet(verb text, definition text, node bigint, reason text) returns bigint
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+    insert into amends.fleet_signal (verb, definition, node, at, by, application_name, addr, reason)
+    values (tell_fleet.verb, tell_fleet.definition, tell_fleet.node, amends.now(), session_user,
+            coalesce(current_setting('application_name', true), ''), inet_client_addr(), coalesce(tell_fleet.reason, ''))
+    on conflict do nothing
+    returning n
 $$;
 
 -- Lets no node take up a saga of this definition, new or parked; those under way go on until they wait or end. Nodes hear of
--- it within seconds. AM003: no such definition.
-create or replace function amends.pause_definition(definition text, reason text) returns boolean
+-- it within seconds. Returns the number of the signal. AM003: no such definition. AM009: it is paused already.
+create or replace function amends.pause_definition(definition text, reason text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_signal bigint;
 begin
-    if coalesce(btrim(pause_definition.reason), '') = '' then
-        raise exception 'expected a reason to pause %, found none', quote_literal(pause_definition.definition)
-            using errcode = 'AM005', hint = 'It is kept: say why, for those who ask next week.';
-    end if;
+    perform amends.need_reason('pause ' || coalesce(quote_literal(pause_definition.definition), 'null'),
+        pause_definition.reason);
     if not exists (select from amends.current_definition c where c.name = pause_definition.definition) then
         raise exception 'expected the name of a registered definition, found %',
             coalesce(quote_literal(pause_definition.definition), 'null') using errcode = 'AM003';
     end if;
-    insert into amends.definition_pause (name, at, by, application_name, addr, reason)
-    values (pause_definition.definition, amends.now(), session_user,
-            coalesce(current_setting('application_name', true), ''), inet_client_addr(), pause_definition.reason)
-    on conflict (name) where resumed_at is null do nothing;
-    return found;
+    v_signal := amends.tell_fleet('pause_definition', pause_definition.definition, null, pause_definition.reason);
+    if v_signal is null then
+        raise exception 'expected a definition that is taken up, found % paused already',
+            quote_literal(pause_definition.definition)
+            using errcode = 'AM009', hint = 'Legal now: resume_definition. Who paused it: amends.definition_pauses.';
+    end if;
+    return v_signal;
 end
 $$;
 
--- Lets nodes take up sagas of this definition again. False: it was not paused.
-create or replace function amends.resume_definition(definition text, reason text default '') returns boolean
+-- Lets nodes take up sagas of this definition again. Returns the number of the signal. AM009: it is not paused.
+create or replace function amends.resume_definition(definition text, reason text default '') returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_signal bigint;
 begin
-    update amends.definition_pause p
-    set resumed_at = amends.now(), resumed_by = session_user, resume_reason = coalesce(resume_definition.reason, '')
-    where p.name = resume_definition.definition and p.resumed_at is null;
-    return found;
+    if resume_definition.definition is not null then
+        v_signal := amends.tell_fleet('resume_definition', resume_definition.definition, null, resume_definition.reason);
+    end if;
+    update amends.fleet_signal p set lifted_by = v_signal
+    where p.definition = resume_definition.definition and p.verb = 'pause_definition' and p.lifted_by is null;
+    if not found then
+        raise exception 'expected a definition that is paused, found %',
+            coalesce(quote_literal(resume_definition.definition), 'null')
+            using errcode = 'AM009', hint = 'Legal now: pause_definition. Those paused: amends.definition_pauses, where held.';
+    end if;
+    return v_signal;
 end
 $$;
 
 -- Tells a node to take no more sagas and to hand over those that it has, as when it stops in good order; amends.nodes shows
--- `draining`, then `drained`. It hears of it with its next beat. False: it was told already. AM006: no such node in service.
-create or replace function amends.drain_node(node bigint, reason text) returns boolean
+-- `draining`, then `drained`. It hears of it with its next beat. Returns the number of the signal. AM006: no such node in
+-- service. AM009: it was told already.
+create or replace function amends.drain_node(node bigint, reason text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_signal bigint;
 begin
-    if coalesce(btrim(drain_node.reason), '') = '' then
-        raise exception 'expected a reason to drain node %, found none', coalesce(drain_node.node::text, 'null')
-            using errcode = 'AM005', hint = 'It is kept: say why, for those who ask next week.';
-    end if;
+    perform amends.need_reason('drain node ' || coalesce(drain_node.node::text, 'null'), drain_node.reason);
     if not exists (select from amends.node n where n.id = drain_node.node and n.gone_at is null and n.disowned_at is null) then
         raise exception 'expected the number of a node in service, found %', coalesce(drain_node.node::text, 'null')
             using errcode = 'AM006', hint = 'In service: ' || coalesce((
                 select string_agg(format('%s (%s)', n.id, n.name), ', ' order by n.id) from amends.node n
                 where n.gone_at is null and n.disowned_at is null), 'none') || '.';
     end if;
-    insert into amends.node_drain (node, at, by, application_name, addr, reason)
-    values (drain_node.node, amends.now(), session_user,
-            coalesce(current_setting('application_name', true), ''), inet_client_addr(), drain_node.reason)
-    on conflict do nothing;
-    return found;
+    v_signal := amends.tell_fleet('drain_node', null, drain_node.node, drain_node.reason);
+    if v_signal is null then
+        raise exception 'expected a node that takes sagas, found % which was told to drain already', drain_node.node
+            using errcode = 'AM009', hint = 'Legal now: undrain_node. Who told it: amends.node_drains.';
+    end if;
+    return v_signal;
 end
 $$;
 
--- Lets a node take sagas again. False: nobody had told it not to.
-create or replace function amends.undrain_node(node bigint, reason text default '') returns boolean
+-- Lets a node take sagas again. Returns the number of the signal. AM009: nobody has told it not to.
+create or replace function amends.undrain_node(node bigint, reason text default '') returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_signal bigint;
 begin
-    update amends.node_drain d
-    set undone_at = amends.now(), undone_by = session_user, undo_reason = coalesce(undrain_node.reason, '')
-    where d.node = undrain_node.node and d.undone_at is null;
-    return found;
+    if undrain_node.node is not null then
+        v_signal := amends.tell_fleet('undrain_node', null, undrain_node.node, undrain_node.reason);
+    end if;
+    update amends.fleet_signal d set lifted_by = v_signal
+    where d.node = undrain_node.node and d.verb = 'drain_node' and d.lifted_by is null;
+    if not found then
+        raise exception 'expected a node that was told to drain, found %', coalesce(undrain_node.node::text, 'null')
+            using errcode = 'AM009', hint = 'Legal now: drain_node. Those told: amends.node_drains, where held.';
+    end if;
+    return v_signal;
 end
 $$;
 
@@ -216,8 +259,8 @@ $$;
 
 -- Asks for a new saga of the same definition and input that goes on from a step of one that has ended: it takes over the
 -- outcomes of what came before, and undoes them, if it must, by the keys that the participants know. Refused where an effect
--- would be done twice. Returns the id of the new saga; amends.reruns says what became of it. The same asked again returns
--- the same. AM008: it goes on from another step already.
+-- would be done twice. Returns the id of the new saga, whose signal 0 this is: amends.signal_status of it, or amends.reruns, says
+-- what became of it. The same asked again returns the same. AM008: it goes on from another step already.
 create or replace function amends.rerun_from(saga uuid, step text, reason text) returns uuid
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -225,10 +268,7 @@ declare
     v_first amends.rerun;
     v_rerun uuid := amends.uuid7();
 begin
-    if coalesce(btrim(rerun_from.reason), '') = '' then
-        raise exception 'expected a reason to rerun saga %, found none', coalesce(rerun_from.saga::text, 'null')
-            using errcode = 'AM005', hint = 'It is kept: say why, for those who ask next week.';
-    end if;
+    perform amends.need_reason('rerun saga ' || coalesce(rerun_from.saga::text, 'null'), rerun_from.reason);
     select s.definition into v_definition
     from (
         select g.definition from amends.saga g where g.id = rerun_from.saga

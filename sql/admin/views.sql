@@ -17,6 +17,14 @@ exception when others then
 end
 $$;
 
+-- The verb of a request, as it is written in the signal.
+create or replace function amends.verb_of(request text) returns text language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp as $$
+    select coalesce((select k from json_object_keys(case when json_typeof(r.request) = 'object' then r.request else '{}' end) k
+                     limit 1), r.request #>> '{}')
+    from (select amends.readable(verb_of.request) as request) r
+$$;
+
 -- The steps of a saga in the order of their indexes: the definition's, then those that a driver appended.
 create or replace function amends.step_names(saga uuid, draft json) returns text[] language sql stable
 set search_path = pg_catalog, pg_temp as $$
@@ -352,52 +360,6 @@ cross join lateral json_to_recordset(g.attention::json) as a (
     error text, key text, legal json)
 where g.attention is not null and a.in_doubt;
 
--- What waits for a node: how many (10000 means at least that many), and since when the oldest.
-create or replace view amends.backlog as
-select d.name as definition, d.digest, r.ready, o.at as oldest_at, amends.now() - o.at as oldest_age
-from amends.definition d
-cross join lateral (
-    select count(*) as ready from (select from amends.ready r where r.definition = d.id order by r.n limit 10000) r
-) r
-left join lateral (
-    select r.at from amends.ready r where r.definition = d.id order by r.n limit 1
-) o on true
-where r.ready > 0;
-
--- Node incarnations: `live`, `late` (no beat within its time to live: its sagas are about to be taken over), `draining` and
--- then `drained` (an operator told it to take no sagas), or `gone`.
-create or replace view amends.nodes as
-select n.id as node, n.name, n.version, n.schema_version,
-       case when n.gone_at is not null then 'gone'
-            when n.beat_at < amends.now() - n.ttl_ms * interval '1 ms' then 'late'
-            when d.n is null then 'live'
-            when not n.draining or exists (
-                select from amends.lane l
-                where l.node = n.id and (select g.id from amends.saga g where g.lane = l.id limit 1) is not null)
-                then 'draining'
-            else 'drained' end as state,
-       n.joined_at, n.beat_at, n.gone_at, n.ttl_ms * interval '1 ms' as time_to_live,
-       case when n.gone_at is null then n.sagas else 0 end as sagas,
-       (select count(*) from amends.lane l where l.node = n.id and l.live) as lanes, d.at as drained_since
-from amends.node n
-left join amends.node_drain d on d.node = n.id and d.undone_at is null;
-
--- Nodes that were told to take no sagas (`held`: still are): who did it, when and why.
-create or replace view amends.node_drains as
-select d.node, n.name, d.undone_at is null as held, d.at, d.by, d.application_name, host(d.addr) as address, d.reason,
-       d.undone_at, d.undone_by, d.undo_reason
-from amends.node_drain d
-left join amends.node n on n.id = d.node;
-
--- Sagas that began and ended, by minute and definition, of the last day. What a node saw in the seconds before it was
--- killed is missing: for accounts, count amends.sagas.
-create or replace view amends.throughput as
-select p.minute, d.name as definition, sum(p.started)::bigint as started, sum(p.completed)::bigint as completed,
-       sum(p.compensated)::bigint as compensated, sum(p.abandoned)::bigint as abandoned, sum(p.stuck)::bigint as stuck
-from amends.passage p
-join amends.definition d on d.id = p.definition
-group by p.minute, d.name;
-
 -- Parked sagas and when they wake; infinity: when they are asked something. In order of time: `order by fires_at limit 50`.
 create or replace view amends.timers as
 select t.id as saga, d.name as definition, g.status, t.fire_at as fires_at, t.fire_at < amends.now() as overdue
@@ -405,123 +367,30 @@ from amends.timer t
 join amends.saga g on g.id = t.id
 join amends.definition d on d.id = g.definition;
 
--- Events that are not relayed yet: how many (10000 means at least that many), and since when the oldest.
-create or replace view amends.outbox_lag as
-select c.events, o.at as oldest_at, amends.now() - o.at as oldest_age
-from (select count(*) as events from (select from amends.outbox limit 10000) o) c
-left join lateral (select o.at from amends.outbox o order by o.n limit 1) o on true;
-
--- Definitions with their live sagas, as of the last census. One that is not current and has no live saga may be retired.
-create or replace view amends.definitions as
-select d.name, d.digest, c.definition is not null as current, coalesce(s.live, 0) as live, coalesce(s.stuck, 0) as stuck,
-       coalesce(s.paused, 0) as paused, (select max(c.at) from amends.census c) as counted_at, d.created_at,
-       d.draft::json ->> 'description' as description
-from amends.definition d
-left join amends.current_definition c on c.definition = d.id
-left join lateral (
-    select sum(c.sagas)::bigint as live, (sum(c.sagas) filter (where c.status = 'stuck'))::bigint as stuck,
-           (sum(c.sagas) filter (where c.status = 'paused'))::bigint as paused
-    from amends.census c where c.definition = d.id
-) s on true;
-
--- What was asked of a saga and what became of it: `where saga = ID`.
+-- What was asked of a saga and what became of it: `where saga = ID`; number 0 is the rerun that the saga is. And what was asked
+-- of definitions and nodes: `where saga is null`. A node that has not heard of it yet lets it wait.
 create or replace view amends.signals as
 select s.id as saga, s.n as signal, s.at as asked_at, s.by as asked_by, s.application_name, host(s.addr) as address,
        s.request, coalesce(s.fate, case when g.id is null then 'too_late' else 'waiting' end) as fate, s.answer
 from amends.signal s
-left join amends.saga g on g.id = s.id;
-
--- Definitions that are paused, or were: who did it, when and why.
-create or replace view amends.definition_pauses as
-select p.name as definition, p.resumed_at is null as held, p.at, p.by, p.application_name, host(p.addr) as address, p.reason,
-       p.resumed_at, p.resumed_by, p.resume_reason
-from amends.definition_pause p;
+left join amends.saga g on g.id = s.id
+union all
+select r.rerun, 0, r.at, r.by, r.application_name, host(r.addr),
+       json_build_object('rerun_from', json_build_object('saga', r.id, 'step', r.step, 'reason', r.reason))::text,
+       coalesce(r.fate, 'waiting'), r.answer
+from amends.rerun r
+union all
+select null, f.n, f.at, f.by, f.application_name, host(f.addr),
+       json_build_object(f.verb, json_strip_nulls(
+           json_build_object('definition', f.definition, 'node', f.node, 'reason', f.reason)))::text,
+       case when n.draining <> (f.verb = 'drain_node')
+                 and f.n = (select max(l.n) from amends.fleet_signal l where l.node = f.node) then 'waiting'
+            else 'applied' end, null
+from amends.fleet_signal f
+left join amends.node n on n.id = f.node and n.gone_at is null and n.disowned_at is null;
 
 -- Sagas that were asked to go on from a step in a new one: `fate` is waiting, applied, or refused with the reason.
 create or replace view amends.reruns as
 select r.id as saga, r.step, r.rerun, coalesce(r.fate, 'waiting') as fate, r.answer, r.at as asked_at, r.by as asked_by,
        r.application_name, host(r.addr) as address, r.reason
 from amends.rerun r;
-
--- What is wrong with the installation, and what to do about it: `level` is ok, warning or fault. `amends doctor` prints it.
-create or replace view amends.checkup as
-select c.subject, case when c.fault then 'fault' when c.warning then 'warning' else 'ok' end as level, c.found,
-       case when c.fault or c.warning then c.remedy end as remedy
-from (
-    select 'durability', current_setting('fsync') <> 'on' or current_setting('full_page_writes') <> 'on',
-           false, format('fsync %s, full_page_writes %s', current_setting('fsync'), current_setting('full_page_writes')),
-           'what is acknowledged may be lost with a crash of the server: turn both on and restart it'
-    union all
-    select 'vacuum', current_setting('autovacuum') <> 'on' or current_setting('track_counts') <> 'on', false,
-           format('autovacuum %s, track_counts %s', current_setting('autovacuum'), current_setting('track_counts')),
-           'dead rows pile up at the head of the queue: turn both on'
-    union all
-    select 'roles', false, count(*) filter (where to_regrole(r.name) is null) > 0,
-           coalesce('missing: ' || string_agg(r.name, ', ') filter (where to_regrole(r.name) is null), 'all four are there'),
-           'create them (nologin) as somebody who may, then run `amends migrate` again for the grants'
-    from (values ('amends_viewer'), ('amends_producer'), ('amends_operator'), ('amends_runtime')) r (name)
-    union all
-    select 'grants', count(p.oid) > 0, false,
-           case when count(p.oid) = 0 then 'nothing is granted to everybody' else 'everybody may call ' || string_agg(p.proname, ', ') end,
-           'revoke it from public; `amends migrate` does'
-    from pg_proc p
-    where p.pronamespace = 'amends'::regnamespace
-      and exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)
-    union all
-    select 'partitions of ' || t.name, count(c.oid) = 0, count(c.oid) = 1, count(c.oid) || ' ahead',
-           'nodes make them: does one run, and does its log say `chore not done`?'
-    from (values ('journal'), ('saga_done')) t (name)
-    left join pg_class c on c.relnamespace = 'amends'::regnamespace and c.relkind = 'r'
-         and c.relname ~ ('^' || t.name || '_[0-9]{8}$') and c.relname > t.name || '_' || to_char(amends.now(), 'YYYYMMDD')
-    group by t.name
-    union all
-    select 'oldest snapshot', x.age > 50e6, x.age > 5e6, x.age || ' transactions ago, by ' || x.holder,
-           'dead rows cannot be removed until it is gone: end that transaction, or drop that slot'
-    from (
-        select h.age, h.holder from (
-            select age(a.backend_xmin)::bigint as age, 'process ' || a.pid || coalesce(' of ' || a.usename, '') as holder
-            from pg_stat_activity a where a.backend_xmin is not null
-            union all
-            select greatest(age(s.xmin), age(s.catalog_xmin))::bigint, 'slot ' || s.slot_name from pg_replication_slots s
-            where coalesce(s.xmin, s.catalog_xmin) is not null
-            union all
-            select age(p.transaction)::bigint, 'prepared transaction ' || p.gid from pg_prepared_xacts p
-        ) h order by h.age desc limit 1
-    ) x
-    union all
-    select 'replication slots', coalesce(max(b.bytes), 0) > 10e9, count(*) filter (where not b.active) > 0,
-           case when count(*) = 0 then 'none'
-                else string_agg(format('%s%s holds back %s', b.slot_name, case when b.active then '' else ' (nobody reads it)' end,
-                                       pg_size_pretty(b.bytes)), '; ') end,
-           'a slot that nobody reads fills the disk: mend its reader, or drop the slot'
-    from (
-        select s.slot_name, s.active, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint as bytes
-        from pg_replication_slots s
-    ) b
-    union all
-    select 'dead rows', false, coalesce(max(t.n_dead_tup), 0) > 1e6,
-           coalesce('most in ' || (array_agg(t.relname || ': ' || t.n_dead_tup order by t.n_dead_tup desc))[1], 'none'),
-           'vacuum does not keep up: see the oldest snapshot, then vacuum that table by hand'
-    from pg_stat_user_tables t where t.schemaname = 'amends'
-    union all
-    select 'nodes', false, count(*) filter (where n.state = 'live') = 0 or count(*) filter (where n.state = 'late') > 0,
-           format('%s live, %s late', count(*) filter (where n.state = 'live'), count(*) filter (where n.state = 'late')),
-           'nothing moves without a live node: `amends serve`'
-    from amends.nodes n
-    union all
-    select 'stuck sagas', false, count(*) > 0, count(*)::text, 'they need a person: select * from amends.stuck'
-    from (select from amends.stuck limit 1000) s
-    union all
-    select 'waits for a node', false, coalesce(max(b.oldest_age), '0') > interval '1 min',
-           coalesce('longest ' || max(b.oldest_age), 'none'),
-           'no node can run them, or all are full: select * from amends.backlog, amends.nodes'
-    from amends.backlog b
-    union all
-    select 'paused definitions', false, count(*) > 0, coalesce(string_agg(p.definition, ', '), 'none'),
-           'an operator did that: select * from amends.definition_pauses; amends.resume_definition'
-    from amends.definition_pauses p where p.held
-    union all
-    select 'drained nodes', false, count(*) > 0, coalesce(string_agg(format('%s (%s)', n.node, n.name), ', ' order by n.node), 'none'),
-           'an operator did that: select * from amends.node_drains; stop them, or amends.undrain_node'
-    from amends.nodes n where n.state in ('draining', 'drained')
-) c (subject, fault, warning, found, remedy);

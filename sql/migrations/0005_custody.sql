@@ -1,38 +1,29 @@
 -- What operators hold back, and what is let go of.
 
--- Definitions that an operator has paused: no node takes up a saga of them. Kept after they were resumed.
-create table amends.definition_pause (
+-- Signals to the fleet instead of to one saga: definitions that no node shall take up, nodes that shall take no more sagas, and
+-- the end of both. Kept, with who asked and why. A table of its own, so that whoever asks in a long transaction keeps no node
+-- from its beat.
+create table amends.fleet_signal (
     n                 bigint generated always as identity primary key,
-    name              text        not null,
+    -- pause_definition, resume_definition, drain_node or undrain_node
+    verb              text        not null,
+    definition        text,
+    node              bigint,
     at                timestamptz not null,
     by                text        not null,
     application_name  text        not null,
     addr              inet,
     reason            text        not null,
-    resumed_at        timestamptz,
-    resumed_by        text,
-    resume_reason     text
+    -- The signal that ended this pause or drain; null: it holds.
+    lifted_by         bigint,
+    check (num_nonnulls(definition, node) = 1)
 );
-create unique index definition_pause_held on amends.definition_pause (name) where resumed_at is null;
+create unique index fleet_signal_paused on amends.fleet_signal (definition)
+    where verb = 'pause_definition' and lifted_by is null;
+create unique index fleet_signal_drained on amends.fleet_signal (node) where verb = 'drain_node' and lifted_by is null;
 
 -- Old keys are found by their time; they were written in its order.
 create index start_key_at on amends.start_key using brin (at);
-
--- Nodes that an operator has told to take no more sagas and to hand over those that they have; kept after it was undone. A
--- table of its own, so that whoever asks in a long transaction keeps no node from its beat.
-create table amends.node_drain (
-    n                 bigint generated always as identity primary key,
-    node              bigint      not null,
-    at                timestamptz not null,
-    by                text        not null,
-    application_name  text        not null,
-    addr              inet,
-    reason            text        not null,
-    undone_at         timestamptz,
-    undone_by         text,
-    undo_reason       text
-);
-create unique index node_drain_held on amends.node_drain (node) where undone_at is null;
 
 -- Sagas that shall be taken from a lane, until they are. The lane lets go of them by itself; if it does not, its node counts
 -- for dead.

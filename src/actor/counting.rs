@@ -9,7 +9,7 @@ use ::metrics::{Counter, Histogram, SharedString};
 use crate::metrics;
 use crate::saga::Definition;
 use crate::saga::definition::Millis;
-use crate::saga::event::{AttemptEnded, Direction, Event, ProbeAnswered};
+use crate::saga::event::{AttemptEnded, Direction, Event, ProbeAnswered, Request};
 use crate::saga::outcome::{Answer, Outcome};
 use crate::saga::state::{Phase, State, Status, StepState, Undone};
 
@@ -185,11 +185,7 @@ impl std::fmt::Debug for Counts {
 
 /// The verb as a word of a closed set: the journal's may be whatever somebody wrote into a signal.
 fn verb(text: &str) -> &'static str {
-    const VERBS: [&str; 14] = [
-        "cancel", "retry", "skip", "resolve", "pause", "resume", "abandon", "append", "commit", "abort",
-        "touch", "provide", "approve", "deny",
-    ];
-    VERBS.into_iter().find(|verb| *verb == text).unwrap_or("unknown")
+    Request::VERBS.into_iter().find(|verb| *verb == text).unwrap_or("unknown")
 }
 
 fn signal(verb: &'static str, fate: &'static str) {

@@ -18,7 +18,7 @@ use crate::saga::legal_verbs;
 use crate::saga::replay;
 use crate::saga::rerun::{Rerun, rerunnable, take_over};
 use crate::saga::state::State;
-use crate::store::{Error, RerunFate, Rerunning};
+use crate::store::{Error, JournalRow, RerunFate, Rerunning};
 
 /// Begins reruns.
 pub struct Rerunner {
@@ -70,9 +70,8 @@ async fn begin(
         return Ok(Some(Ok(())));
     }
     let journal = node.store.journal(asked.of).await?;
-    let events: Result<Vec<Event>, _> = journal.iter().map(|row| serde_json::from_str(&row.body)).collect();
+    let events: Result<Vec<Event>, String> = journal.iter().map(JournalRow::event).collect();
     let state = match events
-        .map_err(|error| error.to_string())
         .and_then(|events| replay(&pinned.definition, &events).map_err(|illegal| illegal.to_string()))
     {
         Ok(state) => state,

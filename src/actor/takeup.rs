@@ -99,11 +99,7 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
     let Some(pinned) = node.definitions.get(saga.definition) else {
         return Read::Later(saga.id, format!("definition {} is not known here", saga.definition.0));
     };
-    let event = |row: &JournalRow| {
-        let read: Result<Event, _> = serde_json::from_str(&row.body);
-        read.map_err(|error| format!("row {} ({}) of the journal: {error}", row.seq, row.kind))
-    };
-    let events: Result<Vec<Event>, String> = journal.iter().map(event).collect();
+    let events: Result<Vec<Event>, String> = journal.iter().map(JournalRow::event).collect();
     let state = events.and_then(|events| {
         replay(&pinned.definition, &events)
             .map_err(|illegal| format!("the journal breaks the law: {illegal}"))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::database::{DatabaseArgs, Schema};
 use super::failure::{Exit, Failure};
@@ -130,62 +130,44 @@ pub(super) fn bulk(args: Bulk, database: &DatabaseArgs, output: &Output) -> Resu
 /// Pauses a definition; nodes hear of it within seconds.
 pub(super) fn pause(args: &Pause, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Pause { definition, reason } = args;
-    let changed = database
+    let signal = database
         .run(Schema::Current, async |store| Ok(store.pause_definition(definition, reason).await?))?;
-    report(definition, true, changed, output)
+    let told = json!({ "definition": definition, "paused": true, "signal": signal });
+    report(&told, &format!("{} is paused", harmless(definition)), signal, output)
 }
 
 /// Resumes a definition.
 pub(super) fn resume(args: &Resume, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Resume { definition, reason } = args;
-    let changed = database
+    let signal = database
         .run(Schema::Current, async |store| Ok(store.resume_definition(definition, reason).await?))?;
-    report(definition, false, changed, output)
+    let told = json!({ "definition": definition, "paused": false, "signal": signal });
+    report(&told, &format!("{} is resumed", harmless(definition)), signal, output)
 }
 
 /// Tells a node to take no more sagas and to hand over those that it has; it hears of it with its next beat.
 pub(super) fn drain(args: &Drain, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
-    let changed = database
-        .run(Schema::Current, async |store| Ok(store.drain_node(NodeId(args.node), &args.reason).await?))?;
-    let said = if changed { "hands over its sagas and takes no more" } else { "was told so already" };
-    report_node(args.node, true, changed, said, output)
+    let Drain { node, reason } = args;
+    let signal =
+        database.run(Schema::Current, async |store| Ok(store.drain_node(NodeId(*node), reason).await?))?;
+    let told = json!({ "node": node, "draining": true, "signal": signal });
+    report(&told, &format!("node {node} hands over its sagas and takes no more"), signal, output)
 }
 
 /// Lets a node take sagas again.
 pub(super) fn undrain(args: &Undrain, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
-    let changed = database.run(Schema::Current, async |store| {
-        Ok(store.undrain_node(NodeId(args.node), &args.reason).await?)
-    })?;
-    let said = if changed { "takes sagas again" } else { "was not told otherwise" };
-    report_node(args.node, false, changed, said, output)
+    let Undrain { node, reason } = args;
+    let signal =
+        database.run(Schema::Current, async |store| Ok(store.undrain_node(NodeId(*node), reason).await?))?;
+    let told = json!({ "node": node, "draining": false, "signal": signal });
+    report(&told, &format!("node {node} takes sagas again"), signal, output)
 }
 
-fn report_node(
-    node: i64,
-    draining: bool,
-    changed: bool,
-    said: &str,
-    output: &Output,
-) -> Result<Exit, Failure> {
+fn report(told: &Value, said: &str, signal: u64, output: &Output) -> Result<Exit, Failure> {
     if output.is_json() {
-        output.value(&json!({ "node": node, "draining": draining, "changed": changed }))?;
+        output.value(told)?;
     } else {
-        output.line(&format!("node {node} {said}"))?;
-    }
-    Ok(Exit::Done)
-}
-
-fn report(definition: &str, paused: bool, changed: bool, output: &Output) -> Result<Exit, Failure> {
-    if output.is_json() {
-        output.value(&json!({ "definition": definition, "paused": paused, "changed": changed }))?;
-    } else {
-        let state = match (paused, changed) {
-            (true, true) => "is paused",
-            (true, false) => "was paused already",
-            (false, true) => "is resumed",
-            (false, false) => "was not paused",
-        };
-        output.line(&format!("{} {state}", harmless(definition)))?;
+        output.line(&format!("{said} (signal {signal})"))?;
     }
     Ok(Exit::Done)
 }

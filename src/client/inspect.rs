@@ -9,7 +9,7 @@ use super::{Client, Error};
 use crate::saga::event::Event;
 use crate::saga::state::State;
 use crate::saga::{Definition, replay};
-use crate::store::{self, SagaRow};
+use crate::store::{self, JournalRow, SagaRow};
 
 /// One saga as it stands.
 #[derive(Clone, Debug)]
@@ -33,11 +33,9 @@ impl Client {
             let row = store.saga(saga).await?.ok_or(store::Error::UnknownSaga(saga))?;
             let definition = client.pinned(saga, &row).await?;
             let unreadable = |why: String| Error::Unreadable(saga, why);
-            let mut events: Vec<Event> = Vec::new();
-            for entry in store.journal(saga).await? {
-                events
-                    .push(serde_json::from_str(&entry.body).map_err(|error| unreadable(error.to_string()))?);
-            }
+            let journal = store.journal(saga).await?;
+            let events: Result<Vec<Event>, String> = journal.iter().map(JournalRow::event).collect();
+            let events = events.map_err(unreadable)?;
             let state = match events.is_empty() {
                 true => None,
                 false => Some(replay(&definition, &events).map_err(|error| unreadable(error.to_string()))?),

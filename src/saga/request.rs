@@ -41,7 +41,13 @@ impl Request {
         }
     }
 
-    /// Returns the verb, as in the CLI and in SQL.
+    /// Every verb: whatever else somebody asked for is none.
+    pub const VERBS: [&'static str; 15] = [
+        "cancel", "retry", "skip", "resolve", "pause", "resume", "abandon", "evict", "append", "commit",
+        "abort", "touch", "approve", "deny", "provide",
+    ];
+
+    /// Returns the verb, as in the CLI and in SQL; one of [`Request::VERBS`].
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Cancel { .. } => "cancel",
@@ -269,7 +275,7 @@ fn forgive(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let tally = turn.state.step_mut(step).tally_mut(direction);
     tally.attempts_forgiven = tally.attempts;
     tally.probes_forgiven = tally.probes;
-    tally.lost = 0;
+    (tally.lost, tally.probes_lost) = (0, 0);
     tally.first_at = None;
     tally.final_failure = false;
 }
@@ -366,7 +372,8 @@ fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), Il
         }
     };
     let in_doubt = one.tally(direction).doubt_at.is_some();
-    turn.state.step_mut(step).tally_mut(direction).lost = 0;
+    let tally = turn.state.step_mut(step).tally_mut(direction);
+    (tally.lost, tally.probes_lost) = (0, 0);
     match (finding, direction) {
         (Finding::Applied { .. }, Direction::Compensation) => turn.put(step, Phase::Undone(Undone::ByHand)),
         (Finding::Applied { .. } | Finding::Absent, Direction::Action) | (Finding::Absent, _)

@@ -109,7 +109,7 @@ impl From<tokio_postgres::Error> for Error {
             "AM003" => Self::UnknownDefinition(message),
             "AM004" => Self::KeyConflict(message),
             "AM005" => Self::Invalid(message),
-            "AM006" | "AM007" | "AM008" => Self::OutOfPlace(message),
+            "AM006" | "AM007" | "AM008" | "AM009" => Self::OutOfPlace(message),
             "55P03" => Self::Busy(message),
             "25006" | "40001" | "40P01" | "57014" | "0A000" | "26000" => Self::Unavailable(message),
             _ if is_unavailable(database.code()) => Self::Unavailable(message),

@@ -37,13 +37,14 @@ const MIGRATIONS: &[Migration] = &[
 /// a change here needs no migration, only the next revision.
 const ADMIN: &[&str] = &[
     include_str!("../../sql/admin/views.sql"),
+    include_str!("../../sql/admin/fleet.sql"),
     include_str!("../../sql/admin/functions.sql"),
     include_str!("../../sql/admin/roles.sql"),
 ];
 
 /// Revision of [`ADMIN`]. Grows with each change of it: of two programs on one database the newer one's text
 /// stays in force, whichever starts last.
-const ADMIN_REVISION: i32 = 6;
+const ADMIN_REVISION: i32 = 7;
 
 const ADMIN_FOUND: &str = include_str!("../../sql/queries/migration/admin.sql");
 const ADMIN_RECORD: &str = include_str!("../../sql/queries/migration/record_admin.sql");

@@ -44,26 +44,28 @@ impl Store {
         Ok(asked.unsigned_abs())
     }
 
-    /// Lets no node take up a saga of this definition, for a reason; false when it is paused already.
-    /// [`Error::Invalid`], [`Error::UnknownDefinition`].
-    pub async fn pause_definition(&self, name: &str, reason: &str) -> Result<bool, Error> {
-        self.done(include_str!("../../sql/queries/definition/pause.sql"), &[&name, &reason]).await
+    /// Lets no node take up a saga of this definition, for a reason; returns the number of the signal.
+    /// [`Error::Invalid`], [`Error::UnknownDefinition`], [`Error::OutOfPlace`] when it is paused already.
+    pub async fn pause_definition(&self, name: &str, reason: &str) -> Result<u64, Error> {
+        self.told(include_str!("../../sql/queries/definition/pause.sql"), &[&name, &reason]).await
     }
 
-    /// Lets nodes take up sagas of this definition again; false when it was not paused.
-    pub async fn resume_definition(&self, name: &str, reason: &str) -> Result<bool, Error> {
-        self.done(include_str!("../../sql/queries/definition/resume.sql"), &[&name, &reason]).await
+    /// Lets nodes take up sagas of this definition again; returns the number of the signal. [`Error::OutOfPlace`]
+    /// when it is not paused.
+    pub async fn resume_definition(&self, name: &str, reason: &str) -> Result<u64, Error> {
+        self.told(include_str!("../../sql/queries/definition/resume.sql"), &[&name, &reason]).await
     }
 
-    /// Tells a node to take no more sagas and to hand over those that it has; false when it was told already.
-    /// [`Error::Invalid`], [`Error::OutOfPlace`].
-    pub async fn drain_node(&self, node: NodeId, reason: &str) -> Result<bool, Error> {
-        self.done(include_str!("../../sql/queries/node/drain.sql"), &[&node.0, &reason]).await
+    /// Tells a node to take no more sagas and to hand over those that it has; returns the number of the signal.
+    /// [`Error::Invalid`], [`Error::OutOfPlace`] when it is not in service or was told already.
+    pub async fn drain_node(&self, node: NodeId, reason: &str) -> Result<u64, Error> {
+        self.told(include_str!("../../sql/queries/node/drain.sql"), &[&node.0, &reason]).await
     }
 
-    /// Lets a node take sagas again; false when nobody had told it not to.
-    pub async fn undrain_node(&self, node: NodeId, reason: &str) -> Result<bool, Error> {
-        self.done(include_str!("../../sql/queries/node/undrain.sql"), &[&node.0, &reason]).await
+    /// Lets a node take sagas again; returns the number of the signal. [`Error::OutOfPlace`] when nobody has told it
+    /// not to.
+    pub async fn undrain_node(&self, node: NodeId, reason: &str) -> Result<u64, Error> {
+        self.told(include_str!("../../sql/queries/node/undrain.sql"), &[&node.0, &reason]).await
     }
 
     /// Asks that a saga be taken from the node that has it; returns the number of the signal. [`Error::Invalid`],
@@ -73,8 +75,9 @@ impl Store {
         self.asked(id, sql, &[&id, &reason]).await
     }
 
-    async fn done(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<bool, Error> {
+    /// Sends a statement that tells the fleet something, once; returns the number of the signal.
+    async fn told(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let rows = self.query_once(sql, params).await?;
-        Ok(rows.first().map_or(Ok(false), |row| row.try_get("done"))?)
+        Ok(super::millis(rows.first().map_or(Ok(0), |row| row.try_get("n"))?))
     }
 }

@@ -12,6 +12,7 @@ use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
 use crate::saga::Json;
 use crate::saga::definition::Millis;
+use crate::saga::event::Event;
 use crate::saga::state::Status;
 
 /// A saga as stored.
@@ -82,6 +83,14 @@ pub struct JournalRow {
     pub kind: String,
     /// The event as JSON.
     pub body: String,
+}
+
+impl JournalRow {
+    /// Reads the event; or says which row cannot be read, and why.
+    pub fn event(&self) -> Result<Event, String> {
+        serde_json::from_str(&self.body)
+            .map_err(|error| format!("row {} ({}) of the journal: {error}", self.seq, self.kind))
+    }
 }
 
 impl Store {

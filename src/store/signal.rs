@@ -97,7 +97,7 @@ impl Store {
         }
         // With the end of a saga its open signals become moot, and what became of them is in the journal.
         let journal = self.journal(id).await?;
-        let mut events = journal.iter().filter_map(|row| serde_json::from_str(&row.body).ok());
+        let mut events = journal.iter().filter_map(|row| row.event().ok());
         let fate = events.find_map(|event| match event {
             Event::Requested(event) if event.signal == n => Some(SignalFate::Applied),
             Event::RequestRefused(event) if event.signal == n => Some(SignalFate::Refused(event.reason)),

@@ -1,7 +1,8 @@
 -- Reads definitions: by digest $1, or by name $2 the one that starts take, or all when both are null.
--- Called by: store/definition.rs. Locks: none. Index: definition_digest_key, definition_pause_held.
+-- Called by: store/definition.rs. Locks: none. Index: definition_digest_key, fleet_signal_paused.
 select d.id, d.digest, d.name, d.draft, amends.millis(d.created_at) as created_at, c.definition is not null as current,
-       exists (select from amends.definition_pause p where p.name = d.name and p.resumed_at is null) as paused
+       exists (select from amends.fleet_signal p
+               where p.definition = d.name and p.verb = 'pause_definition' and p.lifted_by is null) as paused
 from amends.definition d
 left join amends.current_definition c on c.definition = d.id
 where ($1::text is null or d.digest = $1) and ($2::text is null or (d.name = $2 and c.definition is not null))

@@ -82,11 +82,7 @@ fn broken(saga: Uuid, what: impl Into<String>) -> ClaimError {
 }
 
 fn decode(saga: Uuid, journal: &[JournalRow]) -> Result<Vec<Event>, ClaimError> {
-    let event = |row: &JournalRow| {
-        let event = serde_json::from_str(&row.body);
-        event.map_err(|error| broken(saga, format!("row {}: {error}", row.seq)))
-    };
-    journal.iter().map(event).collect()
+    journal.iter().map(|row| row.event().map_err(|error| broken(saga, error))).collect()
 }
 
 impl Told {

@@ -66,7 +66,7 @@ async fn gather(store: &Store, id: Uuid) -> Result<Shown, Failure> {
         Ok(timeline) => (timeline, set_aside),
         Err(reason) => (None, Some(reason)),
     };
-    let input = rows.first().and_then(|row| match serde_json::from_str(&row.body) {
+    let input = rows.first().and_then(|row| match row.event() {
         Ok(Event::Started(started)) => Some(started.input),
         Ok(_) | Err(_) => None,
     });

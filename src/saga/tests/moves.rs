@@ -281,6 +281,7 @@ impl World {
 
 fn ask_text(request: &Request) -> String {
     let verb = request.verb();
+    assert!(Request::VERBS.contains(&verb), "{verb} is not in the list of verbs");
     match request {
         Request::Retry { step, .. } | Request::Skip { step, .. } => format!("{verb} {step}"),
         Request::Approve { step, digest, .. } if *digest == question(step).digest => format!("{verb} {step}"),

@@ -47,8 +47,11 @@ async fn many_sagas_are_asked_the_same_a_few_at_a_time() {
 async fn a_paused_definition_is_left_alone_until_it_is_resumed() {
     let node = Operated::begin().await;
     let pause = "select amends.pause_definition('happy', 'the hotel is closed')";
-    assert_eq!(ask(node.url(), pause).await, "t");
-    assert_eq!(ask(node.url(), pause).await, "f", "it is paused already");
+    let signal = ask(node.url(), pause).await;
+    let again = psql(node.url(), pause).await.errors;
+    assert!(again.contains("AM009") && again.contains("Legal now: resume_definition"), "{again}");
+    let fate = format!("select verb, fate from amends.signal_status(null, {signal})");
+    assert_eq!(ask(node.url(), &fate).await, "pause_definition|applied");
     let heard = || node.runtime.store().definitions();
     assert!(heard().await.unwrap().iter().any(|one| one.name == "happy" && one.paused));
     // The node hears of it within seconds; then neither starts from outside nor its own are taken up.
@@ -63,10 +66,17 @@ async fn a_paused_definition_is_left_alone_until_it_is_resumed() {
     assert_eq!(ask(node.url(), who).await, "happy|t|postgres|a terminal|the hotel is closed");
     node.reach("sad", "compensated").await;
 
-    assert_eq!(ask(node.url(), "select amends.resume_definition('happy', 'open again')").await, "t");
+    let resume = "select amends.resume_definition('happy', 'open again')";
+    let lifted = ask(node.url(), resume).await;
+    let again = psql(node.url(), resume).await.errors;
+    assert!(again.contains("AM009") && again.contains("Legal now: pause_definition"), "{again}");
     until(node.url(), "select count(*) from amends.sagas where status = 'queued'", "0").await;
-    let who = "select held, resumed_by, resume_reason from amends.definition_pauses";
-    assert_eq!(ask(node.url(), who).await, "f|postgres|open again");
+    let who = "select held, resumed_by, resume_reason, signal, resumed_with from amends.definition_pauses";
+    assert_eq!(ask(node.url(), who).await, format!("f|postgres|open again|{signal}|{lifted}"));
+    let told =
+        "select signal, asked_by, application_name, fate, request::json -> 'resume_definition' ->> 'reason'
+                from amends.signals where saga is null order by signal desc limit 1";
+    assert_eq!(ask(node.url(), told).await, format!("{lifted}|postgres|a terminal|applied|open again"));
     for (call, code) in
         [("pause_definition('happy', '')", "AM005"), ("pause_definition('nobody', 'x')", "AM003")]
     {
@@ -100,11 +110,11 @@ async fn the_command_line_asks_the_same() {
         ("bulk skip past_the_pivot --reason closed", 2, "invalid value 'skip'"),
         ("bulk abandon past_the_pivot", 2, "--reason"),
         ("bulk abandon nobody --reason closed", 4, "not_found"),
-        ("pause-definition happy --reason closed", 0, "\"paused\":true,\"changed\":true"),
-        ("pause-definition happy --reason closed", 0, "\"changed\":false"),
+        ("pause-definition happy --reason closed", 0, "\"paused\":true,\"signal\":1"),
+        ("pause-definition happy --reason closed", 5, "Legal now: resume_definition"),
         ("pause-definition nobody --reason closed", 4, "not_found"),
-        ("resume-definition happy", 0, "\"paused\":false,\"changed\":true"),
-        ("resume-definition happy", 0, "\"changed\":false"),
+        ("resume-definition happy", 0, "\"paused\":false,\"signal\":"),
+        ("resume-definition happy", 5, "Legal now: pause_definition"),
     ] {
         let (exit, said) = amends(line).await;
         assert_eq!(exit, Some(code), "{line}: {said}");

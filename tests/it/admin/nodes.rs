@@ -116,11 +116,14 @@ async fn a_drained_node_hands_its_sagas_over_and_takes_none_until_that_is_undone
     assert!(silent.errors.contains("AM005"), "{}", silent.errors);
 
     let drain = format!("select amends.drain_node({}, 'new kernel')", number_of("one"));
-    assert_eq!(ask(&database.url, &drain).await, "t");
-    assert_eq!(ask(&database.url, &drain).await, "f", "it was told already");
+    let fate = |signal: &str| format!("select verb, fate from amends.signal_status(null, {signal})");
+    let signal = ask(&database.url, &drain).await;
+    let again = psql(&database.url, &drain).await.errors;
+    assert!(again.contains("AM009") && again.contains("Legal now: undrain_node"), "{again}");
     // What runs may end within the grace, longer than anybody waits here: so it is taken away as well.
     let state = "select state from amends.nodes where name = 'one'";
     until(&database.url, state, "draining").await;
+    until(&database.url, &fate(&signal), "drain_node|applied").await;
     ask(&database.url, &format!("select amends.evict('{saga}', 'the kernel waits')")).await;
     assert_eq!(one.wait(saga).await.unwrap().status.as_str(), "completed", "the other node went on");
     until(&database.url, state, "drained").await;
@@ -136,9 +139,15 @@ async fn a_drained_node_hands_its_sagas_over_and_takes_none_until_that_is_undone
     let audit = "select name, held, by, application_name, reason from amends.node_drains";
     assert_eq!(ask(&database.url, audit).await, "one|t|postgres|a terminal|new kernel");
     let undrain = format!("select amends.undrain_node({}, 'done')", number_of("one"));
-    assert_eq!(ask(&database.url, &undrain).await, "t");
-    assert_eq!(ask(&database.url, &undrain).await, "f");
+    // Nobody has heard of what is not committed; what the node has not heard of waits.
+    let both = format!("begin; {undrain}; select fate from amends.signal_status(null); commit");
+    let said = ask(&database.url, &both).await;
+    let (undone_with, heard) = said.split_once('\n').unwrap();
+    assert_eq!(heard, "waiting");
+    let again = psql(&database.url, &undrain).await.errors;
+    assert!(again.contains("AM009") && again.contains("Legal now: drain_node"), "{again}");
     until(&database.url, state, "live").await;
+    until(&database.url, &fate(undone_with), "undrain_node|applied").await;
     let undone = "select held, undone_by, undo_reason from amends.node_drains";
     assert_eq!(ask(&database.url, undone).await, "f|postgres|done");
     ask(&database.url, &format!("select amends.drain_node({}, 'its turn')", number_of("two"))).await;

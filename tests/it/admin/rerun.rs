@@ -104,6 +104,8 @@ async fn a_new_saga_goes_on_with_what_the_old_one_has_done() {
     let fate =
         format!("select fate, asked_by, application_name, reason from amends.reruns where rerun = '{rerun}'");
     until(&database.url, &fate, "applied|postgres|a terminal|the gate is open").await;
+    let first_signal = format!("select signal, verb, fate, asked_by from amends.signal_status('{rerun}')");
+    assert_eq!(ask(&database.url, &first_signal).await, "0|rerun_from|applied|postgres");
     let ended = node.wait(rerun.parse().unwrap()).await.unwrap();
     assert_eq!(ended.status.as_str(), "completed");
     assert_eq!(ended.result.to_value()["book"], json!({ "seat": 7 }), "taken over");
@@ -158,6 +160,8 @@ async fn what_is_not_true_is_refused_with_what_is_legal() {
             let answer =
                 ask(&url, &format!("select answer from amends.reruns where rerun = '{rerun}'")).await;
             assert!(answer.contains(because), "{answer}");
+            let status = format!("select fate, answer from amends.signal_status('{rerun}')");
+            assert_eq!(ask(&url, &status).await, format!("refused|{answer}"));
             assert_eq!(
                 ask(&url, &format!("select count(*) from amends.sagas where saga = '{rerun}'")).await,
                 "0"
