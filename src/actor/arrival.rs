@@ -60,3 +60,14 @@ pub(super) enum First {
     /// What was in flight is lost with the owner before.
     Recover,
 }
+
+impl First {
+    /// What a saga that was taken up does first.
+    pub(super) fn of_taken_up(fresh: bool, asked: bool) -> Self {
+        match (fresh, asked) {
+            (true, false) => Self::CarryOut,
+            (true, true) => Self::Listen,
+            (false, _) => Self::Recover,
+        }
+    }
+}

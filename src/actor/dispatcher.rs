@@ -12,11 +12,12 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::arrival::{Arrival, StartAnswer};
+use super::bidding::{GiveUp, HandBack, StepDown, Wake};
 use super::committer::{Barrier, Claim, Committer};
 use super::definitions::Pinned;
 use super::node::Node;
 use super::post::Post;
-use super::saga_actor::{GiveUp, HandBack, SagaActor, StepDown, Wake};
+use super::saga_actor::SagaActor;
 use super::strays::Strays;
 use super::supervisor::{Observe, Observed};
 use super::sweeper::seldom;

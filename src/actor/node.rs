@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::definitions::{Definitions, Pinned};
 use super::duty::Duty;
 use super::heart::Membership;
+use super::isolation::Isolation;
 use super::passage::Passage;
 use super::traces::Traces;
 use super::trouble::Trouble;
@@ -33,6 +34,8 @@ pub struct Node {
     pub clock: Clock,
     /// Whether sagas are taken.
     pub duty: Duty,
+    /// Where sagas under which processes have died are tried.
+    pub isolation: Isolation,
     /// Who in this process waits for an end.
     pub waiters: Waiters,
     /// What is to be looked at now.

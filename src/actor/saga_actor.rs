@@ -12,9 +12,11 @@ use uuid::Uuid;
 
 use super::arrival::{Arrival, First, StartAnswer};
 use super::attempt::{self, Happened, InFlight, Order};
+use super::bidding::{GiveUp, HandBack, StepDown, Wake};
 use super::committer::{Commit, Committed, LetGo, Park, Release};
 use super::definitions::Pinned;
 use super::dispatcher::{Dispatcher, Parting};
+use super::isolation::{self, Isolated};
 use super::node::Node;
 use super::post::Post;
 use super::presence::Presence;
@@ -55,6 +57,7 @@ pub(super) struct SagaActor {
     withheld: Vec<usize>,
     answer: Option<oneshot::Sender<StartAnswer>>,
     timer: Option<SpawnHandle>,
+    isolated: Isolated,
     signals: signals::Reading,
     handing_back: bool,
     /// Nothing begins before it is known what was asked of the saga.
@@ -62,26 +65,6 @@ pub(super) struct SagaActor {
     /// The committer was asked to let the saga go.
     letting_go: bool,
 }
-
-/// Look for signals: somebody asked something of the saga.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Wake;
-
-/// Hand the saga back: what is in flight may end, nothing else begins.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct HandBack;
-
-/// Give up what is still in flight; its outcome is unknown.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct GiveUp;
-
-/// Stop at once and write nothing more: the lane is gone.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct StepDown;
 
 impl SagaActor {
     /// Puts a saga on this node; it begins to move when the actor has started.
@@ -94,12 +77,7 @@ impl SagaActor {
     ) -> Self {
         let (state, seq, first, answer) = match arrival {
             Arrival::TakenUp { state, seq, fresh, asked } => {
-                let first = match (fresh, asked) {
-                    (true, false) => First::CarryOut,
-                    (true, true) => First::Listen,
-                    (false, _) => First::Recover,
-                };
-                (state, seq, first, None)
+                (state, seq, First::of_taken_up(fresh, asked), None)
             }
             Arrival::Start { started, key, answer } => {
                 let (state, commands) = begin(&pinned.definition, &started);
@@ -123,6 +101,7 @@ impl SagaActor {
             withheld: Vec::new(),
             answer,
             timer: None,
+            isolated: Isolated::No,
             signals: signals::Reading::default(),
             handing_back: false,
             listening: false,
@@ -138,6 +117,7 @@ impl SagaActor {
             let within = self.enlisted.take(&event);
             let placed = signals::in_place(&event, self.post.lane);
             match placed.and_then(|()| transition(&self.pinned.definition, &self.state, &event)) {
+                Ok((next, _)) if self.isolated.holds(&event, &next) => self.queue(&event, ctx),
                 Ok(next) => self.propose(&event, next, within.map_or(Place::Batch, Place::Within), ctx),
                 Err(illegal) => self.refuse(event, &illegal),
             }
@@ -146,9 +126,7 @@ impl SagaActor {
 
     /// Hands a transition to the lane. Nothing follows from it before it is durable.
     fn propose(&mut self, event: &Event, next: Next, place: Place, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
+        self.timer.take().map(|timer| ctx.cancel_future(timer));
         let at = (self.id, self.seq + 1);
         let (proposed, row, within) = Proposed::of(at, &self.pinned, event, &self.state, next, place);
         self.proposed = Some(Box::new(proposed));
@@ -220,9 +198,7 @@ impl SagaActor {
 
     fn stop_beginning(&mut self, ctx: &mut Context<Self>) {
         self.handing_back = true;
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
+        self.timer.take().map(|timer| ctx.cancel_future(timer));
     }
 
     /// Carries out one command, unless the saga is being handed back or the node may not trust its lease.
@@ -261,6 +237,24 @@ impl SagaActor {
         }
     }
 
+    /// Processes died in the call that is due: it waits until it is alone with that on this node.
+    fn queue(&mut self, event: &Event, ctx: &mut Context<Self>) {
+        if self.isolated.is_queued() {
+            return;
+        }
+        self.isolated = Isolated::Queued;
+        let lost = matches!(event, Event::OwnerLost(_));
+        let again: fn(&mut Self, &mut Context<Self>) = if lost { Self::recover } else { Self::fire };
+        let turn = isolation::turn(self.node.isolation.clone()).into_actor(self);
+        ctx.spawn(turn.map(move |isolated, act, ctx| {
+            act.isolated = isolated;
+            ctx.run_later(Duration::from_millis(limits::ISOLATED_MS), |act, _| act.isolated.is_over());
+            if !act.handing_back {
+                again(act, ctx);
+            }
+        }));
+    }
+
     /// Nothing is to be decided: sleeps until the next time, or leaves this node if that is far.
     fn wait(&mut self, ctx: &mut Context<Self>) {
         if self.proposed.is_some() || self.letting_go || self.signals.is_reading() {
@@ -269,9 +263,13 @@ impl SagaActor {
         if self.listening {
             return self.begin(ctx);
         }
+        self.isolated.leave(&self.state);
         let busy = !outstanding(&self.state).is_empty();
         if self.handing_back {
             return self.hand_back(ctx);
+        }
+        if self.isolated.is_queued() {
+            return;
         }
         let now = self.node.clock.now_ms();
         match next_timer(&self.pinned.definition, &self.state) {
@@ -316,6 +314,13 @@ impl SagaActor {
     fn fire(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
         self.events.push_back(Event::TimerFired(TimerFired { at: self.node.clock.now_ms() }));
+        self.decide(ctx);
+    }
+
+    /// What the owner before had in flight is lost.
+    fn recover(&mut self, ctx: &mut Context<Self>) {
+        let (at, jitter) = (self.node.clock.now_ms(), rand::random());
+        self.events.push_front(Event::OwnerLost(OwnerLost { at, jitter }));
         self.decide(ctx);
     }
 
@@ -386,13 +391,12 @@ impl Actor for SagaActor {
                 self.decide(ctx);
             }
             Some(First::Recover) => {
-                if !outstanding(&self.state).is_empty() {
-                    let (at, jitter) = (self.node.clock.now_ms(), rand::random());
-                    self.events.push_back(Event::OwnerLost(OwnerLost { at, jitter }));
-                    metrics::SAGAS_RECOVERED.with([]).increment(1);
-                }
                 self.read_signals(ctx);
-                self.decide(ctx);
+                if outstanding(&self.state).is_empty() {
+                    return self.decide(ctx);
+                }
+                metrics::SAGAS_RECOVERED.with([]).increment(1);
+                self.recover(ctx);
             }
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::crew::{Crew, Threads};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
-    Bell, Definitions, Duty, Health, Membership, Node, Passage, Roster, Traces, Trouble, Waiters,
+    Bell, Definitions, Duty, Health, Isolation, Membership, Node, Passage, Roster, Traces, Trouble, Waiters,
 };
 use crate::client::Client;
 use crate::config::actor as limits;
@@ -194,6 +194,7 @@ impl Builder {
             definitions: registry,
             clock,
             duty: Duty::default(),
+            isolation: Isolation::default(),
             waiters,
             bell: Bell::default(),
             traces,

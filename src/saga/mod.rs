@@ -33,7 +33,7 @@ pub use advance::next_timer;
 pub use approval::{Asking, Shown, asking};
 pub use attention::{Attention, attention};
 pub use json::Json;
-pub use owner::LOST_MAX;
+pub use owner::{LOST_MAX, suspected};
 pub use plan::{Definition, Planned, in_order};
 pub use request::{MAILBOX_MAX, legal_verbs};
 pub use transition::{IllegalEvent, begin, outstanding, replay, transition};

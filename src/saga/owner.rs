@@ -5,12 +5,23 @@ use super::command::Command;
 use super::doubt;
 use super::event::{Direction, Withdrawn};
 use super::outcome::Error;
-use super::state::{Activity, Phase, StuckReason};
+use super::state::{Activity, Phase, State, StuckReason};
 use super::transition::{IllegalEvent, command_of, outstanding};
 use super::turn::Turn;
 
 /// How often a process may die during one call before the step waits for a person.
 pub const LOST_MAX: u32 = 3;
+
+/// Whether a call is under way in which processes died so often that the next death sets the step aside.
+pub fn suspected(state: &State) -> bool {
+    outstanding(state).into_iter().any(|command| match command {
+        Command::Decide { .. } | Command::Show { .. } => false,
+        Command::Execute { step, direction, .. } => state.steps[step].tally(direction).lost + 1 >= LOST_MAX,
+        Command::Probe { step, direction, .. } => {
+            state.steps[step].tally(direction).probes_lost + 1 >= LOST_MAX
+        }
+    })
+}
 
 /// What was in flight is lost with its process: attempts are unknown, questions are asked again, and a step
 /// that keeps killing its process waits for a person.
@@ -28,8 +39,12 @@ pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
             }
         };
         let tally = turn.state.step_mut(step).tally_mut(direction);
-        tally.lost += 1;
-        let poison = tally.lost >= LOST_MAX;
+        let lost = match command {
+            Command::Decide { .. } | Command::Show { .. } | Command::Execute { .. } => &mut tally.lost,
+            Command::Probe { .. } => &mut tally.probes_lost,
+        };
+        *lost += 1;
+        let poison = *lost >= LOST_MAX;
         match command {
             Command::Decide { .. } => turn.put(step, Phase::Waiting),
             // Nobody was asked yet; it is rendered anew.

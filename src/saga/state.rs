@@ -309,8 +309,11 @@ pub struct Tally {
     pub probes: u32,
     /// Probes begun before the present doubt.
     pub probes_forgiven: u32,
-    /// Attempts, probes or conditions lost with their process, since the last one that was not.
+    /// Attempts or conditions lost with their process, since the last one that was not.
     pub lost: u32,
+    /// Probes lost with their process, since the last one that was not. Apart: a probe that answers says nothing of a
+    /// call that kills its process, and one that is asked for weeks may see several processes die.
+    pub probes_lost: u32,
     /// Generation of the idempotency key.
     pub generation: u32,
     /// When the first attempt of this generation began; none before.

@@ -254,7 +254,7 @@ fn probe_answered(turn: &mut Turn<'_>, event: &ProbeAnswered) -> Result<(), Ille
             "probe {probe} of the {word} of step {step} is not in flight"
         )));
     }
-    turn.state.step_mut(step).tally_mut(direction).lost = 0;
+    turn.state.step_mut(step).tally_mut(direction).probes_lost = 0;
     match &event.answer {
         Answer::Applied { output } => turn.succeed(step, direction, output.clone()),
         Answer::Absent => doubt::absent(turn, step, direction),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use amends::participant::{Failure, Handlers, StepContext};
 use amends::runtime::Runtime;
-use amends::saga::definition::{Call, Draft, Step};
+use amends::saga::definition::{Call, Draft, Probe, Retry, Step, Target};
 use serde_json::{Value, json};
 
 use crate::harness::Database;
@@ -21,13 +21,26 @@ const DEATHS_OF_A_SAGA: usize = 3;
 async fn begin(url: &str, kills: bool) -> Runtime {
     let handlers = Handlers::new().register("drink", move |_: StepContext, input: Value| async move {
         if kills && input["cup"] == "poison" {
+            // By then what came with it is under way.
+            tokio::time::sleep(Duration::from_millis(100)).await;
             // As a stack overflow, a broken C library or the kernel's OOM killer would.
             std::process::abort();
         }
+        if input["cup"] == "tea" {
+            tokio::time::sleep(Duration::from_millis(1_200)).await;
+        }
         Ok::<_, Failure>(input)
     });
-    let drink = || Call::handler("drink").idempotent();
-    let draft = Draft::new("banquet").step(Step::new("drink", drink()).compensation(drink()));
+    let handlers = handlers.register("taste", async |_: StepContext, _: Value| {
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        Ok::<_, Failure>(json!(false))
+    });
+    let at_once = || Retry { attempts: 9, backoff_ms: 20, backoff_max_ms: 20, ..Retry::default() };
+    let drink = move || Call::handler("drink").idempotent().retry(at_once());
+    // What is in doubt is asked: the question begins with the take-over, not after a pause.
+    let taste = Probe::new(Target::Handler { name: "taste".into(), arguments: None }, "result");
+    let first = Call::handler("drink").probe(taste).retry(at_once()).timeout_ms(2_000).settle_ms(100);
+    let draft = Draft::new("banquet").step(Step::new("drink", first).compensation(drink()));
     let draft = draft.step(Step::new("leave", drink()).compensation(drink()).needs(["drink"]));
     let builder = Runtime::builder(url).lease(Duration::from_secs(2)).lanes(1);
     builder.handlers(handlers).definition(draft).begin().await.unwrap()
@@ -51,42 +64,82 @@ fn spawn(url: &str) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
+/// A database in which `banquet` is registered, and the connection of whoever looks.
+async fn hall() -> (Database, tokio_postgres::Client) {
+    let database = Database::create().await;
+    begin(&database.url, false).await.stop(Duration::from_secs(5)).await.unwrap();
+    let client = database.client().await;
+    (database, client)
+}
+
+async fn serve(client: &tokio_postgres::Client, cup: &str, sagas: i64) {
+    let sql = "select count(amends.start('banquet', $1::text::json)) from generate_series(1, $2::bigint)";
+    client.query_one(sql, &[&json!({ "cup": cup }).to_string(), &sagas]).await.unwrap();
+}
+
+async fn count(client: &tokio_postgres::Client, sql: &str) -> i64 {
+    client.query_one(sql, &[]).await.map_or(-1, |row| row.get(0))
+}
+
+/// Starts nodes again that have died, as the service manager of each machine would; returns how many had.
+fn replace_the_dead(pool: &mut [Child], url: &str) -> usize {
+    let mut deaths = 0;
+    for node in pool {
+        if let Some(status) = node.try_wait().unwrap() {
+            assert_eq!(status.signal(), Some(libc::SIGABRT), "a node ended for another reason");
+            deaths += 1;
+            *node = spawn(url);
+        }
+    }
+    deaths
+}
+
+const DONE: &str = "select count(*) from amends.sagas where status = 'completed'";
+const PUT_ASIDE: &str = "select count(*) from amends.stuck where reason = 'process_died'";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_beside_a_saga_that_kills_is_not_put_aside_with_it() {
+    const BESIDE: i64 = 3;
+    let (database, client) = hall().await;
+    serve(&client, "tea", BESIDE).await;
+    serve(&client, "poison", 1).await;
+    let mut pool = [spawn(&database.url)];
+    let (mut deaths, deadline) = (0, Instant::now() + Duration::from_secs(90));
+    while count(&client, DONE).await != BESIDE || count(&client, PUT_ASIDE).await != 1 {
+        let (done, stuck) = (count(&client, DONE).await, count(&client, PUT_ASIDE).await);
+        assert!(Instant::now() < deadline, "{done} are done, {stuck} put aside, after {deaths} deaths");
+        deaths += replace_the_dead(&mut pool, &database.url);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(deaths, DEATHS_OF_A_SAGA);
+    // They had been under way each time.
+    let lost = "select count(*) from amends.journal j join amends.sagas s on s.saga = j.id
+                where j.kind = 'owner_lost' and s.status = 'completed'";
+    assert!(count(&client, lost).await >= 2 * (BESIDE - 1), "{}", count(&client, lost).await);
+    for node in &mut pool {
+        node.kill().unwrap();
+        node.wait().unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_saga_that_kills_its_process_each_time_is_put_aside_and_the_nodes_live() {
     const POISONED: i64 = 2;
     const HEALTHY: i64 = 30;
-    let database = Database::create().await;
-    let client = database.client().await;
+    let (database, client) = hall().await;
     let mut pool = vec![spawn(&database.url), spawn(&database.url)];
-    let count = async |sql: &str| client.query_one(sql, &[]).await.map_or(-1, |row| row.get::<_, i64>(0));
-    crate::harness::eventually("the definition is there", async || {
-        count("select count(*) from amends.current_definition").await == 1
-    })
-    .await;
-    let start = async |cup: &str, sagas: i64| {
-        let sql = "select count(amends.start('banquet', $1::text::json)) from generate_series(1, $2::bigint)";
-        client.query_one(sql, &[&json!({ "cup": cup }).to_string(), &sagas]).await.unwrap();
-    };
-    start("poison", POISONED).await;
+    serve(&client, "poison", POISONED).await;
     let (mut deaths, deadline) = (0, Instant::now() + Duration::from_secs(90));
-    let stuck = "select count(*) from amends.stuck where reason = 'process_died'";
-    while count(stuck).await != POISONED {
-        assert!(Instant::now() < deadline, "{} are put aside after {deaths} deaths", count(stuck).await);
-        for node in &mut pool {
-            if let Some(status) = node.try_wait().unwrap() {
-                assert_eq!(status.signal(), Some(libc::SIGABRT), "a node ended for another reason");
-                deaths += 1;
-                // As the service manager of each machine would.
-                *node = spawn(&database.url);
-            }
-        }
+    while count(&client, PUT_ASIDE).await != POISONED {
+        let stuck = count(&client, PUT_ASIDE).await;
+        assert!(Instant::now() < deadline, "{stuck} are put aside after {deaths} deaths");
+        deaths += replace_the_dead(&mut pool, &database.url);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // Both may die in one process, and neither more often than its share.
     assert!((DEATHS_OF_A_SAGA..=2 * DEATHS_OF_A_SAGA).contains(&deaths), "{deaths} deaths");
-    start("wine", HEALTHY).await;
-    let done = "select count(*) from amends.sagas where status = 'completed'";
-    crate::harness::eventually("the others are done", async || count(done).await == HEALTHY).await;
+    serve(&client, "wine", HEALTHY).await;
+    crate::harness::eventually("the others are done", async || count(&client, DONE).await == HEALTHY).await;
     assert!(pool.iter_mut().all(|node| node.try_wait().unwrap().is_none()), "the nodes live on");
 
     // A person mends the cause and tells the sagas to go on.
@@ -96,6 +149,7 @@ async fn a_saga_that_kills_its_process_each_time_is_put_aside_and_the_nodes_live
     }
     let mended = begin(&database.url, false).await;
     client.query("select amends.retry(saga, step, 'mended') from amends.stuck", &[]).await.unwrap();
-    crate::harness::eventually("all are done", async || count(done).await == HEALTHY + POISONED).await;
+    let all = HEALTHY + POISONED;
+    crate::harness::eventually("all are done", async || count(&client, DONE).await == all).await;
     mended.stop(Duration::from_secs(5)).await.unwrap();
 }

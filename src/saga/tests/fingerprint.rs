@@ -70,7 +70,8 @@ pub(super) fn fingerprint(world: &World) -> u64 {
             let attempting = one.phase == Phase::Active { direction, activity: Activity::Attempting };
             let probing = one.phase == Phase::Active { direction, activity: Activity::Probing };
             (tally.attempts - tally.attempts_forgiven, tally.attempts > 0).hash(&mut hasher);
-            (tally.probes - tally.probes_forgiven, tally.lost, tally.generation).hash(&mut hasher);
+            (tally.probes - tally.probes_forgiven, tally.lost, tally.probes_lost, tally.generation)
+                .hash(&mut hasher);
             (tally.doubt_at.map(away), tally.final_failure, records.cursed).hash(&mut hasher);
             if attempting {
                 (tally.attempt_at.map(away), away(records.begun_at)).hash(&mut hasher);

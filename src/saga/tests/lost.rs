@@ -1,6 +1,7 @@
 //! Processes that die, and processes that hand back in good order.
 
-use super::story::{check, check_refused};
+use super::story::{Story, check, check_refused};
+use crate::saga::suspected;
 
 #[test]
 fn an_attempt_lost_with_its_process_is_unknown() {
@@ -49,6 +50,27 @@ fn a_call_that_keeps_killing_its_process_waits_for_a_person() {
     check("a(once,probe)", "a unknown; lost; lost; lost", "stuck a:stuck(process_died)");
     check("a(reads,tries=9)", &format!("{thrice}; retry a"), "running a:attempting#4 -> a#4k2");
     check("a(tries=9)", "lost; timer; lost; timer; a fails; timer; lost", "running a:backing_off@1500");
+}
+
+#[test]
+fn what_a_probe_answers_is_no_news_of_a_call_that_kills() {
+    // Asked too soon, then once the settle window is over; then it is tried again.
+    let death = "lost; a absent; timer; a absent; timer";
+    check("a(once,probe,tries=9)", &format!("{death}; {death}"), "running a:attempting#3 -> a#3k2");
+    check("a(once,probe,tries=9)", &format!("{death}; {death}; lost"), "stuck a:stuck(process_died)");
+    // Several processes may die while it is asked, as long as it is answered between.
+    let asked = "a unknown; lost; lost; a absent; timer; lost; lost";
+    check("a(once,probe)", asked, "running a:probing#6 -> probe a#6");
+}
+
+#[test]
+fn a_call_is_suspected_before_the_last_death() {
+    let is_suspect = |graph: &str, history: &str| suspected(&Story::tell(graph, history).state);
+    assert!(!is_suspect("a(tries=9)", "lost; timer"));
+    assert!(!is_suspect("a(tries=9)", "lost; timer; lost"), "it is not tried yet");
+    assert!(is_suspect("a(tries=9)", "lost; timer; lost; timer"));
+    assert!(!is_suspect("a(tries=9)", "lost; timer; lost; timer; a fails; timer"));
+    assert!(is_suspect("a(once,probe)", "a unknown; lost; lost"));
 }
 
 #[test]
