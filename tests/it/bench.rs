@@ -51,6 +51,12 @@ async fn measures_the_engine_in_turn_with_both_yardsticks() {
     assert_eq!(number(&limit, "sagas"), 300.0);
     assert_eq!(limit["ratios"].as_array().map(Vec::len), Some(2));
     assert_eq!(limit["settings"]["unsafe"], true);
+    let rounds = limit["rounds"].as_array().unwrap();
+    assert_eq!(rounds.len(), 2);
+    for field in ["sagas_per_s", "p50_ms", "p99_ms", "rss_mb"] {
+        assert!(rounds.iter().all(|one| number(one, field) > 0.0), "{field}: {limit}");
+    }
+    assert!(rounds.iter().all(|one| number(one, "dead_rows") >= 0.0), "{limit}");
     for field in
         ["sagas_per_s", "transitions_per_s", "p50_ms", "p99_ms", "limit_per_s", "ratio", "ratio_same_batch"]
     {

@@ -5,6 +5,7 @@
 mod admin;
 mod barrier;
 mod bench;
+mod bounds;
 mod canary;
 mod catalog;
 mod catalog_files;

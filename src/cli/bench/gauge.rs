@@ -39,6 +39,8 @@ pub(super) struct Server {
 pub(super) struct Used {
     /// Bytes of WAL.
     wal_bytes: f64,
+    /// Dead rows in the tables whose rows come and go.
+    pub(super) dead_rows: f64,
     /// Processor time of all its processes, in seconds.
     cpu_s: Option<f64>,
 }
@@ -68,9 +70,14 @@ impl Server {
     }
 
     pub(super) async fn used(&self) -> Result<Used, Failure> {
-        let sql = "select (pg_current_wal_insert_lsn() - '0/0')::float8 as bytes";
+        let sql = concat!(
+            "with dead as (",
+            include_str!("../../../sql/queries/measure/tables.sql"),
+            ") select (pg_current_wal_insert_lsn() - '0/0')::float8 as wal, sum(dead)::float8 as dead from dead"
+        );
         let row = self.client.query_one(sql, &[]).await.map_err(failed)?;
-        Ok(Used { wal_bytes: row.get("bytes"), cpu_s: self.postmaster.and_then(family_cpu_s) })
+        let cpu_s = self.postmaster.and_then(family_cpu_s);
+        Ok(Used { wal_bytes: row.get("wal"), dead_rows: row.get("dead"), cpu_s })
     }
 }
 

@@ -109,6 +109,8 @@ struct EngineRound {
     nodes: Vec<Done>,
     wal_bytes: f64,
     postgres_cpu_s: Option<f64>,
+    /// Dead rows in the tables whose rows come and go, at its end, as the server's statistics have them.
+    dead_rows: f64,
 }
 
 impl EngineRound {
@@ -358,7 +360,7 @@ impl<'a> Bench<'a> {
         let transitions = nodes.iter().map(|node| node.transitions).sum();
         let round = Round { transitions, wall_s: (wall_s - slept).max(1e-3), latencies_us };
         let (wal_bytes, postgres_cpu_s) = Used::since(&used, &before);
-        Ok(EngineRound { round, nodes, wal_bytes, postgres_cpu_s })
+        Ok(EngineRound { round, nodes, wal_bytes, postgres_cpu_s, dead_rows: used.dead_rows })
     }
 
     /// Tells all nodes the same and waits until each has done it.

@@ -34,7 +34,8 @@ pub(super) fn show(measured: &Measured, output: &Output) -> Result<(), Failure> 
         return output.value(&value);
     }
     let mut table = output.table();
-    for (name, value) in value.as_object().into_iter().flatten() {
+    let rounds = value["rounds"].as_array().filter(|rounds| rounds.len() > 1);
+    for (name, value) in value.as_object().into_iter().flatten().filter(|(name, _)| *name != "rounds") {
         let shown = match value {
             Value::Null => continue,
             Value::String(text) => text.clone(),
@@ -43,6 +44,9 @@ pub(super) fn show(measured: &Measured, output: &Output) -> Result<(), Failure> 
         table.add_row([output.cell(Tone::Quiet, name.replace('_', " ")), output.cell(Tone::Plain, shown)]);
     }
     output.line(&table.to_string())?;
+    if let Some(rounds) = rounds {
+        output.line(&rounds_table(rounds, output))?;
+    }
     if measured.settings["unsafe"] == true {
         output.line("The server may lose what it has acknowledged (fsync or synchronous_commit is off).")?;
     }
@@ -60,7 +64,6 @@ fn summary(measured: &Measured) -> Value {
     let postgres_cpu_s: Option<f64> = engine.iter().map(|one| one.postgres_cpu_s).sum();
     let latencies = sorted(engine.iter().flat_map(|one| one.round.latencies_us.iter().copied()).collect());
     let bytes_per_saga = last.and_then(|one| one.nodes.first()?.bytes_per_saga);
-    let rss: u64 = last.map_or(0, |one| one.nodes.iter().map(|node| node.resident_bytes).sum());
     let mut summary = json!({
         "workload": settings["workload"],
         "sagas": sagas,
@@ -75,9 +78,9 @@ fn summary(measured: &Measured) -> Value {
         "wal_bytes_per_transition": round(wal_bytes / transitions.max(1.0), 0),
         "body_bytes_per_transition": round(*body_bytes, 0),
         "cpu_s": { "process": round(nodes(|node| node.cpu_s), 2), "postgres": postgres_cpu_s.map(|s| round(s, 2)) },
-        "rss_mb": round(rss as f64 / 1e6, 1),
+        "rss_mb": last.map(resident_mb),
         "bytes_per_resident_saga": bytes_per_saga,
-        "rounds_sagas_per_s": engine.iter().map(sagas_per_s).collect::<Vec<_>>(),
+        "rounds": engine.iter().map(one_round).collect::<Vec<_>>(),
         "node_sagas": node_sagas(engine),
         "views_ms": (!looks.is_empty()).then(|| views(looks)),
         "settings": settings,
@@ -133,8 +136,35 @@ fn views(looks: &Looks) -> Value {
     views.collect::<serde_json::Map<_, _>>().into()
 }
 
-fn sagas_per_s(one: &EngineRound) -> f64 {
-    round(one.nodes.iter().map(|node| node.ended).sum::<f64>() / one.round.wall_s, 1)
+/// What one round was like: whether all of them are alike is what a soak is about.
+fn one_round(one: &EngineRound) -> Value {
+    let latencies = sorted(one.round.latencies_us.clone());
+    let ended: f64 = one.nodes.iter().map(|node| node.ended).sum();
+    json!({
+        "sagas_per_s": round(ended / one.round.wall_s, 1),
+        "p50_ms": percentile_ms(&latencies, 0.50),
+        "p99_ms": percentile_ms(&latencies, 0.99),
+        "rss_mb": resident_mb(one),
+        "dead_rows": one.dead_rows,
+    })
+}
+
+/// Memory of all nodes, at the end of the round.
+fn resident_mb(one: &EngineRound) -> f64 {
+    round(one.nodes.iter().map(|node| node.resident_bytes).sum::<u64>() as f64 / 1e6, 1)
+}
+
+/// The rounds, one below the other, with the names of what was measured on top.
+fn rounds_table(rounds: &[Value], output: &Output) -> String {
+    let mut table = output.table();
+    let fields = |one: &Value| one.as_object().cloned().unwrap_or_default();
+    if let Some(first) = rounds.first() {
+        table.set_header(fields(first).keys().map(|name| output.cell(Tone::Quiet, name.replace('_', " "))));
+    }
+    for one in rounds {
+        table.add_row(fields(one).values().map(|value| output.cell(Tone::Plain, value.to_string())));
+    }
+    table.to_string()
 }
 
 /// How many sagas ended on each node.
