@@ -292,7 +292,9 @@ async fn make(ledger: &Arc<Ledger>, context: &StepContext, repeatable: bool) -> 
         }
         (4, true) if repeatable => {
             ledger.write(&effect, repeatable).await?;
-            ledger.write(&effect, repeatable).await
+            // Whatever becomes of the second one, the first was carried out.
+            let second = ledger.write(&effect, repeatable).await;
+            second.map_err(|_| Failure::unknown("twice", "the second one was not answered"))
         }
         _ => ledger.write(&effect, repeatable).await,
     }
@@ -310,8 +312,10 @@ pub(crate) async fn audit(client: &Client) -> Vec<String> {
                    (select count(*) from ledger.undo u where u.saga = c.saga and u.step = c.step) as undone
             from call c
         )
-        select format('%s %s is %s, but %s took effect %s times and was undone %s times',
-                      definition, saga, status, step, done, undone)
+        select format(E'%s %s is %s, but %s took effect %s times and was undone %s times\n%s',
+                      definition, saga, status, step, done, undone,
+                      (select string_agg(format('  %s %s %s', j.seq, j.kind, left(j.body, 200)), E'\n' order by j.seq)
+                       from amends.journal j where j.id = saga::uuid))
         from counted
         where case status when 'completed' then (done, undone) <> (1, 0) or definition like '%\\_back'
                           when 'compensated' then done <> undone or done > 1 or definition not like '%\\_back'

@@ -83,7 +83,8 @@ fn cases() -> Vec<Case> {
             }
         } else {
             let as_heir = OF_HEIRS.contains(&place);
-            let often = OFTEN.iter().any(|start| place.starts_with(start));
+            let often =
+                OFTEN.iter().any(|start| place.starts_with(start)) && !AFTER_LOST_ANSWERS.contains(&place);
             cases.push(case(if often { 4 } else { 1 }, as_heir, !as_heir && index % 2 == 0));
         }
     }
