@@ -370,10 +370,15 @@ pub mod demo {
     pub const NODE_STOP_MAX: Duration = Duration::from_secs(15);
     /// Pause before a crashed participant is started again.
     pub const RESTART_PAUSE: Duration = Duration::from_millis(100);
-    /// Most starts of a participant that fail one after the other.
-    pub const RESTARTS_FAILED_MAX: u32 = 20;
-    /// Pause between two troubles of a demo with chaos.
-    pub const CHAOS_INTERVAL: Duration = Duration::from_secs(3);
+    /// How long the starts of a participant may fail one after the other; its ledger may be away.
+    pub const RESTART_MAX: Duration = Duration::from_secs(30);
+    /// Shortest and longest pause between two troubles of a demo with chaos.
+    pub const CHAOS_PAUSE: std::ops::Range<Duration> =
+        Duration::from_millis(1_500)..Duration::from_millis(4_000);
+    /// How long a demo with chaos stops a node: longer than its lease.
+    pub const STOPPED: Duration = NODE_LEASE.saturating_add(Duration::from_secs(1));
+    /// How long a node may take to begin; one that ends meanwhile since the database is away is started again.
+    pub const NODE_BEGIN_MAX: Duration = Duration::from_secs(15);
     /// Most nodes of a demo: with their payments servers they share the embedded Postgres's 200 connections.
     pub const NODES_MAX: u32 = 8;
     /// Most checkouts of a demo.

@@ -1,7 +1,8 @@
 //! One lane's committer and dispatcher, which live and die together. Owns that: when one of them is gone the
-//! other steps down, and the supervisor opens a new lane in place of the old one, which is never used again.
+//! other steps down, the old lane is taken out of service, and the supervisor opens a new one in its place.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -13,12 +14,14 @@ use super::post::Post;
 use super::roster::Roster;
 use super::supervisor::{Observe, Observed};
 use crate::boundary;
-use crate::store::{Lane, NodeId};
+use crate::config::actor as limits;
+use crate::store::{Lane, LaneId, NodeId};
 
 /// One lane at work.
 pub struct Worker {
     node: Arc<Node>,
     member: NodeId,
+    lane: LaneId,
     committer: Addr<Committer>,
     dispatcher: Addr<Dispatcher>,
 }
@@ -53,9 +56,27 @@ impl Worker {
         };
         boundary::pass("worker: started");
         roster.set(place, member, dispatcher.clone());
-        let worker =
-            Worker::start_in_arbiter(&arbiter, move |_| Worker { node, member, committer, dispatcher });
+        let worker = Worker::start_in_arbiter(&arbiter, move |_| Worker {
+            node,
+            member,
+            lane: id,
+            committer,
+            dispatcher,
+        });
         Ok(worker.recipient())
+    }
+}
+
+/// Takes a lane that nobody serves any more out of service. Its node lives, so no sweep would, and what it owns would
+/// be nobody's: as after a failover, where the lane met a promoted standby.
+async fn retire(node: Arc<Node>, member: NodeId, lane: LaneId) {
+    // Once the node is another, its lanes die with what it was.
+    while node.membership.id() == member {
+        match node.store.retire(lane).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, lane = lane.0, "lane not taken out of service yet"),
+        }
+        tokio::time::sleep(Duration::from_millis(limits::RESEND_PAUSE_MAX_MS)).await;
     }
 }
 
@@ -71,6 +92,7 @@ impl Handler<Observe> for Worker {
         if outlived || !self.committer.connected() || !self.dispatcher.connected() {
             self.dispatcher.do_send(Abandon);
             self.committer.do_send(super::committer::StepAside);
+            actix::spawn(retire(self.node.clone(), self.member, self.lane));
             ctx.stop();
         }
         MessageResult(Observed::default())

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::failure::{Exit, Failure};
 use crate::catalog::{DatabaseSettings, Environment, parse_settings};
-use crate::postgres::{self, Embedded, EmbeddedConfig};
+use crate::postgres::{self, Embedded, EmbeddedConfig, Role};
 use crate::store::{PostgresConfig, Store};
 
 /// Settings file that is taken when none is named and it is there.
@@ -143,6 +143,14 @@ impl Place {
     /// Whether it is ours.
     pub(super) fn is_embedded(&self) -> bool {
         matches!(self, Self::Embedded(_))
+    }
+
+    /// The server that this process runs. One that it merely shares is not its to be rough with.
+    pub(super) fn own(&self) -> Option<&Embedded> {
+        match self {
+            Self::Embedded(embedded) if embedded.role() == Role::Owner => Some(embedded),
+            Self::Embedded(_) | Self::Given(_) => None,
+        }
     }
 
     /// Stops the embedded one, if nobody else uses it.

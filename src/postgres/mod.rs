@@ -14,6 +14,7 @@
 mod account;
 mod binaries;
 mod cluster;
+mod crash;
 mod error;
 mod initialise;
 mod keeper;
@@ -68,6 +69,7 @@ pub fn default_data_dir() -> Result<PathBuf, Error> {
 pub struct Embedded {
     url: String,
     log: PathBuf,
+    data: PathBuf,
     keeper: Keeper,
 }
 
@@ -80,9 +82,9 @@ impl Embedded {
     pub fn start(config: &EmbeddedConfig) -> Result<Self, Error> {
         let cluster = Cluster::prepare(config)?;
         let url = url(&cluster.places().socket_dir);
-        let log = cluster.places().log.clone();
+        let (log, data) = (cluster.places().log.clone(), cluster.places().data.clone());
         let keeper = Keeper::start(cluster)?;
-        Ok(Self { url, log, keeper })
+        Ok(Self { url, log, data, keeper })
     }
 
     /// Returns the URL to connect to, for this process and for others of the same user.
@@ -98,6 +100,12 @@ impl Embedded {
     /// Returns what this process is to the cluster right now.
     pub fn role(&self) -> Role {
         self.keeper.role()
+    }
+
+    /// Kills Postgres with all of its processes, as the crash of its machine would, to see what lives through that.
+    /// Its owner starts it again within a second or so; what it acknowledged is there. Returns whether it ran.
+    pub fn crash(&self) -> bool {
+        crash::crash(&self.data)
     }
 
     /// Leaves the cluster: the owner stops Postgres and waits for its clean end, a guest just goes.

@@ -61,20 +61,22 @@ impl PostgresConfig {
         (self.driver, self.tls)
     }
 
-    /// Names the database for people: host, port and database, never the password.
+    /// Names the database for people: hosts, ports and database, never the password.
     pub fn describe(&self) -> String {
+        let ports = self.driver.get_ports();
+        let port = |index| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
         let hosts: Vec<String> = self
             .driver
             .get_hosts()
             .iter()
-            .map(|host| match host {
-                Host::Tcp(name) => name.clone(),
+            .enumerate()
+            .map(|(index, host)| match host {
+                Host::Tcp(name) => format!("{name}:{}", port(index)),
                 #[cfg(unix)]
-                Host::Unix(path) => path.display().to_string(),
+                Host::Unix(path) => format!("{}:{}", path.display(), port(index)),
             })
             .collect();
-        let port = self.driver.get_ports().first().copied().unwrap_or(5432);
-        format!("{}:{port}/{}", hosts.join(","), self.driver.get_dbname().unwrap_or_default())
+        format!("{}/{}", hosts.join(","), self.driver.get_dbname().unwrap_or_default())
     }
 
     /// Opens one connection with the settings that the server gives to everybody; the task ends with it.
@@ -293,6 +295,17 @@ mod tests {
             Some("require"),
             None,
         );
+    }
+
+    #[test]
+    fn each_host_is_named_with_its_port() {
+        for (url, expected) in [
+            ("postgres://u:hunter2@one/d", "one:5432/d"),
+            ("postgres://u:hunter2@one:5,two:6/d?target_session_attrs=read-write", "one:5,two:6/d"),
+            ("host=one,two port=7 dbname=d", "one:7,two:7/d"),
+        ] {
+            assert_eq!(PostgresConfig::parse(url).unwrap().describe(), expected);
+        }
     }
 
     #[test]

@@ -52,6 +52,11 @@ pub enum Error {
     },
 }
 
+/// What to do about a server that may only be read.
+pub(super) const READ_ONLY: &str = "expected a server that takes writes, found a hot standby, or one that is set to \
+                                    read-only: promote it or take the setting back, or name the primary in the \
+                                    database URL (several hosts with target_session_attrs=read-write find it)";
+
 /// What to do about a failed statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
@@ -111,7 +116,8 @@ impl From<tokio_postgres::Error> for Error {
             "AM005" => Self::Invalid(message),
             "AM006" | "AM007" | "AM008" | "AM009" => Self::OutOfPlace(message),
             "55P03" => Self::Busy(message),
-            "25006" | "40001" | "40P01" | "57014" | "0A000" | "26000" => Self::Unavailable(message),
+            "25006" => Self::Unavailable(format!("{message}; {READ_ONLY}")),
+            "40001" | "40P01" | "57014" | "0A000" | "26000" => Self::Unavailable(message),
             _ if is_unavailable(database.code()) => Self::Unavailable(message),
             code => Self::Rejected { code: code.to_owned(), message },
         }

@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row, Statement};
 
 use super::columns::{self, Columns};
-use super::error::{Remedy, remedy};
+use super::error::{READ_ONLY, Remedy, remedy};
 use super::pool::Params;
 use super::shape::{Shape, without_conflicts};
 use super::work::Watermarks;
@@ -215,7 +215,7 @@ impl Lane {
             (Some(known), Some(found)) if known != found => Err(Failure::fenced()),
             (Some(_), None) => Err(Failure {
                 remedy: Remedy::Reconnect,
-                error: Error::Unavailable("the server is in recovery".to_owned()),
+                error: Error::Unavailable(format!("the server is in recovery; {READ_ONLY}")),
             }),
             (Some(_), Some(_)) | (None, _) => Ok(session),
         }

@@ -1,7 +1,7 @@
 //! Nodes: one row per incarnation of a process, kept alive by beats. Owns joining, beating and leaving, and
 //! the clock; taking dead nodes out of service is left to `sweep.rs`.
 
-use super::{Error, Store};
+use super::{Error, LaneId, Store};
 use crate::boundary;
 use crate::saga::definition::Millis;
 
@@ -77,6 +77,13 @@ impl Store {
     pub async fn leave(&self, node: NodeId) -> Result<(), Error> {
         self.query(include_str!("../../sql/queries/node/leave.sql"), &[&node.0]).await?;
         boundary::pass("node: left");
+        Ok(())
+    }
+
+    /// Takes one lane of a living node out of service, since nobody serves it any more; what it owns goes to others
+    /// with the next sweep.
+    pub async fn retire(&self, lane: LaneId) -> Result<(), Error> {
+        self.query(include_str!("../../sql/queries/lane/retire.sql"), &[&lane.0]).await?;
         Ok(())
     }
 

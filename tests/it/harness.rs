@@ -79,6 +79,21 @@ impl Cluster {
 
     /// The same in an environment of its own.
     pub(crate) fn start_in(label: &str, durable: bool, environment: &[(&str, &Path)]) -> Self {
+        let mut initdb = Command::new(binaries().join("initdb"));
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+        Self::start_on(label, initdb, durable, environment)
+    }
+
+    /// A hot standby, which follows this one.
+    pub(crate) fn standby(&self, label: &str) -> Self {
+        let mut copy = Command::new(program("pg_basebackup"));
+        copy.args(["-U", "postgres", "-R", "-X", "stream", "-c", "fast", "--no-sync"]);
+        copy.arg("-h").arg(&self.directory).args(["-p", &self.port.to_string(), "-D"]);
+        Self::start_on(label, copy, true, &[])
+    }
+
+    /// Makes a data directory, which `make` is told last, and starts the server on it.
+    fn start_on(label: &str, mut make: Command, durable: bool, environment: &[(&str, &Path)]) -> Self {
         let user = unprivileged();
         let directory = std::env::temp_dir().join(format!("amends-{label}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
@@ -89,11 +104,9 @@ impl Cluster {
             give(&to, user);
         }
         give(&directory, user);
-        let mut initdb = Command::new(binaries().join("initdb"));
-        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
-        initdb.arg(directory.join("data"));
-        let output = run_as(&mut initdb, user).current_dir(&directory).output().unwrap();
-        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        make.arg(directory.join("data"));
+        let output = run_as(&mut make, user).current_dir(&directory).output().unwrap();
+        assert!(output.status.success(), "{make:?}: {}", String::from_utf8_lossy(&output.stderr));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut settings = vec![
             format!("port={port}"),

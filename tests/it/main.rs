@@ -17,6 +17,7 @@ mod demo;
 mod demo_definition;
 mod demo_participant;
 mod embedded;
+mod failover;
 mod faults;
 mod fuzz;
 mod grafana;

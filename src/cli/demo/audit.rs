@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use super::chaos::Troubles;
 use super::effect::Kind;
 use super::fault::Fault;
 use crate::saga::state::{Status, StuckReason};
@@ -116,7 +117,7 @@ pub(super) fn audit(
     asked: &[String],
     claims: &[Claim],
     evidence: &Evidence,
-    nodes_killed: u32,
+    troubles: Troubles,
 ) -> Vec<Violation> {
     let mut ledgers: BTreeMap<&str, Vec<&Entered>> = BTreeMap::new();
     for effect in &evidence.effects {
@@ -135,7 +136,7 @@ pub(super) fn audit(
         }
         let ledger = ledgers.remove(claim.booking.as_str()).unwrap_or_default();
         check_claim(claim, &ledger, &mut against);
-        if !is_explained(claim, evidence, nodes_killed) {
+        if !is_explained(claim, evidence, troubles) {
             against(Breach::Unexplained, "stuck, and no fault explains it".to_owned());
         }
     }
@@ -255,7 +256,7 @@ fn check_charge(claim: &Claim, ledger: &[&Entered], against: &mut impl FnMut(Bre
 
 /// Whether a saga that is stuck has a true reason to be: something that befell it, or one of the processes it
 /// ran on.
-fn is_explained(claim: &Claim, evidence: &Evidence, nodes_killed: u32) -> bool {
+fn is_explained(claim: &Claim, evidence: &Evidence, troubles: Troubles) -> bool {
     let Some(reason) = claim.stuck else {
         return claim.status != Status::Stuck;
     };
@@ -264,9 +265,11 @@ fn is_explained(claim: &Claim, evidence: &Evidence, nodes_killed: u32) -> bool {
         evidence.faults.iter().any(|injected| injected.booking == claim.booking && hides(injected.fault))
     };
     match reason {
-        StuckReason::InDoubt => befell(hides_outcome) || crashed || nodes_killed > 0,
-        StuckReason::Failed => befell(|_| true) || crashed,
-        StuckReason::ProcessDied => nodes_killed > 0,
+        StuckReason::InDoubt => befell(hides_outcome) || crashed || troubles.any(),
+        // A participant whose ledger is away refuses, or is not there.
+        StuckReason::Failed => befell(|_| true) || crashed || troubles.postgres_killed > 0,
+        // Whoever is stopped for longer than its lease counts as dead.
+        StuckReason::ProcessDied => troubles.nodes_killed + troubles.nodes_stopped > 0,
     }
 }
 

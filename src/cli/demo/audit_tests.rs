@@ -11,13 +11,13 @@ struct World {
     asked: Vec<String>,
     claims: Vec<Claim>,
     evidence: Evidence,
-    nodes_killed: u32,
+    troubles: Troubles,
 }
 
 impl World {
     fn sound() -> Self {
-        let mut world =
-            Self { asked: Vec::new(), claims: Vec::new(), evidence: Evidence::default(), nodes_killed: 0 };
+        let (evidence, troubles) = (Evidence::default(), Troubles::default());
+        let mut world = Self { asked: Vec::new(), claims: Vec::new(), evidence, troubles };
         world.checkout("whole", Status::Completed, &Kind::DEEDS);
         world.checkout(
             "undone",
@@ -84,7 +84,7 @@ impl World {
     }
 
     fn breaches(&self) -> Vec<Breach> {
-        let mut breaches: Vec<_> = audit(&self.asked, &self.claims, &self.evidence, self.nodes_killed)
+        let mut breaches: Vec<_> = audit(&self.asked, &self.claims, &self.evidence, self.troubles)
             .into_iter()
             .map(|violation| violation.breach)
             .collect();
@@ -187,25 +187,27 @@ fn sagas_are_counted() {
 
 #[test]
 fn a_stuck_saga_needs_a_true_reason() {
-    let stuck = |reason, faults: &[Fault], nodes_killed| {
+    let stuck = |reason, faults: &[Fault], nodes_killed, postgres_killed| {
         let mut world = World::sound();
         world.evidence.faults.clear();
         for fault in faults {
             world.inject(*fault, "halted");
         }
         world.claims[3].stuck = reason;
-        world.nodes_killed = nodes_killed;
+        world.troubles = Troubles { nodes_killed, postgres_killed, ..Troubles::default() };
         world
     };
-    check(stuck(Some(StuckReason::InDoubt), &[], 0), &[Unexplained]);
-    check(stuck(Some(StuckReason::InDoubt), &[Fault::Refused], 0), &[Unexplained]);
-    check(stuck(Some(StuckReason::InDoubt), &[Fault::Slow], 0), &[]);
-    check(stuck(Some(StuckReason::InDoubt), &[], 1), &[]);
-    check(stuck(Some(StuckReason::Failed), &[], 1), &[Unexplained]);
-    check(stuck(Some(StuckReason::Failed), &[Fault::Busy], 0), &[]);
-    check(stuck(Some(StuckReason::ProcessDied), &[Fault::Busy], 0), &[Unexplained]);
-    check(stuck(None, &[Fault::Slow], 1), &[Unexplained]);
-    let mut elsewhere = stuck(Some(StuckReason::InDoubt), &[], 0);
+    check(stuck(Some(StuckReason::InDoubt), &[], 0, 0), &[Unexplained]);
+    check(stuck(Some(StuckReason::InDoubt), &[Fault::Refused], 0, 0), &[Unexplained]);
+    check(stuck(Some(StuckReason::InDoubt), &[Fault::Slow], 0, 0), &[]);
+    check(stuck(Some(StuckReason::InDoubt), &[], 1, 0), &[]);
+    check(stuck(Some(StuckReason::InDoubt), &[], 0, 1), &[]);
+    check(stuck(Some(StuckReason::Failed), &[], 1, 0), &[Unexplained]);
+    check(stuck(Some(StuckReason::Failed), &[], 0, 1), &[]);
+    check(stuck(Some(StuckReason::Failed), &[Fault::Busy], 0, 0), &[]);
+    check(stuck(Some(StuckReason::ProcessDied), &[Fault::Busy], 0, 1), &[Unexplained]);
+    check(stuck(None, &[Fault::Slow], 1, 1), &[Unexplained]);
+    let mut elsewhere = stuck(Some(StuckReason::InDoubt), &[], 0, 0);
     elsewhere.inject(Fault::Slow, "whole");
     check(elsewhere.clone(), &[Unexplained]);
     elsewhere.inject(Fault::Crash, "whole");

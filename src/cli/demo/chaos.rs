@@ -1,43 +1,139 @@
-//! What goes wrong all the time in a demo with chaos. Owns whose turn it is among the troubles, and cutting
-//! connections; killing and replacing nodes is the stage's.
+//! What goes wrong all the time in a demo with chaos, by chance from the seed of the run. Owns whose turn it is among
+//! the troubles, how many of each there were, and cutting connections; nodes are killed and stopped by the stage, and
+//! the server by whoever runs it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
 
 use super::ledger::{self, LedgerError};
-use crate::config::demo::CHAOS_INTERVAL;
+use super::stage::{Stage, StageError};
+use crate::config::demo::{CHAOS_PAUSE, STOPPED};
+use crate::postgres::Embedded;
 
 /// By which the server tells connections of nodes from those of participants, whose ledgers must stay true.
 const NODE: &str = "amends_demo_node";
 
 /// One trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+enum Trouble {
     /// A node is killed, and another takes its place.
     Kill,
+    /// A node is stopped for longer than its lease, and goes on as if nothing had been.
+    Stop,
     /// All connections between nodes and database are cut.
     Cut,
+    /// Postgres is killed with all of its processes, and started again.
+    Crash,
 }
 
-/// Whose turn it is.
-#[derive(Debug)]
-pub(super) struct Chaos {
-    last: Instant,
-    made: u32,
+/// One trouble that is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Dealt {
+    trouble: Trouble,
+    /// Which node it befalls, counted among those that run.
+    pick: u64,
+    /// Time to the one after it.
+    pause: Duration,
 }
 
-impl Chaos {
-    pub(super) fn begin() -> Self {
-        Self { last: Instant::now(), made: 0 }
+/// How much trouble there was.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Troubles {
+    /// Nodes that were killed.
+    pub(super) nodes_killed: u32,
+    /// Nodes that were stopped for longer than their lease and went on.
+    pub(super) nodes_stopped: u32,
+    /// Connections of nodes that were cut.
+    pub(super) connections_cut: u64,
+    /// How often Postgres was killed.
+    pub(super) postgres_killed: u32,
+}
+
+impl Troubles {
+    /// Whether a call under way may have lost its caller, or its ledger.
+    pub(super) fn any(self) -> bool {
+        self != Self::default()
+    }
+}
+
+/// Makes trouble.
+pub(super) struct Chaos<'a> {
+    chance: StdRng,
+    /// The troubles of this round, the next one last. Each comes once before any comes again.
+    deck: Vec<Dealt>,
+    /// The server that may be killed.
+    server: Option<&'a Embedded>,
+    due: Instant,
+}
+
+impl<'a> Chaos<'a> {
+    pub(super) fn begin(seed: u64, server: Option<&'a Embedded>) -> Self {
+        let mut chaos =
+            Self { chance: StdRng::seed_from_u64(seed), deck: Vec::new(), server, due: Instant::now() };
+        chaos.due = Instant::now() + chaos.pause();
+        chaos
     }
 
-    /// The trouble that is due, if any.
-    pub(super) fn next(&mut self) -> Option<Trouble> {
-        if self.last.elapsed() < CHAOS_INTERVAL {
-            return None;
+    /// Lets stopped nodes go on that were stopped for long enough, and makes the trouble that is due, if any. Returns
+    /// what was done, for people. What cannot be done now, since the database is away or no node runs, stays due.
+    pub(super) async fn next(
+        &mut self,
+        made: &mut Troubles,
+        stage: &mut Stage,
+        database_url: &str,
+    ) -> Result<Option<String>, StageError> {
+        made.nodes_stopped += stage.continue_nodes(STOPPED);
+        if Instant::now() < self.due {
+            return Ok(None);
         }
-        self.last = Instant::now();
-        self.made += 1;
-        Some(if self.made % 2 == 1 { Trouble::Kill } else { Trouble::Cut })
+        let Some(dealt) = self.top() else { return Ok(None) };
+        let done = match dealt.trouble {
+            Trouble::Kill => {
+                let killed = stage.kill_node(dealt.pick).await?;
+                if killed.is_some() {
+                    made.nodes_killed += 1;
+                    stage.add_node(database_url)?;
+                }
+                killed.map(|name| format!("{name} was killed"))
+            }
+            Trouble::Stop => stage
+                .stop_node(dealt.pick)
+                .map(|name| format!("{name} is stopped for {} s", STOPPED.as_secs())),
+            Trouble::Cut => cut(database_url).await.ok().map(|cut| {
+                made.connections_cut += cut;
+                format!("{cut} connections to the database were cut")
+            }),
+            Trouble::Crash => self.server.filter(|server| server.crash()).map(|_| {
+                made.postgres_killed += 1;
+                "Postgres was killed".to_owned()
+            }),
+        };
+        if done.is_some() {
+            self.deck.pop();
+            self.due = Instant::now() + dealt.pause;
+        }
+        Ok(done)
+    }
+
+    /// The next trouble; deals another round if there is none left.
+    fn top(&mut self) -> Option<Dealt> {
+        if self.deck.is_empty() {
+            let mut troubles = vec![Trouble::Kill, Trouble::Stop, Trouble::Cut];
+            troubles.extend(self.server.map(|_| Trouble::Crash));
+            troubles.shuffle(&mut self.chance);
+            for trouble in troubles {
+                let dealt = Dealt { trouble, pick: self.chance.random(), pause: self.pause() };
+                self.deck.push(dealt);
+            }
+        }
+        self.deck.last().copied()
+    }
+
+    fn pause(&mut self) -> Duration {
+        self.chance.random_range(CHAOS_PAUSE)
     }
 }
 
@@ -52,7 +148,7 @@ pub(super) fn of_a_node(database_url: &str) -> String {
 }
 
 /// Cuts the connections of all nodes but those that have only begun; returns how many.
-pub(super) async fn cut(database_url: &str) -> Result<i64, LedgerError> {
+async fn cut(database_url: &str) -> Result<u64, LedgerError> {
     let (config, tls) = ledger::config(database_url)?.into_parts();
     let (client, connection) = config.connect(tls).await?;
     let connection = tokio::spawn(connection);
@@ -63,7 +159,7 @@ pub(super) async fn cut(database_url: &str) -> Result<i64, LedgerError> {
     drop(client);
     // It ends with its client; how is of no interest.
     let _ = connection.await;
-    Ok(row.try_get(0)?)
+    Ok(row.try_get::<_, i64>(0)?.unsigned_abs())
 }
 
 #[cfg(test)]
@@ -76,5 +172,28 @@ mod tests {
         assert_eq!(of_a_node("postgres://h/d"), format!("postgres://h/d?{name}"));
         assert_eq!(of_a_node("postgres://h/d?a=b"), format!("postgres://h/d?a=b&{name}"));
         assert_eq!(of_a_node("host=h dbname=d"), format!("host=h dbname=d {name}"));
+    }
+
+    fn rounds(seed: u64) -> Vec<Dealt> {
+        let mut chaos = Chaos::begin(seed, None);
+        let mut deal = || {
+            let dealt = chaos.top().unwrap();
+            chaos.deck.pop();
+            dealt
+        };
+        (0..30).map(|_| deal()).collect()
+    }
+
+    #[test]
+    fn the_seed_alone_decides_and_each_trouble_has_its_turn() {
+        assert_eq!(rounds(7), rounds(7));
+        assert_ne!(rounds(7), rounds(8));
+        for round in rounds(7).chunks(3) {
+            for trouble in [Trouble::Kill, Trouble::Stop, Trouble::Cut] {
+                assert!(round.iter().any(|dealt| dealt.trouble == trouble), "{trouble:?} in {round:?}");
+            }
+            // A server of somebody else is left alone.
+            assert!(round.iter().all(|dealt| dealt.trouble != Trouble::Crash), "{round:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::audit::Claim;
 use super::report::Told;
 use crate::saga::event::Event;
 use crate::saga::outcome::{Answer, Outcome};
+use crate::saga::state::StuckReason;
 use crate::saga::{Definition, replay};
 use crate::store::{self, JournalRow, Store};
 
@@ -39,6 +40,26 @@ pub(super) enum ClaimError {
 
 /// Most journals that are read at once.
 const JOURNALS_MAX: usize = 200;
+
+/// Finds the sagas that were put aside because their processes died too often, each with its step. What dies is what
+/// chaos kills, so an operator would have them tried again.
+pub(super) async fn put_aside(
+    store: &Store,
+    definition: &Definition,
+    stuck: &[Uuid],
+) -> Result<Vec<(Uuid, String)>, ClaimError> {
+    let mut found = Vec::new();
+    for sagas in stuck.chunks(JOURNALS_MAX) {
+        for (&saga, journal) in &store.load(sagas).await? {
+            let state = replay(definition, &decode(saga, journal)?);
+            let state = state.map_err(|error| broken(saga, error.to_string()))?;
+            if let Some((step, _, StuckReason::ProcessDied)) = state.stuck() {
+                found.push((saga, definition.steps()[step].step.name.clone()));
+            }
+        }
+    }
+    Ok(found)
+}
 
 /// Reads what amends says of these checkouts. One whose saga is gone has no claim; the audit misses it.
 pub(super) async fn read(

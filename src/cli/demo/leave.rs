@@ -97,10 +97,10 @@ pub(super) fn run(database: &DatabaseArgs, output: &Output) -> Result<Exit, Fail
 
 async fn play(url: &str, interrupt: &mut Interrupt, output: &Output) -> Result<(), Failure> {
     let run = Uuid::now_v7().simple().to_string().split_off(24);
-    let script = Script { file: "leave_stuck.yaml", text: DEFINITIONS, faults: faults() };
+    let script = Script { file: "leave_stuck.yaml", text: DEFINITIONS.into(), faults: faults() };
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
     store.migrate().await?;
-    register(&store, script.file, script.text).await?;
+    register(&store, script.file, &script.text).await?;
     output.remark("four sagas are brought to where they need a person; this takes half a minute");
     let mut stage = Stage::set(&script, url, &run).await.map_err(DemoError::from)?;
     let stood = {
@@ -199,7 +199,7 @@ impl Scene<'_> {
     async fn stay(&mut self) -> Result<(), Failure> {
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
-            self.stage.check().map_err(DemoError::from)?;
+            self.stage.check(None).map_err(DemoError::from)?;
         }
     }
 
@@ -216,7 +216,7 @@ impl Scene<'_> {
     async fn until_stuck(&mut self, saga: Uuid) -> Result<(), DemoError> {
         let begun = Instant::now();
         loop {
-            self.stage.check()?;
+            self.stage.check(None)?;
             let status = self.store.saga(saga).await?.map(|row| row.status);
             if status == Some(Status::Stuck) {
                 return Ok(());
@@ -241,7 +241,7 @@ impl Scene<'_> {
         for death in 1..=LOST_MAX {
             let begun = Instant::now();
             loop {
-                self.stage.check()?;
+                self.stage.check(None)?;
                 let row = client.query_one(&sql, &[&booking]).await.map_err(LedgerError::from)?;
                 if row.try_get::<_, i32>(0).map_err(LedgerError::from)?.unsigned_abs() >= death {
                     break;

@@ -105,10 +105,15 @@ impl Process {
 
     /// Asks it to end.
     pub(super) fn terminate(&self) {
+        self.signal(libc::SIGTERM);
+    }
+
+    /// Sends a signal: SIGSTOP halts it wherever it is, SIGCONT lets it go on.
+    pub(super) fn signal(&self, signal: libc::c_int) {
         let Some(id) = self.child.id().and_then(|id| libc::pid_t::try_from(id).ok()) else { return };
         // SAFETY: a plain system call. The child was not waited for yet, so the id is still its own.
         unsafe {
-            libc::kill(id, libc::SIGTERM);
+            libc::kill(id, signal);
         }
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::audit::{Breach, Violation};
+use super::chaos::Troubles;
 use super::fault::Fault;
 use crate::config::demo::VIOLATIONS_PRINTED_MAX;
 
@@ -28,8 +29,12 @@ pub(super) struct Report {
     pub(super) stuck: usize,
     /// Faults by kind.
     pub(super) faults: BTreeMap<Fault, usize>,
-    /// Nodes that were killed.
-    pub(super) nodes_killed: u32,
+    /// What went wrong besides.
+    pub(super) troubles: Troubles,
+    /// Sagas under which too many nodes died, and which were tried again when chaos was over.
+    pub(super) retried: usize,
+    /// What chaos was asked to do; none if there was none.
+    pub(super) chaos: Option<Reach>,
     /// Crashed participants that the demo started again; nodes restart theirs by themselves.
     pub(super) crm_restarts: u32,
     /// What the journals tell.
@@ -40,6 +45,15 @@ pub(super) struct Report {
     pub(super) violations: Vec<Violation>,
     /// Time from the first start to the audit's end.
     pub(super) wall: Duration,
+}
+
+/// How far chaos may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Nodes and connections. Postgres is not the demo's own.
+    Nodes,
+    /// Postgres too.
+    Postgres,
 }
 
 /// What the journals tell of a run.
@@ -56,6 +70,9 @@ pub(super) struct Told {
     /// Sagas that another node took over in mid-flight.
     pub(super) taken_over: usize,
 }
+
+const LEFT_ALONE: &str = "Postgres was left alone: it is not this demo's own. Without --database-url, and with a \
+                          --data-dir that no other process uses, it is killed too";
 
 impl Report {
     /// Whether every promise was kept.
@@ -83,7 +100,12 @@ impl Report {
             "unfinished": self.breaches(Breach::Unfinished),
             "faults_injected": self.faults_injected(),
             "faults": faults,
-            "nodes_killed": self.nodes_killed,
+            "nodes_killed": self.troubles.nodes_killed,
+            "nodes_stopped": self.troubles.nodes_stopped,
+            "connections_cut": self.troubles.connections_cut,
+            "put_aside_and_retried": self.retried,
+            // Null: it was left alone, since it is not the demo's own or there was no chaos.
+            "postgres_killed": (self.chaos == Some(Reach::Postgres)).then_some(self.troubles.postgres_killed),
             "sagas_taken_over": self.told.taken_over,
             "participant_restarts": self.crm_restarts,
             "attempts": self.told.attempts,
@@ -107,6 +129,9 @@ impl Report {
             lines.push(format!("... and {more} more"));
         }
         lines.push(self.table().to_string());
+        if self.chaos == Some(Reach::Nodes) {
+            lines.push(LEFT_ALONE.to_owned());
+        }
         let (lost, doubled, orphaned) =
             (self.breaches(Breach::Lost), self.breaches(Breach::Doubled), self.breaches(Breach::Orphaned));
         lines.push(format!("audit: {lost} lost, {doubled} doubled, {orphaned} orphaned effects"));
@@ -134,7 +159,15 @@ impl Report {
         row("recoveries", self.told.unknown + self.told.taken_over);
         row("  unknown outcomes resolved", self.told.unknown);
         row("  sagas taken over from a dead node", self.told.taken_over);
-        row("nodes killed", self.nodes_killed as usize);
+        row("nodes killed", self.troubles.nodes_killed as usize);
+        if self.chaos.is_some() {
+            row("nodes stopped longer than their lease", self.troubles.nodes_stopped as usize);
+            row("connections cut", self.troubles.connections_cut as usize);
+            row("sagas put aside after three deaths, and retried", self.retried);
+        }
+        if self.chaos == Some(Reach::Postgres) {
+            row("Postgres killed", self.troubles.postgres_killed as usize);
+        }
         row("crashes of the CRM", self.crm_restarts as usize);
         if let Some(column) = table.column_mut(1) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -173,6 +206,20 @@ mod tests {
         assert!(text.contains("audit: 2 lost, 0 doubled, 0 orphaned effects"), "{text}");
         assert!(text.contains("lost: B-1: found"), "{text}");
         assert!(text.contains("1 sagas unfinished"), "{text}");
+    }
+
+    #[test]
+    fn what_chaos_left_alone_is_said() {
+        let troubles = Troubles { nodes_stopped: 3, postgres_killed: 2, ..Troubles::default() };
+        for (chaos, killed, left_alone) in
+            [(None, None, false), (Some(Reach::Nodes), None, true), (Some(Reach::Postgres), Some(2), false)]
+        {
+            let report = Report { troubles, chaos, ..Report::default() };
+            assert_eq!(report.to_json()["postgres_killed"].as_u64(), killed, "{chaos:?}");
+            let text = report.to_lines().join("\n");
+            assert_eq!(text.contains("Postgres was left alone"), left_alone, "{text}");
+            assert_eq!(text.contains("nodes stopped"), chaos.is_some(), "{text}");
+        }
     }
 
     #[test]

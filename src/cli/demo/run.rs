@@ -9,15 +9,16 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit;
-use super::chaos::{self, Chaos, Trouble};
+use super::chaos::{Chaos, Troubles};
 use super::claims::{self, Checkout, ClaimError};
 use super::evidence;
 use super::ledger::{self, LedgerError};
-use super::report::Report;
-use super::stage::{DEFINITION, Script, Stage, StageError, fault_arguments};
-use super::{DatabaseArgs, DemoArgs, Exit, Failure, Interrupt, Output};
+use super::report::{Reach, Report};
+use super::stage::{self, Script, Stage, StageError, fault_arguments};
+use super::{DatabaseArgs, DemoArgs, Exit, Failure, Interrupt, Output, Place};
 use crate::catalog;
-use crate::config::demo::{DRAIN, LOOK_INTERVAL, START_INTERVAL, STILL_MAX, UNDER_WAY_MAX};
+use crate::config::demo::{DRAIN, LOOK_INTERVAL, NODE_BEGIN_MAX, START_INTERVAL, STILL_MAX, UNDER_WAY_MAX};
+use crate::saga::event::Request;
 use crate::saga::state::Status;
 use crate::saga::{Definition, Json};
 use crate::store::{self, Filter, PostgresConfig, Store};
@@ -80,7 +81,7 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let mut interrupt = Interrupt::catch(&runtime)?;
     let place = database.settled()?.open()?;
-    let played = runtime.block_on(play(args, seed, place.url(), &mut interrupt, output));
+    let played = runtime.block_on(play(args, seed, &place, &mut interrupt, output));
     // Connections first, then what they are connected to.
     drop(runtime);
     let closed = place.close();
@@ -103,21 +104,21 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
 async fn play(
     args: &DemoArgs,
     seed: u64,
-    url: &str,
+    place: &Place,
     interrupt: &mut Interrupt,
     output: &Output,
 ) -> Result<Report, DemoError> {
-    let begun = Instant::now();
+    let (begun, url) = (Instant::now(), place.url());
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
     store.migrate().await?;
-    let mut definitions = register(&store, "hotel_checkout.yaml", DEFINITION).await?;
+    let text = stage::definition(args.chaos);
+    let mut definitions = register(&store, "hotel_checkout.yaml", &text).await?;
     let definition =
         definitions.pop().ok_or_else(|| DemoError::Definition("the file is empty".to_owned()))?;
     // Bookings of an earlier run on this database are that run's; the faults depend on what is before the
     // `@`.
     let run = Uuid::now_v7().simple().to_string().split_off(24);
-    let script =
-        Script { file: "hotel_checkout.yaml", text: DEFINITION, faults: fault_arguments(args.faults, seed) };
+    let script = Script { file: "hotel_checkout.yaml", text, faults: fault_arguments(args.faults, seed) };
     let mut stage = Stage::set(&script, url, &run).await?;
     let bar = progress(args, output);
     let mut show = Show {
@@ -126,7 +127,11 @@ async fn play(
         url,
         run: &run,
         store: &store,
+        definition: &definition,
         stage: &mut stage,
+        chaos: args.chaos.then(|| Chaos::begin(seed, place.own())),
+        troubles: Troubles::default(),
+        retried: 0,
         bar: bar.clone(),
         checkouts: Vec::new(),
     };
@@ -134,7 +139,8 @@ async fn play(
         watched = show.watch() => watched,
         () = interrupt.next() => Err(DemoError::Interrupted),
     };
-    let checkouts = std::mem::take(&mut show.checkouts);
+    let (checkouts, troubles) = (std::mem::take(&mut show.checkouts), show.troubles);
+    let retried = show.retried;
     bar.finish_and_clear();
     // Whatever happened: nodes hand back what they have, and late effects land.
     let unwilling = tokio::select! {
@@ -148,8 +154,11 @@ async fn play(
     if matches!(watched, Err(DemoError::Interrupted)) {
         stage.clear();
     }
+    watched?;
+    let reach = if place.own().is_some() { Reach::Postgres } else { Reach::Nodes };
+    let chaos = args.chaos.then_some(reach);
     let report =
-        Report { seed, nodes_killed: watched?, crm_restarts: stage.crm_restarts(), ..Report::default() };
+        Report { seed, troubles, retried, chaos, crm_restarts: stage.crm_restarts(), ..Report::default() };
     let report = judge(report, &store, &definition, url, &run, &checkouts).await?;
     let report = Report { wall: begun.elapsed(), ..report };
     if report.holds() {
@@ -213,7 +222,7 @@ async fn judge(
         faults,
         told,
         example: example.map(|claim| claim.saga),
-        violations: audit::audit(&asked, &claims, &evidence, report.nodes_killed),
+        violations: audit::audit(&asked, &claims, &evidence, report.troubles),
         ..report
     })
 }
@@ -225,37 +234,49 @@ struct Show<'a> {
     url: &'a str,
     run: &'a str,
     store: &'a Store,
+    definition: &'a Definition,
     stage: &'a mut Stage,
+    chaos: Option<Chaos<'a>>,
+    troubles: Troubles,
+    /// Sagas that were put aside and tried again.
+    retried: usize,
     bar: ProgressBar,
     checkouts: Vec<Checkout>,
 }
 
 /// How many checkouts are where.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Standing {
     completed: usize,
     compensated: usize,
     /// Stuck or abandoned: no further without a person.
-    halted: usize,
+    halted: Vec<Uuid>,
 }
 
 impl Standing {
-    fn at_rest(self) -> usize {
-        self.completed + self.compensated + self.halted
+    fn at_rest(&self) -> usize {
+        self.completed + self.compensated + self.halted.len()
     }
 }
 
 impl Show<'_> {
-    /// Starts all checkouts and waits until they are at rest, or nothing has come to rest for too long.
-    /// Returns how many nodes were killed.
-    async fn watch(&mut self) -> Result<u32, DemoError> {
+    /// Starts the nodes and all checkouts, and waits until they are at rest. What chaos has put aside is tried again
+    /// when it is over.
+    async fn watch(&mut self) -> Result<(), DemoError> {
         for _ in 0..self.args.nodes {
             self.stage.add_node(self.url)?;
         }
+        self.until_at_rest().await?;
+        if self.chaos.take().is_some() && self.retry_put_aside().await? {
+            self.until_at_rest().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts what checkouts are missing and waits until all are at rest, or nothing has come to rest for too long.
+    async fn until_at_rest(&mut self) -> Result<(), DemoError> {
         let sagas = self.args.sagas as usize;
         let under_way_max = UNDER_WAY_MAX * self.args.nodes as usize;
-        let mut nodes_killed = 0;
-        let mut chaos = self.args.chaos.then(Chaos::begin);
         let mut standing = Standing::default();
         let (mut looked, mut moved) = (Instant::now(), Instant::now());
         while standing.at_rest() < sagas && moved.elapsed() < STILL_MAX {
@@ -264,7 +285,7 @@ impl Show<'_> {
                 match self.start(self.checkouts.len() + 1).await {
                     Ok(checkout) => self.checkouts.push(checkout),
                     // Its key makes the next start find this one, if it has happened.
-                    Err(error) if chaos.is_some() && is_passing(&error) => {}
+                    Err(error) if self.args.chaos && is_passing(&error) => {}
                     Err(error) => return Err(error),
                 }
                 tokio::time::sleep(START_INTERVAL).await;
@@ -274,9 +295,9 @@ impl Show<'_> {
             if looked.elapsed() < LOOK_INTERVAL {
                 continue;
             }
-            self.stage.check()?;
+            self.stage.check(self.args.chaos.then_some(self.url))?;
             let now = match self.look().await {
-                Err(error) if chaos.is_some() && is_passing(&error) => standing,
+                Err(error) if self.args.chaos && is_passing(&error) => standing.clone(),
                 now => now?,
             };
             if now != standing {
@@ -286,30 +307,69 @@ impl Show<'_> {
             self.bar.set_position(standing.at_rest() as u64);
             self.bar.set_message(format!(
                 "{} completed, {} compensated, {} stuck",
-                standing.completed, standing.compensated, standing.halted
+                standing.completed,
+                standing.compensated,
+                standing.halted.len()
             ));
-            match chaos.as_mut().map(Chaos::next) {
-                None if self.args.kill && nodes_killed == 0 && self.is_mid_run(standing) => {
-                    self.kill().await?;
-                    nodes_killed += 1;
-                }
-                Some(Some(Trouble::Kill)) => {
-                    self.kill().await?;
-                    self.stage.add_node(self.url)?;
-                    nodes_killed += 1;
-                }
-                Some(Some(Trouble::Cut)) => {
-                    let cut = chaos::cut(self.url).await?;
-                    self.bar.println(format!("{cut} connections to the database were cut"));
-                }
-                None | Some(None) => {}
+            if standing.at_rest() < sagas {
+                self.trouble(&standing).await?;
             }
         }
-        Ok(nodes_killed)
+        Ok(())
+    }
+
+    /// Makes the trouble that is due: under chaos all the time, else one node is killed in mid-run.
+    async fn trouble(&mut self, standing: &Standing) -> Result<(), DemoError> {
+        if let Some(chaos) = &mut self.chaos {
+            let made = chaos.next(&mut self.troubles, self.stage, self.url).await?;
+            if let Some(made) = made {
+                self.bar.println(made);
+            }
+        } else if self.args.kill
+            && !self.args.chaos
+            && self.troubles.nodes_killed == 0
+            && self.is_mid_run(standing)
+        {
+            self.kill().await?;
+            self.troubles.nodes_killed += 1;
+        }
+        Ok(())
+    }
+
+    /// Waits for a database that may be away at the moment.
+    async fn calm(&self) -> Result<Standing, DemoError> {
+        let begun = Instant::now();
+        loop {
+            match self.look().await {
+                Err(error) if is_passing(&error) && begun.elapsed() < STILL_MAX => {}
+                looked => return looked,
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// After chaos: lets stopped nodes go on, and asks as an operator that what was put aside, because too many nodes
+    /// died under it, be tried again. Returns whether anything was.
+    async fn retry_put_aside(&mut self) -> Result<bool, DemoError> {
+        self.stage.continue_nodes(Duration::ZERO);
+        let before = self.calm().await?.halted;
+        let put_aside = claims::put_aside(self.store, self.definition, &before).await?;
+        for (saga, step) in &put_aside {
+            let (step, reason) = (step.clone(), "chaos is over".to_owned());
+            self.store.signal(*saga, &Request::Retry { step, reason }).await?;
+        }
+        self.retried = put_aside.len();
+        let begun = Instant::now();
+        while self.look().await?.halted.len() + self.retried > before.len()
+            && begun.elapsed() < NODE_BEGIN_MAX
+        {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        Ok(self.retried > 0)
     }
 
     /// Whether a third of the checkouts is at rest and others are under way.
-    fn is_mid_run(&self, standing: Standing) -> bool {
+    fn is_mid_run(&self, standing: &Standing) -> bool {
         let (sagas, at_rest) = (self.args.sagas as usize, standing.at_rest());
         at_rest >= sagas / 3 && at_rest < self.checkouts.len()
     }
@@ -355,7 +415,7 @@ impl Show<'_> {
                 match row.status {
                     Status::Completed => standing.completed += 1,
                     Status::Compensated => standing.compensated += 1,
-                    Status::Stuck | Status::Abandoned => standing.halted += 1,
+                    Status::Stuck | Status::Abandoned => standing.halted.push(row.id),
                     Status::Queued | Status::Running | Status::Compensating | Status::Paused => {}
                 }
             }

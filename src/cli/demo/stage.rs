@@ -1,31 +1,50 @@
 //! The stage of the demo: the CRM, which is started again whenever a fault crashes it, and the nodes, each
 //! with a payments server of its own. Owns who runs and with which settings; `run.rs` says when.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::chaos;
 use super::process::{Launcher, Process};
 use super::server::CRASH_STATUS;
-use crate::config::demo::{DRAIN, NODE_LEASE, NODE_STOP_MAX, RESTART_PAUSE, RESTARTS_FAILED_MAX, SLOW};
+use super::{Exit, chaos};
+use crate::config::demo::{
+    DRAIN, NODE_BEGIN_MAX, NODE_LEASE, NODE_STOP_MAX, RESTART_MAX, RESTART_PAUSE, SLOW,
+};
 
-/// The demo's definition, as the nodes load it.
-pub(super) const DEFINITION: &str = include_str!("hotel_checkout.yaml");
+/// The demo's definition.
+const DEFINITION: &str = include_str!("hotel_checkout.yaml");
+
+/// What is different in it under chaos. A node that was stopped sends what it was about to send once it goes on, so
+/// silence has to last longer before a probe may be believed; and an outage is no reason to give up.
+const UNDER_CHAOS: [(&str, &str); 4] = [
+    ("&settle 3s", "&settle 9s"),
+    ("&patience { attempts: 8,", "&patience { attempts: 200,"),
+    ("&persistence { attempts: 30,", "&persistence { attempts: 200,"),
+    ("&question { attempts: 15,", "&question { attempts: 200,"),
+];
+
+/// Returns the demo's definition, as the nodes load it.
+pub(super) fn definition(chaos: bool) -> Cow<'static, str> {
+    let changes = if chaos { UNDER_CHAOS.as_slice() } else { &[] };
+    changes.iter().fold(DEFINITION.into(), |text: Cow<'_, str>, (from, to)| text.replace(from, to).into())
+}
 
 /// What is played.
 pub(super) struct Script {
     /// Name of the file of definitions.
     pub(super) file: &'static str,
     /// The definitions, as YAML.
-    pub(super) text: &'static str,
+    pub(super) text: Cow<'static, str>,
     /// Arguments of the participants: what goes wrong.
     pub(super) faults: Vec<String>,
 }
@@ -61,8 +80,16 @@ fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> StageError {
 pub(super) struct Stage {
     launcher: Launcher,
     crm: Supervised,
-    nodes: Vec<Process>,
+    nodes: Vec<Node>,
     nodes_started: u32,
+}
+
+/// A node.
+struct Node {
+    process: Process,
+    begun: Instant,
+    /// Since when it is stopped, if it is.
+    stopped: Option<Instant>,
 }
 
 impl Stage {
@@ -78,7 +105,7 @@ impl Stage {
             let path = launcher.directory.join(name);
             std::fs::write(&path, text).map_err(system(format!("writing {}", path.display())))
         };
-        write(script.file, script.text)?;
+        write(script.file, &script.text)?;
         write("amends.yaml", &settings(&launcher.program, &url, script))?;
         Ok(Self { launcher, crm, nodes: Vec::new(), nodes_started: 0 })
     }
@@ -92,31 +119,68 @@ impl Stage {
         launcher.environment.push(("AMENDS_DEMO_NODE".to_owned(), name.clone()));
         let settings = self.launcher.directory.join("amends.yaml");
         let arguments = ["serve".into(), "--config".into(), settings.into_os_string()];
-        let node =
+        let process =
             launcher.launch(&name, arguments, Stdio::null()).map_err(system(format!("starting {name}")))?;
-        self.nodes.push(node);
+        self.nodes.push(Node { process, begun: Instant::now(), stopped: None });
         Ok(())
+    }
+
+    /// Where a node is, counted by `pick` among those that are not stopped.
+    fn running(&self, pick: u64) -> Option<usize> {
+        let running: Vec<_> =
+            (0..self.nodes.len()).filter(|&index| self.nodes[index].stopped.is_none()).collect();
+        let pick = pick.checked_rem(running.len() as u64)?;
+        Some(running[pick as usize])
     }
 
     /// Kills a node with SIGKILL, counted by `pick` among those that run. Returns its name.
     pub(super) async fn kill_node(&mut self, pick: u64) -> Result<Option<String>, StageError> {
-        if self.nodes.is_empty() {
-            return Ok(None);
-        }
-        let mut node = self.nodes.remove((pick % self.nodes.len() as u64) as usize);
+        let Some(index) = self.running(pick) else { return Ok(None) };
+        let mut node = self.nodes.remove(index).process;
         node.kill().await.map_err(system(format!("killing {}", node.name)))?;
         Ok(Some(node.name))
     }
 
-    /// Checks that every process that should run does.
-    pub(super) fn check(&mut self) -> Result<(), StageError> {
+    /// Stops a node with SIGSTOP, counted by `pick` among those that run. Returns its name.
+    pub(super) fn stop_node(&mut self, pick: u64) -> Option<String> {
+        let index = self.running(pick)?;
+        let node = &mut self.nodes[index];
+        node.process.signal(libc::SIGSTOP);
+        node.stopped = Some(Instant::now());
+        Some(node.process.name.clone())
+    }
+
+    /// Lets the nodes go on that were stopped for at least `limit`; returns how many.
+    pub(super) fn continue_nodes(&mut self, limit: Duration) -> u32 {
+        let mut continued = 0;
         for node in &mut self.nodes {
-            if let Some(status) = node.ended().map_err(system("watching the nodes"))? {
-                return Err(StageError::Ended {
-                    name: node.name.clone(),
-                    how: status.to_string(),
-                    log: node.log_tail(),
-                });
+            if node.stopped.is_some_and(|since| since.elapsed() >= limit) {
+                node.process.signal(libc::SIGCONT);
+                node.stopped = None;
+                continued += 1;
+            }
+        }
+        continued
+    }
+
+    /// Checks that every process that should run does. A node that could not begin because the database was away is
+    /// started again if this may happen, which `away` says: the database.
+    pub(super) fn check(&mut self, away: Option<&str>) -> Result<(), StageError> {
+        let mut missing = Vec::new();
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            let Some(status) = node.process.ended().map_err(system("watching the nodes"))? else { continue };
+            let early = node.begun.elapsed() < NODE_BEGIN_MAX;
+            if away.is_some() && early && status.code() == Some(i32::from(Exit::Database.code())) {
+                missing.push(index);
+                continue;
+            }
+            let (name, log) = (node.process.name.clone(), node.process.log_tail());
+            return Err(StageError::Ended { name, how: status.to_string(), log });
+        }
+        for index in missing.into_iter().rev() {
+            self.nodes.remove(index);
+            if let Some(database_url) = away {
+                self.add_node(database_url)?;
             }
         }
         match self.crm.failed.try_recv() {
@@ -151,10 +215,11 @@ impl Stage {
     /// it.
     pub(super) async fn strike(&mut self) -> Result<Vec<String>, StageError> {
         let mut killed = Vec::new();
+        self.continue_nodes(Duration::ZERO);
         for node in &self.nodes {
-            node.terminate();
+            node.process.terminate();
         }
-        for mut node in self.nodes.drain(..) {
+        for mut node in self.nodes.drain(..).map(|node| node.process) {
             let in_time = node.join(NODE_STOP_MAX).await;
             if !in_time.map_err(system(format!("ending {}", node.name)))? {
                 killed.push(node.name);
@@ -235,22 +300,18 @@ where
     }
 }
 
-/// Starts a process again; its port may take a moment to come free.
+/// Starts a process again; its port may take a moment to come free, and its ledger may be away.
 async fn again<Launch>(relaunch: &impl Fn() -> Launch) -> Result<Process, StageError>
 where
     Launch: Future<Output = Result<(Process, String), StageError>>,
 {
-    let mut failures = 0;
+    let begun = Instant::now();
     loop {
         tokio::time::sleep(RESTART_PAUSE).await;
         match relaunch().await {
             Ok((process, _)) => return Ok(process),
-            Err(error) => {
-                failures += 1;
-                if failures >= RESTARTS_FAILED_MAX {
-                    return Err(error);
-                }
-            }
+            Err(error) if begun.elapsed() >= RESTART_MAX => return Err(error),
+            Err(_) => {}
         }
     }
 }
@@ -321,18 +382,16 @@ fn private_directory(path: &PathBuf) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::fault::Fault;
     use super::super::tool::{CRM, PAYMENTS};
     use super::*;
     use crate::catalog::{self, Environment};
-    use crate::config::demo::LEDGER_WAIT_MAX;
+    use crate::config::demo::{LEDGER_WAIT_MAX, STOPPED};
     use crate::saga::Definition;
     use crate::saga::definition::{Action, Call, Target};
 
-    fn definition() -> std::sync::Arc<Definition> {
-        let drafts = catalog::parse_definitions("hotel_checkout.yaml", DEFINITION);
+    fn built(chaos: bool) -> std::sync::Arc<Definition> {
+        let drafts = catalog::parse_definitions("hotel_checkout.yaml", &definition(chaos));
         let draft = drafts.unwrap_or_else(|faults| panic!("{faults}")).remove(0);
         Definition::build(draft).unwrap_or_else(|faults| panic!("{faults:?}"))
     }
@@ -340,7 +399,7 @@ mod tests {
     #[test]
     fn the_nodes_can_read_their_settings() {
         let script =
-            Script { file: "hotel_checkout.yaml", text: DEFINITION, faults: fault_arguments(0.1, 7) };
+            Script { file: "hotel_checkout.yaml", text: definition(false), faults: fault_arguments(0.1, 7) };
         let text = settings(Path::new("/opt/am${ends}/amends"), "http://127.0.0.1:1/mcp", &script);
         let names = ["AMENDS_DEMO_LEDGER_URL", "DATABASE_URL", "AMENDS_DEMO_NODE"];
         let environment: Environment =
@@ -357,16 +416,25 @@ mod tests {
     /// A probe trusts its settle window, and a late effect is late only if its caller has given up.
     #[test]
     fn late_effects_are_later_than_time_outs_and_earlier_than_settle_windows() {
-        let latest = LEDGER_WAIT_MAX + SLOW;
+        for chaos in [false, true] {
+            check_settle_windows(chaos);
+        }
+    }
+
+    /// Whoever takes over from a stopped node begins to wait before that node goes on, and knows no time-out.
+    fn check_settle_windows(chaos: bool) {
+        let latest = LEDGER_WAIT_MAX + SLOW + if chaos { STOPPED } else { Duration::ZERO };
         let mut probed = 0;
-        for planned in definition().steps() {
+        for planned in built(chaos).steps() {
             let step = &planned.step;
             let Action::Call(action) = &step.action else { panic!("{} calls nobody", step.name) };
             for call in std::iter::once(action).chain(&step.compensation) {
                 let timeout = Duration::from_millis(call.timeout_ms);
                 assert!(timeout < SLOW, "{}: a slow call must time out", step.name);
                 let Call { probe: Some(_), settle_ms, .. } = call else { continue };
-                let settled = timeout + Duration::from_millis(*settle_ms);
+                let waited = if chaos { Duration::ZERO } else { timeout };
+                let settled = waited + Duration::from_millis(*settle_ms);
+                assert!(!chaos || call.retry.attempts >= 200, "{}: {:?}", step.name, call.retry);
                 assert!(settled > latest + Duration::from_millis(500), "{}: {settled:?}", step.name);
                 probed += 1;
             }
@@ -377,7 +445,7 @@ mod tests {
     /// A tool that can lose its answer under a cached error must be asked what became of it.
     #[test]
     fn cached_errors_befall_only_what_has_another_way_out() {
-        for planned in definition().steps() {
+        for planned in built(false).steps() {
             let step = &planned.step;
             let Action::Call(action) = &step.action else { panic!("{} calls nobody", step.name) };
             for call in std::iter::once(action).chain(&step.compensation) {

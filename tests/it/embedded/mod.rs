@@ -1,7 +1,7 @@
 //! The embedded Postgres, as it is used: by processes that come, go and are killed, on one data directory.
 //! One test for each trap that the launcher handles, with every Postgres that is at hand.
 
-mod process;
+pub(crate) mod process;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -115,6 +115,31 @@ fn a_postmaster_that_dies_alone_is_started_again() {
     signal(pid, libc::SIGKILL);
     wait_until("it answers again", || try_query(embedded.url(), "select n from kept").is_ok());
     assert_ne!(postmaster_pid(&folder.join("d")), pid);
+    embedded.stop().unwrap();
+}
+
+/// All of its processes at once, as when the machine goes down, in the middle of writing.
+#[test]
+fn a_server_that_is_killed_whole_keeps_what_it_acknowledged() {
+    let folder = Folder::new("whole");
+    let embedded = Embedded::start(&config(folder.join("d"), &None)).unwrap();
+    query(embedded.url(), "create table kept (n int)");
+    let mut acknowledged = 0;
+    for _ in 0..3 {
+        let pid = postmaster_pid(&folder.join("d"));
+        for n in 0..20 {
+            query(embedded.url(), &format!("insert into kept values ({n})"));
+            acknowledged += 1;
+        }
+        let backend: u32 =
+            query(embedded.url(), "select pid from pg_stat_activity where backend_type = 'checkpointer'")
+                .parse()
+                .unwrap();
+        assert!(embedded.crash());
+        wait_until("postmaster and checkpointer are gone", || !alive(pid) && !alive(backend));
+        wait_until("it answers again", || try_query(embedded.url(), "select 1").is_ok());
+        assert_eq!(query(embedded.url(), "select count(*) from kept"), acknowledged.to_string());
+    }
     embedded.stop().unwrap();
 }
 

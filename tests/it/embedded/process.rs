@@ -14,10 +14,10 @@ use amends::postgres::EmbeddedConfig;
 use tokio_postgres::NoTls;
 
 /// A new folder that the user who runs Postgres can enter, removed at the end.
-pub(super) struct Folder(pub(super) PathBuf);
+pub(crate) struct Folder(pub(super) PathBuf);
 
 impl Folder {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = PathBuf::from(format!("/tmp/amends-it-{}-{count}-{name}", std::process::id()));
@@ -26,7 +26,7 @@ impl Folder {
         Self(dir)
     }
 
-    pub(super) fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }

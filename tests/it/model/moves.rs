@@ -67,7 +67,7 @@ impl Move {
             Self::Request => &["signal/request"],
             Self::Evict(_) => &["signal/evict", "sweep/evicted"],
             Self::Disown(_) => &["sweep/disown"],
-            Self::BuryLiving(_) | Self::Bury(_) => &["sweep/bury"],
+            Self::BuryLiving(_) | Self::Bury(_) => &["sweep/bury", "lane/retire"],
             Self::Begin(_) | Self::Claim(_) => &["saga/claim", "saga/start"],
             Self::CarryOut(_) | Self::CarryOutGhost(..) => &[
                 "saga/claim",
