@@ -375,6 +375,9 @@ pub mod demo {
     /// Shortest and longest pause between two troubles of a demo with chaos.
     pub const CHAOS_PAUSE: std::ops::Range<Duration> =
         Duration::from_millis(1_500)..Duration::from_millis(4_000);
+    /// Longest time in which no checkout ends before chaos does: with each loss of its owner a settle window begins
+    /// anew, so that what is in doubt may never get through it.
+    pub const CHAOS_STILL_MAX: Duration = Duration::from_secs(20);
     /// How long a demo with chaos stops a node: longer than its lease.
     pub const STOPPED: Duration = NODE_LEASE.saturating_add(Duration::from_secs(1));
     /// How long a node may take to begin; one that ends meanwhile since the database is away is started again.

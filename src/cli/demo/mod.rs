@@ -49,9 +49,9 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           action = clap::ArgAction::Set)]
     pub kill: bool,
-    /// Until the checkouts have ended, every few seconds makes trouble, in an order drawn from the seed: kills a
-    /// node with SIGKILL and puts another in its place; stops one with SIGSTOP for longer than its lease; cuts
-    /// all connections between nodes and database; kills Postgres, if it is the demo's own.
+    /// Until the checkouts have ended, or none ends any more, every few seconds makes trouble, in an order drawn
+    /// from the seed: kills a node with SIGKILL and puts another in its place; stops one with SIGSTOP for longer
+    /// than its lease; cuts all connections between nodes and database; kills Postgres, if it is the demo's own.
     #[arg(long)]
     pub chaos: bool,
     /// Instead makes one saga for each way of needing a person, says how to remedy each, and keeps a node

@@ -17,7 +17,9 @@ use super::report::{Reach, Report};
 use super::stage::{self, Script, Stage, StageError, fault_arguments};
 use super::{DatabaseArgs, DemoArgs, Exit, Failure, Interrupt, Output, Place};
 use crate::catalog;
-use crate::config::demo::{DRAIN, LOOK_INTERVAL, NODE_BEGIN_MAX, START_INTERVAL, STILL_MAX, UNDER_WAY_MAX};
+use crate::config::demo::{
+    CHAOS_STILL_MAX, DRAIN, LOOK_INTERVAL, NODE_BEGIN_MAX, START_INTERVAL, STILL_MAX, UNDER_WAY_MAX,
+};
 use crate::saga::event::Request;
 use crate::saga::state::Status;
 use crate::saga::{Definition, Json};
@@ -267,7 +269,8 @@ impl Show<'_> {
             self.stage.add_node(self.url)?;
         }
         self.until_at_rest().await?;
-        if self.chaos.take().is_some() && self.retry_put_aside().await? {
+        if self.chaos.take().is_some() {
+            self.retry_put_aside().await?;
             self.until_at_rest().await?;
         }
         Ok(())
@@ -276,10 +279,11 @@ impl Show<'_> {
     /// Starts what checkouts are missing and waits until all are at rest, or nothing has come to rest for too long.
     async fn until_at_rest(&mut self) -> Result<(), DemoError> {
         let sagas = self.args.sagas as usize;
+        let still_max = if self.chaos.is_some() { CHAOS_STILL_MAX } else { STILL_MAX };
         let under_way_max = UNDER_WAY_MAX * self.args.nodes as usize;
         let mut standing = Standing::default();
         let (mut looked, mut moved) = (Instant::now(), Instant::now());
-        while standing.at_rest() < sagas && moved.elapsed() < STILL_MAX {
+        while standing.at_rest() < sagas && moved.elapsed() < still_max {
             let under_way = self.checkouts.len() - standing.at_rest();
             if self.checkouts.len() < sagas && under_way < under_way_max {
                 match self.start(self.checkouts.len() + 1).await {
@@ -349,8 +353,8 @@ impl Show<'_> {
     }
 
     /// After chaos: lets stopped nodes go on, and asks as an operator that what was put aside, because too many nodes
-    /// died under it, be tried again. Returns whether anything was.
-    async fn retry_put_aside(&mut self) -> Result<bool, DemoError> {
+    /// died under it, be tried again.
+    async fn retry_put_aside(&mut self) -> Result<(), DemoError> {
         self.stage.continue_nodes(Duration::ZERO);
         let before = self.calm().await?.halted;
         let put_aside = claims::put_aside(self.store, self.definition, &before).await?;
@@ -365,7 +369,7 @@ impl Show<'_> {
         {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
-        Ok(self.retried > 0)
+        Ok(())
     }
 
     /// Whether a third of the checkouts is at rest and others are under way.
