@@ -25,10 +25,10 @@ use crate::config::demo::{
 const DEFINITION: &str = include_str!("hotel_checkout.yaml");
 
 /// What is different in it under chaos. A node that was stopped sends what it was about to send once it goes on, so
-/// silence has to last longer before a probe may be believed; and an outage is no reason to give up.
-const UNDER_CHAOS: [(&str, &str); 4] = [
+/// silence has to last longer before a probe may be believed; and an outage is no reason to give up a question, or what
+/// has no other way out. Whatever can be turned back still is, soon: its key may have an error cached, for ever.
+const UNDER_CHAOS: [(&str, &str); 3] = [
     ("&settle 3s", "&settle 9s"),
-    ("&patience { attempts: 8,", "&patience { attempts: 200,"),
     ("&persistence { attempts: 30,", "&persistence { attempts: 200,"),
     ("&question { attempts: 15,", "&question { attempts: 200,"),
 ];
@@ -431,10 +431,10 @@ mod tests {
             for call in std::iter::once(action).chain(&step.compensation) {
                 let timeout = Duration::from_millis(call.timeout_ms);
                 assert!(timeout < SLOW, "{}: a slow call must time out", step.name);
-                let Call { probe: Some(_), settle_ms, .. } = call else { continue };
+                let Call { probe: Some(probe), settle_ms, .. } = call else { continue };
                 let waited = if chaos { Duration::ZERO } else { timeout };
                 let settled = waited + Duration::from_millis(*settle_ms);
-                assert!(!chaos || call.retry.attempts >= 200, "{}: {:?}", step.name, call.retry);
+                assert!(!chaos || probe.retry.attempts >= 200, "{}: {:?}", step.name, probe.retry);
                 assert!(settled > latest + Duration::from_millis(500), "{}: {settled:?}", step.name);
                 probed += 1;
             }
