@@ -47,7 +47,7 @@ async fn checkouts_survive_chaos_on_the_demos_own_postgres() {
     let folder = Folder::new("chaos");
     let data_dir = folder.join("d");
     let place = ["--data-dir", data_dir.to_str().unwrap()];
-    let (code, report) = demo_at(&place, &["--sagas", "150", "--nodes", "2", "--seed", "5", "--chaos"]).await;
+    let (code, report) = demo_at(&place, &["--sagas", "60", "--nodes", "2", "--seed", "5", "--chaos"]).await;
     for broken in
         ["lost_effects", "doubled_effects", "orphaned_effects", "unfinished", "unexplained", "stuck"]
     {
