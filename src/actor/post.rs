@@ -19,9 +19,10 @@ pub(super) struct Post {
 }
 
 impl Post {
-    /// Whether effects may begin: the lease is trusted, and it is still the lease of this lane. A process that was
-    /// taken for dead joins again and is trusted anew; what its old lanes had is not theirs any more.
+    /// Whether effects may begin: the lease is trusted, and it is still the lease of this lane, which is served. A
+    /// process that was taken for dead joins again and is trusted anew, and a lane without a committer is taken out of
+    /// service; what such lanes had is not theirs any more.
     pub(super) fn may_begin(&self) -> bool {
-        self.node.clock.is_trusted() && self.node.membership.id() == self.member
+        self.node.clock.is_trusted() && self.node.membership.id() == self.member && self.committer.connected()
     }
 }
