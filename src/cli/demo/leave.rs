@@ -80,13 +80,17 @@ impl Case {
 }
 
 /// Makes the sagas, says which, and stays until a signal comes.
-pub(super) fn run(database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+pub(super) fn run(
+    metrics_port: Option<u16>,
+    database: &DatabaseArgs,
+    output: &Output,
+) -> Result<Exit, Failure> {
     // One thread, the main one: children end with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let mut interrupt = Interrupt::catch(&runtime)?;
     let place = database.settled()?.open()?;
-    let played = runtime.block_on(play(place.url(), &mut interrupt, output));
+    let played = runtime.block_on(play(place.url(), metrics_port, &mut interrupt, output));
     // Connections first, then what they are connected to.
     drop(runtime);
     let closed = place.close();
@@ -95,14 +99,19 @@ pub(super) fn run(database: &DatabaseArgs, output: &Output) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-async fn play(url: &str, interrupt: &mut Interrupt, output: &Output) -> Result<(), Failure> {
+async fn play(
+    url: &str,
+    metrics_port: Option<u16>,
+    interrupt: &mut Interrupt,
+    output: &Output,
+) -> Result<(), Failure> {
     let run = Uuid::now_v7().simple().to_string().split_off(24);
     let script = Script { file: "leave_stuck.yaml", text: DEFINITIONS.into(), faults: faults() };
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
     store.migrate().await?;
     register(&store, script.file, &script.text).await?;
     output.remark("four sagas are brought to where they need a person; this takes half a minute");
-    let mut stage = Stage::set(&script, url, &run).await.map_err(DemoError::from)?;
+    let mut stage = Stage::set(&script, url, &run, metrics_port).await.map_err(DemoError::from)?;
     let stood = {
         let mut scene = Scene { url, run: &run, store: &store, stage: &mut stage };
         let stays = async {

@@ -54,6 +54,10 @@ pub struct DemoArgs {
     /// than its lease; cuts all connections between nodes and database; kills Postgres, if it is the demo's own.
     #[arg(long)]
     pub chaos: bool,
+    /// Nodes serve their metrics, and their other doors, at this port of 127.0.0.1 and those that follow; whoever
+    /// replaces a node does so at its port.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    pub metrics_port: Option<u16>,
     /// Instead makes one saga for each way of needing a person, says how to remedy each, and keeps a node
     /// running until Ctrl-C.
     #[arg(long, conflicts_with_all = ["sagas", "nodes", "seed", "faults", "kill", "chaos"])]
@@ -62,7 +66,11 @@ pub struct DemoArgs {
 
 /// Runs the demo; its exit says whether every promise was kept.
 pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
-    if args.leave_stuck { leave::run(database, output) } else { run::run(args, database, output) }
+    if args.leave_stuck {
+        leave::run(args.metrics_port, database, output)
+    } else {
+        run::run(args, database, output)
+    }
 }
 
 /// Runs one of the demo's participants until its caller is gone; see [`Role`].

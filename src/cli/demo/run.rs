@@ -78,6 +78,11 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
         args.nodes,
         args.faults * 100.0
     ));
+    if let Some(port) = args.metrics_port {
+        output.remark(&format!(
+            "each node serves its metrics: http://127.0.0.1:{port}/metrics and the ports that follow"
+        ));
+    }
     // One thread, the main one: children end with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
@@ -121,7 +126,7 @@ async fn play(
     // `@`.
     let run = Uuid::now_v7().simple().to_string().split_off(24);
     let script = Script { file: "hotel_checkout.yaml", text, faults: fault_arguments(args.faults, seed) };
-    let mut stage = Stage::set(&script, url, &run).await?;
+    let mut stage = Stage::set(&script, url, &run, args.metrics_port).await?;
     let bar = progress(args, output);
     let mut show = Show {
         args,

@@ -82,11 +82,15 @@ pub(super) struct Stage {
     crm: Supervised,
     nodes: Vec<Node>,
     nodes_started: u32,
+    /// Where the first node serves its metrics, if they do.
+    metrics_port: Option<u16>,
 }
 
 /// A node.
 struct Node {
     process: Process,
+    /// Its place among those that run, from 0: whoever replaces it serves its metrics at the same port.
+    place: u16,
     begun: Instant,
     /// Since when it is stopped, if it is.
     stopped: Option<Instant>,
@@ -94,7 +98,12 @@ struct Node {
 
 impl Stage {
     /// Writes the settings into a directory of their own and starts the CRM; nodes are added one by one.
-    pub(super) async fn set(script: &Script, database_url: &str, run: &str) -> Result<Self, StageError> {
+    pub(super) async fn set(
+        script: &Script,
+        database_url: &str,
+        run: &str,
+        metrics_port: Option<u16>,
+    ) -> Result<Self, StageError> {
         let directory = std::env::temp_dir().join(format!("amends-demo-{run}"));
         private_directory(&directory).map_err(system(format!("creating {}", directory.display())))?;
         let program = std::env::current_exe().map_err(system("finding this program"))?;
@@ -107,7 +116,7 @@ impl Stage {
         };
         write(script.file, &script.text)?;
         write("amends.yaml", &settings(&launcher.program, &url, script))?;
-        Ok(Self { launcher, crm, nodes: Vec::new(), nodes_started: 0 })
+        Ok(Self { launcher, crm, nodes: Vec::new(), nodes_started: 0, metrics_port })
     }
 
     /// Starts one more node.
@@ -118,10 +127,15 @@ impl Stage {
         launcher.environment.push(("DATABASE_URL".to_owned(), chaos::of_a_node(database_url)));
         launcher.environment.push(("AMENDS_DEMO_NODE".to_owned(), name.clone()));
         let settings = self.launcher.directory.join("amends.yaml");
-        let arguments = ["serve".into(), "--config".into(), settings.into_os_string()];
+        let mut arguments = vec!["serve".into(), "--config".into(), settings.into_os_string()];
+        let place =
+            (0..).find(|place| self.nodes.iter().all(|node| node.place != *place)).unwrap_or_default();
+        if let Some(first) = self.metrics_port {
+            arguments.extend(["--http".into(), format!("127.0.0.1:{}", first.saturating_add(place)).into()]);
+        }
         let process =
             launcher.launch(&name, arguments, Stdio::null()).map_err(system(format!("starting {name}")))?;
-        self.nodes.push(Node { process, begun: Instant::now(), stopped: None });
+        self.nodes.push(Node { process, place, begun: Instant::now(), stopped: None });
         Ok(())
     }
 

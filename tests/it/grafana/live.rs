@@ -93,13 +93,13 @@ fn node(database: &Database, folder: &Path, name: &str) -> (Running, String) {
     (Running(child), said["http"].as_str().unwrap().to_owned())
 }
 
-struct Prometheus {
+pub(super) struct Prometheus {
     _process: Running,
     address: String,
 }
 
 impl Prometheus {
-    fn start(folder: &Path, targets: &[String]) -> Self {
+    pub(super) fn start(folder: &Path, targets: &[String]) -> Self {
         let config = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [alerts.yaml]\nscrape_configs:\n  \
              - job_name: amends\n    static_configs: [{{ targets: {} }}]\n",
@@ -116,7 +116,7 @@ impl Prometheus {
     }
 
     /// The result of a query as of now; none when Prometheus does not take it, or is not up yet.
-    async fn query(&self, query: &str) -> Result<Vec<Value>, String> {
+    pub(super) async fn query(&self, query: &str) -> Result<Vec<Value>, String> {
         let query = percent_encoding::utf8_percent_encode(query, percent_encoding::NON_ALPHANUMERIC);
         let request = format!("GET /api/v1/query?query={query} HTTP/1.0\r\n\r\n");
         let address = self.address.clone();

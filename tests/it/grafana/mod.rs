@@ -2,6 +2,7 @@
 //! metric that is used exists, and that each alert fires in a case of its own; whether queries return
 //! anything is asked of a real Prometheus in `live.rs`.
 
+mod demo;
 mod live;
 
 use std::collections::BTreeSet;
