@@ -95,6 +95,23 @@ async fn the_death_of_a_sagas_actor_is_survived() {
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }
 
+/// Time alone is no sign of death: another node is there, and leaves alone what takes longer than a lease.
+#[tokio::test]
+async fn a_step_may_take_longer_than_a_lease() {
+    let database = Database::create().await;
+    let ledger = Ledger::default();
+    let slow = node(&database.url, "patient-1", &ledger, Duration::from_secs(5)).await;
+    let sagas = start(&slow, "patient", 2).await;
+    let other = node(&database.url, "patient-2", &ledger, Duration::ZERO).await;
+    all_completed(&slow, &sagas, &ledger).await;
+    assert!(ledger.lock().unwrap().values().all(|calls| *calls == 1), "each call was made once");
+    let lost = "select count(*) from amends.journal where kind = 'owner_lost'";
+    assert_eq!(database.client().await.query_one(lost, &[]).await.unwrap().get::<_, i64>(0), 0);
+    for runtime in [slow, other] {
+        runtime.stop(Duration::from_secs(5)).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_database_that_is_gone_for_half_a_minute_costs_time_only() {
     let database = Database::create().await;

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Delay = 4,
     /// Connections stay and carry nothing any more, not even later. Lasts until it is taken back.
     Silence = 5,
+    /// The client is told that nothing more comes, in place of the next answer; what it says is still passed on.
+    HalfClose = 6,
 }
 
 /// How late bytes come that are delayed.
@@ -92,6 +94,14 @@ async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>) -> Option<
             read = server.read(&mut down) => {
                 let bytes = read.ok().filter(|bytes| *bytes > 0)?;
                 late().await;
+                if is(Fault::HalfClose) {
+                    fault.store(Fault::None as u8, Ordering::SeqCst);
+                    client.shutdown().await.ok()?;
+                    while let Ok(bytes @ 1..) = client.read(&mut up).await {
+                        server.write_all(&up[..bytes]).await.ok()?;
+                    }
+                    return None;
+                }
                 if answer_is_lost {
                     fault.store(Fault::None as u8, Ordering::SeqCst);
                     return None;

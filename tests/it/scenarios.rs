@@ -124,7 +124,7 @@ const ON_POSTGRES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "P9 a rescue by time alone",
-        &["nobody_is_called_dead_by_a_node_that_stood_still_itself"],
+        &["a_step_may_take_longer_than_a_lease", "nobody_is_called_dead_by_a_node_that_stood_still_itself"],
         "a step may take longer than a lease: only its node's beats count",
     ),
     (

@@ -103,10 +103,11 @@ impl Nemesis {
     }
 
     fn spoil(&mut self, pick: usize, database: bool) -> &'static str {
-        let (fault, deed) = match self.chance.random_range(0..4) {
+        let (fault, deed) = match self.chance.random_range(0..5) {
             0 => (Fault::Refuse, "connections were cut and refused"),
             1 => (Fault::LoseAnswer, "an answer was lost"),
             2 => (Fault::Delay, "connections were slow"),
+            3 => (Fault::HalfClose, "a connection was half closed"),
             _ => (Fault::Silence, "connections fell silent"),
         };
         let place = &mut self.places[pick];
