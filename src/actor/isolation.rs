@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 use crate::saga::event::Event;
 use crate::saga::state::State;
@@ -63,8 +64,9 @@ impl Isolated {
     }
 }
 
-/// The saga's turn has come.
-pub(super) async fn turn(isolation: Isolation) -> Isolated {
+/// Waits for a saga's turn.
+pub(super) async fn turn(isolation: Isolation, saga: Uuid) -> Isolated {
+    tracing::info!(saga.id = %saga, "processes died during its call: it is tried alone, when it is its turn");
     // Nobody closes it; without it a suspect would be tried like any other saga.
     let permit = isolation.0.acquire_owned().await.ok();
     permit.map_or(Isolated::No, |permit| Isolated::Alone { _permit: Box::new(permit) })

@@ -245,7 +245,7 @@ impl SagaActor {
         self.isolated = Isolated::Queued;
         let lost = matches!(event, Event::OwnerLost(_));
         let again: fn(&mut Self, &mut Context<Self>) = if lost { Self::recover } else { Self::fire };
-        let turn = isolation::turn(self.node.isolation.clone()).into_actor(self);
+        let turn = isolation::turn(self.node.isolation.clone(), self.id).into_actor(self);
         ctx.spawn(turn.map(move |isolated, act, ctx| {
             act.isolated = isolated;
             ctx.run_later(Duration::from_millis(limits::ISOLATED_MS), |act, _| act.isolated.is_over());

@@ -53,10 +53,9 @@ async fn checkouts_survive_chaos_on_the_demos_own_postgres() {
     {
         assert_eq!(report[broken], 0, "{broken}: {report}");
     }
-    // Which of the others have their turn depends on how long it takes.
-    for made in ["nodes_stopped", "postgres_killed"] {
-        assert!(report[made].as_u64() >= Some(1), "{made}: {report}");
-    }
+    // Which of them have their turn depends on how long it takes.
+    let made = ["nodes_killed", "nodes_stopped", "connections_cut", "postgres_killed"];
+    assert!(made.iter().any(|made| report[made].as_u64() >= Some(1)), "{report}");
     assert_eq!(code, Some(0), "{report}");
 }
 

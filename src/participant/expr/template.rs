@@ -159,12 +159,10 @@ fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
 
 /// Removes the `${ }` around a text that is one expression.
 pub(super) fn unwrap(text: &str) -> &str {
-    let trimmed = text.trim();
-    match trimmed.strip_prefix("${") {
-        Some(inside) if end_of_expression(inside) == Some(inside.len() - 1) => {
-            inside[..inside.len() - 1].trim()
-        }
-        _ => text,
+    let Some(inside) = text.trim().strip_prefix("${") else { return text };
+    match inside.strip_suffix('}') {
+        Some(expression) if end_of_expression(inside) == Some(expression.len()) => expression.trim(),
+        Some(_) | None => text,
     }
 }
 

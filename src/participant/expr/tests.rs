@@ -317,3 +317,17 @@ const WORDS: &[&str] = &[
     ".replace(",
     "9223372036854775807",
 ];
+
+#[test]
+fn what_is_not_one_expression_stays_as_it_is() {
+    for (text, expected) in [
+        ("${ input.id }", "input.id"),
+        (" ${ {'a': 1}.a } ", "{'a': 1}.a"),
+        ("input.id", "input.id"),
+        ("${", "${"),
+        ("${ '}", "${ '}"),
+        ("${ a } and ${ b }", "${ a } and ${ b }"),
+    ] {
+        assert_eq!(unwrap(text), expected, "{text}");
+    }
+}
