@@ -102,6 +102,8 @@ pub(super) struct Dispatcher {
     residents: HashMap<Uuid, Addr<SagaActor>>,
     /// Sagas whose journal is being read, or will be: they look for signals when they are here.
     arriving: HashSet<Uuid>,
+    /// How many more the claim under way may bring.
+    asked_for: usize,
     /// Sagas that were claimed again before they had left.
     returning: HashMap<Uuid, Claimed>,
     /// How often the actors of these sagas died, since their last row.
@@ -126,6 +128,7 @@ impl Dispatcher {
             slots,
             residents: HashMap::new(),
             arriving: HashSet::new(),
+            asked_for: 0,
             returning: HashMap::new(),
             crashes: HashMap::new(),
             strays: Strays::default(),
@@ -144,15 +147,20 @@ impl Dispatcher {
         self.node.residents.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// For how many more sagas there is room.
+    fn free(&self) -> usize {
+        self.slots.saturating_sub(self.residents.len() + self.arriving.len() + self.asked_for)
+    }
+
     /// Asks for as much as there is room for, and for the wakes of residents.
     fn poll(&mut self, ctx: &mut Context<Self>) {
         if self.draining.is_some() || self.stopping {
             return;
         }
         self.obey(ctx);
-        let free = self.slots.saturating_sub(self.residents.len() + self.arriving.len());
         let (answer, claimed) = oneshot::channel();
-        let limit = if self.node.duty.claims() { free.min(limits::CLAIM_MAX) } else { 0 };
+        let limit = if self.node.duty.claims() { self.free().min(limits::CLAIM_MAX) } else { 0 };
+        self.asked_for = limit;
         self.committer.do_send(Claim { limit, definitions: self.node.definitions.runnable(), answer });
         let (node, lane) = (self.node.clone(), self.lane);
         let round = async move {
@@ -162,6 +170,7 @@ impl Dispatcher {
         ctx.spawn(round.into_actor(self).map(move |(claimed, wakes), act, ctx| {
             let busy = !claimed.is_empty();
             metrics::SAGAS_CLAIMED.with([]).increment(claimed.len() as u64);
+            act.asked_for = 0;
             act.take(claimed, ctx);
             act.wake(wakes);
             act.again(busy, ctx);
@@ -386,8 +395,7 @@ impl Handler<StartSaga> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, start: StartSaga, ctx: &mut Self::Context) {
-        let full = self.residents.len() >= self.slots;
-        if full || self.draining.is_some() || self.stopping || self.node.duty.is_draining() {
+        if self.free() == 0 || self.draining.is_some() || self.stopping || self.node.duty.is_draining() {
             // Who asked may have gone.
             let _ = start.answer.send(StartAnswer::NotTaken);
             return;
