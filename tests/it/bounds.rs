@@ -1,7 +1,7 @@
 //! What a node keeps is bounded, whatever waits for it: sagas beyond its room stay in the queue, and cost it nothing.
 //! Owns a node process of a small size, and the measure of its memory.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio_postgres::Client;
 
-use crate::harness::{Database, eventually};
+use crate::harness::{Database, die_with_parent, eventually, in_its_own_process};
 
 const URL: &str = "AMENDS_SMALL_NODE";
 /// Most sagas that the node keeps.
@@ -43,8 +43,7 @@ async fn begin(url: &str, gate: &Arc<Semaphore>) -> Runtime {
 #[test]
 fn child() {
     let Ok(url) = std::env::var(URL) else { return };
-    // SAFETY: a plain system call; the test that started us may be killed.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    die_with_parent();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let _runtime = begin(&url, &closed()).await;
         std::future::pending::<()>().await;
@@ -60,9 +59,7 @@ struct Node(Child);
 
 impl Node {
     fn spawn(url: &str) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["bounds::child", "--exact", "--nocapture", "--test-threads=1"]).env(URL, url);
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        Self(in_its_own_process("bounds::child").env(URL, url).spawn().unwrap())
     }
 
     /// Memory that it uses, in MB.
@@ -104,8 +101,10 @@ async fn a_long_queue_costs_a_node_nothing() {
     eventually("the house is full", async || count(&client, TAKEN).await == ROOM).await;
     let before = node.memory_mb();
     start(&client, QUEUED[1]).await;
-    // It looks at the queue many times meanwhile.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Between two of its beats it looks at the queue many times.
+    let now = client.query_one("select amends.millis(amends.now())", &[]).await.unwrap().get::<_, i64>(0);
+    let beats = format!("select count(*) from amends.node where amends.millis(beat_at) > {now} + 3000");
+    eventually("the node has gone on for three seconds", async || count(&client, &beats).await == 1).await;
     let (after, all) = (node.memory_mb(), usize::try_from(QUEUED.iter().sum::<i64>()).unwrap());
     assert_eq!((count(&client, TAKEN).await, count(&client, WAITING).await), (ROOM, all - ROOM));
     assert!(

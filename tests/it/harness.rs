@@ -307,6 +307,20 @@ fn binaries() -> PathBuf {
     versions.pop().expect("Postgres binaries in /usr/lib/postgresql").1
 }
 
+/// This binary, asked for one test that is a process of another test. It hears and says nothing, unless told where.
+pub(crate) fn in_its_own_process(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Ends this process with the one that started it.
+pub(crate) fn die_with_parent() {
+    // SAFETY: a plain system call; the test that started us may be killed.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}
+
 /// Whom to run the server as when the tests run as root, which it refuses.
 pub(crate) fn unprivileged() -> Option<(u32, u32)> {
     // SAFETY: plain system calls; the returned record is read before the next call.

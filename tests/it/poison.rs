@@ -3,7 +3,7 @@
 //! deaths.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use amends::participant::{Failure, Handlers, StepContext};
@@ -11,7 +11,7 @@ use amends::runtime::Runtime;
 use amends::saga::definition::{Call, Draft, Probe, Retry, Step, Target};
 use serde_json::{Value, json};
 
-use crate::harness::Database;
+use crate::harness::{Database, die_with_parent, in_its_own_process};
 
 const URL: &str = "AMENDS_POISON_NODE";
 
@@ -50,8 +50,7 @@ async fn begin(url: &str, kills: bool) -> Runtime {
 #[test]
 fn child() {
     let Ok(url) = std::env::var(URL) else { return };
-    // SAFETY: a plain system call; the test that started us may be killed.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    die_with_parent();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let _runtime = begin(&url, true).await;
         std::future::pending::<()>().await;
@@ -59,9 +58,7 @@ fn child() {
 }
 
 fn spawn(url: &str) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["poison::child", "--exact", "--nocapture", "--test-threads=1"]).env(URL, url);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    in_its_own_process("poison::child").env(URL, url).spawn().unwrap()
 }
 
 /// A database in which `banquet` is registered, and the connection of whoever looks.

@@ -1,6 +1,6 @@
 //! A node process for chaos: this test binary, asked for one test by name. Owns both ends.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use amends::runtime::Runtime;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HABITS;
 use crate::crash::ledger::{self, Ledger};
+use crate::harness::{die_with_parent, in_its_own_process};
 
 const ORDER: &str = "AMENDS_CHAOS_NODE";
 
@@ -30,10 +31,9 @@ impl Node {
     pub(super) fn start(order: &Order) -> Self {
         let log = std::env::temp_dir().join(format!("amends-chaos-{}.log", std::process::id()));
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["chaos::node::child", "--exact", "--nocapture", "--test-threads=1"]);
+        let mut command = in_its_own_process("chaos::node::child");
         command.env(ORDER, serde_json::to_string(order).unwrap());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = command.stderr(log).spawn().unwrap();
         Self { child, name: order.name.clone() }
     }
 
@@ -66,8 +66,7 @@ impl Drop for Node {
 fn child() {
     let Ok(order) = std::env::var(ORDER) else { return };
     let order: Order = serde_json::from_str(&order).unwrap();
-    // SAFETY: a plain system call; the test that started us may be killed.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    die_with_parent();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let ledger = Ledger::at(&order.ledger_url, HABITS);
         let _runtime = loop {

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::ledger::{self, Habits, Ledger, SAGAS};
+use crate::harness::in_its_own_process;
 
 const ORDER: &str = "AMENDS_CRASH_NODE";
 
@@ -43,12 +44,9 @@ pub(super) struct Ended {
 
 /// Runs a child to its end.
 pub(super) fn run(order: &Order) -> Ended {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["crash::node::child", "--exact", "--nocapture", "--test-threads=1"])
+    let mut child = in_its_own_process("crash::node::child")
         .env(ORDER, serde_json::to_string(order).unwrap())
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
