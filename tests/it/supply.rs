@@ -1,5 +1,5 @@
 //! Where our dependencies come from, under which licences, and which we have twice: the lists of `deny.toml`
-//! against what cargo resolves. What needs the network is `.ci/cargo-deny`: known vulnerabilities, and versions that
+//! against what cargo resolves. What needs the network is `.ci/dependencies`: known vulnerabilities, and versions that
 //! were withdrawn.
 
 use std::collections::{BTreeMap, BTreeSet};
