@@ -85,6 +85,7 @@ metrics! {
     Gauge BUILD "amends_build_info" [version] "1, with the version of this node.";
     Gauge POOL_CONNECTIONS "amends_pool_connections" [state] "Connections of the pool: busy, idle, wanted.";
     Gauge DEAD_ROWS "amends_database_dead_rows" [table] "Dead rows in tables whose rows come and go.";
+    Counter COMPACTIONS "amends_compactions_total" [table] "Tables written anew, as vacuum could not empty them.";
     Gauge OLDEST_XMIN_AGE "amends_database_oldest_xmin_age" [] "Transactions since the oldest snapshot in use.";
     Counter WAL_BYTES "amends_database_wal_bytes_total" [] "Bytes of write-ahead log of the server.";
     Gauge SLOT_BYTES "amends_database_slot_bytes" [] "Most write-ahead log that a replication slot holds back.";

@@ -56,6 +56,7 @@ begin
         end if;
         if v_role = 'amends_runtime' then
             execute format('grant select, insert, update, delete on all tables in schema amends to %I', v_role);
+            execute format('grant truncate on amends.inbox, amends.outbox, amends.ready, amends.saga, amends.timer to %I', v_role);
             execute format('revoke insert, update, delete on amends.migration, amends.admin from %I', v_role);
             execute format('grant usage on all sequences in schema amends to %I', v_role);
             execute format('grant execute on all functions in schema amends to %I', v_role);

@@ -20,6 +20,7 @@ mod bidding;
 mod clock;
 mod committer;
 mod counting;
+mod crowding;
 mod definitions;
 mod dispatcher;
 mod duty;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
+use super::crowding::Crowding;
 use super::gauges;
 use super::node::Node;
 use super::supervisor::{Observe, Observed};
@@ -24,12 +25,13 @@ pub(super) fn seldom(least: Duration, took: Duration) -> Duration {
 pub struct Sweeper {
     node: Arc<Node>,
     net: NetCursor,
+    crowding: Crowding,
 }
 
 impl Sweeper {
     /// Sweeps on behalf of this node.
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node, net: NetCursor::default() }
+        Self { node, net: NetCursor::default(), crowding: Crowding::default() }
     }
 
     /// Runs a chore, folds its answer in, and comes again after the pause that this gives.
@@ -108,6 +110,29 @@ impl Sweeper {
         self.chore(ctx, "tidy", work, fold, Self::tidy);
     }
 
+    fn compact(&mut self, ctx: &mut Context<Self>) {
+        let node = self.node.clone();
+        let mut crowding = std::mem::take(&mut self.crowding);
+        let work = async move {
+            let rows = node.store.count_rows().await?;
+            for one in &rows {
+                metrics::COMPACTIONS.with([one.table.clone().into()]).increment(0);
+            }
+            for table in crowding.look(rows) {
+                if let Some(done) = node.store.compact(&table).await? {
+                    tracing::info!(table, bytes = done.before, "written anew, as vacuum could not empty it");
+                    metrics::COMPACTIONS.with([table.into()]).increment(1);
+                }
+            }
+            Ok(crowding)
+        };
+        let fold = |act: &mut Self, crowding: Crowding| {
+            act.crowding = crowding;
+            Duration::from_millis(limits::CROWDED_LOOK_MS)
+        };
+        self.chore(ctx, "compact", work, fold, Self::compact);
+    }
+
     fn measure(&mut self, ctx: &mut Context<Self>) {
         let node = self.node.clone();
         let work = async move {
@@ -152,6 +177,7 @@ impl Actor for Sweeper {
         self.sweep(ctx);
         self.sweep_orphans(ctx);
         self.tidy(ctx);
+        self.compact(ctx);
         self.measure(ctx);
         ctx.run_later(Duration::from_millis(limits::SAFETY_NET_MS), Self::net);
     }

@@ -119,7 +119,10 @@ impl ServerHandler for Session {
         };
         Err(match is_ours {
             true => ErrorData::invalid_params(format!("the params of {method} are not what it takes"), None),
-            false => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None),
+            false => {
+                let named: String = method.chars().take(limits::METHOD_CHARS_MAX).collect();
+                ErrorData::new(ErrorCode::METHOD_NOT_FOUND, named, None)
+            }
         })
     }
 

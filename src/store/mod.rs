@@ -21,6 +21,7 @@
 mod access_token;
 mod columns;
 mod commit;
+mod compact;
 mod connect;
 mod definition;
 mod durability;
@@ -46,6 +47,7 @@ mod work;
 
 pub use access_token::AccessToken;
 pub use commit::{End, Fate, Start, StartKey, Transition, Written};
+pub use compact::{Compacted, Rows};
 pub use connect::PostgresConfig;
 pub use definition::{DefinitionId, StoredDefinition};
 pub use error::Error;

@@ -74,6 +74,45 @@ fn properties(schema: &serde_json::Value, found: &mut std::collections::BTreeSet
     }
 }
 
+/// The defaults of the settings' fields, by section and field, as far as the schema gives them as words.
+fn defaults() -> Vec<(String, String)> {
+    let schema = include_str!("../../src/catalog/settings.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(schema).expect("JSON");
+    let mut found = Vec::new();
+    for (section, inner) in schema["properties"].as_object().expect("sections") {
+        for (field, said) in inner["properties"].as_object().into_iter().flatten() {
+            let said = said["description"].as_str().unwrap_or_default();
+            let default = said.split("Default: ").nth(1).unwrap_or_default().trim_end_matches('.');
+            let word = default.trim_matches('`');
+            if !word.is_empty() && !word.contains([' ', '`', ';']) && word != "none" {
+                found.push((format!("{section}.{field}"), word.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn each_default_is_the_same_in_it_in_the_schema_and_in_the_program() {
+    let settings = |text: &str| {
+        let parsed = parse_settings("amends.yaml", text, &Environment::default());
+        format!("{:?}", parsed.unwrap_or_else(|faults| panic!("{faults}")))
+    };
+    let defaults = defaults();
+    assert!(defaults.len() > 10, "{defaults:?}");
+    for (path, default) in defaults {
+        let (section, field) = path.split_once('.').expect("two words");
+        let said = format!("{section}: {{ {field}: \"{default}\" }}\n");
+        let bare = said.replace('"', "");
+        let said = if default.parse::<u64>().is_ok() || default == "true" { bare } else { said };
+        assert_eq!(settings(&said), settings("{}\n"), "{path} is {default} in the schema");
+        let row = README.lines().find(|line| line.starts_with(&format!("| `{path}` |")));
+        let cell = row.unwrap_or_else(|| panic!("no row for {path}")).trim_end_matches(" |");
+        let cell = cell.rsplit(" | ").next().expect("a cell").trim_matches('`');
+        assert_eq!(cell, default, "{path}");
+    }
+}
+
 #[test]
 fn every_field_of_definitions_and_settings_is_in_it() {
     let code: String = README.split('`').skip(1).step_by(2).collect::<Vec<_>>().join(" ");

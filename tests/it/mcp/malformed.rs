@@ -39,6 +39,9 @@ async fn what_cannot_be_read_is_answered_with_an_error_of_the_protocol() {
         }
         assert_eq!(agent.ask("tasks/get", json!({})).await.answer["error"]["code"], of_tasks);
         assert_eq!(agent.ask("tools/reckon", json!({})).await.answer["error"]["code"], -32601);
+        let long = agent.ask(&"reckon".repeat(500), json!({})).await.answer;
+        assert_eq!(long["error"]["code"], -32601);
+        assert!(long.to_string().len() < 1_000, "a name that long is not repeated");
     }
 }
 

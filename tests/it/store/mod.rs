@@ -2,6 +2,7 @@
 
 mod claim;
 mod commit;
+mod compact;
 mod fence;
 mod happy;
 mod lost;

@@ -1,0 +1,27 @@
+//! Limits of the catalog.
+
+/// Largest file of definitions or settings, in bytes.
+pub const FILE_BYTES_MAX: usize = 1 << 20;
+/// Most bytes that a document may take in memory once its aliases are expanded.
+pub const EXPANDED_BYTES_MAX: usize = 32 << 20;
+/// Deepest nesting of lists and mappings in a file.
+pub const DEPTH_MAX: usize = 64;
+/// Most definitions in one file, divided by `---`.
+pub const DOCUMENTS_MAX: usize = 256;
+/// Most files that one load or check takes.
+pub const FILES_MAX: usize = 4_096;
+/// Most faults that one load or check names.
+pub const FAULTS_MAX: usize = 200;
+
+/// Most pooled connections of a node, besides its lanes, unless its settings say otherwise.
+pub const POOL_DEFAULT: usize = super::store::POOL_CONNECTIONS;
+/// Committing connections of a node, unless its settings say otherwise.
+pub const LANES_DEFAULT: usize = super::actor::LANES;
+/// Most sagas that run on a node at the same time, unless its settings say otherwise.
+pub const ACTORS_DEFAULT: usize = super::actor::RESIDENTS_MAX;
+/// Time without a heartbeat after which a node counts as dead, unless its settings say otherwise, in
+/// milliseconds.
+pub const LEASE_MS_DEFAULT: u64 = super::actor::LEASE_MS;
+/// Time that attempts under way get to end after SIGTERM, unless the settings say otherwise, in
+/// milliseconds.
+pub const GRACE_PERIOD_MS_DEFAULT: u64 = 30_000;

@@ -1,0 +1,190 @@
+//! Compaction: dead rows go although somebody holds an old snapshot, and nothing else does.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use amends::store::Compacted;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::{Node, ended, started};
+use crate::admin::ask;
+use crate::harness::eventually;
+
+/// A session that holds a snapshot from now on.
+async fn held(node: &Node) -> Client {
+    let holder = node.database.client().await;
+    holder
+        .batch_execute("begin isolation level repeatable read; select count(*) from pg_class")
+        .await
+        .unwrap();
+    holder
+}
+
+/// As many rows as that come and go in `saga`, and vacuum comes to them.
+async fn crowd(node: &Node, rows: u32) {
+    let url = &node.database.url;
+    let sql = format!(
+        "insert into amends.saga (id, started_at, definition, status)
+         select amends.uuid7(), now(), 1, 'gone' from generate_series(1, {rows})"
+    );
+    ask(url, &sql).await;
+    ask(url, "delete from amends.saga where status = 'gone'").await;
+    ask(url, "vacuum amends.saga").await;
+}
+
+async fn sagas(client: &Client) -> BTreeSet<Uuid> {
+    client.query("select id from amends.saga", &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn dead_rows_go_under_a_held_snapshot_and_live_ones_stay_for_everybody() {
+    let mut node = Node::new().await;
+    let mut lives: BTreeSet<Uuid> = node.started(30).await.into_iter().collect();
+    let holder = held(&node).await;
+    crowd(&node, 20_000).await;
+    let young: Vec<Uuid> = node.started(3).await;
+    lives.extend(&young);
+
+    let Compacted { before, after } = node.store.compact("saga").await.unwrap().expect("it is rewritten");
+    assert!(before > 1 << 20 && after <= 8_192, "{before} {after}");
+    assert_eq!(sagas(&node.database.client().await).await, lives);
+    // The old snapshot would see none, were it not for FREEZE; what is younger than it comes along.
+    assert_eq!(sagas(&holder).await, lives);
+    let plan = "set enable_seqscan = off; select count(*) from amends.saga where lane = ";
+    let lane = format!("{plan}{}", node.lane.id().0);
+    assert_eq!(ask(&node.database.url, &lane).await, "33", "by the index");
+
+    // What is written goes on as if nothing had been.
+    let rows: Vec<_> = young.iter().map(|id| ended(*id, 2)).collect();
+    node.lane.commit(&rows).await.unwrap();
+    assert_eq!(sagas(&node.database.client().await).await.len(), 30);
+    assert_eq!(node.store.compact("saga").await.unwrap(), None, "it is small already");
+    drop(holder);
+}
+
+#[tokio::test]
+async fn every_table_whose_rows_come_and_go_can_be_written_anew() {
+    let mut node = Node::new().await;
+    let url = node.database.url.clone();
+    let _holder = held(&node).await;
+    for (table, columns, values) in [
+        ("inbox", "(lane, id, definition)", "1, amends.uuid7(), 1"),
+        (
+            "outbox",
+            "(id, seq, at, body)",
+            "amends.uuid7(), g, now(), 'a body of an event that somebody waits for'",
+        ),
+        ("ready", "(definition, id, input)", "-1, amends.uuid7(), '{\"input\":\"of a saga\"}'"),
+        ("timer", "(id, fire_at)", "amends.uuid7(), 'infinity'"),
+    ] {
+        let insert = |count| {
+            format!("insert into amends.{table} {columns} select {values} from generate_series(1, {count}) g")
+        };
+        ask(&url, &insert(25_000)).await;
+        ask(&url, &format!("delete from amends.{table}")).await;
+        ask(&url, &insert(7)).await;
+        let all = format!("select md5(string_agg(t::text, ' ' order by t::text)) from amends.{table} t");
+        let before = ask(&url, &all).await;
+        let done =
+            node.store.compact(table).await.unwrap().unwrap_or_else(|| panic!("{table} is not rewritten"));
+        assert!(done.after <= 8_192, "{table}: {done:?}");
+        assert_eq!(ask(&url, &all).await, before, "{table}");
+        ask(&url, &insert(1)).await;
+        assert_eq!(ask(&url, &format!("select count(*) from amends.{table}")).await, "8", "numbers go on");
+        ask(&url, &format!("delete from amends.{table}")).await;
+    }
+    let saga: Uuid = ask(&url, "select amends.start('checkout', '{}')").await.parse().unwrap();
+    assert_eq!(node.claim_all().await, [saga]);
+    let other = node.store.compact("journal").await.unwrap_err().to_string();
+    assert!(other.contains("inbox") && other.contains("journal"), "{other}");
+}
+
+#[tokio::test]
+async fn a_table_in_use_or_with_much_to_keep_is_left_alone() {
+    let mut node = Node::new().await;
+    let lives = node.started(2).await.len();
+    let _holder = held(&node).await;
+    crowd(&node, 20_000).await;
+    // An application has started a saga in a transaction that it leaves open.
+    let application = node.database.client().await;
+    application.batch_execute("begin; select amends.start('checkout', '{}')").await.unwrap();
+    assert_eq!(node.store.compact("saga").await.unwrap(), None);
+    let client = node.database.client().await;
+    assert_eq!(sagas(&client).await.len(), lives);
+    application.batch_execute("commit").await.unwrap();
+    assert!(node.store.compact("saga").await.unwrap().is_some());
+    assert_eq!(sagas(&client).await.len(), lives + 1);
+
+    let many = "insert into amends.saga (id, started_at, definition, status)
+                select amends.uuid7(), now(), 1, 'stuck' from generate_series(1, 60000)";
+    ask(&node.database.url, many).await;
+    assert_eq!(node.store.compact("saga").await.unwrap(), None);
+    assert_eq!(sagas(&client).await.len(), lives + 1 + 60_000);
+}
+
+/// Two lanes start and end sagas, applications start others, a third lane claims these; all the while `saga` and
+/// `ready` are written anew. Each saga is where it must be.
+#[tokio::test]
+async fn nothing_is_lost_between_writers_and_rewritings() {
+    let node = Node::new().await;
+    let holder = held(&node).await;
+    let done = AtomicBool::new(false);
+    let write = async || {
+        let mut lane = node.database.lane(node.id).await;
+        let mut open = 0;
+        while !done.load(Ordering::Relaxed) {
+            let batch: Vec<_> = (0..500).map(|_| started(node.definition)).collect();
+            lane.commit(&batch).await.unwrap();
+            // One of each batch stays.
+            let ends: Vec<_> = batch[1..].iter().map(|row| ended(row.id, 2)).collect();
+            let written = lane.commit(&ends).await.unwrap();
+            assert!(written.iter().all(|one| *one == amends::store::Written::Accepted), "{written:?}");
+            open += 1;
+        }
+        open
+    };
+    let start = async || {
+        let client = node.database.client().await;
+        let sql = "select amends.start('checkout', '{}') from generate_series(1, 500)";
+        let mut count = 0;
+        while !done.load(Ordering::Relaxed) {
+            count += client.query(sql, &[]).await.unwrap().len();
+        }
+        count
+    };
+    let claim = async || {
+        let mut lane = node.database.lane(node.id).await;
+        let mut ids = BTreeSet::new();
+        loop {
+            let is_last = done.load(Ordering::Relaxed);
+            let claimed = lane.claim(500, &[node.definition]).await.unwrap();
+            if is_last && claimed.is_empty() {
+                return ids.len();
+            }
+            let ends: Vec<_> = claimed.iter().map(|saga| ended(saga.id, 2)).collect();
+            ids.extend(claimed.iter().map(|saga| saga.id));
+            lane.commit(&ends).await.unwrap();
+        }
+    };
+    let rewrite = async || {
+        let mut times = [0; 2];
+        eventually("both tables are written anew twice", async || {
+            for (table, times) in ["saga", "ready"].into_iter().zip(&mut times) {
+                *times += u32::from(node.store.compact(table).await.unwrap().is_some());
+            }
+            times.iter().all(|times| *times >= 2)
+        })
+        .await;
+        done.store(true, Ordering::Relaxed);
+    };
+    let (one, two, outside, claimed, ()) = tokio::join!(write(), write(), start(), claim(), rewrite());
+    // The claimer may have looked for the last time just before the last start.
+    let mut node = node;
+    let rest = node.claim_all().await.len();
+    assert_eq!(claimed + rest, outside, "each start is claimed once");
+    let open = sagas(&node.database.client().await).await.len();
+    assert_eq!(open, one + two + rest, "what has not ended is there, and what has ended is not");
+    assert_eq!(ask(&node.database.url, "select count(*) from amends.ready").await, "0");
+    drop(holder);
+}
