@@ -52,6 +52,7 @@ pub const ALL: &[&str] = &[
     "worker: started",
     "dispatcher: draining",
     "runtime: stopping",
+    "compact: copying",
 ];
 
 /// Passes a place.

@@ -123,7 +123,7 @@ $$;
 -- node: name no saga. No row: no such signal.
 create or replace function amends.signal_status(saga uuid, signal bigint default null)
 returns table (signal bigint, verb text, fate text, answer text, asked_by text, asked_at timestamptz)
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
     select s.signal, amends.verb_of(s.request), s.fate, s.answer, s.asked_by, s.asked_at
     from amends.signals s
     where s.saga = signal_status.saga and s.signal = coalesce(signal_status.signal, s.signal)
@@ -276,7 +276,8 @@ begin
         select d.definition from amends.saga_done d
         where d.id = rerun_from.saga and d.ended_at >= amends.uuid_time(rerun_from.saga) - interval '1 day'
     ) s;
-    if not found then
+    perform amends.refuse_old_snapshot();
+    if v_definition is null then
         raise exception 'expected the id of a saga, found %', coalesce(rerun_from.saga::text, 'null') using errcode = 'AM001';
     end if;
     insert into amends.rerun (id, step, rerun, definition, at, by, application_name, addr, reason, due_at)
@@ -338,6 +339,7 @@ begin
         limit bulk.most
         for update skip locked
     loop
+        perform amends.refuse_old_snapshot();
         v_argument := json_build_object('reason', coalesce(bulk.reason, ''));
         if bulk.verb = 'retry' then
             select a ->> 'step' into v_step from json_array_elements(v_saga.attention::json) a

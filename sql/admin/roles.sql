@@ -39,6 +39,12 @@ declare
         amends.drain_node(bigint, text), amends.undrain_node(bigint, text), amends.evict(uuid, text),
         amends.rerun_from(uuid, text, text),
         amends.bulk(text, text, text, text, timestamptz, int, interval)';
+    -- What a node writes: the journal, ended sagas, definitions and keys of starts it only adds to.
+    v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal, amends.rerun,
+        amends.signal';
+    v_passing text := 'amends.eviction, amends.inbox, amends.knock, amends.lane, amends.node, amends.outbox, amends.passage,
+        amends.ready, amends.saga, amends.timer, amends.turn, amends.unreadable, amends.waiting';
+    v_compacted text := 'amends.inbox, amends.outbox, amends.ready, amends.saga, amends.timer';
     v_role text;
 begin
     foreach v_role in array array['amends_viewer', 'amends_producer', 'amends_operator', 'amends_runtime'] loop
@@ -55,9 +61,12 @@ begin
             execute format('grant execute on function %s to %I', v_operating, v_role);
         end if;
         if v_role = 'amends_runtime' then
-            execute format('grant select, insert, update, delete on all tables in schema amends to %I', v_role);
-            execute format('grant truncate on amends.inbox, amends.outbox, amends.ready, amends.saga, amends.timer to %I', v_role);
-            execute format('revoke insert, update, delete on amends.migration, amends.admin from %I', v_role);
+            execute format('revoke all on all tables in schema amends from %I', v_role);
+            execute format('grant select, insert on all tables in schema amends to %I', v_role);
+            execute format('revoke insert on amends.migration, amends.admin from %I', v_role);
+            execute format('grant update on %s to %I', v_changing, v_role);
+            execute format('grant update, delete on %s to %I', v_passing, v_role);
+            execute format('grant truncate on %s to %I', v_compacted, v_role);
             execute format('grant usage on all sequences in schema amends to %I', v_role);
             execute format('grant execute on all functions in schema amends to %I', v_role);
             execute format('revoke execute on function amends.ensure_partition(text, text, text, text, text) from %I', v_role);

@@ -49,7 +49,7 @@ returns table (
     seq int, at timestamptz, kind text, step text, what text, error text, signal bigint, asked_by text,
     application_name text, address text, asked_at timestamptz, reason text, node text
 )
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
     with named as materialized (
         select amends.step_names(timeline_of.saga, d.draft::json) as names
         from (
@@ -136,7 +136,7 @@ returns table (
     "position" int, step text, kind text, state text, attempts int, compensation_attempts int, probes int,
     last_outcome text, error text, since timestamptz, output json
 )
-language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
     with live as materialized (
         select g.status, g.attention, d.draft::json as draft, amends.step_names(steps_of.saga, d.draft::json) as names
         from (

@@ -124,6 +124,22 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     select amends.start_as(null, start.definition, start.input, start.key, start.traceparent)
 $$;
 
+-- Refuses a transaction whose snapshot is older than the last compaction of amends.saga: it sees the rows of that table as they are
+-- now, beside others as they were. Called after a first read of the table, when no compaction can come in between any more.
+-- The error is the one with which Postgres makes whoever isolates a transaction begin it anew. 40001: begin anew.
+create function amends.refuse_old_snapshot() returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+    if current_setting('transaction_isolation') in ('repeatable read', 'serializable')
+       -- By the transaction's snapshot, and now.
+       and (select c.relfilenode from pg_class c where c.oid = 'amends.saga'::regclass)
+           is distinct from pg_relation_filenode('amends.saga') then
+        raise exception 'expected a snapshot that is younger than the last compaction of amends.saga'
+            using errcode = '40001', hint = 'Begin the transaction anew.';
+    end if;
+end
+$$;
+
 -- Asks something of a saga; the runtime decides. Returns the number of the signal within its saga. `asker` is for whom a
 -- node asks; null: the session's user. Locks the saga's row until the caller's transaction ends, so that a saga cannot be
 -- parked past a signal. AM001: no such saga. AM002: it has ended. AM005: bad argument.
@@ -139,6 +155,7 @@ begin
     end if;
     update amends.saga g set signals = g.signals + 1 where g.id = request_as.saga returning g.* into v_saga;
     if not found then
+        perform amends.refuse_old_snapshot();
         select d.status into v_status from amends.saga_done d
         where d.id = request_as.saga and d.ended_at >= amends.uuid_time(request_as.saga) - interval '1 day';
         if found then
@@ -147,6 +164,7 @@ begin
         end if;
         raise exception 'expected the id of a saga, found %', request_as.saga using errcode = 'AM001';
     end if;
+    perform amends.refuse_old_snapshot();
     insert into amends.signal (id, n, at, by, application_name, addr, request)
     values (request_as.saga, v_saga.signals, amends.now(), coalesce(request_as.asker, session_user),
             coalesce(current_setting('application_name', true), ''),

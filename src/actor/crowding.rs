@@ -10,32 +10,46 @@ use crate::store::Rows;
 #[derive(Debug, Default)]
 pub(super) struct Crowding(HashMap<String, Known>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
     dead: u64,
     vacuums: u64,
+    users: Vec<String>,
     /// Vacuum came, and left most of the dead rows.
     in_vain: bool,
+    /// Looks to pass, and how many the next failure makes pass.
+    pause: u32,
+    next_pause: u32,
 }
 
 impl Crowding {
     /// Takes in a look, and names the tables to write anew: those that a vacuum since the last look has left full,
-    /// and since then, as long as nothing emptied them. Where much is alive the table waits for vacuum.
+    /// and since then, as long as nothing emptied them. Where much is alive the table waits for vacuum, and where
+    /// somebody has used it since the last look, for whoever that is.
     pub(super) fn look(&mut self, rows: Vec<Rows>) -> Vec<String> {
-        let mut crowded = Vec::new();
-        for Rows { table, live, dead, vacuums } in rows {
-            let is_full = dead >= limits::CROWDED_DEAD_MIN;
-            let in_vain = is_full
-                && self.0.get(&table).is_some_and(|before| match vacuums == before.vacuums {
-                    true => before.in_vain,
-                    false => dead >= before.dead / 2,
-                });
-            if in_vain && live <= limits::CROWDED_LIVE_MAX {
-                crowded.push(table.clone());
-            }
-            self.0.insert(table, Known { dead, vacuums, in_vain });
+        rows.into_iter().filter_map(|one| self.is_due(&one).then_some(one.table)).collect()
+    }
+
+    fn is_due(&mut self, now: &Rows) -> bool {
+        let is_new = !self.0.contains_key(&now.table);
+        let known = self.0.entry(now.table.clone()).or_default();
+        let was_left_full = now.vacuums > known.vacuums && now.dead >= known.dead / 2;
+        let went_on = now.vacuums == known.vacuums && known.in_vain;
+        known.in_vain = !is_new && now.dead >= limits::CROWDED_DEAD_MIN && (was_left_full || went_on);
+        let is_free = !now.users.iter().any(|user| known.users.contains(user));
+        (known.dead, known.vacuums, known.users) = (now.dead, now.vacuums, now.users.clone());
+        let has_passed = known.pause == 0;
+        known.pause = known.pause.saturating_sub(1);
+        known.in_vain && is_free && has_passed && now.live <= limits::CROWDED_LIVE_MAX
+    }
+
+    /// A table was written anew, or could not be: then it is left alone for a while, twice as long each time.
+    pub(super) fn tried(&mut self, table: &str, is_done: bool) {
+        if let Some(known) = self.0.get_mut(table) {
+            known.pause = if is_done { 0 } else { known.next_pause };
+            let next = (2 * known.next_pause).clamp(1, limits::CROWDED_LOOKS_PASSED_MAX);
+            known.next_pause = if is_done { 0 } else { next };
         }
-        crowded
     }
 }
 
@@ -45,18 +59,14 @@ mod tests {
 
     const MANY: u64 = limits::CROWDED_DEAD_MIN;
 
-    fn rows(live: u64, dead: u64, vacuums: u64) -> Vec<Rows> {
-        vec![Rows { table: "saga".to_owned(), live, dead, vacuums }]
+    fn rows(dead: u64, vacuums: u64) -> Rows {
+        Rows { table: "saga".to_owned(), live: 1, dead, vacuums, users: Vec::new() }
     }
 
     /// Looks one after the other, each as dead rows and vacuums, and whether the last finds the table crowded.
     fn is_crowded(looks: &[(u64, u64)]) -> bool {
         let mut crowding = Crowding::default();
-        looks
-            .iter()
-            .map(|(dead, vacuums)| !crowding.look(rows(1, *dead, *vacuums)).is_empty())
-            .last()
-            .unwrap()
+        looks.iter().map(|(dead, vacuums)| crowding.is_due(&rows(*dead, *vacuums))).last().unwrap()
     }
 
     #[test]
@@ -79,10 +89,30 @@ mod tests {
     }
 
     #[test]
-    fn a_table_with_much_to_keep_waits() {
+    fn a_table_with_much_to_keep_or_in_use_all_the_while_waits() {
         let mut crowding = Crowding::default();
-        crowding.look(rows(1, MANY, 0));
-        assert!(crowding.look(rows(limits::CROWDED_LIVE_MAX + 1, MANY, 1)).is_empty());
-        assert_eq!(crowding.look(rows(limits::CROWDED_LIVE_MAX, MANY, 1)), ["saga"]);
+        crowding.is_due(&rows(MANY, 0));
+        assert!(!crowding.is_due(&Rows { live: limits::CROWDED_LIVE_MAX + 1, ..rows(MANY, 1) }));
+        let used_by =
+            |users: &[&str]| Rows { users: users.iter().map(ToString::to_string).collect(), ..rows(MANY, 1) };
+        assert!(crowding.is_due(&used_by(&["1/2", "3/4"])), "by batches, each of which ends");
+        assert!(!crowding.is_due(&used_by(&["1/3", "3/4"])), "by a dump, or a transaction that is left open");
+        assert!(crowding.is_due(&used_by(&["1/4"])));
+    }
+
+    #[test]
+    fn a_table_that_could_not_be_written_anew_is_left_alone_ever_longer() {
+        let mut crowding = Crowding::default();
+        crowding.is_due(&rows(MANY, 0));
+        let mut tries = Vec::new();
+        for look in 0..300 {
+            if crowding.is_due(&rows(MANY, 1)) {
+                tries.push(look);
+                crowding.tried("saga", false);
+            }
+        }
+        assert_eq!(tries, [0, 1, 3, 6, 11, 20, 37, 70, 135, 200, 265]);
+        crowding.tried("saga", true);
+        assert!(crowding.is_due(&rows(MANY, 1)));
     }
 }

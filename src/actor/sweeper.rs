@@ -13,7 +13,7 @@ use super::node::Node;
 use super::supervisor::{Observe, Observed};
 use crate::config::actor as limits;
 use crate::metrics;
-use crate::store::{Error, NetCursor};
+use crate::store::{Compacted, Error, NetCursor, Rows};
 
 /// The pause after a chore that took that long: at least `least`, and so long that the chore takes a small share of
 /// the time. What walks over dead rows takes long while somebody's snapshot keeps them from vacuum.
@@ -26,12 +26,13 @@ pub struct Sweeper {
     node: Arc<Node>,
     net: NetCursor,
     crowding: Crowding,
+    crowded: Vec<String>,
 }
 
 impl Sweeper {
     /// Sweeps on behalf of this node.
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node, net: NetCursor::default(), crowding: Crowding::default() }
+        Self { node, net: NetCursor::default(), crowding: Crowding::default(), crowded: Vec::new() }
     }
 
     /// Runs a chore, folds its answer in, and comes again after the pause that this gives.
@@ -110,25 +111,40 @@ impl Sweeper {
         self.chore(ctx, "tidy", work, fold, Self::tidy);
     }
 
-    fn compact(&mut self, ctx: &mut Context<Self>) {
+    fn crowding(&mut self, ctx: &mut Context<Self>) {
         let node = self.node.clone();
-        let mut crowding = std::mem::take(&mut self.crowding);
-        let work = async move {
-            let rows = node.store.count_rows().await?;
+        let work = async move { node.store.count_rows().await };
+        let fold = |act: &mut Self, rows: Vec<Rows>| {
             for one in &rows {
                 metrics::COMPACTIONS.with([one.table.clone().into()]).increment(0);
             }
-            for table in crowding.look(rows) {
-                if let Some(done) = node.store.compact(&table).await? {
-                    tracing::info!(table, bytes = done.before, "written anew, as vacuum could not empty it");
-                    metrics::COMPACTIONS.with([table.into()]).increment(1);
-                }
+            act.crowded = act.crowding.look(rows);
+            if act.crowded.is_empty() {
+                Duration::from_millis(limits::CROWDED_LOOK_MS)
+            } else {
+                Duration::ZERO
             }
-            Ok(crowding)
         };
-        let fold = |act: &mut Self, crowding: Crowding| {
-            act.crowding = crowding;
-            Duration::from_millis(limits::CROWDED_LOOK_MS)
+        self.chore(ctx, "crowding", work, fold, Self::compact);
+    }
+
+    /// Writes the crowded tables anew, one after the other, and then looks again.
+    fn compact(&mut self, ctx: &mut Context<Self>) {
+        let Some(table) = self.crowded.pop() else {
+            return self.crowding(ctx);
+        };
+        let node = self.node.clone();
+        // A failure counts as a try, and keeps no other table from its own.
+        self.crowding.tried(&table, false);
+        let work = async move { Ok((node.store.compact(&table).await?, table)) };
+        let fold = |act: &mut Self, (done, table): (Option<Compacted>, String)| {
+            if let Some(done) = done {
+                act.crowding.tried(&table, true);
+                tracing::info!(table, bytes = done.before, "written anew, as vacuum could not empty it");
+                metrics::COMPACTIONS.with([table.into()]).increment(1);
+            }
+            let pause = if act.crowded.is_empty() { limits::CROWDED_LOOK_MS } else { 0 };
+            Duration::from_millis(pause)
         };
         self.chore(ctx, "compact", work, fold, Self::compact);
     }
@@ -177,7 +193,7 @@ impl Actor for Sweeper {
         self.sweep(ctx);
         self.sweep_orphans(ctx);
         self.tidy(ctx);
-        self.compact(ctx);
+        self.crowding(ctx);
         self.measure(ctx);
         ctx.run_later(Duration::from_millis(limits::SAFETY_NET_MS), Self::net);
     }

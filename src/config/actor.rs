@@ -26,7 +26,9 @@ pub const SELDOM: u32 = 50;
 /// Time between two looks for tables full of dead rows, in milliseconds.
 pub const CROWDED_LOOK_MS: u64 = 10_000;
 /// Dead rows from which on a table is full of them.
-pub const CROWDED_DEAD_MIN: u64 = 50_000;
+pub const CROWDED_DEAD_MIN: u64 = 500_000;
+/// Looks that pass, at most, after one that could not have a table written anew.
+pub const CROWDED_LOOKS_PASSED_MAX: u32 = 64;
 /// Most live rows of a table that is written anew: about a thirtieth of a second during which all wait.
 pub const CROWDED_LIVE_MAX: u64 = 20_000;
 /// A saga that waits longer than this, in milliseconds, leaves its node for the time.

@@ -99,12 +99,14 @@ pub const IDLE_IN_TRANSACTION_TIMEOUT_MS: u64 = 5_000;
 pub const CONNECTION_CHECK_INTERVAL_MS: u64 = 5_000;
 /// Longest wait for a table that is to be compacted, in milliseconds: whoever comes meanwhile waits behind.
 pub const COMPACT_LOCK_TIMEOUT_MS: u64 = 50;
-/// Longest statement of a compaction, and longest pause within it, in milliseconds.
-pub const COMPACT_STATEMENT_TIMEOUT_MS: u64 = 2_000;
+/// Longest compaction, in milliseconds; then the server ends it.
+pub const COMPACT_MS_MAX: u64 = 2_000;
 /// Smallest table that is worth a compaction, in bytes.
 pub const COMPACT_BYTES_MIN: u64 = 1 << 20;
-/// Most bytes that a compaction keeps of a table.
-pub const COMPACT_KEPT_BYTES_MAX: usize = 4 << 20;
+/// Largest table that is read while everybody waits, in bytes.
+pub const COMPACT_BYTES_MAX: u64 = 256 << 20;
+/// Most bytes that a compaction keeps of a table, besides short columns.
+pub const COMPACT_KEPT_BYTES_MAX: u64 = 4 << 20;
 /// Longest wait of a migration for other starters, in milliseconds.
 pub const MIGRATION_LOCK_TIMEOUT_MS: u64 = 120_000;
 /// Longest migration, in milliseconds.

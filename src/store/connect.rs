@@ -146,13 +146,14 @@ async fn process_of(client: &Client) -> Result<Option<String>, Error> {
     }))
 }
 
-/// Settings of every session: bounds on waiting, so that a backend whose client is gone holds no lock for
-/// long; plans that do not depend on the statistics of tables that are empty half of the time, and that take
-/// rows in the order of their keys (a bitmap would not); never less durable than the local disk. Some
-/// platforms cannot watch a client's connection; they do without.
+/// Settings of every session: a snapshot for each statement, taken when it has its locks; bounds on waiting, so that
+/// a backend whose client is gone holds no lock for long; plans that do not depend on the statistics of tables that
+/// are empty half of the time, and that take rows in the order of their keys (a bitmap would not); never less durable
+/// than the local disk. Some platforms cannot watch a client's connection; they do without.
 pub(super) fn session_settings() -> String {
     format!(
-        "set statement_timeout = {}; set lock_timeout = {}; set idle_in_transaction_session_timeout = {}; \
+        "set default_transaction_isolation = 'read committed'; \
+         set statement_timeout = {}; set lock_timeout = {}; set idle_in_transaction_session_timeout = {}; \
          set client_min_messages = warning; set jit = off; set plan_cache_mode = force_generic_plan; \
          set enable_seqscan = off; set enable_bitmapscan = off; set enable_mergejoin = off; \
          do $$ begin \

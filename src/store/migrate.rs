@@ -44,7 +44,7 @@ const ADMIN: &[&str] = &[
 
 /// Revision of [`ADMIN`]. Grows with each change of it: of two programs on one database the newer one's text
 /// stays in force, whichever starts last.
-const ADMIN_REVISION: i32 = 8;
+const ADMIN_REVISION: i32 = 9;
 
 const ADMIN_FOUND: &str = include_str!("../../sql/queries/migration/admin.sql");
 const ADMIN_RECORD: &str = include_str!("../../sql/queries/migration/record_admin.sql");

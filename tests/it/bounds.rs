@@ -148,7 +148,7 @@ async fn dead_rows_do_not_pile_up_while_somebody_holds_a_snapshot() {
         .unwrap();
     start(&client, 20).await;
     let dead = "insert into amends.saga (id, started_at, definition, status)
-                select amends.uuid7(), now(), -1, 'gone' from generate_series(1, 60000);
+                select amends.uuid7(), now(), -1, 'gone' from generate_series(1, 520000);
                 delete from amends.saga where definition = -1";
     client.batch_execute(dead).await.unwrap();
     client.batch_execute("vacuum amends.saga").await.unwrap();

@@ -1,5 +1,12 @@
--- Reads how full of dead rows the tables $1 are, and how often they were vacuumed.
+-- Reads how full of dead rows the tables $1 are, how often they were vacuumed, and which transactions use them now. Leaves out what
+-- may not be written anew: what is published, since not every subscriber takes a TRUNCATE; and everything, while a standby asks
+-- for old rows, since it would replay none of its log before whoever reads there has ended.
 -- Called by: store/compact.rs. Locks: none. Index: none.
-select s.relname as name, s.n_live_tup as live, s.n_dead_tup as dead, s.vacuum_count + s.autovacuum_count as vacuums
+select s.relname as name, s.n_live_tup as live, s.n_dead_tup as dead, s.vacuum_count + s.autovacuum_count as vacuums,
+       array (select l.virtualtransaction from pg_locks l
+              where l.relation = s.relid and l.granted
+                and l.database = (select d.oid from pg_database d where d.datname = current_database())) as users
 from pg_stat_user_tables s
 where s.schemaname = 'amends' and s.relname = any($1::text[])
+  and not exists (select from pg_publication_tables p where p.schemaname = s.schemaname and p.tablename = s.relname)
+  and not exists (select from pg_replication_slots r where r.xmin is not null)

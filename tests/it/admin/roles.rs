@@ -16,6 +16,12 @@ const PRODUCING: &str = "cancel signal signal_status start";
 const OPERATING: &str = "abandon approve bulk cancel deny drain_node evict pause pause_definition rerun_from resolve \
     resume resume_definition retry signal signal_status skip start undrain_node";
 
+/// Tables in which a node changes rows, and those of which rows go, too; to all others but two it only adds.
+const CHANGING: &str = "access_token census current_definition fleet_signal rerun signal";
+const PASSING: &str =
+    "eviction inbox knock lane node outbox passage ready saga timer turn unreadable waiting";
+const COMPACTED: &str = "inbox outbox ready saga timer";
+
 fn words(lists: &[&str]) -> BTreeSet<String> {
     lists.iter().flat_map(|list| list.split(' ')).map(str::to_owned).collect()
 }
@@ -52,18 +58,28 @@ async fn relations(database: &Database, sql: &str) -> Vec<(String, String)> {
     names.lines().map(|name| (name.to_owned(), sql.replace('$', name))).collect()
 }
 
+/// Every table with a statement that changes a column of it.
+async fn updates(database: &Database) -> Vec<(String, String)> {
+    let list = "select c.relname || '|' || format('update amends.%I set %I = %2$I where false', c.relname, a.attname)
+                from pg_class c join pg_attribute a on a.attrelid = c.oid
+                where c.relnamespace = 'amends'::regnamespace and c.relkind in ('r', 'p') and a.attnum = (
+                    select min(b.attnum) from pg_attribute b
+                    where b.attrelid = c.oid and b.attnum > 0 and b.attidentity = '')";
+    named(&ask(&database.url, list).await)
+}
+
+fn named(lines: &str) -> Vec<(String, String)> {
+    let pairs = lines.lines().filter_map(|line| line.split_once('|'));
+    pairs.map(|(name, sql)| (name.into(), sql.into())).collect()
+}
+
 /// Every function with a call of it, all arguments null.
 async fn functions(database: &Database) -> Vec<(String, String)> {
     let list = "select proname || '|' || format('select amends.%I(%s)', proname, (
                     select string_agg('null::' || format_type(t, null), ', ' order by n)
                     from unnest(proargtypes) with ordinality a (t, n)))
                 from pg_proc where pronamespace = 'amends'::regnamespace";
-    let calls = ask(&database.url, list).await;
-    calls
-        .lines()
-        .filter_map(|line| line.split_once('|'))
-        .map(|(name, sql)| (name.into(), sql.into()))
-        .collect()
+    named(&ask(&database.url, list).await)
 }
 
 #[tokio::test]
@@ -89,10 +105,21 @@ async fn each_role_may_do_its_own_and_no_more() {
     let all =
         |tries: &[(String, String)]| tries.iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
     assert_eq!(allowed(&url, &reads).await, all(&reads), "runtime reads");
-    let kept = words(&["migration admin"]);
-    let denied: BTreeSet<String> =
-        all(&deletes).difference(&allowed(&url, &deletes).await).cloned().collect();
-    assert_eq!(denied, kept, "runtime deletes");
+    assert_eq!(allowed(&url, &deletes).await, words(&[PASSING]), "runtime deletes");
+    assert_eq!(
+        allowed(&url, &updates(&database).await).await,
+        words(&[PASSING, CHANGING]),
+        "runtime updates"
+    );
+    let mut truncates = relations(&database, "truncate amends.$").await;
+    truncates.retain(|(name, _)| !words(&[VIEWS]).contains(name));
+    assert_eq!(allowed(&url, &truncates).await, words(&[COMPACTED]), "runtime empties");
+    let inserts: Vec<_> = truncates
+        .iter()
+        .map(|(name, _)| (name.clone(), format!("insert into amends.{name} default values")))
+        .collect();
+    let kept: Vec<String> = all(&inserts).difference(&allowed(&url, &inserts).await).cloned().collect();
+    assert_eq!(kept, ["admin", "migration"], "runtime inserts");
     let missing: Vec<String> = all(&calls).difference(&allowed(&url, &calls).await).cloned().collect();
     assert_eq!(missing, ["ensure_partition"], "runtime calls");
 }

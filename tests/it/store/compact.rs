@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use amends::store::Compacted;
+use amends::store::{Compacted, PostgresConfig, Store};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::{Node, ended, started};
-use crate::admin::ask;
-use crate::harness::eventually;
+use crate::admin::{ask, psql};
+use crate::harness::{Database, die_with_parent, eventually, in_its_own_process};
+
+const URL: &str = "AMENDS_COMPACTS_AND_STOPS";
 
 /// A session that holds a snapshot from now on.
 async fn held(node: &Node) -> Client {
@@ -96,6 +98,10 @@ async fn every_table_whose_rows_come_and_go_can_be_written_anew() {
     }
     let saga: Uuid = ask(&url, "select amends.start('checkout', '{}')").await.parse().unwrap();
     assert_eq!(node.claim_all().await, [saga]);
+    let publish = "create publication p for table amends.timer with (publish = 'insert, delete')";
+    assert!(node.store.count_rows().await.unwrap().iter().any(|one| one.table == "timer"));
+    ask(&url, publish).await;
+    assert!(node.store.count_rows().await.unwrap().iter().all(|one| one.table != "timer"));
     let other = node.store.compact("journal").await.unwrap_err().to_string();
     assert!(other.contains("inbox") && other.contains("journal"), "{other}");
 }
@@ -116,11 +122,114 @@ async fn a_table_in_use_or_with_much_to_keep_is_left_alone() {
     assert!(node.store.compact("saga").await.unwrap().is_some());
     assert_eq!(sagas(&client).await.len(), lives + 1);
 
-    let many = "insert into amends.saga (id, started_at, definition, status)
-                select amends.uuid7(), now(), 1, 'stuck' from generate_series(1, 60000)";
+    let many = "insert into amends.saga (id, started_at, definition, status, attention)
+                select amends.uuid7(), now(), 1, 'stuck', repeat('x', 500) from generate_series(1, 10000)";
     ask(&node.database.url, many).await;
     assert_eq!(node.store.compact("saga").await.unwrap(), None);
-    assert_eq!(sagas(&client).await.len(), lives + 1 + 60_000);
+    assert_eq!(sagas(&client).await.len(), lives + 1 + 10_000);
+}
+
+/// Not a test but a process that compacts and never sends the rows back, when a test has started this binary for it.
+#[test]
+fn child() {
+    let Ok(url) = std::env::var(URL) else { return };
+    die_with_parent();
+    fail::cfg("compact: copying", "pause").unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let store = Store::connect(PostgresConfig::parse(&url).unwrap()).await.unwrap();
+        store.compact("saga").await.unwrap();
+    });
+}
+
+/// Within a COPY the server heeds no time limit of its own.
+#[tokio::test]
+async fn who_stops_in_the_midst_stops_nobody_else() {
+    let mut node = Node::new().await;
+    node.started(5).await;
+    let _holder = held(&node).await;
+    crowd(&node, 20_000).await;
+    let mut child = in_its_own_process("store::compact::child").env(URL, &node.database.url).spawn().unwrap();
+    let locks = "select count(*) from pg_locks where relation = 'amends.saga'::regclass and granted
+                 and mode = 'AccessExclusiveLock'";
+    eventually("the table is locked", async || ask(&node.database.url, locks).await == "1").await;
+    eventually("the server has ended it", async || ask(&node.database.url, locks).await == "0").await;
+    assert!(child.try_wait().unwrap().is_none(), "it stands there still");
+    assert_eq!(sagas(&node.database.client().await).await.len(), 5);
+    assert!(node.store.compact("saga").await.unwrap().is_some(), "the next one is not kept from it");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Who isolates a transaction would mix rows of before and after; Postgres' own error tells it to begin anew.
+#[tokio::test]
+async fn an_isolated_transaction_from_before_asks_for_nothing() {
+    let mut node = Node::new().await;
+    for isolation in ["repeatable read", "serializable"] {
+        let [saga, gone] = node.started(2).await[..] else { panic!("two") };
+        let old = node.database.client().await;
+        let begin = format!("begin isolation level {isolation}; select count(*) from pg_class");
+        old.batch_execute(&begin).await.unwrap();
+        crowd(&node, 20_000).await;
+        if isolation == "serializable" {
+            node.lane.commit(&[ended(gone, 2)]).await.unwrap();
+        }
+        assert!(node.store.compact("saga").await.unwrap().is_some());
+        for asked in [
+            format!("select amends.cancel('{saga}', 'x')"),
+            format!("select amends.cancel('{gone}', 'x')"),
+            "select amends.bulk('pause', 'checkout', 'x', 'running')".to_owned(),
+            format!("select amends.rerun_from('{saga}', 'x', 'x')"),
+        ] {
+            old.batch_execute("savepoint here").await.unwrap();
+            let refused = old.batch_execute(&asked).await.unwrap_err();
+            let code = refused.code().map(tokio_postgres::error::SqlState::code);
+            assert_eq!(code, Some("40001"), "{asked}: {refused:?}");
+            old.batch_execute("rollback to here").await.unwrap();
+        }
+        // One that begins now may.
+        let cancel =
+            format!("begin isolation level {isolation}; select amends.cancel('{saga}', 'x'); commit");
+        let said = psql(&node.database.url, &cancel).await;
+        assert!(said.ok, "{}", said.errors);
+    }
+}
+
+/// A database may isolate its sessions more than is good for statements that wait for locks.
+#[tokio::test]
+async fn our_sessions_look_after_they_have_waited() {
+    let database = Database::create().await;
+    let alter = format!("alter database {} set default_transaction_isolation = serializable", database.name);
+    ask(&database.url, &alter).await;
+    let mut node = Node::on(database).await;
+    let url = node.database.url.clone();
+    let _holder = held(&node).await;
+    crowd(&node, 20_000).await;
+    let fill = "insert into amends.ready (definition, id, input) select -1, amends.uuid7(), repeat('x', 80)
+                from generate_series(1, 20000)";
+    ask(&url, fill).await;
+    ask(&url, "delete from amends.ready where definition = -1").await;
+    // The claim waits for the table while a start comes in and the table is written anew.
+    let mut blocker = node.database.client().await;
+    let transaction = blocker.transaction().await.unwrap();
+    transaction.batch_execute("lock table amends.ready in access exclusive mode").await.unwrap();
+    let observer = node.database.client().await;
+    let definition = node.definition;
+    let claim = node.lane.claim(10, std::slice::from_ref(&definition));
+    let rest = async {
+        eventually("the claim waits", async || {
+            let waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and query like '-- Claims up%' \
+                           and datname = current_database()";
+            !observer.query(waiting, &[]).await.unwrap().is_empty()
+        })
+        .await;
+        let start = "select amends.start('checkout', '{}')::text";
+        let saga: String = transaction.query_one(start, &[]).await.unwrap().get(0);
+        transaction.commit().await.unwrap();
+        saga
+    };
+    let (claimed, saga) = tokio::join!(claim, rest);
+    let claimed: Vec<String> = claimed.unwrap().iter().map(|one| one.id.to_string()).collect();
+    assert_eq!(claimed, [saga]);
 }
 
 /// Two lanes start and end sagas, applications start others, a third lane claims these; all the while `saga` and
