@@ -2,7 +2,7 @@
 //! the tests' business.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,16 +34,27 @@ const DELAY: std::time::Duration = std::time::Duration::from_millis(300);
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     fault: Arc<AtomicU8>,
+    plan: Arc<Plan>,
+}
+
+/// A fault at one of the words to come.
+#[derive(Default)]
+struct Plan {
+    said: AtomicU64,
+    at: AtomicU64,
+    fault: AtomicU8,
 }
 
 impl Proxy {
     pub(crate) async fn before(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let fault = Arc::new(AtomicU8::new(Fault::None as u8));
-        let proxy = Self { port: listener.local_addr().unwrap().port(), fault: fault.clone() };
+        let plan = Arc::new(Plan { at: AtomicU64::new(u64::MAX), ..Plan::default() });
+        let port_here = listener.local_addr().unwrap().port();
+        let proxy = Self { port: port_here, fault: fault.clone(), plan: plan.clone() };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, port, fault.clone()));
+                tokio::spawn(pass(client, port, fault.clone(), plan.clone()));
             }
         });
         proxy
@@ -54,13 +65,24 @@ impl Proxy {
         self.fault.store(fault as u8, Ordering::SeqCst);
     }
 
+    /// One loss at the word with this number from now on, the next being 0.
+    pub(crate) fn nth(&self, number: u64, fault: Fault) {
+        self.plan.fault.store(fault as u8, Ordering::SeqCst);
+        self.plan.at.store(self.said() + number, Ordering::SeqCst);
+    }
+
+    /// How often clients have said something so far.
+    pub(crate) fn said(&self) -> u64 {
+        self.plan.said.load(Ordering::SeqCst)
+    }
+
     /// Whether the fault that was set has happened.
     pub(crate) fn is_spent(&self) -> bool {
         self.fault.load(Ordering::SeqCst) == Fault::None as u8
     }
 }
 
-async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>) -> Option<()> {
+async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>, plan: Arc<Plan>) -> Option<()> {
     let is = |kind: Fault| fault.load(Ordering::SeqCst) == kind as u8;
     if is(Fault::Refuse) {
         return None;
@@ -80,6 +102,9 @@ async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>) -> Option<
         tokio::select! {
             read = client.read(&mut up) => {
                 let bytes = read.ok().filter(|bytes| *bytes > 0)?;
+                if plan.said.fetch_add(1, Ordering::SeqCst) == plan.at.load(Ordering::SeqCst) {
+                    fault.store(plan.fault.load(Ordering::SeqCst), Ordering::SeqCst);
+                }
                 late().await;
                 if is(Fault::Refuse) {
                     return None;

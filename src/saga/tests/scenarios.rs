@@ -2,7 +2,10 @@
 //! DTM (D1 to D8), and the faults of tools (F1 to F22), by the numbers of our notes on peers and on MCP. What
 //! is a store's or a participant's is tested there.
 
+use std::cmp::Ordering;
+
 use super::story::{Story, check, check_refused};
+use crate::saga::event::{Direction, Event};
 use crate::saga::{outstanding, replay};
 
 #[test]
@@ -12,14 +15,34 @@ fn s1_each_action_runs_once_and_nothing_starts_twice() {
     check_refused("a b<a", "a ok; ?a ok", "not in flight");
 }
 
+/// How often each step was attempted, forward and backward.
+fn attempts(story: &Story) -> Vec<[usize; 2]> {
+    let mut counts = vec![[0; 2]; story.definition.steps().len()];
+    for event in &story.journal {
+        if let Event::AttemptEnded(ended) = event {
+            counts[ended.step][usize::from(ended.direction == Direction::Compensation)] += 1;
+        }
+    }
+    counts
+}
+
+/// Attempts of one direction of a step whose outcome is unknown until the last.
+fn repeated(step: &str, times: usize) -> String {
+    format!("{step} unknown; timer; ").repeat(times - 1) + step + " ok"
+}
+
 #[test]
 fn s2_repeats_of_actions_and_of_compensations_are_counted_and_end() {
-    check("a", "a unknown; timer; a unknown; timer; a ok", "completed a:done");
-    check(
-        "a b<a",
-        "a ok; b refuses; ~a unknown; timer; ~a unknown; timer; ~a ok",
-        "compensated a:undone b:failed",
-    );
+    for times in [2, 3] {
+        let story = Story::tell("a", &repeated("a", times));
+        assert_eq!((story.to_string().as_str(), attempts(&story)), ("completed a:done", vec![[times, 0]]));
+        for undone in [1, 2, 5] {
+            let history = format!("{}; b refuses; {}", repeated("a", times), repeated("~a", undone));
+            let story = Story::tell("a(~tries=5) b<a", &history);
+            assert_eq!(story.to_string(), "compensated a:undone b:failed");
+            assert_eq!(attempts(&story), [[times, undone], [1, 0]]);
+        }
+    }
 }
 
 #[test]
@@ -77,11 +100,36 @@ fn s8_two_failures_at_once_are_one_turning_back() {
 fn s10_every_node_may_fail_and_leaves_no_residue() {
     let names = ["a", "b", "c", "d"];
     for failing in 0..4 {
-        let mut history: Vec<String> = names[..failing].iter().map(|name| format!("{name} ok")).collect();
-        history.push(format!("{} refuses", names[failing]));
-        history.extend(names[..failing].iter().rev().map(|name| format!("~{name} ok")));
-        let story = Story::tell("a b<a c<b d<c", &history.join("; "));
-        assert_eq!(story.state.status().as_str(), "compensated");
+        // Plainly; with each step and each undoing carried out twice; with only the last undoing carried out twice.
+        for (times, undone, last) in [(1, 1, 1), (2, 2, 2), (1, 1, 2)] {
+            let done = &names[..failing];
+            let mut history: Vec<String> = done.iter().map(|name| repeated(name, times)).collect();
+            history.push(format!("{} refuses", names[failing]));
+            let undoing = |(place, name): (usize, &&str)| {
+                repeated(&format!("~{name}"), if place == 0 { last } else { undone })
+            };
+            history.extend(done.iter().rev().enumerate().map(undoing));
+            let story = Story::tell("a b<a c<b d<c", &history.join("; "));
+            let mut expected: Vec<String> = done.iter().map(|name| format!("{name}:undone")).collect();
+            expected.push(format!("{}:failed", names[failing]));
+            let found = story.to_string();
+            assert!(found.starts_with(&format!("compensated {}", expected.join(" "))), "{found}");
+            assert!(
+                names[failing + 1..].iter().all(|name| !found.contains(&format!("{name}:done"))),
+                "{found}"
+            );
+            let counted = attempts(&story);
+            for (step, count) in counted.iter().enumerate() {
+                let is_last = step + 1 == failing;
+                let expected = match step.cmp(&failing) {
+                    Ordering::Less => [times, if is_last { last } else { undone }],
+                    Ordering::Equal => [1, 0],
+                    Ordering::Greater => [0, 0],
+                };
+                assert_eq!(*count, expected, "step {step} of {found}");
+            }
+            assert!(outstanding(&story.state).is_empty());
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::harness::{Cluster, connect};
 /// Connections of the participant.
 const CONNECTIONS: u64 = 8;
 
-/// One business transaction: a balance, a row of the ledger, and one of the outbox.
+/// One business transaction: a balance and a row of the ledger.
 struct Business {
     client: Client,
     balance: Statement,

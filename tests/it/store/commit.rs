@@ -214,7 +214,7 @@ async fn batches_that_meet_in_the_journal_do_not_deadlock() {
 }
 
 #[tokio::test]
-async fn a_deadlock_or_a_stale_plan_is_not_the_callers_business() {
+async fn a_stale_plan_is_not_the_callers_business() {
     let mut node = Node::new().await;
     let ids = node.started(2).await;
     node.store.saga(ids[0]).await.unwrap();
@@ -260,4 +260,32 @@ async fn an_application_that_locks_in_the_wrong_order_is_survived() {
     }
     transaction.rollback().await.unwrap();
     assert_eq!(node.lane.commit(&batch).await.unwrap(), vec![Written::Accepted; 2]);
+}
+
+/// Twice the server says that a transaction should be repeated: as the victim of a deadlock, and as one that could not
+/// be put in an order with others.
+#[tokio::test]
+async fn the_victim_of_a_deadlock_or_of_a_serialization_failure_is_repeated() {
+    let mut node = Node::new().await;
+    let trouble = "create sequence public.tries;
+        create function public.trouble() returns trigger language plpgsql as $$
+        declare
+            v_try bigint := nextval('public.tries');
+        begin
+            if v_try <= 2 then
+                raise exception 'not now' using errcode = case v_try when 1 then '40P01' else '40001' end;
+            end if;
+            return new;
+        end $$;
+        create trigger trouble before insert on amends.journal for each row execute function public.trouble();
+        create trigger trouble before update on amends.node for each row execute function public.trouble()";
+    let client = node.database.client().await;
+    client.batch_execute(trouble).await.unwrap();
+    assert_eq!(node.lane.commit(&[started(node.definition)]).await.unwrap(), [Written::Accepted]);
+    // What the pool sends is repeated once.
+    for before in ["setval('public.tries', 1)", "setval('public.tries', 1, false)"] {
+        client.batch_execute(&format!("select {before}")).await.unwrap();
+        let beat = node.store.beat(node.id, 0).await;
+        assert_eq!(beat.is_ok(), before.ends_with("1)"), "{before}: {beat:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use amends::store::{Error, Lane, Parking, Swept, Written};
 
-use super::{Node, started, went_on};
+use super::{Node, ended, started, went_on};
 use crate::harness::eventually;
 
 impl Node {
@@ -76,6 +76,65 @@ async fn a_batch_that_waits_while_its_lane_dies_writes_nothing() {
     let (written, ()) = tokio::join!(commit, rest);
     assert!(matches!(written, Err(Error::Fenced)), "{written:?}");
     assert_eq!(rows(&zombie).await, before);
+}
+
+/// The last row of a saga meets the sweep that takes its lane for dead, whichever comes first.
+#[tokio::test]
+async fn a_sweep_and_the_batch_that_ends_a_saga_exclude_each_other() {
+    for batch_first in [true, false] {
+        let mut owner = Node::new().await;
+        let id = owner.started(1).await[0];
+        let mut node = Node::on_same(&owner, "two").await;
+        node.steady().await;
+        owner.age(9_000).await;
+        let mut blocker = node.database.client().await;
+        let transaction = blocker.transaction().await.unwrap();
+        // Holds up the batch when it has its lane, or the sweep when it has buried the lane and not committed.
+        let hold = match batch_first {
+            true => format!(
+                "insert into amends.journal (id, seq, lane, at, kind, body) values ('{id}', 2, 0, now(), 'x', '{{}}')"
+            ),
+            false => format!("update amends.lane set live = false where id = {}", owner.lane.id().0),
+        };
+        transaction.batch_execute(&hold).await.unwrap();
+        let observer = node.database.client().await;
+        let waits = async |what: &str, count: usize| {
+            let waiting = format!(
+                "select from pg_stat_activity where wait_event_type = 'Lock' and query like '{what}%'
+                 and datname = current_database()"
+            );
+            eventually("it waits", async || observer.query(&waiting, &[]).await.unwrap().len() >= count)
+                .await;
+        };
+        let batch = [ended(id, 2)];
+        let commit = owner.lane.commit(&batch);
+        let (store, sweeper) = (node.store.clone(), node.id);
+        let rest = async {
+            waits("-- Writes the", 1).await;
+            let sweep = tokio::spawn(async move { store.sweep(sweeper).await });
+            waits("--", 2).await;
+            match batch_first {
+                true => transaction.rollback().await.unwrap(),
+                false => transaction.commit().await.unwrap(),
+            }
+            sweep.await.unwrap().unwrap()
+        };
+        let (written, mut swept) = tokio::join!(commit, rest);
+        let rest = node.store.sweep(node.id).await.unwrap();
+        swept.sagas += rest.sagas;
+        let done = node.store.result(id).await.unwrap().is_some();
+        if batch_first {
+            assert_eq!(written.unwrap(), [Written::Accepted]);
+            assert!(done && swept.sagas == 0, "{swept:?}");
+            assert!(node.claim_all().await.is_empty(), "what has ended is nobody's");
+        } else {
+            assert!(matches!(written, Err(Error::Fenced)), "{written:?}");
+            assert!(!done && swept.sagas == 1, "{swept:?}");
+            assert_eq!(node.claim_all().await, [id]);
+            assert_eq!(node.lane.commit(&[ended(id, 2)]).await.unwrap(), [Written::Accepted]);
+        }
+        assert_eq!(rows(&node).await, 2);
+    }
 }
 
 #[tokio::test]
@@ -187,7 +246,7 @@ async fn wakes_in_the_inbox_of_a_dead_lane_are_forwarded_even_late() {
 }
 
 #[tokio::test]
-async fn two_sweepers_and_the_owner_do_not_get_in_each_others_way() {
+async fn two_sweepers_do_not_get_in_each_others_way() {
     let mut dead = Node::new().await;
     for _ in 0..6 {
         dead.started(400).await;

@@ -5,6 +5,7 @@ mod commit;
 mod compact;
 mod fence;
 mod happy;
+mod life;
 mod lost;
 mod measure;
 mod migrate;
