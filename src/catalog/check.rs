@@ -103,7 +103,7 @@ struct Reading {
     seen: BTreeSet<PathBuf>,
     definitions: Vec<definition::Located>,
     /// Participants of all settings, by name; none without settings.
-    participants: Option<BTreeMap<String, &'static str>>,
+    participants: Option<BTreeMap<String, Known>>,
 }
 
 impl Reading {
@@ -148,7 +148,7 @@ impl Reading {
         self.faults.extend(faults);
         let participants = self.participants.get_or_insert_default();
         for participant in &located.settings.participants {
-            participants.insert(participant.name.clone(), protocol(participant));
+            participants.insert(participant.name.clone(), Known::of(participant));
         }
         for (index, path) in located.settings.definitions.iter().enumerate() {
             match files_of(path) {
@@ -183,22 +183,39 @@ impl Reading {
             }
             if let Some(participants) = &self.participants {
                 let unknown = unknown_participants(&one.draft, participants);
-                faults.extend(unknown.into_iter().map(|fault| locate(&one.file, &one.node, fault)));
+                let overridden = overridden_headers(&one.draft, participants);
+                let found = unknown.into_iter().chain(overridden);
+                faults.extend(found.map(|fault| locate(&one.file, &one.node, fault)));
             }
         }
         faults.into_iter().for_each(|fault| self.faults.push(fault));
     }
 }
 
-fn protocol(participant: &ParticipantConfig) -> &'static str {
-    match participant.transport {
-        Transport::Stdio { .. } | Transport::McpHttp { .. } => "tool",
-        Transport::Http { .. } => "http",
+/// What definitions must know of a participant.
+struct Known {
+    /// The field that calls it.
+    protocol: &'static str,
+    /// Names of the headers that the settings give its requests, in lower case.
+    headers: BTreeSet<String>,
+}
+
+impl Known {
+    fn of(participant: &ParticipantConfig) -> Self {
+        match &participant.transport {
+            Transport::Stdio { .. } | Transport::McpHttp { .. } => {
+                Self { protocol: "tool", headers: BTreeSet::new() }
+            }
+            Transport::Http { headers, .. } => Self {
+                protocol: "http",
+                headers: headers.keys().map(|name| name.to_ascii_lowercase()).collect(),
+            },
+        }
     }
 }
 
 /// Returns a fault for each call of a participant that the settings do not have, or have with another protocol.
-fn unknown_participants(draft: &Draft, participants: &BTreeMap<String, &'static str>) -> Vec<PathFault> {
+fn unknown_participants(draft: &Draft, participants: &BTreeMap<String, Known>) -> Vec<PathFault> {
     let mut faults = Vec::new();
     for (path, target) in targets(draft) {
         let (participant, field) = match target {
@@ -208,8 +225,8 @@ fn unknown_participants(draft: &Draft, participants: &BTreeMap<String, &'static 
         };
         let name = quoted(participant);
         let message = match participants.get(participant.as_str()) {
-            Some(protocol) if *protocol == field => continue,
-            Some(protocol) => {
+            Some(Known { protocol, .. }) if *protocol == field => continue,
+            Some(Known { protocol, .. }) => {
                 format!(
                     "the participant {name} is called by `{protocol}`, not by `{field}`; see its settings"
                 )
@@ -221,6 +238,26 @@ fn unknown_participants(draft: &Draft, participants: &BTreeMap<String, &'static 
         };
         let path: FieldPath = path.into_iter().chain([field.into()]).collect();
         faults.push(PathFault::value(&path, message));
+    }
+    faults
+}
+
+/// Returns a fault for each header of a call that the settings give its participant: theirs is sent, and not that one.
+fn overridden_headers(draft: &Draft, participants: &BTreeMap<String, Known>) -> Vec<PathFault> {
+    let mut faults = Vec::new();
+    for (path, target) in targets(draft) {
+        let Target::Http { participant, headers, .. } = target else { continue };
+        let Some(known) = participants.get(participant.as_str()) else { continue };
+        for name in headers.keys().filter(|name| known.headers.contains(&name.to_ascii_lowercase())) {
+            let path: FieldPath =
+                path.iter().cloned().chain(["headers".into(), name.as_str().into()]).collect();
+            let message = format!(
+                "the settings give {} the header {}, which no definition overrides; remove it",
+                quoted(participant),
+                quoted(name)
+            );
+            faults.push(PathFault::value(&path, message));
+        }
     }
     faults
 }

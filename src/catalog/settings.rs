@@ -16,7 +16,7 @@ use super::yaml::Node;
 use crate::config::catalog::{
     ACTORS_DEFAULT, GRACE_PERIOD_MS_DEFAULT, LANES_DEFAULT, LEASE_MS_DEFAULT, POOL_DEFAULT,
 };
-use crate::participant::{ParticipantConfig, Secret};
+use crate::participant::{Filter, ParticipantConfig, Secret};
 use crate::saga::definition::Millis;
 
 /// Settings of one node. The default is what holds without a file.
@@ -40,6 +40,16 @@ pub struct Settings {
     pub traces: TracesSettings,
 }
 
+impl Settings {
+    /// Returns what cuts out of any text what the environment gave to participants, to the database's URL and to the
+    /// collector's.
+    pub fn filter(&self) -> Filter {
+        let of_participants =
+            self.participants.iter().flat_map(|participant| participant.transport.secrets());
+        Filter::of(of_participants.chain(&self.database.url).chain(&self.traces.otlp))
+    }
+}
+
 /// Where sagas are recorded.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
@@ -60,7 +70,7 @@ pub struct NodeSettings {
     pub lanes: usize,
     /// Most sagas that run here at the same time. Default: 10,000.
     pub actors_max: usize,
-    /// Time without a heartbeat after which other nodes take this one for dead, in milliseconds. Default: 15,000.
+    /// Time without a heartbeat after which other nodes take this one for dead, in milliseconds. Default: 8,000.
     pub lease_ms: Millis,
     /// Time that attempts under way get to end after SIGTERM, in milliseconds. Default: 30,000.
     pub grace_period_ms: Millis,
@@ -77,7 +87,7 @@ pub struct HttpSettings {
 #[derive(Clone, Debug, Default)]
 pub struct TracesSettings {
     /// URL of a collector. Default: none, nobody is told.
-    pub otlp: Option<String>,
+    pub otlp: Option<Secret>,
 }
 
 /// What is logged, and how.

@@ -1,4 +1,5 @@
-//! The log of a node, on stderr. Owns its form, and that one event is one line whatever it carries.
+//! The log of a node, on stderr. Owns its form, that one event is one line whatever it carries, and that no secret of
+//! the settings is in it whoever writes it.
 
 use std::io::{self, Write};
 
@@ -8,10 +9,11 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::failure::Failure;
 use super::output::harmless;
 use crate::catalog::{LogFormat, LogSettings};
+use crate::participant::Filter;
 
 /// Starts logging. A mere level is for amends itself; libraries are heard when they warn, unless directives
 /// ask for more.
-pub(super) fn start(settings: &LogSettings) -> Result<(), Failure> {
+pub(super) fn start(settings: &LogSettings, secrets: Filter) -> Result<(), Failure> {
     let level = &settings.level;
     let is_mere = level.chars().all(|c| c.is_ascii_alphabetic());
     let directives = if is_mere { format!("warn,amends={level}") } else { level.clone() };
@@ -23,51 +25,81 @@ pub(super) fn start(settings: &LogSettings) -> Result<(), Failure> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     let started = match settings.format {
         // Without colour, so that no event may carry an escape.
-        LogFormat::Text => builder.with_ansi(false).with_writer(Lines).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_writer(io::stderr).try_init(),
+        LogFormat::Text => {
+            let lines = Lines { secrets, escape: true };
+            builder.with_ansi(false).with_writer(lines).try_init()
+        }
+        LogFormat::Json => {
+            let lines = Lines { secrets, escape: false };
+            builder.json().flatten_event(true).with_writer(lines).try_init()
+        }
     };
     started.map_err(|error| Failure::failed(format!("cannot start logging: {error}")))
 }
 
-/// Writes each event as one line of harmless text. The formatter hands over a whole event at once.
-#[derive(Clone, Copy, Debug)]
-struct Lines;
+/// Writes each event as one line without secrets. The formatter hands over a whole event at once.
+#[derive(Clone, Debug)]
+struct Lines {
+    secrets: Filter,
+    /// Whether the text is made harmless here; JSON is by its own rules.
+    escape: bool,
+}
 
 impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line<io::Stderr>;
+    type Writer = Line<'a, io::Stderr>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Line(io::stderr())
+        Line { out: io::stderr(), lines: self }
     }
 }
 
-struct Line<W>(W);
+struct Line<'a, W> {
+    out: W,
+    lines: &'a Lines,
+}
 
-impl<W: Write> Write for Line<W> {
+impl<W: Write> Write for Line<'_, W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        let line = harmless(text.strip_suffix('\n').unwrap_or(&text));
-        self.0.write_all(format!("{line}\n").as_bytes())?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = self.lines.secrets.clean(text.to_owned());
+        let line = if self.lines.escape { harmless(&text) } else { text.into() };
+        self.out.write_all(format!("{line}\n").as_bytes())?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.out.flush()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::participant::Secret;
+
+    fn written(event: &str, lines: &Lines) -> String {
+        let mut written = Vec::new();
+        let mut line = Line { out: &mut written, lines };
+        assert_eq!(line.write(event.as_bytes()).unwrap(), event.len());
+        String::from_utf8(written).unwrap()
+    }
 
     #[test]
     fn an_event_is_one_line() {
-        let mut written = Vec::new();
-        let event = b"ERROR amends: failed error=a\r\n2026-01-01 ERROR fake\x1b[2J\n";
-        assert_eq!(Line(&mut written).write(event).unwrap(), event.len());
+        let lines = Lines { secrets: Filter::default(), escape: true };
         assert_eq!(
-            String::from_utf8(written).unwrap(),
+            written("ERROR amends: failed error=a\r\n2026-01-01 ERROR fake\x1b[2J\n", &lines),
             "ERROR amends: failed error=a\\r\\n2026-01-01 ERROR fake\\u{1b}[2J\n"
         );
+    }
+
+    #[test]
+    fn no_secret_of_the_settings_is_written() {
+        let secret = Secret::sensitive("Bearer t0ken-of-mine", vec!["t0ken-of-mine".into()]);
+        for escape in [true, false] {
+            let lines = Lines { secrets: Filter::of([&secret]), escape };
+            assert_eq!(written("rmcp: said \"t0ken-of-mine\"\n", &lines), "rmcp: said \"[secret]\"\n");
+        }
     }
 }

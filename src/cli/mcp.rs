@@ -26,7 +26,7 @@ pub(super) fn run(mut args: Args, database: &DatabaseArgs) -> Result<Exit, Failu
     if !args.no_node {
         return serve::carry(catalog, &args.node, database, Face::Streams);
     }
-    log::start(&catalog.settings.log)?;
+    log::start(&catalog.settings.log, catalog.settings.filter())?;
     let config = serve::door(&catalog.settings.mcp, None)?;
     database.or_settings(&catalog.settings.database).run(Schema::Current, async |store| {
         let door = Door::open(Client::of_store(store.clone()), config).await;

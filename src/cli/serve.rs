@@ -87,7 +87,7 @@ pub(super) fn carry(
     database: &DatabaseArgs,
     face: Face<'_>,
 ) -> Result<Exit, Failure> {
-    log::start(&catalog.settings.log)?;
+    log::start(&catalog.settings.log, catalog.settings.filter())?;
     // The node has threads of its own; this one only waits.
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -218,7 +218,7 @@ async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Ru
         .participants(settings.participants)
         .definitions(definitions);
     if let Some(collector) = settings.traces.otlp {
-        builder = builder.traces(collector);
+        builder = builder.traces(collector.expose());
     }
     if let Some(name) = settings.node.name {
         builder = builder.name(name);

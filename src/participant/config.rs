@@ -2,10 +2,9 @@
 //! once; reading a settings file and its secrets is the catalog's business.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::secret::Secret;
-use crate::config::participant::{ANSWER_BYTES_MAX, ARGUMENTS_BYTES_MAX, CONCURRENCY_MAX};
+use crate::config::participant::{ANSWER_BYTES_MAX, ARGUMENTS_BYTES_MAX, CONCURRENCY_MAX, LIMIT_BYTES_MAX};
 
 /// Secrets by name: headers, or variables of an environment.
 pub(super) type Secrets = BTreeMap<String, Secret>;
@@ -27,14 +26,14 @@ pub enum Transport {
     /// An MCP server as a child process, over its standard input and output.
     Stdio {
         /// The program; found through `PATH`.
-        command: String,
+        command: Secret,
         /// Its arguments.
         args: Vec<Secret>,
         /// Its environment, on top of `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL` and `TERM`; nothing else is
         /// inherited.
         env: BTreeMap<String, Secret>,
         /// Its working directory. Default: ours.
-        cwd: Option<PathBuf>,
+        cwd: Option<Secret>,
     },
     /// An MCP server over streamable HTTP.
     McpHttp {
@@ -55,9 +54,9 @@ pub enum Transport {
 /// Limits of a participant's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest arguments or body, in bytes; beyond it a call fails before it is made. Default 1 MiB.
+    /// Largest arguments or body, in bytes, 1 to 16 MiB; beyond it a call fails before it is made. Default 1 MiB.
     pub arguments_bytes_max: usize,
-    /// Largest answer, in bytes; beyond it the outcome is unknown. Default 1 MiB.
+    /// Largest answer, in bytes, 1 to 16 MiB; beyond it the outcome is unknown. Default 1 MiB.
     pub answer_bytes_max: usize,
     /// Calls in flight at once; further ones wait. Default 256.
     pub concurrency_max: usize,
@@ -73,11 +72,27 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Returns what is wrong with them: the field, and what was expected.
+    pub(super) fn faults(&self) -> Vec<(&'static str, String)> {
+        let sizes =
+            [("arguments_bytes_max", self.arguments_bytes_max), ("answer_bytes_max", self.answer_bytes_max)];
+        let sizes = sizes.into_iter().filter(|(_, bytes)| !(1..=LIMIT_BYTES_MAX).contains(bytes));
+        let none = (self.concurrency_max == 0).then(|| "expected at least 1, found 0".to_owned());
+        sizes
+            .map(|(field, bytes)| (field, format!("expected 1 to {LIMIT_BYTES_MAX} bytes, found {bytes}")))
+            .chain(none.map(|message| ("concurrency_max", message)))
+            .collect()
+    }
+}
+
 impl Transport {
     /// Returns every text of it that may hold a secret.
-    pub(super) fn secrets(&self) -> Vec<&Secret> {
+    pub fn secrets(&self) -> Vec<&Secret> {
         match self {
-            Self::Stdio { args, env, .. } => args.iter().chain(env.values()).collect(),
+            Self::Stdio { command, args, env, cwd } => {
+                std::iter::once(command).chain(args).chain(env.values()).chain(cwd).collect()
+            }
             Self::McpHttp { url, headers } | Self::Http { url, headers } => {
                 std::iter::once(url).chain(headers.values()).collect()
             }

@@ -14,7 +14,7 @@ use super::config::{Limits, Secrets};
 use super::reply::{Reply, excerpt, retry_after, too_deep};
 use super::secret::Filter;
 use crate::config::participant::{CONNECT_TIMEOUT, CONNECTION_IDLE_MAX, ERROR_BODY_BYTES_MAX};
-use crate::saga::Json;
+use crate::saga::{Json, reserved_header};
 use crate::trace;
 
 /// Name of the header with the idempotency key.
@@ -38,7 +38,7 @@ pub(super) struct Request {
     pub(super) path: String,
     /// Query parameters.
     pub(super) query: Vec<(String, String)>,
-    /// Headers on top of the participant's.
+    /// Headers of the definition; those of the participant and our own are stronger.
     pub(super) headers: Vec<(String, String)>,
     /// JSON body.
     pub(super) body: Option<Json>,
@@ -48,12 +48,13 @@ pub(super) struct Request {
     pub(super) traceparent: Option<Arc<str>>,
 }
 
-/// Makes a client that does nothing on its own: no redirects, which would leave the base URL, and no retries,
-/// which are the journal's.
+/// Makes a client that does nothing on its own: no redirects, which would leave the base URL, no retries, which are the
+/// journal's, and no proxy that the environment names, which would see secrets.
 pub(super) fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
+        .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(CONNECTION_IDLE_MAX)
         .user_agent(concat!("amends/", env!("CARGO_PKG_VERSION")))
@@ -137,22 +138,27 @@ impl HttpParticipant {
         let mut built = reqwest::Request::new(method, self.url(&request.path, &request.query)?);
         let headers = built.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.extend(self.headers.clone());
-        if let Some(key) = &request.key {
-            let key = HeaderValue::from_str(key).map_err(|_| "the key has characters no header may have")?;
-            headers.insert(KEY_HEADER, key);
-        }
-        // What the definition says itself comes later, and wins.
-        if let Some(Ok(position)) = request.traceparent.as_deref().map(HeaderValue::from_str) {
-            headers.insert(trace::NAME, position);
-        }
         if request.body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         for (name, value) in &request.headers {
             let wrong = |what| format!("the {what} of the header {name:?} has characters it may not have");
             let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("name"))?;
+            if let Some(why) = reserved_header(name) {
+                return Err(format!("a definition cannot set the header {name:?}: {why}"));
+            }
             headers.insert(parsed, HeaderValue::from_str(value).map_err(|_| wrong("value"))?);
+        }
+        // What the settings say, and what we say ourselves, comes later, and wins.
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        if let Some(key) = &request.key {
+            let key = HeaderValue::from_str(key).map_err(|_| "the key has characters no header may have")?;
+            headers.insert(KEY_HEADER, key);
+        }
+        if let Some(Ok(position)) = request.traceparent.as_deref().map(HeaderValue::from_str) {
+            headers.insert(trace::NAME, position);
         }
         if let Some(body) = request.body {
             *built.body_mut() = Some(body.get().to_owned().into());
@@ -199,7 +205,11 @@ impl HttpParticipant {
                 "answer_too_large",
                 format!("the answer is larger than the limit of {bytes_max} bytes (`answer_bytes_max`)"),
             ),
-            Ok(Body { text, .. }) => judged(status, pause, text),
+            Ok(Body { text, whole }) => {
+                // Before it is quoted: half a secret is not known for one.
+                let text = if whole { self.filter.clean(text) } else { self.filter.clean_beginning(text) };
+                judged(status, pause, text)
+            }
             Err(error) if good => lost(&error),
             Err(_) => judged(status, pause, String::new()),
         };
@@ -329,7 +339,7 @@ mod tests {
             HeaderMap::new(),
             Filter::default(),
             Limits::default(),
-            reqwest::Client::new(),
+            client().unwrap(),
         )
     }
 

@@ -2,6 +2,7 @@
 //! make of its end; the connection under it is `link.rs`'s business.
 
 mod child;
+mod lines;
 mod link;
 mod session;
 
@@ -26,6 +27,7 @@ use session::Session;
 use super::config::Limits;
 use super::http;
 use super::reply::{Reply, excerpt, retry_after, too_deep};
+use super::secret::Filter;
 use crate::saga::Json;
 use crate::trace;
 
@@ -102,8 +104,10 @@ impl McpParticipant {
                 session.note_answer();
                 self.answered(response)
             }
-            Ok(Err(ServiceError::McpError(error))) => {
+            Ok(Err(ServiceError::McpError(mut error))) => {
                 session.note_answer();
+                // Before it is quoted: half a secret is not known for one.
+                error.message = Cow::Owned(self.link.filter().clean(error.message.into_owned()));
                 refused(&error)
             }
             Ok(Err(error)) => self.broken(&session, &error).await,
@@ -122,7 +126,7 @@ impl McpParticipant {
             if !is_answer(error) {
                 self.link.retire(session);
             }
-            return over_http(error);
+            return over_http(error, self.link.filter());
         }
         // A child's end says more than its closed pipe; it is known at once or not at all.
         let how = timeout(ENDING_WAIT, session.ending()).await.ok().flatten();
@@ -165,7 +169,8 @@ impl McpParticipant {
             return Reply::unknown("answer_invalid", "the answer nests deeper than expressions can read");
         }
         let reply = if is_error {
-            Reply::failed("tool_error", excerpt(if text.is_empty() { &json } else { &text }))
+            let said = if text.is_empty() { json.clone() } else { text.clone() };
+            Reply::failed("tool_error", excerpt(&self.link.filter().clean(said)))
         } else {
             Reply::succeeded(Json::null())
         };
@@ -206,6 +211,9 @@ fn refused(error: &ErrorData) -> Reply {
     let kind = error.data.as_ref().and_then(|data| data.get("type")).and_then(|kind| kind.as_str());
     if matches!(kind, Some("idempotency_key_in_progress" | "idempotency_key_conflict")) {
         return Reply::unknown("key_conflict", message);
+    }
+    if kind == Some(lines::TOO_LONG) {
+        return Reply::unknown("answer_too_large", excerpt(&error.message));
     }
     // Errors that proxies of the TypeScript SDK pass on when they lost the connection, or the patience,
     // behind them.
@@ -268,7 +276,7 @@ fn is_answer(error: &StreamableHttpError<reqwest::Error>) -> bool {
 }
 
 /// Makes a reply of a failed POST.
-fn over_http(error: &StreamableHttpError<reqwest::Error>) -> Reply {
+fn over_http(error: &StreamableHttpError<reqwest::Error>, filter: &Filter) -> Reply {
     match error {
         StreamableHttpError::Client(error) => http::lost(error),
         StreamableHttpError::HttpStatus(error) => {
@@ -289,11 +297,15 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>) -> Reply {
         }
         StreamableHttpError::UnexpectedServerResponse(said) => match status_in(said) {
             Some((status, body)) => {
-                Reply { status: Some(status), ..http::judged(status, None, body.to_owned()) }
+                let body = filter.clean_beginning(body.to_owned());
+                Reply { status: Some(status), ..http::judged(status, None, body) }
             }
-            None => Reply::unknown("answer_invalid", excerpt(said)),
+            None => Reply::unknown("answer_invalid", excerpt(&filter.clean_beginning(said.to_string()))),
         },
-        other => Reply::unknown("closed", format!("the exchange failed: {}", excerpt(&other.to_string()))),
+        other => {
+            let said = filter.clean(other.to_string());
+            Reply::unknown("closed", format!("the exchange failed: {}", excerpt(&said)))
+        }
     }
 }
 

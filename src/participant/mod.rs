@@ -22,13 +22,12 @@ pub use config::{Limits, ParticipantConfig, Transport};
 pub use handler::{Failure, Handlers, StepContext};
 pub use mcp::KEY_META;
 pub use scope::{News, Scope};
-pub use secret::Secret;
+pub use secret::{Filter, Secret};
 
 use expr::View;
 use http::HttpParticipant;
 use mcp::{Link, McpParticipant, Server};
 use reply::{Reply, recorded};
-use secret::Filter;
 
 use crate::saga::definition::{Action, Call, Draft, Effect, Millis, Notice, Probe, Step, Target, Template};
 use crate::saga::outcome::{Answer, Error, Outcome};
@@ -196,11 +195,12 @@ fn remote(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Re
     let filter = Filter::of(config.transport.secrets());
     let limits = config.limits;
     let fault = |field: &str, message: String| Fault { path: format!("{path}.{field}"), message };
-    if limits.concurrency_max == 0 {
-        return Err(vec![fault("concurrency_max", "expected at least 1, found 0".into())]);
+    let wrong = limits.faults();
+    if !wrong.is_empty() {
+        return Err(wrong.into_iter().map(|(field, message)| fault(field, message)).collect());
     }
     let (url, headers) = match &config.transport {
-        Transport::Stdio { command, .. } if command.is_empty() => {
+        Transport::Stdio { command, .. } if command.expose().is_empty() => {
             return Err(vec![fault("command", "expected the name of a program, found nothing".into())]);
         }
         Transport::Stdio { command, args, env, cwd } => {

@@ -1,6 +1,8 @@
 //! Text that must not be seen: values of settings, and the filter that cuts them out of whatever a
 //! participant says. Owns nothing about where secrets come from; the catalog resolves them.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::config::participant::SECRET_BYTES_MIN;
 
 /// A text of the settings that never prints, with the parts of it that came from the environment.
@@ -25,6 +27,18 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.text
     }
+
+    /// Returns the text as people may see it: without what came from the environment.
+    pub fn shown(&self) -> String {
+        let mut parts: Vec<&String> = self.parts.iter().collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+        parts.iter().fold(self.text.clone(), |text, part| text.replace(part.as_str(), CUT))
+    }
+
+    /// Puts another text in place of this one, which holds the same parts.
+    pub(crate) fn with_text(self, text: String) -> Self {
+        Self { text, ..self }
+    }
 }
 
 impl std::fmt::Debug for Secret {
@@ -33,53 +47,117 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Cuts known secrets out of texts.
-#[derive(Clone, Default)]
-pub(super) struct Filter {
-    parts: Vec<String>,
-}
-
 /// What stands in place of a secret.
 const CUT: &str = "[secret]";
+
+/// Cuts known secrets out of texts, as they are and as JSON, URLs and base64 spell them.
+#[derive(Clone, Default)]
+pub struct Filter {
+    /// Everything that is cut, the longest first.
+    spellings: Vec<String>,
+}
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Filter").field("spellings", &self.spellings.len()).finish()
+    }
+}
 
 impl Filter {
     /// Collects the secret parts of some settings. Parts too short to be told from ordinary text are left
     /// out.
-    pub(super) fn of<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let mut parts: Vec<String> = Vec::new();
-        for part in secrets.into_iter().flat_map(|secret| &secret.parts) {
-            if part.len() < SECRET_BYTES_MIN {
-                continue;
-            }
-            parts.push(part.clone());
-            // In JSON a secret with quotes, backslashes or line ends looks different.
-            let escaped = serde_json::Value::from(part.as_str()).to_string();
-            let escaped = &escaped[1..escaped.len() - 1];
-            if escaped != part {
-                parts.push(escaped.to_owned());
-            }
-        }
-        // The longest first: one secret may be part of another.
-        parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
-        parts.dedup();
-        Self { parts }
+    pub fn of<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let parts = secrets.into_iter().flat_map(|secret| &secret.parts);
+        let mut spellings: Vec<String> =
+            parts.filter(|part| part.len() >= SECRET_BYTES_MIN).flat_map(|part| spellings(part)).collect();
+        spellings.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        spellings.dedup();
+        Self { spellings }
     }
 
     /// Whether there is nothing to cut out.
-    pub(super) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.spellings.is_empty()
     }
 
     /// Returns the text without secrets.
-    pub(super) fn clean(&self, text: String) -> String {
+    pub fn clean(&self, text: String) -> String {
         let mut text = text;
-        for part in &self.parts {
-            if text.contains(part.as_str()) {
-                text = text.replace(part.as_str(), CUT);
+        for spelling in &self.spellings {
+            if text.contains(spelling.as_str()) {
+                text = text.replace(spelling.as_str(), CUT);
             }
         }
         text
     }
+
+    /// The same for a text that was cut off, perhaps in the midst of a secret.
+    pub(super) fn clean_beginning(&self, text: String) -> String {
+        let mut text = self.clean(text);
+        let begun = |spelling: &String| {
+            let most = spelling.len().saturating_sub(1);
+            (SECRET_BYTES_MIN..=most)
+                .rev()
+                .find(|length| text.as_bytes().ends_with(&spelling.as_bytes()[..*length]))
+        };
+        if let Some(length) = self.spellings.iter().filter_map(begun).max() {
+            // The beginning of a spelling begins with a whole character.
+            text.truncate(text.len() - length);
+            text.push_str(CUT);
+        }
+        text
+    }
+}
+
+/// Returns a secret and what it looks like elsewhere.
+fn spellings(part: &str) -> Vec<String> {
+    let mut all = vec![part.to_owned()];
+    // In JSON a secret with quotes, backslashes or line ends looks different.
+    let escaped = serde_json::Value::from(part).to_string();
+    all.push(escaped[1..escaped.len() - 1].to_owned());
+    for kept in [NON_ALPHANUMERIC, UNRESERVED, FORM] {
+        let encoded = utf8_percent_encode(part, kept).to_string();
+        for spelled in [encoded.replace("%20", "+"), encoded] {
+            all.push(lower_hex(&spelled));
+            all.push(spelled);
+        }
+    }
+    for shift in 0..3 {
+        let standard = base64_amid(part.as_bytes(), shift);
+        all.push(standard.replace('+', "-").replace('/', "_"));
+        all.push(standard);
+    }
+    all
+}
+
+/// What `encodeURIComponent` and the like leave as it is.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// What forms leave as it is.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
+
+/// Returns a percent-encoded text with its digits in lower case.
+fn lower_hex(encoded: &str) -> String {
+    let mut out = String::with_capacity(encoded.len());
+    let mut left = 0_u8;
+    for c in encoded.chars() {
+        out.push(if left > 0 { c.to_ascii_lowercase() } else { c });
+        left = if c == '%' { 2 } else { left.saturating_sub(1) };
+    }
+    out
+}
+
+/// Returns the digits of base64 that tell of these bytes alone when `shift` bytes (modulo 3) stand before them and
+/// anything may follow.
+fn base64_amid(bytes: &[u8], shift: usize) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits = |index: usize| -> u8 {
+        let byte = index / 8;
+        let value = if byte < shift { 0 } else { bytes[byte - shift] };
+        value >> (7 - index % 8) & 1
+    };
+    let (first, end) = ((shift * 8).div_ceil(6), (shift + bytes.len()) * 8 / 6);
+    let digit = |at: usize| (0..6).fold(0_usize, |value, bit| value << 1 | usize::from(bits(at * 6 + bit)));
+    (first..end).map(|at| char::from(DIGITS[digit(at)])).collect()
 }
 
 #[cfg(test)]
@@ -100,5 +178,52 @@ mod tests {
         let secrets =
             [Secret::sensitive("", vec!["abcdef".into()]), Secret::sensitive("", vec!["abcdefgh".into()])];
         assert_eq!(Filter::of(&secrets).clean("abcdefgh abcdef".into()), "[secret] [secret]");
+    }
+
+    #[test]
+    fn cuts_what_urls_and_base64_make_of_a_secret_wherever_it_stands() {
+        let filter = Filter::of([&Secret::sensitive("", vec!["s3 c/r+é:t?>~".into()])]);
+        let said = |text: &str| filter.clean(text.to_owned());
+        // By `encodeURIComponent`, in a form, with every mark encoded, and with digits in lower case.
+        for spelled in [
+            "s3%20c%2Fr%2B%C3%A9%3At%3F%3E~",
+            "s3+c%2Fr%2B%C3%A9%3At%3F%3E%7E",
+            "s3%20c%2Fr%2B%C3%A9%3At%3F%3E%7E",
+            "s3%20c%2fr%2b%c3%a9%3at%3f%3e~",
+        ] {
+            assert_eq!(said(&format!("?k={spelled}&x")), "?k=[secret]&x", "{spelled}");
+        }
+        // Alone, padded, after `u:` and `me:`, and in the alphabet of URLs.
+        for spelled in [
+            "czMgYy9yK8OpOnQ/Pn4=",
+            "czMgYy9yK8OpOnQ_Pn4",
+            "dTpzMyBjL3Irw6k6dD8-fg==",
+            "dTpzMyBjL3Irw6k6dD8+fg==",
+            "bWU6czMgYy9yK8OpOnQ/Pn4=",
+            "eDpzMyBjL3Irw6k6dD8+fjp5",
+        ] {
+            let cleaned = said(&format!("Basic {spelled}."));
+            assert!(
+                cleaned.contains(CUT) && cleaned.len() < "Basic [secret].".len() + 9,
+                "{spelled}: {cleaned}"
+            );
+        }
+        assert_eq!(format!("{filter:?}").matches("s3").count(), 0);
+    }
+
+    #[test]
+    fn a_text_that_was_cut_off_does_not_end_in_the_beginning_of_a_secret() {
+        let filter = Filter::of([&Secret::sensitive("", vec!["abcdefghij".into()])]);
+        assert_eq!(filter.clean_beginning("key abcdefghi".into()), "key [secret]");
+        assert_eq!(filter.clean_beginning("key abcdef".into()), "key [secret]");
+        assert_eq!(filter.clean_beginning("abcdefghij, abcde".into()), "[secret], abcde");
+        assert_eq!(filter.clean_beginning("".into()), "");
+    }
+
+    #[test]
+    fn shows_what_stands_in_the_file() {
+        let secret = Secret::sensitive("/opt/abc/abcd", vec!["abc".into(), "abcd".into(), "p".into()]);
+        assert_eq!(secret.shown(), "/o[secret]t/[secret]/[secret]");
+        assert_eq!(Secret::plain("server").shown(), "server");
     }
 }

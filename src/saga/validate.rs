@@ -7,6 +7,7 @@ use super::definition::{
     ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, NAME_MAX,
     NOTICE_TIMEOUT_MS_MAX, OnDisconnect, Probe, Retry, STEPS_MAX, Step, Target,
 };
+use super::header::reserved_header;
 use super::retry;
 
 /// One thing that is wrong with a definition.
@@ -68,6 +69,7 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
             let message = format!("the time-out is 1 to {NOTICE_TIMEOUT_MS_MAX} ms, found {found} ms");
             faults.add(format!("{path}.timeout_ms"), message);
         }
+        target(&mut faults, &format!("{path}.target"), &notice.target);
         if let Some(success) = &notice.success {
             expression(&mut faults, format!("{path}.success"), success);
         }
@@ -272,6 +274,7 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
     }
     faults.within(format!("{path}.settle_ms"), "the settle window", call.settle_ms, 0);
     pauses(faults, &format!("{path}.retry"), &call.retry);
+    target(faults, &format!("{path}.target"), &call.target);
     if let Some(success) = &call.success {
         expression(faults, format!("{path}.success"), success);
     }
@@ -305,7 +308,19 @@ fn transactional(faults: &mut Faults, path: &str, call: &Call) {
     }
 }
 
+/// What a request is made of comes from the settings and from us, or whoever starts a saga could send it elsewhere.
+fn target(faults: &mut Faults, path: &str, target: &Target) {
+    let Target::Http { headers, .. } = target else { return };
+    for name in headers.keys() {
+        if let Some(why) = reserved_header(name) {
+            let message = format!("a definition cannot set the header {name:?}: {why}; remove it");
+            faults.add(format!("{path}.http.headers.{name}"), message);
+        }
+    }
+}
+
 fn probe(faults: &mut Faults, path: &str, probe: &Probe) {
+    target(faults, &format!("{path}.target"), &probe.target);
     expression(faults, format!("{path}.applied"), &probe.applied);
     if let Some(absent) = &probe.absent {
         expression(faults, format!("{path}.absent"), absent);

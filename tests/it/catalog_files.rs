@@ -10,6 +10,7 @@ use amends::catalog::{
     DEFINITION_SCHEMA, Environment, LogFormat, SETTINGS_SCHEMA, check, load, load_definitions,
     parse_definitions, parse_settings, to_yaml,
 };
+use amends::participant::Transport;
 use serde_json::Value;
 
 /// A folder of files that goes away with its test.
@@ -98,6 +99,35 @@ fn finds_what_no_file_can_know_alone() {
     );
     // Without settings nobody knows the participants.
     assert_eq!(folder.faults(&["a.yaml"]), "");
+}
+
+#[test]
+fn a_definition_does_not_override_what_the_settings_send() {
+    let settings = "participants:\n  shop:\n    url: 'http://h'\n    protocol: http\n    \
+                    headers: { Authorization: '${env.T}' }\n";
+    let definition = "saga: a\nsteps:\n  - step: a\n    irreversible: true\n    action:\n      http: shop\n      \
+                      path: /x\n      headers: { authorization: '${ input.auth }', X-Fine: x }\n";
+    let folder = Folder::of("headers", &[("amends.yaml", settings), ("a.yaml", definition)]);
+    let environment = [("T".to_owned(), "s3cr3t".to_owned())].into_iter().collect();
+    let report = check(&[folder.path("a.yaml"), folder.path("amends.yaml")], &environment);
+    let said = report.faults.to_string();
+    let expected = "a.yaml:8:33: steps.a.action.headers.authorization: the settings give `shop` the header \
+                    `authorization`, which no definition overrides; remove it";
+    assert!(said.ends_with(expected), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+/// What the environment names of a program is not told by a settings object, nor by what it makes.
+#[test]
+fn programs_and_their_folders_may_be_secret() {
+    let environment = [("CMD".to_owned(), "s3cr3t".to_owned())].into_iter().collect();
+    let text = "participants: { a: { command: 'x/${env.CMD}', cwd: 'y/${env.CMD}' } }\n";
+    let settings = parse_settings("conf/amends.yaml", text, &environment).unwrap();
+    assert!(!format!("{settings:?}").contains("s3cr3t"), "{settings:?}");
+    let Transport::Stdio { command, cwd, .. } = &settings.participants[0].transport else { panic!() };
+    let cwd = cwd.as_ref().unwrap();
+    assert_eq!((command.expose(), cwd.expose()), ("x/s3cr3t", "conf/y/s3cr3t"));
+    assert_eq!((command.shown().as_str(), cwd.shown().as_str()), ("x/[secret]", "conf/y/[secret]"));
 }
 
 #[test]

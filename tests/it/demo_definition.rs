@@ -34,7 +34,7 @@ impl Fixture {
         let crm_url = BufReader::new(crm.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
         let args = ["demo-participant", "payments"].into_iter().chain(faults.iter().copied());
         let payments = Transport::Stdio {
-            command: program.to_owned(),
+            command: Secret::plain(program),
             args: args.map(Secret::plain).collect(),
             env: BTreeMap::from([("AMENDS_DEMO_LEDGER_URL".to_owned(), Secret::plain(url))]),
             cwd: None,

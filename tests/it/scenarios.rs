@@ -197,7 +197,14 @@ const OF_PARTICIPANTS: &[(&str, &[&str], &str)] = &[
     ("F2 the answer is lost", &["f1_f2_never_sent_and_lost_answer_look_different_and_end_the_same"], ""),
     ("F3 a late effect", &["f3_f22_a_timeout_while_the_call_still_runs_is_waited_for"], ""),
     ("F4 sent twice", &["any_order_of_calls_at_once_keeps_the_books", "sagas_survive_a_nemesis"], ""),
-    ("F5 cancelled by a disconnect", &["a_late_effect_outlives_its_caller"], ""),
+    (
+        "F5 cancelled by a disconnect",
+        &[
+            "f5_a_call_that_is_given_up_is_in_doubt_whatever_its_server_makes_of_that",
+            "a_late_effect_outlives_its_caller",
+        ],
+        "",
+    ),
     ("F6 a failure in the text of a success", &["success_turns_an_answer_that_only_looks_good"], ""),
     (
         "F7 errors of tools and of the protocol",
@@ -219,16 +226,16 @@ const OF_PARTICIPANTS: &[(&str, &[&str], &str)] = &[
     (
         "F16 the tool has changed meanwhile",
         &[
-            "every_answer_of_a_tool_has_its_outcome",
-            "a_compensation_is_repeated_and_stuck_when_it_fails_for_good",
+            "f16_a_tool_that_changed_amid_a_saga_refuses_its_compensation_which_is_stuck",
+            "protocol_errors_are_definite_but_for_a_few",
         ],
         "a call that no longer fits is refused before its effect; a compensation is then stuck, and can be retried",
     ),
     ("F17 a child crashes", &["a_child_that_dies_in_a_call_is_started_again"], ""),
-    ("F18 a session is gone", &["tools_answer_over_http_and_outlive_their_server"], ""),
+    ("F18 a session is gone", &["f18_a_server_that_forgot_the_session_did_nothing_and_is_greeted_anew"], ""),
     (
         "F19 done in part",
-        &["the_first_rule_that_matches_wins"],
+        &["f19_what_was_done_in_part_is_what_the_definition_makes_of_it", "the_first_rule_that_matches_wins"],
         "a 207 is a success unless a rule of the definition reads its body",
     ),
     (

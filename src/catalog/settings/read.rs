@@ -17,6 +17,7 @@ use crate::catalog::environment::{Environment, Resolved, has_reference};
 use crate::catalog::fault::quoted;
 use crate::catalog::schema;
 use crate::catalog::yaml::{Node, Path as FieldPath, PathFault, Segment};
+use crate::config::participant::LIMIT_BYTES_MAX;
 use crate::participant::{Limits, ParticipantConfig, Secret, Transport};
 use crate::saga::definition::Millis;
 use crate::store::PostgresConfig;
@@ -172,7 +173,7 @@ impl Reading<'_> {
             self.plain_secret(&at);
         }
         let otlp = self.checked(&at, "a URL such as `http://localhost:4318/v1/traces`", is_http_url);
-        TracesSettings { otlp: otlp.map(|url| url.expose().to_owned()) }
+        TracesSettings { otlp }
     }
 
     fn participant(&mut self, name: &str, field: &Field<'_>) -> Option<ParticipantConfig> {
@@ -184,8 +185,8 @@ impl Reading<'_> {
             let args = args.iter().filter_map(|field| self.argument(field)).collect();
             let env =
                 self.by_name(&field.at("env"), is_secret_variable, "no NUL", |text| !text.contains('\0'));
-            let cwd = self.file_path(&field.at("cwd"));
-            Transport::Stdio { command: command?.expose().to_owned(), args, env, cwd }
+            let cwd = self.child_folder(&field.at("cwd"));
+            Transport::Stdio { command: command?, args, env, cwd }
         } else {
             let at = field.at("url");
             if at.text().is_some_and(holds_password) {
@@ -206,10 +207,9 @@ impl Reading<'_> {
 
     fn limits(&mut self, field: &Field<'_>) -> Limits {
         let default = Limits::default();
-        let size = |key: &str| field.at(key).text().and_then(bytes);
         Limits {
-            arguments_bytes_max: size("arguments_max").unwrap_or(default.arguments_bytes_max),
-            answer_bytes_max: size("answer_max").unwrap_or(default.answer_bytes_max),
+            arguments_bytes_max: self.size(&field.at("arguments_max")).unwrap_or(default.arguments_bytes_max),
+            answer_bytes_max: self.size(&field.at("answer_max")).unwrap_or(default.answer_bytes_max),
             concurrency_max: self
                 .number(&field.at("concurrency"), 1..=100_000)
                 .unwrap_or(default.concurrency_max),
@@ -221,6 +221,18 @@ impl Reading<'_> {
             self.plain_secret(field);
         }
         self.checked(field, "an argument without NUL", |text| !text.contains('\0'))
+    }
+
+    /// Reads a size; the schema has seen to its form.
+    fn size(&mut self, field: &Field<'_>) -> Option<usize> {
+        let text = field.text()?;
+        let size = bytes(text).filter(|bytes| (1..=LIMIT_BYTES_MAX).contains(bytes));
+        if size.is_none() {
+            let most = LIMIT_BYTES_MAX >> 20;
+            let message = format!("expected a size of at most {most}MiB, found {}", quoted(text));
+            self.faults.push(PathFault::value(&field.path, message));
+        }
+        size
     }
 
     /// Reads the values of `env` or `headers`.
@@ -294,6 +306,20 @@ impl Reading<'_> {
     fn file_path(&mut self, field: &Field<'_>) -> Option<PathBuf> {
         let fits = |text: &str| !text.is_empty() && !text.contains('\0');
         self.checked(field, "a path", fits).map(|text| self.folder.join(text.expose()))
+    }
+
+    /// Reads the folder of a child: as a path, and what the environment gave of it stays unseen.
+    fn child_folder(&mut self, field: &Field<'_>) -> Option<Secret> {
+        let fits = |text: &str| !text.is_empty() && !text.contains('\0');
+        let path = self.checked(field, "a path", fits)?;
+        match self.folder.join(path.expose()).into_os_string().into_string() {
+            Ok(text) => Some(path.with_text(text)),
+            Err(_) => {
+                let message = "the settings' folder has a name that is not Unicode; write the whole path";
+                self.faults.push(PathFault::value(&field.path, message));
+                None
+            }
+        }
     }
 
     fn plain_secret(&mut self, field: &Field<'_>) {

@@ -64,7 +64,7 @@ enum Scp {
 impl Verifier {
     pub(super) fn new(issuer: Issuer) -> Self {
         ring::install();
-        Self { issuer, http: reqwest::Client::new(), keys: Arc::default() }
+        Self { issuer, http: direct(), keys: Arc::default() }
     }
 
     pub(super) fn issuer(&self) -> &Issuer {
@@ -136,6 +136,13 @@ impl Keys {
         }
         self.set.clone()
     }
+}
+
+/// A client that goes to the authorization server itself, whatever proxy the environment names.
+fn direct() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().build();
+    // Without a client nothing of the process could speak TLS: `reqwest::Client::new` panics then, too.
+    client.unwrap_or_else(|error| panic!("no HTTP client: {error}"))
 }
 
 async fn read(http: &reqwest::Client, url: &str) -> Result<JwkSet, String> {

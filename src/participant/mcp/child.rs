@@ -2,7 +2,6 @@
 //! input, then SIGTERM, then SIGKILL, to its whole process group.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,10 +18,10 @@ const INHERITED: [&str; 6] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM"
 
 /// How a child is started.
 pub(in crate::participant) struct Program {
-    pub(in crate::participant) command: String,
+    pub(in crate::participant) command: Secret,
     pub(in crate::participant) args: Vec<Secret>,
     pub(in crate::participant) env: BTreeMap<String, Secret>,
-    pub(in crate::participant) cwd: Option<PathBuf>,
+    pub(in crate::participant) cwd: Option<Secret>,
 }
 
 /// A child that was started, and our ends of its pipes.
@@ -40,7 +39,7 @@ pub(super) struct Process {
 
 /// Starts a child. Its error output goes to the log, line by line and without secrets.
 pub(super) fn start(name: &str, program: &Program, filter: &Filter) -> std::io::Result<Started> {
-    let mut command = Command::new(&program.command);
+    let mut command = Command::new(program.command.expose());
     command
         .args(program.args.iter().map(Secret::expose))
         .env_clear()
@@ -53,7 +52,7 @@ pub(super) fn start(name: &str, program: &Program, filter: &Filter) -> std::io::
         .process_group(0)
         .kill_on_drop(true);
     if let Some(cwd) = &program.cwd {
-        command.current_dir(cwd);
+        command.current_dir(cwd.expose());
     }
     let mut child = command.spawn()?;
     let (Some(input), Some(output), Some(errors)) =
@@ -76,7 +75,9 @@ async fn log_lines(
     let mut line = Vec::new();
     let mut chunk = [0; 4_096];
     let finish = |line: &mut Vec<u8>| {
-        let text = filter.clean(String::from_utf8_lossy(line).trim().to_owned());
+        let text = String::from_utf8_lossy(line).trim().to_owned();
+        let whole = line.len() < CHILD_LINE_BYTES_MAX;
+        let text = if whole { filter.clean(text) } else { filter.clean_beginning(text) };
         line.clear();
         if !text.is_empty() {
             tracing::debug!(participant = name, line = text, "participant wrote to its error output");

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{self, Program};
+use super::lines::Lines;
 use crate::config::participant::{CHILD_GRACE, MESSAGE_BYTES_MAX, PING_TIMEOUT};
 use crate::participant::http;
 use crate::participant::reply::excerpt;
@@ -127,10 +128,12 @@ async fn connect(
     let config = ClientConfig::new(ClientCapabilities::default(), ourselves);
     let (service, ending) = match server {
         Server::Child(program) => {
-            let started = child::start(name, program, filter)
-                .map_err(|error| Refusal::plain(format!("cannot start {:?}: {error}", program.command)))?;
-            let transport = AsyncRwTransport::<RoleClient, _, _>::new(started.output, started.input)
-                .with_max_line_length(MESSAGE_BYTES_MAX);
+            let started = child::start(name, program, filter).map_err(|error| {
+                Refusal::plain(format!("cannot start {:?}: {error}", program.command.shown()))
+            })?;
+            let output = Lines::new(started.output, MESSAGE_BYTES_MAX);
+            let transport = AsyncRwTransport::<RoleClient, _, _>::new(output, started.input)
+                .with_max_line_length(usize::MAX);
             let attending = tokio::spawn(started.process.attend(stop.clone()));
             match serve_client_with_lifecycle_and_ct(config, transport, mode, stop.child_token()).await {
                 Ok(service) => (service, async { attending.await.ok() }.boxed()),

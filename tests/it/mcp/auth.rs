@@ -8,7 +8,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyP
 use serde_json::{Value, json};
 
 use super::agent::Agent;
-use super::home::Home;
+use super::home::{Home, Node};
 use crate::participant::wire::{Wire, answer};
 
 pub(super) fn token(home: &Home, args: &[&str]) -> (String, String) {
@@ -177,7 +177,13 @@ async fn tokens_of_an_authorization_server_are_checked_in_full() {
         server.url
     );
     let home = Home::with("oauth", &settings).await;
-    let node = home.node(&[]);
+    let mut command = home.amends(&["serve", "--json"]);
+    // The keys are asked for at their server, and at no proxy.
+    command.env_remove("NO_PROXY").env_remove("no_proxy");
+    command.envs(
+        ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, "http://127.0.0.1:1")),
+    );
+    let node = Node::of(command);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({ "iss": server.url, "aud": audience, "sub": "ada", "exp": now + 300,
         "scope": "openid start:hotel_*" });

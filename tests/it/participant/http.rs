@@ -229,7 +229,9 @@ async fn settings_are_refused_with_every_fault_and_no_secret() {
 #[tokio::test]
 async fn an_expression_cannot_reach_another_host() {
     let (wire, elsewhere) = (misbehaving().await, misbehaving().await);
-    let http = at(&wire.url);
+    let secret = Secret::sensitive("Bearer t0ken-of-mine", vec!["t0ken-of-mine".into()]);
+    let headers = BTreeMap::from([("Authorization".to_owned(), secret)]);
+    let http = with(Transport::Http { url: Secret::plain(&wire.url), headers });
     let other = elsewhere.url.trim_start_matches("http://");
     for given in
         [format!("/{other}/good"), format!("//{other}/good"), elsewhere.url.clone(), format!("@{other}/good")]
@@ -237,8 +239,40 @@ async fn an_expression_cannot_reach_another_host() {
         for path in ["${ input.id }", "/${ input.id }", "${ input.id }/good"] {
             let scope = super::scope(json!({ "id": given }));
             // Refused or sent below the base: both will do.
-            http.execute(&call(post(path), json!({})), &scope).await;
+            http.execute(&call(post(path), json!({"timeout_ms": 500})), &scope).await;
         }
+    }
+    // A header says what host is meant, too, and whose request it is, and where it ends.
+    let scope = super::scope(json!({ "id": other }));
+    let with_header = |name: &str| {
+        let mut target = post("/good");
+        target["http"]["headers"] = json!({ name: "${ input.id }" });
+        call(target, json!({}))
+    };
+    let before = wire.count();
+    for name in [
+        "Host",
+        "hOST",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Connection",
+        "Keep-Alive",
+        "TE",
+        "Trailer",
+        "Upgrade",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "Idempotency-Key",
+        "traceparent",
+    ] {
+        let line = super::said(&http.execute(&with_header(name), &scope).await);
+        says(&line, "failed arguments: a definition cannot set the header", name);
+    }
+    assert_eq!(wire.count(), before, "nothing was sent");
+    for name in ["authorization", "AUTHORIZATION"] {
+        says(&super::said(&http.execute(&with_header(name), &scope).await), "succeeded", "");
+        assert!(wire.last().contains("authorization: Bearer t0ken-of-mine\r\n"), "{}", wire.last());
+        assert_eq!(wire.last().matches("uthorization: ").count(), 1, "{}", wire.last());
     }
     assert_eq!(elsewhere.count(), 0, "{:?}", elsewhere.requests.lock().unwrap());
     for request in wire.requests.lock().unwrap().iter() {

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::server::{ROLE, SERVER_TEST};
 use super::{call, executed, probed, says, tool, until, with, with_limits};
 
-fn child(role: &str, env: &[(&str, &str)]) -> Transport {
+pub(super) fn child(role: &str, env: &[(&str, &str)]) -> Transport {
     let arguments = ["--exact", SERVER_TEST, "--nocapture"];
     let env = env
         .iter()
         .map(|(name, value)| ((*name).to_owned(), Secret::sensitive(*value, vec![(*value).to_owned()])));
     Transport::Stdio {
-        command: std::env::current_exe().unwrap().display().to_string(),
+        command: Secret::plain(std::env::current_exe().unwrap().display().to_string()),
         args: arguments.into_iter().map(Secret::plain).collect(),
         env: env.chain([(ROLE.to_owned(), Secret::plain(role))]).collect(),
         cwd: None,
@@ -68,6 +68,21 @@ async fn every_answer_of_a_tool_has_its_outcome() {
     assert_eq!(probed(&mcp, probe).await, r#"applied {"id":"ch_1"}"#);
     let line = executed(&mcp, &call(tool("echo", json!("${ [1] }")), json!({}))).await;
     says(&line, "failed arguments: ", "object");
+    mcp.shutdown().await;
+}
+
+/// A message that is too long is not read, and whoever waits for it is told so, not left until the time is over.
+#[tokio::test]
+async fn an_answer_longer_than_a_message_may_be_is_in_doubt_at_once() {
+    let limits = Limits { answer_bytes_max: 16 << 20, ..Limits::default() };
+    let mcp = with_limits(child("plain", &[]), limits);
+    let before = pid(&mcp).await;
+    let long = call(tool("big", json!({"bytes": 17 << 20})), json!({"timeout_ms": 600_000}));
+    let slow = call(tool("slow", json!({"ms": 500})), json!({"timeout_ms": 60_000}));
+    let (long, slow) = tokio::join!(executed(&mcp, &long), executed(&mcp, &slow));
+    says(&long, "unknown answer_too_large: ", "16777216 bytes");
+    assert_eq!(slow, "succeeded \"slept\"");
+    assert_eq!(pid(&mcp).await, before, "the connection goes on");
     mcp.shutdown().await;
 }
 
@@ -151,7 +166,7 @@ async fn a_child_sees_no_environment_but_its_own() {
 #[tokio::test]
 async fn a_server_that_cannot_start_is_refused_with_growing_pauses() {
     let missing = Transport::Stdio {
-        command: "/nonexistent/server".into(),
+        command: Secret::plain("/nonexistent/server"),
         args: Vec::new(),
         env: BTreeMap::new(),
         cwd: None,

@@ -9,13 +9,13 @@ use amends::participant::{Participants, Secret, Transport};
 use amends::saga::definition::Call;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp_actix_web::transport::StreamableHttpService;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::server::TestServer;
 use super::wire::{Act, Wire, answer, nobody};
 use super::{call, executed, says, tool, with};
 
-fn at(url: &str) -> Participants {
+pub(super) fn at(url: &str) -> Participants {
     let secret = Secret::sensitive("Bearer t0ken-of-mine", vec!["t0ken-of-mine".into()]);
     let headers = BTreeMap::from([("authorization".to_owned(), secret)]);
     with(Transport::McpHttp { url: Secret::plain(format!("{url}/mcp")), headers })
@@ -108,23 +108,39 @@ async fn settled(mcp: &Participants, call: &Call) -> String {
 
 /// Shakes hands, and then does as the test wants with calls of tools.
 async fn raw(act: impl Fn() -> Act + Send + Sync + 'static) -> Wire {
-    Wire::serve(move |request| {
-        if request.contains("\"initialize\"") {
-            let (_, after) = request.split_once("\"id\":").unwrap_or_default();
-            let id: u64 = after.split([',', '}']).next().and_then(|id| id.parse().ok()).unwrap_or(0);
-            let body = json!({"jsonrpc": "2.0", "id": id, "result": {
-                "protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
-                "serverInfo": {"name": "raw", "version": "1"},
-            }});
-            let body = body.to_string();
-            answer("200 OK", "content-type: application/json\r\n", &body)
-        } else if request.contains("tools/call") {
-            act()
-        } else {
-            answer("202 Accepted", "", "")
-        }
+    Wire::serve(move |request| match method(request).as_str() {
+        "initialize" => shake_hands(request, ""),
+        "tools/call" => act(),
+        _ => answer("202 Accepted", "", ""),
     })
     .await
+}
+
+/// Returns the method of a request's message; empty if it is none.
+pub(crate) fn method(request: &str) -> String {
+    message(request)["method"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Returns the message that a request carries.
+pub(crate) fn message(request: &str) -> Value {
+    let (_, body) = request.split_once("\r\n\r\n").unwrap_or_default();
+    serde_json::from_str(body).unwrap_or_default()
+}
+
+/// Answers a request with a result or an error, `{"result": …}`, and these headers.
+pub(crate) fn reply(request: &str, headers: &str, mut answered: Value) -> Act {
+    answered["jsonrpc"] = "2.0".into();
+    answered["id"] = message(request)["id"].clone();
+    answer("200 OK", &format!("content-type: application/json\r\n{headers}"), &answered.to_string())
+}
+
+/// Answers the first request of a session.
+pub(crate) fn shake_hands(request: &str, headers: &str) -> Act {
+    let hello = json!({"result": {
+        "protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+        "serverInfo": {"name": "raw", "version": "1"},
+    }});
+    reply(request, headers, hello)
 }
 
 /// What the server does to a call, how the outcome's line begins, and what is in it.

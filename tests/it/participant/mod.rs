@@ -1,11 +1,14 @@
 //! Participants as the runtime meets them: real servers in other processes or on other sockets, and
 //! everything they may do to a call.
 
+mod faults;
 mod handlers;
 mod http;
+mod limits;
 mod mcp_child;
-mod mcp_http;
-mod server;
+pub(crate) mod mcp_http;
+mod secure;
+pub(crate) mod server;
 pub(crate) mod wire;
 
 use std::sync::Arc;

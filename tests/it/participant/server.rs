@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rmcp::model::{
@@ -14,10 +15,10 @@ use rmcp::{ServerHandler, ServiceExt};
 use serde_json::{Value, json};
 
 /// Set for a child that shall be a server; its value chooses how it behaves at its start.
-pub(super) const ROLE: &str = "AMENDS_TEST_MCP_SERVER";
+pub(crate) const ROLE: &str = "AMENDS_TEST_MCP_SERVER";
 
 /// Full name of the test that is the server.
-pub(super) const SERVER_TEST: &str = "participant::server::serves_mcp_on_stdio";
+pub(crate) const SERVER_TEST: &str = "participant::server::serves_mcp_on_stdio";
 
 /// A server when it is started as one, and nothing otherwise.
 #[test]
@@ -34,6 +35,10 @@ fn serves_mcp_on_stdio() {
     });
     std::process::exit(0);
 }
+
+/// Calls that went on when nobody waited for them any more, and calls that stopped then.
+static DONE: AtomicU32 = AtomicU32::new(0);
+static STOPPED: AtomicU32 = AtomicU32::new(0);
 
 /// Tools that succeed, fail and misbehave.
 #[derive(Clone)]
@@ -88,6 +93,24 @@ impl ServerHandler for TestServer {
                 let names: Vec<_> = std::env::vars().map(|(name, _)| name).collect();
                 CallToolResult::structured(json!(names))
             }
+            "values" => {
+                let values: Vec<_> = std::env::vars().map(|(_, value)| value).collect();
+                CallToolResult::structured(json!(values))
+            }
+            "denies" => {
+                let token = std::env::var("TOKEN").unwrap_or_default();
+                CallToolResult::error(vec![ContentBlock::text(format!("{token} is no good"))])
+            }
+            "until_cancelled" => {
+                context.ct.cancelled().await;
+                let does = arguments["does"] == true;
+                let count = if does { &DONE } else { &STOPPED };
+                count.fetch_add(1, Ordering::SeqCst);
+                text("too late".into())
+            }
+            "counts" => CallToolResult::structured(json!({
+                "done": DONE.load(Ordering::SeqCst), "stopped": STOPPED.load(Ordering::SeqCst),
+            })),
             "exit" => {
                 eprintln!("killed by the test; the token is {}", std::env::var("TOKEN").unwrap_or_default());
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -14,6 +14,10 @@ pub(crate) enum Act {
     Close,
     /// Does so after a while.
     Later(Duration, Box<Act>),
+    /// Answers with the first at once and with the second for ever, a little at a time.
+    Drip(String, String),
+    /// The same as fast as it can.
+    Pour(String, String),
     /// Never answers.
     Hang,
 }
@@ -74,6 +78,20 @@ async fn serve_one(
         Act::Answer(bytes) => {
             let _ = stream.write_all(bytes.as_bytes()).await;
             let _ = stream.shutdown().await;
+        }
+        Act::Drip(begin, then) => {
+            let mut pace = tokio::time::interval(Duration::from_millis(20));
+            let mut goes_on = stream.write_all(begin.as_bytes()).await.is_ok();
+            while goes_on {
+                pace.tick().await;
+                goes_on = stream.write_all(then.as_bytes()).await.is_ok();
+            }
+        }
+        Act::Pour(begin, then) => {
+            let mut goes_on = stream.write_all(begin.as_bytes()).await.is_ok();
+            while goes_on {
+                goes_on = stream.write_all(then.repeat(1_000).as_bytes()).await.is_ok();
+            }
         }
         Act::Close => {}
         Act::Hang => tokio::time::sleep(Duration::from_secs(600)).await,
