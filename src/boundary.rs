@@ -1,59 +1,85 @@
 //! Named places between which a process can die: before and after each statement and each call, and where actors start
-//! and stop. Owns their names, so that no test forgets one. In a release build passing a place is nothing at all; the
-//! crash matrix of the tests (`tests/it/crash`) kills a process at each of them.
+//! and stop. Owns the names of those that are no statement's; a statement's are made of the name of its file, where it
+//! is included. In a release build passing a place is nothing at all; the crash matrix of the tests (`tests/it/crash`)
+//! kills a process at each of them.
 
-/// Every place. Each is passed somewhere in `src`; `tests/it/crash` holds this list against the sources.
+/// Every place that is not around a statement. Each is passed somewhere in `src`; `tests/it/crash` holds this list and
+/// the sources against each other.
 pub const ALL: &[&str] = &[
-    "new commit: sending",
-    "new commit: answered",
-    "commit: sending",
-    "commit: answered",
-    "resolve: sending",
-    "resolve: answered",
-    "live: sending",
-    "live: answered",
-    "claim: sending",
-    "claim: answered",
-    "park: sending",
-    "park: answered",
-    "release: sending",
-    "release: answered",
-    "owned: sending",
-    "owned: answered",
-    "lane: opened",
-    "node: joined",
-    "node: beaten",
-    "node: left",
-    "inbox: drained",
-    "timers: fired",
-    "journal: loaded",
-    "signals: read",
-    "sweep: disowned",
-    "sweep: buried",
-    "sweep: rehomed",
-    "sweep: forwarded",
+    // Sends of a batch whose rows may be there already.
+    "commit again: sending",
+    "commit again: answered",
+    "within: begun",
+    "within: sending",
+    "within: answered",
+    "within: committing",
+    "within: committed",
+    "within: looked up",
+    "notice: sending",
+    "notice: answered",
+    "heart: started",
+    "heart: stopped",
+    "registrar: started",
+    "registrar: stopped",
+    "sweeper: started",
+    "sweeper: stopped",
+    "relay: started",
+    "relay: stopped",
+    "rerunner: started",
+    "rerunner: stopped",
+    "herald: started",
+    "herald: stopped",
+    "usher: started",
+    "usher: stopped",
+    "supervisor: started",
+    "supervisor: stopped",
+    "worker: started",
+    "worker: stopped",
+    "committer: started",
+    "committer: stopped",
+    "dispatcher: started",
+    "dispatcher: draining",
+    "dispatcher: stopped",
+    "saga: arrived",
+    "saga: ended",
+    "saga: stopped",
+    "runtime: stopping",
+    "migration: applied",
+    "compact: copying",
+];
+
+/// Places that a process passes on behalf of one saga: each may be wanted for one definition and one direction only.
+pub const OF_SAGAS: &[&str] = &[
+    "saga: decided",
+    "batch: sending",
+    "batch: answered",
+    "saga: accepted",
     "action: sending",
     "action: answered",
     "compensation: sending",
     "compensation: answered",
     "probe: sending",
     "probe: answered",
-    "within: begun",
-    "within: handled",
-    "within: sending",
-    "within: answered",
-    "within: committing",
-    "within: committed",
-    "within: looked up",
-    "saga: arrived",
-    "saga: decided",
-    "saga: accepted",
-    "saga: ended",
-    "worker: started",
-    "dispatcher: draining",
-    "runtime: stopping",
-    "compact: copying",
 ];
+
+/// For which definition a place is passed, and whether the saga goes back. Empty in a release build.
+#[derive(Clone, Debug)]
+pub(crate) struct Aim {
+    #[cfg(debug_assertions)]
+    words: std::sync::Arc<str>,
+}
+
+impl Aim {
+    #[inline]
+    pub(crate) fn of(definition: &str, backward: bool) -> Self {
+        #[cfg(not(debug_assertions))]
+        let _ = (definition, backward);
+        Self {
+            #[cfg(debug_assertions)]
+            words: format!("{definition} {}", if backward { "backward" } else { "forward" }).into(),
+        }
+    }
+}
 
 /// Passes a place.
 #[inline]
@@ -62,13 +88,24 @@ pub(crate) fn pass(place: &'static str) {
     fail::fail_point!(place);
 }
 
-/// Passes a place on behalf of a saga: a test of this process may want it for one definition only.
+/// Passes a place before or after a statement.
 #[inline]
-pub(crate) fn pass_for(place: &'static str, definition: &str) {
-    pass(place);
-    fail::fail_point!(&format!("{place} {definition}"));
-    // Without the feature nobody asks whose it is.
-    let _ = definition;
+pub(crate) fn pass_statement(place: &'static str) {
+    fail::fail_point!(place);
+    // Without the feature nobody asks which.
+    let _ = place;
+}
+
+/// Passes a place on behalf of a saga.
+#[inline]
+pub(crate) fn pass_for(place: &'static str, aim: &Aim) {
+    debug_assert!(OF_SAGAS.contains(&place), "{place:?} is not in the list of boundaries");
+    fail::fail_point!(place);
+    #[cfg(debug_assertions)]
+    fail::fail_point!(&format!("{place} for {}", aim.words));
+    #[cfg(debug_assertions)]
+    let _ = &aim.words;
+    let _ = aim;
 }
 
 /// Passes a place at which a test may lose the answer to a statement; returns whether it does.

@@ -17,7 +17,7 @@ use super::row;
 use super::saga_actor::SagaActor;
 use super::traces;
 use super::within;
-use crate::boundary;
+use crate::boundary::{self, Aim};
 use crate::participant::{Scope, expr};
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Effect, Step};
@@ -189,12 +189,13 @@ pub(super) fn begin(
         number = order.number,
         probe = order.is_probe,
     );
+    let aim = Aim::of(pinned.definition.name(), order.direction == Direction::Compensation);
     let attempt = async move {
         let began = Instant::now();
         let [sending, answered] = boundaries(order);
-        boundary::pass(sending);
+        boundary::pass_for(sending, &aim);
         let end = call(&called, plan.step(), order, &scope).await;
-        boundary::pass(answered);
+        boundary::pass_for(answered, &aim);
         if !order.is_probe {
             counts.took(order.step, order.direction, began.elapsed());
         }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::node::Node;
 use super::saga_actor::SagaActor;
 use super::supervisor::{Observe, Observed};
+use crate::boundary::{self, Aim};
 use crate::config::actor as limits;
 use crate::config::store::BATCH_ROWS_MAX;
 use crate::metrics;
@@ -24,6 +25,7 @@ use crate::store::{Claimed, DefinitionId, Error, Lane, LaneId, Parking, Transiti
 #[rtype(result = "()")]
 pub(super) struct Commit {
     pub(super) row: Transition,
+    pub(super) aim: Aim,
     pub(super) from: Addr<SagaActor>,
 }
 
@@ -74,6 +76,9 @@ pub(super) struct Barrier {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct StepAside;
+
+/// Whose row it is: for whom a test may want it, and who is told.
+type Sender = (Aim, Addr<SagaActor>);
 
 /// The committer of one lane.
 pub(super) struct Committer {
@@ -159,12 +164,15 @@ impl Committer {
 
     fn write(&mut self, batch: Vec<Commit>, ctx: &mut Context<Self>) {
         let Some(mut lane) = self.lane.take() else { return };
+        let aims: Vec<Aim> = batch.iter().map(|commit| commit.aim.clone()).collect();
         let (rows, from): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|commit| (commit.row, commit.from)).unzip();
+            batch.into_iter().map(|commit| (commit.row, (commit.aim, commit.from))).unzip();
         self.writing = rows.iter().map(|row: &Transition| row.id).collect();
         let (began, transitions) = (Instant::now(), rows.len());
         let sent = async move {
+            aims.iter().for_each(|aim| boundary::pass_for("batch: sending", aim));
             let written = lane.commit(&rows).await;
+            aims.iter().for_each(|aim| boundary::pass_for("batch: answered", aim));
             (lane, rows, written)
         };
         let sent = sent.instrument(tracing::debug_span!("commit batch", lane = self.id.0, transitions));
@@ -185,13 +193,13 @@ impl Committer {
     }
 
     /// Tells each saga what became of its row; a row that somebody's lock kept out goes into a later batch.
-    fn answer(&mut self, rows: Vec<Transition>, from: Vec<Addr<SagaActor>>, written: Vec<Written>) {
+    fn answer(&mut self, rows: Vec<Transition>, from: Vec<Sender>, written: Vec<Written>) {
         self.recovered();
-        for ((row, from), written) in rows.into_iter().zip(from).zip(written) {
+        for ((row, (aim, from)), written) in rows.into_iter().zip(from).zip(written) {
             match written {
                 Written::Busy => {
                     metrics::COMMITS_REPEATED.with(["busy".into()]).increment(1);
-                    self.rows.push_back(Commit { row, from });
+                    self.rows.push_back(Commit { row, aim, from });
                 }
                 Written::Refused => {
                     metrics::TRANSITIONS_REFUSED.with([]).increment(1);
@@ -207,21 +215,15 @@ impl Committer {
 
     /// The outcome of a batch is unknown as long as the database is: the same rows are sent again, before any
     /// other.
-    fn failed(
-        &mut self,
-        error: Error,
-        rows: Vec<Transition>,
-        from: Vec<Addr<SagaActor>>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn failed(&mut self, error: Error, rows: Vec<Transition>, from: Vec<Sender>, ctx: &mut Context<Self>) {
         if matches!(error, Error::Fenced) {
-            return self.fence(ctx, from);
+            return self.fence(ctx, from.into_iter().map(|(_, from)| from).collect());
         }
         metrics::COMMITS_REPEATED.with(["unavailable".into()]).increment(1);
         self.node.trouble.begins(self.id, &error);
         tracing::warn!(%error, rows = rows.len(), "batch not committed yet, it is sent again");
-        for (row, from) in rows.into_iter().zip(from).rev() {
-            self.rows.push_front(Commit { row, from });
+        for (row, (aim, from)) in rows.into_iter().zip(from).rev() {
+            self.rows.push_front(Commit { row, aim, from });
         }
         self.wait(ctx);
     }
@@ -334,7 +336,12 @@ impl Committer {
 impl Actor for Committer {
     type Context = Context<Self>;
 
+    fn started(&mut self, _: &mut Self::Context) {
+        boundary::pass("committer: started");
+    }
+
     fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("committer: stopped");
         self.node.trouble.is_over(self.id);
     }
 }

@@ -362,8 +362,13 @@ impl Actor for Dispatcher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        boundary::pass("dispatcher: started");
         ctx.notify(Poll);
         ctx.run_later(Duration::from_millis(limits::STRAYS_LOOK_MS), Self::look_for_strays);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("dispatcher: stopped");
     }
 }
 

@@ -10,6 +10,7 @@ use actix::prelude::*;
 use super::clock::Clock;
 use super::node::Node;
 use super::supervisor::{Observe, Observed};
+use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::definition::Millis;
@@ -117,7 +118,12 @@ impl Actor for Heart {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        boundary::pass("heart: started");
         self.beat(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("heart: stopped");
     }
 }
 

@@ -8,6 +8,7 @@ use actix::prelude::*;
 
 use super::node::Node;
 use super::supervisor::{Observe, Observed};
+use crate::boundary;
 use crate::config::actor as limits;
 
 /// Looks for ends that were seen elsewhere.
@@ -45,7 +46,12 @@ impl Actor for Herald {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        boundary::pass("herald: started");
         self.look(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("herald: stopped");
     }
 }
 

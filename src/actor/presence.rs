@@ -4,6 +4,7 @@ use actix::Addr;
 use uuid::Uuid;
 
 use super::dispatcher::{Dispatcher, Left, Parting};
+use crate::boundary;
 use crate::metrics;
 
 /// Tells the dispatcher when the actor is gone: a panic drops it too.
@@ -18,6 +19,7 @@ impl Drop for Presence {
         if std::thread::panicking() {
             metrics::PANICS.with(["actor".into()]).increment(1);
         }
+        boundary::pass("saga: stopped");
         self.dispatcher.do_send(Left { saga: self.id, parting: self.parting });
     }
 }

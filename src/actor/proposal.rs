@@ -8,10 +8,11 @@ use super::notice;
 use super::row;
 use super::signals;
 use super::waiters::Ended;
+use crate::boundary::{self, Aim};
 use crate::saga::Json;
 use crate::saga::command::Command;
 use crate::saga::event::Event;
-use crate::saga::state::State;
+use crate::saga::state::{Course, End, State};
 use crate::store::{Start, Transition, Within};
 
 /// Where a row is written.
@@ -39,6 +40,8 @@ pub(super) struct Proposed {
     pub(super) evicts: bool,
     /// The event, if its row is written in a handler's transaction, which may still be rolled back.
     pub(super) within: Option<Box<Event>>,
+    /// For whom the places on its way are passed.
+    pub(super) aim: Aim,
 }
 
 impl Proposed {
@@ -71,6 +74,9 @@ impl Proposed {
         let kept = within.is_some().then(|| Box::new(event.clone()));
         let tells = row.outbox.is_some();
         let evicts = signals::evicts(event);
-        (Self { state, commands, ended, tells, evicts, within: kept }, row, within)
+        let backward = matches!(state.course, Course::Backward | Course::Ended(End::Compensated));
+        let aim = Aim::of(pinned.definition.name(), backward);
+        boundary::pass_for("saga: decided", &aim);
+        (Self { state, commands, ended, tells, evicts, within: kept, aim }, row, within)
     }
 }

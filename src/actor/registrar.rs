@@ -8,6 +8,7 @@ use actix::prelude::*;
 
 use super::node::Node;
 use super::supervisor::{Observe, Observed};
+use crate::boundary;
 use crate::config::actor as limits;
 
 /// Keeps the registry up to date.
@@ -38,7 +39,12 @@ impl Actor for Registrar {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        boundary::pass("registrar: started");
         self.read(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("registrar: stopped");
     }
 }
 

@@ -9,6 +9,7 @@ use actix::prelude::*;
 use super::node::Node;
 use super::notice;
 use super::supervisor::{Observe, Observed};
+use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::definition::{Millis, NOTICE_TIMEOUT_MS_MAX};
@@ -94,7 +95,10 @@ async fn look(node: &Node, room: usize, chores: bool) -> Result<(NodeId, Vec<Rel
 /// Tells one event and records what became of it.
 async fn deliver(node: Arc<Node>, member: NodeId, event: Relaying) {
     let n = event.n;
-    let recorded = match notice::tell(&node, &event).await {
+    boundary::pass("notice: sending");
+    let told = notice::tell(&node, &event).await;
+    boundary::pass("notice: answered");
+    let recorded = match told {
         Ok(occasion) => {
             fail::fail_point!("relay::told");
             metrics::EVENTS_RELAYED.with([occasion.as_str().into()]).increment(1);
@@ -125,7 +129,12 @@ impl Actor for Relay {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        boundary::pass("relay: started");
         self.round(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("relay: stopped");
     }
 }
 

@@ -12,6 +12,7 @@ use super::definitions::Pinned;
 use super::node::Node;
 use super::roster::Roster;
 use super::supervisor::{Observe, Observed};
+use crate::boundary;
 use crate::config::actor as limits;
 use crate::saga::event::Event;
 use crate::saga::legal_verbs;
@@ -106,7 +107,12 @@ impl Actor for Rerunner {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        boundary::pass("rerunner: started");
         self.round(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("rerunner: stopped");
     }
 }
 

@@ -129,12 +129,12 @@ impl SagaActor {
         self.timer.take().map(|timer| ctx.cancel_future(timer));
         let at = (self.id, self.seq + 1);
         let (proposed, row, within) = Proposed::of(at, &self.pinned, event, &self.state, next, place);
+        let aim = proposed.aim.clone();
         self.proposed = Some(Box::new(proposed));
         match within {
-            None => self.post.committer.do_send(Commit { row, from: ctx.address() }),
+            None => self.post.committer.do_send(Commit { row, aim, from: ctx.address() }),
             Some(within) => within::commit(&self.node, within, self.post.lane, row, ctx.address()),
         }
-        boundary::pass_for("saga: decided", self.pinned.definition.name());
     }
 
     /// A request that is not legal is recorded as refused, with what is; any other event that is not is a
@@ -152,7 +152,7 @@ impl SagaActor {
     fn accepted(&mut self, ctx: &mut Context<Self>) {
         let Some(proposed) = self.proposed.take() else { return };
         let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
-        boundary::pass_for("saga: accepted", self.pinned.definition.name());
+        boundary::pass_for("saga: accepted", &proposed.aim);
         self.seq += 1;
         if self.seq == 1 {
             self.node.passage.began(&self.pinned);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::node::Node;
-use crate::boundary;
 use crate::saga::IllegalEvent;
 use crate::saga::event::{Event, Request, RequestRefused, Requested};
 use crate::store::{Error, LaneId, Signal};
@@ -55,7 +54,6 @@ impl Reading {
         let node = node.clone();
         Some(async move {
             let signals = node.store.signals_after(saga, after).await?;
-            boundary::pass("signals: read");
             let at = node.clock.now_ms();
             Ok(signals.iter().map(|signal| event(signal, at)).collect())
         })

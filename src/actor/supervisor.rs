@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
+use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
 
@@ -163,6 +164,11 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        boundary::pass("supervisor: started");
         self.round(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("supervisor: stopped");
     }
 }

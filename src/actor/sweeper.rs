@@ -11,6 +11,7 @@ use super::crowding::Crowding;
 use super::gauges;
 use super::node::Node;
 use super::supervisor::{Observe, Observed};
+use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::store::{Compacted, Error, NetCursor, Rows};
@@ -189,6 +190,7 @@ impl Actor for Sweeper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        boundary::pass("sweeper: started");
         self.fire(ctx);
         self.sweep(ctx);
         self.sweep_orphans(ctx);
@@ -196,6 +198,10 @@ impl Actor for Sweeper {
         self.crowding(ctx);
         self.measure(ctx);
         ctx.run_later(Duration::from_millis(limits::SAFETY_NET_MS), Self::net);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("sweeper: stopped");
     }
 }
 

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::arrival::Arrival;
 use super::definitions::Pinned;
 use super::node::Node;
-use crate::boundary;
 use crate::saga::event::Event;
 use crate::saga::replay;
 use crate::saga::state::Status;
@@ -51,9 +50,7 @@ async fn read_journals(node: &Node, claimed: &[Claimed]) -> Result<HashMap<Uuid,
     if unknown.is_empty() {
         return Ok(HashMap::new());
     }
-    let journals = node.store.load(&unknown).await?;
-    boundary::pass("journal: loaded");
-    Ok(journals)
+    node.store.load(&unknown).await
 }
 
 /// Makes the saga's row say what was found out about its journal, where it does not yet.

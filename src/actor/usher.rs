@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::node::Node;
 use super::roster::Roster;
 use super::supervisor::{Observe, Observed};
+use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::event::Request;
@@ -124,7 +125,12 @@ impl Actor for Usher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        boundary::pass("usher: started");
         self.round(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("usher: stopped");
     }
 }
 

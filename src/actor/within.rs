@@ -10,7 +10,6 @@ use actix::prelude::*;
 use super::committer::Committed;
 use super::node::Node;
 use super::saga_actor::SagaActor;
-use crate::boundary;
 use crate::participant::Scope;
 use crate::saga::definition::Call;
 use crate::saga::event::{AttemptEnded, Direction, Event};
@@ -74,10 +73,7 @@ pub(super) async fn call(node: &Node, call: &Call, scope: &Arc<Scope>) -> (Outco
         Err(_) => return (again("no_transaction", "no connection within the time of an attempt"), None),
     };
     match node.participants.execute_within(call, scope, within.transaction()).await {
-        outcome @ Outcome::Succeeded { .. } => {
-            boundary::pass("within: handled");
-            (outcome, Some(Box::new(within)))
-        }
+        outcome @ Outcome::Succeeded { .. } => (outcome, Some(Box::new(within))),
         outcome @ (Outcome::Failed { .. } | Outcome::Pending { .. } | Outcome::Unknown { .. }) => {
             node.store.roll_back(within).await;
             (outcome, None)

@@ -54,7 +54,6 @@ impl Worker {
             let post = Post { node: node.clone(), lane: id, member, committer: committer.clone() };
             Dispatcher::start_in_arbiter(&arbiter, move |_| Dispatcher::new(post, slots))
         };
-        boundary::pass("worker: started");
         roster.set(place, member, dispatcher.clone());
         let worker = Worker::start_in_arbiter(&arbiter, move |_| Worker {
             node,
@@ -82,6 +81,14 @@ async fn retire(node: Arc<Node>, member: NodeId, lane: LaneId) {
 
 impl Actor for Worker {
     type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Self::Context) {
+        boundary::pass("worker: started");
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        boundary::pass("worker: stopped");
+    }
 }
 
 impl Handler<Observe> for Worker {

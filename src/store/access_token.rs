@@ -40,7 +40,7 @@ impl Store {
         life: Option<Duration>,
     ) -> Result<(), Error> {
         let life = life.map(|life| i64::try_from(life.as_millis()).unwrap_or(i64::MAX));
-        let sql = include_str!("../../sql/queries/access_token/put.sql");
+        let sql = sql!("access_token", "put");
         self.query_once(sql, &[&id, &name, &digest, &scopes, &life]).await?;
         Ok(())
     }
@@ -57,12 +57,12 @@ impl Store {
 
     /// Revokes an access token; returns whether there is one.
     pub async fn revoke_access_token(&self, id: &str) -> Result<bool, Error> {
-        let rows = self.query(include_str!("../../sql/queries/access_token/revoke.sql"), &[&id]).await?;
+        let rows = self.query(sql!("access_token", "revoke"), &[&id]).await?;
         Ok(!rows.is_empty())
     }
 
     async fn read_access_tokens(&self, id: Option<&str>) -> Result<Vec<AccessToken>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/access_token/read.sql"), &[&id]).await?;
+        let rows = self.query(sql!("access_token", "read"), &[&id]).await?;
         rows.iter().map(kept).collect()
     }
 }

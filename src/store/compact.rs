@@ -16,6 +16,7 @@ use deadpool_postgres::Transaction;
 use futures_util::{SinkExt, TryStreamExt};
 use tokio_postgres::error::SqlState;
 
+use super::statement::Sql;
 use super::{Error, Store};
 use crate::boundary;
 use crate::config::store as limits;
@@ -53,12 +54,13 @@ pub struct Compacted {
     pub after: u64,
 }
 
+const BEGIN: Sql = sql!("compact", "begin");
+
 impl Store {
     /// Looks at the tables whose rows come and go, as far as they may be written anew.
     pub async fn count_rows(&self) -> Result<Vec<Rows>, Error> {
         let tables = TABLES.map(|(table, _)| table);
-        let rows =
-            self.query(include_str!("../../sql/queries/compact/look.sql"), &[&tables.as_slice()]).await?;
+        let rows = self.query(sql!("compact", "look"), &[&tables.as_slice()]).await?;
         rows.iter()
             .map(|row| {
                 Ok(Rows {
@@ -122,10 +124,10 @@ impl Store {
 
     /// Has the server end this transaction should it last too long; false if another compaction is under way.
     async fn guard(&self, transaction: &Transaction<'_>) -> Result<bool, Error> {
-        let begin = include_str!("../../sql/queries/compact/begin.sql");
-        let Some(own) = transaction.query_opt(begin, &[]).await? else {
-            return Ok(false);
-        };
+        BEGIN.sending();
+        let own = transaction.query_opt(BEGIN.text, &[]).await?;
+        BEGIN.answered();
+        let Some(own) = own else { return Ok(false) };
         let (pid, backend, transaction): (i32, String, String) =
             (own.try_get("pid")?, own.try_get("backend_start")?, own.try_get("xact_start")?);
         let seconds = limits::COMPACT_MS_MAX as f64 / 1e3;

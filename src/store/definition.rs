@@ -50,9 +50,9 @@ impl Store {
         draft: &str,
         concurrency: Option<&[String]>,
     ) -> Result<DefinitionId, Error> {
-        let sql = include_str!("../../sql/queries/definition/put.sql");
+        let sql = sql!("definition", "put");
         self.query(sql, &[&digest, &name, &draft, &concurrency]).await?;
-        let rows = self.query(include_str!("../../sql/queries/definition/choose.sql"), &[&digest]).await?;
+        let rows = self.query(sql!("definition", "choose"), &[&digest]).await?;
         let row = rows.first().ok_or_else(|| Error::UnknownDefinition(digest.to_owned()))?;
         Ok(DefinitionId(row.try_get("id")?))
     }
@@ -77,8 +77,7 @@ impl Store {
         digest: Option<&str>,
         name: Option<&str>,
     ) -> Result<Vec<StoredDefinition>, Error> {
-        let rows =
-            self.query(include_str!("../../sql/queries/definition/read.sql"), &[&digest, &name]).await?;
+        let rows = self.query(sql!("definition", "read"), &[&digest, &name]).await?;
         rows.iter().map(stored).collect()
     }
 }

@@ -7,7 +7,7 @@ impl Store {
     /// Checks that a commit survives a crash of the server: `fsync`, `synchronous_commit` and
     /// `full_page_writes` are on.
     pub async fn durability(&self) -> Result<(), Error> {
-        let rows = self.query(include_str!("../../sql/queries/node/durability.sql"), &[]).await?;
+        let rows = self.query(sql!("node", "durability"), &[]).await?;
         let row = rows.first().ok_or_else(super::no_row)?;
         let off: Vec<&str> = ["fsync", "synchronous_commit", "full_page_writes"]
             .into_iter()

@@ -13,7 +13,8 @@ use tokio_postgres::{Client, Row, Statement};
 use super::columns::{self, Columns};
 use super::error::{READ_ONLY, Remedy, remedy};
 use super::pool::Params;
-use super::shape::{Shape, without_conflicts};
+use super::shape::{COMMIT, Shape, without_conflicts};
+use super::statement::Sql;
 use super::work::Watermarks;
 use super::{Error, NodeId, PostgresConfig};
 use crate::boundary;
@@ -51,34 +52,21 @@ pub(super) enum Verb {
     Owned,
 }
 
-const CLAIM: &str = include_str!("../../sql/queries/saga/claim.sql");
-
-/// In the order of [`Verb`], without the first.
-const TEXTS: [&str; 6] = [
-    CLAIM,
-    include_str!("../../sql/queries/transition/resolve.sql"),
-    include_str!("../../sql/queries/lane/live.sql"),
-    include_str!("../../sql/queries/saga/park.sql"),
-    include_str!("../../sql/queries/saga/release.sql"),
-    include_str!("../../sql/queries/saga/owned.sql"),
-];
-
-/// Where a process can die before and after a statement.
-type Boundaries = [&'static str; 2];
+const CLAIM: Sql = sql!("saga", "claim");
 
 /// In the order of [`Verb`].
-const BOUNDARIES: [Boundaries; 7] = [
-    ["claim: sending", "claim: answered"],
-    ["claim: sending", "claim: answered"],
-    ["resolve: sending", "resolve: answered"],
-    ["live: sending", "live: answered"],
-    ["park: sending", "park: answered"],
-    ["release: sending", "release: answered"],
-    ["owned: sending", "owned: answered"],
+const STATEMENTS: [Sql; 7] = [
+    CLAIM,
+    CLAIM,
+    sql!("transition", "resolve"),
+    sql!("lane", "live"),
+    sql!("saga", "park"),
+    sql!("saga", "release"),
+    sql!("saga", "owned"),
 ];
 
-const FIRST_SEND: Boundaries = ["new commit: sending", "new commit: answered"];
-const NEXT_SEND: Boundaries = ["commit: sending", "commit: answered"];
+const OPEN: Sql = sql!("lane", "open");
+const TIMELINE: Sql = sql!("lane", "timeline");
 
 /// A live connection.
 struct Session {
@@ -126,12 +114,9 @@ impl Lane {
     /// Opens a lane of a node. [`Error::Fenced`] when the node is out of service.
     pub async fn open(config: &PostgresConfig, node: NodeId) -> Result<Self, Error> {
         let session = Session::open(config).await.map_err(|failure| failure.error)?;
-        let row = session
-            .client
-            .query_opt(include_str!("../../sql/queries/lane/open.sql"), &[&node.0])
-            .await?
-            .ok_or(Error::Fenced)?;
-        boundary::pass("lane: opened");
+        OPEN.sending();
+        let row = session.client.query_opt(OPEN.text, &[&node.0]).await?.ok_or(Error::Fenced)?;
+        OPEN.answered();
         Ok(Self {
             id: LaneId(row.try_get("id")?),
             node,
@@ -157,7 +142,7 @@ impl Lane {
     pub(super) async fn send(&mut self, verb: Verb, params: Params<'_>) -> Result<Vec<Row>, Failure> {
         let session = self.session().await?;
         let statement = session.statements[verb as usize].clone();
-        self.exchange(session, &statement, BOUNDARIES[verb as usize], params).await
+        self.exchange(session, &statement, STATEMENTS[verb as usize], params).await
     }
 
     /// Sends a batch; `again` if rows of it may be there already, otherwise one that is there is an error.
@@ -168,9 +153,15 @@ impl Lane {
     ) -> Result<Vec<Row>, Failure> {
         let mut session = self.session().await?;
         let statement = in_time(session.batch(columns.shape(), again)).await?;
-        let boundaries = if again { NEXT_SEND } else { FIRST_SEND };
         let id = self.id.0;
-        self.exchange(session, &statement, boundaries, &columns.params(&id)).await
+        if again {
+            boundary::pass("commit again: sending");
+        }
+        let answer = self.exchange(session, &statement, COMMIT, &columns.params(&id)).await;
+        if again && answer.is_ok() {
+            boundary::pass("commit again: answered");
+        }
+        answer
     }
 
     async fn session(&mut self) -> Result<Session, Failure> {
@@ -186,10 +177,10 @@ impl Lane {
         &mut self,
         session: Session,
         statement: &Statement,
-        [sending, answered]: Boundaries,
+        sql: Sql,
         params: Params<'_>,
     ) -> Result<Vec<Row>, Failure> {
-        boundary::pass(sending);
+        sql.sending();
         let answer = in_time(async { Ok(session.client.query(statement, params).await?) }).await;
         let failure = match answer {
             Ok(_) if boundary::is_answer_lost() => Failure {
@@ -197,7 +188,7 @@ impl Lane {
                 error: Error::Unavailable("the answer is lost, as the test says".to_owned()),
             },
             Ok(rows) => {
-                boundary::pass(answered);
+                sql.answered();
                 self.session = Some(session);
                 return Ok(rows);
             }
@@ -263,11 +254,12 @@ impl Session {
         })?;
         let mut session =
             Self { client, task, statements: Vec::new(), batches: HashMap::new(), timeline: None };
-        let timeline =
-            session.client.query_one(include_str!("../../sql/queries/lane/timeline.sql"), &[]).await;
+        TIMELINE.sending();
+        let timeline = session.client.query_one(TIMELINE.text, &[]).await;
+        TIMELINE.answered();
         session.timeline = timeline.and_then(|row| row.try_get("timeline")).ok();
-        let new = without_conflicts(CLAIM);
-        let texts = std::iter::once(new.as_str()).chain(TEXTS);
+        let new = without_conflicts(CLAIM.text);
+        let texts = std::iter::once(new.as_str()).chain(STATEMENTS[1..].iter().map(|sql| sql.text));
         session.statements = try_join_all(texts.map(|text| session.client.prepare(text))).await?;
         Ok(session)
     }

@@ -61,7 +61,7 @@ pub struct Finding {
 impl Store {
     /// Looks at what may be wrong with the installation.
     pub async fn checkup(&self) -> Result<Vec<Finding>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/measure/checkup.sql"), &[]).await?;
+        let rows = self.query(sql!("measure", "checkup"), &[]).await?;
         rows.iter()
             .map(|row| {
                 Ok(Finding {
@@ -81,7 +81,7 @@ impl Store {
         let (started, completed) = (column(|passed| passed.started), column(|passed| passed.completed));
         let compensated = column(|passed| passed.compensated);
         let (abandoned, stuck) = (column(|passed| passed.abandoned), column(|passed| passed.stuck));
-        let sql = include_str!("../../sql/queries/measure/passage.sql");
+        let sql = sql!("measure", "passage");
         self.query_once(sql, &[&node.0, &ids, &started, &completed, &compensated, &abandoned, &stuck])
             .await
             .map(drop)
@@ -89,13 +89,13 @@ impl Store {
 
     /// Counts live sagas once a minute, whichever node comes first, so that nobody who looks has to.
     pub async fn take_census(&self) -> Result<(), Error> {
-        let sql = include_str!("../../sql/queries/measure/census.sql");
+        let sql = sql!("measure", "census");
         self.query_once(sql, &[&limits::CENSUS_INTERVAL_MS]).await.map(drop)
     }
 
     /// Looks at the database. Reads a bounded number of rows, however large the tables are.
     pub async fn measure(&self) -> Result<Measured, Error> {
-        let one = self.query(include_str!("../../sql/queries/measure/database.sql"), &[]).await?;
+        let one = self.query(sql!("measure", "database"), &[]).await?;
         let number = |name| super::count(&one, name);
         let seconds = |name| Ok::<f64, Error>(one.first().ok_or_else(super::no_row)?.try_get(name)?);
         let pool = self.pool_status();
@@ -109,16 +109,16 @@ impl Store {
             pool: [pool.size, pool.available, pool.waiting],
             ..Measured::default()
         };
-        for row in self.query(include_str!("../../sql/queries/measure/live.sql"), &[]).await? {
+        for row in self.query(sql!("measure", "live"), &[]).await? {
             let sagas = super::millis(row.try_get("sagas")?);
             measured.live.push((row.try_get("name")?, row.try_get("status")?, sagas));
         }
-        let sql = include_str!("../../sql/queries/measure/backlog.sql");
+        let sql = sql!("measure", "backlog");
         for row in self.query(sql, &[&limits::BACKLOG_ROWS_MAX]).await? {
             let ready = super::millis(row.try_get("ready")?);
             measured.backlog.push((row.try_get("name")?, ready, row.try_get("oldest_s")?));
         }
-        for row in self.query(include_str!("../../sql/queries/measure/tables.sql"), &[]).await? {
+        for row in self.query(sql!("measure", "tables"), &[]).await? {
             measured.dead.push((row.try_get("name")?, super::millis(row.try_get("dead")?)));
         }
         Ok(measured)

@@ -3,9 +3,12 @@
 //! `sql/migrations` and `sql/admin`; what is in the tables is everybody else's business.
 
 use sha2::{Digest, Sha256};
-use tokio_postgres::Transaction;
+use tokio_postgres::{Row, Transaction};
 
+use super::pool::Params;
+use super::statement::Sql;
 use super::{Error, Store};
+use crate::boundary;
 use crate::config::store as limits;
 
 /// One migration.
@@ -46,13 +49,13 @@ const ADMIN: &[&str] = &[
 /// stays in force, whichever starts last.
 const ADMIN_REVISION: i32 = 9;
 
-const ADMIN_FOUND: &str = include_str!("../../sql/queries/migration/admin.sql");
-const ADMIN_RECORD: &str = include_str!("../../sql/queries/migration/record_admin.sql");
-const PREPARE: &str = include_str!("../../sql/queries/migration/prepare.sql");
-const PRESENT: &str = include_str!("../../sql/queries/migration/present.sql");
-const APPLIED: &str = include_str!("../../sql/queries/migration/applied.sql");
-const RECORD: &str = include_str!("../../sql/queries/migration/record.sql");
-const LOCK: &str = include_str!("../../sql/queries/migration/lock.sql");
+const ADMIN_FOUND: Sql = sql!("migration", "admin");
+const ADMIN_RECORD: Sql = sql!("migration", "record_admin");
+const PREPARE: Sql = sql!("migration", "prepare");
+const PRESENT: Sql = sql!("migration", "present");
+const APPLIED: Sql = sql!("migration", "applied");
+const RECORD: Sql = sql!("migration", "record");
+const LOCK: Sql = sql!("migration", "lock");
 
 /// Version of the schema that this program was built for.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
@@ -60,7 +63,7 @@ pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 /// Returns all migrations as one SQL text, for those who do not let programs change their schema. It may be
 /// run as it is in an empty database; `amends` then only verifies.
 pub fn migrations_text() -> String {
-    let mut text = format!("begin;\n{PREPARE};\n");
+    let mut text = format!("begin;\n{};\n", PREPARE.text);
     for migration in MIGRATIONS {
         text.push_str(&format!(
             "\n-- {:04}_{}\n{}\ninsert into amends.migration (version, name, checksum) values ({}, '{}', '{}');\n",
@@ -112,10 +115,10 @@ impl Store {
                 limits::MIGRATION_STATEMENT_TIMEOUT_MS
             ))
             .await?;
-        transaction.batch_execute(LOCK).await?;
+        run(&transaction, LOCK).await?;
         let found = if is_present(&transaction).await? { read_applied(&transaction).await? } else { None };
         if found.is_none() {
-            transaction.batch_execute(PREPARE).await?;
+            run(&transaction, PREPARE).await?;
         }
         let mut done = Vec::new();
         for migration in MIGRATIONS.iter().filter(|migration| Some(migration.version) > found) {
@@ -127,7 +130,8 @@ impl Store {
                     Error::from(error)
                 ))
             })?;
-            transaction.execute(RECORD, &[&migration.version, &migration.name, &checksum(migration)]).await?;
+            boundary::pass("migration: applied");
+            ask(&transaction, RECORD, &[&migration.version, &migration.name, &checksum(migration)]).await?;
             done.push(migration.version);
         }
         let ours = (ADMIN_REVISION, admin_checksum());
@@ -143,7 +147,7 @@ impl Store {
                     Error::Schema(format!("views, functions and roles: {}", Error::from(error)))
                 })?;
             }
-            transaction.execute(ADMIN_RECORD, &[&ours.0, &ours.1]).await?;
+            ask(&transaction, ADMIN_RECORD, &[&ours.0, &ours.1]).await?;
         }
         transaction.commit().await?;
         Ok(done)
@@ -180,21 +184,38 @@ impl Store {
     }
 }
 
+/// Sends a statement within the transaction.
+async fn ask(transaction: &Transaction<'_>, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
+    sql.sending();
+    let rows = transaction.query(sql.text, params).await?;
+    sql.answered();
+    Ok(rows)
+}
+
+/// The same for what has no parameters, and may be several.
+async fn run(transaction: &Transaction<'_>, sql: Sql) -> Result<(), Error> {
+    sql.sending();
+    transaction.batch_execute(sql.text).await?;
+    sql.answered();
+    Ok(())
+}
+
 async fn admin_found(transaction: &Transaction<'_>) -> Result<Option<(i32, String)>, Error> {
-    match transaction.query_opt(ADMIN_FOUND, &[]).await? {
+    match ask(transaction, ADMIN_FOUND, &[]).await?.first() {
         Some(row) => Ok(Some((row.try_get("revision")?, row.try_get("checksum")?))),
         None => Ok(None),
     }
 }
 
 async fn is_present(transaction: &Transaction<'_>) -> Result<bool, Error> {
-    Ok(transaction.query_one(PRESENT, &[]).await?.try_get("present")?)
+    let rows = ask(transaction, PRESENT, &[]).await?;
+    Ok(rows.first().ok_or_else(super::no_row)?.try_get("present")?)
 }
 
 /// Reads the version of the database and checks that its history is ours.
 async fn read_applied(transaction: &Transaction<'_>) -> Result<Option<i32>, Error> {
     let mut last = None;
-    for row in transaction.query(APPLIED, &[]).await? {
+    for row in ask(transaction, APPLIED, &[]).await? {
         let (version, name, found): (i32, String, String) =
             (row.try_get("version")?, row.try_get("name")?, row.try_get("checksum")?);
         let Some(known) = MIGRATIONS.iter().find(|migration| migration.version == version) else {

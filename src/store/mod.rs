@@ -18,6 +18,9 @@
 //! what is locked. Only `amends.start` and `amends.request` run in transactions of strangers; these may lock
 //! in any order, and whoever is chosen as the victim of a deadlock repeats.
 
+#[macro_use]
+mod statement;
+
 mod access_token;
 mod columns;
 mod commit;

@@ -2,7 +2,6 @@
 //! the clock; taking dead nodes out of service is left to `sweep.rs`.
 
 use super::{Error, LaneId, Store};
-use crate::boundary;
 use crate::saga::definition::Millis;
 
 /// One incarnation of a process. Never used again.
@@ -54,11 +53,10 @@ impl Store {
         let ttl_ms = i64::try_from(ttl_ms).map_err(|_| Error::Invalid(format!("ttl of {ttl_ms} ms")))?;
         let rows = self
             .query_once(
-                include_str!("../../sql/queries/node/join.sql"),
+                sql!("node", "join"),
                 &[&name, &version, &ttl_ms, &super::SCHEMA_VERSION, &before.map(|node| node.0)],
             )
             .await?;
-        boundary::pass("node: joined");
         Ok(NodeId(rows.first().ok_or_else(super::no_row)?.try_get("id")?))
     }
 
@@ -66,8 +64,7 @@ impl Store {
     /// dead, or is about to be: drop all actors, then join again as a new node.
     pub async fn beat(&self, node: NodeId, sagas: usize) -> Result<Beat, Error> {
         let sagas = i32::try_from(sagas).unwrap_or(i32::MAX);
-        let rows = self.query(include_str!("../../sql/queries/node/beat.sql"), &[&node.0, &sagas]).await?;
-        boundary::pass("node: beaten");
+        let rows = self.query(sql!("node", "beat"), &[&node.0, &sagas]).await?;
         let row = rows.first().ok_or(Error::Fenced)?;
         Ok(Beat { at: super::millis(row.try_get("at")?), draining: row.try_get("draining")? })
     }
@@ -75,21 +72,20 @@ impl Store {
     /// Takes the node and its lanes out of service at once; what its sagas still hold goes to others with the
     /// next sweep.
     pub async fn leave(&self, node: NodeId) -> Result<(), Error> {
-        self.query(include_str!("../../sql/queries/node/leave.sql"), &[&node.0]).await?;
-        boundary::pass("node: left");
+        self.query(sql!("node", "leave"), &[&node.0]).await?;
         Ok(())
     }
 
     /// Takes one lane of a living node out of service, since nobody serves it any more; what it owns goes to others
     /// with the next sweep.
     pub async fn retire(&self, lane: LaneId) -> Result<(), Error> {
-        self.query(include_str!("../../sql/queries/lane/retire.sql"), &[&lane.0]).await?;
+        self.query(sql!("lane", "retire"), &[&lane.0]).await?;
         Ok(())
     }
 
     /// Lists the nodes that are in service.
     pub async fn nodes(&self) -> Result<Vec<NodeRow>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/node/list.sql"), &[]).await?;
+        let rows = self.query(sql!("node", "list"), &[]).await?;
         rows.iter()
             .map(|row| {
                 Ok(NodeRow {
@@ -106,7 +102,7 @@ impl Store {
 
     /// Reads the database's clock.
     pub async fn clock(&self) -> Result<Millis, Error> {
-        let rows = self.query(include_str!("../../sql/queries/node/clock.sql"), &[]).await?;
+        let rows = self.query(sql!("node", "clock"), &[]).await?;
         Ok(super::millis(rows.first().ok_or_else(super::no_row)?.try_get("at")?))
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::statement::Sql;
 use super::{Error, NodeId, Store};
 use crate::saga::definition::Millis;
 
@@ -36,7 +37,7 @@ impl Store {
         let spread = super::signed(u64::try_from(bulk.spread.as_millis()).unwrap_or(u64::MAX));
         let rows = self
             .query_once(
-                include_str!("../../sql/queries/signal/bulk.sql"),
+                sql!("signal", "bulk"),
                 &[&bulk.verb, &bulk.definition, &bulk.reason, &bulk.status, &before, &bulk.most, &spread],
             )
             .await?;
@@ -47,36 +48,36 @@ impl Store {
     /// Lets no node take up a saga of this definition, for a reason; returns the number of the signal.
     /// [`Error::Invalid`], [`Error::UnknownDefinition`], [`Error::OutOfPlace`] when it is paused already.
     pub async fn pause_definition(&self, name: &str, reason: &str) -> Result<u64, Error> {
-        self.told(include_str!("../../sql/queries/definition/pause.sql"), &[&name, &reason]).await
+        self.told(sql!("definition", "pause"), &[&name, &reason]).await
     }
 
     /// Lets nodes take up sagas of this definition again; returns the number of the signal. [`Error::OutOfPlace`]
     /// when it is not paused.
     pub async fn resume_definition(&self, name: &str, reason: &str) -> Result<u64, Error> {
-        self.told(include_str!("../../sql/queries/definition/resume.sql"), &[&name, &reason]).await
+        self.told(sql!("definition", "resume"), &[&name, &reason]).await
     }
 
     /// Tells a node to take no more sagas and to hand over those that it has; returns the number of the signal.
     /// [`Error::Invalid`], [`Error::OutOfPlace`] when it is not in service or was told already.
     pub async fn drain_node(&self, node: NodeId, reason: &str) -> Result<u64, Error> {
-        self.told(include_str!("../../sql/queries/node/drain.sql"), &[&node.0, &reason]).await
+        self.told(sql!("node", "drain"), &[&node.0, &reason]).await
     }
 
     /// Lets a node take sagas again; returns the number of the signal. [`Error::OutOfPlace`] when nobody has told it
     /// not to.
     pub async fn undrain_node(&self, node: NodeId, reason: &str) -> Result<u64, Error> {
-        self.told(include_str!("../../sql/queries/node/undrain.sql"), &[&node.0, &reason]).await
+        self.told(sql!("node", "undrain"), &[&node.0, &reason]).await
     }
 
     /// Asks that a saga be taken from the node that has it; returns the number of the signal. [`Error::Invalid`],
     /// [`Error::OutOfPlace`] when no node has it, [`Error::UnknownSaga`], [`Error::SagaEnded`].
     pub async fn evict(&self, id: Uuid, reason: &str) -> Result<u64, Error> {
-        let sql = include_str!("../../sql/queries/signal/evict.sql");
+        let sql = sql!("signal", "evict");
         self.asked(id, sql, &[&id, &reason]).await
     }
 
     /// Sends a statement that tells the fleet something, once; returns the number of the signal.
-    async fn told(&self, sql: &'static str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+    async fn told(&self, sql: Sql, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let rows = self.query_once(sql, params).await?;
         Ok(super::millis(rows.first().map_or(Ok(0), |row| row.try_get("n"))?))
     }

@@ -57,7 +57,7 @@ impl Store {
         let definitions: Vec<i32> = definitions.iter().map(|definition| definition.0).collect();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-        let sql = include_str!("../../sql/queries/outbox/take.sql");
+        let sql = sql!("outbox", "take");
         let rows = self.query_once(sql, &[&node.0, &limit, &definitions, &lease_ms]).await?;
         let json = |text: Option<&str>| text.and_then(|text| Json::parse(text).ok());
         rows.iter()
@@ -77,7 +77,7 @@ impl Store {
 
     /// Forgets an event that was received.
     pub async fn event_relayed(&self, n: i64) -> Result<(), Error> {
-        self.query(include_str!("../../sql/queries/outbox/relayed.sql"), &[&n]).await?;
+        self.query(sql!("outbox", "relayed"), &[&n]).await?;
         Ok(())
     }
 
@@ -92,28 +92,28 @@ impl Store {
         // A text of SQL cannot hold a NUL, and a message may have come from anywhere.
         let error: String =
             error.replace('\0', "\u{fffd}").chars().take(limits::EVENT_ERROR_CHARS_MAX).collect();
-        let sql = include_str!("../../sql/queries/outbox/failed.sql");
+        let sql = sql!("outbox", "failed");
         self.query(sql, &[&n, &node.0, &super::signed(pause_ms), &error]).await?;
         Ok(())
     }
 
     /// Makes events due that dead nodes had taken; returns how many.
     pub async fn free_events(&self) -> Result<u64, Error> {
-        let sql = include_str!("../../sql/queries/outbox/free.sql");
+        let sql = sql!("outbox", "free");
         super::count(&self.query(sql, &[&limits::EVENTS_FREED_MAX]).await?, "freed")
     }
 
     /// Counts events that are not relayed yet, up to `EVENTS_COUNTED_MAX`, and says how old the oldest is, in
     /// milliseconds.
     pub async fn outbox_depth(&self) -> Result<(u64, Millis), Error> {
-        let sql = include_str!("../../sql/queries/outbox/depth.sql");
+        let sql = sql!("outbox", "depth");
         let rows = self.query(sql, &[&limits::EVENTS_COUNTED_MAX]).await?;
         Ok((super::count(&rows, "events")?, super::count(&rows, "age_ms")?))
     }
 
     /// Lists the events of one saga that are not relayed yet.
     pub async fn pending_events(&self, saga: Uuid) -> Result<Vec<Pending>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/outbox/of_saga.sql"), &[&saga]).await?;
+        let rows = self.query(sql!("outbox", "of_saga"), &[&saga]).await?;
         rows.iter()
             .map(|row| {
                 let body: &str = row.try_get("body")?;

@@ -10,6 +10,7 @@ use tokio_postgres::types::ToSql;
 
 use super::connect::session_settings;
 use super::error::{Remedy, chain, remedy};
+use super::statement::Sql;
 use super::within::Idle;
 use super::{Error, PostgresConfig};
 use crate::config::store as limits;
@@ -68,8 +69,8 @@ impl Store {
     }
 
     async fn check_server(&self) -> Result<(), Error> {
-        let row =
-            self.client().await?.query_one(include_str!("../../sql/queries/node/server.sql"), &[]).await?;
+        let rows = self.query(sql!("node", "server"), &[]).await?;
+        let row = rows.first().ok_or_else(super::no_row)?;
         let (version, encoding): (i32, String) = (row.try_get("version")?, row.try_get("encoding")?);
         if version < 140_000 {
             return Err(Error::Settings(format!(
@@ -91,7 +92,7 @@ impl Store {
 
     /// Runs a statement that may be repeated: a read, or a write that comes to the same when done twice. A
     /// lost connection or a stale plan is met with one repeat on a fresh connection.
-    pub(super) async fn query(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+    pub(super) async fn query(&self, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
         let client = self.client().await?;
         match query_on(&client, sql, params).await {
             Ok(rows) => Ok(rows),
@@ -107,17 +108,22 @@ impl Store {
     }
 
     /// Runs a statement that must not be sent twice without the caller's word.
-    pub(super) async fn query_once(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Error> {
+    pub(super) async fn query_once(&self, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        Ok(self.try_once(sql, params).await??)
+    }
+
+    /// The same, for whom the server's code says more than that it failed.
+    pub(super) async fn try_once(
+        &self,
+        sql: Sql,
+        params: Params<'_>,
+    ) -> Result<Result<Vec<Row>, tokio_postgres::Error>, Error> {
         let client = self.client().await?;
-        match query_on(&client, sql, params).await {
-            Ok(rows) => Ok(rows),
-            Err(error) => {
-                if remedy(&error) == Remedy::Reconnect {
-                    drop(Object::take(client));
-                }
-                Err(error.into())
-            }
+        let answer = query_on(&client, sql, params).await;
+        if answer.as_ref().is_err_and(|error| remedy(error) == Remedy::Reconnect) {
+            drop(Object::take(client));
         }
+        Ok(answer)
     }
 }
 
@@ -127,11 +133,10 @@ impl std::fmt::Debug for Store {
     }
 }
 
-async fn query_on(
-    client: &Object,
-    sql: &'static str,
-    params: Params<'_>,
-) -> Result<Vec<Row>, tokio_postgres::Error> {
-    let statement = client.prepare_cached(sql).await?;
-    client.query(&statement, params).await
+async fn query_on(client: &Object, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let statement = client.prepare_cached(sql.text).await?;
+    sql.sending();
+    let rows = client.query(&statement, params).await?;
+    sql.answered();
+    Ok(rows)
 }

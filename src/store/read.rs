@@ -96,7 +96,7 @@ impl JournalRow {
 impl Store {
     /// Reads one saga, live or ended.
     pub async fn saga(&self, id: Uuid) -> Result<Option<SagaRow>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/saga/read.sql"), &[&id]).await?;
+        let rows = self.query(sql!("saga", "read"), &[&id]).await?;
         // Between the two halves of the statement nothing happens: it has one snapshot.
         rows.first().map(saga_row).transpose()
     }
@@ -114,8 +114,8 @@ impl Store {
             Ok(limit) => limit.min(limits::LIST_ROWS_MAX),
         };
         let sql = match filter.status {
-            Some(Status::Paused | Status::Stuck) => include_str!("../../sql/queries/saga/list_halted.sql"),
-            Some(_) | None => include_str!("../../sql/queries/saga/list.sql"),
+            Some(Status::Paused | Status::Stuck) => sql!("saga", "list_halted"),
+            Some(_) | None => sql!("saga", "list"),
         };
         let status = filter.status.map(Status::as_str);
         let visible = filter.visible.as_ref();
@@ -128,13 +128,13 @@ impl Store {
 
     /// Counts sagas by status; reads every row, so not for a hot path.
     pub async fn counts(&self) -> Result<HashMap<Status, u64>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/saga/count.sql"), &[]).await?;
+        let rows = self.query(sql!("saga", "count"), &[]).await?;
         rows.iter().map(|row| Ok((status(row)?, super::millis(row.try_get("sagas")?)))).collect()
     }
 
     /// Says of sagas that are not live any more how they ended: their status and result; none of one that nobody knows.
     pub async fn ended(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, Option<(Status, Json)>)>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/saga/ended.sql"), &[&ids]).await?;
+        let rows = self.query(sql!("saga", "ended"), &[&ids]).await?;
         let end = |row: &Row| -> Result<_, Error> {
             let Some(_) = row.try_get::<_, Option<&str>>("status")? else { return Ok(None) };
             let result: Option<&str> = row.try_get("result")?;
@@ -152,7 +152,7 @@ impl Store {
     /// Reads the journals of several sagas. After a claim this is the later statement that sees everything
     /// that the owner before has written.
     pub async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<JournalRow>>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/journal/load.sql"), &[&ids]).await?;
+        let rows = self.query(sql!("journal", "load"), &[&ids]).await?;
         let mut journals: HashMap<Uuid, Vec<JournalRow>> = HashMap::with_capacity(ids.len());
         for row in &rows {
             journals.entry(row.try_get("id")?).or_default().push(JournalRow {
@@ -205,7 +205,7 @@ impl Store {
         key: Option<&str>,
         traceparent: Option<&str>,
     ) -> Result<Uuid, Error> {
-        let sql = include_str!("../../sql/queries/saga/start.sql");
+        let sql = sql!("saga", "start");
         let text = input.get();
         let rows = match key {
             Some(_) => self.query(sql, &[&id, &definition, &text, &key, &traceparent]).await?,

@@ -31,10 +31,8 @@ impl Store {
     /// Asks for a new saga that goes on from a step of one that has ended; returns its id. [`Error::UnknownSaga`],
     /// [`Error::Invalid`], [`Error::OutOfPlace`] when it goes on elsewhere already.
     pub async fn rerun_from(&self, saga: Uuid, step: &str, reason: &str) -> Result<Uuid, Error> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(include_str!("../../sql/queries/rerun/ask.sql")).await?;
-        match client.query_one(&statement, &[&saga, &step, &reason]).await {
-            Ok(row) => Ok(row.try_get("rerun")?),
+        match self.try_once(sql!("rerun", "ask"), &[&saga, &step, &reason]).await? {
+            Ok(rows) => Ok(rows.first().ok_or_else(super::no_row)?.try_get("rerun")?),
             Err(error) if error.code().is_some_and(|code| code.code() == "AM001") => {
                 Err(Error::UnknownSaga(saga))
             }
@@ -45,7 +43,7 @@ impl Store {
     /// Takes reruns of these definitions that nobody has decided, and keeps them from others for a while.
     pub async fn take_reruns(&self, definitions: &[DefinitionId]) -> Result<Vec<Rerunning>, Error> {
         let ids: Vec<i32> = definitions.iter().map(|definition| definition.0).collect();
-        let sql = include_str!("../../sql/queries/rerun/take.sql");
+        let sql = sql!("rerun", "take");
         let params: super::pool::Params<'_> = &[&ids, &limits::RERUNS_MAX, &limits::RERUN_KEPT_MS];
         let rows = self.query_once(sql, params).await?;
         rows.iter()
@@ -75,14 +73,14 @@ impl Store {
             Ok(()) => ("applied", None),
             Err(reason) => ("refused", Some(reason)),
         };
-        let sql = include_str!("../../sql/queries/rerun/decided.sql");
+        let sql = sql!("rerun", "decided");
         self.query(sql, &[&rerun.n, &word, &answer]).await?;
         Ok(())
     }
 
     /// Reads what became of the rerun that would be this saga; none before a node has decided.
     pub async fn rerun_fate(&self, rerun: Uuid) -> Result<Option<RerunFate>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/rerun/fate.sql"), &[&rerun]).await?;
+        let rows = self.query(sql!("rerun", "fate"), &[&rerun]).await?;
         let row = rows.first().ok_or(Error::UnknownSaga(rerun))?;
         Ok(match row.try_get::<_, Option<&str>>("fate")? {
             None => None,

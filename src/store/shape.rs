@@ -2,12 +2,14 @@
 //! set up and torn down even when it has nothing to do, which is most of what a small batch costs. Owns the marks
 //! in `commit.sql`; which shape a batch has is for `columns.rs` to say.
 
+use super::statement::Sql;
+
 /// What lets a row of the journal in only once. It costs a look before each row and a confirmation after it, so what
 /// nobody has sent before goes without: then a row that is there is an error, and the same is sent again with it.
 const ONCE: &str = "    on conflict (id, seq) do nothing\n";
 
 /// The statement with all its parts.
-pub(super) const COMMIT: &str = include_str!("../../sql/queries/transition/commit.sql");
+pub(super) const COMMIT: Sql = sql!("transition", "commit");
 
 /// What a batch has besides plain rows of the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,8 +28,8 @@ impl Shape {
     /// The statement for batches of this shape; `again` if rows of it may be there already.
     pub(super) fn statement(self, again: bool) -> String {
         let mut needed = true;
-        let mut text = String::with_capacity(COMMIT.len());
-        for line in COMMIT.lines() {
+        let mut text = String::with_capacity(COMMIT.text.len());
+        for line in COMMIT.text.lines() {
             match line.strip_prefix("-- [") {
                 Some(part) => needed = self.needs(part),
                 None if line == "-- ]" => needed = true,
@@ -61,7 +63,7 @@ mod tests {
     #[test]
     fn a_batch_can_do_without_its_look_for_conflicts() {
         let all = Shape { keyed: true, created: true, ended: true, aside: true };
-        assert_eq!(COMMIT.matches(ONCE).count(), 1);
+        assert_eq!(COMMIT.text.matches(ONCE).count(), 1);
         assert_eq!(all.statement(true).len() - ONCE.len(), all.statement(false).len());
         let keyed = "on conflict (name, key) do nothing";
         assert!(all.statement(false).contains(keyed), "keys of starts are always looked for");
@@ -74,8 +76,8 @@ mod tests {
             assert!(!plain.contains(&format!("amends.{table}")), "{table} in {plain}");
         }
         assert!(plain.contains("insert into amends.journal") && plain.contains("for update"));
-        let mut marks = COMMIT.lines().filter_map(|line| line.strip_prefix("-- ["));
+        let mut marks = COMMIT.text.lines().filter_map(|line| line.strip_prefix("-- ["));
         assert!(marks.all(|mark| ["keyed", "created", "ended", "aside"].contains(&mark)));
-        assert_eq!(COMMIT.matches("\n-- [").count(), COMMIT.matches("\n-- ]\n").count());
+        assert_eq!(COMMIT.text.matches("\n-- [").count(), COMMIT.text.matches("\n-- ]\n").count());
     }
 }

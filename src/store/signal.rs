@@ -6,6 +6,7 @@ use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::pool::Params;
+use super::statement::Sql;
 use super::{Error, Store};
 use crate::saga::Json;
 use crate::saga::definition::Millis;
@@ -58,15 +59,13 @@ impl Store {
     async fn ask(&self, id: Uuid, request: &Request, asker: Option<&str>) -> Result<u64, Error> {
         let text =
             serde_json::to_string(request).map_err(|error| Error::Invalid(format!("request: {error}")))?;
-        self.asked(id, include_str!("../../sql/queries/signal/request.sql"), &[&id, &text, &asker]).await
+        self.asked(id, sql!("signal", "request"), &[&id, &text, &asker]).await
     }
 
     /// Sends a statement that asks something of a saga, once; returns the number of the signal.
-    pub(super) async fn asked(&self, id: Uuid, sql: &'static str, params: Params<'_>) -> Result<u64, Error> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(sql).await?;
-        match client.query_one(&statement, params).await {
-            Ok(row) => Ok(super::millis(row.try_get("n")?)),
+    pub(super) async fn asked(&self, id: Uuid, sql: Sql, params: Params<'_>) -> Result<u64, Error> {
+        match self.try_once(sql, params).await? {
+            Ok(rows) => Ok(super::millis(rows.first().ok_or_else(super::no_row)?.try_get("n")?)),
             Err(error) => Err(match error.code().map(SqlState::code) {
                 Some("AM001") => Error::UnknownSaga(id),
                 Some("AM002") => Error::SagaEnded(id),
@@ -110,7 +109,7 @@ impl Store {
     pub async fn signals(&self, after: &[(Uuid, u64)]) -> Result<Vec<(Uuid, Signal)>, Error> {
         let ids: Vec<Uuid> = after.iter().map(|(id, _)| *id).collect();
         let seen: Vec<i64> = after.iter().map(|(_, seen)| super::signed(*seen)).collect();
-        let rows = self.query(include_str!("../../sql/queries/signal/after.sql"), &[&ids, &seen]).await?;
+        let rows = self.query(sql!("signal", "after"), &[&ids, &seen]).await?;
         rows.iter().map(|row| Ok((row.try_get("id")?, stored(row)?))).collect()
     }
 }

@@ -20,14 +20,14 @@ impl Store {
     /// Finds the saga that a key has started, unless that is longer ago than `within`.
     pub async fn started_by(&self, name: &str, key: &str, within: Duration) -> Result<Option<Uuid>, Error> {
         let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
-        let sql = include_str!("../../sql/queries/start_key/find.sql");
+        let sql = sql!("start_key", "find");
         let rows = self.query(sql, &[&name, &key, &within]).await?;
         rows.first().map(|row| Ok(row.try_get("id")?)).transpose()
     }
 
     /// Reads the key that started a saga; none if it was started without one.
     pub async fn start_key_of(&self, saga: Uuid) -> Result<Option<Keyed>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/start_key/of_saga.sql"), &[&saga]).await?;
+        let rows = self.query(sql!("start_key", "of_saga"), &[&saga]).await?;
         let keyed =
             |row: &tokio_postgres::Row| Ok(Keyed { name: row.try_get("name")?, key: row.try_get("key")? });
         rows.first().map(keyed).transpose()

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::lane::LaneId;
 use super::{Error, NodeId, Store};
-use crate::boundary;
 use crate::config::store as limits;
 
 /// What a sweep found.
@@ -35,15 +34,12 @@ impl Store {
     /// commit: lanes die first, so that their last batch is either before all of it or nowhere. A node that was
     /// cut off itself, or whose beats are late, calls nobody dead. Costs the same whatever the tables hold.
     pub async fn sweep_dead(&self, node: NodeId) -> Result<Swept, Error> {
-        let buried = self.query(include_str!("../../sql/queries/sweep/bury.sql"), &[&node.0]).await?;
-        boundary::pass("sweep: buried");
+        let buried = self.query(sql!("sweep", "bury"), &[&node.0]).await?;
         let mut swept = Swept { lanes: buried.len() as u64, ..Swept::default() };
         for lane in &buried {
             swept.sagas += self.rehome(LaneId(lane.try_get("id")?)).await?;
-            boundary::pass("sweep: rehomed");
         }
-        let moved = self.query_once(include_str!("../../sql/queries/sweep/forward.sql"), &[]).await?;
-        boundary::pass("sweep: forwarded");
+        let moved = self.query_once(sql!("sweep", "forward"), &[]).await?;
         swept.wakes = super::count(&moved, "wakes")?;
         Ok(swept)
     }
@@ -54,7 +50,6 @@ impl Store {
         let mut sagas = 0;
         for lane in self.orphaned_lanes().await? {
             sagas += self.rehome(lane).await?;
-            boundary::pass("sweep: rehomed");
         }
         Ok(sagas)
     }
@@ -63,20 +58,19 @@ impl Store {
     /// partitions ahead. Returns how many rows lie
     /// in a default partition, which there should be none.
     pub async fn tidy(&self) -> Result<u64, Error> {
-        self.query(include_str!("../../sql/queries/sweep/forget.sql"), &[&limits::GONE_KEPT_MS]).await?;
-        self.query(include_str!("../../sql/queries/sweep/forget_nodes.sql"), &[&limits::GONE_KEPT_MS])
-            .await?;
-        let sql = include_str!("../../sql/queries/measure/forget_passage.sql");
+        self.query(sql!("sweep", "forget"), &[&limits::GONE_KEPT_MS]).await?;
+        self.query(sql!("sweep", "forget_nodes"), &[&limits::GONE_KEPT_MS]).await?;
+        let sql = sql!("measure", "forget_passage");
         self.query(sql, &[&limits::PASSAGE_KEPT_MS]).await?;
         self.ensure_partitions().await?;
         self.expire().await?;
-        let strays = self.query(include_str!("../../sql/queries/partition/strays.sql"), &[]).await?;
+        let strays = self.query(sql!("partition", "strays"), &[]).await?;
         super::count(&strays, "strays")
     }
 
     /// Lets go of ended sagas whose retention has passed, by whole partitions; returns the names of those.
     pub async fn expire(&self) -> Result<Vec<String>, Error> {
-        let sql = include_str!("../../sql/queries/partition/expire.sql");
+        let sql = sql!("partition", "expire");
         let rows = self.query(sql, &[&limits::RETENTION_MS]).await?;
         rows.iter().map(|row| Ok(row.try_get("part")?)).collect()
     }
@@ -84,10 +78,7 @@ impl Store {
     /// Makes the partitions of the next weeks; returns how many are new.
     pub async fn ensure_partitions(&self) -> Result<i32, Error> {
         let rows = self
-            .query(
-                include_str!("../../sql/queries/partition/ensure.sql"),
-                &[&limits::JOURNAL_WEEKS_AHEAD, &limits::DONE_DAYS_AHEAD],
-            )
+            .query(sql!("partition", "ensure"), &[&limits::JOURNAL_WEEKS_AHEAD, &limits::DONE_DAYS_AHEAD])
             .await?;
         Ok(rows.first().ok_or_else(super::no_row)?.try_get("made")?)
     }
@@ -95,12 +86,7 @@ impl Store {
     /// Takes one bounded step of the walk that makes lost sagas ready again. Returns how many it found, which
     /// must be none: count it as a metric, and log it as an error. The cursor starts over at the end.
     pub async fn safety_net(&self, cursor: NetCursor) -> Result<(u64, NetCursor), Error> {
-        let rows = self
-            .query_once(
-                include_str!("../../sql/queries/saga/lost.sql"),
-                &[&cursor.0, &limits::SAFETY_NET_ROWS_MAX],
-            )
-            .await?;
+        let rows = self.query_once(sql!("saga", "lost"), &[&cursor.0, &limits::SAFETY_NET_ROWS_MAX]).await?;
         let last: Option<Uuid> = rows.first().ok_or_else(super::no_row)?.try_get("last")?;
         Ok((super::count(&rows, "lost")?, NetCursor(last.unwrap_or_default())))
     }
@@ -108,27 +94,21 @@ impl Store {
     /// Sees to evictions: forgets those that have come to pass, and lets the beats of nodes count for nothing that
     /// have not let go of a saga in time. Returns these nodes: they are buried as if they had died.
     pub async fn see_to_evictions(&self) -> Result<Vec<NodeId>, Error> {
-        self.query(include_str!("../../sql/queries/sweep/evicted.sql"), &[]).await?;
-        let sql = include_str!("../../sql/queries/sweep/disown.sql");
+        self.query(sql!("sweep", "evicted"), &[]).await?;
+        let sql = sql!("sweep", "disown");
         let rows = self.query(sql, &[&limits::EVICTION_MS]).await?;
-        boundary::pass("sweep: disowned");
         rows.iter().map(|row| Ok(NodeId(row.try_get("id")?))).collect()
     }
 
     async fn orphaned_lanes(&self) -> Result<Vec<LaneId>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/sweep/orphaned_lanes.sql"), &[]).await?;
+        let rows = self.query(sql!("sweep", "orphaned_lanes"), &[]).await?;
         rows.iter().map(|row| Ok(LaneId(row.try_get("lane")?))).collect()
     }
 
     async fn rehome(&self, lane: LaneId) -> Result<u64, Error> {
         let mut sagas = 0;
         for _ in 0..limits::REHOME_CHUNKS_MAX {
-            let rows = self
-                .query_once(
-                    include_str!("../../sql/queries/sweep/rehome.sql"),
-                    &[&lane.0, &limits::REHOME_ROWS_MAX],
-                )
-                .await?;
+            let rows = self.query_once(sql!("sweep", "rehome"), &[&lane.0, &limits::REHOME_ROWS_MAX]).await?;
             let found = super::count(&rows, "sagas")?;
             if found == 0 {
                 break;

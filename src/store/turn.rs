@@ -35,14 +35,14 @@ impl Store {
     /// Looks at starts that have come, up to `KNOCKS_MAX`, and at the turns of sagas that have ended; makes
     /// ready whose turn it is. Any node may do this at any time; doing it twice is harmless.
     pub async fn give_turns(&self, ended: &[Uuid]) -> Result<Turns, Error> {
-        let sql = include_str!("../../sql/queries/turn/give.sql");
+        let sql = sql!("turn", "give");
         let rows = self.query(sql, &[&limits::KNOCKS_MAX, &ended]).await?;
         Ok(Turns { answered: super::count(&rows, "answered")?, given: super::count(&rows, "given")? })
     }
 
     /// Lists starts that wait for their turn and of which something was asked, up to `KNOCKS_MAX`.
     pub async fn asked_while_waiting(&self) -> Result<Vec<Asked>, Error> {
-        let sql = include_str!("../../sql/queries/turn/asked.sql");
+        let sql = sql!("turn", "asked");
         let rows = self.query(sql, &[&limits::KNOCKS_MAX]).await?;
         rows.iter().map(|row| Ok(Asked { knock: row.try_get("n")?, saga: row.try_get("id")? })).collect()
     }
@@ -50,14 +50,14 @@ impl Store {
     /// Takes starts out of the queue, for any node to end them before they begin anything, and forgets knocks.
     /// Returns how many still waited.
     pub async fn call_off(&self, sagas: &[Uuid], knocks: &[i64]) -> Result<u64, Error> {
-        let sql = include_str!("../../sql/queries/turn/call_off.sql");
+        let sql = sql!("turn", "call_off");
         super::count(&self.query(sql, &[&sagas, &knocks]).await?, "called_off")
     }
 
     /// Takes one bounded step of the walk that finds turns whose holder has ended, in case the node on which it
     /// did died before it gave the turn on. The cursor starts over at the end.
     pub async fn ended_holders(&self, cursor: &TurnCursor) -> Result<(Vec<Uuid>, TurnCursor), Error> {
-        let sql = include_str!("../../sql/queries/turn/ended.sql");
+        let sql = sql!("turn", "ended");
         let rows = self.query(sql, &[&cursor.name, &cursor.key, &limits::TURNS_WALKED_MAX]).await?;
         let Some(row) = rows.first() else { return Ok((Vec::new(), TurnCursor::default())) };
         let cursor = TurnCursor { name: row.try_get("name")?, key: row.try_get("key")? };

@@ -26,20 +26,20 @@ impl Store {
     /// or when something is asked of it. Returns whether the lane owned it.
     pub async fn set_aside(&self, lane: LaneId, id: Uuid, reason: &str) -> Result<bool, Error> {
         let retry = super::signed(limits::UNREADABLE_RETRY_MS);
-        let sql = include_str!("../../sql/queries/saga/set_aside.sql");
+        let sql = sql!("saga", "set_aside");
         Ok(!self.query(sql, &[&lane.0, &id, &reason, &retry]).await?.is_empty())
     }
 
     /// Says where a saga of this lane stands that was stuck when it was claimed, now that its journal was
     /// read.
     pub async fn take_back(&self, lane: LaneId, id: Uuid, status: Status) -> Result<(), Error> {
-        let sql = include_str!("../../sql/queries/saga/take_back.sql");
+        let sql = sql!("saga", "take_back");
         self.query(sql, &[&lane.0, &id, &status.as_str()]).await.map(|_| ())
     }
 
     /// Returns why a saga was set aside, if it was.
     pub async fn unreadable(&self, id: Uuid) -> Result<Option<Unreadable>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/saga/unreadable.sql"), &[&id]).await?;
+        let rows = self.query(sql!("saga", "unreadable"), &[&id]).await?;
         let read = |row: &tokio_postgres::Row| {
             Ok(Unreadable {
                 at: super::millis(row.try_get("at")?),

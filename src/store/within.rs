@@ -18,13 +18,14 @@ use super::columns::Columns;
 use super::error::{Remedy, chain, remedy};
 use super::pool::Params;
 use super::shape::COMMIT;
+use super::statement::Sql;
 use super::{Error, LaneId, PostgresConfig, Store, Transition, Written};
 use crate::boundary;
 use crate::config::store as limits;
 use crate::saga::definition::Millis;
 use crate::transaction::Transaction;
 
-const SEAL: &str = include_str!("../../sql/queries/transaction/seal.sql");
+const SEAL: Sql = sql!("transaction", "seal");
 
 /// Forgets what the last handler may have left in its session.
 const CLEAN: &str = "close all; set session authorization default; reset all; unlisten *; \
@@ -93,7 +94,8 @@ impl Drop for Connection {
 impl Connection {
     async fn open(config: &PostgresConfig) -> Result<Self, Error> {
         let (client, task) = config.dial().await?;
-        let prepared = async { tokio::try_join!(client.prepare(SEAL), client.prepare(COMMIT)) }.await;
+        let prepared =
+            async { tokio::try_join!(client.prepare(SEAL.text), client.prepare(COMMIT.text)) }.await;
         match prepared {
             Ok((seal, commit)) => Ok(Self { client: Arc::new(client), task, seal, commit }),
             Err(error) => {
@@ -151,7 +153,9 @@ impl Within {
             text(limits::IDLE_IN_TRANSACTION_TIMEOUT_MS),
         );
         let params: Params<'_> = &[&self.call, &row.id, &before, &lock, &run, &pause];
+        SEAL.sending();
         let rows = self.connection.query(&self.connection.seal, params).await?;
+        SEAL.answered();
         let flag = |name: &str| rows.first().is_some_and(|row| row.try_get(name).unwrap_or(false));
         if !flag("same") {
             return Err(broken("the handler ended its transaction by itself; what it committed stays"));
@@ -256,8 +260,8 @@ impl Store {
 
     /// Whether a lane's row is in the journal, after every transaction that holds the lane has ended.
     async fn is_written(&self, lane: LaneId, row: &Transition) -> Result<bool, Error> {
-        self.query(include_str!("../../sql/queries/lane/live.sql"), &[&lane.0]).await?;
-        let sql = include_str!("../../sql/queries/transition/resolve.sql");
+        self.query(sql!("lane", "live"), &[&lane.0]).await?;
+        let sql = sql!("transition", "resolve");
         let (ids, seqs, bodies) = (vec![row.id], vec![row.seq], vec![row.body.get()]);
         let definitions: Vec<Option<i32>> = vec![None];
         let keys: Vec<Option<&str>> = vec![None];

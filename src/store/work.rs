@@ -11,7 +11,6 @@ use super::error::Remedy;
 use super::lane::{Failure, Lane, LaneId, Verb};
 use super::pool::Params;
 use super::{DefinitionId, Error, JournalRow, Store};
-use crate::boundary;
 use crate::config::store as limits;
 use crate::saga::definition::Millis;
 
@@ -208,7 +207,7 @@ fn first(row: &Row, lane: LaneId) -> Result<Option<JournalRow>, Error> {
 impl Store {
     /// Lists what a lane owns, in order.
     pub async fn owned_by(&self, lane: LaneId) -> Result<Vec<Uuid>, Error> {
-        let rows = self.query(include_str!("../../sql/queries/saga/owned.sql"), &[&lane.0]).await?;
+        let rows = self.query(sql!("saga", "owned"), &[&lane.0]).await?;
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 
@@ -217,10 +216,7 @@ impl Store {
     /// take every resident saga of these lanes for woken.
     pub async fn drain_inbox(&self, lanes: &[LaneId]) -> Result<Vec<Uuid>, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
-        let rows = self
-            .query_once(include_str!("../../sql/queries/inbox/drain.sql"), &[&lanes, &limits::INBOX_ROWS_MAX])
-            .await?;
-        boundary::pass("inbox: drained");
+        let rows = self.query_once(sql!("inbox", "drain"), &[&lanes, &limits::INBOX_ROWS_MAX]).await?;
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 
@@ -228,8 +224,7 @@ impl Store {
     /// it is `limit`.
     pub async fn fire_timers(&self, limit: usize) -> Result<u64, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.query(include_str!("../../sql/queries/timer/fire.sql"), &[&limit]).await?;
-        boundary::pass("timers: fired");
+        let rows = self.query(sql!("timer", "fire"), &[&limit]).await?;
         super::count(&rows, "fired")
     }
 }

@@ -85,10 +85,10 @@ async fn the_death_of_a_sagas_actor_is_survived() {
     let runtime = node(&database.url, "fragile", &ledger, Duration::from_millis(50)).await;
     // Whoever starts a saga whose actor dies at once is told that nobody knows; so first they start.
     let sagas = start(&runtime, "fragile", 12).await;
-    fail::cfg("saga: accepted fragile", "2*off->1*panic->3*off->1*panic->off").unwrap();
-    fail::cfg("saga: decided fragile", "5*off->1*panic->2*off->1*panic->off").unwrap();
+    fail::cfg("saga: accepted for fragile forward", "2*off->1*panic->3*off->1*panic->off").unwrap();
+    fail::cfg("saga: decided for fragile forward", "5*off->1*panic->2*off->1*panic->off").unwrap();
     all_completed(&runtime, &sagas, &ledger).await;
-    for place in ["saga: accepted fragile", "saga: decided fragile"] {
+    for place in ["saga: accepted for fragile forward", "saga: decided for fragile forward"] {
         fail::remove(place);
     }
     assert!(runtime.complaints().is_empty(), "{:?}", runtime.complaints());

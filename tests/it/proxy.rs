@@ -2,7 +2,7 @@
 //! the tests' business.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,8 +33,30 @@ const DELAY: std::time::Duration = std::time::Duration::from_millis(300);
 /// A proxy on a port of its own.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
-    fault: Arc<AtomicU8>,
+    set: Arc<Set>,
     plan: Arc<Plan>,
+}
+
+/// The fault that is set, and what it has done so far.
+#[derive(Default)]
+struct Set {
+    fault: AtomicU8,
+    /// Connections or pieces of them that met it.
+    met: AtomicU32,
+}
+
+impl Set {
+    /// Whether this fault is set; then it was met here.
+    fn is_met(&self, fault: Fault) -> bool {
+        let is = self.fault.load(Ordering::SeqCst) == fault as u8;
+        self.met.fetch_add(u32::from(is), Ordering::SeqCst);
+        is
+    }
+
+    /// It happens once.
+    fn spend(&self) {
+        self.fault.store(Fault::None as u8, Ordering::SeqCst);
+    }
 }
 
 /// A fault at one of the words to come.
@@ -48,13 +70,13 @@ struct Plan {
 impl Proxy {
     pub(crate) async fn before(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let fault = Arc::new(AtomicU8::new(Fault::None as u8));
+        let set = Arc::<Set>::default();
         let plan = Arc::new(Plan { at: AtomicU64::new(u64::MAX), ..Plan::default() });
         let port_here = listener.local_addr().unwrap().port();
-        let proxy = Self { port: port_here, fault: fault.clone(), plan: plan.clone() };
+        let proxy = Self { port: port_here, set: set.clone(), plan: plan.clone() };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, port, fault.clone(), plan.clone()));
+                tokio::spawn(pass(client, port, set.clone(), plan.clone()));
             }
         });
         proxy
@@ -62,7 +84,8 @@ impl Proxy {
 
     /// One loss; `Refuse`, `Delay` and `Silence` last until it is taken back.
     pub(crate) fn next(&self, fault: Fault) {
-        self.fault.store(fault as u8, Ordering::SeqCst);
+        self.set.met.store(0, Ordering::SeqCst);
+        self.set.fault.store(fault as u8, Ordering::SeqCst);
     }
 
     /// One loss at the word with this number from now on, the next being 0.
@@ -78,12 +101,17 @@ impl Proxy {
 
     /// Whether the fault that was set has happened.
     pub(crate) fn is_spent(&self) -> bool {
-        self.fault.load(Ordering::SeqCst) == Fault::None as u8
+        self.set.fault.load(Ordering::SeqCst) == Fault::None as u8
+    }
+
+    /// Whether anything met the fault that was set last.
+    pub(crate) fn was_met(&self) -> bool {
+        self.set.met.load(Ordering::SeqCst) > 0
     }
 }
 
-async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>, plan: Arc<Plan>) -> Option<()> {
-    let is = |kind: Fault| fault.load(Ordering::SeqCst) == kind as u8;
+async fn pass(mut client: TcpStream, port: u16, set: Arc<Set>, plan: Arc<Plan>) -> Option<()> {
+    let is = |fault: Fault| set.is_met(fault);
     if is(Fault::Refuse) {
         return None;
     }
@@ -91,10 +119,10 @@ async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>, plan: Arc<
     let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut answer_is_lost = false;
     let late = async || {
-        if fault.load(Ordering::SeqCst) == Fault::Delay as u8 {
+        if is(Fault::Delay) {
             tokio::time::sleep(DELAY).await;
         }
-        if fault.load(Ordering::SeqCst) == Fault::Silence as u8 {
+        if is(Fault::Silence) {
             std::future::pending().await
         }
     };
@@ -103,14 +131,14 @@ async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>, plan: Arc<
             read = client.read(&mut up) => {
                 let bytes = read.ok().filter(|bytes| *bytes > 0)?;
                 if plan.said.fetch_add(1, Ordering::SeqCst) == plan.at.load(Ordering::SeqCst) {
-                    fault.store(plan.fault.load(Ordering::SeqCst), Ordering::SeqCst);
+                    set.fault.store(plan.fault.load(Ordering::SeqCst), Ordering::SeqCst);
                 }
                 late().await;
                 if is(Fault::Refuse) {
                     return None;
                 }
                 if is(Fault::LoseRequest) {
-                    fault.store(Fault::None as u8, Ordering::SeqCst);
+                    set.spend();
                     return None;
                 }
                 answer_is_lost |= is(Fault::LoseAnswer);
@@ -120,7 +148,7 @@ async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>, plan: Arc<
                 let bytes = read.ok().filter(|bytes| *bytes > 0)?;
                 late().await;
                 if is(Fault::HalfClose) {
-                    fault.store(Fault::None as u8, Ordering::SeqCst);
+                    set.spend();
                     client.shutdown().await.ok()?;
                     while let Ok(bytes @ 1..) = client.read(&mut up).await {
                         server.write_all(&up[..bytes]).await.ok()?;
@@ -128,7 +156,7 @@ async fn pass(mut client: TcpStream, port: u16, fault: Arc<AtomicU8>, plan: Arc<
                     return None;
                 }
                 if answer_is_lost {
-                    fault.store(Fault::None as u8, Ordering::SeqCst);
+                    set.spend();
                     return None;
                 }
                 client.write_all(&down[..bytes]).await.ok()?;

@@ -102,7 +102,7 @@ impl<'a> Chaos<'a> {
             Trouble::Stop => stage
                 .stop_node(dealt.pick)
                 .map(|name| format!("{name} is stopped for {} s", STOPPED.as_secs())),
-            Trouble::Cut => cut(database_url).await.ok().map(|cut| {
+            Trouble::Cut => cut(database_url).await.ok().filter(|cut| *cut > 0).map(|cut| {
                 made.connections_cut += cut;
                 format!("{cut} connections to the database were cut")
             }),
@@ -116,6 +116,15 @@ impl<'a> Chaos<'a> {
             self.due = Instant::now() + dealt.pause;
         }
         Ok(done)
+    }
+
+    /// How many of so many checkouts may have been started by now: they are spread over the first round, so that no run
+    /// is over before each trouble was there.
+    pub(super) fn share(&self, made: Troubles, checkouts: usize) -> usize {
+        let nodes = [made.nodes_killed > 0, made.nodes_stopped > 0, made.connections_cut > 0];
+        let kinds = nodes.into_iter().chain(self.server.map(|_| made.postgres_killed > 0));
+        let (all, had) = kinds.fold((0, 0), |(all, had), was| (all + 1, had + usize::from(was)));
+        if had == all { checkouts } else { (checkouts * (had + 1)).div_ceil(all + 1) }
     }
 
     /// The next trouble; deals another round if there is none left.
@@ -172,6 +181,19 @@ mod tests {
         assert_eq!(of_a_node("postgres://h/d"), format!("postgres://h/d?{name}"));
         assert_eq!(of_a_node("postgres://h/d?a=b"), format!("postgres://h/d?a=b&{name}"));
         assert_eq!(of_a_node("host=h dbname=d"), format!("host=h dbname=d {name}"));
+    }
+
+    #[test]
+    fn checkouts_are_spread_over_the_first_round() {
+        let chaos = Chaos::begin(7, None);
+        let mut made = Troubles::default();
+        assert_eq!(chaos.share(made, 100), 25);
+        made.connections_cut = 6;
+        made.nodes_killed = 2;
+        assert_eq!(chaos.share(made, 100), 75);
+        made.nodes_stopped = 1;
+        assert_eq!(chaos.share(made, 100), 100);
+        assert_eq!(chaos.share(Troubles::default(), 1), 1);
     }
 
     fn rounds(seed: u64) -> Vec<Dealt> {

@@ -290,7 +290,8 @@ impl Show<'_> {
         let (mut looked, mut moved) = (Instant::now(), Instant::now());
         while standing.at_rest() < sagas && moved.elapsed() < still_max {
             let under_way = self.checkouts.len() - standing.at_rest();
-            if self.checkouts.len() < sagas && under_way < under_way_max {
+            let share = self.chaos.as_ref().map_or(sagas, |chaos| chaos.share(self.troubles, sagas));
+            if self.checkouts.len() < share && under_way < under_way_max {
                 match self.start(self.checkouts.len() + 1).await {
                     Ok(checkout) => self.checkouts.push(checkout),
                     // Its key makes the next start find this one, if it has happened.
@@ -309,7 +310,8 @@ impl Show<'_> {
                 Err(error) if self.args.chaos && is_passing(&error) => standing.clone(),
                 now => now?,
             };
-            if now != standing {
+            let waits_for_trouble = share < sagas && now.at_rest() >= share;
+            if now != standing || waits_for_trouble {
                 moved = Instant::now();
             }
             (looked, standing) = (Instant::now(), now);
@@ -360,6 +362,7 @@ impl Show<'_> {
     /// After chaos: lets stopped nodes go on, and asks as an operator that what was put aside, because too many nodes
     /// died under it, be tried again.
     async fn retry_put_aside(&mut self) -> Result<(), DemoError> {
+        // Those are not counted: they may have been stopped for less than their lease.
         self.stage.continue_nodes(Duration::ZERO);
         let before = self.calm().await?.halted;
         let put_aside = claims::put_aside(self.store, self.definition, &before).await?;

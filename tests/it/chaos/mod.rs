@@ -1,27 +1,38 @@
 //! Chaos: several node processes, a Postgres of their own and participants that lie, under a nemesis; then the sagas'
-//! word is held against the participants' ledger. Owns the run and its audit; what goes wrong is in `nemesis.rs`.
+//! word is held against the participants' ledger. Owns the run and its audit; what goes wrong is in `nemesis.rs`, what
+//! participants do wrong in `http.rs`, and what may need a person in `person.rs`.
 //! `AMENDS_CHAOS_SAGAS` and `AMENDS_CHAOS_SEED` make another run of it.
 
+mod http;
 mod nemesis;
 mod node;
+mod person;
 mod recovery;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use amends::saga::event::{Finding, Request};
+use amends::saga::definition::Draft;
+use amends::saga::event::Request;
 use amends::store::{PostgresConfig, Store};
 use nemesis::Nemesis;
+use person::Person;
 use serde_json::json;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::crash::ledger::{self, Habits, SAGAS};
+use crate::crash::definitions::{Habits, SAGAS};
+use crate::crash::ledger;
 use crate::harness::Cluster;
 
 /// Patient definitions: an outage of a few seconds is no reason to give up. A node that was stopped may send
 /// what it was about to send; the settle window is longer than that.
-const HABITS: Habits = Habits { attempts: 200, settle_ms: 8_000, naughty: true };
+const HABITS: Habits = Habits { attempts: 200, settle_ms: 8_000, naughty: true, forgetful: false };
+/// Every definition of a node.
+fn drafts() -> Vec<Draft> {
+    HABITS.drafts().into_iter().chain(http::drafts()).collect()
+}
+
 /// Sagas that are started at once.
 const UNDER_WAY_MAX: i64 = 300;
 /// How long all of it may stand still.
@@ -61,8 +72,11 @@ impl Way {
 
     /// Starts a saga once, whatever happens on the way.
     async fn start(&self, number: i64) -> Uuid {
-        let name = SAGAS[usize::try_from(number).unwrap() % SAGAS.len()];
-        let sql = format!("select amends.start('{name}', '{{}}', 'chaos-{number}')");
+        let names: Vec<&str> = SAGAS.into_iter().chain(http::SAGAS).collect();
+        let (round, turn) = (usize::try_from(number).unwrap() / names.len(), number as usize % names.len());
+        // A few of each definition that takes turns wait for each other.
+        let (name, guest) = (names[turn], round / 3);
+        let sql = format!("select amends.start('{name}', '{{\"guest\": {guest}}}', 'chaos-{number}')");
         loop {
             match self.client().await.query_one(&sql, &[]).await {
                 Ok(row) => return row.get(0),
@@ -74,7 +88,7 @@ impl Way {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sagas_survive_a_nemesis() {
     let (sagas, seed) = (setting("AMENDS_CHAOS_SAGAS", 500), setting("AMENDS_CHAOS_SEED", 20_261_122));
     println!("{sagas} sagas, AMENDS_CHAOS_SEED={seed}");
@@ -85,31 +99,49 @@ async fn sagas_survive_a_nemesis() {
     let store = Store::connect(PostgresConfig::parse(&way.url).unwrap()).await.unwrap();
     store.migrate().await.unwrap();
     way.client().await.batch_execute(ledger::SQL).await.unwrap();
-    let mut nemesis = Nemesis::new(seed, cluster).await;
+    amends::barrier::install(&way.client().await).await.unwrap();
+    let server = http::Server::start(&way.url).await;
+    let mut nemesis = Nemesis::new(seed, cluster, server.port).await;
     nemesis.wait_for_definitions(&way).await;
     let ids = rage(&way, &mut nemesis, i64::try_from(sagas).unwrap()).await;
     nemesis.calm().await;
-    let looked_up = finish(&way, &store).await;
+    let person = finish(&way, &store).await;
     let client = way.client().await;
     let mut faults = ledger::audit(&client).await;
     let ended =
         client.query("select status, count(*) from amends.saga_done group by status", &[]).await.unwrap();
     let ended: BTreeMap<String, i64> = ended.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let sql = "select x.id::text from unnest($1::uuid[]) as x (id)
-               where not exists (select from amends.saga_done g where g.id = x.id)";
-    let lost = client.query(sql, &[&ids]).await.unwrap();
-    faults.extend(lost.iter().map(|row| format!("{} was started and has not ended", row.get::<_, &str>(0))));
+    faults.extend(unfinished(&client, &ids).await);
     let owners_lost = way.count("select count(*) from amends.journal where kind = 'owner_lost'").await;
     println!(
-        "{ended:?} in {:.0} s; {}; {owners_lost} takeovers amid a call; {looked_up} steps looked up by a person",
+        "{ended:?} in {:.0} s; {}; {owners_lost} takeovers amid a call; {person}; {} sagas; \
+         answers over HTTP: {:?}",
         began.elapsed().as_secs_f64(),
-        nemesis.deeds()
+        nemesis.deeds(),
+        ids.len(),
+        server.told()
     );
-    assert_eq!(ids.len() as u64, sagas);
+    faults.extend(person.faults());
+    assert!(ids.len() as u64 >= sagas);
+    let kept = server.told().into_iter().filter(|(_, count)| *count == 0).collect::<Vec<_>>();
+    assert_eq!(kept, Vec::new(), "seed {seed}: answers that never went wrong in this way");
+    assert_eq!(nemesis.undone(), Vec::<String>::new(), "seed {seed}: what chaos promises and has not done");
     assert!(faults.is_empty(), "seed {seed}: {} broken promises:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// Starts sagas while the nemesis does its worst, until all have come to rest.
+/// Sagas that were started and have not ended, with their journals.
+async fn unfinished(client: &Client, ids: &[Uuid]) -> Vec<String> {
+    let sql = "select format(E'%s was started and has not ended: %s %s, lane %s\n%s', x.id, d.name, g.status, g.lane,
+            (select string_agg(format('  %s %s %s %s', j.seq, j.at, j.kind, left(j.body, 200)), E'\n' order by j.seq)
+             from amends.journal j where j.id = x.id))
+        from unnest($1::uuid[]) as x (id)
+        left join amends.saga g on g.id = x.id left join amends.definition d on d.id = g.definition
+        where not exists (select from amends.saga_done s where s.id = x.id)";
+    client.query(sql, &[&ids]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// Starts sagas while the nemesis does its worst, until nearly all have come to rest. As long as it has not done
+/// everything that it promises, there are further ones.
 async fn rage(way: &Way, nemesis: &mut Nemesis, sagas: i64) -> Vec<Uuid> {
     let at_rest = "select (select count(*) from amends.saga_done)
         + (select count(*) from amends.saga where status = 'stuck')";
@@ -117,10 +149,16 @@ async fn rage(way: &Way, nemesis: &mut Nemesis, sagas: i64) -> Vec<Uuid> {
         from amends.saga g join amends.definition d on d.id = g.definition
         where d.name = 'waits' and g.lane is null and g.signals = 0";
     let mut ids = Vec::new();
-    let (mut resting, mut moved) = (0, Instant::now());
-    while resting < sagas && moved.elapsed() < STILL_MAX {
-        while i64::try_from(ids.len()).unwrap() < sagas.min(resting + UNDER_WAY_MAX) {
-            ids.push(way.start(i64::try_from(ids.len()).unwrap()).await);
+    let started = |ids: &Vec<Uuid>| i64::try_from(ids.len()).unwrap();
+    let (mut resting, mut moved) = (0_i64, Instant::now());
+    while moved.elapsed() < STILL_MAX {
+        let wanted = if nemesis.has_done_everything() { sagas } else { i64::MAX };
+        // With each loss of its owner a settle window begins anew, so the last ones end in peace.
+        if resting.saturating_mul(20) >= wanted.max(started(&ids)).saturating_mul(19) {
+            break;
+        }
+        while started(&ids) < wanted.min(resting + UNDER_WAY_MAX) {
+            ids.push(way.start(started(&ids)).await);
             nemesis.next().await;
         }
         nemesis.next().await;
@@ -134,59 +172,32 @@ async fn rage(way: &Way, nemesis: &mut Nemesis, sagas: i64) -> Vec<Uuid> {
     ids
 }
 
-/// Does what is left to a person: looks up in the ledger what nobody else can know. Returns how often.
-async fn finish(way: &Way, store: &Store) -> usize {
+/// Waits for the last ones, and lets a person do what is left, until all has ended or needs nobody and is stuck.
+async fn finish(way: &Way, store: &Store) -> Person {
     // What can still land has landed.
     tokio::time::sleep(Duration::from_millis(HABITS.settle_ms)).await;
-    let began = Instant::now();
-    let mut looked_up = 0;
+    let (began, mut person) = (Instant::now(), Person::default());
     let sql =
         "select g.id, d.name, g.status from amends.saga g join amends.definition d on d.id = g.definition";
     while began.elapsed() < STILL_MAX {
         let client = way.client().await;
         let live = client.query(sql, &[]).await.unwrap();
-        if live.is_empty() {
+        let live: Vec<(Uuid, String, String)> =
+            live.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        if live.iter().all(|(saga, ..)| person.is_given_up(*saga)) {
             break;
         }
-        for row in live {
-            let (saga, name, status): (Uuid, String, String) = (row.get(0), row.get(1), row.get(2));
+        for (saga, name, status) in live {
             let event = Request::Provide { event: "go".into(), payload: json!({}).into() };
             if name == "waits" {
                 // It may have got it, and may have ended.
                 let _ = store.signal(saga, &event).await;
             }
-            if status == "stuck" {
-                looked_up += 1;
-                look_up(&client, store, saga, &name).await;
+            if status == "stuck" && !person.is_given_up(saga) {
+                person.look_at(&client, store, saga, &name).await;
             }
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    looked_up
-}
-
-/// A step without keys and without a probe is looked up; what killed its process too often is tried again.
-async fn look_up(client: &Client, store: &Store, saga: Uuid, name: &str) {
-    let sql = "select key from ledger.effect where saga = $1 and step = 'x'";
-    let found = client.query_opt(sql, &[&saga.to_string()]).await.unwrap();
-    let finding = match found.map(|row| row.get::<_, String>(0)) {
-        Some(key) => Finding::Applied { output: json!({ "key": key }).into() },
-        None => Finding::Absent,
-    };
-    let reason = "looked it up".to_owned();
-    // An absence proves nothing while an effect can still land; a person knows that as well as a probe.
-    let settled = "select coalesce(max(j.at), '-infinity') < clock_timestamp() - $2::bigint * interval '1 ms'
-        from amends.journal j where j.id = $1 and j.kind in ('attempt_ended', 'owner_lost')";
-    let window_ms = i64::try_from(HABITS.settle_ms).unwrap();
-    if !client.query_one(settled, &[&saga, &window_ms]).await.unwrap().get::<_, bool>(0) {
-        return;
-    }
-    // What is not legal now is refused, and what has gone on since does not need it.
-    if name.starts_with("bare") {
-        let _ =
-            store.signal(saga, &Request::Resolve { step: "x".into(), finding, reason: reason.clone() }).await;
-    }
-    for step in ["a", "b", "c", "p", "r", "z"] {
-        let _ = store.signal(saga, &Request::Retry { step: step.into(), reason: reason.clone() }).await;
-    }
+    person
 }

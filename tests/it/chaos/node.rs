@@ -6,7 +6,7 @@ use std::time::Duration;
 use amends::runtime::Runtime;
 use serde::{Deserialize, Serialize};
 
-use super::HABITS;
+use super::{HABITS, drafts, http};
 use crate::crash::ledger::{self, Ledger};
 use crate::harness::{die_with_parent, in_its_own_process};
 
@@ -17,6 +17,8 @@ pub(super) struct Order {
     /// The way of the node to its database, and that of its participants to their ledger.
     pub(super) url: String,
     pub(super) ledger_url: String,
+    /// Where the participants are that are no handlers.
+    pub(super) participants_port: u16,
     pub(super) name: String,
     pub(super) lease_ms: u64,
 }
@@ -72,7 +74,8 @@ fn child() {
         let _runtime = loop {
             let mut builder = Runtime::builder(&order.url).name(&order.name);
             builder = builder.lease(Duration::from_millis(order.lease_ms)).without_migration();
-            for draft in HABITS.drafts() {
+            builder = builder.participants([http::participant(order.participants_port)]);
+            for draft in drafts() {
                 builder = builder.definition(draft);
             }
             // A node cannot begin while the database is away; whoever runs it starts it again.

@@ -1,16 +1,17 @@
-//! The participants' own ledger, what they do, and the definitions that call them. Owns what is true about effects; a
-//! runtime's word about a saga is held against it.
+//! The participants' own ledger, and what they do. Owns what is true about effects; a runtime's word about a saga is
+//! held against it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use amends::participant::{Failure, Handlers, StepContext};
-use amends::saga::definition::{Call, Draft, Probe, Retry, Step, Target};
 use amends::transaction::Transaction;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
+
+use super::definitions::{Habits, TIMEOUT_MS};
 
 /// Tables of the participants. What is idempotent is so by its key; the others write whatever they are told.
 pub(crate) const SQL: &str = "create schema ledger;
@@ -19,121 +20,11 @@ pub(crate) const SQL: &str = "create schema ledger;
     create unique index on ledger.effect (key) where repeatable;
     create index on ledger.effect (saga, step);
     create table ledger.undo (saga text not null, step text not null, key text primary key);
-    create index on ledger.undo (saga, step);";
-
-/// Names of the definitions. Sagas of those that end in `_back` must end compensated, the others completed.
-pub(crate) const SAGAS: [&str; 11] = [
-    "linear",
-    "linear_back",
-    "parallel",
-    "parallel_back",
-    "pivot",
-    "bare",
-    "bare_back",
-    "waits",
-    "slow",
-    "within",
-    "within_back",
-];
-
-/// How patient definitions are, and how bad their participants.
-#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Habits {
-    /// Attempts of a call.
-    pub(crate) attempts: u32,
-    /// How long an effect may still land after its time-out.
-    pub(crate) settle_ms: u64,
-    /// Participants answer twice, wrongly and late.
-    pub(crate) naughty: bool,
-}
-
-/// Limit of an attempt.
-const TIMEOUT_MS: u64 = 2_000;
-
-impl Habits {
-    fn call(self, handler: &str) -> Call {
-        let attempts = self.attempts;
-        let retry = Retry { attempts, backoff_ms: 20, multiplier: 1.5, backoff_max_ms: 500, jitter: 0.5 };
-        Call::handler(handler).retry(retry).timeout_ms(TIMEOUT_MS).settle_ms(self.settle_ms)
-    }
-
-    fn undo(self) -> Call {
-        self.call("undo").idempotent()
-    }
-
-    fn find(self) -> Probe {
-        let retry = Retry { attempts: self.attempts, backoff_ms: 50, ..Retry::default() };
-        Probe::new(Target::Handler { name: "find".into(), arguments: None }, "result.found").retry(retry)
-    }
-
-    /// A step whose participant knows keys.
-    fn repeatable(self, name: &str, handler: &str) -> Step {
-        Step::new(name, self.call(handler).idempotent()).compensation(self.undo())
-    }
-
-    /// A step whose participant knows no keys, and can be asked.
-    fn probed(self, name: &str) -> Step {
-        Step::new(name, self.call("once").probe(self.find())).compensation(self.undo())
-    }
-
-    /// A step whose participant knows no keys and cannot be asked either.
-    fn bare(self, name: &str) -> Step {
-        Step::new(name, self.call("once")).compensation(self.undo())
-    }
-
-    /// A step in the runtime's own Postgres: its ledger knows no keys, and nobody asks it.
-    fn within(self, name: &str) -> Step {
-        let undo = self.call("undo_within").transactional();
-        Step::new(name, self.call("effect_within").transactional()).compensation(undo)
-    }
-
-    /// A step that never succeeds. When its refusal was lost, a second one says nothing of the first call, so it is
-    /// asked.
-    fn refused(self, name: &str) -> Step {
-        Step::new(name, self.call("refuse").idempotent().probe(self.find())).compensation(self.undo())
-    }
-
-    /// Every definition.
-    pub(crate) fn drafts(self) -> Vec<Draft> {
-        let effect = |name: &str| self.repeatable(name, "effect");
-        let linear = |name: &str, last: Step| {
-            let draft = Draft::new(name).step(effect("a")).step(self.probed("b").needs(["a"]));
-            draft.step(last.needs(["b"]))
-        };
-        let parallel = |name: &str, last: Step| {
-            let draft = Draft::new(name).step(effect("a")).step(self.probed("b").needs(["a"]));
-            draft.step(effect("c").needs(["a"])).step(last.needs(["b", "c"]))
-        };
-        let bare = |name: &str, last: Step| {
-            let draft = Draft::new(name).step(effect("a")).step(self.bare("x").needs(["a"]));
-            draft.step(last.needs(["x"]))
-        };
-        let within = |name: &str, last: Step| {
-            let draft = Draft::new(name).step(self.within("a")).step(self.within("b").needs(["a"]));
-            draft.step(self.within("c").needs(["a"])).step(last.needs(["b", "c"]))
-        };
-        let pivot = Step::new("p", self.call("effect").idempotent()).pivot().needs(["a"]);
-        let retriable = Step::new("r", self.call("flaky").idempotent()).retriable().needs(["p"]);
-        vec![
-            linear("linear", effect("z")),
-            linear("linear_back", self.refused("z")),
-            parallel("parallel", effect("z")),
-            parallel("parallel_back", self.refused("z")),
-            Draft::new("pivot").step(effect("a")).step(pivot).step(retriable),
-            bare("bare", effect("z")),
-            bare("bare_back", self.refused("z")),
-            Draft::new("waits")
-                .step(effect("a"))
-                .step(Step::awaiting("go", "go", None).needs(["a"]))
-                .step(effect("z").needs(["go"])),
-            Draft::new("slow")
-                .step(self.repeatable("a", "slow"))
-                .step(self.repeatable("z", "slow").needs(["a"])),
-            within("within", self.within("z")),
-            within("within_back", self.refused("z")),
-        ]
-    }
-}
+    create index on ledger.undo (saga, step);
+    create table ledger.seen (
+        saga text not null, at timestamptz not null default clock_timestamp(),
+        node text not null default current_setting('application_name'));
+    create table ledger.told (saga text primary key);";
 
 /// The way to the ledger, found anew when it is lost.
 pub(crate) struct Ledger {
@@ -147,6 +38,14 @@ impl Ledger {
     pub(crate) fn at(url: &str, habits: Habits) -> Arc<Self> {
         let (url, client, calls) = (url.to_owned(), Mutex::new(None), AtomicU32::new(0));
         Arc::new(Self { url, client, habits, calls })
+    }
+
+    /// A connection of somebody's own, for a transaction.
+    pub(crate) async fn own_client(&self) -> Result<Client, String> {
+        let opened = tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await;
+        let (client, connection) = opened.map_err(|error| error.to_string())?;
+        tokio::spawn(connection);
+        Ok(client)
     }
 
     async fn client(&self) -> Result<Arc<Client>, Failure> {
@@ -163,7 +62,7 @@ impl Ledger {
     }
 
     /// Makes an effect, unless its time is over: what is sent later than it may still land is not carried out.
-    async fn write(&self, effect: &Effect, repeatable: bool) -> Result<Value, Failure> {
+    pub(crate) async fn write(&self, effect: &Effect, repeatable: bool) -> Result<Value, Failure> {
         let client = self.client().await?;
         let sql = "insert into ledger.effect select $1, $2, $3, $4
                    where clock_timestamp() < to_timestamp($5) on conflict do nothing";
@@ -174,8 +73,11 @@ impl Ledger {
     }
 }
 
+/// Whoever makes effects in a transaction of their own.
+type Transacting<'a> = tokio_postgres::Transaction<'a>;
+
 /// What an effect is written under.
-struct Effect {
+pub(crate) struct Effect {
     saga: String,
     step: String,
     key: String,
@@ -185,14 +87,37 @@ struct Effect {
 
 impl Effect {
     fn of(context: &StepContext, habits: Habits) -> Self {
+        let (saga, step) = (context.saga().to_string(), context.step().to_owned());
+        Self::new(saga, step, context.key().to_owned(), habits)
+    }
+
+    /// What is asked for now.
+    pub(crate) fn new(saga: String, step: String, key: String, habits: Habits) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let lasts = Duration::from_millis(TIMEOUT_MS + habits.settle_ms * 3 / 4);
-        Self {
-            saga: context.saga().to_string(),
-            step: context.step().to_owned(),
-            key: context.key().to_owned(),
-            until: (now + lasts).as_secs_f64(),
-        }
+        Self { saga, step, key, until: (now + lasts).as_secs_f64() }
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Makes it, however late.
+    pub(crate) async fn insert(&self, client: &Transacting<'_>) -> Result<u64, tokio_postgres::Error> {
+        let sql = "insert into ledger.effect values ($1, $2, $3, false)";
+        client.execute(sql, &[&self.saga, &self.step, &self.key]).await
+    }
+
+    /// Undoes it; its key is that of the action.
+    pub(crate) async fn undo(&self, client: &Transacting<'_>) -> Result<u64, tokio_postgres::Error> {
+        let sql = "insert into ledger.undo values ($1, $2, $3) on conflict do nothing";
+        client.execute(sql, &[&self.saga, &self.step, &self.key]).await
+    }
+
+    /// Whether it was made.
+    pub(crate) async fn is_there(&self, client: &Transacting<'_>) -> Result<bool, tokio_postgres::Error> {
+        let sql = "select exists (select from ledger.effect where key = $1)";
+        Ok(client.query_one(sql, &[&self.key]).await?.get(0))
     }
 }
 
@@ -205,7 +130,7 @@ fn broken(error: &tokio_postgres::Error) -> Failure {
 pub(crate) fn handlers(ledger: &Arc<Ledger>) -> Handlers {
     let of = |ledger: &Arc<Ledger>| ledger.clone();
     let (effects, once, slow, flaky) = (of(ledger), of(ledger), of(ledger), of(ledger));
-    let (undone, asked) = (of(ledger), of(ledger));
+    let (undone, asked, held, told) = (of(ledger), of(ledger), of(ledger), of(ledger));
     Handlers::new()
         .register_transactional(
             "effect_within",
@@ -249,6 +174,30 @@ pub(crate) fn handlers(ledger: &Arc<Ledger>) -> Handlers {
                 }
             }
         })
+        .register("hold", move |context: StepContext, _: Value| {
+            let ledger = held.clone();
+            async move {
+                let sql = "insert into ledger.seen (saga) values ($1)";
+                let written = ledger.client().await?.execute(sql, &[&context.saga().to_string()]).await;
+                written.map_err(|error| broken(&error))?;
+                if context.attempt() == 1 {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, Failure>(Value::Null)
+            }
+        })
+        .register("tell", move |context: StepContext, _: Value| {
+            let ledger = told.clone();
+            async move {
+                if ledger.calls.fetch_add(1, Ordering::SeqCst) % 3 == 0 {
+                    return Err(Failure::retryable("closed", "nobody is here"));
+                }
+                let sql = "insert into ledger.told values ($1) on conflict do nothing";
+                let written = ledger.client().await?.execute(sql, &[&context.saga().to_string()]).await;
+                written.map_err(|error| broken(&error))?;
+                Ok::<_, Failure>(Value::Null)
+            }
+        })
         .register("refuse", move |_: StepContext, _: Value| async move {
             Err::<Value, _>(Failure::permanent("declined", "no"))
         })
@@ -276,6 +225,10 @@ pub(crate) fn handlers(ledger: &Arc<Ledger>) -> Handlers {
 /// Makes an effect in one way or another; every fifth answer is lost.
 async fn make(ledger: &Arc<Ledger>, context: &StepContext, repeatable: bool) -> Result<Value, Failure> {
     let (habits, effect) = (ledger.habits, Effect::of(context, ledger.habits));
+    if habits.forgetful && !repeatable && context.attempt() == 1 {
+        ledger.write(&effect, repeatable).await?;
+        return Err(Failure::unknown("lost", "the answer was lost"));
+    }
     match (ledger.calls.fetch_add(1, Ordering::SeqCst) % 10, habits.naughty) {
         (1 | 6, _) => {
             ledger.write(&effect, repeatable).await?;
@@ -306,7 +259,7 @@ pub(crate) async fn audit(client: &Client) -> Vec<String> {
             select s.id::text as saga, d.name as definition, s.status, p.step
             from amends.saga_done s join amends.definition d on d.id = s.definition
             cross join lateral (select x->>'name' as step from json_array_elements(d.draft::json->'steps') x
-                                where x->'action'->'await' is null) p
+                                where x->'action'->'await' is null and x->'action'->'sleep' is null) p
         ), counted as (
             select c.*, (select count(*) from ledger.effect e where e.saga = c.saga and e.step = c.step) as done,
                    (select count(*) from ledger.undo u where u.saga = c.saga and u.step = c.step) as undone
@@ -323,6 +276,10 @@ pub(crate) async fn audit(client: &Client) -> Vec<String> {
         union all
         select format('%s was undone and never done', key) from ledger.undo
         where key not in (select key from ledger.effect)
+        union all
+        select format('%s %s has ended, and nobody was told nor will be', definition, saga) from call
+        where definition like 'turns%' and step = 'a'
+          and saga not in (select saga from ledger.told union all select id::text from amends.outbox)
         union all
         select format('%s belongs to no saga', key) from ledger.effect
         where saga not in (select id::text from amends.saga_done union all select id::text from amends.saga)";

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::ledger::{self, Habits, Ledger, SAGAS};
+use super::definitions::{Habits, SAGAS};
+use super::ledger::{self, Ledger};
 use crate::harness::in_its_own_process;
 
 const ORDER: &str = "AMENDS_CRASH_NODE";
@@ -24,14 +25,44 @@ pub(super) struct Order {
     pub(super) url: String,
     pub(super) name: String,
     /// Where it dies, and the how manieth time it comes there.
-    pub(super) place: String,
+    pub(super) point: String,
     pub(super) hit: u32,
     /// Loses the answers to a fifth of its lane's statements.
     pub(super) loses_answers: bool,
-    /// Sagas of each definition that it starts.
+    /// Its participants lose answers.
+    pub(super) forgetful: bool,
+    /// Sagas of each definition that it starts, and of which definition it starts more.
     pub(super) sagas: u32,
+    pub(super) more_of: Option<String>,
+    /// Some sagas wait for a time, which it makes come early; it dies at its place only after that.
+    pub(super) naps: bool,
     /// How long it runs before it stops in good order.
     pub(super) runs_ms: u64,
+}
+
+/// Sagas of a definition of which there shall be more.
+const MORE: u32 = 5;
+
+impl Order {
+    fn sagas_of(&self, name: &str) -> u32 {
+        match &self.more_of {
+            Some(more) if more == name => MORE,
+            Some(_) => 1,
+            None => self.sagas,
+        }
+    }
+
+    /// From now on the process dies at its place.
+    fn arm(&self) {
+        let (hits, last) = (AtomicU32::new(0), self.hit);
+        let arrived = move || {
+            if hits.fetch_add(1, Ordering::SeqCst) + 1 == last {
+                // SAFETY: plain system calls; nothing of this process is left to care.
+                unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+            }
+        };
+        fail::cfg_callback(self.point.clone(), arrived).unwrap();
+    }
 }
 
 /// How a child ended.
@@ -62,15 +93,9 @@ pub(super) fn run(order: &Order) -> Ended {
 fn child() {
     let Ok(order) = std::env::var(ORDER) else { return };
     let order: Order = serde_json::from_str(&order).unwrap();
-    let hits = AtomicU32::new(0);
-    let last = order.hit;
-    let arrived = move || {
-        if hits.fetch_add(1, Ordering::SeqCst) + 1 == last {
-            // SAFETY: plain system calls; nothing of this process is left to care.
-            unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
-        }
-    };
-    fail::cfg_callback(order.place.clone(), arrived).unwrap();
+    if !order.naps {
+        order.arm();
+    }
     if order.loses_answers {
         fail::cfg("answer lost", "20%return").unwrap();
     }
@@ -78,49 +103,80 @@ fn child() {
 }
 
 async fn work(order: Order) {
-    let runtime = begin(&order.url, &order.name).await;
-    let (mut starting, mut waiting) = (Vec::new(), Vec::new());
-    for number in 0..order.sagas {
-        for name in SAGAS {
-            let runtime = runtime.clone();
-            starting.push(tokio::spawn(async move {
-                // Every third comes from outside.
-                let started = match number % 3 {
-                    2 => runtime.store().start(name, &json!({}).into(), None).await.ok(),
-                    _ => runtime.start(name, &json!({})).await.ok(),
-                };
-                if let Some(saga) = started {
-                    // One write, so that a reader sees whole lines.
-                    let line = format!("started {saga}\n");
-                    let told = std::io::stdout().lock().write_all(line.as_bytes());
-                    told.unwrap();
-                }
-                started.filter(|_| name == "waits")
-            }));
-        }
+    let runtime = begin(&order.url, &order.name, order.forgetful).await;
+    let mut starting = Vec::new();
+    let names = SAGAS.into_iter().chain(order.naps.then_some("naps"));
+    for (name, number) in names.flat_map(|name| (0..order.sagas_of(name)).map(move |number| (name, number))) {
+        let runtime = runtime.clone();
+        starting.push(tokio::spawn(async move {
+            // Every other one comes from outside.
+            let from_outside = number % 2 == 1;
+            let started = match from_outside {
+                true => runtime.store().start(name, &input().into(), None).await.ok(),
+                false => runtime.start(name, &input()).await.ok(),
+            }?;
+            // One write, so that a reader sees whole lines.
+            std::io::stdout().lock().write_all(format!("started {started}\n").as_bytes()).unwrap();
+            if from_outside {
+                tokio::spawn(look_after(runtime, name, started));
+            }
+            Some((name, started))
+        }));
     }
-    for started in starting {
-        waiting.extend(started.await.unwrap());
+    let mut started = Vec::new();
+    for one in starting {
+        started.extend(one.await.unwrap());
     }
+    tokio::spawn(run_again(runtime.clone(), started.clone()));
     tokio::time::sleep(Duration::from_millis(order.runs_ms / 2)).await;
-    for saga in waiting {
-        provide(&runtime, saga).await;
+    for (_, saga) in started.iter().filter(|(name, _)| *name == "waits") {
+        provide(&runtime, *saga).await;
+    }
+    if order.naps {
+        let sql = "update amends.timer set fire_at = clock_timestamp()";
+        crate::harness::connect(&order.url).await.execute(sql, &[]).await.unwrap();
+        order.arm();
     }
     tokio::time::sleep(Duration::from_millis(order.runs_ms / 2)).await;
     // It may be unable to say goodbye, if answers are lost.
     let _ = runtime.stop(Duration::from_millis(300)).await;
 }
 
+/// Does what callers do with a saga that they have started from outside.
+async fn look_after(runtime: Runtime, name: &str, saga: Uuid) {
+    if name == "turns_back" {
+        // It ends without effect all the same, before its turn or after.
+        let cancel = Request::Cancel { reason: "not needed".into() };
+        let _ = runtime.signal(saga, cancel).await;
+    }
+    let _ = runtime.wait(saga).await;
+}
+
+/// Lets one saga that was undone go on from its first step, as a new one.
+async fn run_again(runtime: Runtime, started: Vec<(&'static str, Uuid)>) {
+    let Some((_, saga)) = started.into_iter().find(|(name, _)| *name == "linear_back") else { return };
+    while runtime.store().saga(saga).await.is_ok_and(|row| row.is_none_or(|row| !row.status.is_end())) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // It may be under way already.
+    let _ = runtime.store().rerun_from(saga, "a", "once more").await;
+}
+
+fn input() -> serde_json::Value {
+    json!({ "guest": "one" })
+}
+
 /// What is usual in the matrix.
-const HABITS: Habits = Habits { attempts: 8, settle_ms: 300, naughty: false };
+const HABITS: Habits = Habits { attempts: 8, settle_ms: 300, naughty: false, forgetful: false };
 
 /// A node that runs everything.
-pub(super) async fn begin(url: &str, name: &str) -> Runtime {
+pub(super) async fn begin(url: &str, name: &str, forgetful: bool) -> Runtime {
     let mut builder = Runtime::builder(url).name(name).lanes(1).lease(Duration::from_secs(2));
     for draft in HABITS.drafts() {
         builder = builder.definition(draft);
     }
-    builder.handlers(ledger::handlers(&Ledger::at(url, HABITS))).begin().await.unwrap()
+    let ledger = Ledger::at(url, Habits { forgetful, ..HABITS });
+    builder.handlers(ledger::handlers(&ledger)).begin().await.unwrap()
 }
 
 /// Tells a saga what it waits for.
