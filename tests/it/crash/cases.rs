@@ -60,6 +60,7 @@ const ONCE: &[&str] = &[
     "measure/",
     "partition/",
     "sweep/forget",
+    "sweep/orphaned_lanes:",
     "definition/put:",
     "definition/choose:",
     "rerun/ask:",
@@ -109,10 +110,14 @@ const BY_CHANCE: &[&str] = &[
     "saga/owned:",
     "commit again:",
     "within: looked up",
-    "outbox/failed:",
+    "outbox/",
+    "saga/release:",
     "turn/call_off:",
     "inbox/drain:",
 ];
+
+/// What ends on a thread for which a process that exits does not wait.
+const AT_EXIT: &[&str] = &["worker: stopped", "committer: stopped", "dispatcher: stopped"];
 
 /// Definitions for which a place may be wanted, and whether they turn back. Linear and parallel graphs, pivot and
 /// retriable steps, participants with keys, with a probe and without either, waits, turns, and one transaction.
@@ -233,6 +238,12 @@ impl Case {
         }
         if self.in_company && self.as_heir && self.is_about_probes() {
             return Some("the other node may have come first");
+        }
+        if self.hit > 1 && self.aim.is_some_and(|aim| aim.definition.starts_with("turns")) {
+            return Some("its sagas run one at a time, and there may be no time for so many");
+        }
+        if starts(&self.place, AT_EXIT) {
+            return Some("the process may be gone before its threads have ended");
         }
         starts(&self.place, BY_CHANCE).then_some("it takes a chance that did not come")
     }
