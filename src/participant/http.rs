@@ -51,6 +51,16 @@ pub(super) struct Request {
 /// Makes a client that does nothing on its own: no redirects, which would leave the base URL, no retries, which are the
 /// journal's, and no proxy that the environment names, which would see secrets.
 pub(super) fn client() -> reqwest::Result<reqwest::Client> {
+    builder().build()
+}
+
+/// The same with a connection for each request. An answer of HTTP does not say to which request it is: one that a server
+/// sends twice, or too late, would be taken for the answer to the next call on its connection. Those of MCP say it.
+pub(super) fn client_of_single_calls() -> reqwest::Result<reqwest::Client> {
+    builder().pool_max_idle_per_host(0).build()
+}
+
+fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -58,7 +68,6 @@ pub(super) fn client() -> reqwest::Result<reqwest::Client> {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(CONNECTION_IDLE_MAX)
         .user_agent(concat!("amends/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 /// Reads a base URL. The message never holds the URL itself.

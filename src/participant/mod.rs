@@ -215,8 +215,11 @@ fn remote(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Re
         }
         Transport::McpHttp { url, headers } | Transport::Http { url, headers } => (url, headers),
     };
-    let client =
-        http::client().map_err(|error| vec![fault("url", format!("cannot make an HTTP client: {error}"))]);
+    let client = match &config.transport {
+        Transport::Http { .. } => http::client_of_single_calls(),
+        Transport::McpHttp { .. } | Transport::Stdio { .. } => http::client(),
+    };
+    let client = client.map_err(|error| vec![fault("url", format!("cannot make an HTTP client: {error}"))]);
     let (base, headers) = match (http::base_url(url.expose()), http::header_map(headers)) {
         (Ok(base), Ok(headers)) => (base, headers),
         (base, headers) => {

@@ -122,11 +122,11 @@ async fn sagas_survive_a_nemesis() {
         server.told()
     );
     faults.extend(person.faults());
-    assert!(ids.len() as u64 >= sagas);
+    assert!(faults.is_empty(), "seed {seed}: {} broken promises:\n{}", faults.len(), faults.join("\n"));
+    assert!(ids.len() as u64 >= sagas, "seed {seed}: only {} sagas were started", ids.len());
     let kept = server.told().into_iter().filter(|(_, count)| *count == 0).collect::<Vec<_>>();
     assert_eq!(kept, Vec::new(), "seed {seed}: answers that never went wrong in this way");
     assert_eq!(nemesis.undone(), Vec::<String>::new(), "seed {seed}: what chaos promises and has not done");
-    assert!(faults.is_empty(), "seed {seed}: {} broken promises:\n{}", faults.len(), faults.join("\n"));
 }
 
 /// Sagas that were started and have not ended, with their journals.

@@ -17,6 +17,8 @@ const NODES: usize = 3;
 const LEASE_MS: u64 = 2_000;
 /// Longer than a lease, shorter than a settle window.
 const STOPPED: Duration = Duration::from_millis(3_500);
+/// How much longer they stay bad while nothing meets them.
+const UNMET_MAX: Duration = Duration::from_secs(10);
 /// How long a connection is bad.
 const BAD: Duration = Duration::from_millis(1_500);
 
@@ -84,7 +86,7 @@ impl Deed {
 struct Bad {
     between: Between,
     fault: Fault,
-    /// At least until then, and until something has met it.
+    /// At least until then, and until something has met it or nothing has for long.
     until: Instant,
 }
 
@@ -244,7 +246,7 @@ impl Nemesis {
             }
             if let Some(Bad { between, fault, until }) = place.bad {
                 let was_met = place.proxy(between).was_met();
-                if at_once || is_over(until) && was_met {
+                if at_once || is_over(until) && (was_met || is_over(until + UNMET_MAX)) {
                     place.proxy(between).next(Fault::None);
                     place.bad = None;
                     done.extend(was_met.then_some(Deed::Spoil(between, fault)));

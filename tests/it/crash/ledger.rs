@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use amends::participant::{Failure, Handlers, StepContext};
 use amends::transaction::Transaction;
@@ -26,10 +26,14 @@ pub(crate) const SQL: &str = "create schema ledger;
         node text not null default current_setting('application_name'));
     create table ledger.told (saga text primary key);";
 
+/// How long one connection is used.
+const KEPT: Duration = Duration::from_secs(2);
+
 /// The way to the ledger, found anew when it is lost.
 pub(crate) struct Ledger {
     url: String,
-    client: Mutex<Option<Arc<Client>>>,
+    /// Since when it is there. One that has fallen silent is never closed, so none is kept for long.
+    client: Mutex<Option<(Instant, Arc<Client>)>>,
     habits: Habits,
     calls: AtomicU32,
 }
@@ -50,14 +54,16 @@ impl Ledger {
 
     async fn client(&self) -> Result<Arc<Client>, Failure> {
         let mut kept = self.client.lock().await;
-        if let Some(client) = kept.as_ref().filter(|client| !client.is_closed()) {
+        let is_good =
+            |(since, client): &&(Instant, Arc<Client>)| since.elapsed() < KEPT && !client.is_closed();
+        if let Some((_, client)) = kept.as_ref().filter(is_good) {
             return Ok(client.clone());
         }
         let opened = tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await;
         let (client, connection) = opened.map_err(|error| Failure::retryable("closed", error.to_string()))?;
         tokio::spawn(connection);
         let client = Arc::new(client);
-        *kept = Some(client.clone());
+        *kept = Some((Instant::now(), client.clone()));
         Ok(client)
     }
 

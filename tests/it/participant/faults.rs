@@ -186,3 +186,32 @@ async fn f19_what_was_done_in_part_is_what_the_definition_makes_of_it() {
         says(&executed(&http, &call(target.clone(), rules)).await, start, part);
     }
 }
+
+/// HTTP answers do not say to which request they are. A server that answers once too often, with what it said before,
+/// is not heard in the name of the next call.
+#[tokio::test]
+async fn an_answer_that_comes_twice_is_none_to_the_next_call() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut chunk, mut before) = ([0; 8_192], String::new());
+                while let Ok(count @ 1..) = stream.read(&mut chunk).await {
+                    let head = String::from_utf8_lossy(&chunk[..count]).into_owned();
+                    let body = format!("{{\"of\":\"{}\"}}", head.split(' ').nth(1).unwrap_or_default());
+                    let length = body.len();
+                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+                    stream.write_all(format!("{before}{answer}").as_bytes()).await.ok();
+                    before = answer;
+                }
+            });
+        }
+    });
+    let http = with(Transport::Http { url: Secret::plain(url), headers: BTreeMap::new() });
+    for path in ["/one", "/two", "/three"] {
+        let target = json!({"http": {"participant": "it", "method": "POST", "path": path}});
+        let expected = format!("succeeded {{\"of\":\"{path}\"}}");
+        says(&executed(&http, &call(target, json!({}))).await, &expected, "");
+    }
+}
