@@ -154,7 +154,8 @@ async fn rage(way: &Way, nemesis: &mut Nemesis, sagas: i64) -> Vec<Uuid> {
     while moved.elapsed() < STILL_MAX {
         let wanted = if nemesis.has_done_everything() { sagas } else { i64::MAX };
         // With each loss of its owner a settle window begins anew, so the last ones end in peace.
-        if resting.saturating_mul(20) >= wanted.max(started(&ids)).saturating_mul(19) {
+        let all = started(&ids);
+        if all >= wanted && resting * 20 >= all * 19 {
             break;
         }
         while started(&ids) < wanted.min(resting + UNDER_WAY_MAX) {
