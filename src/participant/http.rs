@@ -54,8 +54,9 @@ pub(super) fn client() -> reqwest::Result<reqwest::Client> {
     builder().build()
 }
 
-/// The same with a connection for each request. An answer of HTTP does not say to which request it is: one that a server
-/// sends twice, or too late, would be taken for the answer to the next call on its connection. Those of MCP say it.
+/// The same with a connection for each request. An answer of HTTP does not say to which request it is: one that a
+/// server sends twice, or too late, would be taken for the answer to the next call on its connection. Those of MCP
+/// say it.
 pub(super) fn client_of_single_calls() -> reqwest::Result<reqwest::Client> {
     builder().pool_max_idle_per_host(0).build()
 }
