@@ -13,9 +13,9 @@ use super::environment::Environment;
 use super::fault::{Faults, LocatedFault};
 use super::source::Source;
 use super::yaml::Node;
-use crate::config::catalog::{
-    ACTORS_DEFAULT, GRACE_PERIOD_MS_DEFAULT, LANES_DEFAULT, LEASE_MS_DEFAULT, POOL_DEFAULT,
-};
+use crate::config::actor::{LANES, LEASE_MS, RESIDENTS_MAX};
+use crate::config::catalog::GRACE_PERIOD_MS_DEFAULT;
+use crate::config::store::POOL_CONNECTIONS;
 use crate::participant::{Filter, ParticipantConfig, Secret};
 use crate::saga::definition::Millis;
 
@@ -111,7 +111,7 @@ pub enum LogFormat {
 
 impl Default for DatabaseSettings {
     fn default() -> Self {
-        Self { url: None, pool: POOL_DEFAULT, data_dir: None }
+        Self { url: None, pool: POOL_CONNECTIONS, data_dir: None }
     }
 }
 
@@ -119,9 +119,9 @@ impl Default for NodeSettings {
     fn default() -> Self {
         Self {
             name: None,
-            lanes: LANES_DEFAULT,
-            actors_max: ACTORS_DEFAULT,
-            lease_ms: LEASE_MS_DEFAULT,
+            lanes: LANES,
+            actors_max: RESIDENTS_MAX,
+            lease_ms: LEASE_MS,
             grace_period_ms: GRACE_PERIOD_MS_DEFAULT,
         }
     }

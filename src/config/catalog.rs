@@ -13,15 +13,6 @@ pub const FILES_MAX: usize = 4_096;
 /// Most faults that one load or check names.
 pub const FAULTS_MAX: usize = 200;
 
-/// Most pooled connections of a node, besides its lanes, unless its settings say otherwise.
-pub const POOL_DEFAULT: usize = super::store::POOL_CONNECTIONS;
-/// Committing connections of a node, unless its settings say otherwise.
-pub const LANES_DEFAULT: usize = super::actor::LANES;
-/// Most sagas that run on a node at the same time, unless its settings say otherwise.
-pub const ACTORS_DEFAULT: usize = super::actor::RESIDENTS_MAX;
-/// Time without a heartbeat after which a node counts as dead, unless its settings say otherwise, in
-/// milliseconds.
-pub const LEASE_MS_DEFAULT: u64 = super::actor::LEASE_MS;
 /// Time that attempts under way get to end after SIGTERM, unless the settings say otherwise, in
 /// milliseconds.
 pub const GRACE_PERIOD_MS_DEFAULT: u64 = 30_000;

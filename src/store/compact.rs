@@ -78,9 +78,8 @@ impl Store {
     /// not let go of it at once, when it is small already or too large to be read quickly, when there is too much to
     /// keep, and when another node is about it.
     pub async fn compact(&self, table: &str) -> Result<Option<Compacted>, Error> {
-        let in_time = |code: &String| code != SqlState::QUERY_CANCELED.code();
         match self.compact_in_time(table).await {
-            Err(Error::Rejected { code, .. }) if !in_time(&code) => Ok(None),
+            Err(Error::Rejected { code, .. }) if code == SqlState::QUERY_CANCELED.code() => Ok(None),
             done => done,
         }
     }

@@ -141,11 +141,7 @@ async fn dead_rows_do_not_pile_up_while_somebody_holds_a_snapshot() {
     let gate = closed();
     let runtime = begin(&database.url, &gate).await;
     let client = database.client().await;
-    let holder = database.client().await;
-    holder
-        .batch_execute("begin isolation level repeatable read; select count(*) from pg_class")
-        .await
-        .unwrap();
+    let holder = database.held_snapshot().await;
     start(&client, 20).await;
     let dead = "insert into amends.saga (id, started_at, definition, status)
                 select amends.uuid7(), now(), -1, 'gone' from generate_series(1, 520000);

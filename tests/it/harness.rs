@@ -66,6 +66,14 @@ impl Database {
         connect(&self.url).await
     }
 
+    /// A session that holds a snapshot from now on.
+    pub(crate) async fn held_snapshot(&self) -> tokio_postgres::Client {
+        let holder = self.client().await;
+        let hold = "begin isolation level repeatable read; select count(*) from pg_class";
+        holder.batch_execute(hold).await.unwrap();
+        holder
+    }
+
     pub(crate) async fn lane(&self, node: NodeId) -> Lane {
         Lane::open(&self.config(), node).await.unwrap()
     }

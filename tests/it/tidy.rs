@@ -284,7 +284,7 @@ fn sources(root: &str) -> Vec<PathBuf> {
     files_below(Path::new(root), "rs")
 }
 
-fn files_below(root: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files_below(root: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let Ok(entries) = std::fs::read_dir(root) else { return found };
     for entry in entries.flatten() {
@@ -299,7 +299,7 @@ fn files_below(root: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-fn read(file: &Path) -> String {
+pub(crate) fn read(file: &Path) -> String {
     std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 

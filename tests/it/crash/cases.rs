@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
+
+use crate::tidy::files_below;
 
 /// Statements and places at which nobody dies here, each with the reason. A name that ends in `/` stands for a folder.
 const LEFT_OUT: &[(&str, &str)] = &[
@@ -262,16 +264,9 @@ impl fmt::Display for Case {
 
 /// Names of all statements: `noun/verb`.
 pub(super) fn statements() -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries");
-    let mut names = Vec::new();
-    for noun in std::fs::read_dir(&root).unwrap().flatten() {
-        for file in std::fs::read_dir(noun.path()).unwrap().flatten() {
-            let path = file.path();
-            names.push(path.strip_prefix(&root).unwrap().with_extension("").display().to_string());
-        }
-    }
-    names.sort();
-    names
+    let root = Path::new("sql/queries");
+    let name = |file: PathBuf| file.strip_prefix(root).unwrap().with_extension("").display().to_string();
+    files_below(root, "sql").into_iter().map(name).collect()
 }
 
 /// Why nobody dies around a statement.

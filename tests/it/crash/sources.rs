@@ -4,21 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use super::cases::statements;
+use crate::tidy::{files_below, read};
 
 fn sources(root: &str) -> Vec<(PathBuf, String)> {
-    let (mut found, mut folders) = (Vec::new(), vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(root)]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("boundary.rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                found.push((path, text));
-            }
-        }
-    }
-    found
+    let files = files_below(Path::new(root), "rs").into_iter().filter(|path| !path.ends_with("boundary.rs"));
+    files.map(|path| (path.clone(), read(&path))).collect()
 }
 
 /// Every place of the lists is passed somewhere, and what is passed is in the lists.

@@ -208,8 +208,7 @@ fn every_statement_of_the_protocol_has_its_move() {
         assert!(root.join(format!("{statement}.sql")).exists(), "no such statement: {statement}");
     }
     for noun in NOUNS {
-        for file in std::fs::read_dir(root.join(noun)).unwrap().flatten() {
-            let path = file.path();
+        for path in crate::tidy::files_below(&root.join(noun), "sql") {
             let name = path.strip_prefix(&root).unwrap().with_extension("").display().to_string();
             let excused = NOT_MODELLED.iter().any(|(prefix, _)| name.starts_with(prefix));
             assert!(stood_for.contains(&name.as_str()) || excused, "{name} has no move in the model");

@@ -8,7 +8,7 @@ use amends::store::Written;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::{Node, json, went_on};
+use super::{Node, json, waiting, went_on};
 use crate::harness::{Database, eventually};
 
 async fn ready(node: &Node, count: i32) {
@@ -86,12 +86,8 @@ async fn claim_with_an_old_snapshot<F: Future<Output = ()>>(
     let observer = claimer.database.client().await;
     let claim = claimer.lane.claim(10, std::slice::from_ref(&definition));
     let rest = async {
-        eventually("the claim waits for its lane", async || {
-            let waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and query like '-- Claims up%' \
-                           and datname = current_database()";
-            !observer.query(waiting, &[]).await.unwrap().is_empty()
-        })
-        .await;
+        eventually("the claim waits for its lane", async || waiting(&observer, "-- Claims up").await > 0)
+            .await;
         meanwhile.await;
         transaction.commit().await.unwrap();
     };

@@ -4,18 +4,11 @@ use amends::saga::state::Status;
 use amends::store::{Transition, Written};
 use uuid::Uuid;
 
-use super::{Node, ended, json, keyed, started, went_on};
+use super::{Node, ended, json, keyed, started, waiting, went_on};
 use crate::harness::eventually;
 
 async fn count(node: &Node, sql: &str) -> i64 {
     node.database.client().await.query_one(sql, &[]).await.unwrap().get(0)
-}
-
-/// How many batches of this database wait for a lock.
-async fn waiting_batches(observer: &tokio_postgres::Client) -> usize {
-    let sql = "select from pg_stat_activity where wait_event_type = 'Lock' and query like '-- Writes the%' \
-               and datname = current_database()";
-    observer.query(sql, &[]).await.unwrap().len()
 }
 
 #[tokio::test]
@@ -201,7 +194,7 @@ async fn batches_that_meet_in_the_journal_do_not_deadlock() {
         tasks.push(tokio::spawn(async move { lane.commit(&batch).await.unwrap() }));
     }
     let observer = node.database.client().await;
-    eventually("both batches wait", async || waiting_batches(&observer).await == 2).await;
+    eventually("both batches wait", async || waiting(&observer, "-- Writes the").await == 2).await;
     transaction.rollback().await.unwrap();
     let mut accepted = 0;
     for task in tasks {
@@ -248,7 +241,7 @@ async fn an_application_that_locks_in_the_wrong_order_is_survived() {
     let observer = node.database.client().await;
     let commit = node.lane.commit(&batch);
     let rest = async {
-        eventually("the batch waits", async || waiting_batches(&observer).await == 1).await;
+        eventually("the batch waits", async || waiting(&observer, "-- Writes the").await == 1).await;
         transaction.execute(request, &[&ids[0]]).await.map(drop)
     };
     let (written, asked) = tokio::join!(commit, rest);

@@ -7,21 +7,11 @@ use amends::store::{Compacted, PostgresConfig, Store};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::{Node, ended, started};
+use super::{Node, ended, started, waiting};
 use crate::admin::{ask, psql};
 use crate::harness::{Database, die_with_parent, eventually, in_its_own_process};
 
 const URL: &str = "AMENDS_COMPACTS_AND_STOPS";
-
-/// A session that holds a snapshot from now on.
-async fn held(node: &Node) -> Client {
-    let holder = node.database.client().await;
-    holder
-        .batch_execute("begin isolation level repeatable read; select count(*) from pg_class")
-        .await
-        .unwrap();
-    holder
-}
 
 /// As many rows as that come and go in `saga`, and vacuum comes to them.
 async fn crowd(node: &Node, rows: u32) {
@@ -43,7 +33,7 @@ async fn sagas(client: &Client) -> BTreeSet<Uuid> {
 async fn dead_rows_go_under_a_held_snapshot_and_live_ones_stay_for_everybody() {
     let mut node = Node::new().await;
     let mut lives: BTreeSet<Uuid> = node.started(30).await.into_iter().collect();
-    let holder = held(&node).await;
+    let holder = node.database.held_snapshot().await;
     crowd(&node, 20_000).await;
     let young: Vec<Uuid> = node.started(3).await;
     lives.extend(&young);
@@ -69,7 +59,7 @@ async fn dead_rows_go_under_a_held_snapshot_and_live_ones_stay_for_everybody() {
 async fn every_table_whose_rows_come_and_go_can_be_written_anew() {
     let mut node = Node::new().await;
     let url = node.database.url.clone();
-    let _holder = held(&node).await;
+    let _holder = node.database.held_snapshot().await;
     for (table, columns, values) in [
         ("inbox", "(lane, id, definition)", "1, amends.uuid7(), 1"),
         (
@@ -110,7 +100,7 @@ async fn every_table_whose_rows_come_and_go_can_be_written_anew() {
 async fn a_table_in_use_or_with_much_to_keep_is_left_alone() {
     let mut node = Node::new().await;
     let lives = node.started(2).await.len();
-    let _holder = held(&node).await;
+    let _holder = node.database.held_snapshot().await;
     crowd(&node, 20_000).await;
     // An application has started a saga in a transaction that it leaves open.
     let application = node.database.client().await;
@@ -146,7 +136,7 @@ fn child() {
 async fn who_stops_in_the_midst_stops_nobody_else() {
     let mut node = Node::new().await;
     node.started(5).await;
-    let _holder = held(&node).await;
+    let _holder = node.database.held_snapshot().await;
     crowd(&node, 20_000).await;
     let mut child = in_its_own_process("store::compact::child").env(URL, &node.database.url).spawn().unwrap();
     let locks = "select count(*) from pg_locks where relation = 'amends.saga'::regclass and granted
@@ -201,14 +191,7 @@ async fn our_sessions_look_after_they_have_waited() {
     let alter = format!("alter database {} set default_transaction_isolation = serializable", database.name);
     ask(&database.url, &alter).await;
     let mut node = Node::on(database).await;
-    let url = node.database.url.clone();
-    let _holder = held(&node).await;
-    crowd(&node, 20_000).await;
-    let fill = "insert into amends.ready (definition, id, input) select -1, amends.uuid7(), repeat('x', 80)
-                from generate_series(1, 20000)";
-    ask(&url, fill).await;
-    ask(&url, "delete from amends.ready where definition = -1").await;
-    // The claim waits for the table while a start comes in and the table is written anew.
+    // The claim waits for the table while a start comes in.
     let mut blocker = node.database.client().await;
     let transaction = blocker.transaction().await.unwrap();
     transaction.batch_execute("lock table amends.ready in access exclusive mode").await.unwrap();
@@ -216,12 +199,7 @@ async fn our_sessions_look_after_they_have_waited() {
     let definition = node.definition;
     let claim = node.lane.claim(10, std::slice::from_ref(&definition));
     let rest = async {
-        eventually("the claim waits", async || {
-            let waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and query like '-- Claims up%' \
-                           and datname = current_database()";
-            !observer.query(waiting, &[]).await.unwrap().is_empty()
-        })
-        .await;
+        eventually("the claim waits", async || waiting(&observer, "-- Claims up").await > 0).await;
         let start = "select amends.start('checkout', '{}')::text";
         let saga: String = transaction.query_one(start, &[]).await.unwrap().get(0);
         transaction.commit().await.unwrap();
@@ -237,7 +215,7 @@ async fn our_sessions_look_after_they_have_waited() {
 #[tokio::test]
 async fn nothing_is_lost_between_writers_and_rewritings() {
     let node = Node::new().await;
-    let holder = held(&node).await;
+    let holder = node.database.held_snapshot().await;
     let done = AtomicBool::new(false);
     let write = async || {
         let mut lane = node.database.lane(node.id).await;

@@ -2,7 +2,7 @@
 
 use amends::store::{Error, Lane, Parking, Swept, Written};
 
-use super::{Node, ended, started, went_on};
+use super::{Node, ended, started, waiting, went_on};
 use crate::harness::eventually;
 
 impl Node {
@@ -65,12 +65,8 @@ async fn a_batch_that_waits_while_its_lane_dies_writes_nothing() {
     let batch = [went_on(id, 2)];
     let commit = zombie.lane.commit(&batch);
     let rest = async {
-        eventually("the batch waits for its lane", async || {
-            let waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and query like '-- Writes the%' \
-                           and datname = current_database()";
-            !observer.query(waiting, &[]).await.unwrap().is_empty()
-        })
-        .await;
+        eventually("the batch waits for its lane", async || waiting(&observer, "-- Writes the").await > 0)
+            .await;
         transaction.commit().await.unwrap();
     };
     let (written, ()) = tokio::join!(commit, rest);
@@ -98,21 +94,13 @@ async fn a_sweep_and_the_batch_that_ends_a_saga_exclude_each_other() {
         };
         transaction.batch_execute(&hold).await.unwrap();
         let observer = node.database.client().await;
-        let waits = async |what: &str, count: usize| {
-            let waiting = format!(
-                "select from pg_stat_activity where wait_event_type = 'Lock' and query like '{what}%'
-                 and datname = current_database()"
-            );
-            eventually("it waits", async || observer.query(&waiting, &[]).await.unwrap().len() >= count)
-                .await;
-        };
         let batch = [ended(id, 2)];
         let commit = owner.lane.commit(&batch);
         let (store, sweeper) = (node.store.clone(), node.id);
         let rest = async {
-            waits("-- Writes the", 1).await;
+            eventually("the batch waits", async || waiting(&observer, "-- Writes the").await >= 1).await;
             let sweep = tokio::spawn(async move { store.sweep(sweeper).await });
-            waits("--", 2).await;
+            eventually("the sweep waits, too", async || waiting(&observer, "--").await >= 2).await;
             match batch_first {
                 true => transaction.rollback().await.unwrap(),
                 false => transaction.commit().await.unwrap(),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{ended, json, went_on};
 use crate::admin::ask;
-use crate::harness::{Database, cluster};
+use crate::harness::{Database, cluster, eventually};
 use crate::proxy::{Fault, Proxy};
 
 /// Lives that are led at the same time, each on a database of its own.
@@ -96,12 +96,13 @@ impl World {
         commit(&mut lane, &[went_on(one, 2), told]).await;
         let parking = [Parking { id: one, signals_seen: signals.last().unwrap().n, wake_at: Some(1) }];
         // A request that was lost lets go of nothing, and says so.
-        while again(async || lane.park(&parking).await).await != [one] {}
+        eventually("it is parked", async || again(async || lane.park(&parking).await).await == [one]).await;
         let fire = async || {
             again(async || store.fire_timers(10).await).await;
         };
         self.take(&mut lane, &both, &[one], fire).await;
-        while again(async || lane.release(&[one]).await).await != [one] {}
+        eventually("it is released", async || again(async || lane.release(&[one]).await).await == [one])
+            .await;
         self.take(&mut lane, &both, &[one], async || {}).await;
         again(async || lane.owned().await).await;
 

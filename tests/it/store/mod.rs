@@ -106,6 +106,13 @@ pub(crate) fn json(text: &str) -> Json {
     Json::parse(text).unwrap()
 }
 
+/// How many sessions wait for a lock with a statement that begins so.
+pub(crate) async fn waiting(observer: &tokio_postgres::Client, statement: &str) -> usize {
+    let sql = "select from pg_stat_activity
+               where wait_event_type = 'Lock' and starts_with(query, $1) and datname = current_database()";
+    observer.query(sql, &[&statement]).await.unwrap().len()
+}
+
 /// Deadlocks that the server has counted in this database.
 pub(crate) async fn deadlocks(node: &Node) -> i64 {
     let client = node.database.client().await;

@@ -7,7 +7,7 @@ use amends::saga::event::Request;
 use amends::store::{Error, Parking, Transition, Written};
 use uuid::Uuid;
 
-use super::{Node, ended, went_on};
+use super::{Node, ended, waiting, went_on};
 use crate::harness::eventually;
 
 fn parking(id: Uuid, signals_seen: u64) -> Parking {
@@ -47,12 +47,7 @@ async fn a_signal_that_waits_for_the_parking_wakes_the_parked_saga() {
     transaction.execute("update amends.saga set lane = null where id = $1", &[&id]).await.unwrap();
     let (store, observer) = (node.store.clone(), node.database.client().await);
     let asking = tokio::spawn(async move { store.signal(id, &Request::Touch).await });
-    eventually("the signal waits", async || {
-        let sql =
-            "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
-        !observer.query(sql, &[]).await.unwrap().is_empty()
-    })
-    .await;
+    eventually("the signal waits", async || waiting(&observer, "").await > 0).await;
     transaction.commit().await.unwrap();
     assert_eq!(asking.await.unwrap().unwrap(), 1);
     assert!(node.store.drain_inbox(&[node.lane.id()]).await.unwrap().is_empty());
