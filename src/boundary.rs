@@ -50,6 +50,8 @@ pub const ALL: &[&str] = &[
 
 /// Places that a process passes on behalf of one saga: each may be wanted for one definition and one direction only.
 pub const OF_SAGAS: &[&str] = &[
+    // Nobody knows yet in which direction it goes: always forward.
+    "saga: reading",
     "saga: decided",
     "batch: sending",
     "batch: answered",

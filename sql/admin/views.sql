@@ -323,8 +323,8 @@ select s.id as saga, f.seq, f.at, f.kind, f.step, f.what, f.error, f.signal, f.a
 from (select g.id from amends.saga g union all select g.id from amends.saga_done g) s
 cross join lateral amends.timeline_of(s.id) f;
 
--- Steps that need a person: why, since when, what is known, and which verbs are legal. A saga whose journal cannot be read
--- is listed without a step.
+-- Steps that need a person: why, since when, what is known, and which verbs are legal. A saga whose journal cannot be read, or
+-- of which each process died that took it up, is listed without a step.
 create or replace view amends.stuck as
 select g.id as saga, d.name as definition, a.step, a.direction, a.stuck as reason,
        case a.stuck
@@ -342,8 +342,11 @@ cross join lateral json_to_recordset(g.attention::json) as a (
     error text, key text, legal json)
 where g.attention is not null and a.stuck is not null
 union all
-select u.id, d.name, null, null, 'unreadable', 'no node can read its journal: run one of a newer version, or restore the row',
-       u.at, false, null, u.reason, null, null, null, '{}', g.started_at
+select u.id, d.name, null, null, case when g.deaths > 0 then 'process_died' else 'unreadable' end,
+       case when g.deaths > 0 then 'each process died that took it up: find out why in the logs of the nodes'
+            else 'no node can read its journal: run one of a newer version, or restore the row' end,
+       u.at, false, null, u.reason, null, null, null,
+       case when g.deaths > 0 then array['resume'] else '{}' end, g.started_at
 from amends.unreadable u
 join amends.saga g on g.id = u.id
 join amends.definition d on d.id = g.definition;

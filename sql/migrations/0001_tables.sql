@@ -49,6 +49,10 @@ create table amends.saga (
     signals     bigint      not null default 0,
     started_at  timestamptz not null,
     definition  int         not null,
+    -- How many processes in a row died when they had it and had written no row of it: perhaps it kills whoever reads it.
+    deaths      smallint    not null default 0,
+    -- Its lane reads it alone, because of that. When it has none: one more died, and it is put aside.
+    tried       boolean     not null default false,
     -- queued, running, compensating, paused, stuck
     status      text        not null
 ) with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
@@ -100,7 +104,8 @@ create table amends.inbox (
     primary key (lane, n)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
--- Sagas whose journal no node could read so far: a damaged row, or one of a newer version. Their status is stuck.
+-- Sagas whose journal no node could read so far: a damaged row, or one of a newer version; and those that were put aside since
+-- processes died of reading them. Their status is stuck.
 create table amends.unreadable (
     id      uuid primary key,
     at      timestamptz not null,

@@ -3,9 +3,11 @@
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::isolation::Isolated;
 use crate::saga::command::Command;
 use crate::saga::event::{Event, Started};
 use crate::saga::state::State;
+use crate::saga::{Definition, begin};
 use crate::store::StartKey;
 
 /// What became of a start.
@@ -46,6 +48,8 @@ pub(super) enum Arrival {
         fresh: bool,
         /// Something was asked of it before it was claimed.
         asked: bool,
+        /// Processes died of it, so it is tried alone.
+        isolated: Isolated,
     },
 }
 
@@ -61,13 +65,34 @@ pub(super) enum First {
     Recover,
 }
 
-impl First {
-    /// What a saga that was taken up does first.
-    pub(super) fn of_taken_up(fresh: bool, asked: bool) -> Self {
-        match (fresh, asked) {
-            (true, false) => Self::CarryOut,
-            (true, true) => Self::Listen,
-            (false, _) => Self::Recover,
+/// A saga as it enters this node.
+pub(super) struct Entered {
+    pub(super) state: State,
+    /// Rows of its journal that are durable.
+    pub(super) seq: i32,
+    pub(super) first: First,
+    /// Who wants to know whether it starts.
+    pub(super) answer: Option<oneshot::Sender<StartAnswer>>,
+    pub(super) isolated: Isolated,
+}
+
+impl Arrival {
+    /// Where the saga stands, and what it does first.
+    pub(super) fn at(self, definition: &Definition) -> Entered {
+        match self {
+            Self::TakenUp { state, seq, fresh, asked, isolated } => {
+                let first = match (fresh, asked) {
+                    (true, false) => First::CarryOut,
+                    (true, true) => First::Listen,
+                    (false, _) => First::Recover,
+                };
+                Entered { state, seq, first, answer: None, isolated }
+            }
+            Self::Start { started, key, answer } => {
+                let (state, commands) = begin(definition, &started);
+                let first = First::Write { event: Event::Started(started), commands, key };
+                Entered { state, seq: 0, first, answer: Some(answer), isolated: Isolated::No }
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use super::arrival::{Arrival, StartAnswer};
 use super::bidding::{GiveUp, HandBack, StepDown, Wake};
 use super::committer::{Barrier, Claim, Committer};
 use super::definitions::Pinned;
+use super::isolation;
 use super::node::Node;
 use super::post::Post;
 use super::saga_actor::SagaActor;
@@ -236,14 +237,24 @@ impl Dispatcher {
         self.fetch(fetch, ctx);
     }
 
-    /// Reads journals in a later statement than the claim's.
+    /// Reads journals in a later statement than the claim's; of suspects one at a time.
     fn fetch(&mut self, claimed: Vec<Claimed>, ctx: &mut Context<Self>) {
         if claimed.is_empty() {
             return;
         }
         self.arriving.extend(claimed.iter().map(|saga| saga.id));
-        let (node, lane) = (self.node.clone(), self.lane);
-        let load = async move { takeup::load(&node, lane, claimed).await };
+        let (suspects, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(isolation::is_suspect);
+        for suspect in suspects {
+            let (node, lane) = (self.node.clone(), self.lane);
+            self.receive(async move { vec![takeup::try_alone(&node, lane, suspect).await] }, ctx);
+        }
+        if !others.is_empty() {
+            let (node, lane) = (self.node.clone(), self.lane);
+            self.receive(async move { takeup::load(&node, lane, others).await }, ctx);
+        }
+    }
+
+    fn receive(&self, load: impl Future<Output = Vec<Read>> + 'static, ctx: &mut Context<Self>) {
         ctx.spawn(load.into_actor(self).map(|read, act, ctx| {
             for one in read {
                 act.arrive(one, ctx);
@@ -318,10 +329,7 @@ impl Dispatcher {
                 Err(_) => Read::NotOurs(id),
             }
         };
-        ctx.spawn(load.into_actor(self).map(|read, act, ctx| {
-            act.arrive(read, ctx);
-            act.finish_drain();
-        }));
+        self.receive(async move { vec![load.await] }, ctx);
     }
 
     /// Looks from time to time for sagas that this lane owns and nobody runs, and takes them up.

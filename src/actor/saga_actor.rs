@@ -10,7 +10,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::arrival::{Arrival, First, StartAnswer};
+use super::arrival::{Arrival, Entered, First, StartAnswer};
 use super::attempt::{self, Happened, InFlight, Order};
 use super::bidding::{GiveUp, HandBack, StepDown, Wake};
 use super::committer::{Commit, Committed, LetGo, Park, Release};
@@ -22,6 +22,7 @@ use super::post::Post;
 use super::presence::Presence;
 use super::proposal::{Next, Place, Proposed};
 use super::signals::{self, Arrived};
+use super::takeup;
 use super::within::{self, Enlisted, Undone};
 use crate::boundary;
 use crate::config::actor as limits;
@@ -29,7 +30,7 @@ use crate::metrics;
 use crate::saga::command::Command;
 use crate::saga::event::{Event, OwnerLost, TimerFired, Withdrawn};
 use crate::saga::state::State;
-use crate::saga::{IllegalEvent, begin, legal_verbs, next_timer, outstanding, transition};
+use crate::saga::{IllegalEvent, legal_verbs, next_timer, outstanding, transition};
 use crate::store::{Parking, Start, Written};
 
 /// One saga on this node.
@@ -75,15 +76,7 @@ impl SagaActor {
         dispatcher: Addr<Dispatcher>,
         arrival: Arrival,
     ) -> Self {
-        let (state, seq, first, answer) = match arrival {
-            Arrival::TakenUp { state, seq, fresh, asked } => {
-                (state, seq, First::of_taken_up(fresh, asked), None)
-            }
-            Arrival::Start { started, key, answer } => {
-                let (state, commands) = begin(&pinned.definition, &started);
-                (state, 0, First::Write { event: Event::Started(started), commands, key }, Some(answer))
-            }
-        };
+        let Entered { state, seq, first, answer, isolated } = arrival.at(&pinned.definition);
         Self {
             id,
             pinned,
@@ -101,7 +94,7 @@ impl SagaActor {
             withheld: Vec::new(),
             answer,
             timer: None,
-            isolated: Isolated::No,
+            isolated,
             signals: signals::Reading::default(),
             handing_back: false,
             listening: false,
@@ -246,9 +239,8 @@ impl SagaActor {
         let lost = matches!(event, Event::OwnerLost(_));
         let again: fn(&mut Self, &mut Context<Self>) = if lost { Self::recover } else { Self::fire };
         let turn = isolation::turn(self.node.isolation.clone(), self.id).into_actor(self);
-        ctx.spawn(turn.map(move |isolated, act, ctx| {
-            act.isolated = isolated;
-            ctx.run_later(Duration::from_millis(limits::ISOLATED_MS), |act, _| act.isolated.is_over());
+        ctx.spawn(turn.map(move |turn, act, ctx| {
+            act.isolated = Isolated::Called(turn);
             if !act.handing_back {
                 again(act, ctx);
             }
@@ -263,7 +255,9 @@ impl SagaActor {
         if self.listening {
             return self.begin(ctx);
         }
-        self.isolated.leave(&self.state);
+        if let Some(turn) = self.isolated.leave(&self.state) {
+            takeup::acquit(&self.node, self.post.lane, self.id, turn);
+        }
         let busy = !outstanding(&self.state).is_empty();
         if self.handing_back {
             return self.hand_back(ctx);

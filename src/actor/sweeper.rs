@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use uuid::Uuid;
 
 use super::crowding::Crowding;
 use super::gauges;
@@ -14,7 +15,7 @@ use super::supervisor::{Observe, Observed};
 use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
-use crate::store::{Compacted, Error, NetCursor, Rows};
+use crate::store::{Compacted, DefinitionId, Error, NetCursor, Rows, Swept};
 
 /// The pause after a chore that took that long: at least `least`, and so long that the chore takes a small share of
 /// the time. What walks over dead rows takes long while somebody's snapshot keeps them from vacuum.
@@ -76,25 +77,37 @@ impl Sweeper {
             }
             node.store.sweep_dead(node.membership.id()).await
         };
-        let fold = |_: &mut Self, swept: crate::store::Swept| {
+        let fold = |act: &mut Self, swept: Swept| {
             metrics::SWEEPS.with([]).increment(1);
             metrics::LANES_SWEPT.with([]).increment(swept.lanes);
             if swept.lanes + swept.sagas + swept.wakes > 0 {
                 let (lanes, sagas, wakes) = (swept.lanes, swept.sagas, swept.wakes);
                 tracing::info!(lanes, sagas, wakes, "swept up after a node that is gone");
             }
+            act.tell_of(&swept.aside);
             Duration::from_millis(limits::SWEEP_MS)
         };
         self.chore(ctx, "sweep", work, fold, Self::sweep);
     }
 
+    /// Tells of sagas that were put aside since one process after the other died of them.
+    fn tell_of(&self, aside: &[(Uuid, DefinitionId)]) {
+        for (saga, definition) in aside {
+            tracing::error!(saga.id = %saga, "each process died that took this saga up: it is stuck");
+            if let Some(pinned) = self.node.definitions.get(*definition) {
+                pinned.counts.became_stuck();
+            }
+        }
+    }
+
     fn sweep_orphans(&mut self, ctx: &mut Context<Self>) {
         let (node, began) = (self.node.clone(), Instant::now());
         let work = async move { node.store.sweep_orphans().await };
-        let fold = move |_: &mut Self, sagas: u64| {
-            if sagas > 0 {
-                tracing::info!(sagas, "handed back what a sweep before had left");
+        let fold = move |act: &mut Self, swept: Swept| {
+            if swept.sagas > 0 {
+                tracing::info!(sagas = swept.sagas, "handed back what a sweep before had left");
             }
+            act.tell_of(&swept.aside);
             seldom(Duration::from_millis(limits::SWEEP_MS), began.elapsed())
         };
         self.chore(ctx, "orphans", work, fold, Self::sweep_orphans);

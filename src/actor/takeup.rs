@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::arrival::Arrival;
 use super::definitions::Pinned;
+use super::isolation::{self, Isolated, Turn};
 use super::node::Node;
+use crate::boundary::{self, Aim};
 use crate::saga::event::Event;
 use crate::saga::replay;
 use crate::saga::state::Status;
@@ -42,6 +44,36 @@ pub(super) async fn load(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) 
         read.push(settle(node, lane, &saga, one).await);
     }
     read
+}
+
+/// Reads a saga of which processes died that took it up: alone on this node, and so that the next death is known to be
+/// its doing. The actor goes on alone until it waits or parks.
+pub(super) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> Read {
+    let id = saga.id;
+    let turn = isolation::turn(node.isolation.clone(), id).await;
+    match node.store.try_suspect(lane, id).await {
+        Ok(true) => {}
+        Ok(false) => return Read::NotOurs(id),
+        Err(error) => return Read::Later(id, error.to_string()),
+    }
+    let mut read = load(node, lane, vec![saga]).await.pop().unwrap_or(Read::NotOurs(id));
+    if let Read::Ready(_, _, arrival) = &mut read
+        && let Arrival::TakenUp { isolated, .. } = &mut **arrival
+    {
+        *isolated = Isolated::TakenUp(turn);
+    }
+    read
+}
+
+/// Says that a saga that was tried has killed nobody, and only then lets the next one be tried.
+pub(super) fn acquit(node: &Arc<Node>, lane: LaneId, id: Uuid, turn: Turn) {
+    let node = node.clone();
+    actix::spawn(async move {
+        let _turn = turn;
+        if let Err(error) = node.store.acquit(lane, id).await {
+            tracing::warn!(saga.id = %id, %error, "not recorded that nobody died of this saga");
+        }
+    });
 }
 
 /// Reads the journals of sagas whose claim did not write them.
@@ -84,6 +116,7 @@ pub(super) async fn again(node: &Arc<Node>, lane: LaneId, id: Uuid) -> Read {
         id,
         definition: row.definition,
         signals: row.signals,
+        deaths: 0,
         stuck,
         adopted: false,
         first: None,
@@ -96,6 +129,7 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
     let Some(pinned) = node.definitions.get(saga.definition) else {
         return Read::Later(saga.id, format!("definition {} is not known here", saga.definition.0));
     };
+    boundary::pass_for("saga: reading", &Aim::of(pinned.definition.name(), false));
     let events: Result<Vec<Event>, String> = journal.iter().map(JournalRow::event).collect();
     let state = events.and_then(|events| {
         replay(&pinned.definition, &events)
@@ -106,7 +140,8 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
             let asked = saga.signals > state.signals_seen;
             let seq = journal.last().map_or(0, |row| row.seq);
             let fresh = saga.first.is_some();
-            Read::Ready(saga.id, pinned, Box::new(Arrival::TakenUp { state, seq, fresh, asked }))
+            let arrival = Arrival::TakenUp { state, seq, fresh, asked, isolated: Isolated::No };
+            Read::Ready(saga.id, pinned, Box::new(arrival))
         }
         Err(reason) => {
             if !saga.stuck {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Client, Error};
 use crate::saga::event::Event;
-use crate::saga::state::State;
+use crate::saga::state::{State, Status};
 use crate::saga::{Definition, replay};
 use crate::store::{self, JournalRow, SagaRow};
 
@@ -33,6 +33,12 @@ impl Client {
             let row = store.saga(saga).await?.ok_or(store::Error::UnknownSaga(saga))?;
             let definition = client.pinned(saga, &row).await?;
             let unreadable = |why: String| Error::Unreadable(saga, why);
+            if row.status == Status::Stuck
+                && let Some(aside) = store.unreadable(saga).await?.filter(|aside| aside.died)
+            {
+                // This process would rather not be the next.
+                return Err(unreadable(aside.reason));
+            }
             let journal = store.journal(saga).await?;
             let events: Result<Vec<Event>, String> = journal.iter().map(JournalRow::event).collect();
             let events = events.map_err(unreadable)?;

@@ -41,6 +41,7 @@ mod rerun;
 mod shape;
 mod signal;
 mod start_key;
+mod suspect;
 mod sweep;
 mod tls;
 mod turn;

@@ -5,8 +5,10 @@
 use uuid::Uuid;
 
 use super::lane::LaneId;
-use super::{Error, NodeId, Store};
+use super::pool::Params;
+use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
+use crate::saga::LOST_MAX;
 
 /// What a sweep found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Swept {
     pub lanes: u64,
     /// Sagas of dead or missing lanes that were handed back.
     pub sagas: u64,
+    /// Those of them that were put aside: once more the process died that tried them alone.
+    pub aside: Vec<(Uuid, DefinitionId)>,
     /// Wakes that lay in the inboxes of dead or missing lanes.
     pub wakes: u64,
 }
@@ -26,8 +30,11 @@ pub struct NetCursor(Uuid);
 impl Store {
     /// Sweeps once and whole, on behalf of `node`.
     pub async fn sweep(&self, node: NodeId) -> Result<Swept, Error> {
-        let swept = self.sweep_dead(node).await?;
-        Ok(Swept { sagas: swept.sagas + self.sweep_orphans().await?, ..swept })
+        let mut swept = self.sweep_dead(node).await?;
+        let left = self.sweep_orphans().await?;
+        swept.sagas += left.sagas;
+        swept.aside.extend(left.aside);
+        Ok(swept)
     }
 
     /// Takes dead nodes out of service, on behalf of `node`, and hands back what they had. Each part is its own
@@ -37,7 +44,7 @@ impl Store {
         let buried = self.query(sql!("sweep", "bury"), &[&node.0]).await?;
         let mut swept = Swept { lanes: buried.len() as u64, ..Swept::default() };
         for lane in &buried {
-            swept.sagas += self.rehome(LaneId(lane.try_get("id")?)).await?;
+            self.rehome(LaneId(lane.try_get("id")?), &mut swept).await?;
         }
         let moved = self.query_once(sql!("sweep", "forward"), &[]).await?;
         swept.wakes = super::count(&moved, "wakes")?;
@@ -46,12 +53,12 @@ impl Store {
 
     /// Hands back what lanes have that are dead for longer, or missing: whoever took them out of service died before
     /// it was done. Walks over the dead rows of every lane while somebody's snapshot keeps them from vacuum.
-    pub async fn sweep_orphans(&self) -> Result<u64, Error> {
-        let mut sagas = 0;
+    pub async fn sweep_orphans(&self) -> Result<Swept, Error> {
+        let mut swept = Swept::default();
         for lane in self.orphaned_lanes().await? {
-            sagas += self.rehome(lane).await?;
+            self.rehome(lane, &mut swept).await?;
         }
-        Ok(sagas)
+        Ok(swept)
     }
 
     /// Forgets lanes and nodes that are gone for long and sagas whose retention has passed, and makes
@@ -105,16 +112,21 @@ impl Store {
         rows.iter().map(|row| Ok(LaneId(row.try_get("lane")?))).collect()
     }
 
-    async fn rehome(&self, lane: LaneId) -> Result<u64, Error> {
-        let mut sagas = 0;
+    async fn rehome(&self, lane: LaneId, swept: &mut Swept) -> Result<(), Error> {
+        let deaths = i16::try_from(LOST_MAX).unwrap_or(i16::MAX);
         for _ in 0..limits::REHOME_CHUNKS_MAX {
-            let rows = self.query_once(sql!("sweep", "rehome"), &[&lane.0, &limits::REHOME_ROWS_MAX]).await?;
+            let params: Params<'_> = &[&lane.0, &limits::REHOME_ROWS_MAX, &deaths];
+            let rows = self.query_once(sql!("sweep", "rehome"), params).await?;
             let found = super::count(&rows, "sagas")?;
             if found == 0 {
                 break;
             }
-            sagas += found;
+            swept.sagas += found;
+            let row = rows.first().ok_or_else(super::no_row)?;
+            let aside: Vec<Uuid> = row.try_get("aside")?;
+            let definitions: Vec<i32> = row.try_get("aside_definition")?;
+            swept.aside.extend(aside.into_iter().zip(definitions.into_iter().map(DefinitionId)));
         }
-        Ok(sagas)
+        Ok(())
     }
 }

@@ -10,15 +10,17 @@ use crate::config::store as limits;
 use crate::saga::definition::Millis;
 use crate::saga::state::Status;
 
-/// Why a saga was set aside.
+/// Why a saga was set aside: by who could not read it, or by the sweep since each process died that took it up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// When it was last tried.
     pub at: Millis,
     /// By which node.
     pub node: NodeId,
-    /// What could not be read.
+    /// What could not be read, or what happened to whoever read it.
     pub reason: String,
+    /// Processes died of it, and nobody tries it again before something is asked of it.
+    pub died: bool,
 }
 
 impl Store {
@@ -45,6 +47,7 @@ impl Store {
                 at: super::millis(row.try_get("at")?),
                 node: NodeId(row.try_get("node")?),
                 reason: row.try_get("reason")?,
+                died: row.try_get("died")?,
             })
         };
         rows.first().map(read).transpose()

@@ -23,6 +23,8 @@ pub struct Claimed {
     pub definition: DefinitionId,
     /// How many signals it has got.
     pub signals: u64,
+    /// How many processes in a row died when they had it and had written no row of it.
+    pub deaths: u32,
     /// Its row says that it is stuck, perhaps only because its journal could not be read.
     pub stuck: bool,
     /// The lane owns it since now. Otherwise it owned it before, and this is a wake.
@@ -125,6 +127,7 @@ impl Lane {
                 id,
                 definition: DefinitionId(row.try_get("definition")?),
                 signals: super::millis(row.try_get("signals")?),
+                deaths: deaths(row)?,
                 stuck: row.try_get("stuck")?,
                 adopted: row.try_get("adopted")?,
                 first: first(row, self.id())?,
@@ -149,6 +152,7 @@ impl Lane {
                     id: row.try_get("id")?,
                     definition: DefinitionId(row.try_get("definition")?),
                     signals: super::millis(row.try_get("signals")?),
+                    deaths: deaths(row)?,
                     stuck: row.try_get("stuck")?,
                     adopted: false,
                     first: None,
@@ -195,6 +199,11 @@ impl Lane {
             Err(failure) => Err(failure.error),
         }
     }
+}
+
+fn deaths(row: &Row) -> Result<u32, Error> {
+    let deaths: i16 = row.try_get("deaths")?;
+    Ok(deaths.unsigned_abs().into())
 }
 
 /// Row 1 of a saga, if this claim wrote it.

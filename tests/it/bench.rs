@@ -1,11 +1,12 @@
 //! `amends bench`: the real program against a server that the test brings up. What it measures here is worth nothing;
 //! that it measures what it says is.
 
+use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::Database;
+use crate::harness::{Database, eventually};
 
 fn command(database: &Database, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
@@ -42,6 +43,34 @@ async fn refuses_a_server_that_may_lose_what_it_acknowledged() {
     let client = database.client().await;
     let left = "select count(*) from pg_database where datname = $1";
     assert_eq!(client.query_one(left, &[&own]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn a_node_ends_with_whoever_told_it_what_to_run() {
+    let database = Database::create().await;
+    let mut node = Command::new(env!("CARGO_BIN_EXE_amends"));
+    node.args([
+        "bench-node",
+        "--in-flight",
+        "50",
+        "--lanes",
+        "1",
+        "--threads",
+        "1",
+        "--residents-max",
+        "100",
+    ]);
+    node.env("DATABASE_URL", &database.url).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut node = node.spawn().unwrap();
+    let mut orders = node.stdin.take().unwrap();
+    let order = json!({ "sagas": 12_000, "rate": 20.0, "seconds": 600.0 });
+    writeln!(orders, "{order}").unwrap();
+    let client = database.client().await;
+    let begun = "select count(*) from amends.journal";
+    let at_work = async || client.query_one(begun, &[]).await.is_ok_and(|row| row.get::<_, i64>(0) > 0);
+    eventually("it is at work", at_work).await;
+    drop(orders);
+    eventually("it has ended", async || node.try_wait().unwrap().is_some_and(|end| end.success())).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,9 @@ use crate::harness::{Database, die_with_parent, in_its_own_process};
 
 const URL: &str = "AMENDS_POISON_NODE";
 
+/// How long the patient wait: as long as a saga stays with its owner without a row.
+const PATIENCE_MS: u64 = 9_000;
+
 /// Deaths that a saga may cause before it is put aside (`LOST_MAX` of the core).
 const DEATHS_OF_A_SAGA: usize = 3;
 
@@ -43,7 +46,11 @@ async fn begin(url: &str, kills: bool) -> Runtime {
     let draft = Draft::new("banquet").step(Step::new("drink", first).compensation(drink()));
     let draft = draft.step(Step::new("leave", drink()).compensation(drink()).needs(["drink"]));
     let builder = Runtime::builder(url).lease(Duration::from_secs(2)).lanes(1);
-    builder.handlers(handlers).definition(draft).begin().await.unwrap()
+    let cursed = Draft::new("cursed").step(Step::new("drink", drink()).compensation(drink()));
+    // Who takes it up has nothing to write, and keeps it: its time is near.
+    let patient = Draft::new("patient").step(Step::awaiting("word", "word", Some(PATIENCE_MS)));
+    let builder = builder.handlers(handlers).definition(draft).definition(cursed).definition(patient);
+    builder.begin().await.unwrap()
 }
 
 /// Not a test but a node, when a test has started this binary for it.
@@ -51,6 +58,7 @@ async fn begin(url: &str, kills: bool) -> Runtime {
 fn child() {
     let Ok(url) = std::env::var(URL) else { return };
     die_with_parent();
+    fail::cfg_callback("saga: reading for cursed forward", || std::process::abort()).unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let _runtime = begin(&url, true).await;
         std::future::pending::<()>().await;
@@ -148,5 +156,50 @@ async fn a_saga_that_kills_its_process_each_time_is_put_aside_and_the_nodes_live
     client.query("select amends.retry(saga, step, 'mended') from amends.stuck", &[]).await.unwrap();
     let all = HEALTHY + POISONED;
     crate::harness::eventually("all are done", async || count(&client, DONE).await == all).await;
+    mended.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// What a node died of nobody sees in the journal: there is no row of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saga_that_kills_whoever_reads_it_is_put_aside_and_the_nodes_live() {
+    const PATIENT: i64 = 20;
+    let (database, client) = hall().await;
+    let start = "select amends.start('patient', '{}') from generate_series(1, $1::bigint)";
+    client.query(start, &[&PATIENT]).await.unwrap();
+    let saga: uuid::Uuid = client.query_one("select amends.start('cursed', '{}')", &[]).await.unwrap().get(0);
+    let mut pool = [spawn(&database.url)];
+    let mut deaths = 0;
+    // The first death is that of the one which wrote the first row.
+    for (asked, until) in [(false, DEATHS_OF_A_SAGA + 1), (true, DEATHS_OF_A_SAGA + 2)] {
+        if asked {
+            client.query("select amends.resume($1, 'try it once')", &[&saga]).await.unwrap();
+        }
+        let deadline = Instant::now() + Duration::from_secs(90);
+        while deaths < until || count(&client, PUT_ASIDE).await != 1 {
+            let stuck = count(&client, PUT_ASIDE).await;
+            assert!(Instant::now() < deadline, "{stuck} put aside after {deaths} deaths");
+            deaths += replace_the_dead(&mut pool, &database.url);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // Those with it were handed from one dead node to the next, and suspected as well.
+        let ended = "select count(*) from amends.sagas where definition = 'patient' and ended_at is not null";
+        crate::harness::eventually("the others end", async || count(&client, ended).await == PATIENT).await;
+        assert_eq!(deaths, until);
+        assert!(pool.iter_mut().all(|node| node.try_wait().unwrap().is_none()), "the node lives on");
+    }
+    let [mut node] = pool;
+    node.kill().unwrap();
+    node.wait().unwrap();
+
+    // Whoever looks does not read it either. A person mends the cause and has it tried once more.
+    let mended = begin(&database.url, false).await;
+    let looked = mended.client().inspect(saga).await.unwrap_err().to_string();
+    assert!(looked.contains("processes in a row died"), "{looked}");
+    let (code, shown, _) = crate::cli::run(&database, &["show", &saga.to_string()]).await;
+    assert!(code == 0 && shown.contains("its journal is not read here"), "{shown}");
+    client.query("select amends.resume($1, 'mended')", &[&saga]).await.unwrap();
+    let done = mended.wait(saga).await.unwrap();
+    assert_eq!(done.status, amends::saga::state::Status::Completed);
+    assert_eq!(count(&client, "select count(*) from amends.stuck").await, 0);
     mended.stop(Duration::from_secs(5)).await.unwrap();
 }

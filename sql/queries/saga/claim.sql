@@ -23,7 +23,7 @@ with fence as materialized (
     ) r
     limit $4::bigint
 ), held as materialized (
-    select g.id, g.definition, g.lane as owner, g.signals, g.status = 'stuck' as stuck
+    select g.id, g.definition, g.lane as owner, g.signals, g.deaths, g.status = 'stuck' as stuck
     from amends.saga g
     where g.id = any (array (select c.id from chosen c))
     order by g.id
@@ -40,13 +40,14 @@ with fence as materialized (
     returning r.definition, r.n, r.id, r.input, r.at
 ), owned as (
     update amends.saga g
-    set lane = $1::bigint, status = case g.status when 'queued' then 'running' else g.status end
+    set lane = $1::bigint, tried = false, status = case g.status when 'queued' then 'running' else g.status end
     where g.id = any (array (select h.id from held h where h.owner is null))
     returning g.id
 ), unset as (
     delete from amends.timer t where t.id = any (array (select o.id from owned o))
 ), woken as materialized (
-    select t.definition as ready_definition, t.n, t.input, t.at, h.id, h.definition, h.owner, h.signals, h.stuck
+    select t.definition as ready_definition, t.n, t.input, t.at, h.id, h.definition, h.owner, h.signals,
+           h.deaths, h.stuck
     from taken t full join held h on h.id = t.id
 ), forwarded as (
     insert into amends.inbox (lane, id, definition)
@@ -61,7 +62,7 @@ with fence as materialized (
     on conflict (id, seq) do nothing
     returning id, body
 )
-select w.ready_definition, w.n, w.id, w.definition, w.signals, w.stuck, w.owner is null as adopted,
+select w.ready_definition, w.n, w.id, w.definition, w.signals, w.deaths, w.stuck, w.owner is null as adopted,
        b.body as first,
        amends.millis(amends.now()) as at, w.owner is null or w.owner = $1::bigint as mine,
        amends.millis(amends.now()) - amends.millis(w.at) as waited_ms

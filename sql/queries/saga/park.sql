@@ -1,6 +1,6 @@
 -- Lets go of sagas $2 of lane $1 until a time $4 (milliseconds; null for ever) or a signal. Only those that have had no
 -- signal beyond $3: the same row lock serialises this with amends.request, so that no signal falls between. What
--- somebody else has locked just now stays owned. (`is not distinct from` keeps the index of lanes out of it.)
+-- somebody else has locked just now stays owned. Whoever can park it has read it and lives. (`is not distinct from` keeps the index of lanes out of it.)
 -- Called by: store/work.rs. Locks: the lane, saga rows (skip locked), timer. Index: saga_pkey, timer_pkey.
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
@@ -13,7 +13,7 @@ with fence as materialized (
     order by g.id
     for update of g skip locked
 ), freed as (
-    update amends.saga g set lane = null where g.id = any (array (select p.id from parked p))
+    update amends.saga g set lane = null, deaths = 0 where g.id = any (array (select p.id from parked p))
 ), timed as (
     insert into amends.timer (id, fire_at)
     select p.id, coalesce(to_timestamp(($4::bigint[])[array_position($2::uuid[], p.id)] / 1000.0), 'infinity')

@@ -1,3 +1,6 @@
--- Reads why saga $1 was set aside.
--- Called by: store/unreadable.rs. Locks: none. Index: unreadable_pkey.
-select amends.millis(u.at) as at, u.node, u.reason from amends.unreadable u where u.id = $1::uuid
+-- Reads why saga $1 was set aside, and whether it was since processes died of it.
+-- Called by: store/unreadable.rs. Locks: none. Index: unreadable_pkey, saga_pkey.
+select amends.millis(u.at) as at, u.node, u.reason,
+       coalesce((select g.deaths > 0 from amends.saga g where g.id = u.id), false) as died
+from amends.unreadable u
+where u.id = $1::uuid

@@ -1,12 +1,13 @@
 //! A node of a bench: a process of its own, as any program would embed it, that is told over stdin what to
 //! run and answers over stdout, one JSON value a line. Owns the loads that a node makes itself.
 
+use std::convert::Infallible;
 use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::gauge;
@@ -95,11 +96,15 @@ async fn serve(args: NodeArgs, url: &str) -> Result<Exit, Failure> {
         .begin()
         .await?;
     let node = BenchNode { args, runtime, gate, exposition };
-    let mut orders = orders();
+    let (mut orders, mut last) = orders();
     let mut before = node.sample();
     say(&Done::default())?;
     while let Some(order) = orders.recv().await {
-        let (latencies_us, bytes_per_saga) = node.carry_out(order?).await?;
+        let (latencies_us, bytes_per_saga) = tokio::select! {
+            done = node.carry_out(order?) => done?,
+            // Whoever gave it is gone.
+            _ = &mut last => break,
+        };
         let now = node.sample();
         say(&Done { latencies_us, bytes_per_saga, ..now.since(&before) })?;
         before = now;
@@ -108,10 +113,13 @@ async fn serve(args: NodeArgs, url: &str) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Reads orders on a thread of its own, until stdin ends: that of a parent that is gone does, too.
-fn orders() -> mpsc::UnboundedReceiver<Result<Order, Failure>> {
+/// Reads orders on a thread of its own, until stdin ends: that of a parent that is gone does, too. The second part says
+/// that there will be no other.
+fn orders() -> (mpsc::UnboundedReceiver<Result<Order, Failure>>, oneshot::Receiver<Infallible>) {
     let (send, orders) = mpsc::unbounded_channel();
+    let (until, last) = oneshot::channel();
     std::thread::spawn(move || {
+        let _until = until;
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
             let order = serde_json::from_str(&line).map_err(|error| Failure::failed(error.to_string()));
             if send.send(order).is_err() {
@@ -119,7 +127,7 @@ fn orders() -> mpsc::UnboundedReceiver<Result<Order, Failure>> {
             }
         }
     });
-    orders
+    (orders, last)
 }
 
 fn say(done: &Done) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::audit::Claim;
 use super::report::Told;
-use crate::saga::event::Event;
+use crate::saga::event::{Event, Request};
 use crate::saga::outcome::{Answer, Outcome};
 use crate::saga::state::StuckReason;
 use crate::saga::{Definition, replay};
@@ -41,20 +41,24 @@ pub(super) enum ClaimError {
 /// Most journals that are read at once.
 const JOURNALS_MAX: usize = 200;
 
-/// Finds the sagas that were put aside because their processes died too often, each with its step. What dies is what
-/// chaos kills, so an operator would have them tried again.
+/// Finds the sagas that were put aside because their processes died too often, each with what an operator would ask of
+/// it: what dies is what chaos kills, so it is to be tried again.
 pub(super) async fn put_aside(
     store: &Store,
     definition: &Definition,
     stuck: &[Uuid],
-) -> Result<Vec<(Uuid, String)>, ClaimError> {
+) -> Result<Vec<(Uuid, Request)>, ClaimError> {
     let mut found = Vec::new();
+    let reason = || "chaos is over".to_owned();
     for sagas in stuck.chunks(JOURNALS_MAX) {
         for (&saga, journal) in &store.load(sagas).await? {
             let state = replay(definition, &decode(saga, journal)?);
             let state = state.map_err(|error| broken(saga, error.to_string()))?;
             if let Some((step, _, StuckReason::ProcessDied)) = state.stuck() {
-                found.push((saga, definition.steps()[step].step.name.clone()));
+                let step = definition.steps()[step].step.name.clone();
+                found.push((saga, Request::Retry { step, reason: reason() }));
+            } else if store.unreadable(saga).await?.is_some_and(|aside| aside.died) {
+                found.push((saga, Request::Resume { reason: reason() }));
             }
         }
     }

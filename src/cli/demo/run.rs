@@ -20,7 +20,6 @@ use crate::catalog;
 use crate::config::demo::{
     CHAOS_STILL_MAX, DRAIN, LOOK_INTERVAL, NODE_BEGIN_MAX, START_INTERVAL, STILL_MAX, UNDER_WAY_MAX,
 };
-use crate::saga::event::Request;
 use crate::saga::state::Status;
 use crate::saga::{Definition, Json};
 use crate::store::{self, Filter, PostgresConfig, Store};
@@ -366,9 +365,8 @@ impl Show<'_> {
         self.stage.continue_nodes(Duration::ZERO);
         let before = self.calm().await?.halted;
         let put_aside = claims::put_aside(self.store, self.definition, &before).await?;
-        for (saga, step) in &put_aside {
-            let (step, reason) = (step.clone(), "chaos is over".to_owned());
-            self.store.signal(*saga, &Request::Retry { step, reason }).await?;
+        for (saga, request) in &put_aside {
+            self.store.signal(*saga, request).await?;
         }
         self.retried = put_aside.len();
         let begun = Instant::now();

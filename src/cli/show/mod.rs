@@ -38,6 +38,8 @@ pub(super) struct Shown {
     timeline: Option<Timeline>,
     /// Why the journal could not be read: here, or by the node that set the saga aside.
     unreadable: Option<String>,
+    /// Processes died of reading it: it was not read here.
+    died: bool,
     input: Option<Json>,
     /// Asked, but not answered yet.
     open_signals: Vec<Signal>,
@@ -59,8 +61,10 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
 
 async fn gather(store: &Store, id: Uuid) -> Result<Shown, Failure> {
     let saga = store.saga(id).await?.ok_or(store::Error::UnknownSaga(id))?;
-    let set_aside = store.unreadable(id).await?.map(|unreadable| unreadable.reason);
-    let rows = store.journal(id).await?;
+    let set_aside = store.unreadable(id).await?;
+    let died = set_aside.as_ref().is_some_and(|aside| aside.died);
+    let set_aside = set_aside.map(|aside| aside.reason);
+    let rows = if died { Vec::new() } else { store.journal(id).await? };
     let definition = definition(store, &saga.digest).await?;
     let (timeline, unreadable) = match told(&definition, &rows) {
         Ok(timeline) => (timeline, set_aside),
@@ -73,7 +77,8 @@ async fn gather(store: &Store, id: Uuid) -> Result<Shown, Failure> {
     let mut open_signals = store.signals_after(id, 0).await?;
     open_signals.retain(|signal| signal.fate.is_none());
     let notices = store.pending_events(id).await?;
-    Ok(Shown { saga, timeline, unreadable, input, open_signals, notices, now: store.clock().await? })
+    let now = store.clock().await?;
+    Ok(Shown { saga, timeline, unreadable, died, input, open_signals, notices, now })
 }
 
 async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Definition>, Failure> {

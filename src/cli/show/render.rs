@@ -130,7 +130,13 @@ fn asked(shown: &Shown) -> impl Iterator<Item = String> {
 /// What is yet to come: the next timer, open requests, and the legal verbs.
 fn outlook(shown: &Shown) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(reason) = &shown.unreadable {
+    if let Some(reason) = shown.unreadable.as_ref().filter(|_| shown.died) {
+        lines.push(format!("It was put aside, and its journal is not read here: {}.", harmless(reason)));
+        lines.push(
+            "Find out why in the logs of the nodes. When it is told to resume, one node tries it once."
+                .to_owned(),
+        );
+    } else if let Some(reason) = &shown.unreadable {
         lines.push(format!("The journal cannot be read: {}", harmless(reason)));
         lines.push("A node of the version that wrote it takes the saga up by itself.".to_owned());
     }

@@ -54,11 +54,30 @@ impl Person {
         self.faults.into_values()
     }
 
+    /// What was put aside since processes died that took it up is to be tried again; nothing else is stuck as a whole.
+    async fn look_at_whole(&mut self, client: &Client, store: &Store, saga: Uuid, reason: &str) {
+        let sql = "select deaths from amends.saga where id = $1";
+        let counted = client.query_opt(sql, &[&saga]).await.unwrap().map_or(0, |row| row.get::<_, i16>(0));
+        if reason != "process_died" || i64::from(counted) < DEATHS {
+            let fault = format!("{saga} is stuck ({reason}) after {counted} deaths, and needs nobody");
+            self.faults.insert(saga, fault);
+            return;
+        }
+        self.found.insert((saga, "all of it".to_owned()), Need::Deaths);
+        // What has gone on since does not need it.
+        let _ = store.signal(saga, &Request::Resume { reason: "looked at it".into() }).await;
+    }
+
     /// Looks at each stuck step of a saga and does what only a person can.
     pub(super) async fn look_at(&mut self, client: &Client, store: &Store, saga: Uuid, definition: &str) {
         let sql = "select step, direction, reason, in_doubt, legal from amends.stuck where saga = $1";
         for row in client.query(sql, &[&saga]).await.unwrap() {
-            let (step, direction, reason): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+            let (step, direction, reason): (Option<String>, Option<String>, String) =
+                (row.get(0), row.get(1), row.get(2));
+            let (Some(step), Some(direction)) = (step, direction) else {
+                self.look_at_whole(client, store, saga, &reason).await;
+                continue;
+            };
             let (in_doubt, legal): (bool, Vec<String>) = (row.get(3), row.get(4));
             // Those definitions have one step whose participant knows no keys and cannot be asked.
             let is_bare = definition.starts_with("bare") && step == "x" && direction == "action";

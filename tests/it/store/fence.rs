@@ -5,21 +5,6 @@ use amends::store::{Error, Lane, Parking, Swept, Written};
 use super::{Node, ended, started, waiting, went_on};
 use crate::harness::eventually;
 
-impl Node {
-    /// Pretends that the node's last beat, and its steady time, were `ms` earlier.
-    async fn age(&self, ms: i64) {
-        let sql = "update amends.node set beat_at = beat_at - $2 * interval '1 ms', \
-                   steady_since = steady_since - $2 * interval '1 ms' where id = $1";
-        self.database.client().await.execute(sql, &[&self.id.0, &(ms as f64)]).await.unwrap();
-    }
-
-    /// Pretends that the node has been beating for a minute.
-    async fn steady(&self) {
-        let sql = "update amends.node set steady_since = steady_since - interval '1 min' where id = $1";
-        self.database.client().await.execute(sql, &[&self.id.0]).await.unwrap();
-    }
-}
-
 async fn rows(node: &Node) -> i64 {
     let sql = "select count(*) from amends.journal";
     node.database.client().await.query_one(sql, &[]).await.unwrap().get(0)
@@ -33,7 +18,7 @@ async fn a_zombie_writes_nothing_and_its_sagas_go_on_elsewhere() {
     node.steady().await;
     zombie.age(9_000).await;
     let swept = node.store.sweep(node.id).await.unwrap();
-    assert_eq!(swept, Swept { lanes: 1, sagas: 3, wakes: 0 });
+    assert_eq!(swept, Swept { lanes: 1, sagas: 3, ..Swept::default() });
     let before = rows(&node).await;
     for _ in 0..2 {
         let batch = [went_on(ids[0], 2), started(node.definition)];
@@ -132,7 +117,7 @@ async fn a_lane_that_is_missing_is_a_dead_lane() {
     let mut node = Node::on_same(&lost, "two").await;
     let client = node.database.client().await;
     client.execute("delete from amends.lane where id = $1", &[&lost.lane.id().0]).await.unwrap();
-    assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept { lanes: 0, sagas: 2, wakes: 0 });
+    assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept { sagas: 2, ..Swept::default() });
     assert!(matches!(lost.lane.commit(&[went_on(ids[0], 2)]).await, Err(Error::Fenced)));
     assert_eq!(node.claim_all().await, ids);
 }
@@ -228,7 +213,7 @@ async fn wakes_in_the_inbox_of_a_dead_lane_are_forwarded_even_late() {
     let late = "insert into amends.inbox (lane, id, definition) select $1, id, definition from amends.saga";
     node.database.client().await.execute(late, &[&lane.0]).await.unwrap();
     assert_eq!(node.claim_all().await, [id]);
-    assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept { lanes: 0, sagas: 0, wakes: 1 });
+    assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept { wakes: 1, ..Swept::default() });
     let woken = node.lane.claim(10, &[node.definition]).await.unwrap();
     assert!(woken.len() == 1 && woken[0].id == id && !woken[0].adopted);
 }

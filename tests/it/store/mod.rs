@@ -13,6 +13,7 @@ mod plan;
 mod retention;
 mod signal;
 mod start;
+mod suspect;
 mod sweep;
 mod tls;
 mod turn;
@@ -66,6 +67,19 @@ impl Node {
         let mut ids: Vec<Uuid> = batch.iter().map(|row| row.id).collect();
         ids.sort();
         ids
+    }
+
+    /// Pretends that the node's last beat, and its steady time, were `ms` earlier.
+    pub(crate) async fn age(&self, ms: i64) {
+        let sql = "update amends.node set beat_at = beat_at - $2 * interval '1 ms',
+                   steady_since = steady_since - $2 * interval '1 ms' where id = $1";
+        self.database.client().await.execute(sql, &[&self.id.0, &(ms as f64)]).await.unwrap();
+    }
+
+    /// Pretends that the node has been beating for a minute.
+    pub(crate) async fn steady(&self) {
+        let sql = "update amends.node set steady_since = steady_since - interval '1 min' where id = $1";
+        self.database.client().await.execute(sql, &[&self.id.0]).await.unwrap();
     }
 
     /// Claims what there is; the ids in order.

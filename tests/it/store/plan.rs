@@ -60,7 +60,11 @@ const HOT: &[(&str, &str, &[&str])] = &[
     ),
     (include_str!("../../../sql/queries/inbox/drain.sql"), "'{1}', 100", &["AND (n >= "]),
     (include_str!("../../../sql/queries/signal/after.sql"), "'{}', '{}'", &["signal_pkey"]),
-    (include_str!("../../../sql/queries/sweep/rehome.sql"), "1, 1000", &["saga_lane"]),
+    (
+        include_str!("../../../sql/queries/sweep/rehome.sql"),
+        "1, 1000, 3::smallint",
+        &["saga_lane", "Index Cond: (id = o.id)"],
+    ),
     (
         include_str!("../../../sql/queries/sweep/orphaned_lanes.sql"),
         "",
