@@ -333,8 +333,12 @@ begin
         where g.status = bulk.status
           and g.definition = any (array (select d.id from amends.definition d where d.name = bulk.definition))
           and g.id < coalesce(amends.uuid_floor(nullif(bulk.started_before, 'infinity')), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-          -- What was asked and is not yet answered is not asked again.
-          and not exists (select from amends.signal s where s.id = g.id and s.n = g.signals and s.fate is null)
+          -- What was asked and is not yet answered is not asked again; but what was put aside since processes died of it answers
+          -- only once it has been told to resume.
+          and (not exists (select from amends.signal s where s.id = g.id and s.n = g.signals and s.fate is null)
+               or bulk.verb = 'resume' and g.tried and g.lane is null
+                  and exists (select from amends.timer t where t.id = g.id and t.fire_at = 'infinity')
+                  and not exists (select from amends.ready r where r.definition = g.definition and r.id = g.id))
         order by g.id
         limit bulk.most
         for update skip locked

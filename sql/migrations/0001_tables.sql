@@ -51,7 +51,7 @@ create table amends.saga (
     definition  int         not null,
     -- How many processes in a row died when they had it and had written no row of it: perhaps it kills whoever reads it.
     deaths      smallint    not null default 0,
-    -- Its lane reads it alone, because of that. When it has none: one more died, and it is put aside.
+    -- Its lane reads it alone, because of that. When it has none: one more died, and it is put aside until it is told to resume.
     tried       boolean     not null default false,
     -- queued, running, compensating, paused, stuck
     status      text        not null

@@ -173,10 +173,11 @@ begin
         -- Its journal has not begun, so no node can take it yet; whoever gives the turns looks at what was asked.
         insert into amends.knock (name, key, id)
         select w.name, w.key, w.id from amends.waiting w where w.id = v_saga.id;
-    elsif v_saga.lane is null then
-        insert into amends.ready (definition, id) values (v_saga.definition, v_saga.id);
-    else
+    elsif v_saga.lane is not null then
         insert into amends.inbox (lane, id, definition) values (v_saga.lane, v_saga.id, v_saga.definition);
+    elsif not v_saga.tried or request_as.request -> 'resume' is not null then
+        -- What was put aside since processes died of it is taken up again only when it is told to resume.
+        insert into amends.ready (definition, id) values (v_saga.definition, v_saga.id);
     end if;
     return v_saga.signals;
 end

@@ -52,6 +52,9 @@ create table amends.rerun (
     reason            text        not null,
     -- Some node looks at it; others do from then on.
     due_at            timestamptz not null,
+    -- Which one was the last, and how many were gone when the next one looked: perhaps they died of it.
+    node              bigint,
+    deaths            smallint    not null default 0,
     -- applied or refused, once a node has decided
     fate              text,
     answer            text

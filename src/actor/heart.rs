@@ -103,12 +103,19 @@ fn confirmed(node: &Node, sent: Instant, beat: &Beat) {
 async fn rejoin(node: &Node) {
     node.clock.distrust();
     tracing::warn!(node = node.membership.id().0, "this node was taken for dead, it joins again as another");
-    let before = Some(node.membership.id());
-    match join(&node.store, node.membership.name(), node.membership.lease, before).await {
+    let before = node.membership.id();
+    match join(&node.store, node.membership.name(), node.membership.lease, Some(before)).await {
         Ok((id, sent, beat)) => {
             // In this order: who sees the trust sees whose it is.
             node.membership.id.store(id.0, Ordering::Release);
             confirmed(node, sent, &beat);
+            match node.store.exonerate(before).await {
+                Ok(0) => {}
+                Ok(sagas) => tracing::info!(sagas, "put aside as if this process had died of them; it lives"),
+                Err(error) => {
+                    tracing::warn!(%error, "sagas may be put aside as if this process had died of them")
+                }
+            }
         }
         Err(error) => tracing::warn!(%error, "not joined again yet"),
     }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use crate::config::actor as limits;
@@ -25,6 +25,13 @@ impl Default for Isolation {
     }
 }
 
+/// The place, held by one saga.
+#[derive(Debug)]
+pub(super) struct Place {
+    // Nobody closes it; without it a suspect would be tried like any other saga.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
 /// A saga's turn at that place: until this is dropped, or for so long that what has not killed its process by then
 /// hangs.
 #[derive(Debug)]
@@ -38,10 +45,8 @@ pub(super) enum Isolated {
     No,
     /// It waits for its turn, and does nothing by itself meanwhile.
     Queued,
-    /// A call of it is being tried.
-    Called(Turn),
-    /// It is being tried whole: processes died that took it up.
-    TakenUp(Turn),
+    /// It is being tried.
+    Alone(Turn),
 }
 
 impl Isolated {
@@ -49,8 +54,8 @@ impl Isolated {
     /// out, or in their time.
     pub(super) fn holds(&self, event: &Event, next: &State) -> bool {
         match self {
-            Self::Called(turn) | Self::TakenUp(turn) if !turn.0.is_closed() => false,
-            Self::No | Self::Queued | Self::Called(_) | Self::TakenUp(_) => {
+            Self::Alone(turn) if !turn.0.is_closed() => false,
+            Self::No | Self::Queued | Self::Alone(_) => {
                 matches!(event, Event::TimerFired(_) | Event::OwnerLost(_)) && suspected(next)
             }
         }
@@ -61,15 +66,10 @@ impl Isolated {
         matches!(self, Self::Queued)
     }
 
-    /// Lets the next one be tried when this saga is no suspect any more. One that was tried whole keeps its turn until
-    /// that is recorded.
-    pub(super) fn leave(&mut self, state: &State) -> Option<Turn> {
-        match self {
-            Self::Called(_) | Self::TakenUp(_) if !suspected(state) => match std::mem::take(self) {
-                Self::TakenUp(turn) => Some(turn),
-                Self::No | Self::Queued | Self::Called(_) => None,
-            },
-            Self::No | Self::Queued | Self::Called(_) | Self::TakenUp(_) => None,
+    /// Lets the next one be tried when this saga is no suspect any more.
+    pub(super) fn leave(&mut self, state: &State) {
+        if matches!(self, Self::Alone(_)) && !suspected(state) {
+            *self = Self::No;
         }
     }
 }
@@ -79,16 +79,22 @@ pub(super) fn is_suspect(saga: &Claimed) -> bool {
     saga.deaths + 1 >= LOST_MAX
 }
 
-/// Waits for a saga's turn.
-pub(super) async fn turn(isolation: Isolation, saga: Uuid) -> Turn {
+/// Waits until no other suspect is at the place.
+pub(super) async fn place(isolation: Isolation, saga: Uuid) -> Place {
     tracing::info!(saga.id = %saga, "processes died of it: it is tried alone, when it is its turn");
-    // Nobody closes it; without it a suspect would be tried like any other saga.
-    let permit = isolation.0.acquire_owned().await;
-    let (turn, over) = oneshot::channel();
-    tokio::spawn(async move {
-        let _permit = permit;
-        // Whichever comes first.
-        let _ = tokio::time::timeout(Duration::from_millis(limits::ISOLATED_MS), over).await;
-    });
-    Turn(turn)
+    Place { permit: isolation.0.acquire_owned().await.ok() }
+}
+
+impl Place {
+    /// Begins a turn. When it is over, the next one waits until `end` is done, too.
+    pub(super) fn begin(self, end: impl Future<Output = ()> + 'static) -> Turn {
+        let (turn, over) = oneshot::channel();
+        actix::spawn(async move {
+            // Whichever comes first.
+            let _ = tokio::time::timeout(Duration::from_millis(limits::ISOLATED_MS), over).await;
+            end.await;
+            drop(self.permit);
+        });
+        Turn(turn)
+    }
 }

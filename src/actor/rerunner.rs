@@ -15,10 +15,9 @@ use super::supervisor::{Observe, Observed};
 use crate::boundary;
 use crate::config::actor as limits;
 use crate::saga::event::Event;
-use crate::saga::legal_verbs;
-use crate::saga::replay;
 use crate::saga::rerun::{Rerun, rerunnable, take_over};
 use crate::saga::state::State;
+use crate::saga::{LOST_MAX, legal_verbs, replay};
 use crate::store::{Error, JournalRow, RerunFate, Rerunning};
 
 /// Begins reruns.
@@ -51,7 +50,7 @@ async fn look(node: &Node, roster: &Roster) -> Result<(), Error> {
     if node.duty.is_draining() {
         return Ok(());
     }
-    for asked in node.store.take_reruns(&node.definitions.runnable()).await? {
+    for asked in node.store.take_reruns(node.membership.id(), &node.definitions.runnable()).await? {
         let Some(pinned) = node.definitions.get(asked.definition) else { continue };
         if let Some(fate) = begin(node, roster, pinned, &asked).await? {
             node.store.rerun_decided(&asked, &fate).await?;
@@ -69,6 +68,16 @@ async fn begin(
 ) -> Result<Option<RerunFate>, Error> {
     if node.store.saga(asked.rerun).await?.is_some() {
         return Ok(Some(Ok(())));
+    }
+    // This process would rather not be the next.
+    if asked.deaths >= LOST_MAX {
+        return Ok(Some(Err(format!(
+            "{} nodes in a row died when they were about to decide it",
+            asked.deaths
+        ))));
+    }
+    if let Some(aside) = node.store.unreadable(asked.of).await?.filter(|aside| aside.died) {
+        return Ok(Some(Err(format!("saga {} has not ended: {}", asked.of, aside.reason))));
     }
     let journal = node.store.journal(asked.of).await?;
     let events: Result<Vec<Event>, String> = journal.iter().map(JournalRow::event).collect();

@@ -22,7 +22,6 @@ use super::post::Post;
 use super::presence::Presence;
 use super::proposal::{Next, Place, Proposed};
 use super::signals::{self, Arrived};
-use super::takeup;
 use super::within::{self, Enlisted, Undone};
 use crate::boundary;
 use crate::config::actor as limits;
@@ -238,9 +237,9 @@ impl SagaActor {
         self.isolated = Isolated::Queued;
         let lost = matches!(event, Event::OwnerLost(_));
         let again: fn(&mut Self, &mut Context<Self>) = if lost { Self::recover } else { Self::fire };
-        let turn = isolation::turn(self.node.isolation.clone(), self.id).into_actor(self);
-        ctx.spawn(turn.map(move |turn, act, ctx| {
-            act.isolated = Isolated::Called(turn);
+        let place = isolation::place(self.node.isolation.clone(), self.id).into_actor(self);
+        ctx.spawn(place.map(move |place, act, ctx| {
+            act.isolated = Isolated::Alone(place.begin(async {}));
             if !act.handing_back {
                 again(act, ctx);
             }
@@ -255,8 +254,10 @@ impl SagaActor {
         if self.listening {
             return self.begin(ctx);
         }
-        if let Some(turn) = self.isolated.leave(&self.state) {
-            takeup::acquit(&self.node, self.post.lane, self.id, turn);
+        let (now, due) = (self.node.clock.now_ms(), next_timer(&self.pinned.definition, &self.state));
+        // What is due at once is part of the trial.
+        if due.is_none_or(|due| due > now) {
+            self.isolated.leave(&self.state);
         }
         let busy = !outstanding(&self.state).is_empty();
         if self.handing_back {
@@ -265,8 +266,7 @@ impl SagaActor {
         if self.isolated.is_queued() {
             return;
         }
-        let now = self.node.clock.now_ms();
-        match next_timer(&self.pinned.definition, &self.state) {
+        match due {
             Some(due) if busy || due <= now.saturating_add(limits::PARK_AFTER_MS) => {
                 let pause = Duration::from_millis(due.saturating_sub(now));
                 self.timer = Some(ctx.run_later(pause, Self::fire));

@@ -3,17 +3,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::arrival::Arrival;
 use super::definitions::Pinned;
-use super::isolation::{self, Isolated, Turn};
+use super::isolation::{self, Isolated};
 use super::node::Node;
 use crate::boundary::{self, Aim};
+use crate::config::actor as limits;
 use crate::saga::event::Event;
 use crate::saga::replay;
-use crate::saga::state::Status;
 use crate::store::{Claimed, Error, JournalRow, LaneId};
 
 /// What came of reading one saga.
@@ -46,34 +47,42 @@ pub(super) async fn load(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) 
     read
 }
 
-/// Reads a saga of which processes died that took it up: alone on this node, and so that the next death is known to be
-/// its doing. The actor goes on alone until it waits or parks.
+/// Reads a saga of which processes died that took it up: alone on this node, and under a mark, so that the next death
+/// is known to be its doing. The actor goes on so until it waits, parks or hangs; only when the mark is gone is another
+/// one tried.
 pub(super) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> Read {
     let id = saga.id;
-    let turn = isolation::turn(node.isolation.clone(), id).await;
+    let place = isolation::place(node.isolation.clone(), id).await;
     match node.store.try_suspect(lane, id).await {
         Ok(true) => {}
         Ok(false) => return Read::NotOurs(id),
-        Err(error) => return Read::Later(id, error.to_string()),
+        Err(error) => {
+            // The answer may be lost, and the mark there.
+            until_heard(id, async || node.store.let_be(lane, id).await).await;
+            return Read::Later(id, error.to_string());
+        }
     }
     let mut read = load(node, lane, vec![saga]).await.pop().unwrap_or(Read::NotOurs(id));
-    if let Read::Ready(_, _, arrival) = &mut read
-        && let Arrival::TakenUp { isolated, .. } = &mut **arrival
-    {
-        *isolated = Isolated::TakenUp(turn);
+    match &mut read {
+        Read::Ready(_, _, arrival) => {
+            if let Arrival::TakenUp { isolated, .. } = &mut **arrival {
+                let node = node.clone();
+                let acquit = async move { until_heard(id, async || node.store.acquit(lane, id).await).await };
+                *isolated = Isolated::Alone(place.begin(acquit));
+            }
+        }
+        Read::Later(..) => until_heard(id, async || node.store.let_be(lane, id).await).await,
+        Read::NotOurs(_) | Read::Unreadable(..) => {}
     }
     read
 }
 
-/// Says that a saga that was tried has killed nobody, and only then lets the next one be tried.
-pub(super) fn acquit(node: &Arc<Node>, lane: LaneId, id: Uuid, turn: Turn) {
-    let node = node.clone();
-    actix::spawn(async move {
-        let _turn = turn;
-        if let Err(error) = node.store.acquit(lane, id).await {
-            tracing::warn!(saga.id = %id, %error, "not recorded that nobody died of this saga");
-        }
-    });
+/// Says that nobody died of a saga, until it is heard: a mark that stays would make the next death its doing.
+async fn until_heard(id: Uuid, say: impl AsyncFn() -> Result<(), Error>) {
+    while let Err(error) = say().await {
+        tracing::warn!(saga.id = %id, %error, "not recorded yet that nobody died of this saga");
+        tokio::time::sleep(Duration::from_millis(limits::RESEND_PAUSE_MAX_MS)).await;
+    }
 }
 
 /// Reads the journals of sagas whose claim did not write them.
@@ -106,23 +115,12 @@ async fn settle(node: &Arc<Node>, lane: LaneId, saga: &Claimed, read: Read) -> R
 
 /// Reads one saga again whose actor is gone, if it is still this lane's.
 pub(super) async fn again(node: &Arc<Node>, lane: LaneId, id: Uuid) -> Read {
-    let row = match node.store.saga(id).await {
-        Ok(Some(row)) if row.lane == Some(lane) => row,
-        Ok(_) => return Read::NotOurs(id),
-        Err(error) => return Read::Later(id, error.to_string()),
-    };
-    let stuck = row.status == Status::Stuck;
-    let claimed = Claimed {
-        id,
-        definition: row.definition,
-        signals: row.signals,
-        deaths: 0,
-        stuck,
-        adopted: false,
-        first: None,
-        waited_ms: 0,
-    };
-    load(node, lane, vec![claimed]).await.pop().unwrap_or(Read::NotOurs(id))
+    match node.store.of_lane(lane, id).await {
+        Ok(Some(saga)) if isolation::is_suspect(&saga) => try_alone(node, lane, saga).await,
+        Ok(Some(saga)) => load(node, lane, vec![saga]).await.pop().unwrap_or(Read::NotOurs(id)),
+        Ok(None) => Read::NotOurs(id),
+        Err(error) => Read::Later(id, error.to_string()),
+    }
 }
 
 fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {

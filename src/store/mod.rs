@@ -85,6 +85,12 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// How many processes died of what a row is about.
+fn deaths(row: &Row) -> Result<u32, Error> {
+    let deaths: i16 = row.try_get("deaths")?;
+    Ok(deaths.unsigned_abs().into())
+}
+
 fn count(rows: &[Row], column: &str) -> Result<u64, Error> {
     Ok(millis(rows.first().ok_or_else(no_row)?.try_get(column)?))
 }

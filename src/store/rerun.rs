@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::{DefinitionId, Error, Store};
+use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
 
 /// A rerun that nobody has decided.
@@ -22,6 +22,8 @@ pub struct Rerunning {
     pub by: String,
     /// Why.
     pub reason: String,
+    /// How many nodes have died that were about to decide it.
+    pub deaths: u32,
 }
 
 /// What became of a rerun: applied, or refused for a reason.
@@ -41,10 +43,14 @@ impl Store {
     }
 
     /// Takes reruns of these definitions that nobody has decided, and keeps them from others for a while.
-    pub async fn take_reruns(&self, definitions: &[DefinitionId]) -> Result<Vec<Rerunning>, Error> {
+    pub async fn take_reruns(
+        &self,
+        node: NodeId,
+        definitions: &[DefinitionId],
+    ) -> Result<Vec<Rerunning>, Error> {
         let ids: Vec<i32> = definitions.iter().map(|definition| definition.0).collect();
         let sql = sql!("rerun", "take");
-        let params: super::pool::Params<'_> = &[&ids, &limits::RERUNS_MAX, &limits::RERUN_KEPT_MS];
+        let params: super::pool::Params<'_> = &[&ids, &limits::RERUNS_MAX, &limits::RERUN_KEPT_MS, &node.0];
         let rows = self.query_once(sql, params).await?;
         rows.iter()
             .map(|row| {
@@ -62,6 +68,7 @@ impl Store {
                     definition: DefinitionId(row.try_get("definition")?),
                     by,
                     reason: row.try_get("reason")?,
+                    deaths: super::deaths(row)?,
                 })
             })
             .collect()

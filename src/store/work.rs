@@ -127,7 +127,7 @@ impl Lane {
                 id,
                 definition: DefinitionId(row.try_get("definition")?),
                 signals: super::millis(row.try_get("signals")?),
-                deaths: deaths(row)?,
+                deaths: super::deaths(row)?,
                 stuck: row.try_get("stuck")?,
                 adopted: row.try_get("adopted")?,
                 first: first(row, self.id())?,
@@ -146,20 +146,7 @@ impl Lane {
     pub async fn owned(&mut self) -> Result<Vec<Claimed>, Error> {
         let lane = self.id().0;
         let rows = self.send_until_answered(Verb::Owned, &[&lane]).await.map_err(|failure| failure.error)?;
-        rows.iter()
-            .map(|row| {
-                Ok(Claimed {
-                    id: row.try_get("id")?,
-                    definition: DefinitionId(row.try_get("definition")?),
-                    signals: super::millis(row.try_get("signals")?),
-                    deaths: deaths(row)?,
-                    stuck: row.try_get("stuck")?,
-                    adopted: false,
-                    first: None,
-                    waited_ms: 0,
-                })
-            })
-            .collect()
+        rows.iter().map(owned).collect()
     }
 
     /// Lets go of sagas that wait long, and returns those that were let go. One that has got a signal which
@@ -201,9 +188,18 @@ impl Lane {
     }
 }
 
-fn deaths(row: &Row) -> Result<u32, Error> {
-    let deaths: i16 = row.try_get("deaths")?;
-    Ok(deaths.unsigned_abs().into())
+/// A saga that the lane has owned before.
+fn owned(row: &Row) -> Result<Claimed, Error> {
+    Ok(Claimed {
+        id: row.try_get("id")?,
+        definition: DefinitionId(row.try_get("definition")?),
+        signals: super::millis(row.try_get("signals")?),
+        deaths: super::deaths(row)?,
+        stuck: row.try_get("stuck")?,
+        adopted: false,
+        first: None,
+        waited_ms: 0,
+    })
 }
 
 /// Row 1 of a saga, if this claim wrote it.
@@ -214,6 +210,11 @@ fn first(row: &Row, lane: LaneId) -> Result<Option<JournalRow>, Error> {
 }
 
 impl Store {
+    /// Reads a saga, as a wake, if this lane owns it.
+    pub async fn of_lane(&self, lane: LaneId, id: Uuid) -> Result<Option<Claimed>, Error> {
+        self.query(sql!("saga", "of_lane"), &[&lane.0, &id]).await?.first().map(owned).transpose()
+    }
+
     /// Lists what a lane owns, in order.
     pub async fn owned_by(&self, lane: LaneId) -> Result<Vec<Uuid>, Error> {
         let rows = self.query(sql!("saga", "owned"), &[&lane.0]).await?;

@@ -49,8 +49,14 @@ async fn begin(url: &str, kills: bool) -> Runtime {
     let cursed = Draft::new("cursed").step(Step::new("drink", drink()).compensation(drink()));
     // Who takes it up has nothing to write, and keeps it: its time is near.
     let patient = Draft::new("patient").step(Step::awaiting("word", "word", Some(PATIENCE_MS)));
-    let builder = builder.handlers(handlers).definition(draft).definition(cursed).definition(patient);
-    builder.begin().await.unwrap()
+    let doomed = Draft::new("doomed").step(Step::sleeping("doze", 500));
+    let drafts = [draft, cursed, patient, doomed];
+    drafts
+        .into_iter()
+        .fold(builder.handlers(handlers), |builder, draft| builder.definition(draft))
+        .begin()
+        .await
+        .unwrap()
 }
 
 /// Not a test but a node, when a test has started this binary for it.
@@ -58,7 +64,9 @@ async fn begin(url: &str, kills: bool) -> Runtime {
 fn child() {
     let Ok(url) = std::env::var(URL) else { return };
     die_with_parent();
-    fail::cfg_callback("saga: reading for cursed forward", || std::process::abort()).unwrap();
+    for place in ["saga: reading for cursed forward", "saga: decided for doomed forward"] {
+        fail::cfg_callback(place, || std::process::abort()).unwrap();
+    }
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let _runtime = begin(&url, true).await;
         std::future::pending::<()>().await;
@@ -99,7 +107,23 @@ fn replace_the_dead(pool: &mut [Child], url: &str) -> usize {
     deaths
 }
 
+/// The same until something is so; returns how many had died by then.
+async fn replace_until(pool: &mut [Child], url: &str, done: impl AsyncFn() -> bool) -> usize {
+    let (mut deaths, deadline) = (0, Instant::now() + Duration::from_secs(90));
+    while !done().await {
+        assert!(Instant::now() < deadline, "not yet, after {deaths} deaths");
+        deaths += replace_the_dead(pool, url);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    deaths
+}
+
 const DONE: &str = "select count(*) from amends.sagas where status = 'completed'";
+/// A saga that is put aside, after so many deaths of those that had it and had written nothing.
+fn aside_after(deaths: usize) -> String {
+    format!("select count(*) from amends.saga where status = 'stuck' and lane is null and deaths = {deaths}")
+}
+
 const PUT_ASIDE: &str = "select count(*) from amends.stuck where reason = 'process_died'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,14 +133,8 @@ async fn what_runs_beside_a_saga_that_kills_is_not_put_aside_with_it() {
     serve(&client, "tea", BESIDE).await;
     serve(&client, "poison", 1).await;
     let mut pool = [spawn(&database.url)];
-    let (mut deaths, deadline) = (0, Instant::now() + Duration::from_secs(90));
-    while count(&client, DONE).await != BESIDE || count(&client, PUT_ASIDE).await != 1 {
-        let (done, stuck) = (count(&client, DONE).await, count(&client, PUT_ASIDE).await);
-        assert!(Instant::now() < deadline, "{done} are done, {stuck} put aside, after {deaths} deaths");
-        deaths += replace_the_dead(&mut pool, &database.url);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(deaths, DEATHS_OF_A_SAGA);
+    let all = async || (count(&client, DONE).await, count(&client, PUT_ASIDE).await) == (BESIDE, 1);
+    assert_eq!(replace_until(&mut pool, &database.url, all).await, DEATHS_OF_A_SAGA);
     // They had been under way each time.
     let lost = "select count(*) from amends.journal j join amends.sagas s on s.saga = j.id
                 where j.kind = 'owner_lost' and s.status = 'completed'";
@@ -134,13 +152,8 @@ async fn a_saga_that_kills_its_process_each_time_is_put_aside_and_the_nodes_live
     let (database, client) = hall().await;
     let mut pool = vec![spawn(&database.url), spawn(&database.url)];
     serve(&client, "poison", POISONED).await;
-    let (mut deaths, deadline) = (0, Instant::now() + Duration::from_secs(90));
-    while count(&client, PUT_ASIDE).await != POISONED {
-        let stuck = count(&client, PUT_ASIDE).await;
-        assert!(Instant::now() < deadline, "{stuck} are put aside after {deaths} deaths");
-        deaths += replace_the_dead(&mut pool, &database.url);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let aside = async || count(&client, PUT_ASIDE).await == POISONED;
+    let deaths = replace_until(&mut pool, &database.url, aside).await;
     // Both may die in one process, and neither more often than its share.
     assert!((DEATHS_OF_A_SAGA..=2 * DEATHS_OF_A_SAGA).contains(&deaths), "{deaths} deaths");
     serve(&client, "wine", HEALTHY).await;
@@ -168,24 +181,18 @@ async fn a_saga_that_kills_whoever_reads_it_is_put_aside_and_the_nodes_live() {
     client.query(start, &[&PATIENT]).await.unwrap();
     let saga: uuid::Uuid = client.query_one("select amends.start('cursed', '{}')", &[]).await.unwrap().get(0);
     let mut pool = [spawn(&database.url)];
-    let mut deaths = 0;
-    // The first death is that of the one which wrote the first row.
-    for (asked, until) in [(false, DEATHS_OF_A_SAGA + 1), (true, DEATHS_OF_A_SAGA + 2)] {
-        if asked {
-            client.query("select amends.resume($1, 'try it once')", &[&saga]).await.unwrap();
-        }
-        let deadline = Instant::now() + Duration::from_secs(90);
-        while deaths < until || count(&client, PUT_ASIDE).await != 1 {
-            let stuck = count(&client, PUT_ASIDE).await;
-            assert!(Instant::now() < deadline, "{stuck} put aside after {deaths} deaths");
-            deaths += replace_the_dead(&mut pool, &database.url);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    // The first death is that of the one which wrote the first row; then an operator asks for another.
+    for (counted, deaths) in [(DEATHS_OF_A_SAGA, DEATHS_OF_A_SAGA + 1), (DEATHS_OF_A_SAGA + 1, 1)] {
+        let aside = aside_after(counted);
+        let aside = async || count(&client, &aside).await == 1;
+        assert_eq!(replace_until(&mut pool, &database.url, aside).await, deaths);
         // Those with it were handed from one dead node to the next, and suspected as well.
         let ended = "select count(*) from amends.sagas where definition = 'patient' and ended_at is not null";
         crate::harness::eventually("the others end", async || count(&client, ended).await == PATIENT).await;
-        assert_eq!(deaths, until);
         assert!(pool.iter_mut().all(|node| node.try_wait().unwrap().is_none()), "the node lives on");
+        if counted == DEATHS_OF_A_SAGA {
+            client.query("select amends.resume($1, 'try it once')", &[&saga]).await.unwrap();
+        }
     }
     let [mut node] = pool;
     node.kill().unwrap();
@@ -197,9 +204,27 @@ async fn a_saga_that_kills_whoever_reads_it_is_put_aside_and_the_nodes_live() {
     assert!(looked.contains("processes in a row died"), "{looked}");
     let (code, shown, _) = crate::cli::run(&database, &["show", &saga.to_string()]).await;
     assert!(code == 0 && shown.contains("its journal is not read here"), "{shown}");
+    client.query("select amends.rerun_from($1, 'drink', 'to be rid of it')", &[&saga]).await.unwrap();
+    let refused =
+        "select count(*) from amends.reruns where fate = 'refused' and answer like '%in a row died%'";
+    crate::harness::eventually("nor for a rerun", async || count(&client, refused).await == 1).await;
     client.query("select amends.resume($1, 'mended')", &[&saga]).await.unwrap();
     let done = mended.wait(saga).await.unwrap();
     assert_eq!(done.status, amends::saga::state::Status::Completed);
     assert_eq!(count(&client, "select count(*) from amends.stuck").await, 0);
     mended.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// The result of a saga is rendered before there is a row of its end; here none of its calls is under way then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saga_that_kills_with_its_last_word_is_put_aside() {
+    let (database, client) = hall().await;
+    client.query("select amends.start('doomed', '{}')", &[]).await.unwrap();
+    let mut pool = [spawn(&database.url)];
+    let aside = aside_after(DEATHS_OF_A_SAGA);
+    let aside = async || count(&client, &aside).await == 1;
+    assert_eq!(replace_until(&mut pool, &database.url, aside).await, DEATHS_OF_A_SAGA + 1);
+    let [mut node] = pool;
+    node.kill().unwrap();
+    node.wait().unwrap();
 }

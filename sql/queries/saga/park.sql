@@ -13,7 +13,7 @@ with fence as materialized (
     order by g.id
     for update of g skip locked
 ), freed as (
-    update amends.saga g set lane = null, deaths = 0 where g.id = any (array (select p.id from parked p))
+    update amends.saga g set lane = null, deaths = 0, tried = false where g.id = any (array (select p.id from parked p))
 ), timed as (
     insert into amends.timer (id, fire_at)
     select p.id, coalesce(to_timestamp(($4::bigint[])[array_position($2::uuid[], p.id)] / 1000.0), 'infinity')

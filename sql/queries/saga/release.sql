@@ -8,7 +8,7 @@ with held as materialized (
     order by g.id
     for update of g skip locked
 ), freed as (
-    update amends.saga g set lane = null where g.id = any (array (select h.id from held h))
+    update amends.saga g set lane = null, tried = false where g.id = any (array (select h.id from held h))
 ), queued as (
     insert into amends.ready (definition, id) select h.definition, h.id from held h
 )

@@ -4,7 +4,7 @@
 with fence as materialized (
     select l.id, l.node from amends.lane l where l.id = $1::bigint and l.live for update
 ), aside as (
-    update amends.saga g set lane = null, deaths = 0, status = 'stuck'
+    update amends.saga g set lane = null, deaths = 0, tried = false, status = 'stuck'
     where exists (select from fence f) and g.id = $2::uuid and g.lane is not distinct from $1::bigint
     returning g.id
 ), noted as (

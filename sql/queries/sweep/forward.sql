@@ -1,11 +1,20 @@
 -- Moves wakes from the inboxes of dead or missing lanes to where any node may take them. Always, each sweep: a wake may
--- be put into an inbox just after its lane died.
--- Called by: store/sweep.rs. Locks: inbox rows. Index: inbox_pkey, lane_pkey.
+-- be put into an inbox just after its lane died. What was put aside stays there, unless one of these wakes told it to resume.
+-- Called by: store/sweep.rs. Locks: inbox rows. Index: inbox_pkey, lane_pkey, saga_pkey, signal_pkey.
 with moved as (
     delete from amends.inbox i
     where not exists (select from amends.lane l where l.id = i.lane and l.live)
     returning i.id, i.definition
+), woken as materialized (
+    -- Each of the last signals brought one of the wakes.
+    select m.id, m.definition, count(*) as signals from moved m group by m.id, m.definition
 ), queued as (
-    insert into amends.ready (definition, id) select distinct m.definition, m.id from moved m
+    insert into amends.ready (definition, id)
+    select w.definition, w.id
+    from woken w
+    where (select g.tried and g.lane is null and not exists (
+                      select from amends.signal s
+                      where s.id = g.id and s.n > g.signals - w.signals and starts_with(s.request, '{"resume"'))
+           from amends.saga g where g.id = w.id) is not true
 )
-select count(*) as wakes from moved m
+select coalesce(sum(w.signals), 0)::bigint as wakes from woken w

@@ -1,6 +1,6 @@
 -- Hands up to $2 sagas of lane $1 back, if it is dead or missing. Its own commit; repeated until it finds none.
 -- Counts the deaths of processes that had a saga and wrote no row of it: perhaps they died of reading it. From one before $3
--- on only those count that tried it alone; at $3 it is put aside, stuck, until something is asked of it.
+-- on only those count that tried it alone; at $3 it is put aside, stuck, until it is told to resume.
 -- Called by: store/sweep.rs. Locks: saga rows (skip locked), unreadable, timer. Index: saga_lane, then saga_pkey, and
 -- the key of the journal.
 with found as materialized (
@@ -13,10 +13,14 @@ with found as materialized (
     order by g.id
     for update of g skip locked
 ), died as materialized (
-    -- Else the node goes on, and has only lost a connection.
+    -- Else the node goes on and has only lost a connection, or it has left in good order.
     select n.id as node
     from amends.lane l
-    cross join lateral (select n.id from amends.node n where n.id = l.node and n.gone_at is not null limit 1) n
+    cross join lateral (
+        select n.id from amends.node n
+        where n.id = l.node and n.gone_at > n.beat_at + n.ttl_ms * interval '1 ms'
+        limit 1
+    ) n
     where l.id = $1::bigint
 ), silent as materialized (
     select o.id, o.definition, o.deaths, o.tried
@@ -33,6 +37,7 @@ with found as materialized (
         deaths = case when g.id = any (array (select c.id from counted c)) then g.deaths + 1
                       when g.id = any (array (select s.id from silent s)) or not exists (select from died d) then g.deaths
                       else 0 end,
+        tried = g.id = any (array (select a.id from aside a)),
         status = case when g.id = any (array (select a.id from aside a)) then 'stuck' else g.status end
     where g.id = any (array (select o.id from orphan o))
 ), noted as (

@@ -133,7 +133,7 @@ async fn work(order: Order) {
         provide(&runtime, *saga).await;
     }
     if order.naps {
-        let sql = "update amends.timer set fire_at = clock_timestamp()";
+        let sql = "update amends.timer set fire_at = clock_timestamp() where isfinite(fire_at)";
         crate::harness::connect(&order.url).await.execute(sql, &[]).await.unwrap();
         order.arm();
     }

@@ -34,6 +34,8 @@ const NOT_MODELLED: &[(&str, &str)] = &[
     ("saga/unreadable", "reads only"),
     ("saga/set_aside", "a park whose timer fires later"),
     ("saga/take_back", "changes only how a saga is listed"),
+    ("saga/exonerate", "a wake of what is parked"),
+    ("saga/of_lane", "reads only"),
     ("saga/try", "counts deaths only"),
     ("saga/acquit", "counts deaths only"),
     ("saga/lost", "the safety net: the model must do without it"),

@@ -109,23 +109,106 @@ async fn who_dies_of_a_trial_puts_the_saga_aside_until_something_is_asked_of_it(
     let lost = node.store.safety_net(Default::default()).await.unwrap().0;
     assert_eq!(lost, 0, "it is not forgotten either");
 
-    // A person has it tried once more: that is one death more, and no other.
+    // Whatever else is asked of it waits, and nobody reads it for a rerun.
+    node.store.signal(one, &Request::Touch).await.unwrap();
+    client.query("select amends.cancel($1, 'enough')", &[&one]).await.unwrap();
+    assert!(node.claim_all().await.is_empty());
+
+    // A person has it tried once more: that is one death more, and no other. What was asked of the dead owner is no
+    // wake.
     let resume = Request::Resume { reason: "once more".into() };
     node.store.signal(one, &resume).await.unwrap();
+    let tries = async |node: &mut Node| {
+        tries(node).await;
+        node.store.signal(one, &Request::Touch).await.unwrap();
+    };
     let swept = live_and_die(&node, tries).await;
-    assert_eq!(swept.aside, [(one, node.definition)]);
+    assert_eq!((swept.aside, swept.wakes), (vec![(one, node.definition)], 1));
+    assert!(node.claim_all().await.is_empty());
+
+    // Who was told to resume while it was tried in vain is tried again.
+    node.store.signal(one, &resume).await.unwrap();
+    let told = async |node: &mut Node| {
+        tries(node).await;
+        node.store.signal(one, &resume).await.unwrap();
+        node.store.signal(one, &Request::Touch).await.unwrap();
+    };
+    assert_eq!(live_and_die(&node, told).await.aside.len(), 1);
+    assert_eq!(live_and_die(&node, tries).await.aside.len(), 1);
     assert!(node.claim_all().await.is_empty());
 
     // Now the cause is mended.
-    node.store.signal(one, &resume).await.unwrap();
+    let bulk = async || -> i32 {
+        let sql = "select amends.bulk('resume', 'checkout', 'mended')";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    assert_eq!((bulk().await, bulk().await), (1, 0));
     let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
-    assert!(claimed[0].stuck && claimed[0].deaths == 4, "{claimed:?}");
+    assert!(claimed[0].stuck && claimed[0].deaths == 6, "{claimed:?}");
     assert!(node.store.try_suspect(node.lane.id(), one).await.unwrap());
     node.store.take_back(node.lane.id(), one, Status::Running).await.unwrap();
     node.store.acquit(node.lane.id(), one).await.unwrap();
     assert!(client.query(stuck, &[]).await.unwrap().is_empty());
     assert_eq!(node.store.saga(one).await.unwrap().unwrap().status, Status::Running);
     assert_eq!(deaths(&node).await[&one], 0);
+}
+
+#[tokio::test]
+async fn who_leaves_in_good_order_has_not_died_and_who_is_dead_tries_nothing() {
+    let (sweeper, one, two) = two().await;
+    let mut node = Node::on_same(&sweeper, "mortal").await;
+    node.claim_all().await;
+    assert!(node.store.try_suspect(node.lane.id(), one).await.unwrap());
+    node.store.leave(node.id).await.unwrap();
+    assert!(!node.store.try_suspect(node.lane.id(), two).await.unwrap(), "its lane is dead");
+    let swept = sweeper.store.sweep(sweeper.id).await.unwrap();
+    assert_eq!(swept, Swept { sagas: 2, ..Swept::default() });
+    assert_eq!(deaths(&sweeper).await, BTreeMap::from([(one, 0), (two, 0)]));
+}
+
+#[tokio::test]
+async fn who_was_taken_for_dead_and_lives_has_died_of_nothing() {
+    let (sweeper, one, two) = two().await;
+    for _ in 0..2 {
+        live_and_die(&sweeper, claims).await;
+    }
+    let mut zombie = Node::on_same(&sweeper, "zombie").await;
+    zombie.claim_all().await;
+    assert!(zombie.store.try_suspect(zombie.lane.id(), one).await.unwrap());
+    zombie.age(9_000).await;
+    let swept = sweeper.store.sweep(sweeper.id).await.unwrap();
+    assert_eq!(swept.aside.len(), 1);
+    assert_eq!(zombie.store.exonerate(zombie.id).await.unwrap(), 1);
+    let mut next = Node::on_same(&sweeper, "next").await;
+    let claimed = next.lane.claim(10, &[next.definition]).await.unwrap();
+    let found: BTreeMap<Uuid, (u32, bool)> =
+        claimed.iter().map(|saga| (saga.id, (saga.deaths, saga.stuck))).collect();
+    assert_eq!(found, BTreeMap::from([(one, (0, true)), (two, (2, false))]));
+    // It comes before the sweep, too.
+    assert!(next.store.try_suspect(next.lane.id(), two).await.unwrap());
+    assert_eq!(next.store.exonerate(next.id).await.unwrap(), 0);
+    next.age(9_000).await;
+    assert!(sweeper.store.sweep(sweeper.id).await.unwrap().aside.is_empty());
+}
+
+#[tokio::test]
+async fn a_rerun_of_which_nodes_die_is_not_decided_for_ever() {
+    let (node, one, _) = two().await;
+    node.store.rerun_from(one, "a", "again").await.unwrap();
+    let client = node.database.client().await;
+    let mut counted = Vec::new();
+    for good_order in [false, true, false, false] {
+        let next = Node::on_same(&node, "mortal").await;
+        let due = "update amends.rerun set due_at = now()";
+        client.execute(due, &[]).await.unwrap();
+        let taken = next.store.take_reruns(next.id, &[next.definition]).await.unwrap();
+        client.execute(due, &[]).await.unwrap();
+        let again = next.store.take_reruns(next.id, &[next.definition]).await.unwrap();
+        assert_eq!(taken[0].deaths, again[0].deaths, "it has only looked twice");
+        counted.push(taken[0].deaths);
+        if good_order { next.store.leave(next.id).await.unwrap() } else { next.age(9_000).await }
+    }
+    assert_eq!(counted, [0, 1, 1, 2]);
 }
 
 #[tokio::test]
