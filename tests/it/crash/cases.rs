@@ -106,6 +106,7 @@ const OF_ANYBODY: &[&str] = &[
     "saga/ended:",
     "definition/read:",
     "measure/",
+    "saga: reading",
     "saga: ended",
 ];
 
