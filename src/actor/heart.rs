@@ -100,7 +100,7 @@ fn confirmed(node: &Node, sent: Instant, beat: &Beat) {
 
 /// Somebody took this node for dead: what it had belongs to others now. Its lanes find that out by
 /// themselves.
-async fn rejoin(node: &Node) {
+async fn rejoin(node: &Arc<Node>) {
     node.clock.distrust();
     tracing::warn!(node = node.membership.id().0, "this node was taken for dead, it joins again as another");
     let before = node.membership.id();
@@ -109,15 +109,24 @@ async fn rejoin(node: &Node) {
             // In this order: who sees the trust sees whose it is.
             node.membership.id.store(id.0, Ordering::Release);
             confirmed(node, sent, &beat);
-            match node.store.exonerate(before).await {
-                Ok(0) => {}
-                Ok(sagas) => tracing::info!(sagas, "put aside as if this process had died of them; it lives"),
-                Err(error) => {
-                    tracing::warn!(%error, "sagas may be put aside as if this process had died of them")
-                }
-            }
+            actix::spawn(exonerate(node.clone(), before));
         }
         Err(error) => tracing::warn!(%error, "not joined again yet"),
+    }
+}
+
+/// Whatever was being tried as that node, this process has not died of it: says so until everybody must have judged
+/// what that node had.
+async fn exonerate(node: Arc<Node>, before: NodeId) {
+    let judged = Instant::now() + node.membership.lease * 2 + Duration::from_millis(limits::SWEEP_MS * 2);
+    loop {
+        match node.store.exonerate(before).await {
+            Ok(_) if Instant::now() > judged => return,
+            Ok(0) => {}
+            Ok(sagas) => tracing::info!(sagas, "they were put aside as if this process had died of them"),
+            Err(error) => tracing::warn!(%error, "not recorded yet that this process lives"),
+        }
+        tokio::time::sleep(Duration::from_millis(limits::BEAT_MS)).await;
     }
 }
 

@@ -50,7 +50,9 @@ async fn look(node: &Node, roster: &Roster) -> Result<(), Error> {
     if node.duty.is_draining() {
         return Ok(());
     }
-    for asked in node.store.take_reruns(node.membership.id(), &node.definitions.runnable()).await? {
+    for _ in 0..limits::RERUNS_MAX {
+        let taken = node.store.take_rerun(node.membership.id(), &node.definitions.runnable()).await?;
+        let Some(asked) = taken else { break };
         let Some(pinned) = node.definitions.get(asked.definition) else { continue };
         if let Some(fate) = begin(node, roster, pinned, &asked).await? {
             node.store.rerun_decided(&asked, &fate).await?;

@@ -56,6 +56,8 @@ pub(super) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> 
     match node.store.try_suspect(lane, id).await {
         Ok(true) => {}
         Ok(false) => return Read::NotOurs(id),
+        // Somebody holds its row: nothing was written.
+        Err(Error::Busy(why)) => return Read::Later(id, why),
         Err(error) => {
             // The answer may be lost, and the mark there.
             until_heard(id, async || node.store.let_be(lane, id).await).await;

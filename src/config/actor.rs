@@ -55,6 +55,8 @@ pub const TIMERS_MAX: usize = 1_000;
 pub const TIMERS_POLL_MS: u64 = 250;
 /// How long a collector of spans may take to answer, in milliseconds.
 pub const TRACES_TIMEOUT_MS: u64 = 5_000;
+/// Reruns that one look takes.
+pub const RERUNS_MAX: usize = 16;
 /// Pause between two looks for sagas that shall go on from a step of an ended one, in milliseconds.
 pub const RERUNS_POLL_MS: u64 = 500;
 /// Pause between two looks for starts whose turn it is while there are none, in milliseconds.

@@ -39,9 +39,8 @@ pub const GONE_KEPT_MS: i64 = 3_600_000;
 /// How long a node may take to let go of a saga that is taken from it, in milliseconds; then its beats count for
 /// nothing.
 pub const EVICTION_MS: i64 = 5_000;
-/// Reruns that one look takes.
-pub const RERUNS_MAX: i64 = 16;
-/// How long one that was taken is kept from other nodes, in milliseconds.
+/// How long a rerun that was taken is kept from other nodes, besides the lease of the one that took it, in
+/// milliseconds.
 pub const RERUN_KEPT_MS: i64 = 10_000;
 /// Starts with a concurrency key that one look at the turns takes.
 pub const KNOCKS_MAX: i64 = 500;

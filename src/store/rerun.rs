@@ -1,6 +1,7 @@
 //! Reruns: new sagas that go on from a step of one that has ended. Owns asking, taking and the record of what was
 //! decided; whether one is legal is the core's decision, and the new saga's first row is written like any other.
 
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{DefinitionId, Error, NodeId, Store};
@@ -22,7 +23,7 @@ pub struct Rerunning {
     pub by: String,
     /// Why.
     pub reason: String,
-    /// How many nodes have died that were about to decide it.
+    /// How many nodes in a row have died that were about to decide it.
     pub deaths: u32,
 }
 
@@ -42,36 +43,16 @@ impl Store {
         }
     }
 
-    /// Takes reruns of these definitions that nobody has decided, and keeps them from others for a while.
-    pub async fn take_reruns(
+    /// Takes a rerun of these definitions that nobody has decided, and keeps it from others for a while. One at a time:
+    /// should the node die of one, none of the others is suspected.
+    pub async fn take_rerun(
         &self,
         node: NodeId,
         definitions: &[DefinitionId],
-    ) -> Result<Vec<Rerunning>, Error> {
+    ) -> Result<Option<Rerunning>, Error> {
         let ids: Vec<i32> = definitions.iter().map(|definition| definition.0).collect();
-        let sql = sql!("rerun", "take");
-        let params: super::pool::Params<'_> = &[&ids, &limits::RERUNS_MAX, &limits::RERUN_KEPT_MS, &node.0];
-        let rows = self.query_once(sql, params).await?;
-        rows.iter()
-            .map(|row| {
-                let (user, application): (String, String) =
-                    (row.try_get("by")?, row.try_get("application_name")?);
-                let by = match row.try_get::<_, Option<String>>("addr")? {
-                    Some(addr) => format!("{user} ({application}, {addr})"),
-                    None => format!("{user} ({application})"),
-                };
-                Ok(Rerunning {
-                    n: row.try_get("n")?,
-                    of: row.try_get("id")?,
-                    step: row.try_get("step")?,
-                    rerun: row.try_get("rerun")?,
-                    definition: DefinitionId(row.try_get("definition")?),
-                    by,
-                    reason: row.try_get("reason")?,
-                    deaths: super::deaths(row)?,
-                })
-            })
-            .collect()
+        let params: super::pool::Params<'_> = &[&ids, &limits::RERUN_KEPT_MS, &node.0];
+        self.query_once(sql!("rerun", "take"), params).await?.first().map(rerunning).transpose()
     }
 
     /// Records what was decided about a rerun; the first word stands.
@@ -95,4 +76,22 @@ impl Store {
             Some(_) => Some(Err(row.try_get::<_, Option<String>>("answer")?.unwrap_or_default())),
         })
     }
+}
+
+fn rerunning(row: &Row) -> Result<Rerunning, Error> {
+    let (user, application): (String, String) = (row.try_get("by")?, row.try_get("application_name")?);
+    let by = match row.try_get::<_, Option<String>>("addr")? {
+        Some(addr) => format!("{user} ({application}, {addr})"),
+        None => format!("{user} ({application})"),
+    };
+    Ok(Rerunning {
+        n: row.try_get("n")?,
+        of: row.try_get("id")?,
+        step: row.try_get("step")?,
+        rerun: row.try_get("rerun")?,
+        definition: DefinitionId(row.try_get("definition")?),
+        by,
+        reason: row.try_get("reason")?,
+        deaths: super::deaths(row)?,
+    })
 }

@@ -19,7 +19,7 @@ pub struct Unreadable {
     pub node: NodeId,
     /// What could not be read, or what happened to whoever read it.
     pub reason: String,
-    /// Processes died of it, and nobody tries it again before something is asked of it.
+    /// Processes died of it, and nobody tries it again before it is told to resume.
     pub died: bool,
 }
 

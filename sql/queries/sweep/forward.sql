@@ -6,13 +6,14 @@ with moved as (
     where not exists (select from amends.lane l where l.id = i.lane and l.live)
     returning i.id, i.definition
 ), woken as materialized (
-    -- Each of the last signals brought one of the wakes.
+    -- As a rule each of the last signals brought one of the wakes.
     select m.id, m.definition, count(*) as signals from moved m group by m.id, m.definition
 ), queued as (
     insert into amends.ready (definition, id)
     select w.definition, w.id
     from woken w
-    where (select g.tried and g.lane is null and not exists (
+    -- What is still tried has an owner who reads what was asked, or one whose death is yet to be judged.
+    where (select g.tried and not exists (
                       select from amends.signal s
                       where s.id = g.id and s.n > g.signals - w.signals and starts_with(s.request, '{"resume"'))
            from amends.saga g where g.id = w.id) is not true

@@ -136,7 +136,7 @@ impl World {
         commit(&mut lane, &[ended(three, 3)]).await;
 
         let rerun = again(async || store.rerun_from(one, "x", "to see").await).await;
-        for one in again(async || store.take_reruns(second, &both).await).await {
+        if let Some(one) = again(async || store.take_rerun(second, &both).await).await {
             again(async || store.rerun_decided(&one, &Err("no".to_owned())).await).await;
         }
         again(async || store.rerun_fate(rerun).await).await;
