@@ -201,6 +201,13 @@ impl Case {
         self.place.starts_with("timer/")
     }
 
+    /// How long its process may take to come to its place: who inherits waits for a lease to run out, and there is a
+    /// sweep each second.
+    pub(super) fn takes_ms(&self) -> u64 {
+        let sweeps_again = self.hit > 1 && self.place.starts_with("sweep/");
+        if self.as_heir || sweeps_again { 5_000 } else { 1_600 }
+    }
+
     /// Whether the participants shall lose answers, so that somebody has to ask.
     pub(super) fn is_about_probes(&self) -> bool {
         self.place.starts_with("probe:")
@@ -247,7 +254,8 @@ impl Case {
         if self.in_company && self.as_heir && self.is_about_probes() {
             return Some("the other node may have come first");
         }
-        if self.hit > 1 && self.aim.is_some_and(|aim| aim.definition.starts_with("turns")) {
+        let takes_turns = self.aim.is_some_and(|aim| aim.definition.starts_with("turns"));
+        if takes_turns && (self.hit > 1 || self.as_heir && self.in_company) {
             return Some("its sagas run one at a time, and there may be no time for so many");
         }
         if starts(&self.place, AT_EXIT) {
