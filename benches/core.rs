@@ -31,7 +31,7 @@ fn payload() -> Json {
 
 fn ended(at: u64, step: usize, attempt: u32, outcome: Outcome) -> Event {
     let direction = Direction::Action;
-    Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, jitter: 0.5 })
+    Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, decided_by: None, jitter: 0.5 })
 }
 
 /// The journal of a saga whose steps each fail `failures` times before they succeed.
@@ -46,7 +46,7 @@ fn journal(definition: &Definition, failures: u32) -> Vec<Event> {
     for step in 0..definition.steps().len() {
         for attempt in 1..=failures {
             let error = Error::new("busy", "come back later");
-            let failed = Outcome::Failed { error, retryable: true, retry_after_ms: None };
+            let failed = Outcome::retryable(error, None);
             let at = state.at + 1;
             push(&mut state, &mut events, ended(at, step, attempt, failed));
             let due = next_timer(definition, &state).expect("a next attempt");

@@ -115,6 +115,7 @@ impl Wire {
             name: name.to_owned(),
             transport,
             limits: Limits { answer_bytes_max: 4_096, ..Limits::default() },
+            answers: Default::default(),
         };
         let configs = vec![
             config("web", Transport::Http { url: url(), headers: Default::default() }),

@@ -3,7 +3,7 @@
 //! the end means is the core's.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use serde_json::Value;
@@ -13,19 +13,21 @@ use uuid::Uuid;
 
 use super::definitions::Pinned;
 use super::node::Node;
+use super::post::Post;
 use super::row;
 use super::saga_actor::SagaActor;
 use super::traces;
 use super::within;
 use crate::boundary::{self, Aim};
-use crate::participant::{Scope, expr};
+use crate::config::actor as limits;
+use crate::participant::{Place, Scope, expr};
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Effect, Step};
 use crate::saga::event::{
     ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered, Request,
     Requested, Showing,
 };
-use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use crate::saga::state::State;
 use crate::saga::{Json, Planned, Shown, outstanding};
 use crate::store::Within;
@@ -143,8 +145,16 @@ pub(super) fn refuse(node: &Node, state: &State, faults: Vec<String>) -> Vec<Eve
         }
         Command::Execute { step, direction, attempt, .. }
         | Command::Probe { step, direction, probe: attempt, .. } => {
-            let outcome = Outcome::Failed { error: error.clone(), retryable: false, retry_after_ms: None };
-            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, jitter: 0.0 })
+            let outcome = Outcome::failed(error.clone());
+            Event::AttemptEnded(AttemptEnded {
+                at,
+                step,
+                direction,
+                attempt,
+                outcome,
+                decided_by: None,
+                jitter: 0.0,
+            })
         }
     };
     let request = Request::Cancel { reason };
@@ -156,11 +166,12 @@ pub(super) fn refuse(node: &Node, state: &State, faults: Vec<String>) -> Vec<Eve
 pub(super) fn begin(
     saga: Uuid,
     pinned: &Pinned,
-    node: &Arc<Node>,
+    post: &Post,
     state: &State,
     order: Order,
     report_to: Addr<SagaActor>,
 ) -> InFlight {
+    let node = &post.node;
     let mut scope = scope(saga, pinned, state, order);
     let told = node
         .traces
@@ -171,8 +182,8 @@ pub(super) fn begin(
         told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
     let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
-    let report = Report { node: node.clone(), order, told, report_to: Some(report_to) };
-    let called = node.clone();
+    let mut report = Report { node: node.clone(), order, told, sent: false, report_to: Some(report_to) };
+    let (called, post) = (node.clone(), post.clone());
     let counts = pinned.counts.clone();
     // Whatever is logged during the call, by a handler too, says whose it is. No payloads. An attempt says it all by
     // itself: its saga and its step are spans only for who wants to know that much.
@@ -191,8 +202,10 @@ pub(super) fn begin(
     );
     let aim = Aim::of(pinned.definition.name(), order.direction == Direction::Compensation);
     let attempt = async move {
-        let began = Instant::now();
         let [sending, answered] = boundaries(order);
+        let Some(_place) = report.place(&post, plan.step()).await else { return };
+        report.sent = true;
+        let began = Instant::now();
         boundary::pass_for(sending, &aim);
         let end = call(&called, plan.step(), order, &scope).await;
         boundary::pass_for(answered, &aim);
@@ -253,7 +266,7 @@ impl InFlight {
 
 /// How a call ended.
 enum End {
-    Attempt(Outcome),
+    Attempt(Outcome, Option<DecidedBy>),
     /// It succeeded, if it is recorded in this transaction.
     Within(Outcome, Box<Within>),
     Probe(Answer),
@@ -261,7 +274,13 @@ enum End {
 
 impl End {
     fn lost_attempt() -> Self {
-        Self::Attempt(Outcome::Unknown { error: lost() })
+        Self::Attempt(Outcome::Unknown { error: lost() }, None)
+    }
+
+    /// The end of an attempt that was given up while it waited for its place.
+    fn unsent_attempt() -> Self {
+        let error = Error::new("not_sent", "the call was given up before it was sent");
+        Self::Attempt(Outcome::retryable(error, None), None)
     }
 
     fn lost_probe() -> Self {
@@ -271,10 +290,11 @@ impl End {
     /// The end in one word, and the code of its error.
     fn in_words(&self) -> (&'static str, Option<&str>) {
         match self {
-            Self::Attempt(Outcome::Succeeded { .. }) => ("succeeded", None),
-            Self::Attempt(Outcome::Pending { .. }) => ("pending", None),
-            Self::Attempt(Outcome::Failed { error, .. }) => ("failed", Some(&error.code)),
-            Self::Attempt(Outcome::Unknown { error }) => ("unknown", Some(&error.code)),
+            Self::Attempt(Outcome::Succeeded { .. }, _) => ("succeeded", None),
+            Self::Attempt(Outcome::Pending { .. }, _) => ("pending", None),
+            Self::Attempt(Outcome::Failed { error, .. }, _) => ("failed", Some(&error.code)),
+            Self::Attempt(Outcome::Errored { error, .. }, _) => ("errored", Some(&error.code)),
+            Self::Attempt(Outcome::Unknown { error }, _) => ("unknown", Some(&error.code)),
             // It succeeds with the transaction, which is yet to be committed.
             Self::Within(..) => ("handled", None),
             Self::Probe(Answer::Applied { .. }) => ("applied", None),
@@ -285,12 +305,15 @@ impl End {
 
     fn happened(self, node: &Node, step: usize, direction: Direction, number: u32) -> Happened {
         let (at, jitter) = (node.clock.now_ms(), rand::random::<f64>());
-        let ended = |outcome| {
-            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt: number, outcome, jitter })
+        let ended = |outcome, decided_by: Option<DecidedBy>| {
+            let (attempt, decided_by) = (number, decided_by.map(Box::new));
+            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, decided_by, jitter })
         };
         match self {
-            Self::Attempt(outcome) => Happened { event: ended(outcome), within: None },
-            Self::Within(outcome, within) => Happened { event: ended(outcome), within: Some(within) },
+            Self::Attempt(outcome, decided_by) => {
+                Happened { event: ended(outcome, decided_by), within: None }
+            }
+            Self::Within(outcome, within) => Happened { event: ended(outcome, None), within: Some(within) },
             Self::Probe(answer) => {
                 let answered = ProbeAnswered { at, step, direction, probe: number, answer, jitter };
                 Happened { event: Event::ProbeAnswered(answered), within: None }
@@ -306,16 +329,19 @@ fn lost() -> Error {
 async fn call(node: &Node, step: &Step, order: Order, scope: &Arc<Scope>) -> End {
     let Some(call) = call_of(step, order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
-        return End::Attempt(Outcome::Unknown { error });
+        return End::Attempt(Outcome::Unknown { error }, None);
     };
     match (order.is_probe, &call.probe) {
         (false, _) if call.effect == Effect::Transactional => {
             match Box::pin(within::call(node, call, scope)).await {
                 (outcome, Some(within)) => End::Within(outcome, within),
-                (outcome, None) => End::Attempt(outcome),
+                (outcome, None) => End::Attempt(outcome, None),
             }
         }
-        (false, _) => End::Attempt(node.participants.execute(call, scope).await),
+        (false, _) => {
+            let (outcome, decided_by) = node.participants.execute(call, scope).await;
+            End::Attempt(outcome, decided_by)
+        }
         (true, Some(probe)) => End::Probe(node.participants.probe(probe, scope).await),
         (true, None) => {
             let error = Error::new("missing", "the definition has no such probe");
@@ -385,10 +411,31 @@ struct Report {
     order: Order,
     /// The attempt as a span, where somebody is told.
     told: Option<Box<traces::Attempt>>,
+    /// It has its place, and begins.
+    sent: bool,
     report_to: Option<Addr<SagaActor>>,
 }
 
 impl Report {
+    /// Waits until the participant has a place for the call. The lease may be lost meanwhile: then nothing begins
+    /// before a beat has confirmed it. None when the saga has left this node.
+    async fn place(&self, post: &Post, step: &Step) -> Option<Place> {
+        let call = call_of(step, self.order.direction);
+        let probe = call.and_then(|call| call.probe.as_ref()).filter(|_| self.order.is_probe);
+        let target = probe.map(|probe| &probe.target).or(call.map(|call| &call.target));
+        let place = match target {
+            Some(target) => self.node.participants.place(target).await,
+            None => Place::default(),
+        };
+        while !post.may_begin() {
+            if self.report_to.as_ref().is_none_or(|saga| !saga.connected()) {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(limits::DISTRUST_PAUSE_MS)).await;
+        }
+        Some(place)
+    }
+
     fn send(mut self, end: End) {
         self.tell(end);
     }
@@ -406,6 +453,10 @@ impl Report {
 
 impl Drop for Report {
     fn drop(&mut self) {
-        self.tell(if self.order.is_probe { End::lost_probe() } else { End::lost_attempt() });
+        self.tell(match (self.order.is_probe, self.sent) {
+            (true, _) => End::lost_probe(),
+            (false, true) => End::lost_attempt(),
+            (false, false) => End::unsent_attempt(),
+        });
     }
 }

@@ -37,7 +37,7 @@ struct Call {
 }
 
 /// How an attempt ends.
-const OUTCOMES: [&str; 5] = ["succeeded", "failed_retryable", "failed", "pending", "unknown"];
+const OUTCOMES: [&str; 6] = ["succeeded", "failed_retryable", "failed", "pending", "errored", "unknown"];
 
 /// How a step comes to a rest from which only turning back or a person moves it.
 const RESTS: [&str; 8] =
@@ -139,13 +139,14 @@ impl Counts {
             Outcome::Failed { retryable: true, .. } => 1,
             Outcome::Failed { retryable: false, .. } => 2,
             Outcome::Pending { .. } => 3,
-            Outcome::Unknown { .. } => 4,
+            Outcome::Errored { .. } => 4,
+            Outcome::Unknown { .. } => 5,
         };
         let call = self.call(event.step, event.direction);
         if event.attempt > 1 {
             metrics::RETRIES.with(call.labels.clone()).increment(1);
         }
-        if let Outcome::Unknown { error } = &event.outcome {
+        if let Outcome::Unknown { error } | Outcome::Errored { error, .. } = &event.outcome {
             if error.code == "panic" {
                 metrics::PANICS.with(["handler".into()]).increment(1);
             }

@@ -210,7 +210,7 @@ impl SagaActor {
         if !self.post.may_begin() {
             return self.postpone(command, ctx);
         }
-        let begun = attempt::begin(self.id, &self.pinned, &self.node, &self.state, order, ctx.address());
+        let begun = attempt::begin(self.id, &self.pinned, &self.post, &self.state, order, ctx.address());
         // Hardly ever more than one: what waits by the ten thousand keeps no room for more.
         self.in_flight.reserve_exact(1);
         self.in_flight.push(begun);

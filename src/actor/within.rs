@@ -74,7 +74,10 @@ pub(super) async fn call(node: &Node, call: &Call, scope: &Arc<Scope>) -> (Outco
     };
     match node.participants.execute_within(call, scope, within.transaction()).await {
         outcome @ Outcome::Succeeded { .. } => (outcome, Some(Box::new(within))),
-        outcome @ (Outcome::Failed { .. } | Outcome::Pending { .. } | Outcome::Unknown { .. }) => {
+        outcome @ (Outcome::Failed { .. }
+        | Outcome::Errored { .. }
+        | Outcome::Pending { .. }
+        | Outcome::Unknown { .. }) => {
             node.store.roll_back(within).await;
             (outcome, None)
         }
@@ -82,7 +85,7 @@ pub(super) async fn call(node: &Node, call: &Call, scope: &Arc<Scope>) -> (Outco
 }
 
 fn again(code: &str, message: impl Into<String>) -> Outcome {
-    Outcome::Failed { error: Error::new(code, message), retryable: true, retry_after_ms: None }
+    Outcome::retryable(Error::new(code, message), None)
 }
 
 /// Writes the row of a success in its handler's transaction and commits both. In a task that nobody gives up:
@@ -109,7 +112,7 @@ pub(super) fn failed(event: Event, rolled_back: RolledBack) -> Event {
     match event {
         Event::AttemptEnded(end) => {
             let error = Error::new(code, message);
-            let outcome = Outcome::Failed { error, retryable, retry_after_ms: None };
+            let outcome = if retryable { Outcome::retryable(error, None) } else { Outcome::failed(error) };
             Event::AttemptEnded(AttemptEnded { outcome, ..end })
         }
         other @ (Event::Started(_)

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::definition::defaults;
 use crate::participant::expr;
 use crate::saga::definition::{
-    Action, Approver, Call, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect, Probe, Retry,
-    Step, Target, Template, Verdict,
+    Action, Approver, Call, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis, Notice, OnDisconnect,
+    Probe, Retry, Step, Target, Template, Verdict,
 };
 use emit::{Tree, text};
 
@@ -134,6 +134,16 @@ fn put_call(fields: &mut Fields, call: &Call, default: &defaults::CallDefaults) 
     fields.put_some("deadline", call.deadline_ms, duration);
     fields.put_unless(call.settle_ms == defaults::SETTLE_MS, "settle", || duration(call.settle_ms));
     fields.put_some("probe", call.probe.as_ref(), probe);
+    fields.put_some("errors", call.errors, |errors| text(errors_word(errors)));
+    fields.put_some("refused", call.refused.as_ref(), |refused| {
+        if !refused.answers_key {
+            return expression(&refused.when);
+        }
+        Tree::Mapping(vec![
+            ("when".into(), expression(&refused.when)),
+            ("answers_key".into(), Tree::Bool(true)),
+        ])
+    });
     fields.put_some("success", call.success.as_ref(), expression);
     fields.put_unless(call.classify.is_empty(), "classify", || {
         let rule = |rule: &crate::saga::definition::Rule| {
@@ -141,6 +151,8 @@ fn put_call(fields: &mut Fields, call: &Call, default: &defaults::CallDefaults) 
             fields.put("when", expression(&rule.when));
             fields.put("outcome", text(verdict_word(rule.outcome)));
             fields.put_some("error", rule.error.as_ref(), expression);
+            fields.put_unless(!rule.answers_key, "answers_key", || Tree::Bool(true));
+            fields.put_some("key", rule.key, |KeyRule::Renew| text("renew"));
             fields.into_tree()
         };
         Tree::Sequence(call.classify.iter().map(rule).collect())
@@ -240,12 +252,20 @@ fn effect_word(effect: Effect) -> &'static str {
     }
 }
 
+fn errors_word(errors: Errors) -> &'static str {
+    match errors {
+        Errors::Definite => "definite",
+        Errors::Unknown => "unknown",
+    }
+}
+
 fn verdict_word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Succeeded => "succeeded",
         Verdict::Failed => "failed",
         Verdict::Retryable => "retryable",
         Verdict::Pending => "pending",
+        Verdict::Errored => "errored",
         Verdict::Unknown => "unknown",
     }
 }

@@ -8,65 +8,150 @@
 
 use super::expr::{self, Fault, View};
 use super::reply::{Reply, excerpt, recorded};
+use super::rule::DefaultRule;
 use super::scope::Scope;
 use crate::saga::Json;
-use crate::saga::definition::{Call, Expression, Probe, Rule, Template, Verdict};
-use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::definition::{Call, Effect, Errors, Expression, KeyRule, Probe, Rule, Template, Verdict};
+use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 
-/// Makes an outcome of the answer to a call.
-pub(super) fn outcome(call: &Call, scope: &Scope, reply: Reply) -> Outcome {
-    if call.classify.is_empty() && call.success.is_none() && call.output.is_none() {
-        return plain(reply.verdict, reply);
+/// Makes an outcome of the answer to a call, and says what decided it. `errors` is what errors of the participant prove.
+pub(super) fn outcome(
+    call: &Call,
+    scope: &Scope,
+    errors: Option<Errors>,
+    reply: Reply,
+) -> (Outcome, Option<DecidedBy>) {
+    let reply = by_default(call, errors, reply);
+    let status = reply.status;
+    let default = |reply: &Reply| Decided {
+        verdict: reply.verdict,
+        rule: by_default_rule(errors, reply),
+        error: None,
+        answers_key: false,
+        renew_key: false,
+    };
+    let rules = !call.classify.is_empty() || call.refused.is_some() || call.success.is_some();
+    if !rules && call.output.is_none() {
+        let decided = default(&reply);
+        let by = decided.by(&reply, status);
+        return (decided.outcome(reply), by);
     }
+    let unreadable = |error: Error| {
+        let rule = DefaultRule::Expression.word().to_owned();
+        (Outcome::Unknown { error }, Some(DecidedBy { rule, status }))
+    };
     let view = View::of_answer(scope, &reply);
     let decided = match decide(call, &view, &reply) {
-        Ok(Decided { verdict: Verdict::Succeeded, .. }) => {
-            return match output(call.output.as_ref(), &view, &reply) {
-                Ok(output) => Outcome::Succeeded { output },
-                Err(error) => Outcome::Unknown { error },
-            };
-        }
-        Ok(decided) => decided,
-        Err(error) => return Outcome::Unknown { error },
+        Ok(Some(decided)) => decided,
+        Ok(None) => default(&reply),
+        Err(error) => return unreadable(error),
     };
+    let by = decided.by(&reply, status);
+    if decided.verdict == Verdict::Succeeded {
+        return match output(call.output.as_ref(), &view, &reply) {
+            Ok(output) => (Outcome::Succeeded { output }, by),
+            Err(error) => unreadable(error),
+        };
+    }
     drop(view);
-    let error = decided.error.or_else(|| reply.error.clone());
-    plain(decided.verdict, Reply { error, ..reply })
+    (decided.outcome(reply), by)
 }
 
-/// Makes an outcome of a verdict.
-fn plain(verdict: Verdict, reply: Reply) -> Outcome {
-    let retry_after_ms = reply.retry_after_ms;
-    let error = || reply.error.clone().unwrap_or_else(|| recorded("classified", excerpt(said(&reply))));
-    match verdict {
-        Verdict::Succeeded => Outcome::Succeeded { output: reply.result },
-        Verdict::Failed => Outcome::Failed { error: error(), retryable: false, retry_after_ms: None },
-        Verdict::Retryable => Outcome::Failed { error: error(), retryable: true, retry_after_ms },
-        Verdict::Pending => Outcome::Pending { retry_after_ms },
-        Verdict::Unknown => Outcome::Unknown { error: error() },
+/// What the default rule makes of an answer for this call. What only reads has done nothing, so an error of it is a
+/// failure; else errors prove what the participant's settings or the definition say.
+fn by_default(call: &Call, errors: Option<Errors>, reply: Reply) -> Reply {
+    let verdict = match (reply.verdict, reply.rule, errors) {
+        (Verdict::Errored, _, _) if call.effect == Effect::ReadOnly => Verdict::Failed,
+        (Verdict::Errored, _, Some(Errors::Definite)) => Verdict::Failed,
+        (Verdict::Failed, DefaultRule::Http4xx, Some(Errors::Unknown)) if call.effect != Effect::ReadOnly => {
+            Verdict::Errored
+        }
+        (verdict, _, _) => verdict,
+    };
+    Reply { verdict, ..reply }
+}
+
+/// Names the default rule that holds, with the setting that changed it.
+fn by_default_rule(errors: Option<Errors>, reply: &Reply) -> String {
+    let word = reply.rule.word();
+    match errors.filter(|_| reply.verdict != reply.rule.verdict()) {
+        Some(Errors::Definite) => format!("{word}, errors: definite"),
+        Some(Errors::Unknown) => format!("{word}, errors: unknown"),
+        None => word.to_owned(),
     }
 }
 
-/// What the definition makes of an answer.
+/// What is made of an answer.
 struct Decided {
     verdict: Verdict,
+    /// By what.
+    rule: String,
+    /// An error of the rule's own.
     error: Option<Error>,
+    answers_key: bool,
+    renew_key: bool,
 }
 
-fn decide(call: &Call, view: &View<'_>, reply: &Reply) -> Result<Decided, Error> {
-    for rule in &call.classify {
-        if matched(&rule.when, view)? {
-            return Ok(Decided { verdict: rule.outcome, error: rule_error(rule, view, reply)? });
+impl Decided {
+    fn new(verdict: Verdict, rule: impl Into<String>, error: Option<Error>) -> Self {
+        Self { verdict, rule: rule.into(), error, answers_key: false, renew_key: false }
+    }
+
+    /// What decided, as it is recorded: a plain success needs no reason.
+    fn by(&self, reply: &Reply, status: Option<u16>) -> Option<DecidedBy> {
+        let plain = self.verdict == Verdict::Succeeded && self.rule == reply.rule.word();
+        (!plain).then(|| DecidedBy { rule: self.rule.clone(), status })
+    }
+
+    fn outcome(self, reply: Reply) -> Outcome {
+        let retry_after_ms = reply.retry_after_ms;
+        let Self { verdict, error, answers_key, renew_key, .. } = self;
+        let error = || {
+            let error = error.or_else(|| reply.error.clone());
+            error.unwrap_or_else(|| recorded("classified", excerpt(said(&reply))))
+        };
+        match verdict {
+            Verdict::Succeeded => Outcome::Succeeded { output: reply.result },
+            Verdict::Failed => {
+                let (error, retryable, retry_after_ms) = (error(), false, None);
+                Outcome::Failed { error, retryable, retry_after_ms, answers_key, renew_key }
+            }
+            Verdict::Retryable => {
+                let (error, retryable) = (error(), true);
+                Outcome::Failed { error, retryable, retry_after_ms, answers_key, renew_key }
+            }
+            Verdict::Pending => Outcome::Pending { retry_after_ms },
+            Verdict::Errored => Outcome::Errored { error: error(), retry_after_ms },
+            Verdict::Unknown => Outcome::Unknown { error: error() },
         }
+    }
+}
+
+/// What the definition makes of an answer; none: what the default rule does.
+fn decide(call: &Call, view: &View<'_>, reply: &Reply) -> Result<Option<Decided>, Error> {
+    for (index, rule) in call.classify.iter().enumerate() {
+        if matched(&rule.when, view)? {
+            let decided =
+                Decided::new(rule.outcome, format!("classify[{index}]"), rule_error(rule, view, reply)?);
+            let renew_key = rule.key == Some(KeyRule::Renew);
+            return Ok(Some(Decided { answers_key: rule.answers_key, renew_key, ..decided }));
+        }
+    }
+    if let Some(refused) = &call.refused
+        && matched(&refused.when, view)?
+    {
+        let decided = Decided::new(Verdict::Failed, "refused", None);
+        return Ok(Some(Decided { answers_key: refused.answers_key, ..decided }));
     }
     let looks_good = reply.verdict == Verdict::Succeeded;
     if let Some(success) = call.success.as_ref().filter(|_| looks_good)
         && !expr::condition(success, view).map_err(|fault| fault.in_expression(&success.0))?
     {
         let message = format!("`{}` is false for the answer {}", success.0, excerpt(said(reply)));
-        return Ok(Decided { verdict: Verdict::Failed, error: Some(recorded("unsuccessful", message)) });
+        let error = Some(recorded("unsuccessful", message));
+        return Ok(Some(Decided::new(Verdict::Failed, "success", error)));
     }
-    Ok(Decided { verdict: reply.verdict, error: None })
+    Ok(None)
 }
 
 fn matched(when: &Expression, view: &View<'_>) -> Result<bool, Error> {
@@ -80,7 +165,7 @@ fn matched(when: &Expression, view: &View<'_>) -> Result<bool, Error> {
 fn rule_error(rule: &Rule, view: &View<'_>, reply: &Reply) -> Result<Option<Error>, Error> {
     let needs_error = match rule.outcome {
         Verdict::Succeeded | Verdict::Pending => false,
-        Verdict::Failed | Verdict::Retryable | Verdict::Unknown => true,
+        Verdict::Failed | Verdict::Retryable | Verdict::Errored | Verdict::Unknown => true,
     };
     let Some(expression) = rule.error.as_ref().filter(|_| needs_error) else {
         return Ok(None);
@@ -113,7 +198,8 @@ pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
         error.unwrap_or_else(|| recorded("inconclusive", format!("the answer was {}", excerpt(said(reply)))))
     };
     match reply.verdict {
-        Verdict::Succeeded | Verdict::Failed => {}
+        // A probe's own error is read by its predicates.
+        Verdict::Succeeded | Verdict::Failed | Verdict::Errored => {}
         Verdict::Retryable | Verdict::Pending | Verdict::Unknown => return inconclusive(says_nothing()),
     }
     let view = View::of_answer(scope, reply);
@@ -123,7 +209,7 @@ pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
     let applied = ask(&probe.applied);
     let absent = match &probe.absent {
         Some(absent) => ask(absent),
-        None if reply.verdict == Verdict::Failed => Ok(false),
+        None if reply.verdict != Verdict::Succeeded => Ok(false),
         None => applied.clone().map(|applied| !applied),
     };
     match (applied, absent) {
@@ -161,16 +247,17 @@ mod tests {
     }
 
     fn good(result: Value) -> Reply {
-        Reply { text: Some(result.to_string()), ..Reply::succeeded(Json::from(result)) }
+        Reply { text: Some(result.to_string()), ..Reply::succeeded(DefaultRule::Http2xx, Json::from(result)) }
     }
 
     /// Writes an outcome in one line.
     fn said(rules: Value, reply: Reply) -> String {
-        match outcome(&call(rules), &scope(), reply) {
+        match outcome(&call(rules), &scope(), None, reply).0 {
             Outcome::Succeeded { output } => format!("succeeded {}", output.get()),
             Outcome::Failed { error, retryable: false, .. } => format!("failed {error}"),
             Outcome::Failed { error, retry_after_ms, .. } => format!("retryable {error} {retry_after_ms:?}"),
             Outcome::Pending { retry_after_ms } => format!("pending {retry_after_ms:?}"),
+            Outcome::Errored { error, .. } => format!("errored {error}"),
             Outcome::Unknown { error } => format!("unknown {error}"),
         }
     }
@@ -178,10 +265,13 @@ mod tests {
     #[test]
     fn without_rules_the_defaults_stand() {
         assert_eq!(said(json!({}), good(json!({"a": 1}))), r#"succeeded {"a":1}"#);
-        assert_eq!(said(json!({}), Reply::failed("http_404", "gone")), "failed http_404: gone");
-        let busy = Reply::retryable("busy", "later").after(Some(std::time::Duration::from_secs(2)));
+        assert_eq!(
+            said(json!({}), Reply::coded(DefaultRule::Http4xx, "http_404", "gone")),
+            "failed http_404: gone"
+        );
+        let busy = Reply::of(DefaultRule::HttpBusy, "later").after(Some(std::time::Duration::from_secs(2)));
         assert_eq!(said(json!({}), busy), "retryable busy: later Some(2000)");
-        assert_eq!(said(json!({}), Reply::unknown("timeout", "late")), "unknown timeout: late");
+        assert_eq!(said(json!({}), Reply::of(DefaultRule::Timeout, "late")), "unknown timeout: late");
     }
 
     #[test]
@@ -199,7 +289,7 @@ mod tests {
         let no_output = said(rules(), good(json!({"ok": true})));
         assert!(no_output.starts_with("unknown expression: `result.id`"), "{no_output}");
         // A failure stays one, whatever `success` would say.
-        assert_eq!(said(rules(), Reply::failed("tool_error", "no")), "failed tool_error: no");
+        assert_eq!(said(rules(), Reply::of(DefaultRule::ToolError, "no")), "errored tool_error: no");
     }
 
     #[test]
@@ -213,17 +303,19 @@ mod tests {
                 {"when": "result.id + 1 == 2", "outcome": "succeeded"},
             ]})
         };
-        let text =
-            |text: &str| Reply { text: Some(text.into()), ..Reply::succeeded(Json::from(json!(text))) };
+        let text = |text: &str| Reply {
+            text: Some(text.into()),
+            ..Reply::succeeded(DefaultRule::ToolResult, Json::from(json!(text)))
+        };
         assert_eq!(said(rules(), text("Failed to charge")), "failed classified: said: Failed to charge");
         let declined = Reply {
             status: Some(500),
             result: Json::from(json!({"code": "declined"})),
-            ..Reply::unknown("http_500", "oh")
+            ..Reply::coded(DefaultRule::Http5xx, "http_500", "oh")
         };
         assert_eq!(said(rules(), declined), "failed http_500: oh");
         assert_eq!(said(rules(), good(json!({"state": "queued"}))), "pending None");
-        assert_eq!(said(rules(), Reply::unknown("timeout", "late")), "retryable timeout: late None");
+        assert_eq!(said(rules(), Reply::of(DefaultRule::Timeout, "late")), "retryable timeout: late None");
         // A missing field is no match; a wrong type is a rule that cannot be trusted.
         assert_eq!(said(rules(), good(json!({"state": "done"}))), r#"succeeded {"state":"done"}"#);
         let wrong = said(rules(), good(json!({"id": "x"})));
@@ -250,16 +342,19 @@ mod tests {
         assert_eq!(found(short(), good(json!({}))), "inconclusive expression");
         assert_eq!(found(short(), good(json!({"found": true}))), "inconclusive expression");
         // An answer that is a failure proves no absence by itself.
-        assert_eq!(found(short(), Reply::failed("http_401", "who?")), "inconclusive expression");
         assert_eq!(
-            found(json!({"applied": "false"}), Reply::failed("http_401", "who?")),
+            found(short(), Reply::coded(DefaultRule::Http4xx, "http_401", "who?")),
+            "inconclusive expression"
+        );
+        assert_eq!(
+            found(json!({"applied": "false"}), Reply::coded(DefaultRule::Http4xx, "http_401", "who?")),
             "inconclusive http_401"
         );
-        assert_eq!(found(short(), Reply::unknown("timeout", "late")), "inconclusive timeout");
+        assert_eq!(found(short(), Reply::of(DefaultRule::Timeout, "late")), "inconclusive timeout");
 
         let absent = "status == 404 || result.state == 'no'";
         let full = || json!({"applied": "result.state == 'done'", "absent": absent});
-        let gone = Reply { status: Some(404), ..Reply::failed("http_404", "gone") };
+        let gone = Reply { status: Some(404), ..Reply::coded(DefaultRule::Http4xx, "http_404", "gone") };
         assert_eq!(found(full(), gone), "absent");
         assert_eq!(found(full(), good(json!({"state": "no"}))), "absent");
         assert_eq!(found(full(), good(json!({"state": "running"}))), "inconclusive inconclusive");

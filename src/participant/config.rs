@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::secret::Secret;
 use crate::config::participant::{ANSWER_BYTES_MAX, ARGUMENTS_BYTES_MAX, CONCURRENCY_MAX, LIMIT_BYTES_MAX};
+use crate::saga::definition::Errors;
 
 /// Secrets by name: headers, or variables of an environment.
 pub(super) type Secrets = BTreeMap<String, Secret>;
@@ -18,6 +19,17 @@ pub struct ParticipantConfig {
     pub transport: Transport,
     /// Limits of its calls.
     pub limits: Limits,
+    /// What its answers mean, as far as they do not say so themselves.
+    pub answers: Answers,
+}
+
+/// What the settings vouch for about a participant's answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// Whether its errors prove that there was no effect. Default: those of tools do not, HTTP's 4xx do.
+    pub errors: Option<Errors>,
+    /// HTTP statuses from 400 to 599 by which it turns a request away before it works on it, besides 425 and 429.
+    pub busy: Vec<u16>,
 }
 
 /// How a participant is reached.

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::reply::{Reply, recorded};
+use super::rule::DefaultRule as Rule;
 use super::scope::Scope;
 use crate::saga::Json;
 use crate::saga::definition::Verdict;
@@ -107,7 +108,7 @@ impl Handlers {
     /// Calls a function. The reply to a panic is unknown.
     pub(super) async fn call(&self, name: &str, scope: &Arc<Scope>, arguments: Json) -> Reply {
         let Some(handler) = self.by_name.get(name) else {
-            return Reply::retryable("missing", format!("this process has no handler `{name}`"));
+            return Reply::of(Rule::Missing, format!("this process has no handler `{name}`"));
         };
         let context = StepContext { scope: Arc::clone(scope) };
         finished(name, handler(context, arguments)).await
@@ -122,10 +123,7 @@ impl Handlers {
         arguments: Json,
     ) -> Reply {
         let Some(handler) = self.transactional.get(name) else {
-            return Reply::retryable(
-                "missing",
-                format!("this process has no transactional handler `{name}`"),
-            );
+            return Reply::of(Rule::Missing, format!("this process has no transactional handler `{name}`"));
         };
         let context = StepContext { scope: Arc::clone(scope) };
         finished(name, handler(context, transaction, arguments)).await
@@ -148,9 +146,9 @@ fn encoded(output: impl Serialize) -> Result<Json, Failure> {
 async fn finished(name: &str, running: Running) -> Reply {
     let mut running = Fenced(Some(running));
     match AssertUnwindSafe(running.future()).catch_unwind().await {
-        Ok(Ok(output)) => Reply::succeeded(output),
+        Ok(Ok(output)) => Reply::succeeded(Rule::Handler, output),
         Ok(Err(failure)) => failure.into_reply(),
-        Err(panic) => Reply::unknown("panic", format!("the handler `{name}` panicked: {}", words(&*panic))),
+        Err(panic) => Reply::of(Rule::Panic, format!("the handler `{name}` panicked: {}", words(&*panic))),
     }
 }
 
@@ -287,7 +285,11 @@ impl Failure {
 
     fn into_reply(self) -> Reply {
         let error = recorded(self.code, self.message);
-        let reply = Reply { verdict: self.verdict, error: Some(error), ..Reply::succeeded(Json::null()) };
+        let reply = Reply {
+            verdict: self.verdict,
+            error: Some(error),
+            ..Reply::succeeded(Rule::Handler, Json::null())
+        };
         reply.after(self.after)
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use reqwest::{Method, Response, Url};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::config::{Limits, Secrets};
 use super::reply::{Reply, excerpt, retry_after, too_deep};
+use super::rule::DefaultRule as Rule;
 use super::secret::Filter;
 use crate::config::participant::{CONNECT_TIMEOUT, CONNECTION_IDLE_MAX, ERROR_BODY_BYTES_MAX};
 use crate::saga::{Json, reserved_header};
@@ -27,7 +27,8 @@ pub(super) struct HttpParticipant {
     client: reqwest::Client,
     filter: Filter,
     limits: Limits,
-    slots: Semaphore,
+    /// Statuses that the settings vouch for: the request was turned away before it was worked on.
+    busy: Vec<u16>,
 }
 
 /// A request, rendered.
@@ -108,10 +109,10 @@ impl HttpParticipant {
         headers: HeaderMap,
         filter: Filter,
         limits: Limits,
+        busy: Vec<u16>,
         client: reqwest::Client,
     ) -> Self {
-        let slots = Semaphore::new(limits.concurrency_max);
-        Self { base, headers, client, filter, limits, slots }
+        Self { base, headers, client, filter, limits, busy }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -120,18 +121,13 @@ impl HttpParticipant {
 
     /// Sends a request and waits for its answer until `deadline`.
     pub(super) async fn call(&self, request: Request, deadline: Instant) -> Reply {
-        let Ok(slot) = timeout_at(deadline, self.slots.acquire()).await else {
-            let most = self.limits.concurrency_max;
-            return Reply::retryable("busy", format!("{most} other calls were in flight for the whole time"));
-        };
-        let _slot = slot;
         let built = match self.build(request) {
             Ok(built) => built,
-            Err(message) => return Reply::failed("arguments", message),
+            Err(message) => return Reply::of(Rule::Arguments, message),
         };
         let reply = match timeout_at(deadline, self.exchange(built)).await {
             Ok(reply) => reply,
-            Err(_) => Reply::unknown("timeout", "no answer within the time of an attempt"),
+            Err(_) => Reply::of(Rule::Timeout, "no answer within the time of an attempt"),
         };
         self.cleaned(reply)
     }
@@ -211,17 +207,17 @@ impl HttpParticipant {
         let bytes_max = if good { self.limits.answer_bytes_max } else { ERROR_BODY_BYTES_MAX };
         let reply = match body(response, bytes_max).await {
             Ok(Body { text, whole: true }) if good => answered(text).after(pause),
-            Ok(Body { .. }) if good => Reply::unknown(
-                "answer_too_large",
+            Ok(Body { .. }) if good => Reply::of(
+                Rule::TooLarge,
                 format!("the answer is larger than the limit of {bytes_max} bytes (`answer_bytes_max`)"),
             ),
             Ok(Body { text, whole }) => {
                 // Before it is quoted: half a secret is not known for one.
                 let text = if whole { self.filter.clean(text) } else { self.filter.clean_beginning(text) };
-                judged(status, pause, text)
+                judged(status, &self.busy, pause, text)
             }
             Err(error) if good => lost(&error),
-            Err(_) => judged(status, pause, String::new()),
+            Err(_) => judged(status, &self.busy, pause, String::new()),
         };
         Reply { status: Some(status), headers, ..reply }
     }
@@ -274,17 +270,17 @@ pub(super) fn innermost(error: &reqwest::Error) -> String {
 pub(super) fn lost(error: &reqwest::Error) -> Reply {
     let cause = innermost(error);
     if error.is_connect() {
-        return Reply::retryable("refused", format!("no connection, nothing was sent: {cause}"));
+        return Reply::of(Rule::Refused, format!("no connection, nothing was sent: {cause}"));
     }
-    Reply::unknown("closed", format!("the connection ended before the answer: {cause}"))
+    Reply::of(Rule::Closed, format!("the connection ended before the answer: {cause}"))
 }
 
 /// Makes a reply of an answer with a good status.
 fn answered(text: String) -> Reply {
     if too_deep(&text) {
-        return Reply::unknown("answer_invalid", "the answer nests deeper than expressions can read");
+        return Reply::of(Rule::Invalid, "the answer nests deeper than expressions can read");
     }
-    Reply { result: shaped(&text), text: Some(text), ..Reply::succeeded(Json::null()) }
+    Reply { result: shaped(&text), text: Some(text), ..Reply::succeeded(Rule::Http2xx, Json::null()) }
 }
 
 /// Returns a body as JSON: null if it is empty, a string if it is no JSON.
@@ -296,26 +292,30 @@ fn shaped(text: &str) -> Json {
 }
 
 /// Makes a reply of an answer with a bad status. Shared with MCP over HTTP.
-pub(super) fn judged(status: u16, pause: Option<Duration>, text: String) -> Reply {
+pub(super) fn judged(status: u16, busy: &[u16], pause: Option<Duration>, text: String) -> Reply {
     let code = format!("http_{status}");
     let said = excerpt(&text);
     let message = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
     let reply = match status {
         // The request was turned away before it was worked on.
-        425 | 429 => Reply::retryable("busy", message).after(pause),
-        503 if pause.is_some() => Reply::retryable("busy", message).after(pause),
+        425 | 429 => Reply::of(Rule::HttpBusy, message),
+        status if busy.contains(&status) => Reply::of(Rule::HttpBusy, message),
         // The server, or somebody before it, gave up waiting: for what, nobody knows.
-        408 => Reply::unknown(&code, message),
+        408 => Reply::coded(Rule::Http408, &code, message),
         // A conflict over our own key means that an attempt of ours is under way, or was: that proves no
         // absence.
-        400 | 409 | 422 if speaks_of_key(status, pause, &text) => {
-            Reply::unknown("key_conflict", message).after(pause)
-        }
-        400..=499 => Reply::failed(&code, message),
+        400 | 409 | 422 if speaks_of_key(status, pause, &text) => Reply::of(Rule::KeyConflict, message),
+        400..=499 => Reply::coded(Rule::Http4xx, &code, message),
         // These two ask for the same request elsewhere, so it had no effect here.
-        307 | 308 => Reply::failed(&code, format!("{message}; redirects are not followed, correct the URL")),
-        _ => Reply::unknown(&code, message).after(pause),
+        307 | 308 => Reply::coded(
+            Rule::HttpRedirect,
+            &code,
+            format!("{message}; redirects are not followed, correct the URL"),
+        ),
+        300..=399 => Reply::coded(Rule::Http3xx, &code, message),
+        _ => Reply::coded(Rule::Http5xx, &code, message),
     };
+    let reply = reply.after(pause);
     if too_deep(&text) { reply } else { Reply { result: shaped(&text), text: Some(text), ..reply } }
 }
 
@@ -349,6 +349,7 @@ mod tests {
             HeaderMap::new(),
             Filter::default(),
             Limits::default(),
+            Vec::new(),
             client().unwrap(),
         )
     }
@@ -370,7 +371,7 @@ mod tests {
     #[test]
     fn statuses_follow_the_rules() {
         let verdict = |status, pause: Option<u64>, text: &str| {
-            judged(status, pause.map(Duration::from_secs), text.into()).verdict
+            judged(status, &[], pause.map(Duration::from_secs), text.into()).verdict
         };
         assert_eq!(verdict(400, None, ""), Verdict::Failed);
         assert_eq!(verdict(404, None, ""), Verdict::Failed);
@@ -384,7 +385,7 @@ mod tests {
         assert_eq!(verdict(429, None, ""), Verdict::Retryable);
         assert_eq!(verdict(500, None, ""), Verdict::Unknown);
         assert_eq!(verdict(503, None, ""), Verdict::Unknown);
-        assert_eq!(verdict(503, Some(2), ""), Verdict::Retryable);
+        assert_eq!(verdict(503, Some(2), ""), Verdict::Unknown);
         assert_eq!(verdict(302, None, ""), Verdict::Unknown);
         assert_eq!(verdict(307, None, ""), Verdict::Failed);
     }

@@ -16,7 +16,6 @@ use rmcp::model::{
     MetaObject, RequestMetaObject,
 };
 use rmcp::transport::streamable_http_client::StreamableHttpError;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub(super) use child::Program;
@@ -27,6 +26,7 @@ use session::Session;
 use super::config::Limits;
 use super::http;
 use super::reply::{Reply, excerpt, retry_after, too_deep};
+use super::rule::DefaultRule as Rule;
 use super::secret::Filter;
 use crate::saga::Json;
 use crate::trace;
@@ -59,12 +59,11 @@ const ENDING_WAIT: Duration = Duration::from_millis(300);
 pub(super) struct McpParticipant {
     link: Arc<Link>,
     limits: Limits,
-    slots: Semaphore,
 }
 
 impl McpParticipant {
     pub(super) fn new(link: Arc<Link>, limits: Limits) -> Self {
-        Self { link, limits, slots: Semaphore::new(limits.concurrency_max) }
+        Self { link, limits }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -84,16 +83,12 @@ impl McpParticipant {
         sent: Sent<'_>,
         deadline: Instant,
     ) -> Reply {
-        let Ok(_slot) = timeout_at(deadline, self.slots.acquire()).await else {
-            let most = self.limits.concurrency_max;
-            return Reply::retryable("busy", format!("{most} other calls were in flight for the whole time"));
-        };
         let session = match timeout_at(deadline, self.link.session()).await {
             Ok(Ok(session)) => session,
             Ok(Err(reply)) => return reply.cleaned(self.link.filter()),
             Err(_) => {
                 let message = "the server was not ready within the time of an attempt; nothing was sent";
-                return Reply::retryable("refused", message);
+                return Reply::of(Rule::Refused, message);
             }
         };
         let mut params = CallToolRequestParams::new(Cow::Owned(tool.to_owned())).with_arguments(arguments);
@@ -113,7 +108,7 @@ impl McpParticipant {
             Ok(Err(error)) => self.broken(&session, &error).await,
             Err(_) => {
                 self.link.suspect(&session);
-                Reply::unknown("timeout", "no answer within the time of an attempt")
+                Reply::of(Rule::Timeout, "no answer within the time of an attempt")
             }
         };
         reply.cleaned(self.link.filter())
@@ -139,13 +134,12 @@ impl McpParticipant {
             CallToolResponse::Complete(result) => self.complete(result),
             // The protocol ends the request here: without the input it is not carried out.
             CallToolResponse::InputRequired(_) => {
-                Reply::failed("input_required", "the tool asks for more input, which a step cannot give")
+                Reply::of(Rule::InputRequired, "the tool asks for more input, which a step cannot give")
             }
-            CallToolResponse::Task(_) => Reply::unknown(
-                "answer_invalid",
-                "the server made a task of the call, which was not offered to it",
-            ),
-            _ => Reply::unknown("answer_invalid", "the answer is of a kind that this version does not know"),
+            CallToolResponse::Task(_) => {
+                Reply::of(Rule::Invalid, "the server made a task of the call, which was not offered to it")
+            }
+            _ => Reply::of(Rule::Invalid, "the answer is of a kind that this version does not know"),
         }
     }
 
@@ -157,22 +151,22 @@ impl McpParticipant {
             None => shaped(&text, &result.content),
         };
         let Ok(json) = json else {
-            return Reply::unknown("answer_invalid", "the answer cannot be written as JSON");
+            return Reply::of(Rule::Invalid, "the answer cannot be written as JSON");
         };
         let most = self.limits.answer_bytes_max;
         if json.len().max(text.len()) > most && !is_error {
             let message = format!("the answer is larger than the limit of {most} bytes (`answer_bytes_max`)");
-            return Reply::unknown("answer_too_large", message);
+            return Reply::of(Rule::TooLarge, message);
         }
         let fits = json.len() <= most && !too_deep(&json);
         if !fits && !is_error {
-            return Reply::unknown("answer_invalid", "the answer nests deeper than expressions can read");
+            return Reply::of(Rule::Invalid, "the answer nests deeper than expressions can read");
         }
         let reply = if is_error {
             let said = if text.is_empty() { json.clone() } else { text.clone() };
-            Reply::failed("tool_error", excerpt(&self.link.filter().clean(said)))
+            Reply::of(Rule::ToolError, excerpt(&self.link.filter().clean(said)))
         } else {
-            Reply::succeeded(Json::null())
+            Reply::succeeded(Rule::ToolResult, Json::null())
         };
         let result = if fits { Json::parse(&json).unwrap_or_else(|_| Json::null()) } else { Json::null() };
         Reply { result, text: Some(text), ..reply }
@@ -210,10 +204,10 @@ fn refused(error: &ErrorData) -> Reply {
     let message = format!("JSON-RPC error {}: {}", error.code.0, excerpt(&error.message));
     let kind = error.data.as_ref().and_then(|data| data.get("type")).and_then(|kind| kind.as_str());
     if matches!(kind, Some("idempotency_key_in_progress" | "idempotency_key_conflict")) {
-        return Reply::unknown("key_conflict", message);
+        return Reply::of(Rule::KeyConflict, message);
     }
     if kind == Some(lines::TOO_LONG) {
-        return Reply::unknown("answer_too_large", excerpt(&error.message));
+        return Reply::of(Rule::TooLarge, excerpt(&error.message));
     }
     // Errors that proxies of the TypeScript SDK pass on when they lost the connection, or the patience,
     // behind them.
@@ -228,9 +222,9 @@ fn refused(error: &ErrorData) -> Reply {
     };
     let result = serde_json::to_value(error).map_or_else(|_| Json::null(), Json::from);
     let reply = if behind {
-        Reply::unknown("protocol_error", message)
+        Reply::coded(Rule::Closed, "protocol_error", message)
     } else {
-        Reply::failed("protocol_error", message)
+        Reply::of(Rule::ProtocolError, message)
     };
     Reply { result, ..reply }
 }
@@ -242,10 +236,10 @@ fn closed(error: &ServiceError, how: Option<String>) -> Reply {
         error.is_some_and(|error| error.kind() == std::io::ErrorKind::NotConnected)
     });
     if never_sent {
-        return Reply::retryable("refused", "the connection was closed already; nothing was sent");
+        return Reply::of(Rule::Refused, "the connection was closed already; nothing was sent");
     }
     let how = how.unwrap_or_else(|| error.to_string());
-    Reply::unknown("closed", format!("the connection ended before the answer: {how}"))
+    Reply::of(Rule::Closed, format!("the connection ended before the answer: {how}"))
 }
 
 /// Returns an error's causes, the error of the transport first.
@@ -281,30 +275,30 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>, filter: &Filter) -> Re
         StreamableHttpError::Client(error) => http::lost(error),
         StreamableHttpError::HttpStatus(error) => {
             let pause = error.retry_after.as_deref().and_then(retry_after);
-            Reply { status: Some(error.status), ..http::judged(error.status, pause, String::new()) }
+            Reply { status: Some(error.status), ..http::judged(error.status, &[], pause, String::new()) }
         }
         StreamableHttpError::SessionExpired => {
-            Reply::retryable("refused", "the server does not know the session any more; a new one is made")
+            Reply::of(Rule::SessionLost, "the server does not know the session any more; a new one is made")
         }
         StreamableHttpError::AuthRequired(_) => {
-            Reply { status: Some(401), ..http::judged(401, None, String::new()) }
+            Reply { status: Some(401), ..http::judged(401, &[], None, String::new()) }
         }
         StreamableHttpError::InsufficientScope(_) => {
-            Reply { status: Some(403), ..http::judged(403, None, String::new()) }
+            Reply { status: Some(403), ..http::judged(403, &[], None, String::new()) }
         }
         StreamableHttpError::ResponseBodyTooLarge { max_size } => {
-            Reply::unknown("answer_too_large", format!("the answer is larger than {max_size} bytes"))
+            Reply::of(Rule::TooLarge, format!("the answer is larger than {max_size} bytes"))
         }
         StreamableHttpError::UnexpectedServerResponse(said) => match status_in(said) {
             Some((status, body)) => {
                 let body = filter.clean_beginning(body.to_owned());
-                Reply { status: Some(status), ..http::judged(status, None, body) }
+                Reply { status: Some(status), ..http::judged(status, &[], None, body) }
             }
-            None => Reply::unknown("answer_invalid", excerpt(&filter.clean_beginning(said.to_string()))),
+            None => Reply::of(Rule::Invalid, excerpt(&filter.clean_beginning(said.to_string()))),
         },
         other => {
             let said = filter.clean(other.to_string());
-            Reply::unknown("closed", format!("the exchange failed: {}", excerpt(&said)))
+            Reply::of(Rule::Closed, format!("the exchange failed: {}", excerpt(&said)))
         }
     }
 }
@@ -326,8 +320,8 @@ mod tests {
         let verdict = |code, message: &'static str, data| {
             refused(&ErrorData::new(ErrorCode(code), message, data)).verdict
         };
-        assert_eq!(verdict(-32602, "unknown tool", None), Verdict::Failed);
-        assert_eq!(verdict(-32000, "no such customer", None), Verdict::Failed);
+        assert_eq!(verdict(-32602, "unknown tool", None), Verdict::Errored);
+        assert_eq!(verdict(-32000, "no such customer", None), Verdict::Errored);
         assert_eq!(verdict(-32603, "internal", None), Verdict::Unknown);
         assert_eq!(verdict(-32000, "Connection closed", None), Verdict::Unknown);
         assert_eq!(verdict(-32001, "Request timed out", None), Verdict::Unknown);

@@ -8,6 +8,7 @@ mod handler;
 mod http;
 mod mcp;
 mod reply;
+mod rule;
 mod scope;
 mod secret;
 
@@ -16,11 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-pub use config::{Limits, ParticipantConfig, Transport};
+pub use config::{Answers, Limits, ParticipantConfig, Transport};
 pub use handler::{Failure, Handlers, StepContext};
 pub use mcp::KEY_META;
+pub use rule::DefaultRule;
 pub use scope::{News, Scope};
 pub use secret::{Filter, Secret};
 
@@ -28,9 +31,12 @@ use expr::View;
 use http::HttpParticipant;
 use mcp::{Link, McpParticipant, Server};
 use reply::{Reply, recorded};
+use rule::DefaultRule as Rule;
 
-use crate::saga::definition::{Action, Call, Draft, Effect, Millis, Notice, Probe, Step, Target, Template};
-use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::definition::{
+    Action, Call, Draft, Effect, Errors, Millis, Notice, Probe, Step, Target, Template,
+};
+use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use crate::saga::{Fault, Json};
 use crate::transaction::Transaction;
 
@@ -46,10 +52,22 @@ struct Inner {
 }
 
 /// A participant outside of this process.
-enum Remote {
+struct Remote {
+    wire: Wire,
+    /// Calls that may be in flight from here.
+    places: Arc<Semaphore>,
+    errors: Option<Errors>,
+}
+
+/// How a participant is spoken to.
+enum Wire {
     Mcp(Box<McpParticipant>),
     Http(Box<HttpParticipant>),
 }
+
+/// A place among the calls of a participant that may be in flight at once; given back when it is dropped.
+#[derive(Debug, Default)]
+pub struct Place(#[expect(dead_code, reason = "it is held, not read")] Option<OwnedSemaphorePermit>);
 
 impl std::fmt::Debug for Participants {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -85,8 +103,10 @@ impl Participants {
                 faults.push(Fault { path, message: "there are two participants of this name".into() });
                 continue;
             }
-            match remote(&config, &path, runtime) {
-                Ok(remote) => {
+            match wire(&config, &path, runtime) {
+                Ok(wire) => {
+                    let places = Arc::new(Semaphore::new(config.limits.concurrency_max));
+                    let remote = Remote { wire, places, errors: config.answers.errors };
                     remotes.insert(config.name, remote);
                 }
                 Err(found) => faults.extend(found),
@@ -99,13 +119,29 @@ impl Participants {
         }
     }
 
-    /// Makes a call and says how it ended. Never panics, and never takes longer than the call's time-out.
+    /// Waits until a target may be called: each participant has as many places as its `concurrency` says. Waiting
+    /// takes as long as it takes, and is no part of an attempt.
+    pub async fn place(&self, target: &Target) -> Place {
+        let remote = match target {
+            Target::Handler { .. } => None,
+            Target::Tool { participant, .. } | Target::Http { participant, .. } => {
+                self.inner.remotes.get(participant)
+            }
+        };
+        match remote {
+            Some(remote) => Place(Arc::clone(&remote.places).acquire_owned().await.ok()),
+            None => Place(None),
+        }
+    }
+
+    /// Makes a call and says how it ended, and what decided that. Never panics, and never takes longer than the
+    /// call's time-out. Take the [`place`](Self::place) first.
     ///
     /// Expressions that fail and arguments that are too large are definite failures before any call. Dropping
     /// the future is safe; what became of the call is unknown then.
-    pub async fn execute(&self, call: &Call, scope: &Arc<Scope>) -> Outcome {
+    pub async fn execute(&self, call: &Call, scope: &Arc<Scope>) -> (Outcome, Option<DecidedBy>) {
         let reply = self.inner.reply(&call.target, scope, call.timeout_ms, Some(&scope.key)).await;
-        classify::outcome(call, scope, reply)
+        classify::outcome(call, scope, self.inner.errors(call), reply)
     }
 
     /// Calls the handler of a transactional call within an open transaction. Whatever does not succeed has no effect
@@ -113,17 +149,17 @@ impl Participants {
     pub async fn execute_within(&self, call: &Call, scope: &Arc<Scope>, transaction: Transaction) -> Outcome {
         let Target::Handler { name, arguments } = &call.target else {
             let error = Error::new("missing", "only a Rust handler works within a transaction");
-            return Outcome::Failed { error, retryable: false, retry_after_ms: None };
+            return Outcome::failed(error);
         };
         let time = Duration::from_millis(call.timeout_ms);
         let run = |arguments| self.inner.handlers.call_within(name, scope, transaction, arguments);
         let made = in_time(arguments.as_ref(), scope, time, run).await;
-        let reply = made.unwrap_or_else(|error| Reply::failed(&error.code, error.message));
-        match classify::outcome(call, scope, reply) {
-            Outcome::Unknown { error } => Outcome::Failed { error, retryable: true, retry_after_ms: None },
+        let reply = made.unwrap_or_else(unsent);
+        match classify::outcome(call, scope, None, reply).0 {
+            Outcome::Unknown { error } | Outcome::Errored { error, .. } => Outcome::retryable(error, None),
             Outcome::Pending { .. } => {
                 let error = Error::new("pending", "the effect of a transactional handler cannot come later");
-                Outcome::Failed { error, retryable: false, retry_after_ms: None }
+                Outcome::failed(error)
             }
             known @ (Outcome::Succeeded { .. } | Outcome::Failed { .. }) => known,
         }
@@ -139,13 +175,16 @@ impl Participants {
         };
         let mut call = Call::of(target).idempotent().timeout_ms(notice.timeout_ms);
         call.success = notice.success.clone();
-        match self.execute(&call, scope).await {
+        let _place = self.place(&call.target).await;
+        match self.execute(&call, scope).await.0 {
             Outcome::Succeeded { .. } | Outcome::Pending { .. } => Ok(()),
-            Outcome::Failed { error, .. } | Outcome::Unknown { error } => Err(error),
+            Outcome::Failed { error, .. } | Outcome::Errored { error, .. } | Outcome::Unknown { error } => {
+                Err(error)
+            }
         }
     }
 
-    /// Asks a participant whether a call took effect. The same promises as for [`Participants::execute`].
+    /// Asks a participant whether a call took effect. The same promises as for [`execute`](Self::execute).
     pub async fn probe(&self, probe: &Probe, scope: &Arc<Scope>) -> Answer {
         let reply = self.inner.reply(&probe.target, scope, probe.timeout_ms, None).await;
         classify::answer(probe, scope, &reply)
@@ -182,16 +221,16 @@ impl Participants {
 
     /// Closes all connections and ends all child processes, within a few seconds.
     pub async fn shutdown(&self) {
-        let closing = self.inner.remotes.values().filter_map(|remote| match remote {
-            Remote::Mcp(mcp) => Some(mcp.shutdown()),
-            Remote::Http(..) => None,
+        let closing = self.inner.remotes.values().filter_map(|remote| match &remote.wire {
+            Wire::Mcp(mcp) => Some(mcp.shutdown()),
+            Wire::Http(..) => None,
         });
         futures_util::future::join_all(closing).await;
     }
 }
 
-/// Makes one participant of its settings.
-fn remote(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Remote, Vec<Fault>> {
+/// Makes what speaks to one participant of its settings.
+fn wire(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Wire, Vec<Fault>> {
     let filter = Filter::of(config.transport.secrets());
     let limits = config.limits;
     let fault = |field: &str, message: String| Fault { path: format!("{path}.{field}"), message };
@@ -211,7 +250,7 @@ fn remote(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Re
                 cwd: cwd.clone(),
             };
             let link = Link::new(config.name.clone(), Server::Child(program), filter, runtime.clone());
-            return Ok(Remote::Mcp(Box::new(McpParticipant::new(link, limits))));
+            return Ok(Wire::Mcp(Box::new(McpParticipant::new(link, limits))));
         }
         Transport::McpHttp { url, headers } | Transport::Http { url, headers } => (url, headers),
     };
@@ -232,13 +271,14 @@ fn remote(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Re
     let client = client?;
     Ok(match &config.transport {
         Transport::Http { .. } => {
-            Remote::Http(Box::new(HttpParticipant::new(base, headers, filter, limits, client)))
+            let busy = config.answers.busy.clone();
+            Wire::Http(Box::new(HttpParticipant::new(base, headers, filter, limits, busy, client)))
         }
         Transport::McpHttp { .. } | Transport::Stdio { .. } => {
             let concurrency_max = limits.concurrency_max;
             let server = Server::Http { url: base.to_string(), headers, client, concurrency_max };
             let link = Link::new(config.name.clone(), server, filter, runtime.clone());
-            Remote::Mcp(Box::new(McpParticipant::new(link, limits)))
+            Wire::Mcp(Box::new(McpParticipant::new(link, limits)))
         }
     })
 }
@@ -257,6 +297,21 @@ impl Inner {
         }
     }
 
+    fn wire(&self, participant: &str) -> Option<&Wire> {
+        self.remotes.get(participant).map(|remote| &remote.wire)
+    }
+
+    /// What a call's errors prove: what the definition says, else the settings of its participant.
+    fn errors(&self, call: &Call) -> Option<Errors> {
+        let remote = match &call.target {
+            Target::Handler { .. } => None,
+            Target::Tool { participant, .. } | Target::Http { participant, .. } => {
+                self.remotes.get(participant)
+            }
+        };
+        call.errors.or(remote.and_then(|remote| remote.errors))
+    }
+
     /// Names the target if nobody here answers to it.
     fn lacks(&self, target: &Target) -> Option<String> {
         match target {
@@ -264,13 +319,17 @@ impl Inner {
                 (!self.handlers.contains(name)).then(|| format!("handler {name:?}"))
             }
             Target::Tool { participant, .. } => match self.remotes.get(participant) {
-                Some(Remote::Mcp(..)) => None,
-                Some(Remote::Http(..)) => Some(format!("participant {participant:?} as an MCP server")),
+                Some(Remote { wire: Wire::Mcp(..), .. }) => None,
+                Some(Remote { wire: Wire::Http(..), .. }) => {
+                    Some(format!("participant {participant:?} as an MCP server"))
+                }
                 None => Some(format!("participant {participant:?}")),
             },
             Target::Http { participant, .. } => match self.remotes.get(participant) {
-                Some(Remote::Http(..)) => None,
-                Some(Remote::Mcp(..)) => Some(format!("participant {participant:?} as an HTTP API")),
+                Some(Remote { wire: Wire::Http(..), .. }) => None,
+                Some(Remote { wire: Wire::Mcp(..), .. }) => {
+                    Some(format!("participant {participant:?} as an HTTP API"))
+                }
                 None => Some(format!("participant {participant:?}")),
             },
         }
@@ -290,8 +349,8 @@ impl Inner {
             Target::Handler { name, arguments } => {
                 self.call_handler(name, arguments.as_ref(), scope, time).await
             }
-            Target::Tool { participant, tool, arguments } => match self.remotes.get(participant) {
-                Some(Remote::Mcp(mcp)) => {
+            Target::Tool { participant, tool, arguments } => match self.wire(participant) {
+                Some(Wire::Mcp(mcp)) => {
                     let arguments = tool_arguments(arguments, scope, mcp.limits());
                     match arguments {
                         Ok(arguments) => {
@@ -301,17 +360,17 @@ impl Inner {
                         Err(error) => Err(error),
                     }
                 }
-                Some(Remote::Http(..)) | None => Ok(absent(self.lacks(target))),
+                Some(Wire::Http(..)) | None => Ok(absent(self.lacks(target))),
             },
-            Target::Http { participant, .. } => match self.remotes.get(participant) {
-                Some(Remote::Http(http)) => match request(target, scope, http.limits(), key) {
+            Target::Http { participant, .. } => match self.wire(participant) {
+                Some(Wire::Http(http)) => match request(target, scope, http.limits(), key) {
                     Ok(request) => Ok(Box::pin(http.call(request, Instant::now() + time)).await),
                     Err(error) => Err(error),
                 },
-                Some(Remote::Mcp(..)) | None => Ok(absent(self.lacks(target))),
+                Some(Wire::Mcp(..)) | None => Ok(absent(self.lacks(target))),
             },
         };
-        made.unwrap_or_else(|error: Error| Reply::failed(&error.code, error.message))
+        made.unwrap_or_else(unsent)
     }
 
     async fn call_handler(
@@ -338,12 +397,12 @@ async fn in_time<Running: Future<Output = Reply>>(
         None => scope.input.clone(),
     };
     let Ok(reply) = timeout(time, run(arguments)).await else {
-        return Ok(Reply::unknown("timeout", "no answer within the time of an attempt"));
+        return Ok(Reply::of(Rule::Timeout, "no answer within the time of an attempt"));
     };
     let most = limits.answer_bytes_max;
     if reply.result.get().len() > most {
         let message = format!("the output is larger than the limit of {most} bytes (`answer_bytes_max`)");
-        return Ok(Reply::unknown("answer_too_large", message));
+        return Ok(Reply::of(Rule::TooLarge, message));
     }
     Ok(reply)
 }
@@ -358,7 +417,13 @@ fn everything() -> Template {
 /// The reply of a participant that is not there: nothing was sent, and another node may know it.
 fn absent(what: Option<String>) -> Reply {
     let what = what.unwrap_or_else(|| "participant".into());
-    Reply::retryable("missing", format!("this process has no {what}"))
+    Reply::of(Rule::Missing, format!("this process has no {what}"))
+}
+
+/// The reply of a call that could not be made: an expression failed, or the arguments do not fit.
+fn unsent(error: Error) -> Reply {
+    let rule = if error.code == Rule::Expression.word() { Rule::Expression } else { Rule::Arguments };
+    Reply::coded(rule, &error.code, error.message)
 }
 
 fn bounded(arguments: Json, limits: &Limits) -> Result<Json, Error> {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::rule::DefaultRule as Rule;
 use super::secret::Filter;
 use crate::config::participant::{ANSWER_DEPTH_MAX, RETRY_AFTER_MAX};
 use crate::saga::Json;
@@ -14,6 +15,8 @@ use crate::saga::outcome::Error;
 pub(super) struct Reply {
     /// What the default rules make of it.
     pub(super) verdict: Verdict,
+    /// Which of them.
+    pub(super) rule: Rule,
     /// Why it is not a success; always there unless the verdict is succeeded or pending.
     pub(super) error: Option<Error>,
     /// The participant asked for this pause.
@@ -29,10 +32,22 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    /// An answer to which a rule applies; its error has the rule's word as code.
+    pub(super) fn of(rule: Rule, message: impl Into<String>) -> Self {
+        Self::coded(rule, rule.word(), message)
+    }
+
+    /// The same with a code of its own.
+    pub(super) fn coded(rule: Rule, code: &str, message: impl Into<String>) -> Self {
+        let reply = Self::succeeded(rule, Json::null());
+        Self { verdict: rule.verdict(), error: Some(recorded(code, message)), ..reply }
+    }
+
     /// An answer that says: done.
-    pub(super) fn succeeded(result: Json) -> Self {
+    pub(super) fn succeeded(rule: Rule, result: Json) -> Self {
         Self {
             verdict: Verdict::Succeeded,
+            rule,
             error: None,
             retry_after_ms: None,
             result,
@@ -40,25 +55,6 @@ impl Reply {
             status: None,
             headers: Vec::new(),
         }
-    }
-
-    fn not(verdict: Verdict, code: &str, message: impl Into<String>) -> Self {
-        Self { verdict, error: Some(recorded(code, message)), ..Self::succeeded(Json::null()) }
-    }
-
-    /// The call definitely had no effect, and another attempt is no use.
-    pub(super) fn failed(code: &str, message: impl Into<String>) -> Self {
-        Self::not(Verdict::Failed, code, message)
-    }
-
-    /// The call definitely had no effect; another attempt may succeed.
-    pub(super) fn retryable(code: &str, message: impl Into<String>) -> Self {
-        Self::not(Verdict::Retryable, code, message)
-    }
-
-    /// Nobody knows whether the call had an effect.
-    pub(super) fn unknown(code: &str, message: impl Into<String>) -> Self {
-        Self::not(Verdict::Unknown, code, message)
     }
 
     /// Adds the pause that the participant asked for.
@@ -98,6 +94,7 @@ impl Reply {
             Verdict::Failed => "failed",
             Verdict::Retryable => "retryable",
             Verdict::Pending => "pending",
+            Verdict::Errored => "errored",
             Verdict::Unknown => "unknown",
         }
     }

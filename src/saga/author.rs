@@ -17,8 +17,8 @@
 use serde_json::Value;
 
 use super::definition::{
-    Action, Approver, Call, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect, Open, Probe,
-    Retry, Rule, Step, Target, Template,
+    Action, Approver, Call, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis, Notice, OnDisconnect,
+    Open, Probe, Refused, Retry, Rule, Step, Target, Template, Verdict,
 };
 
 impl Draft {
@@ -229,6 +229,8 @@ impl Call {
             deadline_ms: None,
             settle_ms: SETTLE_MS,
             probe: None,
+            errors: None,
+            refused: None,
             success: None,
             classify: Vec::new(),
             output: None,
@@ -295,6 +297,18 @@ impl Call {
         self
     }
 
+    /// Says what errors of the participant prove.
+    pub fn errors(mut self, errors: Errors) -> Self {
+        self.errors = Some(errors);
+        self
+    }
+
+    /// Makes answers refusals for which this CEL predicate holds: no effect, and another attempt is no use.
+    pub fn refused(mut self, when: &str) -> Self {
+        self.refused = Some(Refused { when: when.into(), answers_key: false });
+        self
+    }
+
     /// Adds a rule over answers.
     pub fn classify(mut self, rule: Rule) -> Self {
         self.classify.push(rule);
@@ -304,6 +318,25 @@ impl Call {
     /// Sets the template of the output over `result`.
     pub fn output(mut self, template: Value) -> Self {
         self.output = Some(Template(template));
+        self
+    }
+}
+
+impl Rule {
+    /// Makes a rule: an answer that satisfies `when` is this.
+    pub fn new(when: impl Into<Expression>, outcome: Verdict) -> Self {
+        Self { when: when.into(), outcome, error: None, answers_key: false, key: None }
+    }
+
+    /// Says that the participant gives this refusal only after it has looked the key up.
+    pub fn answers_key(mut self) -> Self {
+        self.answers_key = true;
+        self
+    }
+
+    /// Gives the next attempt a new key, since the participant repeats this refusal under the old one.
+    pub fn renew_key(mut self) -> Self {
+        self.key = Some(KeyRule::Renew);
         self
     }
 }

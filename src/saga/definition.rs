@@ -209,6 +209,13 @@ pub struct Call {
     /// Asks the participant whether the call took effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
+    /// What errors of the participant prove. Default: what its settings say; else those of tools prove nothing, and
+    /// HTTP's 4xx prove that there was no effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Errors>,
+    /// Which answers are refusals: no effect, and another attempt is no use. After `classify`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
     /// CEL predicate over `result`; false makes an answer that looks successful a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Expression>,
@@ -275,6 +282,16 @@ pub enum Target {
         #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
         body: Option<Template>,
     },
+}
+
+impl Target {
+    /// The participant of the settings that is called; none for a handler.
+    pub fn participant(&self) -> Option<&str> {
+        match self {
+            Self::Handler { .. } => None,
+            Self::Tool { participant, .. } | Self::Http { participant, .. } => Some(participant),
+        }
+    }
 }
 
 /// Whether a repeat under the same idempotency key is safe.
@@ -349,6 +366,27 @@ pub struct Probe {
     pub timeout_ms: Millis,
 }
 
+/// What errors of a participant prove: a tool's `isError`, JSON-RPC errors, HTTP's 4xx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Errors {
+    /// The participant checks everything before it does anything: an error had no effect.
+    Definite,
+    /// An error may come after the effect.
+    Unknown,
+}
+
+/// Which answers are refusals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// CEL predicate over the answer.
+    pub when: Expression,
+    /// See [`Rule::answers_key`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub answers_key: bool,
+}
+
 /// One rule of `classify`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -360,6 +398,21 @@ pub struct Rule {
     /// CEL expression for the error's text. Default: the answer's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Expression>,
+    /// The participant gives this refusal only after it has looked the key up, so it speaks of every attempt under the
+    /// key. For `failed` and `retryable`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub answers_key: bool,
+    /// What becomes of the key after this answer. Default: it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyRule>,
+}
+
+/// What becomes of a key after a refusal that may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyRule {
+    /// The next attempt takes a new one, since the participant repeats its refusal under the old one.
+    Renew,
 }
 
 /// What a rule makes of an answer.
@@ -374,6 +427,8 @@ pub enum Verdict {
     Retryable,
     /// Accepted; ask later.
     Pending,
+    /// The participant answered with an error: the effect may be in place.
+    Errored,
     /// Nobody knows.
     Unknown,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Json;
 use super::approval::Shown;
 use super::definition::{Millis, Step};
-use super::outcome::{Answer, Error, Outcome};
+use super::outcome::{Answer, DecidedBy, Error, Outcome};
 use super::rerun::Rerun;
 
 /// Which way a call goes: the action, or its compensation.
@@ -155,6 +155,9 @@ pub struct AttemptEnded {
     pub attempt: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// What decided so; none where a plain success needs no reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<Box<DecidedBy>>,
     /// Chance for the next pause, 0 to 1.
     pub jitter: f64,
 }

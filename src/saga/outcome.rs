@@ -24,6 +24,20 @@ pub enum Outcome {
         /// The participant asked for this pause.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<Millis>,
+        /// The participant looked the key up before it refused: no earlier attempt under it has had an effect, or will.
+        #[serde(default, skip_serializing_if = "is_false")]
+        answers_key: bool,
+        /// The participant repeats this refusal under the same key, so the next attempt takes a new one.
+        #[serde(default, skip_serializing_if = "is_false")]
+        renew_key: bool,
+    },
+    /// The participant answered with an error, which does not say how far the call came: its effect may be in place.
+    Errored {
+        /// What the participant said.
+        error: Error,
+        /// The participant asked for this pause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<Millis>,
     },
     /// Accepted; the effect will come or not. Ask later.
     Pending {
@@ -36,6 +50,32 @@ pub enum Outcome {
         /// Why there is no answer.
         error: Error,
     },
+}
+
+impl Outcome {
+    /// A definite failure after which another attempt is no use.
+    pub fn failed(error: Error) -> Self {
+        Self::definite(error, false, None)
+    }
+
+    /// A definite failure after which another attempt may succeed, after this pause if the participant asked for one.
+    pub fn retryable(error: Error, retry_after_ms: Option<Millis>) -> Self {
+        Self::definite(error, true, retry_after_ms)
+    }
+
+    fn definite(error: Error, retryable: bool, retry_after_ms: Option<Millis>) -> Self {
+        Self::Failed { error, retryable, retry_after_ms, answers_key: false, renew_key: false }
+    }
+}
+
+/// What decided how an attempt ended: for people, and for those who mend a definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecidedBy {
+    /// The rule: a default rule's word, or the place of a rule in the definition, such as `classify[0]`.
+    pub rule: String,
+    /// The HTTP status, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
 }
 
 /// What a probe found.
@@ -86,6 +126,10 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.code, self.message)
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Longest recorded error message, in bytes.

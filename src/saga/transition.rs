@@ -226,7 +226,7 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
     turn.state.step_mut(step).tally_mut(direction).lost = 0;
     match &event.outcome {
         Outcome::Succeeded { output } => turn.succeed(step, direction, output.clone()),
-        Outcome::Failed { error, retryable, retry_after_ms } => {
+        Outcome::Failed { error, retryable, retry_after_ms, .. } => {
             let tally = turn.state.step_mut(step).tally_mut(direction);
             tally.error = Some(Box::new(error.clone()));
             tally.final_failure = !retryable;
@@ -235,7 +235,9 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
         Outcome::Pending { retry_after_ms } => {
             doubt::pending(turn, step, direction, retry::asked_pause_ms(*retry_after_ms));
         }
-        Outcome::Unknown { error } => doubt::unknown(turn, step, direction, error.clone(), turn.at),
+        Outcome::Errored { error, .. } | Outcome::Unknown { error } => {
+            doubt::unknown(turn, step, direction, error.clone(), turn.at)
+        }
     }
     Ok(())
 }

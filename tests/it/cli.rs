@@ -104,7 +104,8 @@ impl Played {
             })
             .unwrap();
         let attempt = self.state.steps[step].tally(direction).attempts;
-        let event = AttemptEnded { at: AT + at, step, direction, attempt, outcome, jitter: 0.0 };
+        let event =
+            AttemptEnded { at: AT + at, step, direction, attempt, outcome, decided_by: None, jitter: 0.0 };
         self.happens(lane, Event::AttemptEnded(event), None).await;
     }
 
@@ -128,7 +129,7 @@ fn done(output: Value) -> Outcome {
 }
 
 fn declined(message: &str) -> Outcome {
-    Outcome::Failed { error: Error::new("declined", message), retryable: false, retry_after_ms: None }
+    Outcome::failed(Error::new("declined", message))
 }
 
 fn amends(database: &Database, args: &[&str]) -> Command {
@@ -170,7 +171,7 @@ async fn show_tells_the_whole_story() {
     saga.attempt(&mut lane, at + 30, action, done(json!({ "id": "ch_1" }))).await;
     saga.attempt(&mut lane, at + 40, action, declined("address unknown")).await;
     let busy = Error::new("busy", "try later");
-    let retryable = Outcome::Failed { error: busy, retryable: true, retry_after_ms: None };
+    let retryable = Outcome::retryable(busy, None);
     saga.attempt(&mut lane, at + 50, compensation, retryable).await;
     let at = saga.timer(&mut lane).await;
     saga.attempt(&mut lane, at + 5, compensation, done(Value::Null)).await;

@@ -42,7 +42,7 @@ impl Fixture {
         let crm_http = Transport::McpHttp { url: Secret::plain(crm_url), headers: BTreeMap::new() };
         let config = |name: &str, transport| {
             let (name, limits) = (name.to_owned(), Limits::default());
-            ParticipantConfig { name, transport, limits }
+            ParticipantConfig { name, transport, limits, answers: Default::default() }
         };
         let configs = vec![config("payments", payments), config("crm", crm_http)];
         let participants = Participants::new(configs, Handlers::new(), &Handle::current()).unwrap();
@@ -84,7 +84,7 @@ impl Fixture {
 
     async fn execute(&self, step: &str, direction: Direction, key: &str, output: Option<&Value>) -> Outcome {
         let scope = self.scope(step, direction, key, output);
-        self.participants.execute(self.call(step, direction), &scope).await
+        self.participants.execute(self.call(step, direction), &scope).await.0
     }
 
     async fn act(&self, step: &str) -> Outcome {
@@ -115,6 +115,7 @@ fn word(outcome: &Outcome) -> &'static str {
         Outcome::Succeeded { .. } => "succeeded",
         Outcome::Failed { retryable: true, .. } => "retryable",
         Outcome::Failed { retryable: false, .. } => "failed",
+        Outcome::Errored { .. } => "errored",
         Outcome::Pending { .. } => "pending",
         Outcome::Unknown { .. } => "unknown",
     }

@@ -11,8 +11,8 @@ use crate::catalog::fault::quoted;
 use crate::catalog::yaml::{Path, PathFault, Segment};
 use crate::participant::expr;
 use crate::saga::definition::{
-    Action, Approver, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, Notice, OnDisconnect,
-    Open, Probe, Retry, Rule, Step, Target, Template, Verdict,
+    Action, Approver, Call, DURATION_MS_MAX, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis,
+    Notice, OnDisconnect, Open, Probe, Refused, Retry, Rule, Step, Target, Template, Verdict,
 };
 
 #[derive(Deserialize)]
@@ -87,6 +87,8 @@ struct CallShape {
     deadline: Option<String>,
     settle: Option<String>,
     probe: Option<ProbeShape>,
+    errors: Option<Errors>,
+    refused: Option<RefusedShape>,
     success: Option<Text>,
     #[serde(default)]
     classify: Vec<RuleShape>,
@@ -139,6 +141,22 @@ struct RuleShape {
     when: Text,
     outcome: Option<Verdict>,
     error: Option<Text>,
+    #[serde(default)]
+    answers_key: bool,
+    key: Option<KeyRule>,
+}
+
+/// A predicate alone, or with what it says besides.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RefusedShape {
+    When(Text),
+    Says {
+        #[serde(default)]
+        when: Text,
+        #[serde(default)]
+        answers_key: bool,
+    },
 }
 
 #[derive(Deserialize)]
@@ -263,6 +281,8 @@ impl Reading {
             deadline_ms: self.duration("deadline", shape.deadline),
             settle_ms: settle.unwrap_or(defaults::SETTLE_MS),
             probe: (shape.probe).map(|probe| self.within(["probe".into()], |reading| reading.probe(probe))),
+            errors: shape.errors,
+            refused: shape.refused.map(RefusedShape::into_refused),
             success: shape.success.map(expression),
             classify: shape.classify.into_iter().map(RuleShape::into_rule).collect(),
             output: shape.output,
@@ -355,7 +375,17 @@ impl TargetShape {
 impl RuleShape {
     fn into_rule(self) -> Rule {
         let outcome = self.outcome.unwrap_or(Verdict::Unknown);
-        Rule { when: expression(self.when), outcome, error: self.error.map(expression) }
+        let (error, answers_key) = (self.error.map(expression), self.answers_key);
+        Rule { when: expression(self.when), outcome, error, answers_key, key: self.key }
+    }
+}
+
+impl RefusedShape {
+    fn into_refused(self) -> Refused {
+        match self {
+            Self::When(when) => Refused { when: expression(when), answers_key: false },
+            Self::Says { when, answers_key } => Refused { when: expression(when), answers_key },
+        }
     }
 }
 

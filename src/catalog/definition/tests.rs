@@ -119,7 +119,7 @@ fn every_field_finds_its_place() {
     let retry =
         Retry { attempts: 7, backoff_ms: 1_000, multiplier: 3.0, backoff_max_ms: 5_400_000, jitter: 0.0 };
     assert_eq!(call.retry, retry);
-    let rule = Rule { when: "status == 404".into(), outcome: Verdict::Succeeded, error: Some("text".into()) };
+    let rule = Rule { error: Some("text".into()), ..Rule::new("status == 404", Verdict::Succeeded) };
     assert_eq!(call.classify, [rule]);
     assert_eq!(call.settle_ms, 4_000);
     let probe = call.probe.as_ref().unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 use crate::catalog::definition::decode_shape;
-use crate::saga::definition::{Notice, OnDisconnect, Open, Rule};
+use crate::saga::definition::{Notice, OnDisconnect, Open, Refused, Rule};
 
 fn name() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9_]{0,12}"
@@ -156,13 +156,27 @@ fn some_probe() -> impl Strategy<Value = Probe> {
 fn call() -> impl Strategy<Value = Call> {
     let effect = select(&[Effect::ReadOnly, Effect::Idempotent, Effect::Once][..]);
     let verdict = select(
-        &[Verdict::Succeeded, Verdict::Failed, Verdict::Retryable, Verdict::Pending, Verdict::Unknown][..],
+        &[
+            Verdict::Succeeded,
+            Verdict::Failed,
+            Verdict::Retryable,
+            Verdict::Pending,
+            Verdict::Errored,
+            Verdict::Unknown,
+        ][..],
     );
-    let rule = (some_expression(), verdict, of(some_expression())).prop_map(|(when, outcome, error)| Rule {
-        when,
-        outcome,
-        error,
-    });
+    let marks = (any::<bool>(), of(Just(KeyRule::Renew)));
+    let rule = (some_expression(), verdict, of(some_expression()), marks).prop_map(
+        |(when, outcome, error, (answers_key, key))| {
+            // The core refuses the marks elsewhere.
+            let definite = matches!(outcome, Verdict::Failed | Verdict::Retryable);
+            let (answers_key, key) = (answers_key && definite, key.filter(|_| outcome == Verdict::Retryable));
+            Rule { when, outcome, error, answers_key, key }
+        },
+    );
+    let refused =
+        of((some_expression(), any::<bool>()).prop_map(|(when, answers_key)| Refused { when, answers_key }));
+    let errors = of(select(&[Errors::Definite, Errors::Unknown][..]));
     let times = (of(ms()), ms(), of(ms()), ms());
     (
         target(),
@@ -170,14 +184,13 @@ fn call() -> impl Strategy<Value = Call> {
         some_retry(),
         times,
         of(some_probe()),
-        of(some_expression()),
+        (of(some_expression()), errors, refused),
         vec(rule, 0..3),
         of(some_template()),
     )
-        .prop_map(|(target, effect, retry, times, probe, success, classify, output)| {
+        .prop_map(|(target, effect, retry, times, probe, said, classify, output)| {
             let (key_lifetime_ms, timeout_ms, deadline_ms, settle_ms) = times;
-            let more = (probe, success, classify, output);
-            let (probe, success, classify, output) = more;
+            let (success, errors, refused) = said;
             Call {
                 target,
                 effect,
@@ -187,6 +200,8 @@ fn call() -> impl Strategy<Value = Call> {
                 deadline_ms,
                 settle_ms,
                 probe,
+                errors,
+                refused,
                 success,
                 classify,
                 output,

@@ -18,8 +18,8 @@ use crate::catalog::fault::quoted;
 use crate::catalog::schema;
 use crate::catalog::yaml::{Node, Path as FieldPath, PathFault, Segment};
 use crate::config::participant::LIMIT_BYTES_MAX;
-use crate::participant::{Limits, ParticipantConfig, Secret, Transport};
-use crate::saga::definition::Millis;
+use crate::participant::{Answers, Limits, ParticipantConfig, Secret, Transport};
+use crate::saga::definition::{Errors, Millis};
 use crate::store::PostgresConfig;
 
 /// Reads a document. Settings are returned beside faults as far as they go, for checks that involve other files.
@@ -202,7 +202,7 @@ impl Reading<'_> {
                 Some(_) | None => Transport::McpHttp { url: url?, headers },
             }
         };
-        Some(ParticipantConfig { name: name.to_owned(), transport, limits })
+        Some(ParticipantConfig { name: name.to_owned(), transport, limits, answers: answers(field) })
     }
 
     fn limits(&mut self, field: &Field<'_>) -> Limits {
@@ -376,4 +376,16 @@ fn bytes(text: &str) -> Option<usize> {
         _ => return None,
     };
     digits.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+/// Reads what the settings vouch for; the schema has seen to words and numbers.
+fn answers(field: &Field<'_>) -> Answers {
+    let errors = match field.at("errors").text() {
+        Some("definite") => Some(Errors::Definite),
+        Some("unknown") => Some(Errors::Unknown),
+        Some(_) | None => None,
+    };
+    let busy = field.at("busy").items().collect::<Vec<_>>();
+    let status = |field: &Field<'_>| field.value.and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok());
+    Answers { errors, busy: busy.iter().filter_map(status).collect() }
 }

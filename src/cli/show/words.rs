@@ -112,6 +112,10 @@ fn attempted(direction: Direction, attempt: u32, outcome: &Outcome) -> Said {
             Said::new(format!("{what} failed without effect, for good"), Tone::Bad).because(error)
         }
         Outcome::Pending { .. } => Said::new(format!("{what} was accepted, effect pending"), Tone::Plain),
+        Outcome::Errored { error, .. } => {
+            Said::new(format!("{what} was answered with an error, effect unknown"), Tone::Warning)
+                .because(error)
+        }
         Outcome::Unknown { error } => {
             Said::new(format!("{what} ended, effect unknown"), Tone::Warning).because(error)
         }

@@ -188,6 +188,9 @@ impl Check {
 
     fn call(&mut self, path: &str, call: &Call, before: Place, after: Place) {
         self.target(&format!("{path}.target"), &call.target, before);
+        if let Some(refused) = &call.refused {
+            self.expression(format!("{path}.refused"), &refused.when, after);
+        }
         if let Some(success) = &call.success {
             self.expression(format!("{path}.success"), success, after);
         }

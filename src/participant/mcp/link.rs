@@ -15,6 +15,7 @@ use crate::config::participant::{
     CHILD_GRACE, HANDSHAKE_TIMEOUT, RESTART_BACKOFF, RESTART_BACKOFF_MAX, RESTART_WAIT_MAX,
 };
 use crate::participant::reply::Reply;
+use crate::participant::rule::DefaultRule as Rule;
 use crate::participant::secret::Filter;
 
 /// The connection to one MCP server, open or not.
@@ -70,14 +71,14 @@ impl Link {
             }
             match &*state {
                 State::Open(session) => return Ok(Arc::clone(session)),
-                State::ShutDown => return Err(Reply::retryable("refused", "the runtime is shutting down")),
+                State::ShutDown => return Err(Reply::of(Rule::Refused, "the runtime is shutting down")),
                 State::Opening(opening) => opening.clone(),
                 State::Closed { failures, not_before } => {
                     let pause = not_before.saturating_duration_since(Instant::now());
                     if pause > RESTART_WAIT_MAX {
                         let message =
                             format!("the server failed {failures} times in a row; it is tried again later");
-                        return Err(Reply::retryable("refused", message).after(Some(pause)));
+                        return Err(Reply::of(Rule::Refused, message).after(Some(pause)));
                     }
                     let opening = self.opening(*failures, *not_before);
                     *state = State::Opening(opening.clone());
@@ -85,7 +86,7 @@ impl Link {
                 }
             }
         };
-        opening.await.map_err(|message| Reply::retryable("refused", message))
+        opening.await.map_err(|message| Reply::of(Rule::Refused, message))
     }
 
     /// Opens a connection in a task of its own: callers may give up on it without ending it.

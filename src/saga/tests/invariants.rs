@@ -330,7 +330,8 @@ pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(),
                         if (*found, *way, *attempt) == (step, direction, number))
                 });
                 let outcome = Outcome::Succeeded { output: Json::null() };
-                let ended = AttemptEnded { at, step, direction, attempt: number, outcome, jitter };
+                let ended =
+                    AttemptEnded { at, step, direction, attempt: number, outcome, decided_by: None, jitter };
                 strangers.extend((!in_flight).then_some(Event::AttemptEnded(ended)));
             }
             for number in [tally.probes.wrapping_sub(1), tally.probes, tally.probes + 1] {

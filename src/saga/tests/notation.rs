@@ -232,6 +232,8 @@ fn call(handler: &str, spec: &CallSpec) -> Call {
             retry: retry(PROBES, 50),
             timeout_ms: TIMEOUT_MS,
         }),
+        errors: None,
+        refused: None,
         success: None,
         classify: Vec::new(),
         output: Some(Template(json!("${ result }"))),

@@ -165,7 +165,15 @@ impl Story {
         let shown = |showing| Event::ApprovalShown(ApprovalShown { at, step, showing });
         let ended = |outcome| {
             let attempt = tally.attempts;
-            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, jitter })
+            Event::AttemptEnded(AttemptEnded {
+                at,
+                step,
+                direction,
+                attempt,
+                outcome,
+                decided_by: None,
+                jitter,
+            })
         };
         let answered = |answer| {
             let probe = tally.probes;
@@ -178,8 +186,8 @@ impl Story {
             "shows" => shown(Showing::Shown(question(name))),
             "blanks" => shown(Showing::Failed(error)),
             "ok" => ended(Outcome::Succeeded { output }),
-            "fails" => ended(Outcome::Failed { error, retryable: true, retry_after_ms }),
-            "refuses" => ended(Outcome::Failed { error, retryable: false, retry_after_ms }),
+            "fails" => ended(Outcome::retryable(error, retry_after_ms)),
+            "refuses" => ended(Outcome::failed(error)),
             "pending" => ended(Outcome::Pending { retry_after_ms }),
             "unknown" => ended(Outcome::Unknown { error }),
             "applied" => answered(Answer::Applied { output }),

@@ -200,7 +200,7 @@ fn expressions_are_not_empty() {
             draft.steps[0].when = Some(Expression::from(" "));
             let call = action(draft, 0);
             call.success = Some(Expression::from(""));
-            let rule = |text: &str| Rule { when: text.into(), outcome: Verdict::Failed, error: None };
+            let rule = |text: &str| Rule::new(text, Verdict::Failed);
             call.classify = vec![rule("status == 404"), rule("")];
             let probe = call.probe.as_mut().unwrap();
             (probe.applied, probe.absent) = (Expression::from(""), Some(Expression::from("")));

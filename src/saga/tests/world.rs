@@ -222,11 +222,11 @@ impl World {
                 self.land(step, direction, generation, ended_at)?;
                 Outcome::Succeeded { output: Json::null() }
             }
-            Fate::Fails => Outcome::Failed { error, retryable: true, retry_after_ms: None },
-            Fate::Refuses => Outcome::Failed { error, retryable: false, retry_after_ms: None },
+            Fate::Fails => Outcome::retryable(error, None),
+            Fate::Refuses => Outcome::failed(error),
             Fate::Curses => {
                 self.ledgers[step].of_mut(direction).cursed = Some(generation);
-                Outcome::Failed { error, retryable: true, retry_after_ms: None }
+                Outcome::retryable(error, None)
             }
             Fate::Unknown(trace) => {
                 self.trace(step, direction, generation, trace, ended_at)?;
@@ -238,7 +238,15 @@ impl World {
             }
         };
         let (at, jitter) = (self.now, self.chance);
-        self.happen(Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, jitter }))
+        self.happen(Event::AttemptEnded(AttemptEnded {
+            at,
+            step,
+            direction,
+            attempt,
+            outcome,
+            decided_by: None,
+            jitter,
+        }))
     }
 
     /// What became of an attempt that ends by `ended_at` without an answer.

@@ -77,7 +77,12 @@ async fn the_python_example_keeps_the_promise() {
     let drafts = amends::catalog::parse_definitions("barrier.py", &definition())
         .unwrap_or_else(|faults| panic!("{faults}\n{}", definition()));
     let transport = Transport::Http { url: Secret::plain(&participant.url), headers: BTreeMap::new() };
-    let account = ParticipantConfig { name: "account".into(), transport, limits: Limits::default() };
+    let account = ParticipantConfig {
+        name: "account".into(),
+        transport,
+        limits: Limits::default(),
+        answers: Default::default(),
+    };
     let mut builder = Runtime::builder(database.url.clone()).participants([account]);
     for draft in drafts {
         builder = builder.definition(draft);

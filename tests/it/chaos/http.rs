@@ -25,7 +25,12 @@ pub(super) const SAGAS: [&str; 4] = ["http", "http_back", "barred", "barred_back
 pub(super) fn participant(port: u16) -> ParticipantConfig {
     let url = Secret::plain(format!("http://127.0.0.1:{port}"));
     let transport = Transport::Http { url, headers: BTreeMap::new() };
-    ParticipantConfig { name: "shop".into(), transport, limits: Limits::default() }
+    ParticipantConfig {
+        name: "shop".into(),
+        transport,
+        limits: Limits::default(),
+        answers: Default::default(),
+    }
 }
 
 fn request(method: &str, path: &str, key: &str) -> Target {
@@ -45,7 +50,7 @@ fn request(method: &str, path: &str, key: &str) -> Target {
 fn call(path: &str, key: &str) -> Call {
     let when = Expression("has(result.error) && result.error == 'busy'".into());
     let call = HABITS.patient(Call::of(request("POST", path, key)));
-    call.classify(Rule { when, outcome: Verdict::Retryable, error: None })
+    call.classify(Rule::new(when, Verdict::Retryable))
 }
 
 pub(super) fn drafts() -> Vec<Draft> {

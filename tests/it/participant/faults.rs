@@ -99,7 +99,12 @@ async fn f16_a_tool_that_changed_amid_a_saga_refuses_its_compensation_which_is_s
     })
     .await;
     let transport = Transport::McpHttp { url: Secret::plain(&wire.url), headers: BTreeMap::new() };
-    let it = ParticipantConfig { name: "it".into(), transport, limits: Default::default() };
+    let it = ParticipantConfig {
+        name: "it".into(),
+        transport,
+        limits: Default::default(),
+        answers: Default::default(),
+    };
     let to = |name: &str| call(tool(name, json!({"amount": 5})), json!({"effect": "idempotent"}));
     let step = |name: &str| amends::saga::definition::Step::new(name, to(name));
     let draft = Draft::new("drift")

@@ -213,6 +213,7 @@ async fn settings_are_refused_with_every_fault_and_no_secret() {
         name: name.into(),
         transport: Transport::Http { url: Secret::plain(url), headers: headers.clone() },
         limits: Limits::default(),
+        answers: Default::default(),
     };
     let configs =
         vec![config("a", "ftp://host"), config("b", "http://user:pass@host"), config("c", "nonsense")];
@@ -265,12 +266,12 @@ async fn an_expression_cannot_reach_another_host() {
         "Idempotency-Key",
         "traceparent",
     ] {
-        let line = super::said(&http.execute(&with_header(name), &scope).await);
+        let line = super::said(&http.execute(&with_header(name), &scope).await.0);
         says(&line, "failed arguments: a definition cannot set the header", name);
     }
     assert_eq!(wire.count(), before, "nothing was sent");
     for name in ["authorization", "AUTHORIZATION"] {
-        says(&super::said(&http.execute(&with_header(name), &scope).await), "succeeded", "");
+        says(&super::said(&http.execute(&with_header(name), &scope).await.0), "succeeded", "");
         assert!(wire.last().contains("authorization: Bearer t0ken-of-mine\r\n"), "{}", wire.last());
         assert_eq!(wire.last().matches("uthorization: ").count(), 1, "{}", wire.last());
     }

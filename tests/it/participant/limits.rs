@@ -101,7 +101,7 @@ async fn an_answer_over_mcp_without_an_end_ends_at_its_limits() {
 async fn limits_beyond_what_a_message_may_be_are_refused() {
     let config = |transport| {
         let limits = Limits { arguments_bytes_max: 0, answer_bytes_max: (16 << 20) + 1, concurrency_max: 0 };
-        ParticipantConfig { name: "it".into(), transport, limits }
+        ParticipantConfig { name: "it".into(), transport, limits, answers: Default::default() }
     };
     let url = Secret::plain("http://h");
     for transport in [

@@ -26,7 +26,7 @@ fn with(transport: Transport) -> Participants {
 }
 
 fn with_limits(transport: Transport, limits: Limits) -> Participants {
-    let config = ParticipantConfig { name: "it".into(), transport, limits };
+    let config = ParticipantConfig { name: "it".into(), transport, limits, answers: Default::default() };
     Participants::new(vec![config], Handlers::new(), &tokio::runtime::Handle::current()).unwrap()
 }
 
@@ -55,13 +55,14 @@ fn said(outcome: &Outcome) -> String {
         Outcome::Failed { error, retry_after_ms: Some(ms), .. } => format!("retryable after {ms}: {error}"),
         Outcome::Failed { error, .. } => format!("retryable {error}"),
         Outcome::Pending { retry_after_ms } => format!("pending {retry_after_ms:?}"),
+        Outcome::Errored { error, .. } => format!("errored {error}"),
         Outcome::Unknown { error } => format!("unknown {error}"),
     }
 }
 
 /// Calls and writes the outcome in one line.
 async fn executed(participants: &Participants, call: &Call) -> String {
-    said(&participants.execute(call, &scope(json!({"id": "b 1"}))).await)
+    said(&participants.execute(call, &scope(json!({"id": "b 1"}))).await.0)
 }
 
 async fn probed(participants: &Participants, probe: Value) -> String {

@@ -1,0 +1,80 @@
+//! The default rules: what an answer, or the want of one, means where the definition says nothing else. One table: the
+//! calls are classified by it, and the guide's table of outcomes is printed from it. Leaves the rules of a definition to
+//! `classify.rs`.
+
+use crate::saga::definition::Verdict;
+
+/// Declares the rules with what there is to know of each.
+macro_rules! rules {
+    ($($name:ident $word:literal $verdict:ident $answer:literal,)*) => {
+        /// A default rule.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum DefaultRule {
+            $(#[doc = $answer] $name,)*
+        }
+
+        impl DefaultRule {
+            /// All of them, in the order of the guide.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Returns the rule's word: in the journal, in `show`, and the code of the error unless the answer has a
+            /// code of its own.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// Returns what the rule makes of an answer.
+            pub fn verdict(self) -> Verdict {
+                match self { $(Self::$name => Verdict::$verdict,)* }
+            }
+
+            /// Returns which answers the rule is for, in words.
+            pub fn answer(self) -> &'static str {
+                match self { $(Self::$name => $answer,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    Expression "expression" Failed "an expression of the arguments fails; nothing was sent",
+    Arguments "arguments" Failed "the arguments are too large or of a wrong type; nothing was sent",
+    Missing "missing" Retryable "this node does not know the participant or the handler; nothing was sent",
+    Refused "refused" Retryable "no connection; nothing was sent",
+    Unresolved "unresolved" Retryable "the participant's name does not resolve; nothing was sent",
+    SessionLost "session_lost" Retryable "the MCP server does not know the session; the call was not carried out",
+    Timeout "timeout" Unknown "no answer within `timeout`",
+    Closed "closed" Unknown "the connection ended before the answer",
+    Incomplete "answer_incomplete" Unknown "the answer did not arrive whole, or is not what its headers announce",
+    Invalid "answer_invalid" Unknown "the answer cannot be read",
+    TooLarge "answer_too_large" Unknown "the answer is larger than `answer_max`",
+    Http2xx "http_2xx" Succeeded "HTTP 200 to 299",
+    HttpRedirect "http_redirect" Failed "HTTP 307 or 308; redirects are not followed",
+    Http3xx "http_3xx" Unknown "another HTTP 3xx",
+    Http408 "http_408" Unknown "HTTP 408",
+    HttpBusy "busy" Retryable "HTTP 425 or 429, or a status that the settings name in `busy`",
+    KeyConflict "key_conflict" Unknown "HTTP 400, 409, 422 or a JSON-RPC error about our own key",
+    Http4xx "http_4xx" Failed "another HTTP 4xx",
+    Http5xx "http_5xx" Unknown "HTTP 500 to 599, or a status outside of 200 to 599",
+    ToolResult "tool_result" Succeeded "a tool's result",
+    ToolError "tool_error" Errored "a tool's result with `isError`",
+    InputRequired "input_required" Failed "a tool that asks for more input; it was not carried out",
+    ProtocolRefusal "protocol_refusal" Failed
+        "a JSON-RPC error before execution: parse error, unknown method, a tool that the server does not list",
+    ProtocolError "protocol_error" Errored "another JSON-RPC error",
+    Handler "handler" Succeeded "a Rust handler's own word",
+    Panic "panic" Unknown "a panic of a Rust handler",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_unique() {
+        let mut words: Vec<_> = DefaultRule::ALL.iter().map(|rule| rule.word()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), DefaultRule::ALL.len());
+    }
+}
