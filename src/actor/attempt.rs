@@ -27,9 +27,10 @@ use crate::saga::event::{
     ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered, Request,
     Requested, Showing,
 };
+use crate::saga::key::Key;
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
-use crate::saga::state::State;
-use crate::saga::{Json, Planned, Shown, outstanding};
+use crate::saga::state::{Origin, State};
+use crate::saga::{Json, Law, Planned, Shown, outstanding};
 use crate::store::Within;
 
 /// Something happened to the saga, told by the task that saw it.
@@ -130,11 +131,11 @@ fn show(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) ->
     Event::ApprovalShown(ApprovalShown { at: node.clock.now_ms(), step, showing })
 }
 
-/// Cancels a saga that was started from outside with an input which its definition does not take, and fails
-/// what it began with, before any call.
+/// Cancels a saga that was started from outside and may not start: its definition does not take the input, or lacks what
+/// new sagas need. What it began with fails before any call.
 pub(super) fn refuse(node: &Node, state: &State, faults: Vec<String>) -> Vec<Event> {
     let at = node.clock.now_ms();
-    let reason = format!("the input does not fit the definition: {}", faults.join("; "));
+    let reason = format!("the start is refused: {}", faults.join("; "));
     let error = Error::new("input", reason.clone());
     let failed = |command| match command {
         Command::Decide { step } => {
@@ -158,7 +159,8 @@ pub(super) fn refuse(node: &Node, state: &State, faults: Vec<String>) -> Vec<Eve
         }
     };
     let request = Request::Cancel { reason };
-    let cancel = Event::Requested(Requested { at, signal: 0, by: "amends".to_owned(), request });
+    let cancel =
+        Event::Requested(Requested { at, asked_at: None, signal: 0, by: "amends".to_owned(), request });
     std::iter::once(cancel).chain(outstanding(state).into_iter().map(failed)).collect()
 }
 
@@ -183,7 +185,7 @@ pub(super) fn begin(
     let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
     let mut report = Report { node: node.clone(), order, told, sent: false, report_to: Some(report_to) };
-    let (called, post) = (node.clone(), post.clone());
+    let (called, post, law) = (node.clone(), post.clone(), state.law);
     let counts = pinned.counts.clone();
     // Whatever is logged during the call, by a handler too, says whose it is. No payloads. An attempt says it all by
     // itself: its saga and its step are spans only for who wants to know that much.
@@ -207,7 +209,7 @@ pub(super) fn begin(
         report.sent = true;
         let began = Instant::now();
         boundary::pass_for(sending, &aim);
-        let end = call(&called, plan.step(), order, &scope).await;
+        let end = call(&called, plan.step(), order, law, &scope).await;
         boundary::pass_for(answered, &aim);
         if !order.is_probe {
             counts.took(order.step, order.direction, began.elapsed());
@@ -326,7 +328,15 @@ fn lost() -> Error {
     Error::new("call_lost", "the call was given up before it answered")
 }
 
-async fn call(node: &Node, step: &Step, order: Order, scope: &Arc<Scope>) -> End {
+/// An outcome as the saga's law knows it: an older node must be able to read it.
+fn in_words_of(law: Law, outcome: Outcome) -> Outcome {
+    match (law, outcome) {
+        (Law::V1, Outcome::Errored { error, .. }) => Outcome::failed(error),
+        (Law::V1 | Law::V2, outcome) => outcome,
+    }
+}
+
+async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scope>) -> End {
     let Some(call) = call_of(step, order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
         return End::Attempt(Outcome::Unknown { error }, None);
@@ -340,7 +350,7 @@ async fn call(node: &Node, step: &Step, order: Order, scope: &Arc<Scope>) -> End
         }
         (false, _) => {
             let (outcome, decided_by) = node.participants.execute(call, scope).await;
-            End::Attempt(outcome, decided_by)
+            End::Attempt(in_words_of(law, outcome), decided_by)
         }
         (true, Some(probe)) => End::Probe(node.participants.probe(probe, scope).await),
         (true, None) => {
@@ -360,23 +370,20 @@ fn call_of(step: &Step, direction: Direction) -> Option<&Call> {
     }
 }
 
-/// The key is the same for all attempts of a generation: `(saga, step, direction, generation)`.
-pub(super) fn key(saga: Uuid, step: &str, direction: Direction, generation: u32) -> String {
-    format!("{saga}/{step}/{}/{generation}", direction.as_str())
-}
-
 fn scope(saga: Uuid, pinned: &Pinned, state: &State, order: Order) -> Scope {
     let mut scope = row::scope(saga, &pinned.definition, state);
     let name = &pinned.definition.at(state, order.step).name;
     scope.step = name.clone();
     scope.direction = order.direction;
     scope.attempt = order.number;
-    scope.key = key(saga, name, order.direction, order.generation);
+    let Order { direction, generation, .. } = order;
+    scope.key = Key { saga, step: name, direction, generation }.text(state.law);
     if order.direction == Direction::Compensation {
         let undone = &state.steps[order.step];
         // The key that the participant saw, whichever saga it was that called.
-        let called = undone.origin.unwrap_or(saga);
-        scope.action_key = Some(key(called, name, Direction::Action, undone.action.generation));
+        let Origin { saga, law } = undone.origin.unwrap_or(Origin { saga, law: state.law });
+        let (direction, generation) = (Direction::Action, undone.action.generation);
+        scope.action_key = Some(Key { saga, step: name, direction, generation }.text(law));
         scope.output = undone.output.clone();
     }
     scope

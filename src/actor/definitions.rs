@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::counting::Counts;
 use super::notice;
 use crate::participant::{Participants, expr};
-use crate::saga::Definition;
+use crate::saga::{Definition, Json};
 use crate::store::{self, DefinitionId, Store, StoredDefinition};
 
 /// One definition under its number in this database.
@@ -19,12 +19,24 @@ pub struct Pinned {
     pub definition: Arc<Definition>,
     /// What is counted of its sagas.
     pub(super) counts: Arc<Counts>,
+    /// Calls whose errors it trusts in silence. It was stored before that was refused; sagas that run go on.
+    silent: Arc<[String]>,
 }
 
 impl Pinned {
-    fn new(id: DefinitionId, definition: Arc<Definition>) -> Self {
+    fn new(id: DefinitionId, definition: Arc<Definition>, participants: &Participants) -> Self {
         let counts = Arc::new(Counts::of(&definition));
-        Self { id, definition, counts }
+        let silent = participants.silent_errors(definition.draft()).iter().map(ToString::to_string).collect();
+        Self { id, definition, counts, silent }
+    }
+
+    /// Says why no saga may start under this definition with this input; all reasons at once.
+    pub fn check_start(&self, input: &Json) -> Result<(), Vec<String>> {
+        if !self.silent.is_empty() {
+            let name = self.definition.name();
+            return Err(self.silent.iter().map(|fault| format!("definition {name}: {fault}")).collect());
+        }
+        self.definition.check_input(input)
     }
 }
 
@@ -63,7 +75,7 @@ impl Definitions {
         let id = store.put_definition(digest, name, &draft, turns.as_deref()).await?;
         let missing = participants.missing(definition.draft());
         let name = definition.name().to_owned();
-        let pinned = Pinned::new(id, definition);
+        let pinned = Pinned::new(id, definition, participants);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.by_name.insert(name, id);
         known.by_id.insert(id, Entry { pinned: Some(pinned), missing });
@@ -161,7 +173,7 @@ fn read(stored: &StoredDefinition, participants: &Participants) -> Entry {
     match stored.build() {
         Ok(definition) => {
             let missing = participants.missing(definition.draft());
-            let pinned = Pinned::new(stored.id, definition);
+            let pinned = Pinned::new(stored.id, definition, participants);
             Entry { pinned: Some(pinned), missing }
         }
         Err(reason) => {

@@ -414,7 +414,7 @@ impl Handler<StartSaga> for Dispatcher {
             return;
         }
         let StartSaga { id, pinned, input, key, rerun, traceparent, answer } = start;
-        let started = Started { at: self.node.clock.now_ms(), input, rerun, traceparent };
+        let started = Started { rerun, traceparent, ..Started::new(self.node.clock.now_ms(), input) };
         self.put(id, pinned, Arrival::Start { started, key, answer }, ctx);
     }
 }

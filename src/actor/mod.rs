@@ -13,6 +13,7 @@
 //!                               participants
 //! ```
 
+mod append;
 mod arrival;
 mod attempt;
 mod bell;

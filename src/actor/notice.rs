@@ -12,7 +12,7 @@ use crate::saga::definition::{Draft, Notice};
 use crate::saga::event::{Event, Started};
 use crate::saga::outcome::Error;
 use crate::saga::state::{State, Status, TurnBack};
-use crate::saga::{Definition, Json};
+use crate::saga::{Definition, Json, Law};
 use crate::store::{DefinitionId, Relaying, Transition};
 
 /// Which of a definition's notices.
@@ -119,12 +119,15 @@ pub(super) async fn tell(node: &Node, event: &Relaying) -> Result<Occasion, Erro
         pinned.ok_or_else(|| wrong(format!("definition {} is not known here", telling.definition)))?;
     let notice = telling.event.notice(pinned.definition.draft());
     let notice = notice.ok_or_else(|| wrong("the definition tells nobody of this".to_owned()))?;
-    let input = match event.started.as_ref().map(Json::decode::<Event>) {
-        Some(Ok(Event::Started(Started { input, .. }))) => input,
-        Some(_) | None => Json::null(),
+    let (law, input) = match event.started.as_ref().map(Json::decode::<Event>) {
+        Some(Ok(Event::Started(Started { law, input, .. }))) => (law, input),
+        Some(_) | None => (Law::V1, Json::null()),
     };
     let mut scope = Scope::of_saga(event.saga, input, Vec::new());
-    scope.key = format!("{}/{}/{}", event.saga, telling.event.as_str(), event.seq);
+    scope.key = match law {
+        Law::V1 => format!("{}/{}/{}", event.saga, telling.event.as_str(), event.seq),
+        Law::V2 => format!("{}-{}-n{}", event.saga, telling.event.as_str(), event.seq),
+    };
     scope.step = telling.step.as_deref().unwrap_or_default().into();
     scope.attempt = event.attempts;
     scope.output = event.result.clone();

@@ -3,9 +3,9 @@
 
 use uuid::Uuid;
 
-use super::attempt;
 use crate::participant::{Scope, expr};
 use crate::saga::event::{Event, Request};
+use crate::saga::key::Key;
 use crate::saga::state::{End, State, Status, StuckReason};
 use crate::saga::{self, Definition, Json};
 use crate::store::{self, Fate, Transition};
@@ -49,7 +49,8 @@ pub(super) fn of(
 fn attention(saga: Uuid, definition: &Definition, state: &State) -> Option<Json> {
     let found = saga::attention(definition, state);
     let shown = found.into_iter().map(|one| {
-        let key = attempt::key(saga, &one.step, one.direction, one.generation);
+        let key = Key { saga, step: &one.step, direction: one.direction, generation: one.generation }
+            .text(state.law);
         // A text of SQL cannot hold a NUL, and a message may have come from anywhere.
         let words = |text: String| text.replace('\0', "\u{fffd}");
         serde_json::json!({

@@ -10,6 +10,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::append;
 use super::arrival::{Arrival, Entered, First, StartAnswer};
 use super::attempt::{self, Happened, InFlight, Order};
 use super::bidding::{GiveUp, HandBack, StepDown, Wake};
@@ -108,7 +109,8 @@ impl SagaActor {
             let Some(event) = self.events.pop_front() else { return self.wait(ctx) };
             let within = self.enlisted.take(&event);
             let placed = signals::in_place(&event, self.post.lane);
-            match placed.and_then(|()| transition(&self.pinned.definition, &self.state, &event)) {
+            let fits = placed.and_then(|()| append::check(&event, &self.pinned, &self.node, &self.state));
+            match fits.and_then(|()| transition(&self.pinned.definition, &self.state, &event)) {
                 Ok((next, _)) if self.isolated.holds(&event, &next) => self.queue(&event, ctx),
                 Ok(next) => self.propose(&event, next, within.map_or(Place::Batch, Place::Within), ctx),
                 Err(illegal) => self.refuse(event, &illegal),
@@ -375,7 +377,7 @@ impl Actor for SagaActor {
             Some(first @ (First::CarryOut | First::Listen)) => {
                 self.listening = matches!(first, First::Listen);
                 self.node.passage.began(&self.pinned);
-                match self.pinned.definition.check_input(&self.state.input) {
+                match self.pinned.check_start(&self.state.input) {
                     Ok(()) => {
                         outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx))
                     }

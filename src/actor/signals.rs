@@ -113,7 +113,7 @@ pub(super) fn in_place(event: &Event, here: LaneId) -> Result<(), IllegalEvent> 
 
 /// The refusal of a request, with what is legal instead.
 pub(super) fn refused(requested: Requested, illegal: &IllegalEvent, legal: &[String]) -> Event {
-    let Requested { at, signal, by, request } = requested;
+    let Requested { at, asked_at: _, signal, by, request } = requested;
     let reason = match legal.is_empty() {
         true => format!("{illegal}; nothing is legal now"),
         false => format!("{illegal}; legal now: {}", legal.join(", ")),
@@ -128,7 +128,9 @@ fn event(signal: &Signal, at: u64) -> Event {
         None => format!("{} ({})", signal.by, signal.application_name),
     };
     match signal.request.decode::<Request>() {
-        Ok(request) => Event::Requested(Requested { at, signal: signal.n, by, request }),
+        Ok(request) => {
+            Event::Requested(Requested { at, asked_at: Some(signal.at), signal: signal.n, by, request })
+        }
         Err(error) => Event::RequestRefused(RequestRefused {
             at,
             signal: signal.n,

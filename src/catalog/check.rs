@@ -46,7 +46,7 @@ pub struct Report {
 pub fn load(settings_file: &Path, environment: &Environment) -> Result<Catalog, Faults> {
     let mut reading = Reading::default();
     let settings = reading.settings(Source::of_file(settings_file), environment);
-    reading.cross_check();
+    reading.cross_check(false);
     let definitions =
         reading.definitions.iter().filter_map(|one| Definition::build(one.draft.clone()).ok()).collect();
     reading.faults.or(Catalog { settings, definitions })
@@ -64,7 +64,8 @@ pub fn load_definitions(paths: &[PathBuf]) -> Result<Vec<Arc<Definition>>, Fault
             reading.definition(Source::of_file(&file));
         }
     }
-    reading.cross_check();
+    // The settings are the program's; they are asked when it registers the definitions.
+    reading.cross_check(true);
     let definitions =
         reading.definitions.iter().filter_map(|one| Definition::build(one.draft.clone()).ok()).collect();
     reading.faults.or(definitions)
@@ -86,7 +87,7 @@ pub fn check(paths: &[PathBuf], environment: &Environment) -> Report {
             }
         }
     }
-    reading.cross_check();
+    reading.cross_check(false);
     let faults = reading.faults.sorted();
     let at_fault: BTreeSet<&str> = faults.as_slice().iter().map(|fault| fault.file.as_str()).collect();
     let files_fine = reading.files.iter().filter(|file| !at_fault.contains(file.as_str())).count();
@@ -167,8 +168,8 @@ impl Reading {
         located.settings
     }
 
-    /// Looks for what no file can know alone.
-    fn cross_check(&mut self) {
+    /// Looks for what no file can know alone. Settings that are elsewhere may say what errors prove.
+    fn cross_check(&mut self, settings_elsewhere: bool) {
         let mut first: BTreeMap<&str, String> = BTreeMap::new();
         let mut faults: Vec<LocatedFault> = Vec::new();
         for one in &self.definitions {
@@ -187,6 +188,12 @@ impl Reading {
                 let found = unknown.into_iter().chain(overridden);
                 faults.extend(found.map(|fault| locate(&one.file, &one.node, fault)));
             }
+            let known = self.participants.as_ref();
+            let silent = definition::silent_errors(one, |participant| match known {
+                Some(known) => known.get(participant).is_some_and(|known| known.says_of_errors),
+                None => settings_elsewhere,
+            });
+            faults.extend(silent.into_iter().map(|fault| locate(&one.file, &one.node, fault)));
         }
         faults.into_iter().for_each(|fault| self.faults.push(fault));
     }
@@ -198,17 +205,21 @@ struct Known {
     protocol: &'static str,
     /// Names of the headers that the settings give its requests, in lower case.
     headers: BTreeSet<String>,
+    /// Whether they say what its errors prove.
+    says_of_errors: bool,
 }
 
 impl Known {
     fn of(participant: &ParticipantConfig) -> Self {
+        let says_of_errors = participant.answers.errors.is_some();
         match &participant.transport {
             Transport::Stdio { .. } | Transport::McpHttp { .. } => {
-                Self { protocol: "tool", headers: BTreeSet::new() }
+                Self { protocol: "tool", headers: BTreeSet::new(), says_of_errors }
             }
             Transport::Http { headers, .. } => Self {
                 protocol: "http",
                 headers: headers.keys().map(|name| name.to_ascii_lowercase()).collect(),
+                says_of_errors,
             },
         }
     }

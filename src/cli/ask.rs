@@ -77,6 +77,10 @@ pub(super) struct Retry {
     asked: Asked,
     /// Name of the step.
     step: String,
+    /// Tries under a new idempotency key, for a participant that repeats its refusal under the old one. Refused while
+    /// the call is in doubt.
+    #[arg(long)]
+    new_key: bool,
     /// Why; kept in the journal.
     #[arg(long, default_value = "")]
     reason: String,
@@ -196,7 +200,7 @@ impl Abandon {
 
 impl Retry {
     pub(super) fn request(self) -> (Asked, Request) {
-        (self.asked, Request::Retry { step: self.step, reason: self.reason })
+        (self.asked, Request::Retry { step: self.step, new_key: self.new_key, reason: self.reason })
     }
 }
 

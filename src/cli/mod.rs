@@ -7,6 +7,7 @@ mod check;
 mod database;
 pub mod demo;
 mod doctor;
+mod explain;
 mod failure;
 mod interrupt;
 mod list;
@@ -116,6 +117,8 @@ enum Verb {
     BenchNode(bench::NodeArgs),
     /// Checks definitions and settings, and names every fault with file, line and path.
     Check(check::Args),
+    /// Says what becomes of each step of a definition by each answer of its participant.
+    Explain(explain::Args),
     /// Says what is wrong with the installation, and what to do about it.
     Doctor(doctor::Args),
     /// Brings the database's schema up to date.
@@ -175,6 +178,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Bench(args) => bench::run(&args, database, output),
         Verb::BenchNode(args) => bench::run_node(args, database),
         Verb::Check(args) => check::run(&args, output),
+        Verb::Explain(args) => explain::run(&args, database, output),
         Verb::Doctor(args) => doctor::run(&args, database, output),
         Verb::Migrate(args) => migrate::run(&args, database, output),
         Verb::Demo(args) => demo::run(&args, database, output),

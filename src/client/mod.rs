@@ -33,8 +33,9 @@ pub enum Error {
     /// The database: see the inner error.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The input does not fit the definition's schema; all faults at once. Nothing was started.
-    #[error("the input does not fit the definition: {}", .0.join("; "))]
+    /// The input does not fit the definition's schema, or the definition lacks what new sagas need; all faults at once.
+    /// Nothing was started.
+    #[error("the start is refused: {}", .0.join("; "))]
     Input(Vec<String>),
     /// The idempotency key was used before with another input.
     #[error("{0}; take another key")]

@@ -48,7 +48,7 @@ impl Client {
         if let Side::Node { node, roster } = &self.inner.side
             && let Some((pinned, missing)) = node.definitions.current(definition)
         {
-            pinned.definition.check_input(&input).map_err(Error::Input)?;
+            pinned.check_start(&input).map_err(Error::Input)?;
             // With a concurrency key the database says whose turn it is.
             let takes_turns = pinned.definition.draft().concurrency.is_some();
             if missing.is_empty() && !takes_turns && !node.definitions.is_paused(pinned.id) {

@@ -57,6 +57,23 @@ pub(super) fn outcome(
     (decided.outcome(reply), by)
 }
 
+/// Makes an outcome of an answer to which this default rule applies, when no rule of the definition does.
+pub fn outcome_by_default(call: &Call, errors: Option<Errors>, rule: DefaultRule) -> Outcome {
+    let answer = Reply::of(rule, rule.answer());
+    let error = answer.error.clone().filter(|_| rule.verdict() != Verdict::Succeeded);
+    let reply = by_default(call, errors, Reply { error, ..answer });
+    Decided::new(reply.verdict, rule.word(), None).outcome(reply)
+}
+
+/// Makes an outcome of an answer for which this rule of a definition holds.
+pub fn outcome_of_rule(rule: &Rule) -> Outcome {
+    let decided =
+        Decided::new(rule.outcome, "classify", Some(Error::new("classified", rule.when.0.as_str())));
+    let renew_key = rule.key == Some(KeyRule::Renew);
+    let reply = Reply::succeeded(DefaultRule::Handler, Json::null());
+    Decided { answers_key: rule.answers_key, renew_key, ..decided }.outcome(reply)
+}
+
 /// What the default rule makes of an answer for this call. What only reads has done nothing, so an error of it is a
 /// failure; else errors prove what the participant's settings or the definition say.
 fn by_default(call: &Call, errors: Option<Errors>, reply: Reply) -> Reply {

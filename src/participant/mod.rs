@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
+pub use classify::{outcome_by_default, outcome_of_rule};
 pub use config::{Answers, Limits, ParticipantConfig, Transport};
 pub use handler::{Failure, Handlers, StepContext};
 pub use mcp::KEY_META;
@@ -37,7 +38,7 @@ use crate::saga::definition::{
     Action, Call, Draft, Effect, Errors, Millis, Notice, Probe, Step, Target, Template,
 };
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
-use crate::saga::{Fault, Json};
+use crate::saga::{Fault, Json, silent_errors, silent_errors_of_step};
 use crate::transaction::Transaction;
 
 /// Everybody whom this process can call. Cheap to clone; the clones share connections.
@@ -219,6 +220,16 @@ impl Participants {
         missing
     }
 
+    /// Names the calls of a definition whose errors it trusts in silence: see [`silent_errors`].
+    pub fn silent_errors(&self, draft: &Draft) -> Vec<Fault> {
+        silent_errors(draft, |participant| self.inner.says_of_errors(participant))
+    }
+
+    /// The same for one step, whose path is given.
+    pub fn silent_errors_of_step(&self, path: &str, step: &Step) -> Vec<Fault> {
+        silent_errors_of_step(path, step, |participant| self.inner.says_of_errors(participant))
+    }
+
     /// Closes all connections and ends all child processes, within a few seconds.
     pub async fn shutdown(&self) {
         let closing = self.inner.remotes.values().filter_map(|remote| match &remote.wire {
@@ -299,6 +310,11 @@ impl Inner {
 
     fn wire(&self, participant: &str) -> Option<&Wire> {
         self.remotes.get(participant).map(|remote| &remote.wire)
+    }
+
+    /// Whether the settings of a participant say what its errors prove.
+    fn says_of_errors(&self, participant: &str) -> bool {
+        self.remotes.get(participant).is_some_and(|remote| remote.errors.is_some())
     }
 
     /// What a call's errors prove: what the definition says, else the settings of its participant.

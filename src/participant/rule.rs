@@ -2,7 +2,7 @@
 //! calls are classified by it, and the guide's table of outcomes is printed from it. Leaves the rules of a definition to
 //! `classify.rs`.
 
-use crate::saga::definition::Verdict;
+use crate::saga::definition::{Target, Verdict};
 
 /// Declares the rules with what there is to know of each.
 macro_rules! rules {
@@ -64,6 +64,38 @@ rules! {
     ProtocolError "protocol_error" Errored "another JSON-RPC error",
     Handler "handler" Succeeded "a Rust handler's own word",
     Panic "panic" Unknown "a panic of a Rust handler",
+}
+
+impl DefaultRule {
+    /// Whether calls of this target can meet such an answer.
+    pub fn is_for(self, target: &Target) -> bool {
+        let [handler, tool, http] = match self {
+            Self::Expression | Self::Arguments | Self::Missing | Self::Timeout | Self::TooLarge => [true; 3],
+            Self::Handler | Self::Panic => [true, false, false],
+            Self::SessionLost
+            | Self::ToolResult
+            | Self::ToolError
+            | Self::InputRequired
+            | Self::ProtocolRefusal
+            | Self::ProtocolError => [false, true, false],
+            Self::Refused | Self::Unresolved | Self::Closed | Self::Invalid | Self::KeyConflict => {
+                [false, true, true]
+            }
+            Self::Incomplete
+            | Self::Http2xx
+            | Self::HttpRedirect
+            | Self::Http3xx
+            | Self::Http408
+            | Self::HttpBusy
+            | Self::Http4xx
+            | Self::Http5xx => [false, false, true],
+        };
+        match target {
+            Target::Handler { .. } => handler,
+            Target::Tool { .. } => tool,
+            Target::Http { .. } => http,
+        }
+    }
 }
 
 #[cfg(test)]

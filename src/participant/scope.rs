@@ -1,12 +1,18 @@
 //! What an expression or a handler may know of the saga it works for. Owns the shape; which outputs are in it
 //! is the actor's choice.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::saga::Json;
 use crate::saga::event::Direction;
+use crate::saga::key::Key;
+
+/// Names of keys in expressions.
+pub(super) const KEYS: [&str; 6] =
+    ["key", "key_uuid", "key_hex", "action_key", "action_key_uuid", "action_key_hex"];
 
 /// The surroundings of one call. Cheap to build: every value shares its text with the journal.
 #[derive(Clone, Debug)]
@@ -62,6 +68,20 @@ impl Scope {
             steps,
             output: None,
             news: None,
+        }
+    }
+
+    /// Returns a key by the name that it has in expressions: as it is, as a UUID, or as the UUID's 32 hexadecimal digits.
+    pub(super) fn key_as(&self, name: &str) -> Option<Cow<'_, str>> {
+        let (key, form) = match name.strip_prefix("action_key") {
+            Some(form) => (self.action_key.as_deref()?, form),
+            None => (self.key.as_str(), name.strip_prefix("key")?),
+        };
+        match form {
+            "" => Some(Cow::Borrowed(key)),
+            "_uuid" => Some(Cow::Owned(Key::uuid(key).to_string())),
+            "_hex" => Some(Cow::Owned(Key::uuid(key).as_simple().to_string())),
+            _ => None,
         }
     }
 

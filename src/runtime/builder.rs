@@ -179,7 +179,16 @@ impl Builder {
         store.verify_schema().await?;
         let (membership, clock) = Membership::join(&store, &self.name, self.lease).await?;
         let registry = Definitions::default();
-        for definition in definitions.into_iter().chain(self.checked) {
+        let definitions: Vec<_> = definitions.into_iter().chain(self.checked).collect();
+        let silent = |definition: &Arc<Definition>| {
+            let faults = participants.silent_errors(definition.draft());
+            faults.into_iter().map(|fault| format!("{}: {fault}", definition.name())).collect::<Vec<_>>()
+        };
+        let silent: Vec<String> = definitions.iter().flat_map(silent).collect();
+        if !silent.is_empty() {
+            return Err(Error::Faults(silent));
+        }
+        for definition in definitions {
             registry.register(&store, &participants, definition).await?;
         }
         registry.refresh(&store, &participants).await?;

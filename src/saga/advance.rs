@@ -8,6 +8,7 @@ use super::Json;
 use super::definition::{Action, Effect, Kind, Millis};
 use super::doubt;
 use super::event::Direction;
+use super::law::Law;
 use super::outcome::Error;
 use super::plan::{self, Definition};
 use super::retry;
@@ -112,7 +113,7 @@ fn halted(state: &State) -> bool {
 }
 
 /// The saga's deadline, while it can still turn the saga back, and the driver's lease.
-fn limits(definition: &Definition, state: &State) -> [Option<Millis>; 2] {
+pub(super) fn limits(definition: &Definition, state: &State) -> [Option<Millis>; 2] {
     if state.course != Course::Forward || state.turn_back.is_some() {
         return [None, None];
     }
@@ -219,8 +220,11 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
 
 /// The first attempt; or another, unless its time has passed meanwhile.
 fn again(turn: &mut Turn<'_>, step: usize, direction: Direction) {
-    let tally = turn.state.steps[step].tally(direction);
     let in_doubt = turn.in_doubt(step, direction);
+    if turn.law() >= Law::V2 && !in_doubt && is_forgotten(turn, step, direction) {
+        turn.renew_key(step, direction);
+    }
+    let tally = turn.state.steps[step].tally(direction);
     let Some(call) = turn.call(step, direction) else { return };
     if in_doubt && !retry::repeatable(call, tally, turn.at) {
         doubt::resolve(turn, step, direction);
@@ -231,6 +235,13 @@ fn again(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     } else {
         turn.fail(step, direction);
     }
+}
+
+/// Whether the participant may forget the present key before an attempt that begins now has surely landed.
+fn is_forgotten(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
+    let tally = turn.state.steps[step].tally(direction);
+    turn.call(step, direction)
+        .is_some_and(|call| call.effect == Effect::Idempotent && !retry::repeatable(call, tally, turn.at))
 }
 
 enum Readiness {

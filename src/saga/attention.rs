@@ -7,6 +7,7 @@ use super::outcome::Error;
 use super::plan::Definition;
 use super::request::legal_verbs;
 use super::state::{Activity, Phase, State, StepState, StuckReason};
+use super::turn::in_doubt;
 
 /// One step that somebody has to look at, or may want to.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +92,7 @@ fn of_step(definition: &Definition, state: &State, index: usize, one: &StepState
         (Direction::Action, Action::Call(call)) => Some(call),
         (Direction::Action, Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. }) => None,
     };
-    let doubt_at = tally.doubt_at.filter(|_| call.is_none_or(|call| !call.effect.is_never_in_doubt()));
+    let doubt_at = tally.doubt_at.filter(|_| in_doubt(state.law, call, tally));
     let since = match stuck {
         Some(_) => one.since,
         None => Some(doubt_at?),

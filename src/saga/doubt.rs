@@ -3,8 +3,9 @@
 //! failed here.
 
 use super::advance;
-use super::definition::{Action, Kind, Millis};
+use super::definition::{Action, Effect, Kind, Millis};
 use super::event::Direction;
+use super::law::Law;
 use super::outcome::Error;
 use super::retry;
 use super::state::{Activity, Course, Phase, StuckReason, Tally, TurnBack};
@@ -21,7 +22,18 @@ enum Means {
     LeaveOpen,
 }
 
-/// An attempt ended, by `ended_at`, and nobody knows its effect.
+/// What a definite failure says besides.
+#[derive(Clone, Copy)]
+pub(super) struct Refusal {
+    /// The participant asked for this pause.
+    pub(super) pause_least_ms: Millis,
+    /// It was given after the key was looked up, so it speaks of every attempt under the key.
+    pub(super) answers_key: bool,
+    /// It is repeated under the same key.
+    pub(super) renew_key: bool,
+}
+
+/// An attempt ended, by `ended_at`, and its effect is unknown.
 pub(super) fn unknown(
     turn: &mut Turn<'_>,
     step: usize,
@@ -29,15 +41,31 @@ pub(super) fn unknown(
     error: Error,
     ended_at: Millis,
 ) {
+    let recorded_together =
+        turn.call(step, direction).is_some_and(|call| call.effect == Effect::Transactional);
+    if recorded_together && turn.law() >= Law::V2 {
+        // Its handler has ended the transaction by itself: what it committed stays, and no means of ours finds it.
+        let tally = turn.state.step_mut(step).tally_mut(direction);
+        (tally.error, tally.doubt_at) = (Some(Box::new(error)), Some(ended_at));
+        return turn.stick(step, direction, StuckReason::InDoubt);
+    }
     enter(turn, step, direction, error, ended_at);
     leave(turn, step, direction);
 }
 
 /// The call is in doubt from now on, and nothing is done about it yet.
 pub(super) fn enter(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error, ended_at: Millis) {
+    let sure = turn.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
+    let law = turn.law();
     let tally = turn.state.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
-    doubted(tally, ended_at);
+    match law {
+        Law::V2 if sure => tally.final_failure = false,
+        Law::V1 | Law::V2 => {
+            tally.errored = false;
+            doubted(tally, ended_at);
+        }
+    }
 }
 
 /// The first way out of a doubt. What only reads has changed nothing, so there is no doubt about it.
@@ -59,19 +87,72 @@ fn doubted(tally: &mut Tally, ended_at: Millis) {
     tally.final_failure = false;
 }
 
-/// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key which
-/// nobody saw end: it may have been refused before the participant looked at the key. So the doubt stays, and
-/// the probe is asked first.
-pub(super) fn failed(turn: &mut Turn<'_>, step: usize, direction: Direction, pause_least_ms: Millis) {
+/// The participant answered with an error, which may have come after the effect. It is asked at once, and again when a
+/// late effect has had its time. A repeat would meet the same error, so only what must go on is repeated.
+pub(super) fn errored(
+    turn: &mut Turn<'_>,
+    step: usize,
+    direction: Direction,
+    error: Error,
+    pause_least_ms: Millis,
+) {
+    let at = turn.at;
+    let sure = turn.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
+    let law = turn.law();
+    let tally = turn.state.step_mut(step).tally_mut(direction);
+    tally.error = Some(Box::new(error));
+    if sure || law == Law::V1 {
+        tally.final_failure = true;
+        return failed(
+            turn,
+            step,
+            direction,
+            Refusal { pause_least_ms, answers_key: false, renew_key: false },
+        );
+    }
+    doubted(tally, at);
+    tally.errored = true;
+    resolve(turn, step, direction);
+    wait_at_least(turn, step, direction, at.saturating_add(pause_least_ms));
+}
+
+/// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key whose end is unknown:
+/// it may have been refused before the participant looked at the key. So the doubt stays, and the probe is asked first.
+pub(super) fn failed(turn: &mut Turn<'_>, step: usize, direction: Direction, refusal: Refusal) {
+    let pause_ends = turn.at.saturating_add(refusal.pause_least_ms);
     if !turn.in_doubt(step, direction) {
-        return turn.no_effect(step, direction, pause_least_ms);
+        return refused(turn, step, direction, refusal);
     }
     let tally = turn.state.steps[step].tally(direction);
-    if turn.call(step, direction).is_some_and(|call| retry::probe_left(call, tally)) {
+    let Some(call) = turn.call(step, direction) else { return };
+    if retry::probe_left(call, tally) {
         return turn.set(step, direction, Activity::Settling { until: turn.at });
     }
+    if turn.law() >= Law::V2 && refusal.answers_key && call.probe.is_none() && !tally.pending {
+        let settled_at = settled_at(turn, step, direction);
+        if tally.attempt_at.is_some_and(|began| began >= settled_at) {
+            return refused(turn, step, direction, refusal);
+        }
+        // Asked while the attempt before could still land: the same question later tells.
+        if let Some(activity @ Activity::BackingOff { .. }) = activity(turn, step, direction, Means::Repeat) {
+            turn.set(step, direction, activity);
+            return wait_at_least(turn, step, direction, pause_ends.max(settled_at));
+        }
+    }
     resolve(turn, step, direction);
-    let pause_ends = turn.at.saturating_add(pause_least_ms);
+    wait_at_least(turn, step, direction, pause_ends);
+}
+
+/// No attempt of the call has had an effect.
+fn refused(turn: &mut Turn<'_>, step: usize, direction: Direction, refusal: Refusal) {
+    if refusal.renew_key && turn.law() >= Law::V2 {
+        turn.renew_key(step, direction);
+    }
+    turn.no_effect(step, direction, refusal.pause_least_ms);
+}
+
+/// Puts off the next attempt, if there is one.
+fn wait_at_least(turn: &mut Turn<'_>, step: usize, direction: Direction, pause_ends: Millis) {
     match turn.state.steps[step].phase {
         Phase::Active { activity: Activity::BackingOff { until }, .. } if until < pause_ends => {
             turn.set(step, direction, Activity::BackingOff { until: pause_ends });
@@ -95,8 +176,10 @@ pub(super) fn pending(
     retry_after_ms: Option<Millis>,
 ) {
     let (at, chance) = (turn.at, turn.chance);
+    let law = turn.law();
     let tally = turn.state.step_mut(step).tally_mut(direction);
     doubted(tally, at);
+    (tally.pending, tally.errored) = (law >= Law::V2, false);
     let first_at = tally.first_at.unwrap_or(at);
     let Some(call) = turn.call(step, direction) else { return };
     let activity = match &call.probe {
@@ -120,7 +203,42 @@ pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
         tally.probes_forgiven += 1;
         return turn.set(step, direction, Activity::Settling { until: settled_at });
     }
+    let pending = tally.pending;
+    match turn.law() {
+        Law::V1 => {}
+        // "Not found" may mean "not yet": of what was accepted only word of its own proves that it will not come.
+        Law::V2 if pending && !says_absent(turn, step, direction) => {
+            let message =
+                "the call was accepted, and the probe has no `absent` of its own that says it failed";
+            return inconclusive(turn, step, direction, Error::new("not_yet", message));
+        }
+        Law::V2 if is_final(turn, step, direction) => {
+            turn.state.step_mut(step).tally_mut(direction).final_failure = true;
+        }
+        Law::V2 => turn.renew_key(step, direction),
+    }
     turn.no_effect(step, direction, 0);
+}
+
+/// Whether the probe says by a predicate of its own that there is no effect.
+fn says_absent(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
+    let probe = turn.call(step, direction).and_then(|call| call.probe.as_ref());
+    probe.is_some_and(|probe| probe.absent.is_some())
+}
+
+/// Whether proof of absence ends a call for good: it was accepted and came to nothing, or it is an action that may
+/// still turn the saga back and met an error.
+fn is_final(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
+    let tally = turn.state.steps[step].tally(direction);
+    tally.pending || tally.errored && !goes_on(turn, step, direction)
+}
+
+/// Whether a call can only go forward: nothing is left to turn back to.
+fn goes_on(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
+    match direction {
+        Direction::Action => turn.kind(step) == Kind::Retriable,
+        Direction::Compensation => true,
+    }
 }
 
 /// The probe could not tell.
@@ -139,16 +257,24 @@ pub(super) fn inconclusive(turn: &mut Turn<'_>, step: usize, direction: Directio
     }
 }
 
+/// The ways out of a doubt, the best first. Which of them are open says [`activity`].
+fn order(turn: &Turn<'_>, step: usize, direction: Direction, onward: bool) -> &'static [Means] {
+    let tally = turn.state.steps[step].tally(direction);
+    match (direction, onward) {
+        (Direction::Compensation, _) if tally.errored => &[Means::Probe, Means::Repeat],
+        (Direction::Compensation, _) => &[Means::Repeat, Means::Probe],
+        (Direction::Action, true) if tally.final_failure || tally.errored => {
+            &[Means::Probe, Means::LeaveOpen, Means::Repeat]
+        }
+        (Direction::Action, true) => &[Means::Repeat, Means::Probe, Means::LeaveOpen],
+        (Direction::Action, false) => &[Means::LeaveOpen, Means::Probe, Means::Repeat],
+    }
+}
+
 /// Chooses the next way out of doubt, or calls a person.
 pub(super) fn resolve(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let onward = turn.state.course == Course::Forward && turn.state.turn_back.is_none();
-    let refused = turn.state.steps[step].tally(direction).final_failure;
-    let order: &[Means] = match (direction, onward) {
-        (Direction::Action, true) if refused => &[Means::Probe, Means::LeaveOpen, Means::Repeat],
-        (Direction::Action, true) => &[Means::Repeat, Means::Probe, Means::LeaveOpen],
-        (Direction::Action, false) => &[Means::LeaveOpen, Means::Probe, Means::Repeat],
-        (Direction::Compensation, _) => &[Means::Repeat, Means::Probe],
-    };
+    let order = order(turn, step, direction, onward);
     let found = order.iter().find_map(|means| activity(turn, step, direction, *means));
     let Some(activity) = found else { return turn.stick(step, direction, StuckReason::InDoubt) };
     turn.set(step, direction, activity);
@@ -192,7 +318,11 @@ pub(super) fn reconsider(turn: &mut Turn<'_>, step: usize) {
 fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) -> Option<Activity> {
     let call = turn.call(step, direction)?;
     let tally = turn.state.steps[step].tally(direction);
+    // Under the newest law a doubt about these has no way out but a person: see `unknown`.
+    let by_hand = turn.law() >= Law::V2 && call.effect == Effect::Transactional;
     match means {
+        Means::Repeat | Means::LeaveOpen if tally.pending || by_hand => None,
+        Means::Repeat if tally.errored && !goes_on(turn, step, direction) => None,
         Means::Repeat => {
             let done = tally.attempts - tally.attempts_forgiven;
             let until = turn.at.saturating_add(retry::pause_ms(&call.retry, done, turn.chance));

@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Json;
 use super::approval::Shown;
 use super::definition::{Millis, Step};
+use super::law::Law;
 use super::outcome::{Answer, DecidedBy, Error, Outcome};
 use super::rerun::Rerun;
 
@@ -26,7 +27,9 @@ impl Event {
     /// Returns the word used in the journal's `kind` column.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Started(_) => "started",
+            Self::Started(event) if event.law.is_first() => "started",
+            // An older version must not fold what it cannot: it ignores unknown fields, and sets aside an unknown kind.
+            Self::Started(_) => "begun",
             Self::ConditionDecided(_) => "condition_decided",
             Self::ApprovalShown(_) => "approval_shown",
             Self::AttemptEnded(_) => "attempt_ended",
@@ -50,11 +53,12 @@ impl Direction {
     }
 }
 
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Something that happened. In JSON an object with one field, the [`kind`](Self::kind).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The saga was started; always the first row.
+    #[serde(alias = "begun")]
     Started(Started),
     /// The `when` of a step was evaluated.
     ConditionDecided(ConditionDecided),
@@ -76,9 +80,48 @@ pub enum Event {
     RequestRefused(RequestRefused),
 }
 
+/// Events as they are written: the first one's name depends on its law.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Written<'a> {
+    Started(&'a Started),
+    Begun(&'a Started),
+    ConditionDecided(&'a ConditionDecided),
+    ApprovalShown(&'a ApprovalShown),
+    AttemptEnded(&'a AttemptEnded),
+    ProbeAnswered(&'a ProbeAnswered),
+    TimerFired(&'a TimerFired),
+    OwnerLost(&'a OwnerLost),
+    Withdrawn(&'a Withdrawn),
+    Requested(&'a Requested),
+    RequestRefused(&'a RequestRefused),
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let written = match self {
+            Self::Started(event) if event.law.is_first() => Written::Started(event),
+            Self::Started(event) => Written::Begun(event),
+            Self::ConditionDecided(event) => Written::ConditionDecided(event),
+            Self::ApprovalShown(event) => Written::ApprovalShown(event),
+            Self::AttemptEnded(event) => Written::AttemptEnded(event),
+            Self::ProbeAnswered(event) => Written::ProbeAnswered(event),
+            Self::TimerFired(event) => Written::TimerFired(event),
+            Self::OwnerLost(event) => Written::OwnerLost(event),
+            Self::Withdrawn(event) => Written::Withdrawn(event),
+            Self::Requested(event) => Written::Requested(event),
+            Self::RequestRefused(event) => Written::RequestRefused(event),
+        };
+        written.serialize(serializer)
+    }
+}
+
 /// The saga was started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Started {
+    /// The law of the journal.
+    #[serde(default, skip_serializing_if = "Law::is_first")]
+    pub law: Law,
     /// When, by the database's clock.
     pub at: Millis,
     /// The input, checked against the definition's schema.
@@ -92,9 +135,9 @@ pub struct Started {
 }
 
 impl Started {
-    /// A start that takes over nothing.
+    /// A start under the newest law that takes over nothing.
     pub fn new(at: Millis, input: Json) -> Self {
-        Self { at, input, rerun: None, traceparent: None }
+        Self { law: Law::NEWEST, at, input, rerun: None, traceparent: None }
     }
 }
 
@@ -209,6 +252,9 @@ pub struct Withdrawn {
 pub struct Requested {
     /// When it was applied.
     pub at: Millis,
+    /// When it was made; none: when it was applied. A deadline that had passed by then refuses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Millis>,
     /// Number of the signal within its saga, from 1; 0 for requests that are no signal.
     pub signal: u64,
     /// Who asked, as the database saw them.
@@ -245,6 +291,10 @@ pub enum Request {
     Retry {
         /// Name of the step.
         step: String,
+        /// Under a new key, for a participant that repeats a refusal under the old one. Refused while the call is in
+        /// doubt.
+        #[serde(default, skip_serializing_if = "is_false")]
+        new_key: bool,
         /// Why.
         #[serde(default)]
         reason: String,
@@ -346,4 +396,8 @@ pub enum Finding {
     },
     /// The effect is not there and cannot land any more.
     Absent,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }

@@ -5,7 +5,9 @@
 mod author;
 pub mod definition;
 mod plan;
+pub mod prospect;
 mod schema;
+mod trust;
 mod validate;
 
 pub mod command;
@@ -13,11 +15,16 @@ pub mod event;
 pub mod outcome;
 pub mod state;
 
+pub mod key;
+mod law;
+
 mod advance;
 mod approval;
 pub mod attention;
 mod doubt;
+mod driver;
 mod header;
+mod mailbox;
 mod owner;
 mod request;
 pub mod rerun;
@@ -33,10 +40,14 @@ mod json;
 pub use advance::next_timer;
 pub use approval::{Asking, Shown, asking};
 pub use attention::{Attention, attention};
+pub use driver::steps_before;
 pub use header::reserved_header;
 pub use json::Json;
+pub use law::Law;
+pub use mailbox::MAILBOX_MAX;
 pub use owner::{LOST_MAX, suspected};
 pub use plan::{Definition, Planned, in_order};
-pub use request::{MAILBOX_MAX, legal_verbs};
-pub use transition::{IllegalEvent, begin, outstanding, replay, transition};
+pub use request::legal_verbs;
+pub use transition::{DEADLINE_PASSED, IllegalEvent, begin, outstanding, replay, transition};
+pub use trust::{silent_errors, silent_errors_of_step};
 pub use validate::{Fault, is_name};

@@ -4,6 +4,7 @@
 use super::command::Command;
 use super::doubt;
 use super::event::{Direction, Withdrawn};
+use super::law::Law;
 use super::outcome::Error;
 use super::state::{Activity, Phase, State, StuckReason};
 use super::transition::{IllegalEvent, command_of, outstanding};
@@ -69,9 +70,12 @@ pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
 }
 
 /// A process that is given up may still live, cut off: its attempt ends with its time-out, whatever the new
-/// owner believes.
+/// owner believes. The attempt may have waited for its place, and have begun as late as the process was trusted.
 fn ended_at_the_latest(turn: &Turn<'_>, step: usize, direction: Direction) -> u64 {
-    let began = turn.state.steps[step].tally(direction).attempt_at.unwrap_or(turn.at);
+    let began = match turn.law() {
+        Law::V1 => turn.state.steps[step].tally(direction).attempt_at.unwrap_or(turn.at),
+        Law::V2 => turn.at,
+    };
     let timeout = turn.call(step, direction).map_or(0, |call| call.timeout_ms);
     began.saturating_add(timeout).max(turn.at)
 }

@@ -2,22 +2,20 @@
 //! when, and what it does; who may ask at all is decided by roles, outside.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::Json;
 use super::advance;
 use super::approval;
-use super::definition::{Action, Kind, Millis, Step};
+use super::definition::{Action, Effect, Millis};
 use super::doubt;
+use super::driver;
 use super::event::{Direction, Event, Finding, Request, Requested};
-use super::plan::{self, Definition, Planned};
-use super::state::{Activity, Course, End, Phase, State, StepState, TurnBack, Undone};
+use super::law::Law;
+use super::mailbox;
+use super::plan::Definition;
+use super::state::{Activity, Course, End, Phase, State, TurnBack, Undone};
 use super::transition::{IllegalEvent, transition};
 use super::turn::Turn;
-use super::validate;
-
-/// Most events that wait in a saga's mailbox for a step.
-pub const MAILBOX_MAX: usize = 64;
 
 impl Request {
     /// Whether a saga that has not begun ends with this and nothing else. Both are legal in its first state.
@@ -104,7 +102,10 @@ pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
         let applied = Finding::Applied { output: Json::null() };
         let resolve = |finding| Request::Resolve { step: step.clone(), finding, reason: reason() };
         candidates.extend([
-            (format!("retry {step}"), Request::Retry { step: step.clone(), reason: reason() }),
+            (
+                format!("retry {step}"),
+                Request::Retry { step: step.clone(), new_key: false, reason: reason() },
+            ),
             (
                 format!("skip {step}"),
                 Request::Skip { step: step.clone(), output: Json::null(), reason: reason() },
@@ -114,7 +115,7 @@ pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
         ]);
     }
     let events: BTreeSet<String> = (0..state.steps.len())
-        .filter_map(|index| awaited(definition, state, index))
+        .filter_map(|index| mailbox::awaited(definition, state, index))
         .map(|(event, _)| event)
         .collect();
     candidates.extend(
@@ -125,7 +126,8 @@ pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
     let signal = state.signals_seen + 1;
     let by = String::new();
     let is_legal = |request: Request| {
-        let event = Event::Requested(Requested { at: state.at, signal, by: by.clone(), request });
+        let event =
+            Event::Requested(Requested { at: state.at, asked_at: None, signal, by: by.clone(), request });
         transition(definition, state, &event).is_ok()
     };
     candidates.into_iter().filter_map(|(verb, request)| is_legal(request).then_some(verb)).collect()
@@ -145,9 +147,10 @@ pub(super) fn next_signal(turn: &mut Turn<'_>, signal: u64) -> Result<(), Illega
 
 pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
     next_signal(turn, event.signal)?;
+    in_time(turn, event)?;
     match &event.request {
         Request::Cancel { reason } => cancel(turn, &event.by, reason),
-        Request::Retry { step, reason: _ } => retry(turn, named(turn, step)?),
+        Request::Retry { step, new_key, reason: _ } => retry(turn, named(turn, step)?, *new_key),
         Request::Skip { step, output, reason } => {
             reasoned("skip", reason)?;
             skip(turn, named(turn, step)?, output)
@@ -164,35 +167,71 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
             Ok(())
         }
         Request::Evict { lane: _, reason } => reasoned("evict", reason),
-        Request::Append { step } => append(turn, step),
-        Request::Commit => commit(turn),
+        Request::Append { step } => driver::append(turn, step),
+        Request::Commit => driver::commit(turn),
         Request::Abort { reason } => {
-            driven(turn)?;
+            driver::driven(turn)?;
             cancel(turn, &event.by, reason)
         }
         Request::Touch => {
-            driven(turn)?;
-            extend_lease(turn);
+            driver::driven(turn)?;
+            driver::extend_lease(turn);
             Ok(())
         }
         Request::Approve { step, digest, reason } => {
             approval::approve(turn, named(turn, step)?, &event.by, digest, reason)
         }
         Request::Deny { step, reason } => approval::deny(turn, named(turn, step)?, &event.by, reason),
-        Request::Provide { event, payload } => provide(turn, event, payload),
+        Request::Provide { event, payload } => mailbox::provide(turn, event, payload),
     }
 }
 
-/// Closes the plan of an open saga. What failed must have been taken note of: the driver may not know of it
-/// yet.
-fn commit(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
-    driven(turn)?;
-    let unnoticed =
-        (turn.state.steps.iter()).position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
-    if let Some(step) = unnoticed {
-        return not(turn, step, "has failed; abort, or skip it if the saga is whole without it, then commit");
+/// Refuses what came after a deadline: the request was made too late, whenever it is read. What ends a saga, stops it or
+/// looks into it is never too late.
+fn in_time(turn: &Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
+    if turn.law() == Law::V1 {
+        return Ok(());
     }
-    turn.state.lease_until = None;
+    let asked_at = event.asked_at.unwrap_or(turn.at).min(turn.at);
+    let passed = |until: Option<Millis>| until.is_some_and(|until| until <= asked_at);
+    let (step, of_driver) = match &event.request {
+        Request::Approve { step, .. } | Request::Deny { step, .. } => {
+            (turn.definition.index_of(&turn.state, step), false)
+        }
+        Request::Provide { event, .. } => (mailbox::waiting_for(turn, event).map(|(step, _)| step), false),
+        Request::Append { .. } | Request::Commit | Request::Touch => (None, true),
+        Request::Skip { .. } => (None, false),
+        Request::Cancel { .. }
+        | Request::Retry { .. }
+        | Request::Resolve { .. }
+        | Request::Pause { .. }
+        | Request::Resume { .. }
+        | Request::Abandon { .. }
+        | Request::Evict { .. }
+        | Request::Abort { .. } => return Ok(()),
+    };
+    let until = step.and_then(|step| match turn.state.steps[step].phase {
+        Phase::Active { activity: Activity::Awaiting { until } | Activity::Asking { until }, .. } => until,
+        Phase::Active { .. }
+        | Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_)
+        | Phase::Stuck { .. } => None,
+    });
+    let [deadline, lease] = advance::limits(turn.definition, &turn.state);
+    if let Some(step) = step.filter(|_| passed(until)) {
+        let name = &turn.definition.step(&turn.state, step).name;
+        return Err(IllegalEvent::deadline_passed(&format!("step {name:?} has waited as long as it may")));
+    }
+    if passed(deadline) {
+        return Err(IllegalEvent::deadline_passed("the saga's deadline has passed, and it turns back"));
+    }
+    if of_driver && passed(lease) {
+        return Err(IllegalEvent::deadline_passed("the driver was not heard from within its lease"));
+    }
     Ok(())
 }
 
@@ -233,10 +272,18 @@ fn pause(turn: &mut Turn<'_>, paused: bool) -> Result<(), IllegalEvent> {
     Ok(())
 }
 
-/// Tries a step again now, with a fresh budget. What is in doubt goes through its ways out anew: a `once`
+/// Tries a step again now, with a fresh budget. What is in doubt goes through its ways out once more: a `once`
 /// call is not sent again by this.
-fn retry(turn: &mut Turn<'_>, step: usize) -> Result<(), IllegalEvent> {
+fn retry(turn: &mut Turn<'_>, step: usize, new_key: bool) -> Result<(), IllegalEvent> {
     let at = turn.at;
+    if let Phase::Active { direction, .. } | Phase::Stuck { direction, .. } = turn.state.steps[step].phase
+        && new_key
+    {
+        if turn.in_doubt(step, direction) {
+            return not(turn, step, "is in doubt; under a new key it could take effect twice");
+        }
+        turn.renew_key(step, direction);
+    }
     match turn.state.steps[step].phase {
         Phase::Active { direction, activity } => match activity {
             Activity::BackingOff { .. } => {
@@ -277,7 +324,7 @@ fn forgive(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     tally.probes_forgiven = tally.probes;
     (tally.lost, tally.probes_lost) = (0, 0);
     tally.first_at = None;
-    tally.final_failure = false;
+    (tally.final_failure, tally.errored) = (false, false);
 }
 
 fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result<(), IllegalEvent> {
@@ -329,7 +376,7 @@ fn skip(turn: &mut Turn<'_>, step: usize, output: &Json) -> Result<(), IllegalEv
         Phase::Active { activity: Activity::Attempting | Activity::Probing, .. } => {
             return not(turn, step, "is being tried right now");
         }
-        Phase::Failed if driven(turn).is_ok() && !turn.state.steps[step].skipped_by_hand => {
+        Phase::Failed if driver::driven(turn).is_ok() && !turn.state.steps[step].skipped_by_hand => {
             turn.state.step_mut(step).skipped_by_hand = true;
             return Ok(());
         }
@@ -372,6 +419,10 @@ fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), Il
         }
     };
     let in_doubt = one.tally(direction).doubt_at.is_some();
+    let sure = turn.call(step, direction).is_some_and(|call| call.effect == Effect::Transactional);
+    if turn.law() >= Law::V2 && sure && !in_doubt {
+        return not(turn, step, "is never in doubt: what is recorded of it is what it did");
+    }
     let tally = turn.state.step_mut(step).tally_mut(direction);
     (tally.lost, tally.probes_lost) = (0, 0);
     match (finding, direction) {
@@ -387,114 +438,8 @@ fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), Il
     Ok(())
 }
 
-fn driven(turn: &Turn<'_>) -> Result<(), IllegalEvent> {
-    if turn.state.lease_until.is_none() || turn.state.turn_back.is_some() {
-        return Err(IllegalEvent::new(
-            "the saga is not open: it was committed, is turning back, or never was",
-        ));
-    }
-    Ok(())
-}
-
-fn extend_lease(turn: &mut Turn<'_>) {
-    let at = turn.at;
-    turn.state.lease_until = turn.definition.lease_ms().map(|lease: Millis| at.saturating_add(lease));
-}
-
-/// Appends a step. The same step again changes nothing, so that a driver which crashed can run again from the
-/// top.
-fn append(turn: &mut Turn<'_>, step: &Step) -> Result<(), IllegalEvent> {
-    driven(turn)?;
-    extend_lease(turn);
-    if let Some(index) = turn.definition.index_of(&turn.state, &step.name) {
-        if turn.definition.step(&turn.state, index) == step {
-            return Ok(());
-        }
-        let what = format!("the saga has another step {:?} already; take another name", step.name);
-        return Err(IllegalEvent::new(what));
-    }
-    let known: Vec<&Step> =
-        (0..turn.state.steps.len()).map(|index| turn.definition.step(&turn.state, index)).collect();
-    let needs = validate::appended(step, &known).map_err(|faults| {
-        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        IllegalEvent::new(faults.join("; "))
-    })?;
-    let begun_later_kind = (0..turn.state.steps.len()).find(|&index| {
-        plan::waits_for(turn.kind(index), step.kind) && turn.state.steps[index].phase != Phase::Waiting
-    });
-    if advance::committed(turn) && step.kind == Kind::Compensable || begun_later_kind.is_some() {
-        let what = format!("step {:?} comes too late: the saga is at its point of no return", step.name);
-        return Err(IllegalEvent::new(what));
-    }
-    turn.state.appended.push(Arc::new(Planned::new(step.clone(), needs)));
-    turn.state.steps.push(Arc::new(StepState::waiting()));
-    Ok(())
-}
-
-/// Gives an event to the step that waits for it, or keeps it for the step that will.
-fn provide(turn: &mut Turn<'_>, event: &str, payload: &Json) -> Result<(), IllegalEvent> {
-    let waiting =
-        (0..turn.state.steps.len()).find_map(|step| match awaited(turn.definition, &turn.state, step) {
-            Some((awaited, Some(direction))) if awaited == event => Some((step, direction)),
-            Some(_) | None => None,
-        });
-    if let Some((step, direction)) = waiting {
-        turn.succeed(step, direction, payload.clone());
-        return Ok(());
-    }
-    if turn.state.course == Course::Backward || turn.state.turn_back.is_some() {
-        return Err(IllegalEvent::new(format!(
-            "nothing waits for the event {event:?}: the saga is turning back"
-        )));
-    }
-    let will_wait = (0..turn.state.steps.len())
-        .filter_map(|step| awaited(turn.definition, &turn.state, step))
-        .any(|(awaited, _)| awaited == event);
-    let plan_open = turn.state.lease_until.is_some();
-    if !will_wait && !plan_open {
-        return Err(IllegalEvent::new(format!("no step of the saga waits for the event {event:?}, or will")));
-    }
-    if turn.state.mailbox.contains_key(event) {
-        return Err(IllegalEvent::new(format!("the event {event:?} was provided already")));
-    }
-    if turn.state.mailbox.len() >= MAILBOX_MAX {
-        return Err(IllegalEvent::new(format!(
-            "the mailbox is full: {MAILBOX_MAX} events wait in it already"
-        )));
-    }
-    turn.state.mailbox.insert(event.to_owned(), payload.clone());
-    Ok(())
-}
-
-/// The event that a step waits for, with the direction, or will wait for when it begins, with none. A pending
-/// call waits for the event of its step's name; a pending compensation for `NAME.compensation`, so that word
-/// of the action is never taken for it.
-fn awaited(definition: &Definition, state: &State, index: usize) -> Option<(String, Option<Direction>)> {
-    let planned = definition.step(state, index);
-    let by_nature = match &planned.action {
-        Action::Await { event, .. } => Some(event.clone()),
-        Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => None,
-    };
-    match state.steps[index].phase {
-        Phase::Waiting | Phase::Deciding => by_nature.map(|event| (event, None)),
-        Phase::Active { direction, activity: Activity::Awaiting { .. } } => {
-            let event = match direction {
-                Direction::Action => by_nature.unwrap_or_else(|| planned.name.clone()),
-                Direction::Compensation => format!("{}.compensation", planned.name),
-            };
-            Some((event, Some(direction)))
-        }
-        Phase::Active { .. }
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_)
-        | Phase::Stuck { .. } => None,
-    }
-}
-
 /// Refuses a verb for a step.
-fn not(turn: &Turn<'_>, step: usize, why: &str) -> Result<(), IllegalEvent> {
+pub(super) fn not(turn: &Turn<'_>, step: usize, why: &str) -> Result<(), IllegalEvent> {
     let name = &turn.definition.step(&turn.state, step).name;
     Err(IllegalEvent::new(format!("step {name:?} {why}")))
 }

@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::Json;
 use super::definition::{Action, Effect};
 use super::event::{Direction, Started};
+use super::law::Law;
 use super::plan::{self, Definition};
-use super::state::{Activity, Phase, State, StepState, Undone};
+use super::state::{Activity, Origin, Phase, State, StepState, Undone};
 use super::transition::IllegalEvent;
 
 /// Why a saga does not begin with nothing: it takes over outcomes of another.
@@ -49,6 +50,9 @@ pub struct Inherited {
     pub saga: Uuid,
     /// The generation of that key.
     pub generation: u32,
+    /// The law of that key.
+    #[serde(default, skip_serializing_if = "Law::is_first")]
+    pub law: Law,
 }
 
 /// Says what a new saga takes over of this one when it goes on from a step. Refused where that would do an effect
@@ -91,7 +95,10 @@ pub fn take_over(
     }
     Ok((0..state.steps.len())
         .filter(|index| !anew.contains(index))
-        .map(|step| TakenOver { step, effect: inherited(saga, &state.steps[step]) })
+        .map(|step| TakenOver {
+            step,
+            effect: inherited(Origin { saga, law: state.law }, &state.steps[step]),
+        })
         .collect())
 }
 
@@ -115,7 +122,7 @@ pub(super) fn first_steps(definition: &Definition, started: &Started) -> Vec<Arc
                 one.phase = Phase::Done;
                 one.output = Some(inherited.output.clone());
                 one.skipped_by_hand = inherited.by_hand;
-                one.origin = Some(inherited.saga);
+                one.origin = Some(Origin { saga: inherited.saga, law: inherited.law });
                 one.action.generation = inherited.generation;
             }
         }
@@ -123,12 +130,13 @@ pub(super) fn first_steps(definition: &Definition, started: &Started) -> Vec<Arc
     steps
 }
 
-fn inherited(saga: Uuid, one: &StepState) -> Option<Inherited> {
+fn inherited(here: Origin, one: &StepState) -> Option<Inherited> {
     (one.phase == Phase::Done).then(|| Inherited {
         output: one.output.clone().unwrap_or_else(Json::null),
         by_hand: one.skipped_by_hand,
-        saga: one.origin.unwrap_or(saga),
+        saga: one.origin.unwrap_or(here).saga,
         generation: one.action.generation,
+        law: one.origin.unwrap_or(here).law,
     })
 }
 

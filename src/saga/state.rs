@@ -11,12 +11,15 @@ use super::Json;
 use super::approval::Shown;
 use super::definition::Millis;
 use super::event::Direction;
+use super::law::Law;
 use super::outcome::Error;
 use super::plan::Planned;
 
 /// The state of one saga.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
+    /// The law of the journal.
+    pub law: Law,
     /// The input it was started with.
     pub input: Json,
     /// The position in a trace from which it was started.
@@ -180,12 +183,21 @@ pub struct StepState {
     /// Taken for done by an operator without a call: there is no effect to undo. Of a failed step of an open
     /// saga: its driver goes on without it.
     pub skipped_by_hand: bool,
-    /// The saga whose idempotency key the action had, if its outcome was taken over from that one.
-    pub origin: Option<Uuid>,
+    /// Whose key the action had, if its outcome was taken over from another saga.
+    pub origin: Option<Origin>,
     /// Calls of the action so far.
     pub action: Tally,
     /// Calls of the compensation so far.
     pub compensation: Tally,
+}
+
+/// The saga whose key an action had whose outcome was taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Which saga.
+    pub saga: Uuid,
+    /// Its law: the form of the key.
+    pub law: Law,
 }
 
 /// What a step is doing.
@@ -327,6 +339,11 @@ pub struct Tally {
     /// When the last attempt of this generation whose effect nobody knows had ended at the latest; none when
     /// not in doubt.
     pub doubt_at: Option<Millis>,
+    /// The participant accepted an attempt of this generation. It may carry it out as late as it likes: only word from
+    /// the participant ends the doubt.
+    pub pending: bool,
+    /// The present doubt came with an error of the participant's: a repeat would meet it again.
+    pub errored: bool,
     /// The last definite failure said that another attempt is no use.
     pub final_failure: bool,
     /// The last error. Boxed, as `shown`: most calls have none, and sagas wait by the ten thousand.

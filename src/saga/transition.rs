@@ -9,7 +9,7 @@ use super::advance;
 use super::approval;
 use super::command::Command;
 use super::definition::Millis;
-use super::doubt;
+use super::doubt::{self, Refusal};
 use super::event::{
     AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered, RequestRefused, Started,
 };
@@ -30,15 +30,24 @@ pub struct IllegalEvent {
     pub what: String,
 }
 
+/// Begins the reason of a request that was refused since it came after a deadline.
+pub const DEADLINE_PASSED: &str = "deadline_passed";
+
 impl IllegalEvent {
     pub(super) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into() }
+    }
+
+    /// The request was made after a deadline.
+    pub(super) fn deadline_passed(what: &str) -> Self {
+        Self::new(format!("{DEADLINE_PASSED}: {what}"))
     }
 }
 
 /// Begins a saga: the state after its first row, and what to do.
 pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>) {
     let state = State {
+        law: started.law,
         input: started.input.clone(),
         traceparent: started.traceparent.clone(),
         started_at: started.at,
@@ -226,18 +235,22 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
     turn.state.step_mut(step).tally_mut(direction).lost = 0;
     match &event.outcome {
         Outcome::Succeeded { output } => turn.succeed(step, direction, output.clone()),
-        Outcome::Failed { error, retryable, retry_after_ms, .. } => {
+        Outcome::Failed { error, retryable, retry_after_ms, answers_key, renew_key } => {
             let tally = turn.state.step_mut(step).tally_mut(direction);
             tally.error = Some(Box::new(error.clone()));
             tally.final_failure = !retryable;
-            doubt::failed(turn, step, direction, retry::asked_pause_ms(*retry_after_ms).unwrap_or(0));
+            let pause_least_ms = retry::asked_pause_ms(*retry_after_ms).unwrap_or(0);
+            let refusal = Refusal { pause_least_ms, answers_key: *answers_key, renew_key: *renew_key };
+            doubt::failed(turn, step, direction, refusal);
         }
         Outcome::Pending { retry_after_ms } => {
             doubt::pending(turn, step, direction, retry::asked_pause_ms(*retry_after_ms));
         }
-        Outcome::Errored { error, .. } | Outcome::Unknown { error } => {
-            doubt::unknown(turn, step, direction, error.clone(), turn.at)
+        Outcome::Errored { error, retry_after_ms } => {
+            let pause_least_ms = retry::asked_pause_ms(*retry_after_ms).unwrap_or(0);
+            doubt::errored(turn, step, direction, error.clone(), pause_least_ms);
         }
+        Outcome::Unknown { error } => doubt::unknown(turn, step, direction, error.clone(), turn.at),
     }
     Ok(())
 }

@@ -2,12 +2,13 @@
 //! happened, need a person; when each of them is due is decided by the files that use it.
 
 use super::advance;
-use super::definition::{Action, Call, Kind, Millis};
+use super::definition::{Action, Call, Effect, Kind, Millis};
 use super::event::Direction;
+use super::law::Law;
 use super::outcome::Error;
 use super::plan::Definition;
 use super::retry;
-use super::state::{Activity, Course, Phase, State, StuckReason, TurnBack, Undone};
+use super::state::{Activity, Course, Phase, State, StuckReason, Tally, TurnBack, Undone};
 
 /// One transition under way.
 pub(super) struct Turn<'a> {
@@ -65,11 +66,14 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether nobody knows what the last attempts of a call have changed. What only reads has changed nothing, and
-    /// neither has what is recorded together with its effect and is not recorded.
+    /// The law of the saga.
+    pub(super) fn law(&self) -> Law {
+        self.state.law
+    }
+
+    /// Whether it is unknown what the last attempts of a call have changed.
     pub(super) fn in_doubt(&self, step: usize, direction: Direction) -> bool {
-        let sure = self.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
-        self.state.steps[step].tally(direction).doubt_at.is_some() && !sure
+        in_doubt(self.law(), self.call(step, direction), self.state.steps[step].tally(direction))
     }
 
     /// Begins the next attempt of a call.
@@ -86,7 +90,8 @@ impl Turn<'_> {
     /// The call took effect.
     pub(super) fn succeed(&mut self, step: usize, direction: Direction, output: super::Json) {
         let one = self.state.step_mut(step);
-        one.tally_mut(direction).doubt_at = None;
+        let tally = one.tally_mut(direction);
+        (tally.doubt_at, tally.pending, tally.errored) = (None, false, false);
         match direction {
             Direction::Action => {
                 one.output = Some(output);
@@ -96,13 +101,22 @@ impl Turn<'_> {
         }
     }
 
-    /// It is known that the call had no effect so far: the next attempt may use a new key, and is made if it
-    /// is any use.
-    pub(super) fn no_effect(&mut self, step: usize, direction: Direction, pause_least_ms: Millis) {
+    /// Gives the next attempts a new key.
+    pub(super) fn renew_key(&mut self, step: usize, direction: Direction) {
         let tally = self.state.step_mut(step).tally_mut(direction);
-        tally.doubt_at = None;
         tally.generation += 1;
         tally.generation_at = None;
+        tally.pending = false;
+    }
+
+    /// It is known that the call had no effect so far: the next attempt is made if it is any use.
+    pub(super) fn no_effect(&mut self, step: usize, direction: Direction, pause_least_ms: Millis) {
+        if self.law() == Law::V1 {
+            self.renew_key(step, direction);
+        }
+        let tally = self.state.step_mut(step).tally_mut(direction);
+        tally.doubt_at = None;
+        tally.errored = false;
         let wanted = match direction {
             Direction::Action => self.state.course == Course::Forward && self.state.turn_back.is_none(),
             Direction::Compensation => true,
@@ -141,4 +155,14 @@ impl Turn<'_> {
         let known = self.state.steps[step].action.error.as_deref();
         known.cloned().unwrap_or_else(|| Error::new("failed", "the step failed without saying why"))
     }
+}
+
+/// Whether it is unknown what the last attempts of a call have changed. What only reads has changed nothing; what is
+/// recorded together with its effect is in doubt only when its handler has ended their transaction by itself.
+pub(super) fn in_doubt(law: Law, call: Option<&Call>, tally: &Tally) -> bool {
+    let sure = call.is_some_and(|call| match law {
+        Law::V1 => call.effect.is_never_in_doubt(),
+        Law::V2 => call.effect == Effect::ReadOnly,
+    });
+    tally.doubt_at.is_some() && !sure
 }

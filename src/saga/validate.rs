@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::definition::{
     ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, NAME_MAX,
-    NOTICE_TIMEOUT_MS_MAX, OnDisconnect, Probe, Retry, STEPS_MAX, Step, Target,
+    NOTICE_TIMEOUT_MS_MAX, OnDisconnect, Probe, Retry, Rule, STEPS_MAX, Step, Target, Verdict,
 };
 use super::header::reserved_header;
 use super::retry;
@@ -278,11 +278,42 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
     if let Some(success) = &call.success {
         expression(faults, format!("{path}.success"), success);
     }
-    for (index, rule) in call.classify.iter().enumerate() {
-        expression(faults, format!("{path}.classify[{index}].when"), &rule.when);
+    if let Some(refused) = &call.refused {
+        expression(faults, format!("{path}.refused"), &refused.when);
+    }
+    for (index, one) in call.classify.iter().enumerate() {
+        rule(faults, &format!("{path}.classify[{index}]"), one);
     }
     if let Some(one) = &call.probe {
         probe(faults, &format!("{path}.probe"), one);
+        accepted(faults, path, call, one);
+    }
+}
+
+fn rule(faults: &mut Faults, path: &str, rule: &Rule) {
+    expression(faults, format!("{path}.when"), &rule.when);
+    let refusal = match rule.outcome {
+        Verdict::Failed | Verdict::Retryable => true,
+        Verdict::Succeeded | Verdict::Pending | Verdict::Errored | Verdict::Unknown => false,
+    };
+    if rule.answers_key && !refusal {
+        let message = "only a refusal can speak of the attempts before it; make the outcome `failed` or `retryable`, or \
+                       remove `answers_key`";
+        faults.add(format!("{path}.answers_key"), message);
+    }
+    if rule.key.is_some() && rule.outcome != Verdict::Retryable {
+        let message = "a new key is for the next attempt; make the outcome `retryable`, or remove `key`";
+        faults.add(format!("{path}.key"), message);
+    }
+}
+
+/// What was accepted may land as late as it likes, so "not found" proves nothing of it.
+fn accepted(faults: &mut Faults, path: &str, call: &Call, probe: &Probe) {
+    let accepts = call.classify.iter().any(|rule| rule.outcome == Verdict::Pending);
+    if accepts && probe.absent.is_none() {
+        let message = "a rule says `pending`, and what was accepted may land late: \"not found\" is \"not yet\"; add an \
+                       `absent` that holds only when the participant says that it failed";
+        faults.add(format!("{path}.probe.absent"), message);
     }
 }
 

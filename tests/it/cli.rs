@@ -304,7 +304,7 @@ async fn a_verb_waits_for_its_fate() {
     eventually("it was asked", async || !store.signals_after(saga.id, 0).await.unwrap().is_empty()).await;
     let signal = store.signals_after(saga.id, 0).await.unwrap().remove(0);
     let request = signal.request.decode().unwrap();
-    let event = Requested { at: AT + 5, signal: signal.n, by: signal.by, request };
+    let event = Requested { at: AT + 5, asked_at: None, signal: signal.n, by: signal.by, request };
     let fate = Fate { n: signal.n, refusal: None };
     saga.happens(&mut lane, Event::Requested(event), Some(fate)).await;
     let output = tokio::task::spawn_blocking(|| command.wait_with_output().unwrap()).await.unwrap();

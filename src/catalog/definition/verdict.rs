@@ -4,17 +4,26 @@
 use crate::catalog::yaml::{Anchor, Node, Path, PathFault, Segment};
 use crate::participant::expr;
 use crate::saga::definition::Draft;
-use crate::saga::{Definition, Fault};
+use crate::saga::{self, Definition, Fault};
 
 /// Returns every fault that the core or an expression finds in a draft, at the file's paths.
 pub(super) fn faults(draft: &Draft, file: &Node) -> Vec<PathFault> {
     let of_core = Definition::build(draft.clone()).err().unwrap_or_default();
-    let all = of_core.into_iter().chain(expr::check_draft(draft)).map(|Fault { path, message }| {
+    without_inherited(at_paths_of_file(of_core.into_iter().chain(expr::check_draft(draft)), file))
+}
+
+/// Returns the calls whose errors a draft trusts in silence, at the file's paths.
+pub(super) fn silent_errors(draft: &Draft, file: &Node, says: impl Fn(&str) -> bool) -> Vec<PathFault> {
+    at_paths_of_file(saga::silent_errors(draft, says), file)
+}
+
+fn at_paths_of_file(faults: impl IntoIterator<Item = Fault>, file: &Node) -> Vec<PathFault> {
+    let at_path = |Fault { path, message }| {
         let path = file_path(&path, file);
         let anchor = if file.find(&path).is_some_and(Node::is_scalar) { Anchor::Value } else { Anchor::Key };
         PathFault { path, anchor, message }
-    });
-    without_inherited(all.collect())
+    };
+    faults.into_iter().map(at_path).collect()
 }
 
 /// Drops the faults of what a compensation took over from its step: the step has them too.

@@ -56,7 +56,7 @@ pub(super) async fn put_aside(
             let state = state.map_err(|error| broken(saga, error.to_string()))?;
             if let Some((step, _, StuckReason::ProcessDied)) = state.stuck() {
                 let step = definition.steps()[step].step.name.clone();
-                found.push((saga, Request::Retry { step, reason: reason() }));
+                found.push((saga, Request::Retry { step, new_key: false, reason: reason() }));
             } else if store.unreadable(saga).await?.is_some_and(|aside| aside.died) {
                 found.push((saga, Request::Resume { reason: reason() }));
             }

@@ -1,6 +1,7 @@
 //! `amends show`: everything that is known of a saga. Owns gathering it; the journal's story is told by
 //! `timeline.rs`, its look is `render.rs`.
 
+mod key;
 mod render;
 mod timeline;
 mod words;
@@ -15,17 +16,21 @@ use super::output::Output;
 use super::time::instant;
 use crate::saga::definition::Millis;
 use crate::saga::event::{Event, Request};
-use crate::saga::{Definition, Json};
+use crate::saga::{Definition, Json, replay};
 use crate::store::{self, JournalRow, Pending, SagaRow, Signal, Store};
 
+use key::Subject;
 use timeline::Timeline;
 
 /// Options of `amends show`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The saga.
-    #[arg(value_name = "ID")]
-    saga: Uuid,
+    /// The saga, or an idempotency key that a participant was sent.
+    #[arg(value_name = "ID|KEY")]
+    subject: String,
+    /// A key that was sent as `key_uuid` or `key_hex`, which does not name its saga.
+    #[arg(value_name = "KEY")]
+    key: Option<String>,
     /// Shows values in full length.
     #[arg(long)]
     full: bool,
@@ -41,6 +46,8 @@ pub(super) struct Shown {
     /// Processes died of reading it: it was not read here.
     died: bool,
     input: Option<Json>,
+    /// Which call the key that was asked about was given to.
+    key: Option<String>,
     /// Asked, but not answered yet.
     open_signals: Vec<Signal>,
     /// Told of it, but not received yet.
@@ -50,7 +57,8 @@ pub(super) struct Shown {
 
 /// Prints a saga.
 pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
-    let shown = database.run(Schema::Current, async |store| gather(store, args.saga).await)?;
+    let subject = Subject::read(&args.subject, args.key.as_deref())?;
+    let shown = database.run(Schema::Current, async |store| gather(store, &subject).await)?;
     if output.is_json() {
         output.value(&shown_json(&shown))?;
     } else {
@@ -59,14 +67,15 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
     Ok(Exit::Done)
 }
 
-async fn gather(store: &Store, id: Uuid) -> Result<Shown, Failure> {
+async fn gather(store: &Store, subject: &Subject) -> Result<Shown, Failure> {
+    let id = subject.saga;
     let saga = store.saga(id).await?.ok_or(store::Error::UnknownSaga(id))?;
     let set_aside = store.unreadable(id).await?;
     let died = set_aside.as_ref().is_some_and(|aside| aside.died);
     let set_aside = set_aside.map(|aside| aside.reason);
     let rows = if died { Vec::new() } else { store.journal(id).await? };
     let definition = definition(store, &saga.digest).await?;
-    let (timeline, unreadable) = match told(&definition, &rows) {
+    let (timeline, unreadable) = match told(id, &definition, &rows) {
         Ok(timeline) => (timeline, set_aside),
         Err(reason) => (None, Some(reason)),
     };
@@ -78,7 +87,8 @@ async fn gather(store: &Store, id: Uuid) -> Result<Shown, Failure> {
     open_signals.retain(|signal| signal.fate.is_none());
     let notices = store.pending_events(id).await?;
     let now = store.clock().await?;
-    Ok(Shown { saga, timeline, unreadable, died, input, open_signals, notices, now })
+    let key = subject.key.as_deref().map(|key| explained(id, &definition, &rows, key));
+    Ok(Shown { saga, timeline, unreadable, died, input, key, open_signals, notices, now })
 }
 
 async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Definition>, Failure> {
@@ -89,8 +99,17 @@ async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Defini
         .map_err(|why| Failure::failed(format!("cannot read definition {} ({digest}): {why}", stored.name)))
 }
 
+/// Says which call a key was given to.
+fn explained(saga: Uuid, definition: &Definition, rows: &[JournalRow], key: &str) -> String {
+    let events: Vec<Event> = rows.iter().map_while(|row| row.event().ok()).collect();
+    match replay(definition, &events) {
+        Ok(state) => key::explain(saga, definition, &state, &events, key),
+        Err(illegal) => format!("key {key}: the journal cannot be read: {illegal}"),
+    }
+}
+
 /// Tells a journal's story; none if there is nothing to tell yet.
-fn told(definition: &Definition, rows: &[JournalRow]) -> Result<Option<Timeline>, String> {
+fn told(saga: Uuid, definition: &Definition, rows: &[JournalRow]) -> Result<Option<Timeline>, String> {
     let decode = |row: &JournalRow| match serde_json::from_str::<Event>(&row.body) {
         Ok(event) => Ok((row.seq, event)),
         Err(error) => Err(format!("row {} ({}) of the journal: {error}", row.seq, row.kind)),
@@ -99,7 +118,7 @@ fn told(definition: &Definition, rows: &[JournalRow]) -> Result<Option<Timeline>
     if journal.is_empty() {
         return Ok(None);
     }
-    match Timeline::of(definition, &journal) {
+    match Timeline::of(saga, definition, &journal) {
         Ok(timeline) => Ok(Some(timeline)),
         Err(illegal) => Err(format!("the journal breaks the law of this version of amends: {illegal}")),
     }
@@ -108,6 +127,7 @@ fn told(definition: &Definition, rows: &[JournalRow]) -> Result<Option<Timeline>
 fn shown_json(shown: &Shown) -> Value {
     let mut value = saga_json(&shown.saga);
     value["input"] = json!(shown.input);
+    value["key"] = json!(shown.key);
     value["result"] = json!(shown.saga.result);
     let timeline = shown.timeline.as_ref();
     value["steps"] = json!(timeline.map(|timeline| &timeline.steps));

@@ -51,6 +51,9 @@ fn head(shown: &Shown, length: usize, output: &Output) -> Table {
     if let Some(input) = &shown.input {
         add("input", Tone::Plain, clipped(input.get(), length));
     }
+    if let Some(key) = &shown.key {
+        add("key", Tone::Plain, harmless(key).into_owned());
+    }
     if let Some(result) = &saga.result {
         add("result", Tone::Plain, clipped(result.get(), length));
     }
@@ -61,21 +64,26 @@ fn happened(timeline: &Timeline, output: &Output) -> Table {
     let mut table = output.table();
     let started_at = timeline.entries.first().map_or(0, |entry| entry.at);
     table.set_header(["#", "AT", "TOOK", "STEP", "WHAT HAPPENED"]);
+    let mut keys: Vec<&str> = Vec::new();
     for entry in &timeline.entries {
         table.add_row([
             output.cell(Tone::Quiet, entry.seq.to_string()),
             output.cell(Tone::Plain, offset(started_at, entry.at)),
             output.cell(Tone::Plain, entry.took_ms.map_or_else(String::new, span)),
             output.cell(Tone::Plain, entry.step.as_deref().map(harmless).unwrap_or_default()),
-            output.cell(entry.tone, story(entry)),
+            output.cell(entry.tone, story(entry, &mut keys)),
         ]);
     }
     table
 }
 
-/// The event, its error and what came of it, a line each.
-fn story(entry: &Entry) -> String {
+/// The event, its error and what came of it, a line each; of each key where it is met first.
+fn story<'a>(entry: &'a Entry, keys: &mut Vec<&'a str>) -> String {
     let mut story = harmless(&entry.text).into_owned();
+    if let Some(key) = entry.key.as_deref().filter(|key| !keys.contains(key)) {
+        story.push_str(&format!("\n  key {}", harmless(key)));
+        keys.push(key);
+    }
     if let Some(error) = &entry.error {
         story.push_str(&format!("\n  {}", harmless(&error.to_string())));
     }

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::words;
 use crate::cli::output::Tone;
 use crate::saga::command::Command;
 use crate::saga::definition::Millis;
-use crate::saga::event::{Direction, Event};
+use crate::saga::event::{AttemptEnded, Direction, Event};
+use crate::saga::key::Key;
 use crate::saga::outcome::Error;
 use crate::saga::state::{State, StepState};
 use crate::saga::{Definition, IllegalEvent, Json, begin, legal_verbs, next_timer, transition};
@@ -45,6 +47,9 @@ pub(super) struct Entry {
     pub(super) took_ms: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<Error>,
+    /// The idempotency key of the attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<String>,
     /// What came of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) consequences: Vec<String>,
@@ -81,7 +86,11 @@ enum Call {
 
 impl Timeline {
     /// Folds a journal. Fails if the journal is not one of this definition.
-    pub(super) fn of(definition: &Definition, journal: &[(i32, Event)]) -> Result<Self, IllegalEvent> {
+    pub(super) fn of(
+        saga: Uuid,
+        definition: &Definition,
+        journal: &[(i32, Event)],
+    ) -> Result<Self, IllegalEvent> {
         let mut state: Option<State> = None;
         let mut begun: HashMap<Call, Millis> = HashMap::new();
         let mut entries = Vec::with_capacity(journal.len());
@@ -102,6 +111,7 @@ impl Timeline {
                 tone: said.tone,
                 took_ms: call_of(event).and_then(|call| Some(at.saturating_sub(begun.remove(&call)?))),
                 error: said.error,
+                key: key(saga, definition, &before, event),
                 consequences: words::consequences(definition, &before, &after, at, said.step),
                 event: event.clone(),
             });
@@ -117,6 +127,40 @@ impl Timeline {
             legal_verbs: if state.end().is_some() { Vec::new() } else { legal_verbs(definition, &state) },
         })
     }
+}
+
+/// The idempotency key of an attempt that ended.
+fn key(saga: Uuid, definition: &Definition, before: &State, event: &Event) -> Option<String> {
+    let Event::AttemptEnded(AttemptEnded { step, direction, .. }) = event else { return None };
+    let generation = before.steps.get(*step)?.tally(*direction).generation;
+    let name = &definition.planned(before, *step)?.name;
+    Some(Key { saga, step: name, direction: *direction, generation }.text(before.law))
+}
+
+/// Numbers of the attempts of a call that ended under the key of this generation.
+pub(super) fn attempts_under(
+    definition: &Definition,
+    events: &[Event],
+    step: usize,
+    direction: Direction,
+    generation: u32,
+) -> Vec<u32> {
+    let mut state: Option<State> = None;
+    let mut found = Vec::new();
+    for event in events {
+        if let (Some(before), Event::AttemptEnded(end)) = (&state, event)
+            && (end.step, end.direction) == (step, direction)
+            && before.steps.get(step).is_some_and(|one| one.tally(direction).generation == generation)
+        {
+            found.push(end.attempt);
+        }
+        state = match (&state, event) {
+            (None, Event::Started(started)) => Some(begin(definition, started).0),
+            (Some(before), _) => transition(definition, before, event).ok().map(|(after, _)| after),
+            (None, _) => None,
+        };
+    }
+    found
 }
 
 /// The state before the first row, in which nothing has happened.

@@ -7,7 +7,7 @@ use crate::cli::output::Tone;
 use crate::cli::time::span;
 use crate::saga::Definition;
 use crate::saga::definition::{Action, Millis};
-use crate::saga::event::{Decision, Direction, Event, Finding, Request, Showing};
+use crate::saga::event::{AttemptEnded, Decision, Direction, Event, Finding, Request, Showing};
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::rerun::Rerun;
 use crate::saga::state::{Activity, End, Phase, State, StepState, StuckReason, TurnBack, Undone};
@@ -48,9 +48,7 @@ pub(super) fn event(definition: &Definition, before: &State, event: &Event) -> S
         },
         Event::ConditionDecided(event) => decided(&event.decision).of(event.step),
         Event::ApprovalShown(event) => showed(&event.showing).of(event.step),
-        Event::AttemptEnded(event) => {
-            attempted(event.direction, event.attempt, &event.outcome).of(event.step)
-        }
+        Event::AttemptEnded(event) => attempted(event).of(event.step),
         Event::ProbeAnswered(event) => probed(event.direction, event.probe, &event.answer).of(event.step),
         Event::TimerFired(_) => Said::new("woken by a timer", Tone::Quiet),
         Event::OwnerLost(_) => {
@@ -101,8 +99,19 @@ fn call(direction: Direction) -> &'static str {
     }
 }
 
-fn attempted(direction: Direction, attempt: u32, outcome: &Outcome) -> Said {
-    let what = format!("{}attempt {attempt}", call(direction));
+fn attempted(event: &AttemptEnded) -> Said {
+    let what = format!("{}attempt {}", call(event.direction), event.attempt);
+    let said = ended(&what, &event.outcome);
+    match &event.decided_by {
+        Some(by) => {
+            let status = by.status.map(|status| format!(", HTTP {status}")).unwrap_or_default();
+            Said { text: format!("{} (by {}{status})", said.text, by.rule), ..said }
+        }
+        None => said,
+    }
+}
+
+fn ended(what: &str, outcome: &Outcome) -> Said {
     match outcome {
         Outcome::Succeeded { .. } => Said::new(format!("{what} succeeded"), Tone::Good),
         Outcome::Failed { error, retryable: true, .. } => {
@@ -138,7 +147,10 @@ fn request(definition: &Definition, state: &State, request: &Request) -> (Option
     let why = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {reason}") };
     match request {
         Request::Cancel { reason } => (None, format!("cancel{}", why(reason))),
-        Request::Retry { step, reason } => (index(step), format!("retry{}", why(reason))),
+        Request::Retry { step, new_key, reason } => {
+            let key = if *new_key { " under a new key" } else { "" };
+            (index(step), format!("retry{key}{}", why(reason)))
+        }
         Request::Skip { step, reason, .. } => (index(step), format!("skip{}", why(reason))),
         Request::Resolve { step, finding, reason } => {
             let found = match finding {

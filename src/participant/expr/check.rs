@@ -35,15 +35,37 @@ impl Place {
     pub fn variables(self) -> &'static [&'static str] {
         match self {
             Self::Saga => &["input", "steps", "saga"],
-            Self::Action => &["input", "steps", "saga", "step", "attempt", "key"],
-            Self::Compensation => {
-                &["input", "steps", "saga", "step", "attempt", "key", "action_key", "output"]
-            }
-            Self::Notice => &["saga", "definition", "status", "step", "reason", "input", "output", "key"],
+            Self::Action => &["input", "steps", "saga", "step", "attempt", "key", "key_uuid", "key_hex"],
+            Self::Compensation => &[
+                "input",
+                "steps",
+                "saga",
+                "step",
+                "attempt",
+                "key",
+                "key_uuid",
+                "key_hex",
+                "action_key",
+                "action_key_uuid",
+                "action_key_hex",
+                "output",
+            ],
+            Self::Notice => &[
+                "saga",
+                "definition",
+                "status",
+                "step",
+                "reason",
+                "input",
+                "output",
+                "key",
+                "key_uuid",
+                "key_hex",
+            ],
             Self::NoticeAnswer => &["result", "text", "error", "outcome", "headers", "key"],
             Self::ActionAnswer => &[
-                "input", "steps", "saga", "step", "attempt", "key", "result", "text", "error", "status",
-                "outcome", "headers",
+                "input", "steps", "saga", "step", "attempt", "key", "key_uuid", "key_hex", "result", "text",
+                "error", "status", "outcome", "headers",
             ],
             Self::CompensationAnswer => &[
                 "input",
@@ -52,7 +74,11 @@ impl Place {
                 "step",
                 "attempt",
                 "key",
+                "key_uuid",
+                "key_hex",
                 "action_key",
+                "action_key_uuid",
+                "action_key_hex",
                 "output",
                 "result",
                 "text",

@@ -13,7 +13,7 @@ use super::Fault;
 use super::path::{self, Path, Segment};
 use super::value::{self, Owned};
 use crate::participant::reply::Reply;
-use crate::participant::scope::Scope;
+use crate::participant::scope::{KEYS, Scope};
 use crate::saga::Json;
 
 /// What an expression sees: the scope of the call, and the answer to it once there is one.
@@ -80,8 +80,7 @@ impl<'a> View<'a> {
         let scope = self.scope;
         let text = match path.root.as_str() {
             "input" => json(&scope.input),
-            "key" => quoted(&scope.key),
-            "action_key" => scope.action_key.as_deref().and_then(quoted),
+            name if KEYS.contains(&name) => scope.key_as(name).and_then(|key| quoted(&key)),
             "saga" => quoted(&scope.saga.to_string()),
             "step" => quoted(&scope.step),
             "attempt" => Some(Cow::Owned(scope.attempt.to_string())),
@@ -144,7 +143,9 @@ impl<'a> View<'a> {
             "input" => read(&self.cells.input, scope.input.get()),
             "output" => read(&self.cells.output, scope.output.as_ref().map_or("null", Json::get)),
             "key" => Some(CowVal::owned(CelString::from(scope.key.as_str()))),
-            "action_key" => Some(CowVal::owned(CelString::from(scope.action_key.as_deref()?))),
+            name if KEYS.contains(&name) => {
+                owned(Box::new(CelString::from(scope.key_as(name)?.into_owned())))
+            }
             "step" => Some(CowVal::owned(CelString::from(&*scope.step))),
             "saga" => owned(Box::new(CelString::from(scope.saga.to_string()))),
             "attempt" => owned(Box::new(CelInt::from(i64::from(scope.attempt)))),

@@ -86,7 +86,7 @@ fn a_compensation_is_repeated_and_stuck_when_it_fails_for_good() {
     check(
         "a b<a",
         &format!("{turned}; ~a refuses; retry a"),
-        "compensating a:~attempting#2 b:failed -> ~a#2k1",
+        "compensating a:~attempting#2 b:failed -> ~a#2",
     );
     check("a b<a", &format!("{turned}; ~a refuses; skip a"), "compensated a:by_hand b:failed");
 }

@@ -25,7 +25,7 @@ const MANNERS: &[&str] = &[
     "tries=2,~tries=2",
     "once,tries=2,~once,~tries=2",
     "once,probe,tries=2,~once,~probe,~tries=2",
-    "probe,tries=2,life=2000,~probe,~tries=2",
+    "sure,tries=2,life=2000,~sure,~tries=2",
     "safe,once,tries=2,~tries=2",
     "when,tries=2,~tries=2",
     "stays,once,tries=2",
@@ -199,7 +199,7 @@ struct Reached {
 /// the nearest; returns their number, or the history that breaks a property.
 fn explore(graph: &Graph, faults_max: u32) -> Result<usize, String> {
     let definition = graph.build().map_err(|faults| format!("{graph} is refused: {faults:?}"))?;
-    let start = World::new(&definition, false).map_err(|fault| format!("{graph}: {fault}"))?;
+    let start = World::new(&definition, graph.law(), false).map_err(|fault| format!("{graph}: {fault}"))?;
     let mut reached = vec![Reached { from: 0, by: None }];
     let mut visited = HashSet::from([fingerprint(&start)]);
     let mut layer = VecDeque::from([(start, 0)]);
@@ -276,7 +276,7 @@ fn story(graph: &Graph, reached: &[Reached], at: usize, last: &Move, fault: &str
         at = reached[at].from;
     }
     let definition = graph.build().expect("it was built before");
-    let mut world = World::new(&definition, false).expect("it was made before");
+    let mut world = World::new(&definition, graph.law(), false).expect("it was made before");
     let mut lines = vec![fault.to_owned(), format!("graph {graph}")];
     for one in moves.into_iter().rev() {
         let text = world.describe(one);

@@ -72,12 +72,13 @@ pub(super) fn fingerprint(world: &World) -> u64 {
             (tally.attempts - tally.attempts_forgiven, tally.attempts > 0).hash(&mut hasher);
             (tally.probes - tally.probes_forgiven, tally.lost, tally.probes_lost, tally.generation)
                 .hash(&mut hasher);
-            (tally.doubt_at.map(away), tally.final_failure, records.cursed).hash(&mut hasher);
+            (tally.doubt_at.map(away), tally.final_failure, tally.pending, tally.errored).hash(&mut hasher);
+            (records.cursed, &records.jobs).hash(&mut hasher);
             if attempting {
                 (tally.attempt_at.map(away), away(records.begun_at)).hash(&mut hasher);
             }
             if probing {
-                (tally.asked_at.map(away), records.seen).hash(&mut hasher);
+                (tally.asked_at.map(away), records.seen, records.open).hash(&mut hasher);
             }
             if call.deadline_ms.is_some() {
                 tally.first_at.map(away).hash(&mut hasher);

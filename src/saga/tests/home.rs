@@ -33,8 +33,13 @@ impl World {
     fn homeward(&self, land: bool) -> Result<Move, Fault> {
         for (step, ledger) in self.ledgers.iter().enumerate() {
             for direction in [Direction::Action, Direction::Compensation] {
-                if !ledger.of(direction).flights.is_empty() {
-                    return Ok(if land { Move::Land(step, direction) } else { Move::Elapse });
+                let records = ledger.of(direction);
+                if records.may_land() && land {
+                    return Ok(Move::Land(step, direction));
+                }
+                if records.may_land() {
+                    let jobs = !records.jobs.is_empty();
+                    return Ok(if jobs { Move::Drop(step, direction) } else { Move::Elapse });
                 }
             }
         }
@@ -94,7 +99,8 @@ impl World {
         let hopeless = self.definition.planned(&self.state, step).is_some_and(|planned| {
             planned.needs.iter().any(|&need| self.state.steps[need].phase == Phase::Failed)
         });
-        let retry = Request::Retry { step: name.clone(), reason: String::new() };
+        let cursed = self.ledgers[step].of(direction).cursed.is_some();
+        let retry = Request::Retry { step: name.clone(), new_key: cursed, reason: String::new() };
         let skip = Request::Skip { step: name.clone(), output: Json::null(), reason: "hopeless".to_owned() };
         let resolvable = verbs.iter().any(|verb| verb.starts_with(&format!("resolve {name} absent")));
         must!(

@@ -245,8 +245,13 @@ fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
     must!(tally.probes - tally.probes_forgiven >= probes, "step {step} is stuck with probes left");
     let tried = tally.attempts - tally.attempts_forgiven >= call.retry.attempts;
     let limited = call.deadline_ms.is_some() || call.key_lifetime_ms.is_some();
+    // A repeat of what met an error meets it again, what was accepted is carried out without one, and a handler that ended
+    // its transaction is not trusted with another.
+    let goes_on =
+        direction == Direction::Compensation || definition.step(state, step).kind == Kind::Retriable;
+    let barred = tally.pending || tally.errored && !goes_on || call.effect == Effect::Transactional;
     must!(
-        call.effect == Effect::Once || tried || limited,
+        call.effect == Effect::Once || tried || limited || barred,
         "step {step} is stuck in doubt although a repeat is safe"
     );
     Ok(())
@@ -266,7 +271,10 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
         let planned = definition.step(state, index);
         let name = &planned.name;
         let output = Json::null;
-        all.push((format!("retry {name}"), Request::Retry { step: name.clone(), reason: reason() }));
+        all.push((
+            format!("retry {name}"),
+            Request::Retry { step: name.clone(), new_key: false, reason: reason() },
+        ));
         let skip = Request::Skip { step: name.clone(), output: output(), reason: reason() };
         all.push((format!("skip {name}"), skip));
         let digest = state.steps[index].shown.as_ref().map_or_else(String::new, |shown| shown.digest.clone());
@@ -292,7 +300,8 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
     let offered = legal_verbs(definition, state);
     for (verb, request) in all {
         let signal = state.signals_seen + 1;
-        let event = Event::Requested(Requested { at: state.at, signal, by: String::new(), request });
+        let event =
+            Event::Requested(Requested { at: state.at, asked_at: None, signal, by: String::new(), request });
         let accepted = transition(definition, state, &event).is_ok();
         let word = if accepted { "accepted" } else { "refused" };
         must!(accepted == offered.contains(&verb), "{verb:?} is {word}, and the offer is {offered:?}");

@@ -3,7 +3,8 @@
 //!
 //! The model does what a participant may do under the words of the definition, and no more: an idempotent one
 //! carries out a key once while it remembers it; an effect without an answer lands before its settle window
-//! ends, or never; a definite failure had no effect.
+//! ends, or never; what was accepted lands whenever it likes, or never. It may answer with an error after its effect: only
+//! a refusal that the definition knows for one had none.
 
 use super::invariants::{Fault, must};
 use crate::saga::definition::{Call, Effect, Millis};
@@ -27,12 +28,16 @@ pub(super) struct Records {
     pub(super) landed: Vec<(u32, Millis)>,
     /// Attempts without an answer whose effect may still land.
     pub(super) flights: Vec<Flight>,
+    /// Generations of calls that were accepted and may still be carried out, at any time.
+    pub(super) jobs: Vec<u32>,
     /// The generation for which the participant will repeat an error for ever.
     pub(super) cursed: Option<u32>,
     /// When the attempt in flight began.
     pub(super) begun_at: Millis,
     /// Whether the effect was there when the probe in flight was asked.
     pub(super) seen: bool,
+    /// Whether an accepted call was open then.
+    pub(super) open: bool,
 }
 
 /// An attempt whose effect may land before `until`.
@@ -40,6 +45,26 @@ pub(super) struct Records {
 pub(super) struct Flight {
     pub(super) generation: u32,
     pub(super) until: Millis,
+}
+
+impl Records {
+    /// Whether an effect may still land.
+    pub(super) fn may_land(&self) -> bool {
+        !self.flights.is_empty() || !self.jobs.is_empty()
+    }
+
+    /// The generations of what may still land.
+    pub(super) fn landing(&self) -> impl Iterator<Item = u32> + '_ {
+        self.flights.iter().map(|flight| flight.generation).chain(self.jobs.iter().copied())
+    }
+
+    /// Takes what lands next.
+    pub(super) fn lands(&mut self) -> Option<u32> {
+        match self.flights.is_empty() {
+            false => Some(self.flights.remove(0).generation),
+            true => (!self.jobs.is_empty()).then(|| self.jobs.remove(0)),
+        }
+    }
 }
 
 impl Ledger {
@@ -76,6 +101,9 @@ impl Ledger {
             return Ok(());
         }
         records.landed.push((generation, at));
+        if call.effect == Effect::Idempotent {
+            records.jobs.retain(|key| *key != generation);
+        }
         match direction {
             Direction::Action => {
                 self.in_place += 1;

@@ -8,7 +8,7 @@ use crate::saga::command::Command;
 use crate::saga::definition::{Effect, Kind, Millis};
 use crate::saga::event::{Direction, Finding, Request};
 use crate::saga::state::{Activity, Phase};
-use crate::saga::{Json, next_timer, outstanding};
+use crate::saga::{Json, Law, next_timer, outstanding};
 
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub(super) enum Move {
     Elapse,
     /// A late effect lands.
     Land(usize, Direction),
+    /// A call that was accepted comes to nothing.
+    Drop(usize, Direction),
     /// The owner dies, and this became of what it had in flight.
     Lose(Trace),
     /// The owner hands back everything unbegun.
@@ -55,6 +57,12 @@ pub(super) enum Fate {
     Refuses,
     /// Fails, and the participant repeats the error under this key for ever.
     Curses,
+    /// Fails, and the definition knows that the participant repeats the error under this key.
+    Renews,
+    /// Refuses, after a look at the key: no attempt under it has been carried out.
+    Declines,
+    /// Answers with an error, which may come after the effect.
+    Errors(Trace),
     Unknown(Trace),
     Pending(Trace),
 }
@@ -100,13 +108,18 @@ impl World {
                 }
                 Command::Probe { step, direction, generation, .. } => {
                     let applied = self.ledgers[step].applied(direction, generation);
-                    let seen = self.ledgers[step].of(direction).seen;
+                    let records = self.ledgers[step].of(direction);
+                    let probe = self.call(step, direction).probe.as_ref();
+                    let sure = probe.is_some_and(|probe| probe.absent.is_some());
                     let mut answer = |seen, cost| moves.push((Move::Answer(step, direction, seen), cost));
                     if applied {
                         answer(Seen::Applied, 0);
                     }
-                    if !seen {
-                        answer(Seen::Absent, 0);
+                    // Without a predicate of its own, "not found" is said of what is only not there yet.
+                    if !(records.seen || sure && records.open) {
+                        // And it gets the saga nowhere.
+                        let accepted = self.state.steps[step].tally(direction).pending;
+                        answer(Seen::Absent, u32::from(accepted && !sure));
                     }
                     answer(Seen::Nothing, 1);
                 }
@@ -117,8 +130,11 @@ impl World {
         }
         for (step, ledger) in self.ledgers.iter().enumerate() {
             for direction in [Direction::Action, Direction::Compensation] {
-                if !ledger.of(direction).flights.is_empty() {
+                if ledger.of(direction).may_land() {
                     moves.push((Move::Land(step, direction), 0));
+                }
+                if !ledger.of(direction).jobs.is_empty() {
+                    moves.push((Move::Drop(step, direction), 0));
                 }
             }
         }
@@ -142,22 +158,32 @@ impl World {
         let cursed = records.cursed == Some(generation);
         let applied = self.ledgers[step].applied(direction, generation);
         let mut end = |fate, cost| moves.push((Move::End(step, direction, fate), cost));
+        let newest = self.state.law == Law::NEWEST;
         if cursed {
             end(Fate::Fails, 0);
+            if newest {
+                end(Fate::Renews, 0);
+            }
             end(Fate::Unknown(Trace::None), 1);
             return;
         }
         end(Fate::Ok, 0);
         end(Fate::Fails, 1);
         end(Fate::Refuses, 1);
-        let flying = !records.flights.is_empty();
+        let flying = records.may_land();
         if call.effect == Effect::Idempotent && !applied && !flying {
             end(Fate::Curses, 1);
+        }
+        if call.effect == Effect::Idempotent && !applied && newest {
+            end(Fate::Declines, 1);
         }
         for trace in TRACES {
             if trace == Trace::None || !call.effect.is_never_in_doubt() {
                 end(Fate::Unknown(trace), 1);
                 end(Fate::Pending(trace), 1);
+                if newest {
+                    end(Fate::Errors(trace), 1);
+                }
             }
         }
     }
@@ -177,7 +203,8 @@ impl World {
         }
         for (index, one) in self.state.steps.iter().enumerate() {
             let step = self.definition.step(&self.state, index).name.clone();
-            all.push(Request::Retry { step: step.clone(), reason: reason() });
+            let retry = |new_key| Request::Retry { step: step.clone(), new_key, reason: reason() };
+            all.extend([retry(false), retry(true)]);
             all.push(Request::Skip { step: step.clone(), output: Json::null(), reason: reason() });
             let direction = match one.phase {
                 Phase::Active { direction, .. } | Phase::Stuck { direction, .. } => direction,
@@ -213,7 +240,7 @@ impl World {
         if ledger.applied(direction, generation) {
             return Some(Finding::Applied { output: Json::null() });
         }
-        ledger.of(direction).flights.is_empty().then_some(Finding::Absent)
+        (!ledger.of(direction).may_land()).then_some(Finding::Absent)
     }
 
     /// The event that somebody can provide for a step by right: its own, or word of a pending call that was
@@ -248,6 +275,11 @@ impl World {
                     Fate::Fails => "fails",
                     Fate::Refuses => "refuses",
                     Fate::Curses => "fails (and will under this key for ever)",
+                    Fate::Renews => "fails (and says that it will under this key for ever)",
+                    Fate::Declines => "declines (after a look at the key)",
+                    Fate::Errors(Trace::None) => "errors (had no effect)",
+                    Fate::Errors(Trace::Landed) => "errors (had its effect)",
+                    Fate::Errors(Trace::Flying) => "errors (may land late)",
                     Fate::Unknown(Trace::None) => "unknown (had no effect)",
                     Fate::Unknown(Trace::Landed) => "unknown (had its effect)",
                     Fate::Unknown(Trace::Flying) => "unknown (may land late)",
@@ -269,6 +301,7 @@ impl World {
             Move::Pass(ms) => format!("+{ms}"),
             Move::Elapse => "+... (a late effect's window)".to_owned(),
             Move::Land(step, direction) => format!("({}{} lands late)", mark(*direction), name(*step)),
+            Move::Drop(step, direction) => format!("({}{} comes to nothing)", mark(*direction), name(*step)),
             Move::Lose(Trace::None) => "lost (what was in flight had no effect)".to_owned(),
             Move::Lose(Trace::Landed) => "lost (what was in flight had its effect)".to_owned(),
             Move::Lose(Trace::Flying) => "lost (what was in flight may land late)".to_owned(),
@@ -283,6 +316,7 @@ fn ask_text(request: &Request) -> String {
     let verb = request.verb();
     assert!(Request::VERBS.contains(&verb), "{verb} is not in the list of verbs");
     match request {
+        Request::Retry { step, new_key: true, .. } => format!("{verb} {step} newly"),
         Request::Retry { step, .. } | Request::Skip { step, .. } => format!("{verb} {step}"),
         Request::Approve { step, digest, .. } if *digest == question(step).digest => format!("{verb} {step}"),
         Request::Approve { step, .. } => format!("{verb} {step} another"),

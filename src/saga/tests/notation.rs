@@ -7,14 +7,14 @@
 //! | attribute | meaning |
 //! |---|---|
 //! | `once`, `reads` | effect |
-//! | `probe` | has a probe |
+//! | `probe`, `sure` | has a probe; the probe says by an `absent` of its own that nothing will come |
 //! | `safe`, `stays` | `safe_when_absent`, `irreversible` |
 //! | `when` | has a condition |
 //! | `await=E`, `sleep=N`, `approval` | waits for an event, for a time, for a person |
 //! | `tries=N`, `settle=N`, `life=N`, `limit=N` | attempts, settle window, life of keys, deadline; ms |
 //! | `~once`, `~probe`, `~tries=N`, ... | the same of the compensation |
 //!
-//! `@deadline=N` and `@open=N` are the saga's deadline and the driver's lease. Defaults are those of
+//! `@deadline=N` and `@open=N` are the saga's deadline and the driver's lease, `@law=1` is the law of the journal. Defaults are those of
 //! [`call`].
 
 use std::fmt;
@@ -25,12 +25,13 @@ use crate::saga::definition::{
     Action, Approver, Call, Draft, Effect, Expression, Kind, Millis, OnDisconnect, Open, Probe, Retry, Step,
     Target, Template,
 };
-use crate::saga::{Definition, Fault};
+use crate::saga::{Definition, Fault, Law};
 use std::sync::Arc;
 
 /// A graph in the notation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Graph {
+    pub(super) law: Option<Law>,
     pub(super) deadline_ms: Option<Millis>,
     pub(super) lease_ms: Option<Millis>,
     pub(super) steps: Vec<StepSpec>,
@@ -64,6 +65,7 @@ pub(super) enum Does {
 pub(super) struct CallSpec {
     pub(super) effect: Effect,
     pub(super) probe: bool,
+    pub(super) sure: bool,
     pub(super) tries: u32,
     pub(super) settle_ms: Millis,
     pub(super) life_ms: Option<Millis>,
@@ -84,6 +86,7 @@ impl Default for CallSpec {
         Self {
             effect: Effect::Idempotent,
             probe: false,
+            sure: false,
             tries: TRIES,
             settle_ms: SETTLE_MS,
             life_ms: None,
@@ -131,6 +134,7 @@ impl StepSpec {
                 call.life_ms = None;
             }
             call.probe &= call.effect != Effect::Transactional;
+            call.sure &= call.probe;
         }
     }
 
@@ -165,6 +169,7 @@ impl StepSpec {
             "reads" => call.effect = Effect::ReadOnly,
             "within" => call.effect = Effect::Transactional,
             "probe" => call.probe = true,
+            "sure" => (call.probe, call.sure) = (true, true),
             "tries" => call.tries = u32::try_from(ms()).expect("few tries"),
             "settle" => call.settle_ms = ms(),
             "life" => call.life_ms = Some(ms()),
@@ -227,7 +232,7 @@ fn call(handler: &str, spec: &CallSpec) -> Call {
         probe: spec.probe.then(|| Probe {
             target: target(),
             applied: Expression::from("result.found"),
-            absent: None,
+            absent: spec.sure.then(|| Expression::from("result.failed")),
             output: None,
             retry: retry(PROBES, 50),
             timeout_ms: TIMEOUT_MS,
@@ -244,7 +249,9 @@ impl Graph {
     pub(super) fn parse(text: &str) -> Self {
         let mut graph = Self::default();
         for word in text.split_whitespace() {
-            if let Some(ms) = word.strip_prefix("@deadline=") {
+            if word == "@law=1" {
+                graph.law = Some(Law::V1);
+            } else if let Some(ms) = word.strip_prefix("@deadline=") {
                 graph.deadline_ms = Some(ms.parse().expect("a number"));
             } else if let Some(ms) = word.strip_prefix("@open=") {
                 graph.lease_ms = Some(ms.parse().expect("a number"));
@@ -253,6 +260,11 @@ impl Graph {
             }
         }
         graph
+    }
+
+    /// The law of its sagas: the newest, unless the graph says another.
+    pub(super) fn law(&self) -> Law {
+        self.law.unwrap_or(Law::NEWEST)
     }
 
     pub(super) fn draft(&self) -> Draft {
@@ -281,6 +293,7 @@ impl Graph {
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words = Vec::new();
+        words.extend(self.law.map(|law| format!("@law={}", law.number())));
         words.extend(self.deadline_ms.map(|ms| format!("@deadline={ms}")));
         words.extend(self.lease_ms.map(|ms| format!("@open={ms}")));
         words.extend(self.steps.iter().map(ToString::to_string));
@@ -329,7 +342,7 @@ impl CallSpec {
             Effect::Transactional => words.push(format!("{prefix}within")),
         }
         if self.probe {
-            words.push(format!("{prefix}probe"));
+            words.push(format!("{prefix}{}", if self.sure { "sure" } else { "probe" }));
         }
         if self.tries != usual.tries {
             words.push(format!("{prefix}tries={}", self.tries));
@@ -345,8 +358,8 @@ impl CallSpec {
 
 #[test]
 fn the_notation_reads_what_it_writes() {
-    let text = "@deadline=5000 @open=2000 a(await=go,when,limit=9) b(safe,once,probe,~once,~tries=2)<a \
-                c!(settle=0,life=9000)<a,b d+(sleep=10)<c e(reads) f(approval,limit=7)";
+    let text = "@law=1 @deadline=5000 @open=2000 a(await=go,when,limit=9) b(safe,once,probe,~once,~tries=2)<a \
+                c!(settle=0,life=9000)<a,b d+(sleep=10)<c e(reads,sure) f(approval,limit=7)";
     assert_eq!(Graph::parse(text).to_string(), text.split_whitespace().collect::<Vec<_>>().join(" "));
     assert_eq!(Graph::parse(&Graph::parse(text).to_string()), Graph::parse(text));
 }

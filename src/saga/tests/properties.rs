@@ -14,6 +14,7 @@ use super::moves::{Move, put_in_order};
 use super::notation::{CallSpec, Does, Graph, StepSpec};
 use super::story::state_text;
 use super::world::World;
+use crate::saga::Law;
 use crate::saga::definition::{Effect, Kind};
 use crate::saga::state::Status;
 
@@ -68,6 +69,8 @@ impl Chance {
     fn graph(&self) -> Graph {
         let mut bits = Bits(u64::from(self.saga));
         let mut graph = Graph {
+            // Journals of the first law are folded by it to their end.
+            law: bits.one_in(4).then_some(Law::V1),
             deadline_ms: bits.one_in(4).then_some(1_500),
             lease_ms: (self.steps.is_empty() || bits.one_in(4)).then_some(3_000),
             steps: Vec::new(),
@@ -122,6 +125,7 @@ fn call(bits: &mut Bits, effect: Effect) -> CallSpec {
     CallSpec {
         effect,
         probe: bits.one_in(2),
+        sure: bits.one_in(2),
         tries: 1 + bits.below(3) as u32,
         settle_ms: [500, 0, 900][bits.below(3) as usize],
         life_ms: bits.one_in(4).then_some(2_500),
@@ -160,12 +164,12 @@ fn choose(world: &World, bits: u32) -> Option<Move> {
 fn run(chance: &Chance, history: &mut Vec<String>) -> Result<(), String> {
     let graph = chance.graph();
     let definition = graph.build().map_err(|faults| format!("{graph} is refused: {faults:?}"))?;
-    let mut world = World::new(&definition, true)?;
+    let mut world = World::new(&definition, graph.law(), true)?;
     let mut moves = Vec::new();
     let outcome = run_moves(chance, &mut world, &mut moves);
     if outcome.is_err() {
         history.push(format!("graph {graph}"));
-        let mut again = World::new(&definition, true)?;
+        let mut again = World::new(&definition, graph.law(), true)?;
         for (number, one) in moves.iter().enumerate() {
             let text = again.describe(one);
             again.chance = jitter(chance, number);

@@ -9,8 +9,8 @@ use super::world::World;
 use crate::saga::definition::Effect;
 use crate::saga::event::{Direction, Event, Request, Requested, Started};
 use crate::saga::rerun::{Rerun, TakenOver, rerunnable, take_over};
-use crate::saga::state::{Phase, State};
-use crate::saga::{Definition, begin, replay, transition};
+use crate::saga::state::{Origin, Phase, State};
+use crate::saga::{Definition, Law, begin, replay, transition};
 
 const OLD: Uuid = Uuid::from_u128(1);
 
@@ -65,12 +65,15 @@ fn what_came_before_is_taken_over_and_the_rest_is_done_anew() {
 
 #[test]
 fn it_undoes_what_it_took_over_by_the_keys_that_the_participant_knows() {
-    let story = Story::tell("a b<a", "a fails; timer; a ok; b fails; abandon");
+    let story = Story::tell("@law=1 a b<a", "a fails; timer; a ok; b fails; abandon");
     let started = rerun(&story, "b").unwrap();
     let (state, _) = begin(&story.definition, &started);
-    assert_eq!((state.steps[0].origin, state.steps[0].action.generation), (Some(OLD), 1));
+    assert_eq!(
+        (state.steps[0].origin, state.steps[0].action.generation),
+        (Some(Origin { saga: OLD, law: Law::V1 }), 1)
+    );
     let cancel = Request::Cancel { reason: "test".into() };
-    let cancel = Requested { at: 1_000, signal: 1, by: "ada".into(), request: cancel };
+    let cancel = Requested { at: 1_000, asked_at: None, signal: 1, by: "ada".into(), request: cancel };
     let mut journal = vec![Event::Started(started), Event::Requested(cancel)];
     let state = replay(&story.definition, &journal).unwrap();
     assert_eq!(state_text(&story.definition, &state), "running a:done b:attempting#1", "b may have landed");
@@ -82,7 +85,7 @@ fn it_undoes_what_it_took_over_by_the_keys_that_the_participant_knows() {
     // Taken over once more, it is still the key of the saga that called.
     journal.truncate(1);
     let abandon = Request::Abandon { reason: "test".into() };
-    let abandon = Requested { at: 1_000, signal: 1, by: "ada".into(), request: abandon };
+    let abandon = Requested { at: 1_000, asked_at: None, signal: 1, by: "ada".into(), request: abandon };
     let fails = Story::tell("a", "a fails").journal.pop().unwrap();
     let Event::AttemptEnded(ended) = fails else { panic!("an attempt ended") };
     journal.push(Event::AttemptEnded(crate::saga::event::AttemptEnded { at: 999, step: 1, ..ended }));
@@ -126,7 +129,7 @@ pub(super) fn of_takeovers(world: &World, land: bool) -> Result<usize, Fault> {
     if closed.state.end().is_none() {
         let request = Request::Abandon { reason: "test".into() };
         let signal = closed.state.signals_seen + 1;
-        let event = Requested { at: closed.now, signal, by: "ada".into(), request };
+        let event = Requested { at: closed.now, asked_at: None, signal, by: "ada".into(), request };
         let event = Event::Requested(event);
         let (state, _) =
             transition(&closed.definition, &closed.state, &event).map_err(|illegal| illegal.to_string())?;

@@ -182,7 +182,8 @@ fn f3_f22_a_timeout_while_the_call_still_runs_is_waited_for() {
 
 #[test]
 fn f8_an_error_cached_under_a_key_needs_a_new_key() {
-    check("a", "a fails; timer", "running a:attempting#2 -> a#2k1");
+    check("a", "a renews; timer", "running a:attempting#2 -> a#2k1");
+    check("a b+<a", "a ok; b refuses; retry b newly", "running a:done b:attempting#2 -> b#2k1");
 }
 
 #[test]

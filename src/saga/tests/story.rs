@@ -7,6 +7,8 @@
 //! | event | meaning |
 //! |---|---|
 //! | `a ok`, `a fails`, `a refuses`, `a unknown`, `a pending` | the attempt in flight ends |
+//! | `a errors` | the participant answers with an error |
+//! | `a declines`, `a renews` | refuses after a look at the key; fails, and will under this key |
 //! | `a fails@N`, `a pending@N` | the participant asks for a pause |
 //! | `a applied`, `a absent`, `a inconclusive` | the probe in flight answers |
 //! | `~a ok`, `~a applied`, ... | the same for the compensation |
@@ -14,7 +16,7 @@
 //! | `a shows`, `a blanks` | what an approval asks is on record, or cannot be rendered |
 //! | `timer` | the next timer fires, on time; `early` fires one now |
 //! | `lost`, `handover a b` | the owner died; the owner hands back what it has not begun |
-//! | `cancel`, `retry a`, `resolve a applied`, `append b<a`, ... | requests |
+//! | `cancel`, `retry a`, `retry a newly`, `resolve a applied`, `append b<a`, ... | requests; `@N` after one: made at N |
 //! | `approve a`, `approve a another`, `deny a` | what is shown is approved, something else is, it is denied |
 //!
 //! `?` before an event says that it must be refused. A state is `STATUS NAME:PHASE ... -> COMMANDS`, with the
@@ -69,8 +71,9 @@ pub(super) struct Story {
 impl Story {
     #[track_caller]
     pub(super) fn tell(graph: &str, history: &str) -> Self {
-        let definition = Graph::parse(graph).build().unwrap_or_else(|faults| panic!("{graph}: {faults:?}"));
-        let started = Started::new(0, Json::null());
+        let parsed = Graph::parse(graph);
+        let definition = parsed.build().unwrap_or_else(|faults| panic!("{graph}: {faults:?}"));
+        let started = Started { law: parsed.law(), ..Started::new(0, Json::null()) };
         let (state, commands) = begin(&definition, &started);
         let mut story = Self {
             definition,
@@ -131,12 +134,17 @@ impl Story {
                 let steps = steps.iter().map(|step| self.index(step)).collect();
                 Event::Withdrawn(Withdrawn { at, steps })
             }
-            [verb, ..] if !self.knows(verb) => Event::Requested(Requested {
-                at,
-                signal: self.state.signals_seen + 1,
-                by: "ada".to_owned(),
-                request: request(&parts),
-            }),
+            [verb, ..] if !self.knows(verb) => {
+                let made = parts.last().and_then(|last| last.strip_prefix('@'));
+                let said = if made.is_some() { &parts[..parts.len() - 1] } else { &parts[..] };
+                Event::Requested(Requested {
+                    at,
+                    asked_at: made.map(|ms| ms.parse().expect("a number of ms")),
+                    signal: self.state.signals_seen + 1,
+                    by: "ada".to_owned(),
+                    request: request(said),
+                })
+            }
             [step, what] => self.step_event(step, what),
             other => panic!("what is {other:?}?"),
         }
@@ -188,6 +196,9 @@ impl Story {
             "ok" => ended(Outcome::Succeeded { output }),
             "fails" => ended(Outcome::retryable(error, retry_after_ms)),
             "refuses" => ended(Outcome::failed(error)),
+            "errors" => ended(Outcome::Errored { error, retry_after_ms }),
+            "declines" => ended(refused(error, false, true, false)),
+            "renews" => ended(refused(error, true, false, true)),
             "pending" => ended(Outcome::Pending { retry_after_ms }),
             "unknown" => ended(Outcome::Unknown { error }),
             "applied" => answered(Answer::Applied { output }),
@@ -196,6 +207,10 @@ impl Story {
             other => panic!("what is {other:?}?"),
         }
     }
+}
+
+fn refused(error: Error, retryable: bool, answers_key: bool, renew_key: bool) -> Outcome {
+    Outcome::Failed { error, retryable, retry_after_ms: None, answers_key, renew_key }
 }
 
 /// What an approval of the tests shows.
@@ -217,7 +232,10 @@ fn request(parts: &[&str]) -> Request {
         ["commit"] => Request::Commit,
         ["abort"] => Request::Abort { reason: reason() },
         ["touch"] => Request::Touch,
-        ["retry", step] => Request::Retry { step: (*step).to_owned(), reason: reason() },
+        ["retry", step] => Request::Retry { step: (*step).to_owned(), new_key: false, reason: reason() },
+        ["retry", step, "newly"] => {
+            Request::Retry { step: (*step).to_owned(), new_key: true, reason: reason() }
+        }
         ["skip", step] => Request::Skip { step: (*step).to_owned(), output: output(), reason: reason() },
         ["resolve", step, found] => Request::Resolve {
             step: (*step).to_owned(),

@@ -16,7 +16,7 @@ use crate::saga::event::{
 };
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::{End, Phase, State};
-use crate::saga::{Definition, Json, begin, next_timer, outstanding, transition};
+use crate::saga::{Definition, Json, Law, begin, next_timer, outstanding, transition};
 
 /// A saga, its participants and its clock.
 #[derive(Clone)]
@@ -33,8 +33,8 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(definition: &Arc<Definition>, keeps: bool) -> Result<Self, Fault> {
-        let started = Started::new(0, Json::null());
+    pub(super) fn new(definition: &Arc<Definition>, law: Law, keeps: bool) -> Result<Self, Fault> {
+        let started = Started { law, ..Started::new(0, Json::null()) };
         let (state, commands) = begin(definition, &started);
         let mut world = Self {
             definition: Arc::clone(definition),
@@ -93,6 +93,13 @@ impl World {
                 Ok(())
             }
             Move::Land(step, direction) => self.land_late(*step, *direction),
+            Move::Drop(step, direction) => {
+                let jobs = self.ledgers.get_mut(*step).map(|ledger| &mut ledger.of_mut(*direction).jobs);
+                if let Some(jobs) = jobs {
+                    jobs.pop();
+                }
+                Ok(())
+            }
             Move::Lose(trace) => self.lose(*trace),
             Move::HandOver => self.hand_over(),
             Move::Ask(request) => self.ask(request.clone()),
@@ -136,7 +143,8 @@ impl World {
                 }
                 Command::Probe { step, direction, generation, .. } => {
                     let seen = self.ledgers[step].applied(direction, generation);
-                    self.ledgers[step].of_mut(direction).seen = seen;
+                    let records = self.ledgers[step].of_mut(direction);
+                    (records.seen, records.open) = (seen, !records.jobs.is_empty());
                 }
             }
         }
@@ -176,8 +184,8 @@ impl World {
     /// Whether an action without an answer may still have an effect that it had not yet.
     pub(super) fn may_land(&self, step: usize) -> bool {
         let ledger = &self.ledgers[step];
-        let flights = &ledger.of(Direction::Action).flights;
-        flights.iter().any(|flight| !ledger.applied(Direction::Action, flight.generation))
+        let mut landing = ledger.of(Direction::Action).landing();
+        landing.any(|generation| !ledger.applied(Direction::Action, generation))
     }
 
     fn decide(&mut self, step: usize, verdict: Verdict) -> Result<(), Fault> {
@@ -228,9 +236,34 @@ impl World {
                 self.ledgers[step].of_mut(direction).cursed = Some(generation);
                 Outcome::retryable(error, None)
             }
+            Fate::Renews => Outcome::Failed {
+                error,
+                retryable: true,
+                retry_after_ms: None,
+                answers_key: false,
+                renew_key: true,
+            },
+            Fate::Declines => Outcome::Failed {
+                error,
+                retryable: false,
+                retry_after_ms: None,
+                answers_key: true,
+                renew_key: false,
+            },
+            Fate::Errors(trace) => {
+                self.trace(step, direction, generation, trace, ended_at)?;
+                Outcome::Errored { error, retry_after_ms: None }
+            }
             Fate::Unknown(trace) => {
                 self.trace(step, direction, generation, trace, ended_at)?;
                 Outcome::Unknown { error }
+            }
+            Fate::Pending(Trace::Flying) if self.state.law == Law::NEWEST => {
+                // It lands when it likes, or never; what was carried out under this key already is not taken on again.
+                if !self.ledgers[step].applied(direction, generation) {
+                    self.ledgers[step].of_mut(direction).jobs.push(generation);
+                }
+                Outcome::Pending { retry_after_ms: None }
             }
             Fate::Pending(trace) => {
                 self.trace(step, direction, generation, trace, ended_at)?;
@@ -288,12 +321,8 @@ impl World {
 
     fn land_late(&mut self, step: usize, direction: Direction) -> Result<(), Fault> {
         let Some(ledger) = self.ledgers.get_mut(step) else { return Ok(()) };
-        let flights = &mut ledger.of_mut(direction).flights;
-        if flights.is_empty() {
-            return Ok(());
-        }
-        let flight = flights.remove(0);
-        self.land(step, direction, flight.generation, self.now)
+        let Some(generation) = ledger.of_mut(direction).lands() else { return Ok(()) };
+        self.land(step, direction, generation, self.now)
     }
 
     fn answer(&mut self, step: usize, direction: Direction, seen: Seen) -> Result<(), Fault> {
@@ -309,7 +338,14 @@ impl World {
             Seen::Applied if ledger.applied(direction, generation) => {
                 Answer::Applied { output: Json::null() }
             }
-            Seen::Absent if !ledger.of(direction).seen => Answer::Absent,
+            Seen::Absent if !ledger.of(direction).seen => {
+                let probe = self.call(step, direction).probe.as_ref();
+                let sure = probe.is_some_and(|probe| probe.absent.is_some());
+                match sure && ledger.of(direction).open {
+                    false => Answer::Absent,
+                    true => Answer::Inconclusive { error: Error::new("model", "not yet") },
+                }
+            }
             Seen::Applied | Seen::Absent | Seen::Nothing => {
                 Answer::Inconclusive { error: Error::new("model", "told") }
             }
@@ -349,7 +385,7 @@ impl World {
     /// A request as an event.
     pub(super) fn asked(&self, request: Request) -> Event {
         let (at, signal, by) = (self.now, self.state.signals_seen + 1, "ada".to_owned());
-        Event::Requested(Requested { at, signal, by, request })
+        Event::Requested(Requested { at, asked_at: None, signal, by, request })
     }
 
     /// Somebody asks; what is refused is recorded as such, as the runtime does.
@@ -396,7 +432,7 @@ impl World {
         let mut later = self.clone();
         for step in 0..later.ledgers.len() {
             for direction in [Direction::Action, Direction::Compensation] {
-                while !later.ledgers[step].of(direction).flights.is_empty() {
+                while later.ledgers[step].of(direction).may_land() {
                     later.land_late(step, direction)?;
                 }
             }

@@ -100,7 +100,7 @@ impl Person {
             let request = match is_bare && in_doubt {
                 true if !has_settled(client, saga).await => continue,
                 true => resolve(client, saga, &step).await,
-                false => Request::Retry { step: step.clone(), reason: "looked at it".into() },
+                false => Request::Retry { step: step.clone(), new_key: false, reason: "looked at it".into() },
             };
             let verb = if is_bare && in_doubt { "resolve" } else { "retry" };
             if !legal.iter().any(|legal| legal.starts_with(&format!("{verb} {step}"))) {

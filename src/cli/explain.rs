@@ -1,0 +1,208 @@
+//! `amends explain`: what becomes of each step by each answer. Owns the table; what an answer means is the participants'
+//! business, and what follows is the core's: both are asked, so that the table cannot say anything else than they do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::database::{DatabaseArgs, Schema};
+use super::failure::{Exit, Failure};
+use super::output::{Output, Tone};
+use crate::catalog::{self, Environment};
+use crate::client::Client;
+use crate::participant::{DefaultRule, ParticipantConfig, outcome_by_default, outcome_of_rule};
+use crate::saga::Definition;
+use crate::saga::definition::{Action, Call, Effect, Errors, Step};
+use crate::saga::event::Direction;
+use crate::saga::outcome::Outcome;
+use crate::saga::prospect::{Next, Prospect, prospect};
+use crate::store::Error;
+
+/// Options of `amends explain`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A file of definitions, or the name of a definition that is registered.
+    #[arg(value_name = "DEFINITION")]
+    definition: String,
+    /// Settings whose participants say what their errors prove.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The table of one call.
+#[derive(Debug, Serialize)]
+struct Explained {
+    step: String,
+    /// `action` or `compensation`.
+    call: &'static str,
+    /// Its effect, and what it has to find out by, in words.
+    has: String,
+    rows: Vec<Row>,
+}
+
+/// One line: these answers have this outcome, and that follows.
+#[derive(Debug, Serialize)]
+struct Row {
+    answers: Vec<String>,
+    outcome: &'static str,
+    next: String,
+}
+
+/// Prints what becomes of each step by each answer.
+pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let participants = match &args.config {
+        Some(file) => {
+            let loaded = catalog::load(file, &Environment::of_process());
+            loaded.map_err(|faults| Failure::failed(faults.to_string()))?.settings.participants
+        }
+        None => Vec::new(),
+    };
+    for definition in definitions(&args.definition, database)? {
+        let tables = tables(&definition, &participants);
+        if output.is_json() {
+            output.value(&json!({ "definition": definition.name(), "calls": tables }))?;
+            continue;
+        }
+        for table in &tables {
+            print(definition.name(), table, output)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn definitions(name: &str, database: &DatabaseArgs) -> Result<Vec<Arc<Definition>>, Failure> {
+    let path = Path::new(name);
+    if path.exists() {
+        let files = [path.to_owned()];
+        return catalog::load_definitions(&files).map_err(|faults| Failure::failed(faults.to_string()));
+    }
+    let found = database.run(Schema::Current, async |store| {
+        Client::of_store(store.clone()).definition(name).await.map_err(Failure::from)
+    })?;
+    found.map(|found| vec![found]).ok_or_else(|| Error::UnknownDefinition(name.to_owned()).into())
+}
+
+fn tables(definition: &Definition, participants: &[ParticipantConfig]) -> Vec<Explained> {
+    let steps = definition.steps().iter().map(|planned| &planned.step);
+    steps
+        .flat_map(|step| calls(step).map(move |(direction, call)| table(step, direction, call, participants)))
+        .collect()
+}
+
+/// The calls of a step.
+fn calls(step: &Step) -> impl Iterator<Item = (Direction, &Call)> {
+    let action = match &step.action {
+        Action::Call(call) => Some((Direction::Action, call)),
+        Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
+    };
+    action.into_iter().chain(step.compensation.as_ref().map(|call| (Direction::Compensation, call)))
+}
+
+fn table(step: &Step, direction: Direction, call: &Call, participants: &[ParticipantConfig]) -> Explained {
+    let of_settings = participants.iter().find(|one| Some(one.name.as_str()) == call.target.participant());
+    let errors = call.errors.or(of_settings.and_then(|one| one.answers.errors));
+    let mut rows: Vec<Row> = Vec::new();
+    let mut add = |answer: String, outcome: &Outcome| {
+        let (outcome_word, next) = (word(outcome), next_words(step, direction, outcome));
+        match rows.iter_mut().find(|row| row.outcome == outcome_word && row.next == next) {
+            Some(row) => row.answers.push(answer),
+            None => rows.push(Row { answers: vec![answer], outcome: outcome_word, next }),
+        }
+    };
+    for rule in DefaultRule::ALL.iter().filter(|rule| rule.is_for(&call.target)) {
+        add(rule.answer().to_owned(), &outcome_by_default(call, errors, *rule));
+    }
+    for (index, rule) in call.classify.iter().enumerate() {
+        let outcome = outcome_of_rule(rule);
+        add(format!("`classify[{index}]`: {}", rule.when.0), &outcome);
+    }
+    Explained {
+        step: step.name.clone(),
+        call: direction.as_str(),
+        has: has(step, direction, call, errors),
+        rows,
+    }
+}
+
+/// What a call has to find out by.
+fn has(step: &Step, direction: Direction, call: &Call, errors: Option<Errors>) -> String {
+    let effect = match call.effect {
+        Effect::ReadOnly => "read_only",
+        Effect::Idempotent => "idempotent",
+        Effect::Once => "once",
+        Effect::Transactional => "transactional",
+    };
+    let errors = errors.map(|errors| match errors {
+        Errors::Definite => "errors: definite",
+        Errors::Unknown => "errors: unknown",
+    });
+    let action = direction == Direction::Action;
+    let marks = [
+        (call.probe.is_some(), "probe"),
+        (action && step.safe_when_absent, "safe_when_absent"),
+        (action && step.irreversible, "irreversible"),
+    ];
+    let marks = marks.into_iter().filter_map(|(there, word)| there.then_some(word));
+    std::iter::once(effect).chain(marks).chain(errors).collect::<Vec<_>>().join(", ")
+}
+
+/// The word of an outcome.
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded { .. } => "succeeded",
+        Outcome::Failed { retryable: true, .. } => "retryable",
+        Outcome::Failed { retryable: false, .. } => "failed",
+        Outcome::Pending { .. } => "pending",
+        Outcome::Errored { .. } => "errored",
+        Outcome::Unknown { .. } => "unknown",
+    }
+}
+
+/// Says what follows an outcome.
+pub(super) fn next_words(step: &Step, direction: Direction, outcome: &Outcome) -> String {
+    let Some(Prospect { next, applied, absent, inconclusive }) = prospect(step, direction, outcome) else {
+        return "nothing: the definition cannot have such a step".to_owned();
+    };
+    let mut text = one(next).to_owned();
+    let answers = [("applied", applied), ("absent", absent), ("no word", inconclusive)];
+    let answers: Vec<String> =
+        answers.into_iter().filter_map(|(answer, next)| Some(format!("{answer}: {}", one(next?)))).collect();
+    if !answers.is_empty() {
+        text.push_str(&format!(" ({})", answers.join("; ")));
+    }
+    text
+}
+
+fn one(next: Next) -> &'static str {
+    match next {
+        Next::Done => "done",
+        Next::Undone => "undone",
+        Next::Repeat { new_key: false } => "repeat under the same key",
+        Next::Repeat { new_key: true } => "repeat under a new key",
+        Next::Probe => "probe",
+        Next::Await => "wait for the event",
+        Next::CompensateUnknown => "turn back, compensate after `settle`",
+        Next::Leave => "turn back, the effect may stay",
+        Next::TurnBack => "turn back",
+        Next::Stuck(_) => "stuck: a person decides",
+    }
+}
+
+fn print(definition: &str, explained: &Explained, output: &Output) -> Result<(), Failure> {
+    let Explained { step, call, has, rows } = explained;
+    output.line(&format!("{definition}: the {call} of step {step} ({has})"))?;
+    let mut table = output.table();
+    table.set_header(["ANSWER", "OUTCOME", "NEXT"]);
+    for row in rows {
+        table.add_row([
+            output.cell(Tone::Plain, row.answers.join("\n")),
+            output.cell(Tone::Plain, row.outcome),
+            output.cell(Tone::Plain, &row.next),
+        ]);
+    }
+    output.line(&table.trim_fmt())?;
+    output.line("")?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! `amends show KEY`: from the idempotency key that a participant knows back to the call that it was given to. Leaves the
+//! text of keys to the core.
+
+use uuid::Uuid;
+
+use super::super::failure::Failure;
+use crate::saga::event::{Direction, Event};
+use crate::saga::key::Key;
+use crate::saga::state::State;
+use crate::saga::{Definition, Law};
+
+/// What `amends show` was asked about.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    pub(super) saga: Uuid,
+    /// A key, or its form as a UUID or as hexadecimal digits.
+    pub(super) key: Option<String>,
+}
+
+impl Subject {
+    /// Reads a saga's id, or a key, or an id and a form of a key that cannot be read back.
+    pub(super) fn read(text: &str, key: Option<&str>) -> Result<Self, Failure> {
+        let text = text.trim();
+        if let Ok(saga) = Uuid::try_parse(text) {
+            return Ok(Self { saga, key: key.map(|key| key.trim().to_owned()) });
+        }
+        // Keys of notices begin with the saga's id, too.
+        let saga = text.get(..36).and_then(|id| Uuid::try_parse(id).ok());
+        match saga {
+            Some(saga) => Ok(Self { saga, key: Some(text.to_owned()) }),
+            None => Err(Failure::usage(format!(
+                "expected the id of a saga or an idempotency key such as ID-charge-a0, found {text:?}; of a key that was \
+                 sent as `key_uuid` or `key_hex`, name the saga too: amends show ID KEY"
+            ))),
+        }
+    }
+}
+
+/// Says which call a key was given to.
+pub(super) fn explain(
+    saga: Uuid,
+    definition: &Definition,
+    state: &State,
+    events: &[Event],
+    key: &str,
+) -> String {
+    let found = (0..state.steps.len()).flat_map(|index| {
+        let step = &*definition.step(state, index).name;
+        [Direction::Action, Direction::Compensation].into_iter().flat_map(move |direction| {
+            let newest = state.steps[index].tally(direction).generation;
+            (0..=newest).map(move |generation| (index, Key { saga, step, direction, generation }))
+        })
+    });
+    let is_it = |(_, one): &(usize, Key<'_>)| is_form_of(key, one, state.law);
+    match found.into_iter().find(is_it) {
+        Some((index, Key { step, direction, generation, .. })) => {
+            let attempts = attempts(definition, events, index, direction, generation);
+            format!(
+                "key {key}: the {} of step {step}, generation {generation}, {attempts}",
+                direction.as_str()
+            )
+        }
+        None => format!("key {key}: no call of this saga has it"),
+    }
+}
+
+/// Whether a text is a key, or one of the forms in which expressions give it.
+fn is_form_of(text: &str, key: &Key<'_>, law: Law) -> bool {
+    let plain = key.text(law);
+    let uuid = Key::uuid(&plain);
+    text == plain
+        || text.eq_ignore_ascii_case(&uuid.to_string())
+        || text.eq_ignore_ascii_case(&uuid.as_simple().to_string())
+}
+
+/// Which attempts have ended under a key.
+fn attempts(
+    definition: &Definition,
+    events: &[Event],
+    step: usize,
+    direction: Direction,
+    generation: u32,
+) -> String {
+    let under_key =
+        crate::cli::show::timeline::attempts_under(definition, events, step, direction, generation);
+    match under_key.as_slice() {
+        [] => "no attempt under it has ended".to_owned(),
+        [one] => format!("attempt {one}"),
+        [first, .., last] => format!("attempts {first} to {last}"),
+    }
+}

@@ -1,0 +1,154 @@
+//! Idempotency keys: the text by which a participant knows a call. Owns both forms, and how a key is read back. One key
+//! holds for all attempts of a call until it is known that a new one is safe: that is its generation.
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::event::Direction;
+use super::law::Law;
+
+/// Longest key of the newest law, in characters, all of them of `A-Za-z0-9_-`.
+pub const KEY_CHARS_MAX: usize = 64;
+
+/// Characters of a cut name's digest.
+const DIGEST_CHARS: usize = 10;
+/// Stands before the digest of a cut name; no name of a step has a capital letter.
+const CUT: char = 'X';
+
+/// What a key says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key<'a> {
+    /// The saga that calls.
+    pub saga: Uuid,
+    /// Name of the step.
+    pub step: &'a str,
+    /// Whether the action or the compensation is called.
+    pub direction: Direction,
+    /// How many keys the call had before.
+    pub generation: u32,
+}
+
+impl Key<'_> {
+    /// Writes the key as a law has it: `SAGA-STEP-a0`, or `SAGA/STEP/action/0` under the first. Equal keys are equal
+    /// texts, everywhere and always.
+    pub fn text(&self, law: Law) -> String {
+        let Self { saga, step, direction, generation } = self;
+        match law {
+            Law::V1 => format!("{saga}/{step}/{}/{generation}", direction.as_str()),
+            Law::V2 => {
+                let end = format!("-{}{generation}", letter(*direction));
+                let room = KEY_CHARS_MAX - saga.as_hyphenated().to_string().len() - 1 - end.len();
+                format!("{saga}-{}{end}", cut(step, room))
+            }
+        }
+    }
+
+    /// The key as a UUID (version 5 in the namespace of URLs), for participants that take nothing else.
+    pub fn uuid(text: &str) -> Uuid {
+        Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes())
+    }
+
+    /// Reads a key of any law; its step may be cut, see [`is_step`].
+    pub fn read(text: &str) -> Option<Key<'_>> {
+        let saga = Uuid::try_parse(text.get(..36)?).ok()?;
+        let rest = text.get(36..)?;
+        let number =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+        if let Some(rest) = rest.strip_prefix('/') {
+            let mut parts = rest.split('/');
+            let (step, direction, generation) = (parts.next()?, parts.next()?, number(parts.next()?)?);
+            let direction = DIRECTIONS.into_iter().find(|one| one.as_str() == direction)?;
+            return parts.next().is_none().then_some(Key { saga, step, direction, generation });
+        }
+        let (step, end) = rest.strip_prefix('-')?.rsplit_once('-')?;
+        let direction = DIRECTIONS.into_iter().find(|one| end.starts_with(letter(*one)))?;
+        Some(Key { saga, step, direction, generation: number(end.get(1..)?)? })
+    }
+
+    /// Whether the step of a key that was read is the step of this name.
+    pub fn is_step(&self, name: &str) -> bool {
+        self.step == name || self.step.contains(CUT) && cut(name, self.step.len()) == self.step
+    }
+}
+
+const DIRECTIONS: [Direction; 2] = [Direction::Action, Direction::Compensation];
+
+fn letter(direction: Direction) -> char {
+    match direction {
+        Direction::Action => 'a',
+        Direction::Compensation => 'c',
+    }
+}
+
+/// A name in as many characters as there is room for: what does not fit ends with a digest of the whole.
+fn cut(name: &str, room: usize) -> String {
+    if name.len() <= room {
+        return name.to_owned();
+    }
+    let digest: String = Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    // Names of steps are plain ASCII, which is checked when a definition is built.
+    let kept: String = name.chars().take(room.saturating_sub(DIGEST_CHARS + 1)).collect();
+    format!("{kept}{CUT}{}", &digest[..DIGEST_CHARS])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(step: &str, generation: u32) -> Key<'_> {
+        let saga = Uuid::try_parse("01a2b3c4-d5e6-7f80-9192-a3b4c5d6e7f8").unwrap();
+        Key { saga, step, direction: Direction::Action, generation }
+    }
+
+    #[test]
+    fn keys_are_short_plain_and_readable_back() {
+        let long = "a_name_of_a_step_that_is_as_long_as_names_of_steps_may_ever_be_x";
+        for (step, generation) in [("charge", 0), ("charge", 7), (long, 0), (long, u32::MAX), ("a", u32::MAX)]
+        {
+            for direction in DIRECTIONS {
+                let key = Key { direction, ..key(step, generation) };
+                let text = key.text(Law::V2);
+                assert!(text.len() <= KEY_CHARS_MAX, "{text}");
+                assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'), "{text}");
+                for law in [Law::V1, Law::V2] {
+                    let text = key.text(law);
+                    let read = Key::read(&text).unwrap_or_else(|| panic!("{text} is not read"));
+                    assert_eq!(
+                        (read.saga, read.direction, read.generation),
+                        (key.saga, direction, generation)
+                    );
+                    assert!(read.is_step(step), "{text}");
+                    assert!(!read.is_step("another"), "{text}");
+                }
+            }
+        }
+        assert_eq!(key("charge", 0).text(Law::V2), "01a2b3c4-d5e6-7f80-9192-a3b4c5d6e7f8-charge-a0");
+        assert_eq!(key("charge", 1).text(Law::V1), "01a2b3c4-d5e6-7f80-9192-a3b4c5d6e7f8/charge/action/1");
+    }
+
+    #[test]
+    fn names_that_differ_at_their_end_have_different_keys() {
+        let [one, other] = ["x", "y"].map(|end| format!("a_long_name_that_does_not_fit_into_a_key_{end}"));
+        assert_ne!(key(&one, 0).text(Law::V2), key(&other, 0).text(Law::V2));
+    }
+
+    #[test]
+    fn what_is_no_key_is_not_read() {
+        let saga = "01a2b3c4-d5e6-7f80-9192-a3b4c5d6e7f8";
+        for end in [
+            "",
+            "-",
+            "-charge",
+            "-charge-x0",
+            "-charge-a",
+            "-charge-a+1",
+            "/charge/action",
+            "/c/a/0",
+            "/c/action/0/0",
+        ] {
+            assert_eq!(Key::read(&format!("{saga}{end}")), None, "{end}");
+        }
+        assert_eq!(Key::read("charge-a0"), None);
+        assert_eq!(Key::read("é".repeat(40).as_str()), None);
+    }
+}

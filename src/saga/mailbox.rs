@@ -1,0 +1,82 @@
+//! Events from outside: the one for which a step waits, and those that came before their step. Leaves who may provide them
+//! to `request.rs`.
+
+use super::Json;
+use super::definition::Action;
+use super::event::Direction;
+use super::plan::Definition;
+use super::state::{Activity, Course, Phase, State};
+use super::transition::IllegalEvent;
+use super::turn::Turn;
+
+/// Most events that wait in a saga's mailbox for a step.
+pub const MAILBOX_MAX: usize = 64;
+
+/// The step that waits for an event, if one does.
+pub(super) fn waiting_for(turn: &Turn<'_>, event: &str) -> Option<(usize, Direction)> {
+    (0..turn.state.steps.len()).find_map(|step| match awaited(turn.definition, &turn.state, step) {
+        Some((awaited, Some(direction))) if awaited == event => Some((step, direction)),
+        Some(_) | None => None,
+    })
+}
+
+/// Gives an event to the step that waits for it, or keeps it for the step that will.
+pub(super) fn provide(turn: &mut Turn<'_>, event: &str, payload: &Json) -> Result<(), IllegalEvent> {
+    if let Some((step, direction)) = waiting_for(turn, event) {
+        turn.succeed(step, direction, payload.clone());
+        return Ok(());
+    }
+    if turn.state.course == Course::Backward || turn.state.turn_back.is_some() {
+        return Err(IllegalEvent::new(format!(
+            "nothing waits for the event {event:?}: the saga is turning back"
+        )));
+    }
+    let will_wait = (0..turn.state.steps.len())
+        .filter_map(|step| awaited(turn.definition, &turn.state, step))
+        .any(|(awaited, _)| awaited == event);
+    let plan_open = turn.state.lease_until.is_some();
+    if !will_wait && !plan_open {
+        return Err(IllegalEvent::new(format!("no step of the saga waits for the event {event:?}, or will")));
+    }
+    if turn.state.mailbox.contains_key(event) {
+        return Err(IllegalEvent::new(format!("the event {event:?} was provided already")));
+    }
+    if turn.state.mailbox.len() >= MAILBOX_MAX {
+        return Err(IllegalEvent::new(format!(
+            "the mailbox is full: {MAILBOX_MAX} events wait in it already"
+        )));
+    }
+    turn.state.mailbox.insert(event.to_owned(), payload.clone());
+    Ok(())
+}
+
+/// The event that a step waits for, with the direction, or will wait for when it begins, with none. A pending
+/// call waits for the event of its step's name; a pending compensation for `NAME.compensation`, so that word
+/// of the action is never taken for it.
+pub(super) fn awaited(
+    definition: &Definition,
+    state: &State,
+    index: usize,
+) -> Option<(String, Option<Direction>)> {
+    let planned = definition.step(state, index);
+    let by_nature = match &planned.action {
+        Action::Await { event, .. } => Some(event.clone()),
+        Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => None,
+    };
+    match state.steps[index].phase {
+        Phase::Waiting | Phase::Deciding => by_nature.map(|event| (event, None)),
+        Phase::Active { direction, activity: Activity::Awaiting { .. } } => {
+            let event = match direction {
+                Direction::Action => by_nature.unwrap_or_else(|| planned.name.clone()),
+                Direction::Compensation => format!("{}.compensation", planned.name),
+            };
+            Some((event, Some(direction)))
+        }
+        Phase::Active { .. }
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_)
+        | Phase::Stuck { .. } => None,
+    }
+}

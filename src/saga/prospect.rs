@@ -1,0 +1,194 @@
+//! What would follow: the law asked about a step that does not run. For people who write a definition, and for the guide's
+//! table, so that both say what the fold does and not what an author remembers of it.
+
+use std::sync::Arc;
+
+use super::definition::{Call, Draft, Millis, Step};
+use super::event::{AttemptEnded, Direction, Event, ProbeAnswered, Started, TimerFired};
+use super::outcome::{Answer, Error, Outcome};
+use super::plan::Definition;
+use super::state::{Activity, Course, Phase, State, StuckReason, Undone};
+use super::transition::{begin, transition};
+use super::{Json, next_timer};
+
+/// What follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The step is done.
+    Done,
+    /// The effect is undone.
+    Undone,
+    /// Another attempt.
+    Repeat {
+        /// Under a new key.
+        new_key: bool,
+    },
+    /// The probe is asked.
+    Probe,
+    /// The step waits for an event.
+    Await,
+    /// The saga turns back, and the step is compensated without knowing whether there is something to undo.
+    CompensateUnknown,
+    /// The saga turns back, and the effect stays if it is there.
+    Leave,
+    /// The step has failed, without an effect: the saga turns back.
+    TurnBack,
+    /// The step needs a person.
+    Stuck(StuckReason),
+}
+
+/// What follows an outcome, and where a probe is asked, what follows its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prospect {
+    /// What follows at once.
+    pub next: Next,
+    /// What follows if the probe finds the effect in place.
+    pub applied: Option<Next>,
+    /// What follows if it finds no effect when a late one has had its time.
+    pub absent: Option<Next>,
+    /// What follows if it never can tell.
+    pub inconclusive: Option<Next>,
+}
+
+/// Says what follows when the first attempt of a step's call ends with this outcome. None if the step has no such call, or
+/// is none that a definition could hold.
+pub fn prospect(step: &Step, direction: Direction, outcome: &Outcome) -> Option<Prospect> {
+    let (definition, state) = attempting(step, direction)?;
+    let event = ended(direction, outcome.clone());
+    let (state, _) = transition(&definition, &state, &event).ok()?;
+    let next = next(&definition, &state, direction)?;
+    let asked = matches!(next, Next::Probe);
+    let answered = |answer| {
+        let state = asked.then(|| settled(&definition, &state, direction)).flatten()?;
+        self::next(&definition, &answer_until_moved(&definition, state, direction, answer)?, direction)
+    };
+    let inconclusive = Answer::Inconclusive { error: Error::new("prospect", "it cannot tell") };
+    Some(Prospect {
+        next,
+        applied: answered(Answer::Applied { output: Json::null() }),
+        absent: answered(Answer::Absent),
+        inconclusive: answered(inconclusive),
+    })
+}
+
+/// A saga whose first attempt of the call is in flight.
+fn attempting(step: &Step, direction: Direction) -> Option<(Arc<Definition>, State)> {
+    let alone = Step { needs: Vec::new(), when: None, ..step.clone() };
+    let after = if step.name == "after" { "then" } else { "after" };
+    let mut draft = Draft::new("prospect").step(alone);
+    if direction == Direction::Compensation {
+        step.compensation.as_ref()?;
+        draft = draft.step(Step::new(after, Call::handler(after)).irreversible().needs([step.name.as_str()]));
+    }
+    let definition = Definition::build(draft).ok()?;
+    let (mut state, _) = begin(&definition, &Started::new(0, Json::null()));
+    if direction == Direction::Compensation {
+        let done = ended(Direction::Action, Outcome::Succeeded { output: Json::null() });
+        let refused = Outcome::failed(Error::new("prospect", "refused"));
+        let refused = AttemptEnded { step: 1, ..attempt(Direction::Action, refused) };
+        for event in [done, Event::AttemptEnded(refused)] {
+            state = transition(&definition, &state, &event).ok()?.0;
+        }
+    }
+    Some((definition, state))
+}
+
+fn ended(direction: Direction, outcome: Outcome) -> Event {
+    Event::AttemptEnded(attempt(direction, outcome))
+}
+
+fn attempt(direction: Direction, outcome: Outcome) -> AttemptEnded {
+    AttemptEnded { at: 0, step: 0, direction, attempt: 1, outcome, decided_by: None, jitter: 0.0 }
+}
+
+/// The saga when the probe is asked again after the settle window.
+fn settled(definition: &Definition, state: &State, direction: Direction) -> Option<State> {
+    let call = match direction {
+        Direction::Compensation => state.steps.first().and(definition.draft().steps[0].compensation.as_ref()),
+        Direction::Action => match &definition.draft().steps[0].action {
+            super::definition::Action::Call(call) => Some(call),
+            super::definition::Action::Await { .. }
+            | super::definition::Action::Sleep { .. }
+            | super::definition::Action::Approval { .. } => None,
+        },
+    };
+    let settle_ms = call.map_or(0, |call| call.settle_ms);
+    let mut state = state.clone();
+    if let Phase::Active { activity: Activity::Probing, .. } = state.steps[0].phase {
+        // Asked at once: the answer says nothing yet.
+        state = answer(definition, &state, direction, state.at, Answer::Absent)?;
+    }
+    fire(definition, state, settle_ms)
+}
+
+/// Lets the next timer fire, if the step waits for its probe.
+fn fire(definition: &Definition, state: State, least: Millis) -> Option<State> {
+    match state.steps[0].phase {
+        Phase::Active { activity: Activity::Settling { .. }, .. } => {
+            let at = next_timer(definition, &state)?.max(least);
+            Some(transition(definition, &state, &Event::TimerFired(TimerFired { at })).ok()?.0)
+        }
+        Phase::Active { .. }
+        | Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_)
+        | Phase::Stuck { .. } => Some(state),
+    }
+}
+
+fn answer(
+    definition: &Definition,
+    state: &State,
+    direction: Direction,
+    at: Millis,
+    answer: Answer,
+) -> Option<State> {
+    let probe = state.steps[0].tally(direction).probes;
+    let event = ProbeAnswered { at, step: 0, direction, probe, answer, jitter: 0.0 };
+    Some(transition(definition, state, &Event::ProbeAnswered(event)).ok()?.0)
+}
+
+/// Answers the probe so until it is asked no more.
+fn answer_until_moved(
+    definition: &Definition,
+    mut state: State,
+    direction: Direction,
+    answered: Answer,
+) -> Option<State> {
+    while let Phase::Active { activity: Activity::Probing, .. } = state.steps[0].phase {
+        state = answer(definition, &state, direction, state.at, answered.clone())?;
+        state = fire(definition, state, 0)?;
+    }
+    Some(state)
+}
+
+/// Where the step stands, in one word.
+fn next(definition: &Definition, state: &State, direction: Direction) -> Option<Next> {
+    let one = &state.steps[0];
+    let next = match one.phase {
+        Phase::Done => Next::Done,
+        Phase::Undone(Undone::LeftInPlace) => Next::Leave,
+        Phase::Undone(Undone::Compensated | Undone::Nothing | Undone::ByHand) => Next::Undone,
+        Phase::Failed | Phase::Waiting => Next::TurnBack,
+        Phase::Stuck { reason, .. } => Next::Stuck(reason),
+        Phase::Active { direction: Direction::Compensation, .. } if direction == Direction::Action => {
+            Next::Done
+        }
+        Phase::Active { activity, .. } => match activity {
+            Activity::BackingOff { .. } | Activity::Attempting => {
+                Next::Repeat { new_key: one.tally(direction).generation > 0 }
+            }
+            Activity::Probing | Activity::Settling { .. } => Next::Probe,
+            Activity::Unresolved { .. } if definition.draft().steps[0].irreversible => Next::Leave,
+            Activity::Unresolved { .. } => Next::CompensateUnknown,
+            Activity::Awaiting { .. } => Next::Await,
+            Activity::Showing | Activity::Asking { .. } | Activity::Sleeping { .. } => return None,
+        },
+        Phase::Skipped | Phase::Deciding => return None,
+    };
+    debug_assert!(state.course != Course::Ended(super::state::End::Abandoned));
+    Some(next)
+}

@@ -1,0 +1,73 @@
+//! Which errors a definition trusts. An error of a tool may come after its effect, so a call whose errors would leave a
+//! step to a person is refused until its author has said what they mean. Leaves all other rules to `validate.rs`.
+
+use super::definition::{Action, Call, Draft, Effect, Expression, Kind, Step, Target, Verdict};
+use super::event::Direction;
+use super::validate::Fault;
+
+/// Names each call of an MCP tool whose errors the definition trusts in silence, with the line that mends it. `says` tells
+/// whether the settings of a participant say what its errors prove.
+pub fn silent_errors(draft: &Draft, says: impl Fn(&str) -> bool) -> Vec<Fault> {
+    let steps = draft.steps.iter().enumerate();
+    steps.flat_map(|(index, step)| silent_errors_of_step(&format!("steps[{index}]"), step, &says)).collect()
+}
+
+/// The same for one step, whose path is given.
+pub fn silent_errors_of_step(path: &str, step: &Step, says: impl Fn(&str) -> bool) -> Vec<Fault> {
+    let action = match &step.action {
+        Action::Call(call) => Some((Direction::Action, call)),
+        Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
+    };
+    let compensation = step.compensation.as_ref().map(|call| (Direction::Compensation, call));
+    let calls = action.into_iter().chain(compensation);
+    let silent = calls.filter(|(direction, call)| match &call.target {
+        Target::Tool { participant, .. } => !is_told(step, *direction, call) && !says(participant),
+        Target::Handler { .. } | Target::Http { .. } => false,
+    });
+    silent
+        .map(|(direction, call)| {
+            let path = format!("{path}.{}", direction.as_str());
+            Fault { path, message: mend(step, direction, call) }
+        })
+        .collect()
+}
+
+/// Whether something says what becomes of the step after an error of the call.
+fn is_told(step: &Step, direction: Direction, call: &Call) -> bool {
+    let goes_on = match direction {
+        Direction::Action => step.kind == Kind::Retriable,
+        Direction::Compensation => true,
+    };
+    let left_open = direction == Direction::Action && (step.irreversible || step.safe_when_absent);
+    let read_by_rule = call.classify.iter().any(|rule| match rule.outcome {
+        Verdict::Failed | Verdict::Retryable => speaks_of_errors(&rule.when),
+        Verdict::Succeeded | Verdict::Pending | Verdict::Errored | Verdict::Unknown => false,
+    });
+    call.effect == Effect::ReadOnly
+        || call.errors.is_some()
+        || call.refused.is_some()
+        || call.probe.is_some()
+        || read_by_rule
+        || left_open
+        || goes_on && call.effect == Effect::Idempotent
+}
+
+/// Whether a rule may hold for an error: only one that asks for success alone cannot.
+fn speaks_of_errors(when: &Expression) -> bool {
+    let plain: String = when.0.split_whitespace().collect();
+    !["outcome=='succeeded'", "outcome==\"succeeded\"", "error==null"].contains(&plain.as_str())
+}
+
+fn mend(step: &Step, direction: Direction, call: &Call) -> String {
+    let Target::Tool { participant, tool, .. } = &call.target else { return String::new() };
+    let repeat = match direction {
+        Direction::Action if step.kind == Kind::Retriable => ", `effect: idempotent` if it may be repeated",
+        Direction::Action => "",
+        Direction::Compensation => ", `effect: idempotent` if it may be repeated",
+    };
+    format!(
+        "an error of the tool {tool:?} may come after its effect, and nothing says what it proves; add a `probe`{repeat}, \
+         `refused: \"${{ ... }}\"` for the errors that are refusals, or `errors: definite` (here or for the participant \
+         {participant:?} in the settings) if the tool checks everything before it does anything"
+    )
+}
