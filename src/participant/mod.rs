@@ -426,7 +426,9 @@ async fn in_time<Running: Future<Output = Reply>>(
 /// What a handler is told that asks for nothing else.
 fn everything() -> Template {
     let names = expr::Place::Notice.variables();
-    let fields = names.iter().map(|name| ((*name).to_owned(), format!("${{ {name} }}").into()));
+    // The key in other forms is for participants that cannot take it as it is.
+    let plain = names.iter().filter(|name| !name.starts_with("key_"));
+    let fields = plain.map(|name| ((*name).to_owned(), format!("${{ {name} }}").into()));
     Template(serde_json::Value::Object(fields.collect()))
 }
 

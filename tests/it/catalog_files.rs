@@ -47,7 +47,9 @@ impl Drop for Folder {
 }
 
 fn saga(name: &str, action: &str) -> String {
-    format!("saga: {name}\nsteps:\n  - {{ step: a, kind: pivot, action: {{ {action} }} }}\n")
+    format!(
+        "saga: {name}\nsteps:\n  - {{ step: a, kind: pivot, action: {{ {action} }}, errors: definite }}\n"
+    )
 }
 
 #[test]
@@ -57,7 +59,7 @@ fn settings_bring_their_definitions() {
         &[
             (
                 "conf/amends.yaml",
-                "participants: { p: { command: x, cwd: work } }\ndefinitions: [../sagas, '../more/**/*.yml']\n",
+                "participants: { p: { command: x, cwd: work, errors: definite } }\ndefinitions: [../sagas, '../more/**/*.yml']\n",
             ),
             ("sagas/a.yaml", &saga("a", "tool: p/t")),
             ("sagas/b.yml", &saga("b", "tool: p/t")),
@@ -81,7 +83,7 @@ fn finds_what_no_file_can_know_alone() {
         &[
             (
                 "amends.yaml",
-                "participants:\n  payments: { command: x }\n  shop: { url: 'http://h', protocol: http }\n",
+                "participants:\n  payments: { command: x, errors: definite }\n  shop: { url: 'http://h', protocol: http }\n",
             ),
             ("a.yaml", &saga("a", "tool: paymens/charge")),
             ("b.yaml", &saga("b", "tool: shop/charge")),

@@ -70,7 +70,7 @@ async fn all_completed(runtime: &Runtime, sagas: &[Uuid], ledger: &Ledger) {
     let ledger = ledger.lock().unwrap();
     let mut keys: HashMap<String, u32> = HashMap::new();
     for key in ledger.keys() {
-        let (call, _generation) = key.rsplit_once('/').unwrap();
+        let (call, _generation) = key.rsplit_once('-').unwrap();
         *keys.entry(call.to_owned()).or_default() += 1;
     }
     assert_eq!(keys.len(), sagas.len() * 3, "each step of each saga had its effect");

@@ -87,7 +87,7 @@ async fn ends_and_halts_are_told_with_all_that_there_is_to_say() {
     };
     let expected = json!({
         "saga": good, "definition": "good", "status": "completed", "step": "", "reason": null,
-        "input": { "guest": "ada" }, "output": { "came": "out" }, "key": format!("{good}/on_end/2"),
+        "input": { "guest": "ada" }, "output": { "came": "out" }, "key": format!("{good}-on_end-n2"),
     });
     assert_eq!(told(good), [expected]);
     let [news] = &told(bad)[..] else { panic!("{:?}", told(bad)) };
@@ -99,7 +99,7 @@ async fn ends_and_halts_are_told_with_all_that_there_is_to_say() {
         (&json!("stuck"), &json!("one"), &json!(null))
     );
     assert!(news["reason"].as_str().unwrap().contains("in_doubt"), "{news}");
-    assert!(news["key"].as_str().unwrap().contains("/on_stuck/"), "{news}");
+    assert!(news["key"].as_str().unwrap().contains("-on_stuck-n"), "{news}");
     let finding = Finding::Applied { output: json!(1).into() };
     let request = Request::Resolve { step: "one".into(), finding, reason: "looked".into() };
     runtime.signal(doubtful, request).await.unwrap();

@@ -277,7 +277,7 @@ steps:
     };
     let (mut stream, _) = receiver.accept().unwrap();
     let key = news(&mut stream);
-    assert!(key.contains(&format!("{id}/on_end/")), "{key}");
+    assert!(key.contains(&format!("{id}-on_end-n")), "{key}");
     let pending = home.run(&["show", &id]).1["notices"].clone();
     assert_eq!((&pending[0]["event"], &pending[0]["attempts"]), (&json!("on_end"), &json!(1)), "{pending}");
     let _second = Node::start(&home, &["--name", "second"]);

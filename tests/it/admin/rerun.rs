@@ -87,7 +87,7 @@ impl World {
     }
 
     fn assert_booked_once(&self, saga: Uuid, undone: u32) {
-        let expected = BTreeMap::from([(format!("{saga}/book/action/0"), [1, undone])]);
+        let expected = BTreeMap::from([(format!("{saga}-book-a0"), [1, undone])]);
         assert_eq!(*self.bookings.lock().unwrap(), expected, "booked, undone");
     }
 }

@@ -33,7 +33,7 @@ async fn the_journal_in_words() {
     assert_eq!(
         ask(node.url(), &sql).await.lines().collect::<Vec<_>>(),
         [
-            "|started||one",
+            "|begun||one",
             "a|attempt 1 succeeded||one",
             "b|attempt 1 failed without effect, for good|declined: no way|one",
             "a|compensation attempt 1 succeeded||one",

@@ -14,7 +14,7 @@ async fn what_is_in_doubt_is_found_understood_and_resolved() {
     let node = Operated::begin().await;
     let saga = node.reach("doubtful", "stuck").await;
     let stuck = "select definition, step, direction, reason, in_doubt, attempts, error_code,
-                 key = saga || '/charge/action/0', since > now() - interval '1 min', array_to_string(legal, ', ')
+                 key = saga || '-charge-a0', since > now() - interval '1 min', array_to_string(legal, ', ')
                  from amends.stuck";
     assert_eq!(
         ask(node.url(), stuck).await,

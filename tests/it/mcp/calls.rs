@@ -255,7 +255,7 @@ async fn a_saga_is_started_where_its_caller_is_in_a_trace() {
         let url = home.database.url.clone();
         async move {
             let sql = format!(
-                "select body::json #>> '{{started,traceparent}}' from amends.journal where id = '{id}' and seq = 1"
+                "select body::json #>> '{{begun,traceparent}}' from amends.journal where id = '{id}' and seq = 1"
             );
             crate::admin::ask(&url, &sql).await
         }

@@ -1,6 +1,8 @@
 //! `amends explain`: what becomes of each step by each answer. Owns the table; what an answer means is the participants'
 //! business, and what follows is the core's: both are asked, so that the table cannot say anything else than they do.
 
+mod guide;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,9 +25,10 @@ use crate::store::Error;
 /// Options of `amends explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A file of definitions, or the name of a definition that is registered.
+    /// A file of definitions, or the name of a definition that is registered. Without one: the tables for all kinds of
+    /// steps, as Markdown.
     #[arg(value_name = "DEFINITION")]
-    definition: String,
+    definition: Option<String>,
     /// Settings whose participants say what their errors prove.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -52,6 +55,10 @@ struct Row {
 
 /// Prints what becomes of each step by each answer.
 pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    let Some(name) = &args.definition else {
+        output.line(guide::tables().trim_end())?;
+        return Ok(Exit::Done);
+    };
     let participants = match &args.config {
         Some(file) => {
             let loaded = catalog::load(file, &Environment::of_process());
@@ -59,7 +66,7 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
         }
         None => Vec::new(),
     };
-    for definition in definitions(&args.definition, database)? {
+    for definition in definitions(name, database)? {
         let tables = tables(&definition, &participants);
         if output.is_json() {
             output.value(&json!({ "definition": definition.name(), "calls": tables }))?;
