@@ -10,9 +10,11 @@ pub const TRUSTED_SHARE: f64 = 0.75;
 pub const BEAT_MS: u64 = 1_000;
 /// Pause before a command that waits for trust is tried again, in milliseconds.
 pub const DISTRUST_PAUSE_MS: u64 = 100;
-/// How long a call under which processes have died is alone with its kind on a node, in milliseconds: what has
-/// not killed its process by then hangs, and the next is tried.
+/// How long a call under suspicion is alone with its suspicion on a node in its first trial, in milliseconds; doubles with
+/// each death during the call.
 pub const ISOLATED_MS: u64 = 2_000;
+/// Longest such time, in milliseconds.
+pub const ISOLATED_MS_MAX: u64 = 600_000;
 /// Most sagas claimed at once by one lane.
 pub const CLAIM_MAX: usize = 200;
 /// Pause between two claims while there is work, in milliseconds.

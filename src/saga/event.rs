@@ -190,6 +190,9 @@ pub struct OwnerLost {
     pub at: Millis,
     /// Chance for the next pause, 0 to 1.
     pub jitter: f64,
+    /// The saga was tried alone, and processes died of it each time: the calls under which they died wait for a person.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub convicted: bool,
 }
 
 /// The process that runs the saga hands it back in good order.

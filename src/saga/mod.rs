@@ -35,7 +35,7 @@ pub use approval::{Asking, Shown, asking};
 pub use attention::{Attention, attention};
 pub use header::reserved_header;
 pub use json::Json;
-pub use owner::{LOST_MAX, suspected};
+pub use owner::{LOST_MAX, deaths_in_a_row, suspected};
 pub use plan::{Definition, Planned, in_order};
 pub use request::{MAILBOX_MAX, legal_verbs};
 pub use transition::{IllegalEvent, begin, outstanding, replay, transition};
