@@ -16,7 +16,8 @@ pub const LOST_MAX: u32 = 3;
 /// Whether a call is under way during which so many processes died in a row that it is to be alone on its node.
 pub fn suspected(state: &State) -> bool {
     outstanding(state).into_iter().any(|command| match command {
-        Command::Decide { .. } | Command::Show { .. } => false,
+        // Expressions run in the process, too.
+        Command::Decide { step } | Command::Show { step } => state.steps[step].action.lost + 1 >= LOST_MAX,
         Command::Execute { step, direction, .. } => state.steps[step].tally(direction).lost + 1 >= LOST_MAX,
         Command::Probe { step, direction, .. } => {
             state.steps[step].tally(direction).probes_lost + 1 >= LOST_MAX

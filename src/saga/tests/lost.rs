@@ -105,6 +105,10 @@ fn a_call_is_suspected_before_the_last_death() {
     assert!(is_suspect("a(tries=9)", "lost; timer; lost; timer"));
     assert!(!is_suspect("a(tries=9)", "lost; timer; lost; timer; a fails; timer"));
     assert!(is_suspect("a(once,probe)", "a unknown; lost; lost"));
+    // What only an expression can kill is tried alone as well.
+    assert!(!is_suspect("a(when)", "lost"));
+    assert!(is_suspect("a(when)", "lost; lost"));
+    assert!(is_suspect("a(approval)", "lost; lost"));
 }
 
 #[test]

@@ -98,7 +98,7 @@ async fn no_saga_is_put_aside_in_a_storm() {
     amends::barrier::install(&database.client().await).await.unwrap();
     begin(&database.url).await.stop(Duration::from_secs(5)).await.unwrap();
     let names = DEFINITIONS.map(str::to_owned).to_vec();
-    let start = "select count(amends.start($1::text[] [1 + n % cardinality($1::text[])], '{}'))
+    let start = "select count(amends.start(($1::text[])[1 + n % cardinality($1::text[])], '{}'))
                  from generate_series(1, $2::bigint) n";
     client.query_one(start, &[&names, &sagas]).await.unwrap();
     let began = Instant::now();
