@@ -1,6 +1,7 @@
-//! Lone trials: a saga under suspicion runs alone with its suspicion on its node, under a mark that is durable before it
-//! moves. A process that dies under the mark counts against that saga and no other. Owns the one place of the node, the
-//! mark's beginning and its end; what a death means is judged by the sweep (store/sweep.rs).
+//! Lone trials: a saga under suspicion runs alone with its suspicion on its node, under a mark that is
+//! durable before it moves. A process that dies under the mark counts against that saga and no other. Owns
+//! the one place of the node, the mark's beginning and its end; what a death means is judged by the sweep
+//! (store/sweep.rs).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,8 +51,8 @@ pub(super) enum Asked {
     Later(String),
 }
 
-/// A trial under way: it ends when this is dropped, with an acquittal unless something else is said. It is alone no longer
-/// than it was given time.
+/// A trial under way: it ends when this is dropped, with an acquittal unless something else is said. It is
+/// alone no longer than it was given time.
 #[derive(Debug)]
 pub(super) struct Turn {
     is_alone: Arc<AtomicBool>,
@@ -73,8 +74,8 @@ pub(super) enum Isolated {
 }
 
 impl Isolated {
-    /// Whether a step must wait for a lone trial before it is taken. After a death calls begin again when it is found
-    /// out, or in their time.
+    /// Whether a step must wait for a lone trial before it is taken. After a death calls begin again when it
+    /// is found out, or in their time.
     pub(super) fn holds(&self, event: &Event, next: &State) -> bool {
         match self {
             Self::Alone(turn) | Self::Convicted(turn) if turn.is_alone.load(Ordering::Acquire) => false,
@@ -101,8 +102,8 @@ impl Isolated {
         }
     }
 
-    /// Ends the trial when what it was about is over. A call under which processes died, and whose next attempt is not
-    /// due yet, is not cleared by that.
+    /// Ends the trial when what it was about is over. A call under which processes died, and whose next
+    /// attempt is not due yet, is not cleared by that.
     pub(super) fn leave(&mut self, state: &State) {
         if !matches!(self, Self::Alone(_) | Self::Convicted(_)) || suspected(state) {
             return;
@@ -129,13 +130,13 @@ pub(super) fn is_suspect(saga: &Claimed) -> bool {
     saga.deaths >= u32::from(SILENT_DEATHS_MAX.unsigned_abs())
 }
 
-/// Waits for the place and for the pause after the last death, then marks the saga. `anew`: it has not been tried since
-/// it is under suspicion.
-pub(super) async fn ask(node: &Arc<Node>, lane: LaneId, saga: Uuid, anew: bool) -> Asked {
+/// Waits for the place and for the pause after the last death, then marks the saga. `is_first`: it has not been
+/// tried since it is under suspicion.
+pub(super) async fn ask(node: &Arc<Node>, lane: LaneId, saga: Uuid, is_first: bool) -> Asked {
     loop {
         let permit = node.isolation.0.clone().acquire_owned().await.ok();
         let mut trying = Trying { node: node.clone(), lane, saga, permit, is_marked: true };
-        match node.store.try_suspect(lane, saga, anew).await {
+        match node.store.try_suspect(lane, saga, is_first).await {
             Ok(Trial::Marked) => {
                 tracing::info!(saga.id = %saga, "processes died of it, perhaps: it is tried alone");
                 return Asked::Alone(trying);
@@ -166,15 +167,15 @@ pub(super) async fn ask(node: &Arc<Node>, lane: LaneId, saga: Uuid, anew: bool) 
 
 /// Waits for the lone trial of a call during which so many processes died in a row.
 pub(super) async fn ask_for_call(node: Arc<Node>, lane: LaneId, saga: Uuid, deaths: u32) -> Isolated {
-    let anew = deaths < LOST_MAX;
-    if anew {
+    let is_first = deaths < LOST_MAX;
+    if is_first {
         let pause = crate::boundary::trial_pause_ms().unwrap_or(TRIAL_PAUSES_MS[0]);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
     loop {
         // It goes on without its actor: a mark that was asked for is cleared, too.
         let asking = node.clone();
-        let asked = actix::spawn(async move { ask(&asking, lane, saga, anew).await });
+        let asked = actix::spawn(async move { ask(&asking, lane, saga, is_first).await });
         match asked.await.unwrap_or(Asked::NotOurs) {
             Asked::Alone(trying) => return Isolated::Alone(trying.begin(alone_ms(deaths))),
             Asked::Convicted(trying) => return Isolated::Convicted(trying.begin(limits::ISOLATED_MS)),

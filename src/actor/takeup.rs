@@ -21,7 +21,7 @@ use crate::store::{Claimed, Error, JournalRow, LaneId};
 pub(super) enum Read {
     /// It can go on.
     Ready(Uuid, Pinned, Box<Arrival>),
-    /// It has ended, or belongs to somebody else.
+    /// It has ended, or belongs to another lane.
     NotOurs(Uuid),
     /// The database did not answer, or what is needed to read it is not here yet; try again later.
     Later(Uuid, String),
@@ -39,8 +39,8 @@ pub(super) async fn load(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) 
     read
 }
 
-/// Reads sagas. One that cannot be read is set aside, stuck with the reason; one that was set aside and can be read again
-/// is taken back.
+/// Reads sagas. One that cannot be read is set aside, stuck with the reason; one that was set aside and can
+/// be read again is taken back.
 async fn read(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) -> Vec<Read> {
     let mut journals = match read_journals(node, &claimed).await {
         Ok(journals) => journals,
@@ -57,8 +57,9 @@ async fn read(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) -> Vec<Read
     read
 }
 
-/// Reads a saga of which processes died that took it up: alone on this node, and under a mark, so that the next death
-/// is known to be its doing. The trial goes on until the saga waits, parks, or has not killed its process for a while.
+/// Reads a saga of which processes died that took it up: alone on this node, and under a mark, so that the
+/// next death is known to be its doing. The trial goes on until the saga waits, parks, or has not killed its
+/// process for a while.
 pub(super) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> Read {
     let id = saga.id;
     let (mut trying, convicted) = match isolation::ask(node, lane, id, false).await {
@@ -82,8 +83,8 @@ pub(super) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> 
     read
 }
 
-/// Clears sagas of which a process died that had them, and that only wait: their journals were read, and nothing of them
-/// is due.
+/// Clears sagas of which a process died that had them, and that only wait: their journals were read, and
+/// nothing of them is due.
 async fn acquit(node: &Node, lane: LaneId, died: &[Uuid], read: &[Read]) {
     let now = node.clock.now_ms();
     let waits = |state: &State, pinned: &Pinned| {

@@ -9,8 +9,8 @@ use super::state::{Activity, Phase, State, StepState, StuckReason};
 use super::transition::{IllegalEvent, command_of, outstanding};
 use super::turn::Turn;
 
-/// From one death before this on, a call is suspected: it begins only when it is tried alone. Only of a call under which
-/// so many processes died can a trial say that they died of it.
+/// From one death before this on, a call is suspected: it begins only when it is tried alone. Only of a call
+/// under which so many processes died can a trial say that they died of it.
 pub const LOST_MAX: u32 = 3;
 
 /// Whether a call is under way during which so many processes died in a row that it is to be alone on its node.
@@ -25,8 +25,8 @@ pub fn suspected(state: &State) -> bool {
     })
 }
 
-/// Returns how many processes died in a row during one call or probe, where that is most; of calls that are not over,
-/// whether one is under way now or waits for its next attempt.
+/// Returns how many processes died in a row during one call or probe, where that is most; of calls that are
+/// not over, whether one is under way now or waits for its next attempt.
 pub fn deaths_in_a_row(state: &State) -> u32 {
     let of_step = |step: &StepState| match step.phase {
         Phase::Deciding => step.action.lost,
@@ -44,8 +44,9 @@ pub fn deaths_in_a_row(state: &State) -> u32 {
     state.steps.iter().map(|step| of_step(step)).max().unwrap_or(0)
 }
 
-/// Whether a call waits for a person now that `lost` processes in a row died during it. A death proves nothing by itself:
-/// processes are killed from outside, too. Lone trials do, and the event says what came of them.
+/// Whether a call waits for a person now that `lost` processes in a row died during it. A death proves
+/// nothing by itself: processes are killed from outside, too. Lone trials do, and the event says what came of
+/// them.
 fn convicts(event: &OwnerLost, lost: u32) -> bool {
     event.convicted && lost >= LOST_MAX
 }

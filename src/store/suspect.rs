@@ -1,5 +1,5 @@
-//! Sagas that are suspected of killing the process that runs them: the mark of a lone trial, its end, and what its
-//! process may say for them. Deaths are judged where what the dead had is handed back (sweep.rs).
+//! Sagas that are suspected of killing the process that runs them: the mark of a lone trial, its end, and
+//! what its process may say for them. Deaths are judged where what the dead had is handed back (sweep.rs).
 
 use uuid::Uuid;
 
@@ -22,10 +22,10 @@ pub enum Trial {
 }
 
 impl Store {
-    /// Marks a saga of this lane before it is tried alone. `anew`: trials of an earlier suspicion do not count.
-    pub async fn try_suspect(&self, lane: LaneId, id: Uuid, anew: bool) -> Result<Trial, Error> {
+    /// Marks a saga of this lane before it is tried alone. `is_first`: trials of an earlier suspicion do not count.
+    pub async fn try_suspect(&self, lane: LaneId, id: Uuid, is_first: bool) -> Result<Trial, Error> {
         let pauses = trial_pauses();
-        let rows = self.query(sql!("saga", "try"), &[&lane.0, &id, &pauses.as_slice(), &anew]).await?;
+        let rows = self.query(sql!("saga", "try"), &[&lane.0, &id, &pauses.as_slice(), &is_first]).await?;
         let Some(row) = rows.first() else { return Ok(Trial::NotOurs) };
         let (wait_ms, convicted): (i64, bool) = (row.try_get("wait_ms")?, row.try_get("convicted")?);
         Ok(match wait_ms {
@@ -35,20 +35,20 @@ impl Store {
         })
     }
 
-    /// Ends a trial that showed nothing: the mark is gone, and what counted before still counts. `was_read`: at least
-    /// its journal killed nobody.
+    /// Ends a trial that showed nothing: the mark is gone, and what counted before still counts. `was_read`:
+    /// at least its journal killed no process.
     pub async fn let_be(&self, lane: LaneId, id: Uuid, was_read: bool) -> Result<(), Error> {
         self.query(sql!("suspect", "let_be"), &[&lane.0, &id, &was_read]).await.map(|_| ())
     }
 
-    /// Says that this process lives, which was that node and was taken for dead. Returns how many sagas were put aside
-    /// as if it had died of them; any node may take them now.
+    /// Says that this process lives, which was that node and was taken for dead. Returns how many sagas were
+    /// put aside as if it had died of them; any node may take them now.
     pub async fn exonerate(&self, node: NodeId) -> Result<u64, Error> {
         let rows = self.query_once(sql!("saga", "exonerate"), &[&node.0]).await?;
         super::count(&rows, "sagas")
     }
 
-    /// Says that sagas of this lane killed nobody.
+    /// Says that sagas of this lane killed no process.
     pub async fn acquit(&self, lane: LaneId, ids: &[Uuid]) -> Result<(), Error> {
         self.query(sql!("saga", "acquit"), &[&lane.0, &ids]).await.map(|_| ())
     }
@@ -59,7 +59,8 @@ impl Store {
     }
 }
 
-/// The pauses before lone trials, in milliseconds: before the first, the second and so on, the last for all others.
+/// The pauses before lone trials, in milliseconds: before the first, the second and so on, the last for all
+/// others.
 pub(super) fn trial_pauses() -> Vec<i64> {
     let shortened = crate::boundary::trial_pause_ms();
     limits::TRIAL_PAUSES_MS.into_iter().map(|pause| super::signed(shortened.unwrap_or(pause))).collect()

@@ -135,8 +135,8 @@ async fn replace_until(pool: &mut [Child], url: &str, done: impl AsyncFn() -> bo
 const DONE: &str = "select count(*) from amends.sagas where status = 'completed'";
 /// A saga that is put aside as a whole, since the last time that it was.
 const ASIDE: &str = "select count(*) from amends.unreadable u join amends.saga g on g.id = u.id
-    where g.status = 'stuck' and g.lane is null and u.at > (select coalesce(max(s.at), '-infinity') from amends.signal s)
-      and u.reason like '3 processes in a row died%'";
+    where g.status = 'stuck' and g.lane is null and u.reason like '3 processes in a row died%'
+      and u.at > (select coalesce(max(s.at), '-infinity') from amends.signal s)";
 
 const PUT_ASIDE: &str = "select count(*) from amends.stuck where reason = 'process_died'";
 

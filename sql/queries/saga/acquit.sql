@@ -1,4 +1,4 @@
--- Says that sagas $2 of lane $1 killed nobody: they are under suspicion no more. Those that were parked or have ended since, too;
+-- Says that sagas $2 of lane $1 killed no process: they are under suspicion no more. Those that were parked or have ended since, too;
 -- not those that another lane has, or that are held back.
 -- Called by: store/suspect.rs. Locks: saga rows, then suspects. Index: saga_pkey, suspect_pkey.
 with acquitted as (

@@ -81,7 +81,7 @@ with found as materialized (
     select j.id, case when j.tried and not (j.convicted and j.silent) then j.trials else 0 end, amends.now(),
            case when j.tried and not (j.convicted and j.silent) then j.node end, j.convicted and not j.silent
     from judged j
-    -- Whoever was under suspicion before keeps its trials.
+    -- A saga that was under suspicion before keeps its trials.
     where j.tried or j.suspected and j.deaths < $3::smallint
     on conflict (id) do update
     set trials = excluded.trials, judged_at = excluded.judged_at, node = excluded.node, convicted = excluded.convicted

@@ -1,6 +1,7 @@
-//! A storm: node processes are killed so fast one after the other that most calls die with their process, again and
-//! again, while no saga is to blame. Owns the storm and its measure: afterwards every saga has ended, and none was put
-//! aside. `AMENDS_STORM_SAGAS=2400` makes a long run of it, with kills until nearly all have ended.
+//! A storm: node processes are killed so fast one after the other that most calls die with their process,
+//! again and again, while no saga is to blame. Owns the storm and its measure: afterwards every saga has
+//! ended, and none was put aside. `AMENDS_STORM_SAGAS=2400` makes a long run of it, with kills until nearly
+//! all have ended.
 
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -29,11 +30,11 @@ const SAGAS: u64 = 300;
 /// How long the last ones may take when the storm is over: a suspect waits a minute between trials.
 const CALM_MAX: Duration = Duration::from_secs(150);
 
-/// Participants that know keys or can be asked, so that no saga ever needs a person. Calls of `slow` last nearly a
-/// second each.
+/// Participants that know keys or can be asked, so that no saga ever needs a person. Calls of `slow` last
+/// nearly a second each.
 const HABITS: Habits = Habits { attempts: 500, settle_ms: 300, naughty: false, forgetful: false };
 const DEFINITIONS: [&str; 6] = ["linear", "parallel", "slow", "pivot", "linear_back", "sleeps"];
-/// Shorter than it takes to park: whoever sleeps stays with its node.
+/// Shorter than it takes to park: what sleeps stays with its node.
 const SLEEP_MS: u64 = 8_000;
 
 fn drafts() -> Vec<Draft> {
@@ -121,7 +122,8 @@ async fn no_saga_is_put_aside_in_a_storm() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let lost = count(&client, "select count(*) from amends.journal where kind = 'owner_lost'").await;
-    let most = "select coalesce(max(n), 0) from (select count(*) as n from amends.journal where kind = 'owner_lost' group by id) x";
+    let most = "select coalesce(max(n), 0)
+        from (select count(*) as n from amends.journal where kind = 'owner_lost' group by id) x";
     let most = count(&client, most).await;
     println!(
         "{kills} kills in {:.0} s, then {:.0} s of calm: {lost} calls died with their process, {most} of one saga",

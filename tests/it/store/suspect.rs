@@ -231,7 +231,7 @@ async fn many_sagas_that_were_put_aside_are_told_to_resume_once() {
     assert!(claimed[0].id == one && claimed[0].stuck && claimed[0].deaths >= 2, "{claimed:?}");
 }
 
-/// A saga whose reading kills nobody is stuck by its journal: the next owner is told to write that.
+/// A saga whose reading kills no process is stuck by its journal: the next owner is told to write that.
 #[tokio::test]
 async fn a_call_is_convicted_where_its_owner_had_written_rows() {
     let (mut node, one, two) = two().await;
@@ -246,7 +246,7 @@ async fn a_call_is_convicted_where_its_owner_had_written_rows() {
         let held = [Some(10), Some(60), None][usize::try_from(trial).unwrap() - 1];
         assert_eq!(held_for(&node, one).await, held);
     }
-    // Whoever takes it up asks, and asks again if it died before it could write what it was told.
+    // The next owner asks, and another one asks again if that died before it could write what it was told.
     live_and_die(&node, claims).await;
     let_time_pass(&node).await;
     let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
