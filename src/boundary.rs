@@ -112,6 +112,13 @@ pub(crate) fn pass_for(place: &'static str, aim: &Aim) {
     let _ = aim;
 }
 
+/// How long the pauses before lone trials are, where a test says so.
+#[inline]
+pub(crate) fn trial_pause_ms() -> Option<u64> {
+    fail::fail_point!("trial pause", |pause| pause.and_then(|pause| pause.parse().ok()));
+    None
+}
+
 /// Passes a place at which a test may lose the answer to a statement; returns whether it does.
 #[inline]
 pub(crate) fn is_answer_lost() -> bool {

@@ -30,7 +30,7 @@ use crate::metrics;
 use crate::saga::command::Command;
 use crate::saga::event::{Event, OwnerLost, TimerFired, Withdrawn};
 use crate::saga::state::State;
-use crate::saga::{IllegalEvent, legal_verbs, next_timer, outstanding, transition};
+use crate::saga::{IllegalEvent, deaths_in_a_row, legal_verbs, next_timer, outstanding, transition};
 use crate::store::{Parking, Start, Written};
 
 /// One saga on this node.
@@ -111,7 +111,7 @@ impl SagaActor {
             let placed = signals::in_place(&event, self.post.lane);
             let fits = placed.and_then(|()| append::check(&event, &self.pinned, &self.node, &self.state));
             match fits.and_then(|()| transition(&self.pinned.definition, &self.state, &event)) {
-                Ok((next, _)) if self.isolated.holds(&event, &next) => self.queue(&event, ctx),
+                Ok((next, _)) if self.isolated.holds(&event, &next) => self.queue(&event, &next, ctx),
                 Ok(next) => self.propose(&event, next, within.map_or(Place::Batch, Place::Within), ctx),
                 Err(illegal) => self.refuse(event, &illegal),
             }
@@ -231,18 +231,19 @@ impl SagaActor {
         }
     }
 
-    /// Processes died in the call that is due: it waits until it is alone with that on this node.
-    fn queue(&mut self, event: &Event, ctx: &mut Context<Self>) {
+    /// Processes died during the call that is due: it waits until it is tried alone on this node.
+    fn queue(&mut self, event: &Event, next: &State, ctx: &mut Context<Self>) {
         if self.isolated.is_queued() {
             return;
         }
-        self.isolated = Isolated::Queued;
+        self.isolated.queue();
         let lost = matches!(event, Event::OwnerLost(_));
         let again: fn(&mut Self, &mut Context<Self>) = if lost { Self::recover } else { Self::fire };
-        let place = isolation::place(self.node.isolation.clone(), self.id).into_actor(self);
-        ctx.spawn(place.map(move |place, act, ctx| {
-            act.isolated = Isolated::Alone(place.begin(async {}));
-            if !act.handing_back {
+        let trial =
+            isolation::ask_for_call(self.node.clone(), self.post.lane, self.id, deaths_in_a_row(next));
+        ctx.spawn(trial.into_actor(self).map(move |isolated, act, ctx| {
+            act.isolated = isolated;
+            if !act.handing_back && !act.isolated.is_queued() {
                 again(act, ctx);
             }
         }));
@@ -316,7 +317,8 @@ impl SagaActor {
     /// What the owner before had in flight is lost.
     fn recover(&mut self, ctx: &mut Context<Self>) {
         let (at, jitter) = (self.node.clock.now_ms(), rand::random());
-        self.events.push_front(Event::OwnerLost(OwnerLost { at, jitter }));
+        let convicted = self.isolated.is_convicted();
+        self.events.push_front(Event::OwnerLost(OwnerLost { at, jitter, convicted }));
         self.decide(ctx);
     }
 

@@ -3,25 +3,25 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::arrival::Arrival;
 use super::definitions::Pinned;
-use super::isolation::{self, Isolated};
+use super::isolation::{self, Asked, Isolated};
 use super::node::Node;
 use crate::boundary::{self, Aim};
 use crate::config::actor as limits;
 use crate::saga::event::Event;
-use crate::saga::replay;
+use crate::saga::state::State;
+use crate::saga::{next_timer, outstanding, replay};
 use crate::store::{Claimed, Error, JournalRow, LaneId};
 
 /// What came of reading one saga.
 pub(super) enum Read {
     /// It can go on.
     Ready(Uuid, Pinned, Box<Arrival>),
-    /// It has ended, or belongs to somebody else.
+    /// It has ended, or belongs to another lane.
     NotOurs(Uuid),
     /// The database did not answer, or what is needed to read it is not here yet; try again later.
     Later(Uuid, String),
@@ -29,9 +29,19 @@ pub(super) enum Read {
     Unreadable(Uuid, String),
 }
 
-/// Reads claimed sagas, each once. One that cannot be read is set aside, stuck with the reason; one that was
-/// set aside and can be read again is taken back.
+/// Reads claimed sagas, each once, and clears those that only wait of the deaths of their owners.
 pub(super) async fn load(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) -> Vec<Read> {
+    let died: Vec<Uuid> = claimed.iter().filter(|saga| saga.deaths > 0).map(|saga| saga.id).collect();
+    let read = read(node, lane, claimed).await;
+    if !died.is_empty() {
+        acquit(node, lane, &died, &read).await;
+    }
+    read
+}
+
+/// Reads sagas. One that cannot be read is set aside, stuck with the reason; one that was set aside and can
+/// be read again is taken back.
+async fn read(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) -> Vec<Read> {
     let mut journals = match read_journals(node, &claimed).await {
         Ok(journals) => journals,
         Err(error) => return claimed.iter().map(|saga| Read::Later(saga.id, error.to_string())).collect(),
@@ -47,43 +57,53 @@ pub(super) async fn load(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) 
     read
 }
 
-/// Reads a saga of which processes died that took it up: alone on this node, and under a mark, so that the next death
-/// is known to be its doing. The actor goes on so until it waits, parks or hangs; only when the mark is gone is another
-/// one tried.
+/// Reads a saga of which processes died that took it up: alone on this node, and under a mark, so that the
+/// next death is known to be its doing. The trial goes on until the saga waits, parks, or has not killed its
+/// process for a while.
 pub(super) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> Read {
     let id = saga.id;
-    let place = isolation::place(node.isolation.clone(), id).await;
-    match node.store.try_suspect(lane, id).await {
-        Ok(true) => {}
-        Ok(false) => return Read::NotOurs(id),
-        // Somebody holds its row: nothing was written.
-        Err(Error::Busy(why)) => return Read::Later(id, why),
-        Err(error) => {
-            // The answer may be lost, and the mark there.
-            until_heard(id, async || node.store.let_be(lane, id).await).await;
-            return Read::Later(id, error.to_string());
-        }
-    }
-    let mut read = load(node, lane, vec![saga]).await.pop().unwrap_or(Read::NotOurs(id));
+    let (mut trying, convicted) = match isolation::ask(node, lane, id, false).await {
+        Asked::Alone(trying) => (trying, false),
+        // What its trials read before, any process may read.
+        Asked::Convicted(trying) => (trying, true),
+        Asked::NotOurs => return Read::NotOurs(id),
+        Asked::Later(why) => return Read::Later(id, why),
+    };
+    let mut read = read(node, lane, vec![saga]).await.pop().unwrap_or(Read::NotOurs(id));
     match &mut read {
         Read::Ready(_, _, arrival) => {
             if let Arrival::TakenUp { isolated, .. } = &mut **arrival {
-                let node = node.clone();
-                let acquit = async move { until_heard(id, async || node.store.acquit(lane, id).await).await };
-                *isolated = Isolated::Alone(place.begin(acquit));
+                let turn = trying.begin(limits::ISOLATED_MS);
+                *isolated = if convicted { Isolated::Convicted(turn) } else { Isolated::Alone(turn) };
             }
         }
-        Read::Later(..) => until_heard(id, async || node.store.let_be(lane, id).await).await,
+        Read::Later(..) => trying.let_be(false).await,
         Read::NotOurs(_) | Read::Unreadable(..) => {}
     }
     read
 }
 
-/// Says that nobody died of a saga, until it is heard: a mark that stays would make the next death its doing.
-async fn until_heard(id: Uuid, say: impl AsyncFn() -> Result<(), Error>) {
-    while let Err(error) = say().await {
-        tracing::warn!(saga.id = %id, %error, "not recorded yet that nobody died of this saga");
-        tokio::time::sleep(Duration::from_millis(limits::RESEND_PAUSE_MAX_MS)).await;
+/// Clears sagas of which a process died that had them, and that only wait: their journals were read, and
+/// nothing of them is due.
+async fn acquit(node: &Node, lane: LaneId, died: &[Uuid], read: &[Read]) {
+    let now = node.clock.now_ms();
+    let waits = |state: &State, pinned: &Pinned| {
+        outstanding(state).is_empty() && next_timer(&pinned.definition, state).is_none_or(|due| due > now)
+    };
+    let innocent = |one: &Read| match one {
+        Read::Ready(id, pinned, arrival) if died.contains(id) => match &**arrival {
+            Arrival::TakenUp { state, .. } => waits(state, pinned).then_some(*id),
+            Arrival::Start { .. } => None,
+        },
+        Read::Ready(..) | Read::NotOurs(_) | Read::Later(..) | Read::Unreadable(..) => None,
+    };
+    let innocent: Vec<Uuid> = read.iter().filter_map(innocent).collect();
+    if innocent.is_empty() {
+        return;
+    }
+    // The next one that reads them says the same.
+    if let Err(error) = node.store.acquit(lane, &innocent).await {
+        tracing::warn!(%error, sagas = innocent.len(), "not recorded that nothing died of sagas that only wait");
     }
 }
 

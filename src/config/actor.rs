@@ -10,9 +10,11 @@ pub const TRUSTED_SHARE: f64 = 0.75;
 pub const BEAT_MS: u64 = 1_000;
 /// Pause before a command that waits for trust is tried again, in milliseconds.
 pub const DISTRUST_PAUSE_MS: u64 = 100;
-/// How long a call under which processes have died is alone with its kind on a node, in milliseconds: what has
-/// not killed its process by then hangs, and the next is tried.
+/// How long a call under suspicion is alone with its suspicion on a node in its first trial, in milliseconds;
+/// doubles with each death during the call.
 pub const ISOLATED_MS: u64 = 2_000;
+/// Longest such time, in milliseconds.
+pub const ISOLATED_MS_MAX: u64 = 600_000;
 /// Most sagas claimed at once by one lane.
 pub const CLAIM_MAX: usize = 200;
 /// Pause between two claims while there is work, in milliseconds.
@@ -81,8 +83,8 @@ pub const RELAY_CHORES_MS: u64 = 1_000;
 pub const SWEEP_MS: u64 = 1_000;
 /// Pause between two looks at the database for metrics, in milliseconds.
 pub const MEASURE_MS: u64 = 15_000;
-/// How long a node claims nothing after a saga was taken from it, in milliseconds: longer than the longest pause
-/// between two looks of another.
+/// How long a node claims nothing after a saga was taken from it, in milliseconds: longer than the longest
+/// pause between two looks of another.
 pub const AVERTED_MS: u64 = 2_000;
 /// How long calls of a saga that is taken away may take to end, in milliseconds; then their outcome is unknown.
 pub const EVICTED_GRACE_MS: u64 = 2_000;

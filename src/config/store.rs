@@ -30,6 +30,14 @@ pub const FULL_CLAIM_INTERVAL_MS: u64 = 1_000;
 pub const INBOX_ROWS_MAX: i64 = 1_000;
 /// Sagas re-homed by one statement of the sweep.
 pub const REHOME_ROWS_MAX: i64 = 1_000;
+/// Deaths of processes in a row, with no row of a saga written, from which on it is a suspect.
+pub const SILENT_DEATHS_MAX: i16 = 2;
+/// Lone trials in a row in which the process died that convict a saga, if no other process died around then.
+pub const TRIALS_MAX: i64 = 3;
+/// Pauses before the first lone trial, the second, and all further ones, in milliseconds.
+pub const TRIAL_PAUSES_MS: [u64; 3] = [1_000, 10_000, 60_000];
+/// Each other process that dies so much before or after a trial makes one trial more necessary, in milliseconds.
+pub const DEATHS_BESIDE_MS: i64 = 10_000;
 /// Statements of one sweep that re-home sagas of one lane; the next sweep goes on.
 pub const REHOME_CHUNKS_MAX: usize = 1_000;
 /// Sagas looked at by one pass of the safety net.

@@ -133,6 +133,10 @@ impl Runtime {
         let clean = self
             .on_work(async move {
                 boundary::pass("runtime: stopping");
+                let member = node.membership.id();
+                if let Err(error) = node.store.announce_end(member).await {
+                    tracing::warn!(%error, "the node's end is not announced");
+                }
                 let clean = roster.drain(grace).await;
                 let member = node.membership.id();
                 node.store.leave(member).await?;

@@ -236,6 +236,10 @@ pub struct OwnerLost {
     pub at: Millis,
     /// Chance for the next pause, 0 to 1.
     pub jitter: f64,
+    /// The saga was tried alone, and processes died of it each time: the calls under which they died wait for
+    /// a person.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub convicted: bool,
 }
 
 /// The process that runs the saga hands it back in good order.
@@ -334,8 +338,8 @@ pub enum Request {
         /// Why; never empty.
         reason: String,
     },
-    /// Take the saga away from the lane that has it. Where it runs is nothing to the law: the saga stays as it is,
-    /// and says so in its journal.
+    /// Take the saga away from the lane that has it. Where it runs is nothing to the law: the saga stays as
+    /// it is, and says so in its journal.
     Evict {
         /// Number of the lane; one that has the saga no more refuses.
         lane: u64,

@@ -45,7 +45,7 @@ pub use header::reserved_header;
 pub use json::Json;
 pub use law::Law;
 pub use mailbox::MAILBOX_MAX;
-pub use owner::{LOST_MAX, suspected};
+pub use owner::{LOST_MAX, deaths_in_a_row, suspected};
 pub use plan::{Definition, Planned, in_order};
 pub use request::legal_verbs;
 pub use transition::{DEADLINE_PASSED, IllegalEvent, begin, outstanding, replay, transition};

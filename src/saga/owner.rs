@@ -3,20 +3,22 @@
 
 use super::command::Command;
 use super::doubt;
-use super::event::{Direction, Withdrawn};
+use super::event::{Direction, OwnerLost, Withdrawn};
 use super::law::Law;
 use super::outcome::Error;
-use super::state::{Activity, Phase, State, StuckReason};
+use super::state::{Activity, Phase, State, StepState, StuckReason};
 use super::transition::{IllegalEvent, command_of, outstanding};
 use super::turn::Turn;
 
-/// How often a process may die during one call before the step waits for a person.
+/// From one death before this on, a call is suspected: it begins only when it is tried alone. Only of a call
+/// under which so many processes died can a trial say that they died of it.
 pub const LOST_MAX: u32 = 3;
 
-/// Whether a call is under way in which processes died so often that the next death sets the step aside.
+/// Whether a call is under way during which so many processes died in a row that it is to be alone on its node.
 pub fn suspected(state: &State) -> bool {
     outstanding(state).into_iter().any(|command| match command {
-        Command::Decide { .. } | Command::Show { .. } => false,
+        // Expressions run in the process, too.
+        Command::Decide { step } | Command::Show { step } => state.steps[step].action.lost + 1 >= LOST_MAX,
         Command::Execute { step, direction, .. } => state.steps[step].tally(direction).lost + 1 >= LOST_MAX,
         Command::Probe { step, direction, .. } => {
             state.steps[step].tally(direction).probes_lost + 1 >= LOST_MAX
@@ -24,9 +26,39 @@ pub fn suspected(state: &State) -> bool {
     })
 }
 
+/// Returns how many processes died in a row during one call or probe, where that is most; of calls that are
+/// not over, whether one is under way now or waits for its next attempt.
+pub fn deaths_in_a_row(state: &State) -> u32 {
+    let of_step = |step: &StepState| match step.phase {
+        Phase::Deciding => step.action.lost,
+        Phase::Active { direction, .. } => {
+            let tally = step.tally(direction);
+            tally.lost.max(tally.probes_lost)
+        }
+        Phase::Waiting
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_)
+        | Phase::Stuck { .. } => 0,
+    };
+    state.steps.iter().map(|step| of_step(step)).max().unwrap_or(0)
+}
+
+/// Whether a call waits for a person now that `lost` processes in a row died during it. A death proves
+/// nothing by itself: processes are killed from outside, too. Lone trials do, and the event says what came of
+/// them.
+fn convicts(law: Law, event: &OwnerLost, lost: u32) -> bool {
+    let enough = lost >= LOST_MAX;
+    match law {
+        Law::V1 => enough,
+        Law::V2 => event.convicted && enough,
+    }
+}
+
 /// What was in flight is lost with its process: attempts are unknown, questions are asked again, and a step
-/// that keeps killing its process waits for a person.
-pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
+/// that was found to kill its process waits for a person.
+pub(super) fn lost(turn: &mut Turn<'_>, event: &OwnerLost) -> Result<(), IllegalEvent> {
     let commands = outstanding(&turn.state);
     if commands.is_empty() {
         return Err(IllegalEvent::new("nothing was in flight, so nothing is lost"));
@@ -39,13 +71,14 @@ pub(super) fn lost(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
                 (step, direction)
             }
         };
+        let law = turn.law();
         let tally = turn.state.step_mut(step).tally_mut(direction);
         let lost = match command {
             Command::Decide { .. } | Command::Show { .. } | Command::Execute { .. } => &mut tally.lost,
             Command::Probe { .. } => &mut tally.probes_lost,
         };
         *lost += 1;
-        let poison = *lost >= LOST_MAX;
+        let poison = convicts(law, event, *lost);
         match command {
             Command::Decide { .. } => turn.put(step, Phase::Waiting),
             // Nobody was asked yet; it is rendered anew.

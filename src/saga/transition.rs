@@ -92,7 +92,7 @@ pub fn transition(
             }
             None => return Err(IllegalEvent::new("the saga waits for no time")),
         },
-        Event::OwnerLost(_) => owner::lost(&mut turn)?,
+        Event::OwnerLost(event) => owner::lost(&mut turn, event)?,
         Event::Withdrawn(event) => owner::withdrawn(&mut turn, event)?,
         Event::Requested(event) => request::requested(&mut turn, event)?,
         Event::RequestRefused(event) => request_refused(&mut turn, event)?,

@@ -67,6 +67,7 @@ pub use read::{Filter, JournalRow, SagaRow, Visible};
 pub use rerun::{RerunFate, Rerunning};
 pub use signal::{Signal, SignalFate};
 pub use start_key::Keyed;
+pub use suspect::Trial;
 pub use sweep::{NetCursor, Swept};
 pub use turn::{Asked, TurnCursor, Turns};
 pub use unreadable::Unreadable;

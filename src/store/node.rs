@@ -69,6 +69,12 @@ impl Store {
         Ok(Beat { at: super::millis(row.try_get("at")?), draining: row.try_get("draining")? })
     }
 
+    /// Says that the node is about to end, so that its death is held against no saga, should it be killed first.
+    pub async fn announce_end(&self, node: NodeId) -> Result<(), Error> {
+        self.query(sql!("stop", "announce"), &[&node.0]).await?;
+        Ok(())
+    }
+
     /// Takes the node and its lanes out of service at once; what its sagas still hold goes to others with the
     /// next sweep.
     pub async fn leave(&self, node: NodeId) -> Result<(), Error> {

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::lane::LaneId;
 use super::pool::Params;
+use super::suspect::trial_pauses;
 use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
-use crate::saga::LOST_MAX;
 
 /// What a sweep found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Swept {
     pub lanes: u64,
     /// Sagas of dead or missing lanes that were handed back.
     pub sagas: u64,
-    /// Those of them that were put aside: once more the process died that tried them alone.
+    /// Those of them that were put aside: one process after the other died that read them alone.
     pub aside: Vec<(Uuid, DefinitionId)>,
     /// Wakes that lay in the inboxes of dead or missing lanes.
     pub wakes: u64,
@@ -67,6 +67,7 @@ impl Store {
     pub async fn tidy(&self) -> Result<u64, Error> {
         self.query(sql!("sweep", "forget"), &[&limits::GONE_KEPT_MS]).await?;
         self.query(sql!("sweep", "forget_nodes"), &[&limits::GONE_KEPT_MS]).await?;
+        self.forget_suspects().await?;
         let sql = sql!("measure", "forget_passage");
         self.query(sql, &[&limits::PASSAGE_KEPT_MS]).await?;
         self.ensure_partitions().await?;
@@ -113,9 +114,10 @@ impl Store {
     }
 
     async fn rehome(&self, lane: LaneId, swept: &mut Swept) -> Result<(), Error> {
-        let deaths = i16::try_from(LOST_MAX).unwrap_or(i16::MAX);
+        let (deaths, trials, pauses) = (limits::SILENT_DEATHS_MAX, limits::TRIALS_MAX, trial_pauses());
+        let (rows_max, beside) = (limits::REHOME_ROWS_MAX, limits::DEATHS_BESIDE_MS);
         for _ in 0..limits::REHOME_CHUNKS_MAX {
-            let params: Params<'_> = &[&lane.0, &limits::REHOME_ROWS_MAX, &deaths];
+            let params: Params<'_> = &[&lane.0, &rows_max, &deaths, &trials, &pauses, &beside];
             let rows = self.query_once(sql!("sweep", "rehome"), params).await?;
             let found = super::count(&rows, "sagas")?;
             if found == 0 {

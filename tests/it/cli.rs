@@ -245,7 +245,7 @@ async fn show_names_what_is_stuck_and_what_is_legal_and_no_payload_reaches_the_t
     let evil = "\u{1b}[2J\u{1b}]0;owned\u{7}\r\n2026-01-01 fake log line\u{202e}";
     let mut saga = Played::start(&mut lane, &store, &json!({ "guest": evil })).await;
     saga.attempt(&mut lane, 10, Direction::Action, done(json!({ "id": evil }))).await;
-    let lost = Event::OwnerLost(OwnerLost { at: AT + 20, jitter: 0.0 });
+    let lost = Event::OwnerLost(OwnerLost { at: AT + 20, jitter: 0.0, convicted: false });
     saga.happens(&mut lane, lost, None).await;
     // The probe of `ship` cannot tell, again and again.
     let mut at = 30;

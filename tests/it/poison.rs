@@ -1,6 +1,6 @@
-//! A saga that kills every process that runs it: after a bounded number of deaths it waits for a person, and
-//! the nodes and everybody else's sagas live. Owns the pool of node processes and what is true about their
-//! deaths.
+//! A saga that kills every process that runs it: after three lone trials it waits for a person, and the nodes and all
+//! other sagas live. Owns the pool of node processes and what is true about their deaths. The pauses before trials are
+//! shorter here than in life.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Child;
@@ -18,8 +18,14 @@ const URL: &str = "AMENDS_POISON_NODE";
 /// How long the patient wait: as long as a saga stays with its owner without a row.
 const PATIENCE_MS: u64 = 9_000;
 
-/// Deaths that a saga may cause before it is put aside (`LOST_MAX` of the core).
-const DEATHS_OF_A_SAGA: usize = 3;
+/// Deaths that make a saga a suspect.
+const DEATHS_BEFORE_TRIALS: usize = 2;
+/// Deaths of lone trials that convict it, if no other process dies around then.
+const TRIALS: usize = 3;
+/// Deaths that a saga may cause before it is put aside.
+const DEATHS_OF_A_SAGA: usize = DEATHS_BEFORE_TRIALS + TRIALS;
+/// Shorter than the first trial of a slow poison, which it survives.
+const SLOWLY_MS: u64 = 3_000;
 
 async fn begin(url: &str, kills: bool) -> Runtime {
     let handlers = Handlers::new().register("drink", move |_: StepContext, input: Value| async move {
@@ -27,6 +33,11 @@ async fn begin(url: &str, kills: bool) -> Runtime {
             // By then what came with it is under way.
             tokio::time::sleep(Duration::from_millis(100)).await;
             // As a stack overflow, a broken C library or the kernel's OOM killer would.
+            std::process::abort();
+        }
+        if kills && input["cup"] == "slow poison" {
+            // As what takes ever more memory would.
+            tokio::time::sleep(Duration::from_millis(SLOWLY_MS)).await;
             std::process::abort();
         }
         if input["cup"] == "tea" {
@@ -42,6 +53,7 @@ async fn begin(url: &str, kills: bool) -> Runtime {
     let drink = move || Call::handler("drink").idempotent().retry(at_once());
     // What is in doubt is asked: the question begins with the take-over, not after a pause.
     let taste = Probe::new(Target::Handler { name: "taste".into(), arguments: None }, "result");
+    let slowly = drink().timeout_ms(4 * SLOWLY_MS);
     let first = Call::handler("drink").probe(taste).retry(at_once()).timeout_ms(2_000).settle_ms(100);
     let draft = Draft::new("banquet").step(Step::new("drink", first).compensation(drink()));
     let draft = draft.step(Step::new("leave", drink()).compensation(drink()).needs(["drink"]));
@@ -50,7 +62,8 @@ async fn begin(url: &str, kills: bool) -> Runtime {
     // Who takes it up has nothing to write, and keeps it: its time is near.
     let patient = Draft::new("patient").step(Step::awaiting("word", "word", Some(PATIENCE_MS)));
     let doomed = Draft::new("doomed").step(Step::sleeping("doze", 500));
-    let drafts = [draft, cursed, patient, doomed];
+    let late = Draft::new("late").step(Step::new("drink", slowly).compensation(drink()));
+    let drafts = [draft, cursed, patient, doomed, late];
     drafts
         .into_iter()
         .fold(builder.handlers(handlers), |builder, draft| builder.definition(draft))
@@ -67,6 +80,7 @@ fn child() {
     for place in ["saga: reading for cursed forward", "saga: decided for doomed forward"] {
         fail::cfg_callback(place, || std::process::abort()).unwrap();
     }
+    fail::cfg("trial pause", "return(300)").unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let _runtime = begin(&url, true).await;
         std::future::pending::<()>().await;
@@ -119,10 +133,10 @@ async fn replace_until(pool: &mut [Child], url: &str, done: impl AsyncFn() -> bo
 }
 
 const DONE: &str = "select count(*) from amends.sagas where status = 'completed'";
-/// A saga that is put aside, after so many deaths of those that had it and had written nothing.
-fn aside_after(deaths: usize) -> String {
-    format!("select count(*) from amends.saga where status = 'stuck' and lane is null and deaths = {deaths}")
-}
+/// A saga that is put aside as a whole, since the last time that it was.
+const ASIDE: &str = "select count(*) from amends.unreadable u join amends.saga g on g.id = u.id
+    where g.status = 'stuck' and g.lane is null and u.reason like '3 processes in a row died%'
+      and u.at > (select coalesce(max(s.at), '-infinity') from amends.signal s)";
 
 const PUT_ASIDE: &str = "select count(*) from amends.stuck where reason = 'process_died'";
 
@@ -181,17 +195,16 @@ async fn a_saga_that_kills_whoever_reads_it_is_put_aside_and_the_nodes_live() {
     client.query(start, &[&PATIENT]).await.unwrap();
     let saga: uuid::Uuid = client.query_one("select amends.start('cursed', '{}')", &[]).await.unwrap().get(0);
     let mut pool = [spawn(&database.url)];
-    // The first death is that of the one which wrote the first row; then an operator asks for another.
-    for (counted, deaths) in [(DEATHS_OF_A_SAGA, DEATHS_OF_A_SAGA + 1), (DEATHS_OF_A_SAGA + 1, 1)] {
-        let aside = aside_after(counted);
-        let aside = async || count(&client, &aside).await == 1;
+    // The first death is that of the one which wrote the first row; then an operator asks for a new set of trials.
+    for (is_first, deaths) in [(true, DEATHS_OF_A_SAGA + 1), (false, TRIALS)] {
+        let aside = async || count(&client, ASIDE).await == 1;
         assert_eq!(replace_until(&mut pool, &database.url, aside).await, deaths);
         // Those with it were handed from one dead node to the next, and suspected as well.
         let ended = "select count(*) from amends.sagas where definition = 'patient' and ended_at is not null";
         crate::harness::eventually("the others end", async || count(&client, ended).await == PATIENT).await;
         assert!(pool.iter_mut().all(|node| node.try_wait().unwrap().is_none()), "the node lives on");
-        if counted == DEATHS_OF_A_SAGA {
-            client.query("select amends.resume($1, 'try it once')", &[&saga]).await.unwrap();
+        if is_first {
+            client.query("select amends.resume($1, 'try it again')", &[&saga]).await.unwrap();
         }
     }
     let [mut node] = pool;
@@ -221,10 +234,41 @@ async fn a_saga_that_kills_with_its_last_word_is_put_aside() {
     let (database, client) = hall().await;
     client.query("select amends.start('doomed', '{}')", &[]).await.unwrap();
     let mut pool = [spawn(&database.url)];
-    let aside = aside_after(DEATHS_OF_A_SAGA);
-    let aside = async || count(&client, &aside).await == 1;
+    let aside = async || count(&client, ASIDE).await == 1;
     assert_eq!(replace_until(&mut pool, &database.url, aside).await, DEATHS_OF_A_SAGA + 1);
     let [mut node] = pool;
     node.kill().unwrap();
     node.wait().unwrap();
+}
+
+/// What kills late survives its first trial, which is short; each further one takes twice as long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_kills_late_is_put_aside_too() {
+    let (database, client) = hall().await;
+    let start = "select amends.start('late', '{\"cup\": \"slow poison\"}')";
+    client.query(start, &[]).await.unwrap();
+    let mut pool = [spawn(&database.url)];
+    let aside = async || count(&client, PUT_ASIDE).await == 1;
+    assert_eq!(replace_until(&mut pool, &database.url, aside).await, DEATHS_OF_A_SAGA + 1);
+    let [mut node] = pool;
+    node.kill().unwrap();
+    node.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_stopped_says_so_before_it_hands_anything_back() {
+    let (database, client) = hall().await;
+    let node = begin(&database.url, false).await;
+    serve(&client, "tea", 1).await;
+    let under_way = "select count(*) from amends.saga where lane is not null";
+    crate::harness::eventually("it is under way", async || count(&client, under_way).await == 1).await;
+    let stopping = node.clone();
+    let stopped = tokio::spawn(async move { stopping.stop(Duration::from_secs(20)).await.unwrap() });
+    let announced = "select count(*) from amends.node where leaving and gone_at is null";
+    crate::harness::eventually("it says so", async || {
+        assert!(!stopped.is_finished(), "it has ended without a word");
+        count(&client, announced).await == 1
+    })
+    .await;
+    assert!(stopped.await.unwrap());
 }

@@ -13,8 +13,8 @@ use super::run::{DemoError, register};
 use super::stage::{Script, Stage};
 use super::{DatabaseArgs, Exit, Failure, Interrupt, Output};
 use crate::config::demo::{LOOK_INTERVAL, STILL_MAX};
+use crate::saga::Json;
 use crate::saga::state::Status;
-use crate::saga::{Json, LOST_MAX};
 use crate::store::{PostgresConfig, Store};
 
 /// The definitions, as the nodes load them.
@@ -63,12 +63,15 @@ const CASES: [Case; 4] = [
     },
     Case {
         definition: DIES,
-        what: "the process died three times during the charge",
+        what: "the process died during the charge, each time that it was tried alone",
         evidence: "select * from demo_payments.effect",
         function: "resolve",
         arguments: "'charge', 'applied', null, 'seen in the ledger of payments'",
     },
 ];
+
+/// Deaths after which a call waits for a person: two make it a suspect, and three lone trials convict it.
+const DEATHS: u32 = 5;
 
 /// The case that is reached by killing nodes, after the others are at rest.
 const DIES: &str = "demo_process_died";
@@ -110,7 +113,7 @@ async fn play(
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
     store.migrate().await?;
     register(&store, script.file, &script.text).await?;
-    output.remark("four sagas are brought to where they need a person; this takes half a minute");
+    output.remark("four sagas are brought to where they need a person; this takes two minutes");
     let mut stage = Stage::set(&script, url, &run, metrics_port).await.map_err(DemoError::from)?;
     let stood = {
         let mut scene = Scene { url, run: &run, store: &store, stage: &mut stage };
@@ -247,7 +250,7 @@ impl Scene<'_> {
             "select coalesce(max(calls), 0)::int from {PAYMENTS_SCHEMA}.call
              where tool = 'create_charge' and booking = $1"
         );
-        for death in 1..=LOST_MAX {
+        for death in 1..=DEATHS {
             let begun = Instant::now();
             loop {
                 self.stage.check(None)?;

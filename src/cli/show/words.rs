@@ -51,10 +51,13 @@ pub(super) fn event(definition: &Definition, before: &State, event: &Event) -> S
         Event::AttemptEnded(event) => attempted(event).of(event.step),
         Event::ProbeAnswered(event) => probed(event.direction, event.probe, &event.answer).of(event.step),
         Event::TimerFired(_) => Said::new("woken by a timer", Tone::Quiet),
-        Event::OwnerLost(_) => {
+        Event::OwnerLost(event) => {
             let lost = under_way(definition, before).join(", ");
-            let lost =
-                if lost.is_empty() { "nothing was under way".to_owned() } else { format!("lost: {lost}") };
+            let lost = match (lost.is_empty(), event.convicted) {
+                (true, _) => "nothing was under way".to_owned(),
+                (false, false) => format!("lost: {lost}"),
+                (false, true) => format!("lost, as each time that it was tried alone: {lost}"),
+            };
             Said::new(format!("taken over from a node that died; {lost}"), Tone::Warning)
         }
         Event::Withdrawn(_) => Said::new("handed back by a node that stopped in good order", Tone::Quiet),

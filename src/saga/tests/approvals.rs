@@ -11,8 +11,8 @@ fn what_is_shown_is_on_record_before_anybody_is_asked() {
     check("a(approval,limit=9)", "+1; a shows", "running a:asking@10");
     check("a(approval) b<a", "a shows; approve a", "running a:done b:attempting#1 -> b#1");
     check("a b(approval)<a", "a ok; b blanks", "compensating a:~attempting#1 b:failed -> ~a#1");
-    check("a(approval)", "lost; lost; lost", "stuck a:stuck(process_died)");
-    check("a(approval)", "lost; lost; lost; retry a", "running a:showing -> show a");
+    check("a(approval)", "lost; lost; convicted", "stuck a:stuck(process_died)");
+    check("a(approval)", "lost; lost; convicted; retry a", "running a:showing -> show a");
 }
 
 #[test]

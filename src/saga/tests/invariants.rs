@@ -355,7 +355,7 @@ pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(),
         }
     }
     if asked.is_empty() {
-        strangers.push(Event::OwnerLost(OwnerLost { at, jitter }));
+        strangers.push(Event::OwnerLost(OwnerLost { at, jitter, convicted: true }));
     }
     if next_timer(definition, state).is_none_or(|due| due > at) {
         strangers.push(Event::TimerFired(TimerFired { at }));

@@ -45,6 +45,11 @@ fn a_lost_attempt_began_when_it_was_decided() {
 }
 
 #[test]
+fn three_deaths_in_one_call_put_it_aside() {
+    check("@law=1 a(tries=9)", "lost; timer; lost; timer; lost", "stuck a:stuck(process_died)");
+}
+
+#[test]
 fn a_deadline_holds_when_it_is_found_out() {
     check("@law=1 a(approval,limit=100)", "a shows; +200; approve a", "completed a:done");
     check("@law=1 a(await=go,limit=100)", "+200; provide go", "completed a:done");

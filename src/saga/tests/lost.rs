@@ -1,7 +1,8 @@
 //! Processes that die, and processes that hand back in good order.
 
 use super::story::{Story, check, check_refused};
-use crate::saga::suspected;
+use crate::saga::event::{Event, OwnerLost};
+use crate::saga::{deaths_in_a_row, suspected};
 
 #[test]
 fn an_attempt_lost_with_its_process_is_unknown() {
@@ -38,14 +39,47 @@ fn questions_are_put_again_and_nothing_else() {
 
 #[test]
 fn a_call_that_keeps_killing_its_process_waits_for_a_person() {
-    let thrice = "lost; timer; lost; timer; lost";
+    let thrice = "lost; timer; lost; timer; convicted";
     check("a(tries=9)", thrice, "stuck a:stuck(process_died)");
     check("a(tries=9)", &format!("{thrice}; retry a"), "running a:backing_off@400");
-    check("a(when)", "lost; lost; lost", "stuck a:stuck(process_died)");
-    check("a(when)", "lost; lost; lost; retry a", "running a:deciding -> decide a");
-    check("a(once,probe)", "a unknown; lost; lost; lost", "stuck a:stuck(process_died)");
+    check("a(when)", "lost; lost; convicted", "stuck a:stuck(process_died)");
+    check("a(when)", "lost; lost; convicted; retry a", "running a:deciding -> decide a");
+    check("a(once,probe)", "a unknown; lost; lost; convicted", "stuck a:stuck(process_died)");
     check("a(reads,tries=9)", &format!("{thrice}; retry a"), "running a:attempting#4 -> a#4");
     check("a(tries=9)", "lost; timer; lost; timer; a fails; timer; lost", "running a:backing_off@1500");
+}
+
+#[test]
+fn deaths_alone_convict_nobody() {
+    let five = "lost; timer; lost; timer; lost; timer; lost; timer; lost";
+    check("a(tries=9)", five, "running a:backing_off@2500");
+    check("a(when)", "lost; lost; lost; lost", "running a:deciding -> decide a");
+    check("a(once,probe)", "a unknown; lost; lost; lost; lost", "running a:probing#5 -> probe a#5");
+    // A trial speaks of the call that was tried, not of one that began since, nor of one that runs beside it.
+    check("a(tries=9)", "lost; timer; convicted", "running a:backing_off@300");
+    check(
+        "a(tries=9) b(tries=9)",
+        "b unknown; lost; timer; lost; timer; convicted",
+        "stuck a:stuck(process_died) b:backing_off@700",
+    );
+}
+
+#[test]
+fn a_journal_from_before_trials_convicts_by_no_event() {
+    let row = r#"{"owner_lost":{"at":5,"jitter":0.5}}"#;
+    let event: Event = serde_json::from_str(row).unwrap();
+    assert_eq!(event, Event::OwnerLost(OwnerLost { at: 5, jitter: 0.5, convicted: false }));
+    assert_eq!(serde_json::to_string(&event).unwrap(), row);
+}
+
+#[test]
+fn deaths_are_counted_while_a_call_waits_for_its_next_attempt() {
+    let deaths = |graph: &str, history: &str| deaths_in_a_row(&Story::tell(graph, history).state);
+    assert_eq!(deaths("a(tries=9)", "lost; timer; lost"), 2);
+    assert_eq!(deaths("a(tries=9)", "lost; timer; lost; timer; a fails"), 0);
+    assert_eq!(deaths("a(once,probe)", "a unknown; lost; lost"), 2);
+    assert_eq!(deaths("a(sleep=9)", ""), 0);
+    assert_eq!(deaths("a(tries=9)", "lost; timer; lost; timer; convicted"), 0, "it waits for a person");
 }
 
 #[test]
@@ -53,7 +87,7 @@ fn what_a_probe_answers_is_no_news_of_a_call_that_kills() {
     // Asked too soon, then once the settle window is over; then it is tried again.
     let death = "lost; a absent; timer; a absent; timer";
     check("a(once,probe,tries=9)", &format!("{death}; {death}"), "running a:attempting#3 -> a#3k2");
-    check("a(once,probe,tries=9)", &format!("{death}; {death}; lost"), "stuck a:stuck(process_died)");
+    check("a(once,probe,tries=9)", &format!("{death}; {death}; convicted"), "stuck a:stuck(process_died)");
     // Several processes may die while it is asked, as long as it is answered between.
     let asked = "a unknown; lost; lost; a absent; timer; lost; lost";
     check("a(once,probe)", asked, "running a:probing#6 -> probe a#6");
@@ -67,24 +101,28 @@ fn a_call_is_suspected_before_the_last_death() {
     assert!(is_suspect("a(tries=9)", "lost; timer; lost; timer"));
     assert!(!is_suspect("a(tries=9)", "lost; timer; lost; timer; a fails; timer"));
     assert!(is_suspect("a(once,probe)", "a unknown; lost; lost"));
+    // What only an expression can kill is tried alone as well.
+    assert!(!is_suspect("a(when)", "lost"));
+    assert!(is_suspect("a(when)", "lost; lost"));
+    assert!(is_suspect("a(approval)", "lost; lost"));
 }
 
 #[test]
 fn the_last_loss_counts_for_the_settle_window_too() {
     let graph = "a(probe,tries=3)";
-    let thrice = "lost; timer; lost; timer; +5000; lost";
+    let thrice = "lost; timer; lost; timer; +5000; convicted";
     check(graph, thrice, "stuck a:stuck(process_died)");
     check(graph, &format!("{thrice}; retry a; timer; a refuses; a absent"), "running a:settling@6800");
 }
 
 #[test]
 fn a_person_may_turn_back_or_settle_what_kills_its_process() {
-    let thrice = "lost; timer; lost; timer; lost";
+    let thrice = "lost; timer; lost; timer; convicted";
     check("a(tries=9)", &format!("{thrice}; resolve a absent"), "running a:backing_off@700");
     check("a(tries=9)", &format!("{thrice}; resolve a absent; timer; lost"), "running a:backing_off@1500");
     check("a(tries=9)", &format!("{thrice}; cancel"), "stuck a:stuck(process_died)");
     check("a(tries=9,safe)", &format!("{thrice}; cancel"), "compensating a:unresolved@1800");
-    check("a(when)", "lost; lost; lost; cancel", "compensated");
+    check("a(when)", "lost; lost; convicted; cancel", "compensated");
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn a_pivot_that_was_left_out_is_no_point_of_no_return() {
 #[test]
 fn a_retriable_that_has_not_begun_is_no_point_of_no_return() {
     check("a r+(when)", "a ok; r breaks", "compensating a:~attempting#1 r:failed -> ~a#1");
-    check("a r+(when)", "a ok; lost; lost; lost", "stuck a:done r:stuck(process_died)");
+    check("a r+(when)", "a ok; lost; lost; convicted", "stuck a:done r:stuck(process_died)");
     check("a r+(when)", "a ok; lost; lost; lost; cancel", "compensating a:~attempting#1 -> ~a#1");
     check("@open=5000 a p! r+<p", "a ok; p refuses", "running a:done p:failed r:failed");
     check(

@@ -16,6 +16,7 @@
 //! | `a shows`, `a blanks` | what an approval asks is on record, or cannot be rendered |
 //! | `timer` | the next timer fires, on time; `early` fires one now |
 //! | `lost`, `handover a b` | the owner died; the owner hands back what it has not begun |
+//! | `convicted` | the owner died, of this saga as lone trials have shown |
 //! | `cancel`, `retry a`, `retry a newly`, `resolve a applied`, `append b<a`, ... | requests; `@N` after one: made at N |
 //! | `approve a`, `approve a another`, `deny a` | what is shown is approved, something else is, it is denied |
 //!
@@ -129,7 +130,8 @@ impl Story {
                 Event::TimerFired(TimerFired { at: self.now })
             }
             ["early"] => Event::TimerFired(TimerFired { at }),
-            ["lost"] => Event::OwnerLost(OwnerLost { at, jitter: 0.0 }),
+            ["lost"] => Event::OwnerLost(OwnerLost { at, jitter: 0.0, convicted: false }),
+            ["convicted"] => Event::OwnerLost(OwnerLost { at, jitter: 0.0, convicted: true }),
             ["handover", steps @ ..] => {
                 let steps = steps.iter().map(|step| self.index(step)).collect();
                 Event::Withdrawn(Withdrawn { at, steps })

@@ -16,7 +16,9 @@ use crate::saga::event::{
 };
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::{End, Phase, State};
-use crate::saga::{Definition, Json, Law, begin, next_timer, outstanding, transition};
+use crate::saga::{
+    Definition, Json, LOST_MAX, Law, begin, deaths_in_a_row, next_timer, outstanding, transition,
+};
 
 /// A saga, its participants and its clock.
 #[derive(Clone)]
@@ -367,7 +369,9 @@ impl World {
             let trace = if cursed { Trace::None } else { trace };
             self.trace(step, direction, generation, trace, ended_at)?;
         }
-        self.happen(Event::OwnerLost(OwnerLost { at: self.now, jitter: self.chance }))
+        // The worst that can come of it.
+        let convicted = deaths_in_a_row(&self.state) + 1 >= LOST_MAX;
+        self.happen(Event::OwnerLost(OwnerLost { at: self.now, jitter: self.chance, convicted }))
     }
 
     fn hand_over(&mut self) -> Result<(), Fault> {

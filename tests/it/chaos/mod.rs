@@ -8,6 +8,7 @@ mod nemesis;
 mod node;
 mod person;
 mod recovery;
+mod storm;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -62,7 +62,7 @@ const HOT: &[(&str, &str, &[&str])] = &[
     (include_str!("../../../sql/queries/signal/after.sql"), "'{}', '{}'", &["signal_pkey"]),
     (
         include_str!("../../../sql/queries/sweep/rehome.sql"),
-        "1, 1000, 3::smallint",
+        "1, 1000, 2::smallint, 3, '{1000}', 10000",
         &["saga_lane", "Index Cond: (id = o.id)"],
     ),
     (
