@@ -34,6 +34,11 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 4, name: "turns", text: include_str!("../../sql/migrations/0004_turns.sql") },
     Migration { version: 5, name: "custody", text: include_str!("../../sql/migrations/0005_custody.sql") },
+    Migration {
+        version: 6,
+        name: "early_signals",
+        text: include_str!("../../sql/migrations/0006_early_signals.sql"),
+    },
 ];
 
 /// What people and their tools see, in the order in which it is applied. Every statement may be repeated, so
@@ -47,7 +52,7 @@ const ADMIN: &[&str] = &[
 
 /// Revision of [`ADMIN`]. Grows with each change of it: of two programs on one database the newer one's text
 /// stays in force, whichever starts last.
-const ADMIN_REVISION: i32 = 10;
+const ADMIN_REVISION: i32 = 11;
 
 const ADMIN_FOUND: Sql = sql!("migration", "admin");
 const ADMIN_RECORD: Sql = sql!("migration", "record_admin");
