@@ -2,6 +2,8 @@
 -- signal to the fleet; the runtime decides, and amends.signal_status says what became of it. Who asked (session_user, application name, address,
 -- time, reason) is recorded by the database and kept in the timeline.
 --
+-- Each is dated by the clock when it is asked, however long its transaction takes.
+--
 -- AM001 no such saga. AM002 it has ended. AM003 no such definition. AM004 the key was used with another input.
 -- AM005 bad argument. AM006 no such node in service. AM007 no node has the saga. AM008 it was rerun already. AM009 it is so
 -- already.
@@ -139,7 +141,7 @@ $$;
 create or replace function amends.tell_fleet(verb text, definition text, node bigint, reason text) returns bigint
 language sql volatile set search_path = pg_catalog, pg_temp as $$
     insert into amends.fleet_signal (verb, definition, node, at, by, application_name, addr, reason)
-    values (tell_fleet.verb, tell_fleet.definition, tell_fleet.node, amends.now(), session_user,
+    values (tell_fleet.verb, tell_fleet.definition, tell_fleet.node, amends.clock(), session_user,
             coalesce(current_setting('application_name', true), ''), inet_client_addr(), coalesce(tell_fleet.reason, ''))
     on conflict do nothing
     returning n
@@ -250,7 +252,7 @@ begin
     end if;
     v_signal := amends.ask(evict.saga, 'evict',
         json_build_object('lane', v_lane, 'reason', coalesce(evict.reason, '')), true);
-    insert into amends.eviction (id, lane, at) values (evict.saga, v_lane, amends.now())
+    insert into amends.eviction (id, lane, at) values (evict.saga, v_lane, amends.clock())
     on conflict on constraint eviction_pkey do update set lane = excluded.lane, at = excluded.at
         where eviction.lane <> excluded.lane;
     return v_signal;
@@ -281,7 +283,7 @@ begin
         raise exception 'expected the id of a saga, found %', coalesce(rerun_from.saga::text, 'null') using errcode = 'AM001';
     end if;
     insert into amends.rerun (id, step, rerun, definition, at, by, application_name, addr, reason, due_at)
-    values (rerun_from.saga, coalesce(rerun_from.step, ''), v_rerun, v_definition, amends.now(), session_user,
+    values (rerun_from.saga, coalesce(rerun_from.step, ''), v_rerun, v_definition, amends.clock(), session_user,
             coalesce(current_setting('application_name', true), ''), inet_client_addr(), rerun_from.reason, amends.now())
     on conflict (id) where fate is distinct from 'refused' do nothing;
     if found then
@@ -361,7 +363,7 @@ begin
                 returning r.id
             )
             insert into amends.timer (id, fire_at)
-            select distinct w.id, amends.now() + random() * bulk.spread from woken w
+            select distinct w.id, amends.clock() + random() * bulk.spread from woken w
             on conflict (id) do update set fire_at = least(timer.fire_at, excluded.fire_at);
         end if;
     end loop;
