@@ -75,7 +75,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     )
     select v.seq, v.at, v.kind,
            coalesce(n.names[(v.e ->> 'step')::int + 1], v.asked ->> 'step'),
-           case v.kind
+           case case v.kind when 'begun' then 'started' else v.kind end
                when 'started' then coalesce(
                    'started, goes on from step ' || (v.e #>> '{rerun,from}') || ' of saga ' || (v.e #>> '{rerun,of}'),
                    'started')
@@ -196,7 +196,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                o.one #> '{effect,output}'
         from happened h
         cross join lateral json_array_elements(h.e #> '{rerun,outcomes}') o (one)
-        where h.kind = 'started'
+        where h.kind in ('started', 'begun')
         union all
         select a.seq, a.at, p.position, b.undoing, case
                    when a.verb = 'retry' then 'retried'
