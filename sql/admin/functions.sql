@@ -259,6 +259,45 @@ begin
 end
 $$;
 
+-- Gives a saga its input back that an older version lost before the saga's first row: amends.stuck lists it with the reason `lost`. It
+-- begins then, under its own id, with what was asked of it. One whose input is not known is closed by amends.cancel, and then
+-- any input. Returns the number of the signal. AM001: no such saga. AM004: its key was used with another input. AM009: it has its input.
+create or replace function amends.restore_input(saga uuid, input json, reason text) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_saga amends.saga;
+begin
+    perform amends.need_reason('restore the input of saga ' || coalesce(restore_input.saga::text, 'null'), restore_input.reason);
+    if restore_input.input is null or octet_length(restore_input.input::text) > 1048576 then
+        raise exception 'expected an input of at most 1048576 bytes, found %',
+            coalesce(octet_length(restore_input.input::text)::text, 'null') using errcode = 'AM005';
+    end if;
+    select g.* into v_saga from amends.saga g where g.id = restore_input.saga for update;
+    perform amends.refuse_old_snapshot();
+    if v_saga.id is null then
+        raise exception 'expected the id of a saga that has not ended, found %', coalesce(restore_input.saga::text, 'null')
+            using errcode = 'AM001';
+    end if;
+    if exists (select from amends.journal j where j.id = v_saga.id)
+       or exists (select from amends.waiting w where w.id = v_saga.id)
+       or exists (select from amends.ready r
+                  where r.definition = v_saga.definition and r.id = v_saga.id and r.input is not null) then
+        raise exception 'expected a saga without its input, found % which is %', v_saga.id, v_saga.status
+            using errcode = 'AM009', hint = 'Those without: amends.stuck, where the reason is lost.';
+    end if;
+    if exists (select from amends.start_key k
+               where k.id = v_saga.id and k.digest <> amends.input_digest(restore_input.input::text))
+       and not exists (select from amends.signal s
+                       where s.id = v_saga.id and s.fate is null and amends.verb_of(s.request) = 'cancel') then
+        raise exception 'expected the input that saga % was started with, found another', v_saga.id
+            using errcode = 'AM004', hint = 'If it is not known: amends.cancel the saga, then give it any input.';
+    end if;
+    insert into amends.ready (definition, id, input) values (v_saga.definition, v_saga.id, restore_input.input::text);
+    return amends.tell_fleet('restore_input', (select d.name from amends.definition d where d.id = v_saga.definition), null,
+        'saga ' || v_saga.id || ': ' || restore_input.reason);
+end
+$$;
+
 -- Asks for a new saga of the same definition and input that goes on from a step of one that has ended: it takes over the
 -- outcomes of what came before, and undoes them, if it must, by the keys that the participants know. Refused where an effect
 -- would be done twice. Returns the id of the new saga, whose signal 0 this is: amends.signal_status of it, or amends.reruns, says
