@@ -184,10 +184,10 @@ fn the_protocol_holds_with_a_third_node() {
 #[test]
 fn the_protocol_holds_for_a_saga_that_is_asked_before_its_first_claim() {
     for awaits_signal in [false, true] {
-        holds(Protocol { cuts: 1, early: true, awaits_signal, ..TWO_LANES }, 16, None);
-        holds(Protocol { evictions: 1, early: true, awaits_signal, ..TWO_LANES }, 16, None);
+        holds(Protocol { cuts: 1, early: true, awaits_signal, ..TWO_LANES }, 16, Some(24));
+        holds(Protocol { evictions: 1, early: true, awaits_signal, ..TWO_LANES }, 16, Some(24));
     }
-    holds(Protocol { lanes: 3, early: true, awaits_signal: true, ..TWO_LANES }, 12, None);
+    holds(Protocol { lanes: 3, early: true, awaits_signal: true, ..TWO_LANES }, 12, Some(18));
 }
 
 #[test]
