@@ -144,6 +144,14 @@ from (
     select 'stuck sagas', false, count(*) > 0, count(*)::text, 'they need a person: select * from amends.stuck'
     from (select from amends.stuck limit 1000) s
     union all
+    select 'lost sagas', count(*) > 0, false, count(*)::text,
+           'an older version lost their input before their first row, so nothing was called: '
+           'select * from amends.stuck where reason = ''lost''; amends.restore_input gives it back'
+    from (select from amends.unreadable u
+          where not exists (select from amends.journal j where j.id = u.id)
+            and exists (select from amends.saga g where g.id = u.id and g.deaths = 0)
+          limit 1000) l
+    union all
     select 'waits for a node', false, coalesce(max(b.oldest_age), '0') > interval '1 min',
            coalesce('longest ' || max(b.oldest_age), 'none'),
            'no node can run them, or all are full: select * from amends.backlog, amends.nodes'

@@ -2,6 +2,8 @@
 -- signal to the fleet; the runtime decides, and amends.signal_status says what became of it. Who asked (session_user, application name, address,
 -- time, reason) is recorded by the database and kept in the timeline.
 --
+-- Each is dated by the clock when it is asked, however long its transaction takes.
+--
 -- AM001 no such saga. AM002 it has ended. AM003 no such definition. AM004 the key was used with another input.
 -- AM005 bad argument. AM006 no such node in service. AM007 no node has the saga. AM008 it was rerun already. AM009 it is so
 -- already.
@@ -139,7 +141,7 @@ $$;
 create or replace function amends.tell_fleet(verb text, definition text, node bigint, reason text) returns bigint
 language sql volatile set search_path = pg_catalog, pg_temp as $$
     insert into amends.fleet_signal (verb, definition, node, at, by, application_name, addr, reason)
-    values (tell_fleet.verb, tell_fleet.definition, tell_fleet.node, amends.now(), session_user,
+    values (tell_fleet.verb, tell_fleet.definition, tell_fleet.node, amends.clock(), session_user,
             coalesce(current_setting('application_name', true), ''), inet_client_addr(), coalesce(tell_fleet.reason, ''))
     on conflict do nothing
     returning n
@@ -250,10 +252,49 @@ begin
     end if;
     v_signal := amends.ask(evict.saga, 'evict',
         json_build_object('lane', v_lane, 'reason', coalesce(evict.reason, '')), true);
-    insert into amends.eviction (id, lane, at) values (evict.saga, v_lane, amends.now())
+    insert into amends.eviction (id, lane, at) values (evict.saga, v_lane, amends.clock())
     on conflict on constraint eviction_pkey do update set lane = excluded.lane, at = excluded.at
         where eviction.lane <> excluded.lane;
     return v_signal;
+end
+$$;
+
+-- Gives a saga its input back that an older version lost before the saga's first row: amends.stuck lists it with the reason `lost`. It
+-- begins then, under its own id, with what was asked of it. One whose input is not known is closed by amends.cancel, and then
+-- any input. Returns the number of the signal. AM001: no such saga. AM004: its key was used with another input. AM009: it has its input.
+create or replace function amends.restore_input(saga uuid, input json, reason text) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_saga amends.saga;
+begin
+    perform amends.need_reason('restore the input of saga ' || coalesce(restore_input.saga::text, 'null'), restore_input.reason);
+    if restore_input.input is null or octet_length(restore_input.input::text) > 1048576 then
+        raise exception 'expected an input of at most 1048576 bytes, found %',
+            coalesce(octet_length(restore_input.input::text)::text, 'null') using errcode = 'AM005';
+    end if;
+    select g.* into v_saga from amends.saga g where g.id = restore_input.saga for update;
+    perform amends.refuse_old_snapshot();
+    if v_saga.id is null then
+        raise exception 'expected the id of a saga that has not ended, found %', coalesce(restore_input.saga::text, 'null')
+            using errcode = 'AM001';
+    end if;
+    if exists (select from amends.journal j where j.id = v_saga.id)
+       or exists (select from amends.waiting w where w.id = v_saga.id)
+       or exists (select from amends.ready r
+                  where r.definition = v_saga.definition and r.id = v_saga.id and r.input is not null) then
+        raise exception 'expected a saga without its input, found % which is %', v_saga.id, v_saga.status
+            using errcode = 'AM009', hint = 'Those without: amends.stuck, where the reason is lost.';
+    end if;
+    if exists (select from amends.start_key k
+               where k.id = v_saga.id and k.digest <> amends.input_digest(restore_input.input::text))
+       and not exists (select from amends.signal s
+                       where s.id = v_saga.id and s.fate is null and amends.verb_of(s.request) = 'cancel') then
+        raise exception 'expected the input that saga % was started with, found another', v_saga.id
+            using errcode = 'AM004', hint = 'If it is not known: amends.cancel the saga, then give it any input.';
+    end if;
+    insert into amends.ready (definition, id, input) values (v_saga.definition, v_saga.id, restore_input.input::text);
+    return amends.tell_fleet('restore_input', (select d.name from amends.definition d where d.id = v_saga.definition), null,
+        'saga ' || v_saga.id || ': ' || restore_input.reason);
 end
 $$;
 
@@ -281,7 +322,7 @@ begin
         raise exception 'expected the id of a saga, found %', coalesce(rerun_from.saga::text, 'null') using errcode = 'AM001';
     end if;
     insert into amends.rerun (id, step, rerun, definition, at, by, application_name, addr, reason, due_at)
-    values (rerun_from.saga, coalesce(rerun_from.step, ''), v_rerun, v_definition, amends.now(), session_user,
+    values (rerun_from.saga, coalesce(rerun_from.step, ''), v_rerun, v_definition, amends.clock(), session_user,
             coalesce(current_setting('application_name', true), ''), inet_client_addr(), rerun_from.reason, amends.now())
     on conflict (id) where fate is distinct from 'refused' do nothing;
     if found then
@@ -361,7 +402,7 @@ begin
                 returning r.id
             )
             insert into amends.timer (id, fire_at)
-            select distinct w.id, amends.now() + random() * bulk.spread from woken w
+            select distinct w.id, amends.clock() + random() * bulk.spread from woken w
             on conflict (id) do update set fire_at = least(timer.fire_at, excluded.fire_at);
         end if;
     end loop;

@@ -37,7 +37,7 @@ declare
         amends.approve(uuid, text, text, text), amends.deny(uuid, text, text),
         amends.abandon(uuid, text), amends.pause_definition(text, text), amends.resume_definition(text, text),
         amends.drain_node(bigint, text), amends.undrain_node(bigint, text), amends.evict(uuid, text),
-        amends.rerun_from(uuid, text, text),
+        amends.rerun_from(uuid, text, text), amends.restore_input(uuid, json, text),
         amends.bulk(text, text, text, text, timestamptz, int, interval)';
     -- What a node writes: the journal, ended sagas, definitions and keys of starts it only adds to.
     v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal, amends.rerun,

@@ -75,7 +75,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     )
     select v.seq, v.at, v.kind,
            coalesce(n.names[(v.e ->> 'step')::int + 1], v.asked ->> 'step'),
-           case v.kind
+           case case v.kind when 'begun' then 'started' else v.kind end
                when 'started' then coalesce(
                    'started, goes on from step ' || (v.e #>> '{rerun,from}') || ' of saga ' || (v.e #>> '{rerun,of}'),
                    'started')
@@ -196,7 +196,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                o.one #> '{effect,output}'
         from happened h
         cross join lateral json_array_elements(h.e #> '{rerun,outcomes}') o (one)
-        where h.kind = 'started'
+        where h.kind in ('started', 'begun')
         union all
         select a.seq, a.at, p.position, b.undoing, case
                    when a.verb = 'retry' then 'retried'
@@ -323,8 +323,8 @@ select s.id as saga, f.seq, f.at, f.kind, f.step, f.what, f.error, f.signal, f.a
 from (select g.id from amends.saga g union all select g.id from amends.saga_done g) s
 cross join lateral amends.timeline_of(s.id) f;
 
--- Steps that need a person: why, since when, what is known, and which verbs are legal. A saga whose journal cannot be read, or
--- of which each process died that took it up, is listed without a step.
+-- Steps that need a person: why, since when, what is known, and which verbs are legal. A saga is listed without a step when its
+-- journal cannot be read, when each process died that took it up, and when an older version lost its input before its first row.
 create or replace view amends.stuck as
 select g.id as saga, d.name as definition, a.step, a.direction, a.stuck as reason,
        case a.stuck
@@ -342,14 +342,23 @@ cross join lateral json_to_recordset(g.attention::json) as a (
     error text, key text, legal json)
 where g.attention is not null and a.stuck is not null
 union all
-select u.id, d.name, null, null, case when g.deaths > 0 then 'process_died' else 'unreadable' end,
-       case when g.deaths > 0 then 'each process died that took it up: find out why in the logs of the nodes'
-            else 'no node can read its journal: run one of a newer version, or restore the row' end,
-       u.at, false, null, u.reason, null, null, null,
-       case when g.deaths > 0 then array['resume'] else '{}' end, g.started_at
-from amends.unreadable u
-join amends.saga g on g.id = u.id
-join amends.definition d on d.id = g.definition;
+select u.id, d.name, null, null, u.reason,
+       case u.reason
+           when 'process_died' then 'each process died that took it up: find out why in the logs of the nodes'
+           when 'lost' then 'an older version lost its input before its first row: nothing was called; give it the input'
+           else 'no node can read its journal: run one of a newer version, or restore the row' end,
+       u.at, false, null, u.found, null, null, null,
+       case u.reason when 'process_died' then array['resume'] when 'lost' then array['cancel', 'restore_input'] else '{}' end,
+       u.started_at
+from (
+    select u.id, g.definition, u.at, u.reason as found, g.started_at,
+           case when g.deaths > 0 then 'process_died'
+                when exists (select from amends.journal j where j.id = u.id) then 'unreadable'
+                else 'lost' end as reason
+    from amends.unreadable u
+    join amends.saga g on g.id = u.id
+) u
+join amends.definition d on d.id = u.definition;
 
 -- Calls of which nobody knows whether they took effect; `stuck` says whether the runtime still has means to find out.
 create or replace view amends.in_doubt as

@@ -38,6 +38,7 @@ struct Keyed<'a> {
     definitions: Vec<i32>,
     keys: Vec<&'a str>,
     inputs: Vec<&'a str>,
+    kinds: Vec<&'a str>,
     bodies: Vec<&'a str>,
 }
 
@@ -84,7 +85,7 @@ struct Told<'a> {
 }
 
 /// The types of the statement's parameters.
-pub(super) const TYPES: [Type; 27] = [
+pub(super) const TYPES: [Type; 28] = [
     Type::INT8,
     Type::UUID_ARRAY,
     Type::INT4_ARRAY,
@@ -112,6 +113,7 @@ pub(super) const TYPES: [Type; 27] = [
     Type::INT4_ARRAY,
     Type::TEXT_ARRAY,
     Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
 ];
 
 impl<'a> Columns<'a> {
@@ -137,7 +139,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The statement's parameters.
-    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 27] {
+    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 28] {
         let Self { plain, keyed, created, changed, ended, answered, told } = self;
         [
             lane,
@@ -167,6 +169,7 @@ impl<'a> Columns<'a> {
             &told.seqs,
             &told.bodies,
             &changed.attentions,
+            &keyed.kinds,
         ]
     }
 
@@ -215,6 +218,7 @@ impl<'a> Keyed<'a> {
         self.definitions.push(definition);
         self.keys.push(&key.key);
         self.inputs.push(key.input.get());
+        self.kinds.push(row.kind);
         self.bodies.push(row.body.get());
     }
 }

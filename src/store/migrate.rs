@@ -34,7 +34,12 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 4, name: "turns", text: include_str!("../../sql/migrations/0004_turns.sql") },
     Migration { version: 5, name: "custody", text: include_str!("../../sql/migrations/0005_custody.sql") },
-    Migration { version: 6, name: "suspects", text: include_str!("../../sql/migrations/0008_suspects.sql") },
+    Migration {
+        version: 6,
+        name: "early_signals",
+        text: include_str!("../../sql/migrations/0006_early_signals.sql"),
+    },
+    Migration { version: 7, name: "suspects", text: include_str!("../../sql/migrations/0007_suspects.sql") },
 ];
 
 /// What people and their tools see, in the order in which it is applied. Every statement may be repeated, so

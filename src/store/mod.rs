@@ -6,7 +6,8 @@
 //! nothing when the lane is dead. The journal's key `(id, seq)` is the second guard.
 //!
 //! **What wakes a saga.** A live saga always has a lane, a `ready` row or a `timer` row. Wakes of owned sagas
-//! go to the owner's `inbox`.
+//! go to the owner's `inbox`. A queued saga has no journal yet: a claim takes it only by the `ready` row that
+//! brings its input, and any other wake of it is dropped.
 //!
 //! **Whose turn it is.** Sagas with equal concurrency keys run one at a time: the holder of the `turn`, until
 //! it has ended; the others are rows of `waiting`, whose journals have not begun. A start only knocks; turns

@@ -1,5 +1,8 @@
 -- Claims up to $4 wakes for lane $1, of the definitions $2, each from its watermark $3 on. Takes sagas that nobody owns,
 -- forwards wakes of sagas that another lane owns, drops wakes of ended ones; writes row 1 of sagas started by SQL.
+-- A queued saga has no row 1 yet: it is taken only together with the ready row that brings its input. A wake alone is dropped, since
+-- the lane that takes the input reads the number of signals. The row with the input is deleted only by the lane that takes the
+-- saga; where a node of an older version took the saga without it, it stays until that node has set the saga aside.
 -- `held` is the important part: it locks the saga and returns the newest owner, not the one of the snapshot; what somebody
 -- else has locked just now is left for the next claim, so that a claim waits for nobody. `first` is row 1 where this claim
 -- wrote it: that is the whole journal. Load all others in a LATER statement: this one's snapshot may be older than the lock.
@@ -23,7 +26,7 @@ with fence as materialized (
     ) r
     limit $4::bigint
 ), held as materialized (
-    select g.id, g.definition, g.lane as owner, g.signals, g.deaths, g.status = 'stuck' as stuck
+    select g.id, g.definition, g.lane as owner, g.signals, g.deaths, g.status = 'stuck' as stuck, g.status = 'queued' as queued
     from amends.saga g
     where g.id = any (array (select c.id from chosen c))
     order by g.id
@@ -35,35 +38,41 @@ with fence as materialized (
       and r.n = any (array (
           select c.n from chosen c
           where c.id in (select h.id from held h)
+                and (c.input is null or c.id not in (select h.id from held h where h.owner is not null))
              -- It has ended. A scalar subquery: the planner may turn an `exists` into a scan of all sagas.
              or (select g.id from amends.saga g where g.id = c.id) is null))
     returning r.definition, r.n, r.id, r.input, r.at
 ), owned as (
     update amends.saga g
     set lane = $1::bigint, tried = false, status = case g.status when 'queued' then 'running' else g.status end
-    where g.id = any (array (select h.id from held h where h.owner is null))
+    where g.id = any (array (
+        select h.id from held h
+        where h.owner is null
+          and (not h.queued or h.id in (select c.id from chosen c where c.input is not null))))
     returning g.id
 ), unset as (
     delete from amends.timer t where t.id = any (array (select o.id from owned o))
 ), woken as materialized (
     select t.definition as ready_definition, t.n, t.input, t.at, h.id, h.definition, h.owner, h.signals,
-           h.deaths, h.stuck
+           h.deaths, h.stuck, h.queued and t.input is null as dropped
     from taken t full join held h on h.id = t.id
 ), forwarded as (
     insert into amends.inbox (lane, id, definition)
-    select distinct w.owner, w.id, w.definition from woken w where w.owner is not null and w.owner <> $1::bigint
+    select distinct w.owner, w.id, w.definition
+    from woken w
+    where w.n is not null and w.owner is not null and w.owner <> $1::bigint
 ), begun as (
     insert into amends.journal (id, seq, lane, at, kind, body)
-    select w.id, 1, $1::bigint, amends.now(), 'started',
-           '{"started":{"at":' || amends.millis(amends.now())::text || ',"input":' || w.input || '}}'
+    select w.id, 1, $1::bigint, amends.now(), 'begun',
+           '{"begun":{"law":2,"at":' || amends.millis(amends.now())::text || ',"input":' || w.input || '}}'
     from woken w
     where w.id is not null and w.owner is null and w.input is not null
     order by w.id
     on conflict (id, seq) do nothing
-    returning id, body
+    returning id, kind, body
 )
 select w.ready_definition, w.n, w.id, w.definition, w.signals, w.deaths, w.stuck, w.owner is null as adopted,
-       b.body as first,
-       amends.millis(amends.now()) as at, w.owner is null or w.owner = $1::bigint as mine,
+       b.kind, b.body as first, amends.millis(amends.now()) as at,
+       w.n is not null and not w.dropped and (w.owner is null or w.owner = $1::bigint) as mine,
        amends.millis(amends.now()) - amends.millis(w.at) as waited_ms
 from fence f left join (woken w full join begun b on b.id = w.id) on true

@@ -1,5 +1,5 @@
 -- Writes the transitions of a batch, each of another saga, for lane $1; nothing at all if the lane is dead.
--- $2..$5 rows without a key; $6..$10 starts with an idempotency key and their rows; $11..$13 sagas to create; $14, $15 new
+-- $2..$5 rows without a key; $6..$10 starts with an idempotency key and their rows, $28 the kinds of these; $11..$13 sagas to create; $14, $15 new
 -- statuses, with what needs attention in $27; $16..$19 ends (with the definition if the saga starts and ends in one row); $20..$23 answered signals; $24..$26
 -- outbox. Returns the ids of the rows that were written; the rest hangs on these.
 -- Tables are met by arrays of keys and never joined: a plan that was made when they were empty is still right when they
@@ -27,8 +27,8 @@ with fence as materialized (
         from fence cross join unnest($2::uuid[], $3::int[], $4::text[], $5::text[]) as u (id, seq, kind, body)
 -- [keyed
         union all
-        select k.id, 1, 'started', b.body
-        from keyed k join unnest($6::uuid[], $10::text[]) as b (id, body) on b.id = k.id
+        select k.id, 1, b.kind, b.body
+        from keyed k join unnest($6::uuid[], $28::text[], $10::text[]) as b (id, kind, body) on b.id = k.id
 -- ]
     ) t
     order by t.id, t.seq

@@ -3,6 +3,7 @@
 
 mod bulk;
 mod doctor;
+mod early;
 mod nodes;
 mod plans;
 mod rerun;

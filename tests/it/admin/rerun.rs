@@ -12,6 +12,7 @@ use amends::saga::definition::{Call, Draft, Retry, Step};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::steps::BEGUN;
 use super::{ask, psql, until};
 use crate::cli::run;
 use crate::harness::Database;
@@ -112,14 +113,16 @@ async fn a_new_saga_goes_on_with_what_the_old_one_has_done() {
     assert_eq!(ended.result.to_value()["charge"], json!({ "of": { "guest": "ada" } }), "the same input");
     world.assert_booked_once(saga, 0);
 
-    let begun = format!(
-        "select what, reason, asked_by from amends.timeline where saga = '{rerun}' and kind = 'started'"
-    );
+    let begun =
+        format!("select what, reason, asked_by from amends.timeline where saga = '{rerun}' and seq = 1");
     let expected =
         format!("started, goes on from step charge of saga {saga}|the gate is open|postgres (a terminal)");
     assert_eq!(ask(&database.url, &begun).await, expected);
     let steps = format!("select step, state, attempts from amends.steps where saga = '{rerun}'");
     assert_eq!(ask(&database.url, &steps).await, "book|done|0\ncharge|done|1");
+    ask(&database.url, BEGUN).await;
+    assert_eq!(ask(&database.url, &begun).await, expected, "under a newer law");
+    assert_eq!(ask(&database.url, &steps).await, "book|done|0\ncharge|done|1", "under a newer law");
     let elsewhere =
         psql(&database.url, &format!("select amends.rerun_from('{saga}', 'book', 'why not')")).await;
     assert!(elsewhere.errors.contains("AM008") && elsewhere.errors.contains(&rerun), "{}", elsewhere.errors);

@@ -14,7 +14,7 @@ const VIEWS: &str = "backlog checkup definition_pauses definitions in_doubt node
 const READING: &str = "now signal_status steps_of timeline_of";
 const PRODUCING: &str = "cancel signal signal_status start";
 const OPERATING: &str = "abandon approve bulk cancel deny drain_node evict pause pause_definition rerun_from resolve \
-    resume resume_definition retry signal signal_status skip start undrain_node";
+    restore_input resume resume_definition retry signal signal_status skip start undrain_node";
 
 /// Tables in which a node changes rows, and those of which rows go, too; to all others but two it only adds.
 const CHANGING: &str = "access_token census current_definition fleet_signal rerun signal";

@@ -42,6 +42,25 @@ async fn the_journal_in_words() {
     node.stop().await;
 }
 
+/// The first row of a journal under a newer law is of another kind, and says the same to people.
+pub(super) const BEGUN: &str = r#"update amends.journal
+    set kind = 'begun', body = replace(body, '{"started":{', '{"begun":{"law":2,') where kind = 'started'"#;
+
+#[tokio::test]
+async fn a_journal_of_either_law_reads_the_same() {
+    let node = Operated::begin().await;
+    let saga = node.reach("sad", "compensated").await;
+    let words = format!("select seq, step, what from amends.timeline where saga = '{saga}' order by seq");
+    let steps = format!("select step, state, attempts from amends.steps where saga = '{saga}'");
+    let before = (ask(node.url(), &words).await, ask(node.url(), &steps).await);
+    ask(node.url(), BEGUN).await;
+    let kind = format!("select kind from amends.timeline where saga = '{saga}' and seq = 1");
+    assert_eq!(ask(node.url(), &kind).await, "begun");
+    assert_eq!((ask(node.url(), &words).await, ask(node.url(), &steps).await), before);
+    assert!(before.0.starts_with("1||started\n"), "{}", before.0);
+    node.stop().await;
+}
+
 /// Bodies that Postgres cannot read as they are must not take the view down with them.
 #[tokio::test]
 async fn odd_bodies_do_not_break_a_view() {

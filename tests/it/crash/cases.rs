@@ -130,7 +130,7 @@ const AT_EXIT: &[&str] = &["worker: stopped", "committer: stopped", "dispatcher:
 
 /// Definitions for which a place may be wanted, and whether they turn back. Linear and parallel graphs, pivot and
 /// retriable steps, participants with keys, with a probe and without either, waits, turns, and one transaction.
-const AIMS: [(&str, bool); 12] = [
+const AIMS: [(&str, bool); 14] = [
     ("linear", false),
     ("linear_back", true),
     ("parallel", false),
@@ -143,6 +143,8 @@ const AIMS: [(&str, bool); 12] = [
     ("within_back", true),
     ("turns", false),
     ("turns_back", true),
+    ("early", false),
+    ("early_back", true),
 ];
 
 /// Cases of a short run.
@@ -219,7 +221,12 @@ impl Case {
     pub(super) fn cannot_occur(&self) -> Option<&'static str> {
         if let Some(aim) = self.aim {
             let turns_back = AIMS.iter().any(|(name, back)| *name == aim.definition && *back);
-            let has_probe = starts(aim.definition, &["linear", "parallel", "turns"]);
+            let has_probe = starts(aim.definition, &["linear", "parallel", "turns", "early"]);
+            let is_called = starts(&self.place, &["action:", "compensation:", "probe:"]);
+            if aim.definition == "early_back" && (is_called || !aim.backward && self.place != "saga: reading")
+            {
+                return Some("it turns back before it begins, unless its owner dies at its claim");
+            }
             match (&*self.place, aim.backward) {
                 (_, true) if !turns_back => return Some("its sagas never turn back"),
                 ("saga: reading", true) => return Some("the direction is not read yet"),
@@ -254,6 +261,9 @@ impl Case {
             return Some("the other node may have come first");
         }
         if self.in_company && self.as_heir && self.is_about_probes() {
+            return Some("the other node may have come first");
+        }
+        if self.in_company && self.aim.is_some_and(|aim| aim.definition.starts_with("early")) {
             return Some("the other node may have come first");
         }
         let takes_turns = self.aim.is_some_and(|aim| aim.definition.starts_with("turns"));

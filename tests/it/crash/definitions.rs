@@ -20,6 +20,9 @@ pub(crate) const SAGAS: [&str; 13] = [
     "turns_back",
 ];
 
+/// Those of which something is asked before any node has them: to pause and go on, or to turn back.
+pub(super) const EARLY: [&str; 2] = ["early", "early_back"];
+
 /// How patient definitions are, and how bad their participants.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Habits {
@@ -113,6 +116,8 @@ impl Habits {
         let retriable = Step::new("r", self.call("flaky").idempotent()).retriable().needs(["p"]);
         vec![
             linear("linear", effect("z")),
+            linear("early", effect("z")),
+            linear("early_back", effect("z")),
             linear("linear_back", self.refused("z")),
             parallel("parallel", effect("z")),
             parallel("parallel_back", self.refused("z")),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::definitions::{Habits, SAGAS};
+use super::definitions::{EARLY, Habits, SAGAS};
 use super::ledger::{self, Ledger};
 use crate::harness::in_its_own_process;
 
@@ -105,13 +105,14 @@ fn child() {
 async fn work(order: Order) {
     let runtime = begin(&order.url, &order.name, order.forgetful).await;
     let mut starting = Vec::new();
-    let names = SAGAS.into_iter().chain(order.naps.then_some("naps"));
+    let names = SAGAS.into_iter().chain(EARLY).chain(order.naps.then_some("naps"));
     for (name, number) in names.flat_map(|name| (0..order.sagas_of(name)).map(move |number| (name, number))) {
-        let runtime = runtime.clone();
+        let (runtime, url) = (runtime.clone(), order.url.clone());
         starting.push(tokio::spawn(async move {
             // Every other one comes from outside.
             let from_outside = number % 2 == 1;
             let started = match from_outside {
+                _ if EARLY.contains(&name) => start_and_ask(&url, name).await.ok(),
                 true => runtime.store().start(name, &input().into(), None).await.ok(),
                 false => runtime.start(name, &input()).await.ok(),
             }?;
@@ -140,6 +141,26 @@ async fn work(order: Order) {
     tokio::time::sleep(Duration::from_millis(order.runs_ms / 2)).await;
     // It may be unable to say goodbye, if answers are lost.
     let _ = runtime.stop(Duration::from_millis(300)).await;
+}
+
+/// Starts a saga and asks something of it in the same transaction. Leaves a wake of it there, too, as a timer or an
+/// older version would.
+async fn start_and_ask(url: &str, name: &str) -> Result<Uuid, tokio_postgres::Error> {
+    let mut client = crate::harness::connect(url).await;
+    let transaction = client.transaction().await?;
+    let start = "select amends.start($1, '{\"guest\": \"one\"}')";
+    let saga: Uuid = transaction.query_one(start, &[&name]).await?.get(0);
+    let asked: &[&str] = match name {
+        "early_back" => &["select amends.cancel($1, 'not needed')"],
+        _ => &["select amends.pause($1, 'wait')", "select amends.resume($1, 'go on')"],
+    };
+    let wake =
+        "insert into amends.ready (definition, id) select definition, id from amends.saga where id = $1";
+    for sql in asked.iter().chain([&wake]) {
+        transaction.execute(*sql, &[&saga]).await?;
+    }
+    transaction.commit().await?;
+    Ok(saga)
 }
 
 /// Does what callers do with a saga that they have started from outside.

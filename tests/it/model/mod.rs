@@ -56,6 +56,7 @@ impl Model for Protocol {
             awaits_signal: self.awaits_signal,
             lanes: (0..lanes).map(born).collect(),
             owner: None,
+            queued: true,
             ended: false,
             signaled: false,
             journal: Vec::new(),
@@ -69,6 +70,7 @@ impl Model for Protocol {
             processes: (0..lanes).map(process).collect(),
             cuts: self.cuts,
             evictions: self.evictions,
+            early_wakes: self.early.into(),
             told: Vec::new(),
             two_owners: false,
             dead_wrote: false,
@@ -110,6 +112,7 @@ const TWO_LANES: Protocol = Protocol {
     evictions: 0,
     late_copies: true,
     awaits_signal: false,
+    early: false,
     without: Without::Nothing,
 };
 
@@ -179,6 +182,15 @@ fn the_protocol_holds_with_a_third_node() {
 }
 
 #[test]
+fn the_protocol_holds_for_a_saga_that_is_asked_before_its_first_claim() {
+    for awaits_signal in [false, true] {
+        holds(Protocol { cuts: 1, early: true, awaits_signal, ..TWO_LANES }, 16, Some(24));
+        holds(Protocol { evictions: 1, early: true, awaits_signal, ..TWO_LANES }, 16, Some(24));
+    }
+    holds(Protocol { lanes: 3, early: true, awaits_signal: true, ..TWO_LANES }, 12, Some(18));
+}
+
+#[test]
 fn without_a_guard_the_model_finds_the_defect() {
     let forgotten = "no saga is forgotten";
     let defects = [
@@ -189,9 +201,14 @@ fn without_a_guard_the_model_finds_the_defect() {
         (Without::Resolving, false, false, forgotten),
         (Without::Strays, false, false, forgotten),
         (Without::Intent, false, false, "no call leaves before its row is durable"),
+        // A signal before the first claim, or a wake of another kind.
+        (Without::Input, true, true, forgotten),
+        (Without::Input, false, false, forgotten),
     ];
     for (without, awaits_signal, late_copies, property) in defects {
-        let checker = Protocol { lanes: 2, cuts: 1, evictions: 0, late_copies, awaits_signal, without }
+        let early = without == Without::Input;
+        let protocol = Protocol { cuts: 1, late_copies, awaits_signal, early, without, ..TWO_LANES };
+        let checker = protocol
             .checker()
             .threads(2)
             .finish_when(HasDiscoveries::AnyFailures)

@@ -16,6 +16,8 @@ pub(super) struct Protocol {
     pub(super) late_copies: bool,
     /// The saga waits for a signal, or else for its timer.
     pub(super) awaits_signal: bool,
+    /// It may be asked and woken before its first claim.
+    pub(super) early: bool,
     pub(super) without: Without,
 }
 
@@ -24,6 +26,8 @@ pub(super) struct Protocol {
 pub(super) enum Move {
     // Misfortune and environment.
     Request,
+    /// A wake of the saga before its first claim.
+    Wake,
     Crash(LaneId),
     BuryLiving(LaneId),
     /// The connection is lost; whether a statement on it may still be carried out.
@@ -36,6 +40,8 @@ pub(super) enum Move {
     // The server and the sweep.
     Begin(LaneId),
     CarryOut(LaneId),
+    /// A claim is carried out while another one holds the first row that it would take.
+    CarryOutPast(LaneId),
     CarryOutGhost(LaneId, u8),
     Bury(LaneId),
     Rehome,
@@ -68,7 +74,7 @@ impl Move {
             Self::Evict(_) => &["signal/evict", "sweep/evicted"],
             Self::Disown(_) => &["sweep/disown"],
             Self::BuryLiving(_) | Self::Bury(_) => &["sweep/bury", "lane/retire"],
-            Self::Begin(_) | Self::Claim(_) => &["saga/claim", "saga/start"],
+            Self::Begin(_) | Self::Claim(_) | Self::CarryOutPast(_) => &["saga/claim", "saga/start"],
             Self::CarryOut(_) | Self::CarryOutGhost(..) => &[
                 "saga/claim",
                 "transition/commit",
@@ -90,7 +96,8 @@ impl Move {
             Self::ReadSignals(_) | Self::ReadAnswer(_) => &["signal/after"],
             Self::Beat(_) => &["node/beat"],
             Self::Gone(_) => &["node/leave"],
-            Self::Crash(_)
+            Self::Wake
+            | Self::Crash(_)
             | Self::Cut(..)
             | Self::Leave(_)
             | Self::Receive(_)
@@ -104,6 +111,7 @@ impl Move {
         use Move::*;
         vec![
             Request,
+            Wake,
             Crash(0),
             BuryLiving(0),
             Cut(0, true),
@@ -112,6 +120,7 @@ impl Move {
             Disown(0),
             Begin(0),
             CarryOut(0),
+            CarryOutPast(0),
             CarryOutGhost(0, 0),
             Bury(0),
             Rehome,
@@ -140,7 +149,8 @@ impl Move {
     pub(super) fn is_misfortune(self) -> bool {
         matches!(
             self,
-            Self::Crash(_)
+            Self::Wake
+                | Self::Crash(_)
                 | Self::BuryLiving(_)
                 | Self::Cut(..)
                 | Self::Leave(_)
@@ -161,8 +171,11 @@ impl Protocol {
     pub(super) fn moves(&self, state: &State) -> Vec<Move> {
         let mut moves = Vec::new();
         let db = &state.db;
-        if !db.signaled && !db.ended && !db.journal.is_empty() {
+        if !db.signaled && !db.ended && (self.early || !db.journal.is_empty()) {
             moves.push(Move::Request);
+        }
+        if db.queued && state.early_wakes > 0 {
+            moves.push(Move::Wake);
         }
         if db.owner.is_some_and(|owner| !db.is_live(owner)) {
             moves.push(Move::Rehome);
@@ -218,6 +231,12 @@ impl Protocol {
         match &process.statement {
             // Whoever sent it may be gone: the server carries it out all the same.
             Some((Statement::Claim, Phase::Sent)) => moves.push(Move::Begin(lane)),
+            Some((Statement::Claim, Phase::Begun { .. })) => {
+                moves.push(Move::CarryOut(lane));
+                if db.is_live(lane) && db.visible(1 << lane).count() > 1 {
+                    moves.push(Move::CarryOutPast(lane));
+                }
+            }
             Some((_, Phase::Sent | Phase::Begun { .. })) => moves.push(Move::CarryOut(lane)),
             Some((_, Phase::Answered(_))) if !process.gone => moves.push(Move::Receive(lane)),
             Some((_, Phase::Answered(_))) | None => {}

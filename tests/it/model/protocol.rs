@@ -25,6 +25,8 @@ pub(super) enum Without {
     Reconciling,
     /// A call begins before the row that announces it is durable.
     Intent,
+    /// A saga without its first row is taken by any wake, and the row with its input is deleted like one.
+    Input,
 }
 
 /// A row of the journal.
@@ -100,6 +102,8 @@ pub(super) struct Database {
     pub(super) awaits_signal: bool,
     pub(super) lanes: Vec<LaneState>,
     pub(super) owner: Option<LaneId>,
+    /// No lane has had it: its first row is not written.
+    pub(super) queued: bool,
     pub(super) ended: bool,
     pub(super) signaled: bool,
     pub(super) journal: Vec<Row>,
@@ -145,6 +149,17 @@ pub(super) enum Phase {
     Answered(Answer),
 }
 
+/// What a claim sees.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// Rows of the journal in its snapshot.
+    pub(super) rows: u8,
+    /// Its own bit among the snapshots, if it has one that is older than now.
+    pub(super) hidden_by: u8,
+    /// The first ready row is held by another claim: it takes the second.
+    pub(super) past: bool,
+}
+
 /// The actor of the saga on one lane.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Actor {
@@ -187,6 +202,8 @@ pub(super) struct State {
     pub(super) cuts: u8,
     /// How often the saga may still be taken away.
     pub(super) evictions: u8,
+    /// Wakes that may still be written before its first claim.
+    pub(super) early_wakes: u8,
     /// Who was told that its row is there, by place in the journal.
     pub(super) told: Vec<Option<LaneId>>,
     /// Two lanes were told so of the same place.
@@ -202,32 +219,44 @@ impl Database {
         self.lanes[usize::from(lane)] == LaneState::Live
     }
 
+    /// The ready rows that a snapshot sees.
+    pub(super) fn visible(&self, hidden_by: u8) -> impl Iterator<Item = usize> {
+        let rows = self.ready.iter().enumerate();
+        rows.filter(move |(_, (older, _))| older & hidden_by == 0).map(|(at, _)| at)
+    }
+
     /// Puts a row into `ready`; open snapshots do not see it.
     fn make_ready(&mut self, open: u8, with_input: bool) {
         self.ready.push((open, with_input));
         self.ready.sort_unstable();
     }
 
-    /// saga/claim.sql, after its snapshot was taken; it does not see ready rows that are `hidden_by` it.
-    pub(super) fn claim(&mut self, lane: LaneId, snapshot_rows: u8, hidden_by: u8) -> Answer {
+    /// saga/claim.sql, after its snapshot was taken: it does not see ready rows that are hidden by that, and passes
+    /// by those that other claims hold just now.
+    pub(super) fn claim(&mut self, lane: LaneId, seen: Seen, without: Without) -> Answer {
         if !self.is_live(lane) {
             return Answer::Fenced;
         }
-        let Some(at) = self.ready.iter().position(|(older, _)| older & hidden_by == 0) else {
+        let Some(at) = self.visible(seen.hidden_by).nth(usize::from(seen.past)) else {
             return Answer::Nothing;
         };
-        let (_, with_input) = self.ready.remove(at);
-        if self.ended {
+        let (_, with_input) = self.ready[at];
+        let minds_input = without != Without::Input;
+        if minds_input && with_input && self.owner.is_some() && !self.ended {
+            return Answer::Nothing;
+        }
+        self.ready.remove(at);
+        if self.ended || minds_input && self.queued && !with_input {
             return Answer::Nothing;
         }
         match self.owner {
             None => {
-                (self.owner, self.timer) = (Some(lane), false);
+                (self.owner, self.queued, self.timer) = (Some(lane), false, false);
                 if with_input && self.journal.is_empty() {
                     self.journal.push(Row { lane, event: Event::Started });
                     return Answer::Adopted { fresh: true, seen_rows: 1 };
                 }
-                Answer::Adopted { fresh: false, seen_rows: snapshot_rows }
+                Answer::Adopted { fresh: false, seen_rows: seen.rows }
             }
             Some(owner) if owner == lane => Answer::Woken,
             Some(owner) => {
@@ -275,13 +304,19 @@ impl Database {
         Answer::LetGo(freed)
     }
 
-    /// amends.request: the saga's row says whom to wake.
+    /// amends.request: the saga's row says whom to wake. What is queued is woken by the row with its input.
     pub(super) fn request(&mut self, open: u8) {
         self.signaled = true;
         match self.owner {
             Some(owner) => self.inbox[usize::from(owner)] = true,
+            None if self.queued => {}
             None => self.make_ready(open, false),
         }
+    }
+
+    /// A wake of a queued saga, as a timer or an older version writes it.
+    pub(super) fn wake(&mut self, open: u8) {
+        self.make_ready(open, false);
     }
 
     /// sweep/rehome.sql.

@@ -3,7 +3,7 @@
 
 use super::moves::{Move, Protocol};
 use super::protocol::{
-    Actor, Answer, Event, LaneId, LaneState, Phase, Process, Row, State, Statement, Without,
+    Actor, Answer, Event, LaneId, LaneState, Phase, Process, Row, Seen, State, Statement, Without,
 };
 
 impl Protocol {
@@ -13,6 +13,10 @@ impl Protocol {
         let open = next.open_snapshots();
         match step {
             Move::Request => next.db.request(open),
+            Move::Wake => {
+                next.early_wakes -= 1;
+                next.db.wake(open);
+            }
             Move::Rehome => next.db.rehome(open),
             Move::Fire => next.db.fire(open),
             Move::Forward(lane) => next.db.forward(lane, open),
@@ -40,10 +44,11 @@ impl Protocol {
                 let rows = u8::try_from(next.db.journal.len()).unwrap();
                 next.process(lane).statement = Some((Statement::Claim, Phase::Begun { rows }));
             }
-            Move::CarryOut(lane) => self.carry_out(&mut next, lane),
+            Move::CarryOut(lane) => self.carry_out(&mut next, lane, false),
+            Move::CarryOutPast(lane) => self.carry_out(&mut next, lane, true),
             Move::CarryOutGhost(lane, ghost) => {
                 let statement = next.process(lane).ghosts.remove(usize::from(ghost));
-                next.carry_out(lane, statement, None, self.without);
+                next.carry_out(lane, statement, None, false, self.without);
             }
             Move::Receive(lane) => next.receive(lane, self.without),
             Move::Claim(lane) => next.send(lane, Statement::Claim),
@@ -86,7 +91,7 @@ impl Protocol {
         Some(next)
     }
 
-    fn carry_out(&self, next: &mut State, lane: LaneId) {
+    fn carry_out(&self, next: &mut State, lane: LaneId, past: bool) {
         let Some((statement, phase)) = next.process(lane).statement else {
             return;
         };
@@ -95,7 +100,7 @@ impl Protocol {
             Phase::Sent | Phase::Answered(_) => None,
         };
         next.process(lane).statement = None;
-        let answer = next.carry_out(lane, statement, snapshot, self.without);
+        let answer = next.carry_out(lane, statement, snapshot, past, self.without);
         // A process that is gone hears nothing.
         if !next.process(lane).gone {
             next.process(lane).statement = Some((statement, Phase::Answered(answer)));
@@ -146,14 +151,16 @@ impl State {
         lane: LaneId,
         statement: Statement,
         snapshot: Option<u8>,
+        past: bool,
         without: Without,
     ) -> Answer {
         let open = self.open_snapshots();
         let rows = u8::try_from(self.db.journal.len()).unwrap();
-        let hidden_by = u8::from(snapshot.is_some()) << lane;
+        let seen =
+            Seen { rows: snapshot.unwrap_or(rows), hidden_by: u8::from(snapshot.is_some()) << lane, past };
         let dead = !self.db.is_live(lane);
         let answer = match statement {
-            Statement::Claim => self.db.claim(lane, snapshot.unwrap_or(rows), hidden_by),
+            Statement::Claim => self.db.claim(lane, seen, without),
             Statement::Owned if self.db.owner == Some(lane) => {
                 Answer::Adopted { fresh: false, seen_rows: rows }
             }

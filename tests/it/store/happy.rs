@@ -54,7 +54,7 @@ async fn a_start_from_sql_is_claimed_with_its_first_row_written() {
     assert_eq!(claimed.len(), 1);
     assert!(claimed[0].id == id && claimed[0].adopted && claimed[0].first.is_some());
     let journal = node.store.journal(id).await.unwrap();
-    assert_eq!((journal.len(), journal[0].seq, journal[0].kind.as_str()), (1, 1, "started"));
+    assert_eq!((journal.len(), journal[0].seq, journal[0].kind.as_str()), (1, 1, "begun"));
     let event: amends::saga::event::Event = serde_json::from_str(&journal[0].body).unwrap();
     let amends::saga::event::Event::Started(event) = event else { panic!("{event:?}") };
     assert_eq!(event.input.get(), r#"{"guest": "Ann"}"#);

@@ -123,6 +123,8 @@ impl World {
         assert_eq!(events.len(), 1, "one event, told twice");
 
         let three = start(&plain, "three").await;
+        // Nobody has it yet.
+        again(async || store.signal(three, &Request::Touch).await).await;
         self.take(&mut lane, &both, &[three], async || {}).await;
         commit(&mut lane, &[ended(one, 3), ended(two, 3), went_on(three, 2)]).await;
         again(async || store.give_turns(&[two]).await).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amends::saga::event::Request;
 use amends::store::{Error, Lane, Parking, PostgresConfig, Store, Transition, Written};
 
 use super::{Node, ended, json, keyed, started, went_on};
@@ -85,11 +86,13 @@ async fn a_dropped_commit_is_resolved_by_the_next() {
 async fn sagas_of_a_claim_whose_answer_is_lost_are_found_by_the_next() {
     let (mut node, proxy) = behind_a_proxy().await;
     let id = node.store.start("checkout", &json("{}"), None).await.unwrap();
+    node.store.signal(id, &Request::Touch).await.unwrap();
     assert!(node.lane.owned().await.unwrap().is_empty());
     proxy.next(Fault::LoseAnswer);
     assert!(matches!(node.lane.claim(10, &[node.definition]).await, Err(Error::Unavailable(_))));
     let found = node.lane.claim(10, &[node.definition]).await.unwrap();
     assert!(found.len() == 1 && found[0].id == id && !found[0].adopted, "{found:?}");
+    assert_eq!((found[0].signals, node.store.journal(id).await.unwrap().len()), (1, 1));
     assert!(node.lane.claim(10, &[node.definition]).await.unwrap().is_empty());
 }
 

@@ -3,6 +3,7 @@
 mod claim;
 mod commit;
 mod compact;
+mod early;
 mod fence;
 mod happy;
 mod life;

@@ -152,3 +152,80 @@ async fn a_refusal_is_recorded_with_its_reason() {
     assert_eq!(signals[0].request.decode::<Request>().unwrap(), hostile);
     tokio::time::sleep(Duration::ZERO).await;
 }
+
+/// The database's clock, in microseconds.
+async fn clock(client: &tokio_postgres::Client) -> i64 {
+    let sql = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// When each kind of request was made, as the tables have it.
+const ASKED: [&str; 4] = ["signal", "fleet_signal", "eviction", "rerun"];
+
+async fn asked_at(client: &tokio_postgres::Client, table: &str) -> i64 {
+    let sql = format!("select (extract(epoch from max(at)) * 1000000)::bigint from amends.{table}");
+    client.query_one(&sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn a_request_is_dated_when_it_is_made_and_not_when_its_transaction_began() {
+    let mut node = Node::new().await;
+    let id = node.started(1).await[0];
+    let (mut application, observer) = (node.database.client().await, node.database.client().await);
+    let transaction = application.transaction().await.unwrap();
+    // From here on its now() stands still.
+    transaction.execute("select now()", &[]).await.unwrap();
+    let before = clock(&observer).await;
+    for sql in [
+        format!("select amends.signal('{id}', 'approved')"),
+        "select amends.pause_definition('checkout', 'a look')".to_owned(),
+        format!("select amends.evict('{id}', 'a look')"),
+        format!("select amends.rerun_from('{id}', 'x', 'a look')"),
+    ] {
+        transaction.execute(&sql, &[]).await.unwrap();
+    }
+    let began: i64 = transaction
+        .query_one("select (extract(epoch from now()) * 1000000)::bigint", &[])
+        .await
+        .unwrap()
+        .get(0);
+    transaction.commit().await.unwrap();
+    let after = clock(&observer).await;
+    for table in ASKED {
+        let at = asked_at(&observer, table).await;
+        assert!(began < before && (before..=after).contains(&at), "{table}: {began} {before} {at} {after}");
+    }
+    let signals = node.store.signals_after(id, 0).await.unwrap();
+    assert!(signals.iter().all(|signal| signal.at * 1_000 + 1_000 > u64::try_from(before).unwrap()));
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_the_sagas_row_is_dated_before_it_waits() {
+    let mut node = Node::new().await;
+    let id = node.started(1).await[0];
+    let (mut holder, observer) = (node.database.client().await, node.database.client().await);
+    let transaction = holder.transaction().await.unwrap();
+    transaction.execute("select from amends.saga where id = $1 for update", &[&id]).await.unwrap();
+    let store = node.store.clone();
+    let asking = tokio::spawn(async move { store.signal(id, &Request::Touch).await });
+    eventually("the signal waits", async || waiting(&observer, "").await > 0).await;
+    let waited = clock(&observer).await;
+    transaction.commit().await.unwrap();
+    asking.await.unwrap().unwrap();
+    assert!(asked_at(&observer, "signal").await <= waited);
+}
+
+/// Who drives amends.now() drives the instants of requests, too.
+#[tokio::test]
+async fn requests_are_dated_by_the_clock_that_a_test_drives() {
+    let mut node = Node::new().await;
+    let id = node.started(1).await[0];
+    let client = node.database.client().await;
+    let driven = "create or replace function amends.now() returns timestamptz language sql stable \
+                  as $$ select pg_catalog.now() + interval '1 day' $$";
+    client.batch_execute(driven).await.unwrap();
+    let before = clock(&client).await;
+    node.store.signal(id, &Request::Touch).await.unwrap();
+    let ahead = asked_at(&client, "signal").await - before;
+    assert!((86_400_000_000..86_460_000_000).contains(&ahead), "{ahead}");
+}
