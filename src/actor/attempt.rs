@@ -3,7 +3,7 @@
 //! the end means is the core's.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use serde_json::Value;
@@ -19,11 +19,12 @@ use super::traces;
 use super::within;
 use crate::boundary::{self, Aim};
 use crate::participant::{Scope, expr};
+use crate::place::Ticket;
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Effect, Step};
 use crate::saga::event::{
     ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered, Request,
-    Requested, Showing,
+    Requested, Showing, Withdrawn,
 };
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::State;
@@ -46,6 +47,7 @@ pub(super) struct InFlight {
     /// Number of the attempt, or of the probe.
     number: u32,
     is_probe: bool,
+    ticket: Arc<Ticket>,
     task: AbortHandle,
 }
 
@@ -171,7 +173,9 @@ pub(super) fn begin(
         told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
     let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
-    let report = Report { node: node.clone(), order, told, report_to: Some(report_to) };
+    let ticket = Arc::new(Ticket::new(deadline(node, &plan, state, order)));
+    let report =
+        Report { node: node.clone(), order, told, ticket: ticket.clone(), report_to: Some(report_to) };
     let called = node.clone();
     let counts = pinned.counts.clone();
     // Whatever is logged during the call, by a handler too, says whose it is. No payloads. An attempt says it all by
@@ -191,19 +195,26 @@ pub(super) fn begin(
     );
     let aim = Aim::of(pinned.definition.name(), order.direction == Direction::Compensation);
     let attempt = async move {
-        let began = Instant::now();
         let [sending, answered] = boundaries(order);
         boundary::pass_for(sending, &aim);
-        let end = call(&called, plan.step(), order, &scope).await;
+        let end = call(&called, plan.step(), order, &scope, &report.ticket).await;
         boundary::pass_for(answered, &aim);
-        if !order.is_probe {
+        if let Some(began) = report.ticket.began().filter(|_| !order.is_probe) {
             counts.took(order.step, order.direction, began.elapsed());
         }
         report.send(end);
     };
     let task = node.work.spawn(attempt.instrument(span));
     let Order { step, direction, number, is_probe, .. } = order;
-    InFlight { step, direction, number, is_probe, task: task.abort_handle() }
+    InFlight { step, direction, number, is_probe, ticket, task: task.abort_handle() }
+}
+
+/// When the step's deadline passes: a call that still waits for its place then is of no use.
+fn deadline(node: &Node, plan: &Plan, state: &State, order: Order) -> Option<Instant> {
+    let deadline_ms = call_of(plan.step(), order.direction)?.deadline_ms.filter(|_| !order.is_probe)?;
+    let first_at = state.steps[order.step].tally(order.direction).first_at?;
+    let left_ms = first_at.saturating_add(deadline_ms).saturating_sub(node.clock.now_ms());
+    Instant::now().checked_add(Duration::from_millis(left_ms))
 }
 
 /// Where a process can die before and after a call.
@@ -227,12 +238,13 @@ impl InFlight {
                 self.is_probe
                     && (end.step, end.direction, end.probe) == (self.step, self.direction, self.number)
             }
+            // One that has not begun is withdrawn alone, by its own report.
+            Event::Withdrawn(withdrawn) => withdrawn.steps.contains(&self.step) && self.ticket.withdraw(),
             Event::Started(_)
             | Event::ConditionDecided(_)
             | Event::ApprovalShown(_)
             | Event::TimerFired(_)
             | Event::OwnerLost(_)
-            | Event::Withdrawn(_)
             | Event::Requested(_)
             | Event::RequestRefused(_) => false,
         }
@@ -241,14 +253,40 @@ impl InFlight {
     /// Its end as far as this node will ever know, for a call that does not end though it was given up.
     pub(super) fn forsaken(&self, node: &Node) -> Event {
         let Self { step, direction, number, .. } = *self;
-        let end = if self.is_probe { End::lost_probe() } else { End::lost_attempt() };
+        let end = match (self.ticket.withdraw(), self.is_probe) {
+            (true, _) => End::NeverBegun,
+            (false, true) => End::lost_probe(),
+            (false, false) => End::lost_attempt(),
+        };
         end.happened(node, step, direction, number).event
     }
 
-    /// Gives the call up; its task reports that its outcome is unknown.
+    /// Gives the call up; its task reports that its outcome is unknown, or that it never began.
     pub(super) fn give_up(&self) {
         self.task.abort();
     }
+
+    /// Takes the call back if it still waits for its place; its task reports that it never began.
+    pub(super) fn withdraw(&self) {
+        if self.ticket.withdraw() {
+            self.task.abort();
+        }
+    }
+}
+
+impl Drop for InFlight {
+    /// A saga that leaves this node takes the calls along that have not begun: they are another's to make.
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
+/// Takes back the calls that still wait for their place although the saga does not want them any more: all of them
+/// when it is paused, those of actions when it shall turn back.
+pub(super) fn recall(in_flight: &[InFlight], state: &State) {
+    let unwanted =
+        |call: &&InFlight| state.paused || (state.turn_back.is_some() && call.direction == Direction::Action);
+    in_flight.iter().filter(unwanted).for_each(InFlight::withdraw);
 }
 
 /// How a call ended.
@@ -257,6 +295,8 @@ enum End {
     /// It succeeded, if it is recorded in this transaction.
     Within(Outcome, Box<Within>),
     Probe(Answer),
+    /// It was given up while it waited for its place: nothing was done.
+    NeverBegun,
 }
 
 impl End {
@@ -277,6 +317,7 @@ impl End {
             Self::Attempt(Outcome::Unknown { error }) => ("unknown", Some(&error.code)),
             // It succeeds with the transaction, which is yet to be committed.
             Self::Within(..) => ("handled", None),
+            Self::NeverBegun => ("withdrawn", None),
             Self::Probe(Answer::Applied { .. }) => ("applied", None),
             Self::Probe(Answer::Absent) => ("absent", None),
             Self::Probe(Answer::Inconclusive { error }) => ("inconclusive", Some(&error.code)),
@@ -291,6 +332,10 @@ impl End {
         match self {
             Self::Attempt(outcome) => Happened { event: ended(outcome), within: None },
             Self::Within(outcome, within) => Happened { event: ended(outcome), within: Some(within) },
+            Self::NeverBegun => {
+                let withdrawn = Withdrawn { at, steps: vec![step] };
+                Happened { event: Event::Withdrawn(withdrawn), within: None }
+            }
             Self::Probe(answer) => {
                 let answered = ProbeAnswered { at, step, direction, probe: number, answer, jitter };
                 Happened { event: Event::ProbeAnswered(answered), within: None }
@@ -303,18 +348,22 @@ fn lost() -> Error {
     Error::new("call_lost", "the call was given up before it answered")
 }
 
-async fn call(node: &Node, step: &Step, order: Order, scope: &Arc<Scope>) -> End {
+async fn call(node: &Node, step: &Step, order: Order, scope: &Arc<Scope>, ticket: &Ticket) -> End {
     let Some(call) = call_of(step, order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
         return End::Attempt(Outcome::Unknown { error });
     };
+    if !order.is_probe && call.effect == Effect::Transactional {
+        return match Box::pin(within::call(node, call, scope, ticket)).await {
+            (outcome, Some(within)) => End::Within(outcome, within),
+            (outcome, None) => End::Attempt(outcome),
+        };
+    }
+    if !ticket.begin() {
+        // This task is being given up.
+        return std::future::pending().await;
+    }
     match (order.is_probe, &call.probe) {
-        (false, _) if call.effect == Effect::Transactional => {
-            match Box::pin(within::call(node, call, scope)).await {
-                (outcome, Some(within)) => End::Within(outcome, within),
-                (outcome, None) => End::Attempt(outcome),
-            }
-        }
         (false, _) => End::Attempt(node.participants.execute(call, scope).await),
         (true, Some(probe)) => End::Probe(node.participants.probe(probe, scope).await),
         (true, None) => {
@@ -379,12 +428,14 @@ impl Plan {
 }
 
 /// Reports the end of a call exactly once: dropped without one, because the task died or was given up, it
-/// reports that nobody knows.
+/// reports that the outcome is unknown, or that the call had not begun.
 struct Report {
     node: Arc<Node>,
     order: Order,
     /// The attempt as a span, where somebody is told.
     told: Option<Box<traces::Attempt>>,
+    /// Whether the call has begun.
+    ticket: Arc<Ticket>,
     report_to: Option<Addr<SagaActor>>,
 }
 
@@ -406,6 +457,10 @@ impl Report {
 
 impl Drop for Report {
     fn drop(&mut self) {
-        self.tell(if self.order.is_probe { End::lost_probe() } else { End::lost_attempt() });
+        self.tell(match (self.ticket.withdraw(), self.order.is_probe) {
+            (true, _) => End::NeverBegun,
+            (false, true) => End::lost_probe(),
+            (false, false) => End::lost_attempt(),
+        });
     }
 }

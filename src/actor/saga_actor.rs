@@ -154,6 +154,7 @@ impl SagaActor {
         }
         self.node.moved(self.id, &self.pinned, &self.state, &proposed.state);
         self.state = proposed.state;
+        attempt::recall(&self.in_flight, &self.state);
         if proposed.tells {
             self.node.bell.ring_for_events();
         }
@@ -190,6 +191,7 @@ impl SagaActor {
 
     fn stop_beginning(&mut self, ctx: &mut Context<Self>) {
         self.handing_back = true;
+        self.in_flight.iter().for_each(InFlight::withdraw);
         self.timer.take().map(|timer| ctx.cancel_future(timer));
     }
 

@@ -38,6 +38,7 @@ mod outbox;
 mod pool;
 mod read;
 mod rerun;
+mod session;
 mod shape;
 mod signal;
 mod start_key;
