@@ -130,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn places_are_given_one_after_the_other() {
-        let places = Places::new(1, || metrics::Gauge::noop());
+        let places = Places::new(1, metrics::Gauge::noop);
         let first = places.take().await;
         let mut second = Box::pin(places.take());
         assert!(futures_util::poll!(&mut second).is_pending());
