@@ -3,8 +3,8 @@
 //!
 //! Two settings tell what became of a transaction, since the server reports each change of them by itself: without a
 //! question, after the connection is lost, and while a result that was not read blocks it.
-//! `default_transaction_read_only` is off in the transaction alone, so it is on again when the transaction has failed or
-//! ended; what is written after that end, each statement a transaction of its own, is refused by the same setting.
+//! `default_transaction_read_only` is off in the transaction alone, so it is on again when the transaction has failed
+//! or ended; what is written after that end, each statement a transaction of its own, is refused by the same setting.
 //! `application_name` is set in the transaction for the whole session: a commit keeps it, and nothing else does.
 
 use std::future::poll_fn;
@@ -41,8 +41,8 @@ const ARM: &str = "reset default_transaction_read_only; \
                                      false); \
                    set default_transaction_read_only = on";
 
-/// Runs what the handler's constraints have put off, under the handler's own settings; then makes the session's role and
-/// names its own again, and says which transaction it is in.
+/// Runs what the handler's constraints have put off, under the handler's own settings; then makes the session's role
+/// and names its own again, and says which transaction it is in.
 const CHECK: &str = "set constraints all immediate; set local session authorization default; set local role none; \
                      set local search_path to default; select coalesce(current_setting('amends.call', true), '')";
 

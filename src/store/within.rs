@@ -157,9 +157,9 @@ impl std::fmt::Debug for Within {
 }
 
 impl Store {
-    /// Begins a transaction for a call that takes up to `time_ms` milliseconds. Waits while `TRANSACTIONS_MAX` are open,
-    /// and while the database cannot be reached, however long that takes; dropping the future ends the wait. Fails
-    /// only with what waiting cannot change.
+    /// Begins a transaction for a call that takes up to `time_ms` milliseconds. Waits while `TRANSACTIONS_MAX` are
+    /// open, and while the database cannot be reached, however long that takes; dropping the future ends the wait.
+    /// Fails only with what waiting cannot change.
     pub async fn begin_within(&self, call: &str, time_ms: Millis) -> Result<Within, Error> {
         let place = self.within().places.take().await;
         let mut pause = Duration::from_millis(limits::BEGIN_PAUSE_MS);

@@ -35,7 +35,8 @@ async fn a_session_comes_back_as_new() {
             eventually("nothing is held while the session is idle", async || is_free(&client).await).await;
             let within = begin(&node.store).await;
             let sql = "select (select count(*) from pg_prepared_statements where from_sql),
-                              (select count(*) from pg_listening_channels()), (select count(*) from pg_cursors where is_holdable),
+                              (select count(*) from pg_listening_channels()),
+                              (select count(*) from pg_cursors where is_holdable),
                               (select count(*) from pg_class where relname = 'mine' and pg_table_is_visible(oid))";
             let row = within.transaction().query_one(sql, &[]).await.unwrap();
             let found: [i64; 4] = std::array::from_fn(|column| row.get(column));
