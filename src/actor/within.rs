@@ -64,9 +64,9 @@ fn attempt_of(event: &Event) -> Option<Attempt> {
     }
 }
 
-/// Makes an attempt within a transaction of its own. Waiting for the transaction is no part of the attempt, which begins
-/// with it. A success comes with the transaction, and counts once it is committed; anything else is rolled back. What a
-/// handler committed by itself is not known here: then the outcome is unknown, whatever the handler said.
+/// Makes an attempt within a transaction of its own. Waiting for the transaction is no part of the attempt, which
+/// begins with it. A success comes with the transaction, and counts once it is committed; anything else is rolled
+/// back. What a handler committed by itself is not known here: then the outcome is unknown, whatever the handler said.
 pub(super) async fn call(
     node: &Node,
     call: &Call,

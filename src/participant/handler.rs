@@ -72,8 +72,8 @@ impl Handlers {
     /// The transaction is open, in the runtime's own Postgres. When the function succeeds, the journal's row is written
     /// in it, behind the fence that holds for every row of the node, and it is committed: the effect is there exactly
     /// once. In every other case it is rolled back, and the failure is definite: an error whose outcome is unknown
-    /// counts as one that may be tried again, unless the database's refusal is one that it would repeat (a constraint, a
-    /// privilege, a syntax error). The function neither commits nor rolls back, nor keeps the transaction.
+    /// counts as one that may be tried again, unless the database's refusal is one that it would repeat (a
+    /// constraint, a privilege, a syntax error). The function neither commits nor rolls back, nor keeps the transaction.
     pub fn register_transactional<In, Out, Fut, F>(mut self, name: impl Into<String>, function: F) -> Self
     where
         In: DeserializeOwned + Send + 'static,
