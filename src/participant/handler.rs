@@ -73,7 +73,8 @@ impl Handlers {
     /// in it, behind the fence that holds for every row of the node, and it is committed: the effect is there exactly
     /// once. In every other case it is rolled back, and the failure is definite: an error whose outcome is unknown
     /// counts as one that may be tried again, unless the database's refusal is one that it would repeat (a
-    /// constraint, a privilege, a syntax error). The function neither commits nor rolls back, nor keeps the transaction.
+    /// constraint, a privilege, a syntax error). The function neither commits nor rolls back, nor keeps the
+    /// transaction.
     pub fn register_transactional<In, Out, Fut, F>(mut self, name: impl Into<String>, function: F) -> Self
     where
         In: DeserializeOwned + Send + 'static,
