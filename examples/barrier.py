@@ -70,7 +70,9 @@ class Participant(BaseHTTPRequestHandler):
             with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
                 status, body = function(connection, *arguments)
         except psycopg.Error as error:
-            status, body = 503, {"error": str(error)}
+            # AM010: the barrier may have forgotten this key. Whether there was an effect is unknown, and the caller must be
+            # told neither a success nor a 4xx: a probe stays inconclusive, a refund is not taken for made.
+            status, body = 500 if error.sqlstate == "AM010" else 503, {"error": str(error)}
         self.reply(status, body)
 
     def reply(self, status, body):

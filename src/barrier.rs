@@ -7,6 +7,11 @@
 //! says "absent" a moment before the action lands. A step whose participant has a barrier is `idempotent` and
 //! `safe_when_absent`, and needs no settle window.
 //!
+//! A key that the barrier does not hold and may have forgotten (`amends_barrier.forget`) has no verdict: the call
+//! fails, and [`is_unknown`] tells this error from others. Answer the caller so that the outcome stays unknown
+//! ([`Failure::unknown`](crate::participant::Failure::unknown), or an HTTP 500): a compensation that cannot look
+//! its action up is no success, and a probe that cannot has found no absence. The saga then waits for a person.
+//!
 //! ```no_run
 //! use amends::barrier::{self, Action, Compensation, Probe};
 //! use tokio_postgres::{Client, Error};
@@ -34,7 +39,7 @@
 //!     if let Compensation::Proceed { .. } = barrier::compensation(&transaction, action_key).await? {
 //!         let sql = "update account set cents = cents + $2 where id = $1";
 //!         transaction.execute(sql, &[&account, &cents]).await?;
-//!     } // undone before, or absent and barred: nothing to do, and that is a success
+//!     } // undone before, or absent and barred: nothing to do, and that is a success; a forgotten key is an error
 //!     transaction.commit().await
 //! }
 //!
@@ -93,13 +98,23 @@ pub enum Probe {
     Absent,
 }
 
+/// SQLSTATE of the error that stands for a verdict when a key may have been forgotten.
+pub const UNKNOWN: &str = "AM010";
+
+/// Whether a call failed because the barrier may have forgotten its key: the answer is unknown, and stays so. The
+/// transaction is over, nothing was done in it.
+pub fn is_unknown(error: &Error) -> bool {
+    error.code().is_some_and(|code| code.code() == UNKNOWN)
+}
+
 /// Creates the barrier in the participant's database, unless it is there.
 pub async fn install(client: &impl GenericClient) -> Result<(), Error> {
     client.batch_execute(SQL).await
 }
 
 /// Asks whether the action with this key may take effect in this transaction. `output` is what a duplicate is
-/// answered with, if it is known by now; else see [`answer`]. Waits while another transaction holds the key.
+/// answered with, if it is known by now; else see [`answer`]. Waits while another transaction holds the key. Fails
+/// if the key may have been forgotten ([`is_unknown`]): the action may have taken effect before.
 pub async fn action(
     transaction: &impl GenericClient,
     key: &str,
@@ -122,7 +137,7 @@ pub async fn answer(transaction: &impl GenericClient, key: &str, output: &str) -
 }
 
 /// Asks whether the action with this key is to be undone in this transaction. Waits while another transaction
-/// holds the key.
+/// holds the key. Fails if the key may have been forgotten ([`is_unknown`]): the effect may be there.
 pub async fn compensation(transaction: &impl GenericClient, action_key: &str) -> Result<Compensation, Error> {
     let sql = "select verdict, known from amends_barrier.compensation($1)";
     let row = ask(transaction, sql, &[(&action_key, Type::TEXT)]).await?;
@@ -135,7 +150,7 @@ pub async fn compensation(transaction: &impl GenericClient, action_key: &str) ->
 }
 
 /// Asks whether the action with this key took effect, and bars it if it did not. Commit before you answer.
-/// Waits while another transaction holds the key.
+/// Waits while another transaction holds the key. Fails if the key may have been forgotten ([`is_unknown`]).
 pub async fn probe(transaction: &impl GenericClient, key: &str) -> Result<Probe, Error> {
     let sql = "select verdict, known from amends_barrier.probe($1)";
     let row = ask(transaction, sql, &[(&key, Type::TEXT)]).await?;

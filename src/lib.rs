@@ -19,6 +19,7 @@ pub mod barrier;
 pub mod boundary;
 pub mod config;
 pub mod metrics;
+mod place;
 pub mod postgres;
 pub mod trace;
 pub mod transaction;

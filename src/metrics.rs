@@ -83,6 +83,7 @@ metrics! {
 
     Gauge LEASE_TRUSTED "amends_lease_trusted" [] "1 while the node may begin effects, else 0.";
     Gauge BUILD "amends_build_info" [version] "1, with the version of this node.";
+    Gauge PLACES_WAITING "amends_places_waiting" [place] "Calls that wait for a place to begin.";
     Gauge POOL_CONNECTIONS "amends_pool_connections" [state] "Connections of the pool: busy, idle, wanted.";
     Gauge DEAD_ROWS "amends_database_dead_rows" [table] "Dead rows in tables whose rows come and go.";
     Counter COMPACTIONS "amends_compactions_total" [table] "Tables written anew, as vacuum could not empty them.";

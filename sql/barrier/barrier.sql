@@ -8,12 +8,50 @@
 --                                      duplicate), or `absent` (the action never took effect, and from now on never will)
 --   amends_barrier.probe(key)          `applied`, or `absent` (and from now on it will stay so: a late action is barred)
 --
+-- Each fails with SQLSTATE AM010 when the key is not there and may have been forgotten (amends_barrier.forget): the answer is
+-- unknown. It is an error and no verdict, so that a participant which knows only the verdicts above cannot take it for one of
+-- them. Answer the caller so that the outcome stays unknown: over HTTP with 500, never with 4xx, never with a success.
+--
 -- All three insert the key's row or meet it, so for one key they run one after the other: who comes while another's
 -- transaction is open waits for its end (set lock_timeout), and an answer is never given about a transaction that may still
 -- commit. Use READ COMMITTED, the default; stricter levels are right as well, but fail with 40001 where this one waits.
 -- What a barrier has answered holds when the caller's transaction commits: answer the caller after the commit.
 
 create schema if not exists amends_barrier;
+
+-- What was forgotten, as far as it matters: one row.
+do $$
+declare
+    v_since     timestamptz;
+    v_grantee   record;
+begin
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('amends_barrier.horizon', 0));
+    if pg_catalog.to_regclass('amends_barrier.horizon') is not null then
+        return;
+    end if;
+    create table amends_barrier.horizon (
+        the_only_row boolean primary key default true check (the_only_row),
+        -- The latest start of a saga of which a key was forgotten, in milliseconds since 1970; null: there is none.
+        started_ms   bigint,
+        -- A key was forgotten that does not begin with the id of a saga.
+        others       boolean not null default false
+    );
+    -- An older barrier forgot without a horizon, and the oldest keys first: nothing that is younger than the oldest key it still
+    -- holds. With no key left, everything may have been forgotten. A participant that never called forget may set it to null.
+    if pg_catalog.to_regclass('amends_barrier.action_key') is not null then
+        execute 'select coalesce(min(a.at), clock_timestamp()) from amends_barrier.action_key a' into v_since;
+        for v_grantee in
+            select distinct case a.grantee when 0 then 'public' else a.grantee::regrole::text end as name
+            from pg_catalog.pg_class c, lateral pg_catalog.aclexplode(c.relacl) a
+            where c.oid = 'amends_barrier.action_key'::regclass
+        loop
+            execute 'grant select, update on amends_barrier.horizon to ' || v_grantee.name;
+        end loop;
+    end if;
+    insert into amends_barrier.horizon (started_ms, others)
+    values (floor(extract(epoch from v_since) * 1000), v_since is not null);
+end
+$$;
 
 -- One row per action. Keys begin with the saga's id, which is ordered by time, so inserts stay at the right edge.
 create table if not exists amends_barrier.action_key (
@@ -23,6 +61,42 @@ create table if not exists amends_barrier.action_key (
     output  text,
     at      timestamptz not null default now()
 );
+
+-- When the saga began to which a key belongs, in milliseconds since 1970: keys begin with its id, a UUIDv7, whatever comes after.
+-- Null for every other text.
+create or replace function amends_barrier.started_ms(key text) returns bigint
+language sql immutable parallel safe as $$
+    select case when key ~* '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}([-/]|$)'
+           then ('x' || lpad(left(key, 8) || substr(key, 10, 4), 16, '0'))::bit(64)::bigint end
+$$;
+
+-- Fails with AM010 if a key that is not there may have been forgotten: its saga began no later than one of which a key was
+-- forgotten, or it names no saga and such a key was forgotten. Called after the key's row was inserted: who forgets commits the
+-- horizon together with the deletion, so the deletion that let the row in comes with the horizon that tells of it. A snapshot
+-- that is older than this statement could miss it: there the row is locked, and 40001 says that it has moved.
+-- For the functions below, whose search_path it runs under.
+create or replace function amends_barrier.refuse_forgotten(key text) returns void language plpgsql volatile as $$
+declare
+    v_others    boolean;
+    v_forgotten bigint;
+    v_started   bigint;
+begin
+    if current_setting('transaction_isolation') = 'read committed' then
+        select h.others, h.started_ms into strict v_others, v_forgotten from amends_barrier.horizon h;
+    else
+        select h.others, h.started_ms into strict v_others, v_forgotten from amends_barrier.horizon h for share;
+    end if;
+    if v_forgotten is null and not v_others then
+        return;
+    end if;
+    v_started := amends_barrier.started_ms(refuse_forgotten.key);
+    if v_started <= v_forgotten or (v_started is null and v_others) then
+        raise exception 'unknown: the barrier does not hold the key %, and may have forgotten it',
+            quote_literal(refuse_forgotten.key)
+            using errcode = 'AM010', hint = 'Look into the books. Forget keys later than the longest saga lives.';
+    end if;
+end
+$$;
 
 -- Lets the action with this key take effect once. `output` is what to answer a duplicate with, if it is known by now (an id
 -- that the caller made); else hand it in later with amends_barrier.answer, in the same transaction.
@@ -36,6 +110,7 @@ begin
         insert into amends_barrier.action_key (key, state, output) values (action.key, 'applied', action.output)
         on conflict on constraint action_key_pkey do nothing;
         if found then
+            perform amends_barrier.refuse_forgotten(action.key);
             verdict := 'proceed';
             return;
         end if;
@@ -73,6 +148,7 @@ begin
         insert into amends_barrier.action_key (key, state) values (compensation.key, 'barred')
         on conflict on constraint action_key_pkey do nothing;
         if found then
+            perform amends_barrier.refuse_forgotten(compensation.key);
             verdict := 'absent';
             return;
         end if;
@@ -101,6 +177,7 @@ begin
         insert into amends_barrier.action_key (key, state) values (probe.key, 'barred')
         on conflict on constraint action_key_pkey do nothing;
         if found then
+            perform amends_barrier.refuse_forgotten(probe.key);
             verdict := 'absent';
             return;
         end if;
@@ -114,13 +191,22 @@ begin
 end
 $$;
 
--- Forgets up to `rows_max` keys that were last new `older_than` ago; returns how many. A call that is repeated or comes late
--- after that takes effect again, so say a shorter time as `key_lifetime` in the definition.
+-- Forgets up to `rows_max` keys that were last new `older_than` ago, and moves the horizon past their sagas; returns how many
+-- keys. From then on a key that is not there is unknown (AM010) if its saga began no later than these: also one whose action
+-- never came, and one whose action comes for the first time. So let `older_than` be longer than the longest saga lives that calls
+-- this participant: with all its waits and deadlines, its pauses, and the time in which it is stuck until a person comes. A
+-- `key_lifetime` in the definition is shorter than `older_than`.
 create or replace function amends_barrier.forget(older_than interval, rows_max int default 10000) returns bigint
 language sql volatile set search_path = pg_catalog, pg_temp as $$
     with old as materialized (
-        select a.key from amends_barrier.action_key a where a.at < now() - older_than
+        select a.key, amends_barrier.started_ms(a.key) as started_ms from amends_barrier.action_key a
+        where a.at < now() - older_than
         order by a.key limit rows_max for update skip locked
+    ), moved as (
+        update amends_barrier.horizon h
+        set started_ms = greatest(h.started_ms, o.started_ms), others = h.others or o.others
+        from (select max(o.started_ms) as started_ms, bool_or(o.started_ms is null) as others from old o) o
+        where o.others is not null
     ), gone as (
         delete from amends_barrier.action_key a where a.key = any (array (select o.key from old o)) returning a.key
     )

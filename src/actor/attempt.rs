@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::definitions::Pinned;
+use super::ending::{End, in_words_of};
 use super::node::Node;
 use super::post::Post;
 use super::row;
@@ -21,14 +22,14 @@ use super::within;
 use crate::boundary::{self, Aim};
 use crate::config::actor as limits;
 use crate::participant::{Place, Scope, expr};
+use crate::place::Ticket;
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Effect, Step};
 use crate::saga::event::{
-    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered, Request,
-    Requested, Showing,
+    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Request, Requested, Showing,
 };
 use crate::saga::key::Key;
-use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
+use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::{Origin, State};
 use crate::saga::{Json, Law, Planned, Shown, outstanding};
 use crate::store::Within;
@@ -49,6 +50,7 @@ pub(super) struct InFlight {
     /// Number of the attempt, or of the probe.
     number: u32,
     is_probe: bool,
+    ticket: Arc<Ticket>,
     task: AbortHandle,
 }
 
@@ -184,7 +186,9 @@ pub(super) fn begin(
         told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
     let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
-    let mut report = Report { node: node.clone(), order, told, sent: false, report_to: Some(report_to) };
+    let ticket = Arc::new(Ticket::new(deadline(node, &plan, state, order)));
+    let report =
+        Report { node: node.clone(), order, told, ticket: ticket.clone(), report_to: Some(report_to) };
     let (called, post, law) = (node.clone(), post.clone(), state.law);
     let counts = pinned.counts.clone();
     // Whatever is logged during the call, by a handler too, says whose it is. No payloads. An attempt says it all by
@@ -205,20 +209,30 @@ pub(super) fn begin(
     let aim = Aim::of(pinned.definition.name(), order.direction == Direction::Compensation);
     let attempt = async move {
         let [sending, answered] = boundaries(order);
-        let Some(_place) = report.place(&post, plan.step()).await else { return };
-        report.sent = true;
-        let began = Instant::now();
+        let _place = match report.place(&post, plan.step()).await {
+            Ok(place) => place,
+            Err(Some(end)) => return report.send(end),
+            Err(None) => return,
+        };
         boundary::pass_for(sending, &aim);
-        let end = call(&called, plan.step(), order, law, &scope).await;
+        let end = call(&called, plan.step(), order, law, &scope, &report.ticket).await;
         boundary::pass_for(answered, &aim);
-        if !order.is_probe {
+        if let Some(began) = report.ticket.began().filter(|_| !order.is_probe) {
             counts.took(order.step, order.direction, began.elapsed());
         }
         report.send(end);
     };
     let task = node.work.spawn(attempt.instrument(span));
     let Order { step, direction, number, is_probe, .. } = order;
-    InFlight { step, direction, number, is_probe, task: task.abort_handle() }
+    InFlight { step, direction, number, is_probe, ticket, task: task.abort_handle() }
+}
+
+/// When the step's deadline passes: a call that still waits for its place then is of no use.
+fn deadline(node: &Node, plan: &Plan, state: &State, order: Order) -> Option<Instant> {
+    let deadline_ms = call_of(plan.step(), order.direction)?.deadline_ms.filter(|_| !order.is_probe)?;
+    let first_at = state.steps[order.step].tally(order.direction).first_at?;
+    let left_ms = first_at.saturating_add(deadline_ms).saturating_sub(node.clock.now_ms());
+    Instant::now().checked_add(Duration::from_millis(left_ms))
 }
 
 /// Where a process can die before and after a call.
@@ -242,12 +256,13 @@ impl InFlight {
                 self.is_probe
                     && (end.step, end.direction, end.probe) == (self.step, self.direction, self.number)
             }
+            // One that has not begun is withdrawn alone, by its own report.
+            Event::Withdrawn(withdrawn) => withdrawn.steps.contains(&self.step) && self.ticket.withdraw(),
             Event::Started(_)
             | Event::ConditionDecided(_)
             | Event::ApprovalShown(_)
             | Event::TimerFired(_)
             | Event::OwnerLost(_)
-            | Event::Withdrawn(_)
             | Event::Requested(_)
             | Event::RequestRefused(_) => false,
         }
@@ -256,98 +271,58 @@ impl InFlight {
     /// Its end as far as this node will ever know, for a call that does not end though it was given up.
     pub(super) fn forsaken(&self, node: &Node) -> Event {
         let Self { step, direction, number, .. } = *self;
-        let end = if self.is_probe { End::lost_probe() } else { End::lost_attempt() };
+        let end = match (self.ticket.withdraw(), self.is_probe) {
+            (true, _) => End::NeverBegun,
+            (false, true) => End::lost_probe(),
+            (false, false) => End::lost_attempt(),
+        };
         end.happened(node, step, direction, number).event
     }
 
-    /// Gives the call up; its task reports that its outcome is unknown.
+    /// Gives the call up; its task reports that its outcome is unknown, or that it never began.
     pub(super) fn give_up(&self) {
         self.task.abort();
     }
-}
 
-/// How a call ended.
-enum End {
-    Attempt(Outcome, Option<DecidedBy>),
-    /// It succeeded, if it is recorded in this transaction.
-    Within(Outcome, Box<Within>),
-    Probe(Answer),
-}
-
-impl End {
-    fn lost_attempt() -> Self {
-        Self::Attempt(Outcome::Unknown { error: lost() }, None)
-    }
-
-    /// The end of an attempt that was given up while it waited for its place.
-    fn unsent_attempt() -> Self {
-        let error = Error::new("not_sent", "the call was given up before it was sent");
-        Self::Attempt(Outcome::retryable(error, None), None)
-    }
-
-    fn lost_probe() -> Self {
-        Self::Probe(Answer::Inconclusive { error: lost() })
-    }
-
-    /// The end in one word, and the code of its error.
-    fn in_words(&self) -> (&'static str, Option<&str>) {
-        match self {
-            Self::Attempt(Outcome::Succeeded { .. }, _) => ("succeeded", None),
-            Self::Attempt(Outcome::Pending { .. }, _) => ("pending", None),
-            Self::Attempt(Outcome::Failed { error, .. }, _) => ("failed", Some(&error.code)),
-            Self::Attempt(Outcome::Errored { error, .. }, _) => ("errored", Some(&error.code)),
-            Self::Attempt(Outcome::Unknown { error }, _) => ("unknown", Some(&error.code)),
-            // It succeeds with the transaction, which is yet to be committed.
-            Self::Within(..) => ("handled", None),
-            Self::Probe(Answer::Applied { .. }) => ("applied", None),
-            Self::Probe(Answer::Absent) => ("absent", None),
-            Self::Probe(Answer::Inconclusive { error }) => ("inconclusive", Some(&error.code)),
-        }
-    }
-
-    fn happened(self, node: &Node, step: usize, direction: Direction, number: u32) -> Happened {
-        let (at, jitter) = (node.clock.now_ms(), rand::random::<f64>());
-        let ended = |outcome, decided_by: Option<DecidedBy>| {
-            let (attempt, decided_by) = (number, decided_by.map(Box::new));
-            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, decided_by, jitter })
-        };
-        match self {
-            Self::Attempt(outcome, decided_by) => {
-                Happened { event: ended(outcome, decided_by), within: None }
-            }
-            Self::Within(outcome, within) => Happened { event: ended(outcome, None), within: Some(within) },
-            Self::Probe(answer) => {
-                let answered = ProbeAnswered { at, step, direction, probe: number, answer, jitter };
-                Happened { event: Event::ProbeAnswered(answered), within: None }
-            }
+    /// Takes the call back if it still waits for its place; its task reports that it never began.
+    pub(super) fn withdraw(&self) {
+        if self.ticket.withdraw() {
+            self.task.abort();
         }
     }
 }
 
-fn lost() -> Error {
-    Error::new("call_lost", "the call was given up before it answered")
-}
-
-/// An outcome as the saga's law knows it: an older node must be able to read it.
-fn in_words_of(law: Law, outcome: Outcome) -> Outcome {
-    match (law, outcome) {
-        (Law::V1, Outcome::Errored { error, .. }) => Outcome::failed(error),
-        (Law::V1 | Law::V2, outcome) => outcome,
+impl Drop for InFlight {
+    /// A saga that leaves this node takes the calls along that have not begun: they are another's to make.
+    fn drop(&mut self) {
+        self.withdraw();
     }
 }
 
-async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scope>) -> End {
+/// Takes back the calls that still wait for their place although the saga does not want them any more: all of them
+/// when it is paused, those of actions when it shall turn back.
+pub(super) fn recall(in_flight: &[InFlight], state: &State) {
+    let unwanted =
+        |call: &&InFlight| state.paused || (state.turn_back.is_some() && call.direction == Direction::Action);
+    in_flight.iter().filter(unwanted).for_each(InFlight::withdraw);
+}
+
+async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scope>, ticket: &Ticket) -> End {
     let Some(call) = call_of(step, order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
         return End::Attempt(Outcome::Unknown { error }, None);
     };
+    if !order.is_probe && call.effect == Effect::Transactional {
+        return match Box::pin(within::call(node, call, scope, ticket)).await {
+            (outcome, Some(within)) => End::Within(outcome, within),
+            (outcome, None) => End::Attempt(in_words_of(law, outcome), None),
+        };
+    }
+    if !ticket.begin() {
+        // This task is being given up.
+        return std::future::pending().await;
+    }
     match (order.is_probe, &call.probe) {
-        (false, _) if call.effect == Effect::Transactional => {
-            match Box::pin(within::call(node, call, scope)).await {
-                (outcome, Some(within)) => End::Within(outcome, within),
-                (outcome, None) => End::Attempt(outcome, None),
-            }
-        }
         (false, _) => {
             let (outcome, decided_by) = node.participants.execute(call, scope).await;
             End::Attempt(in_words_of(law, outcome), decided_by)
@@ -412,35 +387,36 @@ impl Plan {
 }
 
 /// Reports the end of a call exactly once: dropped without one, because the task died or was given up, it
-/// reports that nobody knows.
+/// reports that the outcome is unknown, or that the call had not begun.
 struct Report {
     node: Arc<Node>,
     order: Order,
     /// The attempt as a span, where somebody is told.
     told: Option<Box<traces::Attempt>>,
-    /// It has its place, and begins.
-    sent: bool,
+    /// Whether the call has begun.
+    ticket: Arc<Ticket>,
     report_to: Option<Addr<SagaActor>>,
 }
 
 impl Report {
     /// Waits until the participant has a place for the call. The lease may be lost meanwhile: then nothing begins
-    /// before a beat has confirmed it. None when the saga has left this node.
-    async fn place(&self, post: &Post, step: &Step) -> Option<Place> {
+    /// before a beat has confirmed it. Else how the call ended without one; none when the saga has left this node.
+    async fn place(&self, post: &Post, step: &Step) -> Result<Place, Option<End>> {
         let call = call_of(step, self.order.direction);
         let probe = call.and_then(|call| call.probe.as_ref()).filter(|_| self.order.is_probe);
         let target = probe.map(|probe| &probe.target).or(call.map(|call| &call.target));
-        let place = match target {
-            Some(target) => self.node.participants.place(target).await,
-            None => Place::default(),
+        let Some(target) = target else { return Ok(Place::default()) };
+        let Some(place) = self.ticket.wait(self.node.participants.place(target)).await else {
+            let message = "the step's deadline passed while the call waited for its place";
+            return Err(Some(End::Attempt(Outcome::retryable(Error::new("deadline", message), None), None)));
         };
         while !post.may_begin() {
             if self.report_to.as_ref().is_none_or(|saga| !saga.connected()) {
-                return None;
+                return Err(None);
             }
             tokio::time::sleep(Duration::from_millis(limits::DISTRUST_PAUSE_MS)).await;
         }
-        Some(place)
+        Ok(place)
     }
 
     fn send(mut self, end: End) {
@@ -460,10 +436,10 @@ impl Report {
 
 impl Drop for Report {
     fn drop(&mut self) {
-        self.tell(match (self.order.is_probe, self.sent) {
-            (true, _) => End::lost_probe(),
-            (false, true) => End::lost_attempt(),
-            (false, false) => End::unsent_attempt(),
+        self.tell(match (self.ticket.withdraw(), self.order.is_probe) {
+            (true, _) => End::NeverBegun,
+            (false, true) => End::lost_probe(),
+            (false, false) => End::lost_attempt(),
         });
     }
 }

@@ -25,6 +25,7 @@ mod crowding;
 mod definitions;
 mod dispatcher;
 mod duty;
+mod ending;
 mod gauges;
 mod heart;
 mod herald;

@@ -156,6 +156,7 @@ impl SagaActor {
         }
         self.node.moved(self.id, &self.pinned, &self.state, &proposed.state);
         self.state = proposed.state;
+        attempt::recall(&self.in_flight, &self.state);
         if proposed.tells {
             self.node.bell.ring_for_events();
         }
@@ -192,6 +193,7 @@ impl SagaActor {
 
     fn stop_beginning(&mut self, ctx: &mut Context<Self>) {
         self.handing_back = true;
+        self.in_flight.iter().for_each(InFlight::withdraw);
         self.timer.take().map(|timer| ctx.cancel_future(timer));
     }
 

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::time::Instant;
 
 use super::committer::Committed;
 use super::node::Node;
 use super::saga_actor::SagaActor;
 use crate::participant::Scope;
+use crate::place::Ticket;
 use crate::saga::definition::Call;
 use crate::saga::event::{AttemptEnded, Direction, Event};
 use crate::saga::outcome::{Error, Outcome};
 use crate::store::{LaneId, RolledBack, Transition, Within};
+use crate::transaction;
 
 /// The transaction of a row was rolled back: there is neither a row nor an effect.
 #[derive(Message)]
@@ -61,31 +64,56 @@ fn attempt_of(event: &Event) -> Option<Attempt> {
     }
 }
 
-/// Makes an attempt within a transaction of its own. A success comes with the transaction, and counts once it
-/// is committed; anything else is rolled back.
-pub(super) async fn call(node: &Node, call: &Call, scope: &Arc<Scope>) -> (Outcome, Option<Box<Within>>) {
-    let time = Duration::from_millis(call.timeout_ms);
+/// Makes an attempt within a transaction of its own. Waiting for the transaction is no part of the attempt, which
+/// begins with it. A success comes with the transaction, and counts once it is committed; anything else is rolled
+/// back. What a handler committed by itself is not known here: then the outcome is unknown, whatever the handler said.
+pub(super) async fn call(
+    node: &Node,
+    call: &Call,
+    scope: &Arc<Scope>,
+    ticket: &Ticket,
+) -> (Outcome, Option<Box<Within>>) {
     let name = format!("{}#{}", scope.key, scope.attempt);
-    let began = tokio::time::timeout(time, node.store.begin_within(&name, call.timeout_ms)).await;
+    let Some(began) = ticket.wait(node.store.begin_within(&name, call.timeout_ms)).await else {
+        return (again("deadline", "the step's deadline passed while the call waited for its place"), None);
+    };
+    if !ticket.begin() {
+        // The task that called is being given up.
+        return std::future::pending().await;
+    }
+    let until = Instant::now() + Duration::from_millis(call.timeout_ms);
     let within = match began {
-        Ok(Ok(within)) => within,
-        Ok(Err(error)) => return (again("no_transaction", error.to_string()), None),
-        Err(_) => return (again("no_transaction", "no connection within the time of an attempt"), None),
+        Ok(within) => within,
+        Err(error) => return (again("no_transaction", error.to_string()), None),
     };
     match node.participants.execute_within(call, scope, within.transaction()).await {
-        outcome @ Outcome::Succeeded { .. } => (outcome, Some(Box::new(within))),
+        outcome @ Outcome::Succeeded { .. } => match node.store.settle(within, until).await {
+            Ok(within) => (outcome, Some(Box::new(within))),
+            Err(rolled_back) => (outcome_of(rolled_back), None),
+        },
         outcome @ (Outcome::Failed { .. }
         | Outcome::Errored { .. }
         | Outcome::Pending { .. }
-        | Outcome::Unknown { .. }) => {
-            node.store.roll_back(within).await;
-            (outcome, None)
-        }
+        | Outcome::Unknown { .. }) => match node.store.roll_back(within, until).await {
+            Ok(()) => (outcome, None),
+            Err(ended) => (outcome_of(ended), None),
+        },
     }
 }
 
 fn again(code: &str, message: impl Into<String>) -> Outcome {
     Outcome::retryable(Error::new(code, message), None)
+}
+
+/// What a transaction that was not committed comes to: a failure without effect, unless its handler ended it.
+fn outcome_of(rolled_back: RolledBack) -> Outcome {
+    let RolledBack { code, message, retryable } = rolled_back;
+    let error = Error::new(code, message);
+    match code == transaction::ENDED {
+        true => Outcome::Unknown { error },
+        false if retryable => Outcome::retryable(error, None),
+        false => Outcome::failed(error),
+    }
 }
 
 /// Writes the row of a success in its handler's transaction and commits both. In a task that nobody gives up:
@@ -108,12 +136,9 @@ pub(super) fn commit(
 
 /// What happened instead of a success that was rolled back.
 pub(super) fn failed(event: Event, rolled_back: RolledBack) -> Event {
-    let RolledBack { code, message, retryable } = rolled_back;
     match event {
         Event::AttemptEnded(end) => {
-            let error = Error::new(code, message);
-            let outcome = if retryable { Outcome::retryable(error, None) } else { Outcome::failed(error) };
-            Event::AttemptEnded(AttemptEnded { outcome, ..end })
+            Event::AttemptEnded(AttemptEnded { outcome: outcome_of(rolled_back), ..end })
         }
         other @ (Event::Started(_)
         | Event::ConditionDecided(_)

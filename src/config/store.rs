@@ -80,6 +80,15 @@ pub const SESSION_LOOKS: u32 = 2;
 pub const POOL_CONNECTIONS: usize = 8;
 /// Most transactions of handlers at a time on one node; each has a connection of its own, made when it is needed.
 pub const TRANSACTIONS_MAX: usize = 16;
+/// Pause before a connection for a handler's transaction is tried again, in milliseconds; doubles.
+pub const BEGIN_PAUSE_MS: u64 = 100;
+/// Longest such pause, in milliseconds.
+pub const BEGIN_PAUSE_MAX_MS: u64 = 2_000;
+/// How long a session may take to tell a transaction that was rolled back from one that has failed, in milliseconds.
+pub const LAST_LOOK_MS: u64 = 100;
+/// How long a session of a handler may take to end its transaction and come back clean, in milliseconds; then it is
+/// closed.
+pub const RECYCLE_MS: u64 = 500;
 /// Pause before it is asked again whether a transaction was committed, in milliseconds; doubles.
 pub const COMMIT_LOOK_MS: u64 = 20;
 /// Longest such pause, in milliseconds.

@@ -21,7 +21,7 @@ use super::scope::Scope;
 use crate::saga::Json;
 use crate::saga::definition::Verdict;
 use crate::saga::event::Direction;
-use crate::transaction::Transaction;
+use crate::transaction::{self, Transaction};
 
 type Running = Pin<Box<dyn Future<Output = Result<Json, Failure>> + Send>>;
 type Handler = dyn Fn(StepContext, Json) -> Running + Send + Sync;
@@ -72,8 +72,10 @@ impl Handlers {
     ///
     /// The transaction is open, in the runtime's own Postgres. When the function succeeds, the journal's row is written
     /// in it, behind the fence that holds for every row of the node, and it is committed: the effect is there exactly
-    /// once. In every other case it is rolled back, and the failure is definite: an error that says that nobody knows
-    /// counts as one that may be tried again. The function neither commits nor rolls back, nor keeps the transaction.
+    /// once. In every other case it is rolled back, and the failure is definite: an error whose outcome is unknown
+    /// counts as one that may be tried again, unless the database's refusal is one that it would repeat (a
+    /// constraint, a privilege, a syntax error). The function neither commits nor rolls back, nor keeps the
+    /// transaction.
     pub fn register_transactional<In, Out, Fut, F>(mut self, name: impl Into<String>, function: F) -> Self
     where
         In: DeserializeOwned + Send + 'static,
@@ -84,7 +86,10 @@ impl Handlers {
         let function = Arc::new(function);
         let handler = move |context: StepContext, transaction: Transaction, arguments: Json| -> Running {
             let function = Arc::clone(&function);
-            Box::pin(async move { encoded(function(context, transaction, taken(&arguments)?).await?) })
+            Box::pin(async move {
+                let output = function(context, transaction, taken(&arguments)?).await;
+                encoded(output.map_err(Failure::rolled_back)?)
+            })
         };
         self.transactional.insert(name.into(), Arc::new(handler));
         self
@@ -250,11 +255,13 @@ pub struct Failure {
     code: Cow<'static, str>,
     message: String,
     after: Option<Duration>,
+    /// It was passed on with `?`, and the database's word is that the same would fail again.
+    definite: bool,
 }
 
 impl Failure {
     fn new(verdict: Verdict, code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
-        Self { verdict, code: code.into(), message: message.to_string(), after: None }
+        Self { verdict, code: code.into(), message: message.to_string(), after: None, definite: false }
     }
 
     /// There was definitely no effect, and another attempt is no use.
@@ -283,6 +290,15 @@ impl Failure {
         self
     }
 
+    /// The same in a transaction that is rolled back: what the database refused for good had no effect, and is no use
+    /// to try again.
+    fn rolled_back(self) -> Self {
+        match self.definite {
+            true => Self { verdict: Verdict::Failed, code: "rejected".into(), ..self },
+            false => self,
+        }
+    }
+
     fn into_reply(self) -> Reply {
         let error = recorded(self.code, self.message);
         let reply = Reply {
@@ -299,12 +315,13 @@ impl Failure {
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut message = error.to_string();
-        let mut source = error.source();
+        let (mut source, mut definite) = (error.source(), false);
         while let Some(cause) = source {
             message.push_str(&format!(": {cause}"));
+            definite |= transaction::is_definite(cause);
             source = cause.source();
         }
-        Self::unknown("handler_error", message)
+        Self { definite, ..Self::unknown("handler_error", message) }
     }
 }
 

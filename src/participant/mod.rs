@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 pub use classify::{outcome_by_default, outcome_of_rule};
@@ -34,6 +33,8 @@ use mcp::{Link, McpParticipant, Server};
 use reply::{Reply, recorded};
 use rule::DefaultRule as Rule;
 
+use crate::metrics;
+use crate::place::{self, Places};
 use crate::saga::definition::{
     Action, Call, Draft, Effect, Errors, Millis, Notice, Probe, Step, Target, Template,
 };
@@ -56,7 +57,7 @@ struct Inner {
 struct Remote {
     wire: Wire,
     /// Calls that may be in flight from here.
-    places: Arc<Semaphore>,
+    places: Places,
     errors: Option<Errors>,
 }
 
@@ -68,7 +69,7 @@ enum Wire {
 
 /// A place among the calls of a participant that may be in flight at once; given back when it is dropped.
 #[derive(Debug, Default)]
-pub struct Place(#[expect(dead_code, reason = "it is held, not read")] Option<OwnedSemaphorePermit>);
+pub struct Place(#[expect(dead_code, reason = "it is held, not read")] Option<place::Place>);
 
 impl std::fmt::Debug for Participants {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -106,7 +107,8 @@ impl Participants {
             }
             match wire(&config, &path, runtime) {
                 Ok(wire) => {
-                    let places = Arc::new(Semaphore::new(config.limits.concurrency_max));
+                    let waiting = || metrics::PLACES_WAITING.with(["participant".into()]);
+                    let places = Places::new(config.limits.concurrency_max, waiting);
                     let remote = Remote { wire, places, errors: config.answers.errors };
                     remotes.insert(config.name, remote);
                 }
@@ -130,7 +132,7 @@ impl Participants {
             }
         };
         match remote {
-            Some(remote) => Place(Arc::clone(&remote.places).acquire_owned().await.ok()),
+            Some(remote) => Place(Some(remote.places.take().await)),
             None => Place(None),
         }
     }

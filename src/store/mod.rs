@@ -39,6 +39,7 @@ mod outbox;
 mod pool;
 mod read;
 mod rerun;
+mod session;
 mod shape;
 mod signal;
 mod start_key;

@@ -1,5 +1,6 @@
-//! A handler's transaction, in which the row of its success is written and committed. Owns its connection,
-//! the fence, and finding out what became of a commit whose answer was lost; the handler's effect is its own.
+//! A handler's transaction, in which the row of its success is written and committed. Owns the fence, the order of
+//! its ends, and finding out what became of a commit whose answer was lost; its session is `session.rs`, the handler's
+//! effect is its own.
 //!
 //! The row is written by the statement of the batches, so everything that holds for a batch holds for it: the
 //! lane's row is locked until the transaction ends, a dead lane lets nothing in, and the journal's key lets
@@ -7,41 +8,41 @@
 //! effect. Afterwards, whoever gets the lane's lock knows that the transaction has ended, and the journal
 //! tells how.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Row, Statement};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::columns::Columns;
-use super::error::{Remedy, chain, remedy};
+use super::error::{Remedy, remedy};
 use super::pool::Params;
-use super::shape::COMMIT;
-use super::statement::Sql;
-use super::{Error, LaneId, PostgresConfig, Store, Transition, Written};
+use super::session::{SEAL, Session};
+use super::{Error, LaneId, Store, Transition, Written};
 use crate::boundary;
 use crate::config::store as limits;
+use crate::metrics;
+use crate::place::{Place, Places};
 use crate::saga::definition::Millis;
-use crate::transaction::Transaction;
-
-const SEAL: Sql = sql!("transaction", "seal");
-
-/// Forgets what the last handler may have left in its session.
-const CLEAN: &str = "close all; set session authorization default; reset all; unlisten *; \
-                     select pg_advisory_unlock_all(); discard temp; discard sequences; ";
+use crate::transaction::{self, Transaction};
 
 /// An open transaction, for one call. Dropped, its connection is closed, and the server rolls back.
 pub struct Within {
-    connection: Connection,
+    session: Session,
     call: String,
-    _permit: OwnedSemaphorePermit,
+    /// How durable the session is without the handler's doing.
+    durability: String,
+    /// A statement of the handler was refused, as it would have ended the transaction.
+    refused: Arc<AtomicBool>,
+    place: Place,
 }
 
-/// A transaction was rolled back for certain: it had no effect.
+/// A transaction was rolled back, or ended by its handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RolledBack {
-    /// Why, as a word.
+    /// Why, as a word; [`transaction::ENDED`] if the handler ended it, so that nobody knows what was committed. With
+    /// every other it had no effect.
     pub code: &'static str,
     /// Why, for people.
     pub message: String,
@@ -53,114 +54,99 @@ impl RolledBack {
     fn again(message: impl Into<String>) -> Self {
         Self { code: "not_committed", message: message.into(), retryable: true }
     }
+
+    /// The handler ended the transaction, or tried to.
+    fn ended(refused: bool) -> Self {
+        let message = match refused {
+            true => "the handler tried to end its transaction, which was refused",
+            false => "the handler ended its transaction by itself; what it committed stays",
+        };
+        Self { code: transaction::ENDED, message: message.to_owned(), retryable: false }
+    }
 }
 
-/// Connections for transactions: those that are idle, and how many there may be.
+impl From<tokio_postgres::Error> for RolledBack {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let retryable = !error.code().is_some_and(transaction::is_definite_code);
+        Self { code: "not_committed", message: Error::from(error).to_string(), retryable }
+    }
+}
+
+/// Sessions that are idle, and how many transactions there may be.
 pub(super) struct Idle {
-    connections: Mutex<Vec<Connection>>,
-    permits: Arc<Semaphore>,
+    sessions: Mutex<Vec<Session>>,
+    places: Places,
 }
 
 impl Default for Idle {
     fn default() -> Self {
-        Self { connections: Mutex::default(), permits: Arc::new(Semaphore::new(limits::TRANSACTIONS_MAX)) }
+        let waiting = || metrics::PLACES_WAITING.with(["transaction".into()]);
+        Self { sessions: Mutex::default(), places: Places::new(limits::TRANSACTIONS_MAX, waiting) }
     }
 }
 
 impl Idle {
-    fn take(&self) -> Option<Connection> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    fn take(&self) -> Option<Session> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    fn put(&self, connection: Connection) {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-    }
-}
-
-struct Connection {
-    client: Arc<Client>,
-    task: JoinHandle<()>,
-    seal: Statement,
-    commit: Statement,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        // Whoever has kept the client cannot use it any more.
-        self.task.abort();
-    }
-}
-
-impl Connection {
-    async fn open(config: &PostgresConfig) -> Result<Self, Error> {
-        let (client, task) = config.dial().await?;
-        let prepared =
-            async { tokio::try_join!(client.prepare(SEAL.text), client.prepare(COMMIT.text)) }.await;
-        match prepared {
-            Ok((seal, commit)) => Ok(Self { client: Arc::new(client), task, seal, commit }),
-            Err(error) => {
-                task.abort();
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Begins a transaction. A node that stands still, or is gone, holds its locks no longer than the call
-    /// may take.
-    async fn begin(&self, call: &str, time_ms: Millis) -> Result<(), tokio_postgres::Error> {
-        let pause_ms = time_ms.saturating_add(limits::IDLE_IN_TRANSACTION_TIMEOUT_MS).min(i32::MAX as u64);
-        let begin = format!(
-            "begin; set local amends.call = '{}'; set local statement_timeout = {pause_ms}; \
-             set local idle_in_transaction_session_timeout = {pause_ms}",
-            call.replace('\'', "''"),
-        );
-        // Two messages, or what cleans would be the first query of the transaction.
-        tokio::try_join!(self.client.batch_execute(CLEAN), self.client.batch_execute(&begin)).map(|_| ())
-    }
-
-    async fn query(&self, statement: &Statement, params: Params<'_>) -> Result<Vec<Row>, RolledBack> {
-        let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
-        match tokio::time::timeout(wait, self.client.query(statement, params)).await {
-            Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(error)) => Err(RolledBack::again(Error::from(error).to_string())),
-            Err(_) => Err(RolledBack::again(format!("no answer within {} ms", limits::ANSWER_TIMEOUT_MS))),
-        }
+    fn put(&self, session: Session) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session);
     }
 }
 
 impl Within {
     /// The transaction, for the handler.
     pub fn transaction(&self) -> Transaction {
-        Transaction::lend(&self.connection.client)
+        Transaction::lend(&self.session.client, &self.refused)
     }
 
-    /// Whether the transaction is ours alone again, and still the one that was begun; and whether the row
-    /// before the new one is there.
-    async fn seal(&self, row: &Transition) -> Result<bool, RolledBack> {
-        let broken = |message: &str| RolledBack {
-            code: "handler_broke_transaction",
-            message: message.to_owned(),
-            retryable: false,
-        };
-        if Arc::strong_count(&self.connection.client) > 1 {
-            return Err(broken("the handler kept its transaction beyond its end"));
+    /// Fails if the handler has ended the transaction, or tried to; not if the transaction has failed.
+    async fn check_open(&self) -> Result<(), RolledBack> {
+        let refused = self.refused.load(Ordering::Acquire);
+        let said = self.session.said().await;
+        if refused || said.committed {
+            return Err(RolledBack::ended(refused));
         }
-        let before = row.seq - 1;
+        if !said.over {
+            return Ok(());
+        }
+        // One that has failed answers nothing any more; after one that was rolled back, the session does.
+        let wait = Duration::from_millis(limits::LAST_LOOK_MS);
+        match timeout(wait, self.session.client.batch_execute("select 1")).await {
+            Ok(Ok(())) => Err(RolledBack::ended(false)),
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Prepares the transaction for its row and writes it: whether the row before it is there, and whether it was let
+    /// in. One round trip.
+    async fn write(&self, lane: LaneId, row: &Transition) -> Result<[bool; 2], RolledBack> {
         let text = |limit: u64| limit.to_string();
         let (lock, run, pause) = (
             text(limits::LOCK_TIMEOUT_MS),
             text(limits::STATEMENT_TIMEOUT_MS),
             text(limits::IDLE_IN_TRANSACTION_TIMEOUT_MS),
         );
-        let params: Params<'_> = &[&self.call, &row.id, &before, &lock, &run, &pause];
+        let before = row.seq - 1;
+        let seal: Params<'_> = &[&row.id, &before, &lock, &run, &pause, &self.durability];
+        let (columns, Session { client, seal: sealing, commit, .. }) = (Columns::of(&[row]), &self.session);
         SEAL.sending();
-        let rows = self.connection.query(&self.connection.seal, params).await?;
+        boundary::pass("within: sending");
+        let params = columns.params(&lane.0);
+        // In this order: what seals is answered before what writes runs.
+        let written = async { tokio::try_join!(client.query(sealing, seal), client.query(commit, &params)) };
+        let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
+        let (sealed, written) = match timeout(wait, written).await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                return Err(RolledBack::again(format!("no answer within {} ms", limits::ANSWER_TIMEOUT_MS)));
+            }
+        };
         SEAL.answered();
-        let flag = |name: &str| rows.first().is_some_and(|row| row.try_get(name).unwrap_or(false));
-        if !flag("same") {
-            return Err(broken("the handler ended its transaction by itself; what it committed stays"));
-        }
-        Ok(flag("follows"))
+        boundary::pass("within: answered");
+        let follows = sealed.first().is_some_and(|row| row.try_get("follows").unwrap_or(false));
+        Ok([follows, !written.is_empty()])
     }
 }
 
@@ -171,39 +157,104 @@ impl std::fmt::Debug for Within {
 }
 
 impl Store {
-    /// Begins a transaction for a call that takes up to `time_ms` milliseconds; waits while
-    /// `TRANSACTIONS_MAX` are open.
+    /// Begins a transaction for a call that takes up to `time_ms` milliseconds. Waits while `TRANSACTIONS_MAX` are
+    /// open, and while the database cannot be reached, however long that takes; dropping the future ends the wait.
+    /// Fails only with what waiting cannot change.
     pub async fn begin_within(&self, call: &str, time_ms: Millis) -> Result<Within, Error> {
-        let permits = self.within().permits.clone();
-        let permit = permits.acquire_owned().await.map_err(|error| Error::Unavailable(chain(&error)))?;
-        // One that has lain idle may be lost by now.
-        let idle = self.within().take().filter(|connection| !connection.client.is_closed());
-        let connection = match idle {
-            Some(connection) if connection.begin(call, time_ms).await.is_ok() => connection,
-            Some(_) | None => {
-                let connection = Connection::open(self.config()).await?;
-                connection.begin(call, time_ms).await?;
-                connection
+        let place = self.within().places.take().await;
+        let mut pause = Duration::from_millis(limits::BEGIN_PAUSE_MS);
+        loop {
+            match self.session(call, time_ms).await {
+                Ok((session, durability)) => {
+                    boundary::pass("within: begun");
+                    let refused = Arc::default();
+                    return Ok(Within { session, call: call.to_owned(), durability, refused, place });
+                }
+                Err(error @ (Error::Unavailable(_) | Error::Busy(_))) => {
+                    tracing::warn!(%error, call, "no connection for a transactional step yet");
+                }
+                Err(error) => return Err(error),
             }
-        };
-        boundary::pass("within: begun");
-        Ok(Within { connection, call: call.to_owned(), _permit: permit })
-    }
-
-    /// Ends a transaction without effect.
-    pub async fn roll_back(&self, within: Within) {
-        let Within { connection, _permit, .. } = within;
-        let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
-        // If it cannot be said, the connection is closed, which comes to the same.
-        if let Ok(Ok(())) = tokio::time::timeout(wait, connection.client.batch_execute("rollback")).await {
-            self.within().put(connection);
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(limits::BEGIN_PAUSE_MAX_MS));
         }
     }
 
-    /// Writes a row for a lane in a handler's transaction and commits it. Returns when it is known what
-    /// became of both, however long that takes: [`Written::Accepted`], or [`Written::Refused`] if the lane is
-    /// dead or somebody else wrote this place of the journal. In that case and in every other, nothing is
-    /// left of the transaction.
+    /// A session with a transaction: one that is idle, unless it was lost meanwhile, or a new one.
+    async fn session(&self, call: &str, time_ms: Millis) -> Result<(Session, String), Error> {
+        let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
+        if let Some(session) = self.within().take().filter(|session| !session.client.is_closed())
+            && let Ok(Ok(durability)) = timeout(wait, session.begin(call, time_ms)).await
+        {
+            return Ok((session, durability));
+        }
+        let opened = timeout(wait, async {
+            let session = Session::open(self.config()).await?;
+            let durability = session.begin(call, time_ms).await?;
+            Ok((session, durability))
+        });
+        let late = |_| Error::Unavailable(format!("no answer within {} ms", limits::ANSWER_TIMEOUT_MS));
+        opened.await.map_err(late)?
+    }
+
+    /// Settles a transaction whose handler has succeeded: what its constraints have put off runs, and nothing of it is
+    /// in use any more. Until then, at the latest, or the transaction is given up.
+    pub async fn settle(&self, within: Within, until: Instant) -> Result<Within, RolledBack> {
+        let checked = timeout_at(until, within.session.check(&within.call)).await;
+        match checked {
+            Ok(Ok(true)) if !within.refused.load(Ordering::Acquire) => {}
+            _ => within.check_open().await?,
+        }
+        if Arc::strong_count(&within.session.client) > 1 {
+            let message = "the handler kept its transaction beyond its end".to_owned();
+            return Err(RolledBack { code: "handler_broke_transaction", message, retryable: false });
+        }
+        let why = match checked {
+            Ok(Ok(true)) => return Ok(within),
+            Ok(Ok(false)) => RolledBack::ended(false),
+            Ok(Err(error)) => error.into(),
+            Err(_) => RolledBack::again(
+                "the handler's connection did not answer within the time of the attempt; a result may be left unread",
+            ),
+        };
+        self.recycle(within);
+        Err(why)
+    }
+
+    /// Ends a transaction without effect, and waits for the end of it until then at the latest: it comes in any
+    /// case. Fails if the handler has ended the transaction by itself.
+    pub async fn roll_back(&self, within: Within, until: Instant) -> Result<(), RolledBack> {
+        // What the handler sent without waiting for it is answered first, if it is answered in time.
+        let _ = timeout_at(until, within.session.client.check_connection()).await;
+        let open = within.check_open().await;
+        let _ = timeout_at(until, self.recycle(within)).await;
+        open
+    }
+
+    /// Rolls back what is open, and keeps the session for others if it comes back clean. If it does not, or does not
+    /// answer, it is closed, which comes to the same. The place is free only then; the answer says so.
+    fn recycle(&self, within: Within) -> oneshot::Receiver<()> {
+        let (done, is_done) = oneshot::channel();
+        let store = self.clone();
+        tokio::spawn(async move {
+            let Within { session, place, .. } = within;
+            let wait = Duration::from_millis(limits::RECYCLE_MS);
+            match timeout(wait, session.clean()).await {
+                Ok(true) => store.within().put(session),
+                Ok(false) => drop(session),
+                Err(_) => session.cancel(store.config()).await,
+            }
+            drop(place);
+            // Mostly nobody waits for it.
+            let _ = done.send(());
+        });
+        is_done
+    }
+
+    /// Writes a row for a lane in a handler's transaction that was settled, and commits it. Returns when it is known
+    /// what became of both, however long that takes: [`Written::Accepted`], or [`Written::Refused`] if the lane is
+    /// dead or another row has this place in the journal. In that case and in every other, nothing is left of the
+    /// transaction.
     pub async fn commit_within(
         &self,
         within: Within,
@@ -211,29 +262,20 @@ impl Store {
         row: &Transition,
     ) -> Result<Written, RolledBack> {
         // Rows of a promoted standby that lacks the ones before are written by nobody.
-        if !within.seal(row).await? {
-            return Ok(Written::Refused);
-        }
-        let columns = Columns::of(&[row]);
-        boundary::pass("within: sending");
-        let written = within.connection.query(&within.connection.commit, &columns.params(&lane.0)).await?;
-        boundary::pass("within: answered");
-        if written.is_empty() {
-            self.roll_back(within).await;
+        if within.write(lane, row).await? != [true, true] {
+            // It is gone before another writes in its place.
+            let _ = self.recycle(within).await;
             return Ok(Written::Refused);
         }
         boundary::pass("within: committing");
         let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
-        let answer = tokio::time::timeout(wait, within.connection.client.batch_execute("commit")).await;
-        match answer {
+        match timeout(wait, within.session.client.batch_execute("commit")).await {
             Ok(Ok(())) if !boundary::is_answer_lost() => {
                 boundary::pass("within: committed");
-                self.within().put(within.connection);
+                self.recycle(within);
                 Ok(Written::Accepted)
             }
-            Ok(Err(error)) if remedy(&error) != Remedy::Reconnect => {
-                Err(RolledBack::again(Error::from(error).to_string()))
-            }
+            Ok(Err(error)) if remedy(&error) != Remedy::Reconnect => Err(error.into()),
             Ok(_) | Err(_) => {
                 drop(within);
                 self.look_up(lane, row).await

@@ -20,7 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
 
 /// Leaves: everybody may name them, and they name nobody but `config`, where their limits are.
 const LEAVES: &[&str] =
-    &["barrier", "boundary", "config", "metrics", "error", "postgres", "trace", "transaction"];
+    &["barrier", "boundary", "config", "metrics", "error", "place", "postgres", "trace", "transaction"];
 
 /// Doors cut on purpose, each with its reason.
 const DOORS: &[(&str, &str, &str)] = &[

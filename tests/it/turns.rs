@@ -95,7 +95,10 @@ async fn sagas_of_one_guest_run_one_at_a_time_on_two_nodes_through_every_door() 
     all_completed(&first, &sagas, &desk).await;
     // For each guest they ran in the order of their starts.
     let rows = client
-        .query("select j.id from amends.journal j where j.kind in ('started', 'begun') order by j.at, j.id", &[])
+        .query(
+            "select j.id from amends.journal j where j.kind in ('started', 'begun') order by j.at, j.id",
+            &[],
+        )
         .await
         .unwrap();
     let began: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();

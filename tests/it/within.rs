@@ -12,7 +12,7 @@ use amends::saga::state::Status;
 use amends::transaction::Transaction;
 use serde_json::{Value, json};
 
-use crate::harness::Database;
+use crate::harness::{Database, eventually};
 
 /// Writes an effect, and then behaves as the saga's input says at this attempt.
 fn handlers(calls: &Arc<AtomicU32>) -> Handlers {
@@ -31,7 +31,11 @@ fn handlers(calls: &Arc<AtomicU32>) -> Handlers {
                     Some("doubt") => Err(Failure::unknown("doubt", "who knows")),
                     Some("pending") => Err(Failure::pending()),
                     Some("refuse") => Err(Failure::permanent("declined", "no")),
-                    Some("error") => Ok(json!(database.execute("select 1 / 0", &[]).await?)),
+                    Some("error") => {
+                        let victim =
+                            "do $$ begin raise exception using errcode = 'deadlock_detected'; end $$";
+                        Ok(json!(database.execute(victim, &[]).await?))
+                    }
                     Some(_) | None => Ok(json!({ "key": key })),
                 }
             }
@@ -107,5 +111,218 @@ async fn many_transactions_of_many_sagas_at_once() {
     let sql = "select count(*), count(distinct key) from effect";
     let row = database.client().await.query_one(sql, &[]).await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (240, 240));
+    runtime.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// Ends its transaction by itself, and then behaves as the saga's input says.
+fn meddlers(calls: &Arc<AtomicU32>) -> Handlers {
+    let calls = calls.clone();
+    Handlers::new().register_transactional(
+        "meddle",
+        move |context: StepContext, database: Transaction, input: Value| {
+            let calls = calls.clone();
+            async move {
+                calls.fetch_add(1, Ordering::SeqCst);
+                let key = context.key().to_owned();
+                let sql = "insert into effect values ('meddled', $1)";
+                database.execute(sql, &[&key]).await?;
+                let words = input["says"].as_str().unwrap_or_default();
+                // A library does it, which is lent the client; or the handler itself, which is refused.
+                let told = match input["lent"].as_bool() {
+                    Some(true) => tokio_postgres::Client::batch_execute(&database, words).await,
+                    Some(false) | None => database.batch_execute(words).await,
+                };
+                match input["does"].as_str() {
+                    Some("panic") => panic!("after the end"),
+                    Some("hang") => std::future::pending().await,
+                    Some("retry") => Err(Failure::retryable("busy", "later")),
+                    Some("refuse") => Err(Failure::permanent("declined", "no")),
+                    Some("pass on") => {
+                        told?;
+                        Ok(json!(database.execute("select 1 / 0", &[]).await?))
+                    }
+                    Some(_) | None => Ok(json!({ "key": key })),
+                }
+            }
+        },
+    )
+}
+
+/// Whatever the handler says: nobody knows what it has committed, and the journal says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_ends_its_transaction_leaves_its_step_unknown() {
+    let (database, calls) = (Database::create().await, Arc::default());
+    let client = database.client().await;
+    client.batch_execute("create table effect (step text, key text)").await.unwrap();
+    let once = Retry { attempts: 1, backoff_ms: 5, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.0 };
+    let call = Call::handler("meddle").transactional().retry(once).timeout_ms(1_000);
+    let runtime = Runtime::builder(&database.url)
+        .handlers(meddlers(&calls))
+        .definition(Draft::new("meddled").step(Step::new("a", call).irreversible()))
+        .begin()
+        .await
+        .unwrap();
+    let sql = "select body from amends.journal where id = $1 and kind = 'attempt_ended' order by seq limit 1";
+    for says in ["commit", "rollback", "commit; begin", "commit and chain"] {
+        for lent in [true, false] {
+            for does in ["succeed", "retry", "refuse", "pass on", "panic", "hang"] {
+                let input = json!({ "says": says, "lent": lent, "does": does });
+                let saga = runtime.start("meddled", &input).await.unwrap();
+                eventually("the attempt has ended", async || {
+                    client.query_opt(sql, &[&saga]).await.unwrap().is_some()
+                })
+                .await;
+                let body: String = client.query_one(sql, &[&saga]).await.unwrap().get(0);
+                assert!(
+                    body.contains(r#""unknown""#) && body.contains("transaction_ended"),
+                    "{says}, {lent}, {does}: {body}"
+                );
+            }
+        }
+    }
+    // Only a commit that a library made by itself stands, and no row says that it does.
+    let stands: i64 = client.query_one("select count(*) from effect", &[]).await.unwrap().get(0);
+    assert_eq!(stands, 3 * 6);
+    runtime.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// Waits until the test lets it go.
+fn waits(calls: &Arc<AtomicU32>, go: &Arc<tokio::sync::Semaphore>) -> Handlers {
+    let (calls, go) = (calls.clone(), go.clone());
+    Handlers::new().register_transactional(
+        "wait",
+        move |context: StepContext, database: Transaction, _: Value| {
+            let (calls, go) = (calls.clone(), go.clone());
+            async move {
+                calls.fetch_add(1, Ordering::SeqCst);
+                go.acquire().await.unwrap().forget();
+                let key = context.key().to_owned();
+                database.execute("insert into effect values ('waited', $1)", &[&key]).await?;
+                Ok::<_, Failure>(Value::Null)
+            }
+        },
+    )
+}
+
+/// More calls than places: each is made once, none is turned back for having waited, and one that is not wanted any
+/// more does not wait on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_for_a_place_is_no_attempt() {
+    let (database, calls) = (Database::create().await, Arc::default());
+    let go = Arc::new(tokio::sync::Semaphore::new(0));
+    let client = database.client().await;
+    client.batch_execute("create table effect (step text, key text)").await.unwrap();
+    let once = Retry { attempts: 1, backoff_ms: 5, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.0 };
+    let call = Call::handler("wait").transactional().retry(once).timeout_ms(20_000);
+    let impatient = Call { deadline_ms: Some(300), ..call.clone() };
+    let runtime = Runtime::builder(&database.url)
+        .handlers(waits(&calls, &go))
+        .definition(Draft::new("waits").step(Step::new("a", call).irreversible()))
+        .definition(Draft::new("impatient").step(Step::new("a", impatient).irreversible()))
+        .begin()
+        .await
+        .unwrap();
+    let mut sagas = Vec::new();
+    for _ in 0..16 {
+        sagas.push(runtime.start("waits", &json!({})).await.unwrap());
+    }
+    eventually("all places are taken", async || calls.load(Ordering::SeqCst) == 16).await;
+    for _ in 0..40 {
+        sagas.push(runtime.start("waits", &json!({})).await.unwrap());
+    }
+    // It is cancelled while it waits, and ends before a place is free.
+    let cancelled = sagas.pop().unwrap();
+    client.query("select amends.cancel($1, 'not wanted')", &[&cancelled]).await.unwrap();
+    assert_eq!(runtime.wait(cancelled).await.unwrap().status, Status::Compensated);
+    // Its step's deadline passes meanwhile.
+    let ended = runtime.run("impatient", &json!({})).await.unwrap();
+    assert_eq!(ended.status, Status::Compensated, "{}", ended.result.get());
+    assert_eq!(calls.load(Ordering::SeqCst), 16);
+    go.add_permits(sagas.len());
+    for saga in &sagas {
+        assert_eq!(runtime.wait(*saga).await.unwrap().status, Status::Completed);
+    }
+    assert_eq!(calls.load(Ordering::SeqCst) as usize, sagas.len(), "each was called once");
+    let sql =
+        "select count(*) from amends.journal where kind = 'attempt_ended' and body like '%no_transaction%'";
+    assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
+    runtime.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// A node that stops takes nothing along that it has not begun: the next one makes the calls, and none is in doubt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_withdraws_what_waits() {
+    let (database, calls) = (Database::create().await, Arc::default());
+    let go = Arc::new(tokio::sync::Semaphore::new(0));
+    let client = database.client().await;
+    client.batch_execute("create table effect (step text, key text)").await.unwrap();
+    let once = Retry { attempts: 1, backoff_ms: 5, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.0 };
+    let call = Call::handler("wait").transactional().retry(once).timeout_ms(20_000);
+    let draft = || Draft::new("waits").step(Step::new("a", call.clone()).irreversible());
+    let node = async || {
+        let builder = Runtime::builder(&database.url).handlers(waits(&calls, &go)).definition(draft());
+        builder.begin().await.unwrap()
+    };
+    let first = node().await;
+    let mut sagas = Vec::new();
+    for _ in 0..30 {
+        sagas.push(first.start("waits", &json!({})).await.unwrap());
+    }
+    eventually("all places are taken", async || calls.load(Ordering::SeqCst) == 16).await;
+    let sql = "select count(*) from amends.journal where kind = 'withdrawn'";
+    let stopping = tokio::spawn(async move { first.stop(Duration::from_secs(20)).await });
+    eventually("what waits is withdrawn", async || {
+        client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 14
+    })
+    .await;
+    go.add_permits(sagas.len());
+    stopping.await.unwrap().unwrap();
+    let second = node().await;
+    for saga in &sagas {
+        assert_eq!(second.wait(*saga).await.unwrap().status, Status::Completed);
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 30, "each was called once");
+    second.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// What the database refuses for good is refused once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_definite_error_is_not_repeated() {
+    let (database, calls) = (Database::create().await, Arc::new(AtomicU32::new(0)));
+    let sql = "create table effect (step text, key text); create table room (name text primary key);
+               insert into room values ('17')";
+    database.client().await.batch_execute(sql).await.unwrap();
+    let counted = calls.clone();
+    let handlers = Handlers::new().register_transactional(
+        "run",
+        move |_: StepContext, database: Transaction, input: Value| {
+            let calls = counted.clone();
+            async move {
+                calls.fetch_add(1, Ordering::SeqCst);
+                let words = input["words"].as_str().unwrap_or_default().to_owned();
+                database.batch_execute(&words).await?;
+                Ok::<_, Failure>(Value::Null)
+            }
+        },
+    );
+    let many = Retry { attempts: 4, backoff_ms: 5, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.0 };
+    let call = Call::handler("run").transactional().retry(many);
+    let runtime = Runtime::builder(&database.url)
+        .handlers(handlers)
+        .definition(Draft::new("runs").step(Step::new("a", call).irreversible()))
+        .begin()
+        .await
+        .unwrap();
+    for (words, expected) in [
+        ("insert into room values ('17')", 1),
+        ("select * from nowhere", 1),
+        ("set role pg_monitor; select * from room", 1),
+        ("do $$ begin raise exception using errcode = '40001'; end $$", 4),
+        ("do $$ begin raise exception using errcode = '55P03'; end $$", 4),
+    ] {
+        calls.store(0, Ordering::SeqCst);
+        let ended = runtime.run("runs", &json!({ "words": words })).await.unwrap();
+        assert_eq!((ended.status, calls.load(Ordering::SeqCst)), (Status::Compensated, expected), "{words}");
+    }
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }

@@ -2,6 +2,7 @@
 //! its tests share; `saga.rs` puts it behind a runtime, `cost.rs` measures it.
 
 mod cost;
+mod forgotten;
 mod python;
 mod saga;
 

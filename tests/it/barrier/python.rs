@@ -12,7 +12,7 @@ use amends::saga::state::Status;
 use serde_json::json;
 
 use super::account;
-use crate::harness::{Database, connect};
+use crate::harness::{Database, connect, eventually};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/barrier.py");
 
@@ -64,7 +64,8 @@ fn definition() -> String {
     let fields: Vec<String> = fields.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
     format!(
         "saga: charged\nsteps:\n  - step: charge\n{}\n  - step: ship\n    when: input.refused\n    \
-         irreversible: true\n    action: {{ http: account, path: /nowhere, body: {{}} }}\n",
+         irreversible: true\n    action: {{ http: account, path: /nowhere, body: {{}} }}\n  \
+         - step: delivery\n    when: input.waits\n    action: {{ await: delivered }}\n",
         fields.join("\n")
     )
 }
@@ -91,7 +92,8 @@ async fn the_python_example_keeps_the_promise() {
     for (refused, status, left) in
         [(false, Status::Completed, 250), (true, Status::Compensated, 250), (false, Status::Completed, 500)]
     {
-        let ended = runtime.run("charged", &json!({ "refused": refused })).await.unwrap();
+        let input = json!({ "refused": refused, "waits": false });
+        let ended = runtime.run("charged", &input).await.unwrap();
         assert_eq!(ended.status, status, "{}", ended.result.get());
         assert_eq!(super::taken(&client).await, left);
     }
@@ -101,5 +103,23 @@ async fn the_python_example_keeps_the_promise() {
         .await
         .unwrap();
     assert_eq!(states.get::<_, &str>(0), "applied undone applied");
+
+    // The key is forgotten while the saga waits: the refund does not know what to give back, and says so.
+    let saga = runtime.start("charged", &json!({ "refused": false, "waits": true })).await.unwrap();
+    let look = database.client().await;
+    let sql = "select count(*) from amends.journal where id = $1 and kind = 'attempt_ended'";
+    eventually("the charge is known", async || {
+        look.query_one(sql, &[&saga]).await.unwrap().get::<_, i64>(0) == 1
+    })
+    .await;
+    http.query("select amends_barrier.forget('0 seconds')", &[]).await.unwrap();
+    look.query("select amends.cancel($1, 'changed my mind')", &[&saga]).await.unwrap();
+    let sql = "select coalesce(attention, '') from amends.saga where id = $1";
+    eventually("the refund is in doubt", async || {
+        let row = look.query_opt(sql, &[&saga]).await.unwrap();
+        row.is_some_and(|row| row.get::<_, &str>(0).contains("http_500"))
+    })
+    .await;
+    assert_eq!(super::taken(&client).await, 750);
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }

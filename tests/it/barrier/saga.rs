@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use amends::barrier::{Action, Probe};
+use amends::barrier::{self, Action, Probe};
 use amends::participant::{Failure, Handlers, StepContext};
 use amends::runtime::Runtime;
 use amends::saga::definition::{Call, Draft, Probe as ProbeCall, Retry, Step, Target};
@@ -20,7 +20,10 @@ use crate::harness::{Database, connect, eventually};
 type OnTheWay = Arc<AtomicU32>;
 
 fn broken(error: &tokio_postgres::Error) -> Failure {
-    Failure::retryable("database", error.to_string())
+    match barrier::is_unknown(error) {
+        true => Failure::unknown("forgotten", error.to_string()),
+        false => Failure::retryable("database", error.to_string()),
+    }
 }
 
 /// Sends a charge that arrives after `delay_ms`, whether or not anybody still waits for it.
@@ -136,4 +139,40 @@ async fn a_probe_that_bars_needs_no_settle_window() {
 #[tokio::test]
 async fn a_compensation_that_bars_needs_no_probe() {
     check("repeated", Call::handler("charge").idempotent(), true).await;
+}
+
+/// Charges, waits for an event while the barrier forgets the key, and is cancelled.
+#[tokio::test]
+async fn a_saga_whose_key_was_forgotten_is_never_called_compensated() {
+    let (participant, client) = account().await;
+    let database = Database::create().await;
+    let retry = Retry { attempts: 2, backoff_ms: 5, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.0 };
+    let mut step = Step::new("charge", Call::handler("charge").idempotent().settle_ms(0))
+        .compensation(Call::handler("refund").idempotent().retry(retry));
+    step.safe_when_absent = true;
+    let wait = Step::awaiting("delivery", "delivered", None).needs(["charge"]);
+    let runtime = Runtime::builder(database.url.clone())
+        .handlers(handlers(&participant.url, &OnTheWay::default()))
+        .definition(Draft::new("forgotten").step(step).step(wait))
+        .begin()
+        .await
+        .unwrap();
+    let saga = runtime.start("forgotten", &json!({})).await.unwrap();
+    let look = database.client().await;
+    let sql = "select count(*) from amends.journal where id = $1 and kind = 'attempt_ended'";
+    eventually("the charge is known", async || {
+        look.query_one(sql, &[&saga]).await.unwrap().get::<_, i64>(0) == 1
+    })
+    .await;
+    let forgotten = client.query_one("select amends_barrier.forget('0 seconds')", &[]).await.unwrap();
+    assert_eq!((forgotten.get::<_, i64>(0), taken(&client).await), (1, 10));
+    look.query("select amends.cancel($1, 'changed my mind')", &[&saga]).await.unwrap();
+    let sql = "select status from amends.saga where id = $1";
+    eventually("it waits for a person", async || {
+        let row = look.query_opt(sql, &[&saga]).await.unwrap().expect("it has not ended");
+        row.get::<_, &str>(0) == "stuck"
+    })
+    .await;
+    assert_eq!(taken(&client).await, 10, "the charge stands, and is not called undone");
+    runtime.stop(Duration::from_secs(5)).await.unwrap();
 }

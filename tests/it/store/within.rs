@@ -1,8 +1,14 @@
 //! A handler's transaction: its effect and the row of its success are there together or not at all.
 
+mod session;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use amends::store::{LaneId, PostgresConfig, RolledBack, Store, Within, Written};
+use amends::transaction;
+use tokio::time::Instant;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::{Node, went_on};
@@ -35,7 +41,13 @@ async fn effect(store: &Store) -> Within {
     within
 }
 
+/// Later than any of these tests.
+fn late() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
 async fn commit(node: &Node, within: Within, saga: Uuid, seq: i32) -> Result<Written, RolledBack> {
+    let within = node.store.settle(within, late()).await?;
     node.store.commit_within(within, node.lane.id(), &went_on(saga, seq)).await
 }
 
@@ -49,7 +61,7 @@ async fn effect_and_row_are_there_together_or_not_at_all() {
     assert_eq!((count(&node, "effect").await, count(&node, "amends.journal").await), (1, 2));
 
     let within = effect(&node.store).await;
-    node.store.roll_back(within).await;
+    node.store.roll_back(within, late()).await.unwrap();
     drop(effect(&node.store).await);
     let sql =
         "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in%'";
@@ -122,7 +134,7 @@ async fn a_commit_whose_answer_is_lost_is_looked_up() {
     let ids = node.started(2).await;
     let _turn = AT_PLACE.lock().await;
     for (id, fault) in ids.into_iter().zip([Fault::LoseAnswer, Fault::LoseRequest]) {
-        let within = effect(&store).await;
+        let within = store.settle(effect(&store).await, late()).await.unwrap();
         let (here, losing) = (std::thread::current().id(), proxy.clone());
         let callback = move || {
             if std::thread::current().id() == here {
@@ -144,7 +156,7 @@ async fn a_commit_whose_answer_is_lost_is_looked_up() {
 }
 
 #[tokio::test]
-async fn a_handler_that_breaks_its_transaction_is_told_so() {
+async fn a_handler_that_keeps_or_fails_its_transaction_is_told_so() {
     let mut node = node().await;
     let id = node.started(1).await[0];
     let within = effect(&node.store).await;
@@ -152,22 +164,100 @@ async fn a_handler_that_breaks_its_transaction_is_told_so() {
     let answer = commit(&node, within, id, 2).await;
     assert!(answer.is_err_and(|told| !told.retryable && told.message.contains("kept")));
     assert!(kept.execute("insert into effect values ('late')", &[]).await.is_err());
-    for word in ["commit", "rollback", "rollback; begin"] {
-        let within = begin(&node.store).await;
-        within.transaction().batch_execute(word).await.unwrap();
-        let answer = commit(&node, within, id, 2).await;
-        assert!(answer.is_err_and(|told| !told.retryable && told.message.contains("by itself")), "{word}");
-    }
     // It has failed, and the handler did not notice.
     let within = effect(&node.store).await;
     assert!(within.transaction().execute("select 1 / 0", &[]).await.is_err());
     assert!(commit(&node, within, id, 2).await.is_err_and(|told| told.retryable));
-    // What the constraints refuse at the end.
+    // What the constraints refuse at the end: the same would be refused again.
     let within = effect(&node.store).await;
     within.transaction().execute("insert into stay values ('no such room')", &[]).await.unwrap();
     let answer = commit(&node, within, id, 2).await;
-    assert!(answer.is_err_and(|told| told.message.contains("room")));
+    assert!(answer.is_err_and(|told| !told.retryable && told.message.contains("room")));
     assert_eq!((count(&node, "effect").await, count(&node, "amends.journal").await), (0, 1));
+}
+
+/// What ends a transaction, in the ways that there are, and whether it commits.
+const ENDS: [(&str, bool); 8] = [
+    ("commit", true),
+    ("rollback", false),
+    ("end", true),
+    ("abort", false),
+    ("commit; begin", true),
+    ("rollback; begin; insert into effect values ('after')", false),
+    ("commit and chain", true),
+    ("select 1; -- and\n/* so on */ RollBack And Chain; insert into effect values ('after')", false),
+];
+
+#[tokio::test]
+async fn a_handler_that_ends_its_transaction_is_refused() {
+    let mut node = node().await;
+    let id = node.started(1).await[0];
+    let prepare = [("prepare transaction 'mine'", true)];
+    for (number, (words, _)) in ENDS.into_iter().chain(prepare).enumerate() {
+        let within = effect(&node.store).await;
+        let transaction = within.transaction();
+        let told = match number % 4 {
+            0 => transaction.batch_execute(words).await.unwrap_err(),
+            1 => transaction.simple_query(words).await.unwrap_err(),
+            _ if words.contains(';') => transaction.batch_execute(words).await.unwrap_err(),
+            2 => transaction.execute(words, &[]).await.unwrap_err(),
+            _ => {
+                let prepared = transaction.prepare(words).await.unwrap();
+                transaction.execute(&prepared, &[]).await.unwrap_err()
+            }
+        };
+        assert_eq!(told.code().unwrap().code(), "2D000", "{words}");
+        drop(transaction);
+        let answer = match number % 2 {
+            0 => commit(&node, within, id, 2).await.map(drop),
+            _ => node.store.roll_back(within, late()).await,
+        };
+        assert_eq!(answer.unwrap_err().code, transaction::ENDED, "{words}");
+    }
+    let within = begin(&node.store).await;
+    let words = "savepoint a; insert into effect values ('undone'); rollback to savepoint a; release a;
+                 insert into effect values ('kept'); select 'commit; rollback'; -- commit";
+    within.transaction().batch_execute(words).await.unwrap();
+    assert_eq!(commit(&node, within, id, 2).await, Ok(Written::Accepted));
+    assert_eq!((count(&node, "effect").await, count(&node, "amends.journal").await), (1, 2));
+}
+
+/// A library that is lent the client does what it likes. What it committed is noticed, whatever follows; that it rolled
+/// back is noticed while the session answers; and afterwards nothing is written by accident.
+#[tokio::test]
+async fn a_transaction_that_ended_behind_the_handlers_back_is_noticed() {
+    let mut node = node().await;
+    let id = node.started(1).await[0];
+    let terminate = "select pg_terminate_backend(pg_backend_pid())";
+    for (number, (words, commits)) in ENDS.into_iter().enumerate() {
+        for follows in ["select 1", "select 1 / 0", "begin; select 1 / 0", terminate] {
+            let within = effect(&node.store).await;
+            let transaction = within.transaction();
+            let client: &Client = &transaction;
+            client.batch_execute(words).await.ok();
+            if !words.contains(';') && !words.contains("chain") {
+                let written = client.execute("insert into effect values ('by itself')", &[]).await;
+                assert_eq!(written.unwrap_err().code().unwrap().code(), "25006", "{words}");
+            }
+            client.batch_execute(follows).await.ok();
+            drop(transaction);
+            let answer = match number % 2 {
+                0 => commit(&node, within, id, 2).await.map(drop),
+                // There is no time left to ask.
+                _ => node.store.roll_back(within, Instant::now()).await,
+            };
+            // A session that refused what came after the rollback has failed, and does not tell any more.
+            let tells = follows == "select 1" && !words.contains("rollback; begin");
+            let code = answer.as_ref().map_err(|told| told.code);
+            if commits || tells {
+                assert_eq!(code, Err(transaction::ENDED), "{words}, {follows}: {answer:?}");
+            }
+        }
+    }
+    assert_eq!(count(&node, "amends.journal").await, 1);
+    let sql = "select count(*) from effect where key <> 'k'";
+    let row = node.database.client().await.query_one(sql, &[]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), 0, "nothing was written after the end");
 }
 
 #[tokio::test]

@@ -1,0 +1,79 @@
+//! How a call ended, as the task that made it saw it, and the event that it becomes. Leaves what follows to the core.
+
+use super::attempt::Happened;
+use super::node::Node;
+use crate::saga::Law;
+use crate::saga::event::{AttemptEnded, Direction, Event, ProbeAnswered, Withdrawn};
+use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
+use crate::store::Within;
+
+/// How a call ended.
+pub(super) enum End {
+    Attempt(Outcome, Option<DecidedBy>),
+    /// It succeeded, if it is recorded in this transaction.
+    Within(Outcome, Box<Within>),
+    Probe(Answer),
+    /// It was given up while it waited for its place: nothing was done.
+    NeverBegun,
+}
+
+impl End {
+    pub(super) fn lost_attempt() -> Self {
+        Self::Attempt(Outcome::Unknown { error: lost() }, None)
+    }
+
+    pub(super) fn lost_probe() -> Self {
+        Self::Probe(Answer::Inconclusive { error: lost() })
+    }
+
+    /// The end in one word, and the code of its error.
+    pub(super) fn in_words(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Attempt(Outcome::Succeeded { .. }, _) => ("succeeded", None),
+            Self::Attempt(Outcome::Pending { .. }, _) => ("pending", None),
+            Self::Attempt(Outcome::Failed { error, .. }, _) => ("failed", Some(&error.code)),
+            Self::Attempt(Outcome::Errored { error, .. }, _) => ("errored", Some(&error.code)),
+            Self::Attempt(Outcome::Unknown { error }, _) => ("unknown", Some(&error.code)),
+            // It succeeds with the transaction, which is yet to be committed.
+            Self::Within(..) => ("handled", None),
+            Self::NeverBegun => ("withdrawn", None),
+            Self::Probe(Answer::Applied { .. }) => ("applied", None),
+            Self::Probe(Answer::Absent) => ("absent", None),
+            Self::Probe(Answer::Inconclusive { error }) => ("inconclusive", Some(&error.code)),
+        }
+    }
+
+    pub(super) fn happened(self, node: &Node, step: usize, direction: Direction, number: u32) -> Happened {
+        let (at, jitter) = (node.clock.now_ms(), rand::random::<f64>());
+        let ended = |outcome, decided_by: Option<DecidedBy>| {
+            let (attempt, decided_by) = (number, decided_by.map(Box::new));
+            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, decided_by, jitter })
+        };
+        match self {
+            Self::Attempt(outcome, decided_by) => {
+                Happened { event: ended(outcome, decided_by), within: None }
+            }
+            Self::Within(outcome, within) => Happened { event: ended(outcome, None), within: Some(within) },
+            Self::NeverBegun => {
+                let withdrawn = Withdrawn { at, steps: vec![step] };
+                Happened { event: Event::Withdrawn(withdrawn), within: None }
+            }
+            Self::Probe(answer) => {
+                let answered = ProbeAnswered { at, step, direction, probe: number, answer, jitter };
+                Happened { event: Event::ProbeAnswered(answered), within: None }
+            }
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::new("call_lost", "the call was given up before it answered")
+}
+
+/// An outcome as the saga's law knows it: an older node must be able to read it.
+pub(super) fn in_words_of(law: Law, outcome: Outcome) -> Outcome {
+    match (law, outcome) {
+        (Law::V1, Outcome::Errored { error, .. }) => Outcome::failed(error),
+        (Law::V1 | Law::V2, outcome) => outcome,
+    }
+}

@@ -1,0 +1,140 @@
+//! Places: how many calls may be under way at once, and whether a call that waits for its place has begun. Owns the
+//! wait and the moment at which it is over; what is called is left to the rooms that call.
+//!
+//! A call that waits has done nothing yet. So the wait is no part of an attempt: the clock of the attempt starts with
+//! [`Ticket::begin`], and a call that is given up before then is withdrawn, which leaves nothing in doubt.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many calls may be under way at once.
+pub(crate) struct Places {
+    permits: Arc<Semaphore>,
+    /// Finds the gauge of calls that wait; asked for only by a call that does.
+    waiting: fn() -> metrics::Gauge,
+}
+
+/// One place; dropped, it is free.
+#[derive(Debug)]
+pub(crate) struct Place(#[expect(dead_code, reason = "held, never read")] OwnedSemaphorePermit);
+
+impl Places {
+    pub(crate) fn new(count: usize, waiting: fn() -> metrics::Gauge) -> Self {
+        Self { permits: Arc::new(Semaphore::new(count)), waiting }
+    }
+
+    /// Waits for a place, in the order of arrival, however long that takes. Dropping the future ends the wait.
+    pub(crate) async fn take(&self) -> Place {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Place(permit);
+        }
+        let _waiting = Waiting::begin((self.waiting)());
+        match self.permits.clone().acquire_owned().await {
+            Ok(permit) => Place(permit),
+            // The places are never closed.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// One call that waits, counted as long as it does.
+struct Waiting(metrics::Gauge);
+
+impl Waiting {
+    fn begin(gauge: metrics::Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// Whether a call has begun, and until when it may. Shared by the task that makes the call and the actor that may take
+/// it back: exactly one of [`Ticket::begin`] and [`Ticket::withdraw`] comes first, and the other answers `false`.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket {
+    stage: Mutex<Stage>,
+    /// A call that has not begun by then is of no use any more.
+    until: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Stage {
+    #[default]
+    Waiting,
+    Begun(Instant),
+    Withdrawn,
+}
+
+impl Ticket {
+    /// A call that waits, until then at the latest.
+    pub(crate) fn new(until: Option<Instant>) -> Self {
+        Self { stage: Mutex::default(), until }
+    }
+
+    /// Waits for what the call needs before it begins; none if that comes too late.
+    pub(crate) async fn wait<T>(&self, needed: impl Future<Output = T>) -> Option<T> {
+        match self.until {
+            Some(until) => tokio::time::timeout_at(until.into(), needed).await.ok(),
+            None => Some(needed.await),
+        }
+    }
+
+    /// Begins the call: from now on its time runs, and its outcome may be unknown. `false`: it was withdrawn, so
+    /// nothing may be done.
+    pub(crate) fn begin(&self) -> bool {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Stage::Waiting = *stage {
+            *stage = Stage::Begun(Instant::now());
+        }
+        matches!(*stage, Stage::Begun(_))
+    }
+
+    /// Takes the call back, unless it has begun. `true`: it never begins, and nothing was done.
+    pub(crate) fn withdraw(&self) -> bool {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Stage::Waiting = *stage {
+            *stage = Stage::Withdrawn;
+        }
+        matches!(*stage, Stage::Withdrawn)
+    }
+
+    /// Returns when the call began.
+    pub(crate) fn began(&self) -> Option<Instant> {
+        match *self.stage.lock().unwrap_or_else(PoisonError::into_inner) {
+            Stage::Begun(at) => Some(at),
+            Stage::Waiting | Stage::Withdrawn => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_begins_or_is_withdrawn_never_both() {
+        let begun = Ticket::default();
+        assert!(begun.began().is_none() && begun.begin() && begun.began().is_some());
+        assert!(!begun.withdraw() && begun.begin());
+        let withdrawn = Ticket::default();
+        assert!(withdrawn.withdraw() && !withdrawn.begin());
+        assert!(withdrawn.withdraw() && withdrawn.began().is_none());
+    }
+
+    #[tokio::test]
+    async fn places_are_given_one_after_the_other() {
+        let places = Places::new(1, metrics::Gauge::noop);
+        let first = places.take().await;
+        let mut second = Box::pin(places.take());
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        assert!(futures_util::poll!(&mut second).is_ready());
+    }
+}
