@@ -96,8 +96,8 @@ const routes = {
   },
   // The state of a job that was accepted; `failed` once it is sure that it never lands.
   "GET /job": ({ key, order }, _key, response) => {
-    const job = ledger.jobs?.(key) ?? (ledger.byKey.has(key) ? "done" : "running");
-    send(response, 200, { state: job, charge: { id: `c-${order}` } });
+    const state = ledger.byKey.has(key) ? "done" : ledger.landed.has(key) ? "failed" : "running";
+    send(response, 200, { state, charge: { id: `c-${order}` } });
   },
   "POST /void": ({ order, of, void_way = "" }, key, response) => {
     const [when, ...answer] = void_way.split(" ");
@@ -110,14 +110,6 @@ const routes = {
   "GET /voided": ({ of }, _key, response) => send(response, 200, { found: ledger.undone.has(of) }),
   "POST /refuse": (_body, _key, response) => send(response, 422, { code: "declined" }),
 };
-
-const renounced = new Set();
-const write = ledger.write.bind(ledger);
-ledger.write = (did, order, key, more) => {
-  if (did === "renounce") renounced.add(key);
-  write(did, order, key, more);
-};
-ledger.jobs = (key) => (renounced.has(key) ? "failed" : undefined);
 
 const server = createServer((request, response) => {
   const parts = [];

@@ -2,6 +2,7 @@
 
 `way` says how the first call of an order errs, before or after its effect; later calls are served well.
 """
+import logging
 import sys
 
 from fastmcp import FastMCP
@@ -10,6 +11,8 @@ from pydantic import BaseModel
 
 from ledger import Ledger
 
+# Their logs paint each exception, which takes longer than a call.
+logging.disable(logging.CRITICAL)
 ledger = Ledger(sys.argv[1])
 server = FastMCP("fast")
 

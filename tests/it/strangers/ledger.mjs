@@ -5,6 +5,7 @@ export class Ledger {
   constructor(path) {
     Object.assign(this, { path, byKey: new Map(), undone: new Set(), barred: new Set(), deliveries: new Map() });
     this.promised = new Set();
+    this.landed = new Set();
     if (existsSync(path)) {
       for (const line of readFileSync(path, "utf8").split("\n").filter(Boolean)) this.apply(JSON.parse(line));
     }
@@ -18,6 +19,7 @@ export class Ledger {
 
   apply(line) {
     if (line.did === "effect" && !this.byKey.has(line.key)) this.byKey.set(line.key, line);
+    if (line.did === "landed") this.landed.add(line.key);
     if (line.did === "undo") this.undone.add(line.of);
   }
 
@@ -53,6 +55,9 @@ export class Ledger {
     if (this.promised.has(key)) return;
     this.promised.add(key);
     this.write("promise", order, key);
-    setTimeout(() => (renounce ? this.write("renounce", order, key) : this.effect(order, key)), ms);
+    setTimeout(() => {
+      if (!renounce) this.effect(order, key);
+      this.write("landed", order, key);
+    }, ms);
   }
 }

@@ -1,16 +1,17 @@
 """The ledger of a stranger: a file, one JSON line an event. The test reads what truly happened from it alone.
 
-effect: an effect is in place. undo: one effect was taken back. promise: an effect lands later. call: a request came in.
+effect: an effect is in place. undo: one effect was taken back. promise: something lands
+later, and is then landed.
 """
 import json
 import threading
-import time
 
 
 class Ledger:
     def __init__(self, path):
         self.path, self.lock = path, threading.RLock()
         self.by_key, self.undone, self.barred, self.deliveries = {}, set(), set(), {}
+        self.promised, self.kept = set(), set()
         try:
             with open(path) as lines:
                 for line in map(json.loads, lines):
@@ -62,17 +63,25 @@ class Ledger:
         with self.lock:
             return of in self.undone
 
-    def lands(self, order, key, seconds):
-        """Promises an effect and makes it later."""
+    def lands(self, order, key, seconds, land):
+        """Promises what `land` does and does it later, or with no `land` renounces it."""
         with self.lock:
-            if any(key == promised for promised in getattr(self, "promised", [])):
+            if key in self.promised:
                 return
-            self.promised = getattr(self, "promised", []) + [key]
+            self.promised.add(key)
             self.write("promise", order, key)
-        timer = threading.Timer(seconds, self.effect, (order, key))
+
+        def keep():
+            with self.lock:
+                if land:
+                    land()
+                self.kept.add(key)
+                self.write("landed", order, key)
+
+        timer = threading.Timer(seconds, keep)
         timer.daemon = True
         timer.start()
 
-
-def pause(seconds):
-    time.sleep(seconds)
+    def under_way(self, key):
+        with self.lock:
+            return key in self.promised and key not in self.kept

@@ -2,6 +2,7 @@
 
 A return value of the wrong shape is found by the SDK after the effect; the text is then only that the tool failed.
 """
+import logging
 import sys
 from typing import Any
 
@@ -14,6 +15,8 @@ try:
 except ImportError:
     from mcp.server.fastmcp import FastMCP as Server
 
+# Their logs paint each exception, which takes longer than a call.
+logging.disable(logging.CRITICAL)
 ledger = Ledger(sys.argv[1])
 server = Server("official")
 

@@ -36,8 +36,8 @@ pub(super) struct Case {
     pub(super) definition: String,
     pub(super) input: Value,
     pub(super) end: End,
-    /// Most effects that its ledger may hold, undone ones included.
-    pub(super) effects_max: usize,
+    /// Whether `compensated` may leave the effect in place: the step is irreversible.
+    pub(super) may_stay: bool,
     /// What the text of its result must hold.
     pub(super) result: &'static [&'static str],
 }
@@ -45,7 +45,7 @@ pub(super) struct Case {
 /// A saga of `definition` against a stranger that errs in this `way`.
 pub(super) fn case(definition: &str, way: &str, end: End) -> Case {
     let input = json!({ "way": way });
-    Case { definition: definition.to_owned(), input, end, effects_max: 1, result: &[] }
+    Case { definition: definition.to_owned(), input, end, may_stay: false, result: &[] }
 }
 
 impl Case {
@@ -60,9 +60,9 @@ impl Case {
         self
     }
 
-    /// The stranger may have been made to have this many effects.
-    pub(super) fn effects(mut self, effects_max: usize) -> Self {
-        self.effects_max = effects_max;
+    /// The effect may stay in place although the saga turned back.
+    pub(super) fn may_stay(mut self, may_stay: bool) -> Self {
+        self.may_stay = may_stay;
         self
     }
 
@@ -86,7 +86,13 @@ impl Stage {
         let folder = std::env::temp_dir().join(format!("amends-it-{}-strangers-{name}", std::process::id()));
         fs::create_dir_all(folder.join("sagas")).unwrap();
         fs::write(folder.join("sagas/sagas.yaml"), sagas).unwrap();
-        Self { folder, database: Database::create().await, strangers: Vec::new(), node: None, orders: AtomicUsize::new(0) }
+        Self {
+            folder,
+            database: Database::create().await,
+            strangers: Vec::new(),
+            node: None,
+            orders: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn ledger(&self) -> PathBuf {
@@ -95,7 +101,8 @@ impl Stage {
 
     /// Starts a stranger that says on its first line where it listens.
     pub(super) fn stranger(&mut self, command: &mut Command) -> String {
-        let log = fs::File::create(self.folder.join(format!("stranger-{}.log", self.strangers.len()))).unwrap();
+        let log =
+            fs::File::create(self.folder.join(format!("stranger-{}.log", self.strangers.len()))).unwrap();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -106,7 +113,8 @@ impl Stage {
 
     /// Starts a stranger and waits until it listens at this port.
     pub(super) async fn stranger_at(&mut self, command: &mut Command, port: u16) {
-        let log = fs::File::create(self.folder.join(format!("stranger-{}.log", self.strangers.len()))).unwrap();
+        let log =
+            fs::File::create(self.folder.join(format!("stranger-{}.log", self.strangers.len()))).unwrap();
         self.strangers.push(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let listens = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
         crate::harness::eventually("the stranger listens", listens).await;
@@ -275,7 +283,9 @@ async fn verdict(client: &Client, case: &Case, id: Uuid, entries: &Entries) -> R
     let said = format!("{status} {stuck:?}, {effects} effects, {in_place} in place");
     match status.as_str() {
         "completed" if in_place != 1 => return Err(format!("expected one effect in place, found {said}")),
-        "compensated" if in_place != 0 => return Err(format!("expected no net effect, found {said}")),
+        "compensated" if in_place != 0 && !case.may_stay => {
+            return Err(format!("expected no net effect, found {said}"));
+        }
         "stuck" if stuck.iter().any(|(step, _, _, legal)| step.is_none() || legal.is_empty()) => {
             return Err(format!("expected the step and what may be done, found {said}"));
         }
@@ -285,10 +295,12 @@ async fn verdict(client: &Client, case: &Case, id: Uuid, entries: &Entries) -> R
     // A limiter was not heeded, or an accepted call was made again.
     if entries.count("early") > 0 || entries.count("promise") > 1 {
         let (early, promises) = (entries.count("early"), entries.count("promise"));
-        return Err(format!("expected one promise at most, found {promises}, {early} calls too early, {said}"));
+        return Err(format!(
+            "expected one promise at most, found {promises}, {early} calls too early, {said}"
+        ));
     }
-    if effects > case.effects_max {
-        return Err(format!("expected at most {} effects, found {said}", case.effects_max));
+    if effects > 1 {
+        return Err(format!("expected one effect at most, undone ones included, found {said}"));
     }
     let held = match case.end {
         End::Completed => status == "completed",
@@ -346,7 +358,7 @@ impl Entries {
                 Some("promise") => {
                     landed.entry(key).or_insert(false);
                 }
-                Some("effect" | "renounce") => {
+                Some("landed") => {
                     landed.insert(key, true);
                 }
                 _ => {}

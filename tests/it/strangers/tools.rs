@@ -76,7 +76,8 @@ async fn an_error_after_the_effect_is_found_out() {
         cases
     });
     // A result of the wrong shape may be passed on: then it is a success.
-    let cases = cases.into_iter().map(|case| if may_pass(&case) { Case { end: End::Honest, ..case } } else { case });
+    let cases =
+        cases.into_iter().map(|case| if may_pass(&case) { Case { end: End::Honest, ..case } } else { case });
     check("after", cases.collect()).await;
 }
 
@@ -140,7 +141,8 @@ async fn errors_are_believed_as_the_definition_says() {
 /// A definition that trusts errors in silence is refused, with the line that mends it.
 #[tokio::test]
 async fn a_definition_that_trusts_errors_in_silence_is_refused() {
-    let silent = include_str!("refused.yaml").replace("      refused: \"${ text.contains('declined') }\"\n", "");
+    let silent =
+        include_str!("refused.yaml").replace("      refused: \"${ text.contains('declined') }\"\n", "");
     let banks = Banks::new("silent", &silent.replace("    errors: definite\n", "")).await;
     let (taken, said) = banks.stage.checked();
     assert!(!taken && said.contains("errors: definite"), "{said}");
