@@ -211,6 +211,15 @@ async fn every_fault_of_payments_is_what_it_says() {
                 assert!(effects.is_empty(), "{fault} left {effects:?}");
             }
             ("lost_answer", None) | ("crash", Some(Err(_))) => assert_eq!(effects, ["charge"]),
+            ("error_after_effect", Some(Ok(result))) => {
+                assert_eq!((result.is_error, &*effects), (Some(true), &["charge".to_owned()][..]));
+            }
+            ("accepted", Some(Ok(result))) => {
+                assert!(effects.is_empty(), "the effect was not late");
+                assert_eq!(result.structured_content.unwrap()["status"], "accepted");
+                let sql = format!("select kind from demo_payments.effect where booking = '{booking}'");
+                fixture.wait_for(&sql, &["charge"]).await;
+            }
             // The caller has given up and cancelled, and the effect lands all the same.
             ("slow", None) => {
                 assert!(effects.is_empty(), "the effect was not late");
@@ -220,7 +229,7 @@ async fn every_fault_of_payments_is_what_it_says() {
             (fault, outcome) => panic!("{fault} came out as {outcome:?}"),
         }
         seen.insert(fault);
-        if seen.len() == 7 {
+        if seen.len() == 9 {
             return;
         }
     }
@@ -243,7 +252,7 @@ async fn a_cached_error_is_replayed_until_the_key_changes() {
     let fixture = Fixture::new(&["--faults", "1", "--only", "cached_error"]).await;
     let client = fixture.payments().await;
     let refused = answer(&client, "create_charge", charge("B-1", "k1")).await;
-    assert_eq!(refused["code"], "temporarily_unavailable");
+    assert_eq!(refused["code"], "saved_error");
     let sound = Fixture { faults: &[], ..fixture };
     let client = sound.payments().await;
     assert_eq!(answer(&client, "create_charge", charge("B-1", "k1")).await, refused);
@@ -297,11 +306,19 @@ async fn the_crm_drops_connections_and_crashes() {
                 let sql = format!("select kind from demo_crm.effect where booking = '{booking}'");
                 assert_eq!(fixture.rows(&sql).await, ["booking_closed"]);
             }
-            ("refused" | "busy", Some(Ok(_))) => assert!(effects.is_empty(), "{fault} left {effects:?}"),
+            ("refused" | "busy" | "accepted", Some(Ok(_))) => {
+                assert!(effects.is_empty(), "{fault} left {effects:?}");
+            }
+            ("error_after_effect", Some(Ok(result))) => {
+                assert_eq!((result.is_error, &*effects), (Some(true), &["booking_closed".to_owned()][..]));
+            }
+            ("unavailable_after_effect" | "conflict_cut_off", None | Some(Err(_))) => {
+                assert_eq!(effects, ["booking_closed"]);
+            }
             _ => panic!("{fault} came out as {outcome:?}"),
         }
         seen.insert(fault);
-        if seen.len() == 5 {
+        if seen.len() == 9 {
             return;
         }
     }

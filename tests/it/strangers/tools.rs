@@ -142,7 +142,7 @@ async fn errors_are_believed_as_the_definition_says() {
 #[tokio::test]
 async fn a_definition_that_trusts_errors_in_silence_is_refused() {
     let silent =
-        include_str!("refused.yaml").replace("      refused: \"${ text.contains('declined') }\"\n", "");
+        include_str!("refused.yaml").replace("    refused: \"${ text.contains('declined') }\"\n", "");
     let banks = Banks::new("silent", &silent.replace("    errors: definite\n", "")).await;
     let (taken, said) = banks.stage.checked();
     assert!(!taken && said.contains("errors: definite"), "{said}");
