@@ -95,7 +95,7 @@ async fn payments_keep_their_keys() {
 
     let find = |key: &str| json!({ "booking": "B-1", "idempotency_key": key });
     let found = answer(&client, "find_charge", find("k1")).await;
-    assert_eq!(found, json!({ "found": true, "charge": first }));
+    assert_eq!(found, json!({ "found": true, "state": "done", "charge": first }));
     assert_eq!(answer(&client, "find_charge", find("k2")).await["found"], false);
 
     let refund = |charge: &Value| json!({ "booking": "B-1", "charge": charge, "idempotency_key": "k3" });
@@ -151,7 +151,10 @@ async fn the_crm_over_http() {
     let folio = answer(&client, "close_booking", close()).await;
     assert_ne!(answer(&client, "close_booking", close()).await, folio, "closing is not idempotent");
     let find = json!({ "booking": "B-1", "change": "booking_closed", "idempotency_key": "r1" });
-    assert_eq!(answer(&client, "find_booking_change", find).await, json!({ "found": true, "change": folio }));
+    assert_eq!(
+        answer(&client, "find_booking_change", find).await,
+        json!({ "found": true, "state": "done", "change": folio })
+    );
 
     // Undoing first forestalls the deed, even one that was sent before and lands later.
     let key = |key: &str| json!({ "booking": "B-1", "idempotency_key": key });

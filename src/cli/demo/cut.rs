@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use actix_web::body::{BoxBody, MessageBody, SizedStream, to_bytes};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
@@ -70,7 +71,6 @@ pub(super) async fn cuttable(
     }
     let cut = Cut::new();
     request.extensions_mut().insert(cut.clone());
-    let asked = request.request().clone();
     let whole = async {
         let (request, response) = next.call(request).await?.into_parts();
         let (response, body) = response.into_parts();
@@ -79,7 +79,7 @@ pub(super) async fn cuttable(
     };
     tokio::select! {
         biased;
-        () = cut.made() => Ok(ServiceResponse::new(asked, cut.instead())),
+        () = cut.made() => Err(InternalError::from_response("the answer was replaced", cut.instead()).into()),
         response = whole => response,
     }
 }

@@ -270,15 +270,27 @@ impl Drop for Stage {
     }
 }
 
+/// A row of `amends.stuck`.
+#[derive(Debug)]
+struct Stuck {
+    step: Option<String>,
+    legal: Vec<String>,
+}
+
+impl Stuck {
+    fn of(row: &tokio_postgres::Row) -> Self {
+        Self { step: row.get("step"), legal: row.get("legal") }
+    }
+}
+
 /// Holds one saga's end against what its stranger did.
 async fn verdict(client: &Client, case: &Case, id: Uuid, entries: &Entries) -> Result<(), String> {
     let sql = "select status, result from amends.sagas where saga = $1";
     let row = client.query_one(sql, &[&id]).await.unwrap();
     let (status, result): (String, Option<String>) = (row.get(0), row.get(1));
-    let sql = "select step, direction, reason, legal from amends.stuck where saga = $1";
+    let sql = "select step, legal from amends.stuck where saga = $1";
     let stuck = client.query(sql, &[&id]).await.unwrap();
-    let stuck: Vec<(Option<String>, Option<String>, String, Vec<String>)> =
-        stuck.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
+    let stuck: Vec<Stuck> = stuck.iter().map(Stuck::of).collect();
     let (effects, in_place) = (entries.count("effect"), entries.in_place());
     let said = format!("{status} {stuck:?}, {effects} effects, {in_place} in place");
     match status.as_str() {
@@ -286,7 +298,7 @@ async fn verdict(client: &Client, case: &Case, id: Uuid, entries: &Entries) -> R
         "compensated" if in_place != 0 && !case.may_stay => {
             return Err(format!("expected no net effect, found {said}"));
         }
-        "stuck" if stuck.iter().any(|(step, _, _, legal)| step.is_none() || legal.is_empty()) => {
+        "stuck" if stuck.iter().any(|one| one.step.is_none() || one.legal.is_empty()) => {
             return Err(format!("expected the step and what may be done, found {said}"));
         }
         "completed" | "compensated" | "stuck" => {}
@@ -305,7 +317,7 @@ async fn verdict(client: &Client, case: &Case, id: Uuid, entries: &Entries) -> R
     let held = match case.end {
         End::Completed => status == "completed",
         End::Compensated => status == "compensated",
-        End::Stuck(named) => stuck.iter().any(|(step, ..)| step.as_deref() == Some(named)),
+        End::Stuck(named) => stuck.iter().any(|one| one.step.as_deref() == Some(named)),
         End::Honest => true,
     };
     if !held {
