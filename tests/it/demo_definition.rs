@@ -156,6 +156,9 @@ async fn every_fault_comes_to_its_outcome() {
         ("failure_as_text", "failed", &["charge", "advance_opportunity"]),
         ("lost_answer", "unknown", &STEPS),
         ("slow", "unknown", &STEPS),
+        ("unavailable_after_effect", "unknown", &STEPS[1..]),
+        ("conflict_cut_off", "unknown", &STEPS[1..]),
+        ("accepted", "pending", &STEPS[..2]),
     ];
     for (fault, outcome, steps) in expected {
         let faults = ["--faults", "1", "--only", fault, "--slow-ms", "2500"];
@@ -171,6 +174,41 @@ async fn every_fault_comes_to_its_outcome() {
         }
         fixture.participants.shutdown().await;
     }
+}
+
+/// Whatever the answer, the probe knows.
+#[tokio::test]
+async fn a_probe_finds_what_was_done_before_the_error() {
+    for fault in ["error_after_effect", "unavailable_after_effect", "conflict_cut_off"] {
+        let fixture = Fixture::new(&["--faults", "1", "--only", fault]).await;
+        for step in &STEPS[..3] {
+            let found = fixture.act(step).await;
+            // Payments have no status to answer with.
+            let errs = fault == "error_after_effect" || *step != "charge";
+            assert_eq!(word(&found) != "succeeded", errs, "{fault} at {step}: {found:?}");
+            let found = fixture.probe(step, Direction::Action).await;
+            assert!(matches!(found, Answer::Applied { .. }), "{fault} at {step}: {found:?}");
+        }
+        fixture.participants.shutdown().await;
+    }
+}
+
+/// Until an accepted call has landed, its probe says neither that it did nor that it did not.
+#[tokio::test]
+async fn an_accepted_call_is_neither_there_nor_absent() {
+    let fixture = Fixture::new(&["--faults", "1", "--only", "accepted", "--slow-ms", "1500"]).await;
+    for step in &STEPS[..2] {
+        assert_eq!(word(&fixture.act(step).await), "pending", "{step}");
+        assert!(
+            matches!(fixture.probe(step, Direction::Action).await, Answer::Inconclusive { .. }),
+            "{step}"
+        );
+        crate::harness::eventually("it lands", async || {
+            matches!(fixture.probe(step, Direction::Action).await, Answer::Applied { .. })
+        })
+        .await;
+    }
+    fixture.participants.shutdown().await;
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn payments_keep_their_keys() {
 
     let find = |key: &str| json!({ "booking": "B-1", "idempotency_key": key });
     let found = answer(&client, "find_charge", find("k1")).await;
-    assert_eq!(found, json!({ "found": true, "charge": first }));
+    assert_eq!(found, json!({ "found": true, "state": "done", "charge": first }));
     assert_eq!(answer(&client, "find_charge", find("k2")).await["found"], false);
 
     let refund = |charge: &Value| json!({ "booking": "B-1", "charge": charge, "idempotency_key": "k3" });
@@ -151,7 +151,10 @@ async fn the_crm_over_http() {
     let folio = answer(&client, "close_booking", close()).await;
     assert_ne!(answer(&client, "close_booking", close()).await, folio, "closing is not idempotent");
     let find = json!({ "booking": "B-1", "change": "booking_closed", "idempotency_key": "r1" });
-    assert_eq!(answer(&client, "find_booking_change", find).await, json!({ "found": true, "change": folio }));
+    assert_eq!(
+        answer(&client, "find_booking_change", find).await,
+        json!({ "found": true, "state": "done", "change": folio })
+    );
 
     // Undoing first forestalls the deed, even one that was sent before and lands later.
     let key = |key: &str| json!({ "booking": "B-1", "idempotency_key": key });
@@ -211,6 +214,15 @@ async fn every_fault_of_payments_is_what_it_says() {
                 assert!(effects.is_empty(), "{fault} left {effects:?}");
             }
             ("lost_answer", None) | ("crash", Some(Err(_))) => assert_eq!(effects, ["charge"]),
+            ("error_after_effect", Some(Ok(result))) => {
+                assert_eq!((result.is_error, &*effects), (Some(true), &["charge".to_owned()][..]));
+            }
+            ("accepted", Some(Ok(result))) => {
+                assert!(effects.is_empty(), "the effect was not late");
+                assert_eq!(result.structured_content.unwrap()["status"], "accepted");
+                let sql = format!("select kind from demo_payments.effect where booking = '{booking}'");
+                fixture.wait_for(&sql, &["charge"]).await;
+            }
             // The caller has given up and cancelled, and the effect lands all the same.
             ("slow", None) => {
                 assert!(effects.is_empty(), "the effect was not late");
@@ -220,7 +232,7 @@ async fn every_fault_of_payments_is_what_it_says() {
             (fault, outcome) => panic!("{fault} came out as {outcome:?}"),
         }
         seen.insert(fault);
-        if seen.len() == 7 {
+        if seen.len() == 9 {
             return;
         }
     }
@@ -243,7 +255,7 @@ async fn a_cached_error_is_replayed_until_the_key_changes() {
     let fixture = Fixture::new(&["--faults", "1", "--only", "cached_error"]).await;
     let client = fixture.payments().await;
     let refused = answer(&client, "create_charge", charge("B-1", "k1")).await;
-    assert_eq!(refused["code"], "temporarily_unavailable");
+    assert_eq!(refused["code"], "saved_error");
     let sound = Fixture { faults: &[], ..fixture };
     let client = sound.payments().await;
     assert_eq!(answer(&client, "create_charge", charge("B-1", "k1")).await, refused);
@@ -297,11 +309,19 @@ async fn the_crm_drops_connections_and_crashes() {
                 let sql = format!("select kind from demo_crm.effect where booking = '{booking}'");
                 assert_eq!(fixture.rows(&sql).await, ["booking_closed"]);
             }
-            ("refused" | "busy", Some(Ok(_))) => assert!(effects.is_empty(), "{fault} left {effects:?}"),
+            ("refused" | "busy" | "accepted", Some(Ok(_))) => {
+                assert!(effects.is_empty(), "{fault} left {effects:?}");
+            }
+            ("error_after_effect", Some(Ok(result))) => {
+                assert_eq!((result.is_error, &*effects), (Some(true), &["booking_closed".to_owned()][..]));
+            }
+            ("unavailable_after_effect" | "conflict_cut_off", None | Some(Err(_))) => {
+                assert_eq!(effects, ["booking_closed"]);
+            }
             _ => panic!("{fault} came out as {outcome:?}"),
         }
         seen.insert(fault);
-        if seen.len() == 5 {
+        if seen.len() == 9 {
             return;
         }
     }

@@ -37,6 +37,7 @@ mod scenarios;
 mod serve;
 mod spans;
 mod store;
+mod strangers;
 mod supply;
 mod tidy;
 mod traces;

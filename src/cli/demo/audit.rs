@@ -276,7 +276,13 @@ fn is_explained(claim: &Claim, evidence: &Evidence, troubles: Troubles) -> bool 
 /// Whether a fault leaves its caller in doubt.
 fn hides_outcome(fault: Fault) -> bool {
     match fault {
-        Fault::LostAnswer | Fault::Crash | Fault::Slow => true,
+        Fault::LostAnswer
+        | Fault::Crash
+        | Fault::Slow
+        | Fault::ErrorAfter
+        | Fault::UnavailableAfter
+        | Fault::ConflictCut
+        | Fault::Accepted => true,
         Fault::Refused | Fault::Busy | Fault::CachedError | Fault::FailureAsText | Fault::FailsTwice => false,
     }
 }

@@ -1,74 +1,85 @@
-//! A middleware that can drop a connection in the middle of an answer, as a proxy or a network does. Owns the
-//! switch and the body that obeys it; when to cut is the server's business.
+//! A middleware that can drop a connection in the middle of an answer, or replace the answer, as a proxy or a
+//! network does. Owns the switch and what is sent instead; when to throw it is the server's business.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{BoxBody, MessageBody, SizedStream, to_bytes};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
-use actix_web::{Error, HttpMessage};
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use actix_web::{Error, HttpMessage, HttpResponse};
+use futures_util::stream;
 use tokio::sync::Semaphore;
+
+/// The beginning of a body, and how long it was to be.
+const BEGINNING: &[u8] = b"{\"code\":\"in";
+const ANNOUNCED: u64 = 70;
 
 /// The switch of one HTTP request: whoever serves it can drop its connection.
 #[derive(Clone, Debug)]
-pub(super) struct Cut(Arc<Semaphore>);
+pub(super) struct Cut {
+    thrown: Arc<Semaphore>,
+    status: Arc<OnceLock<u16>>,
+}
 
 impl Cut {
+    fn new() -> Self {
+        Self { thrown: Arc::new(Semaphore::new(0)), status: Arc::default() }
+    }
+
     /// Drops the connection at once.
     pub(super) fn now(&self) {
-        self.0.close();
+        self.thrown.close();
+    }
+
+    /// Answers with this status at once; a conflict ends in the middle of its body.
+    pub(super) fn with(&self, status: u16) {
+        let _ = self.status.set(status);
+        self.thrown.close();
     }
 
     /// Waits for the cut.
-    async fn made(self) {
+    async fn made(&self) {
         // There are no permits, so this ends only when the semaphore is closed.
-        let _ = self.0.acquire().await;
+        let _ = self.thrown.acquire().await;
+    }
+
+    /// What is sent instead of the answer.
+    fn instead(&self) -> HttpResponse {
+        let status = self.status.get().and_then(|status| StatusCode::from_u16(*status).ok());
+        if status == Some(StatusCode::SERVICE_UNAVAILABLE) {
+            let later = (header::RETRY_AFTER, "1");
+            return HttpResponse::ServiceUnavailable().insert_header(later).body("try again later");
+        }
+        let begun = status.map(|_| Ok(Bytes::from_static(BEGINNING)));
+        let end = Err(std::io::Error::other("the connection was cut"));
+        let body = SizedStream::new(ANNOUNCED, stream::iter(begun.into_iter().chain([end])));
+        let mut response = HttpResponse::build(status.unwrap_or(StatusCode::OK));
+        response.content_type("application/json").body(body)
     }
 }
 
-/// Gives each request its switch, and lets the body of its answer end with an error when it is thrown.
+/// Gives each request its switch, and holds the answer to a call back until it is whole or the switch is thrown.
 pub(super) async fn cuttable(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let cut = Cut(Arc::new(Semaphore::new(0)));
+    if request.method() != Method::POST {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    }
+    let cut = Cut::new();
     request.extensions_mut().insert(cut.clone());
-    // An answer that has not even begun is cut too.
+    let whole = async {
+        let (request, response) = next.call(request).await?.into_parts();
+        let (response, body) = response.into_parts();
+        let body = to_bytes(body).await.map_err(|error| actix_web::error::ErrorBadGateway(error.into()))?;
+        Ok(ServiceResponse::new(request, response.set_body(BoxBody::new(body))))
+    };
     tokio::select! {
         biased;
-        response = next.call(request) => {
-            let made = cut.made().boxed();
-            Ok(response?.map_body(|_, body| BoxBody::new(CuttableBody { inner: body.boxed(), made })))
-        }
-        () = cut.clone().made() => Err(actix_web::error::ErrorBadGateway("the connection was cut")),
-    }
-}
-
-struct CuttableBody {
-    inner: BoxBody,
-    made: BoxFuture<'static, ()>,
-}
-
-impl MessageBody for CuttableBody {
-    type Error = Box<dyn std::error::Error>;
-
-    fn size(&self) -> BodySize {
-        self.inner.size()
-    }
-
-    fn poll_next(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let this = self.get_mut();
-        if this.made.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Some(Err("the connection was cut".into())));
-        }
-        Pin::new(&mut this.inner).poll_next(context)
+        () = cut.made() => Err(InternalError::from_response("the answer was replaced", cut.instead()).into()),
+        response = whole => response,
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::RwLock;
 
 use super::effect::Kind;
 use super::fault::{Fault, FaultPlan};
-use super::ledger::{self, Entry, Ledger, LedgerError, Transaction};
+use super::ledger::{self, Effect, Entry, Landing, Ledger, LedgerError, Transaction};
 use super::tool::{Deed, Tool};
 use crate::config::demo::LEDGER_WAIT_MAX;
 
@@ -28,6 +28,10 @@ pub(super) enum Reply {
     },
     /// It had no effect, and says so in the text of a success.
     Text(String),
+    /// It had its effect, and the answer is an error that says nothing of it.
+    Failure(String),
+    /// It had its effect, and the answer is this HTTP status, whatever the protocol above.
+    Status(u16),
     /// No answer shall ever arrive.
     Silence,
     /// The process shall exit.
@@ -50,6 +54,8 @@ pub(super) enum Rejection {
 
 /// Code of a refusal that another attempt may overcome.
 pub(super) const BUSY: &str = "temporarily_unavailable";
+/// Code of a refusal that is replayed under its key.
+pub(super) const SAVED_ERROR: &str = "saved_error";
 /// Code of a refusal because an earlier call on the same record is still at work.
 pub(super) const AT_WORK: &str = "in_progress";
 /// Code of a refusal for good.
@@ -89,6 +95,10 @@ impl Order {
         } else {
             self.text("idempotency_key")
         }
+    }
+
+    fn amount_cents(&self) -> i64 {
+        self.arguments["amount_cents"].as_i64().unwrap_or(0)
     }
 
     /// What the effect touches, for the ledger.
@@ -184,11 +194,17 @@ impl Desk {
                 | Fault::CachedError
                 | Fault::FailureAsText
                 | Fault::Slow
-                | Fault::FailsTwice => busy(entry),
+                | Fault::FailsTwice
+                | Fault::ErrorAfter
+                | Fault::UnavailableAfter
+                | Fault::ConflictCut
+                | Fault::Accepted => busy(entry),
             });
         }
         let change = order.text("change");
         let kind = kinds.iter().copied().find(|kind| kind.as_str() == change).or(kinds.first().copied());
+        // An accepted call may be due, and the process that accepted it gone.
+        let accepted = self.ledger.land(entry.key).await? == Landing::Accepted;
         let found = match kind {
             Some(kind) => self.ledger.find(entry, kind).await?,
             None => None,
@@ -198,7 +214,9 @@ impl Desk {
             Some(Kind::Refund) => "refund",
             Some(_) | None => "change",
         };
-        Ok(Reply::Answer(json!({ "found": found.is_some(), name: found.map(|effect| effect.to_json()) })))
+        let state = if accepted { "accepted" } else { found.as_ref().map_or("none", |_| "done") };
+        let record = found.as_ref().map(Effect::to_json);
+        Ok(Reply::Answer(json!({ "found": found.is_some(), "state": state, name: record })))
     }
 
     async fn make(
@@ -234,6 +252,13 @@ impl Desk {
         Ok(match fault {
             Some(Fault::LostAnswer) => Reply::Silence,
             Some(Fault::Crash) => Reply::Crash,
+            Some(Fault::ErrorAfter) => Reply::Failure(format!("Error executing tool {}", entry.tool)),
+            Some(Fault::UnavailableAfter) => Reply::Status(503),
+            Some(Fault::ConflictCut) => Reply::Status(409),
+            Some(Fault::Accepted) => {
+                self.land_later(entry.key.to_owned());
+                reply
+            }
             Some(
                 Fault::Refused
                 | Fault::Busy
@@ -286,7 +311,8 @@ impl Desk {
             }
             Some(Fault::Busy | Fault::FailsTwice) => return Ok(busy(entry)),
             Some(Fault::CachedError) => {
-                let body = json!({ "code": BUSY, "message": format!("{} has had a hiccup", entry.tool) });
+                let message = format!("{} has had a hiccup", entry.tool);
+                let body = json!({ "code": SAVED_ERROR, "message": message });
                 ledger::keep_answer(transaction, entry, &order.arguments, true, &body).await?;
                 return Ok(refusal_of(&body));
             }
@@ -294,7 +320,15 @@ impl Desk {
                 return Ok(Reply::Text(format!("Failed to complete {} for {}.", entry.tool, entry.booking)));
             }
             Some(Fault::Slow) => tokio::time::sleep(self.slow).await,
-            Some(Fault::LostAnswer | Fault::Crash) | None => {}
+            Some(Fault::Accepted) => return self.accept(transaction, order, entry, kind).await,
+            Some(
+                Fault::LostAnswer
+                | Fault::Crash
+                | Fault::ErrorAfter
+                | Fault::UnavailableAfter
+                | Fault::ConflictCut,
+            )
+            | None => {}
         }
         let body = match self.effect(transaction, order, entry, kind).await? {
             Some(effect) => effect.to_json(),
@@ -304,6 +338,40 @@ impl Desk {
             ledger::keep_answer(transaction, entry, &order.arguments, false, &body).await?;
         }
         Ok(Reply::Answer(body))
+    }
+
+    /// Keeps the call, and makes its effect later.
+    async fn accept(
+        &self,
+        transaction: &Transaction<'_>,
+        order: &Order,
+        entry: Entry<'_>,
+        kind: Kind,
+    ) -> Result<Reply, LedgerError> {
+        let undone = match kind.undoes() {
+            Some(deed) => ledger::last_effect(transaction, entry.booking, deed).await?,
+            None => None,
+        };
+        let amount_cents = undone.map_or_else(|| order.amount_cents(), |undone| undone.amount_cents);
+        ledger::accept(transaction, entry, kind, order.subject(), amount_cents, self.slow).await?;
+        let body = json!({ "status": "accepted", "booking": entry.booking });
+        if !matches!(order.tool.deed, Deed::Unkeyed(_)) {
+            ledger::keep_answer(transaction, entry, &order.arguments, false, &body).await?;
+        }
+        Ok(Reply::Answer(body))
+    }
+
+    /// Makes the effect of an accepted call when it is due. The end of the process waits for it; one that
+    /// crashes leaves it to the next question.
+    fn land_later(&self, key: String) {
+        let (ledger, slow, at_work) = (self.ledger.clone(), self.slow, Arc::clone(&self.at_work));
+        tokio::spawn(async move {
+            let _at_work = at_work.read().await;
+            tokio::time::sleep(slow).await;
+            if let Err(error) = ledger.land(&key).await {
+                tracing::warn!(%error, "an accepted call is left to the next question");
+            }
+        });
     }
 
     /// Makes the effect; none if there was nothing to undo.
@@ -324,10 +392,7 @@ impl Desk {
                 return Ok(None);
             }
         }
-        let amount_cents = match undone {
-            Some(undone) => undone.amount_cents,
-            None => order.arguments["amount_cents"].as_i64().unwrap_or(0),
-        };
+        let amount_cents = undone.map_or_else(|| order.amount_cents(), |undone| undone.amount_cents);
         Ok(Some(ledger::make_effect(transaction, entry, kind, order.subject(), amount_cents).await?))
     }
 }

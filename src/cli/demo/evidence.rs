@@ -22,8 +22,11 @@ pub(super) async fn read(client: &Client, tail: &str) -> Result<Evidence, Ledger
             continue;
         }
         let effects = format!(
-            "select seq, kind, booking, subject, amount_cents from {schema}.effect
-             where right(booking, length($1)) = $1 order by seq"
+            // What was accepted will land.
+            "select seq, kind, booking, subject, amount_cents from (
+                 select seq, kind, booking, subject, amount_cents from {schema}.effect
+                 union all select 0, kind, booking, subject, amount_cents from {schema}.accepted
+             ) as made where right(booking, length($1)) = $1 order by seq"
         );
         for row in client.query(&effects, &[&tail]).await? {
             let kind: Kind = row.try_get::<_, &str>("kind")?.parse().map_err(LedgerError::Foreign)?;

@@ -23,11 +23,19 @@ pub enum Fault {
     Slow,
     /// The first two calls are refused; for compensations.
     FailsTwice,
+    /// The effect is made, and the answer is the tool's error.
+    ErrorAfter,
+    /// The effect is made, and the answer is an HTTP 503.
+    UnavailableAfter,
+    /// The effect is made, and the answer is an HTTP 409 that ends after a few bytes.
+    ConflictCut,
+    /// The call is accepted, and its effect is made later.
+    Accepted,
 }
 
 impl Fault {
     /// All of them, in the order in which they are shown.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Refused,
         Self::Busy,
         Self::CachedError,
@@ -36,6 +44,10 @@ impl Fault {
         Self::Crash,
         Self::Slow,
         Self::FailsTwice,
+        Self::ErrorAfter,
+        Self::UnavailableAfter,
+        Self::ConflictCut,
+        Self::Accepted,
     ];
 
     /// Returns the word used in the ledger.
@@ -49,6 +61,10 @@ impl Fault {
             Self::Crash => "crash",
             Self::Slow => "slow",
             Self::FailsTwice => "fails_twice",
+            Self::ErrorAfter => "error_after_effect",
+            Self::UnavailableAfter => "unavailable_after_effect",
+            Self::ConflictCut => "conflict_cut_off",
+            Self::Accepted => "accepted",
         }
     }
 
@@ -63,6 +79,10 @@ impl Fault {
             Self::Crash => "effect made, participant crashed",
             Self::Slow => "effect made after the time-out",
             Self::FailsTwice => "compensation failing twice",
+            Self::ErrorAfter => "effect made, answered as an error",
+            Self::UnavailableAfter => "effect made, answered with 503",
+            Self::ConflictCut => "effect made, 409 cut off",
+            Self::Accepted => "accepted, effect made later",
         }
     }
 
@@ -70,13 +90,18 @@ impl Fault {
     /// get lost.
     pub(super) fn fits_replay(self) -> bool {
         match self {
-            Self::LostAnswer | Self::Crash => true,
+            Self::LostAnswer
+            | Self::Crash
+            | Self::ErrorAfter
+            | Self::UnavailableAfter
+            | Self::ConflictCut => true,
             Self::Refused
             | Self::Busy
             | Self::CachedError
             | Self::FailureAsText
             | Self::Slow
-            | Self::FailsTwice => false,
+            | Self::FailsTwice
+            | Self::Accepted => false,
         }
     }
 }
@@ -129,7 +154,15 @@ impl FaultPlan {
             // A rule of the business does not change its mind, and a series of two starts with the first
             // call.
             Fault::Refused | Fault::FailureAsText | Fault::FailsTwice => call == 1,
-            Fault::Busy | Fault::CachedError | Fault::LostAnswer | Fault::Crash | Fault::Slow => true,
+            Fault::Busy
+            | Fault::CachedError
+            | Fault::LostAnswer
+            | Fault::Crash
+            | Fault::Slow
+            | Fault::ErrorAfter
+            | Fault::UnavailableAfter
+            | Fault::ConflictCut
+            | Fault::Accepted => true,
         })
     }
 
@@ -183,6 +216,10 @@ mod tests {
             (Fault::Crash, 1),
             (Fault::Slow, 1),
             (Fault::FailsTwice, 1),
+            (Fault::ErrorAfter, 1),
+            (Fault::UnavailableAfter, 1),
+            (Fault::ConflictCut, 1),
+            (Fault::Accepted, 1),
         ],
         strain: 1.0,
     };

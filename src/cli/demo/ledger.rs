@@ -80,6 +80,15 @@ pub(super) struct FirstAnswer {
     pub(super) body: Value,
 }
 
+/// Where an accepted call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Landing {
+    /// Its effect is yet to come.
+    Accepted,
+    /// Its effect is there, or there was no such call.
+    Landed,
+}
+
 /// One call of a tool, as the ledger counts it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
@@ -184,6 +193,30 @@ impl Ledger {
             .await?;
         let row = client.query_opt(&statement, &[&entry.key, &entry.booking, &kind.as_str()]).await?;
         row.as_ref().map(Effect::from_row).transpose()
+    }
+
+    /// Makes the effect of an accepted call if it is due, once.
+    pub(super) async fn land(&self, key: &str) -> Result<Landing, LedgerError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let sql = "select due_at <= clock_timestamp(), kind, booking, subject, amount_cents, call
+                   from accepted where key = $1 for update";
+        let statement = transaction.prepare_cached(sql).await?;
+        let Some(row) = transaction.query_opt(&statement, &[&key]).await? else { return Ok(Landing::Landed) };
+        if !row.try_get::<_, bool>(0)? {
+            return Ok(Landing::Accepted);
+        }
+        let kind: Kind = row.try_get::<_, &str>(1)?.parse().map_err(LedgerError::Foreign)?;
+        let call = row.try_get::<_, i32>(5)?.unsigned_abs();
+        let entry = Entry { tool: "", booking: row.try_get(2)?, key, call };
+        let effect = make_effect(&transaction, entry, kind, row.try_get(3)?, row.try_get(4)?).await?;
+        transaction.execute("delete from accepted where key = $1", &[&key]).await?;
+        let body = effect.to_json().to_string();
+        transaction
+            .execute("update answer set body = $2::text::jsonb where key = $1", &[&key, &body])
+            .await?;
+        transaction.commit().await?;
+        Ok(Landing::Landed)
     }
 
     /// Records a fault of a call that changes nothing.
@@ -308,6 +341,31 @@ pub(super) async fn make_effect(
         .await?;
     let (booking, subject) = (entry.booking.to_owned(), subject.to_owned());
     Ok(Effect { seq: row.try_get(0)?, kind, booking, subject, amount_cents })
+}
+
+/// Keeps a call whose effect is made in `slow` from now.
+pub(super) async fn accept(
+    transaction: &Transaction<'_>,
+    entry: Entry<'_>,
+    kind: Kind,
+    subject: &str,
+    amount_cents: i64,
+    slow: Duration,
+) -> Result<(), LedgerError> {
+    let statement = transaction
+        .prepare_cached(
+            "insert into accepted (key, kind, booking, subject, amount_cents, call, due_at)
+             values ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7 * interval '1 s')",
+        )
+        .await?;
+    let (call, seconds) = (entry.call as i32, slow.as_secs_f64());
+    transaction
+        .execute(
+            &statement,
+            &[&entry.key, &kind.as_str(), &entry.booking, &subject, &amount_cents, &call, &seconds],
+        )
+        .await?;
+    Ok(())
 }
 
 /// Refuses a deed from now on: its undoing was asked for.

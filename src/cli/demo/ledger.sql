@@ -26,6 +26,17 @@ create table if not exists answer (
   at timestamptz not null default clock_timestamp()
 );
 
+-- Calls that were accepted, and whose effect is made when it is due.
+create table if not exists accepted (
+  key text primary key,
+  kind text not null,
+  booking text not null,
+  subject text not null,
+  amount_cents bigint not null,
+  call integer not null,
+  due_at timestamptz not null
+);
+
 -- Records whose undoing came before the deed: the deed is refused from then on.
 create table if not exists tombstone (
   booking text not null,

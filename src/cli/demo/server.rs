@@ -76,6 +76,8 @@ impl ServerHandler for Server {
                 Ok(CallToolResult::structured_error(json!({ "code": code, "message": message })).into())
             }
             Reply::Text(text) => Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into()),
+            Reply::Failure(text) => Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into()),
+            Reply::Status(status) => Err(answer_with(&context, status)),
             Reply::Silence => Err(silence(&context).await),
             Reply::Crash => {
                 tracing::warn!(tool = %request.name, "crashing as the fault plan says");
@@ -85,12 +87,22 @@ impl ServerHandler for Server {
     }
 }
 
+fn cut_of(context: &RequestContext<RoleServer>) -> Option<&Cut> {
+    rmcp_actix_web::transport::on_request_extensions(&context.extensions)?.get::<Cut>()
+}
+
+/// Lets the caller's request be answered with an HTTP status. The error is for a transport without one.
+fn answer_with(context: &RequestContext<RoleServer>, status: u16) -> ErrorData {
+    if let Some(cut) = cut_of(context) {
+        cut.with(status);
+    }
+    ErrorData::internal_error(format!("the answer was lost to a status {status}"), None)
+}
+
 /// Drops the caller's connection where there is one of its own, and says nothing until the caller has given
 /// up.
 async fn silence(context: &RequestContext<RoleServer>) -> ErrorData {
-    if let Some(cut) = rmcp_actix_web::transport::on_request_extensions(&context.extensions)
-        .and_then(|extensions| extensions.get::<Cut>())
-    {
+    if let Some(cut) = cut_of(context) {
         cut.now();
     }
     let _ = tokio::time::timeout(SILENCE_MAX, context.ct.cancelled()).await;

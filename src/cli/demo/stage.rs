@@ -453,7 +453,7 @@ mod tests {
                 probed += 1;
             }
         }
-        assert_eq!(probed, 4);
+        assert_eq!(probed, 5);
     }
 
     /// A tool that can lose its answer under a cached error must be asked what became of it.

@@ -86,15 +86,32 @@ const UNDO_FAULTS: Menu = strained(&[
     (Fault::FailsTwice, OFTEN),
     (Fault::LostAnswer, USUAL),
     (Fault::Slow, USUAL),
+    (Fault::ErrorAfter, USUAL),
+    (Fault::UnavailableAfter, USUAL),
+    (Fault::ConflictCut, USUAL),
     (Fault::Crash, RARE),
 ]);
 /// A cached error is told from a lost effect only by a probe: without one, no call under that key would get
-/// anywhere.
+/// anywhere. What was accepted is asked about.
 const PROBED_UNDO_FAULTS: Menu = strained(&[
     (Fault::FailsTwice, OFTEN),
     (Fault::CachedError, USUAL),
     (Fault::LostAnswer, USUAL),
     (Fault::Slow, USUAL),
+    (Fault::ErrorAfter, USUAL),
+    (Fault::UnavailableAfter, USUAL),
+    (Fault::ConflictCut, USUAL),
+    (Fault::Accepted, USUAL),
+    (Fault::Crash, RARE),
+]);
+/// Over stdio there is no status.
+const REFUND_FAULTS: Menu = strained(&[
+    (Fault::FailsTwice, OFTEN),
+    (Fault::CachedError, USUAL),
+    (Fault::LostAnswer, USUAL),
+    (Fault::Slow, USUAL),
+    (Fault::ErrorAfter, USUAL),
+    (Fault::Accepted, USUAL),
     (Fault::Crash, RARE),
 ]);
 
@@ -113,6 +130,8 @@ pub(super) const PAYMENTS: &[Tool] = &[
             (Fault::LostAnswer, USUAL),
             (Fault::Crash, RARE),
             (Fault::Slow, USUAL),
+            (Fault::ErrorAfter, USUAL),
+            (Fault::Accepted, USUAL),
         ]),
     },
     Tool {
@@ -127,7 +146,7 @@ pub(super) const PAYMENTS: &[Tool] = &[
         description: "Refunds a charge in full. The same idempotency key again returns the first refund.",
         deed: Deed::Undo(Kind::Refund),
         arguments: &[text("charge"), KEY],
-        faults: PROBED_UNDO_FAULTS,
+        faults: REFUND_FAULTS,
     },
     Tool {
         name: "find_refund",
@@ -151,6 +170,10 @@ pub(super) const CRM: &[Tool] = &[
             (Fault::LostAnswer, USUAL),
             (Fault::Crash, RARE),
             (Fault::Slow, USUAL),
+            (Fault::ErrorAfter, USUAL),
+            (Fault::UnavailableAfter, USUAL),
+            (Fault::ConflictCut, USUAL),
+            (Fault::Accepted, USUAL),
         ]),
     },
     Tool {
@@ -177,6 +200,9 @@ pub(super) const CRM: &[Tool] = &[
             (Fault::LostAnswer, USUAL),
             (Fault::Crash, RARE),
             (Fault::Slow, USUAL),
+            (Fault::ErrorAfter, USUAL),
+            (Fault::UnavailableAfter, USUAL),
+            (Fault::ConflictCut, USUAL),
         ]),
     },
     Tool {
@@ -205,6 +231,9 @@ pub(super) const CRM: &[Tool] = &[
             (Fault::LostAnswer, USUAL),
             (Fault::Crash, RARE),
             (Fault::Slow, USUAL),
+            (Fault::ErrorAfter, USUAL),
+            (Fault::UnavailableAfter, USUAL),
+            (Fault::ConflictCut, USUAL),
         ]),
     },
     Tool {
@@ -224,6 +253,9 @@ pub(super) const CRM: &[Tool] = &[
             (Fault::LostAnswer, USUAL),
             (Fault::Crash, RARE),
             (Fault::Slow, USUAL),
+            (Fault::ErrorAfter, USUAL),
+            (Fault::UnavailableAfter, USUAL),
+            (Fault::ConflictCut, USUAL),
         ]),
     },
 ];

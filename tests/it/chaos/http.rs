@@ -2,9 +2,9 @@
 //! when nobody waits for them any more. Owns their server, what goes wrong with its answers, and the definitions that
 //! call it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amends::barrier;
@@ -53,14 +53,23 @@ fn call(path: &str, key: &str) -> Call {
     call.classify(Rule::new(when, Verdict::Retryable))
 }
 
+/// A call that may be accepted, and lands later.
+fn accepting(path: &str) -> Call {
+    let when = Expression("status == 202".into());
+    call(path, "key").classify(Rule { when, outcome: Verdict::Pending, error: None })
+}
+
 pub(super) fn drafts() -> Vec<Draft> {
     let undo = |path: &str| call(path, "action_key").idempotent();
     let keyed = |name: &str| Step::new(name, call("effect", "key").idempotent()).compensation(undo("undo"));
-    let probe = |path: &str| HABITS.insistent(Probe::new(request("GET", path, "key"), "result.found"));
-    let once = || Step::new("b", call("once", "key").probe(probe("find"))).compensation(undo("undo"));
+    let probe = |path: &str| {
+        let probe = Probe::new(request("GET", path, "key"), "result.found");
+        HABITS.insistent(probe.absent("!result.found && !result.accepted"))
+    };
+    let once = || Step::new("b", accepting("once").probe(probe("find"))).compensation(undo("undo"));
     // What a barrier has called absent does not land later, so nobody waits for it.
     let barred = || {
-        let action = call("barred", "key").probe(probe("barred-find")).settle_ms(0);
+        let action = accepting("barred").probe(probe("barred-find")).settle_ms(0);
         Step::new("b", action).compensation(undo("barred-undo"))
     };
     let refused = || {
@@ -88,6 +97,12 @@ enum Mode {
     Twice,
     /// As an error.
     Error,
+    /// As an error that asks for a pause.
+    Unavailable,
+    /// As a conflict that ends in the middle of its body.
+    ConflictCut,
+    /// As accepted: the effect lands later. What has no probe is answered well.
+    Accepted,
     /// As something that is no HTTP.
     Garbage,
     /// Up to the middle of its JSON.
@@ -99,13 +114,16 @@ enum Mode {
 }
 
 /// One after the other.
-const MODES: [Mode; 11] = [
+const MODES: [Mode; 14] = [
     Mode::Well,
     Mode::Late,
     Mode::Well,
     Mode::Twice,
     Mode::Error,
+    Mode::Unavailable,
     Mode::Well,
+    Mode::ConflictCut,
+    Mode::Accepted,
     Mode::Garbage,
     Mode::Truncated,
     Mode::Refusal,
@@ -121,6 +139,8 @@ pub(super) struct Server {
 
 struct Shop {
     ledger: Arc<Ledger>,
+    /// Keys of calls that were accepted and have not landed.
+    accepted: Mutex<BTreeSet<String>>,
     calls: AtomicUsize,
     /// Answers by how they went wrong, in the order of [`MODES`].
     answers: [AtomicUsize; MODES.len()],
@@ -131,7 +151,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let ledger = Ledger::at(ledger_url, HABITS);
-        let shop = Arc::new(Shop { ledger, calls: AtomicUsize::new(0), answers: Default::default() });
+        let shop = Arc::new(Shop {
+            ledger,
+            accepted: Mutex::default(),
+            calls: AtomicUsize::new(0),
+            answers: Default::default(),
+        });
         let server = Self { port, shop: shop.clone() };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -166,6 +191,10 @@ async fn serve(mut stream: TcpStream, shop: Arc<Shop>) -> Option<()> {
                 act(&mut stream, &shop, MODES[turn], &verb, effect).await?;
             }
             "refuse" => answer(&mut stream, "422 Unprocessable Content", "{\"code\": \"declined\"}").await?,
+            // One that was accepted will land: neither there, nor absent, and not to be barred.
+            "find" | "barred-find" if shop.accepted.lock().unwrap().contains(effect.key()) => {
+                answer(&mut stream, "200 OK", "{\"found\": false, \"accepted\": true}").await?;
+            }
             _ => {
                 let done = shop.ledger.tend(&verb, &effect).await;
                 match done {
@@ -194,6 +223,10 @@ async fn act(stream: &mut TcpStream, shop: &Arc<Shop>, mode: Mode, verb: &str, e
             tokio::time::sleep(timeout * 2).await;
             return None;
         }
+        Mode::Accepted if verb != "effect" => {
+            land(shop, verb, effect);
+            return answer(stream, "202 Accepted", "{\"state\": \"queued\"}").await;
+        }
         _ => {}
     }
     let mut made = shop.ledger.make(verb, &effect).await;
@@ -221,6 +254,16 @@ async fn act(stream: &mut TcpStream, shop: &Arc<Shop>, mode: Mode, verb: &str, e
             None
         }
         Mode::Error => answer(stream, "500 Internal Server Error", "stack trace").await,
+        Mode::Unavailable => {
+            let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.ok()
+        }
+        Mode::ConflictCut => {
+            let head =
+                "HTTP/1.1 409 Conflict\r\ncontent-type: application/json\r\ncontent-length: 70\r\n\r\n";
+            stream.write_all(format!("{head}{{\"code\":\"in").as_bytes()).await.ok()?;
+            None
+        }
         Mode::Garbage => {
             stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await.ok()?;
             None
@@ -231,8 +274,24 @@ async fn act(stream: &mut TcpStream, shop: &Arc<Shop>, mode: Mode, verb: &str, e
             stream.write_all(&body.as_bytes()[..body.len() / 2]).await.ok()?;
             None
         }
-        Mode::Well | Mode::Refusal | Mode::Lands => answer(stream, "200 OK", &body).await,
+        Mode::Well | Mode::Refusal | Mode::Lands | Mode::Accepted => answer(stream, "200 OK", &body).await,
     }
+}
+
+/// Makes an accepted effect later, however often its ledger is away.
+fn land(shop: &Arc<Shop>, verb: &str, effect: Effect) {
+    if !shop.accepted.lock().unwrap().insert(effect.key().to_owned()) {
+        return;
+    }
+    let (shop, verb) = (shop.clone(), verb.to_owned());
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(HABITS.settle_ms / 2)).await;
+        // A commit whose answer was lost is looked up.
+        while shop.ledger.land(&verb, &effect).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        shop.accepted.lock().unwrap().remove(effect.key());
+    });
 }
 
 async fn answer(stream: &mut TcpStream, status: &str, body: &str) -> Option<()> {
@@ -291,19 +350,34 @@ impl Ledger {
         Ok((verdict != barrier::Action::Barred).then_some(key))
     }
 
+    /// Makes an accepted effect unless it is there already.
+    async fn land(&self, verb: &str, effect: &Effect) -> Result<(), String> {
+        let mut client = self.own_client().await?;
+        let transaction = client.transaction().await.map_err(text)?;
+        let there = effect.is_there(&transaction).await.map_err(text)?;
+        drop(transaction);
+        if !there {
+            self.make(verb, effect).await?;
+        }
+        Ok(())
+    }
+
     /// Answers what is no action.
     async fn tend(&self, verb: &str, effect: &Effect) -> Result<Value, String> {
         let mut client = self.own_client().await?;
         let transaction = client.transaction().await.map_err(text)?;
         let answer = match verb {
-            "find" => json!({ "found": effect.is_there(&transaction).await.map_err(text)? }),
+            "find" => {
+                let found = effect.is_there(&transaction).await.map_err(text)?;
+                json!({ "found": found, "accepted": false })
+            }
             "undo" => {
                 effect.undo(&transaction).await.map_err(text)?;
                 Value::Null
             }
             "barred-find" => {
                 let verdict = barrier::probe(&transaction, effect.key()).await.map_err(text)?;
-                json!({ "found": verdict != barrier::Probe::Absent })
+                json!({ "found": verdict != barrier::Probe::Absent, "accepted": false })
             }
             _ => {
                 let verdict = barrier::compensation(&transaction, effect.key()).await.map_err(text)?;
