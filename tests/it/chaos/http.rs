@@ -56,7 +56,7 @@ fn call(path: &str, key: &str) -> Call {
 /// A call that may be accepted, and lands later.
 fn accepting(path: &str) -> Call {
     let when = Expression("status == 202".into());
-    call(path, "key").classify(Rule { when, outcome: Verdict::Pending, error: None })
+    call(path, "key").classify(Rule::new(when, Verdict::Pending))
 }
 
 pub(super) fn drafts() -> Vec<Draft> {
