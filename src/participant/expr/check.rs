@@ -40,10 +40,12 @@ impl Place {
                 &["input", "steps", "saga", "step", "attempt", "key", "action_key", "output"]
             }
             Self::Notice => &["saga", "definition", "status", "step", "reason", "input", "output", "key"],
-            Self::NoticeAnswer => &["result", "text", "error", "outcome", "headers", "key"],
+            Self::NoticeAnswer => {
+                &["result", "text", "content", "meta", "error", "outcome", "headers", "key"]
+            }
             Self::ActionAnswer => &[
-                "input", "steps", "saga", "step", "attempt", "key", "result", "text", "error", "status",
-                "outcome", "headers",
+                "input", "steps", "saga", "step", "attempt", "key", "result", "text", "content", "meta",
+                "error", "status", "outcome", "headers",
             ],
             Self::CompensationAnswer => &[
                 "input",
@@ -56,6 +58,8 @@ impl Place {
                 "output",
                 "result",
                 "text",
+                "content",
+                "meta",
                 "error",
                 "status",
                 "outcome",

@@ -1,0 +1,171 @@
+//! Sessions over HTTP that their server does not know any more, in all the ways in which servers say so, and what looks
+//! like it and is not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use amends::participant::Participants;
+use serde_json::{Value, json};
+
+use super::mcp_http::{at, message, method, reply, shake_hands};
+use super::wire::{Act, Wire, answer};
+use super::{call, executed, says, tool};
+use crate::harness::eventually;
+
+/// A server with sessions: `refuses` does to each request of an old one whatever it does, and to those of the one that it
+/// knows if it wants to. Restarted, it knows only sessions that begin afterwards.
+struct Server {
+    wire: Wire,
+    restarts: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start(refuses: impl Fn(&str, bool) -> Option<Act> + Send + Sync + 'static) -> Self {
+        let restarts = Arc::new(AtomicUsize::new(1));
+        let current = Arc::clone(&restarts);
+        let wire = Wire::serve(move |request| {
+            let session = format!("mcp-session-id: s-{}\r\n", current.load(Ordering::SeqCst));
+            let method = method(request);
+            let knows = method == "initialize" || request.contains(&session);
+            if let Some(act) = refuses(request, knows) {
+                return act;
+            }
+            match method.as_str() {
+                "initialize" => shake_hands(request, &session),
+                "ping" => reply(request, "", json!({"result": {}})),
+                "tools/call" => reply(request, "", json!({"result": {"content": []}})),
+                _ => answer("202 Accepted", "", ""),
+            }
+        })
+        .await;
+        Self { wire, restarts }
+    }
+
+    fn restart(&self) {
+        self.restarts.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn count(&self, what: &str) -> usize {
+        self.wire.requests.lock().unwrap().iter().filter(|request| method(request) == what).count()
+    }
+}
+
+async fn echo(mcp: &Participants) -> String {
+    executed(mcp, &call(tool("echo", json!({})), json!({"timeout_ms": 60_000}))).await
+}
+
+fn json_of(status: &str, body: &Value) -> Act {
+    answer(status, "content-type: application/json\r\n", &body.to_string())
+}
+
+/// An error as servers without the session write it.
+fn no_session(id: Value) -> Value {
+    let error = json!({"code": -32000, "message": "Bad Request: No valid session ID provided"});
+    json!({"jsonrpc": "2.0", "id": id, "error": error})
+}
+
+#[tokio::test]
+async fn a_session_that_is_refused_in_any_way_is_begun_again_and_nothing_was_done() {
+    let refusals: [fn(&str) -> Act; 8] = [
+        // server-everything and other servers of the TypeScript SDK after a restart.
+        |_| json_of("400 Bad Request", &no_session(Value::Null)),
+        |_| answer("404 Not Found", "", "no such session"),
+        |_| answer("401 Unauthorized", "www-authenticate: Bearer\r\n", "unknown session"),
+        |_| answer("410 Gone", "", ""),
+        |request| json_of("422 Unprocessable Entity", &no_session(message(request)["id"].clone())),
+        |request| json_of("200 OK", &no_session(message(request)["id"].clone())),
+        |_| json_of("200 OK", &no_session(json!("server-error"))),
+        |_| {
+            let events = format!("data: {}\n\n", no_session(Value::Null));
+            answer("200 OK", "content-type: text/event-stream\r\n", &events)
+        },
+    ];
+    for refusal in refusals {
+        let server = Server::start(move |request, knows| (!knows).then(|| refusal(request))).await;
+        let mcp = at(&server.wire.url);
+        assert_eq!(echo(&mcp).await, "succeeded null");
+        for restart in 1..=2 {
+            server.restart();
+            let line = echo(&mcp).await;
+            says(&line, "retryable session_lost: ", "does not know the session any more");
+            assert_eq!(server.count("tools/call"), 2 * restart, "the call was sent once");
+            assert_eq!(echo(&mcp).await, "succeeded null");
+            assert_eq!(server.count("initialize"), restart + 1);
+        }
+        mcp.shutdown().await;
+    }
+}
+
+/// A refusal that is the tool's own, or everybody's, is not taken for one of the session.
+#[tokio::test]
+async fn a_refusal_that_is_not_the_sessions_stands_by_its_own_rule() {
+    let calls_alone = |request: &str| method(request) == "tools/call";
+    type Case = (fn(&str, bool) -> Option<Act>, fn(&str) -> bool, &'static str, [usize; 2]);
+    let all = |_: &str| true;
+    let cases: [Case; 4] = [
+        // The session answers a ping: it is the call that was refused.
+        (
+            |_, _| Some(answer("400 Bad Request", "", "no such customer")),
+            calls_alone,
+            "failed http_400: ",
+            [1, 3],
+        ),
+        (
+            |request, _| Some(json_of("200 OK", &no_session(message(request)["id"].clone()))),
+            calls_alone,
+            "errored protocol_error: ",
+            [1, 3],
+        ),
+        // Another refusal of the session than of the call: the call may have been carried out.
+        (
+            |request, knows| match method(request).as_str() {
+                "tools/call" => Some(answer("422 Unprocessable Entity", "", "rejected after the effect")),
+                _ => (!knows).then(|| answer("400 Bad Request", "", "no session")),
+            },
+            all,
+            "failed http_422: ",
+            [2, 3],
+        ),
+        // A credential that has expired is refused in any session, and when one begins: a third call is not even sent.
+        (
+            |request, knows| {
+                let expired = !knows || request.contains("s-2\r\n") || method(request) == "tools/call";
+                expired.then(|| answer("401 Unauthorized", "", "token expired"))
+            },
+            all,
+            "failed http_401: ",
+            [3, 2],
+        ),
+    ];
+    for (refuses, of, start, [sessions, calls]) in cases {
+        let server =
+            Server::start(move |request, knows| of(request).then(|| refuses(request, knows)).flatten()).await;
+        let mcp = at(&server.wire.url);
+        // The session begins, and its server forgets it.
+        let warm = executed(&mcp, &call(tool("echo", json!({})), json!({}))).await;
+        says(&warm, start, "");
+        if sessions > 1 {
+            server.restart();
+        }
+        says(&echo(&mcp).await, start, "");
+        let _ = echo(&mcp).await;
+        assert_eq!(server.count("initialize"), sessions, "{start}");
+        assert_eq!(server.count("tools/call"), calls, "{start}");
+        mcp.shutdown().await;
+    }
+}
+
+/// A server that leaves the requests of an old session without any answer: the call is in doubt, and the next ones get a
+/// session that is answered.
+#[tokio::test]
+async fn a_session_that_is_not_answered_any_more_is_begun_again() {
+    let server = Server::start(|_, knows| (!knows).then_some(Act::Hang)).await;
+    let mcp = at(&server.wire.url);
+    assert_eq!(echo(&mcp).await, "succeeded null");
+    server.restart();
+    let quick = call(tool("echo", json!({})), json!({"timeout_ms": 300}));
+    says(&executed(&mcp, &quick).await, "unknown timeout", "");
+    eventually("a session that is answered", async || executed(&mcp, &quick).await == "succeeded null").await;
+    assert_eq!(server.count("initialize"), 2);
+    mcp.shutdown().await;
+}
