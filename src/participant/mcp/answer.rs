@@ -192,17 +192,18 @@ pub(super) enum SessionWord {
 /// 401, 410 or 422 as well, and 200 with an error that speaks of it, or with one that names no request.
 pub(super) fn of_session(heard: &Heard) -> SessionWord {
     let via = &heard.via;
-    let (code, doubtful) = match &heard.said {
+    // An error that names the request is of a server that has read it.
+    let (reads, doubtful) = match &heard.said {
         Said::Error { error, named } => {
-            let code = code(error);
             let speaks = message(error).to_ascii_lowercase().contains("session");
-            (code, !named || speaks || code == Some(UNSUPPORTED_VERSION))
+            (*named, !named || speaks || code(error) == Some(UNSUPPORTED_VERSION))
         }
-        Said::Body(_) | Said::Cut(_) => (None, false),
+        Said::Body(_) => (false, false),
+        Said::Cut(_) => (true, false),
         Said::Result(_) | Said::TooLong(_) => return SessionWord::Nothing,
     };
     match via.status {
-        Some(404) if via.in_session && code != Some(METHOD_NOT_FOUND) => SessionWord::Gone,
+        Some(404) if via.in_session && !reads => SessionWord::Gone,
         Some(408 | 425 | 429) => SessionWord::Nothing,
         Some(400..=499) if via.in_session => SessionWord::Doubtful,
         Some(_) | None if doubtful => SessionWord::Doubtful,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use amends::participant::{ParticipantConfig, Secret, Transport};
+use amends::participant::{Answers, ParticipantConfig, Secret, Transport};
 use amends::runtime::Runtime;
-use amends::saga::definition::Draft;
+use amends::saga::definition::{Draft, Errors};
 use amends::saga::state::Status;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -103,7 +103,8 @@ async fn f16_a_tool_that_changed_amid_a_saga_refuses_its_compensation_which_is_s
         name: "it".into(),
         transport,
         limits: Default::default(),
-        answers: Default::default(),
+        // It checks arguments before it works on them, and errs at no other time.
+        answers: Answers { errors: Some(Errors::Definite), ..Default::default() },
     };
     let to = |name: &str| call(tool(name, json!({"amount": 5})), json!({"effect": "idempotent"}));
     let step = |name: &str| amends::saga::definition::Step::new(name, to(name));

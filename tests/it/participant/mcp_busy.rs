@@ -88,11 +88,21 @@ async fn a_call_that_was_not_written_is_refused_and_never_carried_out() {
 async fn calls_that_were_written_to_a_server_that_dies_are_in_doubt() {
     let child = RawChild::new();
     let mcp = with(child.transport());
-    let dies = call(tool("dies", json!({})), json!({}));
-    let behind = call(tool("behind", json!({})), json!({}));
-    let (dies, behind) = tokio::join!(executed(&mcp, &dies), executed(&mcp, &behind));
-    says(&dies, "unknown closed: ", "exit status: 7");
+    let pid = executed(&mcp, &call(tool("first", json!({})), json!({}))).await;
+    let waits = call(tool("waits", json!({"until": "go"})), json!({"timeout_ms": 60_000}));
+    let dies = call(tool("dies", json!({})), json!({"timeout_ms": 60_000}));
+    let behind = call(tool("behind", json!({})), json!({"timeout_ms": 60_000}));
+    let last = call(tool("last", json!({})), json!({"timeout_ms": 300}));
+    let (waited, dead, behind, ()) =
+        tokio::join!(executed(&mcp, &waits), executed(&mcp, &dies), executed(&mcp, &behind), async {
+            // Requests are written one after the other: once the last one is in doubt, all were written.
+            says(&executed(&mcp, &last).await, "unknown timeout: ", "");
+            child.says("go");
+        });
+    assert_eq!(waited, pid);
+    says(&dead, "unknown closed: ", "exit status: 7");
     says(&behind, "unknown closed: ", "");
-    assert_eq!(child.ledger(), Vec::<String>::new());
+    assert_eq!(child.ledger(), ["first", "waits"]);
+    assert_ne!(executed(&mcp, &call(tool("next", json!({})), json!({"timeout_ms": 60_000}))).await, pid);
     mcp.shutdown().await;
 }

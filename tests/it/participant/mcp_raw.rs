@@ -224,3 +224,32 @@ async fn what_stands_between_a_tool_and_its_answer_leaves_its_effect_unknown() {
         mcp.shutdown().await;
     }
 }
+
+/// A stream that breaks off may be resumed, where the protocol has that: the answer on the second stream is the call's.
+#[tokio::test]
+async fn an_answer_on_a_stream_that_was_resumed_is_seen_as_it_came() {
+    let id = Arc::new(AtomicUsize::new(0));
+    let wire = Wire::serve(move |request| match method(request).as_str() {
+        "initialize" => shake_hands(request, ""),
+        "tools/call" => {
+            let number = message(request)["id"].as_u64().unwrap();
+            id.store(usize::try_from(number).unwrap(), Ordering::SeqCst);
+            answer("200 OK", "content-type: text/event-stream\r\n", "id: e-1\nretry: 10\ndata:\n\n")
+        }
+        "" if request.to_ascii_lowercase().contains("last-event-id: e-1") => {
+            let id = id.load(Ordering::SeqCst);
+            let result = r#"{"content":[{"type":"hologram"}],"structuredContent":1.10}"#;
+            let data = format!("id: e-2\ndata: {{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}\n\n");
+            answer("200 OK", "content-type: text/event-stream\r\n", &data)
+        }
+        "" => answer("405 Method Not Allowed", "", ""),
+        _ => answer("202 Accepted", "", ""),
+    })
+    .await;
+    let mcp = at(&wire.url);
+    let charge = call(tool("charge", json!({})), json!({"output": "${ [result, content[0].type] }"}));
+    assert_eq!(executed(&mcp, &charge).await, r#"succeeded [1.1,"hologram"]"#);
+    let whole = call(tool("charge", json!({})), json!({}));
+    assert_eq!(executed(&mcp, &whole).await, "succeeded 1.10");
+    mcp.shutdown().await;
+}

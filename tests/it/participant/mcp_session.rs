@@ -169,3 +169,47 @@ async fn a_session_that_is_not_answered_any_more_is_begun_again() {
     assert_eq!(server.count("initialize"), 2);
     mcp.shutdown().await;
 }
+
+/// The newest protocol has no sessions. What may change under a client is which versions the server speaks: it is asked
+/// again, and the call was not carried out.
+#[tokio::test]
+async fn a_version_that_is_refused_is_asked_for_again() {
+    let discovered = Arc::new(AtomicUsize::new(0));
+    let (current, restarts) = (Arc::clone(&discovered), Arc::new(AtomicUsize::new(1)));
+    let wanted = Arc::clone(&restarts);
+    let wire = Wire::serve(move |request| {
+        let id = message(request)["id"].clone();
+        let error = |code: i64| {
+            let error = json!({"code": code, "message": "no", "data": {"supported": ["2026-07-28"]}});
+            json_of("400 Bad Request", &json!({"jsonrpc": "2.0", "id": id, "error": error}))
+        };
+        let wanted = wanted.load(Ordering::SeqCst);
+        match method(request).as_str() {
+            "initialize" => error(-32601),
+            "server/discover" => {
+                current.store(wanted, Ordering::SeqCst);
+                let hello = json!({"result": {
+                    "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0,
+                    "capabilities": {"tools": {}}, "cacheScope": "private",
+                }});
+                reply(request, "", hello)
+            }
+            _ if current.load(Ordering::SeqCst) != wanted => error(-32022),
+            "tools/list" => reply(request, "", json!({"result": {"resultType": "complete", "tools": []}})),
+            "tools/call" => {
+                let named = request.contains("mcp-method: tools/call") && request.contains("mcp-name: echo");
+                reply(request, "", json!({"result": {"resultType": "complete", "structuredContent": named}}))
+            }
+            _ => answer("202 Accepted", "", ""),
+        }
+    })
+    .await;
+    let server = Server { wire, restarts };
+    let mcp = at(&server.wire.url);
+    assert_eq!(echo(&mcp).await, "succeeded true");
+    server.restart();
+    says(&echo(&mcp).await, "retryable session_lost: ", "");
+    assert_eq!(echo(&mcp).await, "succeeded true");
+    assert_eq!((server.count("tools/call"), server.count("server/discover")), (3, 2));
+    mcp.shutdown().await;
+}

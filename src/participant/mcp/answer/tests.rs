@@ -162,7 +162,11 @@ fn a_session_is_doubted_by_what_may_refuse_it() {
     assert_eq!(word(other, false, None, true), Doubtful, "an error that names no request");
     assert_eq!(word(other, true, None, true), Nothing);
     assert_eq!(word(other, true, Some(400), false), Nothing);
-    assert_eq!(word(r#"{"code":-32601}"#, true, Some(404), true), Doubtful);
+    assert_eq!(word(none, false, Some(404), true), Gone);
+    assert_eq!(word(other, true, Some(404), true), Doubtful, "it was read");
+    assert_eq!(word(r#"{"code":-32022}"#, true, Some(400), false), Doubtful);
+    let via = Via { status: Some(404), pause: None, in_session: true };
+    assert_eq!(of_session(&Heard { said: Said::Cut("end".into()), via }), Doubtful);
     assert_eq!(body(404, true), Gone);
     assert_eq!(body(404, false), Nothing);
     for status in [400, 401, 403, 410, 422] {
