@@ -1,5 +1,5 @@
-//! Tools of MCP servers as participants. Owns one call: its arguments, its time, and what is made of it when no answer
-//! came. The connection under it is `link.rs`'s business, and what an answer means is that of `answer.rs`.
+//! Tools of MCP servers as participants. Makes one call within its time, and decides what a missing answer means.
+//! `link.rs` keeps the connection; `answer.rs` reads answers.
 
 mod answer;
 mod child;

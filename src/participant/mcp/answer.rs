@@ -1,5 +1,5 @@
-//! What the default rules make of an MCP server's answer. Owns the reading of raw results and errors: nothing that a
-//! server may write loses an answer. Whether a session or a tool is there at all is found out elsewhere.
+//! Default rules for the answers of MCP servers. Reads raw results and errors so that no shape of theirs loses the
+//! answer. `link.rs` checks doubtful sessions, `tools.rs` doubtful tools.
 
 use serde_json::value::RawValue;
 

@@ -1,5 +1,5 @@
-//! The pipes to an MCP server that is a child process. Owns one message a line, in both directions, and knows of each
-//! request whether it was written; the limit of a line is `lines.rs`'s business.
+//! Pipes to an MCP server that is a child process: one message a line in both directions. Records for each request
+//! whether it was written. `lines.rs` limits the length of a line.
 
 use std::collections::VecDeque;
 use std::io;
@@ -135,7 +135,8 @@ mod tests {
     #[tokio::test]
     async fn answers_are_taken_and_noise_is_left_out() {
         let output = b"starting...\r\n[1,2]\n{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[0.10]}\r\n\
-            [{\"jsonrpc\":\"2.0\",\"method\":\"notifications/odd\"},{\"jsonrpc\":\"2.0\",\"id\":2,\"error\":{}}]\n{\"id\":3";
+            [{\"jsonrpc\":\"2.0\",\"method\":\"notifications/odd\"},\
+            {\"jsonrpc\":\"2.0\",\"id\":2,\"error\":{}}]\n{\"id\":3";
         let (near, _far) = tokio::io::duplex(1_000);
         let mut pipes = Pipes::new(&output[..], near, Waiting::new());
         let slots = [Arc::new(Slot::default()), Arc::new(Slot::default())];

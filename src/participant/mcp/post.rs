@@ -1,5 +1,5 @@
-//! MCP over HTTP: the exchange that carries one request of ours. Owns its POST and the reading of its answer, whatever
-//! its status, as it came; sessions, streams that are resumed and everything else are rmcp's business.
+//! The HTTP client under rmcp. It sends the POST of each request of ours and reads the answer itself, whatever the
+//! status is. rmcp handles sessions, resumed streams and its own requests.
 
 use std::collections::HashMap;
 use std::io;

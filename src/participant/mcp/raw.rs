@@ -1,5 +1,5 @@
-//! Answers of MCP servers as they came. Owns what each request hears: its answer is taken off the wire as raw JSON
-//! before rmcp reads it, and rmcp is told that the request is answered. rmcp keeps frames, ids and sessions.
+//! Raw answers of MCP servers. A transport takes each answer off the wire as raw JSON, before rmcp parses it, and
+//! hands rmcp an empty result in its place. rmcp keeps ids and sessions.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -156,8 +156,8 @@ impl Waiting {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(id)?.upgrade()
     }
 
-    /// Takes the answer that a message is for one of our requests, and returns the message that rmcp reads in its place.
-    /// `alone` is the request that the message must be for if it names none, as on the stream of a POST.
+    /// Hands an answer to the request that waits for it, and returns the message that rmcp reads in its place. An error
+    /// that names no request of ours is for `alone`, the request whose POST was answered.
     pub(super) fn take(&self, text: &str, alone: Option<&RequestId>) -> Option<String> {
         let message = Message::of(text)?;
         if message.answer.is_some() {

@@ -84,8 +84,8 @@ impl Drop for InFlight<'_> {
 }
 
 impl Session {
-    /// Sends a request and waits for its answer, whatever it is. An error means that there was none. Dropping the future
-    /// tells the server that no answer is waited for any more.
+    /// Sends a request and waits for its answer, whatever it is. An error means that no answer came. Dropping the
+    /// future cancels the request at the server.
     pub(super) async fn ask(
         &self,
         slot: &Arc<Slot>,

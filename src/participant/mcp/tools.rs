@@ -1,5 +1,5 @@
-//! The tools that a server lists. Owns the question whether it has a tool, which is asked when a failure may say that it
-//! has not; lists are read as raw JSON, all pages.
+//! The tools that a server lists. A call asks for the list when its failure may mean that the server lacks the tool.
+//! All pages are read, as raw JSON.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! MCP servers that do one thing after the other: who waits for whom, who is written to, and who is ended for it.
+//! MCP servers that carry out one call after the other: which calls are written to them, and when they are killed.
 
 use serde_json::json;
 
@@ -6,8 +6,8 @@ use super::raw_child::RawChild;
 use super::{call, executed, says, tool, until, with};
 use crate::harness::eventually;
 
-/// One call's time is over while the server still carries it out; another waits behind it with time to spare. The server
-/// is not ended as long as that one may be answered, and it is given nothing that it does not read.
+/// The time of one call is over while the server still carries it out; a second call waits behind it and has time. The
+/// server is not killed while the second call may be answered, and no further call is written to it.
 #[tokio::test]
 async fn a_server_is_not_ended_while_a_call_in_flight_has_time() {
     let child = RawChild::new();

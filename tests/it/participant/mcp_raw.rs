@@ -135,7 +135,8 @@ const ERRORS: &[(&str, &str)] = &[
 #[tokio::test]
 async fn only_the_list_of_its_tools_proves_that_a_server_has_none_of_that_name() {
     let error = json!({ "error": { "code": -32602, "message": "Unknown tool: charge" } });
-    let as_result = json!({ "result": { "isError": true, "content": [{ "type": "text", "text": "Tool charge not found" }] } });
+    let content = json!([{ "type": "text", "text": "Tool charge not found" }]);
+    let as_result = json!({ "result": { "isError": true, "content": content } });
     let named = |name: &str| json!({ "name": name, "inputSchema": "odd" });
     let cases: [(Value, Value, &str, usize); 5] = [
         // All pages lack it.

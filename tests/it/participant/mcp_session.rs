@@ -12,8 +12,8 @@ use super::wire::{Act, Wire, answer};
 use super::{call, executed, says, tool};
 use crate::harness::eventually;
 
-/// A server with sessions: `refuses` does to each request of an old one whatever it does, and to those of the one that it
-/// knows if it wants to. Restarted, it knows only sessions that begin afterwards.
+/// A server with sessions. `refuses` is given each request and whether the server knows its session, and may answer it.
+/// After a restart the server knows only sessions that begin afterwards.
 struct Server {
     wire: Wire,
     restarts: Arc<AtomicUsize>,
@@ -155,8 +155,8 @@ async fn a_refusal_that_is_not_the_sessions_stands_by_its_own_rule() {
     }
 }
 
-/// A server that leaves the requests of an old session without any answer: the call is in doubt, and the next ones get a
-/// session that is answered.
+/// A server leaves the requests of an old session without any answer: the call is in doubt, and the next calls get a
+/// session that the server answers.
 #[tokio::test]
 async fn a_session_that_is_not_answered_any_more_is_begun_again() {
     let server = Server::start(|_, knows| (!knows).then_some(Act::Hang)).await;
