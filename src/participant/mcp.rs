@@ -20,7 +20,7 @@ use rmcp::model::{
     CallToolRequest, CallToolRequestParams, ClientRequest, JsonObject, MetaObject, RequestMetaObject,
 };
 use rmcp::transport::streamable_http_client::StreamableHttpError;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 pub(super) use child::Program;
 pub(super) use link::Link;
@@ -111,7 +111,7 @@ impl McpParticipant {
                 // What is not settled in the time of the attempt stands as it was judged.
                 timeout_at(deadline, doubts).await.ok().flatten().unwrap_or(judged)
             }
-            Ok(Err(error)) => self.broken(&session, &slot, &error).await,
+            Ok(Err(error)) => self.broken(&session, &slot, &error, deadline).await,
             Err(_) => {
                 self.link.suspect(&session);
                 if slot.was_sent() {
@@ -169,13 +169,20 @@ impl McpParticipant {
 
     /// Makes a reply of a call whose connection failed, and lets go of the connection if it is no use any
     /// more.
-    async fn broken(&self, session: &Arc<Session>, slot: &Slot, error: &ServiceError) -> Reply {
+    async fn broken(
+        &self,
+        session: &Arc<Session>,
+        slot: &Slot,
+        error: &ServiceError,
+        deadline: Instant,
+    ) -> Reply {
         if let Some(error) = http_cause(error) {
             self.link.retire(session);
             return over_http(error, self.link.filter());
         }
         // A child's end says more than its closed pipe; it is known at once or not at all.
-        let how = timeout(ENDING_WAIT, session.ending()).await.ok().flatten();
+        let most = deadline.min(Instant::now() + ENDING_WAIT);
+        let how = timeout_at(most, session.ending()).await.ok().flatten();
         // Of an exchange over HTTP that ended without its answer rmcp says no more than that; the session lives on.
         if !matches!(error, ServiceError::McpError(_)) || how.is_some() {
             self.link.retire(session);

@@ -49,17 +49,17 @@ impl Posts {
         if !slot.begin() {
             return Ok(answered(id));
         }
+        // Before it is sent: its answer may come on another stream of the session, and at once.
+        self.waiting.expect(&id, &slot);
         let response = request.json(message).send().await?;
         let status = response.status();
         let pause = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
         let bad = (!status.is_success()).then_some(status.as_u16());
         slot.carried(Via { status: bad, pause, in_session });
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
-            self.waiting.expect(&id, &slot);
             return Ok(StreamableHttpPostResponse::Accepted);
         }
         if status.is_success() && is_stream(&response) {
-            self.waiting.expect(&id, &slot);
             return Ok(StreamableHttpPostResponse::Sse(self.events(response, id), None));
         }
         let said = match body(response).await {
