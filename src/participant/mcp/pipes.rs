@@ -111,7 +111,9 @@ async fn write(
         Ok(begun) => begun,
         Err(error) => {
             // Of this request not one byte was taken.
-            slot.map(|slot| slot.unwritten());
+            if let Some(slot) = slot {
+                slot.unwritten();
+            }
             return Err(error);
         }
     };

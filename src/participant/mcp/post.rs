@@ -64,9 +64,9 @@ impl Posts {
         }
         let said = match body(response).await {
             Ok(Body { text, whole: true }) => {
-                let messages = raw::messages(&text).into_iter().filter_map(Message::of);
-                let found = messages.filter_map(|message| message.said(&id)).next();
-                found.unwrap_or_else(|| Said::Body(text))
+                let mut messages = raw::messages(&text).into_iter().filter_map(Message::of);
+                let found = messages.find_map(|message| message.said(&id));
+                found.unwrap_or(Said::Body(text))
             }
             Ok(Body { .. }) => Said::TooLong(MESSAGE_BYTES_MAX),
             Err(error) => Said::Cut(crate::participant::http::innermost(&error)),
