@@ -159,6 +159,7 @@ impl McpParticipant {
                 return Some(lost());
             }
             SessionWord::Doubtful if self.link.refused_session(session, heard).await => return Some(lost()),
+            SessionWord::Wrong => self.link.suspect(session),
             SessionWord::Doubtful | SessionWord::Nothing => {}
         }
         if answer::may_miss_tool(heard, judged) && session.has_tool(tool, begun).await == Some(false) {

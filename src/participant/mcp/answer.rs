@@ -182,7 +182,9 @@ pub(super) fn no_such_tool(judged: Reply) -> Reply {
 pub(super) enum SessionWord {
     /// Nothing.
     Nothing,
-    /// Perhaps that there is none: to be checked.
+    /// That something is wrong with it, be it since the call was carried out: to be checked.
+    Wrong,
+    /// Perhaps that there is none: to be checked, and then nothing was carried out.
     Doubtful,
     /// That there is none, as the protocol has it.
     Gone,
@@ -193,21 +195,25 @@ pub(super) enum SessionWord {
 pub(super) fn of_session(heard: &Heard) -> SessionWord {
     let via = &heard.via;
     // An error that names the request is of a server that has read it.
-    let (reads, doubtful) = match &heard.said {
+    let (reads, word) = match &heard.said {
         Said::Error { error, named } => {
             let speaks = message(error).to_ascii_lowercase().contains("session");
-            (*named, !named || speaks || code(error) == Some(UNSUPPORTED_VERSION))
+            let word = match named {
+                _ if speaks || code(error) == Some(UNSUPPORTED_VERSION) => SessionWord::Doubtful,
+                true => SessionWord::Nothing,
+                false => SessionWord::Wrong,
+            };
+            (*named, word)
         }
-        Said::Body(_) => (false, false),
-        Said::Cut(_) => (true, false),
+        Said::Body(_) => (false, SessionWord::Nothing),
+        Said::Cut(_) => (true, SessionWord::Nothing),
         Said::Result(_) | Said::TooLong(_) => return SessionWord::Nothing,
     };
     match via.status {
         Some(404) if via.in_session && !reads => SessionWord::Gone,
         Some(408 | 425 | 429) => SessionWord::Nothing,
         Some(400..=499) if via.in_session => SessionWord::Doubtful,
-        Some(_) | None if doubtful => SessionWord::Doubtful,
-        Some(_) | None => SessionWord::Nothing,
+        Some(_) | None => word,
     }
 }
 

@@ -74,6 +74,7 @@ async fn a_session_that_is_refused_in_any_way_is_begun_again_and_nothing_was_don
         |_| answer("410 Gone", "", ""),
         |request| json_of("422 Unprocessable Entity", &no_session(message(request)["id"].clone())),
         |request| json_of("200 OK", &no_session(message(request)["id"].clone())),
+        // Of the Python SDK, whose errors have this id.
         |_| json_of("200 OK", &no_session(json!("server-error"))),
         |_| {
             let events = format!("data: {}\n\n", no_session(Value::Null));
@@ -153,6 +154,22 @@ async fn a_refusal_that_is_not_the_sessions_stands_by_its_own_rule() {
         assert_eq!(server.count("tools/call"), calls, "{start}");
         mcp.shutdown().await;
     }
+}
+
+/// A gateway whose server has died may say so in every answer of the session, also to a call that was carried out: the
+/// session is begun again, and the error proves nothing.
+#[tokio::test]
+async fn an_error_that_names_no_request_ends_the_session_and_proves_nothing() {
+    let error = json!({"code": -32603, "message": "the server behind has ended"});
+    let error = json!({"jsonrpc": "2.0", "id": null, "error": error});
+    let server = Server::start(move |_, knows| (!knows).then(|| json_of("200 OK", &error))).await;
+    let mcp = at(&server.wire.url);
+    assert_eq!(echo(&mcp).await, "succeeded null");
+    server.restart();
+    says(&echo(&mcp).await, "errored protocol_error: ", "the server behind has ended");
+    eventually("a session that is answered", async || echo(&mcp).await == "succeeded null").await;
+    assert_eq!(server.count("initialize"), 2);
+    mcp.shutdown().await;
 }
 
 /// A server leaves the requests of an old session without any answer: the call is in doubt, and the next calls get a

@@ -149,7 +149,7 @@ fn a_pause_counts_with_every_rule() {
 
 #[test]
 fn a_session_is_doubted_by_what_may_refuse_it() {
-    use SessionWord::{Doubtful, Gone, Nothing};
+    use SessionWord::{Doubtful, Gone, Nothing, Wrong};
     let none = r#"{"code":-32000,"message":"Bad Request: No valid session ID provided"}"#;
     let other = r#"{"code":-32602,"message":"no such customer"}"#;
     let word = |said: &str, named, status, in_session| of_session(&error(said, named, status, in_session));
@@ -159,7 +159,8 @@ fn a_session_is_doubted_by_what_may_refuse_it() {
     };
     assert_eq!(word(none, false, Some(400), true), Doubtful);
     assert_eq!(word(none, true, None, true), Doubtful);
-    assert_eq!(word(other, false, None, true), Doubtful, "an error that names no request");
+    assert_eq!(word(other, false, None, true), Wrong, "an error that names no request");
+    assert_eq!(word(other, false, Some(502), true), Wrong);
     assert_eq!(word(other, true, None, true), Nothing);
     assert_eq!(word(other, true, Some(400), false), Nothing);
     assert_eq!(word(none, false, Some(404), true), Gone);
