@@ -40,8 +40,11 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(4);
 /// Limit for starting an MCP server and its handshake; package runners download first.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Limit for the answer to a ping, after a call timed out; then a child counts as hung.
+/// Limit for the answer to a ping, after a call timed out or its session was refused. A child that leaves one
+/// unanswered is given no further call, and counts as hung once the time of its calls in flight is over.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages of a server's list of tools that are read; a longer list says nothing.
+pub const TOOL_PAGES_MAX: usize = 100;
 /// Pause before the second start in a row of an MCP server; doubled from one to the next.
 pub const RESTART_BACKOFF: Duration = Duration::from_millis(200);
 /// Longest pause between two starts of an MCP server.

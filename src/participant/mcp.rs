@@ -1,10 +1,15 @@
-//! Tools of MCP servers as participants. Owns one call: its arguments, its time and what the default rules
-//! make of its end; the connection under it is `link.rs`'s business.
+//! Tools of MCP servers as participants. Makes one call within its time, and decides what a missing answer means.
+//! `link.rs` keeps the connection; `answer.rs` reads answers.
 
+mod answer;
 mod child;
 mod lines;
 mod link;
+mod pipes;
+mod post;
+mod raw;
 mod session;
+mod tools;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,23 +17,24 @@ use std::time::Duration;
 
 use rmcp::ServiceError;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode, ErrorData, JsonObject,
-    MetaObject, RequestMetaObject,
+    CallToolRequest, CallToolRequestParams, ClientRequest, JsonObject, MetaObject, RequestMetaObject,
 };
 use rmcp::transport::streamable_http_client::StreamableHttpError;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 pub(super) use child::Program;
 pub(super) use link::Link;
 pub(super) use session::Server;
+
+use answer::SessionWord;
+use raw::{Heard, Slot};
 use session::Session;
 
 use super::config::Limits;
 use super::http;
-use super::reply::{Reply, excerpt, retry_after, too_deep};
+use super::reply::{Reply, excerpt};
 use super::rule::DefaultRule as Rule;
 use super::secret::Filter;
-use crate::saga::Json;
 use crate::trace;
 
 /// Name under which the idempotency key travels in `_meta`, for servers that know it.
@@ -83,7 +89,7 @@ impl McpParticipant {
         sent: Sent<'_>,
         deadline: Instant,
     ) -> Reply {
-        let session = match timeout_at(deadline, self.link.session()).await {
+        let session = match timeout_at(deadline, self.session()).await {
             Ok(Ok(session)) => session,
             Ok(Err(reply)) => return reply.cleaned(self.link.filter()),
             Err(_) => {
@@ -93,153 +99,101 @@ impl McpParticipant {
         };
         let mut params = CallToolRequestParams::new(Cow::Owned(tool.to_owned())).with_arguments(arguments);
         params.meta = sent.meta();
-        // Dropping the call tells the server that nobody waits any more.
-        let reply = match timeout_at(deadline, session.peer().call_tool_once(params)).await {
-            Ok(Ok(response)) => {
-                session.note_answer();
-                self.answered(response)
+        let (slot, begun) = (Arc::new(Slot::default()), Instant::now());
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+        let in_flight = session.begin_call();
+        let ended = timeout_at(deadline, session.ask(&slot, request)).await;
+        drop(in_flight);
+        let reply = match ended {
+            Ok(Ok(heard)) => {
+                let judged = answer::reply(&heard, &self.limits, self.link.filter());
+                let doubts = self.settled(&session, tool, &heard, &judged, begun);
+                // What is not settled in the time of the attempt stands as it was judged.
+                timeout_at(deadline, doubts).await.ok().flatten().unwrap_or(judged)
             }
-            Ok(Err(ServiceError::McpError(mut error))) => {
-                session.note_answer();
-                // Before it is quoted: half a secret is not known for one.
-                error.message = Cow::Owned(self.link.filter().clean(error.message.into_owned()));
-                refused(&error)
-            }
-            Ok(Err(error)) => self.broken(&session, &error).await,
+            Ok(Err(error)) => self.broken(&session, &slot, &error, deadline).await,
             Err(_) => {
                 self.link.suspect(&session);
-                Reply::of(Rule::Timeout, "no answer within the time of an attempt")
+                if slot.was_sent() {
+                    Reply::of(Rule::Timeout, "no answer within the time of an attempt")
+                } else {
+                    Reply::of(
+                        Rule::Refused,
+                        "the server took no request within the time of an attempt; nothing was sent",
+                    )
+                }
             }
         };
         reply.cleaned(self.link.filter())
     }
 
+    /// Returns a session that may be given a call. A server that hangs is waited for, or replaced.
+    async fn session(&self) -> Result<Arc<Session>, Reply> {
+        loop {
+            let session = self.link.session().await?;
+            session.ready().await;
+            if session.is_alive() {
+                return Ok(session);
+            }
+            self.link.retire(&session);
+        }
+    }
+
+    /// Settles what an answer alone does not say: whether it was the session that was refused, and whether the server
+    /// has the tool. Returns none if the answer stands as it was judged.
+    async fn settled(
+        &self,
+        session: &Arc<Session>,
+        tool: &str,
+        heard: &Heard,
+        judged: &Reply,
+        begun: Instant,
+    ) -> Option<Reply> {
+        let lost = || {
+            let message = "the server does not know the session any more; a new one is made";
+            Reply { status: heard.via.status, ..Reply::of(Rule::SessionLost, message).after(heard.via.pause) }
+        };
+        match answer::of_session(heard) {
+            SessionWord::Gone => {
+                self.link.retire(session);
+                return Some(lost());
+            }
+            SessionWord::Doubtful if self.link.refused_session(session, heard).await => return Some(lost()),
+            SessionWord::Wrong => self.link.suspect(session),
+            SessionWord::Doubtful | SessionWord::Nothing => {}
+        }
+        if answer::may_miss_tool(heard, judged) && session.has_tool(tool, begun).await == Some(false) {
+            return Some(answer::no_such_tool(judged.clone()));
+        }
+        None
+    }
+
     /// Makes a reply of a call whose connection failed, and lets go of the connection if it is no use any
     /// more.
-    async fn broken(&self, session: &Arc<Session>, error: &ServiceError) -> Reply {
+    async fn broken(
+        &self,
+        session: &Arc<Session>,
+        slot: &Slot,
+        error: &ServiceError,
+        deadline: Instant,
+    ) -> Reply {
         if let Some(error) = http_cause(error) {
-            if !is_answer(error) {
-                self.link.retire(session);
-            }
+            self.link.retire(session);
             return over_http(error, self.link.filter());
         }
         // A child's end says more than its closed pipe; it is known at once or not at all.
-        let how = timeout(ENDING_WAIT, session.ending()).await.ok().flatten();
-        self.link.retire(session);
-        closed(error, how)
-    }
-
-    fn answered(&self, response: CallToolResponse) -> Reply {
-        match response {
-            CallToolResponse::Complete(result) => self.complete(result),
-            // The protocol ends the request here: without the input it is not carried out.
-            CallToolResponse::InputRequired(_) => {
-                Reply::of(Rule::InputRequired, "the tool asks for more input, which a step cannot give")
-            }
-            CallToolResponse::Task(_) => {
-                Reply::of(Rule::Invalid, "the server made a task of the call, which was not offered to it")
-            }
-            _ => Reply::of(Rule::Invalid, "the answer is of a kind that this version does not know"),
+        let most = deadline.min(Instant::now() + ENDING_WAIT);
+        let how = timeout_at(most, session.ending()).await.ok().flatten();
+        // Of an exchange over HTTP that ended without its answer rmcp says no more than that; the session lives on.
+        if !matches!(error, ServiceError::McpError(_)) || how.is_some() {
+            self.link.retire(session);
         }
-    }
-
-    fn complete(&self, result: CallToolResult) -> Reply {
-        let is_error = result.is_error == Some(true);
-        let text = texts(&result.content);
-        let json = match &result.structured_content {
-            Some(structured) => serde_json::to_string(structured),
-            None => shaped(&text, &result.content),
-        };
-        let Ok(json) = json else {
-            return Reply::of(Rule::Invalid, "the answer cannot be written as JSON");
-        };
-        let most = self.limits.answer_bytes_max;
-        if json.len().max(text.len()) > most && !is_error {
-            let message = format!("the answer is larger than the limit of {most} bytes (`answer_bytes_max`)");
-            return Reply::of(Rule::TooLarge, message);
+        if !slot.was_sent() {
+            return Reply::of(Rule::Refused, "the connection was closed already; nothing was sent");
         }
-        let fits = json.len() <= most && !too_deep(&json);
-        if !fits && !is_error {
-            return Reply::of(Rule::Invalid, "the answer nests deeper than expressions can read");
-        }
-        let reply = if is_error {
-            let said = if text.is_empty() { json.clone() } else { text.clone() };
-            Reply::of(Rule::ToolError, excerpt(&self.link.filter().clean(said)))
-        } else {
-            Reply::succeeded(Rule::ToolResult, Json::null())
-        };
-        let result = if fits { Json::parse(&json).unwrap_or_else(|_| Json::null()) } else { Json::null() };
-        Reply { result, text: Some(text), ..reply }
+        let how = how.unwrap_or_else(|| error.to_string());
+        Reply::of(Rule::Closed, format!("the connection ended before the answer: {how}"))
     }
-}
-
-/// Returns the texts of an answer, one per line.
-fn texts(content: &[ContentBlock]) -> String {
-    let texts: Vec<&str> = content
-        .iter()
-        .filter_map(|block| match block {
-            ContentBlock::Text(text) => Some(text.text.as_str()),
-            _ => None,
-        })
-        .collect();
-    texts.join("\n")
-}
-
-/// Shapes an answer without structured content: a text that is a JSON object or array is that, any other text
-/// a string, and an answer without text its content blocks.
-fn shaped(text: &str, content: &[ContentBlock]) -> serde_json::Result<String> {
-    let trimmed = text.trim();
-    if trimmed.starts_with(['{', '[']) && Json::parse(trimmed).is_ok() {
-        return Ok(trimmed.to_owned());
-    }
-    match (text, content) {
-        ("", []) => Ok("null".into()),
-        ("", blocks) => serde_json::to_string(blocks),
-        (text, _) => serde_json::to_string(text),
-    }
-}
-
-/// Makes a reply of a JSON-RPC error: the server turned the request away, with few exceptions.
-fn refused(error: &ErrorData) -> Reply {
-    let message = format!("JSON-RPC error {}: {}", error.code.0, excerpt(&error.message));
-    let kind = error.data.as_ref().and_then(|data| data.get("type")).and_then(|kind| kind.as_str());
-    if matches!(kind, Some("idempotency_key_in_progress" | "idempotency_key_conflict")) {
-        return Reply::of(Rule::KeyConflict, message);
-    }
-    if kind == Some(lines::TOO_LONG) {
-        return Reply::of(Rule::TooLarge, excerpt(&error.message));
-    }
-    // Errors that proxies of the TypeScript SDK pass on when they lost the connection, or the patience,
-    // behind them.
-    const CONNECTION_CLOSED: ErrorCode = ErrorCode(-32000);
-    const REQUEST_TIMEOUT: ErrorCode = ErrorCode(-32001);
-    let said = error.message.to_ascii_lowercase();
-    let behind = match error.code {
-        CONNECTION_CLOSED => said.contains("closed"),
-        REQUEST_TIMEOUT => said.contains("timed out") || said.contains("timeout"),
-        // Also how rmcp reports that a session was made anew before the answer came.
-        code => code == ErrorCode::INTERNAL_ERROR,
-    };
-    let result = serde_json::to_value(error).map_or_else(|_| Json::null(), Json::from);
-    let reply = if behind {
-        Reply::coded(Rule::Closed, "protocol_error", message)
-    } else {
-        Reply::of(Rule::ProtocolError, message)
-    };
-    Reply { result, ..reply }
-}
-
-/// Makes a reply of a call whose connection ended.
-fn closed(error: &ServiceError, how: Option<String>) -> Reply {
-    let never_sent = causes(error).any(|cause| {
-        let error = cause.downcast_ref::<std::io::Error>();
-        error.is_some_and(|error| error.kind() == std::io::ErrorKind::NotConnected)
-    });
-    if never_sent {
-        return Reply::of(Rule::Refused, "the connection was closed already; nothing was sent");
-    }
-    let how = how.unwrap_or_else(|| error.to_string());
-    Reply::of(Rule::Closed, format!("the connection ended before the answer: {how}"))
 }
 
 /// Returns an error's causes, the error of the transport first.
@@ -256,46 +210,10 @@ fn http_cause(error: &ServiceError) -> Option<&StreamableHttpError<reqwest::Erro
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// Whether a failed POST was answered: then the session is as good as before.
-fn is_answer(error: &StreamableHttpError<reqwest::Error>) -> bool {
-    matches!(
-        error,
-        StreamableHttpError::HttpStatus(_)
-            | StreamableHttpError::UnexpectedServerResponse(_)
-            | StreamableHttpError::UnexpectedContentType(_)
-            | StreamableHttpError::ResponseBodyTooLarge { .. }
-            | StreamableHttpError::AuthRequired(_)
-            | StreamableHttpError::InsufficientScope(_)
-    )
-}
-
-/// Makes a reply of a failed POST.
+/// Makes a reply of a failed POST: what was answered is no failure here.
 fn over_http(error: &StreamableHttpError<reqwest::Error>, filter: &Filter) -> Reply {
     match error {
         StreamableHttpError::Client(error) => http::lost(error),
-        StreamableHttpError::HttpStatus(error) => {
-            let pause = error.retry_after.as_deref().and_then(retry_after);
-            Reply { status: Some(error.status), ..http::judged(error.status, &[], pause, String::new()) }
-        }
-        StreamableHttpError::SessionExpired => {
-            Reply::of(Rule::SessionLost, "the server does not know the session any more; a new one is made")
-        }
-        StreamableHttpError::AuthRequired(_) => {
-            Reply { status: Some(401), ..http::judged(401, &[], None, String::new()) }
-        }
-        StreamableHttpError::InsufficientScope(_) => {
-            Reply { status: Some(403), ..http::judged(403, &[], None, String::new()) }
-        }
-        StreamableHttpError::ResponseBodyTooLarge { max_size } => {
-            Reply::of(Rule::TooLarge, format!("the answer is larger than {max_size} bytes"))
-        }
-        StreamableHttpError::UnexpectedServerResponse(said) => match status_in(said) {
-            Some((status, body)) => {
-                let body = filter.clean_beginning(body.to_owned());
-                Reply { status: Some(status), ..http::judged(status, &[], None, body) }
-            }
-            None => Reply::of(Rule::Invalid, excerpt(&filter.clean_beginning(said.to_string()))),
-        },
         other => {
             let said = filter.clean(other.to_string());
             Reply::of(Rule::Closed, format!("the exchange failed: {}", excerpt(&said)))
@@ -303,31 +221,9 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>, filter: &Filter) -> Re
     }
 }
 
-/// Reads the status out of rmcp's `HTTP 404 Not Found: body`.
-fn status_in(said: &str) -> Option<(u16, &str)> {
-    let rest = said.strip_prefix("HTTP ")?;
-    let (status, rest) = (rest.get(..3)?.parse().ok()?, rest.get(3..)?);
-    Some((status, rest.split_once(": ").map_or("", |(_, body)| body)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::saga::definition::Verdict;
-
-    #[test]
-    fn protocol_errors_are_definite_but_for_a_few() {
-        let verdict = |code, message: &'static str, data| {
-            refused(&ErrorData::new(ErrorCode(code), message, data)).verdict
-        };
-        assert_eq!(verdict(-32602, "unknown tool", None), Verdict::Errored);
-        assert_eq!(verdict(-32000, "no such customer", None), Verdict::Errored);
-        assert_eq!(verdict(-32603, "internal", None), Verdict::Unknown);
-        assert_eq!(verdict(-32000, "Connection closed", None), Verdict::Unknown);
-        assert_eq!(verdict(-32001, "Request timed out", None), Verdict::Unknown);
-        let data = serde_json::json!({"type": "idempotency_key_in_progress"});
-        assert_eq!(verdict(-32602, "busy", Some(data)), Verdict::Unknown);
-    }
 
     #[test]
     fn key_and_position_travel_beside_the_arguments() {
@@ -337,11 +233,5 @@ mod tests {
         assert_eq!(meta(None, None), None);
         let both = serde_json::json!({ "amends/idempotency_key": "k", "traceparent": "00-1-2-01" });
         assert_eq!(meta(Some("k"), Some("00-1-2-01")), Some(both));
-    }
-
-    #[test]
-    fn reads_the_status_out_of_rmcps_words() {
-        assert_eq!(status_in("HTTP 404 Not Found: gone: away"), Some((404, "gone: away")));
-        assert_eq!(status_in("could not parse JSON response"), None);
     }
 }

@@ -25,10 +25,21 @@ pub(super) struct Reply {
     pub(super) result: Json,
     /// The answer as text, where it came as text.
     pub(super) text: Option<String>,
+    /// What else came with a tool's result.
+    pub(super) raw: Option<Box<Raw>>,
     /// The HTTP status, if there is one.
     pub(super) status: Option<u16>,
     /// Headers of an HTTP answer, names in lower case.
     pub(super) headers: Vec<(String, String)>,
+}
+
+/// The parts of a tool's result, as they came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Raw {
+    /// Its blocks.
+    pub(super) content: Option<Json>,
+    /// Its `_meta`.
+    pub(super) meta: Option<Json>,
 }
 
 impl Reply {
@@ -52,6 +63,7 @@ impl Reply {
             retry_after_ms: None,
             result,
             text: None,
+            raw: None,
             status: None,
             headers: Vec::new(),
         }
@@ -77,6 +89,9 @@ impl Reply {
             error: self.error.map(|error| Error { message: filter.clean(error.message), ..error }),
             result: json(self.result),
             text: self.text.map(|text| filter.clean(text)),
+            raw: self
+                .raw
+                .map(|raw| Box::new(Raw { content: raw.content.map(json), meta: raw.meta.map(json) })),
             headers: self.headers.into_iter().map(|(name, value)| (name, filter.clean(value))).collect(),
             ..self
         }
@@ -85,6 +100,16 @@ impl Reply {
     /// Returns the answer as text; empty if it was none.
     pub(super) fn text(&self) -> &str {
         self.text.as_deref().unwrap_or("")
+    }
+
+    /// Returns the blocks of a tool's result as JSON text; null if it has none.
+    pub(super) fn content(&self) -> &str {
+        self.raw.as_ref().and_then(|raw| raw.content.as_ref()).map_or("null", Json::get)
+    }
+
+    /// Returns the `_meta` of a tool's result as JSON text; null if it has none.
+    pub(super) fn meta(&self) -> &str {
+        self.raw.as_ref().and_then(|raw| raw.meta.as_ref()).map_or("null", Json::get)
     }
 
     /// Returns the verdict's word.

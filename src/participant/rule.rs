@@ -60,7 +60,8 @@ rules! {
     ToolError "tool_error" Errored "a tool's result with `isError`",
     InputRequired "input_required" Failed "a tool that asks for more input; it was not carried out",
     ProtocolRefusal "protocol_refusal" Failed
-        "a JSON-RPC error before execution: parse error, unknown method, a tool that the server does not list",
+        "a JSON-RPC error before execution: parse error, invalid request, unknown method, or a tool that the server \
+         does not list",
     ProtocolError "protocol_error" Errored "another JSON-RPC error",
     Handler "handler" Succeeded "a Rust handler's own word",
     Panic "panic" Unknown "a panic of a Rust handler",

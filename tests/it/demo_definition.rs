@@ -156,6 +156,7 @@ async fn every_fault_comes_to_its_outcome() {
         ("failure_as_text", "failed", &["charge", "advance_opportunity"]),
         ("lost_answer", "unknown", &STEPS),
         ("slow", "unknown", &STEPS),
+        ("error_after_effect", "errored", &STEPS[..2]),
         ("unavailable_after_effect", "unknown", &STEPS[1..]),
         ("conflict_cut_off", "unknown", &STEPS[1..]),
         ("accepted", "pending", &STEPS[..2]),

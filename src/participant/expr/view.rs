@@ -29,6 +29,8 @@ struct Cells<'a> {
     input: OnceLock<Option<Owned<'a>>>,
     output: OnceLock<Option<Owned<'a>>>,
     result: OnceLock<Option<Owned<'a>>>,
+    content: OnceLock<Option<Owned<'a>>>,
+    meta: OnceLock<Option<Owned<'a>>>,
     error: OnceLock<Option<Owned<'a>>>,
     headers: OnceLock<Option<Owned<'a>>>,
     all_steps: OnceLock<Option<Owned<'a>>>,
@@ -101,6 +103,8 @@ impl<'a> View<'a> {
             }),
             name => self.reply.and_then(|reply| match name {
                 "result" => json(&reply.result),
+                "content" => Some(Cow::Borrowed(reply.content())),
+                "meta" => Some(Cow::Borrowed(reply.meta())),
                 "text" => quoted(reply.text()),
                 "status" => {
                     Some(reply.status.map_or(Cow::Borrowed("null"), |status| Cow::Owned(status.to_string())))
@@ -173,6 +177,8 @@ impl<'a> View<'a> {
     fn answer_value(&self, reply: &'a Reply, name: &str) -> Option<CowVal<'_, '_>> {
         match name {
             "result" => read(&self.cells.result, reply.result.get()),
+            "content" => read(&self.cells.content, reply.content()),
+            "meta" => read(&self.cells.meta, reply.meta()),
             "text" => Some(CowVal::owned(CelString::from(reply.text()))),
             "outcome" => Some(CowVal::owned(CelString::from(reply.word()))),
             "status" => Some(match reply.status {

@@ -10,9 +10,10 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::raw::Heard;
 use super::session::{self, Server, Session};
 use crate::config::participant::{
-    CHILD_GRACE, HANDSHAKE_TIMEOUT, RESTART_BACKOFF, RESTART_BACKOFF_MAX, RESTART_WAIT_MAX,
+    CHILD_GRACE, HANDSHAKE_TIMEOUT, PING_TIMEOUT, RESTART_BACKOFF, RESTART_BACKOFF_MAX, RESTART_WAIT_MAX,
 };
 use crate::participant::reply::Reply;
 use crate::participant::rule::DefaultRule as Rule;
@@ -140,19 +141,54 @@ impl Link {
         }
     }
 
-    /// Finds out whether a server that let a call time out is still there; a child that is not is ended.
+    /// Finds out whether a server that let a call time out is still there. A child that is not is ended; a session over
+    /// HTTP whose server does not answer what it must is let go of.
     pub(super) fn suspect(self: &Arc<Self>, session: &Arc<Session>) {
-        if matches!(self.server, Server::Http { .. }) || !session.begin_suspicion() {
+        if !session.begin_suspicion() {
             return;
         }
         let (link, session) = (Arc::clone(self), Arc::clone(session));
         self.runtime.spawn(async move {
-            if session.hangs().await {
-                tracing::warn!(participant = link.name, "participant hangs; its process is ended");
-                link.retire(&session);
-                session.stop();
+            match &link.server {
+                Server::Child(_) if session.hangs().await => {
+                    tracing::warn!(participant = link.name, "participant hangs; its process is ended");
+                    link.retire(&session);
+                    session.stop();
+                }
+                Server::Child(_) => {}
+                Server::Http { .. } => {
+                    let checked = timeout(PING_TIMEOUT, session.check()).await;
+                    if !checked.is_ok_and(|answer| answer.is_ok_and(|heard| heard.is_of_a_session())) {
+                        tracing::info!(
+                            participant = link.name,
+                            "the session does not answer; a new one is made"
+                        );
+                        link.retire(&session);
+                    }
+                    session.end_suspicion();
+                }
             }
         });
+    }
+
+    /// Finds out whether it was the session that a server refused, so that nothing was carried out: a check in the same
+    /// session is refused alike, and one in a new session is not. A session that is refused is let go of in any case.
+    pub(super) async fn refused_session(self: &Arc<Self>, session: &Arc<Session>, refusal: &Heard) -> bool {
+        let alike = match timeout(PING_TIMEOUT, session.check()).await {
+            Ok(Ok(heard)) if heard.is_like(refusal) => true,
+            Ok(Ok(heard)) if heard.is_of_a_session() => return false,
+            Ok(Ok(_) | Err(_)) | Err(_) => false,
+        };
+        tracing::info!(participant = self.name, "the server refuses the session; a new one is made");
+        self.retire(session);
+        if !alike {
+            return false;
+        }
+        let Ok(new) = self.session().await else { return false };
+        match timeout(PING_TIMEOUT, new.check()).await {
+            Ok(Ok(heard)) => heard.is_of_a_session() && !heard.is_like(refusal),
+            Ok(Err(_)) | Err(_) => false,
+        }
     }
 
     /// Closes the connection for good and waits for its end.

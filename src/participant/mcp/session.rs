@@ -7,22 +7,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use reqwest::header::HeaderMap;
+use rmcp::ServiceError;
 use rmcp::model::{
-    ClientCapabilities, ClientConfig, ClientRequest, ErrorCode, Implementation, PingRequest, ProtocolVersion,
+    CancelledNotificationParam, ClientCapabilities, ClientConfig, ClientRequest, ErrorCode, GetExtensions,
+    Implementation, ListToolsRequest, PaginatedRequestParams, PingRequest, ProtocolVersion, RequestId,
 };
 use rmcp::service::{
-    ClientInitializeError, ClientLifecycleMode, Peer, RoleClient, RunningService,
+    ClientInitializeError, ClientLifecycleMode, Peer, PeerRequestOptions, RoleClient, RunningService,
     serve_client_with_lifecycle_and_ct,
 };
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::child::{self, Program};
 use super::lines::Lines;
+use super::pipes::Pipes;
+use super::post::Posts;
+use super::raw::{Heard, Said, Slot, Waiting};
+use super::tools::Tools;
 use crate::config::participant::{CHILD_GRACE, MESSAGE_BYTES_MAX, PING_TIMEOUT};
 use crate::participant::http;
 use crate::participant::reply::excerpt;
@@ -37,7 +43,7 @@ pub(in crate::participant) enum Server {
         url: String,
         headers: HeaderMap,
         client: reqwest::Client,
-        /// POSTs at once.
+        /// Calls at once.
         concurrency_max: usize,
     },
 }
@@ -45,10 +51,18 @@ pub(in crate::participant) enum Server {
 /// A connection that was opened. It is closed when the last call on it is over and the link has let go of it.
 pub(super) struct Session {
     peer: Peer<RoleClient>,
+    waiting: Arc<Waiting>,
+    tools: Tools,
+    /// Whether the server speaks the newest protocol, which has no sessions and no pings.
+    is_modern: bool,
     /// Whether it ever answered: then its end is no reason to wait before the next one.
     answered: AtomicBool,
-    /// Whether somebody is finding out if it hangs.
+    /// Whether it is being found out if it hangs.
     suspected: AtomicBool,
+    /// Whether the server has left a ping unanswered: it is given no further call until it answers.
+    silent: watch::Sender<bool>,
+    /// Calls in flight.
+    calls: watch::Sender<usize>,
     /// How it ended.
     ended: watch::Receiver<Option<String>>,
     stop: CancellationToken,
@@ -60,14 +74,58 @@ impl Drop for Session {
     }
 }
 
+/// A call in flight.
+pub(super) struct InFlight<'a>(&'a Session);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.calls.send_modify(|calls| *calls -= 1);
+    }
+}
+
 impl Session {
-    pub(super) fn peer(&self) -> &Peer<RoleClient> {
-        &self.peer
+    /// Sends a request and waits for its answer, whatever it is. An error means that no answer came. Dropping the
+    /// future cancels the request at the server.
+    pub(super) async fn ask(
+        &self,
+        slot: &Arc<Slot>,
+        mut request: ClientRequest,
+    ) -> Result<Heard, ServiceError> {
+        request.extensions_mut().insert(Arc::clone(slot));
+        let unsent = Unsent(slot);
+        let handle = self.peer.send_request_with_option(request, PeerRequestOptions::no_options()).await?;
+        let mut unanswered = Unanswered { session: self, id: Some(handle.id.clone()) };
+        let ended = handle.await_response().await;
+        if let Some(id) = unanswered.id.take() {
+            self.waiting.forget(&id);
+        }
+        drop(unsent);
+        match (slot.take(), ended) {
+            (Some(heard), _) => {
+                self.note(&heard);
+                Ok(heard)
+            }
+            (None, Ok(_)) => Err(ServiceError::UnexpectedResponse),
+            (None, Err(error)) => Err(error),
+        }
     }
 
-    /// Notes that the server answered.
-    pub(super) fn note_answer(&self) {
-        self.answered.store(true, Ordering::Relaxed);
+    /// Notes that the server answered, unless it turned the request itself away.
+    fn note(&self, heard: &Heard) {
+        if matches!(heard.said, Said::Result(_) | Said::Error { named: true, .. }) {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a call as in flight until what is returned is dropped.
+    pub(super) fn begin_call(&self) -> InFlight<'_> {
+        self.calls.send_modify(|calls| *calls += 1);
+        InFlight(self)
+    }
+
+    /// Whether the server lists a tool; none if that cannot be found out. See [`Tools::has`].
+    pub(super) async fn has_tool(&self, tool: &str, begun: Instant) -> Option<bool> {
+        self.tools.has(self, tool, begun).await
     }
 
     pub(super) fn has_answered(&self) -> bool {
@@ -89,17 +147,85 @@ impl Session {
         ended.wait_for(Option::is_some).await.ok()?.clone()
     }
 
-    /// Returns false if somebody else is finding out already whether it hangs.
+    /// Waits until the server may be given a call: it has not left a ping unanswered, or the session is over.
+    pub(super) async fn ready(&self) {
+        let mut silent = self.silent.subscribe();
+        tokio::select! {
+            _ = silent.wait_for(|silent| !silent) => {}
+            _ = self.ending() => {}
+        }
+    }
+
+    /// Returns false if it is being found out already whether it hangs.
     pub(super) fn begin_suspicion(&self) -> bool {
         !self.suspected.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether it leaves a ping without any answer; that it does not know pings is an answer, too.
-    pub(super) async fn hangs(&self) -> bool {
-        let ping = self.peer.send_request(ClientRequest::PingRequest(PingRequest::default()));
-        let hangs = timeout(PING_TIMEOUT, ping).await.is_err();
+    /// Ends what [`begin_suspicion`](Self::begin_suspicion) began.
+    pub(super) fn end_suspicion(&self) {
         self.suspected.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the server hangs: it answers neither a ping nor anything else, and the time of all calls in flight is
+    /// over. Until then a server that does one thing after the other may just be busy. Meanwhile it is given no call.
+    pub(super) async fn hangs(&self) -> bool {
+        let mut answers = self.waiting.answers();
+        let mut calls = self.calls.subscribe();
+        let patience = async {
+            sleep(PING_TIMEOUT).await;
+            self.silent.send_replace(true);
+            // No sender is dropped before the session is.
+            let _ = calls.wait_for(|calls| *calls == 0).await;
+        };
+        let hangs = tokio::select! {
+            _ = self.check() => false,
+            _ = answers.changed() => false,
+            _ = self.ending() => false,
+            () = patience => true,
+        };
+        if !hangs {
+            self.silent.send_replace(false);
+        }
+        self.end_suspicion();
         hangs
+    }
+
+    /// Asks what a session must answer: a ping, or for the tools where there are no pings. That the server does not
+    /// know the request is an answer, too.
+    pub(super) async fn check(&self) -> Result<Heard, ServiceError> {
+        let request = if self.is_modern {
+            ClientRequest::ListToolsRequest(ListToolsRequest::with_param(PaginatedRequestParams::default()))
+        } else {
+            ClientRequest::PingRequest(PingRequest::default())
+        };
+        self.ask(&Arc::new(Slot::default()), request).await
+    }
+}
+
+/// Gives a request up when its caller does, unless it is on its way.
+struct Unsent<'a>(&'a Slot);
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
+}
+
+/// Tells the server of a request whose answer is not waited for any more.
+struct Unanswered<'a> {
+    session: &'a Session,
+    id: Option<RequestId>,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let Some(id) = self.id.take() else { return };
+        self.session.waiting.forget(&id);
+        let Ok(runtime) = Handle::try_current() else { return };
+        let peer = self.session.peer.clone();
+        let reason = "the time of the call is over";
+        let told = CancelledNotificationParam::new(Some(id), Some(reason.to_owned()));
+        runtime.spawn(async move { peer.notify_cancelled(told).await });
     }
 }
 
@@ -126,14 +252,15 @@ async fn connect(
     let unfinished = stop.clone().drop_guard();
     let ourselves = Implementation::new("amends", env!("CARGO_PKG_VERSION"));
     let config = ClientConfig::new(ClientCapabilities::default(), ourselves);
+    let waiting = Waiting::new();
+    let is_modern = !matches!(mode, ClientLifecycleMode::Initialize);
     let (service, ending) = match server {
         Server::Child(program) => {
             let started = child::start(name, program, filter).map_err(|error| {
                 Refusal::plain(format!("cannot start {:?}: {error}", program.command.shown()))
             })?;
             let output = Lines::new(started.output, MESSAGE_BYTES_MAX);
-            let transport = AsyncRwTransport::<RoleClient, _, _>::new(output, started.input)
-                .with_max_line_length(usize::MAX);
+            let transport = Pipes::new(output, started.input, Arc::clone(&waiting));
             let attending = tokio::spawn(started.process.attend(stop.clone()));
             match serve_client_with_lifecycle_and_ct(config, transport, mode, stop.child_token()).await {
                 Ok(service) => (service, async { attending.await.ok() }.boxed()),
@@ -148,12 +275,14 @@ async fn connect(
             let headers = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
             let transport_config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
                 .custom_headers(headers)
-                .max_concurrent_requests(*concurrency_max)
+                // Each call, and a check of its session beside it.
+                .max_concurrent_requests(concurrency_max.saturating_mul(2))
                 .max_json_response_size(MESSAGE_BYTES_MAX)
                 .max_sse_event_size(MESSAGE_BYTES_MAX)
                 // It would send a request again by itself; every dispatch is the journal's.
                 .reinit_on_expired_session(false);
-            let transport = StreamableHttpClientTransport::with_client(client.clone(), transport_config);
+            let client = Posts::new(client.clone(), Arc::clone(&waiting));
+            let transport = StreamableHttpClientTransport::with_client(client, transport_config);
             let service = serve_client_with_lifecycle_and_ct(config, transport, mode, stop.child_token())
                 .await
                 .map_err(|error| Refusal::of(&error, None))?;
@@ -161,25 +290,32 @@ async fn connect(
         }
     };
     unfinished.disarm();
-    Ok(watched(name.to_owned(), filter.clone(), service, stop, ending))
+    let (tell, ended) = watch::channel(None);
+    let session = Session {
+        peer: service.peer().clone(),
+        waiting,
+        tools: Tools::default(),
+        is_modern,
+        answered: AtomicBool::new(false),
+        suspected: AtomicBool::new(false),
+        silent: watch::Sender::new(false),
+        calls: watch::Sender::new(0),
+        ended,
+        stop: stop.clone(),
+    };
+    watch_over(name.to_owned(), filter.clone(), service, stop, ending, tell);
+    Ok(Arc::new(session))
 }
 
-/// Makes a session of a service and sees to its end.
-fn watched(
+/// Sees to the end of a session.
+fn watch_over(
     name: String,
     filter: Filter,
     service: RunningService<RoleClient, ClientConfig>,
     stop: CancellationToken,
     ending: BoxFuture<'static, Option<String>>,
-) -> Arc<Session> {
-    let (tell, ended) = watch::channel(None);
-    let session = Session {
-        peer: service.peer().clone(),
-        answered: AtomicBool::new(false),
-        suspected: AtomicBool::new(false),
-        ended,
-        stop: stop.clone(),
-    };
+    tell: watch::Sender<Option<String>>,
+) {
     tokio::spawn(async move {
         let quit = service.waiting().await;
         // Its transport is gone, and with it the child's input.
@@ -192,7 +328,6 @@ fn watched(
         tracing::info!(participant = name, how, "connection to participant ended");
         let _ = tell.send(Some(how));
     });
-    Arc::new(session)
 }
 
 /// Why a connection could not be opened.

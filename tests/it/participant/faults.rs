@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use amends::participant::{Answers, ParticipantConfig, Secret, Transport};
 use amends::runtime::Runtime;
-use amends::saga::definition::Draft;
-use amends::saga::definition::Errors;
+use amends::saga::definition::{Draft, Errors};
 use amends::saga::state::Status;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -104,7 +103,8 @@ async fn f16_a_tool_that_changed_amid_a_saga_refuses_its_compensation_which_is_s
         name: "it".into(),
         transport,
         limits: Default::default(),
-        answers: Answers { errors: Some(Errors::Definite), busy: Vec::new() },
+        // It checks arguments before it works on them, and errs at no other time.
+        answers: Answers { errors: Some(Errors::Definite), ..Default::default() },
     };
     let to = |name: &str| call(tool(name, json!({"amount": 5})), json!({"effect": "idempotent"}));
     let step = |name: &str| amends::saga::definition::Step::new(name, to(name));
@@ -157,7 +157,7 @@ async fn f18_a_server_that_forgot_the_session_did_nothing_and_is_greeted_anew() 
     let counted = |what: &str| wire.requests.lock().unwrap().iter().filter(|r| method(r) == what).count();
     for forgotten in 1..=2 {
         session.fetch_add(1, Ordering::SeqCst);
-        says(&executed(&mcp, &echo).await, "retryable refused: ", "does not know the session any more");
+        says(&executed(&mcp, &echo).await, "retryable session_lost: ", "does not know the session any more");
         assert_eq!((counted("initialize"), counted("tools/call")), (forgotten, 2 * forgotten));
         assert_eq!(executed(&mcp, &echo).await, "succeeded null");
         assert_eq!((counted("initialize"), counted("tools/call")), (forgotten + 1, 2 * forgotten + 1));

@@ -48,9 +48,9 @@ async fn every_answer_of_a_tool_has_its_outcome() {
         ("text", json!({}), "succeeded \"Failed to create a charge\"", ""),
         ("json_text", json!({}), r#"succeeded {"id":"ch_1"}"#, ""),
         ("nothing", json!({}), "succeeded null", ""),
-        ("tool_error", json!({}), "failed tool_error: no such room", ""),
-        ("protocol_error", json!({}), "failed protocol_error: ", "-32602"),
-        ("internal_error", json!({}), "unknown protocol_error: ", "-32603"),
+        ("tool_error", json!({}), "errored tool_error: no such room", ""),
+        ("protocol_error", json!({}), "failed protocol_refusal: ", "-32602"),
+        ("internal_error", json!({}), "errored protocol_error: ", "-32603"),
         ("big", json!({"bytes": 20_000}), "unknown answer_too_large: ", "10000 bytes"),
         ("slow", json!({"ms": 5_000}), "unknown timeout", ""),
     ] {

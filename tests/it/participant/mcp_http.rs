@@ -68,9 +68,9 @@ async fn tools_answer_over_http_and_outlive_their_server() {
     let echo = call(tool("echo", json!({"a": 1})), json!({"output": "${ result.arguments }"}));
     assert_eq!(executed(&mcp, &echo).await, r#"succeeded {"a":1}"#);
     for (name, start) in [
-        ("tool_error", "failed tool_error: no such room"),
-        ("protocol_error", "failed protocol_error: "),
-        ("internal_error", "unknown protocol_error: "),
+        ("tool_error", "errored tool_error: no such room"),
+        ("protocol_error", "failed protocol_refusal: "),
+        ("internal_error", "errored protocol_error: "),
         ("text", "succeeded \"Failed"),
     ] {
         says(&executed(&mcp, &call(tool(name, json!({})), json!({}))).await, start, "");
@@ -89,7 +89,7 @@ async fn tools_answer_over_http_and_outlive_their_server() {
     let server = Server::start(port);
     // A connection that broke under a call may hide the lost session: then the session was made anew already.
     let line = executed(&mcp, &echo).await;
-    assert!(line.starts_with("retryable refused") || line.starts_with("unknown closed"), "{line}");
+    assert!(line.starts_with("retryable session_lost") || line.starts_with("unknown closed"), "{line}");
     assert_eq!(executed(&mcp, &echo).await, r#"succeeded {"a":1}"#);
     mcp.shutdown().await;
     server.stop().await;
@@ -154,7 +154,7 @@ async fn every_end_of_a_post_has_its_outcome() {
     let sse = "content-type: text/event-stream\r\n";
     let cases: Vec<Case> = vec![
         (|| answer("429 Too Many Requests", "retry-after: 3\r\n", ""), "retryable after 3000: busy", ""),
-        (|| answer("503 Service Unavailable", "retry-after: 1\r\n", ""), "retryable after 1000: busy", ""),
+        (|| answer("503 Service Unavailable", "retry-after: 1\r\n", ""), "unknown http_503", ""),
         (|| answer("500 Internal Server Error", "", "oh"), "unknown http_500", ""),
         (|| answer("502 Bad Gateway", "content-type: text/html\r\n", "<html>"), "unknown http_502", ""),
         (|| answer("400 Bad Request", "", "no such thing"), "failed http_400", "no such thing"),

@@ -1,0 +1,102 @@
+//! The tools that a server lists. A call asks for the list when its failure may mean that the server lacks the tool.
+//! All pages are read, as raw JSON.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rmcp::model::{ClientRequest, ListToolsRequest, PaginatedRequestParams};
+use tokio::time::Instant;
+
+use super::raw::{Said, Slot, fields};
+use super::session::Session;
+use crate::config::participant::TOOL_PAGES_MAX;
+
+/// The list of a session, once it was asked for.
+#[derive(Default)]
+pub(super) struct Tools(Mutex<Option<Listed>>);
+
+#[derive(Clone)]
+struct Listed {
+    /// When it was asked for.
+    at: Instant,
+    names: Arc<BTreeSet<String>>,
+}
+
+impl Tools {
+    /// Whether the server lists a tool, so that it may have carried out a call begun at `begun`; none if that cannot be
+    /// found out. A list of before proves that there is such a tool, and only one of after that there is none.
+    pub(super) async fn has(&self, session: &Session, tool: &str, begun: Instant) -> Option<bool> {
+        let last = self.last();
+        match last.filter(|last| last.at >= begun || last.names.contains(tool)) {
+            Some(last) => Some(last.names.contains(tool)),
+            None => {
+                let at = Instant::now();
+                let names = Arc::new(list(session).await?);
+                let has = names.contains(tool);
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Listed { at, names });
+                Some(has)
+            }
+        }
+    }
+
+    fn last(&self) -> Option<Listed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Asks for all pages; none unless each of them is one.
+async fn list(session: &Session) -> Option<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    let mut cursor = None;
+    for _ in 0..TOOL_PAGES_MAX {
+        let (found, next) = page(&asked(session, cursor).await?)?;
+        names.extend(found);
+        match next {
+            Some(next) => cursor = Some(next),
+            None => return Some(names),
+        }
+    }
+    None
+}
+
+async fn asked(session: &Session, cursor: Option<String>) -> Option<String> {
+    let params = PaginatedRequestParams::default().with_cursor(cursor);
+    let request = ClientRequest::ListToolsRequest(ListToolsRequest::with_param(params));
+    match session.ask(&Arc::new(Slot::default()), request).await.ok()?.said {
+        Said::Result(page) => Some(page),
+        Said::Error { .. } | Said::Body(_) | Said::Cut(_) | Said::TooLong(_) => None,
+    }
+}
+
+/// Reads the names of a page, and where the next one begins. Of a tool nothing but its name matters.
+fn page(page: &str) -> Option<(Vec<String>, Option<String>)> {
+    let fields = fields(page)?;
+    let tools: Vec<&serde_json::value::RawValue> = serde_json::from_str(fields.get("tools")?.get()).ok()?;
+    let name = |tool: &serde_json::value::RawValue| -> Option<String> {
+        serde_json::from_str(self::fields(tool.get())?.get("name")?.get()).ok()
+    };
+    let names = tools.into_iter().map(name).collect::<Option<Vec<_>>>()?;
+    let next = match fields.get("nextCursor") {
+        Some(next) => serde_json::from_str(next.get()).ok()?,
+        None => None,
+    };
+    Some((names, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_read_for_its_names_alone() {
+        let odd = r#"{"tools":[{"name":"a","inputSchema":7},{"name":"b","x":[]}],"nextCursor":"2","ttl":{}}"#;
+        assert_eq!(page(odd), Some((vec!["a".into(), "b".into()], Some("2".into()))));
+        assert_eq!(page(r#"{"tools":[],"nextCursor":null}"#), Some((vec![], None)));
+        // A list that cannot be read in full proves nothing.
+        for broken in
+            [r#"{"tools":[{"title":"a"}]}"#, r#"{"tools":{}}"#, "{}", r#"{"tools":[],"nextCursor":7}"#]
+        {
+            assert_eq!(page(broken), None, "{broken}");
+        }
+    }
+}
