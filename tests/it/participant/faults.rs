@@ -156,7 +156,7 @@ async fn f18_a_server_that_forgot_the_session_did_nothing_and_is_greeted_anew() 
     let counted = |what: &str| wire.requests.lock().unwrap().iter().filter(|r| method(r) == what).count();
     for forgotten in 1..=2 {
         session.fetch_add(1, Ordering::SeqCst);
-        says(&executed(&mcp, &echo).await, "retryable refused: ", "does not know the session any more");
+        says(&executed(&mcp, &echo).await, "retryable session_lost: ", "does not know the session any more");
         assert_eq!((counted("initialize"), counted("tools/call")), (forgotten, 2 * forgotten));
         assert_eq!(executed(&mcp, &echo).await, "succeeded null");
         assert_eq!((counted("initialize"), counted("tools/call")), (forgotten + 1, 2 * forgotten + 1));
