@@ -1,5 +1,5 @@
-//! Plain HTTP requests as participants. Owns one exchange, from the request to the reply, within the time of an attempt;
-//! opening a connection, reading a body and what an answer means have files of their own.
+//! Plain HTTP requests as participants: one exchange, from the request to the reply, within the time of an
+//! attempt. Opening a connection, reading a body and judging an answer have files of their own.
 
 mod body;
 mod connect;
@@ -61,13 +61,13 @@ impl HttpParticipant {
             Err(message) => return Reply::of(Rule::Arguments, message).cleaned(&self.reading.filter),
         };
         let asked = Asked { keyed, in_part: built.headers().contains_key(RANGE) };
-        Progress::until(deadline).watch(self.exchange(built, asked)).await.cleaned(&self.reading.filter)
+        Progress::until(deadline).watch(self.exchange(built, asked)).await
     }
 
     async fn exchange(&self, request: reqwest::Request, asked: Asked) -> Reply {
         let response = match self.client.execute(request).await {
             Ok(response) => response,
-            Err(error) => return lost(&error),
+            Err(error) => return lost(&error).cleaned(&self.reading.filter),
         };
         let arrived = Arrived::of(response, self.limits.answer_bytes_max).await;
         if arrived.length() <= ANSWER_BYTES_INLINE_MAX {

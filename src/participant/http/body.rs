@@ -1,6 +1,7 @@
-//! Bodies of answers. Owns that what was announced is what was read: the length, the coding, the charset and the media
-//! type. What an answer means is left to `status.rs`.
+//! Bodies of answers: checks that the length, the coding, the charset and the media type are what the headers
+//! announce. `status.rs` says what an answer means.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
 
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
@@ -19,7 +20,8 @@ use crate::saga::Json;
 pub(super) struct Arrived {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// Whether its end was announced: by a length, by chunks, by frames. Else it ends where the connection does.
+    /// Whether its end was announced: by a length, by chunks, by frames. Else it ends where the connection
+    /// does.
     framed: bool,
     bytes: Vec<u8>,
     end: End,
@@ -112,19 +114,29 @@ impl Arrived {
         let Some(text) = media.decoded(&bytes)? else {
             return Ok(Content { text: None, result: Json::null(), is_json: false });
         };
-        self.shaped(text.clone(), &media).map_err(|flaw| Flaw { text, ..flaw })
+        match self.json(&text, &media) {
+            Ok(Some(result)) => Ok(Content { text: Some(text), result, is_json: true }),
+            Ok(None) if text.trim().is_empty() => {
+                Ok(Content { text: Some(text), result: Json::null(), is_json: false })
+            }
+            Ok(None) => {
+                let result = Json::from(serde_json::Value::from(text.as_str()));
+                Ok(Content { text: Some(text), result, is_json: false })
+            }
+            Err(flaw) => Err(Flaw { text, ..flaw }),
+        }
     }
 
     /// Takes the coding off.
-    fn unpacked(&self, bytes_max: usize) -> Result<Vec<u8>, Flaw> {
+    fn unpacked(&self, bytes_max: usize) -> Result<Cow<'_, [u8]>, Flaw> {
         if let Some(other) = codings(&self.headers, &TRANSFER_ENCODING).find(|coding| coding != "chunked") {
             return Err(Flaw::invalid(format!("the answer has the transfer coding {other:?}")));
         }
         let codings: Vec<String> = codings(&self.headers, &CONTENT_ENCODING).collect();
         let bytes = self.bytes.as_slice();
         match codings.as_slice() {
-            [] => Ok(bytes.to_vec()),
-            _ if bytes.is_empty() => Ok(Vec::new()),
+            [] => Ok(Cow::Borrowed(bytes)),
+            _ if bytes.is_empty() => Ok(Cow::Borrowed(bytes)),
             [one] if one == "gzip" || one == "x-gzip" => {
                 unpacked(MultiGzDecoder::new(bytes), bytes_max, |_| true)
             }
@@ -144,15 +156,16 @@ impl Arrived {
         }
     }
 
-    /// Makes JSON of a text, as far as its type says so, or as it happens to be.
-    fn shaped(&self, text: String, media: &Media) -> Result<Content, Flaw> {
+    /// Reads a text as JSON: where its type announces it, and where it happens to be. None if it is no JSON.
+    fn json(&self, text: &str, media: &Media) -> Result<Option<Json>, Flaw> {
         let json = text.trim_matches([' ', '\t', '\r', '\n']);
+        let announced = media.kind == Kind::Json;
         if json.is_empty() {
-            // A server that says JSON and closes has perhaps not begun to write it.
-            return if media.kind == Kind::Json && !self.framed && !bodiless(self.status) {
+            // The connection may have ended before the first byte.
+            return if announced && !self.framed && !bodiless(self.status) {
                 Err(Flaw::incomplete("the answer is announced as JSON and is empty"))
             } else {
-                Ok(Content { text: Some(text), result: Json::null(), is_json: false })
+                Ok(None)
             };
         }
         match Json::parse(json) {
@@ -160,23 +173,20 @@ impl Arrived {
                 Err(Flaw::invalid("the answer nests deeper than expressions can read"))
             }
             // Where the connection's end is the answer's end, `12` may have been `123`.
-            Ok(_) if !self.framed && media.kind == Kind::Json && ends_open(json) => {
+            Ok(_) if announced && !self.framed && ends_open(json) => {
                 Err(Flaw::incomplete("the answer is a number whose end was not announced"))
             }
             Ok(result) => match named_twice(json) {
                 Some(name) => Err(Flaw::invalid(format!("the answer has the member {name:?} twice"))),
-                None => Ok(Content { text: Some(text), result, is_json: true }),
+                None => Ok(Some(result)),
             },
-            Err(error) if media.kind == Kind::Json => {
+            Err(error) if announced => {
                 Err(Flaw::invalid(format!("the answer is announced as JSON and is none: {error}")))
             }
             Err(error) if json.starts_with(['{', '[']) && (media.kind == Kind::Unsaid || !self.framed) => {
                 Err(Flaw::invalid(format!("the answer begins as JSON and is none: {error}")))
             }
-            Err(_) => {
-                let result = Json::from(serde_json::Value::from(text.as_str()));
-                Ok(Content { text: Some(text), result, is_json: false })
-            }
+            Err(_) => Ok(None),
         }
     }
 }
@@ -208,12 +218,12 @@ fn unpacked<Decoder: Read>(
     decoder: Decoder,
     bytes_max: usize,
     ended: impl FnOnce(&Decoder) -> bool,
-) -> Result<Vec<u8>, Flaw> {
+) -> Result<Cow<'static, [u8]>, Flaw> {
     let mut bytes = Vec::new();
     let mut limited = decoder.take(bytes_max as u64 + 1);
     match limited.read_to_end(&mut bytes) {
         Ok(_) if bytes.len() > bytes_max => Err(too_large(bytes_max)),
-        Ok(_) if ended(limited.get_ref()) => Ok(bytes),
+        Ok(_) if ended(limited.get_ref()) => Ok(Cow::Owned(bytes)),
         Ok(_) => Err(Flaw::invalid("the answer goes on after its content coding ends")),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
             Err(Flaw::incomplete(format!("the answer's content coding ends early: {error}")))

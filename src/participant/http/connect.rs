@@ -1,5 +1,5 @@
-//! How a connection is opened: the client, the look-up of names, and how far an attempt had come when its time was
-//! over. Owns what "nothing was sent" rests on; what is sent is left to the parent.
+//! Opens connections: the client, the look-up of names, and the stage that an attempt had reached when its
+//! time ended. "Nothing was sent" rests on this file.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,15 +21,15 @@ use crate::config::participant::{CONNECT_TIMEOUT, CONNECTION_IDLE_MAX, RESOLVE_T
 use crate::participant::reply::Reply;
 use crate::participant::rule::DefaultRule as Rule;
 
-/// Makes a client that does nothing on its own: no redirects, which would leave the base URL, no retries, which are the
-/// journal's, and no proxy that the environment names, which would see secrets.
+/// Makes a client that does nothing on its own: no redirects, which would leave the base URL, no retries,
+/// which are the journal's, and no proxy that the environment names, which would see secrets.
 pub(in crate::participant) fn client() -> reqwest::Result<reqwest::Client> {
     builder().build()
 }
 
-/// The same with a connection for each request. An answer of HTTP does not say to which request it is: one that a
-/// server sends twice, or too late, would be taken for the answer to the next call on its connection. Those of MCP
-/// say it.
+/// The same with a connection for each request. An answer of HTTP does not say to which request it is: one
+/// that a server sends twice, or too late, would be taken for the answer to the next call on its connection.
+/// Those of MCP say it.
 pub(in crate::participant) fn client_of_single_calls() -> reqwest::Result<reqwest::Client> {
     builder().pool_max_idle_per_host(0).build()
 }
@@ -168,8 +168,8 @@ where
 /// The addresses of a name, as the machine knows them; a failure is shared by all who wait for it.
 type LookUp = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, String>>>;
 
-/// Looks names up. The machine's resolver blocks a thread, for half a minute where no name server answers: each name is
-/// looked up once at a time, whoever asks for it, and the wait for it has a limit.
+/// Looks names up. The machine's resolver blocks a thread, for half a minute where no name server answers. So
+/// a name has one look-up at a time, its callers share it, and each of them waits up to the limit.
 #[derive(Clone)]
 struct Resolver {
     limit: Duration,
@@ -329,8 +329,8 @@ mod tests {
     #[tokio::test]
     async fn without_an_address_of_our_own_nothing_is_sent() {
         crate::participant::config::install_crypto();
-        let of_nobody = std::net::IpAddr::from([192, 0, 2, 1]);
-        let client = builder().local_address(of_nobody).build().unwrap();
+        let unassigned = std::net::IpAddr::from([192, 0, 2, 1]);
+        let client = builder().local_address(unassigned).build().unwrap();
         let reply = lost(&client.get("http://127.0.0.1:9/").send().await.unwrap_err());
         assert_eq!(reply.rule, Rule::Refused, "{reply:?}");
         assert!(reply.error.unwrap().message.contains("annot assign requested address"));

@@ -1,15 +1,16 @@
-//! Refusals that speak of our own idempotency key: another request with it is in flight, or came before. Owns how they
-//! are told from other conflicts; both are default rules, and a definition's rules come before them.
+//! Tells refusals that speak of our own idempotency key from other conflicts: another request with the key is
+//! in flight, or came before. The rules of a definition come before this default.
 //!
-//! The IETF draft on the header answers 409 to the first and 422 to the second, Stripe 409 and 400. What says so is a
-//! member for a code, a type or a title. A message or a detail may quote our own input, which proves nothing, and
-//! neither does a word elsewhere in a long page.
+//! The IETF draft on the header answers 409 to the first and 422 to the second, Stripe 409 and 400. A member
+//! for a code, a type or a title says so. A message or a detail may quote our own input, so it proves
+//! nothing.
 
 use serde_json::Value;
 
 use crate::saga::Json;
 
-/// Says why a 400, 409 or 422 may be about our key, and so about an attempt of ours; none where it is a refusal.
+/// Says why a 400, 409 or 422 may be about our key, and so about an attempt of ours; none where it is a
+/// refusal.
 pub(super) fn found(status: u16, asks_for_patience: bool, body: Option<&Json>) -> Option<&'static str> {
     let body = body.map(Json::to_value);
     let said = body.as_ref().map(naming).unwrap_or_default();
@@ -25,7 +26,8 @@ pub(super) fn found(status: u16, asks_for_patience: bool, body: Option<&Json>) -
     }
 }
 
-/// Returns the texts of the members that name an error: at the top, under `error`, and in the first of `errors`.
+/// Returns the texts of the members that name an error: at the top, under `error`, and in the first of
+/// `errors`.
 fn naming(body: &Value) -> Vec<&str> {
     let error = body.get("error");
     fn first(object: &Value) -> Option<&Value> {
@@ -39,7 +41,8 @@ fn naming(body: &Value) -> Vec<&str> {
     named.chain(word).collect()
 }
 
-/// Whether a member names an error: `code`, `type`, `title`, `errorCode`, `error_type`, `__type` and the like.
+/// Whether a member names an error: `code`, `type`, `title`, `errorCode`, `error_type`, `__type` and the
+/// like.
 fn is_naming(name: &str) -> bool {
     let name: String =
         name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
@@ -135,7 +138,7 @@ mod tests {
             r#"{"error":{"code":"IdempotencyKeyInUse"}}"#,
             r#"{"errors":[{"code":"DUPLICATE_REQUEST","detail":"x"}]}"#,
             r#"{"error":{"errors":[{"errorCode":"requestInProgress"}]}}"#,
-            r#"{"type":"https://example.com/problems/idempotency","title":"Idempotency-Key is already used"}"#,
+            r#"{"type":"https://example.com/idempotency","title":"Idempotency-Key is already used"}"#,
             r#"{"title":"A request is outstanding for this Idempotency-Key"}"#,
             r#"{"__type":"IdempotentParameterMismatch"}"#,
             r#"{"error":"idempotency_key_in_use"}"#,
@@ -175,7 +178,7 @@ mod tests {
             "{}",
             r#"{"message":"a request with this key is in progress"}"#,
             r#"{"type":"about:blank","title":"Conflict","status":409}"#,
-            r#"{"type":"https://tools.ietf.org/html/rfc9110#section-15.5.10","title":"Conflict","status":409}"#,
+            r#"{"type":"https://tools.ietf.org/html/rfc9110#section-15.5.10","title":"Conflict"}"#,
             r#"{"timestamp":1,"status":409,"error":"Conflict","message":"","path":"/x"}"#,
             r#"{"type":"https://httpstatuses.io/409","title":"Conflict"}"#,
             r#"{"code":409,"type":null,"title":""}"#,

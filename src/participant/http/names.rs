@@ -1,4 +1,4 @@
-//! Names of members that JSON text has twice in one object: readers of it take one or the other, so it says nothing.
+//! Finds a member that an object of JSON text has twice: one reader takes the first, another the last.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -1,5 +1,5 @@
-//! Requests: what the settings, the definition and the call put into one. Owns the base URL, which no request leaves,
-//! and whose header is the stronger; sending it is left to the parent.
+//! Builds requests of what the settings, the definition and the call say. No request leaves the base URL, and
+//! the headers of the settings win over those of a definition.
 
 use std::sync::Arc;
 
@@ -83,7 +83,8 @@ impl Address {
         let mut built = reqwest::Request::new(method, self.url(&request.path, &request.query)?);
         let headers = built.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        // Without it a server may choose any coding; one that compresses all the same is decoded as far as we can.
+        // Without it a server may choose any coding; one that compresses all the same is decoded as far as we
+        // can.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if request.body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,5 +1,5 @@
-//! What an answer means: the default rules over statuses and bodies. Owns which of them applies; whether a body is what
-//! was announced is `body.rs`'s business, and the rules of a definition come after, in `classify.rs`.
+//! Applies the default rules to statuses and bodies. `body.rs` checks what was announced; `classify.rs`
+//! applies the rules of a definition, which win.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Bodies of HTTP answers as strangers write them: what was announced is what was read, or the outcome is unknown.
+//! Bodies of HTTP answers as strangers write them: what was announced is what was read, or the outcome is
+//! unknown.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -231,8 +232,9 @@ async fn numbers_keep_their_digits() {
     assert_eq!(probed(&http, probe).await, "applied 123456789012345678901234567890");
 }
 
-/// An answer that did not arrive whole proves nothing, whatever its status says: it may be a proxy's, which sent the
-/// request a second time. A rule that reads a status is not asked about it; one that names the error is.
+/// An answer that did not arrive whole proves nothing, whatever its status says: it may be a proxy's, which
+/// sent the request a second time. A rule that reads a status is not asked about it; one that names the error
+/// is.
 #[tokio::test]
 async fn an_answer_that_did_not_arrive_whole_is_unknown_whatever_its_status() {
     let cut = |status: &str| {

@@ -130,7 +130,8 @@ async fn read(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// An address at which connections are neither taken nor refused: its queue is full. It is so until this is dropped.
+/// An address at which connections are neither taken nor refused: its queue is full. It is so until this is
+/// dropped.
 pub(crate) struct Backlog {
     pub(crate) url: String,
     _queued: (tokio::net::TcpListener, Vec<tokio::task::JoinHandle<()>>),
