@@ -29,7 +29,7 @@ def charge(transaction, key, account, cents):
     output = json.dumps({"charge": f"ch_{key}"})
     verdict, known = transaction.execute("select * from amends_barrier.action(%s, %s)", (key, output)).fetchone()
     if verdict == "barred":
-        return 409, {"error": "this charge was cancelled before it came; nothing was done"}
+        return 409, {"code": "barred", "error": "this charge was cancelled before it came; nothing was done"}
     if verdict == "proceed":
         transaction.execute("update account set cents = cents - %s where id = %s", (cents, account))
     return 200, json.loads(known or output)

@@ -155,6 +155,10 @@ pub(crate) fn corpus(entry: &str) -> Vec<Vec<u8>> {
         "answer" => texts(&[
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{\"ok\":true}",
             "HTTP/1.1 503 Busy\r\nretry-after: 7\r\ntransfer-encoding: chunked\r\n\r\n5\r\nlater\r\n0\r\n\r\n",
+            "HTTP/1.0 200 OK\r\ncontent-type: application/json; charset=iso-8859-1\r\n\r\n{\"id\":\"t1\",\"status\":\"succ",
+            "HTTP/1.1 409 Conflict\r\ncontent-type: application/problem+json\r\ncontent-length: 51\r\n\r\n\
+             {\"type\":\"about:blank\",\"errors\":[{\"code\":\"in_use\"}]}",
+            "HTTP/1.1 200 OK\r\ncontent-encoding: deflate\r\ncontent-length: 11\r\n\r\n{\"ok\":true}",
             "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nmcp-session-id: s\r\ncontent-length: 142\r\n\r\n\
              {\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{\"tools\":{}},\

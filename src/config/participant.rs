@@ -27,13 +27,17 @@ pub const ARGUMENTS_BYTES_MAX: usize = 1 << 20;
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Calls of one participant in flight. Default of `Limits::concurrency_max`.
 pub const CONCURRENCY_MAX: usize = 256;
-/// Longest message of an MCP server that is read at all, in bytes; a call that a longer one answers is in doubt.
+/// Longest message of an MCP server that is read at all, in bytes; a call that a longer one answers is in
+/// doubt.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// Most that `Limits::arguments_bytes_max` and `Limits::answer_bytes_max` may be: no message is longer.
 pub const LIMIT_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
-/// Part of a failed answer that is read for its error text, in bytes.
-pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
-/// Limit for opening a TCP and TLS connection.
+/// An answer longer than this, in bytes, is read on a thread of its own: decoding it would hold up other
+/// calls.
+pub const ANSWER_BYTES_INLINE_MAX: usize = 64 << 10;
+/// Limit for the look-up of a participant's name.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Limit for opening a TCP and TLS connection, the look-up of the name included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept. Shorter than servers keep theirs (Node: 5 s), for a request on a
 /// connection that the server is closing has an unknown outcome.

@@ -23,6 +23,12 @@ pub(super) fn outcome(
 ) -> (Outcome, Option<DecidedBy>) {
     let reply = by_default(call, errors, reply);
     let status = reply.status;
+    // Rules over statuses and texts are for answers. What did not arrive whole is none: the status may be
+    // another's, such as a proxy's that sent the request a second time. A rule may still name the error.
+    let reply = match reply.rule {
+        DefaultRule::Incomplete => Reply { status: None, text: None, ..reply },
+        _ => reply,
+    };
     let default = |reply: &Reply| Decided {
         verdict: reply.verdict,
         rule: by_default_rule(errors, reply),

@@ -362,7 +362,9 @@ impl Inner {
         timeout_ms: Millis,
         key: Option<&str>,
     ) -> Reply {
+        // Rendering the arguments is a part of the attempt.
         let time = Duration::from_millis(timeout_ms);
+        let deadline = Instant::now() + time;
         let made = match target {
             Target::Handler { name, arguments } => {
                 self.call_handler(name, arguments.as_ref(), scope, time).await
@@ -373,7 +375,7 @@ impl Inner {
                     match arguments {
                         Ok(arguments) => {
                             let sent = mcp::Sent { key, traceparent: scope.traceparent.as_deref() };
-                            Ok(Box::pin(mcp.call(tool, arguments, sent, Instant::now() + time)).await)
+                            Ok(Box::pin(mcp.call(tool, arguments, sent, deadline)).await)
                         }
                         Err(error) => Err(error),
                     }
@@ -382,7 +384,7 @@ impl Inner {
             },
             Target::Http { participant, .. } => match self.wire(participant) {
                 Some(Wire::Http(http)) => match request(target, scope, http.limits(), key) {
-                    Ok(request) => Ok(Box::pin(http.call(request, Instant::now() + time)).await),
+                    Ok(request) => Ok(Box::pin(http.call(request, deadline)).await),
                     Err(error) => Err(error),
                 },
                 Some(Wire::Mcp(..)) | None => Ok(absent(self.lacks(target))),

@@ -143,9 +143,20 @@ pub(super) fn retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
     }
-    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    let pause = at.duration_since(jiff::Timestamp::now());
-    Some(Duration::try_from(pause).unwrap_or_default().min(RETRY_AFTER_MAX))
+    Some(between(jiff::Timestamp::now(), http_date(text)?))
+}
+
+/// The same for a date, by the clock of the server that wrote it: what its answer says of the time.
+pub(super) fn retry_after_at(text: &str, date: Option<&str>) -> Option<Duration> {
+    Some(between(http_date(date?)?, http_date(text)?))
+}
+
+fn http_date(text: &str) -> Option<jiff::Timestamp> {
+    Some(jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp())
+}
+
+fn between(now: jiff::Timestamp, then: jiff::Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now)).unwrap_or_default().min(RETRY_AFTER_MAX)
 }
 
 /// Whether JSON text nests deeper than an answer may.
@@ -217,6 +228,12 @@ mod tests {
         assert_eq!(retry_after("99999999999"), Some(RETRY_AFTER_MAX));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         assert_eq!(retry_after("soon"), None);
+        assert_eq!(retry_after("-1"), None);
+        let date = Some("Wed, 21 Oct 2015 07:28:00 GMT");
+        let soon = retry_after_at("Wed, 21 Oct 2015 07:28:03 GMT", date);
+        assert_eq!(soon, Some(Duration::from_secs(3)), "by the server's clock");
+        assert_eq!(retry_after_at("Wed, 21 Oct 2015 07:27:00 GMT", date), Some(Duration::ZERO));
+        assert_eq!(retry_after_at("3", date), None);
     }
 
     #[test]

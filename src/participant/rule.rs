@@ -1,6 +1,6 @@
-//! The default rules: what an answer, or the want of one, means where the definition says nothing else. One table: the
-//! calls are classified by it, and the guide's table of outcomes is printed from it. Leaves the rules of a definition to
-//! `classify.rs`.
+//! The default rules: what an answer, or the want of one, means where the definition says nothing else. One
+//! table: the calls are classified by it, and the guide's table of outcomes is printed from it. Leaves the
+//! rules of a definition to `classify.rs`.
 
 use crate::saga::definition::{Target, Verdict};
 
@@ -17,8 +17,8 @@ macro_rules! rules {
             /// All of them, in the order of the guide.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// Returns the rule's word: in the journal, in `show`, and the code of the error unless the answer has a
-            /// code of its own.
+            /// Returns the rule's word: in the journal, in `show`, and the code of the error unless the
+            /// answer has a code of its own.
             pub fn word(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
             }
@@ -40,20 +40,26 @@ rules! {
     Expression "expression" Failed "an expression of the arguments fails; nothing was sent",
     Arguments "arguments" Failed "the arguments are too large or of a wrong type; nothing was sent",
     Missing "missing" Retryable "this node does not know the participant or the handler; nothing was sent",
-    Refused "refused" Retryable "no connection; nothing was sent",
-    Unresolved "unresolved" Retryable "the participant's name does not resolve; nothing was sent",
+    Refused "refused" Retryable "no connection within `timeout` or 10 s; nothing was sent",
+    Unresolved "unresolved" Retryable
+        "the participant's name does not resolve within `timeout` or 5 s; nothing was sent",
     SessionLost "session_lost" Retryable "the MCP server does not know the session; the call was not carried out",
     Timeout "timeout" Unknown "no answer within `timeout`",
     Closed "closed" Unknown "the connection ended before the answer",
-    Incomplete "answer_incomplete" Unknown "the answer did not arrive whole, or is not what its headers announce",
-    Invalid "answer_invalid" Unknown "the answer cannot be read",
+    Incomplete "answer_incomplete" Unknown
+        "the answer did not arrive whole, whatever its status: cut off, or a part that was not asked for",
+    Invalid "answer_invalid" Unknown
+        "the answer is not what its headers announce, or is unreadable: coding, charset, JSON, a member named twice",
     TooLarge "answer_too_large" Unknown "the answer is larger than `answer_max`",
     Http2xx "http_2xx" Succeeded "HTTP 200 to 299",
     HttpRedirect "http_redirect" Failed "HTTP 307 or 308; redirects are not followed",
     Http3xx "http_3xx" Unknown "another HTTP 3xx",
     Http408 "http_408" Unknown "HTTP 408",
-    HttpBusy "busy" Retryable "HTTP 425 or 429, or a status that the settings name in `busy`",
-    KeyConflict "key_conflict" Unknown "HTTP 400, 409, 422 or a JSON-RPC error about our own key",
+    HttpBusy "busy" Retryable
+        "HTTP 425 or 429, 403 or 413 with `Retry-After`, or a status that the settings name in `busy`",
+    KeyConflict "key_conflict" Unknown
+        "to a call with a key: HTTP 400, 409 or 422 whose code, type or title speaks of the key, 409 with \
+         `Retry-After`, 409 whose body names no error; a JSON-RPC error about the key",
     Http4xx "http_4xx" Failed "another HTTP 4xx",
     Http5xx "http_5xx" Unknown "HTTP 500 to 599, or a status outside of 200 to 599",
     ToolResult "tool_result" Succeeded "a tool's result",

@@ -1,6 +1,8 @@
 //! Participants as the runtime meets them: real servers in other processes or on other sockets, and
 //! everything they may do to a call.
 
+mod answers;
+mod bodies;
 mod faults;
 mod handlers;
 mod http;

@@ -10,6 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) enum Act {
     /// Answers with these bytes and closes.
     Answer(String),
+    /// The same for an answer that is no text.
+    Bytes(Vec<u8>),
+    /// Sends these bytes and resets the connection.
+    Reset(Vec<u8>),
     /// Closes without an answer.
     Close,
     /// Does so after a while.
@@ -75,9 +79,11 @@ async fn serve_one(
     }
     match act {
         Act::Later(..) => unreachable!(),
-        Act::Answer(bytes) => {
-            let _ = stream.write_all(bytes.as_bytes()).await;
-            let _ = stream.shutdown().await;
+        Act::Answer(text) => end_with(&mut stream, text.as_bytes()).await,
+        Act::Bytes(bytes) => end_with(&mut stream, &bytes).await,
+        Act::Reset(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            stream.set_zero_linger().unwrap();
         }
         Act::Drip(begin, then) => {
             let mut pace = tokio::time::interval(Duration::from_millis(20));
@@ -98,6 +104,11 @@ async fn serve_one(
     }
 }
 
+async fn end_with(stream: &mut TcpStream, bytes: &[u8]) {
+    let _ = stream.write_all(bytes).await;
+    let _ = stream.shutdown().await;
+}
+
 /// Reads a head and as much of a body as it announces.
 async fn read(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
@@ -116,6 +127,37 @@ async fn read(stream: &mut TcpStream) -> Option<String> {
         if count == 0 {
             return None;
         }
+    }
+}
+
+/// An address at which connections are neither taken nor refused: its queue is full. It is so until this is
+/// dropped.
+pub(crate) struct Backlog {
+    pub(crate) url: String,
+    _queued: (tokio::net::TcpListener, Vec<tokio::task::JoinHandle<()>>),
+}
+
+impl Backlog {
+    pub(crate) async fn full() -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (queued, mut count) = tokio::sync::mpsc::channel(1);
+        let callers = (0..8).map(|_| {
+            let queued = queued.clone();
+            tokio::spawn(async move {
+                let _stream = TcpStream::connect(address).await;
+                let _ = queued.send(()).await;
+                std::future::pending().await
+            })
+        });
+        let callers = callers.collect();
+        // One more than the queue is long.
+        for _ in 0..2 {
+            count.recv().await.unwrap();
+        }
+        Self { url: format!("http://{address}"), _queued: (listener, callers) }
     }
 }
 

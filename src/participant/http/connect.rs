@@ -1,0 +1,348 @@
+//! Opens connections: the client, the look-up of names, and the stage that an attempt had reached when its
+//! time ended. "Nothing was sent" rests on this file.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::time::{Instant, timeout, timeout_at};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::config::participant::{CONNECT_TIMEOUT, CONNECTION_IDLE_MAX, RESOLVE_TIMEOUT};
+use crate::participant::reply::Reply;
+use crate::participant::rule::DefaultRule as Rule;
+
+/// Makes a client that does nothing on its own: no redirects, which would leave the base URL, no retries,
+/// which are the journal's, and no proxy that the environment names, which would see secrets.
+pub(in crate::participant) fn client() -> reqwest::Result<reqwest::Client> {
+    builder().build()
+}
+
+/// The same with a connection for each request. An answer of HTTP does not say to which request it is: one
+/// that a server sends twice, or too late, would be taken for the answer to the next call on its connection.
+/// Those of MCP say it.
+pub(in crate::participant) fn client_of_single_calls() -> reqwest::Result<reqwest::Client> {
+    builder().pool_max_idle_per_host(0).build()
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .dns_resolver(Resolver::new(RESOLVE_TIMEOUT, addresses))
+        .connector_layer(Watch)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(CONNECTION_IDLE_MAX)
+        .user_agent(concat!("amends/", env!("CARGO_PKG_VERSION")))
+}
+
+/// How far one attempt has come. Nothing is sent before a connection is open.
+pub(super) struct Progress {
+    deadline: Instant,
+    stage: AtomicU8,
+}
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Stage {
+    /// The connection is being opened.
+    Connecting,
+    /// The name is being looked up.
+    Resolving,
+    /// The connection is open, and whatever happens now may have an effect.
+    Open,
+}
+
+tokio::task_local! {
+    /// The attempt that this task makes.
+    static ATTEMPT: Arc<Progress>;
+}
+
+impl Progress {
+    pub(super) fn until(deadline: Instant) -> Arc<Self> {
+        Arc::new(Self { deadline, stage: AtomicU8::new(Stage::Connecting as u8) })
+    }
+
+    /// Runs an exchange until the deadline, watching how far it comes.
+    pub(super) async fn watch(self: Arc<Self>, exchange: impl Future<Output = Reply>) -> Reply {
+        let deadline = self.deadline;
+        match timeout_at(deadline, ATTEMPT.scope(Arc::clone(&self), exchange)).await {
+            Ok(reply) => reply,
+            Err(_) => self.late(),
+        }
+    }
+
+    /// What is known of an attempt whose time is over.
+    fn late(&self) -> Reply {
+        match self.stage.load(Ordering::SeqCst) {
+            open if open == Stage::Open as u8 => {
+                Reply::of(Rule::Timeout, "no answer within the time of an attempt")
+            }
+            resolving if resolving == Stage::Resolving as u8 => Reply::of(
+                Rule::Unresolved,
+                "the name did not resolve within the time of an attempt; nothing was sent",
+            ),
+            _ => Reply::of(Rule::Refused, "no connection within the time of an attempt; nothing was sent"),
+        }
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::SeqCst);
+    }
+
+    /// Marks the connection as open, unless it is too late to use it.
+    fn open(&self) -> Result<(), NotOpened> {
+        if Instant::now() >= self.deadline {
+            return Err(NotOpened("the connection came after the time of the attempt"));
+        }
+        self.enter(Stage::Open);
+        Ok(())
+    }
+}
+
+/// Why a connection is not used.
+#[derive(Debug)]
+struct NotOpened(&'static str);
+
+impl fmt::Display for NotOpened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for NotOpened {}
+
+/// Watches each connection that a client opens.
+#[derive(Clone, Copy)]
+struct Watch;
+
+impl<S> Layer<S> for Watch {
+    type Service = Watched<S>;
+
+    fn layer(&self, connector: S) -> Watched<S> {
+        Watched(connector)
+    }
+}
+
+/// A connector that says to the attempt when the connection is open.
+#[derive(Clone)]
+struct Watched<S>(S);
+
+impl<S, Target> Service<Target> for Watched<S>
+where
+    S: Service<Target, Error = Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, target: Target) -> Self::Future {
+        let opening = self.0.call(target);
+        Box::pin(async move {
+            let connection = opening.await?;
+            // None where the connection belongs to no attempt, such as a session's.
+            if let Ok(opened) = ATTEMPT.try_with(|attempt| attempt.open()) {
+                opened?;
+            }
+            Ok(connection)
+        })
+    }
+}
+
+/// The addresses of a name, as the machine knows them; a failure is shared by all who wait for it.
+type LookUp = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, String>>>;
+
+/// Looks names up. The machine's resolver blocks a thread, for half a minute where no name server answers. So
+/// a name has one look-up at a time, its callers share it, and each of them waits up to the limit.
+#[derive(Clone)]
+struct Resolver {
+    limit: Duration,
+    look_up: fn(&str) -> std::io::Result<Vec<SocketAddr>>,
+    pending: Arc<Mutex<HashMap<String, LookUp>>>,
+}
+
+fn addresses(host: &str) -> std::io::Result<Vec<SocketAddr>> {
+    Ok((host, 0).to_socket_addrs()?.collect())
+}
+
+impl Resolver {
+    fn new(limit: Duration, look_up: fn(&str) -> std::io::Result<Vec<SocketAddr>>) -> Self {
+        Self { limit, look_up, pending: Arc::default() }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<String, LookUp>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Joins the look-up of a name, or begins it.
+    fn look_up(&self, host: &str) -> LookUp {
+        let mut pending = self.pending();
+        if let Some(begun) = pending.get(host) {
+            return begun.clone();
+        }
+        let (resolver, name) = (self.clone(), host.to_owned());
+        let task = tokio::task::spawn_blocking(move || {
+            let found = (resolver.look_up)(&name).map_err(|error| error.to_string());
+            resolver.pending().remove(&name);
+            found
+        });
+        let begun = task.map(|found| found.unwrap_or_else(|error| Err(error.to_string()))).boxed().shared();
+        pending.insert(host.to_owned(), begun.clone());
+        begun
+    }
+
+    async fn resolved(self, host: String) -> Result<Vec<SocketAddr>, String> {
+        let look_up = self.look_up(&host);
+        match timeout(self.limit, look_up.clone()).await {
+            Ok(Ok(found)) if found.is_empty() => Err(format!("{host:?} has no address")),
+            Ok(found) => {
+                // A look-up whose task was cancelled did not take itself away.
+                let mut pending = self.pending();
+                if pending.get(&host).is_some_and(|other| other.ptr_eq(&look_up)) {
+                    pending.remove(&host);
+                }
+                found
+            }
+            Err(_) => Err(format!("no answer of the resolver within {:?}", self.limit)),
+        }
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolving = self.clone().resolved(name.as_str().to_owned());
+        let enter = |stage| {
+            let _ = ATTEMPT.try_with(|attempt| attempt.enter(stage));
+        };
+        Box::pin(async move {
+            enter(Stage::Resolving);
+            let found = resolving.await?;
+            enter(Stage::Connecting);
+            let found: Addrs = Box::new(found.into_iter());
+            Ok(found)
+        })
+    }
+}
+
+/// Returns what an error's innermost cause says: what happened. The outer ones repeat the URL.
+pub(in crate::participant) fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Makes a reply of an exchange that ended without an answer.
+pub(in crate::participant) fn lost(error: &reqwest::Error) -> Reply {
+    let cause = innermost(error);
+    if error.is_builder() {
+        return Reply::of(Rule::Arguments, format!("the request cannot be written: {cause}"));
+    }
+    if error.is_dns() {
+        return Reply::of(Rule::Unresolved, format!("the name does not resolve, nothing was sent: {cause}"));
+    }
+    if error.is_connect() {
+        return Reply::of(Rule::Refused, format!("no connection, nothing was sent: {cause}"));
+    }
+    Reply::of(Rule::Closed, format!("the connection ended before the answer: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::saga::definition::Verdict;
+
+    static LOOK_UPS: AtomicUsize = AtomicUsize::new(0);
+
+    fn hangs(host: &str) -> std::io::Result<Vec<SocketAddr>> {
+        LOOK_UPS.fetch_add(1, Ordering::SeqCst);
+        match host {
+            "hangs" => loop {
+                std::thread::park();
+            },
+            _ => addresses(host),
+        }
+    }
+
+    #[test]
+    fn a_resolver_that_hangs_holds_one_thread_and_no_caller() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(2)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let resolver = Resolver::new(Duration::from_millis(20), hangs);
+            let all = (0..100).map(|_| resolver.clone().resolved("hangs".to_owned()));
+            for found in futures_util::future::join_all(all).await {
+                assert_eq!(found, Err("no answer of the resolver within 20ms".to_owned()));
+            }
+            assert_eq!(LOOK_UPS.load(Ordering::SeqCst), 1);
+            // Another name has the other thread, however long that takes.
+            let other = Resolver { limit: Duration::from_secs(60), ..resolver };
+            for _ in 0..3 {
+                assert!(!other.clone().resolved("127.0.0.1".to_owned()).await.unwrap().is_empty());
+            }
+            assert_eq!(LOOK_UPS.load(Ordering::SeqCst), 4);
+            assert!(!other.pending().contains_key("127.0.0.1"));
+        });
+        runtime.shutdown_background();
+    }
+
+    #[tokio::test]
+    async fn what_is_late_before_the_connection_is_open_was_not_sent() {
+        let at = |stage: Option<Stage>| {
+            let progress = Progress::until(Instant::now());
+            stage.inspect(|stage| progress.enter(*stage));
+            progress.watch(std::future::pending())
+        };
+        for (stage, rule, verdict) in [
+            (None, Rule::Refused, Verdict::Retryable),
+            (Some(Stage::Resolving), Rule::Unresolved, Verdict::Retryable),
+            (Some(Stage::Open), Rule::Timeout, Verdict::Unknown),
+        ] {
+            let reply = at(stage).await;
+            assert_eq!((reply.rule, reply.verdict), (rule, verdict), "{stage:?}");
+        }
+    }
+
+    /// As where all ports of the machine towards a participant are in use: the kernel says the same.
+    #[tokio::test]
+    async fn without_an_address_of_our_own_nothing_is_sent() {
+        crate::participant::config::install_crypto();
+        let unassigned = std::net::IpAddr::from([192, 0, 2, 1]);
+        let client = builder().local_address(unassigned).build().unwrap();
+        let reply = lost(&client.get("http://127.0.0.1:9/").send().await.unwrap_err());
+        assert_eq!(reply.rule, Rule::Refused, "{reply:?}");
+        assert!(reply.error.unwrap().message.contains("annot assign requested address"));
+    }
+
+    #[test]
+    fn a_connection_that_comes_too_late_is_not_used() {
+        let soon = Progress::until(Instant::now() + Duration::from_secs(60));
+        assert!(soon.open().is_ok());
+        assert_eq!(soon.stage.load(Ordering::SeqCst), Stage::Open as u8);
+        let late = Progress::until(Instant::now());
+        assert!(late.open().is_err());
+        assert_ne!(late.stage.load(Ordering::SeqCst), Stage::Open as u8);
+    }
+}

@@ -1,0 +1,201 @@
+//! Tells refusals that speak of our own idempotency key from other conflicts: another request with the key is
+//! in flight, or came before. The rules of a definition come before this default.
+//!
+//! The IETF draft on the header answers 409 to the first and 422 to the second, Stripe 409 and 400. A member
+//! for a code, a type or a title says so. A message or a detail may quote our own input, so it proves
+//! nothing.
+
+use serde_json::Value;
+
+use crate::saga::Json;
+
+/// Says why a 400, 409 or 422 may be about our key, and so about an attempt of ours; none where it is a
+/// refusal.
+pub(super) fn found(status: u16, asks_for_patience: bool, body: Option<&Json>) -> Option<&'static str> {
+    let body = body.map(Json::to_value);
+    let said = body.as_ref().map(naming).unwrap_or_default();
+    if said.iter().any(|text| speaks_of_key(text)) {
+        return Some("it speaks of the call's own key");
+    }
+    match status {
+        409 if asks_for_patience => Some("the conflict is expected to pass"),
+        409 if !said.iter().any(|text| names_a_conflict(text)) => {
+            Some("the conflict may be with an earlier attempt of the same call: nothing names it")
+        }
+        _ => None,
+    }
+}
+
+/// Returns the texts of the members that name an error: at the top, under `error`, and in the first of
+/// `errors`.
+fn naming(body: &Value) -> Vec<&str> {
+    let error = body.get("error");
+    fn first(object: &Value) -> Option<&Value> {
+        object.get("errors")?.get(0)
+    }
+    let places = [Some(body), error, first(body), error.and_then(first)];
+    let members = places.into_iter().flatten().filter_map(Value::as_object).flatten();
+    let named = members.filter(|(name, _)| is_naming(name)).filter_map(|(_, value)| value.as_str());
+    // `{"error": "key_in_use"}`, as OAuth has it: a code, if it is one word.
+    let word = error.and_then(Value::as_str).filter(|text| !text.contains(char::is_whitespace));
+    named.chain(word).collect()
+}
+
+/// Whether a member names an error: `code`, `type`, `title`, `errorCode`, `error_type`, `__type` and the
+/// like.
+fn is_naming(name: &str) -> bool {
+    let name: String =
+        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let bare = name.strip_prefix("error").unwrap_or(&name);
+    matches!(bare, "code" | "type" | "title")
+}
+
+/// Returns the words of a name: of `idempotency_key_in_use`, `IdempotencyKeyInUse`, or the path of a URL.
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in text.chars() {
+        if !c.is_ascii_alphanumeric() || (c.is_ascii_uppercase() && before.is_ascii_lowercase()) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_ascii_alphanumeric()) {
+            word.push(c.to_ascii_lowercase());
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Whether the name of an error speaks of an idempotency key, or of a request that came before.
+fn speaks_of_key(text: &str) -> bool {
+    const USED: [&str; 14] = [
+        "same",
+        "different",
+        "mismatch",
+        "reuse",
+        "reused",
+        "already",
+        "use",
+        "used",
+        "progress",
+        "conflict",
+        "duplicate",
+        "outstanding",
+        "flight",
+        "concurrent",
+    ];
+    let words = words(text);
+    let has = |any: &[&str]| words.iter().any(|word| any.contains(&word.as_str()));
+    if words.iter().any(|word| word.starts_with("idempoten")) {
+        // That it is missing says that it was not looked up.
+        return has(&USED) || !has(&["missing", "required", "absent"]);
+    }
+    let again = ["duplicate", "duplicated", "reused", "mismatch", "progress", "flight", "outstanding"];
+    has(&["key", "keys", "request", "requests"]) && has(&again)
+}
+
+/// Whether the name of an error says more than that there is one.
+fn names_a_conflict(text: &str) -> bool {
+    const HOLLOW: [&str; 11] = [
+        "http",
+        "https",
+        "status",
+        "code",
+        "error",
+        "errors",
+        "conflict",
+        "about",
+        "blank",
+        "exception",
+        "e",
+    ];
+    let lower = text.to_ascii_lowercase();
+    // The standard's own pages, which frameworks name where an application says nothing.
+    if lower.contains("rfc-editor.org") || lower.contains("ietf.org") || lower.contains("httpwg") {
+        return false;
+    }
+    // Of a URL, the page: `https://httpstatuses.io/409` says no more than the status.
+    let page = if text.contains("://") { text.rsplit(['/', '#']).next().unwrap_or(text) } else { text };
+    let words = words(page);
+    words.iter().any(|word| !HOLLOW.contains(&word.as_str()) && !word.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, body: &str, expected: bool) {
+        let json = Json::parse(body).ok();
+        assert_eq!(found(status, false, json.as_ref()).is_some(), expected, "{status} {body}");
+    }
+
+    #[test]
+    fn a_name_that_speaks_of_our_key_is_a_conflict_over_it() {
+        for body in [
+            r#"{"code":"idempotency_key_in_use"}"#,
+            r#"{"error":{"type":"idempotency_error","message":"Keys for idempotent requests ..."}}"#,
+            r#"{"error":{"code":"IdempotencyKeyInUse"}}"#,
+            r#"{"errors":[{"code":"DUPLICATE_REQUEST","detail":"x"}]}"#,
+            r#"{"error":{"errors":[{"errorCode":"requestInProgress"}]}}"#,
+            r#"{"type":"https://example.com/idempotency","title":"Idempotency-Key is already used"}"#,
+            r#"{"title":"A request is outstanding for this Idempotency-Key"}"#,
+            r#"{"__type":"IdempotentParameterMismatch"}"#,
+            r#"{"error":"idempotency_key_in_use"}"#,
+            r#"{"error_code":"duplicate_key"}"#,
+        ] {
+            for status in [400, 409, 422] {
+                check(status, body, true);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_is_no_name() {
+        let fastapi = r#"{"detail":[{"type":"greater_than","msg":"Input should be greater than 0",
+            "input":{"idempotency_key":"k","note":"the same room as last year"}}]}"#;
+        for body in [
+            fastapi,
+            r#"{"code":"invalid","message":"the Idempotency-Key is already in use"}"#,
+            r#"{"code":"invalid","input":{"code":"idempotency_key_in_use"}}"#,
+            r#"{"error":"the idempotency key was used already"}"#,
+            r#"{"errors":[{"code":"invalid"},{"code":"idempotency_key_in_use"}]}"#,
+            r#"{"title":"Idempotency-Key is missing"}"#,
+            r#"{"code":"monkey_taken"}"#,
+            r#"["idempotency_key_in_use"]"#,
+            "",
+        ] {
+            for status in [400, 422] {
+                check(status, body, false);
+            }
+        }
+    }
+
+    #[test]
+    fn a_409_is_a_refusal_only_where_it_has_a_name() {
+        for body in [
+            "",
+            "{}",
+            r#"{"message":"a request with this key is in progress"}"#,
+            r#"{"type":"about:blank","title":"Conflict","status":409}"#,
+            r#"{"type":"https://tools.ietf.org/html/rfc9110#section-15.5.10","title":"Conflict"}"#,
+            r#"{"timestamp":1,"status":409,"error":"Conflict","message":"","path":"/x"}"#,
+            r#"{"type":"https://httpstatuses.io/409","title":"Conflict"}"#,
+            r#"{"code":409,"type":null,"title":""}"#,
+            r#"{"error":{"code":409,"message":"booking closed"}}"#,
+            r#"{"error":"the booking is closed"}"#,
+        ] {
+            check(409, body, true);
+        }
+        for body in [
+            r#"{"code":"booking_closed"}"#,
+            r#"{"error":{"type":"invalid_state"}}"#,
+            r#"{"type":"https://example.com/problems/closed","title":"Conflict"}"#,
+            r#"{"error":"booking_closed"}"#,
+        ] {
+            check(409, body, false);
+            assert!(found(409, true, Json::parse(body).ok().as_ref()).is_some(), "{body}");
+        }
+        assert!(found(422, true, None).is_none());
+    }
+}

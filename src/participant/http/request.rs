@@ -1,0 +1,157 @@
+//! Builds requests of what the settings, the definition and the call say. No request leaves the base URL, and
+//! the headers of the settings win over those of a definition.
+
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+
+use crate::participant::config::Secrets;
+use crate::saga::{Json, reserved_header};
+use crate::trace;
+
+/// Name of the header with the idempotency key.
+const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A request, rendered.
+pub(in crate::participant) struct Request {
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    pub(in crate::participant) method: String,
+    /// Path below the base URL; values in it are encoded.
+    pub(in crate::participant) path: String,
+    /// Query parameters.
+    pub(in crate::participant) query: Vec<(String, String)>,
+    /// Headers of the definition; those of the participant and our own are stronger.
+    pub(in crate::participant) headers: Vec<(String, String)>,
+    /// JSON body.
+    pub(in crate::participant) body: Option<Json>,
+    /// The idempotency key, for all but probes.
+    pub(in crate::participant) key: Option<String>,
+    /// The position in a trace.
+    pub(in crate::participant) traceparent: Option<Arc<str>>,
+}
+
+/// Reads a base URL. The message never holds the URL itself.
+pub(in crate::participant) fn base_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("expected an http or https URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
+        return Err(format!("expected an http or https URL, found the scheme {:?}", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a URL with a user or a password; put them into an `Authorization` header".into());
+    }
+    Ok(url)
+}
+
+/// Reads the headers of the settings. Messages name the header, never its value.
+pub(in crate::participant) fn header_map(headers: &Secrets) -> Result<HeaderMap, Vec<(String, String)>> {
+    let mut map = HeaderMap::new();
+    let mut faults = Vec::new();
+    for (name, value) in headers {
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "this is no name of a header");
+        let value =
+            HeaderValue::from_str(value.expose()).map_err(|_| "the value has characters no header may have");
+        match (parsed, value) {
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                map.insert(name, value);
+            }
+            (Err(message), _) | (_, Err(message)) => faults.push((name.clone(), message.to_owned())),
+        }
+    }
+    if faults.is_empty() { Ok(map) } else { Err(faults) }
+}
+
+/// Where requests of a participant go, and what its settings say in each of them.
+pub(super) struct Address {
+    pub(super) base: Url,
+    pub(super) headers: HeaderMap,
+}
+
+impl Address {
+    /// Makes the request of a call.
+    pub(super) fn build(&self, request: Request) -> Result<reqwest::Request, String> {
+        let method = match request.method.as_str() {
+            "GET" => Method::GET,
+            "POST" => Method::POST,
+            "PUT" => Method::PUT,
+            "PATCH" => Method::PATCH,
+            "DELETE" => Method::DELETE,
+            other => return Err(format!("expected GET, POST, PUT, PATCH or DELETE, found {other:?}")),
+        };
+        let mut built = reqwest::Request::new(method, self.url(&request.path, &request.query)?);
+        let headers = built.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        // Without it a server may choose any coding; one that compresses all the same is decoded as far as we
+        // can.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if request.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in &request.headers {
+            let wrong = |what| format!("the {what} of the header {name:?} has characters it may not have");
+            let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("name"))?;
+            if let Some(why) = reserved_header(name) {
+                return Err(format!("a definition cannot set the header {name:?}: {why}"));
+            }
+            headers.insert(parsed, HeaderValue::from_str(value).map_err(|_| wrong("value"))?);
+        }
+        // What the settings say, and what we say ourselves, comes later, and wins.
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        if let Some(key) = &request.key {
+            let key = HeaderValue::from_str(key).map_err(|_| "the key has characters no header may have")?;
+            headers.insert(KEY_HEADER, key);
+        }
+        if let Some(Ok(position)) = request.traceparent.as_deref().map(HeaderValue::from_str) {
+            headers.insert(trace::NAME, position);
+        }
+        if let Some(body) = request.body {
+            *built.body_mut() = Some(body.get().to_owned().into());
+        }
+        Ok(built)
+    }
+
+    /// Puts a path below the base URL. It cannot leave it.
+    fn url(&self, path: &str, query: &[(String, String)]) -> Result<Url, String> {
+        if path.contains(['?', '#', '\\']) {
+            return Err(format!(
+                "the path {path:?} has a character of `?`, `#`, `\\`; parameters go to `query`"
+            ));
+        }
+        for segment in path.split('/') {
+            let plain = percent_decode_str(segment).decode_utf8_lossy();
+            if plain == "." || plain == ".." {
+                return Err(format!("the path {path:?} has the segment {segment:?}, which leads elsewhere"));
+            }
+        }
+        let mut url = self.base.clone();
+        let below = path.strip_prefix('/').unwrap_or(path);
+        url.set_path(&format!("{}/{below}", self.base.path().trim_end_matches('/')));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_below_the_base() {
+        let base = base_url("http://host/api/v1?k=1").unwrap();
+        let http = Address { base, headers: HeaderMap::new() };
+        let at = |path: &str| http.url(path, &[]).map(|url| url.to_string());
+        assert_eq!(at("/charges/a%2Fb"), Ok("http://host/api/v1/charges/a%2Fb?k=1".into()));
+        assert_eq!(at("charges"), Ok("http://host/api/v1/charges?k=1".into()));
+        for path in ["/../admin", "/a/%2e%2E/b", "/./a", "/a?x=1", "/a#b", "/a\\..\\b"] {
+            assert!(at(path).is_err(), "{path}");
+        }
+        let query = [("a b".to_owned(), "&=".to_owned())];
+        assert_eq!(http.url("/c", &query).unwrap().as_str(), "http://host/api/v1/c?k=1&a+b=%26%3D");
+    }
+}
