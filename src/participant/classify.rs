@@ -14,7 +14,7 @@ use crate::saga::Json;
 use crate::saga::definition::{Call, Effect, Errors, Expression, KeyRule, Probe, Rule, Template, Verdict};
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 
-/// Makes an outcome of the answer to a call, and says what decided it. `errors` is what errors of the participant prove.
+/// Makes an outcome of the answer to a call, and says what decided it. `errors`: what errors of the participant prove.
 pub(super) fn outcome(
     call: &Call,
     scope: &Scope,

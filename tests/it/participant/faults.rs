@@ -1,5 +1,5 @@
-//! Ways of a participant to go wrong that need a server of their own kind: one that notices that nobody waits
-//! any more, one whose tool has changed, one that forgets a session, one that does a part.
+//! Ways of a participant to go wrong that need a server of their own kind: one that notices that nobody waits any
+//! more, one whose tool has changed, one that forgets a session, one that does a part.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use super::{call, executed, probed, says, tool, with};
 use crate::admin::{ask, until};
 use crate::harness::{Database, eventually};
 
-/// An HTTP server that hears when its caller goes away, and then does what it was asked for, or leaves it.
-/// Returns its URL and how many went away.
+/// An HTTP server that hears when its caller goes away, and then does what it was asked for, or leaves it. Returns its
+/// URL and how many went away.
 async fn left_alone(does: bool) -> (String, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -49,8 +49,8 @@ async fn left_alone(does: bool) -> (String, Arc<AtomicU32>) {
     (url, left)
 }
 
-/// A server may stop when its caller goes away, or go on: that it noticed proves nothing, so the call is in
-/// doubt, and only what a probe finds decides.
+/// A server may stop when its caller goes away, or go on: that it noticed proves nothing, so the call is in doubt, and
+/// only what a probe finds decides.
 #[tokio::test]
 async fn f5_a_call_that_is_given_up_is_in_doubt_whatever_its_server_makes_of_that() {
     for does in [false, true] {
@@ -78,8 +78,8 @@ async fn f5_a_call_that_is_given_up_is_in_doubt_whatever_its_server_makes_of_tha
     }
 }
 
-/// The tools of a server had other arguments when the definition was written: after the first call, and until
-/// told otherwise, each is refused as the protocol has it.
+/// The tools of a server had other arguments when the definition was written: after the first call, and until told
+/// otherwise, each is refused as the protocol has it.
 #[tokio::test]
 async fn f16_a_tool_that_changed_amid_a_saga_refuses_its_compensation_which_is_stuck() {
     let changed = Arc::new(AtomicBool::new(false));
@@ -99,9 +99,13 @@ async fn f16_a_tool_that_changed_amid_a_saga_refuses_its_compensation_which_is_s
     })
     .await;
     let transport = Transport::McpHttp { url: Secret::plain(&wire.url), headers: BTreeMap::new() };
-    // The operator knows that this server checks arguments before it acts.
-    let answers = Answers { errors: Some(Errors::Definite), busy: Vec::new() };
-    let it = ParticipantConfig { name: "it".into(), transport, limits: Default::default(), answers };
+    let it = ParticipantConfig {
+        name: "it".into(),
+        transport,
+        limits: Default::default(),
+        // It checks arguments before it works on them, and errs at no other time.
+        answers: Answers { errors: Some(Errors::Definite), ..Default::default() },
+    };
     let to = |name: &str| call(tool(name, json!({"amount": 5})), json!({"effect": "idempotent"}));
     let step = |name: &str| amends::saga::definition::Step::new(name, to(name));
     let draft = Draft::new("drift")
@@ -111,8 +115,7 @@ async fn f16_a_tool_that_changed_amid_a_saga_refuses_its_compensation_which_is_s
     let begun = Runtime::builder(database.url.clone()).participants([it]).definition(draft).begin();
     let runtime = begun.await.unwrap();
     let saga = runtime.start("drift", &json!({})).await.unwrap();
-    // The action failed for good, before any effect; so did the compensation, whose effect stays until a
-    // person helps.
+    // The action failed for good, before any effect; so did the compensation, whose effect stays until a person helps.
     let stuck = "select step || ' ' || reason || ' ' || error from amends.stuck";
     until(&database.url, "select count(*) from amends.stuck", "1").await;
     let said = ask(&database.url, stuck).await;
@@ -132,8 +135,8 @@ async fn f16_a_tool_that_changed_amid_a_saga_refuses_its_compensation_which_is_s
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }
 
-/// 404 to a session says that nothing was done: the call fails as one that may be repeated, and the next one
-/// has a new session. Nothing is sent twice by itself.
+/// 404 to a session says that nothing was done: the call fails as one that may be repeated, and the next one has a new
+/// session. Nothing is sent twice by itself.
 #[tokio::test]
 async fn f18_a_server_that_forgot_the_session_did_nothing_and_is_greeted_anew() {
     let session = Arc::new(AtomicU32::new(1));
@@ -190,8 +193,8 @@ async fn f19_what_was_done_in_part_is_what_the_definition_makes_of_it() {
     }
 }
 
-/// HTTP answers do not say to which request they are. A server that answers once too often, with what it said
-/// before, is not heard in the name of the next call.
+/// HTTP answers do not say to which request they are. A server that answers once too often, with what it said before,
+/// is not heard in the name of the next call.
 #[tokio::test]
 async fn an_answer_that_comes_twice_is_none_to_the_next_call() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
