@@ -310,7 +310,7 @@ pub(super) fn recall(in_flight: &[InFlight], state: &State) {
 async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scope>, ticket: &Ticket) -> End {
     let Some(call) = call_of(step, order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
-        return End::Attempt(Outcome::Unknown { error }, None);
+        return End::Attempt(Outcome::unknown(error), None);
     };
     if !order.is_probe && call.effect == Effect::Transactional {
         return match Box::pin(within::call(node, call, scope, ticket)).await {

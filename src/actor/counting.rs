@@ -146,7 +146,7 @@ impl Counts {
         if event.attempt > 1 {
             metrics::RETRIES.with(call.labels.clone()).increment(1);
         }
-        if let Outcome::Unknown { error } | Outcome::Errored { error, .. } = &event.outcome {
+        if let Outcome::Unknown { error, .. } | Outcome::Errored { error, .. } = &event.outcome {
             if error.code == "panic" {
                 metrics::PANICS.with(["handler".into()]).increment(1);
             }

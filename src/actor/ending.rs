@@ -19,7 +19,7 @@ pub(super) enum End {
 
 impl End {
     pub(super) fn lost_attempt() -> Self {
-        Self::Attempt(Outcome::Unknown { error: lost() }, None)
+        Self::Attempt(Outcome::unknown(lost()), None)
     }
 
     pub(super) fn lost_probe() -> Self {
@@ -33,7 +33,7 @@ impl End {
             Self::Attempt(Outcome::Pending { .. }, _) => ("pending", None),
             Self::Attempt(Outcome::Failed { error, .. }, _) => ("failed", Some(&error.code)),
             Self::Attempt(Outcome::Errored { error, .. }, _) => ("errored", Some(&error.code)),
-            Self::Attempt(Outcome::Unknown { error }, _) => ("unknown", Some(&error.code)),
+            Self::Attempt(Outcome::Unknown { error, .. }, _) => ("unknown", Some(&error.code)),
             // It succeeds with the transaction, which is yet to be committed.
             Self::Within(..) => ("handled", None),
             Self::NeverBegun => ("withdrawn", None),

@@ -110,7 +110,7 @@ fn outcome_of(rolled_back: RolledBack) -> Outcome {
     let RolledBack { code, message, retryable } = rolled_back;
     let error = Error::new(code, message);
     match code == transaction::ENDED {
-        true => Outcome::Unknown { error },
+        true => Outcome::unknown(error),
         false if retryable => Outcome::retryable(error, None),
         false => Outcome::failed(error),
     }

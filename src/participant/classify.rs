@@ -44,7 +44,7 @@ pub(super) fn outcome(
     }
     let unreadable = |error: Error| {
         let rule = DefaultRule::Expression.word().to_owned();
-        (Outcome::Unknown { error }, Some(DecidedBy { rule, status }))
+        (Outcome::unknown(error), Some(DecidedBy { rule, status }))
     };
     let view = View::of_answer(scope, &reply);
     let decided = match decide(call, &view, &reply) {
@@ -86,8 +86,11 @@ fn by_default(call: &Call, errors: Option<Errors>, reply: Reply) -> Reply {
     let verdict = match (reply.verdict, reply.rule, errors) {
         (Verdict::Errored, _, _) if call.effect == Effect::ReadOnly => Verdict::Failed,
         (Verdict::Errored, _, Some(Errors::Definite)) => Verdict::Failed,
-        (Verdict::Failed, DefaultRule::Http4xx, Some(Errors::Unknown)) if call.effect != Effect::ReadOnly => {
-            Verdict::Errored
+        // The convention of HTTP is withdrawn: such an answer says as much as none.
+        (_, DefaultRule::Http4xx | DefaultRule::HttpBusy, Some(Errors::Unknown))
+            if call.effect != Effect::ReadOnly =>
+        {
+            Verdict::Unknown
         }
         (verdict, _, _) => verdict,
     };
@@ -145,7 +148,7 @@ impl Decided {
             }
             Verdict::Pending => Outcome::Pending { retry_after_ms },
             Verdict::Errored => Outcome::Errored { error: error(), retry_after_ms },
-            Verdict::Unknown => Outcome::Unknown { error: error() },
+            Verdict::Unknown => Outcome::Unknown { error: error(), retry_after_ms },
         }
     }
 }
@@ -281,7 +284,7 @@ mod tests {
             Outcome::Failed { error, retry_after_ms, .. } => format!("retryable {error} {retry_after_ms:?}"),
             Outcome::Pending { retry_after_ms } => format!("pending {retry_after_ms:?}"),
             Outcome::Errored { error, .. } => format!("errored {error}"),
-            Outcome::Unknown { error } => format!("unknown {error}"),
+            Outcome::Unknown { error, .. } => format!("unknown {error}"),
         }
     }
 

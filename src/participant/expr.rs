@@ -218,12 +218,17 @@ fn fault(error: &ExecutionError) -> Fault {
         ExecutionError::NoSuchKey(key) => Fault::Missing(format!("there is no field `{key}`")),
         ExecutionError::IndexOutOfBounds(_) => Fault::Missing("there is no such position".into()),
         ExecutionError::UndeclaredReference(name) => Fault::Wrong(format!("there is no `{name}` here")),
-        // Null has no fields, as an object may have none: a lost answer is null.
+        // Null has no fields, as an object may have none: a lost answer is null. Neither has a text: an answer that is no
+        // JSON is one.
         ExecutionError::NoSuchOverload(error)
             if matches!(error.function(), "_._" | "_[_]")
-                && error.argument_types().first().is_some_and(|of| of == "null_type") =>
+                && error.argument_types().first().is_some_and(|of| of == "null_type" || of == "string") =>
         {
-            Fault::Missing("null has no fields".into())
+            let what = error
+                .argument_types()
+                .first()
+                .map_or("null", |of| if of == "string" { "a text" } else { "null" });
+            Fault::Missing(format!("{what} has no fields"))
         }
         // Never the `Debug` of whole values: these may be large.
         ExecutionError::NoSuchOverload(error) => Fault::Wrong(error.to_string()),

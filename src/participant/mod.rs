@@ -159,7 +159,9 @@ impl Participants {
         let made = in_time(arguments.as_ref(), scope, time, run).await;
         let reply = made.unwrap_or_else(unsent);
         match classify::outcome(call, scope, None, reply).0 {
-            Outcome::Unknown { error } | Outcome::Errored { error, .. } => Outcome::retryable(error, None),
+            Outcome::Unknown { error, .. } | Outcome::Errored { error, .. } => {
+                Outcome::retryable(error, None)
+            }
             Outcome::Pending { .. } => {
                 let error = Error::new("pending", "the effect of a transactional handler cannot come later");
                 Outcome::failed(error)
@@ -181,9 +183,9 @@ impl Participants {
         let _place = self.place(&call.target).await;
         match self.execute(&call, scope).await.0 {
             Outcome::Succeeded { .. } | Outcome::Pending { .. } => Ok(()),
-            Outcome::Failed { error, .. } | Outcome::Errored { error, .. } | Outcome::Unknown { error } => {
-                Err(error)
-            }
+            Outcome::Failed { error, .. }
+            | Outcome::Errored { error, .. }
+            | Outcome::Unknown { error, .. } => Err(error),
         }
     }
 

@@ -55,8 +55,9 @@ rules! {
     HttpRedirect "http_redirect" Failed "HTTP 307 or 308; redirects are not followed",
     Http3xx "http_3xx" Unknown "another HTTP 3xx",
     Http408 "http_408" Unknown "HTTP 408",
+    HttpVouched "busy_by_settings" Retryable "an HTTP status that the settings name in `busy`",
     HttpBusy "busy" Retryable
-        "HTTP 425 or 429, 403 or 413 with `Retry-After`, or a status that the settings name in `busy`",
+        "HTTP 425 or 429, 403 or 413 with `Retry-After`",
     KeyConflict "key_conflict" Unknown
         "to a call with a key: HTTP 400, 409 or 422 whose code, type or title speaks of the key, 409 with \
          `Retry-After`, 409 whose body names no error; a JSON-RPC error about the key",
@@ -85,15 +86,18 @@ impl DefaultRule {
             | Self::InputRequired
             | Self::ProtocolRefusal
             | Self::ProtocolError => [false, true, false],
-            Self::Refused | Self::Unresolved | Self::Closed | Self::Invalid | Self::KeyConflict => {
-                [false, true, true]
-            }
-            Self::Incomplete
-            | Self::Http2xx
+            Self::Refused
+            | Self::Unresolved
+            | Self::Closed
+            | Self::Incomplete
+            | Self::Invalid
+            | Self::KeyConflict => [false, true, true],
+            Self::Http2xx
             | Self::HttpRedirect
             | Self::Http3xx
             | Self::Http408
             | Self::HttpBusy
+            | Self::HttpVouched
             | Self::Http4xx
             | Self::Http5xx => [false, false, true],
         };

@@ -152,7 +152,7 @@ fn refused(turn: &mut Turn<'_>, step: usize, direction: Direction, refusal: Refu
 }
 
 /// Puts off the next attempt, if there is one.
-fn wait_at_least(turn: &mut Turn<'_>, step: usize, direction: Direction, pause_ends: Millis) {
+pub(super) fn wait_at_least(turn: &mut Turn<'_>, step: usize, direction: Direction, pause_ends: Millis) {
     match turn.state.steps[step].phase {
         Phase::Active { activity: Activity::BackingOff { until }, .. } if until < pause_ends => {
             turn.set(step, direction, Activity::BackingOff { until: pause_ends });

@@ -49,6 +49,9 @@ pub enum Outcome {
     Unknown {
         /// Why there is no answer.
         error: Error,
+        /// The participant, or somebody before it, asked for this pause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<Millis>,
     },
 }
 
@@ -61,6 +64,11 @@ impl Outcome {
     /// A definite failure after which another attempt may succeed, after this pause if the participant asked for one.
     pub fn retryable(error: Error, retry_after_ms: Option<Millis>) -> Self {
         Self::definite(error, true, retry_after_ms)
+    }
+
+    /// An end that says nothing of the effect.
+    pub fn unknown(error: Error) -> Self {
+        Self::Unknown { error, retry_after_ms: None }
     }
 
     fn definite(error: Error, retryable: bool, retry_after_ms: Option<Millis>) -> Self {

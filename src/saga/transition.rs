@@ -13,6 +13,7 @@ use super::doubt::{self, Refusal};
 use super::event::{
     AttemptEnded, ConditionDecided, Decision, Direction, Event, ProbeAnswered, RequestRefused, Started,
 };
+use super::law::Law;
 use super::outcome::{Answer, Outcome};
 use super::owner;
 use super::plan::Definition;
@@ -250,7 +251,12 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
             let pause_least_ms = retry::asked_pause_ms(*retry_after_ms).unwrap_or(0);
             doubt::errored(turn, step, direction, error.clone(), pause_least_ms);
         }
-        Outcome::Unknown { error } => doubt::unknown(turn, step, direction, error.clone(), turn.at),
+        Outcome::Unknown { error, retry_after_ms } => {
+            doubt::unknown(turn, step, direction, error.clone(), turn.at);
+            let counts = turn.law() >= Law::V2;
+            let pause_ms = retry::asked_pause_ms(retry_after_ms.filter(|_| counts)).unwrap_or(0);
+            doubt::wait_at_least(turn, step, direction, turn.at.saturating_add(pause_ms));
+        }
     }
     Ok(())
 }

@@ -166,7 +166,7 @@ async fn show_tells_the_whole_story() {
     let mut saga = Played::start(&mut lane, &store, &json!({ "guest": "Ada" })).await;
     let (action, compensation) = (Direction::Action, Direction::Compensation);
     let timeout = Error::new("timeout", "no answer within 30 s");
-    saga.attempt(&mut lane, 120, action, Outcome::Unknown { error: timeout }).await;
+    saga.attempt(&mut lane, 120, action, Outcome::unknown(timeout)).await;
     let at = saga.timer(&mut lane).await;
     saga.attempt(&mut lane, at + 30, action, done(json!({ "id": "ch_1" }))).await;
     saga.attempt(&mut lane, at + 40, action, declined("address unknown")).await;

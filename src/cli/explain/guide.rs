@@ -66,7 +66,7 @@ fn followings() -> String {
         ("retryable", failed(true)),
         ("pending", Outcome::Pending { retry_after_ms: None }),
         ("errored", Outcome::Errored { error: error(), retry_after_ms: None }),
-        ("unknown", Outcome::Unknown { error: error() }),
+        ("unknown", Outcome::unknown(error())),
     ];
     let mut text = String::from("| the call |");
     outcomes.iter().for_each(|(word, _)| text.push_str(&format!(" {word} |")));

@@ -128,7 +128,7 @@ fn ended(what: &str, outcome: &Outcome) -> Said {
             Said::new(format!("{what} was answered with an error, effect unknown"), Tone::Warning)
                 .because(error)
         }
-        Outcome::Unknown { error } => {
+        Outcome::Unknown { error, .. } => {
             Said::new(format!("{what} ended, effect unknown"), Tone::Warning).because(error)
         }
     }

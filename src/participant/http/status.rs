@@ -112,11 +112,11 @@ impl Status<'_> {
         let message =
             if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
         match status {
+            status if self.busy.contains(&status) => Reply::coded(Rule::HttpVouched, "busy", message),
             // The request was turned away before it was worked on.
             425 | 429 => Reply::of(Rule::HttpBusy, message),
             // GitHub's secondary limits, and a body that is too large only now.
             403 | 413 if self.pause.is_some() => Reply::of(Rule::HttpBusy, message),
-            status if self.busy.contains(&status) => Reply::of(Rule::HttpBusy, message),
             // The server, or something before it, gave up waiting, and does not say for what.
             408 => Reply::coded(Rule::Http408, &code, message),
             // A conflict over our own key means that an attempt of ours is under way, or was: that proves no

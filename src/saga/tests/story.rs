@@ -202,7 +202,7 @@ impl Story {
             "declines" => ended(refused(error, false, true, false)),
             "renews" => ended(refused(error, true, false, true)),
             "pending" => ended(Outcome::Pending { retry_after_ms }),
-            "unknown" => ended(Outcome::Unknown { error }),
+            "unknown" => ended(Outcome::unknown(error)),
             "applied" => answered(Answer::Applied { output }),
             "absent" => answered(Answer::Absent),
             "inconclusive" => answered(Answer::Inconclusive { error }),

@@ -258,7 +258,7 @@ impl World {
             }
             Fate::Unknown(trace) => {
                 self.trace(step, direction, generation, trace, ended_at)?;
-                Outcome::Unknown { error }
+                Outcome::unknown(error)
             }
             Fate::Pending(Trace::Flying) if self.state.law == Law::NEWEST => {
                 // It lands when it likes, or never; what was carried out under this key already is not taken on again.

@@ -62,7 +62,7 @@ fn said(outcome: &Outcome) -> String {
         Outcome::Failed { error, .. } => format!("retryable {error}"),
         Outcome::Pending { retry_after_ms } => format!("pending {retry_after_ms:?}"),
         Outcome::Errored { error, .. } => format!("errored {error}"),
-        Outcome::Unknown { error } => format!("unknown {error}"),
+        Outcome::Unknown { error, .. } => format!("unknown {error}"),
     }
 }
 

@@ -44,7 +44,7 @@ const HTTP: [(&str, Class); 19] = [
     ("425", Retryable),
     ("400", Refusal),
     ("402", Refusal),
-    ("403 later", Refusal),
+    ("403 later", Retryable),
     ("404", Refusal),
     ("422", Refusal),
     ("409", Unknown),
