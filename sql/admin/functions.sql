@@ -37,11 +37,15 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     select amends.ask(cancel.saga, 'cancel', json_build_object('reason', coalesce(cancel.reason, '')), true)
 $$;
 
--- Tries a step again now, with a fresh budget of attempts.
-create or replace function amends.retry(saga uuid, step text, reason text default '') returns bigint
+-- Tries a step again now, with a fresh budget of attempts; under a new idempotency key, for a participant that repeats its
+-- refusal under the old one, unless the call is in doubt.
+drop function if exists amends.retry(uuid, text, text);
+create or replace function amends.retry(saga uuid, step text, reason text default '', new_key boolean default false)
+returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
     select amends.ask(retry.saga, 'retry',
-        json_build_object('step', coalesce(retry.step, ''), 'reason', coalesce(retry.reason, '')), false)
+        json_build_object('step', coalesce(retry.step, ''), 'new_key', coalesce(retry.new_key, false),
+                          'reason', coalesce(retry.reason, '')), false)
 $$;
 
 -- Takes a step for done with this output, without calling it; a stuck compensation, for done by hand.
@@ -339,12 +343,13 @@ end
 $$;
 
 -- Asks the same of many sagas of a definition, oldest first: 'cancel', 'abandon', 'pause', 'resume', or 'retry' of the step
--- that is stuck. Only of those of this status, started before this time, `most` of them at a time, and spread over this
+-- that is stuck (under a new key, see amends.retry). Only of those of this status, started before this time, `most` of them at a time, and spread over this
 -- time where they are parked. Returns how many were asked; call it again until that is 0. Each gets a signal of its own,
 -- and decides by itself.
+drop function if exists amends.bulk(text, text, text, text, timestamptz, int, interval);
 create or replace function amends.bulk(
     verb text, definition text, reason text, status text default 'stuck', started_before timestamptz default 'infinity',
-    most int default 100, spread interval default '0'
+    most int default 100, spread interval default '0', new_key boolean default false
 ) returns int
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -356,6 +361,9 @@ begin
     if bulk.verb is null or bulk.verb not in ('cancel', 'abandon', 'pause', 'resume', 'retry') then
         raise exception 'expected cancel, abandon, pause, resume or retry, found %', coalesce(quote_literal(bulk.verb), 'null')
             using errcode = 'AM005';
+    end if;
+    if bulk.new_key and bulk.verb <> 'retry' then
+        raise exception 'expected new_key with retry only, found it with %', bulk.verb using errcode = 'AM005';
     end if;
     if bulk.status is null or bulk.status not in ('queued', 'running', 'compensating', 'paused', 'stuck') then
         raise exception 'expected the status of a live saga, found %', coalesce(quote_literal(bulk.status), 'null')
@@ -390,7 +398,8 @@ begin
             select a ->> 'step' into v_step from json_array_elements(v_saga.attention::json) a
             where a ->> 'stuck' is not null limit 1;
             continue when v_step is null;
-            v_argument := json_build_object('step', v_step, 'reason', coalesce(bulk.reason, ''));
+            v_argument := json_build_object('step', v_step, 'new_key', coalesce(bulk.new_key, false),
+                                            'reason', coalesce(bulk.reason, ''));
         end if;
         perform amends.ask(v_saga.id, bulk.verb, v_argument, bulk.verb in ('cancel', 'abandon'));
         v_asked := v_asked + 1;

@@ -32,13 +32,13 @@ declare
     v_reading text := 'amends.now(), amends.steps_of(uuid), amends.timeline_of(uuid), amends.signal_status(uuid, bigint)';
     v_producing text := 'amends.start(text, json, text, text), amends.signal(uuid, text, json), amends.cancel(uuid, text),
         amends.signal_status(uuid, bigint)';
-    v_operating text := 'amends.retry(uuid, text, text), amends.skip(uuid, text, json, text),
+    v_operating text := 'amends.retry(uuid, text, text, boolean), amends.skip(uuid, text, json, text),
         amends.resolve(uuid, text, text, json, text), amends.pause(uuid, text), amends.resume(uuid, text),
         amends.approve(uuid, text, text, text), amends.deny(uuid, text, text),
         amends.abandon(uuid, text), amends.pause_definition(text, text), amends.resume_definition(text, text),
         amends.drain_node(bigint, text), amends.undrain_node(bigint, text), amends.evict(uuid, text),
         amends.rerun_from(uuid, text, text), amends.restore_input(uuid, json, text),
-        amends.bulk(text, text, text, text, timestamptz, int, interval)';
+        amends.bulk(text, text, text, text, timestamptz, int, interval, boolean)';
     -- What a node writes: the journal, ended sagas, definitions and keys of starts it only adds to.
     v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal, amends.rerun,
         amends.signal';

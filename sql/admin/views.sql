@@ -88,7 +88,11 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                    when v.e #>> '{outcome,failed,retryable}' = 'true' then ' failed without effect, may be repeated'
                    when v.e -> 'outcome' -> 'failed' is not null then ' failed without effect, for good'
                    when v.e -> 'outcome' -> 'pending' is not null then ' was accepted, effect pending'
+                   when v.e -> 'outcome' -> 'errored' is not null then ' was answered with an error, effect unknown'
                    else ' ended, effect unknown' end
+                   -- The rule that held, and the HTTP status that it read.
+                   || coalesce(' (by ' || (v.e #>> '{decided_by,rule}')
+                               || coalesce(', HTTP ' || (v.e #>> '{decided_by,status}'), '') || ')', '')
                when 'probe_answered' then v.way || 'probe ' || (v.e ->> 'probe') || case
                    when v.e -> 'answer' -> 'applied' is not null then ' found the effect in place'
                    when v.e ->> 'answer' = 'absent' then ' found no effect'
@@ -111,6 +115,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
            end,
            coalesce(
                (v.e #>> '{outcome,failed,error,code}') || ': ' || (v.e #>> '{outcome,failed,error,message}'),
+               (v.e #>> '{outcome,errored,error,code}') || ': ' || (v.e #>> '{outcome,errored,error,message}'),
                (v.e #>> '{outcome,unknown,error,code}') || ': ' || (v.e #>> '{outcome,unknown,error,message}'),
                (v.e #>> '{answer,inconclusive,error,code}') || ': ' || (v.e #>> '{answer,inconclusive,error,message}'),
                (v.e #>> '{decision,failed,code}') || ': ' || (v.e #>> '{decision,failed,message}'),
@@ -182,6 +187,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                end as outcome,
                coalesce(
                    (h.e #>> '{outcome,failed,error,code}') || ': ' || (h.e #>> '{outcome,failed,error,message}'),
+                   (h.e #>> '{outcome,errored,error,code}') || ': ' || (h.e #>> '{outcome,errored,error,message}'),
                    (h.e #>> '{outcome,unknown,error,code}') || ': ' || (h.e #>> '{outcome,unknown,error,message}'),
                    (h.e #>> '{answer,inconclusive,error,code}') || ': ' || (h.e #>> '{answer,inconclusive,error,message}'),
                    (h.e #>> '{decision,failed,code}') || ': ' || (h.e #>> '{decision,failed,message}'),
@@ -254,12 +260,12 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                    when s.outcome in ('succeeded', 'by_hand', 'taken_over') then 'done'
                    when s.outcome = 'skipped' then 'skipped'
                    when s.status = 'completed' then 'done'
-                   when s.outcome in ('failed', 'failed_retryable', 'absent', 'unknown')
+                   when s.outcome in ('failed', 'failed_retryable', 'absent', 'errored', 'unknown')
                         and not s.undoing and s.status in ('compensating', 'compensated') then 'failed'
                    when s.outcome = 'failed' then 'failed'
                    when s.outcome in ('failed_retryable', 'absent', 'retried') then 'backing_off'
                    when s.outcome = 'pending' then 'awaiting'
-                   when s.outcome = 'unknown' then 'in_doubt'
+                   when s.outcome in ('errored', 'unknown') then 'in_doubt'
                end as state
         from summed s
     ), settled as materialized (

@@ -133,8 +133,8 @@ fn show(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) ->
     Event::ApprovalShown(ApprovalShown { at: node.clock.now_ms(), step, showing })
 }
 
-/// Cancels a saga that was started from outside and may not start: its definition does not take the input, or lacks what
-/// new sagas need. What it began with fails before any call.
+/// Cancels a saga that was started from outside and may not start: its definition does not take the input, or lacks
+/// what new sagas need. What it began with fails before any call.
 pub(super) fn refuse(node: &Node, state: &State, faults: Vec<String>) -> Vec<Event> {
     let at = node.clock.now_ms();
     let reason = format!("the start is refused: {}", faults.join("; "));

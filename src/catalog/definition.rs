@@ -53,8 +53,8 @@ pub(super) fn read(source: Source) -> (Vec<Located>, Faults) {
     (located, faults)
 }
 
-/// Returns the calls whose errors a definition trusts in silence; `says` tells whether the settings of a participant say
-/// what its errors prove.
+/// Returns the calls whose errors a definition trusts in silence; `says` tells whether the settings of a participant
+/// say what its errors prove.
 pub(super) fn silent_errors(one: &Located, says: impl Fn(&str) -> bool) -> Vec<PathFault> {
     verdict::silent_errors(&one.draft, &one.node, says)
 }

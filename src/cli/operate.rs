@@ -50,6 +50,9 @@ pub(super) struct Bulk {
     /// Wakes those that are parked one by one over this time.
     #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "0s")]
     spread: Duration,
+    /// Retries under a new idempotency key; a call that is in doubt refuses.
+    #[arg(long)]
+    new_key: bool,
 }
 
 /// `amends pause-definition`.
@@ -108,6 +111,9 @@ pub(super) fn bulk(args: Bulk, database: &DatabaseArgs, output: &Output) -> Resu
         Verb::Resume => "resume",
         Verb::Retry => "retry",
     };
+    if args.new_key && !matches!(args.verb, Verb::Retry) {
+        return Err(Failure::usage("--new-key goes with retry; leave it out"));
+    }
     let bulk = store::Bulk {
         verb: verb.to_owned(),
         definition: args.definition,
@@ -116,6 +122,7 @@ pub(super) fn bulk(args: Bulk, database: &DatabaseArgs, output: &Output) -> Resu
         started_before: args.started_before,
         most: args.most,
         spread: args.spread,
+        new_key: args.new_key,
     };
     let asked = database.run(Schema::Current, async |store| Ok(store.bulk(&bulk).await?))?;
     if output.is_json() {

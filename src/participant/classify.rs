@@ -125,7 +125,9 @@ impl Decided {
 
     /// What decided, as it is recorded: a plain success needs no reason.
     fn by(&self, reply: &Reply, status: Option<u16>) -> Option<DecidedBy> {
-        let plain = self.verdict == Verdict::Succeeded && self.rule == reply.rule.word();
+        let default = self.rule == reply.rule.word();
+        // What a Rust handler says needs no rule to be understood.
+        let plain = default && (self.verdict == Verdict::Succeeded || reply.rule == DefaultRule::Handler);
         (!plain).then(|| DecidedBy { rule: self.rule.clone(), status })
     }
 

@@ -218,8 +218,8 @@ fn fault(error: &ExecutionError) -> Fault {
         ExecutionError::NoSuchKey(key) => Fault::Missing(format!("there is no field `{key}`")),
         ExecutionError::IndexOutOfBounds(_) => Fault::Missing("there is no such position".into()),
         ExecutionError::UndeclaredReference(name) => Fault::Wrong(format!("there is no `{name}` here")),
-        // Null has no fields, as an object may have none: a lost answer is null. Neither has a text: an answer that is no
-        // JSON is one.
+        // Null has no fields, as an object may have none: a lost answer is null. Neither has a text: an answer that
+        // is no JSON is one.
         ExecutionError::NoSuchOverload(error)
             if matches!(error.function(), "_._" | "_[_]")
                 && error.argument_types().first().is_some_and(|of| of == "null_type" || of == "string") =>

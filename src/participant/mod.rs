@@ -1,6 +1,7 @@
 //! Reaches out: calls participants and says what became of it. Owns Rust handlers, MCP tools, HTTP requests,
 //! expressions and the classification of answers; when to call is the core's decision.
 
+mod arguments;
 mod classify;
 mod config;
 pub mod expr;
@@ -27,7 +28,7 @@ pub use rule::DefaultRule;
 pub use scope::{News, Scope};
 pub use secret::{Filter, Secret};
 
-use expr::View;
+use arguments::{bounded, request, tool_arguments};
 use http::HttpParticipant;
 use mcp::{Link, McpParticipant, Server};
 use reply::{Reply, recorded};
@@ -448,55 +449,4 @@ fn absent(what: Option<String>) -> Reply {
 fn unsent(error: Error) -> Reply {
     let rule = if error.code == Rule::Expression.word() { Rule::Expression } else { Rule::Arguments };
     Reply::coded(rule, &error.code, error.message)
-}
-
-fn bounded(arguments: Json, limits: &Limits) -> Result<Json, Error> {
-    let (most, found) = (limits.arguments_bytes_max, arguments.get().len());
-    if found > most {
-        let message =
-            format!("expected arguments of at most {most} bytes (`arguments_bytes_max`), found {found}");
-        return Err(recorded("arguments_too_large", message));
-    }
-    Ok(arguments)
-}
-
-fn tool_arguments(
-    template: &Template,
-    scope: &Scope,
-    limits: &Limits,
-) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
-    let arguments = bounded(expr::render(template, scope)?, limits)?;
-    arguments
-        .decode()
-        .map_err(|_| recorded("arguments", "expected the arguments of a tool to be an object".to_owned()))
-}
-
-/// Renders an HTTP request.
-fn request(
-    target: &Target,
-    scope: &Scope,
-    limits: &Limits,
-    key: Option<&str>,
-) -> Result<http::Request, Error> {
-    let Target::Http { method, path, query, headers, body, .. } = target else {
-        return Err(recorded("arguments", "expected an HTTP request"));
-    };
-    let view = View::of(scope);
-    let texts = |templates: &BTreeMap<String, Template>| -> Result<Vec<(String, String)>, Error> {
-        templates
-            .iter()
-            .map(|(name, template)| Ok((name.clone(), expr::render_text(template, &view)?)))
-            .collect()
-    };
-    let body = body.as_ref().map(|body| expr::render_view(body, &view)).transpose()?;
-    let body = body.map(|body| bounded(body, limits)).transpose()?;
-    Ok(http::Request {
-        method: method.clone(),
-        path: expr::url_path(path, &view)?,
-        query: texts(query)?,
-        headers: texts(headers)?,
-        body,
-        key: key.map(str::to_owned),
-        traceparent: scope.traceparent.clone(),
-    })
 }

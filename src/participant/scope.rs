@@ -71,7 +71,8 @@ impl Scope {
         }
     }
 
-    /// Returns a key by the name that it has in expressions: as it is, as a UUID, or as the UUID's 32 hexadecimal digits.
+    /// Returns a key by the name that it has in expressions: as it is, as a UUID, or as the UUID's 32 hexadecimal
+    /// digits.
     pub(super) fn key_as(&self, name: &str) -> Option<Cow<'_, str>> {
         let (key, form) = match name.strip_prefix("action_key") {
             Some(form) => (self.action_key.as_deref()?, form),

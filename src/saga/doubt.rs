@@ -116,8 +116,9 @@ pub(super) fn errored(
     wait_at_least(turn, step, direction, at.saturating_add(pause_least_ms));
 }
 
-/// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key whose end is unknown:
-/// it may have been refused before the participant looked at the key. So the doubt stays, and the probe is asked first.
+/// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key whose end is
+/// unknown: it may have been refused before the participant looked at the key. So the doubt stays, and the probe is
+/// asked first.
 pub(super) fn failed(turn: &mut Turn<'_>, step: usize, direction: Direction, refusal: Refusal) {
     let pause_ends = turn.at.saturating_add(refusal.pause_least_ms);
     if !turn.in_doubt(step, direction) {

@@ -30,8 +30,8 @@ pub(super) fn extend_lease(turn: &mut Turn<'_>) {
     turn.state.lease_until = turn.definition.lease_ms().map(|lease: Millis| at.saturating_add(lease));
 }
 
-/// Appends a step, which comes after those that it needs: unless it names them, after those that are done. The same step
-/// again changes nothing, so that a driver which crashed can run again from the top.
+/// Appends a step, which comes after those that it needs: unless it names them, after those that are done. The same
+/// step again changes nothing, so that a driver which crashed can run again from the top.
 pub(super) fn append(turn: &mut Turn<'_>, step: &Step) -> Result<(), IllegalEvent> {
     driven(turn)?;
     extend_lease(turn);

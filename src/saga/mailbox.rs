@@ -1,5 +1,5 @@
-//! Events from outside: the one for which a step waits, and those that came before their step. Leaves who may provide them
-//! to `request.rs`.
+//! Events from outside: the one for which a step waits, and those that came before their step. Leaves who may provide
+//! them to `request.rs`.
 
 use super::Json;
 use super::definition::Action;

@@ -1,5 +1,5 @@
-//! What would follow: the law asked about a step that does not run. For people who write a definition, and for the guide's
-//! table, so that both say what the fold does and not what an author remembers of it.
+//! What would follow: the law asked about a step that does not run. For people who write a definition, and for the
+//! guide's table, so that both say what the fold does and not what an author remembers of it.
 
 use std::sync::Arc;
 
@@ -50,8 +50,8 @@ pub struct Prospect {
     pub inconclusive: Option<Next>,
 }
 
-/// Says what follows when the first attempt of a step's call ends with this outcome. None if the step has no such call, or
-/// is none that a definition could hold.
+/// Says what follows when the first attempt of a step's call ends with this outcome. None if the step has no such
+/// call, or is none that a definition could hold.
 pub fn prospect(step: &Step, direction: Direction, outcome: &Outcome) -> Option<Prospect> {
     let (definition, state) = attempting(step, direction)?;
     let event = ended(direction, outcome.clone());

@@ -186,8 +186,8 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
     }
 }
 
-/// Refuses what came after a deadline: the request was made too late, whenever it is read. What ends a saga, stops it or
-/// looks into it is never too late.
+/// Refuses what came after a deadline: the request was made too late, whenever it is read. What ends a saga, stops it
+/// or looks into it is never too late.
 fn in_time(turn: &Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
     if turn.law() == Law::V1 {
         return Ok(());

@@ -5,8 +5,8 @@ use super::definition::{Action, Call, Draft, Effect, Expression, Kind, Step, Tar
 use super::event::Direction;
 use super::validate::Fault;
 
-/// Names each call of an MCP tool whose errors the definition trusts in silence, with the line that mends it. `says` tells
-/// whether the settings of a participant say what its errors prove.
+/// Names each call of an MCP tool whose errors the definition trusts in silence, with the line that mends it. `says`
+/// tells whether the settings of a participant say what its errors prove.
 pub fn silent_errors(draft: &Draft, says: impl Fn(&str) -> bool) -> Vec<Fault> {
     let steps = draft.steps.iter().enumerate();
     steps.flat_map(|(index, step)| silent_errors_of_step(&format!("steps[{index}]"), step, &says)).collect()
@@ -66,8 +66,8 @@ fn mend(step: &Step, direction: Direction, call: &Call) -> String {
         Direction::Compensation => ", `effect: idempotent` if it may be repeated",
     };
     format!(
-        "an error of the tool {tool:?} may come after its effect, and nothing says what it proves; add a `probe`{repeat}, \
-         `refused: \"${{ ... }}\"` for the errors that are refusals, or `errors: definite` (here or for the participant \
-         {participant:?} in the settings) if the tool checks everything before it does anything"
+        "an error of the tool {tool:?} may come after its effect, and nothing says what it proves; add a \
+         `probe`{repeat}, `refused: \"${{ ... }}\"` for the errors that are refusals, or `errors: definite` (here or \
+         for the participant {participant:?} in the settings) if the tool checks everything before it does anything"
     )
 }

@@ -297,8 +297,8 @@ fn rule(faults: &mut Faults, path: &str, rule: &Rule) {
         Verdict::Succeeded | Verdict::Pending | Verdict::Errored | Verdict::Unknown => false,
     };
     if rule.answers_key && !refusal {
-        let message = "only a refusal can speak of the attempts before it; make the outcome `failed` or `retryable`, or \
-                       remove `answers_key`";
+        let message = "only a refusal can speak of the attempts before it; make the outcome `failed` or \
+                       `retryable`, or remove `answers_key`";
         faults.add(format!("{path}.answers_key"), message);
     }
     if rule.key.is_some() && rule.outcome != Verdict::Retryable {
@@ -311,8 +311,8 @@ fn rule(faults: &mut Faults, path: &str, rule: &Rule) {
 fn accepted(faults: &mut Faults, path: &str, call: &Call, probe: &Probe) {
     let accepts = call.classify.iter().any(|rule| rule.outcome == Verdict::Pending);
     if accepts && probe.absent.is_none() {
-        let message = "a rule says `pending`, and what was accepted may land late: \"not found\" is \"not yet\"; add an \
-                       `absent` that holds only when the participant says that it failed";
+        let message = "a rule says `pending`, and what was accepted may land late: \"not found\" is \"not yet\"; \
+                       add an `absent` that holds only when the participant says that it failed";
         faults.add(format!("{path}.probe.absent"), message);
     }
 }

@@ -27,6 +27,8 @@ pub struct Bulk {
     pub most: i32,
     /// Over which time parked sagas are woken.
     pub spread: Duration,
+    /// A `retry` goes under a new key.
+    pub new_key: bool,
 }
 
 impl Store {
@@ -38,7 +40,16 @@ impl Store {
         let rows = self
             .query_once(
                 sql!("signal", "bulk"),
-                &[&bulk.verb, &bulk.definition, &bulk.reason, &bulk.status, &before, &bulk.most, &spread],
+                &[
+                    &bulk.verb,
+                    &bulk.definition,
+                    &bulk.reason,
+                    &bulk.status,
+                    &before,
+                    &bulk.most,
+                    &spread,
+                    &bulk.new_key,
+                ],
             )
             .await?;
         let asked: i32 = rows.first().map_or(Ok(0), |row| row.try_get("asked"))?;

@@ -59,7 +59,8 @@ fn settings_bring_their_definitions() {
         &[
             (
                 "conf/amends.yaml",
-                "participants: { p: { command: x, cwd: work, errors: definite } }\ndefinitions: [../sagas, '../more/**/*.yml']\n",
+                "participants: { p: { command: x, cwd: work, errors: definite } }\n\
+                 definitions: [../sagas, '../more/**/*.yml']\n",
             ),
             ("sagas/a.yaml", &saga("a", "tool: p/t")),
             ("sagas/b.yml", &saga("b", "tool: p/t")),
@@ -83,7 +84,8 @@ fn finds_what_no_file_can_know_alone() {
         &[
             (
                 "amends.yaml",
-                "participants:\n  payments: { command: x, errors: definite }\n  shop: { url: 'http://h', protocol: http }\n",
+                "participants:\n  payments: { command: x, errors: definite }\n  \
+                 shop: { url: 'http://h', protocol: http }\n",
             ),
             ("a.yaml", &saga("a", "tool: paymens/charge")),
             ("b.yaml", &saga("b", "tool: shop/charge")),

@@ -208,7 +208,7 @@ const OF_PARTICIPANTS: &[(&str, &[&str], &str)] = &[
     ("F6 a failure in the text of a success", &["success_turns_an_answer_that_only_looks_good"], ""),
     (
         "F7 errors of tools and of the protocol",
-        &["every_answer_of_a_tool_has_its_outcome", "protocol_errors_are_definite_but_for_a_few"],
+        &["every_answer_of_a_tool_has_its_outcome", "few_protocol_errors_prove_that_nothing_was_done"],
         "",
     ),
     ("F8 an error cached under its key", &["f8_an_error_cached_under_a_key_needs_a_new_key"], ""),
@@ -227,7 +227,7 @@ const OF_PARTICIPANTS: &[(&str, &[&str], &str)] = &[
         "F16 the tool has changed meanwhile",
         &[
             "f16_a_tool_that_changed_amid_a_saga_refuses_its_compensation_which_is_stuck",
-            "protocol_errors_are_definite_but_for_a_few",
+            "few_protocol_errors_prove_that_nothing_was_done",
         ],
         "a call that no longer fits is refused before its effect; a compensation is then stuck, and can be retried",
     ),

@@ -1,5 +1,6 @@
-//! `amends explain`: what becomes of each step by each answer. Owns the table; what an answer means is the participants'
-//! business, and what follows is the core's: both are asked, so that the table cannot say anything else than they do.
+//! `amends explain`: what becomes of each step by each answer. Owns the table; what an answer means is the
+//! participants' business, and what follows is the core's: both are asked, so that the table cannot say anything else
+//! than they do.
 
 mod guide;
 

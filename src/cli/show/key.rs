@@ -1,5 +1,5 @@
-//! `amends show KEY`: from the idempotency key that a participant knows back to the call that it was given to. Leaves the
-//! text of keys to the core.
+//! `amends show KEY`: from the idempotency key that a participant knows back to the call that it was given to. Leaves
+//! the text of keys to the core.
 
 use uuid::Uuid;
 
@@ -29,8 +29,8 @@ impl Subject {
         match saga {
             Some(saga) => Ok(Self { saga, key: Some(text.to_owned()) }),
             None => Err(Failure::usage(format!(
-                "expected the id of a saga or an idempotency key such as ID-charge-a0, found {text:?}; of a key that was \
-                 sent as `key_uuid` or `key_hex`, name the saga too: amends show ID KEY"
+                "expected the id of a saga or an idempotency key such as ID-charge-a0, found {text:?}; of a key \
+                 that was sent as `key_uuid` or `key_hex`, name the saga too: amends show ID KEY"
             ))),
         }
     }

@@ -245,8 +245,8 @@ fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
     must!(tally.probes - tally.probes_forgiven >= probes, "step {step} is stuck with probes left");
     let tried = tally.attempts - tally.attempts_forgiven >= call.retry.attempts;
     let limited = call.deadline_ms.is_some() || call.key_lifetime_ms.is_some();
-    // A repeat of what met an error meets it again, what was accepted is carried out without one, and a handler that ended
-    // its transaction is not trusted with another.
+    // A repeat of what met an error meets it again, what was accepted is carried out without one, and a handler that
+    // ended its transaction is not trusted with another.
     let goes_on =
         direction == Direction::Compensation || definition.step(state, step).kind == Kind::Retriable;
     let barred = tally.pending || tally.errored && !goes_on || call.effect == Effect::Transactional;

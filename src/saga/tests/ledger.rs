@@ -1,10 +1,10 @@
 //! The truth about effects, which the core never sees: what landed, what may still land, what a participant
 //! remembers. Owns the model of one step's participant; when something happens is decided by `world.rs`.
 //!
-//! The model does what a participant may do under the words of the definition, and no more: an idempotent one
-//! carries out a key once while it remembers it; an effect without an answer lands before its settle window
-//! ends, or never; what was accepted lands whenever it likes, or never. It may answer with an error after its effect: only
-//! a refusal that the definition knows for one had none.
+//! The model does what a participant may do under the words of the definition, and no more: an idempotent one carries
+//! out a key once while it remembers it; an effect without an answer lands before its settle window ends, or never;
+//! what was accepted lands whenever it likes, or never. It may answer with an error after its effect: only a refusal
+//! that the definition knows for one had none.
 
 use super::invariants::{Fault, must};
 use crate::saga::definition::{Call, Effect, Millis};

@@ -14,8 +14,8 @@
 //! | `tries=N`, `settle=N`, `life=N`, `limit=N` | attempts, settle window, life of keys, deadline; ms |
 //! | `~once`, `~probe`, `~tries=N`, ... | the same of the compensation |
 //!
-//! `@deadline=N` and `@open=N` are the saga's deadline and the driver's lease, `@law=1` is the law of the journal. Defaults are those of
-//! [`call`].
+//! `@deadline=N` and `@open=N` are the saga's deadline and the driver's lease, `@law=1` is the law of the journal.
+//! Defaults are those of [`call`].
 
 use std::fmt;
 

@@ -17,7 +17,7 @@
 //! | `timer` | the next timer fires, on time; `early` fires one now |
 //! | `lost`, `handover a b` | the owner died; the owner hands back what it has not begun |
 //! | `convicted` | the owner died, of this saga as lone trials have shown |
-//! | `cancel`, `retry a`, `retry a newly`, `resolve a applied`, `append b<a`, ... | requests; `@N` after one: made at N |
+//! | `cancel`, `retry a`, `retry a newly`, `resolve a applied`, `append b<a`, ... | requests; `@N`: made at N |
 //! | `approve a`, `approve a another`, `deny a` | what is shown is approved, something else is, it is denied |
 //!
 //! `?` before an event says that it must be refused. A state is `STATUS NAME:PHASE ... -> COMMANDS`, with the

@@ -35,11 +35,62 @@ async fn many_sagas_are_asked_the_same_a_few_at_a_time() {
         ("bulk('skip', 'happy', 'x')", "AM005"),
         ("bulk('retry', 'nobody', 'x')", "AM003"),
         ("bulk('retry', 'happy', 'x', 'completed')", "AM005"),
+        ("bulk('cancel', 'happy', 'x', new_key => true)", "AM005"),
         ("bulk('retry', 'happy', 'x', most => 100000)", "AM005"),
     ] {
         let said = psql(node.url(), &format!("select amends.{call}")).await;
         assert!(said.errors.contains(code), "{call}: {}", said.errors);
     }
+    node.stop().await;
+}
+
+/// A participant that repeats its refusal under the old key is asked under a new one, by any door, and only where
+/// nothing is in doubt.
+#[tokio::test]
+async fn a_step_is_tried_again_under_a_new_key() {
+    let node = Operated::begin().await;
+    let saga = node.reach("past_the_pivot", "stuck").await;
+    let key = format!("select key from amends.stuck where saga = '{saga}'");
+    let step = ask(node.url(), &format!("select step from amends.stuck where saga = '{saga}'")).await;
+    assert_eq!(ask(node.url(), &key).await, format!("{saga}-{step}-a0"));
+    ask(node.url(), &format!("select amends.retry('{saga}', '{step}', 'the same')")).await;
+    let attempts = "select count(*) from amends.stuck where attempts =";
+    until(node.url(), &format!("{attempts} 2"), "1").await;
+    assert_eq!(ask(node.url(), &key).await, format!("{saga}-{step}-a0"));
+    ask(node.url(), &format!("select amends.retry('{saga}', '{step}', 'another', true)")).await;
+    until(node.url(), &format!("{attempts} 3"), "1").await;
+    assert_eq!(ask(node.url(), &key).await, format!("{saga}-{step}-a1"));
+    let bulk = "select amends.bulk('retry', 'past_the_pivot', 'another', new_key => true)";
+    assert_eq!(ask(node.url(), bulk).await, "1");
+    until(node.url(), &format!("{attempts} 4"), "1").await;
+    assert_eq!(ask(node.url(), &key).await, format!("{saga}-{step}-a2"));
+    let program = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
+        let output =
+            command.args(args).env("DATABASE_URL", node.url()).stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, said) = program(&["retry", &saga.to_string(), &step, "--new-key", "--reason", "another"]);
+    assert_eq!(code, Some(0), "{said}");
+    until(node.url(), &format!("{attempts} 5"), "1").await;
+    let key = ask(node.url(), &key).await;
+    assert_eq!(key, format!("{saga}-{step}-a3"));
+    // A key leads back to its call, in each of its forms.
+    let (code, said) = program(&["show", &key]);
+    let call = format!("the action of step {step}, generation 3, attempt 5");
+    assert!(code == Some(0) && said.contains(&call), "{said}");
+    let hex = amends::saga::key::Key::uuid(&key).as_simple().to_string();
+    let (code, said) = program(&["show", &saga.to_string(), &hex]);
+    assert!(code == Some(0) && said.contains(&call), "{said}");
+    let doubtful = node.reach("doubtful", "stuck").await;
+    let asked = ask(node.url(), &format!("select amends.retry('{doubtful}', 'charge', 'x', true)")).await;
+    let fate = format!("select answer as reason from amends.signal_status('{doubtful}', {asked})");
+    until(
+        node.url(),
+        &format!("select count(*) from ({fate}) f where reason like '%could take effect twice%'"),
+        "1",
+    )
+    .await;
     node.stop().await;
 }
 

@@ -12,7 +12,7 @@ use amends::saga::definition::{Call, Draft, Retry, Step};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::steps::BEGUN;
+use super::steps::FIRST_LAW;
 use super::{ask, psql, until};
 use crate::cli::run;
 use crate::harness::Database;
@@ -120,9 +120,9 @@ async fn a_new_saga_goes_on_with_what_the_old_one_has_done() {
     assert_eq!(ask(&database.url, &begun).await, expected);
     let steps = format!("select step, state, attempts from amends.steps where saga = '{rerun}'");
     assert_eq!(ask(&database.url, &steps).await, "book|done|0\ncharge|done|1");
-    ask(&database.url, BEGUN).await;
-    assert_eq!(ask(&database.url, &begun).await, expected, "under a newer law");
-    assert_eq!(ask(&database.url, &steps).await, "book|done|0\ncharge|done|1", "under a newer law");
+    ask(&database.url, FIRST_LAW).await;
+    assert_eq!(ask(&database.url, &begun).await, expected, "under the first law");
+    assert_eq!(ask(&database.url, &steps).await, "book|done|0\ncharge|done|1", "under the first law");
     let elsewhere =
         psql(&database.url, &format!("select amends.rerun_from('{saga}', 'book', 'why not')")).await;
     assert!(elsewhere.errors.contains("AM008") && elsewhere.errors.contains(&rerun), "{}", elsewhere.errors);

@@ -33,7 +33,7 @@ async fn the_journal_in_words() {
     assert_eq!(
         ask(node.url(), &sql).await.lines().collect::<Vec<_>>(),
         [
-            "|begun||one",
+            "|started||one",
             "a|attempt 1 succeeded||one",
             "b|attempt 1 failed without effect, for good|declined: no way|one",
             "a|compensation attempt 1 succeeded||one",
@@ -42,9 +42,9 @@ async fn the_journal_in_words() {
     node.stop().await;
 }
 
-/// The first row of a journal under a newer law is of another kind, and says the same to people.
-pub(super) const BEGUN: &str = r#"update amends.journal
-    set kind = 'begun', body = replace(body, '{"started":{', '{"begun":{"law":2,') where kind = 'started'"#;
+/// The first row of a journal under the first law is of another kind, and says the same to people.
+pub(super) const FIRST_LAW: &str = r#"update amends.journal
+    set kind = 'started', body = replace(body, '{"begun":{"law":2,', '{"started":{') where kind = 'begun'"#;
 
 #[tokio::test]
 async fn a_journal_of_either_law_reads_the_same() {
@@ -53,9 +53,9 @@ async fn a_journal_of_either_law_reads_the_same() {
     let words = format!("select seq, step, what from amends.timeline where saga = '{saga}' order by seq");
     let steps = format!("select step, state, attempts from amends.steps where saga = '{saga}'");
     let before = (ask(node.url(), &words).await, ask(node.url(), &steps).await);
-    ask(node.url(), BEGUN).await;
+    ask(node.url(), FIRST_LAW).await;
     let kind = format!("select kind from amends.timeline where saga = '{saga}' and seq = 1");
-    assert_eq!(ask(node.url(), &kind).await, "begun");
+    assert_eq!(ask(node.url(), &kind).await, "started");
     assert_eq!((ask(node.url(), &words).await, ask(node.url(), &steps).await), before);
     assert!(before.0.starts_with("1||started\n"), "{}", before.0);
     node.stop().await;

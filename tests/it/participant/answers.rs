@@ -71,7 +71,7 @@ fn rows() -> Vec<Row> {
         of("503 Unavailable", ra, "", Rule::Http5xx, unknown),
         of("599 What", "", "", Rule::Http5xx, unknown),
         // The settings vouch for this one.
-        of("529 Overloaded", "", "", busy, retryable),
+        of("529 Overloaded", "", "", Rule::HttpVouched, retryable),
         // P6: what is quoted is not what is said.
         of(
             "422 Unprocessable",
@@ -217,14 +217,15 @@ async fn errors_unknown_withdraws_what_a_4xx_proves() {
     says(&executed(&trusted, &call(post("/declined"), json!({}))).await, "failed http_402", "");
     let http = with_answers(&wire.url, Answers { errors: Some(Errors::Unknown), busy: Vec::new() });
     let (outcome, by) = http.execute(&call(post("/declined"), json!({})), &scope(json!({}))).await;
-    assert!(matches!(outcome, Outcome::Errored { retry_after_ms: Some(3_000), .. }), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Unknown { retry_after_ms: Some(3_000), .. }), "{outcome:?}");
     assert_eq!(by.map(|by| (by.rule, by.status)), Some(("http_4xx, errors: unknown".into(), Some(402))));
-    // The definition knows better, a call that only reads has no effect, and busy is no refusal.
+    // The definition knows better, and a call that only reads has no effect. What the server says of its load is
+    // withdrawn, too.
     let own = json!({"errors": "definite"});
     says(&executed(&http, &call(post("/declined"), own)).await, "failed http_402", "");
     let reads = json!({"effect": "read_only"});
     says(&executed(&http, &call(post("/declined"), reads)).await, "failed http_402", "");
-    says(&executed(&http, &call(post("/busy"), json!({}))).await, "retryable busy", "");
+    says(&executed(&http, &call(post("/busy"), json!({}))).await, "unknown busy", "");
 }
 
 /// Whatever a server does, an attempt ends with its time, and what never had a connection was never sent.

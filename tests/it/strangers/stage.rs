@@ -40,17 +40,25 @@ pub(super) struct Case {
     pub(super) may_stay: bool,
     /// What the text of its result must hold.
     pub(super) result: &'static [&'static str],
+    /// It starts when the ledger has such an entry.
+    pub(super) after: Option<&'static str>,
 }
 
 /// A saga of `definition` against a stranger that errs in this `way`.
 pub(super) fn case(definition: &str, way: &str, end: End) -> Case {
     let input = json!({ "way": way });
-    Case { definition: definition.to_owned(), input, end, may_stay: false, result: &[] }
+    Case { definition: definition.to_owned(), input, end, may_stay: false, result: &[], after: None }
 }
 
 impl Case {
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.input[name] = value.into();
+        self
+    }
+
+    /// It starts when the ledger has such an entry.
+    pub(super) fn after(mut self, did: &'static str) -> Self {
+        self.after = Some(did);
         self
     }
 
@@ -221,6 +229,10 @@ impl Stage {
     async fn run(&self, client: &Client, cases: &[Case]) -> Vec<(Uuid, String)> {
         let mut sagas = Vec::new();
         for case in cases {
+            if let Some(did) = case.after {
+                let has = async || Entries::read(&self.ledger()).count(did) > 0;
+                crate::harness::eventually("the stranger is busy", has).await;
+            }
             let order = format!("order-{}", self.orders.fetch_add(1, Ordering::Relaxed));
             let mut input = case.input.clone();
             input["order"] = json!(order);
