@@ -36,6 +36,8 @@ pub struct Report {
     pub definitions: usize,
     /// All faults, sorted by file and line; none when everything is fine.
     pub faults: Faults,
+    /// What is legal and often wrong, sorted likewise.
+    pub advice: Faults,
 }
 
 /// Reads settings and the definitions that they name.
@@ -88,10 +90,15 @@ pub fn check(paths: &[PathBuf], environment: &Environment) -> Report {
         }
     }
     reading.cross_check(false);
-    let faults = reading.faults.sorted();
+    let mut advice = Faults::default();
+    for one in &reading.definitions {
+        let found = definition::doubtful_rules(one).into_iter();
+        found.for_each(|fault| advice.push(locate(&one.file, &one.node, fault)));
+    }
+    let (faults, advice) = (reading.faults.sorted(), advice.sorted());
     let at_fault: BTreeSet<&str> = faults.as_slice().iter().map(|fault| fault.file.as_str()).collect();
     let files_fine = reading.files.iter().filter(|file| !at_fault.contains(file.as_str())).count();
-    Report { files: reading.files.len(), files_fine, definitions: reading.definitions.len(), faults }
+    Report { files: reading.files.len(), files_fine, definitions: reading.definitions.len(), faults, advice }
 }
 
 /// What was read so far.

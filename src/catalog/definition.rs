@@ -59,6 +59,11 @@ pub(super) fn silent_errors(one: &Located, says: impl Fn(&str) -> bool) -> Vec<P
     verdict::silent_errors(&one.draft, &one.node, says)
 }
 
+/// Returns rules of a definition that are legal and often wrong.
+pub(super) fn doubtful_rules(one: &Located) -> Vec<PathFault> {
+    verdict::doubtful_rules(&one.draft, &one.node)
+}
+
 /// Names a fault by file and line.
 pub(super) fn locate(file: &str, node: &Node, fault: PathFault) -> LocatedFault {
     let PathFault { path, anchor, message } = fault;

@@ -40,12 +40,14 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
     let (files, fine, definitions) = (report.files, report.files_fine, report.definitions);
     let faults = report.faults.as_slice();
     if output.is_json() {
-        let value =
-            json!({ "files": files, "files_fine": fine, "definitions": definitions, "faults": faults });
+        let value = json!({ "files": files, "files_fine": fine, "definitions": definitions, "faults": faults, "advice": report.advice });
         output.value(&value)?;
     } else {
         for fault in faults {
             output.remark(&fault.to_string());
+        }
+        for advice in report.advice.as_slice() {
+            output.remark(&format!("advice: {advice}"));
         }
         let files = if files == 1 { "1 file is".to_owned() } else { format!("{files} files are") };
         output.line(&lines(&match faults.len() {

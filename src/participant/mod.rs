@@ -31,7 +31,7 @@ pub use secret::{Filter, Secret};
 use arguments::{bounded, request, tool_arguments};
 use http::HttpParticipant;
 use mcp::{Link, McpParticipant, Server};
-use reply::{Reply, recorded};
+use reply::Reply;
 use rule::DefaultRule as Rule;
 
 use crate::metrics;

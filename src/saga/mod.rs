@@ -49,5 +49,5 @@ pub use owner::{LOST_MAX, deaths_in_a_row, suspected};
 pub use plan::{Definition, Planned, in_order};
 pub use request::legal_verbs;
 pub use transition::{DEADLINE_PASSED, IllegalEvent, begin, outstanding, replay, transition};
-pub use trust::{silent_errors, silent_errors_of_step};
+pub use trust::{doubtful_rules, silent_errors, silent_errors_of_step};
 pub use validate::{Fault, is_name};

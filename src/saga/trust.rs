@@ -32,6 +32,51 @@ pub fn silent_errors_of_step(path: &str, step: &Step, says: impl Fn(&str) -> boo
         .collect()
 }
 
+/// Names rules that are legal and often wrong, with what to look at. They are advice: nothing is refused for them.
+pub fn doubtful_rules(draft: &Draft) -> Vec<Fault> {
+    let steps = draft.steps.iter().enumerate();
+    steps.flat_map(|(index, step)| doubtful_rules_of_step(&format!("steps[{index}]"), step)).collect()
+}
+
+fn doubtful_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
+    let action = match &step.action {
+        Action::Call(call) => Some((Direction::Action, call)),
+        Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
+    };
+    let calls =
+        action.into_iter().chain(step.compensation.as_ref().map(|call| (Direction::Compensation, call)));
+    let mut advice = Vec::new();
+    for (direction, call) in calls {
+        let path = format!("{path}.{}", direction.as_str());
+        let absent = call.probe.as_ref().and_then(|probe| probe.absent.as_ref());
+        if absent.is_some_and(|absent| plain(absent) == "status==404") {
+            let message = "a bare 404 may come from a router that did not know the path; ask for the body, too, such as \
+                           `status == 404 && result.code == 'not_found'`";
+            advice.push(Fault { path: format!("{path}.probe.absent"), message: message.to_owned() });
+        }
+        let answers_nothing = call.effect == Effect::Idempotent && call.probe.is_none();
+        let rules = call.classify.iter().enumerate().filter(|(_, rule)| {
+            !rule.answers_key && rule.outcome == Verdict::Failed && plain(&rule.when).contains("status==402")
+        });
+        let refused = call
+            .refused
+            .iter()
+            .filter(|refused| !refused.answers_key && plain(&refused.when).contains("status==402"));
+        let places = rules.map(|(index, _)| format!("classify[{index}]"));
+        for place in places.chain(refused.map(|_| "refused".to_owned())).filter(|_| answers_nothing) {
+            let message = "a participant that gives 402 only after it has looked the key up answers for every attempt \
+                           under it; say so with `answers_key: true`, or such a refusal after a lost answer needs a person";
+            advice.push(Fault { path: format!("{path}.{place}"), message: message.to_owned() });
+        }
+    }
+    advice
+}
+
+/// An expression without white space.
+fn plain(expression: &Expression) -> String {
+    expression.0.split_whitespace().collect()
+}
+
 /// Whether something says what becomes of the step after an error of the call.
 fn is_told(step: &Step, direction: Direction, call: &Call) -> bool {
     let goes_on = match direction {
@@ -54,8 +99,7 @@ fn is_told(step: &Step, direction: Direction, call: &Call) -> bool {
 
 /// Whether a rule may hold for an error: only one that asks for success alone cannot.
 fn speaks_of_errors(when: &Expression) -> bool {
-    let plain: String = when.0.split_whitespace().collect();
-    !["outcome=='succeeded'", "outcome==\"succeeded\"", "error==null"].contains(&plain.as_str())
+    !["outcome=='succeeded'", "outcome==\"succeeded\"", "error==null"].contains(&plain(when).as_str())
 }
 
 fn mend(step: &Step, direction: Direction, call: &Call) -> String {

@@ -16,6 +16,7 @@ mod crash;
 mod demo;
 mod demo_definition;
 mod demo_participant;
+mod edge;
 mod embedded;
 mod failover;
 mod faults;

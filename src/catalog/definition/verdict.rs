@@ -17,6 +17,11 @@ pub(super) fn silent_errors(draft: &Draft, file: &Node, says: impl Fn(&str) -> b
     at_paths_of_file(saga::silent_errors(draft, says), file)
 }
 
+/// Returns rules of a draft that are often wrong, at the file's paths.
+pub(super) fn doubtful_rules(draft: &Draft, file: &Node) -> Vec<PathFault> {
+    at_paths_of_file(saga::doubtful_rules(draft), file)
+}
+
 fn at_paths_of_file(faults: impl IntoIterator<Item = Fault>, file: &Node) -> Vec<PathFault> {
     let at_path = |Fault { path, message }| {
         let path = file_path(&path, file);
