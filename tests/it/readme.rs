@@ -1,5 +1,5 @@
-//! The README is true: its YAML is accepted as it stands, and the files and verbs that it names exist. Its
-//! Rust is a doctest.
+//! The README is true: its YAML is accepted as it stands, the files and verbs that it names exist, and its tables of
+//! what an answer means are the program's own. Its Rust is a doctest.
 
 use amends::catalog::{Environment, parse_definitions, parse_settings};
 
@@ -39,10 +39,29 @@ fn the_files_that_it_links_exist() {
     }
 }
 
+/// Runs the program, and returns what it writes.
+fn written_by(arguments: &[&str]) -> String {
+    let ran =
+        std::process::Command::new(env!("CARGO_BIN_EXE_amends")).args(arguments).output().expect("it runs");
+    assert!(ran.status.success(), "amends {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).expect("UTF-8")
+}
+
+#[test]
+fn what_an_answer_means_is_what_the_program_says() {
+    let (open, close) = ("<!-- amends explain -->\n", "<!-- end -->");
+    let block = README.split(open).nth(1).and_then(|rest| rest.split(close).next());
+    let block = block.unwrap_or_else(|| panic!("no block between {open:?} and {close:?}"));
+    let said = written_by(&["explain"]);
+    assert!(said.contains("| `tool_error` | errored |"), "{said}");
+    let differing = block.lines().zip(said.lines()).find(|(in_readme, said)| in_readme != said);
+    assert_eq!(differing, None, "the README's line, and what `amends explain` prints");
+    assert_eq!(block, said, "put the output of `amends explain` between the marks");
+}
+
 #[test]
 fn every_metric_and_verb_that_it_names_exists() {
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_amends")).arg("--help").output().expect("help");
-    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let help = written_by(&["--help"]);
     let table = README.split("## The command line").nth(1).and_then(|rest| rest.split("## ").next());
     let rows =
         table.expect("a section on the command line").lines().filter(|line| line.starts_with("| `amends "));

@@ -163,7 +163,7 @@ impl Report {
         if self.chaos.is_some() {
             row("nodes stopped longer than their lease", self.troubles.nodes_stopped as usize);
             row("connections cut", self.troubles.connections_cut as usize);
-            row("sagas put aside after three deaths, and retried", self.retried);
+            row("sagas put aside after lone trials, and retried", self.retried);
         }
         if self.chaos == Some(Reach::Postgres) {
             row("Postgres killed", self.troubles.postgres_killed as usize);
