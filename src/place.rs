@@ -22,8 +22,6 @@ pub(crate) struct Place(#[expect(dead_code, reason = "held, never read")] OwnedS
 
 impl Places {
     pub(crate) fn new(count: usize, waiting: fn() -> metrics::Gauge) -> Self {
-        // Shown from the beginning, also while no call waits.
-        waiting().increment(0.0);
         Self { permits: Arc::new(Semaphore::new(count)), waiting }
     }
 

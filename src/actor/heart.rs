@@ -79,6 +79,10 @@ impl Heart {
             let sent = Instant::now();
             let residents = node.residents.load(Ordering::Relaxed);
             metrics::SAGAS_RESIDENT.with([]).set(residents as f64);
+            // Shown before a call has waited for the first time, too.
+            for place in ["transaction", "participant"] {
+                metrics::PLACES_WAITING.with([place.into()]).increment(0.0);
+            }
             metrics::LEASE_TRUSTED.with([]).set(f64::from(node.clock.is_trusted()));
             metrics::BUILD.with([env!("CARGO_PKG_VERSION").into()]).set(1.0);
             match node.store.beat(node.membership.id(), residents).await {

@@ -40,7 +40,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
     let (files, fine, definitions) = (report.files, report.files_fine, report.definitions);
     let faults = report.faults.as_slice();
     if output.is_json() {
-        let value = json!({ "files": files, "files_fine": fine, "definitions": definitions, "faults": faults, "advice": report.advice });
+        let value = json!({
+            "files": files, "files_fine": fine, "definitions": definitions, "faults": faults, "advice": report.advice,
+        });
         output.value(&value)?;
     } else {
         for fault in faults {

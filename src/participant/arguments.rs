@@ -1,5 +1,5 @@
-//! What a call is made of: the arguments of a tool, an HTTP request. Rendered from the definition's templates before anything
-//! is sent, within the participant's limits. Leaves sending to each kind of participant.
+//! What a call is made of: the arguments of a tool, an HTTP request. Rendered from the definition's templates before
+//! anything is sent, within the participant's limits. Leaves sending to each kind of participant.
 
 use std::collections::BTreeMap;
 

@@ -214,7 +214,12 @@ pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
             return inconclusive(turn, step, direction, Error::new("not_yet", message));
         }
         Law::V2 if is_final(turn, step, direction) => {
-            turn.state.step_mut(step).tally_mut(direction).final_failure = true;
+            let tally = turn.state.step_mut(step).tally_mut(direction);
+            tally.final_failure = true;
+            if pending {
+                let message = "the participant accepted the call, and the probe says that it came to nothing";
+                tally.error = Some(Box::new(Error::new("not_carried_out", message)));
+            }
         }
         Law::V2 => turn.renew_key(step, direction),
     }

@@ -50,8 +50,8 @@ fn doubtful_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
         let path = format!("{path}.{}", direction.as_str());
         let absent = call.probe.as_ref().and_then(|probe| probe.absent.as_ref());
         if absent.is_some_and(|absent| plain(absent) == "status==404") {
-            let message = "a bare 404 may come from a router that did not know the path; ask for the body, too, such as \
-                           `status == 404 && result.code == 'not_found'`";
+            let message = "a bare 404 may come from a router that did not know the path; ask for the body, too, \
+                           such as `status == 404 && result.code == 'not_found'`";
             advice.push(Fault { path: format!("{path}.probe.absent"), message: message.to_owned() });
         }
         let answers_nothing = call.effect == Effect::Idempotent && call.probe.is_none();
@@ -65,7 +65,8 @@ fn doubtful_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
         let places = rules.map(|(index, _)| format!("classify[{index}]"));
         for place in places.chain(refused.map(|_| "refused".to_owned())).filter(|_| answers_nothing) {
             let message = "a participant that gives 402 only after it has looked the key up answers for every attempt \
-                           under it; say so with `answers_key: true`, or such a refusal after a lost answer needs a person";
+                           under it; say so with `answers_key: true`, or such a refusal after a lost \
+                           answer needs a person";
             advice.push(Fault { path: format!("{path}.{place}"), message: message.to_owned() });
         }
     }

@@ -1,5 +1,6 @@
-//! What a node refuses at its edge: requests that came after a deadline while no node lived, starts of a stored definition
-//! that trusts errors in silence, appended steps that no definition could hold; and what `check` and `explain` say of them.
+//! What a node refuses at its edge: requests that came after a deadline while no node lived, starts of a stored
+//! definition that trusts errors in silence, appended steps that no definition could hold; and what `check` and
+//! `explain` say of them.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -136,12 +137,11 @@ async fn an_appended_step_is_checked_as_a_definitions_is() {
     let append = async |step: Step| {
         let signal = node.signal(saga, Request::Append { step: Box::new(step) }).await.unwrap();
         let fate = format!(
-            "select fate || ' ' || coalesce(answer, '') from amends.signals where saga = '{saga}' and signal = {signal}"
+            "select concat_ws(' ', fate, answer) from amends.signals where saga = '{saga}' and signal = {signal}"
         );
-        let answered = format!(
-            "select count(*) from amends.signals where saga = '{saga}' and signal = {signal} and fate in ('applied', 'refused')"
-        );
-        until(&database.url, &answered, "1").await;
+        let waits =
+            format!("select count(*) from amends.signal_status('{saga}', {signal}) where fate = 'waiting'");
+        until(&database.url, &waits, "0").await;
         ask(&database.url, &fate).await
     };
     let nonsense = Call::handler_with("work", json!({ "x": "${ nonsense( }" })).idempotent();
@@ -153,12 +153,12 @@ async fn an_appended_step_is_checked_as_a_definitions_is() {
     let state =
         |name: &str| format!("select state from amends.steps where saga = '{saga}' and step = '{name}'");
     for name in ["a", "b"] {
-        assert_eq!(append(step(name)).await, "applied ");
+        assert_eq!(append(step(name)).await, "applied");
         until(&database.url, &state(name), "done").await;
     }
     // It may speak of what it comes after.
     let of_b = Call::handler_with("work", json!({ "x": "${ steps.b }" })).idempotent();
-    assert_eq!(append(Step::new("c", of_b).compensation(undo())).await, "applied ");
+    assert_eq!(append(Step::new("c", of_b).compensation(undo())).await, "applied");
     until(&database.url, &state("c"), "done").await;
     node.signal(saga, Request::Abort { reason: "enough".into() }).await.unwrap();
     until(&database.url, &format!("select status from amends.sagas where saga = '{saga}'"), "compensated")

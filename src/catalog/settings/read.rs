@@ -178,6 +178,11 @@ impl Reading<'_> {
 
     fn participant(&mut self, name: &str, field: &Field<'_>) -> Option<ParticipantConfig> {
         let limits = self.limits(field);
+        if field.at("busy").value.is_some() && field.at("protocol").text() != Some("http") {
+            let message =
+                "only an HTTP service answers with statuses; set `protocol: http`, or remove `busy`";
+            self.faults.push(PathFault::value(&field.at("busy").path, message));
+        }
         let transport = if field.at("command").value.is_some() {
             let fits = |text: &str| !text.trim().is_empty() && !text.contains('\0');
             let command = self.checked(&field.at("command"), "a program", fits);

@@ -261,7 +261,10 @@ pub(super) fn stuck(direction: Direction, reason: StuckReason) -> String {
                 "stuck: nobody knows whether {what} took effect, and no declared means is left to find out"
             )
         }
-        StuckReason::Failed => format!("stuck: {what} failed for good where the saga cannot turn back"),
+        StuckReason::Failed => format!(
+            "stuck: {what} failed for good where the saga cannot turn back; a retry keeps the key, under which the \
+             participant may repeat a saved refusal (--new-key takes another)"
+        ),
         StuckReason::ProcessDied => format!("stuck: the process died too often during {what}"),
     }
 }
