@@ -129,8 +129,9 @@ const BY_CHANCE: &[&str] = &[
 const AT_EXIT: &[&str] = &["worker: stopped", "committer: stopped", "dispatcher: stopped"];
 
 /// Definitions for which a place may be wanted, and whether they turn back. Linear and parallel graphs, pivot and
-/// retriable steps, participants with keys, with a probe and without either, waits, turns, and one transaction.
-const AIMS: [(&str, bool); 14] = [
+/// retriable steps, participants with keys, with a probe and without either, one that errs after the effect, waits, turns,
+/// and one transaction.
+const AIMS: [(&str, bool); 17] = [
     ("linear", false),
     ("linear_back", true),
     ("parallel", false),
@@ -145,6 +146,9 @@ const AIMS: [(&str, bool); 14] = [
     ("turns_back", true),
     ("early", false),
     ("early_back", true),
+    ("errs", false),
+    ("errs_back", true),
+    ("left_back", true),
 ];
 
 /// Cases of a short run.
@@ -221,7 +225,7 @@ impl Case {
     pub(super) fn cannot_occur(&self) -> Option<&'static str> {
         if let Some(aim) = self.aim {
             let turns_back = AIMS.iter().any(|(name, back)| *name == aim.definition && *back);
-            let has_probe = starts(aim.definition, &["linear", "parallel", "turns", "early"]);
+            let has_probe = starts(aim.definition, &["linear", "parallel", "turns", "early", "errs", "left"]);
             let is_called = starts(&self.place, &["action:", "compensation:", "probe:"]);
             if aim.definition == "early_back" && (is_called || !aim.backward && self.place != "saga: reading")
             {
@@ -231,7 +235,7 @@ impl Case {
                 (_, true) if !turns_back => return Some("its sagas never turn back"),
                 ("saga: reading", true) => return Some("the direction is not read yet"),
                 (place, true) if place.starts_with("action:") => return Some("actions go forward"),
-                (place, true) if place.starts_with("probe:") => {
+                (place, true) if place.starts_with("probe:") && aim.definition != "errs_back" => {
                     return Some("its compensations have keys and no probe");
                 }
                 (place, false) if place.starts_with("compensation:") => {
