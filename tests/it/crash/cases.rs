@@ -129,8 +129,8 @@ const BY_CHANCE: &[&str] = &[
 const AT_EXIT: &[&str] = &["worker: stopped", "committer: stopped", "dispatcher: stopped"];
 
 /// Definitions for which a place may be wanted, and whether they turn back. Linear and parallel graphs, pivot and
-/// retriable steps, participants with keys, with a probe and without either, one that errs after the effect, waits, turns,
-/// and one transaction.
+/// retriable steps, participants with keys, with a probe and without either, one that errs after the effect, waits,
+/// turns, and one transaction.
 const AIMS: [(&str, bool); 17] = [
     ("linear", false),
     ("linear_back", true),
@@ -209,11 +209,13 @@ impl Case {
         self.place.starts_with("timer/")
     }
 
-    /// How long its process may take to come to its place: who inherits waits for a lease to run out, and there is a
-    /// sweep each second.
+    /// How long its process may take to come to its place: who inherits waits for a lease to run out, there is a sweep
+    /// each second, and what an error proves is known only when a late effect has had its time.
     pub(super) fn takes_ms(&self) -> u64 {
         let sweeps_again = self.hit > 1 && self.place.starts_with("sweep/");
-        if self.as_heir || sweeps_again { 5_000 } else { 1_600 }
+        let met_errors =
+            self.aim.is_some_and(|aim| aim.backward && starts(aim.definition, &["errs", "left"]));
+        if self.as_heir || sweeps_again || met_errors { 5_000 } else { 1_600 }
     }
 
     /// Whether the participants shall lose answers, so that somebody has to ask.
