@@ -19,7 +19,7 @@ use super::isolation;
 use super::node::Node;
 use super::post::Post;
 use super::saga_actor::SagaActor;
-use super::strays::Strays;
+use super::strays::{self, Strays};
 use super::supervisor::{Observe, Observed};
 use super::sweeper::seldom;
 use super::takeup::{self, Read};
@@ -110,6 +110,8 @@ pub(super) struct Dispatcher {
     /// How often the actors of these sagas died, since their last row.
     crashes: HashMap<Uuid, u32>,
     strays: Strays,
+    /// The last answer about wakes was lost, and they may be gone with it.
+    wakes_lost: bool,
     pause: Duration,
     /// The next round, while none is under way.
     next: Option<SpawnHandle>,
@@ -133,6 +135,7 @@ impl Dispatcher {
             returning: HashMap::new(),
             crashes: HashMap::new(),
             strays: Strays::default(),
+            wakes_lost: false,
             pause: Duration::from_millis(limits::POLL_LEAST_MS),
             next: None,
             grace: None,
@@ -163,10 +166,10 @@ impl Dispatcher {
         let limit = if self.node.duty.claims() { self.free().min(limits::CLAIM_MAX) } else { 0 };
         self.asked_for = limit;
         self.committer.do_send(Claim { limit, definitions: self.node.definitions.runnable(), answer });
-        let (node, lane) = (self.node.clone(), self.lane);
+        let (node, lane, lost) = (self.node.clone(), self.lane, self.wakes_lost);
         let round = async move {
             let claimed = claimed.await.unwrap_or_default();
-            (claimed, node.store.drain_inbox(&[lane]).await)
+            (claimed, strays::wakes(&node, lane, lost).await)
         };
         ctx.spawn(round.into_actor(self).map(move |(claimed, wakes), act, ctx| {
             let busy = !claimed.is_empty();
@@ -290,6 +293,7 @@ impl Dispatcher {
     }
 
     fn wake(&mut self, wakes: Result<Vec<Uuid>, Error>) {
+        self.wakes_lost = wakes.is_err();
         match wakes {
             // A wake of a saga that is not here any more was seen before it left.
             Ok(wakes) => wakes.into_iter().for_each(|id| self.tell(id, Wake)),

@@ -1,5 +1,5 @@
 //! Sagas that a lane owns and that nobody here runs. Owns how they are told from those that just come or go: by two
-//! looks, some time apart.
+//! looks, some time apart; and which residents are woken when wakes were lost.
 //!
 //! They come of a statement that the server carries out late, long after its connection was given up and the lane has
 //! asked what it owns: a claim that owns what nobody was told of, or a park behind the back of an actor which then
@@ -8,6 +8,19 @@
 use std::collections::HashSet;
 
 use uuid::Uuid;
+
+use super::node::Node;
+use crate::store::{Error, LaneId};
+
+/// Takes the wakes of residents. When the answer before was lost, its wakes may be gone from the inbox; then all that
+/// ever got a signal are woken, too.
+pub(super) async fn wakes(node: &Node, lane: LaneId, lost: bool) -> Result<Vec<Uuid>, Error> {
+    let mut wakes = node.store.drain_inbox(&[lane]).await?;
+    if lost {
+        wakes.extend(node.store.signalled(lane).await?);
+    }
+    Ok(wakes)
+}
 
 /// What the last look found.
 #[derive(Debug, Default)]

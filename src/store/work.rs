@@ -221,9 +221,16 @@ impl Store {
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 
+    /// Lists those of the sagas of a lane that have ever got a signal, in order.
+    pub async fn signalled(&self, lane: LaneId) -> Result<Vec<Uuid>, Error> {
+        let rows = self.query(sql!("saga", "owned"), &[&lane.0]).await?;
+        let owned = rows.iter().map(owned).collect::<Result<Vec<_>, _>>()?;
+        Ok(owned.into_iter().filter(|saga| saga.signals > 0).map(|saga| saga.id).collect())
+    }
+
     /// Takes the wakes of owned sagas from the inboxes of these lanes. A saga among them that is not resident
     /// was parked meanwhile, and has seen what woke it; drop the wake. After an error the answer may be lost:
-    /// take every resident saga of these lanes for woken.
+    /// take every [`signalled`](Self::signalled) saga of these lanes for woken.
     pub async fn drain_inbox(&self, lanes: &[LaneId]) -> Result<Vec<Uuid>, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
         let rows = self.query_once(sql!("inbox", "drain"), &[&lanes, &limits::INBOX_ROWS_MAX]).await?;

@@ -206,3 +206,41 @@ async fn a_saga_that_its_lane_owns_and_nobody_runs_is_taken_up() {
     assert_eq!(ended.expect("it is not forgotten").unwrap().status, Status::Completed);
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }
+
+/// As after a look into the inbox whose answer was lost: the wake is gone, and the saga's call goes on for long.
+#[tokio::test]
+async fn a_signal_whose_wake_was_lost_is_read_with_the_next_answer() {
+    let database = Database::create().await;
+    let ledger = Ledger::default();
+    let draft =
+        Draft::new("deaf").step(Step::new("long", Call::handler("effect").idempotent()).irreversible());
+    let builder = Runtime::builder(database.url.clone()).lanes(1);
+    let forever = Duration::from_secs(600);
+    let runtime = builder.handlers(handlers(&ledger, forever)).definition(draft).begin().await.unwrap();
+    let saga = runtime.start("deaf", &json!({})).await.unwrap();
+    crate::harness::eventually("its call is under way", async || !ledger.lock().unwrap().is_empty()).await;
+    let mut client = database.client().await;
+    // What a sequence counted stays counted when the statement fails.
+    let lose = "create sequence failed;
+        create function fail() returns trigger language plpgsql
+            as $$ begin perform nextval('failed'); raise 'not now'; end $$;
+        create trigger fail before delete on amends.inbox for each statement execute function fail()";
+    let signal = "select amends.pause($1, 'look at it')";
+    let unreadable = client.transaction().await.unwrap();
+    unreadable.query_one(signal, &[&saga]).await.unwrap();
+    let woken = unreadable.execute("delete from amends.inbox where id = $1", &[&saga]).await.unwrap();
+    assert_eq!(woken, 1, "the signal of a resident saga has a wake");
+    unreadable.batch_execute(lose).await.unwrap();
+    unreadable.commit().await.unwrap();
+    crate::harness::eventually("an answer was lost", async || {
+        client.query_one("select is_called from failed", &[]).await.unwrap().get(0)
+    })
+    .await;
+    client.batch_execute("drop trigger fail on amends.inbox").await.unwrap();
+    let read = "select exists (select from amends.journal where id = $1 and kind = 'requested')";
+    crate::harness::eventually("it has read the signal", async || {
+        client.query_one(read, &[&saga]).await.unwrap().get(0)
+    })
+    .await;
+    runtime.stop(Duration::ZERO).await.unwrap();
+}

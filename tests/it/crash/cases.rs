@@ -129,8 +129,9 @@ const BY_CHANCE: &[&str] = &[
 const AT_EXIT: &[&str] = &["worker: stopped", "committer: stopped", "dispatcher: stopped"];
 
 /// Definitions for which a place may be wanted, and whether they turn back. Linear and parallel graphs, pivot and
-/// retriable steps, participants with keys, with a probe and without either, waits, turns, and one transaction.
-const AIMS: [(&str, bool); 14] = [
+/// retriable steps, participants with keys, with a probe and without either, one that errs after the effect, waits,
+/// turns, and one transaction.
+const AIMS: [(&str, bool); 17] = [
     ("linear", false),
     ("linear_back", true),
     ("parallel", false),
@@ -145,6 +146,9 @@ const AIMS: [(&str, bool); 14] = [
     ("turns_back", true),
     ("early", false),
     ("early_back", true),
+    ("errs", false),
+    ("errs_back", true),
+    ("left_back", true),
 ];
 
 /// Cases of a short run.
@@ -205,11 +209,13 @@ impl Case {
         self.place.starts_with("timer/")
     }
 
-    /// How long its process may take to come to its place: who inherits waits for a lease to run out, and there is a
-    /// sweep each second.
+    /// How long its process may take to come to its place: who inherits waits for a lease to run out, there is a sweep
+    /// each second, and what an error proves is known only when a late effect has had its time.
     pub(super) fn takes_ms(&self) -> u64 {
         let sweeps_again = self.hit > 1 && self.place.starts_with("sweep/");
-        if self.as_heir || sweeps_again { 5_000 } else { 1_600 }
+        let met_errors =
+            self.aim.is_some_and(|aim| aim.backward && starts(aim.definition, &["errs", "left"]));
+        if self.as_heir || sweeps_again || met_errors { 5_000 } else { 1_600 }
     }
 
     /// Whether the participants shall lose answers, so that somebody has to ask.
@@ -221,7 +227,7 @@ impl Case {
     pub(super) fn cannot_occur(&self) -> Option<&'static str> {
         if let Some(aim) = self.aim {
             let turns_back = AIMS.iter().any(|(name, back)| *name == aim.definition && *back);
-            let has_probe = starts(aim.definition, &["linear", "parallel", "turns", "early"]);
+            let has_probe = starts(aim.definition, &["linear", "parallel", "turns", "early", "errs", "left"]);
             let is_called = starts(&self.place, &["action:", "compensation:", "probe:"]);
             if aim.definition == "early_back" && (is_called || !aim.backward && self.place != "saga: reading")
             {
@@ -231,7 +237,7 @@ impl Case {
                 (_, true) if !turns_back => return Some("its sagas never turn back"),
                 ("saga: reading", true) => return Some("the direction is not read yet"),
                 (place, true) if place.starts_with("action:") => return Some("actions go forward"),
-                (place, true) if place.starts_with("probe:") => {
+                (place, true) if place.starts_with("probe:") && aim.definition != "errs_back" => {
                     return Some("its compensations have keys and no probe");
                 }
                 (place, false) if place.starts_with("compensation:") => {

@@ -125,6 +125,12 @@ impl Effect {
         let sql = "select exists (select from ledger.effect where key = $1)";
         Ok(client.query_one(sql, &[&self.key]).await?.get(0))
     }
+
+    /// Whether it was undone; its key is that of the action.
+    pub(crate) async fn is_undone(&self, client: &Transacting<'_>) -> Result<bool, tokio_postgres::Error> {
+        let sql = "select exists (select from ledger.undo where key = $1)";
+        Ok(client.query_one(sql, &[&self.key]).await?.get(0))
+    }
 }
 
 fn broken(error: &tokio_postgres::Error) -> Failure {

@@ -6,6 +6,7 @@
 
 mod cases;
 pub(crate) mod definitions;
+mod errant;
 pub(crate) mod ledger;
 mod node;
 mod sources;
@@ -111,8 +112,10 @@ async fn play(case: &Case) -> Row {
     };
     let client = Arc::new(database.client().await);
     client.batch_execute(ledger::SQL).await.unwrap();
+    let errant = errant::Server::start(&database.url, node::HABITS).await;
     let order = |name: &str, point: String, hit: u32| Order {
         url: database.url.clone(),
+        errant_port: errant.port,
         name: name.to_owned(),
         point,
         hit,
@@ -124,7 +127,7 @@ async fn play(case: &Case) -> Row {
         runs_ms: 1_600,
     };
     let company = match case.in_company {
-        true => Some(node::begin(&database.url, "company", false).await),
+        true => Some(node::begin(&database.url, errant.port, "company", false).await),
         false => None,
     };
     let mut started = Vec::new();
@@ -138,7 +141,7 @@ async fn play(case: &Case) -> Row {
     }
     let survivor = match company {
         Some(company) => company,
-        None => node::begin(&database.url, "survivor", false).await,
+        None => node::begin(&database.url, errant.port, "survivor", false).await,
     };
     let resolved = finish(&survivor, &client).await;
     let mut faults = ledger::audit(&client).await;
@@ -148,6 +151,12 @@ async fn play(case: &Case) -> Row {
     }
     let sql = "select status, count(*) from amends.saga_done group by status";
     let ends = client.query(sql, &[]).await.unwrap();
+    let erred = "select count(*) from amends.saga_done s join amends.definition d on d.id = s.definition
+        where d.name = any ($1)";
+    let erred: i64 = client.query_one(erred, &[&errant::SAGAS.as_slice()]).await.unwrap().get(0);
+    if errant.errors() < usize::try_from(erred).unwrap() {
+        faults.push(format!("{erred} sagas met {} errors after their effects", errant.errors()));
+    }
     survivor.stop(Duration::from_secs(2)).await.unwrap();
     Row {
         case: case.clone(),

@@ -14,6 +14,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::definitions::{EARLY, Habits, SAGAS};
+use super::errant;
 use super::ledger::{self, Ledger};
 use crate::harness::in_its_own_process;
 
@@ -23,6 +24,8 @@ const ORDER: &str = "AMENDS_CRASH_NODE";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     pub(super) url: String,
+    /// Where the participant is that errs after the effect.
+    pub(super) errant_port: u16,
     pub(super) name: String,
     /// Where it dies, and the how manieth time it comes there.
     pub(super) point: String,
@@ -103,9 +106,9 @@ fn child() {
 }
 
 async fn work(order: Order) {
-    let runtime = begin(&order.url, &order.name, order.forgetful).await;
+    let runtime = begin(&order.url, order.errant_port, &order.name, order.forgetful).await;
     let mut starting = Vec::new();
-    let names = SAGAS.into_iter().chain(EARLY).chain(order.naps.then_some("naps"));
+    let names = SAGAS.into_iter().chain(EARLY).chain(errant::SAGAS).chain(order.naps.then_some("naps"));
     for (name, number) in names.flat_map(|name| (0..order.sagas_of(name)).map(move |number| (name, number))) {
         let (runtime, url) = (runtime.clone(), order.url.clone());
         starting.push(tokio::spawn(async move {
@@ -188,12 +191,13 @@ fn input() -> serde_json::Value {
 }
 
 /// What is usual in the matrix.
-const HABITS: Habits = Habits { attempts: 8, settle_ms: 300, naughty: false, forgetful: false };
+pub(super) const HABITS: Habits = Habits { attempts: 8, settle_ms: 300, naughty: false, forgetful: false };
 
 /// A node that runs everything.
-pub(super) async fn begin(url: &str, name: &str, forgetful: bool) -> Runtime {
+pub(super) async fn begin(url: &str, errant_port: u16, name: &str, forgetful: bool) -> Runtime {
     let mut builder = Runtime::builder(url).name(name).lanes(1).lease(Duration::from_secs(2));
-    for draft in HABITS.drafts() {
+    builder = builder.participants([errant::participant(errant_port)]);
+    for draft in HABITS.drafts().into_iter().chain(HABITS.errant_drafts()) {
         builder = builder.definition(draft);
     }
     let ledger = Ledger::at(url, Habits { forgetful, ..HABITS });

@@ -110,7 +110,7 @@ async fn end_with(stream: &mut TcpStream, bytes: &[u8]) {
 }
 
 /// Reads a head and as much of a body as it announces.
-async fn read(stream: &mut TcpStream) -> Option<String> {
+pub(crate) async fn read(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 8_192];
     loop {
