@@ -85,7 +85,7 @@ pub(crate) const CASES: &[Case] = &[
     // Between attempts: a definite failure gets the next attempt a new key.
     completes("backing_off", &["/b/action/1"]),
     completes("backing_off_twice", &["/b/action/2"]),
-    completes("backing_off_here", &["/b/action/1"]),
+    completes("backing_off_here", &["/b/action/2"]),
     // In doubt.
     completes("doubt_applied", &["?/a/action/0", "/b/action/0"]),
     completes("doubt_absent", &["?/a/action/0", "/a/action/1", "/b/action/0"]),
