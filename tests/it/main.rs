@@ -43,5 +43,6 @@ mod supply;
 mod tidy;
 mod traces;
 mod turns;
+mod upgrade;
 mod waiting;
 mod within;
