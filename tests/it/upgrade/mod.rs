@@ -18,6 +18,9 @@ use uuid::Uuid;
 use crate::harness::{Database, eventually};
 use cases::{CASES, Case};
 
+/// A saga by name and id, and what is expected of it: its law, its end, the effects in place, the calls.
+type Expected = (String, Uuid, u32, &'static str, &'static str, Vec<String>);
+
 /// The schema of the dump.
 const OLD_SCHEMA: i32 = 5;
 
@@ -145,7 +148,7 @@ async fn sagas_that_an_older_version_left_are_finished_with_one_effect_each() {
     let rerun = left.text(&rerun).await;
 
     let mut faults = Vec::new();
-    let mut sagas: Vec<(String, Uuid, u32, &str, &str, Vec<String>)> = CASES
+    let mut sagas: Vec<Expected> = CASES
         .iter()
         .map(|case| {
             let calls = case.calls.iter().map(|&call| call.to_owned()).collect();

@@ -22,14 +22,6 @@ const LONG_MS: Millis = 60_000;
 /// Longer than any call of the old program was under way: a call that hangs ends with its process.
 const TIMEOUT_MS: Millis = 120_000;
 
-/// The tables of the participants.
-pub(crate) const LEDGER: &str = "create schema ledger;
-    create table ledger.call (n bigint generated always as identity, era text not null, saga text not null,
-        step text not null, call text not null, attempt int not null, key text not null, action_key text);
-    create table ledger.effect (saga text not null, step text not null, direction text not null, key text not null,
-        action_key text);
-    create table ledger.told (saga text not null, key text not null);";
-
 fn fast() -> Retry {
     Retry { attempts: 9, backoff_ms: 20, multiplier: 1.0, backoff_max_ms: 20, jitter: 0.0 }
 }
