@@ -48,7 +48,7 @@ impl Key<'_> {
         Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes())
     }
 
-    /// Reads a key of any law; its step may be cut, see [`is_step`].
+    /// Reads a key of any law; its step may be cut, see [`Key::is_step`].
     pub fn read(text: &str) -> Option<Key<'_>> {
         let saga = Uuid::try_parse(text.get(..36)?).ok()?;
         let rest = text.get(36..)?;

@@ -25,6 +25,12 @@ fn a_definite_failure_makes_a_new_key() {
     );
 }
 
+/// An older node reads the request without the word, and would count the keys in another way.
+#[test]
+fn a_new_key_cannot_be_asked_for() {
+    check_refused("@law=1 a b!<a c+<b", "a ok; b ok; c refuses; ?retry c newly", "takes a new key by itself");
+}
+
 #[test]
 fn an_error_is_a_failure() {
     check("@law=1 a", "a errors", "compensated a:failed");
