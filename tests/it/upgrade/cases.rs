@@ -1,5 +1,5 @@
-//! The sagas of the dump by their start keys: what is asked of each, how it must end, and which calls its participants must see
-//! from the new program.
+//! The sagas of the dump by their start keys: what is asked of each, how it must end, and which calls the new
+//! program must make for it.
 
 /// A saga that the old program left.
 pub(crate) struct Case {
@@ -14,8 +14,8 @@ pub(crate) struct Case {
     pub(crate) ends: &'static str,
     /// The steps whose effects are in place in the end.
     pub(crate) left: &'static str,
-    /// The calls of the new program: `~` for a compensation and `?` for a probe, then the key without the saga's id, then
-    /// the key of the action that is undone.
+    /// The calls of the new program: `~` for a compensation, `?` for a probe, the key without the saga's id,
+    /// then the key of the action that is undone.
     pub(crate) calls: &'static [&'static str],
 }
 
@@ -60,8 +60,8 @@ const APPEND: &str = "select amends.request_as(null, 'SAGA', '{\"append\":{\"ste
 const COMMIT: &str = "select amends.request_as(null, 'SAGA', '\"commit\"')";
 const ABORT: &str = "select amends.request_as(null, 'SAGA', '{\"abort\":{\"reason\":\"enough\"}}')";
 const APPROVE: &str =
-    "select amends.approve('SAGA', 'may', j.body::json #>> '{approval_shown,showing,shown,digest}', 'yes')
-    from amends.journal j where j.id = 'SAGA' and j.kind = 'approval_shown'";
+    "select amends.approve('SAGA', 'may', body::json #>> '{approval_shown,showing,shown,digest}', 'yes')
+    from amends.journal where id = 'SAGA' and kind = 'approval_shown'";
 const PROVIDE: &str = "select amends.signal('SAGA', 'go', '{}')";
 const RESUME: &str = "select amends.resume('SAGA', 'go on')";
 

@@ -1,6 +1,7 @@
-//! A database that an older version has left, its nodes killed: the new program finishes each of its sagas with one effect in
-//! place or none, under the law and the keys that the saga began with. `b09ffbc.sql` is that database, `world.rs` holds its
-//! definitions and participants, `cases.rs` what is expected of each saga.
+//! A database that an older version has left, its nodes killed: the new program finishes each of its sagas
+//! with one effect in place or none, under the law and the keys that the saga began with. `b09ffbc.sql` is
+//! that database, `world.rs` holds its definitions and participants, `cases.rs` what is expected of each
+//! saga.
 
 mod cases;
 mod world;
@@ -9,7 +10,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use amends::runtime::{Builder, Runtime};
-use amends::saga::Law;
 use amends::store::SCHEMA_VERSION;
 use serde_json::json;
 use tokio_postgres::Client;
@@ -17,9 +17,6 @@ use uuid::Uuid;
 
 use crate::harness::{Database, eventually};
 use cases::{CASES, Case};
-
-/// A saga by name and id, and what is expected of it: its law, its end, the effects in place, the calls.
-type Expected = (String, Uuid, u32, &'static str, &'static str, Vec<String>);
 
 /// The schema of the dump.
 const OLD_SCHEMA: i32 = 5;
@@ -66,7 +63,8 @@ impl Left {
         .await
     }
 
-    /// The calls of a saga that the new program made, in any order; the saga's own id is left out of the keys.
+    /// The calls of a saga that the new program made, in any order; the saga's own id is left out of the
+    /// keys.
     async fn calls(&self, saga: Uuid) -> Vec<String> {
         let sql = format!(
             "select call, key, action_key from ledger.call
@@ -108,8 +106,9 @@ impl Left {
         let twice = "select string_agg(t.x, ', ') from (select saga || ' ' || step || ' ' || direction as x
             from ledger.effect group by saga, step, direction having count(*) > 1) t";
         assert_eq!(self.text(twice).await, "", "effects that are there twice");
-        let kinds = "select string_agg(distinct j.kind || ' ' || coalesce(j.body::json -> j.kind ->> 'law', '-'), ', ')
-            from amends.journal j where j.seq = 1";
+        let kinds =
+            "select string_agg(distinct kind || ' ' || coalesce(body::json -> kind ->> 'law', '-'), ', ')
+            from amends.journal where seq = 1";
         assert_eq!(self.text(kinds).await, "begun 2, started -");
         eventually("the notice is received", async || {
             self.text("select count(*) from amends.outbox").await == "0"
@@ -120,59 +119,80 @@ impl Left {
     }
 }
 
+/// A saga of the test, and what must become of it.
+struct Expected {
+    name: &'static str,
+    saga: Uuid,
+    law: u32,
+    ends: &'static str,
+    left: &'static str,
+    calls: Vec<String>,
+}
+
+impl Expected {
+    fn of(case: &Case, saga: Uuid) -> Self {
+        let calls = case.calls.iter().map(|&call| call.to_owned()).collect();
+        Self { name: case.name, saga, law: case.law, ends: case.ends, left: case.left, calls }
+    }
+
+    /// A saga of the newest law, or of the first.
+    fn new(name: &'static str, saga: &str, law: u32, left: &'static str, calls: &[&str]) -> Self {
+        let ends = if left.is_empty() { "compensated" } else { "completed" };
+        let calls = calls.iter().map(|&call| call.to_owned()).collect();
+        Self { name, saga: saga.parse().unwrap(), law, ends, left, calls }
+    }
+
+    /// Waits for the end and says what is wrong with it.
+    async fn fault(mut self, left: &Left, runtime: &Runtime) -> Option<String> {
+        eventually(self.name, async || left.status(self.saga).await == self.ends).await;
+        let inspection = runtime.client().inspect(self.saga).await.unwrap();
+        let law = inspection.state.map(|state| state.law.number());
+        self.calls.sort();
+        let expected = (Some(self.law), self.left.to_owned(), self.calls);
+        let found = (law, left.effects(self.saga).await, left.calls(self.saga).await);
+        (found != expected).then(|| format!("{}: expected {expected:?}, found {found:?}", self.name))
+    }
+}
+
+/// Sagas that go on from a step of an ended one: the old program began one, and was asked for another.
+async fn reruns(left: &Left) -> [String; 2] {
+    let sql = "select string_agg(r.rerun::text, ' ' order by k.key)
+        from amends.rerun r join amends.start_key k on k.id = r.id where k.key in ('closed', 'closed_too')";
+    let reruns = left.text(sql).await;
+    let (begun, asked) = reruns.split_once(' ').unwrap();
+    [begun.to_owned(), asked.to_owned()]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sagas_that_an_older_version_left_are_finished_with_one_effect_each() {
     let left = left().await;
-    let reruns = "select string_agg(k.key || ' ' || r.rerun, ' ' order by r.n)
-        from amends.rerun r join amends.start_key k on k.id = r.id";
-    let reruns = left.text(reruns).await;
-    let &[closed, asked_then, closed_too, asked_still] = &*reruns.split(' ').collect::<Vec<_>>() else {
-        panic!("{reruns}");
-    };
-    assert_eq!((closed, closed_too), ("closed", "closed_too"));
+    let [rerun_then, rerun_asked] = reruns(&left).await;
     let definitions = left.text("select count(*) from amends.definition").await;
-
     let applied = left.database.store().await.migrate().await.unwrap();
     assert_eq!(applied, (OLD_SCHEMA + 1..=SCHEMA_VERSION).collect::<Vec<_>>());
     let runtime = begin(&left.database).await;
-    assert_eq!(
-        left.text("select count(*) from amends.definition").await,
-        definitions,
-        "the digests are the same"
-    );
-    let beside = runtime.start("trip", &json!({})).await.unwrap();
+    let registered = left.text("select count(*) from amends.definition").await;
+    assert_eq!(registered, definitions, "the digests are the same");
+
+    let beside = runtime.start("trip", &json!({})).await.unwrap().to_string();
     for case in CASES {
         left.ask(case, left.sagas[case.name]).await;
     }
     let rerun = format!("select amends.rerun_from('{}', 'b', 'mended')", left.sagas["closed_third"]);
-    let rerun = left.text(&rerun).await;
+    let rerun_now = left.text(&rerun).await;
 
-    let mut faults = Vec::new();
-    let mut sagas: Vec<Expected> = CASES
-        .iter()
-        .map(|case| {
-            let calls = case.calls.iter().map(|&call| call.to_owned()).collect();
-            (case.name.to_owned(), left.sagas[case.name], case.law, case.ends, case.left, calls)
-        })
-        .collect();
-    let id = |text: &str| text.parse::<Uuid>().unwrap();
-    let own = |calls: &[&str]| calls.iter().map(|&call| call.to_owned()).collect::<Vec<_>>();
-    // What is undone was done under a key of the first law, by the saga that is taken over.
+    // What is undone was done by the saga that is taken over, under a key of the first law.
     let undone = format!("~/a-c0 of {}/a/action/0", left.sagas["closed_too"]);
-    sagas.push(("beside".to_owned(), beside, 2, "completed", "a b", own(&["/a-a0", "/b-a0"])));
-    sagas.push(("rerun then".to_owned(), id(asked_then), 1, "completed", "b", own(&["/b/action/1"])));
-    sagas.push(("rerun asked".to_owned(), id(asked_still), 2, "compensated", "", own(&["/b-a0", &undone])));
-    sagas.push(("rerun now".to_owned(), id(&rerun), 2, "completed", "b", own(&["/b-a0"])));
-    for (name, saga, law, ends, effects, mut calls) in sagas {
-        calls.sort();
-        eventually(&name, async || left.status(saga).await == ends).await;
-        let inspection = runtime.client().inspect(saga).await.unwrap();
-        let found_law = inspection.state.map(|state| state.law);
-        let expected = (Some(law), effects.to_owned(), calls);
-        let found = (found_law.map(Law::number), left.effects(saga).await, left.calls(saga).await);
-        if found != expected {
-            faults.push(format!("{name} {saga}: expected {expected:?}, found {found:?}"));
-        }
+    let mut sagas: Vec<_> = CASES.iter().map(|case| Expected::of(case, left.sagas[case.name])).collect();
+    sagas.extend([
+        Expected::new("beside", &beside, 2, "a b", &["/a-a0", "/b-a0"]),
+        Expected::new("rerun, begun then", &rerun_then, 1, "b", &["/b/action/1"]),
+        Expected::new("rerun, asked for then", &rerun_asked, 2, "", &["/b-a0", &undone]),
+        Expected::new("rerun, asked for now", &rerun_now, 2, "b", &["/b-a0"]),
+    ]);
+    let mut faults = Vec::new();
+    for saga in sagas {
+        faults.extend(saga.fault(&left, &runtime).await);
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     left.audit().await;

@@ -1,9 +1,11 @@
-//! The definitions and the participants of the sagas in the dump. Owns both, and what a participant does in which era:
-//! the program that made the dump compiled this very file, so the digests of the definitions are the same.
+//! The definitions and the participants of the sagas in the dump. The program that made the dump compiled
+//! this very file, so the digests of the definitions are the same. The participants keep their ledger in the
+//! same database.
 //!
-//! A saga's input says how its participants behave: `then` for the old program, `now` for the new one. Its fields are
-//! `STEP` for the action, `~STEP` for the compensation and `?STEP` for the probe; the value is a list of words, one for
-//! each attempt, and the last one holds for all that follow. No word means that the participant does as it is asked.
+//! A saga's input says how its participants behave: `then` for the old program, `now` for the new one. Its
+//! fields are `STEP` for the action, `~STEP` for the compensation and `?STEP` for the probe; the value is a
+//! list of words, one for each attempt, and the last one holds for all that follow. No word means that the
+//! participant does as it is asked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,8 @@ use amends::transaction::Transaction;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
-/// The dump is loaded long after it was made, and no saga that waits for a person may be late or forgotten by then.
+/// The dump is loaded long after it was made: until then no ended saga is dropped, and no driver is taken for
+/// silent.
 const TEN_YEARS_MS: Millis = 10 * 365 * 24 * 3_600_000;
 /// What the old program waited for longer than it lived.
 const LONG_MS: Millis = 60_000;
