@@ -29,6 +29,8 @@ use crate::harness::Database;
 
 /// Cases that run at the same time; each is mostly waiting for a lease to run out.
 const AT_ONCE: usize = 8;
+/// Cases after which a run says how far it is.
+const PROGRESS: usize = 50;
 /// Tries of a case in which the process did not come to its place.
 const TRIES: usize = 4;
 /// Calls after which the owner before dies whose heir the process is.
@@ -72,8 +74,15 @@ async fn a_process_may_die_anywhere() {
         }));
     }
     let mut rows = Vec::new();
+    let all = running.len();
     for case in running {
-        rows.push(case.await.unwrap());
+        let row: Row = case.await.unwrap();
+        // A whole run takes long: one that is cut short has told what was broken by then, and how far it was.
+        row.faults.iter().for_each(|fault| println!("{}: {fault}", row.case));
+        rows.push(row);
+        if rows.len() % PROGRESS == 0 {
+            println!("{} of {all} cases", rows.len());
+        }
     }
     let table = table(&rows, &impossible);
     println!("{table}");
