@@ -280,7 +280,11 @@ fn retry(turn: &mut Turn<'_>, step: usize, new_key: bool) -> Result<(), IllegalE
         && new_key
     {
         if turn.law() == Law::V1 {
-            return not(turn, step, "takes a new key by itself after a failure; retry it without asking for one");
+            return not(
+                turn,
+                step,
+                "takes a new key by itself after a failure; retry it without asking for one",
+            );
         }
         if turn.in_doubt(step, direction) {
             return not(turn, step, "is in doubt; under a new key it could take effect twice");
