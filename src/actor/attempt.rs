@@ -24,7 +24,7 @@ use crate::config::actor as limits;
 use crate::participant::{Place, Scope, expr};
 use crate::place::Ticket;
 use crate::saga::command::Command;
-use crate::saga::definition::{Action, Call, Effect, Step};
+use crate::saga::definition::{Action, Effect, Step};
 use crate::saga::event::{
     ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Request, Requested, Showing,
 };
@@ -229,7 +229,7 @@ pub(super) fn begin(
 
 /// When the step's deadline passes: a call that still waits for its place then is of no use.
 fn deadline(node: &Node, plan: &Plan, state: &State, order: Order) -> Option<Instant> {
-    let deadline_ms = call_of(plan.step(), order.direction)?.deadline_ms.filter(|_| !order.is_probe)?;
+    let deadline_ms = plan.step().call(order.direction)?.deadline_ms.filter(|_| !order.is_probe)?;
     let first_at = state.steps[order.step].tally(order.direction).first_at?;
     let left_ms = first_at.saturating_add(deadline_ms).saturating_sub(node.clock.now_ms());
     Instant::now().checked_add(Duration::from_millis(left_ms))
@@ -308,7 +308,7 @@ pub(super) fn recall(in_flight: &[InFlight], state: &State) {
 }
 
 async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scope>, ticket: &Ticket) -> End {
-    let Some(call) = call_of(step, order.direction) else {
+    let Some(call) = step.call(order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
         return End::Attempt(Outcome::unknown(error), None);
     };
@@ -332,16 +332,6 @@ async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scop
             let error = Error::new("missing", "the definition has no such probe");
             End::Probe(Answer::Inconclusive { error })
         }
-    }
-}
-
-fn call_of(step: &Step, direction: Direction) -> Option<&Call> {
-    match direction {
-        Direction::Compensation => step.compensation.as_ref(),
-        Direction::Action => match &step.action {
-            Action::Call(call) => Some(call),
-            Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
-        },
     }
 }
 
@@ -402,7 +392,7 @@ impl Report {
     /// Waits until the participant has a place for the call. The lease may be lost meanwhile: then nothing begins
     /// before a beat has confirmed it. Else how the call ended without one; none when the saga has left this node.
     async fn place(&self, post: &Post, step: &Step) -> Result<Place, Option<End>> {
-        let call = call_of(step, self.order.direction);
+        let call = step.call(self.order.direction);
         let probe = call.and_then(|call| call.probe.as_ref()).filter(|_| self.order.is_probe);
         let target = probe.map(|probe| &probe.target).or(call.map(|call| &call.target));
         let Some(target) = target else { return Ok(Place::default()) };

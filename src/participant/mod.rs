@@ -36,9 +36,7 @@ use rule::DefaultRule as Rule;
 
 use crate::metrics;
 use crate::place::{self, Places};
-use crate::saga::definition::{
-    Action, Call, Draft, Effect, Errors, Millis, Notice, Probe, Step, Target, Template,
-};
+use crate::saga::definition::{Call, Draft, Effect, Errors, Millis, Notice, Probe, Step, Target, Template};
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use crate::saga::{Fault, Json, silent_errors, silent_errors_of_step};
 use crate::transaction::Transaction;
@@ -208,13 +206,7 @@ impl Participants {
 
     /// Returns what this process lacks to run some steps.
     pub fn missing_for(&self, steps: &[Step]) -> Vec<String> {
-        let calls = steps.iter().flat_map(|step| {
-            let action = match &step.action {
-                Action::Call(call) => Some(call),
-                Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
-            };
-            action.into_iter().chain(step.compensation.as_ref())
-        });
+        let calls = steps.iter().flat_map(Step::calls).map(|(_, call)| call);
         let lacks = calls.flat_map(|call| {
             let probe = call.probe.as_ref().and_then(|probe| self.inner.lacks(&probe.target));
             self.inner.lacks_for(call).into_iter().chain(probe)

@@ -9,7 +9,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Json;
-use super::definition::{Draft, Kind, Millis, Step};
+use super::definition::{Action, Call, Draft, Kind, Millis, Step};
+use super::event::Direction;
 use super::schema::Schema;
 use super::state::State;
 use super::validate::{self, Fault};
@@ -32,6 +33,25 @@ pub struct Planned {
     pub name: Arc<str>,
     /// Indexes of the steps that it needs, ascending.
     pub needs: Vec<usize>,
+}
+
+impl Step {
+    /// The call that the step makes in a direction; awaiting, sleeping and asking a person call no participant.
+    pub fn call(&self, direction: Direction) -> Option<&Call> {
+        match (direction, &self.action) {
+            (Direction::Compensation, _) => self.compensation.as_ref(),
+            (Direction::Action, Action::Call(call)) => Some(call),
+            (Direction::Action, Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. }) => {
+                None
+            }
+        }
+    }
+
+    /// All calls that the step may make.
+    pub fn calls(&self) -> impl Iterator<Item = (Direction, &Call)> {
+        let directions = [Direction::Action, Direction::Compensation];
+        directions.into_iter().filter_map(|direction| Some((direction, self.call(direction)?)))
+    }
 }
 
 impl Planned {

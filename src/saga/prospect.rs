@@ -103,15 +103,7 @@ fn attempt(direction: Direction, outcome: Outcome) -> AttemptEnded {
 
 /// The saga when the probe is asked again after the settle window.
 fn settled(definition: &Definition, state: &State, direction: Direction) -> Option<State> {
-    let call = match direction {
-        Direction::Compensation => state.steps.first().and(definition.draft().steps[0].compensation.as_ref()),
-        Direction::Action => match &definition.draft().steps[0].action {
-            super::definition::Action::Call(call) => Some(call),
-            super::definition::Action::Await { .. }
-            | super::definition::Action::Sleep { .. }
-            | super::definition::Action::Approval { .. } => None,
-        },
-    };
+    let call = definition.draft().steps[0].call(direction);
     let settle_ms = call.map_or(0, |call| call.settle_ms);
     let mut state = state.clone();
     if let Phase::Active { activity: Activity::Probing, .. } = state.steps[0].phase {

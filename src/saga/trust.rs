@@ -1,7 +1,7 @@
 //! Which errors a definition trusts. An error of a tool may come after its effect, so a call whose errors would leave a
 //! step to a person is refused until its author has said what they mean. Leaves all other rules to `validate.rs`.
 
-use super::definition::{Action, Call, Draft, Effect, Expression, Kind, Step, Target, Verdict};
+use super::definition::{Call, Draft, Effect, Expression, Kind, Step, Target, Verdict};
 use super::event::Direction;
 use super::validate::Fault;
 
@@ -14,13 +14,7 @@ pub fn silent_errors(draft: &Draft, says: impl Fn(&str) -> bool) -> Vec<Fault> {
 
 /// The same for one step, whose path is given.
 pub fn silent_errors_of_step(path: &str, step: &Step, says: impl Fn(&str) -> bool) -> Vec<Fault> {
-    let action = match &step.action {
-        Action::Call(call) => Some((Direction::Action, call)),
-        Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
-    };
-    let compensation = step.compensation.as_ref().map(|call| (Direction::Compensation, call));
-    let calls = action.into_iter().chain(compensation);
-    let silent = calls.filter(|(direction, call)| match &call.target {
+    let silent = step.calls().filter(|(direction, call)| match &call.target {
         Target::Tool { participant, .. } => !is_told(step, *direction, call) && !says(participant),
         Target::Handler { .. } | Target::Http { .. } => false,
     });
@@ -39,14 +33,8 @@ pub fn doubtful_rules(draft: &Draft) -> Vec<Fault> {
 }
 
 fn doubtful_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
-    let action = match &step.action {
-        Action::Call(call) => Some((Direction::Action, call)),
-        Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
-    };
-    let calls =
-        action.into_iter().chain(step.compensation.as_ref().map(|call| (Direction::Compensation, call)));
     let mut advice = Vec::new();
-    for (direction, call) in calls {
+    for (direction, call) in step.calls() {
         let path = format!("{path}.{}", direction.as_str());
         let absent = call.probe.as_ref().and_then(|probe| probe.absent.as_ref());
         if absent.is_some_and(|absent| plain(absent) == "status==404") {

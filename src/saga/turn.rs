@@ -2,7 +2,7 @@
 //! happened, need a person; when each of them is due is decided by the files that use it.
 
 use super::advance;
-use super::definition::{Action, Call, Effect, Kind, Millis};
+use super::definition::{Call, Effect, Kind, Millis};
 use super::event::Direction;
 use super::law::Law;
 use super::outcome::Error;
@@ -28,14 +28,7 @@ impl Turn<'_> {
 
     /// The call of a step in one direction; awaiting and sleeping call nobody.
     pub(super) fn call(&self, step: usize, direction: Direction) -> Option<&Call> {
-        let planned = self.definition.step(&self.state, step);
-        match direction {
-            Direction::Compensation => planned.compensation.as_ref(),
-            Direction::Action => match &planned.action {
-                Action::Call(call) => Some(call),
-                Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
-            },
-        }
+        self.definition.step(&self.state, step).call(direction)
     }
 
     /// Puts a step into a phase.

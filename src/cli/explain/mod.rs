@@ -17,7 +17,7 @@ use crate::catalog::{self, Environment};
 use crate::client::Client;
 use crate::participant::{DefaultRule, ParticipantConfig, outcome_by_default, outcome_of_rule};
 use crate::saga::Definition;
-use crate::saga::definition::{Action, Call, Effect, Errors, Step};
+use crate::saga::definition::{Call, Effect, Errors, Step};
 use crate::saga::event::Direction;
 use crate::saga::outcome::Outcome;
 use crate::saga::prospect::{Next, Prospect, prospect};
@@ -95,17 +95,10 @@ fn definitions(name: &str, database: &DatabaseArgs) -> Result<Vec<Arc<Definition
 fn tables(definition: &Definition, participants: &[ParticipantConfig]) -> Vec<Explained> {
     let steps = definition.steps().iter().map(|planned| &planned.step);
     steps
-        .flat_map(|step| calls(step).map(move |(direction, call)| table(step, direction, call, participants)))
+        .flat_map(|step| {
+            step.calls().map(move |(direction, call)| table(step, direction, call, participants))
+        })
         .collect()
-}
-
-/// The calls of a step.
-fn calls(step: &Step) -> impl Iterator<Item = (Direction, &Call)> {
-    let action = match &step.action {
-        Action::Call(call) => Some((Direction::Action, call)),
-        Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => None,
-    };
-    action.into_iter().chain(step.compensation.as_ref().map(|call| (Direction::Compensation, call)))
 }
 
 fn table(step: &Step, direction: Direction, call: &Call, participants: &[ParticipantConfig]) -> Explained {
