@@ -71,7 +71,11 @@ pub(crate) fn journal(bytes: &[u8]) {
             state = next;
         }
         // What a new owner, an operator and a view ask of it.
-        drop((outstanding(&state), next_timer(definition, &state), legal_verbs(definition, &state)));
+        drop((
+            outstanding(&state),
+            next_timer(definition, &state),
+            legal_verbs(definition, &state, state.at),
+        ));
         drop((attention(definition, &state), state.status()));
     });
 }

@@ -30,6 +30,17 @@ select n.id as node, n.name, n.version, n.schema_version,
 from amends.node n
 left join amends.fleet_signal d on d.node = n.id and d.verb = 'drain_node' and d.lifted_by is null;
 
+-- What waits on a node before it may begin, as of the node's last beat, the oldest first: calls for a place at a participant or
+-- for a transaction (`step`, `direction`; nothing has been sent yet), and sagas for a lone trial.
+create or replace view amends.waits as
+select (w.wait ->> 'saga')::uuid as saga, w.wait ->> 'step' as step, w.wait ->> 'direction' as direction,
+       w.wait ->> 'for' as waits_for,
+       to_timestamp((w.wait ->> 'since')::bigint / 1000.0) as since, n.id as node, n.beat_at as as_of
+from amends.node n
+cross join lateral json_array_elements(n.waits) with ordinality as w (wait, place)
+where n.gone_at is null
+order by since, n.id, w.place;
+
 -- Nodes that were told to take no sagas (`held`: still are): who did it, when and why.
 create or replace view amends.node_drains as
 select d.node, n.name, d.lifted_by is null as held, d.at, d.by, d.application_name, host(d.addr) as address, d.reason,

@@ -343,9 +343,9 @@ end
 $$;
 
 -- Asks the same of many sagas of a definition, oldest first: 'cancel', 'abandon', 'pause', 'resume', or 'retry' of the step
--- that is stuck (under a new key, see amends.retry). Only of those of this status, started before this time, `most` of them at a time, and spread over this
--- time where they are parked. Returns how many were asked; call it again until that is 0. Each gets a signal of its own,
--- and decides by itself.
+-- that is stuck (under a new key, see amends.retry). Only of those of this status, started before this time, `most` of them
+-- at a time, and spread over this time where they are parked. Returns how many were asked; call it again until that is 0.
+-- Each gets a signal of its own, and decides by itself.
 drop function if exists amends.bulk(text, text, text, text, timestamptz, int, interval);
 create or replace function amends.bulk(
     verb text, definition text, reason text, status text default 'stuck', started_before timestamptz default 'infinity',
@@ -468,6 +468,7 @@ begin
     where k.ctid = any (array (
         select o.ctid from amends.start_key o
         where o.at < v_cutoff and not exists (select from amends.saga g where g.id = o.id)
+          and not exists (select from amends.saga_done d where d.id = o.id)
         limit 10000));
 end
 $$;

@@ -27,7 +27,7 @@ do $$
 declare
     v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog, amends.nodes,
         amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals, amends.definition_pauses,
-        amends.node_drains, amends.reruns, amends.checkup';
+        amends.node_drains, amends.reruns, amends.checkup, amends.waits';
     -- What the views call runs with the right of whoever looks.
     v_reading text := 'amends.now(), amends.steps_of(uuid), amends.timeline_of(uuid), amends.signal_status(uuid, bigint)';
     v_producing text := 'amends.start(text, json, text, text), amends.signal(uuid, text, json), amends.cancel(uuid, text),

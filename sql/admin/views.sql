@@ -103,7 +103,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                    'what is to be approved cannot be shown')
                when 'timer_fired' then 'woken by a timer'
                when 'owner_lost' then 'taken over from a node that died'
-               when 'withdrawn' then 'handed back by a node that stopped in good order'
+               when 'withdrawn' then 'what had not begun was taken back; nothing was sent'
                when 'requested' then v.verb || coalesce(
                    ' as ' || case when json_typeof(v.asked -> 'finding') = 'string' then v.asked ->> 'finding'
                                   when v.asked -> 'finding' is not null then 'applied' end,

@@ -15,3 +15,7 @@ create table amends.suspect (
 
 -- The node has said that it is about to end: how it ends says nothing of its sagas.
 alter table amends.node add column leaving boolean not null default false;
+
+-- What waits on the node before it may begin, the oldest first: calls for a place, sagas for a lone trial. As of the last beat;
+-- null: nothing. [{saga, step, direction, for, since: milliseconds of the Unix epoch}]
+alter table amends.node add column waits json;

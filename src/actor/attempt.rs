@@ -18,6 +18,7 @@ use super::post::Post;
 use super::row;
 use super::saga_actor::SagaActor;
 use super::traces;
+use super::waits::Wait;
 use super::within;
 use crate::boundary::{self, Aim};
 use crate::config::actor as limits;
@@ -209,7 +210,7 @@ pub(super) fn begin(
     let aim = Aim::of(pinned.definition.name(), order.direction == Direction::Compensation);
     let attempt = async move {
         let [sending, answered] = boundaries(order);
-        let _place = match report.place(&post, plan.step()).await {
+        let _place = match report.place(&post, plan.step(), &scope).await {
             Ok(place) => place,
             Err(Some(end)) => return report.send(end),
             Err(None) => return,
@@ -391,12 +392,19 @@ struct Report {
 impl Report {
     /// Waits until the participant has a place for the call. The lease may be lost meanwhile: then nothing begins
     /// before a beat has confirmed it. Else how the call ended without one; none when the saga has left this node.
-    async fn place(&self, post: &Post, step: &Step) -> Result<Place, Option<End>> {
+    async fn place(&self, post: &Post, step: &Step, scope: &Scope) -> Result<Place, Option<End>> {
         let call = step.call(self.order.direction);
         let probe = call.and_then(|call| call.probe.as_ref()).filter(|_| self.order.is_probe);
         let target = probe.map(|probe| &probe.target).or(call.map(|call| &call.target));
         let Some(target) = target else { return Ok(Place::default()) };
-        let Some(place) = self.ticket.wait(self.node.participants.place(target)).await else {
+        let wait = || {
+            Wait::of_call(
+                scope,
+                format!("a place at participant {}", target.participant().unwrap_or("itself")),
+            )
+        };
+        let free = self.node.waits.during(&self.node.clock, wait, self.node.participants.place(target));
+        let Some(place) = self.ticket.wait(free).await else {
             let message = "the step's deadline passed while the call waited for its place";
             return Err(Some(End::Attempt(Outcome::retryable(Error::new("deadline", message), None), None)));
         };

@@ -59,7 +59,7 @@ async fn join(
     let ttl_ms = Millis::try_from(lease.as_millis()).unwrap_or(Millis::MAX);
     let id = store.join_after(before, name, env!("CARGO_PKG_VERSION"), ttl_ms).await?;
     let sent = Instant::now();
-    Ok((id, sent, store.beat(id, 0).await?))
+    Ok((id, sent, store.beat(id, 0, None).await?))
 }
 
 /// Beats.
@@ -85,7 +85,8 @@ impl Heart {
             }
             metrics::LEASE_TRUSTED.with([]).set(f64::from(node.clock.is_trusted()));
             metrics::BUILD.with([env!("CARGO_PKG_VERSION").into()]).set(1.0);
-            match node.store.beat(node.membership.id(), residents).await {
+            let waits = node.waits.json();
+            match node.store.beat(node.membership.id(), residents, waits.as_deref()).await {
                 Ok(beat) => confirmed(&node, sent, &beat),
                 Err(Error::Fenced) => rejoin(&node).await,
                 Err(error) => tracing::warn!(%error, "beat not confirmed"),

@@ -11,12 +11,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use super::node::Node;
+use super::waits::Wait;
 use crate::config::actor as limits;
 use crate::config::store::{SILENT_DEATHS_MAX, TRIAL_PAUSES_MS};
 use crate::saga::event::Event;
 use crate::saga::state::State;
 use crate::saga::{LOST_MAX, deaths_in_a_row, suspected};
 use crate::store::{Claimed, Error, LaneId, Trial};
+
+/// What a saga under suspicion waits for, as people read it.
+pub(super) const LONE_TRIAL: &str = "its lone trial, since processes died during a call of it";
 
 /// The one place on a node where suspects are tried.
 #[derive(Clone, Debug)]
@@ -168,6 +172,7 @@ pub(super) async fn ask(node: &Arc<Node>, lane: LaneId, saga: Uuid, is_first: bo
 /// Waits for the lone trial of a call during which so many processes died in a row.
 pub(super) async fn ask_for_call(node: Arc<Node>, lane: LaneId, saga: Uuid, deaths: u32) -> Isolated {
     let is_first = deaths < LOST_MAX;
+    let _listed = node.waits.list(&node.clock, Wait::of_saga(saga, LONE_TRIAL));
     if is_first {
         let pause = crate::boundary::trial_pause_ms().unwrap_or(TRIAL_PAUSES_MS[0]);
         tokio::time::sleep(Duration::from_millis(pause)).await;

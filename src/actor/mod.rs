@@ -51,6 +51,7 @@ mod traces;
 mod trouble;
 mod usher;
 mod waiters;
+mod waits;
 mod within;
 mod worker;
 
@@ -74,4 +75,5 @@ pub use traces::Traces;
 pub use trouble::Trouble;
 pub use usher::Usher;
 pub use waiters::{Ended, Waiters};
+pub use waits::Waits;
 pub use worker::Worker;

@@ -16,6 +16,7 @@ use super::passage::Passage;
 use super::traces::Traces;
 use super::trouble::Trouble;
 use super::waiters::Waiters;
+use super::waits::Waits;
 use crate::participant::Participants;
 use crate::saga::state::State;
 use crate::store::Store;
@@ -36,6 +37,8 @@ pub struct Node {
     pub duty: Duty,
     /// Where sagas under which processes have died are tried.
     pub isolation: Isolation,
+    /// What waits here before it may begin.
+    pub waits: Waits,
     /// Who in this process waits for an end.
     pub waiters: Waiters,
     /// What is to be looked at now.

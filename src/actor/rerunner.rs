@@ -14,6 +14,7 @@ use super::roster::Roster;
 use super::supervisor::{Observe, Observed};
 use crate::boundary;
 use crate::config::actor as limits;
+use crate::saga::definition::Millis;
 use crate::saga::event::Event;
 use crate::saga::rerun::{Rerun, rerunnable, take_over};
 use crate::saga::state::State;
@@ -91,7 +92,12 @@ async fn begin(
     };
     let outcomes = match take_over(&pinned.definition, asked.of, &state, &asked.step) {
         Ok(outcomes) => outcomes,
-        Err(illegal) => return Ok(Some(Err(format!("{illegal}; {}", legal(&pinned, asked, &state))))),
+        Err(illegal) => {
+            return Ok(Some(Err(format!(
+                "{illegal}; {}",
+                legal(&pinned, asked, &state, node.clock.now_ms())
+            ))));
+        }
     };
     let Rerunning { of, step, by, reason, .. } = asked.clone();
     let rerun = Rerun { of, from: step, by, reason, outcomes };
@@ -103,9 +109,9 @@ async fn begin(
 }
 
 /// What is legal instead.
-fn legal(pinned: &Pinned, asked: &Rerunning, state: &State) -> String {
+fn legal(pinned: &Pinned, asked: &Rerunning, state: &State, now: Millis) -> String {
     let verbs = match state.end() {
-        None => legal_verbs(&pinned.definition, state),
+        None => legal_verbs(&pinned.definition, state, now),
         Some(_) => {
             let steps = rerunnable(&pinned.definition, asked.of, state);
             steps.into_iter().map(|step| format!("rerun_from {step}")).chain(["start".to_owned()]).collect()

@@ -138,7 +138,7 @@ impl SagaActor {
             tracing::debug!(saga.id = %self.id, event = event.kind(), %illegal, "event came too late");
             return;
         };
-        let legal = legal_verbs(&self.pinned.definition, &self.state);
+        let legal = legal_verbs(&self.pinned.definition, &self.state, self.node.clock.now_ms());
         self.events.push_front(signals::refused(requested, illegal, &legal));
     }
 

@@ -10,6 +10,7 @@ use super::arrival::Arrival;
 use super::definitions::Pinned;
 use super::isolation::{self, Asked, Isolated};
 use super::node::Node;
+use super::waits::Wait;
 use crate::boundary::{self, Aim};
 use crate::config::actor as limits;
 use crate::saga::event::Event;
@@ -62,7 +63,10 @@ async fn read(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) -> Vec<Read
 /// process for a while.
 pub(super) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> Read {
     let id = saga.id;
-    let (mut trying, convicted) = match isolation::ask(node, lane, id, false).await {
+    let listed = node.waits.list(&node.clock, Wait::of_saga(id, isolation::LONE_TRIAL));
+    let asked = isolation::ask(node, lane, id, false).await;
+    drop(listed);
+    let (mut trying, convicted) = match asked {
         Asked::Alone(trying) => (trying, false),
         // What its trials read before, any process may read.
         Asked::Convicted(trying) => (trying, true),

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::committer::Committed;
 use super::node::Node;
 use super::saga_actor::SagaActor;
+use super::waits::Wait;
 use crate::participant::Scope;
 use crate::place::Ticket;
 use crate::saga::definition::Call;
@@ -74,7 +75,9 @@ pub(super) async fn call(
     ticket: &Ticket,
 ) -> (Outcome, Option<Box<Within>>) {
     let name = format!("{}#{}", scope.key, scope.attempt);
-    let Some(began) = ticket.wait(node.store.begin_within(&name, call.timeout_ms)).await else {
+    let wait = || Wait::of_call(scope, "one of the node's transactions".to_owned());
+    let begun = node.waits.during(&node.clock, wait, node.store.begin_within(&name, call.timeout_ms));
+    let Some(began) = ticket.wait(begun).await else {
         return (again("deadline", "the step's deadline passed while the call waited for its place"), None);
     };
     if !ticket.begin() {

@@ -10,6 +10,10 @@ pub const TRUSTED_SHARE: f64 = 0.75;
 pub const BEAT_MS: u64 = 1_000;
 /// Pause before a command that waits for trust is tried again, in milliseconds.
 pub const DISTRUST_PAUSE_MS: u64 = 100;
+/// A call that has waited so long for its place is shown to people, in milliseconds.
+pub const WAIT_LISTED_MS: u64 = 500;
+/// Most waits that a node shows at once, the oldest first.
+pub const WAITS_SHOWN_MAX: usize = 200;
 /// How long a call under suspicion is alone with its suspicion on a node in its first trial, in milliseconds;
 /// doubles with each death during the call.
 pub const ISOLATED_MS: u64 = 2_000;

@@ -11,6 +11,7 @@ use super::crew::{Crew, Threads};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
     Bell, Definitions, Duty, Health, Isolation, Membership, Node, Passage, Roster, Traces, Trouble, Waiters,
+    Waits,
 };
 use crate::client::Client;
 use crate::config::actor as limits;
@@ -204,6 +205,7 @@ impl Builder {
             clock,
             duty: Duty::default(),
             isolation: Isolation::default(),
+            waits: Waits::default(),
             waiters,
             bell: Bell::default(),
             traces,

@@ -46,7 +46,7 @@ pub fn attention(definition: &Definition, state: &State) -> Vec<Attention> {
     if found.is_empty() || state.end().is_some() {
         return Vec::new();
     }
-    let legal = legal_verbs(definition, state);
+    let legal = legal_verbs(definition, state, state.at);
     for one in &mut found {
         let concerns = |verb: &&String| {
             let mut words = verb.split(' ').skip(1);

@@ -67,10 +67,10 @@ impl Request {
     }
 }
 
-/// Returns the operator's verbs that are legal now, as one would type them: `cancel`, `resolve charge
-/// applied`, `provide approval`. Legal as of the saga's last event: a verb may become useless by the time it
-/// is used, when a deadline or a key has expired.
-pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
+/// Returns the operator's verbs that are legal at a time, as one would type them: `cancel`, `resolve charge
+/// applied`, `provide approval`. A verb may become useless by the time it is used, when a deadline or a key expires.
+pub fn legal_verbs(definition: &Definition, state: &State, now: Millis) -> Vec<String> {
+    let at = state.at.max(now);
     let reason = || "asked which verbs are legal".to_owned();
     let mut candidates = vec![
         ("cancel".to_owned(), Request::Cancel { reason: reason() }),
@@ -126,8 +126,7 @@ pub fn legal_verbs(definition: &Definition, state: &State) -> Vec<String> {
     let signal = state.signals_seen + 1;
     let by = String::new();
     let is_legal = |request: Request| {
-        let event =
-            Event::Requested(Requested { at: state.at, asked_at: None, signal, by: by.clone(), request });
+        let event = Event::Requested(Requested { at, asked_at: None, signal, by: by.clone(), request });
         transition(definition, state, &event).is_ok()
     };
     candidates.into_iter().filter_map(|(verb, request)| is_legal(request).then_some(verb)).collect()

@@ -65,7 +65,7 @@ pub use node::{Beat, NodeId, NodeRow};
 pub use operate::Bulk;
 pub use outbox::{Pending, Relaying};
 pub use pool::Store;
-pub use read::{Filter, JournalRow, SagaRow, Visible};
+pub use read::{Filter, JournalRow, SagaRow, Visible, WaitRow};
 pub use rerun::{RerunFate, Rerunning};
 pub use signal::{Signal, SignalFate};
 pub use start_key::Keyed;

@@ -60,11 +60,11 @@ impl Store {
         Ok(NodeId(rows.first().ok_or_else(super::no_row)?.try_get("id")?))
     }
 
-    /// Keeps the node alive; `sagas` is how many are on it, for people. [`Error::Fenced`] when it was taken for
-    /// dead, or is about to be: drop all actors, then join again as a new node.
-    pub async fn beat(&self, node: NodeId, sagas: usize) -> Result<Beat, Error> {
+    /// Keeps the node alive; for people, `sagas` is how many are on it, and `waits` what waits there, as JSON.
+    /// [`Error::Fenced`] when it was taken for dead, or is about to be: drop all actors, then join again as a new node.
+    pub async fn beat(&self, node: NodeId, sagas: usize, waits: Option<&str>) -> Result<Beat, Error> {
         let sagas = i32::try_from(sagas).unwrap_or(i32::MAX);
-        let rows = self.query(sql!("node", "beat"), &[&node.0, &sagas]).await?;
+        let rows = self.query(sql!("node", "beat"), &[&node.0, &sagas, &waits]).await?;
         let row = rows.first().ok_or(Error::Fenced)?;
         Ok(Beat { at: super::millis(row.try_get("at")?), draining: row.try_get("draining")? })
     }

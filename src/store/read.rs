@@ -46,6 +46,19 @@ pub struct SagaRow {
     pub behind: Option<Uuid>,
 }
 
+/// What a saga waits for on its node before it may begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitRow {
+    /// The step whose call waits; none where the whole saga does.
+    pub step: Option<String>,
+    /// Whether the step's action or its compensation waits.
+    pub direction: Option<String>,
+    /// What it waits for, as people read it.
+    pub waits_for: String,
+    /// Since when.
+    pub since: Millis,
+}
+
 /// What a list shall show.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -99,6 +112,20 @@ impl Store {
         let rows = self.query(sql!("saga", "read"), &[&id]).await?;
         // Between the two halves of the statement nothing happens: it has one snapshot.
         rows.first().map(saga_row).transpose()
+    }
+
+    /// Reads what a saga waits for before it may begin, as of its node's last beat.
+    pub async fn waits(&self, id: Uuid) -> Result<Vec<WaitRow>, Error> {
+        let rows = self.query(sql!("saga", "waits"), &[&id]).await?;
+        let wait = |row: &Row| {
+            Ok(WaitRow {
+                step: row.try_get("step")?,
+                direction: row.try_get("direction")?,
+                waits_for: row.try_get("waits_for")?,
+                since: super::millis(row.try_get("since")?),
+            })
+        };
+        rows.iter().map(wait).collect()
     }
 
     /// Returns the result of a saga that has ended, with its status.

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use crate::harness::{Database, die_with_parent, in_its_own_process};
 
 const URL: &str = "AMENDS_POISON_NODE";
+/// How long the first pause before a lone trial is in that process, in milliseconds.
+const PAUSE: &str = "AMENDS_POISON_TRIAL_PAUSE_MS";
 
 /// How long the patient wait: as long as a saga stays with its owner without a row.
 const PATIENCE_MS: u64 = 9_000;
@@ -80,7 +82,8 @@ fn child() {
     for place in ["saga: reading for cursed forward", "saga: decided for doomed forward"] {
         fail::cfg_callback(place, || std::process::abort()).unwrap();
     }
-    fail::cfg("trial pause", "return(300)").unwrap();
+    let pause = std::env::var(PAUSE).unwrap_or_else(|_| "300".to_owned());
+    fail::cfg("trial pause", &format!("return({pause})")).unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let _runtime = begin(&url, true).await;
         std::future::pending::<()>().await;
@@ -139,6 +142,31 @@ const ASIDE: &str = "select count(*) from amends.unreadable u join amends.saga g
       and u.at > (select coalesce(max(s.at), '-infinity') from amends.signal s)";
 
 const PUT_ASIDE: &str = "select count(*) from amends.stuck where reason = 'process_died'";
+
+/// Who looks at a saga that stands still learns what it waits for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saga_that_waits_for_its_lone_trial_says_so() {
+    let (database, client) = hall().await;
+    serve(&client, "poison", 1).await;
+    let patient = || in_its_own_process("poison::child").env(URL, &database.url).env(PAUSE, "60000").spawn();
+    let mut node = patient().unwrap();
+    let waits = "select count(*) from amends.waits w join amends.sagas s using (saga)
+                 where w.step is null and w.waits_for like 'its lone trial%' and s.status = 'running'";
+    crate::harness::eventually("it waits for its trial", async || {
+        if node.try_wait().unwrap().is_some() {
+            node = patient().unwrap();
+        }
+        count(&client, waits).await == 1
+    })
+    .await;
+    let saga: uuid::Uuid = client.query_one("select saga from amends.waits", &[]).await.unwrap().get(0);
+    let show = ["show", &saga.to_string(), "--database-url", &database.url].map(str::to_owned);
+    let said = std::process::Command::new(env!("CARGO_BIN_EXE_amends")).args(show).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("the saga has waited for its lone trial, since processes died"), "{said}");
+    node.kill().unwrap();
+    node.wait().unwrap();
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_runs_beside_a_saga_that_kills_is_not_put_aside_with_it() {

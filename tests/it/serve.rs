@@ -206,6 +206,37 @@ fn a_second_signal_stops_a_draining_node_at_once() {
     wait_until("the call is in doubt", || home.run(&["show", id]).1["status"] == "stuck");
 }
 
+/// A participant takes one call at a time: who looks at the second learns what it waits for, and that nothing was sent.
+#[test]
+fn a_call_that_waits_for_its_place_says_so() {
+    let home = Home::new("place");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let settings = fs::read_to_string(home.0.join("amends.yaml")).unwrap();
+    let silent_one = format!("silent: {{ url: \"{url}\", protocol: http, concurrency: 1 }}");
+    fs::write(home.0.join("amends.yaml"), format!("{settings}participants: {{ {silent_one} }}\n")).unwrap();
+    let stall = "saga: stall\nsteps:\n  - step: ask\n    kind: pivot\n    timeout: 10m\n    \
+                 action: { http: silent, path: / }\n";
+    fs::write(home.0.join("sagas/stall.yaml"), stall).unwrap();
+    let _node = Node::start(&home, &[]);
+    let start = || home.run(&["start", "stall", "--input", "{}"]).1["id"].as_str().unwrap().to_owned();
+    let first = start();
+    let _call = silent.accept().unwrap();
+    let second = start();
+    let wait = || home.run(&["show", &second]).1["waits"][0].clone();
+    wait_until("the wait is shown", || !wait().is_null());
+    let waits = wait();
+    assert_eq!(
+        (&waits["step"], &waits["direction"], &waits["for"]),
+        (&json!("ask"), &json!("action"), &json!("a place at participant silent"))
+    );
+    assert_eq!(home.run(&["show", &first]).1["waits"], json!([]));
+    let said = home.amends(&["show", &second]).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("ask has waited for a place at participant silent for "), "{said}");
+    assert!(said.contains("nothing has been sent yet"), "{said}");
+}
+
 #[test]
 fn a_cancelled_saga_makes_start_fail() {
     let home = Home::new("cancel");

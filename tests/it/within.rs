@@ -230,6 +230,12 @@ async fn waiting_for_a_place_is_no_attempt() {
     for _ in 0..40 {
         sagas.push(runtime.start("waits", &json!({})).await.unwrap());
     }
+    eventually("the waits are shown", async || {
+        let sql = "select count(*) from amends.waits where step = 'a' and direction = 'action'
+                   and waits_for = 'one of the node''s transactions'";
+        client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 40
+    })
+    .await;
     // It is cancelled while it waits, and ends before a place is free.
     let cancelled = sagas.pop().unwrap();
     client.query("select amends.cancel($1, 'not wanted')", &[&cancelled]).await.unwrap();
@@ -243,6 +249,10 @@ async fn waiting_for_a_place_is_no_attempt() {
         assert_eq!(runtime.wait(*saga).await.unwrap().status, Status::Completed);
     }
     assert_eq!(calls.load(Ordering::SeqCst) as usize, sagas.len(), "each was called once");
+    eventually("nothing waits any more", async || {
+        client.query_one("select count(*) from amends.waits", &[]).await.unwrap().get::<_, i64>(0) == 0
+    })
+    .await;
     let sql =
         "select count(*) from amends.journal where kind = 'attempt_ended' and body like '%no_transaction%'";
     assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);

@@ -1,10 +1,11 @@
--- Keeps node $1 alive, with $2 sagas on it, and says whether it shall hand over what it has. No row: it was taken for dead,
+-- Keeps node $1 alive, with $2 sagas on it and $3 waiting there, and says whether it shall hand over what it has. No row: it was taken for dead,
 -- or is about to be. A beat that comes after more than the time to live, because the database or this node stood still,
 -- begins a new steady time.
 -- Called by: store/node.rs. Locks: the node. Index: node_pkey, fleet_signal_drained.
 update amends.node n
 set beat_at = amends.now(),
     sagas = $2::int,
+    waits = $3::text::json,
     draining = exists (select from amends.fleet_signal d
                        where d.node = n.id and d.verb = 'drain_node' and d.lifted_by is null),
     steady_since = case when n.beat_at < amends.now() - n.ttl_ms * interval '1 ms' then amends.now()

@@ -3,11 +3,12 @@
 
 use uuid::Uuid;
 
-use super::super::failure::Failure;
+use super::super::failure::{Exit, Failure};
 use crate::saga::event::{Direction, Event};
 use crate::saga::key::Key;
 use crate::saga::state::State;
 use crate::saga::{Definition, Law};
+use crate::store;
 
 /// What `amends show` was asked about.
 #[derive(Clone, Debug)]
@@ -33,6 +34,17 @@ impl Subject {
                  that was sent as `key_uuid` or `key_hex`, name the saga too: amends show ID KEY"
             ))),
         }
+    }
+}
+
+impl Subject {
+    /// Says that no saga has this id, which may be a form of a key.
+    pub(super) fn not_found(&self) -> Failure {
+        let error = store::Error::UnknownSaga(self.saga);
+        let message = format!(
+            "{error}; if it is a key that was sent as `key_uuid` or `key_hex`, name its saga too: amends show ID KEY"
+        );
+        Failure::new(Exit::NotFound, message)
     }
 }
 

@@ -17,7 +17,7 @@ use super::time::instant;
 use crate::saga::definition::Millis;
 use crate::saga::event::{Event, Request};
 use crate::saga::{Definition, Json, replay};
-use crate::store::{self, JournalRow, Pending, SagaRow, Signal, Store};
+use crate::store::{self, JournalRow, Pending, SagaRow, Signal, Store, WaitRow};
 
 use key::Subject;
 use timeline::Timeline;
@@ -48,6 +48,8 @@ pub(super) struct Shown {
     input: Option<Json>,
     /// Which call the key that was asked about was given to.
     key: Option<String>,
+    /// What it waits for on its node before it may begin.
+    waits: Vec<WaitRow>,
     /// Asked, but not answered yet.
     open_signals: Vec<Signal>,
     /// Told of it, but not received yet.
@@ -69,13 +71,14 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
 
 async fn gather(store: &Store, subject: &Subject) -> Result<Shown, Failure> {
     let id = subject.saga;
-    let saga = store.saga(id).await?.ok_or(store::Error::UnknownSaga(id))?;
+    let saga = store.saga(id).await?.ok_or_else(|| subject.not_found())?;
     let set_aside = store.unreadable(id).await?;
     let died = set_aside.as_ref().is_some_and(|aside| aside.died);
     let set_aside = set_aside.map(|aside| aside.reason);
     let rows = if died { Vec::new() } else { store.journal(id).await? };
     let definition = definition(store, &saga.digest).await?;
-    let (timeline, unreadable) = match told(id, &definition, &rows) {
+    let now = store.clock().await?;
+    let (timeline, unreadable) = match told(id, &definition, &rows, now) {
         Ok(timeline) => (timeline, set_aside),
         Err(reason) => (None, Some(reason)),
     };
@@ -85,10 +88,10 @@ async fn gather(store: &Store, subject: &Subject) -> Result<Shown, Failure> {
     });
     let mut open_signals = store.signals_after(id, 0).await?;
     open_signals.retain(|signal| signal.fate.is_none());
+    let waits = store.waits(id).await?;
     let notices = store.pending_events(id).await?;
-    let now = store.clock().await?;
     let key = subject.key.as_deref().map(|key| explained(id, &definition, &rows, key));
-    Ok(Shown { saga, timeline, unreadable, died, input, key, open_signals, notices, now })
+    Ok(Shown { saga, timeline, unreadable, died, input, key, waits, open_signals, notices, now })
 }
 
 async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Definition>, Failure> {
@@ -109,7 +112,12 @@ fn explained(saga: Uuid, definition: &Definition, rows: &[JournalRow], key: &str
 }
 
 /// Tells a journal's story; none if there is nothing to tell yet.
-fn told(saga: Uuid, definition: &Definition, rows: &[JournalRow]) -> Result<Option<Timeline>, String> {
+fn told(
+    saga: Uuid,
+    definition: &Definition,
+    rows: &[JournalRow],
+    now: Millis,
+) -> Result<Option<Timeline>, String> {
     let decode = |row: &JournalRow| match serde_json::from_str::<Event>(&row.body) {
         Ok(event) => Ok((row.seq, event)),
         Err(error) => Err(format!("row {} ({}) of the journal: {error}", row.seq, row.kind)),
@@ -118,7 +126,7 @@ fn told(saga: Uuid, definition: &Definition, rows: &[JournalRow]) -> Result<Opti
     if journal.is_empty() {
         return Ok(None);
     }
-    match Timeline::of(saga, definition, &journal) {
+    match Timeline::of(saga, definition, &journal, now) {
         Ok(timeline) => Ok(Some(timeline)),
         Err(illegal) => Err(format!("the journal breaks the law of this version of amends: {illegal}")),
     }
@@ -136,10 +144,20 @@ fn shown_json(shown: &Shown) -> Value {
     value["legal_verbs"] = json!(timeline.map(|timeline| &timeline.legal_verbs));
     let wakes_at = timeline.and_then(|timeline| timeline.wakes_at);
     value["wakes_at"] = json!(wakes_at.or(shown.saga.wake_at).map(instant));
+    value["waits"] = json!(shown.waits.iter().map(wait_json).collect::<Vec<_>>());
     let open: Vec<Value> = shown.open_signals.iter().map(signal_json).collect();
     value["open_signals"] = json!(open);
     value["notices"] = json!(shown.notices.iter().map(notice_json).collect::<Vec<_>>());
     value
+}
+
+fn wait_json(wait: &WaitRow) -> Value {
+    json!({
+        "step": wait.step,
+        "direction": wait.direction,
+        "for": wait.waits_for,
+        "since": instant(wait.since),
+    })
 }
 
 fn notice_json(notice: &Pending) -> Value {

@@ -127,6 +127,25 @@ fn told(shown: &Shown) -> impl Iterator<Item = String> {
     })
 }
 
+/// What has not begun, and why.
+fn waits(shown: &Shown) -> impl Iterator<Item = String> {
+    shown.waits.iter().map(|wait| {
+        let took = span(shown.now.saturating_sub(wait.since));
+        let waits_for = harmless(&wait.waits_for);
+        match &wait.step {
+            Some(step) => {
+                let call = match wait.direction.as_deref() {
+                    Some("compensation") => "the compensation of ",
+                    _ => "",
+                };
+                let step = harmless(step);
+                format!("{call}{step} has waited for {waits_for} for {took}; nothing has been sent yet")
+            }
+            None => format!("the saga has waited for {waits_for} for {took}"),
+        }
+    })
+}
+
 /// What was asked and not answered yet.
 fn asked(shown: &Shown) -> impl Iterator<Item = String> {
     shown.open_signals.iter().map(|signal| {
@@ -166,6 +185,7 @@ fn outlook(shown: &Shown) -> Vec<String> {
         lines.insert(0, String::new());
         return lines;
     };
+    lines.extend(waits(shown));
     lines.extend(asked(shown));
     lines.extend(told(shown));
     if let Some(at) = timeline.wakes_at {

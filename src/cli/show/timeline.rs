@@ -85,11 +85,12 @@ enum Call {
 }
 
 impl Timeline {
-    /// Folds a journal. Fails if the journal is not one of this definition.
+    /// Folds a journal, and says what is legal at a time. Fails if the journal is not one of this definition.
     pub(super) fn of(
         saga: Uuid,
         definition: &Definition,
         journal: &[(i32, Event)],
+        now: Millis,
     ) -> Result<Self, IllegalEvent> {
         let mut state: Option<State> = None;
         let mut begun: HashMap<Call, Millis> = HashMap::new();
@@ -124,7 +125,11 @@ impl Timeline {
             entries,
             steps: (0..state.steps.len()).map(|index| step_line(definition, &state, index)).collect(),
             wakes_at: next_timer(definition, &state),
-            legal_verbs: if state.end().is_some() { Vec::new() } else { legal_verbs(definition, &state) },
+            legal_verbs: if state.end().is_some() {
+                Vec::new()
+            } else {
+                legal_verbs(definition, &state, now)
+            },
         })
     }
 }

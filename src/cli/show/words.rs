@@ -60,7 +60,7 @@ pub(super) fn event(definition: &Definition, before: &State, event: &Event) -> S
             };
             Said::new(format!("taken over from a node that died; {lost}"), Tone::Warning)
         }
-        Event::Withdrawn(_) => Said::new("handed back by a node that stopped in good order", Tone::Quiet),
+        Event::Withdrawn(_) => Said::new("what had not begun was taken back; nothing was sent", Tone::Quiet),
         Event::Requested(event) => {
             let (step, text) = request(definition, before, &event.request);
             let said = Said::new(format!("{text} (asked by {})", event.by), Tone::Warning);

@@ -10,7 +10,7 @@ use super::world::World;
 use crate::saga::command::Command;
 use crate::saga::event::{Direction, Request};
 use crate::saga::state::{Activity, Phase, StepState};
-use crate::saga::{Json, legal_verbs, next_timer, outstanding};
+use crate::saga::{Json, Law, legal_verbs, next_timer, outstanding};
 
 /// More moves than any saga of the tests needs.
 const MOVES_MAX: usize = 400;
@@ -90,7 +90,7 @@ impl World {
     fn unstick(&self) -> Result<Move, Fault> {
         let (step, direction, reason) = self.state.stuck().ok_or("nothing is stuck")?;
         let name = self.definition.step(&self.state, step).name.clone();
-        let verbs = legal_verbs(&self.definition, &self.state);
+        let verbs = legal_verbs(&self.definition, &self.state, self.now);
         let resolve = self.truth(step, direction).map(|finding| Request::Resolve {
             step: name.clone(),
             finding,
@@ -99,8 +99,9 @@ impl World {
         let hopeless = self.definition.planned(&self.state, step).is_some_and(|planned| {
             planned.needs.iter().any(|&need| self.state.steps[need].phase == Phase::Failed)
         });
-        let cursed = self.ledgers[step].of(direction).cursed.is_some();
-        let retry = Request::Retry { step: name.clone(), new_key: cursed, reason: String::new() };
+        // Under the first law a definite failure got the next attempt a new key, and nobody can ask for one.
+        let new_key = self.state.law > Law::V1 && self.ledgers[step].of(direction).cursed.is_some();
+        let retry = Request::Retry { step: name.clone(), new_key, reason: String::new() };
         let skip = Request::Skip { step: name.clone(), output: Json::null(), reason: "hopeless".to_owned() };
         let resolvable = verbs.iter().any(|verb| verb.starts_with(&format!("resolve {name} absent")));
         must!(
@@ -126,7 +127,7 @@ impl World {
         if !self.state.steps.iter().any(waits) {
             return None;
         }
-        let verbs = legal_verbs(&self.definition, &self.state);
+        let verbs = legal_verbs(&self.definition, &self.state, self.now);
         let told = self.requests().into_iter().find(|request| match request {
             Request::Provide { event, .. } => verbs.contains(&format!("provide {event}")),
             Request::Resolve { step, .. } => verbs.contains(&format!("resolve {step} absent")),

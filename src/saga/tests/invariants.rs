@@ -211,7 +211,7 @@ fn of_status(state: &State) -> Result<(), Fault> {
 fn of_end(definition: &Definition, state: &State, end: End) -> Result<(), Fault> {
     must!(outstanding(state).is_empty(), "an ended saga asks for {:?}", outstanding(state));
     must!(next_timer(definition, state).is_none(), "an ended saga waits for a time");
-    must!(legal_verbs(definition, state).is_empty(), "an ended saga takes requests");
+    must!(legal_verbs(definition, state, state.at).is_empty(), "an ended saga takes requests");
     let timer = Event::TimerFired(TimerFired { at: state.at });
     must!(transition(definition, state, &timer).is_err(), "an ended saga goes on");
     for (index, one) in state.steps.iter().enumerate() {
@@ -297,7 +297,7 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
             );
         }
     }
-    let offered = legal_verbs(definition, state);
+    let offered = legal_verbs(definition, state, state.at);
     for (verb, request) in all {
         let signal = state.signals_seen + 1;
         let event =

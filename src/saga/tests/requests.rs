@@ -177,7 +177,7 @@ fn a_signal_is_answered_once() {
 #[track_caller]
 fn check_verbs(graph: &str, history: &str, expected: &str) {
     let story = Story::tell(graph, history);
-    let found = legal_verbs(&story.definition, &story.state).join(", ");
+    let found = legal_verbs(&story.definition, &story.state, story.state.at).join(", ");
     assert!(found == expected, "\n  {graph} | {history}\n  expected {expected}\n  found    {found}\n");
 }
 

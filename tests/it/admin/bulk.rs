@@ -82,6 +82,8 @@ async fn a_step_is_tried_again_under_a_new_key() {
     let hex = amends::saga::key::Key::uuid(&key).as_simple().to_string();
     let (code, said) = program(&["show", &saga.to_string(), &hex]);
     assert!(code == Some(0) && said.contains(&call), "{said}");
+    let (code, said) = program(&["show", &hex]);
+    assert!(code == Some(4) && said.contains("name its saga too: amends show ID KEY"), "{code:?} {said}");
     let doubtful = node.reach("doubtful", "stuck").await;
     let asked = ask(node.url(), &format!("select amends.retry('{doubtful}', 'charge', 'x', true)")).await;
     let fate = format!("select answer as reason from amends.signal_status('{doubtful}', {asked})");

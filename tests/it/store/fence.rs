@@ -27,7 +27,7 @@ async fn a_zombie_writes_nothing_and_its_sagas_go_on_elsewhere() {
         let parking = Parking { id: ids[0], signals_seen: 0, wake_at: None };
         assert!(zombie.lane.park(&[parking]).await.unwrap().is_empty());
         assert!(zombie.lane.release(&ids).await.unwrap().is_empty());
-        assert!(matches!(zombie.store.beat(zombie.id, 0).await, Err(Error::Fenced)));
+        assert!(matches!(zombie.store.beat(zombie.id, 0, None).await, Err(Error::Fenced)));
         assert!(matches!(Lane::open(&zombie.database.config(), zombie.id).await, Err(Error::Fenced)));
         if node.claim_all().await.is_empty() {
             break;
@@ -171,9 +171,9 @@ async fn nobody_is_called_dead_by_a_node_that_stood_still_itself() {
     node.age(30_000).await;
     slow.age(30_000).await;
     assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept::default());
-    node.store.beat(node.id, 0).await.unwrap();
+    node.store.beat(node.id, 0, None).await.unwrap();
     assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept::default());
-    slow.store.beat(slow.id, 0).await.unwrap();
+    slow.store.beat(slow.id, 0, None).await.unwrap();
     assert_eq!(slow.lane.commit(&[went_on(id, 2)]).await.unwrap(), [Written::Accepted]);
     // A fresh node has not seen enough either; a steady one has, but meets only live ones.
     node.steady().await;

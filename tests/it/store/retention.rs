@@ -3,8 +3,9 @@
 use super::Node;
 use crate::admin::ask;
 
-/// A saga of long ago, with a journal, a signal and a start key; live unless it ended.
-async fn of_old(node: &Node, days: u32, ended: bool) -> String {
+/// A saga of long ago, with a journal, a signal and a start key; it ended so many days ago, or is live.
+async fn of_old(node: &Node, days: u32, ended: Option<u32>) -> String {
+    let (is_ended, ended_days) = (ended.is_some(), ended.unwrap_or(0));
     let sql = format!(
         "with old as (
              select now() - interval '{days} days' as at,
@@ -20,10 +21,11 @@ async fn of_old(node: &Node, days: u32, ended: bool) -> String {
              insert into amends.start_key select 'checkout', o.id::text, o.id, '', o.at from old o
          ), done as (
              insert into amends.saga_done (id, definition, status, signals, started_at, ended_at)
-             select o.id, 1, 'completed', 0, o.at, o.at from old o where {ended}
+             select o.id, 1, 'completed', 0, o.at, now() - interval '{ended_days} days'
+             from old o where {is_ended}
          ), live as (
              insert into amends.saga (id, definition, status, lane, signals, started_at)
-             select o.id, 1, 'stuck', null, 0, o.at from old o where not {ended}
+             select o.id, 1, 'stuck', null, 0, o.at from old o where not {is_ended}
          )
          select o.id from old o"
     );
@@ -61,15 +63,18 @@ async fn ended_sagas_leave_after_their_retention_and_live_ones_stay() {
     for days in [40, 120, 200] {
         partitions_of(&node, days).await;
     }
-    let recent = of_old(&node, 40, true).await;
-    let ended = of_old(&node, 120, true).await;
-    let live = of_old(&node, 200, false).await;
+    let recent = of_old(&node, 40, Some(40)).await;
+    let ended = of_old(&node, 120, Some(120)).await;
+    let live = of_old(&node, 200, None).await;
+    let long = of_old(&node, 201, Some(40)).await;
     let dropped = node.store.expire().await.unwrap();
     assert_eq!(dropped.iter().filter(|name| name.starts_with("journal_")).count(), 1, "{dropped:?}");
     assert_eq!(dropped.iter().filter(|name| name.starts_with("saga_done_")).count(), 2, "{dropped:?}");
     assert_eq!(kept(&node, &recent).await, "1 ended, 1 rows, 1 signals, 1 keys");
     assert_eq!(kept(&node, &ended).await, "0 ended, 0 rows, 0 signals, 0 keys");
     assert_eq!(kept(&node, &live).await, "0 ended, 1 rows, 1 signals, 1 keys");
+    // A start under its key is still the start of that saga.
+    assert_eq!(kept(&node, &long).await, "1 ended, 1 rows, 1 signals, 1 keys");
     assert!(node.store.expire().await.unwrap().is_empty());
 
     // The key may be used again, for another saga with another input.
@@ -83,7 +88,7 @@ async fn ended_sagas_leave_after_their_retention_and_live_ones_stay() {
 async fn the_longest_retention_of_a_definition_counts() {
     let node = Node::new().await;
     partitions_of(&node, 120).await;
-    let ended = of_old(&node, 120, true).await;
+    let ended = of_old(&node, 120, Some(120)).await;
     let year = 365_u64 * 24 * 3_600_000;
     let draft = format!("{{\"retention_ms\":{year}}}");
     let long = node.store.put_definition("long", "audited", &draft, None).await.unwrap();
