@@ -10,6 +10,7 @@ use super::node::Node;
 use crate::participant::{News, Scope};
 use crate::saga::definition::{Draft, Notice};
 use crate::saga::event::{Event, Started};
+use crate::saga::key::notice_key;
 use crate::saga::outcome::Error;
 use crate::saga::state::{State, Status, TurnBack};
 use crate::saga::{Definition, Json, Law};
@@ -124,10 +125,7 @@ pub(super) async fn tell(node: &Node, event: &Relaying) -> Result<Occasion, Erro
         Some(_) | None => (Law::V1, Json::null()),
     };
     let mut scope = Scope::of_saga(event.saga, input, Vec::new());
-    scope.key = match law {
-        Law::V1 => format!("{}/{}/{}", event.saga, telling.event.as_str(), event.seq),
-        Law::V2 => format!("{}-{}-n{}", event.saga, telling.event.as_str(), event.seq),
-    };
+    scope.key = notice_key(event.saga, telling.event.as_str(), event.seq, law);
     scope.step = telling.step.as_deref().unwrap_or_default().into();
     scope.attempt = event.attempts;
     scope.output = event.result.clone();

@@ -68,7 +68,27 @@ pub fn outcome_by_default(call: &Call, errors: Option<Errors>, rule: DefaultRule
     let answer = Reply::of(rule, rule.answer());
     let error = answer.error.clone().filter(|_| rule.verdict() != Verdict::Succeeded);
     let reply = by_default(call, errors, Reply { error, ..answer });
-    Decided::new(reply.verdict, rule.word(), None).outcome(reply)
+    let outcome = Decided::new(reply.verdict, rule.word(), None).outcome(reply);
+    if call.effect == Effect::Transactional { rolled_back(outcome) } else { outcome }
+}
+
+/// Makes an outcome of an answer that the definition takes for a refusal: its `refused` holds, or its `success` does not.
+pub fn outcome_of_refusal(answers_key: bool) -> Outcome {
+    let error = Some(Error::new("refused", "the definition says so"));
+    let reply = Reply::succeeded(DefaultRule::Handler, Json::null());
+    Decided { answers_key, ..Decided::new(Verdict::Failed, "refused", error) }.outcome(reply)
+}
+
+/// What the outcome of a transactional handler comes to: what does not succeed is rolled back, so nothing is unknown or
+/// pending.
+pub(super) fn rolled_back(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Unknown { error, .. } | Outcome::Errored { error, .. } => Outcome::retryable(error, None),
+        Outcome::Pending { .. } => {
+            Outcome::failed(Error::new("pending", "the effect of a transactional handler cannot come later"))
+        }
+        known @ (Outcome::Succeeded { .. } | Outcome::Failed { .. }) => known,
+    }
 }
 
 /// Makes an outcome of an answer for which this rule of a definition holds.
@@ -87,9 +107,7 @@ fn by_default(call: &Call, errors: Option<Errors>, reply: Reply) -> Reply {
         (Verdict::Errored, _, _) if call.effect == Effect::ReadOnly => Verdict::Failed,
         (Verdict::Errored, _, Some(Errors::Definite)) => Verdict::Failed,
         // The convention of HTTP is withdrawn: such an answer says as much as none.
-        (_, DefaultRule::Http4xx | DefaultRule::HttpBusy, Some(Errors::Unknown))
-            if call.effect != Effect::ReadOnly =>
-        {
+        (_, rule, Some(Errors::Unknown)) if rule.is_convention() && call.effect != Effect::ReadOnly => {
             Verdict::Unknown
         }
         (verdict, _, _) => verdict,

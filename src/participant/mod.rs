@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
-pub use classify::{outcome_by_default, outcome_of_rule};
+pub use classify::{outcome_by_default, outcome_of_refusal, outcome_of_rule};
 pub use config::{Answers, Limits, ParticipantConfig, Transport};
 pub use handler::{Failure, Handlers, StepContext};
 pub use mcp::KEY_META;
@@ -157,16 +157,7 @@ impl Participants {
         let run = |arguments| self.inner.handlers.call_within(name, scope, transaction, arguments);
         let made = in_time(arguments.as_ref(), scope, time, run).await;
         let reply = made.unwrap_or_else(unsent);
-        match classify::outcome(call, scope, None, reply).0 {
-            Outcome::Unknown { error, .. } | Outcome::Errored { error, .. } => {
-                Outcome::retryable(error, None)
-            }
-            Outcome::Pending { .. } => {
-                let error = Error::new("pending", "the effect of a transactional handler cannot come later");
-                Outcome::failed(error)
-            }
-            known @ (Outcome::Succeeded { .. } | Outcome::Failed { .. }) => known,
-        }
+        classify::rolled_back(classify::outcome(call, scope, None, reply).0)
     }
 
     /// Tells somebody, under the key of the scope, and says whether it was received.

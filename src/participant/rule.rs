@@ -75,6 +75,11 @@ rules! {
 }
 
 impl DefaultRule {
+    /// Whether it takes an answer for a refusal by HTTP's convention, which `errors: unknown` withdraws.
+    pub(super) fn is_convention(self) -> bool {
+        matches!(self, Self::HttpRedirect | Self::HttpBusy | Self::Http4xx)
+    }
+
     /// Whether calls of this target can meet such an answer.
     pub fn is_for(self, target: &Target) -> bool {
         let [handler, tool, http] = match self {

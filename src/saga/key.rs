@@ -71,6 +71,14 @@ impl Key<'_> {
     }
 }
 
+/// Writes the key under which the notice of an event (`on_stuck`, `on_end`) tells of a row of a saga's journal.
+pub fn notice_key(saga: Uuid, event: &str, row: i32, law: Law) -> String {
+    match law {
+        Law::V1 => format!("{saga}/{event}/{row}"),
+        Law::V2 => format!("{saga}-{event}-n{row}"),
+    }
+}
+
 const DIRECTIONS: [Direction; 2] = [Direction::Action, Direction::Compensation];
 
 fn letter(direction: Direction) -> char {

@@ -309,6 +309,8 @@ steps:
     let (mut stream, _) = receiver.accept().unwrap();
     let key = news(&mut stream);
     assert!(key.contains(&format!("{id}-on_end-n")), "{key}");
+    let said = home.run(&["show", key.split_once(": ").unwrap().1.trim()]).1["key"].clone();
+    assert!(said.as_str().unwrap().contains(": the notice on_end of row "), "{said}");
     let pending = home.run(&["show", &id]).1["notices"].clone();
     assert_eq!((&pending[0]["event"], &pending[0]["attempts"]), (&json!("on_end"), &json!(1)), "{pending}");
     let _second = Node::start(&home, &["--name", "second"]);

@@ -15,7 +15,9 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, Tone};
 use crate::catalog::{self, Environment};
 use crate::client::Client;
-use crate::participant::{DefaultRule, ParticipantConfig, outcome_by_default, outcome_of_rule};
+use crate::participant::{
+    DefaultRule, ParticipantConfig, outcome_by_default, outcome_of_refusal, outcome_of_rule,
+};
 use crate::saga::Definition;
 use crate::saga::definition::{Call, Effect, Errors, Step};
 use crate::saga::event::Direction;
@@ -112,12 +114,18 @@ fn table(step: &Step, direction: Direction, call: &Call, participants: &[Partici
             None => rows.push(Row { answers: vec![answer], outcome: outcome_word, next }),
         }
     };
+    // In the order in which they are asked.
+    for (index, rule) in call.classify.iter().enumerate() {
+        add(format!("`classify[{index}]`: {}", rule.when.0), &outcome_of_rule(rule));
+    }
+    if let Some(refused) = &call.refused {
+        add(format!("`refused`: {}", refused.when.0), &outcome_of_refusal(refused.answers_key));
+    }
+    if let Some(success) = &call.success {
+        add(format!("a good answer, and `success` is false: {}", success.0), &outcome_of_refusal(false));
+    }
     for rule in DefaultRule::ALL.iter().filter(|rule| rule.is_for(&call.target)) {
         add(rule.answer().to_owned(), &outcome_by_default(call, errors, *rule));
-    }
-    for (index, rule) in call.classify.iter().enumerate() {
-        let outcome = outcome_of_rule(rule);
-        add(format!("`classify[{index}]`: {}", rule.when.0), &outcome);
     }
     Explained {
         step: step.name.clone(),

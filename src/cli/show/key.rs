@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::super::failure::{Exit, Failure};
 use crate::saga::event::{Direction, Event};
-use crate::saga::key::Key;
-use crate::saga::state::State;
+use crate::saga::key::{Key, notice_key};
+use crate::saga::state::{Origin, State};
 use crate::saga::{Definition, Law};
 use crate::store;
 
@@ -58,28 +58,47 @@ pub(super) fn explain(
 ) -> String {
     let found = (0..state.steps.len()).flat_map(|index| {
         let step = &*definition.step(state, index).name;
+        let origin = state.steps[index].origin;
         [Direction::Action, Direction::Compensation].into_iter().flat_map(move |direction| {
             let newest = state.steps[index].tally(direction).generation;
-            (0..=newest).map(move |generation| (index, Key { saga, step, direction, generation }))
+            // An effect that was taken over has the key of the saga that made the call.
+            let origin = origin.filter(|_| direction == Direction::Action);
+            let Origin { saga, law } = origin.unwrap_or(Origin { saga, law: state.law });
+            (0..=newest).map(move |generation| (index, law, Key { saga, step, direction, generation }))
         })
     });
-    let is_it = |(_, one): &(usize, Key<'_>)| is_form_of(key, one, state.law);
-    match found.into_iter().find(is_it) {
-        Some((index, Key { step, direction, generation, .. })) => {
+    let mut found = found.into_iter();
+    match found.find(|(_, law, one)| is_form_of(key, &one.text(*law))) {
+        Some((_, _, Key { saga: other, step, direction, generation })) if other != saga => format!(
+            "key {key}: the {} of step {step}, generation {generation}, which saga {other} called: this one took its \
+             outcome over",
+            direction.as_str()
+        ),
+        Some((index, _, Key { step, direction, generation, .. })) => {
             let attempts = attempts(definition, events, index, direction, generation);
             format!(
                 "key {key}: the {} of step {step}, generation {generation}, {attempts}",
                 direction.as_str()
             )
         }
-        None => format!("key {key}: no call of this saga has it"),
+        None => match notice(saga, state.law, events.len(), key) {
+            Some((event, row)) => format!("key {key}: the notice {event} of row {row}"),
+            None => format!("key {key}: no call of this saga has it"),
+        },
     }
 }
 
+/// The notice that has this key: which, and the row of the journal that it tells of.
+fn notice(saga: Uuid, law: Law, rows: usize, key: &str) -> Option<(&'static str, i32)> {
+    let rows = i32::try_from(rows).unwrap_or(i32::MAX);
+    let mut all =
+        ["on_stuck", "on_end"].into_iter().flat_map(|event| (1..=rows).map(move |row| (event, row)));
+    all.find(|(event, row)| is_form_of(key, &notice_key(saga, event, *row, law)))
+}
+
 /// Whether a text is a key, or one of the forms in which expressions give it.
-fn is_form_of(text: &str, key: &Key<'_>, law: Law) -> bool {
-    let plain = key.text(law);
-    let uuid = Key::uuid(&plain);
+fn is_form_of(text: &str, plain: &str) -> bool {
+    let uuid = Key::uuid(plain);
     text == plain
         || text.eq_ignore_ascii_case(&uuid.to_string())
         || text.eq_ignore_ascii_case(&uuid.as_simple().to_string())

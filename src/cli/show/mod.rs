@@ -45,6 +45,8 @@ pub(super) struct Shown {
     unreadable: Option<String>,
     /// Processes died of reading it: it was not read here.
     died: bool,
+    /// An older version lost its input before its first row.
+    lost: bool,
     input: Option<Json>,
     /// Which call the key that was asked about was given to.
     key: Option<String>,
@@ -82,6 +84,7 @@ async fn gather(store: &Store, subject: &Subject) -> Result<Shown, Failure> {
         Ok(timeline) => (timeline, set_aside),
         Err(reason) => (None, Some(reason)),
     };
+    let lost = unreadable.is_some() && !died && rows.is_empty();
     let input = rows.first().and_then(|row| match row.event() {
         Ok(Event::Started(started)) => Some(started.input),
         Ok(_) | Err(_) => None,
@@ -91,7 +94,7 @@ async fn gather(store: &Store, subject: &Subject) -> Result<Shown, Failure> {
     let waits = store.waits(id).await?;
     let notices = store.pending_events(id).await?;
     let key = subject.key.as_deref().map(|key| explained(id, &definition, &rows, key));
-    Ok(Shown { saga, timeline, unreadable, died, input, key, waits, open_signals, notices, now })
+    Ok(Shown { saga, timeline, unreadable, died, lost, input, key, waits, open_signals, notices, now })
 }
 
 async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Definition>, Failure> {

@@ -163,6 +163,15 @@ fn outlook(shown: &Shown) -> Vec<String> {
             "Find out why in the logs of the nodes. When it is told to resume, one node tries it once."
                 .to_owned(),
         );
+    } else if shown.lost {
+        lines.push(
+            "An older version lost its input before its first row, so it has called nothing.".to_owned(),
+        );
+        lines.push(format!(
+            "Give it the input, in SQL: select amends.restore_input('{}', INPUT, REASON). If the input is not known, cancel \
+             the saga first, then give it any.",
+            shown.saga.id
+        ));
     } else if let Some(reason) = &shown.unreadable {
         lines.push(format!("The journal cannot be read: {}", harmless(reason)));
         lines.push("A node of the version that wrote it takes the saga up by itself.".to_owned());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use amends::runtime::Runtime;
 use uuid::Uuid;
 
-use super::{Operated, ask, drafts, handlers, psql, until};
+use super::{Operated, ask, drafts, handlers, program, psql, until};
 use crate::harness::Database;
 
 const CLIENTS: usize = 6;
@@ -136,6 +136,11 @@ async fn a_saga_whose_input_was_lost_is_told_apart_and_can_be_given_it_back() {
                          where saga = '{lost}'"
     );
     assert_eq!(ask(&url, &legal).await, "stuck|cancel, restore_input");
+
+    let (_, said) = program(&url, &["show", &lost.to_string()]);
+    assert!(said.contains("it has called nothing") && said.contains("amends.restore_input("), "{said}");
+    let (code, said) = program(&url, &["doctor"]);
+    assert!(code == 1 && said.contains("lost sagas") && said.contains("restore_input"), "{code} {said}");
 
     let restore = |saga: Uuid, input: &str| {
         format!("select amends.restore_input('{saga}', '{input}', 'found in the shop')")

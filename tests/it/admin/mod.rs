@@ -62,6 +62,14 @@ pub(crate) fn ask(url: &str, sql: &str) -> impl Future<Output = String> {
     }
 }
 
+/// Runs the command line on a database; returns its exit code, and all that it said.
+pub(crate) fn program(url: &str, args: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
+    let output = command.args(args).env("DATABASE_URL", url).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (output.status.code().unwrap(), said)
+}
+
 /// Runs a statement until it prints this.
 pub(crate) async fn until(url: &str, sql: &str, expected: &str) {
     eventually(&format!("{sql} prints {expected}"), async || psql(url, sql).await.out == expected).await;

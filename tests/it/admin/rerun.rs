@@ -199,5 +199,10 @@ async fn what_is_not_true_is_refused_with_what_is_legal() {
     assert_eq!(node.wait(rerun).await.unwrap().status.as_str(), "completed");
     let (_, shown, _) = run(&database, &["show", &rerun.to_string()]).await;
     assert!(shown.contains(&format!("goes on from charge of saga {saga}: it is open")), "{shown}");
+    // The key that a compensation names is that of the saga that made the call.
+    let taken = amends::saga::key::Key::uuid(&format!("{saga}-book-a0")).to_string();
+    let (_, shown, _) = run(&database, &["show", &rerun.to_string(), &taken]).await;
+    let call = format!("the action of step book, generation 0, which saga {saga} called");
+    assert!(shown.contains(&call), "{shown}");
     node.stop(Duration::from_secs(5)).await.unwrap();
 }

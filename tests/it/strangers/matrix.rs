@@ -4,8 +4,8 @@
 use super::stage::{Case, End, Stage, case};
 use super::{WHOLE, python};
 
-/// Share of the cells that are run without [`WHOLE`]: one in so many.
-const STRIDE: usize = 2;
+/// Share of the cells that are run without [`WHOLE`]: one in so many, others each day.
+const STRIDE: usize = 3;
 
 /// What the rules make of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +35,25 @@ enum Truth {
 const TRUTHS: [(Truth, &str); 3] =
     [(Truth::Before, "before"), (Truth::After, "after"), (Truth::Lands, "lands")];
 
-const HTTP: [(&str, Class); 19] = [
+const HTTP: [(&str, Class); 29] = [
     ("500", Unknown),
     ("502", Unknown),
     ("503", Unknown),
     ("503 later", Unknown),
     ("429 later", Retryable),
     ("425", Retryable),
+    ("301", Unknown),
+    ("307", Refusal),
     ("400", Refusal),
+    ("401", Refusal),
     ("402", Refusal),
+    ("403", Refusal),
     ("403 later", Retryable),
     ("404", Refusal),
+    ("408", Unknown),
+    ("410", Refusal),
+    ("413", Refusal),
+    ("413 later", Retryable),
     ("422", Refusal),
     ("409", Unknown),
     ("409 later", Unknown),
@@ -54,19 +62,28 @@ const HTTP: [(&str, Class); 19] = [
     ("lost", Unknown),
     ("silent", Unknown),
     ("truncated", Unknown),
+    ("gzip cut", Unknown),
+    ("html", Unknown),
     ("202", Pending),
 ];
 
-const MCP: [(&str, Class); 11] = [
+const MCP: [(&str, Class); 18] = [
     ("error", Errored),
     ("error text", Errored),
     ("-32602", Errored),
     ("-32603", Errored),
     ("-32000", Errored),
+    ("-32601", Refusal),
+    ("-32700", Refusal),
     ("lost", Unknown),
     ("silent", Unknown),
     ("500", Unknown),
+    ("503 later", Unknown),
+    ("429 later", Retryable),
+    ("401", Refusal),
+    ("402 cut", Unknown),
     ("truncated", Unknown),
+    ("html", Unknown),
     ("block", Good),
     ("queued", Pending),
 ];
@@ -96,27 +113,35 @@ enum More {
     Nothing,
     Safe,
     Irreversible,
+    /// Its errors are refusals: `errors: definite`.
+    Definite,
 }
 
 const fn kind(name: &'static str, place: Place, keyed: bool, probed: bool, more: More) -> Kind {
     Kind { name, place, keyed, probed, more }
 }
 
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 23] = [
     kind("once", Place::Compensable, false, false, More::Nothing),
     kind("once_probed", Place::Compensable, false, true, More::Nothing),
     kind("once_safe", Place::Compensable, false, false, More::Safe),
     kind("once_irreversible", Place::Compensable, false, false, More::Irreversible),
+    kind("once_definite", Place::Compensable, false, false, More::Definite),
+    kind("once_irreversible_probed", Place::Compensable, false, true, More::Irreversible),
     kind("keyed", Place::Compensable, true, false, More::Nothing),
+    kind("keyed_irreversible", Place::Compensable, true, false, More::Irreversible),
     kind("keyed_probed", Place::Compensable, true, true, More::Nothing),
     kind("keyed_safe", Place::Compensable, true, false, More::Safe),
     kind("keyed_safe_probed", Place::Compensable, true, true, More::Safe),
     kind("pivot_once", Place::Pivot, false, false, More::Nothing),
     kind("pivot_once_probed", Place::Pivot, false, true, More::Nothing),
+    kind("pivot_keyed", Place::Pivot, true, false, More::Nothing),
     kind("pivot_keyed_probed", Place::Pivot, true, true, More::Nothing),
     kind("retriable_keyed", Place::Retriable, true, false, More::Nothing),
     kind("retriable_once_probed", Place::Retriable, false, true, More::Nothing),
     kind("retriable_keyed_probed", Place::Retriable, true, true, More::Nothing),
+    kind("undo_once", Place::Undo, false, false, More::Nothing),
+    kind("undo_once_definite", Place::Undo, false, false, More::Definite),
     kind("undo_keyed", Place::Undo, true, false, More::Nothing),
     kind("undo_once_probed", Place::Undo, false, true, More::Nothing),
     kind("undo_keyed_probed", Place::Undo, true, true, More::Nothing),
@@ -147,6 +172,8 @@ impl Kind {
         };
         Some(match class {
             Good => good,
+            // The definition says so, and may be wrong.
+            Errored if self.more == More::Definite => return self.end(Refusal, truth),
             Refusal if happened => return None,
             Refusal => failed,
             // Under the same key it does not matter what happened.
@@ -162,7 +189,7 @@ impl Kind {
             Errored if self.keyed && matches!(self.place, Place::Retriable | Place::Undo) => good,
             Unknown | Errored => match self.more {
                 More::Safe | More::Irreversible => End::Compensated,
-                More::Nothing => End::Stuck("pay"),
+                More::Nothing | More::Definite => End::Stuck("pay"),
             },
         })
     }
@@ -176,7 +203,7 @@ impl Kind {
             Door::Mcp => format!("{{ tool: bank_mcp/{verb}, arguments: {{ {arguments} }}{more} }}"),
         };
         let effect = if self.keyed { "idempotent" } else { "once" };
-        let times = "timeout: 3s, retry: { attempts: 6, backoff: 50ms, backoff_max: 200ms }";
+        let times = "timeout: 8s, retry: { attempts: 6, backoff: 50ms, backoff_max: 200ms }";
         let fits = ", settle: 800ms, retry: { attempts: 25, backoff: 100ms, backoff_max: 300ms }";
         let states = ", applied: \"${ result.state == 'done' }\", absent: \"${ result.state == 'absent' }\"";
         let pending = match door {
@@ -198,15 +225,19 @@ impl Kind {
         if undo {
             step += &format!("    effect: idempotent\n    probe: {find}\n");
         } else {
-            step += &format!("    effect: {effect}\n    timeout: 3s\n    {pending}\n");
+            step += &format!("    effect: {effect}\n    timeout: 8s\n    {pending}\n");
             step += "    retry: { attempts: 6, backoff: 50ms, backoff_max: 200ms }\n";
             step +=
                 &if self.probed { format!("    probe: {find}\n") } else { "    settle: 800ms\n".to_owned() };
         }
+        if !undo && self.more == More::Definite {
+            step += "    errors: definite\n";
+        }
         let mut more = ", effect: idempotent".to_owned();
         if undo {
             let asks = if self.probed { format!("probe: {voided}") } else { "settle: 800ms".to_owned() };
-            more = format!(", effect: {effect}, {times}, {pending}, {asks}");
+            let errors = if self.more == More::Definite { ", errors: definite" } else { "" };
+            more = format!(", effect: {effect}, {times}, {pending}, {asks}{errors}");
         }
         let compensation = call("void", &format!("{order}, {key}, {of}{}", way(undo)), &more);
         step += &match (self.place, self.more) {
@@ -255,13 +286,19 @@ fn cells() -> Vec<(Kind, Door, &'static str, Case)> {
     cells
 }
 
+/// The first cell of this run's part: another each day.
+fn offset() -> usize {
+    let days = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() / 86_400;
+    usize::try_from(days).unwrap() % STRIDE
+}
+
 /// The cells of this run.
 fn chosen() -> Vec<Case> {
     let cells = cells();
     if std::env::var_os(WHOLE).is_some() {
         return cells.into_iter().map(|(.., case)| case).collect();
     }
-    let part: Vec<_> = cells.into_iter().step_by(STRIDE).collect();
+    let part: Vec<_> = cells.into_iter().skip(offset()).step_by(STRIDE).collect();
     for kind in KINDS {
         assert!(part.iter().any(|(found, ..)| *found == kind), "{kind:?} is in no cell of the part");
     }
@@ -305,7 +342,7 @@ async fn a_4xx_after_the_effect_is_no_lie_where_errors_are_unknown() {
     let mut stage = stage("lies", ", errors: unknown").await;
     stage.play().await;
     let mut cases = Vec::new();
-    for kind in KINDS {
+    for kind in KINDS.into_iter().filter(|kind| kind.more != More::Definite) {
         for (answer, class) in HTTP {
             if matches!(class, Refusal | Retryable) {
                 let way = format!("after {answer}");
@@ -315,7 +352,8 @@ async fn a_4xx_after_the_effect_is_no_lie_where_errors_are_unknown() {
         }
     }
     let step = if std::env::var_os(WHOLE).is_some() { 1 } else { STRIDE };
-    stage.check(cases.into_iter().step_by(step).collect()).await;
+    let skipped = if step == 1 { 0 } else { offset() };
+    stage.check(cases.into_iter().skip(skipped).step_by(step).collect()).await;
 }
 
 /// The rules over a few cells, in words.
@@ -330,5 +368,5 @@ fn the_rules_of_the_matrix_are_the_documented_ones() {
     assert_eq!(end("retriable_once_probed", Errored, Truth::Before), Some(End::Completed));
     assert_eq!(end("once", Unknown, Truth::After), Some(End::Stuck("pay")));
     assert_eq!(end("keyed", Refusal, Truth::After), None);
-    assert!(cells().len() > 600, "{}", cells().len());
+    assert!(cells().len() > 1_100, "{}", cells().len());
 }

@@ -12,7 +12,7 @@ mod tools;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Set to run the whole matrix; without it a part is run, another in each place of it.
+/// Set to run the whole matrix; without it a part is run, another each day.
 const WHOLE: &str = "AMENDS_STRANGERS_WHOLE";
 
 /// Where the servers are. A test without them fails: a test that does not run is no test.
