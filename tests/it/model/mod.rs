@@ -32,6 +32,7 @@ const NOT_MODELLED: &[(&str, &str)] = &[
     ("saga/list", "reads only"),
     ("saga/read", "reads only"),
     ("saga/unreadable", "reads only"),
+    ("saga/waits", "reads only"),
     ("saga/set_aside", "a park whose timer fires later"),
     ("saga/take_back", "changes only how a saga is listed"),
     ("saga/exonerate", "a wake of what is parked"),
