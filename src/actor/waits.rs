@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -85,6 +86,10 @@ impl Waits {
         needed: impl Future<Output = T>,
     ) -> T {
         let mut needed = pin!(needed);
+        // Hardly anything waits, and a timer costs more than a look.
+        if let Poll::Ready(done) = futures_util::poll!(&mut needed) {
+            return done;
+        }
         let soon = Duration::from_millis(limits::WAIT_LISTED_MS);
         match tokio::time::timeout(soon, &mut needed).await {
             Ok(done) => done,
