@@ -46,7 +46,8 @@ rules! {
     SessionLost "session_lost" Retryable
         "the MCP server does not know the session, to a call with `read_only` or `idempotent`; it was not carried out",
     SessionRefused "session_refused" Unknown
-        "the MCP server does not know the session, to a call with `once`, which an earlier delivery may have carried out",
+        "the MCP server does not know the session, to a call with `once`, which an earlier delivery may have carried \
+         out",
     Timeout "timeout" Unknown "no answer within `timeout`",
     Closed "closed" Unknown "the connection ended before the answer",
     Incomplete "answer_incomplete" Unknown

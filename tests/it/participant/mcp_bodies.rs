@@ -1,5 +1,5 @@
-//! Messages of MCP over HTTP as strangers carry them: what was announced is what was read, or the outcome is unknown; and
-//! the arguments of a call arrive as they are.
+//! Messages of MCP over HTTP as strangers carry them: what was announced is what was read, or the outcome is unknown.
+//! And the arguments of a call arrive as they are.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -173,9 +173,12 @@ async fn called_with_numbers(mcp: &amends::participant::Participants) -> String 
 
 /// What was written of them.
 fn as_written(text: &str) {
-    let numbers = r#""e":1e400,"id":"é\n","m":49.00,"n":123456789012345678901234567890"#;
-    let all = r#""all":{"n":123456789012345678901234567890,"#;
-    assert!(text.contains(all) && text.contains(numbers), "{text}");
+    let all = r#""all":{"n":123456789012345678901234567890, "m":49.00,"e":1e400}"#;
+    for part in
+        [r#""arguments":{"n":123456789012345678901234567890,"#, r#""m":49.00,"e":1e400,"#, all, r#""é\n""#]
+    {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
 }
 
 #[tokio::test]
@@ -187,24 +190,32 @@ async fn arguments_keep_their_digits() {
     mcp.shutdown().await;
     // Both eras of HTTP.
     for modern in [false, true] {
-        let wire = Wire::serve(move |request| match method(request).as_str() {
-            "initialize" if modern => reply(request, "", json!({"error": {"code": -32601, "message": "no"}})),
-            "initialize" => shake_hands(request, ""),
-            "server/discover" => {
-                let hello = json!({"result": {
-                    "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0,
-                    "capabilities": {"tools": {}}, "cacheScope": "private",
-                }});
-                reply(request, "", hello)
+        let wire = Wire::serve(move |request| {
+            // A server that is not ours reads such a number as it likes.
+            let request = &request.replace("1e400", "1");
+            match method(request).as_str() {
+                "initialize" if modern => {
+                    reply(request, "", json!({"error": {"code": -32601, "message": "no"}}))
+                }
+                "initialize" => shake_hands(request, ""),
+                "server/discover" => {
+                    let hello = json!({"result": {
+                        "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0,
+                        "capabilities": {"tools": {}}, "cacheScope": "private",
+                    }});
+                    reply(request, "", hello)
+                }
+                "tools/call" => {
+                    reply(request, "", json!({"result": {"resultType": "complete", "content": []}}))
+                }
+                _ => answer("202 Accepted", "", ""),
             }
-            "tools/call" => reply(request, "", json!({"result": {"resultType": "complete", "content": []}})),
-            _ => answer("202 Accepted", "", ""),
         })
         .await;
         let mcp = at(&wire.url);
         assert_eq!(called_with_numbers(&mcp).await, "succeeded null");
         let requests = wire.requests.lock().unwrap().clone();
-        as_written(requests.iter().find(|request| method(request) == "tools/call").unwrap());
+        as_written(requests.iter().find(|request| request.contains("1e400")).unwrap());
         mcp.shutdown().await;
     }
 }
