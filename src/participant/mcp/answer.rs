@@ -257,7 +257,8 @@ pub(super) fn knows_session(heard: &Heard) -> bool {
 /// a tool may say the like of what it was asked for: only the server's list tells.
 pub(super) fn may_miss_tool(heard: &Heard, reply: &Reply) -> bool {
     let said = match &heard.said {
-        Said::Error { error, .. } if code(error) == Some(INVALID_PARAMS) => true,
+        // A gateway's word is nothing to ask the list about: its own may have changed since.
+        Said::Error { error, .. } if code(error) == Some(INVALID_PARAMS) => reply.rule == Rule::ProtocolError,
         Said::Result(_) => reply.rule == Rule::ToolError,
         Said::Error { .. } | Said::Body(_) | Said::Unread(..) => false,
     };

@@ -236,6 +236,10 @@ fn a_tool_may_be_missing_where_a_failure_says_so() {
         assert!(missing(&protocol(-32602, said)) && missing(&tool(said)), "{said}");
     }
     assert!(!missing(&protocol(-32602, "Output validation error")));
+    let unknown = r#"{"code":-32602,"message":"Unknown tool: chrage"}"#;
+    assert!(
+        !missing(&error(unknown, true, Some(502), false)) && !missing(&error(unknown, false, None, false))
+    );
     assert!(!missing(&protocol(-32603, "Unknown tool: chrage")));
     assert!(!missing(&tool("no such room")));
     assert!(!missing(&heard(Said::Result(r#"{"content":"tool not found"}"#.into()))));
