@@ -47,6 +47,9 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Limit for the answer to a ping, after a call timed out or its session was refused. A child that leaves one
 /// unanswered is given no further call, and counts as hung once the time of its calls in flight is over.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a session over HTTP counts as known after an answer in it. Later it is asked for before a call that may not
+/// be repeated.
+pub const SESSION_KNOWN: Duration = Duration::from_secs(1);
 /// Pages of a server's list of tools that are read; a longer list says nothing.
 pub const TOOL_PAGES_MAX: usize = 100;
 /// Pause before the second start in a row of an MCP server; doubled from one to the next.

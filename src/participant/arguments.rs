@@ -23,16 +23,13 @@ pub(super) fn bounded(arguments: Json, limits: &Limits) -> Result<Json, Error> {
     Ok(arguments)
 }
 
-/// Renders the arguments of a tool.
-pub(super) fn tool_arguments(
-    template: &Template,
-    scope: &Scope,
-    limits: &Limits,
-) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+/// Renders the arguments of a tool, an object.
+pub(super) fn tool_arguments(template: &Template, scope: &Scope, limits: &Limits) -> Result<Json, Error> {
     let arguments = bounded(expr::render(template, scope)?, limits)?;
-    arguments
-        .decode()
-        .map_err(|_| recorded("arguments", "expected the arguments of a tool to be an object".to_owned()))
+    if !arguments.get().trim_start().starts_with('{') {
+        return Err(recorded("arguments", "expected the arguments of a tool to be an object"));
+    }
+    Ok(arguments)
 }
 
 /// Renders an HTTP request.

@@ -28,8 +28,8 @@ pub struct ParticipantConfig {
 pub struct Answers {
     /// Whether its errors prove that there was no effect. Default: those of tools do not, HTTP's 4xx do.
     pub errors: Option<Errors>,
-    /// HTTP statuses from 400 to 599 by which it turns a request away before it works on it, besides 425, 429, and
-    /// 403 or 413 with `Retry-After`.
+    /// HTTP statuses from 400 to 599 by which it turns a request away before it works on it, besides 425, 429, and 403
+    /// or 413 with `Retry-After`.
     pub busy: Vec<u16>,
 }
 

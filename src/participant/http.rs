@@ -19,13 +19,13 @@ use super::reply::Reply;
 use super::rule::DefaultRule as Rule;
 use super::secret::Filter;
 use crate::config::participant::ANSWER_BYTES_INLINE_MAX;
-use body::Arrived;
-use connect::Progress;
-pub(super) use connect::{client, client_of_single_calls, innermost, lost};
+pub(super) use body::{Arrived, flaw_of_stream};
+pub(super) use connect::{Progress, client, client_of_single_calls, innermost, lost};
+pub(super) use key_conflict::speaks_of_own_key;
 use request::Address;
 pub(super) use request::{Request, base_url, header_map};
-pub(super) use status::judged;
 use status::{Asked, Reading};
+pub(super) use status::{judged, pause, proves_nothing};
 
 /// A participant that speaks HTTP.
 pub(super) struct HttpParticipant {

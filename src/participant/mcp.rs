@@ -35,6 +35,8 @@ use super::http;
 use super::reply::{Reply, excerpt};
 use super::rule::DefaultRule as Rule;
 use super::secret::Filter;
+use crate::saga::Json;
+use crate::saga::definition::Effect;
 use crate::trace;
 
 /// Name under which the idempotency key travels in `_meta`, for servers that know it.
@@ -47,6 +49,8 @@ pub(super) struct Sent<'a> {
     pub(super) key: Option<&'a str>,
     /// The position in a trace.
     pub(super) traceparent: Option<&'a str>,
+    /// What the call does.
+    pub(super) effect: Effect,
 }
 
 impl Sent<'_> {
@@ -82,14 +86,8 @@ impl McpParticipant {
     }
 
     /// Calls a tool and waits for its answer until `deadline`.
-    pub(super) async fn call(
-        &self,
-        tool: &str,
-        arguments: JsonObject,
-        sent: Sent<'_>,
-        deadline: Instant,
-    ) -> Reply {
-        let session = match timeout_at(deadline, self.session()).await {
+    pub(super) async fn call(&self, tool: &str, arguments: Json, sent: Sent<'_>, deadline: Instant) -> Reply {
+        let session = match timeout_at(deadline, self.session(sent.effect)).await {
             Ok(Ok(session)) => session,
             Ok(Err(reply)) => return reply.cleaned(self.link.filter()),
             Err(_) => {
@@ -97,42 +95,45 @@ impl McpParticipant {
                 return Reply::of(Rule::Refused, message);
             }
         };
-        let mut params = CallToolRequestParams::new(Cow::Owned(tool.to_owned())).with_arguments(arguments);
+        let mut params = CallToolRequestParams::new(Cow::Owned(tool.to_owned()));
         params.meta = sent.meta();
-        let (slot, begun) = (Arc::new(Slot::default()), Instant::now());
+        let slot = Arc::new(Slot::of_call(arguments, self.link.progress(deadline)));
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-        let in_flight = session.begin_call();
+        let (in_flight, begun) = (session.begin_call(), Instant::now());
         let ended = timeout_at(deadline, session.ask(&slot, request)).await;
         drop(in_flight);
         let reply = match ended {
             Ok(Ok(heard)) => {
                 let judged = answer::reply(&heard, &self.limits, self.link.filter());
-                let doubts = self.settled(&session, tool, &heard, &judged, begun);
+                let doubts = self.settled(&session, (tool, sent.effect), &heard, &judged, begun);
                 // What is not settled in the time of the attempt stands as it was judged.
                 timeout_at(deadline, doubts).await.ok().flatten().unwrap_or(judged)
             }
             Ok(Err(error)) => self.broken(&session, &slot, &error, deadline).await,
             Err(_) => {
                 self.link.suspect(&session);
-                if slot.was_sent() {
-                    Reply::of(Rule::Timeout, "no answer within the time of an attempt")
-                } else {
-                    Reply::of(
-                        Rule::Refused,
-                        "the server took no request within the time of an attempt; nothing was sent",
-                    )
-                }
+                slot.late()
             }
         };
         reply.cleaned(self.link.filter())
     }
 
-    /// Returns a session that may be given a call. A server that hangs is waited for, or replaced.
-    async fn session(&self) -> Result<Arc<Session>, Reply> {
+    /// Waits while the server has left a ping unanswered: until it answers, or is replaced.
+    pub(super) async fn ready(&self) {
+        if let Some(session) = self.link.open_session() {
+            session.ready().await;
+        }
+    }
+
+    /// Returns a session that may be given a call. A server that hangs is waited for, or replaced. What may not be
+    /// repeated goes to a session that the server knew a moment ago: its loss would leave the call in doubt.
+    async fn session(&self, effect: Effect) -> Result<Arc<Session>, Reply> {
         loop {
             let session = self.link.session().await?;
             session.ready().await;
-            if session.is_alive() {
+            let known =
+                effect != Effect::Once || !session.may_be_forgotten() || self.link.knows(&session).await;
+            if session.is_alive() && known {
                 return Ok(session);
             }
             self.link.retire(&session);
@@ -144,23 +145,25 @@ impl McpParticipant {
     async fn settled(
         &self,
         session: &Arc<Session>,
-        tool: &str,
+        (tool, effect): (&str, Effect),
         heard: &Heard,
         judged: &Reply,
         begun: Instant,
     ) -> Option<Reply> {
-        let lost = || {
-            let message = "the server does not know the session any more; a new one is made";
-            Reply { status: heard.via.status, ..Reply::of(Rule::SessionLost, message).after(heard.via.pause) }
-        };
-        match answer::of_session(heard) {
+        let refused = match answer::of_session(heard) {
             SessionWord::Gone => {
                 self.link.retire(session);
-                return Some(lost());
+                true
             }
-            SessionWord::Doubtful if self.link.refused_session(session, heard).await => return Some(lost()),
-            SessionWord::Wrong => self.link.suspect(session),
-            SessionWord::Doubtful | SessionWord::Nothing => {}
+            SessionWord::Doubtful => self.link.refused_session(session, heard).await,
+            SessionWord::Wrong => {
+                self.link.suspect(session);
+                false
+            }
+            SessionWord::Nothing => false,
+        };
+        if refused {
+            return Some(answer::session_lost(heard, effect));
         }
         if answer::may_miss_tool(heard, judged) && session.has_tool(tool, begun).await == Some(false) {
             return Some(answer::no_such_tool(judged.clone()));
@@ -179,7 +182,7 @@ impl McpParticipant {
     ) -> Reply {
         if let Some(error) = http_cause(error) {
             self.link.retire(session);
-            return over_http(error, self.link.filter());
+            return over_http(error, slot, self.link.filter());
         }
         // A child's end says more than its closed pipe; it is known at once or not at all.
         let most = deadline.min(Instant::now() + ENDING_WAIT);
@@ -211,9 +214,14 @@ fn http_cause(error: &ServiceError) -> Option<&StreamableHttpError<reqwest::Erro
 }
 
 /// Makes a reply of a failed POST: what was answered is no failure here.
-fn over_http(error: &StreamableHttpError<reqwest::Error>, filter: &Filter) -> Reply {
+fn over_http(error: &StreamableHttpError<reqwest::Error>, slot: &Slot, filter: &Filter) -> Reply {
     match error {
-        StreamableHttpError::Client(error) => http::lost(error),
+        StreamableHttpError::Client(error) if slot.was_sent() || error.is_connect() || error.is_dns() => {
+            http::lost(error)
+        }
+        StreamableHttpError::Client(error) => {
+            Reply::of(Rule::Refused, format!("nothing was sent: {}", http::innermost(error)))
+        }
         other => {
             let said = filter.clean(other.to_string());
             Reply::of(Rule::Closed, format!("the exchange failed: {}", excerpt(&said)))
@@ -228,7 +236,9 @@ mod tests {
     #[test]
     fn key_and_position_travel_beside_the_arguments() {
         let meta = |key, traceparent| {
-            Sent { key, traceparent }.meta().map(|meta| serde_json::to_value(meta).unwrap())
+            Sent { key, traceparent, effect: Effect::Once }
+                .meta()
+                .map(|meta| serde_json::to_value(meta).unwrap())
         };
         assert_eq!(meta(None, None), None);
         let both = serde_json::json!({ "amends/idempotency_key": "k", "traceparent": "00-1-2-01" });

@@ -60,6 +60,14 @@ struct Remote {
     errors: Option<Errors>,
 }
 
+/// What there is to know of a call besides its target.
+struct Asked<'a> {
+    timeout_ms: Millis,
+    /// The idempotency key, for all but probes.
+    key: Option<&'a str>,
+    effect: Effect,
+}
+
 /// How a participant is spoken to.
 enum Wire {
     Mcp(Box<McpParticipant>),
@@ -121,8 +129,9 @@ impl Participants {
         }
     }
 
-    /// Waits until a target may be called: each participant has as many places as its `concurrency` says. Waiting
-    /// takes as long as it takes, and is no part of an attempt.
+    /// Waits until a target may be called: each participant has as many places as its `concurrency` says, and an MCP
+    /// server that does not answer for now is given no call. Waiting takes as long as it takes, and is no part of an
+    /// attempt.
     pub async fn place(&self, target: &Target) -> Place {
         let remote = match target {
             Target::Handler { .. } => None,
@@ -130,10 +139,12 @@ impl Participants {
                 self.inner.remotes.get(participant)
             }
         };
-        match remote {
-            Some(remote) => Place(Some(remote.places.take().await)),
-            None => Place(None),
+        let Some(remote) = remote else { return Place(None) };
+        let place = remote.places.take().await;
+        if let Wire::Mcp(mcp) = &remote.wire {
+            mcp.ready().await;
         }
+        Place(Some(place))
     }
 
     /// Makes a call and says how it ended, and what decided that. Never panics, and never takes longer than the
@@ -142,7 +153,8 @@ impl Participants {
     /// Expressions that fail and arguments that are too large are definite failures before any call. Dropping
     /// the future is safe; what became of the call is unknown then.
     pub async fn execute(&self, call: &Call, scope: &Arc<Scope>) -> (Outcome, Option<DecidedBy>) {
-        let reply = self.inner.reply(&call.target, scope, call.timeout_ms, Some(&scope.key)).await;
+        let asked = Asked { timeout_ms: call.timeout_ms, key: Some(&scope.key), effect: call.effect };
+        let reply = self.inner.reply(&call.target, scope, asked).await;
         classify::outcome(call, scope, self.inner.errors(call), reply)
     }
 
@@ -181,7 +193,8 @@ impl Participants {
 
     /// Asks a participant whether a call took effect. The same promises as for [`execute`](Self::execute).
     pub async fn probe(&self, probe: &Probe, scope: &Arc<Scope>) -> Answer {
-        let reply = self.inner.reply(&probe.target, scope, probe.timeout_ms, None).await;
+        let asked = Asked { timeout_ms: probe.timeout_ms, key: None, effect: Effect::ReadOnly };
+        let reply = self.inner.reply(&probe.target, scope, asked).await;
         classify::answer(probe, scope, &reply)
     }
 
@@ -341,13 +354,8 @@ impl Inner {
 
     /// Calls a target and returns its end, as the default rules see it. Calls over the wire are boxed: their
     /// futures are large, and a handler's call would carry the room for them.
-    async fn reply(
-        &self,
-        target: &Target,
-        scope: &Arc<Scope>,
-        timeout_ms: Millis,
-        key: Option<&str>,
-    ) -> Reply {
+    async fn reply(&self, target: &Target, scope: &Arc<Scope>, asked: Asked<'_>) -> Reply {
+        let Asked { timeout_ms, key, effect } = asked;
         // Rendering the arguments is a part of the attempt.
         let time = Duration::from_millis(timeout_ms);
         let deadline = Instant::now() + time;
@@ -360,7 +368,8 @@ impl Inner {
                     let arguments = tool_arguments(arguments, scope, mcp.limits());
                     match arguments {
                         Ok(arguments) => {
-                            let sent = mcp::Sent { key, traceparent: scope.traceparent.as_deref() };
+                            let traceparent = scope.traceparent.as_deref();
+                            let sent = mcp::Sent { key, traceparent, effect };
                             Ok(Box::pin(mcp.call(tool, arguments, sent, deadline)).await)
                         }
                         Err(error) => Err(error),

@@ -43,7 +43,11 @@ rules! {
     Refused "refused" Retryable "no connection within `timeout` or 10 s; nothing was sent",
     Unresolved "unresolved" Retryable
         "the participant's name does not resolve within `timeout` or 5 s; nothing was sent",
-    SessionLost "session_lost" Retryable "the MCP server does not know the session; the call was not carried out",
+    SessionLost "session_lost" Retryable
+        "the MCP server does not know the session, to a call with `read_only` or `idempotent`; it was not carried out",
+    SessionRefused "session_refused" Unknown
+        "the MCP server does not know the session, to a call with `once`, which an earlier delivery may have carried \
+         out",
     Timeout "timeout" Unknown "no answer within `timeout`",
     Closed "closed" Unknown "the connection ended before the answer",
     Incomplete "answer_incomplete" Unknown
@@ -67,8 +71,8 @@ rules! {
     ToolError "tool_error" Errored "a tool's result with `isError`",
     InputRequired "input_required" Failed "a tool that asks for more input; it was not carried out",
     ProtocolRefusal "protocol_refusal" Failed
-        "a JSON-RPC error before execution: parse error, invalid request, unknown method, or a tool that the server \
-         does not list",
+        "a JSON-RPC error before execution: parse error, unknown method, or a tool that the server does not list",
+    ProtocolUnnamed "protocol_unnamed" Unknown "a JSON-RPC error that does not name the request",
     ProtocolError "protocol_error" Errored "another JSON-RPC error",
     Handler "handler" Succeeded "a Rust handler's own word",
     Panic "panic" Unknown "a panic of a Rust handler",
@@ -86,25 +90,27 @@ impl DefaultRule {
             Self::Expression | Self::Arguments | Self::Missing | Self::Timeout | Self::TooLarge => [true; 3],
             Self::Handler | Self::Panic => [true, false, false],
             Self::SessionLost
+            | Self::SessionRefused
             | Self::ToolResult
             | Self::ToolError
             | Self::InputRequired
             | Self::ProtocolRefusal
+            | Self::ProtocolUnnamed
             | Self::ProtocolError => [false, true, false],
             Self::Refused
             | Self::Unresolved
             | Self::Closed
             | Self::Incomplete
             | Self::Invalid
-            | Self::KeyConflict => [false, true, true],
-            Self::Http2xx
+            | Self::KeyConflict
+            // Of MCP over HTTP, whose statuses mean the same.
             | Self::HttpRedirect
             | Self::Http3xx
             | Self::Http408
             | Self::HttpBusy
-            | Self::HttpVouched
             | Self::Http4xx
-            | Self::Http5xx => [false, false, true],
+            | Self::Http5xx => [false, true, true],
+            Self::Http2xx | Self::HttpVouched => [false, false, true],
         };
         match target {
             Target::Handler { .. } => handler,

@@ -224,8 +224,8 @@ async fn without_a_collector_a_position_is_sent_on_as_it_came() {
 #[tokio::test]
 async fn a_collector_that_is_away_costs_spans_and_no_work() {
     let (database, desk) = (Database::create().await, served().await);
-    let gone = served().await;
-    let away = Wire { url: crate::participant::wire::nobody().await, requests: gone.requests.clone() };
+    let mut away = served().await;
+    away.end().await;
     travel(&database, &desk, Some(&away), "select amends.start('trip', '{}')").await;
     assert_eq!(away.count(), 0);
 }

@@ -17,7 +17,7 @@ use crate::participant::rule::DefaultRule as Rule;
 use crate::saga::Json;
 
 /// An answer as it arrived.
-pub(super) struct Arrived {
+pub(in crate::participant) struct Arrived {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     /// Whether its end was announced: by a length, by chunks, by frames. Else it ends where the connection
@@ -38,9 +38,9 @@ enum End {
 }
 
 /// A body that is what was announced.
-pub(super) struct Content {
+pub(in crate::participant) struct Content {
     /// It as text; none where it is neither text nor JSON.
-    pub(super) text: Option<String>,
+    pub(in crate::participant) text: Option<String>,
     /// It as JSON: null if it is empty, a string if it is no JSON.
     pub(super) result: Json,
     /// Whether it is JSON.
@@ -48,10 +48,10 @@ pub(super) struct Content {
 }
 
 /// What is wrong with a body.
-pub(super) struct Flaw {
-    pub(super) rule: Rule,
+pub(in crate::participant) struct Flaw {
+    pub(in crate::participant) rule: Rule,
     /// In words.
-    pub(super) what: String,
+    pub(in crate::participant) what: String,
     /// What was read of it, for people.
     pub(super) text: String,
 }
@@ -68,7 +68,7 @@ impl Flaw {
 
 impl Arrived {
     /// Reads an answer up to a limit.
-    pub(super) async fn of(mut response: Response, bytes_max: usize) -> Self {
+    pub(in crate::participant) async fn of(mut response: Response, bytes_max: usize) -> Self {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let chunked = codings(&headers, &TRANSFER_ENCODING).last().is_some_and(|last| last == "chunked");
@@ -91,17 +91,28 @@ impl Arrived {
     }
 
     /// How much of the body was read, in bytes.
-    pub(super) fn length(&self) -> usize {
+    pub(in crate::participant) fn length(&self) -> usize {
         self.bytes.len()
     }
 
     /// Returns the body, or what is wrong with it. `in_part`: the request asked for a part of it.
-    pub(super) fn content(&self, bytes_max: usize, in_part: bool) -> Result<Content, Flaw> {
+    pub(in crate::participant) fn content(&self, bytes_max: usize, in_part: bool) -> Result<Content, Flaw> {
+        self.arrived_whole(bytes_max, in_part)?;
+        self.announced(bytes_max)
+    }
+
+    /// Returns the body as text for those who read JSON by themselves; none where it is no text.
+    pub(in crate::participant) fn text(&self, bytes_max: usize) -> Result<Option<String>, Flaw> {
+        self.arrived_whole(bytes_max, false)?;
+        Media::of(&self.headers)?.decoded(&self.unpacked(bytes_max)?)
+    }
+
+    fn arrived_whole(&self, bytes_max: usize, in_part: bool) -> Result<(), Flaw> {
         let flaw = match &self.end {
             End::Announced if self.status == StatusCode::PARTIAL_CONTENT && !in_part => {
                 Flaw::incomplete("the answer is a part, which was not asked for")
             }
-            End::Announced => return self.announced(bytes_max),
+            End::Announced => return Ok(()),
             End::Early(cause) => Flaw::incomplete(format!("the answer did not arrive whole: {cause}")),
             End::Limit => too_large(bytes_max),
         };
@@ -203,6 +214,22 @@ fn bodiless(status: StatusCode) -> bool {
 fn too_large(bytes_max: usize) -> Flaw {
     let what = format!("the answer is larger than the limit of {bytes_max} bytes (`answer_bytes_max`)");
     Flaw { rule: Rule::TooLarge, what, text: String::new() }
+}
+
+/// Says what keeps a stream of events from being read: it is plain UTF-8, whatever its headers announce.
+pub(in crate::participant) fn flaw_of_stream(headers: &HeaderMap) -> Option<Flaw> {
+    let mut codings = codings(headers, &CONTENT_ENCODING)
+        .chain(codings(headers, &TRANSFER_ENCODING).filter(|coding| coding != "chunked"));
+    if let Some(coding) = codings.next() {
+        return Some(Flaw::invalid(format!("the stream has the coding {coding:?}, which is not read")));
+    }
+    match Media::of(headers) {
+        Ok(Media { charset: Some(other), .. }) if other != UTF_8 => {
+            Some(Flaw::invalid(format!("the stream is announced in {}, not in UTF-8", other.name())))
+        }
+        Ok(_) => None,
+        Err(flaw) => Some(flaw),
+    }
 }
 
 /// Returns the codings that a header names, in lower case; `identity` is none.

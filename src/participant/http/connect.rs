@@ -47,7 +47,8 @@ fn builder() -> reqwest::ClientBuilder {
 }
 
 /// How far one attempt has come. Nothing is sent before a connection is open.
-pub(super) struct Progress {
+#[derive(Debug)]
+pub(in crate::participant) struct Progress {
     deadline: Instant,
     stage: AtomicU8,
 }
@@ -70,31 +71,48 @@ tokio::task_local! {
 }
 
 impl Progress {
-    pub(super) fn until(deadline: Instant) -> Arc<Self> {
+    pub(in crate::participant) fn until(deadline: Instant) -> Arc<Self> {
         Arc::new(Self { deadline, stage: AtomicU8::new(Stage::Connecting as u8) })
     }
 
     /// Runs an exchange until the deadline, watching how far it comes.
     pub(super) async fn watch(self: Arc<Self>, exchange: impl Future<Output = Reply>) -> Reply {
         let deadline = self.deadline;
-        match timeout_at(deadline, ATTEMPT.scope(Arc::clone(&self), exchange)).await {
+        match timeout_at(deadline, Arc::clone(&self).of(exchange)).await {
             Ok(reply) => reply,
             Err(_) => self.late(),
         }
     }
 
+    /// Runs an exchange, watching how far it comes.
+    pub(in crate::participant) async fn of<Exchange: Future>(
+        self: Arc<Self>,
+        exchange: Exchange,
+    ) -> Exchange::Output {
+        ATTEMPT.scope(self, exchange).await
+    }
+
     /// What is known of an attempt whose time is over.
     fn late(&self) -> Reply {
-        match self.stage.load(Ordering::SeqCst) {
-            open if open == Stage::Open as u8 => {
-                Reply::of(Rule::Timeout, "no answer within the time of an attempt")
-            }
-            resolving if resolving == Stage::Resolving as u8 => Reply::of(
-                Rule::Unresolved,
-                "the name did not resolve within the time of an attempt; nothing was sent",
-            ),
-            _ => Reply::of(Rule::Refused, "no connection within the time of an attempt; nothing was sent"),
+        if self.is_at(Stage::Open) {
+            Reply::of(Rule::Timeout, "no answer within the time of an attempt")
+        } else {
+            self.unsent()
         }
+    }
+
+    /// What is known of an attempt that sent nothing within its time.
+    pub(in crate::participant) fn unsent(&self) -> Reply {
+        if self.is_at(Stage::Resolving) {
+            let message = "the name did not resolve within the time of an attempt; nothing was sent";
+            Reply::of(Rule::Unresolved, message)
+        } else {
+            Reply::of(Rule::Refused, "no connection within the time of an attempt; nothing was sent")
+        }
+    }
+
+    fn is_at(&self, stage: Stage) -> bool {
+        self.stage.load(Ordering::SeqCst) == stage as u8
     }
 
     fn enter(&self, stage: Stage) {

@@ -26,19 +26,32 @@ pub(super) fn found(status: u16, asks_for_patience: bool, body: Option<&Json>) -
     }
 }
 
-/// Returns the texts of the members that name an error: at the top, under `error`, and in the first of
-/// `errors`.
+/// Whether a member of JSON that names an error speaks of our own key.
+pub(in crate::participant) fn speaks_of_own_key(body: &Json) -> bool {
+    naming(&body.to_value()).iter().any(|text| speaks_of_key(text))
+}
+
+/// Members under which services put what they say of an error: OAuth and Stripe, FastAPI, problem details within an
+/// envelope, Apigee.
+const ENVELOPES: [&str; 4] = ["error", "detail", "problem", "fault"];
+
+/// Returns the texts of the members that name an error: at the top, under an envelope, and in each of `errors`.
 fn naming(body: &Value) -> Vec<&str> {
-    let error = body.get("error");
-    fn first(object: &Value) -> Option<&Value> {
-        object.get("errors")?.get(0)
+    let mut said = Vec::new();
+    for place in std::iter::once(body).chain(ENVELOPES.iter().filter_map(|name| body.get(name))) {
+        said.extend(named_in(place));
+        said.extend(place.get("errors").and_then(Value::as_array).into_iter().flatten().flat_map(named_in));
     }
-    let places = [Some(body), error, first(body), error.and_then(first)];
-    let members = places.into_iter().flatten().filter_map(Value::as_object).flatten();
-    let named = members.filter(|(name, _)| is_naming(name)).filter_map(|(_, value)| value.as_str());
     // `{"error": "key_in_use"}`, as OAuth has it: a code, if it is one word.
-    let word = error.and_then(Value::as_str).filter(|text| !text.contains(char::is_whitespace));
-    named.chain(word).collect()
+    let word = body.get("error").and_then(Value::as_str);
+    said.extend(word.filter(|text| !text.contains(char::is_whitespace)));
+    said
+}
+
+/// Returns the texts of an object's own members that name an error.
+fn named_in(place: &Value) -> Vec<&str> {
+    let members = place.as_object().into_iter().flatten();
+    members.filter(|(name, _)| is_naming(name)).filter_map(|(_, value)| value.as_str()).collect()
 }
 
 /// Whether a member names an error: `code`, `type`, `title`, `errorCode`, `error_type`, `__type` and the
@@ -143,6 +156,11 @@ mod tests {
             r#"{"__type":"IdempotentParameterMismatch"}"#,
             r#"{"error":"idempotency_key_in_use"}"#,
             r#"{"error_code":"duplicate_key"}"#,
+            r#"{"detail":{"code":"idempotency_key_in_use"}}"#,
+            r#"{"problem":{"title":"Idempotency-Key is already used"}}"#,
+            r#"{"fault":{"type":"IdempotencyKeyInUse"}}"#,
+            r#"{"errors":[{"code":"invalid"},{"code":"idempotency_key_in_use"}]}"#,
+            r#"{"detail":{"errors":[{"code":"x"},{"type":"request_in_progress"}]}}"#,
         ] {
             for status in [400, 409, 422] {
                 check(status, body, true);
@@ -159,7 +177,9 @@ mod tests {
             r#"{"code":"invalid","message":"the Idempotency-Key is already in use"}"#,
             r#"{"code":"invalid","input":{"code":"idempotency_key_in_use"}}"#,
             r#"{"error":"the idempotency key was used already"}"#,
-            r#"{"errors":[{"code":"invalid"},{"code":"idempotency_key_in_use"}]}"#,
+            r#"{"errors":[{"code":"invalid","input":{"code":"idempotency_key_in_use"}}]}"#,
+            r#"{"detail":{"code":"invalid","input":{"code":"idempotency_key_in_use"}}}"#,
+            r#"{"detail":"idempotency_key_in_use"}"#,
             r#"{"title":"Idempotency-Key is missing"}"#,
             r#"{"code":"monkey_taken"}"#,
             r#"["idempotency_key_in_use"]"#,
@@ -192,6 +212,7 @@ mod tests {
             r#"{"error":{"type":"invalid_state"}}"#,
             r#"{"type":"https://example.com/problems/closed","title":"Conflict"}"#,
             r#"{"error":"booking_closed"}"#,
+            r#"{"detail":{"code":"booking_closed"}}"#,
         ] {
             check(409, body, false);
             assert!(found(409, true, Json::parse(body).ok().as_ref()).is_some(), "{body}");

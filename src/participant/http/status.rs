@@ -60,7 +60,7 @@ impl Reading {
         let status = arrived.status.as_u16();
         let text = self.filter.clean_beginning(flaw.text);
         let by_status = Status { status, busy: &self.busy, pause };
-        let reply = if by_status.proves_nothing() {
+        let reply = if proves_nothing(status) && !self.busy.contains(&status) {
             by_status.read(false, &text, None)
         } else {
             let said = if flaw.rule == Rule::TooLarge { String::new() } else { excerpt(&text) };
@@ -73,7 +73,7 @@ impl Reading {
 }
 
 /// Returns the pause that an answer asks for.
-fn pause(headers: &HeaderMap) -> Option<Duration> {
+pub(in crate::participant) fn pause(headers: &HeaderMap) -> Option<Duration> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let asked = header(RETRY_AFTER)?;
     // By the server's clock, where it says what that shows.
@@ -97,13 +97,12 @@ struct Status<'a> {
     pause: Option<Duration>,
 }
 
-impl Status<'_> {
-    /// Whether no body makes more of it than doubt.
-    fn proves_nothing(self) -> bool {
-        let definite = matches!(self.status, 200..=299 | 307 | 308 | 400..=407 | 409..=499);
-        !definite && !self.busy.contains(&self.status)
-    }
+/// Whether no body makes more of a status than doubt.
+pub(in crate::participant) fn proves_nothing(status: u16) -> bool {
+    !matches!(status, 200..=299 | 307 | 308 | 400..=407 | 409..=499)
+}
 
+impl Status<'_> {
     /// Makes a reply of it. `text` is the body for people, `json` for programs.
     fn read(self, keyed: bool, text: &str, json: Option<&Json>) -> Reply {
         let status = self.status;
@@ -181,9 +180,8 @@ mod tests {
         assert_eq!(verdict(302, None, ""), Verdict::Unknown);
         assert_eq!(verdict(307, None, ""), Verdict::Failed);
         for status in [101, 199, 302, 408, 500, 503, 599, 700] {
-            assert!(Status { status, busy: &[], pause: None }.proves_nothing(), "{status}");
+            assert!(proves_nothing(status), "{status}");
             assert_eq!(verdict(status, None, ""), Verdict::Unknown, "{status}");
         }
-        assert!(!Status { status: 503, busy: &[503], pause: None }.proves_nothing());
     }
 }

@@ -11,9 +11,9 @@ use crate::participant::reply::{Raw, Reply, excerpt, too_deep};
 use crate::participant::rule::DefaultRule as Rule;
 use crate::participant::secret::Filter;
 use crate::saga::Json;
+use crate::saga::definition::Effect;
 
 const PARSE_ERROR: i64 = -32700;
-const INVALID_REQUEST: i64 = -32600;
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 const UNSUPPORTED_VERSION: i64 = -32022;
@@ -26,13 +26,18 @@ pub(super) fn reply(heard: &Heard, limits: &Limits, filter: &Filter) -> Reply {
     let Heard { said, via } = heard;
     let reply = match said {
         Said::Result(result) => complete(result, limits, filter),
-        Said::Error { error, .. } => refused(error, via, filter),
+        Said::Error { error, named } => refused(error, *named, via, filter),
         Said::Body(text) => match via.status {
             Some(status) => http::judged(status, &[], via.pause, filter.clean(text.clone())),
             None => Reply::of(Rule::Invalid, no_message(text, filter)),
         },
-        Said::Cut(cause) => Reply::of(Rule::Incomplete, format!("the answer did not arrive whole: {cause}")),
-        Said::TooLong(most) => Reply::of(Rule::TooLarge, format!("the answer is larger than {most} bytes")),
+        Said::Unread(rule, what) => match via.status {
+            Some(status) if http::proves_nothing(status) => {
+                http::judged(status, &[], via.pause, String::new())
+            }
+            Some(status) => Reply::of(*rule, format!("HTTP {status}, {what}")),
+            None => Reply::of(*rule, what.as_str()),
+        },
     };
     Reply { status: via.status, ..reply.after(via.pause) }
 }
@@ -46,27 +51,30 @@ fn no_message(text: &str, filter: &Filter) -> String {
     }
 }
 
-/// Makes a reply of a JSON-RPC error. Few codes say that the call was not carried out: servers answer with the others
-/// when a tool is done as well, to its output that does not fit, or to what it has thrown.
-fn refused(error: &str, via: &Via, filter: &Filter) -> Reply {
+/// Makes a reply of a JSON-RPC error. Two codes say that the call was not carried out: servers answer with the others
+/// when a tool is done as well, to its output that does not fit, or to what it has thrown, "invalid request" among it.
+/// An error that does not name the request may be a gateway's, whatever its code.
+fn refused(error: &str, named: bool, via: &Via, filter: &Filter) -> Reply {
     // Before it is quoted: half a secret is not known for one.
     let said = filter.clean(message(error));
     let kind = kind(error);
     if kind.as_deref() == Some(lines::TOO_LONG) {
         return Reply::of(Rule::TooLarge, excerpt(&said));
     }
-    if let Some(status @ (401 | 403 | 408 | 425 | 429)) = via.status {
+    // These are the transport's own, or a gateway's.
+    if let Some(status @ (401 | 403 | 405 | 406 | 408 | 413 | 415 | 425 | 429 | ..=399 | 500..)) = via.status
+    {
         return http::judged(status, &[], via.pause, said);
     }
     let code = code(error);
-    let named = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
-    let message = format!("JSON-RPC error {named}: {}", excerpt(&said));
+    let of = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
+    let message = format!("JSON-RPC error {of}: {}", excerpt(&said));
     let lower = said.to_ascii_lowercase();
-    let about_key =
-        matches!(kind.as_deref(), Some("idempotency_key_in_progress" | "idempotency_key_conflict"));
+    let data = fields(error).and_then(|fields| Json::parse(fields.get("data")?.get()).ok());
     let reply = match code {
-        _ if about_key => Reply::of(Rule::KeyConflict, message),
-        Some(PARSE_ERROR | INVALID_REQUEST | METHOD_NOT_FOUND) => Reply::of(Rule::ProtocolRefusal, message),
+        _ if data.is_some_and(|data| http::speaks_of_own_key(&data)) => Reply::of(Rule::KeyConflict, message),
+        _ if !named => Reply::of(Rule::ProtocolUnnamed, message),
+        Some(PARSE_ERROR | METHOD_NOT_FOUND) => Reply::of(Rule::ProtocolRefusal, message),
         Some(CONNECTION_CLOSED) if lower.contains("closed") => {
             Reply::coded(Rule::Closed, Rule::ProtocolError.word(), message)
         }
@@ -177,6 +185,18 @@ pub(super) fn no_such_tool(judged: Reply) -> Reply {
     Reply { verdict: refusal.verdict, rule: refusal.rule, error: refusal.error, ..judged }
 }
 
+/// Makes a reply of a call whose session the server does not know: the refusal is not of the call. Whoever keeps the
+/// sessions has not carried it out, and yet another process may have: a proxy sends a request again that a dying server
+/// was given first. So what may not be repeated is in doubt.
+pub(super) fn session_lost(heard: &Heard, effect: Effect) -> Reply {
+    let rule = match effect {
+        Effect::ReadOnly | Effect::Idempotent => Rule::SessionLost,
+        Effect::Once | Effect::Transactional => Rule::SessionRefused,
+    };
+    let message = "the server does not know the session any more; a new one is made";
+    Reply { status: heard.via.status, ..Reply::of(rule, message).after(heard.via.pause) }
+}
+
 /// What a failure says of the session that the request named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionWord {
@@ -191,39 +211,56 @@ pub(super) enum SessionWord {
 }
 
 /// Returns what an answer says of the session. The protocol answers 404 to a session that is over; servers answer 400,
-/// 401, 410 or 422 as well, and 200 with an error that speaks of it, or with one that names no request.
+/// 401, 410 or 422 as well, and 200 with words that speak of it, or with an error that names no request. A balancer
+/// whose server has died answers 502 for ever. Whatever is no answer of a server that knows the session is looked into.
 pub(super) fn of_session(heard: &Heard) -> SessionWord {
     let via = &heard.via;
-    // An error that names the request is of a server that has read it.
+    // An error that names the request is of a server that has read it, and so may be one that did not arrive whole.
     let (reads, word) = match &heard.said {
-        Said::Error { error, named } => {
-            let speaks = message(error).to_ascii_lowercase().contains("session");
-            let word = match named {
-                _ if speaks || code(error) == Some(UNSUPPORTED_VERSION) => SessionWord::Doubtful,
-                true => SessionWord::Nothing,
-                false => SessionWord::Wrong,
-            };
-            (*named, word)
+        Said::Result(_) => return SessionWord::Nothing,
+        said if speaks_of_session(said) => {
+            (matches!(said, Said::Error { named: true, .. }), SessionWord::Doubtful)
         }
-        Said::Body(_) => (false, SessionWord::Nothing),
-        Said::Cut(_) => (true, SessionWord::Nothing),
-        Said::Result(_) | Said::TooLong(_) => return SessionWord::Nothing,
+        Said::Error { named: true, .. } => (true, SessionWord::Nothing),
+        Said::Error { named: false, .. } => (false, SessionWord::Wrong),
+        Said::Body(_) | Said::Unread(..) if !via.in_session => return SessionWord::Nothing,
+        Said::Body(_) => (false, SessionWord::Wrong),
+        Said::Unread(..) => (true, SessionWord::Wrong),
     };
     match via.status {
+        Some(425 | 429) => SessionWord::Nothing,
         Some(404) if via.in_session && !reads => SessionWord::Gone,
-        Some(408 | 425 | 429) => SessionWord::Nothing,
+        Some(408 | ..=399 | 500..) => SessionWord::Wrong,
         Some(400..=499) if via.in_session => SessionWord::Doubtful,
         Some(_) | None => word,
     }
+}
+
+/// Whether an answer speaks of the session, or of the version that was agreed upon.
+fn speaks_of_session(said: &Said) -> bool {
+    let speaks = |text: &str| text.to_ascii_lowercase().contains("session");
+    match said {
+        Said::Error { error, .. } => code(error) == Some(UNSUPPORTED_VERSION) || speaks(&message(error)),
+        Said::Body(text) => speaks(text),
+        Said::Result(_) | Said::Unread(..) => false,
+    }
+}
+
+/// Whether a check was answered as by a server that knows the session, be it by an error: the server may not know the
+/// request.
+pub(super) fn knows_session(heard: &Heard) -> bool {
+    let answers = matches!(heard.said, Said::Result(_) | Said::Error { named: true, .. });
+    answers && !speaks_of_session(&heard.said) && !matches!(heard.via.status, Some(500..))
 }
 
 /// Whether a failure may say that the server has no such tool. SDKs say it as a protocol error or as a tool's own, and
 /// a tool may say the like of what it was asked for: only the server's list tells.
 pub(super) fn may_miss_tool(heard: &Heard, reply: &Reply) -> bool {
     let said = match &heard.said {
-        Said::Error { error, .. } if code(error) == Some(INVALID_PARAMS) => true,
+        // A gateway's word is nothing to ask the list about: its own may have changed since.
+        Said::Error { error, .. } if code(error) == Some(INVALID_PARAMS) => reply.rule == Rule::ProtocolError,
         Said::Result(_) => reply.rule == Rule::ToolError,
-        Said::Error { .. } | Said::Body(_) | Said::Cut(_) | Said::TooLong(_) => false,
+        Said::Error { .. } | Said::Body(_) | Said::Unread(..) => false,
     };
     const MISSING: [&str; 7] =
         ["unknown", "not found", "no such", "not exist", "not registered", "unrecognized", "not available"];

@@ -10,11 +10,13 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::answer;
 use super::raw::Heard;
 use super::session::{self, Server, Session};
 use crate::config::participant::{
     CHILD_GRACE, HANDSHAKE_TIMEOUT, PING_TIMEOUT, RESTART_BACKOFF, RESTART_BACKOFF_MAX, RESTART_WAIT_MAX,
 };
+use crate::participant::http::Progress;
 use crate::participant::reply::Reply;
 use crate::participant::rule::DefaultRule as Rule;
 use crate::participant::secret::Filter;
@@ -59,6 +61,22 @@ impl Link {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what watches the connections that a call opens until `deadline`; none where it opens none.
+    pub(super) fn progress(&self, deadline: Instant) -> Option<Arc<Progress>> {
+        match &self.server {
+            Server::Child(_) => None,
+            Server::Http { .. } => Some(Progress::until(deadline)),
+        }
+    }
+
+    /// Returns the connection if it is open.
+    pub(super) fn open_session(&self) -> Option<Arc<Session>> {
+        match &*self.state() {
+            State::Open(session) => Some(Arc::clone(session)),
+            State::Closed { .. } | State::Opening(_) | State::ShutDown => None,
+        }
     }
 
     /// Returns the open connection, or opens one. An error means that nothing was sent.
@@ -158,7 +176,7 @@ impl Link {
                 Server::Child(_) => {}
                 Server::Http { .. } => {
                     let checked = timeout(PING_TIMEOUT, session.check()).await;
-                    if !checked.is_ok_and(|answer| answer.is_ok_and(|heard| heard.is_of_a_session())) {
+                    if !checked.is_ok_and(|answer| answer.is_ok_and(|heard| answer::knows_session(&heard))) {
                         tracing::info!(
                             participant = link.name,
                             "the session does not answer; a new one is made"
@@ -171,12 +189,21 @@ impl Link {
         });
     }
 
+    /// Whether the server still knows a session. One that leaves the question open may just be busy.
+    pub(super) async fn knows(&self, session: &Session) -> bool {
+        match timeout(PING_TIMEOUT, session.check()).await {
+            Ok(Ok(heard)) => answer::knows_session(&heard),
+            Ok(Err(_)) => false,
+            Err(_) => true,
+        }
+    }
+
     /// Finds out whether it was the session that a server refused, so that nothing was carried out: a check in the same
     /// session is refused alike, and one in a new session is not. A session that is refused is let go of in any case.
     pub(super) async fn refused_session(self: &Arc<Self>, session: &Arc<Session>, refusal: &Heard) -> bool {
         let alike = match timeout(PING_TIMEOUT, session.check()).await {
             Ok(Ok(heard)) if heard.is_like(refusal) => true,
-            Ok(Ok(heard)) if heard.is_of_a_session() => return false,
+            Ok(Ok(heard)) if answer::knows_session(&heard) => return false,
             Ok(Ok(_) | Err(_)) | Err(_) => false,
         };
         tracing::info!(participant = self.name, "the server refuses the session; a new one is made");
@@ -186,7 +213,7 @@ impl Link {
         }
         let Ok(new) = self.session().await else { return false };
         match timeout(PING_TIMEOUT, new.check()).await {
-            Ok(Ok(heard)) => heard.is_of_a_session() && !heard.is_like(refusal),
+            Ok(Ok(heard)) => answer::knows_session(&heard) && !heard.is_like(refusal),
             Ok(Err(_)) | Err(_) => false,
         }
     }

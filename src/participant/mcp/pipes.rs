@@ -64,17 +64,19 @@ where
         if let Some((id, slot)) = &asked {
             self.waiting.expect(id, slot);
         }
-        let line = serde_json::to_vec(&message);
+        let line = match &asked {
+            Some((_, slot)) => slot.written(&message),
+            None => serde_json::to_string(&message),
+        };
         let input = Arc::clone(&self.input);
         async move {
-            let mut line = line?;
-            line.push(b'\n');
+            let line = line? + "\n";
             let mut input = input.lock().await;
             let input = input.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
             match &asked {
                 Some((_, slot)) if !slot.begin() => Ok(()),
-                Some((_, slot)) => write(input, &line, Some(slot)).await,
-                None => write(input, &line, None).await,
+                Some((_, slot)) => write(input, line.as_bytes(), Some(slot)).await,
+                None => write(input, line.as_bytes(), None).await,
             }
         }
     }

@@ -3,12 +3,15 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Body, Response, StatusCode};
 use rmcp::model::{ClientJsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult};
 use rmcp::transport::common::http_header::{EVENT_STREAM_MIME_TYPE, HEADER_SESSION_ID, JSON_MIME_TYPE};
 use rmcp::transport::streamable_http_client::{
@@ -18,8 +21,9 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::{Sse, SseStream};
 
 use super::raw::{self, Message, Said, Slot, Via, Waiting};
-use crate::config::participant::MESSAGE_BYTES_MAX;
-use crate::participant::reply::retry_after;
+use crate::config::participant::{ANSWER_BYTES_INLINE_MAX, MESSAGE_BYTES_MAX};
+use crate::participant::http::{self, Arrived};
+use crate::participant::rule::DefaultRule as Rule;
 
 /// The HTTP client of one session.
 #[derive(Clone)]
@@ -46,32 +50,29 @@ impl Posts {
         request: reqwest::RequestBuilder,
         in_session: bool,
     ) -> Result<StreamableHttpPostResponse, Failure> {
-        if !slot.begin() {
-            return Ok(answered(id));
-        }
+        let text = slot.written(message).map_err(io::Error::from)?;
         // Before it is sent: its answer may come on another stream of the session, and at once.
         self.waiting.expect(&id, &slot);
-        let response = request.json(message).send().await?;
+        let sending = request.body(Body::wrap(Sending::of(text, &slot))).send();
+        let response = match slot.progress() {
+            Some(progress) => progress.of(sending).await?,
+            None => sending.await?,
+        };
         let status = response.status();
-        let pause = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+        let pause = http::pause(response.headers());
         let bad = (!status.is_success()).then_some(status.as_u16());
         slot.carried(Via { status: bad, pause, in_session });
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             return Ok(StreamableHttpPostResponse::Accepted);
         }
         if status.is_success() && is_stream(&response) {
-            return Ok(StreamableHttpPostResponse::Sse(self.events(response, id), None));
-        }
-        let said = match body(response).await {
-            Ok(Body { text, whole: true }) => {
-                let mut messages = raw::messages(&text).into_iter().filter_map(Message::of);
-                let found = messages.find_map(|message| message.said(&id));
-                found.unwrap_or(Said::Body(text))
+            match http::flaw_of_stream(response.headers()) {
+                Some(flaw) => slot.hear(Said::Unread(flaw.rule, flaw.what)),
+                None => return Ok(StreamableHttpPostResponse::Sse(self.events(response, id), None)),
             }
-            Ok(Body { .. }) => Said::TooLong(MESSAGE_BYTES_MAX),
-            Err(error) => Said::Cut(crate::participant::http::innermost(&error)),
-        };
-        slot.hear(said);
+        } else {
+            slot.hear(heard(Arrived::of(response, MESSAGE_BYTES_MAX).await, id.clone()).await);
+        }
         Ok(answered(id))
     }
 
@@ -134,6 +135,8 @@ impl StreamableHttpClient for Posts {
         };
         let accepted = [JSON_MIME_TYPE, EVENT_STREAM_MIME_TYPE].join(", ");
         let mut request = self.client.post(uri.as_ref()).header(ACCEPT, accepted);
+        // Without it a server may choose any coding; of a body it is taken off all the same.
+        request = request.header(ACCEPT_ENCODING, "identity").header(CONTENT_TYPE, JSON_MIME_TYPE);
         if let Some(token) = auth_header {
             request = request.bearer_auth(token);
         }
@@ -197,21 +200,68 @@ fn is_stream(response: &Response) -> bool {
     essence.eq_ignore_ascii_case(EVENT_STREAM_MIME_TYPE)
 }
 
-/// A body, as far as it was read.
-struct Body {
-    text: String,
-    whole: bool,
+/// Reads a body. A large one is read on a thread of its own: other calls share this one.
+async fn heard(arrived: Arrived, id: RequestId) -> Said {
+    if arrived.length() <= ANSWER_BYTES_INLINE_MAX {
+        return said(&arrived, &id);
+    }
+    let read = tokio::task::spawn_blocking(move || said(&arrived, &id)).await;
+    read.unwrap_or_else(|error| Said::Unread(Rule::Invalid, format!("the answer was not read: {error}")))
 }
 
-async fn body(mut response: Response) -> reqwest::Result<Body> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if bytes.len() + chunk.len() > MESSAGE_BYTES_MAX {
-            return Ok(Body { text: String::new(), whole: false });
-        }
-        bytes.extend_from_slice(&chunk);
+/// Returns the message that answers the request, else the body as HTTP has it.
+fn said(arrived: &Arrived, id: &RequestId) -> Said {
+    let message = |text: String| {
+        let mut messages = raw::messages(&text).into_iter().filter_map(Message::of);
+        messages.find_map(|message| message.said(id))
+    };
+    if let Some(said) = arrived.text(MESSAGE_BYTES_MAX).ok().flatten().and_then(message) {
+        return said;
     }
-    Ok(Body { text: raw::decoded(&bytes), whole: true })
+    match arrived.content(MESSAGE_BYTES_MAX, false) {
+        Ok(content) => Said::Body(content.text.unwrap_or_default()),
+        Err(flaw) => Said::Unread(flaw.rule, flaw.what),
+    }
+}
+
+/// The body of a request. Its connection asks for it when it begins to write the request, and not before: that is the
+/// moment from which on the server may see it. A request that was given up by then is not written.
+struct Sending {
+    text: Body,
+    slot: Arc<Slot>,
+    begun: bool,
+}
+
+impl Sending {
+    fn of(text: String, slot: &Arc<Slot>) -> Self {
+        Self { text: text.into(), slot: Arc::clone(slot), begun: false }
+    }
+}
+
+impl http_body::Body for Sending {
+    type Data = <Body as http_body::Body>::Data;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if !self.begun {
+            if !self.slot.begin() {
+                return Poll::Ready(Some(Err("the request was given up before it was sent".into())));
+            }
+            self.begun = true;
+        }
+        Pin::new(&mut self.text).poll_frame(context).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.text.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.text.size_hint()
+    }
 }
 
 /// The size of the event that is being read.

@@ -1,7 +1,8 @@
-//! Raw answers of MCP servers. A transport takes each answer off the wire as raw JSON, before rmcp parses it, and
-//! hands rmcp an empty result in its place. rmcp keeps ids and sessions.
+//! Raw calls and answers of MCP servers. A transport writes the arguments of a call as raw JSON into the message that
+//! rmcp made without them, and takes each answer off the wire as raw JSON before rmcp parses it; rmcp gets an empty
+//! result in its place. rmcp keeps ids and sessions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -10,9 +11,18 @@ use rmcp::model::{ClientJsonRpcMessage, GetExtensions, RequestId};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-/// A request of ours on its way: whether it was written, and what came back.
+use crate::participant::http::Progress;
+use crate::participant::reply::Reply;
+use crate::participant::rule::DefaultRule as Rule;
+use crate::saga::Json;
+
+/// A request of ours on its way: what is written of it, whether it was, and what came back.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
+    /// The arguments of a tool.
+    arguments: Option<Json>,
+    /// How far the connection for it has come, where one may have to be opened.
+    progress: Option<Arc<Progress>>,
     stage: AtomicU8,
     via: OnceLock<Via>,
     heard: Mutex<Option<Heard>>,
@@ -49,18 +59,11 @@ pub(super) enum Said {
     },
     /// A body that is no message of JSON-RPC.
     Body(String),
-    /// A body that did not arrive whole.
-    Cut(String),
-    /// More than a message may have; the most.
-    TooLong(usize),
+    /// What is no answer to go by: not whole, not what was announced, or more than a message may have.
+    Unread(Rule, String),
 }
 
 impl Heard {
-    /// Whether it is what a server says that knows the session: an answer to the request, be it an error.
-    pub(super) fn is_of_a_session(&self) -> bool {
-        matches!(self.said, Said::Result(_) | Said::Error { named: true, .. })
-    }
-
     /// Whether two answers say the same, but for numbers: requests have some, and clocks.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let words = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
@@ -70,9 +73,7 @@ impl Heard {
                 code(a) == code(b) && alike(&message(a), &message(b))
             }
             (Said::Body(a), Said::Body(b)) => alike(a, b),
-            (Said::Result(_) | Said::Error { .. } | Said::Body(_) | Said::Cut(_) | Said::TooLong(_), _) => {
-                false
-            }
+            (Said::Result(_) | Said::Error { .. } | Said::Body(_) | Said::Unread(..), _) => false,
         };
         said && self.via.status == other.via.status
     }
@@ -83,6 +84,45 @@ const SENT: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
 impl Slot {
+    /// A call of a tool. `progress`: of an attempt that may have to open a connection.
+    pub(super) fn of_call(arguments: Json, progress: Option<Arc<Progress>>) -> Self {
+        Self { arguments: Some(arguments), progress, ..Self::default() }
+    }
+
+    /// Returns a message as it is written, on one line. Arguments go in as they are: their numbers keep their digits.
+    pub(super) fn written(&self, message: &ClientJsonRpcMessage) -> serde_json::Result<String> {
+        let text = serde_json::to_string(message)?;
+        let Some(arguments) = &self.arguments else { return Ok(text) };
+        // A line break within JSON stands between its parts, for strings have theirs escaped.
+        let arguments = RawValue::from_string(arguments.get().replace(['\n', '\r'], " "))?;
+        let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(&text)?;
+        let mut params: BTreeMap<String, &RawValue> = match fields.get("params") {
+            Some(params) => serde_json::from_str(params.get())?,
+            None => BTreeMap::new(),
+        };
+        params.insert("arguments".to_owned(), &arguments);
+        let params = serde_json::value::to_raw_value(&params)?;
+        fields.insert("params".to_owned(), &params);
+        serde_json::to_string(&fields)
+    }
+
+    /// Returns how far its connection has come.
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+        self.progress.clone()
+    }
+
+    /// What is known of a call whose time is over without an answer.
+    pub(super) fn late(&self) -> Reply {
+        match &self.progress {
+            _ if self.was_sent() => Reply::of(Rule::Timeout, "no answer within the time of an attempt"),
+            Some(progress) => progress.unsent(),
+            None => {
+                let message = "the server took no request within the time of an attempt; nothing was sent";
+                Reply::of(Rule::Refused, message)
+            }
+        }
+    }
+
     /// Notes that the request is about to be written. Returns false if its caller has given it up: it is not written.
     pub(super) fn begin(&self) -> bool {
         self.stage.compare_exchange(QUEUED, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
@@ -329,6 +369,22 @@ mod tests {
         let result = r#"{"jsonrpc":"2.0","id":9,"result":{}}"#;
         assert_eq!(waiting.take(result, Some(&RequestId::Number(7))), None, "another's result is not ours");
         assert!(slot.take().is_none());
+    }
+
+    #[test]
+    fn arguments_are_written_as_they_are_on_one_line() {
+        use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest};
+        let call = CallToolRequest::new(CallToolRequestParams::new("a"));
+        let message =
+            ClientJsonRpcMessage::request(ClientRequest::CallToolRequest(call), RequestId::Number(7));
+        let raw = "{\"n\":\r\n123456789012345678901234567890,\n\"c\":49.00,\"e\":1e400,\"t\":\"a\\nb\"}";
+        let slot = Slot::of_call(Json::parse(raw).unwrap(), None);
+        let written = slot.written(&message).unwrap();
+        let line = raw.replace(['\r', '\n'], " ");
+        assert!(written.contains(&format!("\"arguments\":{line},\"name\":\"a\"")), "{written}");
+        assert!(!written.contains('\n') && written.contains("\"id\":7"), "{written}");
+        let plain = Slot::default().written(&message).unwrap();
+        assert!(!plain.contains("arguments"), "{plain}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! One open connection to an MCP server. Owns the handshake over a child's pipes or over HTTP, and the watch
 //! over its end; when to open one, and when to give up, is `link.rs`'s business.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -29,7 +29,7 @@ use super::pipes::Pipes;
 use super::post::Posts;
 use super::raw::{Heard, Said, Slot, Waiting};
 use super::tools::Tools;
-use crate::config::participant::{CHILD_GRACE, MESSAGE_BYTES_MAX, PING_TIMEOUT};
+use crate::config::participant::{CHILD_GRACE, MESSAGE_BYTES_MAX, PING_TIMEOUT, SESSION_KNOWN};
 use crate::participant::http;
 use crate::participant::reply::excerpt;
 use crate::participant::secret::Filter;
@@ -55,6 +55,9 @@ pub(super) struct Session {
     tools: Tools,
     /// Whether the server speaks the newest protocol, which has no sessions and no pings.
     is_modern: bool,
+    /// When the server last answered in a session that has an id, and so may be forgotten; none where there is no such
+    /// thing.
+    known_at: Mutex<Option<Instant>>,
     /// Whether it ever answered: then its end is no reason to wait before the next one.
     answered: AtomicBool,
     /// Whether it is being found out if it hangs.
@@ -114,7 +117,15 @@ impl Session {
     fn note(&self, heard: &Heard) {
         if matches!(heard.said, Said::Result(_) | Said::Error { named: true, .. }) {
             self.answered.store(true, Ordering::Relaxed);
+            let known_at = heard.via.in_session.then(Instant::now);
+            *self.known_at.lock().unwrap_or_else(PoisonError::into_inner) = known_at;
         }
+    }
+
+    /// Whether the server may have forgotten the session since it last answered in it.
+    pub(super) fn may_be_forgotten(&self) -> bool {
+        let known_at = *self.known_at.lock().unwrap_or_else(PoisonError::into_inner);
+        known_at.is_some_and(|at| at.elapsed() >= SESSION_KNOWN)
     }
 
     /// Counts a call as in flight until what is returned is dropped.
@@ -296,6 +307,7 @@ async fn connect(
         waiting,
         tools: Tools::default(),
         is_modern,
+        known_at: Mutex::new(None),
         answered: AtomicBool::new(false),
         suspected: AtomicBool::new(false),
         silent: watch::Sender::new(false),

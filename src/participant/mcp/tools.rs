@@ -64,7 +64,7 @@ async fn asked(session: &Session, cursor: Option<String>) -> Option<String> {
     let request = ClientRequest::ListToolsRequest(ListToolsRequest::with_param(params));
     match session.ask(&Arc::new(Slot::default()), request).await.ok()?.said {
         Said::Result(page) => Some(page),
-        Said::Error { .. } | Said::Body(_) | Said::Cut(_) | Said::TooLong(_) => None,
+        Said::Error { .. } | Said::Body(_) | Said::Unread(..) => None,
     }
 }
 

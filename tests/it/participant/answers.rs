@@ -85,6 +85,7 @@ fn rows() -> Vec<Row> {
         keyed("400 Bad Request", "", r#"{"error":{"type":"idempotency_error"}}"#),
         keyed("422 Unprocessable", "", r#"{"title":"Idempotency-Key is already used"}"#),
         keyed("409 Conflict", "", r#"{"errors":[{"code":"idempotency_key_in_use"}]}"#),
+        keyed("422 Unprocessable", "", r#"{"detail":{"code":"idempotency_key_in_use"}}"#),
         keyed("409 Conflict", ra, r#"{"code":"booking_closed"}"#),
         keyed("409 Conflict", "", r#"{"message":"a request with this key is in progress"}"#),
         keyed("409 Conflict", "", ""),
@@ -137,10 +138,12 @@ async fn every_default_rule_of_http_holds_at_the_wire() {
     // What only tools and handlers do.
     let elsewhere = [
         "session_lost",
+        "session_refused",
         "tool_result",
         "tool_error",
         "input_required",
         "protocol_refusal",
+        "protocol_unnamed",
         "protocol_error",
         "handler",
         "panic",

@@ -152,7 +152,7 @@ async fn f18_a_server_that_forgot_the_session_did_nothing_and_is_greeted_anew() 
     })
     .await;
     let mcp = at(&wire.url);
-    let echo = call(tool("echo", json!({})), json!({}));
+    let echo = call(tool("echo", json!({})), json!({"effect": "idempotent"}));
     assert_eq!(executed(&mcp, &echo).await, "succeeded null");
     let counted = |what: &str| wire.requests.lock().unwrap().iter().filter(|r| method(r) == what).count();
     for forgotten in 1..=2 {

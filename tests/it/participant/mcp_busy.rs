@@ -37,6 +37,33 @@ async fn a_server_is_not_ended_while_a_call_in_flight_has_time() {
     mcp.shutdown().await;
 }
 
+/// Waiting for a server that does not answer for now is no attempt: it comes before the call begins, with the place.
+#[tokio::test]
+async fn a_busy_server_is_waited_for_before_the_time_of_a_call_begins() {
+    let child = RawChild::new();
+    let mcp = with(child.transport());
+    let first = call(tool("first", json!({})), json!({}));
+    let pid = executed(&mcp, &first).await;
+    let waits = call(tool("waits", json!({"until": "go"})), json!({"timeout_ms": 500}));
+    let behind = call(tool("behind", json!({})), json!({"timeout_ms": 90_000}));
+    let (_, _, ()) = tokio::join!(executed(&mcp, &waits), executed(&mcp, &behind), async {
+        let held = call(tool("held", json!({})), json!({"timeout_ms": 100}));
+        eventually("the server is given no call", async || {
+            executed(&mcp, &held).await.starts_with("retryable refused: ")
+        })
+        .await;
+        let placed = async {
+            let _place = mcp.place(&first.target).await;
+            executed(&mcp, &call(tool("placed", json!({})), json!({"timeout_ms": 5_000}))).await
+        };
+        tokio::pin!(placed);
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(50), &mut placed).await.is_err());
+        child.says("go");
+        assert_eq!(placed.await, pid);
+    });
+    mcp.shutdown().await;
+}
+
 /// A server that hangs for good is ended once no call in flight has time, and calls that came meanwhile are carried out
 /// by the next one.
 #[tokio::test]

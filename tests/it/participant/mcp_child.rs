@@ -64,6 +64,12 @@ async fn every_answer_of_a_tool_has_its_outcome() {
         "failed classified: Failed to create",
         "",
     );
+    let rules = json!({"classify": [{"when": "outcome == 'errored'", "outcome": "retryable"}]});
+    says(
+        &executed(&mcp, &call(tool("tool_error", json!({})), rules)).await,
+        "retryable tool_error: ",
+        "no such room",
+    );
     let probe = json!({"target": tool("json_text", json!({})), "applied": "result.id == 'ch_1'"});
     assert_eq!(probed(&mcp, probe).await, r#"applied {"id":"ch_1"}"#);
     let line = executed(&mcp, &call(tool("echo", json!("${ [1] }")), json!({}))).await;
@@ -92,6 +98,17 @@ async fn a_server_of_the_newest_protocol_alone_is_called_as_well() {
     let line = executed(&mcp, &call(tool("echo", json!({})), json!({"output": "${ result.meta }"}))).await;
     says(&line, "succeeded ", &format!("\"{KEY_META}\":\"saga/step/action/0\""));
     says(&line, "succeeded ", "2026-07-28");
+    // Its list of tools tells here, too.
+    says(
+        &executed(&mcp, &call(tool("protocol_error", json!({})), json!({}))).await,
+        "failed protocol_refusal: ",
+        "",
+    );
+    says(
+        &executed(&mcp, &call(tool("internal_error", json!({})), json!({}))).await,
+        "errored protocol_error: ",
+        "",
+    );
     mcp.shutdown().await;
 }
 

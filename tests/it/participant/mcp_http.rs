@@ -65,7 +65,8 @@ impl Server {
 async fn tools_answer_over_http_and_outlive_their_server() {
     let server = Server::start(0);
     let mcp = at(&server.url());
-    let echo = call(tool("echo", json!({"a": 1})), json!({"output": "${ result.arguments }"}));
+    let fields = json!({"output": "${ result.arguments }", "effect": "idempotent"});
+    let echo = call(tool("echo", json!({"a": 1})), fields);
     assert_eq!(executed(&mcp, &echo).await, r#"succeeded {"a":1}"#);
     for (name, start) in [
         ("tool_error", "errored tool_error: no such room"),

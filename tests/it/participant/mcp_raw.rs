@@ -117,7 +117,7 @@ fn carried(streamed: bool, message: &str) -> Act {
 /// An error, and how the outcome's line begins.
 const ERRORS: &[(&str, &str)] = &[
     (r#"{"code":-32700,"message":"?"}"#, "failed protocol_refusal: JSON-RPC error -32700: ?"),
-    (r#"{"code":-32600,"message":"?"}"#, "failed protocol_refusal: "),
+    (r#"{"code":-32600,"message":"?"}"#, "errored protocol_error: "),
     (r#"{"code":-32601,"message":"?"}"#, "failed protocol_refusal: "),
     (
         r#"{"code":-32602,"message":"Output validation error"}"#,

@@ -51,7 +51,11 @@ impl Server {
 }
 
 async fn echo(mcp: &Participants) -> String {
-    executed(mcp, &call(tool("echo", json!({})), json!({"timeout_ms": 60_000}))).await
+    with_effect(mcp, "idempotent").await
+}
+
+async fn with_effect(mcp: &Participants, effect: &str) -> String {
+    executed(mcp, &call(tool("echo", json!({})), json!({"timeout_ms": 60_000, "effect": effect}))).await
 }
 
 fn json_of(status: &str, body: &Value) -> Act {
@@ -65,13 +69,14 @@ fn no_session(id: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_session_that_is_refused_in_any_way_is_begun_again_and_nothing_was_done() {
-    let refusals: [fn(&str) -> Act; 8] = [
+async fn a_session_that_is_refused_in_any_way_is_begun_again_and_once_is_not_repeated() {
+    let refusals: [fn(&str) -> Act; 9] = [
         // server-everything and other servers of the TypeScript SDK after a restart.
         |_| json_of("400 Bad Request", &no_session(Value::Null)),
         |_| answer("404 Not Found", "", "no such session"),
         |_| answer("401 Unauthorized", "www-authenticate: Bearer\r\n", "unknown session"),
         |_| answer("410 Gone", "", ""),
+        |_| answer("200 OK", "content-type: text/plain\r\n", "Session not found"),
         |request| json_of("422 Unprocessable Entity", &no_session(message(request)["id"].clone())),
         |request| json_of("200 OK", &no_session(message(request)["id"].clone())),
         // Of the Python SDK, whose errors have this id.
@@ -85,10 +90,12 @@ async fn a_session_that_is_refused_in_any_way_is_begun_again_and_nothing_was_don
         let server = Server::start(move |request, knows| (!knows).then(|| refusal(request))).await;
         let mcp = at(&server.wire.url);
         assert_eq!(echo(&mcp).await, "succeeded null");
-        for restart in 1..=2 {
+        // A proxy may have sent the call to the process before: what may not be repeated is in doubt.
+        let effects = ["read_only", "idempotent", "once"];
+        let ends = ["retryable session_lost: ", "retryable session_lost: ", "unknown session_refused: "];
+        for (restart, (effect, end)) in (1..).zip(effects.into_iter().zip(ends)) {
             server.restart();
-            let line = echo(&mcp).await;
-            says(&line, "retryable session_lost: ", "does not know the session any more");
+            says(&with_effect(&mcp, effect).await, end, "does not know the session any more");
             assert_eq!(server.count("tools/call"), 2 * restart, "the call was sent once");
             assert_eq!(echo(&mcp).await, "succeeded null");
             assert_eq!(server.count("initialize"), restart + 1);
@@ -166,9 +173,57 @@ async fn an_error_that_names_no_request_ends_the_session_and_proves_nothing() {
     let mcp = at(&server.wire.url);
     assert_eq!(echo(&mcp).await, "succeeded null");
     server.restart();
-    says(&echo(&mcp).await, "errored protocol_error: ", "the server behind has ended");
+    says(&echo(&mcp).await, "unknown protocol_unnamed: ", "the server behind has ended");
     eventually("a session that is answered", async || echo(&mcp).await == "succeeded null").await;
     assert_eq!(server.count("initialize"), 2);
+    mcp.shutdown().await;
+}
+
+/// A balancer that sends the requests of a session to a server that has died says so for ever, in words of its own.
+/// They prove nothing, whatever the definition says of errors, and the session is begun again.
+#[tokio::test]
+async fn a_session_whose_gateway_answers_is_begun_again() {
+    let rpc =
+        |id: Value, code: i64| json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": "?"}});
+    type Case = (fn(&str, &dyn Fn(Value, i64) -> Value) -> Act, &'static str);
+    let cases: [Case; 6] = [
+        (|_, _| answer("502 Bad Gateway", "content-type: text/html\r\n", "<html>"), "unknown http_502: "),
+        (|_, _| answer("503 Service Unavailable", "", ""), "unknown http_503: "),
+        (|_, _| answer("200 OK", "content-type: text/html\r\n", "<html>"), "unknown answer_invalid: "),
+        (|_, rpc| json_of("200 OK", &rpc(Value::Null, -32600)), "unknown protocol_unnamed: "),
+        (|_, rpc| json_of("502 Bad Gateway", &rpc(Value::Null, -32603)), "unknown http_502: "),
+        (
+            |request, rpc| json_of("502 Bad Gateway", &rpc(message(request)["id"].clone(), -32700)),
+            "unknown http_502: ",
+        ),
+    ];
+    for (act, start) in cases {
+        let server = Server::start(move |request, knows| (!knows).then(|| act(request, &rpc))).await;
+        let mcp = at(&server.wire.url);
+        assert_eq!(echo(&mcp).await, "succeeded null");
+        server.restart();
+        let definite = json!({"errors": "definite", "effect": "idempotent"});
+        says(&executed(&mcp, &call(tool("echo", json!({})), definite)).await, start, "");
+        eventually("a session that is answered", async || echo(&mcp).await == "succeeded null").await;
+        assert_eq!(server.count("initialize"), 2, "{start}");
+        mcp.shutdown().await;
+    }
+}
+
+/// A server that was started again while nothing was asked of it: a call that may not be repeated does not find that
+/// out.
+#[tokio::test]
+async fn a_session_is_asked_for_before_a_call_that_may_not_be_repeated() {
+    let server =
+        Server::start(|_, knows| (!knows).then(|| answer("404 Not Found", "", "no such session"))).await;
+    let mcp = at(&server.wire.url);
+    assert_eq!(with_effect(&mcp, "once").await, "succeeded null");
+    assert_eq!(server.count("ping"), 0, "it was known a moment ago");
+    server.restart();
+    // As long as a session counts as known.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(with_effect(&mcp, "once").await, "succeeded null");
+    assert_eq!((server.count("tools/call"), server.count("initialize"), server.count("ping")), (2, 2, 1));
     mcp.shutdown().await;
 }
 
@@ -228,5 +283,44 @@ async fn a_version_that_is_refused_is_asked_for_again() {
     says(&echo(&mcp).await, "retryable session_lost: ", "");
     assert_eq!(echo(&mcp).await, "succeeded true");
     assert_eq!((server.count("tools/call"), server.count("server/discover")), (3, 2));
+    mcp.shutdown().await;
+}
+
+/// A server of the newest protocol that answers nothing: it is asked for its tools, and then discovered anew.
+#[tokio::test]
+async fn silence_of_the_newest_protocol_is_checked_by_its_list_of_tools() {
+    let restarts = Arc::new(AtomicUsize::new(1));
+    let (discovered, current) = (AtomicUsize::new(0), Arc::clone(&restarts));
+    let wire = Wire::serve(move |request| {
+        let current = current.load(Ordering::SeqCst);
+        match method(request).as_str() {
+            "initialize" => {
+                let id = message(request)["id"].clone();
+                let error = json!({"code": -32601, "message": "no"});
+                json_of("400 Bad Request", &json!({"jsonrpc": "2.0", "id": id, "error": error}))
+            }
+            "server/discover" => {
+                discovered.store(current, Ordering::SeqCst);
+                let hello = json!({"result": {
+                    "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0,
+                    "capabilities": {"tools": {}}, "cacheScope": "private",
+                }});
+                reply(request, "", hello)
+            }
+            _ if discovered.load(Ordering::SeqCst) != current => Act::Hang,
+            "tools/call" => reply(request, "", json!({"result": {"resultType": "complete", "content": []}})),
+            _ => answer("202 Accepted", "", ""),
+        }
+    })
+    .await;
+    let server = Server { wire, restarts };
+    let mcp = at(&server.wire.url);
+    assert_eq!(echo(&mcp).await, "succeeded null");
+    server.restart();
+    let quick = call(tool("echo", json!({})), json!({"timeout_ms": 300}));
+    says(&executed(&mcp, &quick).await, "unknown timeout", "");
+    eventually("a server that answers", async || executed(&mcp, &quick).await == "succeeded null").await;
+    assert!(server.count("tools/list") > 0);
+    assert_eq!(server.count("server/discover"), 2);
     mcp.shutdown().await;
 }

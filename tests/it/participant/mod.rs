@@ -7,6 +7,7 @@ mod faults;
 mod handlers;
 mod http;
 mod limits;
+mod mcp_bodies;
 mod mcp_busy;
 mod mcp_child;
 pub(crate) mod mcp_http;

@@ -17,8 +17,15 @@ fn serves_lines_one_after_the_other() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let folder = PathBuf::from(folder);
     for line in std::io::stdin().lock().lines() {
-        let message: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let line = line.unwrap();
+        let message: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
+            // Of a number that no machine has.
+            serde_json::from_str(&line.replace("1e400", "1")).unwrap()
+        });
         let id = &message["id"];
+        if message["params"]["name"] == "numbers" {
+            write(&folder, &line);
+        }
         let said = match message["method"].as_str().unwrap_or_default() {
             "initialize" => Some(format!("\"result\":{}", hello())),
             "ping" => Some("\"result\":{}".to_owned()),
@@ -54,12 +61,16 @@ fn carried_out(folder: &Path, params: &Value) -> String {
         "dies" => std::process::exit(7),
         _ => {}
     }
-    let mut ledger = std::fs::File::options().create(true).append(true).open(folder.join("ledger")).unwrap();
-    writeln!(ledger, "{}", arguments["note"].as_str().unwrap_or(name)).unwrap();
+    write(folder, arguments["note"].as_str().unwrap_or(name));
     match arguments["answer"].as_str() {
         Some(answer) => answer.to_owned(),
         None => format!("\"result\":{{\"structuredContent\":{}}}", std::process::id()),
     }
+}
+
+fn write(folder: &Path, line: &str) {
+    let mut ledger = std::fs::File::options().create(true).append(true).open(folder.join("ledger")).unwrap();
+    writeln!(ledger, "{line}").unwrap();
 }
 
 /// The server, and the folder of its ledger.

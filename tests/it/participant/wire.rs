@@ -39,21 +39,46 @@ pub(crate) struct Wire {
     pub(crate) url: String,
     /// Requests as they came: head and body.
     pub(crate) requests: Arc<Mutex<Vec<String>>>,
+    /// None once it is gone.
+    listener: Option<Arc<TcpListener>>,
+    accepting: tokio::task::JoinHandle<()>,
 }
 
 impl Wire {
     pub(crate) async fn serve(act: impl Fn(&str) -> Act + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(TcpListener::bind("127.0.0.1:0").await.unwrap(), act)
+    }
+
+    /// The same with a short queue, for [`deafen`](Self::deafen).
+    pub(crate) async fn narrow(act: impl Fn(&str) -> Act + Send + Sync + 'static) -> Self {
+        Self::at(narrow(), act)
+    }
+
+    fn at(listener: TcpListener, act: impl Fn(&str) -> Act + Send + Sync + 'static) -> Self {
+        let listener = Arc::new(listener);
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let (act, seen) = (Arc::new(act), Arc::clone(&requests));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+        let (act, seen, accepted) = (Arc::new(act), Arc::clone(&requests), Arc::clone(&listener));
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = accepted.accept().await {
                 let (act, seen) = (Arc::clone(&act), Arc::clone(&seen));
                 tokio::spawn(async move { serve_one(stream, &*act, &seen).await });
             }
         });
-        Self { url, requests }
+        Self { url, requests, listener: Some(listener), accepting }
+    }
+
+    /// Takes no further connection, and refuses none.
+    pub(crate) async fn deafen(mut self) -> Backlog {
+        self.accepting.abort();
+        Backlog::behind(self.listener.take().unwrap()).await
+    }
+
+    /// Is gone: its address refuses connections.
+    pub(crate) async fn end(&mut self) {
+        self.accepting.abort();
+        let _ = (&mut self.accepting).await;
+        self.listener = None;
     }
 
     pub(crate) fn last(&self) -> String {
@@ -134,14 +159,21 @@ pub(crate) async fn read(stream: &mut TcpStream) -> Option<String> {
 /// dropped.
 pub(crate) struct Backlog {
     pub(crate) url: String,
-    _queued: (tokio::net::TcpListener, Vec<tokio::task::JoinHandle<()>>),
+    _queued: (Arc<TcpListener>, Vec<tokio::task::JoinHandle<()>>),
+}
+
+fn narrow() -> TcpListener {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket.listen(1).unwrap()
 }
 
 impl Backlog {
     pub(crate) async fn full() -> Self {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = socket.listen(1).unwrap();
+        Self::behind(Arc::new(narrow())).await
+    }
+
+    async fn behind(listener: Arc<TcpListener>) -> Self {
         let address = listener.local_addr().unwrap();
         let (queued, mut count) = tokio::sync::mpsc::channel(1);
         let callers = (0..8).map(|_| {

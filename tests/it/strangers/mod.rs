@@ -5,6 +5,7 @@
 mod http;
 mod matrix;
 mod packages;
+mod second;
 mod sessions;
 mod stage;
 mod tools;

@@ -7,10 +7,15 @@ use std::path::Path;
 use std::process::Command;
 
 use super::stage::{Case, End, Stage, case};
-use super::{installed, node};
+use super::{installed, node, script};
 
 /// A node with all four packages, each with a folder of its own.
 async fn stage(name: &str) -> Stage {
+    stage_behind(name, None).await
+}
+
+/// The same, with servers on Node behind a proxy that replaces what they answer to calls of these tools.
+async fn stage_behind(name: &str, replaced: Option<&str>) -> Stage {
     let mut stage = Stage::new(name, include_str!("packages.yaml")).await;
     let (place, folder) = (installed(), stage.folder.display().to_string());
     let module = |name: &str| {
@@ -29,11 +34,15 @@ async fn stage(name: &str) -> Stage {
     repository(&stage.folder.join("repo"));
     let (files, memory) = (module("server-filesystem"), module("server-memory"));
     let (git, sqlite) = (python("python", "mcp-server-git"), python("python-first", "mcp-server-sqlite"));
-    let node = node();
+    let (node, errs) = (node(), script("errs.py"));
+    let run = match replaced {
+        Some(tools) => format!("command: python3, args: [\"-B\", \"{errs}\", \"{tools}\", \"{node}\", "),
+        None => format!("command: \"{node}\", args: ["),
+    };
     stage.settings(&format!(
-        "  files: {{ command: \"{node}\", args: [\"{files}\", \"{folder}/files\"] }}\n  \
-         memory:\n    command: \"{node}\"\n    args: [\"{memory}\"]\n    concurrency: 1\n    \
-         env: {{ MEMORY_FILE_PATH: \"{folder}/graph.jsonl\" }}\n  \
+        "  files: {{ {run}\"{files}\", \"{folder}/files\"] }}\n  \
+         memory: {{ {run}\"{memory}\"], concurrency: 1,\n    \
+         env: {{ MEMORY_FILE_PATH: \"{folder}/graph.jsonl\" }} }}\n  \
          git: {{ command: \"{git}\", args: [\"--repository\", \"{folder}/repo\"] }}\n  \
          sqlite: {{ command: \"{sqlite}\", args: [\"--db-path\", \"{folder}/table.db\"] }}\n"
     ));
@@ -128,22 +137,40 @@ async fn sqlite_tells_its_errors_as_successes() {
 /// Twenty sagas at once, every fourth of which turns back; the graph has the others.
 #[tokio::test]
 async fn memory_keeps_one_call_at_a_time() {
-    let stage = stage("memory").await;
+    remembers(stage("memory").await, 20).await;
+}
+
+/// P1: the graph has the entity, and each answer is an error.
+#[tokio::test]
+async fn memory_errs_after_the_graph_has_changed() {
+    remembers(stage_behind("memory-errs", Some("create_entities")).await, 6).await;
+}
+
+async fn remembers(stage: Stage, count: usize) {
     let way = |number: usize| if number.is_multiple_of(4) { "fails" } else { "stays" };
-    let cases: Vec<Case> = (0..20).map(|number| case("remember", way(number), End::Honest)).collect();
+    let cases: Vec<Case> = (0..count).map(|number| case("remember", way(number), End::Honest)).collect();
     let expected: Vec<&str> =
-        (0..20).map(|number| if way(number) == "fails" { "compensated" } else { "completed" }).collect();
+        (0..count).map(|number| if way(number) == "fails" { "compensated" } else { "completed" }).collect();
     ended(&stage.ends(cases).await, &expected);
     let graph = fs::read_to_string(stage.folder.join("graph.jsonl")).unwrap();
     let lines = graph.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let names: BTreeSet<String> = lines.map(|line| line["name"].as_str().unwrap().to_owned()).collect();
-    let wanted = (0..20).filter(|number| way(*number) == "stays").map(|number| format!("order-{number}"));
+    let wanted = (0..count).filter(|number| way(*number) == "stays").map(|number| format!("order-{number}"));
     assert_eq!(names, wanted.collect::<BTreeSet<String>>());
 }
 
 #[tokio::test]
 async fn a_file_is_moved_once_or_back() {
-    let stage = stage("files").await;
+    moves(stage("files").await).await;
+}
+
+/// P1: the file is where it was to go, also on its way back, and each answer is an error.
+#[tokio::test]
+async fn a_file_is_moved_and_the_answer_is_an_error() {
+    moves(stage_behind("files-errs", Some("move_file")).await).await;
+}
+
+async fn moves(stage: Stage) {
     let folder = stage.folder.join("files");
     let mut cases = Vec::new();
     for (file, way, fails) in [("a", "there", false), ("b", "there", true), ("c", "nowhere", false)] {

@@ -103,12 +103,15 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
         let reply = judged(&error(&said, true, status, false));
         (reply.rule, reply.verdict)
     };
-    for code in ["-32700", "-32600", "-32601"] {
+    for code in ["-32700", "-32601"] {
         assert_eq!(rule(code, "no", None), (Rule::ProtocolRefusal, Verdict::Failed), "{code}");
         assert_eq!(rule(code, "no", Some(400)), (Rule::ProtocolRefusal, Verdict::Failed), "{code}");
     }
-    for code in ["-32602", "-32603", "-32000", "-32001", "-32042", "500", "null", "\"E\"", "-32602.0"] {
-        for status in [None, Some(400), Some(500)] {
+    // A tool of the official SDKs throws -32600 as it throws any other.
+    for code in
+        ["-32600", "-32602", "-32603", "-32000", "-32001", "-32042", "500", "null", "\"E\"", "-32602.0"]
+    {
+        for status in [None, Some(400), Some(422)] {
             assert_eq!(
                 rule(code, "no such customer", status),
                 (Rule::ProtocolError, Verdict::Errored),
@@ -120,12 +123,25 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
     assert_eq!(rule("-32001", "Request timed out", None), (Rule::Closed, Verdict::Unknown));
     assert_eq!(rule("-32000", "slow down", Some(429)).0, Rule::HttpBusy);
     assert_eq!(rule("-32001", "who?", Some(401)).0, Rule::Http4xx);
+    // A gateway's word, whatever its code.
+    for code in ["-32700", "-32600", "-32601", "-32603"] {
+        for status in [500, 502, 503] {
+            assert_eq!(rule(code, "no", Some(status)), (Rule::Http5xx, Verdict::Unknown), "{code} {status}");
+        }
+        for status in [None, Some(400), Some(409)] {
+            let said = format!(r#"{{"code":{code},"message":"no"}}"#);
+            let reply = judged(&error(&said, false, status, true));
+            assert_eq!((reply.rule, reply.verdict), (Rule::ProtocolUnnamed, Verdict::Unknown), "{code}");
+        }
+    }
     // No shape of an error loses it.
     for odd in ["\"no\"", "{}", r#"{"message":7}"#, r#"{"code":"-32603","data":[]}"#] {
         assert_eq!(judged(&error(odd, true, None, false)).rule, Rule::ProtocolError, "{odd}");
     }
     let key = r#"{"code":-32602,"message":"busy","data":{"type":"idempotency_key_in_progress"}}"#;
     assert_eq!(judged(&error(key, true, None, false)).rule, Rule::KeyConflict);
+    let key = r#"{"code":-32601,"message":"busy","data":{"error":{"code":"idempotency_key_in_use"}}}"#;
+    assert_eq!(judged(&error(key, true, Some(409), false)).rule, Rule::KeyConflict);
 }
 
 #[test]
@@ -137,11 +153,15 @@ fn a_pause_counts_with_every_rule() {
         (of_error(-32603), None),
         (of_error(-32601), Some(404)),
         (of_error(-32000), Some(429)),
+        (of_error(-32000), Some(413)),
+        (of_error(-32000), Some(403)),
         (Said::Body("no".into()), Some(403)),
         (Said::Body(String::new()), Some(503)),
-        (Said::Cut("end of file".into()), Some(409)),
+        (Said::Unread(Rule::Incomplete, "end of file".into()), Some(409)),
     ] {
         let reply = judged(&Heard { said, via: via(status) });
+        let busy = matches!(status, Some(403 | 413 | 429));
+        assert_eq!(reply.verdict == Verdict::Retryable, busy, "{status:?}: {:?}", reply.rule);
         assert_eq!(reply.retry_after_ms, Some(3_000), "{:?}", reply.rule);
         assert_eq!(reply.status, status);
     }
@@ -166,15 +186,38 @@ fn a_session_is_doubted_by_what_may_refuse_it() {
     assert_eq!(word(none, false, Some(404), true), Gone);
     assert_eq!(word(other, true, Some(404), true), Doubtful, "it was read");
     assert_eq!(word(r#"{"code":-32022}"#, true, Some(400), false), Doubtful);
-    let via = Via { status: Some(404), pause: None, in_session: true };
-    assert_eq!(of_session(&Heard { said: Said::Cut("end".into()), via }), Doubtful);
+    let cut = |status| {
+        let said = Said::Unread(Rule::Incomplete, "end".into());
+        of_session(&Heard { said, via: Via { status, pause: None, in_session: true } })
+    };
+    assert_eq!([cut(Some(404)), cut(Some(502)), cut(None)], [Doubtful, Wrong, Wrong]);
     assert_eq!(body(404, true), Gone);
     assert_eq!(body(404, false), Nothing);
     for status in [400, 401, 403, 410, 422] {
         assert_eq!((body(status, true), body(status, false)), (Doubtful, Nothing), "{status}");
     }
-    for status in [408, 425, 429, 500, 503] {
+    for status in [425, 429] {
         assert_eq!(body(status, true), Nothing, "{status}");
+    }
+    // A balancer whose server has died.
+    for status in [302, 408, 500, 502, 503] {
+        assert_eq!((body(status, true), body(status, false)), (Wrong, Nothing), "{status}");
+        assert_eq!(word(none, true, Some(status), true), Wrong, "it may have been carried out");
+    }
+    let plain = |text: &str| {
+        let via = Via { status: None, pause: None, in_session: true };
+        of_session(&Heard { said: Said::Body(text.into()), via })
+    };
+    assert_eq!([plain("Session not found"), plain("<html>")], [Doubtful, Wrong]);
+    for (heard, knows) in [
+        (heard(Said::Result("{}".into())), true),
+        (error(r#"{"code":-32601,"message":"no such method"}"#, true, Some(404), true), true),
+        (error(none, true, None, true), false),
+        (error(other, true, Some(502), true), false),
+        (error(other, false, None, true), false),
+        (heard(Said::Body("<html>".into())), false),
+    ] {
+        assert_eq!(knows_session(&heard), knows, "{heard:?}");
     }
     assert_eq!(of_session(&heard(Said::Result("{}".into()))), Nothing);
 }
@@ -193,6 +236,10 @@ fn a_tool_may_be_missing_where_a_failure_says_so() {
         assert!(missing(&protocol(-32602, said)) && missing(&tool(said)), "{said}");
     }
     assert!(!missing(&protocol(-32602, "Output validation error")));
+    let unknown = r#"{"code":-32602,"message":"Unknown tool: chrage"}"#;
+    assert!(
+        !missing(&error(unknown, true, Some(502), false)) && !missing(&error(unknown, false, None, false))
+    );
     assert!(!missing(&protocol(-32603, "Unknown tool: chrage")));
     assert!(!missing(&tool("no such room")));
     assert!(!missing(&heard(Said::Result(r#"{"content":"tool not found"}"#.into()))));
