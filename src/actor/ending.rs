@@ -23,7 +23,7 @@ impl End {
     }
 
     pub(super) fn lost_probe() -> Self {
-        Self::Probe(Answer::Inconclusive { error: lost() })
+        Self::Probe(Answer::inconclusive(lost()))
     }
 
     /// The end in one word, and the code of its error.
@@ -39,7 +39,7 @@ impl End {
             Self::NeverBegun => ("withdrawn", None),
             Self::Probe(Answer::Applied { .. }) => ("applied", None),
             Self::Probe(Answer::Absent) => ("absent", None),
-            Self::Probe(Answer::Inconclusive { error }) => ("inconclusive", Some(&error.code)),
+            Self::Probe(Answer::Inconclusive { error, .. }) => ("inconclusive", Some(&error.code)),
         }
     }
 

@@ -220,7 +220,8 @@ fn said(reply: &Reply) -> &str {
 /// A definite answer is asked `applied` and then `absent`. An answer that is itself a failure (HTTP 404,
 /// `isError`) proves absence only if the definition says so by an `absent` of its own.
 pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
-    let inconclusive = |error: Error| Answer::Inconclusive { error };
+    let inconclusive =
+        |error: Error| Answer::Inconclusive { error, retry_after_ms: reply.retry_after_ms };
     let says_nothing = || {
         let error = reply.error.clone();
         error.unwrap_or_else(|| recorded("inconclusive", format!("the answer was {}", excerpt(said(reply)))))
@@ -358,7 +359,7 @@ mod tests {
         match answer(&serde_json::from_value(whole).unwrap(), &scope(), &reply) {
             Answer::Applied { output } => format!("applied {}", output.get()),
             Answer::Absent => "absent".into(),
-            Answer::Inconclusive { error } => format!("inconclusive {}", error.code),
+            Answer::Inconclusive { error, .. } => format!("inconclusive {}", error.code),
         }
     }
 

@@ -254,7 +254,7 @@ async fn show_names_what_is_stuck_and_what_is_legal_and_no_payload_reaches_the_t
             at = saga.timer(&mut lane).await;
         }
         let probe = saga.state.steps[1].action.probes;
-        let answer = Answer::Inconclusive { error: Error::new("evil", evil) };
+        let answer = Answer::inconclusive(Error::new("evil", evil));
         let event = ProbeAnswered {
             at: AT + at + 1,
             step: 1,

@@ -139,7 +139,7 @@ fn probed(direction: Direction, probe: u32, answer: &Answer) -> Said {
     match answer {
         Answer::Applied { .. } => Said::new(format!("{what} found the effect in place"), Tone::Good),
         Answer::Absent => Said::new(format!("{what} found no effect"), Tone::Plain),
-        Answer::Inconclusive { error } => {
+        Answer::Inconclusive { error, .. } => {
             Said::new(format!("{what} could not tell"), Tone::Warning).because(error)
         }
     }
