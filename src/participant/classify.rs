@@ -220,8 +220,7 @@ fn said(reply: &Reply) -> &str {
 /// A definite answer is asked `applied` and then `absent`. An answer that is itself a failure (HTTP 404,
 /// `isError`) proves absence only if the definition says so by an `absent` of its own.
 pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
-    let inconclusive =
-        |error: Error| Answer::Inconclusive { error, retry_after_ms: reply.retry_after_ms };
+    let inconclusive = |error: Error| Answer::Inconclusive { error, retry_after_ms: reply.retry_after_ms };
     let says_nothing = || {
         let error = reply.error.clone();
         error.unwrap_or_else(|| recorded("inconclusive", format!("the answer was {}", excerpt(said(reply)))))

@@ -159,7 +159,11 @@ impl World {
     /// No call and no probe comes before the pause that the participant asked for is over.
     fn of_rest(&self, step: usize, direction: Direction) -> Result<(), Fault> {
         let until = self.ledgers[step].of(direction).quiet_until;
-        must!(self.now >= until, "step {step} is called at {}, and was to be left alone until {until}", self.now);
+        must!(
+            self.now >= until,
+            "step {step} is called at {}, and was to be left alone until {until}",
+            self.now
+        );
         Ok(())
     }
 
@@ -379,6 +383,7 @@ impl World {
         self.happen(Event::ProbeAnswered(ProbeAnswered { at, step, direction, probe, answer, jitter }))
     }
 
+    /// The probe cannot tell, and its participant may ask for a pause.
     fn tells_nothing(&mut self, step: usize, direction: Direction) -> Answer {
         let retry_after_ms = self.pause(step, direction);
         Answer::Inconclusive { error: Error::new("model", "told"), retry_after_ms }
