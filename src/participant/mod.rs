@@ -5,6 +5,7 @@ mod arguments;
 mod classify;
 mod config;
 pub mod expr;
+mod first_law;
 mod handler;
 mod http;
 mod mcp;
@@ -158,8 +159,8 @@ impl Participants {
         let made = in_time(arguments.as_ref(), scope, time, run).await;
         let reply = made.unwrap_or_else(unsent);
         match classify::outcome(call, scope, None, reply).0 {
-            Outcome::Unknown { error, .. } | Outcome::Errored { error, .. } => {
-                Outcome::retryable(error, None)
+            Outcome::Unknown { error, retry_after_ms } | Outcome::Errored { error, retry_after_ms } => {
+                Outcome::retryable(error, retry_after_ms)
             }
             Outcome::Pending { .. } => {
                 let error = Error::new("pending", "the effect of a transactional handler cannot come later");
