@@ -90,7 +90,9 @@ mod tests {
         let errored = || Outcome::Errored { error: error(), retry_after_ms: None };
         assert_eq!(in_words_of(Law::V1, errored()), Outcome::unknown(error()));
         assert_eq!(in_words_of(Law::V2, errored()), errored());
-        for known in [Outcome::failed(error()), Outcome::retryable(error(), Some(7)), Outcome::unknown(error())] {
+        for known in
+            [Outcome::failed(error()), Outcome::retryable(error(), Some(7)), Outcome::unknown(error())]
+        {
             assert_eq!(in_words_of(Law::V1, known.clone()), known);
         }
     }
