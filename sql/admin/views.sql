@@ -85,8 +85,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                    else '`when` failed, before any call' end
                when 'attempt_ended' then v.way || 'attempt ' || (v.e ->> 'attempt') || case
                    when v.e -> 'outcome' -> 'succeeded' is not null then ' succeeded'
-                   when v.e #>> '{outcome,failed,retryable}' = 'true' then ' failed without effect, may be repeated'
-                   when v.e -> 'outcome' -> 'failed' is not null then ' failed without effect, for good'
+                   when v.e #>> '{outcome,failed,retryable}' = 'true' then ' failed without effect of its own, may be repeated'
+                   when v.e -> 'outcome' -> 'failed' is not null then ' failed without effect of its own'
                    when v.e -> 'outcome' -> 'pending' is not null then ' was accepted, effect pending'
                    when v.e -> 'outcome' -> 'errored' is not null then ' was answered with an error, effect unknown'
                    else ' ended, effect unknown' end

@@ -331,7 +331,7 @@ async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scop
         (true, Some(probe)) => End::Probe(node.participants.probe(probe, scope).await),
         (true, None) => {
             let error = Error::new("missing", "the definition has no such probe");
-            End::Probe(Answer::Inconclusive { error })
+            End::Probe(Answer::inconclusive(error))
         }
     }
 }

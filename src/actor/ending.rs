@@ -23,7 +23,7 @@ impl End {
     }
 
     pub(super) fn lost_probe() -> Self {
-        Self::Probe(Answer::Inconclusive { error: lost() })
+        Self::Probe(Answer::inconclusive(lost()))
     }
 
     /// The end in one word, and the code of its error.
@@ -39,7 +39,7 @@ impl End {
             Self::NeverBegun => ("withdrawn", None),
             Self::Probe(Answer::Applied { .. }) => ("applied", None),
             Self::Probe(Answer::Absent) => ("absent", None),
-            Self::Probe(Answer::Inconclusive { error }) => ("inconclusive", Some(&error.code)),
+            Self::Probe(Answer::Inconclusive { error, .. }) => ("inconclusive", Some(&error.code)),
         }
     }
 
@@ -70,10 +70,36 @@ fn lost() -> Error {
     Error::new("call_lost", "the call was given up before it answered")
 }
 
-/// An outcome as the saga's law knows it: an older node must be able to read it.
+/// An outcome as the saga's law knows it: an older node must be able to read it. Answers were read by the law before;
+/// what is an error all the same, since a rule says so, was never known as one, and proves nothing.
 pub(super) fn in_words_of(law: Law, outcome: Outcome) -> Outcome {
     match (law, outcome) {
-        (Law::V1, Outcome::Errored { error, .. }) => Outcome::failed(error),
+        (Law::V1, Outcome::Errored { error, retry_after_ms }) => Outcome::Unknown { error, retry_after_ms },
         (Law::V1 | Law::V2, outcome) => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::saga::outcome::TRANSACTION_ENDED;
+
+    #[test]
+    fn a_journal_of_the_first_law_has_no_word_that_it_does_not_know() {
+        let error = || Error::new("tool_error", "no");
+        let errored = || Outcome::Errored { error: error(), retry_after_ms: None };
+        assert_eq!(in_words_of(Law::V1, errored()), Outcome::unknown(error()));
+        assert_eq!(in_words_of(Law::V2, errored()), errored());
+        for known in
+            [Outcome::failed(error()), Outcome::retryable(error(), Some(7)), Outcome::unknown(error())]
+        {
+            assert_eq!(in_words_of(Law::V1, known.clone()), known);
+        }
+    }
+
+    /// The core knows by it that a call is in doubt which is never else.
+    #[test]
+    fn an_ended_transaction_has_one_code() {
+        assert_eq!(crate::transaction::ENDED, TRANSACTION_ENDED);
     }
 }

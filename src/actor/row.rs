@@ -77,7 +77,7 @@ pub(super) fn scope(saga: Uuid, definition: &Definition, state: &State) -> Scope
         let name = definition.at(state, index).name.clone();
         (name, one.output.clone().unwrap_or_else(Json::null))
     });
-    Scope::of_saga(saga, state.input.clone(), outputs.collect())
+    Scope { law: state.law, ..Scope::of_saga(saga, state.input.clone(), outputs.collect()) }
 }
 
 /// What came out: the output of a completed saga, or why there is none.

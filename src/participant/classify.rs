@@ -7,12 +7,13 @@
 //! match.
 
 use super::expr::{self, Fault, View};
+use super::first_law;
 use super::reply::{Reply, excerpt, recorded};
 use super::rule::DefaultRule;
 use super::scope::Scope;
-use crate::saga::Json;
 use crate::saga::definition::{Call, Effect, Errors, Expression, KeyRule, Probe, Rule, Template, Verdict};
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
+use crate::saga::{Json, Law};
 
 /// Makes an outcome of the answer to a call, and says what decided it. `errors`: what errors of the participant prove.
 pub(super) fn outcome(
@@ -21,7 +22,7 @@ pub(super) fn outcome(
     errors: Option<Errors>,
     reply: Reply,
 ) -> (Outcome, Option<DecidedBy>) {
-    let reply = by_default(call, errors, reply);
+    let (reply, setting) = by_default(call, scope.law, errors, reply);
     let status = reply.status;
     // Rules over statuses and texts are for answers. What did not arrive whole is none: the status may be
     // another's, such as a proxy's that sent the request a second time. A rule may still name the error.
@@ -31,7 +32,7 @@ pub(super) fn outcome(
     };
     let default = |reply: &Reply| Decided {
         verdict: reply.verdict,
-        rule: by_default_rule(errors, reply),
+        rule: default_word(setting, reply),
         error: None,
         answers_key: false,
         renew_key: false,
@@ -42,9 +43,10 @@ pub(super) fn outcome(
         let by = decided.by(&reply, status);
         return (decided.outcome(reply), by);
     }
+    let retry_after_ms = reply.retry_after_ms;
     let unreadable = |error: Error| {
         let rule = DefaultRule::Expression.word().to_owned();
-        (Outcome::unknown(error), Some(DecidedBy { rule, status }))
+        (Outcome::Unknown { error, retry_after_ms }, Some(DecidedBy { rule, status }))
     };
     let view = View::of_answer(scope, &reply);
     let decided = match decide(call, &view, &reply) {
@@ -67,7 +69,7 @@ pub(super) fn outcome(
 pub fn outcome_by_default(call: &Call, errors: Option<Errors>, rule: DefaultRule) -> Outcome {
     let answer = Reply::of(rule, rule.answer());
     let error = answer.error.clone().filter(|_| rule.verdict() != Verdict::Succeeded);
-    let reply = by_default(call, errors, Reply { error, ..answer });
+    let (reply, _) = by_default(call, Law::NEWEST, errors, Reply { error, ..answer });
     let outcome = Decided::new(reply.verdict, rule.word(), None).outcome(reply);
     if call.effect == Effect::Transactional { rolled_back(outcome) } else { outcome }
 }
@@ -83,7 +85,9 @@ pub fn outcome_of_refusal(answers_key: bool) -> Outcome {
 /// pending.
 pub(super) fn rolled_back(outcome: Outcome) -> Outcome {
     match outcome {
-        Outcome::Unknown { error, .. } | Outcome::Errored { error, .. } => Outcome::retryable(error, None),
+        Outcome::Unknown { error, retry_after_ms } | Outcome::Errored { error, retry_after_ms } => {
+            Outcome::retryable(error, retry_after_ms)
+        }
         Outcome::Pending { .. } => {
             Outcome::failed(Error::new("pending", "the effect of a transactional handler cannot come later"))
         }
@@ -100,25 +104,34 @@ pub fn outcome_of_rule(rule: &Rule) -> Outcome {
     Decided { answers_key: rule.answers_key, renew_key, ..decided }.outcome(reply)
 }
 
-/// What the default rule makes of an answer for this call. What only reads has done nothing, so an error of it is a
-/// failure; else errors prove what the participant's settings or the definition say.
-fn by_default(call: &Call, errors: Option<Errors>, reply: Reply) -> Reply {
+/// What the default rule makes of an answer for this call, and the setting that changed it. What only reads has done
+/// nothing, so an error of it is a failure as ever; else errors prove what the participant's settings or the
+/// definition say.
+fn by_default(call: &Call, law: Law, errors: Option<Errors>, reply: Reply) -> (Reply, Option<Errors>) {
+    let reads = call.effect == Effect::ReadOnly;
+    let reply = match law {
+        Law::V1 => first_law::read(reply),
+        Law::V2 if reads && reply.verdict == Verdict::Errored => {
+            Reply { verdict: first_law::of_error(&reply), ..reply }
+        }
+        Law::V2 => reply,
+    };
     let verdict = match (reply.verdict, reply.rule, errors) {
-        (Verdict::Errored, _, _) if call.effect == Effect::ReadOnly => Verdict::Failed,
         (Verdict::Errored, _, Some(Errors::Definite)) => Verdict::Failed,
         // The convention of HTTP is withdrawn: such an answer says as much as none.
-        (_, rule, Some(Errors::Unknown)) if rule.is_convention() && call.effect != Effect::ReadOnly => {
+        (_, rule, Some(Errors::Unknown)) if rule.is_convention() && !reads => {
             Verdict::Unknown
         }
         (verdict, _, _) => verdict,
     };
-    Reply { verdict, ..reply }
+    let setting = errors.filter(|_| verdict != reply.verdict);
+    (Reply { verdict, ..reply }, setting)
 }
 
 /// Names the default rule that holds, with the setting that changed it.
-fn by_default_rule(errors: Option<Errors>, reply: &Reply) -> String {
+fn default_word(setting: Option<Errors>, reply: &Reply) -> String {
     let word = reply.rule.word();
-    match errors.filter(|_| reply.verdict != reply.rule.verdict()) {
+    match setting {
         Some(Errors::Definite) => format!("{word}, errors: definite"),
         Some(Errors::Unknown) => format!("{word}, errors: unknown"),
         None => word.to_owned(),
@@ -141,11 +154,13 @@ impl Decided {
         Self { verdict, rule: rule.into(), error, answers_key: false, renew_key: false }
     }
 
-    /// What decided, as it is recorded: a plain success needs no reason.
+    /// What decided, as it is recorded: a plain success without a status needs no reason.
     fn by(&self, reply: &Reply, status: Option<u16>) -> Option<DecidedBy> {
         let default = self.rule == reply.rule.word();
         // What a Rust handler says needs no rule to be understood.
         let plain = default && (self.verdict == Verdict::Succeeded || reply.rule == DefaultRule::Handler);
+        // A status tells more than its class: 202 is no 200.
+        let plain = plain && reply.rule != DefaultRule::Http2xx;
         (!plain).then(|| DecidedBy { rule: self.rule.clone(), status })
     }
 
@@ -238,12 +253,17 @@ fn said(reply: &Reply) -> &str {
 /// A definite answer is asked `applied` and then `absent`. An answer that is itself a failure (HTTP 404,
 /// `isError`) proves absence only if the definition says so by an `absent` of its own.
 pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
-    let inconclusive = |error: Error| Answer::Inconclusive { error };
+    let former = (scope.law == Law::V1).then(|| first_law::read(reply.clone()));
+    let reply = former.as_ref().unwrap_or(reply);
+    let inconclusive = |error: Error| Answer::Inconclusive { error, retry_after_ms: reply.retry_after_ms };
     let says_nothing = || {
         let error = reply.error.clone();
         error.unwrap_or_else(|| recorded("inconclusive", format!("the answer was {}", excerpt(said(reply)))))
     };
     match reply.verdict {
+        Verdict::Errored if first_law::of_error(reply) == Verdict::Unknown => {
+            return inconclusive(says_nothing());
+        }
         // A probe's own error is read by its predicates.
         Verdict::Succeeded | Verdict::Failed | Verdict::Errored => {}
         Verdict::Retryable | Verdict::Pending | Verdict::Unknown => return inconclusive(says_nothing()),
@@ -376,7 +396,7 @@ mod tests {
         match answer(&serde_json::from_value(whole).unwrap(), &scope(), &reply) {
             Answer::Applied { output } => format!("applied {}", output.get()),
             Answer::Absent => "absent".into(),
-            Answer::Inconclusive { error } => format!("inconclusive {}", error.code),
+            Answer::Inconclusive { error, .. } => format!("inconclusive {}", error.code),
         }
     }
 

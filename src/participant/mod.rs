@@ -5,6 +5,7 @@ mod arguments;
 mod classify;
 mod config;
 pub mod expr;
+mod first_law;
 mod handler;
 mod http;
 mod mcp;

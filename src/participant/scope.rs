@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::saga::Json;
 use crate::saga::event::Direction;
 use crate::saga::key::Key;
+use crate::saga::{Json, Law};
 
 /// Names of keys in expressions.
 pub(super) const KEYS: [&str; 6] =
@@ -19,6 +19,8 @@ pub(super) const KEYS: [&str; 6] =
 pub struct Scope {
     /// The saga, `saga` in expressions.
     pub saga: Uuid,
+    /// The law of its journal, by which answers are read.
+    pub law: Law,
     /// The step, `step` in expressions. Empty where none is called.
     pub step: Arc<str>,
     /// Whether the action or its compensation is called.
@@ -58,6 +60,7 @@ impl Scope {
     pub fn of_saga(saga: Uuid, input: Json, steps: Vec<(Arc<str>, Json)>) -> Self {
         Self {
             saga,
+            law: Law::NEWEST,
             step: Arc::from(""),
             direction: Direction::Action,
             attempt: 0,

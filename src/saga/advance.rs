@@ -224,6 +224,9 @@ fn again(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     if turn.law() >= Law::V2 && !in_doubt && is_forgotten(turn, step, direction) {
         turn.renew_key(step, direction);
     }
+    if turn.rested(step, direction, turn.at) > turn.at {
+        return turn.set(step, direction, Activity::BackingOff { until: turn.at });
+    }
     let tally = turn.state.steps[step].tally(direction);
     let Some(call) = turn.call(step, direction) else { return };
     if in_doubt && !retry::repeatable(call, tally, turn.at) {

@@ -6,7 +6,7 @@ use super::advance;
 use super::definition::{Action, Effect, Kind, Millis};
 use super::event::Direction;
 use super::law::Law;
-use super::outcome::Error;
+use super::outcome::{Error, TRANSACTION_ENDED};
 use super::retry;
 use super::state::{Activity, Course, Phase, StuckReason, Tally, TurnBack};
 use super::turn::Turn;
@@ -25,8 +25,6 @@ enum Means {
 /// What a definite failure says besides.
 #[derive(Clone, Copy)]
 pub(super) struct Refusal {
-    /// The participant asked for this pause.
-    pub(super) pause_least_ms: Millis,
     /// It was given after the key was looked up, so it speaks of every attempt under the key.
     pub(super) answers_key: bool,
     /// It is repeated under the same key.
@@ -43,8 +41,8 @@ pub(super) fn unknown(
 ) {
     let recorded_together =
         turn.call(step, direction).is_some_and(|call| call.effect == Effect::Transactional);
-    if recorded_together && turn.law() >= Law::V2 {
-        // Its handler has ended the transaction by itself: what it committed stays, and no means of ours finds it.
+    if recorded_together && turn.law() >= Law::V2 && error.code == TRANSACTION_ENDED {
+        // What its handler committed by itself stays, and no means of ours finds it.
         let tally = turn.state.step_mut(step).tally_mut(direction);
         (tally.error, tally.doubt_at) = (Some(Box::new(error)), Some(ended_at));
         return turn.stick(step, direction, StuckReason::InDoubt);
@@ -73,7 +71,7 @@ pub(super) fn leave(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     if turn.in_doubt(step, direction) {
         resolve(turn, step, direction);
     } else {
-        turn.no_effect(step, direction, 0);
+        turn.no_effect(step, direction);
     }
 }
 
@@ -89,13 +87,7 @@ fn doubted(tally: &mut Tally, ended_at: Millis) {
 
 /// The participant answered with an error, which may have come after the effect. It is asked at once, and again when a
 /// late effect has had its time. A repeat would meet the same error, so only what must go on is repeated.
-pub(super) fn errored(
-    turn: &mut Turn<'_>,
-    step: usize,
-    direction: Direction,
-    error: Error,
-    pause_least_ms: Millis,
-) {
+pub(super) fn errored(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error) {
     let at = turn.at;
     let sure = turn.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
     let law = turn.law();
@@ -103,24 +95,17 @@ pub(super) fn errored(
     tally.error = Some(Box::new(error));
     if sure || law == Law::V1 {
         tally.final_failure = true;
-        return failed(
-            turn,
-            step,
-            direction,
-            Refusal { pause_least_ms, answers_key: false, renew_key: false },
-        );
+        return failed(turn, step, direction, Refusal { answers_key: false, renew_key: false });
     }
     doubted(tally, at);
     tally.errored = true;
     resolve(turn, step, direction);
-    wait_at_least(turn, step, direction, at.saturating_add(pause_least_ms));
 }
 
 /// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key whose end is
 /// unknown: it may have been refused before the participant looked at the key. So the doubt stays, and the probe is
 /// asked first.
 pub(super) fn failed(turn: &mut Turn<'_>, step: usize, direction: Direction, refusal: Refusal) {
-    let pause_ends = turn.at.saturating_add(refusal.pause_least_ms);
     if !turn.in_doubt(step, direction) {
         return refused(turn, step, direction, refusal);
     }
@@ -135,13 +120,12 @@ pub(super) fn failed(turn: &mut Turn<'_>, step: usize, direction: Direction, ref
             return refused(turn, step, direction, refusal);
         }
         // Asked while the attempt before could still land: the same question later tells.
-        if let Some(activity @ Activity::BackingOff { .. }) = activity(turn, step, direction, Means::Repeat) {
-            turn.set(step, direction, activity);
-            return wait_at_least(turn, step, direction, pause_ends.max(settled_at));
+        if let Some(Activity::BackingOff { until }) = activity(turn, step, direction, Means::Repeat) {
+            let until = until.max(settled_at);
+            return turn.set(step, direction, Activity::BackingOff { until });
         }
     }
     resolve(turn, step, direction);
-    wait_at_least(turn, step, direction, pause_ends);
 }
 
 /// No attempt of the call has had an effect.
@@ -149,24 +133,7 @@ fn refused(turn: &mut Turn<'_>, step: usize, direction: Direction, refusal: Refu
     if refusal.renew_key && turn.law() >= Law::V2 {
         turn.renew_key(step, direction);
     }
-    turn.no_effect(step, direction, refusal.pause_least_ms);
-}
-
-/// Puts off the next attempt, if there is one.
-pub(super) fn wait_at_least(turn: &mut Turn<'_>, step: usize, direction: Direction, pause_ends: Millis) {
-    match turn.state.steps[step].phase {
-        Phase::Active { activity: Activity::BackingOff { until }, .. } if until < pause_ends => {
-            turn.set(step, direction, Activity::BackingOff { until: pause_ends });
-        }
-        Phase::Active { .. }
-        | Phase::Stuck { .. }
-        | Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_) => {}
-    }
+    turn.no_effect(step, direction);
 }
 
 /// The participant accepted the call and will carry it out or not: ask its probe later, or wait to be told.
@@ -223,7 +190,7 @@ pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
         }
         Law::V2 => turn.renew_key(step, direction),
     }
-    turn.no_effect(step, direction, 0);
+    turn.no_effect(step, direction);
 }
 
 /// Whether the probe says by a predicate of its own that there is no effect.
@@ -332,10 +299,21 @@ fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) ->
         Means::Repeat => {
             let done = tally.attempts - tally.attempts_forgiven;
             let until = turn.at.saturating_add(retry::pause_ms(&call.retry, done, turn.chance));
+            let until = match turn.law() {
+                Law::V1 => until,
+                Law::V2 => turn.rested(step, direction, until),
+            };
             let may = retry::budget_left(call, tally, until) && retry::repeatable(call, tally, until);
             may.then_some(Activity::BackingOff { until })
         }
-        Means::Probe => retry::probe_left(call, tally).then_some(Activity::Settling { until: turn.at }),
+        Means::Probe if retry::probe_left(call, tally) => Some(Activity::Settling { until: turn.at }),
+        Means::Probe => {
+            // Whatever it has answered before, it is asked once when a late effect has had its time.
+            let settled_at = settled_at(turn, step, direction);
+            let asked = tally.asked_at.is_some_and(|asked_at| asked_at >= settled_at);
+            let may = turn.law() >= Law::V2 && call.probe.is_some() && !asked;
+            may.then_some(Activity::Settling { until: settled_at })
+        }
         Means::LeaveOpen => {
             let planned = turn.definition.step(&turn.state, step);
             let safe = planned.irreversible || planned.safe_when_absent && planned.compensation.is_some();

@@ -71,6 +71,17 @@ impl Outcome {
         Self::Unknown { error, retry_after_ms: None }
     }
 
+    /// The pause that the participant asked for.
+    pub fn retry_after_ms(&self) -> Option<Millis> {
+        match self {
+            Self::Succeeded { .. } => None,
+            Self::Failed { retry_after_ms, .. }
+            | Self::Errored { retry_after_ms, .. }
+            | Self::Pending { retry_after_ms }
+            | Self::Unknown { retry_after_ms, .. } => *retry_after_ms,
+        }
+    }
+
     fn definite(error: Error, retryable: bool, retry_after_ms: Option<Millis>) -> Self {
         Self::Failed { error, retryable, retry_after_ms, answers_key: false, renew_key: false }
     }
@@ -101,7 +112,17 @@ pub enum Answer {
     Inconclusive {
         /// Why not.
         error: Error,
+        /// The participant asked for this pause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<Millis>,
     },
+}
+
+impl Answer {
+    /// An answer that tells nothing.
+    pub fn inconclusive(error: Error) -> Self {
+        Self::Inconclusive { error, retry_after_ms: None }
+    }
 }
 
 /// An error as recorded data: it is read again after a crash, by programs and by people.
@@ -139,6 +160,10 @@ impl std::fmt::Display for Error {
 fn is_false(value: &bool) -> bool {
     !value
 }
+
+/// Code of the outcome of a transactional attempt whose handler ended its transaction, or tried to. What it committed
+/// stays; whatever else ends such an attempt rolls it back.
+pub const TRANSACTION_ENDED: &str = "transaction_ended";
 
 /// Longest recorded error message, in bytes.
 pub const ERROR_MESSAGE_MAX: usize = 2_000;

@@ -62,7 +62,7 @@ pub fn prospect(step: &Step, direction: Direction, outcome: &Outcome) -> Option<
         let state = asked.then(|| settled(&definition, &state, direction)).flatten()?;
         self::next(&definition, &answer_until_moved(&definition, state, direction, answer)?, direction)
     };
-    let inconclusive = Answer::Inconclusive { error: Error::new("prospect", "it cannot tell") };
+    let inconclusive = Answer::inconclusive(Error::new("prospect", "it cannot tell"));
     Some(Prospect {
         next,
         applied: answered(Answer::Applied { output: Json::null() }),
@@ -171,7 +171,8 @@ fn next(definition: &Definition, state: &State, direction: Direction) -> Option<
         }
         Phase::Active { activity, .. } => match activity {
             Activity::BackingOff { .. } | Activity::Attempting => {
-                Next::Repeat { new_key: one.tally(direction).generation > 0 }
+                let tally = one.tally(direction);
+                Next::Repeat { new_key: tally.generation > 0 || tally.generation_at.is_none() }
             }
             Activity::Probing | Activity::Settling { .. } => Next::Probe,
             Activity::Unresolved { .. } if definition.draft().steps[0].irreversible => Next::Leave,

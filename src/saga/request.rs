@@ -329,7 +329,7 @@ fn forgive(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     tally.attempts_forgiven = tally.attempts;
     tally.probes_forgiven = tally.probes;
     (tally.lost, tally.probes_lost) = (0, 0);
-    tally.first_at = None;
+    (tally.first_at, tally.not_before) = (None, None);
     (tally.final_failure, tally.errored) = (false, false);
 }
 
@@ -439,7 +439,7 @@ fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), Il
             return not(turn, step, "is not in doubt");
         }
         (Finding::Applied { output }, Direction::Action) => turn.succeed(step, direction, output.clone()),
-        (Finding::Absent, Direction::Action | Direction::Compensation) => turn.no_effect(step, direction, 0),
+        (Finding::Absent, Direction::Action | Direction::Compensation) => turn.no_effect(step, direction),
     }
     Ok(())
 }

@@ -326,9 +326,9 @@ pub struct Tally {
     /// Probes lost with their process, since the last one that was not. Apart: a probe that answers says nothing of a
     /// call that kills its process, and one that is asked for weeks may see several processes die.
     pub probes_lost: u32,
-    /// Generation of the idempotency key.
+    /// Generation of the idempotency key of the last attempt.
     pub generation: u32,
-    /// When the first attempt of this generation began; none before.
+    /// When the first attempt of this generation began; none before, and none when the next attempt takes a new key.
     pub generation_at: Option<Millis>,
     /// When the first attempt of this budget began; none before.
     pub first_at: Option<Millis>,
@@ -336,6 +336,8 @@ pub struct Tally {
     pub attempt_at: Option<Millis>,
     /// When the last probe was sent; none before.
     pub asked_at: Option<Millis>,
+    /// The participant asked to be left alone until then: neither an attempt nor a probe begins before.
+    pub not_before: Option<Millis>,
     /// When the last attempt of this generation whose effect nobody knows had ended at the latest; none when
     /// not in doubt.
     pub doubt_at: Option<Millis>,

@@ -234,29 +234,32 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
         )));
     }
     turn.state.step_mut(step).tally_mut(direction).lost = 0;
+    match (turn.law(), &event.outcome) {
+        (Law::V1, Outcome::Unknown { .. }) => {}
+        (Law::V1 | Law::V2, outcome) => turn.rest(step, direction, outcome.retry_after_ms()),
+    }
     match &event.outcome {
         Outcome::Succeeded { output } => turn.succeed(step, direction, output.clone()),
-        Outcome::Failed { error, retryable, retry_after_ms, answers_key, renew_key } => {
+        Outcome::Failed { error, retryable, retry_after_ms: _, answers_key, renew_key } => {
             let tally = turn.state.step_mut(step).tally_mut(direction);
             tally.error = Some(Box::new(error.clone()));
             tally.final_failure = !retryable;
-            let pause_least_ms = retry::asked_pause_ms(*retry_after_ms).unwrap_or(0);
-            let refusal = Refusal { pause_least_ms, answers_key: *answers_key, renew_key: *renew_key };
+            let refusal = Refusal { answers_key: *answers_key, renew_key: *renew_key };
             doubt::failed(turn, step, direction, refusal);
         }
         Outcome::Pending { retry_after_ms } => {
             doubt::pending(turn, step, direction, retry::asked_pause_ms(*retry_after_ms));
         }
-        Outcome::Errored { error, retry_after_ms } => {
-            let pause_least_ms = retry::asked_pause_ms(*retry_after_ms).unwrap_or(0);
-            doubt::errored(turn, step, direction, error.clone(), pause_least_ms);
+        Outcome::Errored { error, retry_after_ms: _ } => {
+            doubt::errored(turn, step, direction, error.clone());
         }
-        Outcome::Unknown { error, retry_after_ms } => {
+        Outcome::Unknown { error, retry_after_ms: _ } => {
             doubt::unknown(turn, step, direction, error.clone(), turn.at);
-            let counts = turn.law() >= Law::V2;
-            let pause_ms = retry::asked_pause_ms(retry_after_ms.filter(|_| counts)).unwrap_or(0);
-            doubt::wait_at_least(turn, step, direction, turn.at.saturating_add(pause_ms));
         }
+    }
+    if turn.law() == Law::V1 {
+        // There a pause puts off the attempt that is decided upon with it, and nothing later.
+        turn.state.step_mut(step).tally_mut(direction).not_before = None;
     }
     Ok(())
 }
@@ -279,7 +282,12 @@ fn probe_answered(turn: &mut Turn<'_>, event: &ProbeAnswered) -> Result<(), Ille
     match &event.answer {
         Answer::Applied { output } => turn.succeed(step, direction, output.clone()),
         Answer::Absent => doubt::absent(turn, step, direction),
-        Answer::Inconclusive { error } => doubt::inconclusive(turn, step, direction, error.clone()),
+        Answer::Inconclusive { error, retry_after_ms } => {
+            if turn.law() >= Law::V2 {
+                turn.rest(step, direction, *retry_after_ms);
+            }
+            doubt::inconclusive(turn, step, direction, error.clone());
+        }
     }
     Ok(())
 }

@@ -41,9 +41,38 @@ impl Turn<'_> {
         }
     }
 
-    /// Puts a call into an activity.
+    /// Puts a call into an activity. Whatever makes it wait for an attempt or a probe, the pause that the participant
+    /// asked for is kept.
     pub(super) fn set(&mut self, step: usize, direction: Direction, activity: Activity) {
+        let rested = |until: Millis| self.rested(step, direction, until);
+        let activity = match activity {
+            Activity::BackingOff { until } => Activity::BackingOff { until: rested(until) },
+            Activity::Settling { until } if self.law() >= Law::V2 => {
+                Activity::Settling { until: rested(until) }
+            }
+            Activity::Settling { .. }
+            | Activity::Attempting
+            | Activity::Probing
+            | Activity::Unresolved { .. }
+            | Activity::Awaiting { .. }
+            | Activity::Showing
+            | Activity::Asking { .. }
+            | Activity::Sleeping { .. } => activity,
+        };
         self.put(step, Phase::Active { direction, activity });
+    }
+
+    /// The participant asked for this pause, from now on.
+    pub(super) fn rest(&mut self, step: usize, direction: Direction, retry_after_ms: Option<Millis>) {
+        if let Some(pause_ms) = retry::asked_pause_ms(retry_after_ms) {
+            let until = self.at.saturating_add(pause_ms);
+            self.state.step_mut(step).tally_mut(direction).not_before = Some(until);
+        }
+    }
+
+    /// A time for the next attempt or probe, or later, when the participant asked to be left alone until then.
+    pub(super) fn rested(&self, step: usize, direction: Direction, until: Millis) -> Millis {
+        self.state.steps[step].tally(direction).not_before.map_or(until, |not_before| not_before.max(until))
     }
 
     /// A step needs a person.
@@ -73,6 +102,9 @@ impl Turn<'_> {
     pub(super) fn attempt(&mut self, step: usize, direction: Direction) {
         let at = self.at;
         let tally = self.state.step_mut(step).tally_mut(direction);
+        if tally.attempts > 0 && tally.generation_at.is_none() {
+            tally.generation += 1;
+        }
         tally.attempts += 1;
         tally.first_at.get_or_insert(at);
         tally.generation_at.get_or_insert(at);
@@ -94,16 +126,16 @@ impl Turn<'_> {
         }
     }
 
-    /// Gives the next attempts a new key.
+    /// Gives the next attempts a new key. Until the first of them begins, the key is that of the last one: whoever looks
+    /// at the call finds what the participant has seen.
     pub(super) fn renew_key(&mut self, step: usize, direction: Direction) {
         let tally = self.state.step_mut(step).tally_mut(direction);
-        tally.generation += 1;
         tally.generation_at = None;
         tally.pending = false;
     }
 
     /// It is known that the call had no effect so far: the next attempt is made if it is any use.
-    pub(super) fn no_effect(&mut self, step: usize, direction: Direction, pause_least_ms: Millis) {
+    pub(super) fn no_effect(&mut self, step: usize, direction: Direction) {
         if self.law() == Law::V1 {
             self.renew_key(step, direction);
         }
@@ -117,7 +149,7 @@ impl Turn<'_> {
         let tally = self.state.steps[step].tally(direction);
         let next = self.call(step, direction).filter(|_| wanted && !tally.final_failure).and_then(|call| {
             let pause = retry::pause_ms(&call.retry, tally.attempts - tally.attempts_forgiven, self.chance);
-            let until = self.at.saturating_add(pause.max(pause_least_ms));
+            let until = self.rested(step, direction, self.at.saturating_add(pause));
             retry::budget_left(call, tally, until).then_some(until)
         });
         match next {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use amends::saga::definition::Draft;
 use amends::saga::event::{
-    AttemptEnded, Direction, Event, OwnerLost, ProbeAnswered, Requested, Started, TimerFired,
+    AttemptEnded, Direction, Event, OwnerLost, ProbeAnswered, Request, Requested, Started, TimerFired,
 };
-use amends::saga::outcome::{Answer, Error, Outcome};
+use amends::saga::key::Key;
+use amends::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use amends::saga::state::State;
 use amends::saga::{Definition, Json, begin, next_timer, transition};
 use amends::store::{DefinitionId, End, Fate, Lane, Start, Store, Transition, Written};
@@ -95,6 +96,18 @@ impl Played {
     }
 
     async fn attempt(&mut self, lane: &mut Lane, at: u64, direction: Direction, outcome: Outcome) {
+        self.decided(lane, at, direction, outcome, None).await;
+    }
+
+    /// An attempt ends, and this rule decided how.
+    async fn decided(
+        &mut self,
+        lane: &mut Lane,
+        at: u64,
+        direction: Direction,
+        outcome: Outcome,
+        by: Option<(&str, u16)>,
+    ) {
         let step = self
             .state
             .steps
@@ -104,8 +117,9 @@ impl Played {
             })
             .unwrap();
         let attempt = self.state.steps[step].tally(direction).attempts;
-        let event =
-            AttemptEnded { at: AT + at, step, direction, attempt, outcome, decided_by: None, jitter: 0.0 };
+        let by = by.map(|(rule, status)| DecidedBy { rule: rule.to_owned(), status: Some(status) });
+        let decided_by = by.map(Box::new);
+        let event = AttemptEnded { at: AT + at, step, direction, attempt, outcome, decided_by, jitter: 0.0 };
         self.happens(lane, Event::AttemptEnded(event), None).await;
     }
 
@@ -200,10 +214,10 @@ async fn show_tells_the_whole_story() {
             "attempt 2 succeeded",
             "10ms",
             "ship",
-            "attempt 1 failed without effect, for good",
+            "attempt 1 failed without effect of its own",
             "declined: address unknown",
             "-> the saga turns back: step ship failed (declined: address unknown)",
-            "compensation attempt 1 failed without effect, may be repeated",
+            "compensation attempt 1 failed without effect of its own, may be repeated",
             "busy: try later",
             "compensation attempt 2 succeeded",
             "-> the saga is compensated: no net effect",
@@ -254,7 +268,7 @@ async fn show_names_what_is_stuck_and_what_is_legal_and_no_payload_reaches_the_t
             at = saga.timer(&mut lane).await;
         }
         let probe = saga.state.steps[1].action.probes;
-        let answer = Answer::Inconclusive { error: Error::new("evil", evil) };
+        let answer = Answer::inconclusive(Error::new("evil", evil));
         let event = ProbeAnswered {
             at: AT + at + 1,
             step: 1,
@@ -286,6 +300,43 @@ async fn show_names_what_is_stuck_and_what_is_legal_and_no_payload_reaches_the_t
         ],
     );
     in_order(&text, &["not answered yet: pause", "legal now: ", "resolve ship applied, resolve ship absent"]);
+}
+
+#[tokio::test]
+async fn show_and_the_timeline_name_the_rule_the_status_and_the_key() {
+    let database = Database::create().await;
+    let store = database.store().await;
+    let mut lane = database.lane(store.join("test", "0", 15_000).await.unwrap()).await;
+    let (mut saga, action) = (Played::start(&mut lane, &store, &json!({})).await, Direction::Action);
+    let late = || Outcome::unknown(Error::new("http_503", "HTTP 503"));
+    saga.decided(&mut lane, 10, action, late(), Some(("http_5xx", 503))).await;
+    let at = saga.timer(&mut lane).await;
+    saga.decided(&mut lane, at + 10, action, late(), Some(("http_5xx", 503))).await;
+    let request = Request::Retry { step: "charge".into(), new_key: false, reason: "again".into() };
+    let asked = Requested { at: AT + at + 20, asked_at: None, signal: 0, by: "ada".into(), request };
+    saga.happens(&mut lane, Event::Requested(asked), None).await;
+    let at = saga.timer(&mut lane).await;
+    saga.decided(&mut lane, at + 30, action, declined("no funds"), Some(("classify[0]", 402))).await;
+    let at = saga.timer(&mut lane).await;
+    saga.decided(&mut lane, at + 40, action, done(json!(7)), Some(("http_2xx", 202))).await;
+    let id = saga.id.to_string();
+    let key = Key { saga: saga.id, step: "charge", direction: action, generation: 0 }.text(saga.state.law);
+    let (_, text, _) = run(&database, &["show", &id]).await;
+    in_order(
+        &text,
+        &[
+            "attempt 1 ended, effect unknown (by http_5xx, HTTP 503)",
+            &format!("key {key}"),
+            "-> charge: next attempt in",
+            "attempt 3 failed without effect of its own (by classify[0], HTTP 402)",
+            "-> charge: the doubt about an earlier attempt stays; next attempt in",
+            "attempt 4 succeeded (by http_2xx, HTTP 202)",
+        ],
+    );
+    let sql = "select what from amends.timeline where saga = $1 and kind = 'attempt_ended' order by seq";
+    let rows = database.client().await.query(sql, &[&saga.id]).await.unwrap();
+    let told: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert!(told.len() == 4 && told.iter().all(|what| text.contains(what.as_str())), "{told:?}\n{text}");
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ impl Fixture {
         let input = json!({ "booking": "B-1", "guest": "ada", "room": "room 1", "amount_cents": 900 });
         Arc::new(Scope {
             saga: uuid::Uuid::nil(),
+            law: amends::saga::Law::NEWEST,
             step: step.into(),
             direction,
             attempt: 1,

@@ -11,6 +11,7 @@ use amends::saga::definition::{Call, Draft, Retry, Step};
 use amends::saga::state::Status;
 use amends::transaction::Transaction;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::harness::{Database, eventually};
 
@@ -115,9 +116,9 @@ async fn many_transactions_of_many_sagas_at_once() {
 }
 
 /// Ends its transaction by itself, and then behaves as the saga's input says.
-fn meddlers(calls: &Arc<AtomicU32>) -> Handlers {
+fn meddlers(others: Handlers, calls: &Arc<AtomicU32>) -> Handlers {
     let calls = calls.clone();
-    Handlers::new().register_transactional(
+    others.register_transactional(
         "meddle",
         move |context: StepContext, database: Transaction, input: Value| {
             let calls = calls.clone();
@@ -157,12 +158,13 @@ async fn a_handler_that_ends_its_transaction_leaves_its_step_unknown() {
     let once = Retry { attempts: 1, backoff_ms: 5, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.0 };
     let call = Call::handler("meddle").transactional().retry(once).timeout_ms(1_000);
     let runtime = Runtime::builder(&database.url)
-        .handlers(meddlers(&calls))
+        .handlers(meddlers(Handlers::new(), &calls))
         .definition(Draft::new("meddled").step(Step::new("a", call).irreversible()))
         .begin()
         .await
         .unwrap();
     let sql = "select body from amends.journal where id = $1 and kind = 'attempt_ended' order by seq limit 1";
+    let mut sagas = Vec::new();
     for says in ["commit", "rollback", "commit; begin", "commit and chain"] {
         for lent in [true, false] {
             for does in ["succeed", "retry", "refuse", "pass on", "panic", "hang"] {
@@ -177,13 +179,84 @@ async fn a_handler_that_ends_its_transaction_leaves_its_step_unknown() {
                     body.contains(r#""unknown""#) && body.contains("transaction_ended"),
                     "{says}, {lent}, {does}: {body}"
                 );
+                sagas.push(saga);
             }
         }
     }
     // Only a commit that a library made by itself stands, and no row says that it does.
     let stands: i64 = client.query_one("select count(*) from effect", &[]).await.unwrap().get(0);
     assert_eq!(stands, 3 * 6);
+    assert_eq!(calls.load(Ordering::SeqCst) as usize, sagas.len(), "each was called once");
+    for saga in sagas {
+        let legal = "cancel, pause, abandon, resolve a applied, resolve a absent";
+        assert_eq!(stuck(&client, saga).await, format!("action in_doubt transaction_ended: {legal}"));
+    }
     runtime.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// How a saga is stuck, and what is legal, in any order.
+async fn stuck(client: &tokio_postgres::Client, saga: Uuid) -> String {
+    eventually("the saga is stuck", async || {
+        let sql = "select status from amends.sagas where saga = $1";
+        client.query_one(sql, &[&saga]).await.unwrap().get::<_, String>(0) == "stuck"
+    })
+    .await;
+    let sql =
+        "select concat(direction, ' ', reason, ' ', error_code), legal from amends.stuck where saga = $1";
+    let row = client.query_one(sql, &[&saga]).await.unwrap();
+    let (how, legal): (String, Vec<String>) = (row.get(0), row.get(1));
+    format!("{how}: {}", legal.join(", "))
+}
+
+/// A compensation, too: it is neither repeated nor said to have undone anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compensation_that_ends_its_transaction_is_looked_at_by_a_person() {
+    let (database, calls, undone) = (Database::create().await, Arc::default(), Arc::default());
+    let client = database.client().await;
+    client.batch_execute("create table effect (step text, key text)").await.unwrap();
+    let meddle = Call::handler("meddle").transactional().timeout_ms(1_000);
+    let refuses = Step::new("z", Call::handler("refuse").idempotent()).irreversible().needs(["a"]);
+    let a = Step::new("a", Call::handler("effect").transactional()).compensation(meddle);
+    let runtime = Runtime::builder(&database.url)
+        .handlers(meddlers(handlers(&calls), &undone))
+        .definition(Draft::new("meddled").step(a).step(refuses))
+        .begin()
+        .await
+        .unwrap();
+    let ways = [("commit", true), ("rollback", true), ("commit", false)];
+    for (count, (says, lent)) in (1..).zip(ways) {
+        let saga = runtime.start("meddled", &json!({ "says": says, "lent": lent })).await.unwrap();
+        let legal = "pause, abandon, skip a, resolve a applied, resolve a absent";
+        assert_eq!(stuck(&client, saga).await, format!("compensation in_doubt transaction_ended: {legal}"));
+        assert_eq!(undone.load(Ordering::SeqCst), count, "{says} is called once");
+    }
+    runtime.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// Whoever gives a call up, be it an operator or a node that stops: its transaction is rolled back, nothing is in
+/// doubt, and the call is made again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_given_up_is_rolled_back_and_made_again() {
+    let (database, calls) = (Database::create().await, Arc::default());
+    let client = database.client().await;
+    client.batch_execute("create table effect (step text, key text)").await.unwrap();
+    let retry = Retry { attempts: 3, backoff_ms: 5, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.0 };
+    let call = |name: &str| Call::handler(name).transactional().retry(retry.clone()).timeout_ms(60_000);
+    let draft = || Draft::new("hangs").step(Step::new("a", call("effect")).compensation(call("undo")));
+    let node = async || {
+        let builder = Runtime::builder(&database.url).handlers(handlers(&calls)).definition(draft());
+        builder.begin().await.unwrap()
+    };
+    let first = node().await;
+    let saga = first.start("hangs", &json!({ "does": ["hang", "hang", "ok"] })).await.unwrap();
+    eventually("it hangs", async || calls.load(Ordering::SeqCst) == 1).await;
+    client.query("select amends.evict($1, 'it hangs')", &[&saga]).await.unwrap();
+    eventually("it is called again", async || calls.load(Ordering::SeqCst) == 2).await;
+    first.stop(Duration::from_millis(100)).await.unwrap();
+    let second = node().await;
+    assert_eq!(second.wait(saga).await.unwrap().status, Status::Completed);
+    assert_eq!((calls.load(Ordering::SeqCst), effects(&database).await), (3, vec!["a".into()]));
+    second.stop(Duration::from_secs(5)).await.unwrap();
 }
 
 /// Waits until the test lets it go.

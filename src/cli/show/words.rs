@@ -118,10 +118,11 @@ fn ended(what: &str, outcome: &Outcome) -> Said {
     match outcome {
         Outcome::Succeeded { .. } => Said::new(format!("{what} succeeded"), Tone::Good),
         Outcome::Failed { error, retryable: true, .. } => {
-            Said::new(format!("{what} failed without effect, may be repeated"), Tone::Warning).because(error)
+            let text = format!("{what} failed without effect of its own, may be repeated");
+            Said::new(text, Tone::Warning).because(error)
         }
         Outcome::Failed { error, retryable: false, .. } => {
-            Said::new(format!("{what} failed without effect, for good"), Tone::Bad).because(error)
+            Said::new(format!("{what} failed without effect of its own"), Tone::Bad).because(error)
         }
         Outcome::Pending { .. } => Said::new(format!("{what} was accepted, effect pending"), Tone::Plain),
         Outcome::Errored { error, .. } => {
@@ -139,7 +140,7 @@ fn probed(direction: Direction, probe: u32, answer: &Answer) -> Said {
     match answer {
         Answer::Applied { .. } => Said::new(format!("{what} found the effect in place"), Tone::Good),
         Answer::Absent => Said::new(format!("{what} found no effect"), Tone::Plain),
-        Answer::Inconclusive { error } => {
+        Answer::Inconclusive { error, .. } => {
             Said::new(format!("{what} could not tell"), Tone::Warning).because(error)
         }
     }
@@ -194,7 +195,7 @@ pub(super) fn consequences(
             Phase::Skipped if about != Some(index) => Some("skipped".to_owned()),
             _ => None,
         };
-        if let Some(text) = by_itself.or_else(|| consequence(definition, after, index, at)) {
+        if let Some(text) = by_itself.or_else(|| consequence(definition, before, after, index, at)) {
             said.push(format!("{}: {text}", name(definition, after, index)));
         }
     }
@@ -213,7 +214,19 @@ pub(super) fn consequences(
     said
 }
 
-fn consequence(definition: &Definition, state: &State, index: usize, at: Millis) -> Option<String> {
+fn consequence(
+    definition: &Definition,
+    before: &State,
+    state: &State,
+    index: usize,
+    at: Millis,
+) -> Option<String> {
+    let doubt = |direction| {
+        let in_doubt = |state: &State| {
+            state.steps.get(index).is_some_and(|step| step.tally(direction).doubt_at.is_some())
+        };
+        if in_doubt(before) && in_doubt(state) { "the doubt about an earlier attempt stays; " } else { "" }
+    };
     let in_time = |until: Millis| span(until.saturating_sub(at));
     match &state.steps[index].phase {
         Phase::Active { direction, activity } => match activity {
@@ -223,10 +236,12 @@ fn consequence(definition: &Definition, state: &State, index: usize, at: Millis)
                 Some(format!("waits for an approval{}", limit.unwrap_or_default()))
             }
             Activity::BackingOff { until } => {
-                Some(format!("next {}attempt in {}", call(*direction), in_time(*until)))
+                let (doubt, call) = (doubt(*direction), call(*direction));
+                Some(format!("{doubt}next {call}attempt in {}", in_time(*until)))
             }
             Activity::Settling { until } if *until > at => {
-                Some(format!("next {}probe in {}", call(*direction), in_time(*until)))
+                let (doubt, call) = (doubt(*direction), call(*direction));
+                Some(format!("{doubt}next {call}probe in {}", in_time(*until)))
             }
             Activity::Settling { .. } => None,
             Activity::Unresolved { .. } => Some("left open, its compensation is safe either way".to_owned()),

@@ -95,7 +95,8 @@ fn errors_name_the_expression_and_what_is_wrong() {
     for (text, expected) in [
         ("input.gust", "`input` has no such field"),
         ("input.gust + 1", "there is no field `gust`"),
-        ("input.guest.name", "expected an object with the field `name`"),
+        ("input.guest.name", "a text has no fields"),
+        ("input.amount.name", "expected an object with the field `name`"),
         ("input.tags[5]", "no such field or position"),
         ("input.tags[5] + 'x'", "no such position"),
         ("steps.second.id", "step `second` has no output here"),
@@ -112,6 +113,36 @@ fn errors_name_the_expression_and_what_is_wrong() {
         let message = error(text);
         assert!(message.starts_with(&format!("`{text}`: ")), "{message}");
         assert!(message.contains(expected), "{text}: {message}");
+    }
+}
+
+/// A rule that asks for what an answer lacks does not match, in whichever way it is evaluated.
+#[test]
+fn a_plain_path_and_a_program_find_the_same_missing() {
+    let scope = scope();
+    let view = View::of(&scope);
+    let found = |text: &str| match super::json(text, &view) {
+        Ok(_) => "found",
+        Err(Fault::Missing(_)) => "missing",
+        Err(Fault::Wrong(_)) => "wrong",
+    };
+    for (root, way, expected) in [
+        ("input.guest", ".name", "missing"),
+        ("input.guest", "[0]", "missing"),
+        ("input.none", ".name", "missing"),
+        ("input.none", "[0]", "missing"),
+        ("input.map", ".x", "missing"),
+        ("input.map", "[0]", "missing"),
+        ("input.map", ".z", "found"),
+        ("input.tags", "[7]", "missing"),
+        ("input.tags", "[1]", "found"),
+        ("input.tags", ".x", "wrong"),
+        ("input.amount", ".x", "wrong"),
+        ("input.yes", "[0]", "wrong"),
+        ("input.rate", ".x", "wrong"),
+    ] {
+        assert_eq!(found(&format!("{root}{way}")), expected, "{root}{way}");
+        assert_eq!(found(&format!("({root}){way}")), expected, "({root}){way}");
     }
 }
 

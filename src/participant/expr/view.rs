@@ -60,7 +60,16 @@ impl<'a> View<'a> {
             return Ok(text);
         }
         let wrong = |error: serde_json::Error| match bare(&error) {
-            message if message.starts_with("invalid type: null") => Fault::Missing(message),
+            // The same for CEL: see `fault`.
+            message if message.starts_with("invalid type: null") => {
+                Fault::Missing("null has no fields".into())
+            }
+            message if message.starts_with("invalid type: string") => {
+                Fault::Missing("a text has no fields".into())
+            }
+            message if message.starts_with("invalid type: map") => {
+                Fault::Missing("an object has fields and no positions".into())
+            }
             message => Fault::Wrong(message),
         };
         let missing = || Fault::Missing(format!("`{}` has no such field or position", path.root));

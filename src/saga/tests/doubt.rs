@@ -1,6 +1,8 @@
 //! Unknown is an answer: the ways out of doubt, and what they prove.
 
-use super::story::{check, check_refused};
+use super::story::{Story, check, check_refused};
+use crate::saga::attention;
+use crate::saga::state::StuckReason;
 
 #[test]
 fn what_is_idempotent_is_repeated_under_the_same_key() {
@@ -17,12 +19,13 @@ fn what_is_not_idempotent_is_never_sent_again_while_in_doubt() {
     check("a(once,probe)", "a unknown", "running a:probing#1 -> probe a#1");
     check("a(once,probe)", "a unknown; a applied", "completed a:done");
     check_refused("a(once)", "a unknown; ?retry a", "must not be repeated");
-    check("a(once,probe)", "a unknown; a inconclusive; timer; a inconclusive", "stuck a:stuck(in_doubt)");
-    check(
-        "a(once,probe)",
-        "a unknown; a inconclusive; timer; a inconclusive; retry a",
-        "running a:probing#3 -> probe a#3",
-    );
+    let spent = "a unknown; a inconclusive; timer; a inconclusive";
+    // The budget is spent, and the probe was not asked yet when a late effect had had its time.
+    check("a(once,probe)", spent, "running a:settling@500");
+    check("a(once,probe)", &format!("{spent}; timer; a absent"), "running a:backing_off@600");
+    check("a(once,probe)", &format!("{spent}; timer; a inconclusive"), "stuck a:stuck(in_doubt)");
+    let again = format!("{spent}; timer; a inconclusive; retry a");
+    check("a(once,probe)", &again, "running a:probing#4 -> probe a#4");
 }
 
 #[test]
@@ -88,7 +91,8 @@ fn what_was_accepted_is_asked_for_later() {
     check("a(probe)", "a pending", "running a:settling@50");
     check("a(probe)", "a pending@900", "running a:settling@900");
     check("a(probe)", "a pending; timer; a applied", "completed a:done");
-    check("a(probe)", "a pending; timer; a inconclusive; timer; a inconclusive", "stuck a:stuck(in_doubt)");
+    let spent = "a pending; timer; a inconclusive; timer; a inconclusive";
+    check("a(probe)", &format!("{spent}; timer; a inconclusive"), "stuck a:stuck(in_doubt)");
     check("a(probe)", "a pending; timer; a absent", "running a:settling@500");
 }
 
@@ -164,4 +168,69 @@ fn a_compensation_in_doubt_is_resolved_by_the_same_means() {
 fn the_generation_of_a_key_belongs_to_its_direction() {
     check("a b<a", "a fails; timer; a ok; b refuses", "compensating a:~attempting#1 b:failed -> ~a#1");
     check("a b<a", "a ok; b refuses; ~a fails; timer", "compensating a:~attempting#2 b:failed -> ~a#2");
+}
+
+#[test]
+fn the_pause_that_a_participant_asks_for_is_kept_whatever_comes_between() {
+    // A probe stands between.
+    let graph = "a(probe,settle=0)";
+    check(graph, "a unknown; timer; a fails@5000", "running a:settling@5100");
+    check(graph, "a unknown; timer; a fails@5000; timer; a absent", "running a:backing_off@5300");
+    check("a(once,probe)", "a unknown@60000", "running a:settling@60000");
+    check("a(once,probe)", "a unknown@60000; timer; a absent", "running a:backing_off@60100");
+    check("a(probe)", "a errors@5000", "running a:settling@5000");
+    // The probe asks for one itself.
+    check("a(once,probe)", "a unknown; a inconclusive@60000", "running a:settling@60000");
+    check("a(probe,settle=0)", "a pending; timer; a inconclusive@900", "running a:settling@950");
+    // The saga turns back.
+    check("a(probe) b", "a unknown@5000; b refuses", "compensating a:settling@5000 b:failed");
+    check("a b", "a unknown@5000; b refuses", "compensating a:backing_off@5000 b:failed");
+    check("a(~probe) b<a", "a ok; b refuses; ~a errors@5000", "compensating a:~settling@5000 b:failed");
+    // A person finds out.
+    check("a(once,probe)", "a unknown@5000; resolve a absent", "running a:backing_off@5000");
+    // A person is impatient.
+    check("a", "a fails@5000; retry a", "running a:attempting#2 -> a#2");
+    check("a(probe)", "a errors@5000; retry a", "running a:probing#1 -> probe a#1");
+    // There is no use in waiting for an attempt that would come too late.
+    check("a(limit=2000)", "a fails@5000", "compensated a:failed");
+    check("a(limit=2000,probe)", "a unknown@5000; timer; a applied", "completed a:done");
+    check("a(life=9000)", "a unknown@8000", "stuck a:stuck(in_doubt)");
+    // What was not begun is begun anew, and a lost owner hurries nobody.
+    check("a(probe)", "a unknown@900; timer; handover a", "running a:backing_off@900");
+    check("a(once,probe)", "a unknown@900; timer; lost", "running a:probing#2 -> probe a#2");
+}
+
+#[test]
+fn the_key_that_is_shown_is_the_one_that_was_sent() {
+    let shown = |graph: &str, history: &str| {
+        let story = Story::tell(graph, history);
+        let attention = attention(&story.definition, &story.state);
+        attention.iter().map(|one| (one.stuck, one.generation)).collect::<Vec<_>>()
+    };
+    let failed = |generation| vec![(Some(StuckReason::Failed), generation)];
+    let graph = "a b+(probe)<a";
+    let absent = "a ok; b unknown; timer; b refuses; +500; b absent; b absent";
+    assert_eq!(shown(graph, absent), failed(0));
+    check(graph, &format!("{absent}; retry b"), "running a:done b:attempting#3 -> b#3k1");
+    let graph = "a(~probe,~tries=1) b<a";
+    let absent = "a ok; b refuses; ~a unknown; +500; ~a absent; ~a absent";
+    assert_eq!(shown(graph, absent), failed(0));
+    let again = format!("{absent}; retry a; ~a unknown; +500; ~a absent; ~a absent");
+    assert_eq!(shown(graph, &again), failed(1));
+    // A new key is asked for twice, and is one.
+    let twice = "a fails@900; retry a newly; a fails@900; retry a newly";
+    check("a", twice, "running a:attempting#3 -> a#3k2");
+    let twice = "pause; a fails@900; retry a newly; retry a newly; resume";
+    check("a", twice, "running a:attempting#2 -> a#2k1");
+    assert_eq!(shown("@law=1 a b+<a", "a ok; b refuses"), failed(0));
+}
+
+#[test]
+fn what_is_recorded_with_its_effect_is_repeated_when_it_is_given_up() {
+    check("a(within)", "a unknown", "running a:backing_off@100");
+    check("a(within)", "a unknown; timer; a ok", "completed a:done");
+    check("a(within,tries=1)", "a unknown", "compensated a:failed");
+    check("a(within) b<a", "cancel; a unknown", "compensated a:failed");
+    check("a(~within) b<a", "a ok; b refuses; ~a unknown; timer; ~a ok", "compensated a:undone b:failed");
+    check("a(~within,~tries=1) b<a", "a ok; b refuses; ~a unknown", "stuck a:~stuck(failed) b:failed");
 }

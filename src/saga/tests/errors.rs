@@ -11,7 +11,17 @@ fn an_error_is_asked_about_at_once_and_again_when_a_late_effect_has_had_its_time
     check(graph, "a errors; a absent", "running a:settling@500");
     check(graph, "a errors; a absent; timer; a applied", "completed a:done");
     check(graph, "a errors; a absent; timer; a absent", "compensated a:failed");
-    check(graph, "a errors; a inconclusive; timer; a inconclusive", "stuck a:stuck(in_doubt)");
+    let spent = "a errors; a inconclusive; timer; a inconclusive";
+    check(graph, spent, "running a:settling@500");
+    check(graph, &format!("{spent}; timer; a absent"), "compensated a:failed");
+    check(graph, &format!("{spent}; timer; a inconclusive"), "stuck a:stuck(in_doubt)");
+    // So it is of what must go on, and of each attempt anew.
+    let undoing = "a ok; b refuses; ~a errors; ~a inconclusive; timer; ~a inconclusive";
+    let undoable = "a(~probe,~tries=2) b<a";
+    check(undoable, undoing, "compensating a:~settling@500 b:failed");
+    let repeated = format!("{undoing}; timer; ~a inconclusive; timer; ~a errors");
+    check(undoable, &repeated, "compensating a:~settling@1100 b:failed");
+    check(undoable, &format!("{repeated}; timer; ~a inconclusive"), "stuck a:~stuck(in_doubt) b:failed");
     check(
         "a p!(probe)<a",
         "a ok; p errors; p absent; timer; p absent",
@@ -117,7 +127,8 @@ fn what_was_accepted_is_never_sent_again_by_itself() {
     // Word that it failed does.
     check("a(sure)", "a pending@600; timer; a absent", "compensated a:failed");
     check("a(sure)", "a pending; timer; a absent", "running a:settling@500");
-    check("a(sure)", "a pending; timer; a inconclusive; timer; a inconclusive", "stuck a:stuck(in_doubt)");
+    let spent = "a pending; timer; a inconclusive; timer; a inconclusive";
+    check("a(sure)", &format!("{spent}; timer; a inconclusive"), "stuck a:stuck(in_doubt)");
     check("a b+(sure)<a", "a ok; b pending@600; timer; b absent", "stuck a:done b:stuck(failed)");
     check(
         "a(~sure) b<a",
@@ -171,11 +182,15 @@ fn an_appended_step_comes_after_what_is_done() {
 
 #[test]
 fn a_handler_that_ended_its_transaction_is_looked_at_by_a_person() {
-    check("a(within)", "a unknown", "stuck a:stuck(in_doubt)");
-    check("a(within,safe)", "a unknown", "stuck a:stuck(in_doubt)");
-    check_refused("a(within)", "a unknown; ?retry a", "must not be repeated");
-    check("a(within)", "a unknown; resolve a applied", "completed a:done");
-    check("a(within) b<a", "a unknown; cancel", "stuck a:stuck(in_doubt)");
+    check("a(within)", "a ends", "stuck a:stuck(in_doubt)");
+    check("a(within,safe)", "a ends", "stuck a:stuck(in_doubt)");
+    check_refused("a(within)", "a ends; ?retry a", "must not be repeated");
+    check("a(within)", "a ends; resolve a applied", "completed a:done");
+    check("a(within) b<a", "a ends; cancel", "stuck a:stuck(in_doubt)");
+    let undo = "a ok; b refuses; ~a ends";
+    check("a(~within) b<a", undo, "stuck a:~stuck(in_doubt) b:failed");
+    check_refused("a(~within) b<a", &format!("{undo}; ?retry a"), "must not be repeated");
+    check("a(~within) b<a", &format!("{undo}; resolve a applied"), "compensated a:by_hand b:failed");
     // Else it is never in doubt.
     check_refused("a(within,tries=9)", "lost; timer; lost; timer; lost; ?resolve a absent", "never in doubt");
     check_refused("a(~within) b<a", "a ok; b refuses; ~a refuses; ?resolve a applied", "never in doubt");

@@ -4,7 +4,7 @@
 //! Explored are all graphs of up to four steps with all kinds, up to isomorphism, whose steps have one of a
 //! few manners. In each, every order in which things can go well, with every choice of at most [`faults_max`]
 //! faults among: definite, final and cached failures, unknown and pending outcomes (without effect, with one,
-//! with one that lands late), inconclusive probes, broken conditions, lost owners, handovers, `cancel`,
+//! with one that lands late), pauses that the participant asks for, inconclusive probes, broken conditions, lost owners, handovers, `cancel`,
 //! `pause`. `AMENDS_EXPLORE=1` allows one fault more everywhere.
 
 use std::collections::{HashSet, VecDeque};
@@ -24,7 +24,7 @@ use crate::saga::state::{Activity, Phase};
 const MANNERS: &[&str] = &[
     "tries=2,~tries=2",
     "once,tries=2,~once,~tries=2",
-    "once,probe,tries=2,~once,~probe,~tries=2",
+    "once,probe,tries=2,asks=120,~once,~probe,~tries=2",
     "sure,tries=2,life=2000,~sure,~tries=2",
     "safe,once,tries=2,~tries=2",
     "when,tries=2,~tries=2",

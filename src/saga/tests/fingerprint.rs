@@ -69,6 +69,8 @@ pub(super) fn fingerprint(world: &World) -> u64 {
             let (tally, records) = (one.tally(direction), ledger.of(direction));
             let attempting = one.phase == Phase::Active { direction, activity: Activity::Attempting };
             let probing = one.phase == Phase::Active { direction, activity: Activity::Probing };
+            tally.not_before.map_or(0, |until| until.saturating_sub(world.now)).hash(&mut hasher);
+            tally.generation_at.is_none().hash(&mut hasher);
             (tally.attempts - tally.attempts_forgiven, tally.attempts > 0).hash(&mut hasher);
             (tally.probes - tally.probes_forgiven, tally.lost, tally.probes_lost, tally.generation)
                 .hash(&mut hasher);

@@ -11,7 +11,7 @@ use crate::saga::event::{
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::plan;
 use crate::saga::state::{Activity, Course, End, Phase, State, Status, StepState, StuckReason};
-use crate::saga::{Definition, Json, legal_verbs, next_timer, outstanding, replay, transition};
+use crate::saga::{Definition, Json, Law, legal_verbs, next_timer, outstanding, replay, transition};
 
 /// A property that does not hold, as a sentence.
 pub(super) type Fault = String;
@@ -243,6 +243,12 @@ fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
     must!(tally.doubt_at.is_some(), "step {step} is stuck in doubt, and not in doubt");
     let probes = call.probe.as_ref().map_or(0, |probe| probe.retry.attempts);
     must!(tally.probes - tally.probes_forgiven >= probes, "step {step} is stuck with probes left");
+    let settled_at = tally.doubt_at.unwrap_or(0) + call.settle_ms;
+    let asked = tally.asked_at.is_some_and(|asked_at| asked_at >= settled_at);
+    must!(
+        asked || call.probe.is_none() || state.law == Law::V1,
+        "step {step} is stuck, and its probe was not asked when a late effect had had its time"
+    );
     let tried = tally.attempts - tally.attempts_forgiven >= call.retry.attempts;
     let limited = call.deadline_ms.is_some() || call.key_lifetime_ms.is_some();
     // A repeat of what met an error meets it again, what was accepted is carried out without one, and a handler that

@@ -76,6 +76,27 @@ fn a_step_that_its_transaction_records_was_never_in_doubt() {
     check_refused("@law=1 a b(within)<a", "a ok; ?resolve b absent", "is being tried");
 }
 
+#[test]
+fn a_pause_puts_off_the_next_attempt_and_no_probe() {
+    check("@law=1 a", "a fails@5000", "running a:backing_off@5000");
+    check("@law=1 a", "a unknown; timer; a fails@5000", "running a:backing_off@5100");
+    check("@law=1 a", "a unknown@5000", "running a:backing_off@100");
+    check("@law=1 a(probe,settle=0)", "a unknown; timer; a fails@5000", "running a:probing#1 -> probe a#1");
+    check(
+        "@law=1 a(probe,settle=0)",
+        "a unknown; timer; a fails@5000; a absent",
+        "running a:backing_off@300",
+    );
+    check("@law=1 a(once,probe)", "a unknown; a inconclusive@5000", "running a:settling@50");
+    check("@law=1 a(probe) b", "a fails@5000; cancel; b ok", "compensating b:~attempting#1 -> ~b#1");
+}
+
+#[test]
+fn a_probe_is_asked_no_more_when_its_budget_is_spent() {
+    let spent = "a unknown; a inconclusive; timer; a inconclusive";
+    check("@law=1 a(once,probe)", spent, "stuck a:stuck(in_doubt)");
+}
+
 /// What a journal of the first law looks like, and what one of a later law must look like to an older version: a kind
 /// that it does not know.
 #[test]

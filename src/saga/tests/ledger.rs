@@ -38,6 +38,8 @@ pub(super) struct Records {
     pub(super) seen: bool,
     /// Whether an accepted call was open then.
     pub(super) open: bool,
+    /// The participant asked to be left alone until then.
+    pub(super) quiet_until: Millis,
 }
 
 /// An attempt whose effect may land before `until`.

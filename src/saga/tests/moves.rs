@@ -64,6 +64,8 @@ pub(super) enum Fate {
     /// Answers with an error, which may come after the effect.
     Errors(Trace),
     Unknown(Trace),
+    /// Its handler ended the transaction that it was to be recorded with.
+    Ends(Trace),
     Pending(Trace),
 }
 
@@ -177,6 +179,10 @@ impl World {
         if call.effect == Effect::Idempotent && !applied && newest {
             end(Fate::Declines, 1);
         }
+        if call.effect == Effect::Transactional && newest {
+            end(Fate::Ends(Trace::None), 1);
+            end(Fate::Ends(Trace::Landed), 1);
+        }
         for trace in TRACES {
             if trace == Trace::None || !call.effect.is_never_in_doubt() {
                 end(Fate::Unknown(trace), 1);
@@ -280,6 +286,8 @@ impl World {
                     Fate::Errors(Trace::None) => "errors (had no effect)",
                     Fate::Errors(Trace::Landed) => "errors (had its effect)",
                     Fate::Errors(Trace::Flying) => "errors (may land late)",
+                    Fate::Ends(Trace::Landed) => "ends its transaction (had its effect)",
+                    Fate::Ends(_) => "ends its transaction (had no effect)",
                     Fate::Unknown(Trace::None) => "unknown (had no effect)",
                     Fate::Unknown(Trace::Landed) => "unknown (had its effect)",
                     Fate::Unknown(Trace::Flying) => "unknown (may land late)",

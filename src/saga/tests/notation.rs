@@ -12,6 +12,7 @@
 //! | `when` | has a condition |
 //! | `await=E`, `sleep=N`, `approval` | waits for an event, for a time, for a person |
 //! | `tries=N`, `settle=N`, `life=N`, `limit=N` | attempts, settle window, life of keys, deadline; ms |
+//! | `asks=N` | its participant asks for this pause with whatever is not a success; ms |
 //! | `~once`, `~probe`, `~tries=N`, ... | the same of the compensation |
 //!
 //! `@deadline=N` and `@open=N` are the saga's deadline and the driver's lease, `@law=1` is the law of the journal.
@@ -70,6 +71,7 @@ pub(super) struct CallSpec {
     pub(super) settle_ms: Millis,
     pub(super) life_ms: Option<Millis>,
     pub(super) limit_ms: Option<Millis>,
+    pub(super) asks_ms: Option<Millis>,
 }
 
 /// Attempts of a call that does not say otherwise; pauses are 100, 200, 400, ... ms.
@@ -91,6 +93,7 @@ impl Default for CallSpec {
             settle_ms: SETTLE_MS,
             life_ms: None,
             limit_ms: None,
+            asks_ms: None,
         }
     }
 }
@@ -174,6 +177,7 @@ impl StepSpec {
             "settle" => call.settle_ms = ms(),
             "life" => call.life_ms = Some(ms()),
             "limit" => call.limit_ms = Some(ms()),
+            "asks" => call.asks_ms = Some(ms()),
             "safe" => self.safe = true,
             "stays" => self.stays = true,
             "when" => self.when = true,
@@ -213,7 +217,9 @@ impl StepSpec {
 
 /// A call of the tests: retries after 100, 200, 400 ms without jitter, time-out 1 s, settle window 500 ms.
 fn call(handler: &str, spec: &CallSpec) -> Call {
-    let target = || Target::Handler { name: handler.to_owned(), arguments: None };
+    // The core reads no arguments: here they tell the model what the participant does.
+    let arguments = spec.asks_ms.map(|ms| Template(json!(ms)));
+    let target = || Target::Handler { name: handler.to_owned(), arguments: arguments.clone() };
     let retry = |attempts, backoff_ms| Retry {
         attempts,
         backoff_ms,
@@ -242,6 +248,14 @@ fn call(handler: &str, spec: &CallSpec) -> Call {
         success: None,
         classify: Vec::new(),
         output: Some(Template(json!("${ result }"))),
+    }
+}
+
+/// The pause that the participant of a call asks for.
+pub(super) fn asked_pause(call: &Call) -> Option<Millis> {
+    match &call.target {
+        Target::Handler { arguments: Some(Template(pause)), .. } => pause.as_u64(),
+        Target::Handler { arguments: None, .. } | Target::Tool { .. } | Target::Http { .. } => None,
     }
 }
 
@@ -352,13 +366,14 @@ impl CallSpec {
         }
         words.extend(self.life_ms.map(|ms| format!("{prefix}life={ms}")));
         words.extend(self.limit_ms.map(|ms| format!("{prefix}limit={ms}")));
+        words.extend(self.asks_ms.map(|ms| format!("{prefix}asks={ms}")));
         words
     }
 }
 
 #[test]
 fn the_notation_reads_what_it_writes() {
-    let text = "@law=1 @deadline=5000 @open=2000 a(await=go,when,limit=9) b(safe,once,probe,~once,~tries=2)<a \
+    let text = "@law=1 @deadline=5000 @open=2000 a(await=go,when,limit=9) b(safe,once,probe,~once,~tries=2,~asks=9)<a \
                 c!(settle=0,life=9000)<a,b d+(sleep=10)<c e(reads,sure) f(approval,limit=7)";
     assert_eq!(Graph::parse(text).to_string(), text.split_whitespace().collect::<Vec<_>>().join(" "));
     assert_eq!(Graph::parse(&Graph::parse(text).to_string()), Graph::parse(text));

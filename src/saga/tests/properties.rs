@@ -130,6 +130,7 @@ fn call(bits: &mut Bits, effect: Effect) -> CallSpec {
         settle_ms: [500, 0, 900][bits.below(3) as usize],
         life_ms: bits.one_in(4).then_some(2_500),
         limit_ms: bits.one_in(6).then_some(400),
+        asks_ms: bits.one_in(4).then(|| [120, 700][bits.below(2) as usize]),
     }
 }
 

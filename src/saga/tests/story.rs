@@ -33,7 +33,7 @@ use crate::saga::event::{
     ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost,
     ProbeAnswered, Request, Requested, Showing, Started, TimerFired, Withdrawn,
 };
-use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::outcome::{Answer, Error, Outcome, TRANSACTION_ENDED};
 use crate::saga::state::{Activity, Phase, State, Undone};
 use crate::saga::{Definition, Json, Shown, begin, next_timer, transition};
 
@@ -197,15 +197,16 @@ impl Story {
             "blanks" => shown(Showing::Failed(error)),
             "ok" => ended(Outcome::Succeeded { output }),
             "fails" => ended(Outcome::retryable(error, retry_after_ms)),
+            "ends" => ended(Outcome::unknown(Error::new(TRANSACTION_ENDED, "told"))),
             "refuses" => ended(Outcome::failed(error)),
             "errors" => ended(Outcome::Errored { error, retry_after_ms }),
             "declines" => ended(refused(error, false, true, false)),
             "renews" => ended(refused(error, true, false, true)),
             "pending" => ended(Outcome::Pending { retry_after_ms }),
-            "unknown" => ended(Outcome::unknown(error)),
+            "unknown" => ended(Outcome::Unknown { error, retry_after_ms }),
             "applied" => answered(Answer::Applied { output }),
             "absent" => answered(Answer::Absent),
-            "inconclusive" => answered(Answer::Inconclusive { error }),
+            "inconclusive" => answered(Answer::Inconclusive { error, retry_after_ms }),
             other => panic!("what is {other:?}?"),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::invariants::{self, Fault, call_of, descendants, must};
 use super::ledger::{Flight, Ledger};
 use super::moves::{Fate, Move, Seen, Trace, Verdict};
+use super::notation::asked_pause;
 use super::story::question;
 use crate::saga::command::Command;
 use crate::saga::definition::{Call, Effect, Kind, Millis};
@@ -14,7 +15,7 @@ use crate::saga::event::{
     ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, OwnerLost, ProbeAnswered,
     Request, RequestRefused, Requested, Showing, Started, TimerFired, Withdrawn,
 };
-use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::outcome::{Answer, Error, Outcome, TRANSACTION_ENDED};
 use crate::saga::state::{End, Phase, State};
 use crate::saga::{
     Definition, Json, LOST_MAX, Law, begin, deaths_in_a_row, next_timer, outstanding, transition,
@@ -141,9 +142,11 @@ impl World {
                     if direction == Direction::Compensation {
                         self.of_compensation(step)?;
                     }
+                    self.of_rest(step, direction)?;
                     self.ledgers[step].of_mut(direction).begun_at = self.now;
                 }
                 Command::Probe { step, direction, generation, .. } => {
+                    self.of_rest(step, direction)?;
                     let seen = self.ledgers[step].applied(direction, generation);
                     let records = self.ledgers[step].of_mut(direction);
                     (records.seen, records.open) = (seen, !records.jobs.is_empty());
@@ -151,6 +154,26 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// No call and no probe comes before the pause that the participant asked for is over.
+    fn of_rest(&self, step: usize, direction: Direction) -> Result<(), Fault> {
+        let until = self.ledgers[step].of(direction).quiet_until;
+        must!(
+            self.now >= until,
+            "step {step} is called at {}, and was to be left alone until {until}",
+            self.now
+        );
+        Ok(())
+    }
+
+    /// The participant does not carry a call out, or does not say so: it may ask for a pause.
+    fn pause(&mut self, step: usize, direction: Direction) -> Option<Millis> {
+        let pause_ms = asked_pause(self.call(step, direction))?;
+        if self.state.law == Law::NEWEST {
+            self.ledgers[step].of_mut(direction).quiet_until = self.now + pause_ms;
+        }
+        Some(pause_ms)
     }
 
     /// Only what happened or may have happened is undone, after all that came after it, and never past the
@@ -232,16 +255,16 @@ impl World {
                 self.land(step, direction, generation, ended_at)?;
                 Outcome::Succeeded { output: Json::null() }
             }
-            Fate::Fails => Outcome::retryable(error, None),
+            Fate::Fails => Outcome::retryable(error, self.pause(step, direction)),
             Fate::Refuses => Outcome::failed(error),
             Fate::Curses => {
                 self.ledgers[step].of_mut(direction).cursed = Some(generation);
-                Outcome::retryable(error, None)
+                Outcome::retryable(error, self.pause(step, direction))
             }
             Fate::Renews => Outcome::Failed {
                 error,
                 retryable: true,
-                retry_after_ms: None,
+                retry_after_ms: self.pause(step, direction),
                 answers_key: false,
                 renew_key: true,
             },
@@ -254,22 +277,28 @@ impl World {
             },
             Fate::Errors(trace) => {
                 self.trace(step, direction, generation, trace, ended_at)?;
-                Outcome::Errored { error, retry_after_ms: None }
+                Outcome::Errored { error, retry_after_ms: self.pause(step, direction) }
             }
             Fate::Unknown(trace) => {
                 self.trace(step, direction, generation, trace, ended_at)?;
-                Outcome::unknown(error)
+                Outcome::Unknown { error, retry_after_ms: self.pause(step, direction) }
+            }
+            Fate::Ends(trace) => {
+                if trace == Trace::Landed {
+                    self.land(step, direction, generation, self.now)?;
+                }
+                Outcome::unknown(Error::new(TRANSACTION_ENDED, "told"))
             }
             Fate::Pending(Trace::Flying) if self.state.law == Law::NEWEST => {
                 // It lands when it likes, or never; what was carried out under this key already is not taken on again.
                 if !self.ledgers[step].applied(direction, generation) {
                     self.ledgers[step].of_mut(direction).jobs.push(generation);
                 }
-                Outcome::Pending { retry_after_ms: None }
+                Outcome::Pending { retry_after_ms: self.pause(step, direction) }
             }
             Fate::Pending(trace) => {
                 self.trace(step, direction, generation, trace, ended_at)?;
-                Outcome::Pending { retry_after_ms: None }
+                Outcome::Pending { retry_after_ms: self.pause(step, direction) }
             }
         };
         let (at, jitter) = (self.now, self.chance);
@@ -345,15 +374,19 @@ impl World {
                 let sure = probe.is_some_and(|probe| probe.absent.is_some());
                 match sure && ledger.of(direction).open {
                     false => Answer::Absent,
-                    true => Answer::Inconclusive { error: Error::new("model", "not yet") },
+                    true => self.tells_nothing(step, direction),
                 }
             }
-            Seen::Applied | Seen::Absent | Seen::Nothing => {
-                Answer::Inconclusive { error: Error::new("model", "told") }
-            }
+            Seen::Applied | Seen::Absent | Seen::Nothing => self.tells_nothing(step, direction),
         };
         let (at, jitter) = (self.now, self.chance);
         self.happen(Event::ProbeAnswered(ProbeAnswered { at, step, direction, probe, answer, jitter }))
+    }
+
+    /// The probe cannot tell, and its participant may ask for a pause.
+    fn tells_nothing(&mut self, step: usize, direction: Direction) -> Answer {
+        let retry_after_ms = self.pause(step, direction);
+        Answer::Inconclusive { error: Error::new("model", "told"), retry_after_ms }
     }
 
     /// The owner is given up. It may live on, cut off, until its attempts time out.
@@ -401,6 +434,7 @@ impl World {
         match transition(&self.definition, &self.state, &event) {
             Ok(followed) => {
                 self.done_by_hand(&request)?;
+                self.hurried(&request);
                 self.follow(event, followed)
             }
             Err(illegal) => {
@@ -408,6 +442,15 @@ impl World {
                 let (verb, reason) = (request.verb().to_owned(), illegal.to_string());
                 self.happen(Event::RequestRefused(RequestRefused { at, signal, by, verb, reason }))
             }
+        }
+    }
+
+    /// An operator who has a step tried again does not wait for its participant.
+    fn hurried(&mut self, request: &Request) {
+        let Request::Retry { step, .. } = request else { return };
+        let step = self.definition.index_of(&self.state, step).expect("the step that was accepted exists");
+        for direction in [Direction::Action, Direction::Compensation] {
+            self.ledgers[step].of_mut(direction).quiet_until = 0;
         }
     }
 

@@ -77,7 +77,7 @@ async fn probed(participants: &Participants, probe: Value) -> String {
     match participants.probe(&probe, &scope(json!({"id": "b 1"}))).await {
         Answer::Applied { output } => format!("applied {}", output.get()),
         Answer::Absent => "absent".into(),
-        Answer::Inconclusive { error } => format!("inconclusive {error}"),
+        Answer::Inconclusive { error, .. } => format!("inconclusive {error}"),
     }
 }
 

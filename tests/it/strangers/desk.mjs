@@ -15,6 +15,8 @@ const send = (response, status, body, headers = {}) => {
 };
 const raw = (response, head, body) => response.socket.end(`${head}\r\n\r\n${body}`);
 const later = { "retry-after": "1" };
+// How often look-ups of an order are still put off, and until when the desk wants to hear of none.
+const throttled = new Map();
 
 const ANSWERS = {
   "500": (r) => send(r, 500, { error: "stack trace" }),
@@ -70,6 +72,11 @@ const routes = {
     const delivery = ledger.delivery(order, "pay");
     const first = delivery === 1;
     if (when === "declines") return ANSWERS[first ? "lost" : "402"](response, key);
+    if (when === "throttled" && first) {
+      throttled.set(order, { left: 3, until: 0 });
+      ledger.effect(order, key, once);
+      return ANSWERS.lost(response);
+    }
     // The effect is made and the connection dies; a proxy repeats the request at once.
     if (when === "proxied" && first) {
       ledger.effect(order, key, once);
@@ -90,6 +97,12 @@ const routes = {
     return send(response, 200, good(order));
   },
   "GET /find": ({ key, order }, _key, response) => {
+    const limit = throttled.get(order);
+    if (limit && Date.now() < limit.until) ledger.write("early", order, key);
+    if (limit && limit.left-- > 0) {
+      limit.until = Date.now() + 990;
+      return ANSWERS["429 later"](response);
+    }
     const line = ledger.byKey.get(key);
     const state = line ? "succeeded" : ledger.promised.has(key) ? "queued" : "unknown";
     send(response, 200, `{"found":${ledger.has(key)},"state":"${state}","charge":${good(order)}}`);

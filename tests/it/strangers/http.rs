@@ -95,7 +95,11 @@ async fn a_pause_that_is_asked_for_is_made() {
     let mut cases = vec![case("limited", "limited 403 later", End::Completed)];
     for way in ["limited 429 later", "limited 425 later", "limited 503 later", "limited 409 later"] {
         cases.push(case("keyed", way, End::Completed));
+        // A probe that finds nothing meanwhile makes it no shorter.
+        cases.extend(["keyed_probed", "once_probed"].map(|definition| case(definition, way, End::Completed)));
     }
+    // The probe is asked to wait itself.
+    cases.push(case("once_probed", "throttled", End::Completed));
     check("pause", cases).await;
 }
 

@@ -1,0 +1,194 @@
+//! What answers meant before errors were an outcome of their own. Sagas that began under the first law keep that reading
+//! to their end, in outcomes and in the words that rules see, except where today's is safer. Of errors it holds for
+//! calls that only read, and for probes, under every law: nothing of theirs can be in doubt.
+
+use super::reply::Reply;
+use super::rule::DefaultRule;
+use crate::saga::definition::Verdict;
+use crate::saga::outcome::Error;
+
+/// JSON-RPC's "internal error": also how clients in between report that they lost the answer.
+const INTERNAL_ERROR: i64 = -32603;
+
+/// Reads an answer as it was read under the first law.
+pub(super) fn read(reply: Reply) -> Reply {
+    let verdict = match (reply.rule, reply.status) {
+        (DefaultRule::ToolError | DefaultRule::ProtocolError, _) => of_error(&reply),
+        (DefaultRule::HttpBusy, Some(status @ (403 | 413))) => {
+            return coded(reply, Verdict::Failed, &format!("http_{status}"));
+        }
+        (DefaultRule::Http4xx, Some(status @ (400 | 409 | 422))) if speaks_of_key(status, &reply) => {
+            return coded(reply, Verdict::Unknown, DefaultRule::KeyConflict.word());
+        }
+        _ => reply.verdict,
+    };
+    Reply { verdict, ..reply }
+}
+
+/// What an error of a participant's tool meant: a failure, unless it may stand for a lost answer.
+pub(super) fn of_error(reply: &Reply) -> Verdict {
+    let internal = || {
+        let error: Option<serde_json::Value> = serde_json::from_str(reply.result.get()).ok();
+        error.is_some_and(|error| error["code"].as_i64() == Some(INTERNAL_ERROR))
+    };
+    let lost = || reply.status.is_some_and(|status| !matches!(status, 200..=299 | 400..=499)) || internal();
+    match reply.rule {
+        DefaultRule::ProtocolError if lost() => Verdict::Unknown,
+        _ => Verdict::Failed,
+    }
+}
+
+fn coded(reply: Reply, verdict: Verdict, code: &str) -> Reply {
+    let error = reply.error.map(|error| Error { code: code.to_owned(), ..error });
+    Reply { verdict, error, ..reply }
+}
+
+/// Whether a refusal spoke of our own key: by its words wherever they stood, or by asking for patience.
+fn speaks_of_key(status: u16, reply: &Reply) -> bool {
+    const USED: [&str; 8] =
+        ["same", "different", "mismatch", "reuse", "already", "in use", "in progress", "conflict"];
+    let text = reply.text().to_ascii_lowercase();
+    let about_key = text.contains("idempot");
+    match status {
+        409 => about_key || reply.retry_after_ms.is_some(),
+        _ => about_key && USED.iter().any(|word| text.contains(word)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::participant::{classify, http, scope::Scope};
+    use crate::saga::definition::{Call, Errors};
+    use crate::saga::outcome::{Answer, Outcome};
+    use crate::saga::{Json, Law};
+
+    fn rpc(code: i64, status: Option<u16>) -> Reply {
+        let result = Json::from(json!({ "code": code, "message": "no" }));
+        Reply { result, status, ..Reply::of(DefaultRule::ProtocolError, "no") }
+    }
+
+    fn tool() -> Reply {
+        Reply::of(DefaultRule::ToolError, "no")
+    }
+
+    fn status(status: u16, pause_s: Option<u64>, text: &str) -> Reply {
+        let reply = http::judged(status, &[], pause_s.map(Duration::from_secs), text.into());
+        Reply { status: Some(status), ..reply }
+    }
+
+    fn scope(law: Law) -> Scope {
+        Scope { law, ..Scope::of_saga(Uuid::nil(), Json::null(), Vec::new()) }
+    }
+
+    /// The outcome in one word, and what a rule sees in `outcome` and `error.code`.
+    fn read(law: Law, effect: &str, reply: Reply) -> [String; 3] {
+        let seen = json!({ "when": "true", "outcome": "failed", "error": "outcome + ' ' + error.code" });
+        let call = |rules: Value| -> Call {
+            let call =
+                json!({ "target": { "handler": { "name": "h" } }, "effect": effect, "classify": rules });
+            serde_json::from_value(call).unwrap()
+        };
+        let outcome = |rules, reply| classify::outcome(&call(rules), &scope(law), None, reply).0;
+        let word = match outcome(json!([]), reply.clone()) {
+            Outcome::Succeeded { .. } => "succeeded",
+            Outcome::Failed { retryable: false, .. } => "failed",
+            Outcome::Failed { retryable: true, .. } => "retryable",
+            Outcome::Pending { .. } => "pending",
+            Outcome::Errored { .. } => "errored",
+            Outcome::Unknown { .. } => "unknown",
+        };
+        let Outcome::Failed { error, .. } = outcome(json!([seen]), reply) else { panic!("the rule holds") };
+        let (outcome, code) = error.message.split_once(' ').unwrap();
+        [word.into(), outcome.into(), code.into()]
+    }
+
+    /// Each answer with what the last version under the first law made of it, and its code.
+    fn before() -> Vec<(Reply, &'static str, &'static str)> {
+        vec![
+            (tool(), "failed", "tool_error"),
+            (rpc(-32602, None), "failed", "protocol_error"),
+            (rpc(-32000, None), "failed", "protocol_error"),
+            (rpc(-32001, Some(200)), "failed", "protocol_error"),
+            (rpc(-32002, Some(400)), "failed", "protocol_error"),
+            (rpc(7, None), "failed", "protocol_error"),
+            (rpc(-32603, None), "unknown", "protocol_error"),
+            (rpc(-32603, Some(200)), "unknown", "protocol_error"),
+            (rpc(-32000, Some(500)), "unknown", "protocol_error"),
+            (status(400, None, ""), "failed", "http_400"),
+            (status(404, None, ""), "failed", "http_404"),
+            (status(408, None, ""), "unknown", "http_408"),
+            (status(403, Some(3), ""), "failed", "http_403"),
+            (status(413, Some(3), ""), "failed", "http_413"),
+            (status(409, Some(1), ""), "unknown", "key_conflict"),
+            (status(409, None, r#"{"code":"idempotency_key_in_use"}"#), "unknown", "key_conflict"),
+            (status(422, None, "Idempotency-Key is already used"), "unknown", "key_conflict"),
+            (status(422, None, r#"{"a":"idempotency","b":"the same room"}"#), "unknown", "key_conflict"),
+            (status(400, None, "Idempotency-Key is missing"), "failed", "http_400"),
+            (status(425, None, ""), "retryable", "busy"),
+            (status(429, Some(2), ""), "retryable", "busy"),
+            (status(500, None, ""), "unknown", "http_500"),
+            (status(503, None, ""), "unknown", "http_503"),
+            (status(302, None, ""), "unknown", "http_302"),
+            (status(307, None, ""), "failed", "http_307"),
+            (Reply::of(DefaultRule::Timeout, "late"), "unknown", "timeout"),
+            (Reply::of(DefaultRule::Refused, "no"), "retryable", "refused"),
+            (Reply::of(DefaultRule::ProtocolRefusal, "no"), "failed", "protocol_refusal"),
+        ]
+    }
+
+    #[test]
+    fn a_saga_of_the_first_law_is_read_as_it_was() {
+        for effect in ["once", "idempotent", "read_only"] {
+            for (reply, word, code) in before() {
+                let found = read(Law::V1, effect, reply.clone());
+                assert_eq!(found, [word, word, code], "{effect}: {reply:?}");
+            }
+        }
+        // Where today's reading is safer it counts: these were refusals.
+        for reply in [status(503, Some(2), ""), status(409, None, "the booking is closed")] {
+            assert_eq!(read(Law::V1, "once", reply)[0], "unknown");
+        }
+    }
+
+    #[test]
+    fn a_call_that_only_reads_meets_errors_as_it_did() {
+        for (reply, word, code) in before() {
+            if reply.verdict == Verdict::Errored {
+                assert_eq!(read(Law::V2, "read_only", reply.clone()), [word, word, code], "{reply:?}");
+                assert_eq!(read(Law::V2, "once", reply)[0], "errored");
+            }
+        }
+    }
+
+    #[test]
+    fn a_probe_meets_errors_as_it_did() {
+        let probe = json!({
+            "target": { "handler": { "name": "h" } }, "applied": "false", "absent": "error != null",
+        });
+        let probe = serde_json::from_value(probe).unwrap();
+        for law in [Law::V1, Law::V2] {
+            let absent = |reply| classify::answer(&probe, &scope(law), &reply) == Answer::Absent;
+            assert!(absent(tool()) && absent(rpc(-32602, None)) && !absent(rpc(-32603, None)), "{law:?}");
+        }
+    }
+
+    #[test]
+    fn settings_decide_what_is_still_an_error() {
+        let call: Call = serde_json::from_value(
+            json!({ "target": { "handler": { "name": "h" } }, "effect": "read_only" }),
+        )
+        .unwrap();
+        let scope = Arc::new(scope(Law::V2));
+        let by = |errors, reply| classify::outcome(&call, &scope, errors, reply).1.unwrap().rule;
+        // It decided nothing.
+        assert_eq!(by(Some(Errors::Unknown), tool()), "tool_error");
+        assert_eq!(by(Some(Errors::Definite), rpc(-32603, None)), "protocol_error");
+    }
+}
