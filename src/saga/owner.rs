@@ -130,9 +130,11 @@ pub(super) fn withdrawn(turn: &mut Turn<'_>, event: &Withdrawn) -> Result<(), Il
                 turn.set(step, direction, Activity::Settling { until });
             }
             Some(Command::Execute { direction, .. }) => {
+                // The step's deadline runs on while a call waits for its place.
+                let runs_on = turn.law() >= Law::V2;
                 let tally = turn.state.step_mut(step).tally_mut(direction);
                 tally.attempts -= 1;
-                if tally.attempts == tally.attempts_forgiven {
+                if tally.attempts == tally.attempts_forgiven && !runs_on {
                     tally.first_at = None;
                 }
                 turn.set(step, direction, Activity::BackingOff { until });

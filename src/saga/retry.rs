@@ -52,6 +52,19 @@ pub(super) fn repeatable(call: &Call, tally: &Tally, at: Millis) -> bool {
     }
 }
 
+/// From when on the attempt under way must not begin any more, however long it has waited: its step's time is over, or
+/// its effect could land after the participant has forgotten a key under which an earlier attempt was made.
+pub(super) fn begins_before(call: &Call, tally: &Tally) -> Option<Millis> {
+    let deadline =
+        call.deadline_ms.zip(tally.first_at).map(|(deadline, first)| first.saturating_add(deadline));
+    let repeats = tally.generation_at.filter(|&first| tally.attempt_at != Some(first));
+    let forgotten = call
+        .key_lifetime_ms
+        .zip(repeats)
+        .map(|(lifetime, first)| first.saturating_add(lifetime).saturating_sub(landing_ms(call)));
+    deadline.into_iter().chain(forgotten).min()
+}
+
 /// How long after the begin of an attempt its effect can land.
 pub(super) fn landing_ms(call: &Call) -> Millis {
     call.timeout_ms.saturating_add(call.settle_ms)
