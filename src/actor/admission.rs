@@ -30,7 +30,7 @@ pub(super) struct Refusal {
 }
 
 /// Checks a saga whose owner may have died before it did.
-pub(super) fn of_recovered(pinned: &Pinned, node: &Node, state: &State, seq: i32) -> Refusal {
+pub(super) fn of_lost(pinned: &Pinned, node: &Node, state: &State, seq: i32) -> Refusal {
     if seq > 1 || state.law == Law::V1 {
         return Refusal::default();
     }

@@ -25,8 +25,8 @@ use crate::config::actor as limits;
 use crate::participant::{Place, Scope, expr};
 use crate::place::Ticket;
 use crate::saga::command::Command;
-use crate::saga::definition::{Action, Effect, Step};
-use crate::saga::event::{ApprovalShown, ConditionDecided, Decision, Direction, Event, Showing};
+use crate::saga::definition::{Action, Effect, Millis, Step};
+use crate::saga::event::{ApprovalShown, ConditionDecided, Decision, Direction, Event, Showing, Withdrawn};
 use crate::saga::key::Key;
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::{Origin, State};
@@ -75,6 +75,13 @@ impl Order {
                 Some(Self { step, direction, number, generation, is_probe: true })
             }
         }
+    }
+}
+
+impl Order {
+    /// It was called off before it began.
+    pub(super) fn called_off(self, at: Millis) -> Event {
+        Event::Withdrawn(Withdrawn { at, steps: vec![self.step] })
     }
 }
 
@@ -152,7 +159,10 @@ pub(super) fn begin(
         told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
     let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
-    let ticket = Arc::new(Ticket::new(begins_until(pinned, node, state, order)));
+    let before = begins_before(&pinned.definition, state, order.step, order.direction);
+    // A question may always be asked.
+    let before = before.filter(|_| !order.is_probe);
+    let ticket = Arc::new(Ticket::new(before.and_then(|before| instant(node, before))));
     let report =
         Report { node: node.clone(), order, told, ticket: ticket.clone(), report_to: Some(report_to) };
     let (called, post, law) = (node.clone(), post.clone(), state.law);
@@ -177,12 +187,12 @@ pub(super) fn begin(
         let [sending, answered] = boundaries(order);
         let _place = match report.place(&post, plan.step(), &scope).await {
             Waited::For(place) => place,
-            Waited::TooLong => return report.send(too_late(law)),
+            Waited::TooLong => return report.send(too_late(&called, law, before).await),
             Waited::InVain => return,
         };
         boundary::pass_for(sending, &aim);
         let end = match call(&called, plan.step(), order, law, &scope, &report.ticket).await {
-            End::NeverBegun => too_late(law),
+            End::NeverBegun => too_late(&called, law, before).await,
             end => end,
         };
         boundary::pass_for(answered, &aim);
@@ -196,16 +206,17 @@ pub(super) fn begin(
     InFlight { step, direction, number, is_probe, ticket, task: task.abort_handle() }
 }
 
-/// Until when a call that waits for its place may begin. A question may always be asked.
-fn begins_until(pinned: &Pinned, node: &Node, state: &State, order: Order) -> Option<Instant> {
-    let before = begins_before(&pinned.definition, state, order.step, order.direction);
-    let left_ms = before.filter(|_| !order.is_probe)?.saturating_sub(node.clock.now_ms());
-    Instant::now().checked_add(Duration::from_millis(left_ms))
+/// A time of the saga as this process counts it.
+fn instant(node: &Node, time: Millis) -> Option<Instant> {
+    Instant::now().checked_add(Duration::from_millis(time.saturating_sub(node.clock.now_ms())))
 }
 
 /// How a call ends that waited for its place for too long: the core decides anew, and nothing was tried. The first law
 /// counts it for an attempt that failed.
-fn too_late(law: Law) -> End {
+async fn too_late(node: &Node, law: Law, before: Option<Millis>) -> End {
+    while before.is_some_and(|before| node.clock.now_ms() < before) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let message = "the call waited for its place until it was too late to make it";
     match law {
         Law::V1 => End::Attempt(Outcome::retryable(Error::new("deadline", message), None), None),

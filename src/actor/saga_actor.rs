@@ -299,9 +299,7 @@ impl SagaActor {
         let at = self.node.clock.now_ms();
         for command in outstanding(&self.state) {
             match Order::of(command).filter(|_| called_off) {
-                Some(Order { step, .. }) => {
-                    self.events.push_back(Event::Withdrawn(Withdrawn { at, steps: vec![step] }));
-                }
+                Some(order) => self.events.push_back(order.called_off(at)),
                 None => self.carry_out(command, ctx),
             }
         }
@@ -311,9 +309,9 @@ impl SagaActor {
     fn fire(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
         let at = self.node.clock.now_ms();
-        let deadline = passed_deadline(&self.pinned.definition, &self.state, at);
-        if deadline.is_some_and(|deadline| !self.signals.has_heard(deadline)) {
-            // What was asked in time comes before it.
+        let passed = passed_deadline(&self.pinned.definition, &self.state, at);
+        // What was asked in time comes before it.
+        if passed.is_some_and(|deadline| !self.signals.has_heard(deadline)) {
             return self.read_signals(ctx);
         }
         self.events.push_back(Event::TimerFired(TimerFired { at }));
@@ -398,7 +396,7 @@ impl Actor for SagaActor {
                     return self.decide(ctx);
                 }
                 metrics::SAGAS_RECOVERED.with([]).increment(1);
-                let refusal = admission::of_recovered(&self.pinned, &self.node, &self.state, self.seq);
+                let refusal = admission::of_lost(&self.pinned, &self.node, &self.state, self.seq);
                 self.events.extend(refusal.events);
                 if refusal.never_begun { self.decide(ctx) } else { self.recover(ctx) }
             }
