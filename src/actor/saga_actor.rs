@@ -296,10 +296,9 @@ impl SagaActor {
         }
         self.listening = false;
         let called_off = self.state.turn_back.is_some() || self.state.paused;
-        let at = self.node.clock.now_ms();
         for command in outstanding(&self.state) {
             match Order::of(command).filter(|_| called_off) {
-                Some(order) => self.events.push_back(order.called_off(at)),
+                Some(order) => self.events.push_back(order.called_off(self.node.clock.now_ms())),
                 None => self.carry_out(command, ctx),
             }
         }
@@ -332,8 +331,7 @@ impl SagaActor {
             return;
         }
         if !self.withheld.is_empty() {
-            let steps = std::mem::take(&mut self.withheld);
-            let at = self.node.clock.now_ms();
+            let (at, steps) = (self.node.clock.now_ms(), std::mem::take(&mut self.withheld));
             self.events.push_back(Event::Withdrawn(Withdrawn { at, steps }));
             return self.decide(ctx);
         }

@@ -69,12 +69,16 @@ fn asks_status_alone(expression: &Expression) -> bool {
             Some(_) => return false,
             None if c == '\'' || c == '"' => quote = Some(c),
             None if c.is_alphanumeric() || c == '_' => word.push(c),
-            None => match std::mem::take(&mut word).as_str() {
-                "status" => asks_status = true,
-                "" | "in" | "int" | "true" | "false" | "null" => {}
-                number if number.starts_with(|first: char| first.is_ascii_digit()) => {}
-                _ => return false,
-            },
+            None => {
+                let name = std::mem::take(&mut word);
+                let is_number = name.starts_with(|first: char| first.is_ascii_digit());
+                asks_status |= name == "status";
+                if !is_number
+                    && !["status", "", "in", "int", "true", "false", "null"].contains(&name.as_str())
+                {
+                    return false;
+                }
+            }
         }
     }
     asks_status

@@ -63,8 +63,8 @@ pub(super) fn append(turn: &mut Turn<'_>, step: &Step) -> Result<(), IllegalEven
     Ok(())
 }
 
-/// Refuses a step that could not have stood in a definition with the saga's others. The fold takes it: journals of before
-/// hold such steps.
+/// Refuses a step that could not have stood in a definition with the saga's others. The fold takes it: journals of
+/// before hold such steps.
 pub fn appendable(definition: &Definition, state: &State, step: &Step) -> Vec<Fault> {
     let named = |index| definition.step(state, index);
     let known: Vec<&Step> = (0..state.steps.len()).map(named).collect();
@@ -73,8 +73,8 @@ pub fn appendable(definition: &Definition, state: &State, step: &Step) -> Vec<Fa
     validate::appended_now(step, &known, &before)
 }
 
-/// Names the steps that are over when an appended step starts: those that it needs, those that its kind comes after, and
-/// all before them.
+/// Names the steps that are over when an appended step starts: those that it needs, those that its kind comes after,
+/// and all before them.
 pub fn steps_before(definition: &Definition, state: &State, step: &Step) -> BTreeSet<String> {
     let named = step.needs.iter().filter_map(|name| definition.index_of(state, name));
     let mut open: Vec<usize> = match step.needs.is_empty() && state.law >= Law::V2 {

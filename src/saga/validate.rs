@@ -124,8 +124,8 @@ pub(super) fn appended(one: &Step, known: &[&Step]) -> Result<Vec<usize>, Vec<Fa
     if faults.0.is_empty() { Ok(needs) } else { Err(faults.0) }
 }
 
-/// What else is wrong with a step that is appended: rules that were not the law of journals, which hold for new requests
-/// alone. `before` are the steps that it comes after unless it names its needs.
+/// What else is wrong with a step that is appended: rules that were not the law of journals, which hold for new
+/// requests alone. `before` are the steps that it comes after unless it names its needs.
 pub(super) fn appended_now(one: &Step, known: &[&Step], before: &[&Step]) -> Vec<Fault> {
     let mut faults = Faults(Vec::new());
     for message in before.iter().filter_map(|earlier| misplaced(one, earlier)) {
