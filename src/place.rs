@@ -60,7 +60,7 @@ impl Drop for Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct Ticket {
     stage: Mutex<Stage>,
-    /// A call that has not begun by then is of no use any more.
+    /// A call that has not begun by then must not begin any more.
     until: Option<Instant>,
 }
 
@@ -78,12 +78,16 @@ impl Ticket {
         Self { stage: Mutex::default(), until }
     }
 
-    /// Waits for what the call needs before it begins; none if that comes too late.
+    /// Waits for what the call needs before it begins. None if that comes too late: then it is withdrawn.
     pub(crate) async fn wait<T>(&self, needed: impl Future<Output = T>) -> Option<T> {
-        match self.until {
-            Some(until) => tokio::time::timeout_at(until.into(), needed).await.ok(),
-            None => Some(needed.await),
+        let Some(until) = self.until else { return Some(needed.await) };
+        let got = tokio::time::timeout_at(until.into(), needed).await.ok();
+        // What is ready at once comes too late all the same.
+        let got = got.filter(|_| Instant::now() < until);
+        if got.is_none() {
+            self.withdraw();
         }
+        got
     }
 
     /// Begins the call: from now on its time runs, and its outcome may be unknown. `false`: it was withdrawn, so
@@ -126,6 +130,16 @@ mod tests {
         let withdrawn = Ticket::default();
         assert!(withdrawn.withdraw() && !withdrawn.begin());
         assert!(withdrawn.withdraw() && withdrawn.began().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_time_is_over_is_withdrawn_whatever_it_waits_for() {
+        let over = Ticket::new(Some(Instant::now()));
+        assert!(over.wait(std::future::ready(())).await.is_none() && !over.begin());
+        let soon = Ticket::new(Some(Instant::now() + std::time::Duration::from_millis(1)));
+        assert!(soon.wait(std::future::pending::<()>()).await.is_none() && !soon.begin());
+        let unbounded = Ticket::default();
+        assert!(unbounded.wait(std::future::ready(())).await.is_some() && unbounded.begin());
     }
 
     #[tokio::test]

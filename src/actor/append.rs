@@ -6,7 +6,7 @@ use super::node::Node;
 use crate::participant::expr;
 use crate::saga::event::{Event, Request, Requested};
 use crate::saga::state::State;
-use crate::saga::{IllegalEvent, steps_before};
+use crate::saga::{IllegalEvent, appendable, steps_before};
 
 /// Refuses a step that could not have stood in a definition, with every fault. Other events pass.
 pub(super) fn check(event: &Event, pinned: &Pinned, node: &Node, state: &State) -> Result<(), IllegalEvent> {
@@ -19,7 +19,8 @@ pub(super) fn check(event: &Event, pinned: &Pinned, node: &Node, state: &State) 
     let expressions = expr::check_step(step, &before);
     let faults: Vec<String> = expressions
         .into_iter()
-        .chain(node.participants.silent_errors_of_step("step", step))
+        .chain(node.participants.inadmissible_of_step("step", step))
+        .chain(appendable(&pinned.definition, state, step))
         .map(|fault| fault.to_string())
         .collect();
     match faults.is_empty() {

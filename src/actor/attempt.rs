@@ -25,14 +25,12 @@ use crate::config::actor as limits;
 use crate::participant::{Place, Scope, expr};
 use crate::place::Ticket;
 use crate::saga::command::Command;
-use crate::saga::definition::{Action, Effect, Step};
-use crate::saga::event::{
-    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Request, Requested, Showing,
-};
+use crate::saga::definition::{Action, Effect, Millis, Step};
+use crate::saga::event::{ApprovalShown, ConditionDecided, Decision, Direction, Event, Showing, Withdrawn};
 use crate::saga::key::Key;
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::state::{Origin, State};
-use crate::saga::{Json, Law, Planned, Shown, outstanding};
+use crate::saga::{Json, Law, Planned, Shown, begins_before};
 use crate::store::Within;
 
 /// Something happened to the saga, told by the task that saw it.
@@ -77,6 +75,13 @@ impl Order {
                 Some(Self { step, direction, number, generation, is_probe: true })
             }
         }
+    }
+}
+
+impl Order {
+    /// It was called off before it began.
+    pub(super) fn called_off(self, at: Millis) -> Event {
+        Event::Withdrawn(Withdrawn { at, steps: vec![self.step] })
     }
 }
 
@@ -134,39 +139,6 @@ fn show(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) ->
     Event::ApprovalShown(ApprovalShown { at: node.clock.now_ms(), step, showing })
 }
 
-/// Cancels a saga that was started from outside and may not start: its definition does not take the input, or lacks
-/// what new sagas need. What it began with fails before any call.
-pub(super) fn refuse(node: &Node, state: &State, faults: Vec<String>) -> Vec<Event> {
-    let at = node.clock.now_ms();
-    let reason = format!("the start is refused: {}", faults.join("; "));
-    let error = Error::new("input", reason.clone());
-    let failed = |command| match command {
-        Command::Decide { step } => {
-            Event::ConditionDecided(ConditionDecided { at, step, decision: Decision::Failed(error.clone()) })
-        }
-        Command::Show { step } => {
-            Event::ApprovalShown(ApprovalShown { at, step, showing: Showing::Failed(error.clone()) })
-        }
-        Command::Execute { step, direction, attempt, .. }
-        | Command::Probe { step, direction, probe: attempt, .. } => {
-            let outcome = Outcome::failed(error.clone());
-            Event::AttemptEnded(AttemptEnded {
-                at,
-                step,
-                direction,
-                attempt,
-                outcome,
-                decided_by: None,
-                jitter: 0.0,
-            })
-        }
-    };
-    let request = Request::Cancel { reason };
-    let cancel =
-        Event::Requested(Requested { at, asked_at: None, signal: 0, by: "amends".to_owned(), request });
-    std::iter::once(cancel).chain(outstanding(state).into_iter().map(failed)).collect()
-}
-
 /// Begins a call in a task of its own and reports its end to the saga.
 pub(super) fn begin(
     saga: Uuid,
@@ -187,7 +159,10 @@ pub(super) fn begin(
         told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
     let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
-    let ticket = Arc::new(Ticket::new(deadline(node, &plan, state, order)));
+    let before = begins_before(&pinned.definition, state, order.step, order.direction);
+    // A question may always be asked.
+    let before = before.filter(|_| !order.is_probe);
+    let ticket = Arc::new(Ticket::new(before.and_then(|before| instant(node, before))));
     let report =
         Report { node: node.clone(), order, told, ticket: ticket.clone(), report_to: Some(report_to) };
     let (called, post, law) = (node.clone(), post.clone(), state.law);
@@ -211,12 +186,15 @@ pub(super) fn begin(
     let attempt = async move {
         let [sending, answered] = boundaries(order);
         let _place = match report.place(&post, plan.step(), &scope).await {
-            Ok(place) => place,
-            Err(Some(end)) => return report.send(end),
-            Err(None) => return,
+            Waited::For(place) => place,
+            Waited::TooLong => return report.send(too_late(&called, law, before).await),
+            Waited::InVain => return,
         };
         boundary::pass_for(sending, &aim);
-        let end = call(&called, plan.step(), order, law, &scope, &report.ticket).await;
+        let end = match call(&called, plan.step(), order, law, &scope, &report.ticket).await {
+            End::NeverBegun => too_late(&called, law, before).await,
+            end => end,
+        };
         boundary::pass_for(answered, &aim);
         if let Some(began) = report.ticket.began().filter(|_| !order.is_probe) {
             counts.took(order.step, order.direction, began.elapsed());
@@ -228,12 +206,22 @@ pub(super) fn begin(
     InFlight { step, direction, number, is_probe, ticket, task: task.abort_handle() }
 }
 
-/// When the step's deadline passes: a call that still waits for its place then is of no use.
-fn deadline(node: &Node, plan: &Plan, state: &State, order: Order) -> Option<Instant> {
-    let deadline_ms = plan.step().call(order.direction)?.deadline_ms.filter(|_| !order.is_probe)?;
-    let first_at = state.steps[order.step].tally(order.direction).first_at?;
-    let left_ms = first_at.saturating_add(deadline_ms).saturating_sub(node.clock.now_ms());
-    Instant::now().checked_add(Duration::from_millis(left_ms))
+/// A time of the saga as this process counts it.
+fn instant(node: &Node, time: Millis) -> Option<Instant> {
+    Instant::now().checked_add(Duration::from_millis(time.saturating_sub(node.clock.now_ms())))
+}
+
+/// How a call ends that waited for its place for too long: the core decides anew, and nothing was tried. The first law
+/// counts it for an attempt that failed.
+async fn too_late(node: &Node, law: Law, before: Option<Millis>) -> End {
+    while before.is_some_and(|before| node.clock.now_ms() < before) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let message = "the call waited for its place until it was too late to make it";
+    match law {
+        Law::V1 => End::Attempt(Outcome::retryable(Error::new("deadline", message), None), None),
+        Law::V2 => End::NeverBegun,
+    }
 }
 
 /// Where a process can die before and after a call.
@@ -315,8 +303,9 @@ async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scop
     };
     if !order.is_probe && call.effect == Effect::Transactional {
         return match Box::pin(within::call(node, call, scope, ticket)).await {
-            (outcome, Some(within)) => End::Within(outcome, within),
-            (outcome, None) => End::Attempt(in_words_of(law, outcome), None),
+            None => End::NeverBegun,
+            Some((outcome, Some(within))) => End::Within(outcome, within),
+            Some((outcome, None)) => End::Attempt(in_words_of(law, outcome), None),
         };
     }
     if !ticket.begin() {
@@ -377,6 +366,15 @@ impl Plan {
     }
 }
 
+/// What came of waiting for a place.
+enum Waited {
+    For(Place),
+    /// The call must not begin any more.
+    TooLong,
+    /// The saga has left this node.
+    InVain,
+}
+
 /// Reports the end of a call exactly once: dropped without one, because the task died or was given up, it
 /// reports that the outcome is unknown, or that the call had not begun.
 struct Report {
@@ -391,12 +389,12 @@ struct Report {
 
 impl Report {
     /// Waits until the participant has a place for the call. The lease may be lost meanwhile: then nothing begins
-    /// before a beat has confirmed it. Else how the call ended without one; none when the saga has left this node.
-    async fn place(&self, post: &Post, step: &Step, scope: &Scope) -> Result<Place, Option<End>> {
+    /// before a beat has confirmed it.
+    async fn place(&self, post: &Post, step: &Step, scope: &Scope) -> Waited {
         let call = step.call(self.order.direction);
         let probe = call.and_then(|call| call.probe.as_ref()).filter(|_| self.order.is_probe);
         let target = probe.map(|probe| &probe.target).or(call.map(|call| &call.target));
-        let Some(target) = target else { return Ok(Place::default()) };
+        let Some(target) = target else { return Waited::For(Place::default()) };
         let wait = || {
             Wait::of_call(
                 scope,
@@ -404,17 +402,17 @@ impl Report {
             )
         };
         let free = self.node.waits.during(&self.node.clock, wait, self.node.participants.place(target));
-        let Some(place) = self.ticket.wait(free).await else {
-            let message = "the step's deadline passed while the call waited for its place";
-            return Err(Some(End::Attempt(Outcome::retryable(Error::new("deadline", message), None), None)));
-        };
-        while !post.may_begin() {
-            if self.report_to.as_ref().is_none_or(|saga| !saga.connected()) {
-                return Err(None);
+        let trusted = async {
+            let place = free.await;
+            while !post.may_begin() {
+                if self.report_to.as_ref().is_none_or(|saga| !saga.connected()) {
+                    return Waited::InVain;
+                }
+                tokio::time::sleep(Duration::from_millis(limits::DISTRUST_PAUSE_MS)).await;
             }
-            tokio::time::sleep(Duration::from_millis(limits::DISTRUST_PAUSE_MS)).await;
-        }
-        Ok(place)
+            Waited::For(place)
+        };
+        self.ticket.wait(trusted).await.unwrap_or(Waited::TooLong)
     }
 
     fn send(mut self, end: End) {

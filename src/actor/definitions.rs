@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::counting::Counts;
 use super::notice;
 use crate::participant::{Participants, expr};
-use crate::saga::{Definition, Json};
+use crate::saga::{Definition, Json, unsound_rules};
 use crate::store::{self, DefinitionId, Store, StoredDefinition};
 
 /// One definition under its number in this database.
@@ -19,23 +19,35 @@ pub struct Pinned {
     pub definition: Arc<Definition>,
     /// What is counted of its sagas.
     pub(super) counts: Arc<Counts>,
-    /// Calls whose errors it trusts in silence. It was stored before that was refused; sagas that run go on.
-    silent: Arc<[String]>,
+    /// What no door lets through now. It was stored before that was refused; sagas that run go on.
+    inadmissible: Arc<[String]>,
 }
 
 impl Pinned {
     fn new(id: DefinitionId, definition: Arc<Definition>, participants: &Participants) -> Self {
         let counts = Arc::new(Counts::of(&definition));
-        let silent = participants.silent_errors(definition.draft()).iter().map(ToString::to_string).collect();
-        Self { id, definition, counts, silent }
+        let faults = participants.inadmissible(definition.draft());
+        let inadmissible = faults.iter().map(ToString::to_string).collect();
+        Self { id, definition, counts, inadmissible }
+    }
+
+    /// Says why nothing new may begin under this definition; all reasons at once.
+    pub(super) fn check_admission(&self) -> Result<(), Vec<String>> {
+        if self.inadmissible.is_empty() {
+            return Ok(());
+        }
+        let name = self.definition.name();
+        Err(self.inadmissible.iter().map(|fault| format!("definition {name}: {fault}")).collect())
+    }
+
+    /// Whether a saga with this input begins on no node, whatever the settings there.
+    pub(super) fn never_starts(&self, input: &Json) -> bool {
+        self.definition.check_input(input).is_err() || !unsound_rules(self.definition.draft()).is_empty()
     }
 
     /// Says why no saga may start under this definition with this input; all reasons at once.
     pub fn check_start(&self, input: &Json) -> Result<(), Vec<String>> {
-        if !self.silent.is_empty() {
-            let name = self.definition.name();
-            return Err(self.silent.iter().map(|fault| format!("definition {name}: {fault}")).collect());
-        }
+        self.check_admission()?;
         self.definition.check_input(input)
     }
 }

@@ -13,6 +13,7 @@
 //!                               participants
 //! ```
 
+mod admission;
 mod append;
 mod arrival;
 mod attempt;

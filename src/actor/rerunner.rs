@@ -90,6 +90,10 @@ async fn begin(
         Ok(state) => state,
         Err(why) => return Ok(Some(Err(format!("the journal of saga {} cannot be read: {why}", asked.of)))),
     };
+    if let Err(faults) = pinned.check_admission() {
+        let faults = faults.join("; ");
+        return Ok(Some(Err(format!("{faults}; mend the definition and start a saga of it"))));
+    }
     let outcomes = match take_over(&pinned.definition, asked.of, &state, &asked.step) {
         Ok(outcomes) => outcomes,
         Err(illegal) => {

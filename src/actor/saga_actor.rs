@@ -10,6 +10,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::admission;
 use super::append;
 use super::arrival::{Arrival, Entered, First, StartAnswer};
 use super::attempt::{self, Happened, InFlight, Order};
@@ -30,7 +31,9 @@ use crate::metrics;
 use crate::saga::command::Command;
 use crate::saga::event::{Event, OwnerLost, TimerFired, Withdrawn};
 use crate::saga::state::State;
-use crate::saga::{IllegalEvent, deaths_in_a_row, legal_verbs, next_timer, outstanding, transition};
+use crate::saga::{
+    IllegalEvent, deaths_in_a_row, legal_verbs, next_timer, outstanding, passed_deadline, transition,
+};
 use crate::store::{Parking, Start, Written};
 
 /// One saga on this node.
@@ -285,26 +288,18 @@ impl SagaActor {
         }
     }
 
-    /// What was asked before the saga began is answered now: begins, unless it shall turn back; then what it was
-    /// about to do never happened.
+    /// What was asked before the saga began is answered now: begins, unless it shall turn back or is paused; then what
+    /// it was about to do never happened.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         if !self.signals.has_read() {
             return;
         }
         self.listening = false;
-        let never_begun = self.state.turn_back.is_some();
+        let called_off = self.state.turn_back.is_some() || self.state.paused;
         for command in outstanding(&self.state) {
-            match command {
-                Command::Execute { step, .. } | Command::Probe { step, .. } if never_begun => {
-                    let (at, steps) = (self.node.clock.now_ms(), vec![step]);
-                    self.events.push_back(Event::Withdrawn(Withdrawn { at, steps }));
-                }
-                Command::Decide { .. }
-                | Command::Show { .. }
-                | Command::Execute { .. }
-                | Command::Probe { .. } => {
-                    self.carry_out(command, ctx);
-                }
+            match Order::of(command).filter(|_| called_off) {
+                Some(order) => self.events.push_back(order.called_off(self.node.clock.now_ms())),
+                None => self.carry_out(command, ctx),
             }
         }
         self.decide(ctx);
@@ -312,7 +307,13 @@ impl SagaActor {
 
     fn fire(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
-        self.events.push_back(Event::TimerFired(TimerFired { at: self.node.clock.now_ms() }));
+        let at = self.node.clock.now_ms();
+        let passed = passed_deadline(&self.pinned.definition, &self.state, at);
+        // What was asked in time comes before it.
+        if passed.is_some_and(|deadline| !self.signals.has_heard(deadline)) {
+            return self.read_signals(ctx);
+        }
+        self.events.push_back(Event::TimerFired(TimerFired { at }));
         self.decide(ctx);
     }
 
@@ -330,8 +331,7 @@ impl SagaActor {
             return;
         }
         if !self.withheld.is_empty() {
-            let steps = std::mem::take(&mut self.withheld);
-            let at = self.node.clock.now_ms();
+            let (at, steps) = (self.node.clock.now_ms(), std::mem::take(&mut self.withheld));
             self.events.push_back(Event::Withdrawn(Withdrawn { at, steps }));
             return self.decide(ctx);
         }
@@ -353,7 +353,7 @@ impl SagaActor {
     }
 
     fn arrived(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
-        let again = self.signals.end();
+        let again = self.signals.end(arrived.is_err());
         match arrived {
             Ok(events) => self.events.extend(self.signals.unseen(events)),
             Err(error) => {
@@ -381,11 +381,9 @@ impl Actor for SagaActor {
             Some(first @ (First::CarryOut | First::Listen)) => {
                 self.listening = matches!(first, First::Listen);
                 self.node.passage.began(&self.pinned);
-                match self.pinned.check_start(&self.state.input) {
-                    Ok(()) => {
-                        outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx))
-                    }
-                    Err(faults) => self.events.extend(attempt::refuse(&self.node, &self.state, faults)),
+                self.events.extend(admission::of_fresh(&self.pinned, &self.node, &self.state));
+                if self.events.is_empty() {
+                    outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx));
                 }
                 self.read_signals(ctx);
                 self.decide(ctx);
@@ -396,7 +394,9 @@ impl Actor for SagaActor {
                     return self.decide(ctx);
                 }
                 metrics::SAGAS_RECOVERED.with([]).increment(1);
-                self.recover(ctx);
+                let refusal = admission::of_lost(&self.pinned, &self.node, &self.state, self.seq);
+                self.events.extend(refusal.events);
+                if refusal.never_begun { self.decide(ctx) } else { self.recover(ctx) }
             }
         }
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::node::Node;
 use crate::saga::IllegalEvent;
+use crate::saga::definition::Millis;
 use crate::saga::event::{Event, Request, RequestRefused, Requested};
 use crate::store::{Error, LaneId, Signal};
 
@@ -18,23 +19,31 @@ pub(super) type Arrived = Result<Vec<Event>, Error>;
 #[derive(Default)]
 pub(super) struct Reading {
     under_way: bool,
+    /// The last read failed, and is made again after a pause.
+    failed: bool,
     /// A wake came while a read was under way.
     again: bool,
     /// Number of the last signal that was handed out.
     last: u64,
-    /// A read has succeeded.
-    has_read: bool,
+    /// When the read under way began, and when the last one that succeeded did.
+    began_at: Millis,
+    heard_at: Option<Millis>,
 }
 
 impl Reading {
     /// Whether a read is under way; the saga does not go before it has ended.
     pub(super) fn is_reading(&self) -> bool {
-        self.under_way
+        self.under_way || self.failed
     }
 
     /// Whether everything that was asked before the saga came here was handed out.
     pub(super) fn has_read(&self) -> bool {
-        self.has_read
+        self.heard_at.is_some()
+    }
+
+    /// Whether everything was handed out that was asked until a time in the past.
+    pub(super) fn has_heard(&self, until: Millis) -> bool {
+        self.heard_at.is_some_and(|heard_at| heard_at >= until)
     }
 
     /// Begins to read what came after signal `seen`, unless a read is under way already: then it is repeated
@@ -49,7 +58,8 @@ impl Reading {
             self.again = true;
             return None;
         }
-        self.under_way = true;
+        (self.under_way, self.failed) = (true, false);
+        self.began_at = node.clock.now_ms();
         let after = seen.max(self.last);
         let node = node.clone();
         Some(async move {
@@ -60,14 +70,14 @@ impl Reading {
     }
 
     /// The read has ended; returns whether another shall follow.
-    pub(super) fn end(&mut self) -> bool {
-        self.under_way = false;
+    pub(super) fn end(&mut self, failed: bool) -> bool {
+        (self.under_way, self.failed) = (false, failed);
         std::mem::take(&mut self.again)
     }
 
     /// The events that were not handed out before.
     pub(super) fn unseen(&mut self, events: Vec<Event>) -> Vec<Event> {
-        self.has_read = true;
+        self.heard_at = Some(self.began_at);
         let last = self.last;
         let unseen: Vec<Event> = events.into_iter().filter(|event| number(event) > last).collect();
         self.last = unseen.last().map_or(last, number);

@@ -68,18 +68,17 @@ fn attempt_of(event: &Event) -> Option<Attempt> {
 /// Makes an attempt within a transaction of its own. Waiting for the transaction is no part of the attempt, which
 /// begins with it. A success comes with the transaction, and counts once it is committed; anything else is rolled
 /// back. What a handler committed by itself is not known here: then the outcome is unknown, whatever the handler said.
+/// None: it was too late to begin when there was a transaction.
 pub(super) async fn call(
     node: &Node,
     call: &Call,
     scope: &Arc<Scope>,
     ticket: &Ticket,
-) -> (Outcome, Option<Box<Within>>) {
+) -> Option<(Outcome, Option<Box<Within>>)> {
     let name = format!("{}#{}", scope.key, scope.attempt);
     let wait = || Wait::of_call(scope, "one of the node's transactions".to_owned());
     let begun = node.waits.during(&node.clock, wait, node.store.begin_within(&name, call.timeout_ms));
-    let Some(began) = ticket.wait(begun).await else {
-        return (again("deadline", "the step's deadline passed while the call waited for its place"), None);
-    };
+    let began = ticket.wait(begun).await?;
     if !ticket.begin() {
         // The task that called is being given up.
         return std::future::pending().await;
@@ -87,9 +86,9 @@ pub(super) async fn call(
     let until = Instant::now() + Duration::from_millis(call.timeout_ms);
     let within = match began {
         Ok(within) => within,
-        Err(error) => return (again("no_transaction", error.to_string()), None),
+        Err(error) => return Some((again("no_transaction", error.to_string()), None)),
     };
-    match node.participants.execute_within(call, scope, within.transaction()).await {
+    Some(match node.participants.execute_within(call, scope, within.transaction()).await {
         outcome @ Outcome::Succeeded { .. } => match node.store.settle(within, until).await {
             Ok(within) => (outcome, Some(Box::new(within))),
             Err(rolled_back) => (outcome_of(rolled_back), None),
@@ -101,7 +100,7 @@ pub(super) async fn call(
             Ok(()) => (outcome, None),
             Err(ended) => (outcome_of(ended), None),
         },
-    }
+    })
 }
 
 fn again(code: &str, message: impl Into<String>) -> Outcome {

@@ -14,7 +14,7 @@ use super::yaml::{Path as FieldPath, PathFault, Segment};
 use crate::config::catalog::FILES_MAX;
 use crate::participant::{ParticipantConfig, Transport};
 use crate::saga::Definition;
-use crate::saga::definition::{Action, Draft, Target};
+use crate::saga::definition::{Action, Draft, Errors, Target};
 
 /// What a node runs: its settings, and the definitions that they name.
 #[derive(Clone, Debug, Default)]
@@ -197,7 +197,7 @@ impl Reading {
             }
             let known = self.participants.as_ref();
             let silent = definition::silent_errors(one, |participant| match known {
-                Some(known) => known.get(participant).is_some_and(|known| known.says_of_errors),
+                Some(known) => known.get(participant).is_some_and(|known| known.trusts_errors),
                 None => settings_elsewhere,
             });
             faults.extend(silent.into_iter().map(|fault| locate(&one.file, &one.node, fault)));
@@ -212,21 +212,21 @@ struct Known {
     protocol: &'static str,
     /// Names of the headers that the settings give its requests, in lower case.
     headers: BTreeSet<String>,
-    /// Whether they say what its errors prove.
-    says_of_errors: bool,
+    /// Whether they say that its errors had no effect.
+    trusts_errors: bool,
 }
 
 impl Known {
     fn of(participant: &ParticipantConfig) -> Self {
-        let says_of_errors = participant.answers.errors.is_some();
+        let trusts_errors = participant.answers.errors == Some(Errors::Definite);
         match &participant.transport {
             Transport::Stdio { .. } | Transport::McpHttp { .. } => {
-                Self { protocol: "tool", headers: BTreeSet::new(), says_of_errors }
+                Self { protocol: "tool", headers: BTreeSet::new(), trusts_errors }
             }
             Transport::Http { headers, .. } => Self {
                 protocol: "http",
                 headers: headers.keys().map(|name| name.to_ascii_lowercase()).collect(),
-                says_of_errors,
+                trusts_errors,
             },
         }
     }

@@ -54,7 +54,7 @@ pub(super) fn read(source: Source) -> (Vec<Located>, Faults) {
 }
 
 /// Returns the calls whose errors a definition trusts in silence; `says` tells whether the settings of a participant
-/// say what its errors prove.
+/// say that its errors had no effect.
 pub(super) fn silent_errors(one: &Located, says: impl Fn(&str) -> bool) -> Vec<PathFault> {
     verdict::silent_errors(&one.draft, &one.node, says)
 }

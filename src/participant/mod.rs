@@ -39,7 +39,7 @@ use crate::metrics;
 use crate::place::{self, Places};
 use crate::saga::definition::{Call, Draft, Effect, Errors, Millis, Notice, Probe, Step, Target, Template};
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
-use crate::saga::{Fault, Json, silent_errors, silent_errors_of_step};
+use crate::saga::{Fault, Json, silent_errors, silent_errors_of_step, unsound_rules, unsound_rules_of_step};
 use crate::transaction::Transaction;
 
 /// Everybody whom this process can call. Cheap to clone; the clones share connections.
@@ -222,14 +222,20 @@ impl Participants {
         missing
     }
 
-    /// Names the calls of a definition whose errors it trusts in silence: see [`silent_errors`].
-    pub fn silent_errors(&self, draft: &Draft) -> Vec<Fault> {
-        silent_errors(draft, |participant| self.inner.says_of_errors(participant))
+    /// Names what no door lets through in a definition: errors that it trusts in silence, and rules that nothing makes
+    /// sound. See [`silent_errors`] and [`unsound_rules`].
+    pub fn inadmissible(&self, draft: &Draft) -> Vec<Fault> {
+        let mut faults = silent_errors(draft, |participant| self.inner.trusts_errors(participant));
+        faults.extend(unsound_rules(draft));
+        faults
     }
 
     /// The same for one step, whose path is given.
-    pub fn silent_errors_of_step(&self, path: &str, step: &Step) -> Vec<Fault> {
-        silent_errors_of_step(path, step, |participant| self.inner.says_of_errors(participant))
+    pub fn inadmissible_of_step(&self, path: &str, step: &Step) -> Vec<Fault> {
+        let mut faults =
+            silent_errors_of_step(path, step, |participant| self.inner.trusts_errors(participant));
+        faults.extend(unsound_rules_of_step(path, step));
+        faults
     }
 
     /// Closes all connections and ends all child processes, within a few seconds.
@@ -314,9 +320,9 @@ impl Inner {
         self.remotes.get(participant).map(|remote| &remote.wire)
     }
 
-    /// Whether the settings of a participant say what its errors prove.
-    fn says_of_errors(&self, participant: &str) -> bool {
-        self.remotes.get(participant).is_some_and(|remote| remote.errors.is_some())
+    /// Whether the settings of a participant say that its errors had no effect.
+    fn trusts_errors(&self, participant: &str) -> bool {
+        self.remotes.get(participant).is_some_and(|remote| remote.errors == Some(Errors::Definite))
     }
 
     /// What a call's errors prove: what the definition says, else the settings of its participant.

@@ -181,13 +181,13 @@ impl Builder {
         let (membership, clock) = Membership::join(&store, &self.name, self.lease).await?;
         let registry = Definitions::default();
         let definitions: Vec<_> = definitions.into_iter().chain(self.checked).collect();
-        let silent = |definition: &Arc<Definition>| {
-            let faults = participants.silent_errors(definition.draft());
+        let inadmissible = |definition: &Arc<Definition>| {
+            let faults = participants.inadmissible(definition.draft());
             faults.into_iter().map(|fault| format!("{}: {fault}", definition.name())).collect::<Vec<_>>()
         };
-        let silent: Vec<String> = definitions.iter().flat_map(silent).collect();
-        if !silent.is_empty() {
-            return Err(Error::Faults(silent));
+        let inadmissible: Vec<String> = definitions.iter().flat_map(inadmissible).collect();
+        if !inadmissible.is_empty() {
+            return Err(Error::Faults(inadmissible));
         }
         for definition in definitions {
             registry.register(&store, &participants, definition).await?;

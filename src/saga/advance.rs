@@ -52,9 +52,12 @@ pub(super) fn is_committed(definition: &Definition, state: &State) -> bool {
     })
 }
 
-/// Whether new work may start on the way forward.
+/// Whether new work may start on the way forward. Past a limit of the saga nothing does: its timer turns it back when
+/// all that was asked in time is heard.
 pub(super) fn may_start(turn: &Turn<'_>) -> bool {
-    turn.state.course == Course::Forward && turn.state.turn_back.is_none() && !halted(&turn.state)
+    let forward = turn.state.course == Course::Forward && turn.state.turn_back.is_none();
+    let in_time = || limits(turn.definition, &turn.state).into_iter().flatten().all(|limit| limit > turn.at);
+    forward && !halted(&turn.state) && (turn.ends_waits || in_time())
 }
 
 /// Starts the action of a step whose needs are met and whose condition holds.
@@ -107,6 +110,38 @@ pub fn next_timer(definition: &Definition, state: &State) -> Option<Millis> {
     limits.chain(waits).min()
 }
 
+/// From when on the attempt of a step that was asked for must not begin any more, if it still waits for its place then.
+pub fn begins_before(
+    definition: &Definition,
+    state: &State,
+    step: usize,
+    direction: Direction,
+) -> Option<Millis> {
+    retry::begins_before(definition.step(state, step).call(direction)?, state.steps[step].tally(direction))
+}
+
+/// The deadline that has passed last by `now` and that the timer has not ended yet. Whoever fires the timer hears first
+/// what was asked until then: a request that was made in time comes before it. None under the first law, which lets
+/// any event end a wait.
+pub fn passed_deadline(definition: &Definition, state: &State, now: Millis) -> Option<Millis> {
+    if state.law == Law::V1 || state.end().is_some() {
+        return None;
+    }
+    let waits = state.steps.iter().filter_map(|one| match &one.phase {
+        _ if halted(state) => None,
+        Phase::Active { activity: Activity::Awaiting { until } | Activity::Asking { until }, .. } => *until,
+        Phase::Active { .. }
+        | Phase::Waiting
+        | Phase::Deciding
+        | Phase::Skipped
+        | Phase::Done
+        | Phase::Failed
+        | Phase::Undone(_)
+        | Phase::Stuck { .. } => None,
+    });
+    limits(definition, state).into_iter().flatten().chain(waits).filter(|&until| until <= now).max()
+}
+
 /// A step needs a person, or an operator paused the saga: nothing new starts.
 fn halted(state: &State) -> bool {
     state.paused || state.stuck().is_some()
@@ -128,6 +163,9 @@ pub(super) fn limits(definition: &Definition, state: &State) -> [Option<Millis>;
 /// Turns the saga back when its time is up. A driver that is lost after the point of no return leaves the
 /// plan as it stands.
 fn watch_limits(turn: &mut Turn<'_>) {
+    if !turn.ends_waits {
+        return;
+    }
     let [deadline, lease] = limits(turn.definition, &turn.state);
     let passed = |limit: Option<Millis>| limit.is_some_and(|limit| limit <= turn.at);
     if passed(deadline) {
@@ -190,7 +228,7 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
             turn.set(step, direction, Activity::Probing);
         }
         Activity::Sleeping { until } if until <= turn.at => turn.succeed(step, direction, Json::null()),
-        Activity::Awaiting { until: Some(until) } if until <= turn.at => {
+        Activity::Awaiting { until: Some(until) } if turn.ends_waits && until <= turn.at => {
             let error = Error::new("deadline", "nothing was provided within the longest wait");
             let pending = doubt::is_pending(turn, step, direction);
             let tally = turn.state.step_mut(step).tally_mut(direction);
@@ -201,7 +239,7 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
                 turn.fail(step, direction);
             }
         }
-        Activity::Asking { until: Some(until) } if until <= turn.at => {
+        Activity::Asking { until: Some(until) } if turn.ends_waits && until <= turn.at => {
             let error = Error::new("deadline", "nobody has approved it within the longest wait");
             turn.state.step_mut(step).tally_mut(direction).error = Some(Box::new(error));
             turn.fail(step, direction);
@@ -236,6 +274,8 @@ fn again(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     } else if in_doubt {
         doubt::resolve(turn, step, direction);
     } else {
+        let error = || Box::new(Error::new("deadline", "the step's deadline passed before it was called"));
+        turn.state.step_mut(step).tally_mut(direction).error.get_or_insert_with(error);
         turn.fail(step, direction);
     }
 }

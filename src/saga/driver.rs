@@ -12,7 +12,7 @@ use super::request::not;
 use super::state::{Phase, State, StepState};
 use super::transition::IllegalEvent;
 use super::turn::Turn;
-use super::validate;
+use super::validate::{self, Fault};
 
 /// Refuses where no driver may ask: the saga was committed, is turning back, or never was open.
 pub(super) fn driven(turn: &Turn<'_>) -> Result<(), IllegalEvent> {
@@ -63,13 +63,26 @@ pub(super) fn append(turn: &mut Turn<'_>, step: &Step) -> Result<(), IllegalEven
     Ok(())
 }
 
-/// Names the steps that are over when an appended step starts: those that it needs, and all before them.
+/// Refuses a step that could not have stood in a definition with the saga's others. The fold takes it: journals of
+/// before hold such steps.
+pub fn appendable(definition: &Definition, state: &State, step: &Step) -> Vec<Fault> {
+    let named = |index| definition.step(state, index);
+    let known: Vec<&Step> = (0..state.steps.len()).map(named).collect();
+    let by_default = step.needs.is_empty() && state.law >= Law::V2;
+    let before: Vec<&Step> = done(state).into_iter().filter(|_| by_default).map(named).collect();
+    validate::appended_now(step, &known, &before)
+}
+
+/// Names the steps that are over when an appended step starts: those that it needs, those that its kind comes after,
+/// and all before them.
 pub fn steps_before(definition: &Definition, state: &State, step: &Step) -> BTreeSet<String> {
     let named = step.needs.iter().filter_map(|name| definition.index_of(state, name));
     let mut open: Vec<usize> = match step.needs.is_empty() && state.law >= Law::V2 {
         true => done(state),
         false => named.collect(),
     };
+    let kind = |index| definition.step(state, index).kind;
+    open.extend((0..state.steps.len()).filter(|&index| plan::waits_for(step.kind, kind(index))));
     let mut seen = BTreeSet::new();
     while let Some(index) = open.pop() {
         if seen.insert(index) {

@@ -2,6 +2,7 @@
 //! events, states and the one function between them; doing what was decided is left to `actor`, recording it
 //! to `store`.
 
+mod advice;
 mod author;
 pub mod definition;
 mod plan;
@@ -37,10 +38,11 @@ mod tests;
 
 mod json;
 
-pub use advance::next_timer;
+pub use advance::{begins_before, next_timer, passed_deadline};
+pub use advice::doubtful_rules;
 pub use approval::{Asking, Shown, asking};
 pub use attention::{Attention, attention};
-pub use driver::steps_before;
+pub use driver::{appendable, steps_before};
 pub use header::reserved_header;
 pub use json::Json;
 pub use law::Law;
@@ -49,5 +51,5 @@ pub use owner::{LOST_MAX, deaths_in_a_row, suspected};
 pub use plan::{Definition, Planned, in_order};
 pub use request::legal_verbs;
 pub use transition::{DEADLINE_PASSED, IllegalEvent, begin, outstanding, replay, transition};
-pub use trust::{doubtful_rules, silent_errors, silent_errors_of_step};
+pub use trust::{silent_errors, silent_errors_of_step, unsound_rules, unsound_rules_of_step};
 pub use validate::{Fault, is_name};

@@ -6,6 +6,7 @@ use super::doubt;
 use super::event::{Direction, OwnerLost, Withdrawn};
 use super::law::Law;
 use super::outcome::Error;
+use super::retry;
 use super::state::{Activity, Phase, State, StepState, StuckReason};
 use super::transition::{IllegalEvent, command_of, outstanding};
 use super::turn::Turn;
@@ -130,9 +131,13 @@ pub(super) fn withdrawn(turn: &mut Turn<'_>, event: &Withdrawn) -> Result<(), Il
                 turn.set(step, direction, Activity::Settling { until });
             }
             Some(Command::Execute { direction, .. }) => {
+                let tally = turn.state.steps[step].tally(direction);
+                // A step whose deadline passed while its call waited for a place does not begin anew.
+                let over = turn.law() >= Law::V2
+                    && turn.call(step, direction).is_some_and(|call| !retry::in_time(call, tally, turn.at));
                 let tally = turn.state.step_mut(step).tally_mut(direction);
                 tally.attempts -= 1;
-                if tally.attempts == tally.attempts_forgiven {
+                if tally.attempts == tally.attempts_forgiven && !over {
                     tally.first_at = None;
                 }
                 turn.set(step, direction, Activity::BackingOff { until });

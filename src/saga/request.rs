@@ -194,12 +194,11 @@ fn in_time(turn: &Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
     let asked_at = event.asked_at.unwrap_or(turn.at).min(turn.at);
     let passed = |until: Option<Millis>| until.is_some_and(|until| until <= asked_at);
     let (step, of_driver) = match &event.request {
-        Request::Approve { step, .. } | Request::Deny { step, .. } => {
+        Request::Approve { step, .. } | Request::Deny { step, .. } | Request::Skip { step, .. } => {
             (turn.definition.index_of(&turn.state, step), false)
         }
         Request::Provide { event, .. } => (mailbox::waiting_for(turn, event).map(|(step, _)| step), false),
         Request::Append { .. } | Request::Commit | Request::Touch => (None, true),
-        Request::Skip { .. } => (None, false),
         Request::Cancel { .. }
         | Request::Retry { .. }
         | Request::Resolve { .. }

@@ -31,11 +31,16 @@ pub(super) fn asked_pause_ms(retry_after_ms: Option<Millis>) -> Option<Millis> {
 /// Whether another attempt of the call may begin at `at`.
 pub(super) fn budget_left(call: &Call, tally: &Tally, at: Millis) -> bool {
     let used = tally.attempts - tally.attempts_forgiven;
-    let in_time = match (call.deadline_ms, tally.first_at) {
-        (Some(deadline), Some(first)) => at < first.saturating_add(deadline),
-        (None, _) | (_, None) => true,
-    };
-    used < call.retry.attempts && in_time
+    used < call.retry.attempts && in_time(call, tally, at)
+}
+
+/// Whether the deadline of the call's step is still to come, or begins with its first attempt.
+pub(super) fn in_time(call: &Call, tally: &Tally, at: Millis) -> bool {
+    deadline(call, tally).is_none_or(|deadline| at < deadline)
+}
+
+fn deadline(call: &Call, tally: &Tally) -> Option<Millis> {
+    call.deadline_ms.zip(tally.first_at).map(|(deadline, first)| first.saturating_add(deadline))
 }
 
 /// Whether a repeat at `at` under the same key is safe although an earlier attempt may have had its effect:
@@ -50,6 +55,17 @@ pub(super) fn repeatable(call: &Call, tally: &Tally, at: Millis) -> bool {
             at.saturating_add(landing_ms(call)) < first.saturating_add(lifetime)
         }
     }
+}
+
+/// From when on the attempt under way must not begin any more, however long it has waited: its step's time is over, or
+/// its effect could land after the participant has forgotten a key under which an earlier attempt was made.
+pub(super) fn begins_before(call: &Call, tally: &Tally) -> Option<Millis> {
+    let repeats = tally.generation_at.filter(|&first| tally.attempt_at != Some(first));
+    let forgotten = call
+        .key_lifetime_ms
+        .zip(repeats)
+        .map(|(lifetime, first)| first.saturating_add(lifetime).saturating_sub(landing_ms(call)));
+    deadline(call, tally).into_iter().chain(forgotten).min()
 }
 
 /// How long after the begin of an attempt its effect can land.

@@ -62,7 +62,7 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
         mailbox: BTreeMap::new(),
         signals_seen: 0,
     };
-    let mut turn = Turn { definition, state, at: started.at, chance: 0.0, moved: false };
+    let mut turn = Turn { definition, state, at: started.at, chance: 0.0, ends_waits: true, moved: false };
     advance::advance(&mut turn);
     let commands = outstanding(&turn.state);
     (turn.state, commands)
@@ -78,7 +78,9 @@ pub fn transition(
         return Err(IllegalEvent::new("the saga has ended; nothing can happen to it any more"));
     }
     let (at, chance) = moment(state, event);
-    let mut turn = Turn { definition, state: State { at, ..state.clone() }, at, chance, moved: false };
+    let ends_waits = state.law == Law::V1 || matches!(event, Event::TimerFired(_));
+    let state_now = State { at, ..state.clone() };
+    let mut turn = Turn { definition, state: state_now, at, chance, ends_waits, moved: false };
     match event {
         Event::Started(_) => return Err(IllegalEvent::new("the saga has started already")),
         Event::ConditionDecided(event) => condition_decided(&mut turn, event)?,

@@ -1,12 +1,14 @@
-//! Which errors a definition trusts. An error of a tool may come after its effect, so a call whose errors would leave a
-//! step to a person is refused until its author has said what they mean. Leaves all other rules to `validate.rs`.
+//! What a definition trusts. An error of a tool may come after its effect, and what was accepted may land late, so a
+//! definition that says nothing of either is let through no door: check, registration, append and new starts refuse
+//! it. One that was stored before stays readable, since sagas of it live. Leaves to `validate.rs` the rules without
+//! which a definition cannot be read, to `advice.rs` those that are only doubtful.
 
-use super::definition::{Call, Draft, Effect, Expression, Kind, Step, Target, Verdict};
+use super::definition::{Call, Draft, Effect, Errors, Expression, Kind, Step, Target, Verdict};
 use super::event::Direction;
 use super::validate::Fault;
 
 /// Names each call of an MCP tool whose errors the definition trusts in silence, with the line that mends it. `says`
-/// tells whether the settings of a participant say what its errors prove.
+/// tells whether the settings of a participant say that its errors are definite.
 pub fn silent_errors(draft: &Draft, says: impl Fn(&str) -> bool) -> Vec<Fault> {
     let steps = draft.steps.iter().enumerate();
     steps.flat_map(|(index, step)| silent_errors_of_step(&format!("steps[{index}]"), step, &says)).collect()
@@ -15,7 +17,10 @@ pub fn silent_errors(draft: &Draft, says: impl Fn(&str) -> bool) -> Vec<Fault> {
 /// The same for one step, whose path is given.
 pub fn silent_errors_of_step(path: &str, step: &Step, says: impl Fn(&str) -> bool) -> Vec<Fault> {
     let silent = step.calls().filter(|(direction, call)| match &call.target {
-        Target::Tool { participant, .. } => !is_told(step, *direction, call) && !says(participant),
+        Target::Tool { participant, .. } => {
+            let vouched = call.errors.is_none() && says(participant);
+            !vouched && !is_told(step, *direction, call)
+        }
         Target::Handler { .. } | Target::Http { .. } => false,
     });
     silent
@@ -26,44 +31,44 @@ pub fn silent_errors_of_step(path: &str, step: &Step, says: impl Fn(&str) -> boo
         .collect()
 }
 
-/// Names rules that are legal and often wrong, with what to look at. They are advice: nothing is refused for them.
-pub fn doubtful_rules(draft: &Draft) -> Vec<Fault> {
+/// Names the rules of a draft that no settings can make sound: the same doors refuse them.
+pub fn unsound_rules(draft: &Draft) -> Vec<Fault> {
     let steps = draft.steps.iter().enumerate();
-    steps.flat_map(|(index, step)| doubtful_rules_of_step(&format!("steps[{index}]"), step)).collect()
+    steps.flat_map(|(index, step)| unsound_rules_of_step(&format!("steps[{index}]"), step)).collect()
 }
 
-fn doubtful_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
-    let mut advice = Vec::new();
-    for (direction, call) in step.calls() {
-        let path = format!("{path}.{}", direction.as_str());
-        let absent = call.probe.as_ref().and_then(|probe| probe.absent.as_ref());
-        if absent.is_some_and(|absent| plain(absent) == "status==404") {
-            let message = "a bare 404 may come from a router that did not know the path; ask for the body, too, \
-                           such as `status == 404 && result.code == 'not_found'`";
-            advice.push(Fault { path: format!("{path}.probe.absent"), message: message.to_owned() });
-        }
-        let answers_nothing = call.effect == Effect::Idempotent && call.probe.is_none();
-        let rules = call.classify.iter().enumerate().filter(|(_, rule)| {
-            !rule.answers_key && rule.outcome == Verdict::Failed && plain(&rule.when).contains("status==402")
-        });
-        let refused = call
-            .refused
-            .iter()
-            .filter(|refused| !refused.answers_key && plain(&refused.when).contains("status==402"));
-        let places = rules.map(|(index, _)| format!("classify[{index}]"));
-        for place in places.chain(refused.map(|_| "refused".to_owned())).filter(|_| answers_nothing) {
-            let message = "a participant that gives 402 only after it has looked the key up answers for every attempt \
-                           under it; say so with `answers_key: true`, or such a refusal after a lost \
-                           answer needs a person";
-            advice.push(Fault { path: format!("{path}.{place}"), message: message.to_owned() });
-        }
-    }
-    advice
+/// The same for one step, whose path is given.
+pub fn unsound_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
+    let calls = step.calls();
+    calls.flat_map(|(direction, call)| unsound(&format!("{path}.{}", direction.as_str()), call)).collect()
 }
 
-/// An expression without white space.
-fn plain(expression: &Expression) -> String {
-    expression.0.split_whitespace().collect()
+fn unsound(path: &str, call: &Call) -> Vec<Fault> {
+    let accepts = call.classify.iter().any(|rule| rule.outcome == Verdict::Pending);
+    let no_word = call.probe.as_ref().is_some_and(|probe| probe.absent.is_none());
+    let by_handler = matches!(call.target, Target::Handler { .. });
+    [
+        (
+            accepts && no_word,
+            "probe.absent",
+            "a rule says `pending`, and what was accepted may land late: \"not found\" is \"not yet\"; add an \
+             `absent` that holds only when the participant says that it failed",
+        ),
+        (
+            call.refused.is_some() && call.effect == Effect::Transactional,
+            "refused",
+            "a transactional handler decides by itself whether it succeeds; remove the rule",
+        ),
+        (
+            call.errors.is_some() && by_handler,
+            "errors",
+            "a Rust handler says by its `Failure` what an error of it proves; remove `errors`",
+        ),
+    ]
+    .into_iter()
+    .filter(|(is_unsound, _, _)| *is_unsound)
+    .map(|(_, field, message)| Fault { path: format!("{path}.{field}"), message: message.to_owned() })
+    .collect()
 }
 
 /// Whether something says what becomes of the step after an error of the call.
@@ -72,23 +77,96 @@ fn is_told(step: &Step, direction: Direction, call: &Call) -> bool {
         Direction::Action => step.kind == Kind::Retriable,
         Direction::Compensation => true,
     };
-    let left_open = direction == Direction::Action && (step.irreversible || step.safe_when_absent);
+    let left_open = direction == Direction::Action
+        && (step.irreversible || step.safe_when_absent && step.compensation.is_some());
     let read_by_rule = call.classify.iter().any(|rule| match rule.outcome {
-        Verdict::Failed | Verdict::Retryable => speaks_of_errors(&rule.when),
+        Verdict::Failed | Verdict::Retryable => may_hold_for_error(&rule.when),
         Verdict::Succeeded | Verdict::Pending | Verdict::Errored | Verdict::Unknown => false,
     });
     call.effect == Effect::ReadOnly
-        || call.errors.is_some()
-        || call.refused.is_some()
+        || call.errors == Some(Errors::Definite)
+        || call.refused.as_ref().is_some_and(|refused| may_hold_for_error(&refused.when))
         || call.probe.is_some()
         || read_by_rule
         || left_open
         || goes_on && call.effect == Effect::Idempotent
 }
 
-/// Whether a rule may hold for an error: only one that asks for success alone cannot.
-fn speaks_of_errors(when: &Expression) -> bool {
-    !["outcome=='succeeded'", "outcome==\"succeeded\"", "error==null"].contains(&plain(when).as_str())
+/// Whether a rule may hold for an error: not one that asks for another outcome, or for no error, whatever else it asks.
+fn may_hold_for_error(when: &Expression) -> bool {
+    may_hold(&plain(when))
+}
+
+/// The same of a part of it. Alternatives may hold if one may, and what is asked for together only if all may. What
+/// this reading does not know may hold.
+fn may_hold(text: &str) -> bool {
+    let text = unwrapped(text);
+    if split(text, "?").len() > 1 {
+        return true;
+    }
+    let alternatives = split(text, "||");
+    if alternatives.len() > 1 {
+        return alternatives.into_iter().any(may_hold);
+    }
+    let together = split(text, "&&");
+    if together.len() > 1 {
+        return together.into_iter().all(may_hold);
+    }
+    let sides = |sign| {
+        let (left, right): (&str, &str) = text.split_once(sign)?;
+        Some([left, right].map(|side| side.replace('"', "'")))
+    };
+    let compared = |sides: &[String; 2], with: &str| {
+        let other = sides.iter().position(|side| side == with).map(|place| &sides[1 - place]);
+        other.cloned()
+    };
+    if let Some(sides) = sides("==") {
+        let word = compared(&sides, "outcome").filter(|word| word.starts_with('\''));
+        let no_error = compared(&sides, "error").is_some_and(|other| other == "null");
+        return !no_error && word.is_none_or(|word| word == "'errored'");
+    }
+    let not = sides("!=").and_then(|sides| compared(&sides, "outcome"));
+    text != "false" && not.is_none_or(|word| word != "'errored'")
+}
+
+/// A text without the parentheses that are around the whole of it.
+fn unwrapped(text: &str) -> &str {
+    let mut text = text;
+    while let Some(inner) = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'))
+        && split(inner, ")").len() == 1
+    {
+        text = inner;
+    }
+    text
+}
+
+/// Splits a text at each `at` that stands outside of quotes and brackets.
+fn split<'t>(text: &'t str, at: &str) -> Vec<&'t str> {
+    let (mut parts, mut begin, mut depth) = (Vec::new(), 0, 0_usize);
+    let (mut quote, mut escaped) = (None, false);
+    for (place, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, _) if depth == 0 && place >= begin && text[place..].starts_with(at) => {
+                parts.push(&text[begin..place]);
+                begin = place + at.len();
+            }
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+    }
+    parts.push(&text[begin..]);
+    parts
+}
+
+/// An expression without white space.
+pub(super) fn plain(expression: &Expression) -> String {
+    expression.0.split_whitespace().collect()
 }
 
 fn mend(step: &Step, direction: Direction, call: &Call) -> String {

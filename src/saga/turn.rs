@@ -16,6 +16,9 @@ pub(super) struct Turn<'a> {
     pub(super) state: State,
     pub(super) at: Millis,
     pub(super) chance: f64,
+    /// Whether deadlines that have passed are over. Under the newest law only the timer says so: whatever else is heard
+    /// first must not shut out a request that was made in time.
+    pub(super) ends_waits: bool,
     /// Something changed in this round of `advance`.
     pub(super) moved: bool,
 }

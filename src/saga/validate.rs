@@ -124,6 +124,22 @@ pub(super) fn appended(one: &Step, known: &[&Step]) -> Result<Vec<usize>, Vec<Fa
     if faults.0.is_empty() { Ok(needs) } else { Err(faults.0) }
 }
 
+/// What else is wrong with a step that is appended: rules that were not the law of journals, which hold for new
+/// requests alone. `before` are the steps that it comes after unless it names its needs.
+pub(super) fn appended_now(one: &Step, known: &[&Step], before: &[&Step]) -> Vec<Fault> {
+    let mut faults = Faults(Vec::new());
+    for message in before.iter().filter_map(|earlier| misplaced(one, earlier)) {
+        faults.add("step.kind", message);
+    }
+    if known.iter().any(|other| shares_event(one, other)) {
+        faults.add("step.action.event", shared_event(one));
+    }
+    if let Some(other) = known.iter().find(|other| shares_event(other, one)) {
+        faults.add("step.name", shared_event(other));
+    }
+    faults.0
+}
+
 /// Whether a text may be a name: lower case letters, digits and `_`, starting with a letter.
 pub fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
@@ -286,7 +302,6 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
     }
     if let Some(one) = &call.probe {
         probe(faults, &format!("{path}.probe"), one);
-        accepted(faults, path, call, one);
     }
 }
 
@@ -304,16 +319,6 @@ fn rule(faults: &mut Faults, path: &str, rule: &Rule) {
     if rule.key.is_some() && rule.outcome != Verdict::Retryable {
         let message = "a new key is for the next attempt; make the outcome `retryable`, or remove `key`";
         faults.add(format!("{path}.key"), message);
-    }
-}
-
-/// What was accepted may land as late as it likes, so "not found" proves nothing of it.
-fn accepted(faults: &mut Faults, path: &str, call: &Call, probe: &Probe) {
-    let accepts = call.classify.iter().any(|rule| rule.outcome == Verdict::Pending);
-    if accepts && probe.absent.is_none() {
-        let message = "a rule says `pending`, and what was accepted may land late: \"not found\" is \"not yet\"; \
-                       add an `absent` that holds only when the participant says that it failed";
-        faults.add(format!("{path}.probe.absent"), message);
     }
 }
 
@@ -405,18 +410,27 @@ fn order(faults: &mut Faults, steps: &[Step], needs: &[Vec<usize>]) {
 /// that one.
 fn events(faults: &mut Faults, steps: &[Step]) {
     for (index, step) in steps.iter().enumerate() {
-        let Action::Await { event, .. } = &step.action else { continue };
-        let taken = steps.iter().any(|other| match &other.action {
-            Action::Call(call) => other.name == *event && call.probe.is_none(),
-            Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => false,
-        });
-        if taken {
-            let message = format!(
-                "the step {event:?} waits for the event of its own name when it is pending; rename one"
-            );
-            faults.add(format!("steps[{index}].action.event"), message);
+        if steps.iter().any(|other| shares_event(step, other)) {
+            faults.add(format!("steps[{index}].action.event"), shared_event(step));
         }
     }
+}
+
+/// Whether a step awaits the event that another waits for when it is pending.
+fn shares_event(step: &Step, other: &Step) -> bool {
+    match (&step.action, &other.action) {
+        (Action::Await { event, .. }, Action::Call(call)) => other.name == *event && call.probe.is_none(),
+        (Action::Await { .. }, Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. })
+        | (Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. }, _) => false,
+    }
+}
+
+fn shared_event(step: &Step) -> String {
+    let event = match &step.action {
+        Action::Await { event, .. } => event.as_str(),
+        Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => step.name.as_str(),
+    };
+    format!("the step {event:?} waits for the event of its own name when it is pending; rename one")
 }
 
 /// Why a step may not come after another.

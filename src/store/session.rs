@@ -57,16 +57,7 @@ pub(super) struct Session {
     pub(super) seal: Statement,
     pub(super) commit: Statement,
     task: JoinHandle<()>,
-    asks: mpsc::UnboundedSender<oneshot::Sender<Said>>,
-}
-
-/// What the server has said of the transaction that was begun last.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Said {
-    /// It has failed, or it was ended.
-    pub(super) over: bool,
-    /// It was committed.
-    pub(super) committed: bool,
+    asks: mpsc::UnboundedSender<oneshot::Sender<bool>>,
 }
 
 impl Drop for Session {
@@ -110,20 +101,29 @@ impl Session {
         }
     }
 
-    /// What the server has said of the transaction. Asks the task that reads from the server, so everything is in it
-    /// that was read before an answer which the handler has seen.
-    pub(super) async fn said(&self) -> Said {
+    /// Whether the server has said that the transaction was committed. Asks the task that reads from the server, so
+    /// everything is in it that was read before an answer which the handler has seen.
+    pub(super) async fn said_committed(&self) -> bool {
         let (ask, answer) = oneshot::channel();
         // The task lives as long as the session.
         if self.asks.send(ask).is_err() {
-            return Said::default();
+            return false;
         }
         answer.await.unwrap_or_default()
     }
 
     /// Runs what the handler has put off; `false` if the transaction is not the one that was begun for the call.
     pub(super) async fn check(&self, call: &str) -> Result<bool, tokio_postgres::Error> {
-        let answer = self.client.simple_query(CHECK).await?;
+        self.finds(CHECK, call).await
+    }
+
+    /// Whether the transaction is the one that was begun for the call.
+    pub(super) async fn is_in(&self, call: &str) -> Result<bool, tokio_postgres::Error> {
+        self.finds("select coalesce(current_setting('amends.call', true), '')", call).await
+    }
+
+    async fn finds(&self, question: &str, call: &str) -> Result<bool, tokio_postgres::Error> {
+        let answer = self.client.simple_query(question).await?;
         Ok(last_row(&answer).is_some_and(|[found]| found == Some(call)))
     }
 
@@ -159,15 +159,14 @@ fn last_row<const N: usize>(answer: &[SimpleQueryMessage]) -> Option<[Option<&st
 /// Serves a connection, and answers what the server has said: after the connection's end, too.
 async fn watch<S, T>(
     mut connection: Connection<S, T>,
-    mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Said>>,
+    mut asked: mpsc::UnboundedReceiver<oneshot::Sender<bool>>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let name = connection.parameter(KEPT).map(str::to_owned);
     let said = |connection: &Connection<S, T>| {
-        let over = connection.parameter(OVER) == Some("on");
-        Said { over, committed: over && connection.parameter(KEPT) != name.as_deref() }
+        connection.parameter(OVER) == Some("on") && connection.parameter(KEPT) != name.as_deref()
     };
     loop {
         tokio::select! {

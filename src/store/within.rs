@@ -104,18 +104,15 @@ impl Within {
     /// Fails if the handler has ended the transaction, or tried to; not if the transaction has failed.
     async fn check_open(&self) -> Result<(), RolledBack> {
         let refused = self.refused.load(Ordering::Acquire);
-        let said = self.session.said().await;
-        if refused || said.committed {
+        if refused || self.session.said_committed().await {
             return Err(RolledBack::ended(refused));
         }
-        if !said.over {
-            return Ok(());
-        }
-        // One that has failed answers nothing any more; after one that was rolled back, the session does.
+        // What the server says by itself can be silenced: a session that was reset says nothing. One whose transaction
+        // has failed answers nothing any more; after one that was ended, it answers from another.
         let wait = Duration::from_millis(limits::LAST_LOOK_MS);
-        match timeout(wait, self.session.client.batch_execute("select 1")).await {
-            Ok(Ok(())) => Err(RolledBack::ended(false)),
-            Ok(Err(_)) | Err(_) => Ok(()),
+        match timeout(wait, self.session.is_in(&self.call)).await {
+            Ok(Ok(false)) => Err(RolledBack::ended(false)),
+            Ok(Ok(true) | Err(_)) | Err(_) => Ok(()),
         }
     }
 

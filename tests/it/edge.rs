@@ -156,6 +156,9 @@ async fn an_appended_step_is_checked_as_a_definitions_is() {
         assert_eq!(append(step(name)).await, "applied");
         until(&database.url, &state(name), "done").await;
     }
+    // It waits for the word of a step that may be pending, which is for nobody else.
+    let said = append(Step::awaiting("word", "b", None)).await;
+    assert!(said.starts_with("refused ") && said.contains("step.action.event"), "{said}");
     // It may speak of what it comes after.
     let of_b = Call::handler_with("work", json!({ "x": "${ steps.b }" })).idempotent();
     assert_eq!(append(Step::new("c", of_b).compensation(undo())).await, "applied");

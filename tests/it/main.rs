@@ -24,6 +24,7 @@ mod fuzz;
 mod grafana;
 mod harness;
 mod http;
+mod live;
 mod mcp;
 mod model;
 mod no_room;

@@ -9,7 +9,9 @@ use crate::saga::{self, Definition, Fault};
 /// Returns every fault that the core or an expression finds in a draft, at the file's paths.
 pub(super) fn faults(draft: &Draft, file: &Node) -> Vec<PathFault> {
     let of_core = Definition::build(draft.clone()).err().unwrap_or_default();
-    without_inherited(at_paths_of_file(of_core.into_iter().chain(expr::check_draft(draft)), file))
+    let unsound = saga::unsound_rules(draft);
+    let found = of_core.into_iter().chain(unsound).chain(expr::check_draft(draft));
+    without_inherited(at_paths_of_file(found, file))
 }
 
 /// Returns the calls whose errors a draft trusts in silence, at the file's paths.

@@ -158,12 +158,28 @@ fn a_request_after_a_deadline_is_refused_whenever_it_is_read() {
     check_refused("a(await=go,limit=100)", "+200; ?provide go @100", late);
     check_refused("@deadline=100 a(await=go)", "+200; ?provide go @100", late);
     // In time for its step, and the saga is late all the same.
-    check("@deadline=100 a(await=go)", "+200; provide go @99", "compensated a:nothing");
+    check("@deadline=100 a(await=go) b<a", "+200; provide go @99", "running a:done");
+    check("@deadline=100 a(await=go)", "+200; provide go @99; timer", "compensated a:nothing");
     check_refused("@open=1000", "append a; a ok; +2000; ?touch @1000", late);
     check("@open=1000", "append a; a ok; +2000; touch @999", "running a:done");
     check_refused("@open=1000", "append a; a ok; +2000; ?commit @1500", late);
     check("a(limit=100)", "a pending; +200; provide a @99", "completed a:done");
     check_refused("a(limit=100)", "a pending; +200; ?provide a @100", late);
+    // Whatever is heard first, only the timer ends a wait.
+    let two = "a(await=x,limit=100) b(await=y,limit=100)";
+    check(two, "+200; provide x @50; provide y @50", "completed a:done b:done");
+    check(two, "+200; provide x @50; timer; ", "compensated a:nothing b:failed");
+    check("a(await=go,limit=100)", "+200; refused; provide go @50", "completed a:done");
+    check(
+        "@deadline=100 a(await=x) b(await=y)",
+        "+200; provide x @50; provide y @50; timer",
+        "compensated a:nothing b:nothing",
+    );
+    check("a(await=go,limit=100) b", "+200; lost; provide go @50", "running a:done b:backing_off@300");
+    check("@deadline=100 a(await=go) b", "+200; b ok", "running a:awaiting b:done");
+    check("@open=1000", "append a; a ok; +2000; append b @500", "running a:done b:attempting#1 -> b#1");
+    check_refused("a(await=go,limit=100)", "+200; ?skip a @100", late);
+    check("a(await=go,limit=100)", "+200; skip a @99", "completed a:done");
     // What stops a saga is never too late.
     check("@deadline=100 a(await=go)", "+200; cancel", "compensated");
 }

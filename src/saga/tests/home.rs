@@ -10,7 +10,7 @@ use super::world::World;
 use crate::saga::command::Command;
 use crate::saga::event::{Direction, Request};
 use crate::saga::state::{Activity, Phase, StepState};
-use crate::saga::{Json, Law, legal_verbs, next_timer, outstanding};
+use crate::saga::{Json, Law, legal_verbs, next_timer, outstanding, passed_deadline};
 
 /// More moves than any saga of the tests needs.
 const MOVES_MAX: usize = 400;
@@ -49,6 +49,9 @@ impl World {
         }
         if self.state.stuck().is_some() {
             return self.unstick();
+        }
+        if passed_deadline(&self.definition, &self.state, self.now).is_some() {
+            return Ok(Move::Fire);
         }
         if let Some(command) = outstanding(&self.state).first() {
             return Ok(self.well_done(*command));

@@ -2,6 +2,7 @@
 //! structural half of the properties in DESIGN section 4; what needs the truth about effects is in
 //! `world.rs`.
 
+use crate::saga::advance::limits;
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Effect, Kind};
 use crate::saga::event::{
@@ -11,7 +12,9 @@ use crate::saga::event::{
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::plan;
 use crate::saga::state::{Activity, Course, End, Phase, State, Status, StepState, StuckReason};
-use crate::saga::{Definition, Json, Law, legal_verbs, next_timer, outstanding, replay, transition};
+use crate::saga::{
+    Definition, Json, Law, legal_verbs, next_timer, outstanding, passed_deadline, replay, transition,
+};
 
 /// A property that does not hold, as a sentence.
 pub(super) type Fault = String;
@@ -42,7 +45,18 @@ pub(super) fn of_transition(
     of_state(definition, new)?;
     let due = next_timer(definition, new);
     let handed_over = matches!(event, Event::Withdrawn(_));
-    must!(handed_over || due.is_none_or(|due| due > new.at), "a timer of the past is due: {due:?}");
+    // What ends a wait is its timer, before which everything is heard that was asked in time.
+    let heard_first = new.law >= Law::V2 && !matches!(event, Event::TimerFired(_));
+    let waits = heard_first && passed_deadline(definition, new, new.at).is_some();
+    must!(handed_over || waits || due.is_none_or(|due| due > new.at), "a timer of the past is due: {due:?}");
+    let late = limits(definition, new).into_iter().flatten().any(|limit| limit <= new.at);
+    let forward = |command: &Command| {
+        matches!(command, Command::Execute { direction: Direction::Action, .. } | Command::Decide { .. })
+    };
+    must!(
+        !late || !commands.iter().any(forward) || matches!(event, Event::OwnerLost(_)),
+        "something began too late"
+    );
     Ok(())
 }
 

@@ -139,6 +139,12 @@ fn what_an_owner_hands_back_unbegun_costs_no_attempt() {
         "a ok; b refuses; handover a; +500; timer",
         "compensating a:~attempting#1 b:failed -> ~a#1",
     );
+    // It is over all the same when it passes while the call waits for its place.
+    check("a(limit=400)", "+400; handover a; timer", "compensated a:failed");
+    check("a(~limit=400) b<a", "a ok; b refuses; +400; handover a; timer", "stuck a:~stuck(failed) b:failed");
+    // So is a repeat whose key would be forgotten before it had landed.
+    check("a(life=2000)", "a unknown; timer; +400; handover a; timer", "stuck a:stuck(in_doubt)");
+    check("a(life=2000)", "a unknown; timer; +399; handover a; timer", "running a:attempting#2 -> a#2");
     check_refused("a b<a", "?handover b", "neither an attempt nor a probe");
     check_refused("a(when)", "?handover a", "neither an attempt nor a probe");
     check("a b", "handover a; lost", "running a:attempting#1 b:backing_off@100 -> a#1");

@@ -13,6 +13,7 @@ mod moves;
 mod notation;
 mod properties;
 mod story;
+mod trust;
 mod world;
 
 mod approvals;

@@ -31,7 +31,7 @@ use crate::saga::command::Command;
 use crate::saga::definition::Millis;
 use crate::saga::event::{
     ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost,
-    ProbeAnswered, Request, Requested, Showing, Started, TimerFired, Withdrawn,
+    ProbeAnswered, Request, RequestRefused, Requested, Showing, Started, TimerFired, Withdrawn,
 };
 use crate::saga::outcome::{Answer, Error, Outcome, TRANSACTION_ENDED};
 use crate::saga::state::{Activity, Phase, State, Undone};
@@ -132,6 +132,11 @@ impl Story {
             ["early"] => Event::TimerFired(TimerFired { at }),
             ["lost"] => Event::OwnerLost(OwnerLost { at, jitter: 0.0, convicted: false }),
             ["convicted"] => Event::OwnerLost(OwnerLost { at, jitter: 0.0, convicted: true }),
+            ["refused"] => {
+                let (signal, by, verb, reason) = (self.state.signals_seen + 1, "ada", "resume", "not paused");
+                let [by, verb, reason] = [by, verb, reason].map(str::to_owned);
+                Event::RequestRefused(RequestRefused { at, signal, by, verb, reason })
+            }
             ["handover", steps @ ..] => {
                 let steps = steps.iter().map(|step| self.index(step)).collect();
                 Event::Withdrawn(Withdrawn { at, steps })

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use amends::runtime::Runtime;
+use amends::saga::definition::Draft;
 use uuid::Uuid;
 
 use super::{Operated, ask, drafts, handlers, program, psql, until};
@@ -14,7 +15,7 @@ const SAGAS: usize = 60;
 
 async fn node(database: &Database, name: &str, lanes: usize) -> Runtime {
     let mut builder = Runtime::builder(database.url.clone()).name(name).lanes(lanes).handlers(handlers());
-    for draft in drafts() {
+    for draft in drafts().into_iter().chain([Draft::new("plan").open(3_600_000)]) {
         builder = builder.definition(draft);
     }
     builder.begin().await.unwrap()
@@ -57,11 +58,16 @@ async fn no_saga_is_lost_that_is_asked_something_before_a_node_has_it() {
     let nodes = [node(&database, "one", 8).await, node(&database, "two", 2).await];
     let (cancel, provide) = ("cancel($1, 'not needed')", "signal($1, 'approved', '{}')");
     let (pause, resume) = ("pause($1, 'wait')", "resume($1, 'go on')");
+    let step = serde_json::to_string(&super::step("a", "good")).unwrap();
+    let append: &str = format!(r#"request_as(null, $1, '{{"append":{{"step":{step}}}}}')"#).leak();
+    let (touch, commit) = (r#"request_as(null, $1, '"touch"')"#, r#"request_as(null, $1, '"commit"')"#);
     for (definition, verbs, at_once) in [
         ("patient", &[cancel] as &[&str], false),
         ("patient", &[provide], false),
         ("happy", &[pause, resume], true),
         ("happy", &[cancel], true),
+        ("plan", &[append, touch, commit], false),
+        ("plan", &[append, touch, commit], true),
     ] {
         let verbs: &'static [&'static str] = Vec::leak(verbs.to_vec());
         start_and_ask(&database, definition, verbs, at_once).await;
@@ -73,7 +79,9 @@ async fn no_saga_is_lost_that_is_asked_something_before_a_node_has_it() {
                 join amends.definition d on d.id = s.definition";
     let half = CLIENTS * SAGAS;
     let expected = format!(
-        "happy compensated {half}, happy completed {half}, patient compensated {half}, patient completed {half}"
+        "happy compensated {half}, happy completed {half}, patient compensated {half}, patient completed {half}, \
+         plan completed {}",
+        2 * half
     );
     assert_eq!(ask(&database.url, ends).await, expected);
     for node in nodes {

@@ -90,6 +90,37 @@ impl Left {
         calls
     }
 
+    /// A saga whose call was accepted, of a definition that the old program took and no door does now; as it wrote
+    /// them.
+    async fn accepted(&self) -> String {
+        let (id, draft) = (Uuid::now_v7(), world::accepts());
+        let digest = amends::saga::Definition::build(draft.clone()).unwrap().digest().to_owned();
+        let draft = serde_json::to_string(&draft).unwrap();
+        let store = self.database.store().await;
+        let definition = store.put_definition(&digest, "accepts", &draft, None).await.unwrap();
+        let rows = [
+            ("started", json!({ "started": { "at": 1, "input": { "then": { "a": ["do and accept"] } } } })),
+            (
+                "attempt_ended",
+                json!({ "attempt_ended": { "at": 2, "step": 0, "direction": "action", "attempt": 1,
+                "outcome": { "pending": { "retry_after_ms": 1 } }, "jitter": 0.0 } }),
+            ),
+        ];
+        let saga = "insert into amends.saga (id, definition, status, started_at)
+                    values ($1, $2, 'running', amends.now())";
+        self.client.execute(saga, &[&id, &definition.0]).await.unwrap();
+        for (seq, (kind, body)) in (1_i32..).zip(&rows) {
+            let row = "insert into amends.journal (id, lane, seq, kind, body, at)
+                       values ($1, 0, $2, $3, $4, amends.now())";
+            self.client.execute(row, &[&id, &seq, kind, &body.to_string()]).await.unwrap();
+        }
+        let effect = "insert into ledger.effect values ($1, 'a', 'action', $2, null)";
+        self.client.execute(effect, &[&id.to_string(), &format!("{id}/a/action/0")]).await.unwrap();
+        let wake = "insert into amends.ready (definition, id) values ($1, $2)";
+        self.client.execute(wake, &[&definition.0, &id]).await.unwrap();
+        id.to_string()
+    }
+
     async fn ask(&self, case: &Case, saga: Uuid) {
         if case.gets_stuck {
             eventually(case.name, async || self.status(saga).await == "stuck").await;
@@ -170,6 +201,8 @@ async fn sagas_that_an_older_version_left_are_finished_with_one_effect_each() {
     let definitions = left.text("select count(*) from amends.definition").await;
     let applied = left.database.store().await.migrate().await.unwrap();
     assert_eq!(applied, (OLD_SCHEMA + 1..=SCHEMA_VERSION).collect::<Vec<_>>());
+    let accepted = left.accepted().await;
+    let definitions = (definitions.parse::<i64>().unwrap() + 1).to_string();
     let runtime = begin(&left.database).await;
     let registered = left.text("select count(*) from amends.definition").await;
     assert_eq!(registered, definitions, "the digests are the same");
@@ -189,6 +222,7 @@ async fn sagas_that_an_older_version_left_are_finished_with_one_effect_each() {
         Expected::new("rerun, begun then", &rerun_then, 1, "b", &["/b/action/1"]),
         Expected::new("rerun, asked for then", &rerun_asked, 2, "", &["/b-a0", &undone]),
         Expected::new("rerun, asked for now", &rerun_now, 2, "b", &["/b-a0"]),
+        Expected::new("accepted", &accepted, 1, "a", &["?/a/action/0"]),
     ]);
     let mut faults = Vec::new();
     for saga in sagas {

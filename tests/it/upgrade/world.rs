@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends::participant::{Failure, Handlers, StepContext};
-use amends::saga::definition::{Call, Draft, Millis, Notice, Probe, Retry, Step, Target};
+use amends::saga::definition::{Call, Draft, Millis, Notice, Probe, Retry, Rule, Step, Target, Verdict};
 use amends::saga::event::Direction;
 use amends::transaction::Transaction;
 use serde_json::{Value, json};
@@ -92,6 +92,17 @@ pub(crate) fn drafts() -> Vec<Draft> {
     [trip, ticket, blind, safe, waits, naps, asks, parcel, cart, within, turns, tells, cursed]
         .map(|draft| draft.retention_ms(TEN_YEARS_MS))
         .into()
+}
+
+/// The participant accepts what it carries out later, and nothing says what a job that failed looks like. It was taken
+/// once, and no door lets it through now.
+pub(crate) fn accepts() -> Draft {
+    let target = Target::Handler { name: "find".into(), arguments: None };
+    let rule = Rule::new("result.state == 'queued'", Verdict::Pending);
+    let pay = call("make_twice").classify(rule).probe(Probe::new(target, "result.found"));
+    Draft::new("accepts")
+        .step(Step::new("a", pay).compensation(idempotent("undo")))
+        .retention_ms(TEN_YEARS_MS)
 }
 
 /// A step that a driver appends to a `cart`.

@@ -1,0 +1,125 @@
+//! What tells an error of a tool apart from a failure without effect, by what calls it; and what no door lets through.
+
+use serde_json::json;
+
+use crate::saga::definition::{Call, Draft, Errors, Probe, Rule, Step, Target, Verdict};
+use crate::saga::{Definition, silent_errors_of_step, unsound_rules_of_step};
+
+fn tool() -> Call {
+    Call::tool("bank", "charge", json!({}))
+}
+
+fn handler() -> Call {
+    Call::handler("h").idempotent()
+}
+
+fn rule(when: &str, outcome: Verdict) -> impl Fn(Call) -> Call {
+    move |call| call.classify(Rule::new(when, outcome))
+}
+
+fn probed(call: Call) -> Call {
+    let Call { target, .. } = tool();
+    call.probe(Probe::new(target, "result.found"))
+}
+
+/// Whether an item counts: for an action, a compensation, a pivot, a retriable step, and one that only reads.
+fn counted(of_call: &dyn Fn(Call) -> Call, of_step: &dyn Fn(Step) -> Step) -> String {
+    let call = || of_call(tool());
+    [
+        Step::new("a", call()).compensation(handler()),
+        Step::new("a", handler()).compensation(call()),
+        Step::new("a", call()).pivot(),
+        Step::new("a", call()).retriable(),
+        Step::new("a", call().read_only()),
+    ]
+    .map(|step| silent_errors_of_step("step", &of_step(step), |_| false).is_empty())
+    .map(|counts| if counts { 'x' } else { '.' })
+    .iter()
+    .collect()
+}
+
+/// An item in words, what it does to the call and to the step, and where it counts.
+type Item<'a> = (&'a str, &'a dyn Fn(Call) -> Call, &'a dyn Fn(Step) -> Step, &'a str);
+
+#[test]
+fn each_item_counts_where_it_says_what_an_error_proves() {
+    let errors = |errors| move |call: Call| call.errors(errors);
+    let refused = |when: &'static str| move |call: Call| call.refused(when);
+    let success = "outcome == 'succeeded' && result.code == 'x'";
+    let table: [Item<'_>; 16] = [
+        ("nothing", &|call| call, &|step| step, "....x"),
+        ("refused", &refused("text.contains('declined')"), &|step| step, "xxxxx"),
+        ("refused, of a success", &refused(success), &|step| step, "....x"),
+        ("classify to failed", &rule("error != null", Verdict::Failed), &|step| step, "xxxxx"),
+        ("classify to retryable", &rule("text == 'busy'", Verdict::Retryable), &|step| step, "xxxxx"),
+        ("classify a success", &rule(success, Verdict::Failed), &|step| step, "....x"),
+        ("classify to errored", &rule("error != null", Verdict::Errored), &|step| step, "....x"),
+        ("classify to succeeded", &rule("error != null", Verdict::Succeeded), &|step| step, "....x"),
+        ("classify to pending", &rule("error != null", Verdict::Pending), &|step| step, "....x"),
+        ("classify to unknown", &rule("error != null", Verdict::Unknown), &|step| step, "....x"),
+        ("errors: definite", &errors(Errors::Definite), &|step| step, "xxxxx"),
+        ("errors: unknown", &errors(Errors::Unknown), &|step| step, "....x"),
+        ("probe", &probed, &|step| step, "xxxxx"),
+        // Of what is undone alone: a pivot and a retriable step have no compensation.
+        ("safe_when_absent", &|call| call, &Step::safe_when_absent, "x...x"),
+        ("irreversible", &|call| call, &Step::irreversible, "x.xxx"),
+        ("idempotent", &Call::idempotent, &|step| step, ".x.xx"),
+    ];
+    for (item, of_call, of_step, expected) in table {
+        let found = counted(of_call, of_step);
+        assert_eq!(found, expected, "{item}: action, compensation, pivot, retriable, read_only");
+    }
+    // What the settings vouch for is withdrawn by the call.
+    let step = |call: Call| Step::new("a", call).pivot();
+    assert!(silent_errors_of_step("step", &step(tool()), |_| true).is_empty());
+    let withdrawn = step(tool().errors(Errors::Unknown));
+    assert_eq!(silent_errors_of_step("step", &withdrawn, |_| true)[0].path, "step.action");
+}
+
+#[test]
+fn a_rule_counts_only_if_it_can_hold_for_an_error() {
+    for (when, may_hold) in [
+        ("outcome == 'errored'", true),
+        ("'errored' == outcome && text != ''", true),
+        ("outcome != 'succeeded'", true),
+        ("outcome == 'failed'", false),
+        ("\"succeeded\" == outcome", false),
+        ("outcome != 'errored'", false),
+        ("error == null", false),
+        ("text == 'a' && (outcome == 'succeeded' && true)", false),
+        ("(error == null) || (text.contains('x') && error != null)", true),
+        ("error == null || outcome == 'succeeded'", false),
+        ("(error == null || text == 'x') && outcome == 'succeeded'", false),
+        ("text == \"a && outcome == 'succeeded'\"", true),
+        ("error == null ? result.bad : true", true),
+        ("[outcome == 'succeeded'].size() == 1", true),
+        ("false", false),
+    ] {
+        let step = Step::new("a", rule(when, Verdict::Failed)(tool())).pivot();
+        assert_eq!(silent_errors_of_step("step", &step, |_| false).is_empty(), may_hold, "{when}");
+    }
+}
+
+#[test]
+fn what_no_door_lets_through_can_be_built_all_the_same() {
+    let found = Probe::new(Target::Handler { name: "find".into(), arguments: None }, "result.found");
+    let accepts = handler().classify(Rule::new("result.queued", Verdict::Pending));
+    let transactional = Call::handler("h").transactional();
+    for (call, path) in [
+        (accepts.clone().probe(found.clone()), "probe.absent"),
+        (transactional.refused("result.no"), "refused"),
+        (handler().errors(Errors::Definite), "errors"),
+    ] {
+        for (step, direction) in [
+            (Step::new("a", call.clone()).irreversible(), "action"),
+            (Step::new("a", handler()).compensation(call.clone()), "compensation"),
+        ] {
+            let faults = unsound_rules_of_step("step", &step);
+            let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+            assert_eq!(paths, [format!("step.{direction}.{path}")]);
+            assert!(Definition::build(Draft::new("d").step(step)).is_ok());
+        }
+    }
+    let sound = Step::new("a", accepts.probe(found.absent("result.failed"))).irreversible();
+    assert!(unsound_rules_of_step("step", &sound).is_empty());
+}

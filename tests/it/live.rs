@@ -1,0 +1,265 @@
+//! What a node minds when it takes a saga up: requests that were made in time, a pause before the first claim, a start
+//! that must be refused although its node died first, and how late a call may begin.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use amends::participant::{
+    Answers, Failure, Handlers, Limits, ParticipantConfig, Secret, StepContext, Transport,
+};
+use amends::runtime::Runtime;
+use amends::saga::definition::{Call, Draft, Probe, Retry, Rule, Step, Target, Verdict};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use uuid::Uuid;
+
+use crate::admin::{ask, until};
+use crate::harness::{Database, eventually};
+
+/// Counts its calls.
+fn handlers(calls: &Arc<AtomicU32>) -> Handlers {
+    let calls = calls.clone();
+    Handlers::new().register("work", move |_: StepContext, _: Value| {
+        calls.fetch_add(1, Ordering::SeqCst);
+        async { Ok::<_, Failure>(json!("done")) }
+    })
+}
+
+fn work() -> Call {
+    Call::handler("work").idempotent()
+}
+
+async fn node(database: &Database, handlers: Handlers, drafts: Vec<Draft>) -> Runtime {
+    let builder = Runtime::builder(database.url.clone()).handlers(handlers).lease(Duration::from_secs(2));
+    drafts.into_iter().fold(builder, |builder, draft| builder.definition(draft)).begin().await.unwrap()
+}
+
+async fn stop(node: Runtime) {
+    node.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+fn status(saga: impl std::fmt::Display) -> String {
+    format!("select status from amends.sagas where saga = '{saga}'")
+}
+
+fn attempts(saga: impl std::fmt::Display) -> String {
+    format!("select coalesce(sum(attempts), 0) from amends.steps where saga = '{saga}'")
+}
+
+/// Whatever a node hears first: two events of which one is applied before the other, and one after a refusal.
+#[tokio::test]
+async fn what_was_asked_in_time_counts_whatever_is_heard_before_it() {
+    let database = Database::create().await;
+    let wait = |name: &str| Step::awaiting(name, name, Some(2_500));
+    let drafts =
+        || vec![Draft::new("both").step(wait("x")).step(wait("y")), Draft::new("one").step(wait("x"))];
+    let first = node(&database, Handlers::new(), drafts()).await;
+    let both = first.start("both", &json!({})).await.unwrap();
+    let one = first.start("one", &json!({})).await.unwrap();
+    until(&database.url, "select count(*) from amends.steps where state = 'awaiting'", "3").await;
+    stop(first).await;
+    for sql in [
+        format!("select amends.signal('{both}', 'x', '1'), amends.signal('{both}', 'y', '2')"),
+        format!("select amends.resume('{one}', 'it is not paused')"),
+        format!("select amends.signal('{one}', 'x', '1')"),
+    ] {
+        ask(&database.url, &sql).await;
+    }
+    let late = "select max(at) + interval '2500 ms' < clock_timestamp() from amends.journal";
+    assert_eq!(ask(&database.url, late).await, "f", "it was asked in time");
+    until(&database.url, late, "t").await;
+    let second = node(&database, Handlers::new(), drafts()).await;
+    for saga in [both, one] {
+        until(&database.url, &status(saga), "completed").await;
+    }
+    stop(second).await;
+}
+
+/// A node that lives looks into its inbox now and then, and once more before a deadline.
+#[tokio::test]
+async fn what_was_asked_just_before_a_deadline_is_heard_before_it() {
+    let database = Database::create().await;
+    let draft = Draft::new("one").step(Step::awaiting("x", "x", Some(1_500)));
+    let node = node(&database, Handlers::new(), vec![draft]).await;
+    for before in ["60 ms", "150 ms"] {
+        let saga = node.start("one", &json!({})).await.unwrap();
+        until(&database.url, "select count(*) from amends.steps where state = 'awaiting'", "1").await;
+        let ends = format!(
+            "select extract(epoch from min(at) + interval '1500 ms' - interval '{before}' - clock_timestamp())
+             from amends.journal where id = '{saga}'"
+        );
+        let sql = format!("select pg_sleep(({ends})); select amends.signal('{saga}', 'x', '1')");
+        ask(&database.url, &sql).await;
+        until(&database.url, &status(saga), "completed").await;
+    }
+    stop(node).await;
+}
+
+#[tokio::test]
+async fn a_saga_that_is_paused_before_a_node_has_it_makes_no_call() {
+    let (database, calls) = (Database::create().await, Arc::default());
+    let step = || Step::new("charge", work()).compensation(work());
+    let turns = Draft::new("turns").concurrency("input.guest");
+    let drafts = vec![
+        Draft::new("pay").step(step()),
+        turns.step(Step::awaiting("go", "go", None)).step(step().needs(["go"])),
+    ];
+    let runtime = node(&database, handlers(&calls), drafts).await;
+    let ahead = runtime.start("turns", &json!({ "guest": 1 })).await.unwrap();
+    until(&database.url, "select count(*) from amends.steps where state = 'awaiting'", "1").await;
+    let mut client = database.client().await;
+    let mut paused = Vec::new();
+    for (definition, input) in [("pay", "{}"), ("turns", r#"{"guest": 1}"#)] {
+        let both = client.transaction().await.unwrap();
+        let start = "select amends.start($1, $2::text::json)";
+        let saga: Uuid = both.query_one(start, &[&definition, &input]).await.unwrap().get(0);
+        both.execute("select amends.pause($1, 'look first')", &[&saga]).await.unwrap();
+        if definition == "turns" {
+            both.execute("select amends.signal($1, 'go', '1')", &[&saga]).await.unwrap();
+        }
+        both.commit().await.unwrap();
+        paused.push(saga);
+    }
+    until(&database.url, &status(paused[0]), "paused").await;
+    ask(&database.url, &format!("select amends.signal('{ahead}', 'go', '1')")).await;
+    until(&database.url, &status(ahead), "completed").await;
+    until(&database.url, &status(paused[1]), "paused").await;
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "only the one ahead has called");
+    for saga in &paused {
+        assert_eq!(ask(&database.url, &attempts(saga)).await, "0");
+        ask(&database.url, &format!("select amends.resume('{saga}', 'seen')")).await;
+        until(&database.url, &status(saga), "completed").await;
+    }
+    stop(runtime).await;
+}
+
+fn accepts() -> Draft {
+    let found = Probe::new(Target::Handler { name: "work".into(), arguments: None }, "result == 'done'");
+    let rule = Rule::new("result == 'queued'", Verdict::Pending);
+    Draft::new("accepts").step(Step::new("pay", work().classify(rule).probe(found)).compensation(work()))
+}
+
+/// Its input is wrong, or its definition is one that nothing new starts under; the node that took it up died at once.
+#[tokio::test]
+async fn a_start_is_refused_although_the_node_that_took_it_died() {
+    let (database, calls) = (Database::create().await, Arc::default());
+    let schema = json!({ "type": "object", "required": ["amount"] });
+    let strict = Draft::new("strict").input(schema).step(Step::new("pay", work()).compensation(work()));
+    stop(node(&database, handlers(&calls), vec![strict]).await).await;
+    let store = database.store().await;
+    let stored = serde_json::to_string(&accepts()).unwrap();
+    let digest = amends::saga::Definition::build(accepts()).unwrap().digest().to_owned();
+    store.put_definition(&digest, "accepts", &stored, None).await.unwrap();
+    let ids: Vec<_> = store.definitions().await.unwrap().iter().map(|one| one.id).collect();
+    let mut sagas = Vec::new();
+    for definition in ["strict", "accepts"] {
+        sagas.push(ask(&database.url, &format!("select amends.start('{definition}', '{{}}')")).await);
+    }
+    let dead = store.join("dead", "test", 2_000).await.unwrap();
+    let mut lane = database.lane(dead).await;
+    assert_eq!(lane.claim(10, &ids).await.unwrap().len(), 2);
+    drop(lane);
+    let heir = node(&database, handlers(&calls), Vec::new()).await;
+    for saga in &sagas {
+        until(&database.url, &status(saga), "compensated").await;
+        let why = format!("select string_agg(reason, '') from amends.timeline where saga = '{saga}'");
+        assert!(ask(&database.url, &why).await.contains("the start is refused: "));
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+    stop(heir).await;
+}
+
+/// What accepts without an `absent` is refused by every door, and its live sagas go on.
+#[tokio::test]
+async fn what_was_stored_with_a_rule_that_is_refused_now_stays_readable() {
+    let (database, calls) = (Database::create().await, Arc::default());
+    let refused =
+        Runtime::builder(database.url.clone()).handlers(handlers(&calls)).definition(accepts()).begin().await;
+    let said = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(said.contains("accepts: steps[0].action.probe.absent"), "{said}");
+    let store = database.store().await;
+    let stored = serde_json::to_string(&accepts()).unwrap();
+    let digest = amends::saga::Definition::build(accepts()).unwrap().digest().to_owned();
+    store.put_definition(&digest, "accepts", &stored, None).await.unwrap();
+    let runtime = node(&database, handlers(&calls), vec![Draft::new("plan").open(3_600_000)]).await;
+    eventually("the node has read it", async || {
+        runtime.client().definition("accepts").await.unwrap().is_some()
+    })
+    .await;
+    let said = runtime.start("accepts", &json!({})).await.unwrap_err().to_string();
+    assert!(said.contains("definition accepts: steps[0].action.probe.absent"), "{said}");
+    let plan = runtime.start("plan", &json!({})).await.unwrap();
+    let step = Box::new(accepts().steps[0].clone());
+    let signal = runtime.signal(plan, amends::saga::event::Request::Append { step }).await.unwrap();
+    let fate = format!(
+        "select concat_ws(' ', fate, answer) from amends.signals where saga = '{plan}' and signal = {signal}"
+    );
+    eventually("it is answered", async || ask(&database.url, &fate).await.starts_with("refused")).await;
+    assert!(ask(&database.url, &fate).await.contains("step.action.probe.absent"));
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+    stop(runtime).await;
+}
+
+/// Does what `/pay` asks and loses the first answer; keeps its only place for five seconds on `/hold`.
+async fn slow(pays: Arc<AtomicU32>) -> ParticipantConfig {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let pays = pays.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 4_096];
+                let read = socket.read(&mut request).await.unwrap_or(0);
+                if String::from_utf8_lossy(&request[..read]).contains("/hold") {
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                } else {
+                    tokio::time::sleep(Duration::from_millis(400)).await;
+                    if pays.fetch_add(1, Ordering::SeqCst) == 0 {
+                        return;
+                    }
+                }
+                let answer =
+                    "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}";
+                socket.write_all(answer.as_bytes()).await.ok();
+            });
+        }
+    });
+    let transport = Transport::Http { url: Secret::plain(&url), headers: Default::default() };
+    let limits = Limits { concurrency_max: 1, ..Limits::default() };
+    ParticipantConfig { name: "bank".into(), transport, limits, answers: Answers::default() }
+}
+
+fn http(path: &str) -> Call {
+    let target = json!({ "http": { "participant": "bank", "method": "POST", "path": path } });
+    Call::of(serde_json::from_value(target).unwrap()).timeout_ms(10_000)
+}
+
+/// A repeat that would come after the key is forgotten is not made, however the call before it was decided; a step
+/// whose deadline passes while it waits fails without an attempt.
+#[tokio::test]
+async fn a_call_that_waits_for_its_place_begins_in_time_or_not_at_all() {
+    let (database, pays) = (Database::create().await, Arc::<AtomicU32>::default());
+    let again = Retry { attempts: 5, backoff_ms: 300, multiplier: 1.0, backoff_max_ms: 300, jitter: 0.0 };
+    let pay = http("/pay").idempotent().timeout_ms(1_000).settle_ms(500).key_lifetime_ms(3_500).retry(again);
+    let pay = Step::new("pay", pay).compensation(http("/void").idempotent());
+    let hold = Step::new("hold", http("/hold")).irreversible();
+    let late = Step::new("late", http("/late").deadline_ms(800)).irreversible();
+    let drafts = [("pays", pay), ("holds", hold), ("lates", late)];
+    let builder = Runtime::builder(database.url.clone()).participants([slow(pays.clone()).await]);
+    let builder = drafts
+        .into_iter()
+        .fold(builder, |builder, (name, step)| builder.definition(Draft::new(name).step(step)));
+    let runtime = builder.begin().await.unwrap();
+    let paying = runtime.start("pays", &json!({})).await.unwrap();
+    until(&database.url, &attempts(paying), "1").await;
+    let holding = runtime.start("holds", &json!({})).await.unwrap();
+    let waits = runtime.start("lates", &json!({})).await.unwrap();
+    until(&database.url, &status(waits), "compensated").await;
+    assert_eq!(ask(&database.url, &attempts(waits)).await, "0");
+    until(&database.url, &status(paying), "stuck").await;
+    assert_eq!(ask(&database.url, &status(holding)).await, "running");
+    until(&database.url, &status(holding), "completed").await;
+    assert_eq!(pays.load(Ordering::SeqCst), 1, "under a forgotten key it would have had its effect twice");
+    stop(runtime).await;
+}
