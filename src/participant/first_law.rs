@@ -1,6 +1,6 @@
-//! What answers meant before errors were an outcome of their own. Sagas that began under the first law keep that reading
-//! to their end, in outcomes and in the words that rules see, except where today's is safer. Of errors it holds for
-//! calls that only read, and for probes, under every law: nothing of theirs can be in doubt.
+//! What answers meant before errors were an outcome of their own. Sagas that began under the first law keep that
+//! reading to their end, in outcomes and in the words that rules see, except where today's is safer. Of errors it
+//! holds for calls that only read, and for probes, under every law: nothing of theirs can be in doubt.
 
 use super::reply::Reply;
 use super::rule::DefaultRule;

@@ -4,8 +4,8 @@
 //! Explored are all graphs of up to four steps with all kinds, up to isomorphism, whose steps have one of a
 //! few manners. In each, every order in which things can go well, with every choice of at most [`faults_max`]
 //! faults among: definite, final and cached failures, unknown and pending outcomes (without effect, with one,
-//! with one that lands late), pauses that the participant asks for, inconclusive probes, broken conditions, lost owners, handovers, `cancel`,
-//! `pause`. `AMENDS_EXPLORE=1` allows one fault more everywhere.
+//! with one that lands late), inconclusive probes, broken conditions, lost owners, handovers, `cancel`, `pause`. Some
+//! participants ask for a pause. `AMENDS_EXPLORE=1` allows one fault more everywhere.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;

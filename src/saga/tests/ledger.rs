@@ -60,6 +60,13 @@ impl Records {
         self.flights.iter().map(|flight| flight.generation).chain(self.jobs.iter().copied())
     }
 
+    /// No call and no probe comes before the pause that the participant asked for is over.
+    pub(super) fn rested(&self, now: Millis) -> Result<(), Fault> {
+        let until = self.quiet_until;
+        must!(now >= until, "it is called at {now}, and asked to be left alone until {until}");
+        Ok(())
+    }
+
     /// Takes what lands next.
     pub(super) fn lands(&mut self) -> Option<u32> {
         match self.flights.is_empty() {
