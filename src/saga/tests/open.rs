@@ -1,6 +1,10 @@
 //! Open saga: the plan grows while it runs, and its driver may vanish.
 
 use super::story::{check, check_refused};
+use crate::saga::definition::{Call, Draft, Step};
+use crate::saga::event::Started;
+use crate::saga::state::{Phase, State};
+use crate::saga::{Definition, Json, appendable, begin, steps_before};
 
 #[test]
 fn a_plan_grows_and_completes_when_it_is_committed() {
@@ -115,4 +119,30 @@ fn past_the_point_of_no_return_a_lost_driver_leaves_the_plan_as_it_stands() {
 fn a_doubt_that_is_left_open_turns_an_open_saga_back_too() {
     check("@open=5000", "append a(safe,once); a unknown", "compensating a:unresolved@500");
     check("@open=5000", "append a(once); a unknown; timer", "stuck a:stuck(in_doubt)");
+}
+
+/// The fold takes what journals of before hold; the node that judges a request does not.
+#[test]
+fn a_step_is_appended_only_where_it_could_have_stood_in_a_definition() {
+    let call = || Call::handler("h").idempotent();
+    let draft = Draft::new("plan").open(5_000).step(Step::new("p", call()).pivot());
+    let definition = Definition::build(draft.step(Step::awaiting("w", "word", None))).unwrap();
+    let (started, _) = begin(&definition, &Started::new(0, Json::null()));
+    let refused = |state: &State, step: &Step| {
+        let faults = appendable(&definition, state, step);
+        faults.into_iter().map(|fault| fault.path).collect::<Vec<_>>()
+    };
+    let none: [&str; 0] = [];
+    let [a, q] = ["a", "q"].map(|name| Step::new(name, call()));
+    let (a, q) = (a.irreversible(), q.pivot());
+    assert_eq!(refused(&started, &a), none);
+    assert_eq!(refused(&started, &q), none);
+    assert_eq!(refused(&started, &Step::new("word", call()).retriable()), ["step.name"]);
+    assert_eq!(refused(&started, &Step::awaiting("x", "p", None)), ["step.action.event"]);
+    // By its kind it comes after the pivot, whether it says so or not.
+    let before = steps_before(&definition, &started, &Step::new("r", call()).retriable());
+    assert_eq!(before.into_iter().collect::<Vec<_>>(), ["p", "w"]);
+    let mut done = started;
+    done.step_mut(0).phase = Phase::Done;
+    assert_eq!(refused(&done, &q), ["step.kind"]);
 }

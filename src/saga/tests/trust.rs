@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::saga::definition::{Call, Draft, Errors, Probe, Rule, Step, Target, Verdict};
-use crate::saga::{Definition, silent_errors_of_step, unsound_rules_of_step};
+use crate::saga::{Definition, doubtful_rules, silent_errors_of_step, unsound_rules_of_step};
 
 fn tool() -> Call {
     Call::tool("bank", "charge", json!({}))
@@ -122,4 +122,34 @@ fn what_no_door_lets_through_can_be_built_all_the_same() {
     }
     let sound = Step::new("a", accepts.probe(found.absent("result.failed"))).irreversible();
     assert!(unsound_rules_of_step("step", &sound).is_empty());
+}
+
+/// A key that is never answered for, and an absence that rests on the status alone.
+#[test]
+fn rules_that_are_often_wrong_are_named() {
+    let http = |path: &str| -> Call {
+        let target = json!({ "http": { "participant": "p", "method": "POST", "path": path } });
+        Call::of(serde_json::from_value(target).unwrap())
+    };
+    let advised = |call: Call| {
+        let faults = doubtful_rules(&Draft::new("d").step(Step::new("a", call).irreversible()));
+        faults.into_iter().map(|fault| fault.path).collect::<Vec<_>>()
+    };
+    let none: [&str; 0] = [];
+    let declined = || Rule::new("status == 402", Verdict::Failed);
+    assert_eq!(advised(http("/pay").idempotent()), ["steps[0].action"]);
+    assert_eq!(advised(http("/pay").idempotent().classify(declined())), ["steps[0].action.classify[0]"]);
+    assert_eq!(advised(http("/pay").idempotent().classify(declined().answers_key())), none);
+    assert_eq!(advised(http("/pay")), none);
+    for (absent, bare) in [
+        ("status == 404", true),
+        ("status in [404, 410]", true),
+        ("!(status == 200) || status == 404", true),
+        ("status == 404 && result.code == 'none'", false),
+        ("result.found == false", false),
+    ] {
+        let probe = Probe::new(http("/find").target, "status == 200").absent(absent);
+        let expected: &[&str] = if bare { &["steps[0].action.probe.absent"] } else { &[] };
+        assert_eq!(advised(http("/pay").idempotent().probe(probe)), expected, "{absent}");
+    }
 }
