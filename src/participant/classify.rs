@@ -74,7 +74,7 @@ pub fn outcome_by_default(call: &Call, errors: Option<Errors>, rule: DefaultRule
     if call.effect == Effect::Transactional { rolled_back(outcome) } else { outcome }
 }
 
-/// Makes an outcome of an answer that the definition takes for a refusal: its `refused` holds, or its `success` does not.
+/// Makes an outcome of an answer that the definition takes for a refusal: `refused` holds, or `success` does not.
 pub fn outcome_of_refusal(answers_key: bool) -> Outcome {
     let error = Some(Error::new("refused", "the definition says so"));
     let reply = Reply::succeeded(DefaultRule::Handler, Json::null());
@@ -119,9 +119,7 @@ fn by_default(call: &Call, law: Law, errors: Option<Errors>, reply: Reply) -> (R
     let verdict = match (reply.verdict, reply.rule, errors) {
         (Verdict::Errored, _, Some(Errors::Definite)) => Verdict::Failed,
         // The convention of HTTP is withdrawn: such an answer says as much as none.
-        (_, rule, Some(Errors::Unknown)) if rule.is_convention() && !reads => {
-            Verdict::Unknown
-        }
+        (_, rule, Some(Errors::Unknown)) if rule.is_convention() && !reads => Verdict::Unknown,
         (verdict, _, _) => verdict,
     };
     let setting = errors.filter(|_| verdict != reply.verdict);

@@ -49,7 +49,8 @@ rules! {
         "the MCP server does not know the session, to a call with `once`, which an earlier delivery may have carried \
          out",
     Timeout "timeout" Unknown "no answer within `timeout`",
-    Closed "closed" Unknown "the connection ended before the answer",
+    Closed "closed" Unknown
+        "the connection ended before the answer; the JSON-RPC errors -32000 and -32001 by which an SDK says so",
     Incomplete "answer_incomplete" Unknown
         "the answer did not arrive whole, whatever its status: cut off, or a part that was not asked for",
     Invalid "answer_invalid" Unknown
@@ -71,10 +72,11 @@ rules! {
     ToolError "tool_error" Errored "a tool's result with `isError`",
     InputRequired "input_required" Failed "a tool that asks for more input; it was not carried out",
     ProtocolRefusal "protocol_refusal" Failed
-        "a JSON-RPC error before execution: parse error, unknown method, or a tool that the server does not list",
+        "a JSON-RPC error before execution: -32700 (parse error), -32601 (unknown method), or a tool that the server \
+         does not list",
     ProtocolUnnamed "protocol_unnamed" Unknown "a JSON-RPC error that does not name the request",
     ProtocolError "protocol_error" Errored "another JSON-RPC error",
-    Handler "handler" Succeeded "a Rust handler's own word",
+    Handler "handler" Succeeded "a Rust handler's result; its `Failure` says by itself what it proves",
     Panic "panic" Unknown "a panic of a Rust handler",
 }
 
