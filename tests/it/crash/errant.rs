@@ -84,10 +84,17 @@ impl Habits {
     }
 }
 
-/// The server; it ends with the test.
+/// The server; it ends with its case, and its connections to the ledger with it.
 pub(super) struct Server {
     pub(super) port: u16,
     errant: Arc<Errant>,
+    listening: tokio::task::AbortHandle,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
 }
 
 struct Errant {
@@ -105,13 +112,13 @@ impl Server {
         let ledger = Ledger::at(ledger_url, habits);
         let (met, errors) = (Mutex::default(), AtomicUsize::new(0));
         let errant = Arc::new(Errant { ledger, habits, met, errors });
-        let server = Self { port, errant: errant.clone() };
-        tokio::spawn(async move {
+        let served = errant.clone();
+        let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, errant.clone()));
+                tokio::spawn(serve(stream, served.clone()));
             }
         });
-        server
+        Self { port, errant, listening: listening.abort_handle() }
     }
 
     /// How often it has erred.

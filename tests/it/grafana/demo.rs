@@ -49,6 +49,7 @@ async fn the_demo_can_be_watched() {
     // All that the demo makes is seen, each in its metric.
     for selector in [
         "amends_attempts_total{outcome=\"succeeded\"}",
+        "amends_attempts_total{outcome=\"errored\"}",
         "amends_attempts_total{outcome=\"unknown\"}",
         "amends_in_doubt_total",
         "amends_probes_total{answer=\"applied\"}",
