@@ -50,14 +50,26 @@ fn attempts(saga: impl std::fmt::Display) -> String {
 /// Whatever a node hears first: two events of which one is applied before the other, and one after a refusal.
 #[tokio::test]
 async fn what_was_asked_in_time_counts_whatever_is_heard_before_it() {
+    // On a busy machine the time may pass before anything is asked: then there is more of it.
+    for deadline_ms in [2_500, 10_000, 40_000] {
+        if ask_in_time(deadline_ms).await {
+            return;
+        }
+    }
+    panic!("nothing could be asked in time");
+}
+
+/// Asks in time, and holds the ends against it; `false` if it was too late when it was asked.
+async fn ask_in_time(deadline_ms: u64) -> bool {
     let database = Database::create().await;
-    let wait = |name: &str| Step::awaiting(name, name, Some(2_500));
+    let wait = |name: &str| Step::awaiting(name, name, Some(deadline_ms));
     let drafts =
         || vec![Draft::new("both").step(wait("x")).step(wait("y")), Draft::new("one").step(wait("x"))];
     let first = node(&database, Handlers::new(), drafts()).await;
     let both = first.start("both", &json!({})).await.unwrap();
     let one = first.start("one", &json!({})).await.unwrap();
-    until(&database.url, "select count(*) from amends.steps where state = 'awaiting'", "3").await;
+    let begun = "select count(distinct id) from amends.journal";
+    until(&database.url, begun, "2").await;
     stop(first).await;
     for sql in [
         format!("select amends.signal('{both}', 'x', '1'), amends.signal('{both}', 'y', '2')"),
@@ -66,14 +78,19 @@ async fn what_was_asked_in_time_counts_whatever_is_heard_before_it() {
     ] {
         ask(&database.url, &sql).await;
     }
-    let late = "select max(at) + interval '2500 ms' < clock_timestamp() from amends.journal";
-    assert_eq!(ask(&database.url, late).await, "f", "it was asked in time");
-    until(&database.url, late, "t").await;
+    let late =
+        format!("select min(at) + interval '{deadline_ms} ms' < clock_timestamp() from amends.journal");
+    if ask(&database.url, &late).await == "t" {
+        return false;
+    }
+    let late = late.replace("min(at)", "max(at)");
+    until(&database.url, &late, "t").await;
     let second = node(&database, Handlers::new(), drafts()).await;
     for saga in [both, one] {
         until(&database.url, &status(saga), "completed").await;
     }
     stop(second).await;
+    true
 }
 
 /// A node that lives looks into its inbox now and then, and once more before a deadline.
@@ -82,16 +99,26 @@ async fn what_was_asked_just_before_a_deadline_is_heard_before_it() {
     let database = Database::create().await;
     let draft = Draft::new("one").step(Step::awaiting("x", "x", Some(1_500)));
     let node = node(&database, Handlers::new(), vec![draft]).await;
-    for before in ["60 ms", "150 ms"] {
+    let (mut heard, mut tries) = (0, 0);
+    while heard < 2 {
+        let before = ["60 ms", "150 ms"][heard];
+        tries += 1;
+        assert!(tries < 20, "the machine is too busy to ask {before} before a deadline");
         let saga = node.start("one", &json!({})).await.unwrap();
-        until(&database.url, "select count(*) from amends.steps where state = 'awaiting'", "1").await;
         let ends = format!(
             "select extract(epoch from min(at) + interval '1500 ms' - interval '{before}' - clock_timestamp())
              from amends.journal where id = '{saga}'"
         );
         let sql = format!("select pg_sleep(({ends})); select amends.signal('{saga}', 'x', '1')");
         ask(&database.url, &sql).await;
-        until(&database.url, &status(saga), "completed").await;
+        let in_time = format!(
+            "select (select min(at) from amends.journal where id = '{saga}') + interval '1500 ms' > max(s.at)
+             from amends.signal s where s.id = '{saga}'"
+        );
+        if ask(&database.url, &in_time).await == "t" {
+            until(&database.url, &status(saga), "completed").await;
+            heard += 1;
+        }
     }
     stop(node).await;
 }

@@ -214,15 +214,18 @@ async fn finish(survivor: &Runtime, client: &Client) -> Option<usize> {
 /// Whether nothing of a stuck saga can land any more: a statement of a killed process may still be on the
 /// server, for as long as an effect may land after its time-out.
 async fn has_landed(client: &Client, saga: Uuid) -> bool {
-    let sql =
-        "select exists (select from amends.stuck where saga = $1 and since < now() - interval '2500 ms')";
+    let sql = "select exists (select from amends.stuck where saga = $1 and since < now() - interval '2500 ms')
+           and not exists (select from pg_stat_activity a
+                           where a.datname = current_database() and a.pid <> pg_backend_pid() and a.state <> 'idle'
+                             and a.query like '%ledger.%')";
     client.query_one(sql, &[&saga]).await.unwrap().get(0)
 }
 
 async fn resolve(survivor: &Runtime, client: &Client, saga: Uuid) {
     let sql = "select key from ledger.effect where saga = $1 and step = 'x'";
-    let found = client.query_opt(sql, &[&saga.to_string()]).await.unwrap();
-    let finding = match found.map(|row| row.get::<_, String>(0)) {
+    // Of two effects the audit tells.
+    let found = client.query(sql, &[&saga.to_string()]).await.unwrap();
+    let finding = match found.first().map(|row| row.get::<_, String>(0)) {
         Some(key) => Finding::Applied { output: json!({ "key": key }).into() },
         None => Finding::Absent,
     };
