@@ -56,8 +56,9 @@ pub(super) fn is_committed(definition: &Definition, state: &State) -> bool {
 /// all that was asked in time is heard.
 pub(super) fn may_start(turn: &Turn<'_>) -> bool {
     let forward = turn.state.course == Course::Forward && turn.state.turn_back.is_none();
+    let unlimited = turn.definition.draft().deadline_ms.is_none() && turn.state.lease_until.is_none();
     let in_time = || limits(turn.definition, &turn.state).into_iter().flatten().all(|limit| limit > turn.at);
-    forward && !halted(&turn.state) && (turn.ends_waits || in_time())
+    forward && !halted(&turn.state) && (unlimited || turn.ends_waits || in_time())
 }
 
 /// Starts the action of a step whose needs are met and whose condition holds.

@@ -65,14 +65,14 @@ async fn pass_without_a_node(deadline_ms: u64) -> bool {
     let database = Database::create().await;
     let first = node(&database, drafts(), None).await;
     let mut sagas = Vec::new();
-    for name in ["late", "in_time", "asks"] {
+    for name in ["late", "in_time", "asks", "late"] {
         let saga = first.start(name, &json!({})).await.unwrap();
         let begun = if name == "asks" { 2 } else { 1 };
         let rows = format!("select count(*) >= {begun} from amends.journal where id = '{saga}'");
         until(&database.url, &rows, "t").await;
         sagas.push(saga);
     }
-    let [late, in_time, asks]: [Uuid; 3] = sagas.try_into().unwrap();
+    let [late, in_time, asks, paused]: [Uuid; 4] = sagas.try_into().unwrap();
     let digest = format!(
         "select body::json #>> '{{approval_shown,showing,shown,digest}}' from amends.journal \
                           where id = '{asks}' and kind = 'approval_shown'"
@@ -81,14 +81,20 @@ async fn pass_without_a_node(deadline_ms: u64) -> bool {
     let shown = format!(
         "select max(at) + interval '{deadline_ms} ms' < clock_timestamp() from amends.journal where id = '{asks}'"
     );
+    ask(&database.url, &format!("select amends.pause('{paused}', 'look first')")).await;
+    let waits = "select count(*) from amends.sagas where status in ('running', 'paused')";
+    let heard =
+        format!("select status = 'paused' or ({waits}) < 4 from amends.sagas where saga = '{paused}'");
+    until(&database.url, &heard, "t").await;
     first.stop(Duration::from_secs(5)).await.unwrap();
-    if ask(&database.url, "select count(*) from amends.sagas where status = 'running'").await != "3" {
+    if ask(&database.url, waits).await != "4" {
         return false;
     }
     // The time passes, and nothing notices it.
     until(&database.url, &shown, "t").await;
     let provide = |saga: Uuid| format!("select amends.signal('{saga}', 'rung', '1')");
     let too_late = ask(&database.url, &provide(late)).await;
+    let paused_too_late = ask(&database.url, &provide(paused)).await;
     ask(&database.url, &provide(in_time)).await;
     let approve =
         ask(&database.url, &format!("select amends.approve('{asks}', 'sign', '{digest}', 'yes')")).await;
@@ -97,7 +103,9 @@ async fn pass_without_a_node(deadline_ms: u64) -> bool {
     until(&database.url, &status(late), "compensated").await;
     until(&database.url, &status(asks), "compensated").await;
     until(&database.url, &status(in_time), "completed").await;
-    for (saga, signal) in [(late, too_late), (asks, approve)] {
+    ask(&database.url, &format!("select amends.resume('{paused}', 'seen')")).await;
+    until(&database.url, &status(paused), "compensated").await;
+    for (saga, signal) in [(late, too_late), (asks, approve), (paused, paused_too_late)] {
         let refused = format!("select what from amends.timeline where saga = '{saga}' and signal = {signal}");
         let refused = ask(&database.url, &refused).await;
         assert!(refused.contains("refused: deadline_passed"), "{refused}");

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
 
-use crate::admin::{ask, until};
+use crate::admin::{ask, psql, until};
 use crate::harness::{Database, eventually};
 
 /// Counts its calls.
@@ -76,7 +76,9 @@ async fn ask_in_time(deadline_ms: u64) -> bool {
         format!("select amends.resume('{one}', 'it is not paused')"),
         format!("select amends.signal('{one}', 'x', '1')"),
     ] {
-        ask(&database.url, &sql).await;
+        if !psql(&database.url, &sql).await.ok {
+            return false;
+        }
     }
     let late =
         format!("select min(at) + interval '{deadline_ms} ms' < clock_timestamp() from amends.journal");
@@ -110,7 +112,8 @@ async fn what_was_asked_just_before_a_deadline_is_heard_before_it() {
              from amends.journal where id = '{saga}'"
         );
         let sql = format!("select pg_sleep(({ends})); select amends.signal('{saga}', 'x', '1')");
-        ask(&database.url, &sql).await;
+        // It may have ended before.
+        let _ = psql(&database.url, &sql).await;
         let in_time = format!(
             "select (select min(at) from amends.journal where id = '{saga}') + interval '1500 ms' > max(s.at)
              from amends.signal s where s.id = '{saga}'"
@@ -193,6 +196,12 @@ async fn a_start_is_refused_although_the_node_that_took_it_died() {
         let why = format!("select string_agg(reason, '') from amends.timeline where saga = '{saga}'");
         assert!(ask(&database.url, &why).await.contains("the start is refused: "));
     }
+    // Nor does a new saga go on from it.
+    let again = format!("select amends.rerun_from('{}', 'pay', 'once more')", sagas[1]);
+    let rerun = ask(&database.url, &again).await;
+    let answer = format!("select concat_ws(': ', fate, answer) from amends.reruns where rerun = '{rerun}'");
+    eventually("it is answered", async || ask(&database.url, &answer).await.starts_with("refused: ")).await;
+    assert!(ask(&database.url, &answer).await.contains("steps[0].action.probe.absent"));
     assert_eq!(calls.load(Ordering::SeqCst), 0);
     stop(heir).await;
 }

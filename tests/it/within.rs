@@ -342,6 +342,42 @@ async fn waiting_for_a_place_is_no_attempt() {
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }
 
+/// The same when sagas turn back: more compensations at once than places, and each is made once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compensations_that_wait_for_a_place_use_up_no_attempt() {
+    let (database, calls) = (Database::create().await, Arc::default());
+    let go = Arc::new(tokio::sync::Semaphore::new(0));
+    database.client().await.batch_execute("create table effect (step text, key text)").await.unwrap();
+    let once = Retry { attempts: 1, backoff_ms: 5, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.0 };
+    let undo = Call::handler("wait").transactional().retry(once).timeout_ms(60_000);
+    let handlers = waits(&calls, &go)
+        .register("work", |_: StepContext, _: Value| async { Ok::<_, Failure>(Value::Null) })
+        .register("refuse", |_: StepContext, _: Value| async {
+            Err::<Value, _>(Failure::permanent("declined", "no way"))
+        });
+    let draft = Draft::new("turns_back")
+        .step(Step::new("a", Call::handler("work").idempotent()).compensation(undo))
+        .step(Step::new("b", Call::handler("refuse").idempotent()).irreversible().needs(["a"]));
+    let runtime = Runtime::builder(&database.url).handlers(handlers).definition(draft).begin().await.unwrap();
+    let mut sagas = Vec::new();
+    for _ in 0..100 {
+        sagas.push(runtime.start("turns_back", &json!({})).await.unwrap());
+    }
+    eventually("all places are taken", async || calls.load(Ordering::SeqCst) == 16).await;
+    let client = database.client().await;
+    eventually("the others wait", async || {
+        let sql = "select count(*) from amends.waits where direction = 'compensation'";
+        client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 84
+    })
+    .await;
+    go.add_permits(sagas.len());
+    for saga in &sagas {
+        assert_eq!(runtime.wait(*saga).await.unwrap().status, Status::Compensated);
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 100, "each was called once");
+    runtime.stop(Duration::from_secs(5)).await.unwrap();
+}
+
 /// A node that stops takes nothing along that it has not begun: the next one makes the calls, and none is in doubt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_stops_withdraws_what_waits() {

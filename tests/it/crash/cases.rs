@@ -256,6 +256,9 @@ impl Case {
         if self.begins_with_nothing() && (self.as_heir || self.in_company) {
             return Some("the schema is made once, before anything else");
         }
+        if self.hit > 2 && starts(&self.place, OF_HEIRS) {
+            return Some("the one lane of the dead owner is handed back in two statements");
+        }
         if !self.as_heir && starts(&self.place, OF_HEIRS) {
             return Some("nobody has died yet");
         }
