@@ -25,7 +25,7 @@ use crate::config::actor as limits;
 use crate::participant::{Place, Scope, expr};
 use crate::place::Ticket;
 use crate::saga::command::Command;
-use crate::saga::definition::{Action, Effect, Millis, Step};
+use crate::saga::definition::{Action, Effect, Millis, Step, Target};
 use crate::saga::event::{ApprovalShown, ConditionDecided, Decision, Direction, Event, Showing, Withdrawn};
 use crate::saga::key::Key;
 use crate::saga::outcome::{Answer, Error, Outcome};
@@ -394,12 +394,20 @@ impl Report {
         let call = step.call(self.order.direction);
         let probe = call.and_then(|call| call.probe.as_ref()).filter(|_| self.order.is_probe);
         let target = probe.map(|probe| &probe.target).or(call.map(|call| &call.target));
-        let Some(target) = target else { return Waited::For(Place::default()) };
+        match target {
+            // A handler has room for all, and hardly ever waits for the lease.
+            Some(target) if target.participant().is_some() || !post.may_begin() => {
+                Box::pin(self.wait(post, target, scope)).await
+            }
+            Some(_) | None => Waited::For(Place::default()),
+        }
+    }
+
+    /// The same for what may have to wait. Apart, so that a call that need not carries no room for it.
+    async fn wait(&self, post: &Post, target: &Target, scope: &Scope) -> Waited {
         let wait = || {
-            Wait::of_call(
-                scope,
-                format!("a place at participant {}", target.participant().unwrap_or("itself")),
-            )
+            let participant = target.participant().unwrap_or("itself");
+            Wait::of_call(scope, format!("a place at participant {participant}"))
         };
         let free = self.node.waits.during(&self.node.clock, wait, self.node.participants.place(target));
         let trusted = async {
