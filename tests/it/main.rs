@@ -21,6 +21,7 @@ mod embedded;
 mod failover;
 mod faults;
 mod fuzz;
+mod golden;
 mod grafana;
 mod harness;
 mod http;
