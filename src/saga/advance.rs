@@ -56,9 +56,8 @@ pub(super) fn is_committed(definition: &Definition, state: &State) -> bool {
 /// all that was asked in time is heard.
 pub(super) fn may_start(turn: &Turn<'_>) -> bool {
     let forward = turn.state.course == Course::Forward && turn.state.turn_back.is_none();
-    let unlimited = turn.definition.draft().deadline_ms.is_none() && turn.state.lease_until.is_none();
     let in_time = || limits(turn.definition, &turn.state).into_iter().flatten().all(|limit| limit > turn.at);
-    forward && !halted(&turn.state) && (unlimited || turn.ends_waits || in_time())
+    forward && !halted(&turn.state) && (turn.ends_waits || in_time())
 }
 
 /// Starts the action of a step whose needs are met and whose condition holds.
@@ -128,18 +127,8 @@ pub fn passed_deadline(definition: &Definition, state: &State, now: Millis) -> O
     if state.law == Law::V1 || state.end().is_some() {
         return None;
     }
-    let waits = state.steps.iter().filter_map(|one| match &one.phase {
-        _ if halted(state) => None,
-        Phase::Active { activity: Activity::Awaiting { until } | Activity::Asking { until }, .. } => *until,
-        Phase::Active { .. }
-        | Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_)
-        | Phase::Stuck { .. } => None,
-    });
+    let waiting = if halted(state) { &[][..] } else { &state.steps[..] };
+    let waits = waiting.iter().filter_map(|one| one.phase.waits_until());
     limits(definition, state).into_iter().flatten().chain(waits).filter(|&until| until <= now).max()
 }
 
@@ -150,12 +139,13 @@ fn halted(state: &State) -> bool {
 
 /// The saga's deadline, while it can still turn the saga back, and the driver's lease.
 pub(super) fn limits(definition: &Definition, state: &State) -> [Option<Millis>; 2] {
-    if state.course != Course::Forward || state.turn_back.is_some() {
+    let deadline_ms = definition.draft().deadline_ms;
+    // Most sagas have neither, and each step that could start asks for them.
+    let unlimited = deadline_ms.is_none() && state.lease_until.is_none();
+    if unlimited || state.course != Course::Forward || state.turn_back.is_some() {
         return [None, None];
     }
-    let deadline = definition
-        .draft()
-        .deadline_ms
+    let deadline = deadline_ms
         .filter(|_| !is_committed(definition, state))
         .map(|deadline| state.started_at.saturating_add(deadline));
     [deadline, state.lease_until]

@@ -2,13 +2,12 @@
 //! refused to `validate.rs` and `trust.rs`.
 
 use super::definition::{Call, Draft, Effect, Expression, Step, Target, Verdict};
-use super::trust::plain;
+use super::trust::{each_step, plain};
 use super::validate::Fault;
 
 /// Names what is legal and often wrong in a draft, with what to do.
 pub fn doubtful_rules(draft: &Draft) -> Vec<Fault> {
-    let steps = draft.steps.iter().enumerate();
-    steps.flat_map(|(index, step)| doubtful_rules_of_step(&format!("steps[{index}]"), step)).collect()
+    each_step(draft, doubtful_rules_of_step)
 }
 
 fn doubtful_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {

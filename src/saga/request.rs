@@ -208,17 +208,7 @@ fn in_time(turn: &Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
         | Request::Evict { .. }
         | Request::Abort { .. } => return Ok(()),
     };
-    let until = step.and_then(|step| match turn.state.steps[step].phase {
-        Phase::Active { activity: Activity::Awaiting { until } | Activity::Asking { until }, .. } => until,
-        Phase::Active { .. }
-        | Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_)
-        | Phase::Stuck { .. } => None,
-    });
+    let until = step.and_then(|step| turn.state.steps[step].phase.waits_until());
     let [deadline, lease] = advance::limits(turn.definition, &turn.state);
     if let Some(step) = step.filter(|_| passed(until)) {
         let name = &turn.definition.step(&turn.state, step).name;

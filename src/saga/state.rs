@@ -231,6 +231,26 @@ pub enum Phase {
     },
 }
 
+impl Phase {
+    /// The deadline of a wait for an event or for an approval; none without one, and where nothing of the kind is
+    /// waited for.
+    pub(super) fn waits_until(&self) -> Option<Millis> {
+        match self {
+            Self::Active { activity: Activity::Awaiting { until } | Activity::Asking { until }, .. } => {
+                *until
+            }
+            Self::Active { .. }
+            | Self::Waiting
+            | Self::Deciding
+            | Self::Skipped
+            | Self::Done
+            | Self::Failed
+            | Self::Undone(_)
+            | Self::Stuck { .. } => None,
+        }
+    }
+}
+
 /// How a call that is under way stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {

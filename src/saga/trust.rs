@@ -10,8 +10,7 @@ use super::validate::Fault;
 /// Names each call of an MCP tool whose errors the definition trusts in silence, with the line that mends it. `says`
 /// tells whether the settings of a participant say that its errors are definite.
 pub fn silent_errors(draft: &Draft, says: impl Fn(&str) -> bool) -> Vec<Fault> {
-    let steps = draft.steps.iter().enumerate();
-    steps.flat_map(|(index, step)| silent_errors_of_step(&format!("steps[{index}]"), step, &says)).collect()
+    each_step(draft, |path, step| silent_errors_of_step(path, step, &says))
 }
 
 /// The same for one step, whose path is given.
@@ -33,14 +32,19 @@ pub fn silent_errors_of_step(path: &str, step: &Step, says: impl Fn(&str) -> boo
 
 /// Names the rules of a draft that no settings can make sound: the same doors refuse them.
 pub fn unsound_rules(draft: &Draft) -> Vec<Fault> {
-    let steps = draft.steps.iter().enumerate();
-    steps.flat_map(|(index, step)| unsound_rules_of_step(&format!("steps[{index}]"), step)).collect()
+    each_step(draft, unsound_rules_of_step)
 }
 
 /// The same for one step, whose path is given.
 pub fn unsound_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
     let calls = step.calls();
     calls.flat_map(|(direction, call)| unsound(&format!("{path}.{}", direction.as_str()), call)).collect()
+}
+
+/// Names what is found in each step of a draft, which is told its path.
+pub(super) fn each_step(draft: &Draft, find: impl Fn(&str, &Step) -> Vec<Fault>) -> Vec<Fault> {
+    let steps = draft.steps.iter().enumerate();
+    steps.flat_map(|(index, step)| find(&format!("steps[{index}]"), step)).collect()
 }
 
 fn unsound(path: &str, call: &Call) -> Vec<Fault> {
