@@ -76,9 +76,7 @@ impl Order {
             }
         }
     }
-}
 
-impl Order {
     /// It was called off before it began.
     pub(super) fn called_off(self, at: Millis) -> Event {
         Event::Withdrawn(Withdrawn { at, steps: vec![self.step] })

@@ -132,7 +132,7 @@ pub(super) fn withdrawn(turn: &mut Turn<'_>, event: &Withdrawn) -> Result<(), Il
             }
             Some(Command::Execute { direction, .. }) => {
                 let tally = turn.state.steps[step].tally(direction);
-                // A step whose deadline passed while its call waited for a place does not begin anew.
+                // A step whose deadline passed while its call waited for a place does not begin again.
                 let over = turn.law() >= Law::V2
                     && turn.call(step, direction).is_some_and(|call| !retry::in_time(call, tally, turn.at));
                 let tally = turn.state.step_mut(step).tally_mut(direction);

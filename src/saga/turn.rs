@@ -129,8 +129,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Gives the next attempts a new key. Until the first of them begins, the key is that of the last one: whoever
-    /// looks at the call finds what the participant has seen.
+    /// Gives the next attempts a new key. Until the first of them begins, the key is that of the last one, which the
+    /// participant has seen.
     pub(super) fn renew_key(&mut self, step: usize, direction: Direction) {
         let tally = self.state.step_mut(step).tally_mut(direction);
         tally.generation_at = None;

@@ -292,6 +292,17 @@ pub(crate) async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut conditio
     }
 }
 
+/// Plays a scene that has to come before a deadline. On a busy machine the time may pass first: the scene answers
+/// `false`, and gets four times as much.
+pub(crate) async fn in_time(deadline_ms: u64, scene: impl AsyncFn(u64) -> bool) {
+    for deadline_ms in [deadline_ms, 4 * deadline_ms, 16 * deadline_ms] {
+        if scene(deadline_ms).await {
+            return;
+        }
+    }
+    panic!("the scene did not come before its deadline");
+}
+
 /// A program of Postgres' own.
 pub(crate) fn program(name: &str) -> PathBuf {
     let beside = binaries().join(name);

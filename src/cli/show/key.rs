@@ -35,9 +35,7 @@ impl Subject {
             ))),
         }
     }
-}
 
-impl Subject {
     /// Says that no saga has this id, which may be a form of a key.
     pub(super) fn not_found(&self) -> Failure {
         let error = store::Error::UnknownSaga(self.saga);

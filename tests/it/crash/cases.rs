@@ -29,7 +29,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("compact: copying", "only where dead rows pile up: tests/it/store/compact.rs"),
     ("saga/lost", "sent two minutes after the start: tests/it/store/sweep.rs"),
     ("saga/unreadable", "of whoever looks; reads only"),
-    ("saga/waits", "of whoever looks; reads only"),
+    ("saga/waits", "of the command line; reads only"),
     ("saga/exonerate", "only for who was taken for dead and lives: tests/it/store/suspect.rs"),
     ("saga/of_lane", "only after an actor has died: tests/it/faults.rs"),
     ("saga/try", "only after two deaths: tests/it/poison.rs"),

@@ -1,7 +1,7 @@
 //! Golden files: what others have written down and must find again. Rows of journals, definitions, and the words of
 //! settings, of the command line, of metrics and of SQL.
 //!
-//! `AMENDS_GOLDEN=write cargo test --test it golden::` writes the files anew; read the difference before it is
+//! `AMENDS_GOLDEN=write cargo test --test it golden::` writes the files again; read the difference before it is
 //! committed.
 
 mod words;

@@ -17,8 +17,9 @@ fn program(args: &[&str]) -> String {
 fn without_descriptions(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            for (name, text) in [("description", true), ("title", true)] {
-                if text && fields.get(name).is_some_and(Value::is_string) {
+            for name in ["description", "title"] {
+                // A property of that name is a schema, not a text.
+                if fields.get(name).is_some_and(Value::is_string) {
                     fields.remove(name);
                 }
             }
