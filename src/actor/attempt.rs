@@ -141,7 +141,7 @@ fn show(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) ->
 pub(super) fn begin(
     saga: Uuid,
     pinned: &Pinned,
-    post: &Post,
+    post: &Arc<Post>,
     state: &State,
     order: Order,
     report_to: Addr<SagaActor>,
@@ -162,8 +162,8 @@ pub(super) fn begin(
     let before = before.filter(|_| !order.is_probe);
     let ticket = Arc::new(Ticket::new(before.and_then(|before| instant(node, before))));
     let report =
-        Report { node: node.clone(), order, told, ticket: ticket.clone(), report_to: Some(report_to) };
-    let (called, post, law) = (node.clone(), post.clone(), state.law);
+        Report { post: post.clone(), order, told, ticket: ticket.clone(), report_to: Some(report_to) };
+    let law = state.law;
     let counts = pinned.counts.clone();
     // Whatever is logged during the call, by a handler too, says whose it is. No payloads. An attempt says it all by
     // itself: its saga and its step are spans only for who wants to know that much.
@@ -183,14 +183,17 @@ pub(super) fn begin(
     let aim = Aim::of(pinned.definition.name(), order.direction == Direction::Compensation);
     let attempt = async move {
         let [sending, answered] = boundaries(order);
-        let _place = match report.place(&post, plan.step(), &scope).await {
+        let _place = match report.place(plan.step(), &scope).await {
             Waited::For(place) => place,
-            Waited::TooLong => return report.send(too_late(&called, law, before).await),
+            Waited::TooLong => {
+                let end = too_late(&report.post.node, law, before).await;
+                return report.send(end);
+            }
             Waited::InVain => return,
         };
         boundary::pass_for(sending, &aim);
-        let end = match call(&called, plan.step(), order, law, &scope, &report.ticket).await {
-            End::NeverBegun => too_late(&called, law, before).await,
+        let end = match call(&report.post.node, plan.step(), order, law, &scope, &report.ticket).await {
+            End::NeverBegun => too_late(&report.post.node, law, before).await,
             end => end,
         };
         boundary::pass_for(answered, &aim);
@@ -376,7 +379,7 @@ enum Waited {
 /// Reports the end of a call exactly once: dropped without one, because the task died or was given up, it
 /// reports that the outcome is unknown, or that the call had not begun.
 struct Report {
-    node: Arc<Node>,
+    post: Arc<Post>,
     order: Order,
     /// The attempt as a span, where somebody is told.
     told: Option<Box<traces::Attempt>>,
@@ -388,29 +391,30 @@ struct Report {
 impl Report {
     /// Waits until the participant has a place for the call. The lease may be lost meanwhile: then nothing begins
     /// before a beat has confirmed it.
-    async fn place(&self, post: &Post, step: &Step, scope: &Scope) -> Waited {
+    async fn place(&self, step: &Step, scope: &Scope) -> Waited {
         let call = step.call(self.order.direction);
         let probe = call.and_then(|call| call.probe.as_ref()).filter(|_| self.order.is_probe);
         let target = probe.map(|probe| &probe.target).or(call.map(|call| &call.target));
         match target {
             // A handler has room for all, and hardly ever waits for the lease.
-            Some(target) if target.participant().is_some() || !post.may_begin() => {
-                Box::pin(self.wait(post, target, scope)).await
+            Some(target) if target.participant().is_some() || !self.post.may_begin() => {
+                Box::pin(self.wait(target, scope)).await
             }
             Some(_) | None => Waited::For(Place::default()),
         }
     }
 
     /// The same for what may have to wait. Apart, so that a call that need not carries no room for it.
-    async fn wait(&self, post: &Post, target: &Target, scope: &Scope) -> Waited {
+    async fn wait(&self, target: &Target, scope: &Scope) -> Waited {
         let wait = || {
             let participant = target.participant().unwrap_or("itself");
             Wait::of_call(scope, format!("a place at participant {participant}"))
         };
-        let free = self.node.waits.during(&self.node.clock, wait, self.node.participants.place(target));
+        let node = &self.post.node;
+        let free = node.waits.during(&node.clock, wait, node.participants.place(target));
         let trusted = async {
             let place = free.await;
-            while !post.may_begin() {
+            while !self.post.may_begin() {
                 if self.report_to.as_ref().is_none_or(|saga| !saga.connected()) {
                     return Waited::InVain;
                 }
@@ -428,11 +432,12 @@ impl Report {
     fn tell(&mut self, end: End) {
         let Some(report_to) = self.report_to.take() else { return };
         let Order { step, direction, number, is_probe, .. } = self.order;
-        if let (Some(traces), Some(told)) = (&self.node.traces, self.told.take()) {
+        let node = &self.post.node;
+        if let (Some(traces), Some(told)) = (&node.traces, self.told.take()) {
             let (outcome, code) = end.in_words();
             traces.ended(*told, is_probe, outcome, code);
         }
-        report_to.do_send(end.happened(&self.node, step, direction, number));
+        report_to.do_send(end.happened(node, step, direction, number));
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) struct Dispatcher {
     node: Arc<Node>,
     lane: LaneId,
     committer: Addr<Committer>,
-    post: Post,
+    post: Arc<Post>,
     slots: usize,
     residents: HashMap<Uuid, Addr<SagaActor>>,
     /// Sagas whose journal is being read, or will be: they look for signals when they are here.
@@ -122,7 +122,7 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
-    pub(super) fn new(post: Post, slots: usize) -> Self {
+    pub(super) fn new(post: Arc<Post>, slots: usize) -> Self {
         Self {
             node: post.node.clone(),
             lane: post.lane,

@@ -9,7 +9,6 @@ use super::node::Node;
 use crate::store::{LaneId, NodeId};
 
 /// Where a saga stands on this node.
-#[derive(Clone)]
 pub(super) struct Post {
     pub(super) node: Arc<Node>,
     pub(super) lane: LaneId,

@@ -41,7 +41,7 @@ pub(super) struct SagaActor {
     id: Uuid,
     pinned: Pinned,
     node: Arc<Node>,
-    post: Post,
+    post: Arc<Post>,
     presence: Presence,
     state: State,
     /// Rows of the journal that are durable.
@@ -75,7 +75,7 @@ impl SagaActor {
     pub(super) fn new(
         id: Uuid,
         pinned: Pinned,
-        post: Post,
+        post: Arc<Post>,
         dispatcher: Addr<Dispatcher>,
         arrival: Arrival,
     ) -> Self {

@@ -51,7 +51,7 @@ impl Worker {
             Committer::start_in_arbiter(&arbiter, move |_| Committer::new(node, lane))
         };
         let dispatcher = {
-            let post = Post { node: node.clone(), lane: id, member, committer: committer.clone() };
+            let post = Arc::new(Post { node: node.clone(), lane: id, member, committer: committer.clone() });
             Dispatcher::start_in_arbiter(&arbiter, move |_| Dispatcher::new(post, slots))
         };
         roster.set(place, member, dispatcher.clone());

@@ -6,6 +6,8 @@
 //! outcome unknown, never a failure. A rule that asks for a field which the answer does not have does not
 //! match.
 
+use std::borrow::Cow;
+
 use super::expr::{self, Fault, View};
 use super::first_law;
 use super::reply::{Reply, excerpt, recorded};
@@ -20,16 +22,15 @@ pub(super) fn outcome(
     call: &Call,
     scope: &Scope,
     errors: Option<Errors>,
-    reply: Reply,
+    mut reply: Reply,
 ) -> (Outcome, Option<DecidedBy>) {
-    let (reply, setting) = by_default(call, scope.law, errors, reply);
+    let setting = by_default(call, scope.law, errors, &mut reply);
     let status = reply.status;
     // Rules over statuses and texts are for answers. What did not arrive whole is none: the status may be
     // another's, such as a proxy's that sent the request a second time. A rule may still name the error.
-    let reply = match reply.rule {
-        DefaultRule::Incomplete => Reply { status: None, text: None, ..reply },
-        _ => reply,
-    };
+    if reply.rule == DefaultRule::Incomplete {
+        (reply.status, reply.text) = (None, None);
+    }
     let default = |reply: &Reply| Decided {
         verdict: reply.verdict,
         rule: default_word(setting, reply),
@@ -67,9 +68,9 @@ pub(super) fn outcome(
 
 /// Makes an outcome of an answer to which this default rule applies, when no rule of the definition does.
 pub fn outcome_by_default(call: &Call, errors: Option<Errors>, rule: DefaultRule) -> Outcome {
-    let answer = Reply::of(rule, rule.answer());
-    let error = answer.error.clone().filter(|_| rule.verdict() != Verdict::Succeeded);
-    let (reply, _) = by_default(call, Law::NEWEST, errors, Reply { error, ..answer });
+    let mut reply = Reply::of(rule, rule.answer());
+    reply.error = reply.error.filter(|_| rule.verdict() != Verdict::Succeeded);
+    by_default(call, Law::NEWEST, errors, &mut reply);
     let outcome = Decided::new(reply.verdict, rule.word(), None).outcome(reply);
     if call.effect == Effect::Transactional { rolled_back(outcome) } else { outcome }
 }
@@ -107,15 +108,13 @@ pub fn outcome_of_rule(rule: &Rule) -> Outcome {
 /// What the default rule makes of an answer for this call, and the setting that changed it. What only reads has done
 /// nothing, so an error of it is a failure as ever; else errors prove what the participant's settings or the
 /// definition say.
-fn by_default(call: &Call, law: Law, errors: Option<Errors>, reply: Reply) -> (Reply, Option<Errors>) {
+fn by_default(call: &Call, law: Law, errors: Option<Errors>, reply: &mut Reply) -> Option<Errors> {
     let reads = call.effect == Effect::ReadOnly;
-    let reply = match law {
+    match law {
         Law::V1 => first_law::read(reply),
-        Law::V2 if reads && reply.verdict == Verdict::Errored => {
-            Reply { verdict: first_law::of_error(&reply), ..reply }
-        }
-        Law::V2 => reply,
-    };
+        Law::V2 if reads && reply.verdict == Verdict::Errored => reply.verdict = first_law::of_error(reply),
+        Law::V2 => {}
+    }
     let verdict = match (reply.verdict, reply.rule, errors) {
         (Verdict::Errored, _, Some(Errors::Definite)) => Verdict::Failed,
         // The convention of HTTP is withdrawn: such an answer says as much as none.
@@ -123,16 +122,17 @@ fn by_default(call: &Call, law: Law, errors: Option<Errors>, reply: Reply) -> (R
         (verdict, _, _) => verdict,
     };
     let setting = errors.filter(|_| verdict != reply.verdict);
-    (Reply { verdict, ..reply }, setting)
+    reply.verdict = verdict;
+    setting
 }
 
 /// Names the default rule that holds, with the setting that changed it.
-fn default_word(setting: Option<Errors>, reply: &Reply) -> String {
+fn default_word(setting: Option<Errors>, reply: &Reply) -> Cow<'static, str> {
     let word = reply.rule.word();
     match setting {
-        Some(Errors::Definite) => format!("{word}, errors: definite"),
-        Some(Errors::Unknown) => format!("{word}, errors: unknown"),
-        None => word.to_owned(),
+        Some(Errors::Definite) => format!("{word}, errors: definite").into(),
+        Some(Errors::Unknown) => format!("{word}, errors: unknown").into(),
+        None => word.into(),
     }
 }
 
@@ -140,7 +140,7 @@ fn default_word(setting: Option<Errors>, reply: &Reply) -> String {
 struct Decided {
     verdict: Verdict,
     /// By what.
-    rule: String,
+    rule: Cow<'static, str>,
     /// An error of the rule's own.
     error: Option<Error>,
     answers_key: bool,
@@ -148,7 +148,7 @@ struct Decided {
 }
 
 impl Decided {
-    fn new(verdict: Verdict, rule: impl Into<String>, error: Option<Error>) -> Self {
+    fn new(verdict: Verdict, rule: impl Into<Cow<'static, str>>, error: Option<Error>) -> Self {
         Self { verdict, rule: rule.into(), error, answers_key: false, renew_key: false }
     }
 
@@ -159,7 +159,7 @@ impl Decided {
         let plain = default && (self.verdict == Verdict::Succeeded || reply.rule == DefaultRule::Handler);
         // A status tells more than its class: 202 is no 200.
         let plain = plain && reply.rule != DefaultRule::Http2xx;
-        (!plain).then(|| DecidedBy { rule: self.rule.clone(), status })
+        (!plain).then(|| DecidedBy { rule: self.rule.clone().into_owned(), status })
     }
 
     fn outcome(self, reply: Reply) -> Outcome {
@@ -251,7 +251,11 @@ fn said(reply: &Reply) -> &str {
 /// A definite answer is asked `applied` and then `absent`. An answer that is itself a failure (HTTP 404,
 /// `isError`) proves absence only if the definition says so by an `absent` of its own.
 pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
-    let former = (scope.law == Law::V1).then(|| first_law::read(reply.clone()));
+    let former = (scope.law == Law::V1).then(|| {
+        let mut former = reply.clone();
+        first_law::read(&mut former);
+        former
+    });
     let reply = former.as_ref().unwrap_or(reply);
     let inconclusive = |error: Error| Answer::Inconclusive { error, retry_after_ms: reply.retry_after_ms };
     let says_nothing = || {

@@ -5,24 +5,22 @@
 use super::reply::Reply;
 use super::rule::DefaultRule;
 use crate::saga::definition::Verdict;
-use crate::saga::outcome::Error;
 
 /// JSON-RPC's "internal error": also how clients in between report that they lost the answer.
 const INTERNAL_ERROR: i64 = -32603;
 
 /// Reads an answer as it was read under the first law.
-pub(super) fn read(reply: Reply) -> Reply {
-    let verdict = match (reply.rule, reply.status) {
-        (DefaultRule::ToolError | DefaultRule::ProtocolError, _) => of_error(&reply),
+pub(super) fn read(reply: &mut Reply) {
+    match (reply.rule, reply.status) {
+        (DefaultRule::ToolError | DefaultRule::ProtocolError, _) => reply.verdict = of_error(reply),
         (DefaultRule::HttpBusy, Some(status @ (403 | 413))) => {
-            return coded(reply, Verdict::Failed, &format!("http_{status}"));
+            coded(reply, Verdict::Failed, &format!("http_{status}"));
         }
-        (DefaultRule::Http4xx, Some(status @ (400 | 409 | 422))) if speaks_of_key(status, &reply) => {
-            return coded(reply, Verdict::Unknown, DefaultRule::KeyConflict.word());
+        (DefaultRule::Http4xx, Some(status @ (400 | 409 | 422))) if speaks_of_key(status, reply) => {
+            coded(reply, Verdict::Unknown, DefaultRule::KeyConflict.word());
         }
-        _ => reply.verdict,
-    };
-    Reply { verdict, ..reply }
+        _ => {}
+    }
 }
 
 /// What an error of a participant's tool meant: a failure, unless it may stand for a lost answer.
@@ -38,9 +36,11 @@ pub(super) fn of_error(reply: &Reply) -> Verdict {
     }
 }
 
-fn coded(reply: Reply, verdict: Verdict, code: &str) -> Reply {
-    let error = reply.error.map(|error| Error { code: code.to_owned(), ..error });
-    Reply { verdict, error, ..reply }
+fn coded(reply: &mut Reply, verdict: Verdict, code: &str) {
+    reply.verdict = verdict;
+    if let Some(error) = &mut reply.error {
+        code.clone_into(&mut error.code);
+    }
 }
 
 /// Whether a refusal spoke of our own key: by its words wherever they stood, or by asking for patience.

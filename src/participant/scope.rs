@@ -2,7 +2,7 @@
 //! is the actor's choice.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use uuid::Uuid;
 
@@ -13,6 +13,9 @@ use crate::saga::{Json, Law};
 /// Names of keys in expressions.
 pub(super) const KEYS: [&str; 6] =
     ["key", "key_uuid", "key_hex", "action_key", "action_key_uuid", "action_key_hex"];
+
+/// The name of no step.
+static NO_STEP: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
 
 /// The surroundings of one call. Cheap to build: every value shares its text with the journal.
 #[derive(Clone, Debug)]
@@ -61,7 +64,7 @@ impl Scope {
         Self {
             saga,
             law: Law::NEWEST,
-            step: Arc::from(""),
+            step: NO_STEP.clone(),
             direction: Direction::Action,
             attempt: 0,
             key: String::new(),

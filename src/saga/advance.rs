@@ -169,11 +169,17 @@ fn watch_limits(turn: &mut Turn<'_>) {
 }
 
 fn forward(turn: &mut Turn<'_>) {
+    if !may_start(turn) {
+        return;
+    }
     for step in 0..turn.state.steps.len() {
-        if !may_start(turn) {
+        let moved_before = std::mem::take(&mut turn.moved);
+        forward_step(turn, step);
+        // Whether more may start is asked of every step, so only when something has changed.
+        if turn.moved && !may_start(turn) {
             return;
         }
-        forward_step(turn, step);
+        turn.moved |= moved_before;
     }
     let settled = turn.state.steps.iter().all(|one| is_settled(one));
     if settled && turn.state.lease_until.is_none() && may_start(turn) {
@@ -215,7 +221,7 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
         Activity::Settling { until } if until <= turn.at => {
             let tally = turn.state.step_mut(step).tally_mut(direction);
             tally.probes += 1;
-            tally.asked_at = Some(turn.at);
+            tally.evidence_mut().asked_at = Some(turn.at);
             turn.set(step, direction, Activity::Probing);
         }
         Activity::Sleeping { until } if until <= turn.at => turn.succeed(step, direction, Json::null()),

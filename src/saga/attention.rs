@@ -83,7 +83,7 @@ fn of_step(definition: &Definition, state: &State, index: usize, one: &StepState
         | Phase::Undone(_) => return None,
     };
     let tally = one.tally(direction);
-    if tally.doubt_at.is_none() && stuck.is_none() {
+    if tally.evidence().doubt_at.is_none() && stuck.is_none() {
         return None;
     }
     let planned = definition.step(state, index);
@@ -92,7 +92,7 @@ fn of_step(definition: &Definition, state: &State, index: usize, one: &StepState
         (Direction::Action, Action::Call(call)) => Some(call),
         (Direction::Action, Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. }) => None,
     };
-    let doubt_at = tally.doubt_at.filter(|_| in_doubt(state.law, call, tally));
+    let doubt_at = tally.evidence().doubt_at.filter(|_| in_doubt(state.law, call, tally));
     let since = match stuck {
         Some(_) => one.since,
         None => Some(doubt_at?),

@@ -8,7 +8,7 @@ use super::event::Direction;
 use super::law::Law;
 use super::outcome::{Error, TRANSACTION_ENDED};
 use super::retry;
-use super::state::{Activity, Course, Phase, StuckReason, Tally, TurnBack};
+use super::state::{Activity, Course, Evidence, Phase, StuckReason, Tally, TurnBack};
 use super::turn::Turn;
 
 /// A way out of doubt.
@@ -44,7 +44,8 @@ pub(super) fn unknown(
     if recorded_together && turn.law() >= Law::V2 && error.code == TRANSACTION_ENDED {
         // What its handler committed by itself stays, and no means of ours finds it.
         let tally = turn.state.step_mut(step).tally_mut(direction);
-        (tally.error, tally.doubt_at) = (Some(Box::new(error)), Some(ended_at));
+        tally.error = Some(Box::new(error));
+        tally.evidence_mut().doubt_at = Some(ended_at);
         return turn.stick(step, direction, StuckReason::InDoubt);
     }
     enter(turn, step, direction, error, ended_at);
@@ -58,11 +59,8 @@ pub(super) fn enter(turn: &mut Turn<'_>, step: usize, direction: Direction, erro
     let tally = turn.state.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
     match law {
-        Law::V2 if sure => tally.final_failure = false,
-        Law::V1 | Law::V2 => {
-            tally.errored = false;
-            doubted(tally, ended_at);
-        }
+        Law::V2 if sure => tally.correct(|evidence| evidence.final_failure = false),
+        Law::V1 | Law::V2 => doubted(tally, ended_at).errored = false,
     }
 }
 
@@ -77,12 +75,14 @@ pub(super) fn leave(turn: &mut Turn<'_>, step: usize, direction: Direction) {
 
 /// Dates a doubt by the last attempt that is part of it: an earlier one may have been given up by its owner
 /// and still run.
-fn doubted(tally: &mut Tally, ended_at: Millis) {
-    if tally.doubt_at.is_none() {
+fn doubted(tally: &mut Tally, ended_at: Millis) -> &mut Evidence {
+    if tally.evidence().doubt_at.is_none() {
         tally.probes_forgiven = tally.probes;
     }
-    tally.doubt_at = Some(tally.doubt_at.unwrap_or(ended_at).max(ended_at));
-    tally.final_failure = false;
+    let evidence = tally.evidence_mut();
+    evidence.doubt_at = Some(evidence.doubt_at.unwrap_or(ended_at).max(ended_at));
+    evidence.final_failure = false;
+    evidence
 }
 
 /// The participant answered with an error, which may have come after the effect. It is asked at once, and again when a
@@ -94,11 +94,10 @@ pub(super) fn errored(turn: &mut Turn<'_>, step: usize, direction: Direction, er
     let tally = turn.state.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
     if sure || law == Law::V1 {
-        tally.final_failure = true;
+        tally.evidence_mut().final_failure = true;
         return failed(turn, step, direction, Refusal { answers_key: false, renew_key: false });
     }
-    doubted(tally, at);
-    tally.errored = true;
+    doubted(tally, at).errored = true;
     resolve(turn, step, direction);
 }
 
@@ -114,7 +113,7 @@ pub(super) fn failed(turn: &mut Turn<'_>, step: usize, direction: Direction, ref
     if retry::probe_left(call, tally) {
         return turn.set(step, direction, Activity::Settling { until: turn.at });
     }
-    if turn.law() >= Law::V2 && refusal.answers_key && call.probe.is_none() && !tally.pending {
+    if turn.law() >= Law::V2 && refusal.answers_key && call.probe.is_none() && !tally.evidence().pending {
         let settled_at = settled_at(turn, step, direction);
         if tally.attempt_at.is_some_and(|began| began >= settled_at) {
             return refused(turn, step, direction, refusal);
@@ -146,8 +145,8 @@ pub(super) fn pending(
     let (at, chance) = (turn.at, turn.chance);
     let law = turn.law();
     let tally = turn.state.step_mut(step).tally_mut(direction);
-    doubted(tally, at);
-    (tally.pending, tally.errored) = (law >= Law::V2, false);
+    let evidence = doubted(tally, at);
+    (evidence.pending, evidence.errored) = (law >= Law::V2, false);
     let first_at = tally.first_at.unwrap_or(at);
     let Some(call) = turn.call(step, direction) else { return };
     let activity = match &call.probe {
@@ -167,11 +166,11 @@ pub(super) fn pending(
 pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let settled_at = settled_at(turn, step, direction);
     let tally = turn.state.step_mut(step).tally_mut(direction);
-    if tally.asked_at.is_none_or(|asked_at| asked_at < settled_at) {
+    if tally.evidence().asked_at.is_none_or(|asked_at| asked_at < settled_at) {
         tally.probes_forgiven += 1;
         return turn.set(step, direction, Activity::Settling { until: settled_at });
     }
-    let pending = tally.pending;
+    let pending = tally.evidence().pending;
     match turn.law() {
         Law::V1 => {}
         // "Not found" may mean "not yet": of what was accepted only word of its own proves that it will not come.
@@ -182,7 +181,7 @@ pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
         }
         Law::V2 if is_final(turn, step, direction) => {
             let tally = turn.state.step_mut(step).tally_mut(direction);
-            tally.final_failure = true;
+            tally.evidence_mut().final_failure = true;
             if pending {
                 let message = "the participant accepted the call, and the probe says that it came to nothing";
                 tally.error = Some(Box::new(Error::new("not_carried_out", message)));
@@ -203,7 +202,7 @@ fn says_absent(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
 /// still turn the saga back and met an error.
 fn is_final(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
     let tally = turn.state.steps[step].tally(direction);
-    tally.pending || tally.errored && !goes_on(turn, step, direction)
+    tally.evidence().pending || tally.evidence().errored && !goes_on(turn, step, direction)
 }
 
 /// Whether a call can only go forward: nothing is left to turn back to.
@@ -234,9 +233,9 @@ pub(super) fn inconclusive(turn: &mut Turn<'_>, step: usize, direction: Directio
 fn order(turn: &Turn<'_>, step: usize, direction: Direction, onward: bool) -> &'static [Means] {
     let tally = turn.state.steps[step].tally(direction);
     match (direction, onward) {
-        (Direction::Compensation, _) if tally.errored => &[Means::Probe, Means::Repeat],
+        (Direction::Compensation, _) if tally.evidence().errored => &[Means::Probe, Means::Repeat],
         (Direction::Compensation, _) => &[Means::Repeat, Means::Probe],
-        (Direction::Action, true) if tally.final_failure || tally.errored => {
+        (Direction::Action, true) if tally.evidence().final_failure || tally.evidence().errored => {
             &[Means::Probe, Means::LeaveOpen, Means::Repeat]
         }
         (Direction::Action, true) => &[Means::Repeat, Means::Probe, Means::LeaveOpen],
@@ -294,8 +293,8 @@ fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) ->
     // Under the newest law a doubt about these has no way out but a person: see `unknown`.
     let by_hand = turn.law() >= Law::V2 && call.effect == Effect::Transactional;
     match means {
-        Means::Repeat | Means::LeaveOpen if tally.pending || by_hand => None,
-        Means::Repeat if tally.errored && !goes_on(turn, step, direction) => None,
+        Means::Repeat | Means::LeaveOpen if tally.evidence().pending || by_hand => None,
+        Means::Repeat if tally.evidence().errored && !goes_on(turn, step, direction) => None,
         Means::Repeat => {
             let done = tally.attempts - tally.attempts_forgiven;
             let until = turn.at.saturating_add(retry::pause_ms(&call.retry, done, turn.chance));
@@ -310,7 +309,7 @@ fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) ->
         Means::Probe => {
             // Whatever it has answered before, it is asked once when a late effect has had its time.
             let settled_at = settled_at(turn, step, direction);
-            let asked = tally.asked_at.is_some_and(|asked_at| asked_at >= settled_at);
+            let asked = tally.evidence().asked_at.is_some_and(|asked_at| asked_at >= settled_at);
             let may = turn.law() >= Law::V2 && call.probe.is_some() && !asked;
             may.then_some(Activity::Settling { until: settled_at })
         }
@@ -325,7 +324,7 @@ fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) ->
 
 /// When the settle window of the present doubt ends.
 fn settled_at(turn: &Turn<'_>, step: usize, direction: Direction) -> Millis {
-    let doubt_at = turn.state.steps[step].tally(direction).doubt_at.unwrap_or(turn.at);
+    let doubt_at = turn.state.steps[step].tally(direction).evidence().doubt_at.unwrap_or(turn.at);
     doubt_at.saturating_add(turn.call(step, direction).map_or(0, |call| call.settle_ms))
 }
 

@@ -1,8 +1,11 @@
 //! Idempotency keys: the text by which a participant knows a call. Owns both forms, and how a key is read back. One key
 //! holds for all attempts of a call until it is known that a new one is safe: that is its generation.
 
+use std::borrow::Cow;
+
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::event::Direction;
 use super::law::Law;
@@ -36,9 +39,9 @@ impl Key<'_> {
         match law {
             Law::V1 => format!("{saga}/{step}/{}/{generation}", direction.as_str()),
             Law::V2 => {
-                let end = format!("-{}{generation}", letter(*direction));
-                let room = KEY_CHARS_MAX - saga.as_hyphenated().to_string().len() - 1 - end.len();
-                format!("{saga}-{}{end}", cut(step, room))
+                let digits = generation.checked_ilog10().map_or(1, |tens| tens as usize + 1);
+                let room = KEY_CHARS_MAX - Hyphenated::LENGTH - "--a".len() - digits;
+                format!("{saga}-{}-{}{generation}", cut(step, room), letter(*direction))
             }
         }
     }
@@ -89,14 +92,14 @@ fn letter(direction: Direction) -> char {
 }
 
 /// A name in as many characters as there is room for: what does not fit ends with a digest of the whole.
-fn cut(name: &str, room: usize) -> String {
+fn cut(name: &str, room: usize) -> Cow<'_, str> {
     if name.len() <= room {
-        return name.to_owned();
+        return name.into();
     }
     let digest: String = Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     // Names of steps are plain ASCII, which is checked when a definition is built.
     let kept: String = name.chars().take(room.saturating_sub(DIGEST_CHARS + 1)).collect();
-    format!("{kept}{CUT}{}", &digest[..DIGEST_CHARS])
+    format!("{kept}{CUT}{}", &digest[..DIGEST_CHARS]).into()
 }
 
 #[cfg(test)]

@@ -318,8 +318,11 @@ fn forgive(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     tally.attempts_forgiven = tally.attempts;
     tally.probes_forgiven = tally.probes;
     (tally.lost, tally.probes_lost) = (0, 0);
-    (tally.first_at, tally.not_before) = (None, None);
-    (tally.final_failure, tally.errored) = (false, false);
+    tally.first_at = None;
+    tally.correct(|evidence| {
+        evidence.not_before = None;
+        (evidence.final_failure, evidence.errored) = (false, false);
+    });
 }
 
 fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result<(), IllegalEvent> {
@@ -413,7 +416,7 @@ fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), Il
             return not(turn, step, "is not in doubt");
         }
     };
-    let in_doubt = one.tally(direction).doubt_at.is_some();
+    let in_doubt = one.tally(direction).evidence().doubt_at.is_some();
     let sure = turn.call(step, direction).is_some_and(|call| call.effect == Effect::Transactional);
     if turn.law() >= Law::V2 && sure && !in_doubt {
         return not(turn, step, "is never in doubt: what is recorded of it is what it did");

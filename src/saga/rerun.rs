@@ -197,7 +197,7 @@ fn leaves_nothing(definition: &Definition, state: &State, index: usize) -> bool 
         Phase::Done => one.skipped_by_hand,
         Phase::Active { direction: Direction::Action, activity } => match activity {
             // What a participant has accepted may yet take effect.
-            Activity::BackingOff { .. } => one.action.doubt_at.is_none(),
+            Activity::BackingOff { .. } => one.action.evidence().doubt_at.is_none(),
             Activity::Attempting
             | Activity::Probing
             | Activity::Settling { .. }
@@ -207,7 +207,7 @@ fn leaves_nothing(definition: &Definition, state: &State, index: usize) -> bool 
             | Activity::Asking { .. }
             | Activity::Sleeping { .. } => false,
         },
-        Phase::Stuck { direction: Direction::Action, .. } => one.action.doubt_at.is_none(),
+        Phase::Stuck { direction: Direction::Action, .. } => one.action.evidence().doubt_at.is_none(),
         Phase::Active { direction: Direction::Compensation, .. }
         | Phase::Stuck { direction: Direction::Compensation, .. } => false,
     }

@@ -354,6 +354,15 @@ pub struct Tally {
     pub first_at: Option<Millis>,
     /// When the last attempt began; none before.
     pub attempt_at: Option<Millis>,
+    /// The last error. Boxed, as `shown`: most calls have none, and sagas wait by the ten thousand.
+    pub error: Option<Box<Error>>,
+    /// What went on besides; none while each answer was a success. Boxed for the same reason.
+    evidence: Option<Box<Evidence>>,
+}
+
+/// What is known of a call beside its counts: what its participant asked for, and what nobody knows about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
     /// When the last probe was sent; none before.
     pub asked_at: Option<Millis>,
     /// The participant asked to be left alone until then: neither an attempt nor a probe begins before.
@@ -368,8 +377,37 @@ pub struct Tally {
     pub errored: bool,
     /// The last definite failure said that another attempt is no use.
     pub final_failure: bool,
-    /// The last error. Boxed, as `shown`: most calls have none, and sagas wait by the ten thousand.
-    pub error: Option<Box<Error>>,
+}
+
+impl Evidence {
+    /// Of a call whose answers were successes.
+    const NONE: Self = Self {
+        asked_at: None,
+        not_before: None,
+        doubt_at: None,
+        pending: false,
+        errored: false,
+        final_failure: false,
+    };
+}
+
+impl Tally {
+    /// What is known beside the counts.
+    pub fn evidence(&self) -> &Evidence {
+        self.evidence.as_deref().unwrap_or(&Evidence::NONE)
+    }
+
+    /// The same, to add to it.
+    pub(super) fn evidence_mut(&mut self) -> &mut Evidence {
+        self.evidence.get_or_insert_with(|| Box::new(Evidence::NONE))
+    }
+
+    /// Takes something back of what is known, if anything is.
+    pub(super) fn correct(&mut self, take_back: impl FnOnce(&mut Evidence)) {
+        if let Some(evidence) = &mut self.evidence {
+            take_back(evidence);
+        }
+    }
 }
 
 impl State {

@@ -4,6 +4,7 @@
 //! `owner.rs`. The idea of a legal-transition function over a log is steno's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::advance;
 use super::approval;
@@ -145,12 +146,13 @@ fn new_commands(old: &State, new: &State) -> Vec<Command> {
     if new.end().is_some() {
         return Vec::new();
     }
-    let before = |index: usize| old.steps.get(index).and_then(|step| command_of(index, step));
-    new.steps
-        .iter()
-        .enumerate()
-        .filter_map(|(index, step)| command_of(index, step).filter(|command| Some(*command) != before(index)))
-        .collect()
+    let changed = |index: usize, step: &Arc<StepState>| {
+        let before = old.steps.get(index);
+        let same = before.is_some_and(|before| Arc::ptr_eq(before, step));
+        let command = if same { None } else { command_of(index, step) };
+        command.filter(|command| Some(*command) != before.and_then(|before| command_of(index, before)))
+    };
+    new.steps.iter().enumerate().filter_map(|(index, step)| changed(index, step)).collect()
 }
 
 /// What one step asks for.
@@ -245,7 +247,11 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
         Outcome::Failed { error, retryable, retry_after_ms: _, answers_key, renew_key } => {
             let tally = turn.state.step_mut(step).tally_mut(direction);
             tally.error = Some(Box::new(error.clone()));
-            tally.final_failure = !retryable;
+            if *retryable {
+                tally.correct(|evidence| evidence.final_failure = false);
+            } else {
+                tally.evidence_mut().final_failure = true;
+            }
             let refusal = Refusal { answers_key: *answers_key, renew_key: *renew_key };
             doubt::failed(turn, step, direction, refusal);
         }
@@ -261,7 +267,7 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
     }
     if turn.law() == Law::V1 {
         // There a pause puts off the attempt that is decided upon with it, and nothing later.
-        turn.state.step_mut(step).tally_mut(direction).not_before = None;
+        turn.state.step_mut(step).tally_mut(direction).correct(|evidence| evidence.not_before = None);
     }
     Ok(())
 }

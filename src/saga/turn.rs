@@ -69,13 +69,17 @@ impl Turn<'_> {
     pub(super) fn rest(&mut self, step: usize, direction: Direction, retry_after_ms: Option<Millis>) {
         if let Some(pause_ms) = retry::asked_pause_ms(retry_after_ms) {
             let until = self.at.saturating_add(pause_ms);
-            self.state.step_mut(step).tally_mut(direction).not_before = Some(until);
+            self.state.step_mut(step).tally_mut(direction).evidence_mut().not_before = Some(until);
         }
     }
 
     /// A time for the next attempt or probe, or later, when the participant asked to be left alone until then.
     pub(super) fn rested(&self, step: usize, direction: Direction, until: Millis) -> Millis {
-        self.state.steps[step].tally(direction).not_before.map_or(until, |not_before| not_before.max(until))
+        self.state.steps[step]
+            .tally(direction)
+            .evidence()
+            .not_before
+            .map_or(until, |not_before| not_before.max(until))
     }
 
     /// A step needs a person.
@@ -119,7 +123,9 @@ impl Turn<'_> {
     pub(super) fn succeed(&mut self, step: usize, direction: Direction, output: super::Json) {
         let one = self.state.step_mut(step);
         let tally = one.tally_mut(direction);
-        (tally.doubt_at, tally.pending, tally.errored) = (None, false, false);
+        tally.correct(|evidence| {
+            (evidence.doubt_at, evidence.pending, evidence.errored) = (None, false, false);
+        });
         match direction {
             Direction::Action => {
                 one.output = Some(output);
@@ -134,7 +140,7 @@ impl Turn<'_> {
     pub(super) fn renew_key(&mut self, step: usize, direction: Direction) {
         let tally = self.state.step_mut(step).tally_mut(direction);
         tally.generation_at = None;
-        tally.pending = false;
+        tally.correct(|evidence| evidence.pending = false);
     }
 
     /// It is known that the call had no effect so far: the next attempt is made if it is any use.
@@ -143,18 +149,20 @@ impl Turn<'_> {
             self.renew_key(step, direction);
         }
         let tally = self.state.step_mut(step).tally_mut(direction);
-        tally.doubt_at = None;
-        tally.errored = false;
+        tally.correct(|evidence| (evidence.doubt_at, evidence.errored) = (None, false));
         let wanted = match direction {
             Direction::Action => self.state.course == Course::Forward && self.state.turn_back.is_none(),
             Direction::Compensation => true,
         };
         let tally = self.state.steps[step].tally(direction);
-        let next = self.call(step, direction).filter(|_| wanted && !tally.final_failure).and_then(|call| {
-            let pause = retry::pause_ms(&call.retry, tally.attempts - tally.attempts_forgiven, self.chance);
-            let until = self.rested(step, direction, self.at.saturating_add(pause));
-            retry::budget_left(call, tally, until).then_some(until)
-        });
+        let next = self.call(step, direction).filter(|_| wanted && !tally.evidence().final_failure).and_then(
+            |call| {
+                let pause =
+                    retry::pause_ms(&call.retry, tally.attempts - tally.attempts_forgiven, self.chance);
+                let until = self.rested(step, direction, self.at.saturating_add(pause));
+                retry::budget_left(call, tally, until).then_some(until)
+            },
+        );
         match next {
             Some(until) => self.set(step, direction, Activity::BackingOff { until }),
             None => self.fail(step, direction),
@@ -192,5 +200,5 @@ pub(super) fn in_doubt(law: Law, call: Option<&Call>, tally: &Tally) -> bool {
         Law::V1 => call.effect.is_never_in_doubt(),
         Law::V2 => call.effect == Effect::ReadOnly,
     });
-    tally.doubt_at.is_some() && !sure
+    tally.evidence().doubt_at.is_some() && !sure
 }

@@ -223,7 +223,7 @@ fn consequence(
 ) -> Option<String> {
     let doubt = |direction| {
         let in_doubt = |state: &State| {
-            state.steps.get(index).is_some_and(|step| step.tally(direction).doubt_at.is_some())
+            state.steps.get(index).is_some_and(|step| step.tally(direction).evidence().doubt_at.is_some())
         };
         if in_doubt(before) && in_doubt(state) { "the doubt about an earlier attempt stays; " } else { "" }
     };

@@ -69,18 +69,20 @@ pub(super) fn fingerprint(world: &World) -> u64 {
             let (tally, records) = (one.tally(direction), ledger.of(direction));
             let attempting = one.phase == Phase::Active { direction, activity: Activity::Attempting };
             let probing = one.phase == Phase::Active { direction, activity: Activity::Probing };
-            tally.not_before.map_or(0, |until| until.saturating_sub(world.now)).hash(&mut hasher);
+            let evidence = tally.evidence();
+            evidence.not_before.map_or(0, |until| until.saturating_sub(world.now)).hash(&mut hasher);
             tally.generation_at.is_none().hash(&mut hasher);
             (tally.attempts - tally.attempts_forgiven, tally.attempts > 0).hash(&mut hasher);
             (tally.probes - tally.probes_forgiven, tally.lost, tally.probes_lost, tally.generation)
                 .hash(&mut hasher);
-            (tally.doubt_at.map(away), tally.final_failure, tally.pending, tally.errored).hash(&mut hasher);
+            (evidence.doubt_at.map(away), evidence.final_failure, evidence.pending, evidence.errored)
+                .hash(&mut hasher);
             (records.cursed, &records.jobs).hash(&mut hasher);
             if attempting {
                 (tally.attempt_at.map(away), away(records.begun_at)).hash(&mut hasher);
             }
             if probing {
-                (tally.asked_at.map(away), records.seen, records.open).hash(&mut hasher);
+                (evidence.asked_at.map(away), records.seen, records.open).hash(&mut hasher);
             }
             if call.deadline_ms.is_some() {
                 tally.first_at.map(away).hash(&mut hasher);

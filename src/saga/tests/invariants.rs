@@ -114,7 +114,7 @@ fn of_begun(definition: &Definition, old: &State, new: &State, command: Command)
     let planned = definition.planned(new, step).expect("a step that begins exists");
     let phase = |index: usize| new.steps[index].phase;
     let call = call_of(definition, new, step, direction).expect("a step that calls nobody begins no call");
-    let in_doubt = new.steps[step].tally(direction).doubt_at.is_some();
+    let in_doubt = new.steps[step].tally(direction).evidence().doubt_at.is_some();
     must!(call.effect != Effect::Once || !in_doubt, "once, in doubt, and sent again: {command:?}");
     must!(!new.paused, "{command:?} while the saga is paused");
     let still_stuck = old.stuck().is_some() && old.stuck() == new.stuck();
@@ -254,11 +254,11 @@ fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
     if reason != StuckReason::InDoubt {
         return Ok(());
     }
-    must!(tally.doubt_at.is_some(), "step {step} is stuck in doubt, and not in doubt");
+    must!(tally.evidence().doubt_at.is_some(), "step {step} is stuck in doubt, and not in doubt");
     let probes = call.probe.as_ref().map_or(0, |probe| probe.retry.attempts);
     must!(tally.probes - tally.probes_forgiven >= probes, "step {step} is stuck with probes left");
-    let settled_at = tally.doubt_at.unwrap_or(0) + call.settle_ms;
-    let asked = tally.asked_at.is_some_and(|asked_at| asked_at >= settled_at);
+    let settled_at = tally.evidence().doubt_at.unwrap_or(0) + call.settle_ms;
+    let asked = tally.evidence().asked_at.is_some_and(|asked_at| asked_at >= settled_at);
     must!(
         asked || call.probe.is_none() || state.law == Law::V1,
         "step {step} is stuck, and its probe was not asked when a late effect had had its time"
@@ -269,7 +269,9 @@ fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
     // ended its transaction is not trusted with another.
     let goes_on =
         direction == Direction::Compensation || definition.step(state, step).kind == Kind::Retriable;
-    let barred = tally.pending || tally.errored && !goes_on || call.effect == Effect::Transactional;
+    let barred = tally.evidence().pending
+        || tally.evidence().errored && !goes_on
+        || call.effect == Effect::Transactional;
     must!(
         call.effect == Effect::Once || tried || limited || barred,
         "step {step} is stuck in doubt although a repeat is safe"

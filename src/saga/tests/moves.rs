@@ -120,7 +120,7 @@ impl World {
                     // Without a predicate of its own, "not found" is said of what is only not there yet.
                     if !(records.seen || sure && records.open) {
                         // And it gets the saga nowhere.
-                        let accepted = self.state.steps[step].tally(direction).pending;
+                        let accepted = self.state.steps[step].tally(direction).evidence().pending;
                         answer(Seen::Absent, u32::from(accepted && !sure));
                     }
                     answer(Seen::Nothing, 1);
