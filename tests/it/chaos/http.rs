@@ -53,10 +53,11 @@ fn call(path: &str, key: &str) -> Call {
     call.classify(Rule::new(when, Verdict::Retryable))
 }
 
-/// A call that may be accepted, and lands later.
+/// A call that may be accepted, and lands later, and whose participant may err after the effect, as tools do.
 fn accepting(path: &str) -> Call {
-    let when = Expression("status == 202".into());
-    call(path, "key").classify(Rule::new(when, Verdict::Pending))
+    let accepted = Rule::new(Expression("status == 202".into()), Verdict::Pending);
+    let errs = Expression("has(result.error) && result.error == 'output schema'".into());
+    call(path, "key").classify(accepted).classify(Rule::new(errs, Verdict::Errored))
 }
 
 pub(super) fn drafts() -> Vec<Draft> {
@@ -97,6 +98,8 @@ enum Mode {
     Twice,
     /// As an error.
     Error,
+    /// As a tool that errs after its effect. What has no probe is answered well.
+    Errs,
     /// As an error that asks for a pause.
     Unavailable,
     /// As a conflict that ends in the middle of its body.
@@ -114,12 +117,13 @@ enum Mode {
 }
 
 /// One after the other.
-const MODES: [Mode; 14] = [
+const MODES: [Mode; 15] = [
     Mode::Well,
     Mode::Late,
     Mode::Well,
     Mode::Twice,
     Mode::Error,
+    Mode::Errs,
     Mode::Unavailable,
     Mode::Well,
     Mode::ConflictCut,
@@ -253,6 +257,7 @@ async fn act(stream: &mut TcpStream, shop: &Arc<Shop>, mode: Mode, verb: &str, e
                 .ok()?;
             None
         }
+        Mode::Errs if verb != "effect" => answer(stream, "200 OK", "{\"error\": \"output schema\"}").await,
         Mode::Error => answer(stream, "500 Internal Server Error", "stack trace").await,
         Mode::Unavailable => {
             let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
@@ -274,7 +279,9 @@ async fn act(stream: &mut TcpStream, shop: &Arc<Shop>, mode: Mode, verb: &str, e
             stream.write_all(&body.as_bytes()[..body.len() / 2]).await.ok()?;
             None
         }
-        Mode::Well | Mode::Refusal | Mode::Lands | Mode::Accepted => answer(stream, "200 OK", &body).await,
+        Mode::Well | Mode::Errs | Mode::Refusal | Mode::Lands | Mode::Accepted => {
+            answer(stream, "200 OK", &body).await
+        }
     }
 }
 
