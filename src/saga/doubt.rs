@@ -41,11 +41,13 @@ pub(super) fn unknown(
 ) {
     let recorded_together =
         turn.call(step, direction).is_some_and(|call| call.effect == Effect::Transactional);
+    let heard_at = turn.at;
     if recorded_together && turn.law() >= Law::V2 && error.code == TRANSACTION_ENDED {
         // What its handler committed by itself stays, and no means of ours finds it.
         let tally = turn.state.step_mut(step).tally_mut(direction);
         tally.error = Some(Box::new(error));
-        tally.evidence_mut().doubt_at = Some(ended_at);
+        let evidence = tally.evidence_mut();
+        (evidence.doubt_at, evidence.heard_at) = (Some(ended_at), Some(heard_at));
         return turn.stick(step, direction, StuckReason::InDoubt);
     }
     enter(turn, step, direction, error, ended_at);
@@ -55,12 +57,12 @@ pub(super) fn unknown(
 /// The call is in doubt from now on, and nothing is done about it yet.
 pub(super) fn enter(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error, ended_at: Millis) {
     let sure = turn.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
-    let law = turn.law();
+    let (law, heard_at) = (turn.law(), turn.at);
     let tally = turn.state.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
     match law {
         Law::V2 if sure => tally.correct(|evidence| evidence.final_failure = false),
-        Law::V1 | Law::V2 => doubted(tally, ended_at).errored = false,
+        Law::V1 | Law::V2 => doubted(tally, ended_at, heard_at).errored = false,
     }
 }
 
@@ -75,12 +77,13 @@ pub(super) fn leave(turn: &mut Turn<'_>, step: usize, direction: Direction) {
 
 /// Dates a doubt by the last attempt that is part of it: an earlier one may have been given up by its owner
 /// and still run.
-fn doubted(tally: &mut Tally, ended_at: Millis) -> &mut Evidence {
+fn doubted(tally: &mut Tally, ended_at: Millis, heard_at: Millis) -> &mut Evidence {
     if tally.evidence().doubt_at.is_none() {
         tally.probes_forgiven = tally.probes;
     }
     let evidence = tally.evidence_mut();
     evidence.doubt_at = Some(evidence.doubt_at.unwrap_or(ended_at).max(ended_at));
+    evidence.heard_at = Some(heard_at);
     evidence.final_failure = false;
     evidence
 }
@@ -97,7 +100,7 @@ pub(super) fn errored(turn: &mut Turn<'_>, step: usize, direction: Direction, er
         tally.evidence_mut().final_failure = true;
         return failed(turn, step, direction, Refusal { answers_key: false, renew_key: false });
     }
-    doubted(tally, at).errored = true;
+    doubted(tally, at, at).errored = true;
     resolve(turn, step, direction);
 }
 
@@ -145,7 +148,7 @@ pub(super) fn pending(
     let (at, chance) = (turn.at, turn.chance);
     let law = turn.law();
     let tally = turn.state.step_mut(step).tally_mut(direction);
-    let evidence = doubted(tally, at);
+    let evidence = doubted(tally, at, at);
     (evidence.pending, evidence.errored) = (law >= Law::V2, false);
     let first_at = tally.first_at.unwrap_or(at);
     let Some(call) = turn.call(step, direction) else { return };

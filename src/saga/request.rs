@@ -156,7 +156,9 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
         }
         Request::Resolve { step, finding, reason } => {
             reasoned("resolve", reason)?;
-            resolve(turn, named(turn, step)?, finding)
+            let step = named(turn, step)?;
+            looked_again(turn, step, asked_at(turn, event))?;
+            resolve(turn, step, finding)
         }
         Request::Pause { reason: _ } => pause(turn, true),
         Request::Resume { reason: _ } => pause(turn, false),
@@ -191,7 +193,7 @@ fn in_time(turn: &Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
     if turn.law() == Law::V1 {
         return Ok(());
     }
-    let asked_at = event.asked_at.unwrap_or(turn.at).min(turn.at);
+    let asked_at = asked_at(turn, event);
     let passed = |until: Option<Millis>| until.is_some_and(|until| until <= asked_at);
     let (step, of_driver) = match &event.request {
         Request::Approve { step, .. } | Request::Deny { step, .. } | Request::Skip { step, .. } => {
@@ -219,6 +221,26 @@ fn in_time(turn: &Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
     }
     if of_driver && passed(lease) {
         return Err(IllegalEvent::deadline_passed("the driver was not heard from within its lease"));
+    }
+    Ok(())
+}
+
+/// When a request was made, by the saga's own time.
+fn asked_at(turn: &Turn<'_>, event: &Requested) -> Millis {
+    event.asked_at.unwrap_or(turn.at).min(turn.at)
+}
+
+/// Refuses a finding that is older than the doubt: whoever asked had not seen the last attempt, so its effect may have
+/// come after the look.
+fn looked_again(turn: &Turn<'_>, step: usize, asked_at: Millis) -> Result<(), IllegalEvent> {
+    let one = &turn.state.steps[step];
+    let (Phase::Active { direction, .. } | Phase::Stuck { direction, .. }) = one.phase else { return Ok(()) };
+    let heard_at = one.tally(direction).evidence().heard_at;
+    if turn.law() >= Law::V2
+        && turn.in_doubt(step, direction)
+        && heard_at.is_some_and(|heard| asked_at < heard)
+    {
+        return not(turn, step, "was tried once more after this was asked; find out again, then resolve it");
     }
     Ok(())
 }

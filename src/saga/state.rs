@@ -370,6 +370,8 @@ pub struct Evidence {
     /// When the last attempt of this generation whose effect nobody knows had ended at the latest; none when
     /// not in doubt.
     pub doubt_at: Option<Millis>,
+    /// When the end of that attempt was heard of: what somebody found out before says nothing of it.
+    pub heard_at: Option<Millis>,
     /// The participant accepted an attempt of this generation. It may carry it out as late as it likes: only word from
     /// the participant ends the doubt.
     pub pending: bool,
@@ -385,6 +387,7 @@ impl Evidence {
         asked_at: None,
         not_before: None,
         doubt_at: None,
+        heard_at: None,
         pending: false,
         errored: false,
         final_failure: false,

@@ -98,6 +98,16 @@ fn resolve_says_what_became_of_a_doubt() {
         "compensating a:~attempting#2 b:failed -> ~a#2",
     );
     check_refused("a", "?resolve a applied", "being tried right now");
+    // A finding says nothing of an attempt that ended after it was asked for: whoever asks twice has looked once.
+    let twice = "a unknown; resolve a absent; timer; a unknown";
+    check_refused("a(once,tries=9)", &format!("{twice}; ?resolve a absent @99"), "find out again");
+    check_refused("a(once,tries=9)", &format!("{twice}; ?resolve a applied @99"), "find out again");
+    check("a(once,tries=9)", &format!("{twice}; +50; resolve a absent @100"), "running a:backing_off@350");
+    check_refused("a(once,tries=9)", "+50; lost; ?resolve a absent @49", "find out again");
+    check("a(once,tries=9)", "+50; lost; resolve a absent @50", "running a:backing_off@150");
+    check_refused("a(probe,once)", "+50; a errors; ?resolve a absent @49", "find out again");
+    let undone_twice = "a ok; b refuses; ~a unknown; resolve a absent; timer; ~a unknown";
+    check_refused("a(~once) b<a", &format!("{undone_twice}; ?resolve a absent @99"), "find out again");
     check_refused("a", "a fails; ?resolve a applied", "not in doubt");
     check_refused("a", "a fails; ?resolve a absent", "not in doubt");
     check_refused("a b<a", "a ok; ?resolve a absent", "not in doubt");
