@@ -206,10 +206,12 @@ pub(super) fn give_to_owner_of(data: &Path, file: &Path) {
     chown(file, Some(found.uid()), Some(found.gid())).unwrap();
 }
 
-/// The program may lie where only root can reach it.
+/// The program may lie where only root can reach it. Another process copies it: what this one has open for writing, a
+/// child that another test starts meanwhile inherits, and a file that is open for writing cannot be run.
 pub(super) fn runnable_by_all(folder: &Folder) -> PathBuf {
     let copy = folder.join("amends");
-    fs::copy(env!("CARGO_BIN_EXE_amends"), &copy).unwrap();
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_amends")).arg(&copy).status().unwrap();
+    assert!(copied.success());
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     copy
 }

@@ -4,6 +4,7 @@
 //! `AMENDS_GOLDEN=write cargo test --test it golden::` writes the files again; read the difference before it is
 //! committed.
 
+mod answers;
 mod words;
 
 use std::collections::BTreeSet;
