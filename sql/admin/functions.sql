@@ -57,7 +57,11 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
 $$;
 
 -- Says what became of a call in doubt: 'applied', with the output that the lost answer would have carried, or 'absent'.
-create or replace function amends.resolve(saga uuid, step text, finding text, output json, reason text) returns bigint
+-- `attempts`: those of amends.stuck when it was looked up; refused if there was another one since.
+drop function if exists amends.resolve(uuid, text, text, json, text);
+create or replace function amends.resolve(
+    saga uuid, step text, finding text, output json, reason text, attempts int default null
+) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
     v_finding json;
@@ -73,8 +77,11 @@ begin
     if resolve.finding = 'absent' and json_typeof(resolve.output) <> 'null' then
         raise exception 'expected no output of an absent effect, found one' using errcode = 'AM005';
     end if;
+    if resolve.attempts < 0 then
+        raise exception 'expected a number of attempts, found %', resolve.attempts using errcode = 'AM005';
+    end if;
     return amends.ask(resolve.saga, 'resolve',
-        json_build_object('step', coalesce(resolve.step, ''), 'finding', v_finding,
+        json_build_object('step', coalesce(resolve.step, ''), 'finding', v_finding, 'attempts', resolve.attempts,
                           'reason', coalesce(resolve.reason, '')), true);
 end
 $$;

@@ -33,7 +33,7 @@ declare
     v_producing text := 'amends.start(text, json, text, text), amends.signal(uuid, text, json), amends.cancel(uuid, text),
         amends.signal_status(uuid, bigint)';
     v_operating text := 'amends.retry(uuid, text, text, boolean), amends.skip(uuid, text, json, text),
-        amends.resolve(uuid, text, text, json, text), amends.pause(uuid, text), amends.resume(uuid, text),
+        amends.resolve(uuid, text, text, json, text, int), amends.pause(uuid, text), amends.resume(uuid, text),
         amends.approve(uuid, text, text, text), amends.deny(uuid, text, text),
         amends.abandon(uuid, text), amends.pause_definition(text, text), amends.resume_definition(text, text),
         amends.drain_node(bigint, text), amends.undrain_node(bigint, text), amends.evict(uuid, text),

@@ -113,6 +113,9 @@ pub(super) struct Resolve {
     /// The output that the lost answer would have carried, if applied: JSON, @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON")]
     output: Option<String>,
+    /// How many attempts there were when you looked, as `amends show` says: refused if there was another one since.
+    #[arg(long, value_name = "N")]
+    attempts: Option<u32>,
     /// How this is known; kept in the journal.
     #[arg(long)]
     reason: String,
@@ -222,7 +225,10 @@ impl Resolve {
                 return Err(Failure::usage("an absent effect has no output; leave --output out"));
             }
         };
-        Ok((self.asked, Request::Resolve { step: self.step, finding, reason: self.reason }))
+        Ok((
+            self.asked,
+            Request::Resolve { step: self.step, finding, attempts: self.attempts, reason: self.reason },
+        ))
     }
 }
 

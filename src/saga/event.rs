@@ -319,6 +319,10 @@ pub enum Request {
         step: String,
         /// What the operator found.
         finding: Finding,
+        /// How many attempts there were when they looked, as `attempts` of `amends.stuck` says. With another one since,
+        /// the finding says nothing of it and is refused. None: those before the request.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempts: Option<u32>,
         /// How they know.
         reason: String,
     },

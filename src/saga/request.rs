@@ -100,7 +100,8 @@ pub fn legal_verbs(definition: &Definition, state: &State, now: Millis) -> Vec<S
             ]);
         }
         let applied = Finding::Applied { output: Json::null() };
-        let resolve = |finding| Request::Resolve { step: step.clone(), finding, reason: reason() };
+        let resolve =
+            |finding| Request::Resolve { step: step.clone(), finding, attempts: None, reason: reason() };
         candidates.extend([
             (
                 format!("retry {step}"),
@@ -154,10 +155,10 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
             reasoned("skip", reason)?;
             skip(turn, named(turn, step)?, output)
         }
-        Request::Resolve { step, finding, reason } => {
+        Request::Resolve { step, finding, attempts, reason } => {
             reasoned("resolve", reason)?;
             let step = named(turn, step)?;
-            looked_again(turn, step, asked_at(turn, event))?;
+            looked_again(turn, step, *attempts, asked_at(turn, event))?;
             resolve(turn, step, finding)
         }
         Request::Pause { reason: _ } => pause(turn, true),
@@ -230,17 +231,21 @@ fn asked_at(turn: &Turn<'_>, event: &Requested) -> Millis {
     event.asked_at.unwrap_or(turn.at).min(turn.at)
 }
 
-/// Refuses a finding that is older than the doubt: whoever asked had not seen the last attempt, so its effect may have
-/// come after the look.
-fn looked_again(turn: &Turn<'_>, step: usize, asked_at: Millis) -> Result<(), IllegalEvent> {
+/// Refuses a finding that is older than the doubt: an attempt that ended after the look, or at least after the request,
+/// may have had its effect since.
+fn looked_again(
+    turn: &Turn<'_>,
+    step: usize,
+    attempts: Option<u32>,
+    asked_at: Millis,
+) -> Result<(), IllegalEvent> {
     let one = &turn.state.steps[step];
     let (Phase::Active { direction, .. } | Phase::Stuck { direction, .. }) = one.phase else { return Ok(()) };
-    let heard_at = one.tally(direction).evidence().heard_at;
-    if turn.law() >= Law::V2
-        && turn.in_doubt(step, direction)
-        && heard_at.is_some_and(|heard| asked_at < heard)
-    {
-        return not(turn, step, "was tried once more after this was asked; find out again, then resolve it");
+    let tally = one.tally(direction);
+    let seen = attempts.is_none_or(|seen| seen == tally.attempts);
+    let asked_since = tally.evidence().heard_at.is_none_or(|heard_at| asked_at >= heard_at);
+    if turn.law() >= Law::V2 && turn.in_doubt(step, direction) && !(seen && asked_since) {
+        return not(turn, step, "was tried once more after this was found; find out again, then resolve it");
     }
     Ok(())
 }

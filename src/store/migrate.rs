@@ -53,7 +53,7 @@ const ADMIN: &[&str] = &[
 
 /// Revision of [`ADMIN`]. Grows with each change of it: of two programs on one database the newer one's text
 /// stays in force, whichever starts last.
-const ADMIN_REVISION: i32 = 12;
+const ADMIN_REVISION: i32 = 13;
 
 const ADMIN_FOUND: Sql = sql!("migration", "admin");
 const ADMIN_RECORD: Sql = sql!("migration", "record_admin");

@@ -101,7 +101,7 @@ async fn ends_and_halts_are_told_with_all_that_there_is_to_say() {
     assert!(news["reason"].as_str().unwrap().contains("in_doubt"), "{news}");
     assert!(news["key"].as_str().unwrap().contains("-on_stuck-n"), "{news}");
     let finding = Finding::Applied { output: json!(1).into() };
-    let request = Request::Resolve { step: "one".into(), finding, reason: "looked".into() };
+    let request = Request::Resolve { step: "one".into(), finding, attempts: None, reason: "looked".into() };
     runtime.signal(doubtful, request).await.unwrap();
     eventually("its end is told, too", async || told(doubtful).len() == 2).await;
     let client = database.client().await;

@@ -135,14 +135,16 @@ async fn a_panic_in_a_step_is_an_unknown_outcome_and_an_operator_resolves_it() {
     })
     .await;
     let finding = amends::saga::event::Finding::Absent;
-    let request = Request::Resolve { step: "boom".into(), finding, reason: "looked it up".into() };
+    let request =
+        Request::Resolve { step: "boom".into(), finding, attempts: None, reason: "looked it up".into() };
     runtime.signal(saga, request).await.expect("a signal");
     // It is known to be absent now, so it is tried again under a new key, until it is stuck or its attempts
     // are spent.
     let cancel = Request::Cancel { reason: "enough".into() };
     runtime.signal(saga, cancel).await.expect("a signal");
     let finding = amends::saga::event::Finding::Absent;
-    let request = Request::Resolve { step: "boom".into(), finding, reason: "looked again".into() };
+    let request =
+        Request::Resolve { step: "boom".into(), finding, attempts: None, reason: "looked again".into() };
     crate::harness::eventually("it ends", || {
         let (runtime, request, store) = (runtime.clone(), request.clone(), store.clone());
         async move {

@@ -156,7 +156,7 @@ fn request(definition: &Definition, state: &State, request: &Request) -> (Option
             (index(step), format!("retry{key}{}", why(reason)))
         }
         Request::Skip { step, reason, .. } => (index(step), format!("skip{}", why(reason))),
-        Request::Resolve { step, finding, reason } => {
+        Request::Resolve { step, finding, reason, .. } => {
             let found = match finding {
                 Finding::Applied { .. } => "applied",
                 Finding::Absent => "absent",

@@ -97,6 +97,7 @@ impl World {
         let resolve = self.truth(step, direction).map(|finding| Request::Resolve {
             step: name.clone(),
             finding,
+            attempts: Some(self.state.steps[step].tally(direction).attempts),
             reason: "looked".to_owned(),
         });
         let hopeless = self.definition.planned(&self.state, step).is_some_and(|planned| {

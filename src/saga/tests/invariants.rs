@@ -288,7 +288,12 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
         ("resume".to_owned(), Request::Resume { reason: reason() }),
         ("abandon".to_owned(), Request::Abandon { reason: reason() }),
     ];
-    let resolve = |step: &String, finding| Request::Resolve { step: step.clone(), finding, reason: reason() };
+    let resolve = |step: &String, finding| Request::Resolve {
+        step: step.clone(),
+        finding,
+        attempts: None,
+        reason: reason(),
+    };
     for index in 0..state.steps.len() {
         let planned = definition.step(state, index);
         let name = &planned.name;

@@ -217,7 +217,7 @@ impl World {
                 _ => Direction::Action,
             };
             if let Some(finding) = self.truth(index, direction) {
-                all.push(Request::Resolve { step: step.clone(), finding, reason: reason() });
+                all.push(Request::Resolve { step: step.clone(), finding, attempts: None, reason: reason() });
             }
             all.extend(self.answers(index));
             all.extend(self.word(index).map(|event| Request::Provide { event, payload: Json::null() }));

@@ -105,6 +105,10 @@ fn resolve_says_what_became_of_a_doubt() {
     check("a(once,tries=9)", &format!("{twice}; +50; resolve a absent @100"), "running a:backing_off@350");
     check_refused("a(once,tries=9)", "+50; lost; ?resolve a absent @49", "find out again");
     check("a(once,tries=9)", "+50; lost; resolve a absent @50", "running a:backing_off@150");
+    check_refused("a(once)", "a unknown; ?resolve a absent #0", "find out again");
+    check_refused("a(once)", "a unknown; ?resolve a applied #2", "find out again");
+    check("a(once)", "a unknown; resolve a absent #1", "running a:backing_off@100");
+    check_refused("a(once,tries=9)", &format!("{twice}; +50; ?resolve a absent #1"), "find out again");
     check_refused("a(probe,once)", "+50; a errors; ?resolve a absent @49", "find out again");
     let undone_twice = "a ok; b refuses; ~a unknown; resolve a absent; timer; ~a unknown";
     check_refused("a(~once) b<a", &format!("{undone_twice}; ?resolve a absent @99"), "find out again");

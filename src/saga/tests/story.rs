@@ -18,6 +18,7 @@
 //! | `lost`, `handover a b` | the owner died; the owner hands back what it has not begun |
 //! | `convicted` | the owner died, of this saga as lone trials have shown |
 //! | `cancel`, `retry a`, `retry a newly`, `resolve a applied`, `append b<a`, ... | requests; `@N`: made at N |
+//! | `resolve a absent #2` | found when there were two attempts |
 //! | `approve a`, `approve a another`, `deny a` | what is shown is approved, something else is, it is denied |
 //!
 //! `?` before an event says that it must be refused. A state is `STATUS NAME:PHASE ... -> COMMANDS`, with the
@@ -245,13 +246,14 @@ fn request(parts: &[&str]) -> Request {
             Request::Retry { step: (*step).to_owned(), new_key: true, reason: reason() }
         }
         ["skip", step] => Request::Skip { step: (*step).to_owned(), output: output(), reason: reason() },
-        ["resolve", step, found] => Request::Resolve {
+        ["resolve", step, found, seen @ ..] => Request::Resolve {
             step: (*step).to_owned(),
             finding: match *found {
                 "applied" => Finding::Applied { output: output() },
                 "absent" => Finding::Absent,
                 other => panic!("what is {other:?}?"),
             },
+            attempts: seen.first().map(|seen| seen.strip_prefix('#').unwrap().parse().unwrap()),
             reason: reason(),
         },
         ["approve", step] => {

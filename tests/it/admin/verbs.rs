@@ -31,7 +31,17 @@ async fn what_is_in_doubt_is_found_understood_and_resolved() {
     assert!(answer.contains("resolve it as applied or absent"), "{answer}");
     assert!(answer.contains("legal now: cancel, pause, abandon, resolve charge applied"), "{answer}");
 
-    let call = format!("resolve('{saga}', 'charge', 'applied', '{{\"id\": 7}}', 'seen in their dashboard')");
+    // Whoever looked before the last attempt has not seen what it did.
+    let early =
+        format!("select amends.resolve('{saga}', 'charge', 'absent', null, 'not there', attempts => 0)");
+    assert_eq!(ask(node.url(), &early).await, "2");
+    let answered = format!("select fate from amends.signal_status('{saga}', 2)");
+    until(node.url(), &answered, "refused").await;
+    let answer = ask(node.url(), &format!("select answer from amends.signal_status('{saga}', 2)")).await;
+    assert!(answer.contains("find out again, then resolve it"), "{answer}");
+
+    let finding = r#"'applied', '{"id": 7}', 'seen in their dashboard', attempts => 1"#;
+    let call = format!("resolve('{saga}', 'charge', {finding})");
     apply(&node, &call, saga).await;
     until(node.url(), &format!("select status from amends.sagas where saga = '{saga}'"), "completed").await;
     assert_eq!(ask(node.url(), "select count(*) from amends.stuck").await, "0");
@@ -142,6 +152,7 @@ async fn what_cannot_be_asked_has_a_sqlstate_of_its_own() {
             "'applied' or 'absent', found 'maybe'",
         ),
         (format!("resolve('{live}', 'a', 'absent', '1', 'x')"), "AM005", "no output"),
+        (format!("resolve('{live}', 'a', 'absent', null, 'x', -1)"), "AM005", "number of attempts, found -1"),
         (format!("signal('{live}', '')"), "AM005", "name of an event"),
     ] {
         let said = psql(node.url(), &format!("select amends.{call}")).await;

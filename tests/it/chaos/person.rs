@@ -70,7 +70,8 @@ impl Person {
 
     /// Looks at each stuck step of a saga and does what only a person can.
     pub(super) async fn look_at(&mut self, client: &Client, store: &Store, saga: Uuid, definition: &str) {
-        let sql = "select step, direction, reason, in_doubt, legal from amends.stuck where saga = $1";
+        let sql =
+            "select step, direction, reason, in_doubt, legal, attempts from amends.stuck where saga = $1";
         for row in client.query(sql, &[&saga]).await.unwrap() {
             let (step, direction, reason): (Option<String>, Option<String>, String) =
                 (row.get(0), row.get(1), row.get(2));
@@ -79,6 +80,7 @@ impl Person {
                 continue;
             };
             let (in_doubt, legal): (bool, Vec<String>) = (row.get(3), row.get(4));
+            let attempts = row.get::<_, i32>(5).try_into().unwrap();
             // Those definitions have one step whose participant knows no keys and cannot be asked.
             let is_bare = definition.starts_with("bare") && step == "x" && direction == "action";
             let need = match &*reason {
@@ -99,7 +101,7 @@ impl Person {
             self.found.insert((saga, step.clone()), need);
             let request = match is_bare && in_doubt {
                 true if !has_settled(client, saga).await => continue,
-                true => resolve(client, saga, &step).await,
+                true => resolve(client, saga, &step, attempts).await,
                 false => Request::Retry { step: step.clone(), new_key: false, reason: "looked at it".into() },
             };
             let verb = if is_bare && in_doubt { "resolve" } else { "retry" };
@@ -117,14 +119,19 @@ impl Person {
 }
 
 /// Tells what the participants' ledger says.
-async fn resolve(client: &Client, saga: Uuid, step: &str) -> Request {
+async fn resolve(client: &Client, saga: Uuid, step: &str, attempts: u32) -> Request {
     let sql = "select key from ledger.effect where saga = $1 and step = $2";
     let found = client.query_opt(sql, &[&saga.to_string(), &step]).await.unwrap();
     let finding = match found.map(|row| row.get::<_, String>(0)) {
         Some(key) => Finding::Applied { output: json!({ "key": key }).into() },
         None => Finding::Absent,
     };
-    Request::Resolve { step: step.to_owned(), finding, reason: "looked it up".into() }
+    Request::Resolve {
+        step: step.to_owned(),
+        finding,
+        attempts: Some(attempts),
+        reason: "looked it up".into(),
+    }
 }
 
 /// An absence proves nothing while an effect can still land; a person knows that as well as a probe.

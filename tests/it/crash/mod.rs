@@ -202,8 +202,11 @@ async fn finish(survivor: &Runtime, client: &Client) -> Option<usize> {
                 node::provide(survivor, saga).await;
             }
             // Only what has neither keys nor a probe may need a person.
-            if status == "stuck" && name.starts_with("bare") && has_landed(client, saga).await {
-                resolve(survivor, client, saga).await;
+            if status == "stuck"
+                && name.starts_with("bare")
+                && let Some(attempts) = landed(client, saga).await
+            {
+                resolve(survivor, client, saga, attempts).await;
                 resolved += 1;
             }
         }
@@ -211,17 +214,20 @@ async fn finish(survivor: &Runtime, client: &Client) -> Option<usize> {
     }
 }
 
-/// Whether nothing of a stuck saga can land any more: a statement of a killed process may still be on the
-/// server, for as long as an effect may land after its time-out.
-async fn has_landed(client: &Client, saga: Uuid) -> bool {
-    let sql = "select exists (select from amends.stuck where saga = $1 and since < now() - interval '2500 ms')
+/// How many attempts a stuck saga has made, when nothing of them can land any more: a statement of a killed process may
+/// still be on the server, for as long as an effect may land after its time-out.
+async fn landed(client: &Client, saga: Uuid) -> Option<u32> {
+    let sql = "select attempts from amends.stuck where saga = $1 and since < now() - interval '2500 ms'
            and not exists (select from pg_stat_activity a
                            where a.datname = current_database() and a.pid <> pg_backend_pid() and a.state <> 'idle'
                              and a.query like '%ledger.%')";
-    client.query_one(sql, &[&saga]).await.unwrap().get(0)
+    let found = client.query_opt(sql, &[&saga]).await.unwrap();
+    found.map(|row| row.get::<_, i32>(0).try_into().unwrap())
 }
 
-async fn resolve(survivor: &Runtime, client: &Client, saga: Uuid) {
+/// What is looked up holds for the attempts that were there before: another may be made meanwhile, since a request that
+/// was made before is read.
+async fn resolve(survivor: &Runtime, client: &Client, saga: Uuid, attempts: u32) {
     let sql = "select key from ledger.effect where saga = $1 and step = 'x'";
     // Of two effects the audit tells.
     let found = client.query(sql, &[&saga.to_string()]).await.unwrap();
@@ -229,7 +235,12 @@ async fn resolve(survivor: &Runtime, client: &Client, saga: Uuid) {
         Some(key) => Finding::Applied { output: json!({ "key": key }).into() },
         None => Finding::Absent,
     };
-    let request = Request::Resolve { step: "x".into(), finding, reason: "looked it up".into() };
+    let request = Request::Resolve {
+        step: "x".into(),
+        finding,
+        attempts: Some(attempts),
+        reason: "looked it up".into(),
+    };
     // It may have been asked before and gone on since.
     let _ = survivor.signal(saga, request).await;
 }
