@@ -103,23 +103,14 @@ impl Client {
         halts: impl Fn(Status) -> bool,
     ) -> Result<Halt, Error> {
         let deadline = limit.map(|limit| Instant::now() + limit);
-        let (mut pause, mut lost) = (Duration::ZERO, false);
+        let mut pause = Duration::ZERO;
         loop {
             let next = Instant::now() + pause;
             let until = deadline.map_or(next, |deadline| deadline.min(next));
             if let Some(ended) = hear(&mut expectation.told, until).await {
                 return Ok(Halt::Ended(ended));
             }
-            let row = match self.inner.store.saga(saga).await {
-                // One lost connection ends no wait: it may be that of a node that stops.
-                Err(store::Error::Unavailable(_)) if !lost => {
-                    lost = true;
-                    pause = PAUSE_MIN;
-                    continue;
-                }
-                answer => answer?.ok_or(store::Error::UnknownSaga(saga))?,
-            };
-            lost = false;
+            let row = self.inner.store.saga(saga).await?.ok_or(store::Error::UnknownSaga(saga))?;
             if row.status.is_end() {
                 let result = row.result.unwrap_or_else(Json::null);
                 return Ok(Halt::Ended(Ended { status: row.status, result }));

@@ -31,13 +31,7 @@ pub(super) fn outcome(
     if reply.rule == DefaultRule::Incomplete {
         (reply.status, reply.text) = (None, None);
     }
-    let default = |reply: &Reply| Decided {
-        verdict: reply.verdict,
-        rule: default_word(setting, reply),
-        error: None,
-        answers_key: false,
-        renew_key: false,
-    };
+    let default = |reply: &Reply| Decided::new(reply.verdict, default_word(setting, reply), None);
     let rules = !call.classify.is_empty() || call.refused.is_some() || call.success.is_some();
     if !rules && call.output.is_none() {
         let decided = default(&reply);

@@ -99,6 +99,8 @@ impl Store {
             Err(error) => match remedy(&error) {
                 Remedy::Reconnect => {
                     drop(Object::take(client));
+                    // Those that lie idle may be lost with it: all that a node's threads drive end with them.
+                    self.pool.retain(|_, _| false);
                     Ok(query_on(&self.client().await?, sql, params).await?)
                 }
                 Remedy::Repeat => Ok(query_on(&client, sql, params).await?),

@@ -1,15 +1,14 @@
 //! What the command line answers with `--json`: one saga of each kind, each verb, and errors. What differs from run to
-//! run (ids, times, spans) is replaced; texts for people stand in a file of their own.
+//! run (ids, times, chance) is replaced; texts for people stand in a file of their own.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::{Value, json};
 
 use super::check;
-use crate::admin::{Operated, ask};
+use crate::admin::{Operated, ask, program};
 use crate::harness::eventually;
 
 /// Fields whose numbers and texts are this run's.
@@ -20,6 +19,7 @@ static ID: LazyLock<Regex> =
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00(:00)?)").unwrap());
 
+/// The id of a token.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b[0-9a-f]{12}\b").unwrap());
 
 /// The answers so far, and what is known of this run.
@@ -72,15 +72,12 @@ impl Answers {
 
     /// Asks, and writes down what was answered.
     fn ask(&mut self, url: &str, args: &[&str]) -> Value {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
-        let output =
-            command.args(args).arg("--json").env("DATABASE_URL", url).stdin(Stdio::null()).output().unwrap();
-        let said = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
-        let said = if said.is_empty() { &b"null"[..] } else { said };
-        let value: Value = serde_json::from_slice(said)
-            .unwrap_or_else(|error| panic!("{args:?}: {error}: {}", String::from_utf8_lossy(said)));
+        let (code, said) = program(url, &[args, &["--json"]].concat());
+        // `token revoke` says nothing.
+        let said = if said.is_empty() { "null" } else { &said };
+        let value: Value =
+            serde_json::from_str(said).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}"));
         let (asked, shape) = (self.known(&args.join(" ")), self.shape("", value.clone()));
-        let code = output.status.code().unwrap();
         self.answers
             .push_str(&format!("# {asked}: {code}\n{}\n", serde_json::to_string_pretty(&shape).unwrap()));
         value
