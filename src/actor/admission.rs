@@ -7,7 +7,7 @@ use crate::saga::command::Command;
 use crate::saga::event::{
     ApprovalShown, AttemptEnded, ConditionDecided, Decision, Event, Request, Requested, Showing,
 };
-use crate::saga::outcome::{Error, Outcome};
+use crate::saga::outcome::{DecidedBy, Error, Outcome};
 use crate::saga::state::State;
 use crate::saga::{Law, outstanding};
 
@@ -74,7 +74,7 @@ fn refuse(node: &Node, state: &State, faults: &[String]) -> Vec<Event> {
                 direction,
                 attempt,
                 outcome,
-                decided_by: None,
+                decided_by: Some(Box::new(DecidedBy { rule: "input".to_owned(), status: None })),
                 jitter: 0.0,
             })
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definitions::Pinned;
 use super::node::Node;
-use crate::participant::{News, Scope};
+use crate::participant::{News, NotReceived, Scope};
 use crate::saga::definition::{Draft, Notice};
 use crate::saga::event::{Event, Started};
 use crate::saga::key::notice_key;
@@ -45,10 +45,25 @@ impl Occasion {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Telling {
     pub(super) event: Occasion,
+    /// The law of the saga, and so of the key under which it is told: the journal may be gone by then. None in events
+    /// of before, whose sagas are told by the law of their journal.
+    law: Option<Law>,
     definition: i32,
     status: String,
     step: Option<String>,
     reason: Option<String>,
+}
+
+impl Telling {
+    /// The key under which it is told, the same each time, and the saga's input; null when the journal is gone.
+    fn key_and_input(&self, event: &Relaying) -> (String, Json) {
+        let (begun, input) = match event.started.as_ref().map(Json::decode::<Event>) {
+            Some(Ok(Event::Started(Started { law, input, .. }))) => (law, input),
+            Some(_) | None => (Law::V1, Json::null()),
+        };
+        let law = self.law.unwrap_or(begun);
+        (notice_key(event.saga, self.event.as_str(), event.seq, law), input)
+    }
 }
 
 /// Whether a definition tells anybody of anything.
@@ -75,9 +90,8 @@ pub(super) fn of(pinned: &Pinned, old: Option<&State>, new: &State, row: &Transi
     };
     // Postgres reads the event, and no text of it can hold a NUL.
     let reason = reason.map(|reason| reason.replace('\0', "\u{fffd}"));
-    let telling =
-        Telling { event, definition: pinned.id.0, status: status.as_str().to_owned(), step, reason };
-    Json::encode(&telling).ok()
+    let (law, definition, status) = (Some(new.law), pinned.id.0, status.as_str().to_owned());
+    Json::encode(&Telling { event, law, definition, status, step, reason }).ok()
 }
 
 /// The step that needs a person, and why.
@@ -112,7 +126,7 @@ fn ended(definition: &Definition, state: &State, row: &Transition) -> (Option<St
 }
 
 /// Tells an event to whom the saga's definition names, under a key that is the same each time.
-pub(super) async fn tell(node: &Node, event: &Relaying) -> Result<Occasion, Error> {
+pub(super) async fn tell(node: &Node, event: &Relaying) -> Result<Occasion, NotReceived> {
     let wrong = |message: String| Error::new("outbox", message);
     let telling: Telling = event.body.decode().map_err(|error| wrong(error.to_string()))?;
     let pinned = node.definitions.get(DefinitionId(telling.definition));
@@ -120,12 +134,9 @@ pub(super) async fn tell(node: &Node, event: &Relaying) -> Result<Occasion, Erro
         pinned.ok_or_else(|| wrong(format!("definition {} is not known here", telling.definition)))?;
     let notice = telling.event.notice(pinned.definition.draft());
     let notice = notice.ok_or_else(|| wrong("the definition tells nobody of this".to_owned()))?;
-    let (law, input) = match event.started.as_ref().map(Json::decode::<Event>) {
-        Some(Ok(Event::Started(Started { law, input, .. }))) => (law, input),
-        Some(_) | None => (Law::V1, Json::null()),
-    };
+    let (key, input) = telling.key_and_input(event);
     let mut scope = Scope::of_saga(event.saga, input, Vec::new());
-    scope.key = notice_key(event.saga, telling.event.as_str(), event.seq, law);
+    scope.key = key;
     scope.step = telling.step.as_deref().unwrap_or_default().into();
     scope.attempt = event.attempts;
     scope.output = event.result.clone();
@@ -135,4 +146,44 @@ pub(super) async fn tell(node: &Node, event: &Relaying) -> Result<Occasion, Erro
         reason: telling.reason,
     });
     node.participants.tell(notice, &Arc::new(scope)).await.map(|()| telling.event)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(law: &str, first_row: Option<&str>, expected: &str) {
+        let json = |text: &str| Json::parse(text).unwrap();
+        let body = format!(
+            r#"{{"event":"on_end",{law}"definition":1,"status":"completed","step":null,"reason":null}}"#
+        );
+        let (n, saga, started) = (1, Uuid::nil(), first_row.map(json));
+        let event = Relaying { n, saga, seq: 7, body: json(&body), attempts: 1, started, result: None };
+        let telling: Telling = event.body.decode().unwrap();
+        assert_eq!(telling.key_and_input(&event).0, format!("{saga}{expected}"), "{law} {first_row:?}");
+    }
+
+    const FIRST: &str = r#"{"started":{"at":7,"input":null}}"#;
+    const SECOND: &str = r#"{"begun":{"law":2,"at":7,"input":null}}"#;
+
+    /// Retention may have dropped the journal when the receiver is back.
+    #[test]
+    fn an_event_has_one_key_with_its_journal_and_without() {
+        for first_row in [Some(SECOND), None] {
+            check(r#""law":2,"#, first_row, "-on_end-n7");
+        }
+        for first_row in [Some(FIRST), None] {
+            check(r#""law":1,"#, first_row, "/on_end/7");
+        }
+    }
+
+    #[test]
+    fn an_event_of_before_is_told_by_the_law_of_its_journal() {
+        check("", Some(FIRST), "/on_end/7");
+        check("", Some(SECOND), "-on_end-n7");
+        check("", None, "/on_end/7");
+    }
 }

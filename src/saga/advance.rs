@@ -8,6 +8,7 @@ use super::Json;
 use super::definition::{Action, Effect, Kind, Millis};
 use super::doubt;
 use super::event::Direction;
+use super::late;
 use super::law::Law;
 use super::outcome::Error;
 use super::plan::{self, Definition};
@@ -162,6 +163,7 @@ fn watch_limits(turn: &mut Turn<'_>) {
     if passed(deadline) {
         turn.turn_back(TurnBack::Deadline);
     } else if passed(lease) && committed(turn) {
+        turn.state.plan_expired = true;
         close_plan(turn);
     } else if passed(lease) {
         turn.turn_back(TurnBack::DriverLost);
@@ -226,7 +228,7 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
         }
         Activity::Sleeping { until } if until <= turn.at => turn.succeed(step, direction, Json::null()),
         Activity::Awaiting { until: Some(until) } if turn.ends_waits && until <= turn.at => {
-            let error = Error::new("deadline", "nothing was provided within the longest wait");
+            let error = Error::new(late::DEADLINE, "nothing was provided within the longest wait");
             let pending = doubt::is_pending(turn, step, direction);
             let tally = turn.state.step_mut(step).tally_mut(direction);
             tally.error = Some(Box::new(error));
@@ -237,7 +239,7 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
             }
         }
         Activity::Asking { until: Some(until) } if turn.ends_waits && until <= turn.at => {
-            let error = Error::new("deadline", "nobody has approved it within the longest wait");
+            let error = Error::new(late::DEADLINE, "nobody has approved it within the longest wait");
             turn.state.step_mut(step).tally_mut(direction).error = Some(Box::new(error));
             turn.fail(step, direction);
         }
@@ -366,6 +368,8 @@ fn turn_back(turn: &mut Turn<'_>) {
 
 /// A pivot succeeded after all, so the saga goes on.
 fn too_late(turn: &mut Turn<'_>) {
+    let limit = matches!(turn.state.turn_back, Some(TurnBack::Deadline | TurnBack::DriverLost));
+    turn.state.plan_expired = limit && turn.state.lease_until.is_some();
     turn.state.turn_back = None;
     close_plan(turn);
 }

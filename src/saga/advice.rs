@@ -2,7 +2,7 @@
 //! refused to `validate.rs` and `trust.rs`.
 
 use super::definition::{Call, Draft, Effect, Expression, Step, Target, Verdict};
-use super::trust::{each_step, plain};
+use super::trust::{each_step, plain, split, unwrapped};
 use super::validate::Fault;
 
 /// Names what is legal and often wrong in a draft, with what to do.
@@ -15,9 +15,10 @@ fn doubtful_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
     for (direction, call) in step.calls() {
         let path = format!("{path}.{}", direction.as_str());
         let absent = call.probe.as_ref().and_then(|probe| probe.absent.as_ref());
-        if absent.is_some_and(asks_status_alone) {
-            let message = "a bare 404 may come from a router that did not know the path; ask for the body, too, \
-                           such as `status == 404 && result.code == 'not_found'`";
+        if absent.is_some_and(|absent| is_bare(&absent.0)) {
+            let message = "a bare 404 may come from a router that did not know the path, and so may an error or an \
+                           outcome alone; ask for the body in each alternative, such as `status == 404 && result.code \
+                           == 'not_found'`, or `error != null && text.contains('no such booking')`";
             advice.push(Fault { path: format!("{path}.probe.absent"), message: message.to_owned() });
         }
         advice.extend(no_refusal_answers(&path, call));
@@ -58,27 +59,70 @@ fn no_refusal_answers(path: &str, call: &Call) -> Vec<Fault> {
     places.into_iter().map(|path| Fault { path, message: message.to_owned() }).collect()
 }
 
-/// Whether an expression asks for the status and nothing else.
-fn asks_status_alone(expression: &Expression) -> bool {
-    let (mut asks_status, mut word, mut quote) = (false, String::new(), None);
-    for c in expression.0.chars().chain([' ']) {
+/// Words of an expression that ask for no more than how an answer came: nothing of its body.
+const OF_NO_BODY: [&str; 10] = [
+    "status",
+    "outcome",
+    "error",
+    "error.code",
+    "error.code.startsWith",
+    "in",
+    "int",
+    "true",
+    "false",
+    "null",
+];
+
+/// Beginnings of the codes that default rules give to errors, which say no more than a status.
+const DEFAULT_CODES: [&str; 3] = ["http_", "tool_error", "protocol_"];
+
+/// Outcomes, with which `outcome` is compared.
+const OUTCOMES: [&str; 6] = ["succeeded", "failed", "retryable", "pending", "errored", "unknown"];
+
+/// Whether an expression can hold by the status, the outcome or the error alone, whatever the body says. Alternatives
+/// can if one can, and what is asked for together only if all can.
+fn is_bare(text: &str) -> bool {
+    let text = unwrapped(text);
+    if let [condition, _, ..] = split(text, "?")[..] {
+        let (rest, condition) = (&text[condition.len() + 1..], is_bare(condition));
+        let Some((yes, no)) = split(rest, ":").first().map(|yes| (*yes, &rest[yes.len()..])) else {
+            return false;
+        };
+        return condition && (is_bare(yes) || is_bare(no.trim_start_matches(':')));
+    }
+    let alternatives = split(text, "||");
+    if alternatives.len() > 1 {
+        return alternatives.into_iter().any(is_bare);
+    }
+    let together = split(text, "&&");
+    if together.len() > 1 {
+        return together.into_iter().all(is_bare);
+    }
+    text != "false" && asks_nothing_of_body(text)
+}
+
+fn asks_nothing_of_body(text: &str) -> bool {
+    let (mut word, mut quoted, mut quote) = (String::new(), String::new(), None);
+    for c in text.chars().chain([' ']) {
         match quote {
-            Some(open) if c == open => quote = None,
-            // Whatever is compared with a text is not the status.
-            Some(_) => return false,
+            Some(open) if c == open => {
+                let text = std::mem::take(&mut quoted);
+                quote = None;
+                if !DEFAULT_CODES.iter().any(|code| text.starts_with(code)) && !OUTCOMES.contains(&&*text) {
+                    return false;
+                }
+            }
+            Some(_) => quoted.push(c),
             None if c == '\'' || c == '"' => quote = Some(c),
-            None if c.is_alphanumeric() || c == '_' => word.push(c),
+            None if c.is_alphanumeric() || c == '_' || c == '.' => word.push(c),
             None => {
                 let name = std::mem::take(&mut word);
                 let is_number = name.starts_with(|first: char| first.is_ascii_digit());
-                asks_status |= name == "status";
-                if !is_number
-                    && !["status", "", "in", "int", "true", "false", "null"].contains(&name.as_str())
-                {
+                if !is_number && !name.is_empty() && !OF_NO_BODY.contains(&&*name) {
                     return false;
                 }
             }
         }
     }
-    asks_status
+    true
 }

@@ -303,9 +303,10 @@ impl Call {
         self
     }
 
-    /// Makes answers refusals for which this CEL predicate holds: no effect, and another attempt is no use.
-    pub fn refused(mut self, when: &str) -> Self {
-        self.refused = Some(Refused { when: when.into(), answers_key: false });
+    /// Makes answers refusals for which a CEL predicate holds: no effect, and another attempt is no use. Takes the
+    /// predicate, or a [`Refused`] that says more.
+    pub fn refused(mut self, refused: impl Into<Refused>) -> Self {
+        self.refused = Some(refused.into());
         self
     }
 
@@ -319,6 +320,34 @@ impl Call {
     pub fn output(mut self, template: Value) -> Self {
         self.output = Some(Template(template));
         self
+    }
+}
+
+impl Refused {
+    /// Makes answers refusals for which this CEL predicate holds.
+    pub fn new(when: impl Into<Expression>) -> Self {
+        Self { when: when.into(), answers_key: false }
+    }
+
+    /// Says that the participant gives such a refusal only after it has looked the key up: it ends the doubt about
+    /// every attempt under the key.
+    ///
+    /// ```
+    /// use amends::saga::definition::{Call, Refused};
+    ///
+    /// let declined = Refused::new("result.state == 'declined'").answers_key();
+    /// let charge = Call::handler("charge").idempotent().refused(declined);
+    /// assert!(charge.refused.is_some_and(|refused| refused.answers_key));
+    /// ```
+    pub fn answers_key(mut self) -> Self {
+        self.answers_key = true;
+        self
+    }
+}
+
+impl From<&str> for Refused {
+    fn from(when: &str) -> Self {
+        Self::new(when)
     }
 }
 

@@ -190,7 +190,8 @@ pub struct Call {
     #[serde(default)]
     pub effect: Effect,
     /// How long the participant remembers a key, more than `timeout_ms` and `settle_ms` together; no repeat
-    /// that could land later is sent under it. Default: for ever.
+    /// that could land later is sent under it, and an absence that the probe finds later proves nothing. Default: for
+    /// ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_lifetime_ms: Option<Millis>,
     /// How often, and how fast.

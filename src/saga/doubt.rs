@@ -11,6 +11,9 @@ use super::retry;
 use super::state::{Activity, Course, Evidence, Phase, StuckReason, Tally, TurnBack};
 use super::turn::Turn;
 
+/// Code of the error of a call whose probe was answered too late to prove anything.
+const KEY_FORGOTTEN: &str = "key_forgotten";
+
 /// A way out of doubt.
 #[derive(Clone, Copy)]
 enum Means {
@@ -165,7 +168,8 @@ pub(super) fn pending(
 }
 
 /// The probe found no effect. When it was asked before the settle window had passed that proves nothing,
-/// however late the answer came: a late effect could still land behind it.
+/// however late the answer came: a late effect could still land behind it. Nor does it when the answer came after the
+/// participant may have forgotten the key, however early it was asked: it may have looked as late as that.
 pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let settled_at = settled_at(turn, step, direction);
     let tally = turn.state.step_mut(step).tally_mut(direction);
@@ -176,6 +180,11 @@ pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     let pending = tally.evidence().pending;
     match turn.law() {
         Law::V1 => {}
+        Law::V2 if is_forgotten(turn, step, direction) => {
+            let message =
+                "the probe found no effect, and the participant may have forgotten the key (`key_lifetime`)";
+            return inconclusive(turn, step, direction, Error::new(KEY_FORGOTTEN, message));
+        }
         // "Not found" may mean "not yet": of what was accepted only word of its own proves that it will not come.
         Law::V2 if pending && !says_absent(turn, step, direction) => {
             let message =
@@ -193,6 +202,12 @@ pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
         Law::V2 => turn.renew_key(step, direction),
     }
     turn.no_effect(step, direction);
+}
+
+/// Whether the participant may have forgotten the key of the attempts in doubt.
+fn is_forgotten(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
+    let tally = turn.state.steps[step].tally(direction);
+    turn.call(step, direction).is_some_and(|call| retry::forgotten(call, tally, turn.at))
 }
 
 /// Whether the probe says by a predicate of its own that there is no effect.

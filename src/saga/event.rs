@@ -122,8 +122,12 @@ pub struct Started {
     /// The law of the journal.
     #[serde(default, skip_serializing_if = "Law::is_first")]
     pub law: Law,
-    /// When, by the database's clock.
+    /// When its journal began, by the database's clock.
     pub at: Millis,
+    /// How long it had waited by then for a node to take it up, since its start or, where sagas take turns, since its
+    /// turn.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited_ms: Millis,
     /// The input, checked against the definition's schema.
     pub input: Json,
     /// What it takes over of a saga that has ended; none for nearly all.
@@ -137,7 +141,7 @@ pub struct Started {
 impl Started {
     /// A start under the newest law that takes over nothing.
     pub fn new(at: Millis, input: Json) -> Self {
-        Self { law: Law::NEWEST, at, input, rerun: None, traceparent: None }
+        Self { law: Law::NEWEST, at, waited_ms: 0, input, rerun: None, traceparent: None }
     }
 }
 
@@ -218,6 +222,9 @@ pub struct ProbeAnswered {
     pub probe: u32,
     /// What it found.
     pub answer: Answer,
+    /// What decided so: a predicate of the probe, or why none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<Box<DecidedBy>>,
     /// Chance for the next pause, 0 to 1.
     pub jitter: f64,
 }
@@ -404,6 +411,10 @@ pub enum Finding {
     },
     /// The effect is not there and cannot land any more.
     Absent,
+}
+
+fn is_zero(value: &Millis) -> bool {
+    *value == 0
 }
 
 fn is_false(value: &bool) -> bool {

@@ -137,6 +137,20 @@ mod tests {
         assert_eq!(key("charge", 1).text(Law::V1), "01a2b3c4-d5e6-7f80-9192-a3b4c5d6e7f8/charge/action/1");
     }
 
+    /// Participants have saved them: they were computed by another program (Python's `uuid.uuid5(NAMESPACE_URL, KEY)`).
+    #[test]
+    fn the_uuid_of_a_key_is_the_same_for_ever() {
+        let [action, compensation] = DIRECTIONS.map(|direction| Key { direction, ..key("charge", 0) });
+        for (text, uuid) in [
+            (action.text(Law::V2), "e3a03431-a63f-5a86-9b9b-9a4fa0774fa0"),
+            (compensation.text(Law::V2), "2e4d9191-d471-557e-90aa-eae23a67d6cf"),
+            (action.text(Law::V1), "7a0cdeac-e101-56a8-b4bf-b31b847319a4"),
+        ] {
+            assert_eq!(Key::uuid(&text).to_string(), uuid, "{text}");
+            assert_eq!(Key::uuid(&text).as_simple().to_string(), uuid.replace('-', ""), "{text}");
+        }
+    }
+
     #[test]
     fn names_that_differ_at_their_end_have_different_keys() {
         let [one, other] = ["x", "y"].map(|end| format!("a_long_name_that_does_not_fit_into_a_key_{end}"));

@@ -50,9 +50,16 @@ pub(super) fn provide(turn: &mut Turn<'_>, event: &str, payload: &Json) -> Resul
     Ok(())
 }
 
-/// The event that a step waits for, with the direction, or will wait for when it begins, with none. A pending
-/// call waits for the event of its step's name; a pending compensation for `NAME.compensation`, so that word
-/// of the action is never taken for it.
+/// The event by which a pending call of a step is told of: the step's name; for a compensation `NAME.compensation`, so
+/// that word of the action is never taken for it.
+pub(super) fn word_of(step: &str, direction: Direction) -> String {
+    match direction {
+        Direction::Action => step.to_owned(),
+        Direction::Compensation => format!("{step}.compensation"),
+    }
+}
+
+/// The event that a step waits for, with the direction, or will wait for when it begins, with none.
 pub(super) fn awaited(
     definition: &Definition,
     state: &State,
@@ -66,11 +73,8 @@ pub(super) fn awaited(
     match state.steps[index].phase {
         Phase::Waiting | Phase::Deciding => by_nature.map(|event| (event, None)),
         Phase::Active { direction, activity: Activity::Awaiting { .. } } => {
-            let event = match direction {
-                Direction::Action => by_nature.unwrap_or_else(|| planned.name.clone()),
-                Direction::Compensation => format!("{}.compensation", planned.name),
-            };
-            Some((event, Some(direction)))
+            let of_action = by_nature.filter(|_| direction == Direction::Action);
+            Some((of_action.unwrap_or_else(|| word_of(&planned.name, direction)), Some(direction)))
         }
         Phase::Active { .. }
         | Phase::Skipped

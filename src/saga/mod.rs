@@ -25,6 +25,7 @@ pub mod attention;
 mod doubt;
 mod driver;
 mod header;
+mod late;
 mod mailbox;
 mod owner;
 mod request;

@@ -139,7 +139,7 @@ fn answer(
     answer: Answer,
 ) -> Option<State> {
     let probe = state.steps[0].tally(direction).probes;
-    let event = ProbeAnswered { at, step: 0, direction, probe, answer, jitter: 0.0 };
+    let event = ProbeAnswered { at, step: 0, direction, probe, answer, decided_by: None, jitter: 0.0 };
     Some(transition(definition, state, &Event::ProbeAnswered(event)).ok()?.0)
 }
 
@@ -166,8 +166,9 @@ fn next(definition: &Definition, state: &State, direction: Direction) -> Option<
         Phase::Undone(Undone::Compensated | Undone::Nothing | Undone::ByHand) => Next::Undone,
         Phase::Failed | Phase::Waiting => Next::TurnBack,
         Phase::Stuck { reason, .. } => Next::Stuck(reason),
+        // It is undone already: as an effect that is known, or as one that may be there.
         Phase::Active { direction: Direction::Compensation, .. } if direction == Direction::Action => {
-            Next::Done
+            if one.output.is_some() { Next::Done } else { Next::CompensateUnknown }
         }
         Phase::Active { activity, .. } => match activity {
             Activity::BackingOff { .. } | Activity::Attempting => {

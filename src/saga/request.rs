@@ -10,6 +10,7 @@ use super::definition::{Action, Effect, Millis};
 use super::doubt;
 use super::driver;
 use super::event::{Direction, Event, Finding, Request, Requested};
+use super::late;
 use super::law::Law;
 use super::mailbox;
 use super::plan::Definition;
@@ -147,7 +148,11 @@ pub(super) fn next_signal(turn: &mut Turn<'_>, signal: u64) -> Result<(), Illega
 
 pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
     next_signal(turn, event.signal)?;
-    in_time(turn, event)?;
+    late::in_time(turn, event)?;
+    answer(turn, event).map_err(|refusal| late::explained(turn, event, refusal))
+}
+
+fn answer(turn: &mut Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
     match &event.request {
         Request::Cancel { reason } => cancel(turn, &event.by, reason),
         Request::Retry { step, new_key, reason: _ } => retry(turn, named(turn, step)?, *new_key),
@@ -158,7 +163,7 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
         Request::Resolve { step, finding, attempts, reason } => {
             reasoned("resolve", reason)?;
             let step = named(turn, step)?;
-            looked_again(turn, step, *attempts, asked_at(turn, event))?;
+            looked_again(turn, step, *attempts, late::asked_at(turn, event))?;
             resolve(turn, step, finding)
         }
         Request::Pause { reason: _ } => pause(turn, true),
@@ -186,49 +191,6 @@ pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), Il
         Request::Deny { step, reason } => approval::deny(turn, named(turn, step)?, &event.by, reason),
         Request::Provide { event, payload } => mailbox::provide(turn, event, payload),
     }
-}
-
-/// Refuses what came after a deadline: the request was made too late, whenever it is read. What ends a saga, stops it
-/// or looks into it is never too late.
-fn in_time(turn: &Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
-    if turn.law() == Law::V1 {
-        return Ok(());
-    }
-    let asked_at = asked_at(turn, event);
-    let passed = |until: Option<Millis>| until.is_some_and(|until| until <= asked_at);
-    let (step, of_driver) = match &event.request {
-        Request::Approve { step, .. } | Request::Deny { step, .. } | Request::Skip { step, .. } => {
-            (turn.definition.index_of(&turn.state, step), false)
-        }
-        Request::Provide { event, .. } => (mailbox::waiting_for(turn, event).map(|(step, _)| step), false),
-        Request::Append { .. } | Request::Commit | Request::Touch => (None, true),
-        Request::Cancel { .. }
-        | Request::Retry { .. }
-        | Request::Resolve { .. }
-        | Request::Pause { .. }
-        | Request::Resume { .. }
-        | Request::Abandon { .. }
-        | Request::Evict { .. }
-        | Request::Abort { .. } => return Ok(()),
-    };
-    let until = step.and_then(|step| turn.state.steps[step].phase.waits_until());
-    let [deadline, lease] = advance::limits(turn.definition, &turn.state);
-    if let Some(step) = step.filter(|_| passed(until)) {
-        let name = &turn.definition.step(&turn.state, step).name;
-        return Err(IllegalEvent::deadline_passed(&format!("step {name:?} has waited as long as it may")));
-    }
-    if passed(deadline) {
-        return Err(IllegalEvent::deadline_passed("the saga's deadline has passed, and it turns back"));
-    }
-    if of_driver && passed(lease) {
-        return Err(IllegalEvent::deadline_passed("the driver was not heard from within its lease"));
-    }
-    Ok(())
-}
-
-/// When a request was made, by the saga's own time.
-fn asked_at(turn: &Turn<'_>, event: &Requested) -> Millis {
-    event.asked_at.unwrap_or(turn.at).min(turn.at)
 }
 
 /// Refuses a finding that is older than the doubt: an attempt that ended after the look, or at least after the request,

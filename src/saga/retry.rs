@@ -68,6 +68,12 @@ pub(super) fn begins_before(call: &Call, tally: &Tally) -> Option<Millis> {
     deadline(call, tally).into_iter().chain(forgotten).min()
 }
 
+/// Whether the participant may have forgotten the present key by `at`: its first request was made so long ago.
+pub(super) fn forgotten(call: &Call, tally: &Tally, at: Millis) -> bool {
+    let first = call.key_lifetime_ms.zip(tally.generation_at);
+    first.is_some_and(|(lifetime, first)| at >= first.saturating_add(lifetime))
+}
+
 /// How long after the begin of an attempt its effect can land.
 pub(super) fn landing_ms(call: &Call) -> Millis {
     call.timeout_ms.saturating_add(call.settle_ms)

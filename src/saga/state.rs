@@ -24,7 +24,7 @@ pub struct State {
     pub input: Json,
     /// The position in a trace from which it was started.
     pub traceparent: Option<Arc<str>>,
-    /// When it was started.
+    /// When it was started, or got its turn, though no node took it up then.
     pub started_at: Millis,
     /// When its last event happened. Clocks may step back between owners; a saga's own time never does.
     pub at: Millis,
@@ -41,6 +41,8 @@ pub struct State {
     pub appended: Vec<Arc<Planned>>,
     /// When the driver's lease on an open saga ends; none once it is committed, or was never open.
     pub lease_until: Option<Millis>,
+    /// The plan of an open saga was closed by a deadline when it was too late to turn back, and not by its driver.
+    pub plan_expired: bool,
     /// Events provided before a step waited for them.
     pub mailbox: BTreeMap<String, Json>,
     /// Highest signal number that was applied or refused.

@@ -52,7 +52,7 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
         law: started.law,
         input: started.input.clone(),
         traceparent: started.traceparent.clone(),
-        started_at: started.at,
+        started_at: started.at.saturating_sub(started.waited_ms),
         at: started.at,
         course: Course::Forward,
         paused: false,
@@ -60,10 +60,13 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
         steps: rerun::first_steps(definition, started),
         appended: Vec::new(),
         lease_until: definition.lease_ms().map(|lease| started.at.saturating_add(lease)),
+        plan_expired: false,
         mailbox: BTreeMap::new(),
         signals_seen: 0,
     };
-    let mut turn = Turn { definition, state, at: started.at, chance: 0.0, ends_waits: true, moved: false };
+    // Its deadline may have passed before any node was there.
+    let ends_waits = started.law == Law::V1;
+    let mut turn = Turn { definition, state, at: started.at, chance: 0.0, ends_waits, moved: false };
     advance::advance(&mut turn);
     let commands = outstanding(&turn.state);
     (turn.state, commands)

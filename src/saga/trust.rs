@@ -134,18 +134,18 @@ fn may_hold(text: &str) -> bool {
 }
 
 /// A text without the parentheses that are around the whole of it.
-fn unwrapped(text: &str) -> &str {
-    let mut text = text;
+pub(super) fn unwrapped(text: &str) -> &str {
+    let mut text = text.trim();
     while let Some(inner) = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'))
         && split(inner, ")").len() == 1
     {
-        text = inner;
+        text = inner.trim();
     }
     text
 }
 
 /// Splits a text at each `at` that stands outside of quotes and brackets.
-fn split<'t>(text: &'t str, at: &str) -> Vec<&'t str> {
+pub(super) fn split<'t>(text: &'t str, at: &str) -> Vec<&'t str> {
     let (mut parts, mut begin, mut depth) = (Vec::new(), 0, 0_usize);
     let (mut quote, mut escaped) = (None, false);
     for (place, c) in text.char_indices() {

@@ -1,12 +1,13 @@
-//! What a node refuses at its edge: requests that came after a deadline while no node lived, starts of a stored
-//! definition that trusts errors in silence, appended steps that no definition could hold; and what `check` and
-//! `explain` say of them.
+//! What a node refuses at its edge: requests that came after a deadline, starts of a stored definition that trusts
+//! errors in silence, appended steps that no definition could hold; what `check` and `explain` say of them; and what
+//! comes to a participant as a key, or from it as a refusal that speaks of one.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amends::participant::{Answers, Failure, Handlers, ParticipantConfig, Secret, StepContext, Transport};
 use amends::runtime::Runtime;
-use amends::saga::definition::{Call, Draft, Errors, Step};
+use amends::saga::definition::{Call, Draft, Errors, Refused, Retry, Step};
 use amends::saga::event::Request;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -15,7 +16,15 @@ use crate::admin::{ask, program, until};
 use crate::harness::{Database, eventually, in_time};
 
 fn handlers() -> Handlers {
-    Handlers::new().register("work", |_: StepContext, _: Value| async { Ok::<_, Failure>(json!("done")) })
+    Handlers::new()
+        .register("work", |_: StepContext, _: Value| async { Ok::<_, Failure>(json!("done")) })
+        .register("accept", |_: StepContext, _: Value| async { Err::<Value, _>(Failure::pending()) })
+        .register("decline", |context: StepContext, _: Value| async move {
+            match context.attempt() {
+                1 => Err(Failure::unknown("lost", "no answer")),
+                _ => Ok(json!("declined")),
+            }
+        })
 }
 
 /// A participant that no test here calls.
@@ -99,6 +108,136 @@ async fn pass_without_a_node(deadline_ms: u64) -> bool {
     }
     second.stop(Duration::from_secs(5)).await.unwrap();
     true
+}
+
+/// The timer has fired on a node that lives, and the saga waits for what undoes its first step.
+#[tokio::test]
+async fn a_request_after_a_deadline_is_refused_by_that_name_on_a_node_that_lives() {
+    let database = Database::create().await;
+    let book = || {
+        Step::new("book", Call::handler("work").idempotent())
+            .compensation(Call::handler("accept").idempotent())
+    };
+    let sign = |deadline_ms| Step::approval("sign", "may it?", None, deadline_ms).needs(["book"]);
+    let drafts = vec![
+        Draft::new("asks").step(book()).step(sign(Some(300))),
+        Draft::new("waits").step(book()).step(Step::awaiting("bell", "rung", Some(300)).needs(["book"])),
+        Draft::new("ends").deadline_ms(1_000).step(book()).step(sign(None)),
+        Draft::new("plan").open(1_000).step(book()),
+    ];
+    let node = node(&database, drafts, None).await;
+    let append = json!({ "append": { "step": Step::sleeping("nap", 1) } }).to_string();
+    for (name, asks) in [
+        ("asks", vec!["amends.approve(SAGA, 'sign', 'DIGEST', 'yes')", "amends.deny(SAGA, 'sign', 'no')"]),
+        ("waits", vec!["amends.signal(SAGA, 'rung', '1')"]),
+        ("ends", vec!["amends.approve(SAGA, 'sign', 'DIGEST', 'yes')", "amends.signal(SAGA, 'rung', '1')"]),
+        (
+            "plan",
+            vec![
+                "amends.request(SAGA, '\"touch\"')",
+                "amends.request(SAGA, '\"commit\"')",
+                "amends.request(SAGA, 'APPEND')",
+            ],
+        ),
+    ] {
+        let saga = node.start(name, &json!({})).await.unwrap();
+        until(
+            &database.url,
+            &format!("select status from amends.sagas where saga = '{saga}'"),
+            "compensating",
+        )
+        .await;
+        let digest = format!(
+            "select body::json #>> '{{approval_shown,showing,shown,digest}}' from amends.journal \
+             where id = '{saga}' and kind = 'approval_shown'"
+        );
+        let digest = ask(&database.url, &digest).await;
+        for sql in asks {
+            let sql = sql
+                .replace("SAGA", &format!("'{saga}'"))
+                .replace("DIGEST", &digest)
+                .replace("APPEND", &append);
+            let signal = ask(&database.url, &format!("select {sql}")).await;
+            let fate = format!(
+                "select concat_ws(' ', fate, answer) from amends.signals where saga = '{saga}' and signal = {signal}"
+            );
+            eventually("it is answered", async || ask(&database.url, &fate).await.contains(' ')).await;
+            let answer = ask(&database.url, &fate).await;
+            assert!(answer.starts_with("refused deadline_passed: "), "{name}: {sql}: {answer}");
+        }
+        ask(&database.url, &format!("select amends.signal('{saga}', 'book.compensation', '1')")).await;
+        until(
+            &database.url,
+            &format!("select status from amends.sagas where saga = '{saga}'"),
+            "compensated",
+        )
+        .await;
+    }
+    node.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// A lost answer, no probe, and then a refusal: only one that was given after a look at the key ends the doubt.
+#[tokio::test]
+async fn a_refusal_that_speaks_of_the_key_is_written_in_rust() {
+    let database = Database::create().await;
+    let twice = Retry { attempts: 2, backoff_ms: 10, multiplier: 1.0, backoff_max_ms: 10, jitter: 0.0 };
+    let declines = |name: &str, refused: Refused| {
+        let call = Call::handler("decline").idempotent().settle_ms(0).retry(twice.clone()).refused(refused);
+        Draft::new(name).step(Step::new("pay", call).compensation(Call::handler("work").idempotent()))
+    };
+    let declined = || Refused::new("result == 'declined'");
+    let drafts = vec![declines("looks", declined().answers_key()), declines("blind", declined())];
+    let node = node(&database, drafts, None).await;
+    for (name, ends) in [("looks", "compensated"), ("blind", "stuck")] {
+        let saga = node.start(name, &json!({})).await.unwrap();
+        until(&database.url, &format!("select status from amends.sagas where saga = '{saga}'"), ends).await;
+        let attempts = format!("select attempts from amends.steps where saga = '{saga}' and step = 'pay'");
+        assert_eq!(ask(&database.url, &attempts).await, "2");
+    }
+    node.stop(Duration::from_secs(5)).await.unwrap();
+}
+
+/// Computed by another program: Python's `uuid.uuid5(NAMESPACE_URL, KEY)`.
+#[tokio::test]
+async fn the_forms_of_a_key_come_to_a_participant_as_ever() {
+    let database = Database::create().await;
+    let noted = Arc::<Mutex<Vec<Value>>>::default();
+    let notes = noted.clone();
+    let handlers = handlers().register("note", move |_: StepContext, arguments: Value| {
+        notes.lock().unwrap().push(arguments);
+        async { Ok::<_, Failure>(json!("done")) }
+    });
+    let handlers = handlers.register("fail", |_: StepContext, _: Value| async {
+        Err::<Value, _>(Failure::permanent("declined", "no"))
+    });
+    let own = json!({ "key": "${ key }", "uuid": "${ key_uuid }", "hex": "x${ key_hex }" });
+    let mut undone = own.clone();
+    for (name, form) in [("of", "action_key"), ("of_uuid", "action_key_uuid"), ("of_hex", "action_key_hex")] {
+        undone[name] = json!(format!("${{ {form} }}"));
+    }
+    let charge = Step::new("charge", Call::handler_with("note", own).idempotent());
+    let draft = Draft::new("keys")
+        .step(charge.compensation(Call::handler_with("note", undone).idempotent()))
+        .step(Step::new("fail", Call::handler("fail").idempotent()).needs(["charge"]).irreversible());
+    let node =
+        Runtime::builder(database.url.clone()).handlers(handlers).definition(draft).begin().await.unwrap();
+    let saga = "0190a0b0-c0d0-7e00-8f00-112233445566";
+    ask(&database.url, &format!("select amends.start_as('{saga}', 'keys', '{{}}')")).await;
+    until(&database.url, &format!("select status from amends.saga_done where id = '{saga}'"), "compensated")
+        .await;
+    let (action, compensation) =
+        ("8ab6eddf-f16a-5f33-a64f-4df3ca04886d", "b665ebe7-ac6f-5347-bdd9-b918dd658b17");
+    let hex = |uuid: &str| uuid.replace('-', "");
+    assert_eq!(
+        *noted.lock().unwrap(),
+        [
+            json!({ "key": format!("{saga}-charge-a0"), "uuid": action, "hex": format!("x{}", hex(action)) }),
+            json!({ "key": format!("{saga}-charge-c0"), "uuid": compensation,
+                "hex": format!("x{}", hex(compensation)), "of": format!("{saga}-charge-a0"),
+                "of_uuid": action, "of_hex": hex(action) }),
+        ]
+    );
+    node.stop(Duration::from_secs(5)).await.unwrap();
 }
 
 fn charges() -> Draft {

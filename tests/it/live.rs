@@ -1,15 +1,16 @@
 //! What a node minds when it takes a saga up: requests that were made in time, a pause before the first claim, a start
-//! that must be refused although its node died first, and how late a call may begin.
+//! that must be refused although its node died first, how late a call may begin, and how old the saga is; and by which
+//! key it tells of one whose journal is gone.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amends::participant::{
     Answers, Failure, Handlers, Limits, ParticipantConfig, Secret, StepContext, Transport,
 };
 use amends::runtime::Runtime;
-use amends::saga::definition::{Call, Draft, Probe, Retry, Rule, Step, Target, Verdict};
+use amends::saga::definition::{Call, Draft, Notice, Probe, Retry, Rule, Step, Target, Verdict};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
@@ -158,6 +159,88 @@ async fn a_saga_that_is_paused_before_a_node_has_it_makes_no_call() {
     stop(runtime).await;
 }
 
+/// What comes of a saga and why, if it turned back.
+async fn end(database: &Database, saga: &str) -> String {
+    let end = "select concat_ws(' ', status, result) from amends.saga_done where id =";
+    ask(&database.url, &format!("{end} '{saga}'")).await
+}
+
+#[tokio::test]
+async fn a_sagas_deadline_passes_although_no_node_has_it_yet() {
+    let (database, calls) = (Database::create().await, Arc::default());
+    let step = || Step::new("pay", work()).compensation(work());
+    let drafts = || {
+        [("late", 500), ("early", 3_600_000)].map(|(name, ms)| Draft::new(name).deadline_ms(ms).step(step()))
+    };
+    stop(node(&database, handlers(&calls), drafts().into()).await).await;
+    let [late, early] = ["late", "early"].map(|name| format!("select amends.start('{name}', '{{}}')"));
+    let (late, early) = (ask(&database.url, &late).await, ask(&database.url, &early).await);
+    let passed = "select min(started_at) + interval '500 ms' < clock_timestamp() from amends.saga";
+    until(&database.url, passed, "t").await;
+    let heir = node(&database, handlers(&calls), drafts().into()).await;
+    until(&database.url, &status(&late), "compensated").await;
+    until(&database.url, &status(&early), "completed").await;
+    assert_eq!(end(&database, &late).await, r#"compensated {"turned_back":"deadline"}"#);
+    assert_eq!(ask(&database.url, &attempts(&late)).await, "0");
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "only the one that was in time has called");
+    stop(heir).await;
+}
+
+/// Both are as old, and the second one gets its turn when the deadline of the first has passed.
+#[tokio::test]
+async fn a_sagas_deadline_runs_from_its_turn() {
+    let (database, calls) = (Database::create().await, Arc::default());
+    let turns = Draft::new("turns").concurrency("input.guest").deadline_ms(1_000);
+    let turns = turns
+        .step(Step::awaiting("go", "go", None))
+        .step(Step::new("pay", work()).needs(["go"]).irreversible());
+    let runtime = node(&database, handlers(&calls), vec![turns]).await;
+    let start = r#"amends.start('turns', '{"guest": 1}')"#;
+    let both = ask(&database.url, &format!("select concat({start}, ' ', {start})")).await;
+    let (first, second) = both.split_once(' ').unwrap();
+    ask(&database.url, &format!("select amends.signal('{second}', 'go', '1')")).await;
+    until(&database.url, &status(first), "compensated").await;
+    until(&database.url, &status(second), "completed").await;
+    assert_eq!(end(&database, first).await, r#"compensated {"turned_back":"deadline"}"#);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    stop(runtime).await;
+}
+
+/// Its receiver is away for longer than the journal is kept.
+#[tokio::test]
+async fn a_notice_has_the_same_key_when_the_journal_is_gone() {
+    let (database, deaf, keys) =
+        (Database::create().await, Arc::new(AtomicBool::new(true)), Arc::<Mutex<Vec<String>>>::default());
+    let receiver = (deaf.clone(), keys.clone());
+    let told = handlers(&Arc::default()).register("tell", move |_: StepContext, news: Value| {
+        let (deaf, keys) = receiver.clone();
+        keys.lock().unwrap().push(news["key"].as_str().unwrap().to_owned());
+        async move {
+            match deaf.load(Ordering::SeqCst) {
+                true => Err(Failure::permanent("closed", "nobody is here")),
+                false => Ok(Value::Null),
+            }
+        }
+    });
+    let tells = Draft::new("tells").on_end(Notice::handler("tell"));
+    let tells = tells.step(Step::new("pay", work()).irreversible());
+    let runtime = node(&database, told, vec![tells]).await;
+    let saga = runtime.start("tells", &json!({})).await.unwrap();
+    let heard = |times| {
+        let keys = keys.clone();
+        eventually("it is told again", async move || keys.lock().unwrap().len() >= times)
+    };
+    heard(1).await;
+    ask(&database.url, &format!("delete from amends.journal where id = '{saga}'")).await;
+    let before = keys.lock().unwrap().len();
+    heard(before + 1).await;
+    deaf.store(false, Ordering::SeqCst);
+    until(&database.url, "select count(*) from amends.outbox", "0").await;
+    let keys = keys.lock().unwrap().clone();
+    assert!(keys.iter().all(|key| *key == format!("{saga}-on_end-n2")), "{keys:?}");
+    stop(runtime).await;
+}
+
 fn accepts() -> Draft {
     let found = Probe::new(Target::Handler { name: "work".into(), arguments: None }, "result == 'done'");
     let rule = Rule::new("result == 'queued'", Verdict::Pending);
@@ -231,8 +314,8 @@ async fn what_was_stored_with_a_rule_that_is_refused_now_stays_readable() {
     stop(runtime).await;
 }
 
-/// Does what `/pay` asks and loses the first answer; keeps its only place for five seconds on `/hold`.
-async fn slow(pays: Arc<AtomicU32>) -> ParticipantConfig {
+/// Does what `/pay` asks and loses the first answer; keeps its only place for so long on `/hold`.
+async fn slow(pays: Arc<AtomicU32>, hold_ms: u64) -> ParticipantConfig {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -242,7 +325,7 @@ async fn slow(pays: Arc<AtomicU32>) -> ParticipantConfig {
                 let mut request = [0; 4_096];
                 let read = socket.read(&mut request).await.unwrap_or(0);
                 if String::from_utf8_lossy(&request[..read]).contains("/hold") {
-                    tokio::time::sleep(Duration::from_secs(5)).await;
+                    tokio::time::sleep(Duration::from_millis(hold_ms)).await;
                 } else {
                     tokio::time::sleep(Duration::from_millis(400)).await;
                     if pays.fetch_add(1, Ordering::SeqCst) == 0 {
@@ -262,21 +345,29 @@ async fn slow(pays: Arc<AtomicU32>) -> ParticipantConfig {
 
 fn http(path: &str) -> Call {
     let target = json!({ "http": { "participant": "bank", "method": "POST", "path": path } });
-    Call::of(serde_json::from_value(target).unwrap()).timeout_ms(10_000)
+    Call::of(serde_json::from_value(target).unwrap()).timeout_ms(1_000)
 }
 
 /// A repeat that would come after the key is forgotten is not made, however the call before it was decided; a step
 /// whose deadline passes while it waits fails without an attempt.
 #[tokio::test]
 async fn a_call_that_waits_for_its_place_begins_in_time_or_not_at_all() {
+    in_time(1_000, hold_the_place).await;
+}
+
+/// Takes the only place of a participant before a repeat does, and holds the ends against it; `false` if the repeat,
+/// which comes after the pause, was there first, or the place was free again.
+async fn hold_the_place(pause_ms: u64) -> bool {
     let (database, pays) = (Database::create().await, Arc::<AtomicU32>::default());
-    let again = Retry { attempts: 5, backoff_ms: 300, multiplier: 1.0, backoff_max_ms: 300, jitter: 0.0 };
-    let pay = http("/pay").idempotent().timeout_ms(1_000).settle_ms(500).key_lifetime_ms(3_500).retry(again);
+    let (forgotten_ms, hold_ms) = (2 * pause_ms + 3_500, 2 * pause_ms + 6_000);
+    let again =
+        Retry { attempts: 5, backoff_ms: pause_ms, multiplier: 1.0, backoff_max_ms: pause_ms, jitter: 0.0 };
+    let pay = http("/pay").idempotent().settle_ms(500).key_lifetime_ms(forgotten_ms).retry(again);
     let pay = Step::new("pay", pay).compensation(http("/void").idempotent());
-    let hold = Step::new("hold", http("/hold")).irreversible();
+    let hold = Step::new("hold", http("/hold").timeout_ms(2 * hold_ms)).irreversible();
     let late = Step::new("late", http("/late").deadline_ms(800)).irreversible();
     let drafts = [("pays", pay), ("holds", hold), ("lates", late)];
-    let builder = Runtime::builder(database.url.clone()).participants([slow(pays.clone()).await]);
+    let builder = Runtime::builder(database.url.clone()).participants([slow(pays.clone(), hold_ms).await]);
     let builder = drafts
         .into_iter()
         .fold(builder, |builder, (name, step)| builder.definition(Draft::new(name).step(step)));
@@ -285,11 +376,20 @@ async fn a_call_that_waits_for_its_place_begins_in_time_or_not_at_all() {
     until(&database.url, &attempts(paying), "1").await;
     let holding = runtime.start("holds", &json!({})).await.unwrap();
     let waits = runtime.start("lates", &json!({})).await.unwrap();
-    until(&database.url, &status(waits), "compensated").await;
-    assert_eq!(ask(&database.url, &attempts(waits)).await, "0");
-    until(&database.url, &status(paying), "stuck").await;
-    assert_eq!(ask(&database.url, &status(holding)).await, "running");
-    until(&database.url, &status(holding), "completed").await;
-    assert_eq!(pays.load(Ordering::SeqCst), 1, "under a forgotten key it would have had its effect twice");
+    let over = format!("select status in ('stuck', 'completed') from amends.sagas where saga = '{paying}'");
+    until(&database.url, &over, "t").await;
+    let ends = [ask(&database.url, &status(paying)).await, ask(&database.url, &status(holding)).await];
+    let in_time = ends == ["stuck", "running"];
+    if in_time {
+        until(&database.url, &status(waits), "compensated").await;
+        assert_eq!(ask(&database.url, &attempts(waits)).await, "0");
+        until(&database.url, &status(holding), "completed").await;
+        assert_eq!(
+            pays.load(Ordering::SeqCst),
+            1,
+            "under a forgotten key it would have had its effect twice"
+        );
+    }
     stop(runtime).await;
+    in_time
 }

@@ -86,6 +86,55 @@ fn a_key_that_the_participant_may_forget_is_not_used_again() {
     check("a(life=2000)", "+1000; a fails; timer; a unknown", "running a:backing_off@1300");
 }
 
+/// The participant's word that it does not know a key proves something only while it remembers keys of that age.
+#[test]
+fn absence_under_a_key_that_may_be_forgotten_proves_nothing() {
+    let shown = |history: &str| {
+        let story = Story::tell("a(life=4000,probe)", history);
+        let error = attention(&story.definition, &story.state).pop().and_then(|one| one.error);
+        (story.to_string(), error.map(|error| error.code).unwrap_or_default())
+    };
+    // The answer is lost, the saga paused, and the first request of the key made at 0.
+    let paused = |ms: u32| format!("a unknown; pause; +{ms}; resume; a absent");
+    assert_eq!(shown(&paused(3_999)), ("running a:backing_off@4099".to_owned(), String::new()));
+    assert_eq!(shown(&paused(4_000)), ("running a:settling@4050".to_owned(), "key_forgotten".to_owned()));
+    let spent = format!("{}; timer; a absent", paused(4_000));
+    assert_eq!(shown(&spent), ("stuck a:stuck(in_doubt)".to_owned(), "key_forgotten".to_owned()));
+    // It may have been looked up as late as its answer came, and only word of the effect counts then.
+    check("a(life=4000,probe)", "a unknown; pause; +3900; resume; +200; a absent", "running a:settling@4150");
+    check("a(life=4000,probe)", &format!("{}; timer; a applied", paused(4_000)), "completed a:done");
+    // A repeat does not make the first request of its key younger; a new key does.
+    let graph = "a(life=4000,probe,tries=9)";
+    check(
+        graph,
+        "+2000; a fails; timer; a unknown; pause; +2000; resume; a absent",
+        "running a:settling@4150",
+    );
+    check(
+        graph,
+        "a fails; +10; retry a newly; a unknown; pause; +3980; resume; a absent",
+        "running a:backing_off@4090",
+    );
+    // A person who has it tried again gets no further than the probe, and finds out by other means.
+    check_refused("a(life=4000,probe)", &format!("{spent}; ?retry a newly"), "is in doubt");
+    check(
+        "a(life=4000,probe)",
+        &format!("{spent}; retry a; a absent; timer; a absent"),
+        "stuck a:stuck(in_doubt)",
+    );
+    check("a(life=4000,probe)", &format!("{spent}; resolve a absent"), "running a:backing_off@4150");
+    // Neither the way back nor a compensation is another matter.
+    check(
+        "a(life=4000,probe)",
+        "a unknown; pause; +4000; cancel; resume; a absent",
+        "compensating a:settling@4050",
+    );
+    let undone = "a ok; b refuses; ~a unknown; pause; +4000; resume; ~a absent";
+    check("a(~life=4000,~probe) b<a", undone, "compensating a:~settling@4050 b:failed");
+    // What says that it failed is found by the key, too.
+    check("a(life=4000,sure)", "a pending; pause; +4000; resume; a absent", "running a:settling@4050");
+}
+
 #[test]
 fn what_was_accepted_is_asked_for_later() {
     check("a(probe)", "a pending", "running a:settling@50");

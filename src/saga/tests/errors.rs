@@ -184,6 +184,70 @@ fn a_request_after_a_deadline_is_refused_whenever_it_is_read() {
     check("@deadline=100 a(await=go)", "+200; cancel", "compensated");
 }
 
+/// The timer has fired, and the saga goes on or turns back.
+#[test]
+fn a_request_after_a_deadline_is_refused_by_that_name_until_the_saga_ends() {
+    let late = |graph: &str, history: &str| check_refused(graph, history, "deadline_passed: ");
+    // The step has failed by it.
+    let asks = "b a(approval,limit=100)<b";
+    for word in ["approve a", "deny a", "skip a"] {
+        late(asks, &format!("b ok; a shows; timer; ?{word}"));
+        late(asks, &format!("b ok; a shows; timer; +900; ?{word}"));
+    }
+    let waits = "b a(await=go,limit=100)<b";
+    for word in ["provide go", "skip a"] {
+        late(waits, &format!("b ok; timer; ?{word}"));
+    }
+    late("a+(await=go,limit=100)", "timer; ?provide go");
+    check("a+(await=go,limit=100)", "timer; skip a", "completed a:done");
+    check("a+(await=go,limit=100)", "timer; retry a; provide go", "completed a:done");
+    late("a(limit=100)", "a pending; timer; ?provide a");
+    late("a b(limit=100)<a c<b", "a ok; b pending; timer; ?provide b");
+    late("a(~limit=100) b<a", "a ok; b refuses; ~a pending; timer; ?provide a.compensation");
+    // In an open saga, too, whose driver decides what follows; another step may wait for the event.
+    let open = "append a(await=go,limit=100); timer";
+    late("@open=5000", &format!("{open}; ?provide go"));
+    check("@open=5000", &format!("{open}; append b(await=go); provide go"), "running a:failed b:done");
+    check("@open=5000", &format!("{open}; skip a; commit"), "completed a:failed");
+    // The saga has turned back.
+    let asks = "@deadline=1000 b a(approval)<b";
+    for word in ["approve a", "deny a", "skip a", "provide go"] {
+        late(asks, &format!("b ok; a shows; timer; ?{word}"));
+    }
+    check(asks, "b ok; timer; ~b pending; provide b.compensation", "compensated b:undone");
+    check(asks, "b ok; timer; ~b refuses; skip b", "compensated b:by_hand");
+    for graph in ["@open=1000", "@deadline=1000 @open=5000", "@deadline=1000 @open=5000 x(await=y)"] {
+        for word in ["append b", "commit", "touch"] {
+            late(graph, &format!("append a; a ok; timer; ?{word}"));
+        }
+    }
+    late("@open=1000 a b(approval)<a", "a ok; b shows; timer; ?approve b");
+    // It could not turn back any more, so the plan stays as it is.
+    for word in ["append b", "commit", "touch"] {
+        late("@open=1000 p! c+<p", &format!("p ok; timer; ?{word}"));
+        late("@open=1000 p! c+<p", &format!("timer; p ok; ?{word}"));
+        late("@deadline=1000 @open=5000 p! c+<p", &format!("timer; p ok; ?{word}"));
+    }
+}
+
+#[test]
+fn a_refusal_for_another_reason_does_not_blame_a_deadline() {
+    let asks = "b a(approval,limit=100)<b";
+    check_refused(asks, "b ok; a shows; cancel; ?approve a", "asks for no approval now");
+    check_refused(asks, "b ok; a shows; deny a; ?approve a", "asks for no approval now");
+    check_refused(asks, "b ok; a blanks; ?approve a", "asks for no approval now");
+    check_refused("b a(await=go,limit=100)<b", "b ok; cancel; ?provide go", "turning back");
+    let turned = "b ok; timer";
+    let graph = "@deadline=1000 b a(await=go)<b";
+    check_refused(graph, &format!("{turned}; ?touch"), "not open");
+    check_refused(graph, &format!("{turned}; ?approve b"), "asks for no approval now");
+    check_refused(graph, &format!("{turned}; ?approve z"), "no step \"z\"");
+    check_refused(graph, &format!("{turned}; ?cancel"), "turning back already");
+    check_refused("@open=1000 p! c+<p", "p ok; commit; ?touch", "not open");
+    check_refused("@open=1000 p! c+<p", "cancel; p ok; ?touch", "not open");
+    check_refused("@law=1 b a(approval,limit=100)<b", "b ok; a shows; timer; ?approve a", "no approval now");
+}
+
 #[test]
 fn an_appended_step_comes_after_what_is_done() {
     let graph = "@open=5000";

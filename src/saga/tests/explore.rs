@@ -4,19 +4,21 @@
 //! Explored are all graphs of up to four steps with all kinds, up to isomorphism, whose steps have one of a
 //! few manners. In each, every order in which things can go well, with every choice of at most [`faults_max`]
 //! faults among: definite, final and cached failures, unknown and pending outcomes (without effect, with one,
-//! with one that lands late), inconclusive probes, broken conditions, lost owners, handovers, `cancel`, `pause`. Some
-//! participants ask for a pause. `AMENDS_EXPLORE=1` allows one fault more everywhere.
+//! with one that lands late), inconclusive probes, broken conditions, lost owners, handovers, `cancel`, `pause`, a
+//! silence of all until keys are forgotten. Some participants ask for a pause. `AMENDS_EXPLORE=1` allows one fault more
+//! everywhere.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fingerprint::fingerprint;
+use super::invariants::call_of;
 use super::moves::{Move, put_in_order};
 use super::notation::{Graph, StepSpec};
 use super::story::state_text;
 use super::world::World;
-use crate::saga::definition::Kind;
+use crate::saga::definition::{Kind, Millis};
 use crate::saga::event::Request;
 use crate::saga::state::{Activity, Phase};
 
@@ -265,7 +267,22 @@ fn open_moves(world: &World) -> Vec<(Move, u32)> {
         };
         moves.push((Move::Ask(request), cost));
     }
+    moves.extend(long_silence(world).map(|ms| (Move::Pass(ms), 1)));
     moves
+}
+
+/// No node and no person looks for so long that a participant has forgotten the key of a call that is not over.
+fn long_silence(world: &World) -> Option<Millis> {
+    let steps = world.state.steps.iter().enumerate();
+    let forgotten_at = steps.filter_map(|(index, one)| {
+        let (Phase::Active { direction, .. } | Phase::Stuck { direction, .. }) = one.phase else {
+            return None;
+        };
+        let call = call_of(&world.definition, &world.state, index, direction)?;
+        let first = one.tally(direction).generation_at?;
+        Some(first + call.key_lifetime_ms? + call.timeout_ms + call.settle_ms + 1)
+    });
+    forgotten_at.max()?.checked_sub(world.now).filter(|ms| *ms > 0)
 }
 
 fn story(graph: &Graph, reached: &[Reached], at: usize, last: &Move, fault: &str) -> String {

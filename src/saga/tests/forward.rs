@@ -1,6 +1,10 @@
 //! The way forward: order, conditions, retries, limits, waits.
 
-use super::story::{check, check_refused};
+use super::notation::Graph;
+use super::story::{check, check_refused, state_text};
+use crate::saga::event::{Event, Started, TimerFired};
+use crate::saga::state::TurnBack;
+use crate::saga::{Json, begin, next_timer, transition};
 
 #[test]
 fn a_list_runs_in_order_and_completes() {
@@ -119,6 +123,35 @@ fn the_sagas_deadline_turns_it_back_even_when_it_is_paused_or_stuck() {
         "compensating a:~attempting#1 b:failed -> ~a#1",
     );
     check("@deadline=1000 a!  b+(sleep=5000)<a", "a ok", "running a:done b:sleeping@5000");
+}
+
+/// A saga that was started while no node lived is as old as its start says, and its steps are as old as its journal.
+#[test]
+fn a_deadline_counts_from_the_start_though_no_node_was_there() {
+    let definition = Graph::parse("@deadline=1000 a(limit=300) b(await=go)<a").build().unwrap();
+    let after = |waited_ms| begin(&definition, &Started { waited_ms, ..Started::new(90_000, Json::null()) });
+    let (state, commands) = after(999);
+    assert_eq!((state_text(&definition, &state).as_str(), commands.len()), ("running a:attempting#1", 1));
+    assert_eq!(
+        (next_timer(&definition, &state), state.steps[0].action.first_at),
+        (Some(90_001), Some(90_000))
+    );
+    for (waited_ms, due) in [(1_000, 90_000), (80_000, 11_000)] {
+        let (state, commands) = after(waited_ms);
+        assert_eq!((state_text(&definition, &state).as_str(), commands.len()), ("running", 0));
+        assert_eq!(next_timer(&definition, &state), Some(due));
+        // What was asked in time is heard before it turns back.
+        let timer = Event::TimerFired(TimerFired { at: 90_001 });
+        let (ended, commands) = transition(&definition, &state, &timer).unwrap();
+        assert_eq!((state_text(&definition, &ended).as_str(), commands.len()), ("compensated", 0));
+        assert_eq!(ended.turn_back, Some(TurnBack::Deadline));
+    }
+    let text = r#"{"begun":{"law":2,"at":90000,"waited_ms":999,"input":null}}"#;
+    let Event::Started(started) = serde_json::from_str(text).unwrap() else { panic!("{text}") };
+    assert_eq!(
+        (started.waited_ms, serde_json::to_string(&Event::Started(started)).unwrap()),
+        (999, text.to_owned())
+    );
 }
 
 #[test]

@@ -1,15 +1,16 @@
 //! Brings a saga home: from any state, a world where everything goes well from now on and people do their
-//! work. Owns the proof that there is always a way to an end, and that it is the right one.
+//! work. Owns the proof that there is always a way to an end, and what must hold of every end.
 
 use std::sync::Arc;
 
-use super::invariants::{Fault, must};
+use super::invariants::{Fault, call_of, must};
 use super::moves::{Fate, Move, Seen, Verdict};
 use super::story::question;
 use super::world::World;
 use crate::saga::command::Command;
+use crate::saga::definition::Effect;
 use crate::saga::event::{Direction, Request};
-use crate::saga::state::{Activity, Phase, StepState};
+use crate::saga::state::{Activity, End, Phase, StepState};
 use crate::saga::{Json, Law, legal_verbs, next_timer, outstanding, passed_deadline};
 
 /// More moves than any saga of the tests needs.
@@ -82,8 +83,8 @@ impl World {
                 Move::End(step, direction, if cursed { Fate::Fails } else { Fate::Ok })
             }
             Command::Probe { step, direction, generation, .. } => {
-                let applied = self.ledgers[step].applied(direction, generation);
-                Move::Answer(step, direction, if applied { Seen::Applied } else { Seen::Absent })
+                let found = self.found(step, direction, generation);
+                Move::Answer(step, direction, if found { Seen::Applied } else { Seen::Absent })
             }
         }
     }
@@ -141,5 +142,37 @@ impl World {
             _ => false,
         });
         told.map(Move::Ask)
+    }
+
+    /// The promise: what an end says is true, and stays true whatever still lands.
+    pub(super) fn of_end(&self) -> Result<(), Fault> {
+        let end = match self.state.end() {
+            None | Some(End::Abandoned) => return Ok(()),
+            Some(end) => end,
+        };
+        let mut later = self.clone();
+        for step in 0..later.ledgers.len() {
+            for direction in [Direction::Action, Direction::Compensation] {
+                while later.ledgers[step].of(direction).may_land() {
+                    later.land_late(step, direction)?;
+                }
+            }
+        }
+        for (index, one) in self.state.steps.iter().enumerate() {
+            let planned = self.definition.step(&self.state, index);
+            let now = self.ledgers[index].in_place;
+            let then = later.ledgers[index].in_place;
+            let name = &planned.name;
+            must!(now == then, "{name:?}: the saga ended as {end:?}, and then an effect landed");
+            let reads = call_of(&self.definition, &self.state, index, Direction::Action)
+                .is_none_or(|call| call.effect == Effect::ReadOnly);
+            let expected = match end {
+                End::Completed => u32::from(one.phase == Phase::Done && !one.skipped_by_hand && !reads),
+                End::Compensated if planned.irreversible => now,
+                End::Compensated | End::Abandoned => 0,
+            };
+            must!(now == expected, "{name:?}: the saga ended as {end:?} with {now} effects, not {expected}");
+        }
+        Ok(())
     }
 }

@@ -375,8 +375,9 @@ pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(),
                     matches!(command, Command::Probe { step: found, direction: way, probe, .. }
                         if (*found, *way, *probe) == (step, direction, number))
                 });
+                let answer = Answer::Absent;
                 let answered =
-                    ProbeAnswered { at, step, direction, probe: number, answer: Answer::Absent, jitter };
+                    ProbeAnswered { at, step, direction, probe: number, answer, decided_by: None, jitter };
                 strangers.extend((!in_flight).then_some(Event::ProbeAnswered(answered)));
             }
         }

@@ -97,6 +97,12 @@ fn a_probe_is_asked_no_more_when_its_budget_is_spent() {
     check("@law=1 a(once,probe)", spent, "stuck a:stuck(in_doubt)");
 }
 
+#[test]
+fn a_probe_is_believed_however_old_the_key_is() {
+    let history = "a unknown; pause; +9000; resume; a absent; timer";
+    check("@law=1 a(life=4000,probe)", history, "running a:attempting#2 -> a#2k1");
+}
+
 /// What a journal of the first law looks like, and what one of a later law must look like to an older version: a kind
 /// that it does not know.
 #[test]

@@ -4,7 +4,8 @@
 //! The model does what a participant may do under the words of the definition, and no more: an idempotent one carries
 //! out a key once while it remembers it; an effect without an answer lands before its settle window ends, or never;
 //! what was accepted lands whenever it likes, or never. It may answer with an error after its effect: only a refusal
-//! that the definition knows for one had none.
+//! that the definition knows for one had none. A key that it has forgotten is unknown to it, whether it is called or
+//! asked; then it may also be one that is asked by a name of its own, and finds the effect.
 
 use super::invariants::{Fault, must};
 use crate::saga::definition::{Call, Effect, Millis};
@@ -34,7 +35,7 @@ pub(super) struct Records {
     pub(super) cursed: Option<u32>,
     /// When the attempt in flight began.
     pub(super) begun_at: Millis,
-    /// Whether the effect was there when the probe in flight was asked.
+    /// Whether the participant found the effect by its key when the probe in flight was asked.
     pub(super) seen: bool,
     /// Whether an accepted call was open then.
     pub(super) open: bool,
@@ -103,12 +104,10 @@ impl Ledger {
         if call.effect == Effect::ReadOnly {
             return Ok(());
         }
-        let records = self.of_mut(direction);
-        let lives = |first: Millis| call.key_lifetime_ms.is_none_or(|life| at <= first + life);
-        let known = records.landed.iter().any(|(key, first)| *key == generation && lives(*first));
-        if known && call.effect == Effect::Idempotent {
+        if call.effect == Effect::Idempotent && self.remembers(call, direction, generation, at) {
             return Ok(());
         }
+        let records = self.of_mut(direction);
         records.landed.push((generation, at));
         if call.effect == Effect::Idempotent {
             records.jobs.retain(|key| *key != generation);
@@ -127,7 +126,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether a call is known to its participant as carried out.
+    /// Whether the participant finds a call by its key: it was carried out, and the key is not forgotten yet.
+    pub(super) fn remembers(&self, call: &Call, direction: Direction, generation: u32, at: Millis) -> bool {
+        let lives = |first: Millis| call.key_lifetime_ms.is_none_or(|life| at <= first + life);
+        self.of(direction).landed.iter().any(|(key, first)| *key == generation && lives(*first))
+    }
+
+    /// Whether a call was carried out, whoever remembers it.
     pub(super) fn applied(&self, direction: Direction, generation: u32) -> bool {
         self.of(direction).landed.iter().any(|(key, _)| *key == generation)
     }

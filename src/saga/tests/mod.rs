@@ -21,6 +21,7 @@ mod backward;
 mod doubt;
 mod errors;
 mod forward;
+mod frozen;
 mod lost;
 mod open;
 mod pivot;

@@ -7,6 +7,7 @@ use super::world::World;
 use crate::saga::command::Command;
 use crate::saga::definition::{Effect, Kind, Millis};
 use crate::saga::event::{Direction, Finding, Request};
+use crate::saga::retry::forgotten;
 use crate::saga::state::{Activity, Phase};
 use crate::saga::{Json, Law, next_timer, outstanding};
 
@@ -118,10 +119,12 @@ impl World {
                         answer(Seen::Applied, 0);
                     }
                     // Without a predicate of its own, "not found" is said of what is only not there yet.
-                    if !(records.seen || sure && records.open) {
-                        // And it gets the saga nowhere.
-                        let accepted = self.state.steps[step].tally(direction).evidence().pending;
-                        answer(Seen::Absent, u32::from(accepted && !sure));
+                    let found = records.seen && self.found(step, direction, generation);
+                    if !(found || sure && records.open) {
+                        // And it gets the saga nowhere, as what is said of an old key.
+                        let tally = self.state.steps[step].tally(direction);
+                        let old = forgotten(self.call(step, direction), tally, self.now);
+                        answer(Seen::Absent, u32::from(tally.evidence().pending && !sure || old));
                     }
                     answer(Seen::Nothing, 1);
                 }
@@ -176,7 +179,9 @@ impl World {
         if call.effect == Effect::Idempotent && !applied && !flying {
             end(Fate::Curses, 1);
         }
-        if call.effect == Effect::Idempotent && !applied && newest {
+        let looked_up_at = self.now.min(self.times_out_at(step, direction));
+        let known = self.ledgers[step].remembers(call, direction, generation, looked_up_at);
+        if call.effect == Effect::Idempotent && !known && newest {
             end(Fate::Declines, 1);
         }
         if call.effect == Effect::Transactional && newest {

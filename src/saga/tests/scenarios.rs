@@ -225,5 +225,5 @@ fn f15_what_cannot_be_undone_comes_last_or_is_declared() {
 #[test]
 fn f20_an_agent_that_dies_or_comes_back_too_late_finds_its_saga_turned_back() {
     check("@open=5000", "append a; a ok; timer; ~a ok", "compensated a:undone");
-    check_refused("@open=5000", "append a; a ok; timer; ?append b", "turning back");
+    check_refused("@open=5000", "append a; a ok; timer; ?append b", "deadline_passed");
 }

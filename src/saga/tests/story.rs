@@ -193,7 +193,15 @@ impl Story {
         };
         let answered = |answer| {
             let probe = tally.probes;
-            Event::ProbeAnswered(ProbeAnswered { at, step, direction, probe, answer, jitter })
+            Event::ProbeAnswered(ProbeAnswered {
+                at,
+                step,
+                direction,
+                probe,
+                answer,
+                decided_by: None,
+                jitter,
+            })
         };
         match what {
             "run" => decided(Decision::Run),

@@ -124,7 +124,7 @@ fn what_no_door_lets_through_can_be_built_all_the_same() {
     assert!(unsound_rules_of_step("step", &sound).is_empty());
 }
 
-/// A key that is never answered for, and an absence that rests on the status alone.
+/// A key that is never answered for, and an absence that rests on the status or on an error alone.
 #[test]
 fn rules_that_are_often_wrong_are_named() {
     let http = |path: &str| -> Call {
@@ -145,7 +145,27 @@ fn rules_that_are_often_wrong_are_named() {
         ("status == 404", true),
         ("status in [404, 410]", true),
         ("!(status == 200) || status == 404", true),
+        ("status == 404 || result.found == false", true),
+        ("result.found == false || (result.n == 0 && true) || ( status==404 )", true),
+        ("(status == 404 || result.found == false) && status != 500", true),
+        ("status == 200 ? result.found == false : status == 404", true),
+        ("status == 404 ? true : result.found == false", true),
+        ("error.code == 'http_404'", true),
+        ("error != null && error.code in ['http_404', \"http_410\"]", true),
+        ("error.code.startsWith('http_4') || result.gone", true),
+        ("error.code == 'tool_error'", true),
+        ("error != null", true),
+        ("outcome == 'failed'", true),
+        ("outcome == 'failed' || outcome == 'errored'", true),
+        ("outcome == 'succeeded' && result.found == false", false),
         ("status == 404 && result.code == 'none'", false),
+        ("status >= 400 && (result.code == 'none' || status == 410)", true),
+        ("(status == 404 || outcome == 'failed') && text.contains('no such || status == 404')", false),
+        ("status == 200 ? result.found == false : false", false),
+        ("error.code == 'no_such_booking'", false),
+        ("error != null && text.contains('no such booking')", false),
+        ("outcome == 'errored' && text == 'gone'", false),
+        ("result.status == 404", false),
         ("result.found == false", false),
     ] {
         let probe = Probe::new(http("/find").target, "status == 200").absent(absent);

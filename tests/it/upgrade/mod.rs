@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use amends::runtime::{Builder, Runtime};
 use amends::store::SCHEMA_VERSION;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -90,35 +90,48 @@ impl Left {
         calls
     }
 
-    /// A saga whose call was accepted, of a definition that the old program took and no door does now; as it wrote
-    /// them.
-    async fn accepted(&self) -> String {
-        let (id, draft) = (Uuid::now_v7(), world::accepts());
-        let digest = amends::saga::Definition::build(draft.clone()).unwrap().digest().to_owned();
-        let draft = serde_json::to_string(&draft).unwrap();
-        let store = self.database.store().await;
-        let definition = store.put_definition(&digest, "accepts", &draft, None).await.unwrap();
-        let rows = [
-            ("started", json!({ "started": { "at": 1, "input": { "then": { "a": ["do and accept"] } } } })),
-            (
-                "attempt_ended",
-                json!({ "attempt_ended": { "at": 2, "step": 0, "direction": "action", "attempt": 1,
-                "outcome": { "pending": { "retry_after_ms": 1 } }, "jitter": 0.0 } }),
-            ),
-        ];
+    /// A saga as the old program wrote it, with the effect of its step `a`; its nodes are gone.
+    async fn written(&self, definition: i32, rows: &[(&str, Value)]) -> String {
+        let id = Uuid::now_v7();
         let saga = "insert into amends.saga (id, definition, status, started_at)
                     values ($1, $2, 'running', amends.now())";
-        self.client.execute(saga, &[&id, &definition.0]).await.unwrap();
-        for (seq, (kind, body)) in (1_i32..).zip(&rows) {
+        self.client.execute(saga, &[&id, &definition]).await.unwrap();
+        for (seq, (kind, body)) in (1_i32..).zip(rows) {
             let row = "insert into amends.journal (id, lane, seq, kind, body, at)
                        values ($1, 0, $2, $3, $4, amends.now())";
-            self.client.execute(row, &[&id, &seq, kind, &body.to_string()]).await.unwrap();
+            let body = json!({ *kind: body }).to_string();
+            self.client.execute(row, &[&id, &seq, kind, &body]).await.unwrap();
         }
         let effect = "insert into ledger.effect values ($1, 'a', 'action', $2, null)";
         self.client.execute(effect, &[&id.to_string(), &format!("{id}/a/action/0")]).await.unwrap();
         let wake = "insert into amends.ready (definition, id) values ($1, $2)";
-        self.client.execute(wake, &[&definition.0, &id]).await.unwrap();
+        self.client.execute(wake, &[&definition, &id]).await.unwrap();
         id.to_string()
+    }
+
+    /// A saga whose call was accepted, of a definition that the old program took and no door does now.
+    async fn accepted(&self) -> String {
+        let draft = world::accepts();
+        let digest = amends::saga::Definition::build(draft.clone()).unwrap().digest().to_owned();
+        let draft = serde_json::to_string(&draft).unwrap();
+        let store = self.database.store().await;
+        let definition = store.put_definition(&digest, "accepts", &draft, None).await.unwrap();
+        let input = json!({ "then": { "a": ["do and accept"] } });
+        let accepted = json!({ "at": 2, "step": 0, "direction": "action", "attempt": 1,
+            "outcome": { "pending": { "retry_after_ms": 1 } }, "jitter": 0.0 });
+        let rows = [("started", json!({ "at": 1, "input": input })), ("attempt_ended", accepted)];
+        self.written(definition.0, &rows).await
+    }
+
+    /// A saga amid a transactional step whose handler ends its transaction by itself, and says that all is well.
+    async fn ends_its_transaction(&self) -> String {
+        let definition =
+            self.text("select definition from amends.current_definition where name = 'within'").await;
+        let input = json!({ "now": { "b": ["commit"] } });
+        let done = json!({ "at": 2, "step": 0, "direction": "action", "attempt": 1,
+            "outcome": { "succeeded": { "output": {} } }, "jitter": 0.0 });
+        let rows = [("started", json!({ "at": 1, "input": input })), ("attempt_ended", done)];
+        self.written(definition.parse().unwrap(), &rows).await
     }
 
     async fn ask(&self, case: &Case, saga: Uuid) {
@@ -202,6 +215,7 @@ async fn sagas_that_an_older_version_left_are_finished_with_one_effect_each() {
     let applied = left.database.store().await.migrate().await.unwrap();
     assert_eq!(applied, (OLD_SCHEMA + 1..=SCHEMA_VERSION).collect::<Vec<_>>());
     let accepted = left.accepted().await;
+    let ended = left.ends_its_transaction().await;
     let definitions = (definitions.parse::<i64>().unwrap() + 1).to_string();
     let runtime = begin(&left.database).await;
     let registered = left.text("select count(*) from amends.definition").await;
@@ -223,6 +237,11 @@ async fn sagas_that_an_older_version_left_are_finished_with_one_effect_each() {
         Expected::new("rerun, asked for then", &rerun_asked, 2, "", &["/b-a0", &undone]),
         Expected::new("rerun, asked for now", &rerun_now, 2, "b", &["/b-a0"]),
         Expected::new("accepted", &accepted, 1, "a", &["?/a/action/0"]),
+        // For the old program such a step had failed, and what its handler had committed stayed.
+        Expected {
+            ends: "compensated",
+            ..Expected::new("ended", &ended, 1, "b", &["/b/action/1", "~/a/compensation/0 of /a/action/0"])
+        },
     ]);
     let mut faults = Vec::new();
     for saga in sagas {

@@ -218,6 +218,12 @@ impl Participant {
         match word(self.era, &context, &input, mark).as_str() {
             "hang" => std::future::pending().await,
             "busy" => Err(Failure::retryable("busy", "later")),
+            "commit" => {
+                // As a library does that is lent the connection.
+                let client: &Client = &transaction;
+                client.batch_execute("commit").await?;
+                Ok(json!({ "key": key }))
+            }
             _ => Ok(json!({ "key": key })),
         }
     }
