@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce};
 
 /// How many calls may be under way at once.
 pub(crate) struct Places {
@@ -62,6 +62,8 @@ pub(crate) struct Ticket {
     stage: Mutex<Stage>,
     /// A call that has not begun by then must not begin any more.
     until: Option<Instant>,
+    /// Set once: nothing waits for the call's answer any more.
+    given_up: SetOnce<()>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,7 +77,7 @@ enum Stage {
 impl Ticket {
     /// A call that waits, until then at the latest.
     pub(crate) fn new(until: Option<Instant>) -> Self {
-        Self { stage: Mutex::default(), until }
+        Self { until, ..Self::default() }
     }
 
     /// Waits for what the call needs before it begins. None if that comes too late: then it is withdrawn.
@@ -107,6 +109,21 @@ impl Ticket {
             *stage = Stage::Withdrawn;
         }
         matches!(*stage, Stage::Withdrawn)
+    }
+
+    /// Gives up a call that has begun and that ends by itself then.
+    pub(crate) fn give_up(&self) {
+        // A second time says nothing new.
+        let _ = self.given_up.set(());
+    }
+
+    /// Waits until the call is given up.
+    pub(crate) async fn given_up(&self) {
+        self.given_up.wait().await;
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.initialized()
     }
 
     /// Returns when the call began.

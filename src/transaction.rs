@@ -32,15 +32,20 @@
 mod control;
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_postgres::error::{DbError, SqlState};
-use tokio_postgres::types::{BorrowToSql, ToSql, Type};
-use tokio_postgres::{Client, Error, Row, RowStream, SimpleQueryMessage, Statement, ToStatement};
+use tokio_postgres::types::{BorrowToSql, FromSqlOwned, ToSql, Type};
+use tokio_postgres::{Client, CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage};
+use tokio_postgres::{SimpleQueryStream, Statement, ToStatement};
+use tokio_util::bytes::Buf;
 
 /// Code of the outcome of an attempt whose handler ended its transaction, or tried to.
 pub const ENDED: &str = "transaction_ended";
+
+/// Code of the outcome of an attempt whose handler kept its transaction beyond its end.
+pub const KEPT: &str = "handler_broke_transaction";
 
 /// What is sent in place of a statement that would end the transaction.
 const REFUSAL: &str = "do $$ begin raise exception using errcode = 'invalid_transaction_termination', message = \
@@ -56,14 +61,70 @@ const REFUSAL: &str = "do $$ begin raise exception using errcode = 'invalid_tran
 /// [`ENDED`], whatever the handler returns: the step waits for a person. A function that is lent the [`Client`] can
 /// still end the transaction. That is noticed and ends the same way, and the session takes no writes afterwards; but
 /// what such a `COMMIT` has committed stays.
+///
+/// A transaction that has failed stays so, whatever the handler makes of the error: the attempt ends as it would if the
+/// handler had passed the error on. An error that only a stream or a lent [`Client`] has told is not known here; the
+/// attempt is then made again.
 #[derive(Debug)]
 pub struct Transaction {
     client: Arc<Client>,
-    refused: Arc<AtomicBool>,
+    heard: Arc<Heard>,
+}
+
+/// What a handler's calls have shown of its transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// A statement was refused, as it would have ended the transaction.
+    refused: AtomicBool,
+    /// The error since which no statement has succeeded.
+    failure: Mutex<Option<Cause>>,
+}
+
+/// Why a transaction has failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    /// SQLSTATE and message.
+    pub(crate) message: String,
+    /// The same statements would meet it again.
+    pub(crate) definite: bool,
+}
+
+impl Heard {
+    /// Whether a statement was refused, as it would have ended the transaction.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
+
+    /// The error by which the transaction has failed, if a call of the handler met it.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Hears how a statement ended. After the failure of a transaction, nothing succeeds but what takes it back to a
+    /// savepoint, and every other error only says that it has failed.
+    fn hear<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        let cause = match &answer {
+            Ok(_) => None,
+            Err(error) => match error.as_db_error() {
+                Some(told) if !has_failed(told.code()) => Some(Cause::of(told)),
+                Some(_) | None => return answer,
+            },
+        };
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = cause;
+        answer
+    }
+}
+
+impl Cause {
+    fn of(told: &DbError) -> Self {
+        let detail = told.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+        let message = format!("({}) {}{detail}", told.code().code(), told.message());
+        Self { message, definite: is_definite_code(told.code()) }
+    }
 }
 
 /// What a statement is given as: a text, or one that was prepared.
-pub trait Text: ToStatement {
+pub trait Text: ToStatement + std::fmt::Debug {
     /// Returns the text, unless it was prepared before.
     fn text(&self) -> Option<&str>;
 }
@@ -87,140 +148,73 @@ impl Text for Statement {
 }
 
 impl Transaction {
-    /// Lends a connection on which a transaction was begun; `refused` is set when a statement was refused.
-    pub(crate) fn lend(client: &Arc<Client>, refused: &Arc<AtomicBool>) -> Self {
-        Self { client: Arc::clone(client), refused: Arc::clone(refused) }
+    /// Lends a connection on which a transaction was begun, and hears what the handler's calls meet.
+    pub(crate) fn lend(client: &Arc<Client>, heard: &Arc<Heard>) -> Self {
+        Self { client: Arc::clone(client), heard: Arc::clone(heard) }
     }
 
-    /// Returns the text to send: the statement's own, or one that fails in place of one that ends the transaction.
-    fn checked<'sql>(&self, sql: &'sql str) -> &'sql str {
-        if control::ends_transaction(sql) {
-            self.refused.store(true, Ordering::Release);
-            return REFUSAL;
+    /// What the handler's calls have shown of the transaction: outlives it.
+    pub(crate) fn heard(&self) -> Arc<Heard> {
+        Arc::clone(&self.heard)
+    }
+
+    /// Fails for a text that ends the transaction, and with it the transaction.
+    async fn check<T: ?Sized + Text>(&self, statement: &T) -> Result<(), Error> {
+        if !statement.text().is_some_and(control::ends_transaction) {
+            return Ok(());
         }
-        sql
+        self.heard.refused.store(true, Ordering::Release);
+        self.client.batch_execute(REFUSAL).await
     }
 
-    fn is_refused<T: ?Sized + Text>(&self, statement: &T) -> bool {
-        statement.text().is_some_and(|sql| self.checked(sql) == REFUSAL)
+    /// Sends nothing: it would end the transaction, or take a text, without a word.
+    #[doc(hidden)]
+    pub fn __private_api_rollback(&self, _: Option<&str>) {
+        self.heard.refused.store(true, Ordering::Release);
     }
 }
 
-/// The calls of [`Client`] that take a text, with the check; see there.
-impl Transaction {
-    /// See [`Client::prepare`].
-    pub async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
-        self.client.prepare(self.checked(sql)).await
-    }
+/// Makes the calls of [`Client`] that take a text again, each under its own name, with the check before it: what is
+/// left out is there by `Deref`, unchecked. Generics stand in brackets; the text comes first.
+macro_rules! checked {
+    ($($name:ident [$($generics:tt)*] ($sql:ident: $text:ty $(, $given:ident: $kind:ty)*) -> $answer:ty;)*) => {
+        /// The calls of [`Client`] that take a text, with the check; see there.
+        impl Transaction {$(
+            #[doc = concat!("See [`Client::", stringify!($name), "`].")]
+            pub async fn $name<$($generics)*>(&self, $sql: &$text $(, $given: $kind)*) -> Result<$answer, Error> {
+                self.check($sql).await?;
+                self.heard.hear(self.client.$name($sql $(, $given)*).await)
+            }
+        )*}
+    };
+}
 
-    /// See [`Client::prepare_typed`].
-    pub async fn prepare_typed(&self, sql: &str, types: &[Type]) -> Result<Statement, Error> {
-        self.client.prepare_typed(self.checked(sql), types).await
-    }
-
-    /// See [`Client::query`].
-    pub async fn query<T>(&self, statement: &T, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error>
-    where
-        T: ?Sized + Text,
-    {
-        match self.is_refused(statement) {
-            true => self.client.query(REFUSAL, &[]).await,
-            false => self.client.query(statement, params).await,
-        }
-    }
-
-    /// See [`Client::query_one`].
-    pub async fn query_one<T>(&self, statement: &T, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error>
-    where
-        T: ?Sized + Text,
-    {
-        match self.is_refused(statement) {
-            true => self.client.query_one(REFUSAL, &[]).await,
-            false => self.client.query_one(statement, params).await,
-        }
-    }
-
-    /// See [`Client::query_opt`].
-    pub async fn query_opt<T>(
-        &self,
-        statement: &T,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, Error>
-    where
-        T: ?Sized + Text,
-    {
-        match self.is_refused(statement) {
-            true => self.client.query_opt(REFUSAL, &[]).await,
-            false => self.client.query_opt(statement, params).await,
-        }
-    }
-
-    /// See [`Client::query_raw`].
-    pub async fn query_raw<T, P, I>(&self, statement: &T, params: I) -> Result<RowStream, Error>
-    where
-        T: ?Sized + Text,
-        P: BorrowToSql,
-        I: IntoIterator<Item = P>,
-        I::IntoIter: ExactSizeIterator,
-    {
-        match self.is_refused(statement) {
-            true => self.client.query_raw(REFUSAL, std::iter::empty::<P>()).await,
-            false => self.client.query_raw(statement, params).await,
-        }
-    }
-
-    /// See [`Client::query_typed`].
-    pub async fn query_typed(
-        &self,
-        sql: &str,
-        params: &[(&(dyn ToSql + Sync), Type)],
-    ) -> Result<Vec<Row>, Error> {
-        self.client.query_typed(self.checked(sql), params).await
-    }
-
-    /// See [`Client::execute`].
-    pub async fn execute<T>(&self, statement: &T, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error>
-    where
-        T: ?Sized + Text,
-    {
-        match self.is_refused(statement) {
-            true => self.client.execute(REFUSAL, &[]).await,
-            false => self.client.execute(statement, params).await,
-        }
-    }
-
-    /// See [`Client::execute_raw`].
-    pub async fn execute_raw<T, P, I>(&self, statement: &T, params: I) -> Result<u64, Error>
-    where
-        T: ?Sized + Text,
-        P: BorrowToSql,
-        I: IntoIterator<Item = P>,
-        I::IntoIter: ExactSizeIterator,
-    {
-        match self.is_refused(statement) {
-            true => self.client.execute(REFUSAL, &[]).await,
-            false => self.client.execute_raw(statement, params).await,
-        }
-    }
-
-    /// See [`Client::execute_typed`].
-    pub async fn execute_typed(
-        &self,
-        sql: &str,
-        params: &[(&(dyn ToSql + Sync), Type)],
-    ) -> Result<u64, Error> {
-        self.client.execute_typed(self.checked(sql), params).await
-    }
-
-    /// See [`Client::simple_query`].
-    pub async fn simple_query(&self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Error> {
-        self.client.simple_query(self.checked(sql)).await
-    }
-
-    /// See [`Client::batch_execute`].
-    pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
-        self.client.batch_execute(self.checked(sql)).await
-    }
+checked! {
+    prepare[](sql: str) -> Statement;
+    prepare_typed[](sql: str, types: &[Type]) -> Statement;
+    query[T: ?Sized + Text](statement: T, params: &[&(dyn ToSql + Sync)]) -> Vec<Row>;
+    query_one[T: ?Sized + Text](statement: T, params: &[&(dyn ToSql + Sync)]) -> Row;
+    query_opt[T: ?Sized + Text](statement: T, params: &[&(dyn ToSql + Sync)]) -> Option<Row>;
+    query_scalar[R: FromSqlOwned, T: ?Sized + Text](statement: T, params: &[&(dyn ToSql + Sync)]) -> Vec<R>;
+    query_one_scalar[R: FromSqlOwned, T: ?Sized + Text](statement: T, params: &[&(dyn ToSql + Sync)]) -> R;
+    query_opt_scalar[R: FromSqlOwned, T: ?Sized + Text](statement: T, params: &[&(dyn ToSql + Sync)]) -> Option<R>;
+    query_raw[
+        T: ?Sized + Text, P: BorrowToSql, I: IntoIterator<Item = P, IntoIter: ExactSizeIterator>
+    ](statement: T, params: I) -> RowStream;
+    query_typed[](sql: str, params: &[(&(dyn ToSql + Sync), Type)]) -> Vec<Row>;
+    query_typed_one[](sql: str, params: &[(&(dyn ToSql + Sync), Type)]) -> Row;
+    query_typed_opt[](sql: str, params: &[(&(dyn ToSql + Sync), Type)]) -> Option<Row>;
+    query_typed_raw[P: BorrowToSql, I: IntoIterator<Item = (P, Type)>](sql: str, params: I) -> RowStream;
+    execute[T: ?Sized + Text](statement: T, params: &[&(dyn ToSql + Sync)]) -> u64;
+    execute_raw[
+        T: ?Sized + Text, P: BorrowToSql, I: IntoIterator<Item = P, IntoIter: ExactSizeIterator>
+    ](statement: T, params: I) -> u64;
+    execute_typed[](sql: str, params: &[(&(dyn ToSql + Sync), Type)]) -> u64;
+    copy_in[T: ?Sized + Text, U: Buf + Send + 'static](statement: T) -> CopyInSink<U>;
+    copy_out[T: ?Sized + Text](statement: T) -> CopyOutStream;
+    simple_query[](sql: str) -> Vec<SimpleQueryMessage>;
+    simple_query_raw[](sql: str) -> SimpleQueryStream;
+    batch_execute[](sql: str) -> ();
 }
 
 impl Deref for Transaction {
@@ -246,4 +240,14 @@ pub(crate) fn is_definite_code(code: &SqlState) -> bool {
         ["21", "22", "23", "2B", "2D", "2F", "38", "39", "3D", "3F", "42", "44", "54", "P0"];
     let code = code.code();
     code == SqlState::ACTIVE_SQL_TRANSACTION.code() || CLASSES.iter().any(|class| code.starts_with(class))
+}
+
+/// Whether an error, or a cause of one, says no more than that the transaction has failed before.
+pub(crate) fn is_aftermath(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<DbError>().is_some_and(|error| has_failed(error.code()))
+}
+
+/// The same, of a SQLSTATE.
+pub(crate) fn has_failed(code: &SqlState) -> bool {
+    *code == SqlState::IN_FAILED_SQL_TRANSACTION
 }

@@ -25,10 +25,10 @@ use crate::config::actor as limits;
 use crate::participant::{Place, Scope, expr};
 use crate::place::Ticket;
 use crate::saga::command::Command;
-use crate::saga::definition::{Action, Effect, Millis, Step, Target};
+use crate::saga::definition::{Action, Call, Effect, Millis, Step, Target};
 use crate::saga::event::{ApprovalShown, ConditionDecided, Decision, Direction, Event, Showing, Withdrawn};
 use crate::saga::key::Key;
-use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use crate::saga::state::{Origin, State};
 use crate::saga::{Json, Law, Planned, Shown, begins_before};
 use crate::store::Within;
@@ -49,6 +49,8 @@ pub(super) struct InFlight {
     /// Number of the attempt, or of the probe.
     number: u32,
     is_probe: bool,
+    /// The law of its saga, if its handler works in a transaction of ours.
+    within: Option<Law>,
     ticket: Arc<Ticket>,
     task: AbortHandle,
 }
@@ -157,6 +159,7 @@ pub(super) fn begin(
         told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
     let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
+    let within = plan.step().call(order.direction).is_some_and(is_within) && !order.is_probe;
     let before = begins_before(&pinned.definition, state, order.step, order.direction);
     // A question may always be asked.
     let before = before.filter(|_| !order.is_probe);
@@ -204,7 +207,8 @@ pub(super) fn begin(
     };
     let task = node.work.spawn(attempt.instrument(span));
     let Order { step, direction, number, is_probe, .. } = order;
-    InFlight { step, direction, number, is_probe, ticket, task: task.abort_handle() }
+    let within = within.then_some(law);
+    InFlight { step, direction, number, is_probe, within, ticket, task: task.abort_handle() }
 }
 
 /// A time of the saga as this process counts it.
@@ -220,7 +224,10 @@ async fn too_late(node: &Node, law: Law, before: Option<Millis>) -> End {
     }
     let message = "the call waited for its place until it was too late to make it";
     match law {
-        Law::V1 => End::Attempt(Outcome::retryable(Error::new("deadline", message), None), None),
+        Law::V1 => {
+            let decided_by = DecidedBy { rule: "deadline".to_owned(), status: None };
+            End::Attempt(Outcome::retryable(Error::new("deadline", message), None), Some(decided_by))
+        }
         Law::V2 => End::NeverBegun,
     }
 }
@@ -261,17 +268,22 @@ impl InFlight {
     /// Its end as far as this node will ever know, for a call that does not end though it was given up.
     pub(super) fn forsaken(&self, node: &Node) -> Event {
         let Self { step, direction, number, .. } = *self;
-        let end = match (self.ticket.withdraw(), self.is_probe) {
-            (true, _) => End::NeverBegun,
-            (false, true) => End::lost_probe(),
-            (false, false) => End::lost_attempt(),
+        let end = match (self.ticket.withdraw(), self.is_probe, self.within) {
+            (true, ..) => End::NeverBegun,
+            (false, true, _) => End::lost_probe(),
+            (false, false, Some(law)) => within::not_asked(law),
+            (false, false, None) => End::lost_attempt(),
         };
         end.happened(node, step, direction, number).event
     }
 
-    /// Gives the call up; its task reports that its outcome is unknown, or that it never began.
+    /// Gives the call up; its task reports that its outcome is unknown, or that it never began. One that works in a
+    /// transaction of ours asks before it does.
     pub(super) fn give_up(&self) {
-        self.task.abort();
+        match self.within.is_some() && !self.ticket.withdraw() {
+            true => self.ticket.give_up(),
+            false => self.task.abort(),
+        }
     }
 
     /// Takes the call back if it still waits for its place; its task reports that it never began.
@@ -297,16 +309,20 @@ pub(super) fn recall(in_flight: &[InFlight], state: &State) {
     in_flight.iter().filter(unwanted).for_each(InFlight::withdraw);
 }
 
+fn is_within(call: &Call) -> bool {
+    call.effect == Effect::Transactional
+}
+
 async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scope>, ticket: &Ticket) -> End {
     let Some(call) = step.call(order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
         return End::Attempt(Outcome::unknown(error), None);
     };
-    if !order.is_probe && call.effect == Effect::Transactional {
-        return match Box::pin(within::call(node, call, scope, ticket)).await {
+    if !order.is_probe && is_within(call) {
+        return match Box::pin(within::call(node, call, law, scope, ticket)).await {
             None => End::NeverBegun,
-            Some((outcome, Some(within))) => End::Within(outcome, within),
-            Some((outcome, None)) => End::Attempt(in_words_of(law, outcome), None),
+            Some(End::Attempt(outcome, decided_by)) => End::Attempt(in_words_of(law, outcome), decided_by),
+            Some(end) => end,
         };
     }
     if !ticket.begin() {
@@ -318,10 +334,13 @@ async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scop
             let (outcome, decided_by) = node.participants.execute(call, scope).await;
             End::Attempt(in_words_of(law, outcome), decided_by)
         }
-        (true, Some(probe)) => End::Probe(node.participants.probe(probe, scope).await),
+        (true, Some(probe)) => {
+            let (answer, decided_by) = node.participants.probe(probe, scope).await;
+            End::Probe(answer, Some(decided_by))
+        }
         (true, None) => {
             let error = Error::new("missing", "the definition has no such probe");
-            End::Probe(Answer::inconclusive(error))
+            End::Probe(Answer::inconclusive(error), None)
         }
     }
 }

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::committer::Committed;
+use super::ending::{End, lost_call};
 use super::node::Node;
 use super::saga_actor::SagaActor;
 use super::waits::Wait;
-use crate::participant::Scope;
+use crate::participant::{DefaultRule, Scope};
 use crate::place::Ticket;
+use crate::saga::Law;
 use crate::saga::definition::Call;
 use crate::saga::event::{AttemptEnded, Direction, Event};
-use crate::saga::outcome::{Error, Outcome};
+use crate::saga::outcome::{DecidedBy, Error, Outcome};
 use crate::store::{LaneId, RolledBack, Transition, Within};
 use crate::transaction;
 
@@ -69,12 +71,16 @@ fn attempt_of(event: &Event) -> Option<Attempt> {
 /// begins with it. A success comes with the transaction, and counts once it is committed; anything else is rolled
 /// back. What a handler committed by itself is not known here: then the outcome is unknown, whatever the handler said.
 /// None: it was too late to begin when there was a transaction.
+///
+/// A call that is given up ends here, too: the handler is dropped, and its session is asked whether the transaction
+/// was still the one that was begun. If the session does not say so in time, the step waits for a person.
 pub(super) async fn call(
     node: &Node,
     call: &Call,
+    law: Law,
     scope: &Arc<Scope>,
     ticket: &Ticket,
-) -> Option<(Outcome, Option<Box<Within>>)> {
+) -> Option<End> {
     let name = format!("{}#{}", scope.key, scope.attempt);
     let wait = || Wait::of_call(scope, "one of the node's transactions".to_owned());
     let begun = node.waits.during(&node.clock, wait, node.store.begin_within(&name, call.timeout_ms));
@@ -86,36 +92,65 @@ pub(super) async fn call(
     let until = Instant::now() + Duration::from_millis(call.timeout_ms);
     let within = match began {
         Ok(within) => within,
-        Err(error) => return Some((again("no_transaction", error.to_string()), None)),
+        Err(error) => {
+            let rule = DefaultRule::NoTransaction;
+            let outcome = Outcome::retryable(Error::new(rule.word(), error.to_string()), None);
+            return Some(End::Attempt(outcome, Some(rule.decided())));
+        }
     };
-    Some(match node.participants.execute_within(call, scope, within.transaction()).await {
-        outcome @ Outcome::Succeeded { .. } => match node.store.settle(within, until).await {
-            Ok(within) => (outcome, Some(Box::new(within))),
-            Err(rolled_back) => (outcome_of(rolled_back), None),
+    let (outcome, decided_by) = tokio::select! {
+        biased;
+        answered = node.participants.execute_within(call, scope, within.transaction()) => answered,
+        () = ticket.given_up() => lost_call(),
+    };
+    let over = async {
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = ticket.given_up() => {}
+        }
+    };
+    let rolled_back = match outcome {
+        Outcome::Succeeded { .. } => match node.store.settle(within, over).await {
+            Ok(within) => return Some(End::Within(outcome, decided_by, Box::new(within))),
+            Err(rolled_back) => rolled_back,
         },
-        outcome @ (Outcome::Failed { .. }
+        Outcome::Failed { .. }
         | Outcome::Errored { .. }
         | Outcome::Pending { .. }
-        | Outcome::Unknown { .. }) => match node.store.roll_back(within, until).await {
-            Ok(()) => (outcome, None),
-            Err(ended) => (outcome_of(ended), None),
+        | Outcome::Unknown { .. } => match node.store.roll_back(within, over).await {
+            Err(rolled_back) if rolled_back.known || ticket.is_given_up() => rolled_back,
+            Ok(()) | Err(_) => return Some(End::Attempt(outcome, decided_by)),
         },
-    })
+    };
+    if !rolled_back.known && ticket.is_given_up() {
+        return Some(not_asked(law));
+    }
+    let (outcome, decided_by) = outcome_of(rolled_back);
+    Some(End::Attempt(outcome, Some(decided_by)))
 }
 
-fn again(code: &str, message: impl Into<String>) -> Outcome {
-    Outcome::retryable(Error::new(code, message), None)
+/// The end of a call that was given up, and that may have ended its transaction: a repeat could make its effect twice.
+/// The first law knows no such end, and repeats the call.
+pub(super) fn not_asked(law: Law) -> End {
+    if law == Law::V1 {
+        return End::lost_attempt();
+    }
+    let rule = DefaultRule::TransactionEnded;
+    let message = "the call was given up, and it is not known whether its handler ended its transaction";
+    End::Attempt(Outcome::unknown(Error::new(rule.word(), message)), Some(rule.decided()))
 }
 
 /// What a transaction that was not committed comes to: a failure without effect, unless its handler ended it.
-fn outcome_of(rolled_back: RolledBack) -> Outcome {
-    let RolledBack { code, message, retryable } = rolled_back;
+fn outcome_of(rolled_back: RolledBack) -> (Outcome, DecidedBy) {
+    let RolledBack { code, message, retryable, .. } = rolled_back;
     let error = Error::new(code, message);
-    match code == transaction::ENDED {
-        true => Outcome::unknown(error),
-        false if retryable => Outcome::retryable(error, None),
-        false => Outcome::failed(error),
-    }
+    let (outcome, rule) = match code {
+        transaction::ENDED => (Outcome::unknown(error), DefaultRule::TransactionEnded),
+        _ if retryable => (Outcome::retryable(error, None), DefaultRule::NotCommitted),
+        transaction::KEPT => (Outcome::failed(error), DefaultRule::HandlerBrokeTransaction),
+        _ => (Outcome::failed(error), DefaultRule::Rejected),
+    };
+    (outcome, rule.decided())
 }
 
 /// Writes the row of a success in its handler's transaction and commits both. In a task that nobody gives up:
@@ -140,7 +175,8 @@ pub(super) fn commit(
 pub(super) fn failed(event: Event, rolled_back: RolledBack) -> Event {
     match event {
         Event::AttemptEnded(end) => {
-            Event::AttemptEnded(AttemptEnded { outcome: outcome_of(rolled_back), ..end })
+            let (outcome, decided_by) = outcome_of(rolled_back);
+            Event::AttemptEnded(AttemptEnded { outcome, decided_by: Some(Box::new(decided_by)), ..end })
         }
         other @ (Event::Started(_)
         | Event::ConditionDecided(_)
@@ -151,5 +187,18 @@ pub(super) fn failed(event: Event, rolled_back: RolledBack) -> Event {
         | Event::Withdrawn(_)
         | Event::Requested(_)
         | Event::RequestRefused(_)) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_asked_is_repeated_by_the_first_law_alone() {
+        for (law, code) in [(Law::V1, DefaultRule::Lost.word()), (Law::V2, transaction::ENDED)] {
+            let end = not_asked(law);
+            assert_eq!(end.in_words(), ("unknown", Some(code)));
+        }
     }
 }

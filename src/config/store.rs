@@ -86,6 +86,8 @@ pub const BEGIN_PAUSE_MS: u64 = 100;
 pub const BEGIN_PAUSE_MAX_MS: u64 = 2_000;
 /// How long a session may take to tell a transaction that was rolled back from one that has failed, in milliseconds.
 pub const LAST_LOOK_MS: u64 = 100;
+/// How long it may take to end a statement that it still runs and to ask again, in milliseconds.
+pub const CANCELLED_LOOK_MS: u64 = 1_000;
 /// How long a session of a handler may take to end its transaction and come back clean, in milliseconds; then it is
 /// closed.
 pub const RECYCLE_MS: u64 = 500;

@@ -15,13 +15,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::reply::{Reply, recorded};
+use super::reply::Reply;
 use super::rule::DefaultRule as Rule;
 use super::scope::Scope;
 use crate::saga::Json;
-use crate::saga::definition::Verdict;
 use crate::saga::event::Direction;
-use crate::transaction::{self, Transaction};
+use crate::transaction::{self, Heard, Transaction};
 
 type Running = Pin<Box<dyn Future<Output = Result<Json, Failure>> + Send>>;
 type Handler = dyn Fn(StepContext, Json) -> Running + Send + Sync;
@@ -87,8 +86,9 @@ impl Handlers {
         let handler = move |context: StepContext, transaction: Transaction, arguments: Json| -> Running {
             let function = Arc::clone(&function);
             Box::pin(async move {
+                let heard = transaction.heard();
                 let output = function(context, transaction, taken(&arguments)?).await;
-                encoded(output.map_err(Failure::rolled_back)?)
+                encoded(output.map_err(|failure| failure.rolled_back(&heard))?)
             })
         };
         self.transactional.insert(name.into(), Arc::new(handler));
@@ -138,13 +138,14 @@ impl Handlers {
 /// Decodes what a handler takes.
 fn taken<In: DeserializeOwned>(arguments: &Json) -> Result<In, Failure> {
     arguments.decode().map_err(|error| {
-        Failure::permanent("arguments", format!("the arguments do not fit the handler: {error}"))
+        Failure::new(Rule::Arguments, "arguments", format!("the arguments do not fit the handler: {error}"))
     })
 }
 
 fn encoded(output: impl Serialize) -> Result<Json, Failure> {
-    Json::encode(&output)
-        .map_err(|error| Failure::unknown("answer_invalid", format!("the output is no JSON: {error}")))
+    Json::encode(&output).map_err(|error| {
+        Failure::new(Rule::Invalid, "answer_invalid", format!("the output is no JSON: {error}"))
+    })
 }
 
 /// Runs a handler to its end, whichever that is.
@@ -251,37 +252,41 @@ fn decoded<T: DeserializeOwned>(what: &str, json: &Json) -> Result<T, Failure> {
 /// Why a handler did not succeed. The kinds differ in what they promise about the effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    verdict: Verdict,
+    /// What it promises.
+    rule: Rule,
     code: Cow<'static, str>,
     message: String,
     after: Option<Duration>,
     /// It was passed on with `?`, and the database's word is that the same would fail again.
     definite: bool,
+    /// It was passed on with `?`, and says no more than that the transaction had failed before.
+    aftermath: bool,
 }
 
 impl Failure {
-    fn new(verdict: Verdict, code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
-        Self { verdict, code: code.into(), message: message.to_string(), after: None, definite: false }
+    fn new(rule: Rule, code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
+        let (code, message) = (code.into(), message.to_string());
+        Self { rule, code, message, after: None, definite: false, aftermath: false }
     }
 
     /// There was definitely no effect, and another attempt is no use.
     pub fn permanent(code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
-        Self::new(Verdict::Failed, code, message)
+        Self::new(Rule::HandlerPermanent, code, message)
     }
 
     /// There was definitely no effect; another attempt may succeed.
     pub fn retryable(code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
-        Self::new(Verdict::Retryable, code, message)
+        Self::new(Rule::HandlerRetryable, code, message)
     }
 
     /// Nobody knows whether there was an effect.
     pub fn unknown(code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
-        Self::new(Verdict::Unknown, code, message)
+        Self::new(Rule::HandlerUnknown, code, message)
     }
 
     /// Accepted: the effect will come or not. The step's probe, or an event of the step's name, tells later.
     pub fn pending() -> Self {
-        Self::new(Verdict::Pending, "pending", "")
+        Self::new(Rule::HandlerPending, "pending", "")
     }
 
     /// Asks for a pause before the next attempt, or before the probe.
@@ -292,21 +297,19 @@ impl Failure {
 
     /// The same in a transaction that is rolled back: what the database refused for good had no effect, and is no use
     /// to try again.
-    fn rolled_back(self) -> Self {
+    fn rolled_back(mut self, heard: &Heard) -> Self {
+        if let Some(cause) = heard.cause().filter(|_| self.aftermath) {
+            self.definite = cause.definite;
+            self.message.push_str(&format!("; the error before it: {}", cause.message));
+        }
         match self.definite {
-            true => Self { verdict: Verdict::Failed, code: "rejected".into(), ..self },
+            true => Self { rule: Rule::Rejected, code: Rule::Rejected.word().into(), ..self },
             false => self,
         }
     }
 
     fn into_reply(self) -> Reply {
-        let error = recorded(self.code, self.message);
-        let reply = Reply {
-            verdict: self.verdict,
-            error: Some(error),
-            ..Reply::succeeded(Rule::Handler, Json::null())
-        };
-        reply.after(self.after)
+        Reply::coded(self.rule, &self.code, self.message).after(self.after)
     }
 }
 
@@ -315,13 +318,14 @@ impl Failure {
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut message = error.to_string();
-        let (mut source, mut definite) = (error.source(), false);
+        let (mut source, mut definite, mut aftermath) = (error.source(), false, false);
         while let Some(cause) = source {
             message.push_str(&format!(": {cause}"));
             definite |= transaction::is_definite(cause);
+            aftermath |= transaction::is_aftermath(cause);
             source = cause.source();
         }
-        Self { definite, ..Self::unknown("handler_error", message) }
+        Self { definite, aftermath, ..Self::unknown("handler_error", message) }
     }
 }
 

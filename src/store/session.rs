@@ -57,7 +57,16 @@ pub(super) struct Session {
     pub(super) seal: Statement,
     pub(super) commit: Statement,
     task: JoinHandle<()>,
-    asks: mpsc::UnboundedSender<oneshot::Sender<bool>>,
+    asks: mpsc::UnboundedSender<oneshot::Sender<Said>>,
+}
+
+/// What the server has said of the transaction by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said {
+    /// It has failed or ended.
+    pub(super) over: bool,
+    /// It was committed.
+    pub(super) committed: bool,
 }
 
 impl Drop for Session {
@@ -101,15 +110,22 @@ impl Session {
         }
     }
 
-    /// Whether the server has said that the transaction was committed. Asks the task that reads from the server, so
-    /// everything is in it that was read before an answer which the handler has seen.
-    pub(super) async fn said_committed(&self) -> bool {
+    /// What the server has said of the transaction. Asks the task that reads from the server, so everything is in it
+    /// that was read before an answer which the handler has seen.
+    pub(super) async fn said(&self) -> Said {
         let (ask, answer) = oneshot::channel();
         // The task lives as long as the session.
         if self.asks.send(ask).is_err() {
-            return false;
+            return Said::default();
         }
         answer.await.unwrap_or_default()
+    }
+
+    /// Rolls back a transaction that has failed, of which the server says nothing. It failed after a savepoint, or the
+    /// session was reset: `false`, since only what was committed before can have been reset.
+    pub(super) async fn is_armed(&self) -> bool {
+        // A connection that is lost has rolled back.
+        self.client.batch_execute("rollback").await.is_err() || self.said().await.over
     }
 
     /// Runs what the handler has put off; `false` if the transaction is not the one that was begun for the call.
@@ -159,14 +175,15 @@ fn last_row<const N: usize>(answer: &[SimpleQueryMessage]) -> Option<[Option<&st
 /// Serves a connection, and answers what the server has said: after the connection's end, too.
 async fn watch<S, T>(
     mut connection: Connection<S, T>,
-    mut asked: mpsc::UnboundedReceiver<oneshot::Sender<bool>>,
+    mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Said>>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let name = connection.parameter(KEPT).map(str::to_owned);
     let said = |connection: &Connection<S, T>| {
-        connection.parameter(OVER) == Some("on") && connection.parameter(KEPT) != name.as_deref()
+        let over = connection.parameter(OVER) == Some("on");
+        Said { over, committed: over && connection.parameter(KEPT) != name.as_deref() }
     };
     loop {
         tokio::select! {

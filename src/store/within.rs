@@ -8,24 +8,26 @@
 //! effect. Afterwards, whoever gets the lane's lock knows that the transaction has ended, and the journal
 //! tells how.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
+use tokio_postgres::error::SqlState;
 
 use super::columns::Columns;
 use super::error::{Remedy, remedy};
 use super::pool::Params;
 use super::session::{SEAL, Session};
-use super::{Error, LaneId, Store, Transition, Written};
+use super::{Error, LaneId, PostgresConfig, Store, Transition, Written};
 use crate::boundary;
 use crate::config::store as limits;
 use crate::metrics;
 use crate::place::{Place, Places};
 use crate::saga::definition::Millis;
-use crate::transaction::{self, Transaction};
+use crate::transaction::{self, Heard, Transaction};
 
 /// An open transaction, for one call. Dropped, its connection is closed, and the server rolls back.
 pub struct Within {
@@ -33,8 +35,7 @@ pub struct Within {
     call: String,
     /// How durable the session is without the handler's doing.
     durability: String,
-    /// A statement of the handler was refused, as it would have ended the transaction.
-    refused: Arc<AtomicBool>,
+    heard: Arc<Heard>,
     place: Place,
 }
 
@@ -48,11 +49,19 @@ pub struct RolledBack {
     pub message: String,
     /// Whether another attempt is any use.
     pub retryable: bool,
+    /// Whether it is known that the handler has not ended the transaction, or that it has.
+    pub known: bool,
 }
 
 impl RolledBack {
     fn again(message: impl Into<String>) -> Self {
-        Self { code: "not_committed", message: message.into(), retryable: true }
+        Self { code: NOT_COMMITTED, message: message.into(), retryable: true, known: true }
+    }
+
+    /// The session does not say whether the handler has ended the transaction.
+    fn unknown() -> Self {
+        let message = "the handler's connection did not answer in time; a result may be left unread";
+        Self { known: false, ..Self::again(message) }
     }
 
     /// The handler ended the transaction, or tried to.
@@ -61,16 +70,19 @@ impl RolledBack {
             true => "the handler tried to end its transaction, which was refused",
             false => "the handler ended its transaction by itself; what it committed stays",
         };
-        Self { code: transaction::ENDED, message: message.to_owned(), retryable: false }
+        Self { code: transaction::ENDED, message: message.to_owned(), retryable: false, known: true }
     }
 }
 
 impl From<tokio_postgres::Error> for RolledBack {
     fn from(error: tokio_postgres::Error) -> Self {
         let retryable = !error.code().is_some_and(transaction::is_definite_code);
-        Self { code: "not_committed", message: Error::from(error).to_string(), retryable }
+        Self { retryable, ..Self::again(Error::from(error).to_string()) }
     }
 }
+
+/// Code of what was rolled back though its handler had succeeded.
+const NOT_COMMITTED: &str = "not_committed";
 
 /// Sessions that are idle, and how many transactions there may be.
 pub(super) struct Idle {
@@ -98,21 +110,56 @@ impl Idle {
 impl Within {
     /// The transaction, for the handler.
     pub fn transaction(&self) -> Transaction {
-        Transaction::lend(&self.session.client, &self.refused)
+        Transaction::lend(&self.session.client, &self.heard)
     }
 
-    /// Fails if the handler has ended the transaction, or tried to; not if the transaction has failed.
-    async fn check_open(&self) -> Result<(), RolledBack> {
-        let refused = self.refused.load(Ordering::Acquire);
-        if refused || self.session.said_committed().await {
-            return Err(RolledBack::ended(refused));
+    /// Fails if the handler has ended the transaction, or tried to, or if the session does not say; not if the
+    /// transaction has failed.
+    async fn check_open(&self, config: &PostgresConfig) -> Result<(), RolledBack> {
+        if self.heard.is_refused() {
+            return Err(RolledBack::ended(true));
         }
         // What the server says by itself can be silenced: a session that was reset says nothing. One whose transaction
         // has failed answers nothing any more; after one that was ended, it answers from another.
         let wait = Duration::from_millis(limits::LAST_LOOK_MS);
-        match timeout(wait, self.session.is_in(&self.call)).await {
-            Ok(Ok(false)) => Err(RolledBack::ended(false)),
-            Ok(Ok(true) | Err(_)) | Err(_) => Ok(()),
+        let mut found = timeout(wait, self.session.is_in(&self.call)).await.ok();
+        if found.is_none() {
+            // A statement still runs.
+            let wait = Duration::from_millis(limits::CANCELLED_LOOK_MS);
+            let cancelled = async {
+                self.session.cancel(config).await;
+                self.session.is_in(&self.call).await
+            };
+            found = timeout(wait, cancelled).await.ok();
+        }
+        // Asked last, so that it knows of everything that was answered before.
+        let said = self.session.said().await;
+        let open = match found {
+            _ if said.committed => false,
+            Some(Ok(open)) => open,
+            Some(Err(error)) => match error.code() {
+                Some(&SqlState::QUERY_CANCELED) => return Err(RolledBack::unknown()),
+                Some(code) if !said.over && transaction::has_failed(code) => {
+                    timeout(wait, self.session.is_armed()).await.map_err(|_| RolledBack::unknown())?
+                }
+                // It has failed, or the connection is lost.
+                Some(_) | None => true,
+            },
+            None => return Err(RolledBack::unknown()),
+        };
+        open.then_some(()).ok_or_else(|| RolledBack::ended(false))
+    }
+
+    /// What the failure of a transaction comes to that its handler did not pass on: the same as if it had.
+    fn failed(&self, error: tokio_postgres::Error) -> RolledBack {
+        let aftermath = error.code().is_some_and(transaction::has_failed);
+        match self.heard.cause().filter(|_| aftermath) {
+            Some(cause) => {
+                let message =
+                    format!("the handler went on after an error of its transaction: {}", cause.message);
+                RolledBack { retryable: !cause.definite, ..RolledBack::again(message) }
+            }
+            None => error.into(),
         }
     }
 
@@ -164,8 +211,8 @@ impl Store {
             match self.session(call, time_ms).await {
                 Ok((session, durability)) => {
                     boundary::pass("within: begun");
-                    let refused = Arc::default();
-                    return Ok(Within { session, call: call.to_owned(), durability, refused, place });
+                    let heard = Arc::default();
+                    return Ok(Within { session, call: call.to_owned(), durability, heard, place });
                 }
                 Err(error @ (Error::Unavailable(_) | Error::Busy(_))) => {
                     tracing::warn!(%error, call, "no connection for a transactional step yet");
@@ -196,35 +243,51 @@ impl Store {
 
     /// Settles a transaction whose handler has succeeded: what its constraints have put off runs, and nothing of it is
     /// in use any more. Until then, at the latest, or the transaction is given up.
-    pub async fn settle(&self, within: Within, until: Instant) -> Result<Within, RolledBack> {
-        let checked = timeout_at(until, within.session.check(&within.call)).await;
-        match checked {
-            Ok(Ok(true)) if !within.refused.load(Ordering::Acquire) => {}
-            _ => within.check_open().await?,
+    pub async fn settle(
+        &self,
+        within: Within,
+        until: impl Future<Output = ()>,
+    ) -> Result<Within, RolledBack> {
+        let checked = before(pin!(until), within.session.check(&within.call)).await;
+        let open = match checked {
+            Some(Ok(true)) if !within.heard.is_refused() => Ok(()),
+            _ => within.check_open(self.config()).await,
+        };
+        if let Err(why) = open {
+            self.recycle(within);
+            return Err(why);
         }
         if Arc::strong_count(&within.session.client) > 1 {
             let message = "the handler kept its transaction beyond its end".to_owned();
-            return Err(RolledBack { code: "handler_broke_transaction", message, retryable: false });
+            return Err(RolledBack {
+                code: transaction::KEPT,
+                retryable: false,
+                ..RolledBack::again(message)
+            });
         }
         let why = match checked {
-            Ok(Ok(true)) => return Ok(within),
-            Ok(Ok(false)) => RolledBack::ended(false),
-            Ok(Err(error)) => error.into(),
-            Err(_) => RolledBack::again(
-                "the handler's connection did not answer within the time of the attempt; a result may be left unread",
-            ),
+            Some(Ok(true)) => return Ok(within),
+            Some(Ok(false)) => RolledBack::ended(false),
+            Some(Err(error)) => within.failed(error),
+            None => {
+                RolledBack::again("what the handler has put off was not done within the time of the attempt")
+            }
         };
         self.recycle(within);
         Err(why)
     }
 
     /// Ends a transaction without effect, and waits for the end of it until then at the latest: it comes in any
-    /// case. Fails if the handler has ended the transaction by itself.
-    pub async fn roll_back(&self, within: Within, until: Instant) -> Result<(), RolledBack> {
+    /// case. Fails if the handler has ended the transaction by itself, or if the session does not say.
+    pub async fn roll_back(&self, within: Within, until: impl Future<Output = ()>) -> Result<(), RolledBack> {
+        let mut until = pin!(until);
         // What the handler sent without waiting for it is answered first, if it is answered in time.
-        let _ = timeout_at(until, within.session.client.check_connection()).await;
-        let open = within.check_open().await;
-        let _ = timeout_at(until, self.recycle(within)).await;
+        let in_time = before(until.as_mut(), within.session.client.check_connection()).await.is_some();
+        let open = within.check_open(self.config()).await;
+        let gone = self.recycle(within);
+        if in_time {
+            before(until, gone).await;
+        }
         open
     }
 
@@ -308,5 +371,13 @@ impl Store {
         let Some(found) = found.first() else { return Ok(false) };
         let (by, same): (Option<i64>, Option<bool>) = (found.try_get("lane")?, found.try_get("same_body")?);
         Ok(by == Some(lane.0) && same == Some(true))
+    }
+}
+
+/// Does something until then at the latest; none if it was not done.
+async fn before<T>(until: impl Future<Output = ()> + Unpin, work: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(work), until).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(((), _)) => None,
     }
 }

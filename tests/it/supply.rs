@@ -19,7 +19,7 @@ fn list(name: &str) -> BTreeSet<&'static str> {
 }
 
 /// Everything that cargo resolves, for any platform.
-fn packages() -> Vec<Value> {
+pub(crate) fn packages() -> Vec<Value> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--format-version", "1", "--locked", "--offline", "--all-features"]);
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();

@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 use crate::harness::{Database, eventually};
 
+mod given_up;
+
 /// Writes an effect, and then behaves as the saga's input says at this attempt.
 fn handlers(calls: &Arc<AtomicU32>) -> Handlers {
     let calls = calls.clone();
@@ -150,13 +152,14 @@ fn meddlers(others: Handlers, calls: &Arc<AtomicU32>) -> Handlers {
 }
 
 /// Ways to end a transaction. A session that is reset reports nothing of it.
-const ENDS: [&str; 6] = [
+const ENDS: [&str; 7] = [
     "commit",
     "rollback",
     "commit; begin",
     "commit and chain",
     "commit; reset all",
     "commit; begin; reset all",
+    "commit; reset all; begin",
 ];
 
 /// Whatever the handler says: nobody knows what it has committed, and the journal says so.
@@ -195,7 +198,7 @@ async fn a_handler_that_ends_its_transaction_leaves_its_step_unknown() {
     }
     // Only a commit that a library made by itself stands, and no row says that it does.
     let stands: i64 = client.query_one("select count(*) from effect", &[]).await.unwrap().get(0);
-    assert_eq!(stands, 5 * 6);
+    assert_eq!(stands, 6 * 6);
     assert_eq!(calls.load(Ordering::SeqCst) as usize, sagas.len(), "each was called once");
     for saga in sagas {
         let legal = "cancel, pause, abandon, resolve a applied, resolve a absent";
@@ -241,32 +244,6 @@ async fn a_compensation_that_ends_its_transaction_is_looked_at_by_a_person() {
         assert_eq!(undone.load(Ordering::SeqCst), count, "{says} is called once");
     }
     runtime.stop(Duration::from_secs(5)).await.unwrap();
-}
-
-/// Whoever gives a call up, be it an operator or a node that stops: its transaction is rolled back, nothing is in
-/// doubt, and the call is made again.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_is_given_up_is_rolled_back_and_made_again() {
-    let (database, calls) = (Database::create().await, Arc::default());
-    let client = database.client().await;
-    client.batch_execute("create table effect (step text, key text)").await.unwrap();
-    let retry = Retry { attempts: 3, backoff_ms: 5, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.0 };
-    let call = |name: &str| Call::handler(name).transactional().retry(retry.clone()).timeout_ms(60_000);
-    let draft = || Draft::new("hangs").step(Step::new("a", call("effect")).compensation(call("undo")));
-    let node = async || {
-        let builder = Runtime::builder(&database.url).handlers(handlers(&calls)).definition(draft());
-        builder.begin().await.unwrap()
-    };
-    let first = node().await;
-    let saga = first.start("hangs", &json!({ "does": ["hang", "hang", "ok"] })).await.unwrap();
-    eventually("it hangs", async || calls.load(Ordering::SeqCst) == 1).await;
-    client.query("select amends.evict($1, 'it hangs')", &[&saga]).await.unwrap();
-    eventually("it is called again", async || calls.load(Ordering::SeqCst) == 2).await;
-    first.stop(Duration::from_millis(100)).await.unwrap();
-    let second = node().await;
-    assert_eq!(second.wait(saga).await.unwrap().status, Status::Completed);
-    assert_eq!((calls.load(Ordering::SeqCst), effects(&database).await), (3, vec!["a".into()]));
-    second.stop(Duration::from_secs(5)).await.unwrap();
 }
 
 /// Waits until the test lets it go.
@@ -414,7 +391,7 @@ async fn a_node_that_stops_withdraws_what_waits() {
     second.stop(Duration::from_secs(5)).await.unwrap();
 }
 
-/// What the database refuses for good is refused once.
+/// What the database refuses for good is refused once, whether the handler passes it on or keeps it to itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_definite_error_is_not_repeated() {
     let (database, calls) = (Database::create().await, Arc::new(AtomicU32::new(0)));
@@ -429,7 +406,15 @@ async fn a_definite_error_is_not_repeated() {
             async move {
                 calls.fetch_add(1, Ordering::SeqCst);
                 let words = input["words"].as_str().unwrap_or_default().to_owned();
-                database.batch_execute(&words).await?;
+                let told = database.batch_execute(&words).await;
+                match input["then"].as_str() {
+                    Some("succeed") => {}
+                    // What it meets then says only that the transaction has failed before.
+                    Some("go on") => {
+                        database.execute("insert into effect values ('a', 'k')", &[]).await?;
+                    }
+                    Some(_) | None => told?,
+                }
                 Ok::<_, Failure>(Value::Null)
             }
         },
@@ -447,11 +432,16 @@ async fn a_definite_error_is_not_repeated() {
         ("select * from nowhere", 1),
         ("set role pg_monitor; select * from room", 1),
         ("do $$ begin raise exception using errcode = '40001'; end $$", 4),
+        ("do $$ begin raise exception using errcode = '40P01'; end $$", 4),
         ("do $$ begin raise exception using errcode = '55P03'; end $$", 4),
     ] {
-        calls.store(0, Ordering::SeqCst);
-        let ended = runtime.run("runs", &json!({ "words": words })).await.unwrap();
-        assert_eq!((ended.status, calls.load(Ordering::SeqCst)), (Status::Compensated, expected), "{words}");
+        for then in ["pass on", "succeed", "go on"] {
+            calls.store(0, Ordering::SeqCst);
+            let ended = runtime.run("runs", &json!({ "words": words, "then": then })).await.unwrap();
+            let found = (ended.status, calls.load(Ordering::SeqCst));
+            assert_eq!(found, (Status::Compensated, expected), "{words}, {then}");
+        }
     }
+    assert_eq!(effects(&database).await, Vec::<String>::new());
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }

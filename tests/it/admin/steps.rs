@@ -35,7 +35,7 @@ async fn the_journal_in_words() {
         [
             "|started||one",
             "a|attempt 1 succeeded||one",
-            "b|attempt 1 failed without effect of its own|declined: no way|one",
+            "b|attempt 1 failed without effect of its own (by handler_permanent)|declined: no way|one",
             "a|compensation attempt 1 succeeded||one",
         ]
     );
