@@ -12,6 +12,7 @@ use super::supervisor::{Observe, Observed};
 use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
+use crate::participant::NotReceived;
 use crate::saga::definition::{Millis, NOTICE_TIMEOUT_MS_MAX};
 use crate::store::{Error, NodeId, Relaying};
 
@@ -104,13 +105,15 @@ async fn deliver(node: Arc<Node>, member: NodeId, event: Relaying) {
             metrics::EVENTS_RELAYED.with([occasion.as_str().into()]).increment(1);
             node.store.event_relayed(n).await
         }
-        Err(error) => {
+        Err(NotReceived { error, retry_after_ms }) => {
             let occasion =
                 event.body.decode::<notice::Telling>().map_or("unreadable", |told| told.event.as_str());
             metrics::EVENTS_FAILED.with([occasion.into()]).increment(1);
             let attempts = event.attempts;
             tracing::warn!(saga.id = %event.saga, occasion, attempts, %error, "event not received, it is told again");
-            node.store.event_failed(n, member, pause_ms(attempts), &error.to_string()).await
+            // Not earlier than the receiver asks for.
+            let pause_ms = pause_ms(attempts).max(retry_after_ms.unwrap_or(0));
+            node.store.event_failed(n, member, pause_ms, &error.to_string()).await
         }
     };
     if let Err(error) = recorded {

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use super::expr::{self, Fault, View};
 use super::first_law;
-use super::reply::{Reply, excerpt, recorded};
+use super::reply::{Reply, excerpt, is_in_part, recorded};
 use super::rule::DefaultRule;
 use super::scope::Scope;
 use crate::saga::definition::{Call, Effect, Errors, Expression, KeyRule, Probe, Rule, Template, Verdict};
@@ -26,11 +26,6 @@ pub(super) fn outcome(
 ) -> (Outcome, Option<DecidedBy>) {
     let setting = by_default(call, scope.law, errors, &mut reply);
     let status = reply.status;
-    // Rules over statuses and texts are for answers. What did not arrive whole is none: the status may be
-    // another's, such as a proxy's that sent the request a second time. A rule may still name the error.
-    if reply.rule == DefaultRule::Incomplete {
-        (reply.status, reply.text) = (None, None);
-    }
     let default = |reply: &Reply| Decided::new(reply.verdict, default_word(setting, reply), None);
     let rules = !call.classify.is_empty() || call.refused.is_some() || call.success.is_some();
     if !rules && call.output.is_none() {
@@ -43,6 +38,7 @@ pub(super) fn outcome(
         let rule = DefaultRule::Expression.word().to_owned();
         (Outcome::Unknown { error, retry_after_ms }, Some(DecidedBy { rule, status }))
     };
+    let error = is_in_part(reply.rule).then(|| withhold(&mut reply));
     let view = View::of_answer(scope, &reply);
     let decided = match decide(call, &view, &reply) {
         Ok(Some(decided)) => decided,
@@ -57,7 +53,20 @@ pub(super) fn outcome(
         };
     }
     drop(view);
+    if let Some(error) = error {
+        reply.error = error;
+    }
     (decided.outcome(reply), by)
+}
+
+/// Withholds from rules what is there of an answer that is not there whole, and returns its error for people. Rules are
+/// for answers, and this is none: its beginning may be that of a proxy, which sent the request a second time. They may
+/// still name the error by its code.
+fn withhold(reply: &mut Reply) -> Option<Error> {
+    (reply.status, reply.text) = (None, None);
+    reply.headers.clear();
+    let seen = reply.error.as_ref().map(|error| Error::new(error.code.clone(), reply.rule.answer()));
+    std::mem::replace(&mut reply.error, seen)
 }
 
 /// Makes an outcome of an answer to which this default rule applies, when no rule of the definition does.
@@ -66,7 +75,11 @@ pub fn outcome_by_default(call: &Call, errors: Option<Errors>, rule: DefaultRule
     reply.error = reply.error.filter(|_| rule.verdict() != Verdict::Succeeded);
     by_default(call, Law::NEWEST, errors, &mut reply);
     let outcome = Decided::new(reply.verdict, rule.word(), None).outcome(reply);
-    if call.effect == Effect::Transactional { rolled_back(outcome) } else { outcome }
+    match rule {
+        // What its handler committed by itself is not rolled back; and these are no answer of a handler.
+        DefaultRule::TransactionEnded | DefaultRule::Lost | DefaultRule::ProcessDied => outcome,
+        _ => as_recorded(call, outcome),
+    }
 }
 
 /// Makes an outcome of an answer that the definition takes for a refusal: `refused` holds, or `success` does not.
@@ -74,6 +87,14 @@ pub fn outcome_of_refusal(answers_key: bool) -> Outcome {
     let error = Some(Error::new("refused", "the definition says so"));
     let reply = Reply::succeeded(DefaultRule::Handler, Json::null());
     Decided { answers_key, ..Decided::new(Verdict::Failed, "refused", error) }.outcome(reply)
+}
+
+/// What is recorded of an outcome of such a call: one that a transactional handler leaves open is rolled back.
+pub fn as_recorded(call: &Call, outcome: Outcome) -> Outcome {
+    match call.effect {
+        Effect::Transactional => rolled_back(outcome),
+        Effect::ReadOnly | Effect::Idempotent | Effect::Once => outcome,
+    }
 }
 
 /// What the outcome of a transactional handler comes to: what does not succeed is rolled back, so nothing is unknown or
@@ -146,11 +167,9 @@ impl Decided {
         Self { verdict, rule: rule.into(), error, answers_key: false, renew_key: false }
     }
 
-    /// What decided, as it is recorded: a plain success without a status needs no reason.
+    /// What decided, as it is recorded. Nothing is for a plain success: `DefaultRule::of_plain_success` knows its rule.
     fn by(&self, reply: &Reply, status: Option<u16>) -> Option<DecidedBy> {
-        let default = self.rule == reply.rule.word();
-        // What a Rust handler says needs no rule to be understood.
-        let plain = default && (self.verdict == Verdict::Succeeded || reply.rule == DefaultRule::Handler);
+        let plain = self.rule == reply.rule.word() && self.verdict == Verdict::Succeeded;
         // A status tells more than its class: 202 is no 200.
         let plain = plain && reply.rule != DefaultRule::Http2xx;
         (!plain).then(|| DecidedBy { rule: self.rule.clone().into_owned(), status })
@@ -240,29 +259,35 @@ fn said(reply: &Reply) -> &str {
     if reply.text().is_empty() { reply.result.get() } else { reply.text() }
 }
 
-/// Makes an answer of what a probe was told.
+/// Makes an answer of what a probe was told, and says what decided it: `applied`, `absent`, or why neither did.
 ///
 /// A definite answer is asked `applied` and then `absent`. An answer that is itself a failure (HTTP 404,
 /// `isError`) proves absence only if the definition says so by an `absent` of its own.
-pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
+pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> (Answer, DecidedBy) {
     let former = (scope.law == Law::V1).then(|| {
         let mut former = reply.clone();
         first_law::read(&mut former);
         former
     });
     let reply = former.as_ref().unwrap_or(reply);
-    let inconclusive = |error: Error| Answer::Inconclusive { error, retry_after_ms: reply.retry_after_ms };
+    let by = |rule: &str| DecidedBy { rule: rule.to_owned(), status: reply.status };
+    let inconclusive =
+        |error: Error, rule| (Answer::Inconclusive { error, retry_after_ms: reply.retry_after_ms }, by(rule));
+    let default = reply.rule.word();
+    let expression = DefaultRule::Expression.word();
     let says_nothing = || {
         let error = reply.error.clone();
         error.unwrap_or_else(|| recorded("inconclusive", format!("the answer was {}", excerpt(said(reply)))))
     };
     match reply.verdict {
         Verdict::Errored if first_law::of_error(reply) == Verdict::Unknown => {
-            return inconclusive(says_nothing());
+            return inconclusive(says_nothing(), default);
         }
         // A probe's own error is read by its predicates.
         Verdict::Succeeded | Verdict::Failed | Verdict::Errored => {}
-        Verdict::Retryable | Verdict::Pending | Verdict::Unknown => return inconclusive(says_nothing()),
+        Verdict::Retryable | Verdict::Pending | Verdict::Unknown => {
+            return inconclusive(says_nothing(), default);
+        }
     }
     let view = View::of_answer(scope, reply);
     let ask = |expression: &Expression| {
@@ -275,17 +300,18 @@ pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> Answer {
         None => applied.clone().map(|applied| !applied),
     };
     match (applied, absent) {
-        (Ok(true), Ok(true)) => inconclusive(recorded(
-            "inconclusive",
-            "both `applied` and `absent` are true for the answer; one of them is wrong",
-        )),
+        (Ok(true), Ok(true)) => {
+            let message = "both `applied` and `absent` are true for the answer; one of them is wrong";
+            inconclusive(recorded("inconclusive", message), "both applied and absent")
+        }
         (Ok(true), _) => match output(probe.output.as_ref(), &view, reply) {
-            Ok(output) => Answer::Applied { output },
-            Err(error) => inconclusive(error),
+            Ok(output) => (Answer::Applied { output }, by("applied")),
+            Err(error) => inconclusive(error, expression),
         },
-        (_, Ok(true)) => Answer::Absent,
-        (Err(error), _) | (_, Err(error)) => inconclusive(error),
-        (Ok(false), Ok(false)) => inconclusive(says_nothing()),
+        (_, Ok(true)) if probe.absent.is_none() => (Answer::Absent, by("not applied")),
+        (_, Ok(true)) => (Answer::Absent, by("absent")),
+        (Err(error), _) | (_, Err(error)) => inconclusive(error, expression),
+        (Ok(false), Ok(false)) => inconclusive(says_nothing(), "neither applied nor absent"),
     }
 }
 
@@ -389,38 +415,44 @@ mod tests {
         if let (Value::Object(whole), Value::Object(probe)) = (&mut whole, probe) {
             whole.extend(probe);
         }
-        match answer(&serde_json::from_value(whole).unwrap(), &scope(), &reply) {
-            Answer::Applied { output } => format!("applied {}", output.get()),
-            Answer::Absent => "absent".into(),
-            Answer::Inconclusive { error, .. } => format!("inconclusive {}", error.code),
+        let (answer, by) = answer(&serde_json::from_value(whole).unwrap(), &scope(), &reply);
+        assert_eq!(by.status, reply.status);
+        match answer {
+            Answer::Applied { output } => format!("applied {} by {}", output.get(), by.rule),
+            Answer::Absent => format!("absent by {}", by.rule),
+            Answer::Inconclusive { error, .. } => format!("inconclusive {} by {}", error.code, by.rule),
         }
     }
 
     #[test]
     fn probes_find_applied_absent_or_nothing() {
         let short = || json!({"applied": "result.found", "output": "${ result.charge }"});
-        assert_eq!(found(short(), good(json!({"found": true, "charge": {"id": 1}}))), r#"applied {"id":1}"#);
-        assert_eq!(found(short(), good(json!({"found": false}))), "absent");
-        assert_eq!(found(short(), good(json!({}))), "inconclusive expression");
-        assert_eq!(found(short(), good(json!({"found": true}))), "inconclusive expression");
+        let charge = good(json!({"found": true, "charge": {"id": 1}}));
+        assert_eq!(found(short(), charge), r#"applied {"id":1} by applied"#);
+        assert_eq!(found(short(), good(json!({"found": false}))), "absent by not applied");
+        assert_eq!(found(short(), good(json!({}))), "inconclusive expression by expression");
+        assert_eq!(found(short(), good(json!({"found": true}))), "inconclusive expression by expression");
         // An answer that is a failure proves no absence by itself.
         assert_eq!(
             found(short(), Reply::coded(DefaultRule::Http4xx, "http_401", "who?")),
-            "inconclusive expression"
+            "inconclusive expression by expression"
         );
         assert_eq!(
             found(json!({"applied": "false"}), Reply::coded(DefaultRule::Http4xx, "http_401", "who?")),
-            "inconclusive http_401"
+            "inconclusive http_401 by neither applied nor absent"
         );
-        assert_eq!(found(short(), Reply::of(DefaultRule::Timeout, "late")), "inconclusive timeout");
+        let late = found(short(), Reply::of(DefaultRule::Timeout, "late"));
+        assert_eq!(late, "inconclusive timeout by timeout");
 
         let absent = "status == 404 || result.state == 'no'";
         let full = || json!({"applied": "result.state == 'done'", "absent": absent});
         let gone = Reply { status: Some(404), ..Reply::coded(DefaultRule::Http4xx, "http_404", "gone") };
-        assert_eq!(found(full(), gone), "absent");
-        assert_eq!(found(full(), good(json!({"state": "no"}))), "absent");
-        assert_eq!(found(full(), good(json!({"state": "running"}))), "inconclusive inconclusive");
+        assert_eq!(found(full(), gone), "absent by absent");
+        assert_eq!(found(full(), good(json!({"state": "no"}))), "absent by absent");
+        let running = found(full(), good(json!({"state": "running"})));
+        assert_eq!(running, "inconclusive inconclusive by neither applied nor absent");
         let both = json!({"applied": "true", "absent": "true"});
-        assert_eq!(found(both, good(json!({}))), "inconclusive inconclusive");
+        let both = found(both, good(json!({})));
+        assert_eq!(both, "inconclusive inconclusive by both applied and absent");
     }
 }

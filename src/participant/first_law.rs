@@ -6,13 +6,12 @@ use super::reply::Reply;
 use super::rule::DefaultRule;
 use crate::saga::definition::Verdict;
 
-/// JSON-RPC's "internal error": also how clients in between report that they lost the answer.
-const INTERNAL_ERROR: i64 = -32603;
-
 /// Reads an answer as it was read under the first law.
 pub(super) fn read(reply: &mut Reply) {
     match (reply.rule, reply.status) {
-        (DefaultRule::ToolError | DefaultRule::ProtocolError, _) => reply.verdict = of_error(reply),
+        (DefaultRule::ToolError | DefaultRule::ProtocolInternal | DefaultRule::ProtocolError, _) => {
+            reply.verdict = of_error(reply);
+        }
         (DefaultRule::HttpBusy, Some(status @ (403 | 413))) => {
             coded(reply, Verdict::Failed, &format!("http_{status}"));
         }
@@ -23,14 +22,12 @@ pub(super) fn read(reply: &mut Reply) {
     }
 }
 
-/// What an error of a participant's tool meant: a failure, unless it may stand for a lost answer.
+/// What an error of a participant's tool meant: a failure, unless it may stand for a lost answer. "Internal error" is
+/// also how clients in between report that they lost it.
 pub(super) fn of_error(reply: &Reply) -> Verdict {
-    let internal = || {
-        let error: Option<serde_json::Value> = serde_json::from_str(reply.result.get()).ok();
-        error.is_some_and(|error| error["code"].as_i64() == Some(INTERNAL_ERROR))
-    };
-    let lost = || reply.status.is_some_and(|status| !matches!(status, 200..=299 | 400..=499)) || internal();
+    let lost = || reply.status.is_some_and(|status| !matches!(status, 200..=299 | 400..=499));
     match reply.rule {
+        DefaultRule::ProtocolInternal => Verdict::Unknown,
         DefaultRule::ProtocolError if lost() => Verdict::Unknown,
         _ => Verdict::Failed,
     }
@@ -71,7 +68,8 @@ mod tests {
 
     fn rpc(code: i64, status: Option<u16>) -> Reply {
         let result = Json::from(json!({ "code": code, "message": "no" }));
-        Reply { result, status, ..Reply::of(DefaultRule::ProtocolError, "no") }
+        let rule = if code == -32603 { DefaultRule::ProtocolInternal } else { DefaultRule::ProtocolError };
+        Reply { result, status, ..Reply::coded(rule, "protocol_error", "no") }
     }
 
     fn tool() -> Reply {
@@ -79,7 +77,7 @@ mod tests {
     }
 
     fn status(status: u16, pause_s: Option<u64>, text: &str) -> Reply {
-        let reply = http::judged(status, &[], pause_s.map(Duration::from_secs), text.into());
+        let reply = http::judged(status, true, pause_s.map(Duration::from_secs), text.into());
         Reply { status: Some(status), ..reply }
     }
 
@@ -174,7 +172,7 @@ mod tests {
         });
         let probe = serde_json::from_value(probe).unwrap();
         for law in [Law::V1, Law::V2] {
-            let absent = |reply| classify::answer(&probe, &scope(law), &reply) == Answer::Absent;
+            let absent = |reply| classify::answer(&probe, &scope(law), &reply).0 == Answer::Absent;
             assert!(absent(tool()) && absent(rpc(-32602, None)) && !absent(rpc(-32603, None)), "{law:?}");
         }
     }
@@ -189,6 +187,6 @@ mod tests {
         let by = |errors, reply| classify::outcome(&call, &scope, errors, reply).1.unwrap().rule;
         // It decided nothing.
         assert_eq!(by(Some(Errors::Unknown), tool()), "tool_error");
-        assert_eq!(by(Some(Errors::Definite), rpc(-32603, None)), "protocol_error");
+        assert_eq!(by(Some(Errors::Definite), rpc(-32603, None)), "protocol_internal");
     }
 }

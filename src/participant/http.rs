@@ -19,7 +19,10 @@ use super::reply::Reply;
 use super::rule::DefaultRule as Rule;
 use super::secret::Filter;
 use crate::config::participant::ANSWER_BYTES_INLINE_MAX;
+use crate::saga::definition::Effect;
 pub(super) use body::{Arrived, flaw_of_stream};
+#[cfg(test)]
+pub(super) use connect::client_without_names;
 pub(super) use connect::{Progress, client, client_of_single_calls, innermost, lost};
 pub(super) use key_conflict::speaks_of_own_key;
 use request::Address;
@@ -54,21 +57,23 @@ impl HttpParticipant {
     }
 
     /// Sends a request and waits for its answer until `deadline`.
-    pub(super) async fn call(&self, request: Request, deadline: Instant) -> Reply {
-        let keyed = request.key.is_some() && request.method != "GET";
+    pub(super) async fn call(&self, request: Request, effect: Effect, deadline: Instant) -> Reply {
+        let keyed = request.key.is_some() && effect != Effect::ReadOnly;
         let built = match self.address.build(request) {
             Ok(built) => built,
             Err(message) => return Reply::of(Rule::Arguments, message).cleaned(&self.reading.filter),
         };
         let asked = Asked { keyed, in_part: built.headers().contains_key(RANGE) };
-        Progress::until(deadline).watch(self.exchange(built, asked)).await
+        let progress = Progress::until(deadline);
+        Arc::clone(&progress).watch(self.exchange(built, asked, &progress)).await
     }
 
-    async fn exchange(&self, request: reqwest::Request, asked: Asked) -> Reply {
+    async fn exchange(&self, request: reqwest::Request, asked: Asked, progress: &Progress) -> Reply {
         let response = match self.client.execute(request).await {
             Ok(response) => response,
             Err(error) => return lost(&error).cleaned(&self.reading.filter),
         };
+        progress.answered(response.headers());
         let arrived = Arrived::of(response, self.limits.answer_bytes_max).await;
         if arrived.length() <= ANSWER_BYTES_INLINE_MAX {
             return self.reading.reply(&arrived, asked);

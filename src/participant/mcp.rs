@@ -54,6 +54,11 @@ pub(super) struct Sent<'a> {
 }
 
 impl Sent<'_> {
+    /// Whether the call may have an effect and carries a key: its answer may be about an earlier attempt.
+    fn is_keyed(&self) -> bool {
+        self.key.is_some() && self.effect != Effect::ReadOnly
+    }
+
     fn meta(self) -> Option<RequestMetaObject> {
         let named = [(KEY_META, self.key), (trace::NAME, self.traceparent)];
         let fields = named.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
@@ -90,10 +95,7 @@ impl McpParticipant {
         let session = match timeout_at(deadline, self.session(sent.effect)).await {
             Ok(Ok(session)) => session,
             Ok(Err(reply)) => return reply.cleaned(self.link.filter()),
-            Err(_) => {
-                let message = "the server was not ready within the time of an attempt; nothing was sent";
-                return Reply::of(Rule::Refused, message);
-            }
+            Err(_) => return self.link.unready(),
         };
         let mut params = CallToolRequestParams::new(Cow::Owned(tool.to_owned()));
         params.meta = sent.meta();
@@ -104,7 +106,7 @@ impl McpParticipant {
         drop(in_flight);
         let reply = match ended {
             Ok(Ok(heard)) => {
-                let judged = answer::reply(&heard, &self.limits, self.link.filter());
+                let judged = answer::reply(&heard, sent.is_keyed(), &self.limits, self.link.filter());
                 let doubts = self.settled(&session, (tool, sent.effect), &heard, &judged, begun);
                 // What is not settled in the time of the attempt stands as it was judged.
                 timeout_at(deadline, doubts).await.ok().flatten().unwrap_or(judged)
@@ -187,15 +189,14 @@ impl McpParticipant {
         // A child's end says more than its closed pipe; it is known at once or not at all.
         let most = deadline.min(Instant::now() + ENDING_WAIT);
         let how = timeout_at(most, session.ending()).await.ok().flatten();
-        // Of an exchange over HTTP that ended without its answer rmcp says no more than that; the session lives on.
-        if !matches!(error, ServiceError::McpError(_)) || how.is_some() {
-            self.link.retire(session);
-        }
+        // Also after a single exchange over HTTP that ended without its answer, of which rmcp says the same: a gateway
+        // may end every exchange of a dead session so.
+        self.link.retire(session);
         if !slot.was_sent() {
             return Reply::of(Rule::Refused, "the connection was closed already; nothing was sent");
         }
         let how = how.unwrap_or_else(|| error.to_string());
-        Reply::of(Rule::Closed, format!("the connection ended before the answer: {how}"))
+        Reply::of(Rule::Closed, format!("the connection ended before the answer: {how}")).after(slot.pause())
     }
 }
 

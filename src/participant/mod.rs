@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
-pub use classify::{outcome_by_default, outcome_of_refusal, outcome_of_rule};
+pub use classify::{as_recorded, outcome_by_default, outcome_of_refusal, outcome_of_rule};
 pub use config::{Answers, Limits, ParticipantConfig, Transport};
 pub use handler::{Failure, Handlers, StepContext};
 pub use mcp::KEY_META;
@@ -67,6 +67,21 @@ struct Asked<'a> {
     /// The idempotency key, for all but probes.
     key: Option<&'a str>,
     effect: Effect,
+}
+
+/// Why a notice was not received.
+#[derive(Clone, Debug)]
+pub struct NotReceived {
+    /// The reason.
+    pub error: Error,
+    /// The receiver asks for this pause.
+    pub retry_after_ms: Option<Millis>,
+}
+
+impl From<Error> for NotReceived {
+    fn from(error: Error) -> Self {
+        Self { error, retry_after_ms: None }
+    }
 }
 
 /// How a participant is spoken to.
@@ -160,21 +175,27 @@ impl Participants {
     }
 
     /// Calls the handler of a transactional call within an open transaction. Whatever does not succeed has no effect
-    /// once the transaction is rolled back: no outcome is unknown, and none is pending.
-    pub async fn execute_within(&self, call: &Call, scope: &Arc<Scope>, transaction: Transaction) -> Outcome {
+    /// once the transaction is rolled back: no outcome is unknown, and none is pending. Says what decided, too.
+    pub async fn execute_within(
+        &self,
+        call: &Call,
+        scope: &Arc<Scope>,
+        transaction: Transaction,
+    ) -> (Outcome, Option<DecidedBy>) {
         let Target::Handler { name, arguments } = &call.target else {
-            let error = Error::new("missing", "only a Rust handler works within a transaction");
-            return Outcome::failed(error);
+            let error = Error::new(Rule::Missing.word(), "only a Rust handler works within a transaction");
+            return (Outcome::failed(error), Some(Rule::Missing.decided()));
         };
         let time = Duration::from_millis(call.timeout_ms);
         let run = |arguments| self.inner.handlers.call_within(name, scope, transaction, arguments);
         let made = in_time(arguments.as_ref(), scope, time, run).await;
         let reply = made.unwrap_or_else(unsent);
-        classify::rolled_back(classify::outcome(call, scope, None, reply).0)
+        let (outcome, by) = classify::outcome(call, scope, None, reply);
+        (classify::rolled_back(outcome), by)
     }
 
     /// Tells somebody, under the key of the scope, and says whether it was received.
-    pub async fn tell(&self, notice: &Notice, scope: &Arc<Scope>) -> Result<(), Error> {
+    pub async fn tell(&self, notice: &Notice, scope: &Arc<Scope>) -> Result<(), NotReceived> {
         let target = match &notice.target {
             Target::Handler { name, arguments: None } => {
                 Target::Handler { name: name.clone(), arguments: Some(everything()) }
@@ -184,16 +205,21 @@ impl Participants {
         let mut call = Call::of(target).idempotent().timeout_ms(notice.timeout_ms);
         call.success = notice.success.clone();
         let _place = self.place(&call.target).await;
-        match self.execute(&call, scope).await.0 {
+        let asked = Asked { timeout_ms: call.timeout_ms, key: Some(&scope.key), effect: call.effect };
+        let reply = self.inner.reply(&call.target, scope, asked).await;
+        // A refusal, too, is told again: a notice is never given up.
+        let retry_after_ms = reply.retry_after_ms;
+        match classify::outcome(&call, scope, self.inner.errors(&call), reply).0 {
             Outcome::Succeeded { .. } | Outcome::Pending { .. } => Ok(()),
             Outcome::Failed { error, .. }
             | Outcome::Errored { error, .. }
-            | Outcome::Unknown { error, .. } => Err(error),
+            | Outcome::Unknown { error, .. } => Err(NotReceived { error, retry_after_ms }),
         }
     }
 
-    /// Asks a participant whether a call took effect. The same promises as for [`execute`](Self::execute).
-    pub async fn probe(&self, probe: &Probe, scope: &Arc<Scope>) -> Answer {
+    /// Asks a participant whether a call took effect, and says what decided the answer. The same promises as for
+    /// [`execute`](Self::execute).
+    pub async fn probe(&self, probe: &Probe, scope: &Arc<Scope>) -> (Answer, DecidedBy) {
         let asked = Asked { timeout_ms: probe.timeout_ms, key: None, effect: Effect::ReadOnly };
         let reply = self.inner.reply(&probe.target, scope, asked).await;
         classify::answer(probe, scope, &reply)
@@ -386,7 +412,7 @@ impl Inner {
             },
             Target::Http { participant, .. } => match self.wire(participant) {
                 Some(Wire::Http(http)) => match request(target, scope, http.limits(), key) {
-                    Ok(request) => Ok(Box::pin(http.call(request, deadline)).await),
+                    Ok(request) => Ok(Box::pin(http.call(request, effect, deadline)).await),
                     Err(error) => Err(error),
                 },
                 Some(Wire::Mcp(..)) | None => Ok(absent(self.lacks(target))),

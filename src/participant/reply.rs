@@ -137,6 +137,11 @@ impl Reply {
     }
 }
 
+/// Whether a rule is for answers of which only a part is there. Rules of a definition do not read them.
+pub(super) fn is_in_part(rule: Rule) -> bool {
+    matches!(rule, Rule::Incomplete | Rule::TooLarge)
+}
+
 /// Reads the pause from a `Retry-After`: seconds, or a date.
 pub(super) fn retry_after(text: &str) -> Option<Duration> {
     let text = text.trim();

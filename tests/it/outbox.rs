@@ -4,14 +4,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use amends::participant::{Failure, Handlers, StepContext};
+use amends::participant::{Failure, Handlers, ParticipantConfig, Secret, StepContext, Transport};
 use amends::runtime::{Error, Runtime};
-use amends::saga::definition::{Call, Draft, Notice, Step};
+use amends::saga::definition::{Call, Draft, Notice, Step, Target, Template};
 use amends::saga::event::{Finding, Request};
 use amends::saga::state::Status;
 use serde_json::{Value, json};
 
 use crate::harness::{Database, eventually};
+use crate::participant::wire::{Wire, answer};
 
 /// What the receiver was told, and whether it takes anything now.
 #[derive(Default)]
@@ -152,13 +153,60 @@ async fn a_receiver_that_is_away_is_told_later_and_no_saga_waits_for_it() {
     assert_eq!(keys.len(), 50, "under the same key");
 }
 
+/// A receiver that asks for a pause is not told earlier, whatever else its answer says.
+#[tokio::test]
+async fn a_receiver_is_told_again_when_the_pause_that_it_asks_for_is_over() {
+    let database = Database::create().await;
+    let wire = Wire::serve(|request| {
+        let busy = request.starts_with("POST /busy");
+        answer(if busy { "503 Busy" } else { "404 Not Yet" }, "Retry-After: 600\r\n", "")
+    })
+    .await;
+    let transport = Transport::Http { url: Secret::plain(&wire.url), headers: Default::default() };
+    let chat = ParticipantConfig {
+        name: "chat".into(),
+        transport,
+        limits: Default::default(),
+        answers: Default::default(),
+    };
+    let to = |path: &str| {
+        Notice::new(Target::Http {
+            participant: "chat".into(),
+            method: "POST".into(),
+            path: Template(json!(path)),
+            query: Default::default(),
+            headers: Default::default(),
+            body: None,
+        })
+    };
+    let runtime = Runtime::builder(&database.url)
+        .handlers(handlers(&Arc::default()))
+        .participants([chat])
+        .definition(draft("good", "work").on_end(to("/busy")))
+        .definition(draft("doubtful", "vanish").on_stuck(to("/refused")))
+        .begin()
+        .await
+        .unwrap();
+    for (name, code) in [("good", "http_503"), ("doubtful", "http_404")] {
+        let saga = runtime.start(name, &json!({})).await.unwrap();
+        let pending = async || runtime.store().pending_events(saga).await.unwrap().pop();
+        eventually("it was refused", async || pending().await.is_some_and(|event| event.error.is_some()))
+            .await;
+        let event = pending().await.unwrap();
+        assert!(event.error.as_ref().unwrap().contains(code), "{event:?}");
+        assert!(event.due_at.unwrap() - event.at >= 600_000, "{event:?}");
+    }
+    assert_eq!(wire.count(), 2, "each was told once");
+    runtime.stop(Duration::from_secs(5)).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_nobody_can_be_told_is_refused_when_the_definition_is_built() {
     let database = Database::create().await;
-    let target = amends::saga::definition::Target::Http {
+    let target = Target::Http {
         participant: "chat".into(),
         method: "FETCH".into(),
-        path: amends::saga::definition::Template(json!("/${ steps.one }/${ result }")),
+        path: Template(json!("/${ steps.one }/${ result }")),
         query: Default::default(),
         headers: Default::default(),
         body: None,

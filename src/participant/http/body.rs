@@ -1,10 +1,14 @@
 //! Bodies of answers: checks that the length, the coding, the charset and the media type are what the headers
 //! announce. `status.rs` says what an answer means.
+//!
+//! Where neither a length nor chunks announce the end of a body, the end of the connection is its end, as HTTP has it
+//! (RFC 9112, section 8). So such a body may be cut, and no header tells. JSON tells by itself whether it is whole, but
+//! for a number. A text does not, and counts as it came.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
 
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::{DecoderResult, Encoding, UTF_8, WINDOWS_1252};
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, TRANSFER_ENCODING,
@@ -104,7 +108,7 @@ impl Arrived {
     /// Returns the body as text for those who read JSON by themselves; none where it is no text.
     pub(in crate::participant) fn text(&self, bytes_max: usize) -> Result<Option<String>, Flaw> {
         self.arrived_whole(bytes_max, false)?;
-        Media::of(&self.headers)?.decoded(&self.unpacked(bytes_max)?)
+        Media::of(&self.headers)?.decoded(&self.unpacked(bytes_max)?, self.framed)
     }
 
     fn arrived_whole(&self, bytes_max: usize, in_part: bool) -> Result<(), Flaw> {
@@ -122,7 +126,7 @@ impl Arrived {
     fn announced(&self, bytes_max: usize) -> Result<Content, Flaw> {
         let bytes = self.unpacked(bytes_max)?;
         let media = Media::of(&self.headers)?;
-        let Some(text) = media.decoded(&bytes)? else {
+        let Some(text) = media.decoded(&bytes, self.framed)? else {
             return Ok(Content { text: None, result: Json::null(), is_json: false });
         };
         match self.json(&text, &media) {
@@ -191,15 +195,31 @@ impl Arrived {
                 Some(name) => Err(Flaw::invalid(format!("the answer has the member {name:?} twice"))),
                 None => Ok(Some(result)),
             },
-            Err(error) if announced => {
-                Err(Flaw::invalid(format!("the answer is announced as JSON and is none: {error}")))
+            Err(error) => {
+                let begins = json.starts_with(['{', '[']) && (media.kind == Kind::Unsaid || !self.framed);
+                let quotes = json.starts_with('"') && !self.framed;
+                if error.is_eof() && (announced || begins || quotes) {
+                    // Whatever was announced: a gateway may announce anew what was cut before it came there.
+                    Err(Flaw::incomplete(format!("the answer ends amid its JSON: {error}")))
+                } else if announced {
+                    Err(Flaw::invalid(format!("the answer is announced as JSON and is none: {error}")))
+                } else if begins {
+                    Err(Flaw::invalid(format!("the answer begins as JSON and is none: {error}")))
+                } else {
+                    Ok(None)
+                }
             }
-            Err(error) if json.starts_with(['{', '[']) && (media.kind == Kind::Unsaid || !self.framed) => {
-                Err(Flaw::invalid(format!("the answer begins as JSON and is none: {error}")))
-            }
-            Err(_) => Ok(None),
         }
     }
+}
+
+/// Whether all that is wrong with a text is that its last character is not whole.
+fn ends_amid_character(encoding: &'static Encoding, bytes: &[u8]) -> bool {
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let room = decoder.max_utf8_buffer_length_without_replacement(bytes.len()).unwrap_or(0);
+    let (result, read) =
+        decoder.decode_to_string_without_replacement(bytes, &mut String::with_capacity(room), false);
+    result == DecoderResult::InputEmpty && read == bytes.len()
 }
 
 /// Whether more digits could have followed.
@@ -311,8 +331,9 @@ impl Media {
         Ok(Self { kind, charset })
     }
 
-    /// Returns the text without its byte order mark; none if it does not say that it is a text, and is none.
-    fn decoded(&self, bytes: &[u8]) -> Result<Option<String>, Flaw> {
+    /// Returns the text without its byte order mark; none if it does not say that it is a text, and is none. `framed`:
+    /// its end was announced.
+    fn decoded(&self, bytes: &[u8], framed: bool) -> Result<Option<String>, Flaw> {
         let (marked, bytes) = match Encoding::for_bom(bytes) {
             Some((encoding, length)) => (Some(encoding), &bytes[length..]),
             None => (None, bytes),
@@ -326,6 +347,9 @@ impl Media {
             (Kind::Text, None) => Ok(Some(WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned())),
             // Two bytes at the beginning of an image mark no text.
             (Kind::Other, _) if self.charset.is_none() => Ok(None),
+            _ if (!framed || self.kind == Kind::Json) && ends_amid_character(encoding, bytes) => {
+                Err(Flaw::incomplete(format!("the answer ends amid a character of {}", encoding.name())))
+            }
             _ => Err(Flaw::invalid(format!("the answer is not written in {}", encoding.name()))),
         }
     }

@@ -6,13 +6,14 @@ use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::HeaderMap;
 use tokio::time::{Instant, timeout, timeout_at};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -34,14 +35,32 @@ pub(in crate::participant) fn client_of_single_calls() -> reqwest::Result<reqwes
     builder().pool_max_idle_per_host(0).build()
 }
 
+/// The same for a machine whose resolver never answers.
+#[cfg(test)]
+pub(in crate::participant) fn client_without_names() -> reqwest::Result<reqwest::Client> {
+    let long = Duration::from_secs(3_600);
+    builder_within(long, Resolver::new(long, never)).build()
+}
+
+#[cfg(test)]
+fn never(_: &str) -> std::io::Result<Vec<SocketAddr>> {
+    loop {
+        std::thread::park();
+    }
+}
+
 fn builder() -> reqwest::ClientBuilder {
+    builder_within(CONNECT_TIMEOUT, Resolver::of_machine())
+}
+
+fn builder_within(limit: Duration, resolver: Resolver) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
-        .dns_resolver(Resolver::new(RESOLVE_TIMEOUT, addresses))
+        .dns_resolver(resolver)
         .connector_layer(Watch)
-        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_timeout(limit)
         .pool_idle_timeout(CONNECTION_IDLE_MAX)
         .user_agent(concat!("amends/", env!("CARGO_PKG_VERSION")))
 }
@@ -51,6 +70,8 @@ fn builder() -> reqwest::ClientBuilder {
 pub(in crate::participant) struct Progress {
     deadline: Instant,
     stage: AtomicU8,
+    /// The pause that the head of the answer asks for: the rest may never come.
+    pause: OnceLock<Duration>,
 }
 
 /// Where an attempt stands.
@@ -72,7 +93,7 @@ tokio::task_local! {
 
 impl Progress {
     pub(in crate::participant) fn until(deadline: Instant) -> Arc<Self> {
-        Arc::new(Self { deadline, stage: AtomicU8::new(Stage::Connecting as u8) })
+        Arc::new(Self { deadline, stage: AtomicU8::new(Stage::Connecting as u8), pause: OnceLock::new() })
     }
 
     /// Runs an exchange until the deadline, watching how far it comes.
@@ -96,19 +117,32 @@ impl Progress {
     fn late(&self) -> Reply {
         if self.is_at(Stage::Open) {
             Reply::of(Rule::Timeout, "no answer within the time of an attempt")
+                .after(self.pause.get().copied())
         } else {
             self.unsent()
         }
     }
 
+    /// Notes the head of the answer.
+    pub(super) fn answered(&self, headers: &HeaderMap) {
+        if let Some(pause) = super::pause(headers) {
+            self.pause.get_or_init(|| pause);
+        }
+    }
+
     /// What is known of an attempt that sent nothing within its time.
     pub(in crate::participant) fn unsent(&self) -> Reply {
-        if self.is_at(Stage::Resolving) {
+        if self.is_resolving() {
             let message = "the name did not resolve within the time of an attempt; nothing was sent";
             Reply::of(Rule::Unresolved, message)
         } else {
             Reply::of(Rule::Refused, "no connection within the time of an attempt; nothing was sent")
         }
+    }
+
+    /// Whether the name is being looked up.
+    pub(in crate::participant) fn is_resolving(&self) -> bool {
+        self.is_at(Stage::Resolving)
     }
 
     fn is_at(&self, stage: Stage) -> bool {
@@ -200,6 +234,10 @@ fn addresses(host: &str) -> std::io::Result<Vec<SocketAddr>> {
 }
 
 impl Resolver {
+    fn of_machine() -> Self {
+        Self::new(RESOLVE_TIMEOUT, addresses)
+    }
+
     fn new(limit: Duration, look_up: fn(&str) -> std::io::Result<Vec<SocketAddr>>) -> Self {
         Self { limit, look_up, pending: Arc::default() }
     }
@@ -286,8 +324,15 @@ pub(in crate::participant) fn lost(error: &reqwest::Error) -> Reply {
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
+    use tokio::net::{TcpSocket, TcpStream};
+
     use super::*;
+    use crate::participant::config::install_crypto;
     use crate::saga::definition::Verdict;
+
+    /// A limit that is not the one meant. Which one it was shows by what is said.
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(20);
 
     static LOOK_UPS: AtomicUsize = AtomicUsize::new(0);
 
@@ -309,14 +354,14 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let resolver = Resolver::new(Duration::from_millis(20), hangs);
+            let resolver = Resolver::new(SHORT, hangs);
             let all = (0..100).map(|_| resolver.clone().resolved("hangs".to_owned()));
             for found in futures_util::future::join_all(all).await {
                 assert_eq!(found, Err("no answer of the resolver within 20ms".to_owned()));
             }
             assert_eq!(LOOK_UPS.load(Ordering::SeqCst), 1);
             // Another name has the other thread, however long that takes.
-            let other = Resolver { limit: Duration::from_secs(60), ..resolver };
+            let other = Resolver { limit: LONG, ..resolver };
             for _ in 0..3 {
                 assert!(!other.clone().resolved("127.0.0.1".to_owned()).await.unwrap().is_empty());
             }
@@ -346,12 +391,73 @@ mod tests {
     /// As where all ports of the machine towards a participant are in use: the kernel says the same.
     #[tokio::test]
     async fn without_an_address_of_our_own_nothing_is_sent() {
-        crate::participant::config::install_crypto();
+        install_crypto();
         let unassigned = std::net::IpAddr::from([192, 0, 2, 1]);
         let client = builder().local_address(unassigned).build().unwrap();
         let reply = lost(&client.get("http://127.0.0.1:9/").send().await.unwrap_err());
         assert_eq!(reply.rule, Rule::Refused, "{reply:?}");
         assert!(reply.error.unwrap().message.contains("annot assign requested address"));
+    }
+
+    /// Calls an address within the time of an attempt, as a participant does.
+    async fn called(client: &reqwest::Client, url: String) -> Reply {
+        let sending = client.post(url).send();
+        let exchange = async { lost(&sending.await.expect_err("it is never connected")) };
+        Progress::until(Instant::now() + LONG).watch(exchange).await
+    }
+
+    #[test]
+    fn a_client_has_the_limits_that_the_guide_names() {
+        let shown = format!("{:?}", builder());
+        assert!(shown.contains("connect_timeout: 10s"), "{shown}");
+        assert_eq!(Resolver::of_machine().limit, Duration::from_secs(5));
+    }
+
+    /// A machine that neither takes a connection nor refuses it: the queue of its listener is full. The kernel would go
+    /// on for two minutes.
+    #[tokio::test]
+    async fn a_connection_that_does_not_open_is_given_up_at_its_limit() {
+        install_crypto();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (queued, mut count) = tokio::sync::mpsc::channel(8);
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                let queued = queued.clone();
+                tokio::spawn(async move {
+                    let stream = TcpStream::connect(address).await;
+                    let _ = queued.send(()).await;
+                    std::future::pending::<()>().await;
+                    drop(stream);
+                })
+            })
+            .collect();
+        // One more than the queue is long.
+        for _ in 0..2 {
+            count.recv().await.unwrap();
+        }
+        let client = builder_within(SHORT, Resolver::new(LONG, addresses)).build().unwrap();
+        let reply = called(&client, format!("http://{address}/")).await;
+        assert_eq!((reply.rule, reply.verdict), (Rule::Refused, Verdict::Retryable), "{reply:?}");
+        // The kernel says it with a number.
+        let message = reply.error.unwrap().message;
+        let ours = ["operation timed out", "deadline has elapsed"];
+        assert!(ours.iter().any(|end| message.ends_with(&format!("nothing was sent: {end}"))), "{message}");
+        callers.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_is_given_up_at_its_limit() {
+        install_crypto();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = builder_within(LONG, Resolver::new(SHORT, never)).build().unwrap();
+        let reply = runtime.block_on(called(&client, "http://name/".to_owned()));
+        runtime.shutdown_background();
+        assert_eq!((reply.rule, reply.verdict), (Rule::Unresolved, Verdict::Retryable), "{reply:?}");
+        let message = reply.error.unwrap().message;
+        assert!(message.ends_with("nothing was sent: no answer of the resolver within 20ms"), "{message}");
     }
 
     #[test]

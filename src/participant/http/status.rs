@@ -7,7 +7,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER, SET_COOKIE};
 
 use super::body::{Arrived, Flaw};
 use super::key_conflict;
-use crate::participant::reply::{Reply, excerpt, retry_after, retry_after_at};
+use crate::participant::reply::{Reply, excerpt, is_in_part, retry_after, retry_after_at};
 use crate::participant::rule::DefaultRule as Rule;
 use crate::participant::secret::Filter;
 use crate::saga::Json;
@@ -25,7 +25,7 @@ pub(super) struct Reading {
 /// What there is to know of a request when its answer is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    /// It has an effect and carried a key.
+    /// It may have an effect and carried a key.
     pub(super) keyed: bool,
     /// It asked for a part of a resource.
     pub(super) in_part: bool,
@@ -60,7 +60,7 @@ impl Reading {
         let status = arrived.status.as_u16();
         let text = self.filter.clean_beginning(flaw.text);
         let by_status = Status { status, busy: &self.busy, pause };
-        let reply = if proves_nothing(status) && !self.busy.contains(&status) {
+        let reply = if proves_nothing(status) && !self.busy.contains(&status) && !is_in_part(flaw.rule) {
             by_status.read(false, &text, None)
         } else {
             let said = if flaw.rule == Rule::TooLarge { String::new() } else { excerpt(&text) };
@@ -137,15 +137,16 @@ impl Status<'_> {
     }
 }
 
-/// Makes a reply of a status of MCP over HTTP, whose body is only text.
+/// Makes a reply of a status of MCP over HTTP, whose body is only text. `keyed`: the call may have an effect and
+/// carried a key.
 pub(in crate::participant) fn judged(
     status: u16,
-    busy: &[u16],
+    keyed: bool,
     pause: Option<Duration>,
     text: String,
 ) -> Reply {
     let json = Json::parse(text.trim()).ok();
-    let reply = Status { status, busy, pause }.read(true, &text, json.as_ref()).after(pause);
+    let reply = Status { status, busy: &[], pause }.read(keyed, &text, json.as_ref()).after(pause);
     let result = match json {
         _ if crate::participant::reply::too_deep(&text) => return reply,
         Some(json) => json,
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn statuses_follow_the_rules() {
         let verdict = |status, pause: Option<u64>, text: &str| {
-            judged(status, &[], pause.map(Duration::from_secs), text.into()).verdict
+            judged(status, true, pause.map(Duration::from_secs), text.into()).verdict
         };
         assert_eq!(verdict(400, None, ""), Verdict::Failed);
         assert_eq!(verdict(404, None, ""), Verdict::Failed);

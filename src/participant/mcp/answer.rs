@@ -7,7 +7,7 @@ use super::lines;
 use super::raw::{Heard, Said, Via, code, fields, message, string};
 use crate::participant::config::Limits;
 use crate::participant::http;
-use crate::participant::reply::{Raw, Reply, excerpt, too_deep};
+use crate::participant::reply::{Raw, Reply, excerpt, is_in_part, too_deep};
 use crate::participant::rule::DefaultRule as Rule;
 use crate::participant::secret::Filter;
 use crate::saga::Json;
@@ -16,24 +16,25 @@ use crate::saga::definition::Effect;
 const PARSE_ERROR: i64 = -32700;
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
+const INTERNAL_ERROR: i64 = -32603;
 const UNSUPPORTED_VERSION: i64 = -32022;
 /// Errors that proxies of the TypeScript SDK pass on when they lost the connection, or the patience, behind them.
 const CONNECTION_CLOSED: i64 = -32000;
 const REQUEST_TIMEOUT: i64 = -32001;
 
-/// Makes a reply of an answer.
-pub(super) fn reply(heard: &Heard, limits: &Limits, filter: &Filter) -> Reply {
+/// Makes a reply of an answer. `keyed`: the call may have an effect and carried a key.
+pub(super) fn reply(heard: &Heard, keyed: bool, limits: &Limits, filter: &Filter) -> Reply {
     let Heard { said, via } = heard;
     let reply = match said {
         Said::Result(result) => complete(result, limits, filter),
-        Said::Error { error, named } => refused(error, *named, via, filter),
+        Said::Error { error, named } => refused(error, *named, keyed, via, filter),
         Said::Body(text) => match via.status {
-            Some(status) => http::judged(status, &[], via.pause, filter.clean(text.clone())),
+            Some(status) => http::judged(status, keyed, via.pause, filter.clean(text.clone())),
             None => Reply::of(Rule::Invalid, no_message(text, filter)),
         },
         Said::Unread(rule, what) => match via.status {
-            Some(status) if http::proves_nothing(status) => {
-                http::judged(status, &[], via.pause, String::new())
+            Some(status) if http::proves_nothing(status) && !is_in_part(*rule) => {
+                http::judged(status, keyed, via.pause, String::new())
             }
             Some(status) => Reply::of(*rule, format!("HTTP {status}, {what}")),
             None => Reply::of(*rule, what.as_str()),
@@ -54,7 +55,7 @@ fn no_message(text: &str, filter: &Filter) -> String {
 /// Makes a reply of a JSON-RPC error. Two codes say that the call was not carried out: servers answer with the others
 /// when a tool is done as well, to its output that does not fit, or to what it has thrown, "invalid request" among it.
 /// An error that does not name the request may be a gateway's, whatever its code.
-fn refused(error: &str, named: bool, via: &Via, filter: &Filter) -> Reply {
+fn refused(error: &str, named: bool, keyed: bool, via: &Via, filter: &Filter) -> Reply {
     // Before it is quoted: half a secret is not known for one.
     let said = filter.clean(message(error));
     let kind = kind(error);
@@ -64,15 +65,17 @@ fn refused(error: &str, named: bool, via: &Via, filter: &Filter) -> Reply {
     // These are the transport's own, or a gateway's.
     if let Some(status @ (401 | 403 | 405 | 406 | 408 | 413 | 415 | 425 | 429 | ..=399 | 500..)) = via.status
     {
-        return http::judged(status, &[], via.pause, said);
+        return http::judged(status, keyed, via.pause, said);
     }
     let code = code(error);
     let of = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
     let message = format!("JSON-RPC error {of}: {}", excerpt(&said));
     let lower = said.to_ascii_lowercase();
-    let data = fields(error).and_then(|fields| Json::parse(fields.get("data")?.get()).ok());
+    let data = || fields(error).and_then(|fields| Json::parse(fields.get("data")?.get()).ok());
     let reply = match code {
-        _ if data.is_some_and(|data| http::speaks_of_own_key(&data)) => Reply::of(Rule::KeyConflict, message),
+        _ if keyed && data().is_some_and(|data| http::speaks_of_own_key(&data)) => {
+            Reply::of(Rule::KeyConflict, message)
+        }
         _ if !named => Reply::of(Rule::ProtocolUnnamed, message),
         Some(PARSE_ERROR | METHOD_NOT_FOUND) => Reply::of(Rule::ProtocolRefusal, message),
         Some(CONNECTION_CLOSED) if lower.contains("closed") => {
@@ -81,6 +84,7 @@ fn refused(error: &str, named: bool, via: &Via, filter: &Filter) -> Reply {
         Some(REQUEST_TIMEOUT) if lower.contains("timed out") || lower.contains("timeout") => {
             Reply::coded(Rule::Closed, Rule::ProtocolError.word(), message)
         }
+        Some(INTERNAL_ERROR) => Reply::coded(Rule::ProtocolInternal, Rule::ProtocolError.word(), message),
         _ => Reply::of(Rule::ProtocolError, message),
     };
     let result = if too_deep(error) { None } else { Json::parse(error).ok() };

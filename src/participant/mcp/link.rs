@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answer;
+use super::post::Greeting;
 use super::raw::Heard;
 use super::session::{self, Server, Session};
 use crate::config::participant::{
@@ -36,7 +37,7 @@ enum State {
     /// Not connected; how often that failed in a row, and when it may be tried again.
     Closed { failures: u32, not_before: Instant },
     /// Being connected, by a task of its own.
-    Opening(Opening),
+    Opening(Opening, Arc<Greeting>),
     /// Connected.
     Open(Arc<Session>),
     /// Never again.
@@ -75,13 +76,13 @@ impl Link {
     pub(super) fn open_session(&self) -> Option<Arc<Session>> {
         match &*self.state() {
             State::Open(session) => Some(Arc::clone(session)),
-            State::Closed { .. } | State::Opening(_) | State::ShutDown => None,
+            State::Closed { .. } | State::Opening(..) | State::ShutDown => None,
         }
     }
 
     /// Returns the open connection, or opens one. An error means that nothing was sent.
     pub(super) async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Reply> {
-        let opening = {
+        let (opening, greeting) = {
             let mut state = self.state();
             if let State::Open(session) = &*state
                 && !session.is_alive()
@@ -91,7 +92,7 @@ impl Link {
             match &*state {
                 State::Open(session) => return Ok(Arc::clone(session)),
                 State::ShutDown => return Err(Reply::of(Rule::Refused, "the runtime is shutting down")),
-                State::Opening(opening) => opening.clone(),
+                State::Opening(opening, greeting) => (opening.clone(), Arc::clone(greeting)),
                 State::Closed { failures, not_before } => {
                     let pause = not_before.saturating_duration_since(Instant::now());
                     if pause > RESTART_WAIT_MAX {
@@ -99,22 +100,35 @@ impl Link {
                             format!("the server failed {failures} times in a row; it is tried again later");
                         return Err(Reply::of(Rule::Refused, message).after(Some(pause)));
                     }
-                    let opening = self.opening(*failures, *not_before);
-                    *state = State::Opening(opening.clone());
-                    opening
+                    let greeting = Greeting::until((*not_before).max(Instant::now()) + HANDSHAKE_TIMEOUT);
+                    let opening = self.opening(*failures, *not_before, &greeting);
+                    *state = State::Opening(opening.clone(), Arc::clone(&greeting));
+                    (opening, greeting)
                 }
             }
         };
-        opening.await.map_err(|message| Reply::of(Rule::Refused, message))
+        opening.await.map_err(|message| greeting.failed(message))
+    }
+
+    /// What is known of a call that got no connection within its time: nothing was sent.
+    pub(super) fn unready(&self) -> Reply {
+        let unresolved = match &*self.state() {
+            State::Opening(_, greeting) => greeting.unresolved(),
+            State::Closed { .. } | State::Open(_) | State::ShutDown => None,
+        };
+        unresolved.unwrap_or_else(|| {
+            let message = "the server was not ready within the time of an attempt; nothing was sent";
+            Reply::of(Rule::Refused, message)
+        })
     }
 
     /// Opens a connection in a task of its own: callers may give up on it without ending it.
-    fn opening(self: &Arc<Self>, failures: u32, not_before: Instant) -> Opening {
-        let link = Arc::clone(self);
+    fn opening(self: &Arc<Self>, failures: u32, not_before: Instant, greeting: &Arc<Greeting>) -> Opening {
+        let (link, greeting) = (Arc::clone(self), Arc::clone(greeting));
         let task = self.runtime.spawn(async move {
             sleep_until(not_before).await;
-            let opened =
-                timeout(HANDSHAKE_TIMEOUT, session::open(&link.name, &link.server, &link.filter)).await;
+            let opening = session::open(&link.name, &link.server, &link.filter, &greeting);
+            let opened = timeout(HANDSHAKE_TIMEOUT, opening).await;
             let late = |_| Err(format!("no handshake within {} s", HANDSHAKE_TIMEOUT.as_secs()));
             link.opened(opened.unwrap_or_else(late), failures)
         });
@@ -223,7 +237,7 @@ impl Link {
         let last = std::mem::replace(&mut *self.state(), State::ShutDown);
         let session = match last {
             State::Open(session) => session,
-            State::Opening(opening) => match timeout(CHILD_GRACE, opening).await {
+            State::Opening(opening, _) => match timeout(CHILD_GRACE, opening).await {
                 Ok(Ok(session)) => session,
                 Ok(Err(_)) | Err(_) => return,
             },
@@ -248,4 +262,40 @@ fn closed(failures: u32) -> State {
 /// failure.
 fn closed_after(session: &Session) -> State {
     closed(if session.has_answered() { 0 } else { 2 })
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+    use crate::participant::config::install_crypto;
+    use crate::participant::http;
+
+    #[test]
+    fn a_call_whose_time_is_over_says_that_the_name_did_not_resolve() {
+        install_crypto();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (before, looked_up) = runtime.block_on(async {
+            let client = http::client_without_names().unwrap();
+            let server = Server::Http {
+                url: "http://name/".into(),
+                headers: HeaderMap::new(),
+                client,
+                concurrency_max: 1,
+            };
+            let link = Link::new("it".into(), server, Filter::default(), Handle::current());
+            let before = link.unready().rule;
+            let opener = Arc::clone(&link);
+            let _opening = tokio::spawn(async move { opener.session().await.map(drop) });
+            let looked_up = async {
+                while link.unready().rule != Rule::Unresolved {
+                    tokio::task::yield_now().await;
+                }
+            };
+            (before, timeout(Duration::from_secs(30), looked_up).await)
+        });
+        runtime.shutdown_background();
+        assert_eq!((before, looked_up), (Rule::Refused, Ok(())));
+    }
 }

@@ -1,28 +1,35 @@
-//! The HTTP client under rmcp. It sends the POST of each request of ours and reads the answer itself, whatever the
-//! status is. rmcp handles sessions, resumed streams and its own requests.
+//! The HTTP client under rmcp. It sends each POST and reads the answer itself, whatever the status is: the answer to a
+//! request of ours is taken off, and of the answers to rmcp's own messages it notes what rmcp does not say. rmcp
+//! handles sessions and resumed streams.
 
 use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use http_body::{Frame, SizeHint};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Body, Response, StatusCode};
-use rmcp::model::{ClientJsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult};
-use rmcp::transport::common::http_header::{EVENT_STREAM_MIME_TYPE, HEADER_SESSION_ID, JSON_MIME_TYPE};
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest, RequestId, ServerJsonRpcMessage, ServerResult};
+use rmcp::transport::common::http_header::{
+    EVENT_STREAM_MIME_TYPE, HEADER_LAST_EVENT_ID, HEADER_SESSION_ID, JSON_MIME_TYPE,
+};
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
     StreamableHttpResponseLimits,
 };
 use sse_stream::{Sse, SseStream};
+use tokio::time::Instant;
 
 use super::raw::{self, Message, Said, Slot, Via, Waiting};
 use crate::config::participant::{ANSWER_BYTES_INLINE_MAX, MESSAGE_BYTES_MAX};
-use crate::participant::http::{self, Arrived};
+use crate::participant::http::{self, Arrived, Progress};
+use crate::participant::reply::Reply;
 use crate::participant::rule::DefaultRule as Rule;
 
 /// The HTTP client of one session.
@@ -30,6 +37,7 @@ use crate::participant::rule::DefaultRule as Rule;
 pub(super) struct Posts {
     client: reqwest::Client,
     waiting: Arc<Waiting>,
+    greeting: Arc<Greeting>,
 }
 
 type Headers = HashMap<HeaderName, HeaderValue>;
@@ -37,8 +45,64 @@ type Events = BoxStream<'static, Result<Sse, SseError>>;
 type Failure = StreamableHttpError<reqwest::Error>;
 
 impl Posts {
-    pub(super) fn new(client: reqwest::Client, waiting: Arc<Waiting>) -> Self {
-        Self { client, waiting }
+    pub(super) fn new(client: reqwest::Client, waiting: Arc<Waiting>, greeting: Arc<Greeting>) -> Self {
+        Self { client, waiting, greeting }
+    }
+
+    /// Sends a message of rmcp's own and reads what is answered: a message to a request, else nothing that matters.
+    async fn pass_on(
+        &self,
+        message: ClientJsonRpcMessage,
+        request: reqwest::RequestBuilder,
+        in_session: bool,
+    ) -> Result<StreamableHttpPostResponse, Failure> {
+        let sending = request.body(serde_json::to_string(&message)?).send();
+        let response = match &message {
+            ClientJsonRpcMessage::Request(_) => self.greeting.watch(sending).await?,
+            _ => sending.await?,
+        };
+        let status = response.status();
+        if !status.is_success() {
+            self.greeting.refused(&response);
+        }
+        if status == StatusCode::NOT_FOUND && in_session {
+            return Err(StreamableHttpError::SessionExpired);
+        }
+        let ClientJsonRpcMessage::Request(asked) = message else {
+            return match status.is_success() {
+                true => Ok(StreamableHttpPostResponse::Accepted),
+                false => Err(StreamableHttpError::UnexpectedServerResponse(format!("HTTP {status}").into())),
+            };
+        };
+        if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
+            return Ok(StreamableHttpPostResponse::Accepted);
+        }
+        let session = response.headers().get(HEADER_SESSION_ID);
+        let session = session.and_then(|id| id.to_str().ok()).map(str::to_owned);
+        if status.is_success() && is_stream(&response) {
+            return match http::flaw_of_stream(response.headers()) {
+                Some(flaw) => Err(StreamableHttpError::UnexpectedServerResponse(flaw.what.into())),
+                None => Ok(StreamableHttpPostResponse::Sse(self.events(response, None), session)),
+            };
+        }
+        let text = Arrived::of(response, MESSAGE_BYTES_MAX).await.text(MESSAGE_BYTES_MAX);
+        let text = text.map(Option::unwrap_or_default);
+        // Where these are a gateway's, so is the error, whatever it looks like.
+        let is_gateways = matches!(status.as_u16(), 401 | 403 | 429);
+        match text.as_deref().ok().and_then(|text| serde_json::from_str(text).ok()) {
+            Some(ServerJsonRpcMessage::Error(mut error)) if !is_gateways => {
+                // What cannot be read is refused under another id, or under none.
+                if matches!(asked.request, ClientRequest::DiscoverRequest(_)) {
+                    error.id = Some(asked.id);
+                }
+                Ok(StreamableHttpPostResponse::Json(ServerJsonRpcMessage::Error(error), session))
+            }
+            Some(message) if status.is_success() => Ok(StreamableHttpPostResponse::Json(message, session)),
+            _ => {
+                let said = text.unwrap_or_else(|flaw| flaw.what);
+                Err(StreamableHttpError::UnexpectedServerResponse(format!("HTTP {status}: {said}").into()))
+            }
+        }
     }
 
     /// Sends a request and reads its answer. An error means that there was none.
@@ -68,7 +132,7 @@ impl Posts {
         if status.is_success() && is_stream(&response) {
             match http::flaw_of_stream(response.headers()) {
                 Some(flaw) => slot.hear(Said::Unread(flaw.rule, flaw.what)),
-                None => return Ok(StreamableHttpPostResponse::Sse(self.events(response, id), None)),
+                None => return Ok(StreamableHttpPostResponse::Sse(self.events(response, Some(id)), None)),
             }
         } else {
             slot.hear(heard(Arrived::of(response, MESSAGE_BYTES_MAX).await, id.clone()).await);
@@ -76,8 +140,8 @@ impl Posts {
         Ok(answered(id))
     }
 
-    /// Reads the events of an answer; the answer itself is taken off them.
-    fn events(&self, response: Response, id: RequestId) -> Events {
+    /// Reads the events of an answer; the answer itself is taken off them if it is to a request of ours.
+    fn events(&self, response: Response, id: Option<RequestId>) -> Events {
         let chunks = stream::unfold(Some((response, EventSize::default())), |reading| async {
             let (mut response, mut size) = reading?;
             match response.chunk().await {
@@ -87,7 +151,7 @@ impl Posts {
                 Err(error) => Some((Err(io::Error::other(error)), None)),
             }
         });
-        self.taken(SseStream::from_bytes_stream(chunks).boxed(), Some(id))
+        self.taken(SseStream::from_bytes_stream(chunks).boxed(), id)
     }
 
     /// Takes answers off a stream of events.
@@ -125,14 +189,17 @@ impl StreamableHttpClient for Posts {
         session_id: Option<Arc<str>>,
         auth_header: Option<String>,
         headers: Headers,
-        limits: StreamableHttpResponseLimits,
+        _: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failure> {
-        let Some((id, slot)) = raw::slot_of(&message) else {
-            let client = &self.client;
-            return client
-                .post_message_with_response_limits(uri, message, session_id, auth_header, headers, limits)
-                .await;
+        let slot = raw::slot_of(&message);
+        // Settings that name one of the protocol's own headers are refused with the handshake.
+        let is_reserved = |name: &&HeaderName| {
+            let reserved = [ACCEPT.as_str(), HEADER_SESSION_ID, HEADER_LAST_EVENT_ID];
+            reserved.iter().any(|other| name.as_str().eq_ignore_ascii_case(other))
         };
+        if let Some(name) = headers.keys().find(is_reserved).filter(|_| slot.is_none()) {
+            return Err(StreamableHttpError::ReservedHeaderConflict(name.to_string()));
+        }
         let accepted = [JSON_MIME_TYPE, EVENT_STREAM_MIME_TYPE].join(", ");
         let mut request = self.client.post(uri.as_ref()).header(ACCEPT, accepted);
         // Without it a server may choose any coding; of a body it is taken off all the same.
@@ -146,7 +213,10 @@ impl StreamableHttpClient for Posts {
         if let Some(session) = session_id.as_deref() {
             request = request.header(HEADER_SESSION_ID, session);
         }
-        self.ask(id, slot, &message, request, session_id.is_some()).await
+        match slot {
+            Some((id, slot)) => self.ask(id, slot, &message, request, session_id.is_some()).await,
+            None => self.pass_on(message, request, session_id.is_some()).await,
+        }
     }
 
     async fn delete_session(
@@ -186,6 +256,48 @@ impl StreamableHttpClient for Posts {
             .get_stream_with_max_sse_event_size(uri, session_id, last_event_id, auth_header, headers, most)
             .await?;
         Ok(self.taken(events, None))
+    }
+}
+
+/// What is learned of a handshake on the way, and rmcp does not say of one that failed.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    progress: Arc<Progress>,
+    is_unresolved: AtomicBool,
+    /// The pause that the last refusal asks for.
+    pause: Mutex<Option<Duration>>,
+}
+
+impl Greeting {
+    pub(super) fn until(deadline: Instant) -> Arc<Self> {
+        let progress = Progress::until(deadline);
+        Arc::new(Self { progress, is_unresolved: AtomicBool::new(false), pause: Mutex::new(None) })
+    }
+
+    async fn watch(
+        &self,
+        sending: impl Future<Output = reqwest::Result<Response>>,
+    ) -> reqwest::Result<Response> {
+        let sent = Arc::clone(&self.progress).of(sending).await;
+        self.is_unresolved.store(sent.as_ref().is_err_and(reqwest::Error::is_dns), Ordering::Relaxed);
+        sent
+    }
+
+    fn refused(&self, response: &Response) {
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = http::pause(response.headers());
+    }
+
+    /// Makes a reply of a call for which there is no session: nothing was sent.
+    pub(super) fn failed(&self, message: String) -> Reply {
+        let is_unresolved = self.is_unresolved.load(Ordering::Relaxed);
+        let rule = if is_unresolved { Rule::Unresolved } else { Rule::Refused };
+        let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        Reply::of(rule, message).after(pause)
+    }
+
+    /// The same for one whose time is over; none unless the name is being looked up.
+    pub(super) fn unresolved(&self) -> Option<Reply> {
+        self.progress.is_resolving().then(|| self.progress.unsent())
     }
 }
 

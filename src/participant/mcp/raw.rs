@@ -114,7 +114,9 @@ impl Slot {
     /// What is known of a call whose time is over without an answer.
     pub(super) fn late(&self) -> Reply {
         match &self.progress {
-            _ if self.was_sent() => Reply::of(Rule::Timeout, "no answer within the time of an attempt"),
+            _ if self.was_sent() => {
+                Reply::of(Rule::Timeout, "no answer within the time of an attempt").after(self.pause())
+            }
             Some(progress) => progress.unsent(),
             None => {
                 let message = "the server took no request within the time of an attempt; nothing was sent";
@@ -146,6 +148,11 @@ impl Slot {
     /// Notes the exchange that carries the request.
     pub(super) fn carried(&self, via: Via) {
         let _ = self.via.set(via);
+    }
+
+    /// Returns the pause that the head of the answer asks for: the rest may never come.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.via.get().and_then(|via| via.pause)
     }
 
     /// Records what came back. The first answer counts.

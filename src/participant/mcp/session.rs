@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::child::{self, Program};
 use super::lines::Lines;
 use super::pipes::Pipes;
-use super::post::Posts;
+use super::post::{Greeting, Posts};
 use super::raw::{Heard, Said, Slot, Waiting};
 use super::tools::Tools;
 use crate::config::participant::{CHILD_GRACE, MESSAGE_BYTES_MAX, PING_TIMEOUT, SESSION_KNOWN};
@@ -240,13 +240,18 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-/// Opens a connection. The error is for people; nothing was sent but the handshake.
-pub(super) async fn open(name: &str, server: &Server, filter: &Filter) -> Result<Arc<Session>, String> {
-    match connect(name, server, filter, ClientLifecycleMode::Initialize).await {
+/// Opens a connection. The error is for people; nothing was sent but the handshake. `greeting` learns more of it.
+pub(super) async fn open(
+    name: &str,
+    server: &Server,
+    filter: &Filter,
+    greeting: &Arc<Greeting>,
+) -> Result<Arc<Session>, String> {
+    match connect(name, server, filter, greeting, ClientLifecycleMode::Initialize).await {
         // A server of the newest protocol alone knows no handshake, only self-contained requests.
         Err(Refusal { modern: true, .. }) => {
             let mode = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::LATEST] };
-            connect(name, server, filter, mode).await.map_err(|refusal| refusal.message)
+            connect(name, server, filter, greeting, mode).await.map_err(|refusal| refusal.message)
         }
         other => other.map_err(|refusal| refusal.message),
     }
@@ -256,6 +261,7 @@ async fn connect(
     name: &str,
     server: &Server,
     filter: &Filter,
+    greeting: &Arc<Greeting>,
     mode: ClientLifecycleMode,
 ) -> Result<Arc<Session>, Refusal> {
     let stop = CancellationToken::new();
@@ -278,7 +284,7 @@ async fn connect(
                 Err(error) => {
                     // A process that ended by itself has more to say than its closed pipe.
                     let how = timeout(CHILD_GRACE / 4, attending).await.ok().and_then(Result::ok);
-                    return Err(Refusal::of(&error, how));
+                    return Err(Refusal::of(&error, how, filter));
                 }
             }
         }
@@ -292,11 +298,11 @@ async fn connect(
                 .max_sse_event_size(MESSAGE_BYTES_MAX)
                 // It would send a request again by itself; every dispatch is the journal's.
                 .reinit_on_expired_session(false);
-            let client = Posts::new(client.clone(), Arc::clone(&waiting));
+            let client = Posts::new(client.clone(), Arc::clone(&waiting), Arc::clone(greeting));
             let transport = StreamableHttpClientTransport::with_client(client, transport_config);
             let service = serve_client_with_lifecycle_and_ct(config, transport, mode, stop.child_token())
                 .await
-                .map_err(|error| Refusal::of(&error, None))?;
+                .map_err(|error| Refusal::of(&error, None, filter))?;
             (service, async { None }.boxed())
         }
     };
@@ -354,24 +360,25 @@ impl Refusal {
         Self { message, modern: false }
     }
 
-    fn of(error: &ClientInitializeError, how: Option<String>) -> Self {
+    fn of(error: &ClientInitializeError, how: Option<String>, filter: &Filter) -> Self {
         let modern = matches!(error, ClientInitializeError::JsonRpcError(error) if matches!(
             error.code,
             ErrorCode::METHOD_NOT_FOUND | ErrorCode::INVALID_REQUEST | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
         ));
         let how = how.unwrap_or_else(|| match error {
-            ClientInitializeError::TransportError { error, .. } => told(&*error.error),
+            ClientInitializeError::TransportError { error, .. } => told(&*error.error, filter),
             other => other.to_string(),
         });
         Self { message: format!("the handshake failed: {how}"), modern }
     }
 }
 
-/// Returns what a transport's error says, without the URL that reqwest puts into its own.
-fn told(error: &(dyn std::error::Error + 'static)) -> String {
+/// Returns what a transport's error says, without the URL that reqwest puts into its own, and without secrets: half of
+/// one is not known for one.
+fn told(error: &(dyn std::error::Error + 'static), filter: &Filter) -> String {
     match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::Client(error)) => http::innermost(error),
-        Some(other) => excerpt(&other.to_string()),
-        None => excerpt(&error.to_string()),
+        Some(other) => excerpt(&filter.clean(other.to_string())),
+        None => excerpt(&filter.clean(error.to_string())),
     }
 }

@@ -1,5 +1,5 @@
-//! The default rules of HTTP at the wire, each of them, with a key and without: what the guide's table says
-//! is what a stranger's server gets.
+//! The default rules of HTTP at the wire, each of them, for calls with an effect and without: what the guide's
+//! table says is what a stranger's server gets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,8 @@ fn refusal(status: &'static str, headers: &'static str, body: &'static str) -> i
     move || answer(status, &format!("{JSON}{headers}"), body)
 }
 
-/// What a server does; the rule, and the outcome's word, for a POST with a key, and for a GET.
+/// What a server does; the rule, and the outcome's word, for a call that may have an effect, and for one that only
+/// reads.
 type Row = (Box<dyn Fn() -> Act + Send + Sync>, DefaultRule, &'static str, DefaultRule, &'static str);
 
 fn rows() -> Vec<Row> {
@@ -111,12 +112,21 @@ async fn every_default_rule_of_http_holds_at_the_wire() {
     for (index, (act, keyed, keyed_word, plain, plain_word)) in rows().into_iter().enumerate() {
         let wire = Wire::serve(move |_| act()).await;
         let http = with_answers(&wire.url, Answers { busy: vec![529], errors: None });
-        for (method, rule, word) in [("POST", keyed, keyed_word), ("GET", plain, plain_word)] {
+        let (keyed, plain) = ((keyed, keyed_word), (plain, plain_word));
+        for (method, effect, (rule, word)) in [
+            ("POST", "once", keyed),
+            // Whatever the method promises: the effect is what the definition says.
+            ("GET", "idempotent", keyed),
+            ("GET", "read_only", plain),
+            ("POST", "read_only", plain),
+        ] {
             let time = if rule == DefaultRule::Timeout { 300 } else { 20_000 };
-            let (line, by) = decided(&http, &call(to(method), json!({ "timeout_ms": time }))).await;
-            assert!(line.starts_with(word), "row {index}, {method}: expected {word}, found {line}");
+            let fields = json!({ "timeout_ms": time, "effect": effect });
+            let (line, by) = decided(&http, &call(to(method), fields)).await;
+            let row = format!("row {index}, {method}, {effect}");
+            assert!(line.starts_with(word), "{row}: expected {word}, found {line}");
             let by = by.unwrap_or_else(|| DefaultRule::Http2xx.word().to_owned());
-            assert_eq!(by, rule.word(), "row {index}, {method}: {line}");
+            assert_eq!(by, rule.word(), "{row}: {line}");
             seen.insert(by);
         }
     }
@@ -144,9 +154,22 @@ async fn every_default_rule_of_http_holds_at_the_wire() {
         "input_required",
         "protocol_refusal",
         "protocol_unnamed",
+        "protocol_internal",
         "protocol_error",
         "handler",
+        "handler_permanent",
+        "handler_retryable",
+        "handler_pending",
+        "handler_unknown",
         "panic",
+        "no_transaction",
+        "rejected",
+        "not_committed",
+        "handler_broke_transaction",
+        "transaction_ended",
+        // What the node itself does.
+        "process_died",
+        "call_lost",
     ];
     let missing: Vec<_> = DefaultRule::ALL
         .iter()
@@ -198,6 +221,15 @@ async fn retry_after_counts_with_every_rule_that_has_the_call_repeated() {
         let http = with_answers(&wire.url, Answers { busy: vec![529], errors: None });
         says(&executed(&http, &call(to("POST"), json!({}))).await, "retryable after 3000: busy", "");
     }
+    // The rest of the answer never comes.
+    let wire = Wire::serve(|_| {
+        Act::Drip("HTTP/1.1 503 No\r\nRetry-After: 3\r\ncontent-length: 9000\r\n\r\n".into(), "x".into())
+    })
+    .await;
+    let http = with_answers(&wire.url, Answers::default());
+    let outcome = http.execute(&call(to("POST"), json!({"timeout_ms": 1_500})), &scope(json!({}))).await.0;
+    let Outcome::Unknown { error, retry_after_ms: Some(3_000) } = outcome else { panic!("{outcome:?}") };
+    says(&error.to_string(), "timeout: ", "");
     // A date is meant by the clock of the server that says it.
     let dates = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2015 07:28:03 GMT\r\n";
     let wire = serve("429 No", dates).await;

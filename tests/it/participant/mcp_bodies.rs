@@ -61,8 +61,21 @@ const CASES: &[Case] = &[
                 "HTTP/1.0 400 No\r\n{JSON}\r\n{{\"jsonrpc\":\"2.0\",\"id\":3,\"error\":{{\"co"
             ))
         },
-        "unknown answer_invalid: ",
+        "unknown answer_incomplete: ",
         "HTTP 400",
+    ),
+    (
+        |request| {
+            let text = result(request);
+            Act::Answer(format!("HTTP/1.0 200 OK\r\n{JSON}\r\n{}", &text[..text.len() - 9]))
+        },
+        "unknown answer_incomplete: ",
+        "",
+    ),
+    (
+        |_| Act::Answer(format!("HTTP/1.1 502 No\r\n{JSON}content-length: 70\r\n\r\n{{\"co")),
+        "unknown answer_incomplete: ",
+        "HTTP 502",
     ),
     (|_| Act::Answer(format!("HTTP/1.0 400 No\r\n{JSON}\r\n")), "unknown answer_incomplete: ", ""),
     (|_| whole("422 No", GZIP, gzip(IN_USE)), "unknown key_conflict: ", ""),
@@ -152,7 +165,11 @@ async fn an_answer_counts_only_if_it_is_what_was_announced() {
         })
         .await;
         let mcp = at(&wire.url);
-        let line = executed(&mcp, &call(tool("t", json!({})), json!({"errors": "definite"}))).await;
+        let fields = json!({
+            "errors": "definite",
+            "classify": [{"when": "error.code == 'answer_incomplete' && status != null", "outcome": "failed"}],
+        });
+        let line = executed(&mcp, &call(tool("t", json!({})), fields)).await;
         assert!(
             line.starts_with(start) && line.contains(part),
             "{index}: expected {start}{part}, found {line}"

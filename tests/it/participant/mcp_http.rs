@@ -7,13 +7,14 @@ use std::sync::Arc;
 use actix_web::{App, HttpServer, web};
 use amends::participant::{Participants, Secret, Transport};
 use amends::saga::definition::Call;
+use amends::saga::outcome::Outcome;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp_actix_web::transport::StreamableHttpService;
 use serde_json::{Value, json};
 
 use super::server::TestServer;
 use super::wire::{Act, Wire, answer, nobody};
-use super::{call, executed, says, tool, with};
+use super::{call, executed, said, says, scope, tool, with};
 
 pub(super) fn at(url: &str) -> Participants {
     let secret = Secret::sensitive("Bearer t0ken-of-mine", vec!["t0ken-of-mine".into()]);
@@ -179,5 +180,86 @@ async fn every_end_of_a_post_has_its_outcome() {
     // A stream of events that ends before the answer.
     let wire = raw(move || answer("200 OK", sse, ": hello\n\n")).await;
     let line = executed(&at(&wire.url), &call(tool("echo", json!({})), json!({"timeout_ms": 1_500}))).await;
-    says(&line, "unknown ", "");
+    says(&line, "unknown closed", "");
+    // The head of an answer that ends early, or that does not come, has asked for a pause.
+    let head = "content-type: text/event-stream\r\nretry-after: 3\r\n";
+    let drips = format!("HTTP/1.1 200 OK\r\n{head}\r\n");
+    let acts: [Box<dyn Fn() -> Act + Send + Sync>; 2] = [
+        Box::new(move || answer("200 OK", head, ": hello\n\n")),
+        Box::new(move || Act::Drip(drips.clone(), ": still here\n\n".into())),
+    ];
+    for (act, code) in acts.into_iter().zip(["closed", "timeout"]) {
+        let wire = raw(act).await;
+        let echo = call(tool("echo", json!({})), json!({"timeout_ms": 1_500}));
+        let outcome = at(&wire.url).execute(&echo, &scope(json!({}))).await.0;
+        let Outcome::Unknown { error, retry_after_ms: Some(3_000) } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(error.code, code);
+    }
+}
+
+/// A server that refuses the handshake for now says for how long: no call comes earlier.
+#[tokio::test]
+async fn a_refused_handshake_keeps_the_pause_that_the_server_asks_for() {
+    let first: fn(&str, Act) -> Act = |request, act| match method(request).as_str() {
+        "initialize" => act,
+        _ => answer("404 Not Found", "", "no handshake yet"),
+    };
+    let last: fn(&str, Act) -> Act = |request, act| match method(request).as_str() {
+        "initialize" => shake_hands(request, "mcp-session-id: s-1\r\n"),
+        "notifications/initialized" => act,
+        _ => answer("202 Accepted", "", ""),
+    };
+    let (ra, json) = ("retry-after: 3\r\n", "content-type: application/json\r\n");
+    let error =
+        json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "later"}}).to_string();
+    let dates = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2015 07:28:03 GMT\r\n";
+    for (place, status, headers, body) in [
+        (first, "429 Too Many Requests", ra.to_owned(), ""),
+        (first, "429 Too Many Requests", dates.to_owned(), ""),
+        (first, "429 Too Many Requests", format!("{json}{ra}"), error.as_str()),
+        (first, "503 Service Unavailable", ra.to_owned(), "starting"),
+        (first, "500 Oh", format!("{json}{ra}"), error.as_str()),
+        (first, "403 Forbidden", format!("www-authenticate: Bearer\r\n{ra}"), "your token has no more calls"),
+        (last, "429 Too Many Requests", ra.to_owned(), ""),
+        (last, "503 Service Unavailable", ra.to_owned(), ""),
+    ] {
+        for asked in [true, false] {
+            let headers = if asked { headers.clone() } else { headers.replace("etry-", "etry-not-") };
+            let body = body.to_owned();
+            let wire = Wire::serve(move |request| place(request, answer(status, &headers, &body))).await;
+            let mcp = at(&wire.url);
+            let line = executed(&mcp, &call(tool("echo", json!({})), json!({}))).await;
+            says(&line, if asked { "retryable after 3000: refused: " } else { "retryable refused: " }, "");
+            assert!(!wire.requests.lock().unwrap().iter().any(|request| method(request) == "tools/call"));
+            mcp.shutdown().await;
+        }
+    }
+}
+
+/// Settings cannot say what the protocol says itself.
+#[tokio::test]
+async fn a_header_of_the_protocol_in_the_settings_is_refused() {
+    let wire = raw(|| answer("200 OK", "", "")).await;
+    for name in ["Accept", "Mcp-Session-Id", "last-event-id"] {
+        let headers = BTreeMap::from([(name.to_owned(), Secret::plain("mine"))]);
+        let mcp = with(Transport::McpHttp { url: Secret::plain(&wire.url), headers });
+        let line = executed(&mcp, &call(tool("echo", json!({})), json!({}))).await;
+        says(&line, "retryable refused: the handshake failed: Header name", &name.to_ascii_lowercase());
+        mcp.shutdown().await;
+    }
+    assert_eq!(wire.count(), 0);
+}
+
+#[tokio::test]
+async fn a_server_whose_name_does_not_resolve_is_told_from_one_that_refuses() {
+    for (url, start) in [
+        ("http://no.such.host.invalid".to_owned(), "retryable unresolved: "),
+        (nobody().await, "retryable refused: "),
+    ] {
+        let mcp = at(&url);
+        let (outcome, by) = mcp.execute(&call(tool("echo", json!({})), json!({})), &scope(json!({}))).await;
+        says(&said(&outcome), start, "the handshake failed: ");
+        assert_eq!(by.map(|by| format!("retryable {}: ", by.rule)).as_deref(), Some(start));
+        mcp.shutdown().await;
+    }
 }

@@ -186,7 +186,10 @@ async fn a_session_whose_gateway_answers_is_begun_again() {
     let rpc =
         |id: Value, code: i64| json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": "?"}});
     type Case = (fn(&str, &dyn Fn(Value, i64) -> Value) -> Act, &'static str);
-    let cases: [Case; 6] = [
+    let cases: [Case; 8] = [
+        // An exchange that ends without an answer.
+        (|_, _| answer("200 OK", "content-type: text/event-stream\r\n", ""), "unknown closed: "),
+        (|_, _| answer("200 OK", "content-type: text/event-stream\r\n", ": hello\n\n"), "unknown closed: "),
         (|_, _| answer("502 Bad Gateway", "content-type: text/html\r\n", "<html>"), "unknown http_502: "),
         (|_, _| answer("503 Service Unavailable", "", ""), "unknown http_503: "),
         (|_, _| answer("200 OK", "content-type: text/html\r\n", "<html>"), "unknown answer_invalid: "),
@@ -197,13 +200,18 @@ async fn a_session_whose_gateway_answers_is_begun_again() {
             "unknown http_502: ",
         ),
     ];
-    for (act, start) in cases {
-        let server = Server::start(move |request, knows| (!knows).then(|| act(request, &rpc))).await;
+    for ((act, start), effect) in cases.into_iter().flat_map(|case| [(case, "idempotent"), (case, "once")]) {
+        let server = Server::start(move |request, knows| match request.starts_with("GET ") {
+            true => Some(answer("405 Method Not Allowed", "", "")),
+            false => (!knows).then(|| act(request, &rpc)),
+        })
+        .await;
         let mcp = at(&server.wire.url);
         assert_eq!(echo(&mcp).await, "succeeded null");
         server.restart();
-        let definite = json!({"errors": "definite", "effect": "idempotent"});
+        let definite = json!({"errors": "definite", "effect": effect});
         says(&executed(&mcp, &call(tool("echo", json!({})), definite)).await, start, "");
+        assert_eq!(server.count("tools/call"), 2, "{start}: it was sent once");
         eventually("a session that is answered", async || echo(&mcp).await == "succeeded null").await;
         assert_eq!(server.count("initialize"), 2, "{start}");
         mcp.shutdown().await;

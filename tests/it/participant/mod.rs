@@ -74,7 +74,7 @@ async fn executed(participants: &Participants, call: &Call) -> String {
 
 async fn probed(participants: &Participants, probe: Value) -> String {
     let probe: Probe = serde_json::from_value(probe).unwrap();
-    match participants.probe(&probe, &scope(json!({"id": "b 1"}))).await {
+    match participants.probe(&probe, &scope(json!({"id": "b 1"}))).await.0 {
         Answer::Applied { output } => format!("applied {}", output.get()),
         Answer::Absent => "absent".into(),
         Answer::Inconclusive { error, .. } => format!("inconclusive {error}"),

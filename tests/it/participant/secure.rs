@@ -69,7 +69,8 @@ async fn a_proxy_of_the_environment_sees_nothing() {
 }
 
 /// A server of TLS with the certificate for `localhost`; returns its port and what was sent to it once it was trusted.
-fn secure_server() -> (u16, Arc<Mutex<Vec<String>>>) {
+/// `says_end`: it says that it ends a connection, as the protocol has it.
+fn secure_server(served: fn(&str) -> super::wire::Act, says_end: bool) -> (u16, Arc<Mutex<Vec<String>>>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let chain: Vec<_> =
         CertificateDer::pem_file_iter(fixture("server.crt")).unwrap().collect::<Result<_, _>>().unwrap();
@@ -102,7 +103,9 @@ fn secure_server() -> (u16, Arc<Mutex<Vec<String>>>) {
                     said.lock().unwrap().push(text.clone());
                     if let super::wire::Act::Answer(answer) = served(&text) {
                         let _ = stream.write_all(answer.as_bytes());
-                        stream.conn.send_close_notify();
+                        if says_end {
+                            stream.conn.send_close_notify();
+                        }
                         let _ = stream.flush();
                     }
                     return;
@@ -118,7 +121,7 @@ fn secure_server() -> (u16, Arc<Mutex<Vec<String>>>) {
 
 #[tokio::test]
 async fn a_participant_that_cannot_prove_its_name_is_sent_nothing() {
-    let (port, heard) = secure_server();
+    let (port, heard) = secure_server(served, true);
     let authority = fixture("ca.crt").display().to_string();
     let other = fixture("other_ca.crt").display().to_string();
     for (host, trusted, part) in
@@ -132,4 +135,17 @@ async fn a_participant_that_cannot_prove_its_name_is_sent_nothing() {
     let trusted = outcomes(&format!("https://localhost:{port}"), &[("SSL_CERT_FILE", &authority)]).await;
     assert_eq!(trusted, ["succeeded {}", "succeeded null"]);
     assert!(heard.lock().unwrap().iter().all(|request| request.contains(TOKEN)));
+}
+
+/// Where the end of the connection is the end of the answer, a connection that is cut is told from one that ends.
+#[tokio::test]
+async fn an_answer_that_ends_with_its_connection_is_whole_only_if_the_connection_was_ended() {
+    let authority = fixture("ca.crt").display().to_string();
+    for (says_end, start) in [(true, "succeeded \"done\""), (false, "unknown answer_incomplete: ")] {
+        let done = |_: &str| super::wire::Act::Answer("HTTP/1.0 200 OK\r\n\r\ndone".into());
+        let (port, _) = secure_server(done, says_end);
+        let [http, _] =
+            outcomes(&format!("https://localhost:{port}"), &[("SSL_CERT_FILE", &authority)]).await;
+        says(&http, start, "");
+    }
 }

@@ -13,7 +13,11 @@ fn error(error: &str, named: bool, status: Option<u16>, in_session: bool) -> Hea
 }
 
 fn judged(heard: &Heard) -> Reply {
-    reply(heard, &Limits::default(), &Filter::default())
+    judged_of(heard, true)
+}
+
+fn judged_of(heard: &Heard, keyed: bool) -> Reply {
+    reply(heard, keyed, &Limits::default(), &Filter::default())
 }
 
 /// Checks the rule, the result, the text and the content that a result has.
@@ -108,9 +112,7 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
         assert_eq!(rule(code, "no", Some(400)), (Rule::ProtocolRefusal, Verdict::Failed), "{code}");
     }
     // A tool of the official SDKs throws -32600 as it throws any other.
-    for code in
-        ["-32600", "-32602", "-32603", "-32000", "-32001", "-32042", "500", "null", "\"E\"", "-32602.0"]
-    {
+    for code in ["-32600", "-32602", "-32000", "-32001", "-32042", "500", "null", "\"E\"", "-32602.0"] {
         for status in [None, Some(400), Some(422)] {
             assert_eq!(
                 rule(code, "no such customer", status),
@@ -119,6 +121,12 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
             );
         }
     }
+    for status in [None, Some(400), Some(422)] {
+        let internal = (Rule::ProtocolInternal, Verdict::Errored);
+        assert_eq!(rule("-32603", "no such customer", status), internal);
+    }
+    let code = judged(&error(r#"{"code":-32603}"#, true, None, false)).error.map(|error| error.code);
+    assert_eq!(code.as_deref(), Some("protocol_error"), "the word that rules of definitions ask for");
     assert_eq!(rule("-32000", "Connection closed", None), (Rule::Closed, Verdict::Unknown));
     assert_eq!(rule("-32001", "Request timed out", None), (Rule::Closed, Verdict::Unknown));
     assert_eq!(rule("-32000", "slow down", Some(429)).0, Rule::HttpBusy);
@@ -135,13 +143,23 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
         }
     }
     // No shape of an error loses it.
-    for odd in ["\"no\"", "{}", r#"{"message":7}"#, r#"{"code":"-32603","data":[]}"#] {
+    for odd in ["\"no\"", "{}", r#"{"message":7}"#, r#"{"code":"-32602","data":[]}"#] {
         assert_eq!(judged(&error(odd, true, None, false)).rule, Rule::ProtocolError, "{odd}");
     }
     let key = r#"{"code":-32602,"message":"busy","data":{"type":"idempotency_key_in_progress"}}"#;
     assert_eq!(judged(&error(key, true, None, false)).rule, Rule::KeyConflict);
     let key = r#"{"code":-32601,"message":"busy","data":{"error":{"code":"idempotency_key_in_use"}}}"#;
     assert_eq!(judged(&error(key, true, Some(409), false)).rule, Rule::KeyConflict);
+    // What only reads has nothing that could conflict.
+    assert_eq!(judged_of(&error(key, true, Some(409), false), false).rule, Rule::ProtocolRefusal);
+    let bare = Heard {
+        said: Said::Body(String::new()),
+        via: Via { status: Some(409), pause: None, in_session: false },
+    };
+    assert_eq!(
+        (judged_of(&bare, true).rule, judged_of(&bare, false).rule),
+        (Rule::KeyConflict, Rule::Http4xx)
+    );
 }
 
 #[test]
