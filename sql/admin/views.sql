@@ -90,9 +90,6 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                    when v.e -> 'outcome' -> 'pending' is not null then ' was accepted, effect pending'
                    when v.e -> 'outcome' -> 'errored' is not null then ' was answered with an error, effect unknown'
                    else ' ended, effect unknown' end
-                   -- The rule that held, and the HTTP status that it read.
-                   || coalesce(' (by ' || (v.e #>> '{decided_by,rule}')
-                               || coalesce(', HTTP ' || (v.e #>> '{decided_by,status}'), '') || ')', '')
                when 'probe_answered' then v.way || 'probe ' || (v.e ->> 'probe') || case
                    when v.e -> 'answer' -> 'applied' is not null then ' found the effect in place'
                    when v.e ->> 'answer' = 'absent' then ' found no effect'
@@ -112,7 +109,10 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                    '')
                when 'request_refused' then (v.e ->> 'verb') || ' was refused: ' || (v.e ->> 'reason')
                else v.kind
-           end,
+           end
+               -- The rule that held, and the HTTP status that it read.
+               || coalesce(' (by ' || (v.e #>> '{decided_by,rule}')
+                           || coalesce(', HTTP ' || (v.e #>> '{decided_by,status}'), '') || ')', ''),
            coalesce(
                (v.e #>> '{outcome,failed,error,code}') || ': ' || (v.e #>> '{outcome,failed,error,message}'),
                (v.e #>> '{outcome,errored,error,code}') || ': ' || (v.e #>> '{outcome,errored,error,message}'),

@@ -269,14 +269,8 @@ async fn show_names_what_is_stuck_and_what_is_legal_and_no_payload_reaches_the_t
         }
         let probe = saga.state.steps[1].action.probes;
         let answer = Answer::inconclusive(Error::new("evil", evil));
-        let event = ProbeAnswered {
-            at: AT + at + 1,
-            step: 1,
-            direction: Direction::Action,
-            probe,
-            answer,
-            jitter: 0.0,
-        };
+        let (at, step, direction, decided_by) = (AT + at + 1, 1, Direction::Action, None);
+        let event = ProbeAnswered { at, step, direction, probe, answer, decided_by, jitter: 0.0 };
         saga.happens(&mut lane, Event::ProbeAnswered(event), None).await;
     }
     store

@@ -98,7 +98,7 @@ impl Fixture {
 
     async fn probe(&self, step: &str, direction: Direction) -> Answer {
         let probe = self.call(step, direction).probe.as_ref().unwrap();
-        self.participants.probe(probe, &self.scope(step, direction, "0", None)).await
+        self.participants.probe(probe, &self.scope(step, direction, "0", None)).await.0
     }
 }
 

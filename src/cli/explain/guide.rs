@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{next_words, word};
-use crate::participant::{DefaultRule, outcome_by_default};
-use crate::saga::definition::{Call, Errors, Probe, Step, Target, Template};
+use crate::participant::{DefaultRule, as_recorded, outcome_by_default};
+use crate::saga::definition::{Call, Effect, Errors, Probe, Step, Target, Template};
 use crate::saga::event::Direction;
 use crate::saga::outcome::{Error, Outcome};
 
@@ -17,26 +17,27 @@ pub(super) fn tables() -> String {
 /// What each answer means, without rules of the definition.
 fn answers() -> String {
     let mut text = String::from(
-        "| answer | rule | outcome | with `errors: definite` | with `errors: unknown` |\n|---|---|---|---|---|\n",
+        "| answer | rule | outcome | with `errors: definite` | with `errors: unknown` | `read_only` | \
+         `transactional` |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for rule in DefaultRule::ALL {
-        let outcome = |errors| {
-            let [handler, tool, http] = targets();
-            let target = [http, tool, handler].into_iter().find(|target| rule.is_for(target));
-            let call = Call {
-                target: target.unwrap_or_else(|| targets()[0].clone()),
-                ..Call::handler("a").idempotent()
-            };
-            word(&outcome_by_default(&call, errors, *rule))
+        let outcome = |effect, errors| {
+            let call = meets(*rule, effect)?;
+            Some(word(&outcome_by_default(&call, errors, *rule)))
         };
-        let usual = outcome(None);
-        let other = |errors| match outcome(Some(errors)) {
-            same if same == usual => "",
-            other => other,
-        };
-        let [definite, unknown] = [other(Errors::Definite), other(Errors::Unknown)];
+        let [keyed, once] = [Effect::Idempotent, Effect::Once];
+        let with_effect = |errors| outcome(keyed, errors).or(outcome(once, errors));
+        // What only a transactional handler meets has one outcome.
+        let usual = with_effect(None).unwrap_or_default();
+        let other =
+            |outcome: Option<&'static str>| outcome.filter(|other| *other != usual).unwrap_or_default();
+        let [definite, unknown] =
+            [Errors::Definite, Errors::Unknown].map(|errors| other(with_effect(Some(errors))));
+        let [reads, transactional] =
+            [Effect::ReadOnly, Effect::Transactional].map(|effect| other(outcome(effect, None)));
         text.push_str(&format!(
-            "| {} | `{}` | {usual} | {definite} | {unknown} |\n",
+            "| {} | `{}` | {usual} | {definite} | {unknown} | {reads} | {transactional} |\n",
             rule.answer(),
             rule.word()
         ));
@@ -44,14 +45,16 @@ fn answers() -> String {
     text
 }
 
-/// A target of each kind: a handler, a tool, an HTTP request.
-fn targets() -> [Target; 3] {
+/// A call with this effect that can meet an answer to which a rule applies.
+fn meets(rule: DefaultRule, effect: Effect) -> Option<Call> {
     let handler = Call::handler("a").target;
     let tool = Call::tool("p", "t", serde_json::json!({})).target;
     let (participant, method) = ("p".to_owned(), "POST".to_owned());
     let (path, query, headers) = (Template("/".into()), BTreeMap::new(), BTreeMap::new());
     let http = Target::Http { participant, method, path, query, headers, body: None };
-    [handler, tool, http]
+    let others = [http, tool].into_iter().filter(|_| effect != Effect::Transactional);
+    let calls = others.chain([handler]).map(|target| Call { effect, ..Call::of(target) });
+    calls.into_iter().find(|call| rule.is_for(call))
 }
 
 /// What follows each outcome of a first attempt, by the kind of step.
@@ -74,7 +77,9 @@ fn followings() -> String {
     for (name, step, direction) in kinds() {
         text.push_str(&format!("| {name} |"));
         for (_, outcome) in &outcomes {
-            text.push_str(&format!(" {} |", next_words(&step, direction, outcome)));
+            let recorded = step.call(direction).map(|call| as_recorded(call, outcome.clone()));
+            let next = recorded.map(|outcome| next_words(&step, direction, &outcome));
+            text.push_str(&format!(" {} |", next.unwrap_or_default()));
         }
         text.push('\n');
     }
@@ -119,5 +124,37 @@ fn kinds() -> Vec<(&'static str, Step, Direction)> {
         ("compensation, `once`, probe", undone_by(probed(once())), compensation),
         ("compensation, `idempotent`", undone_by(idempotent()), compensation),
         ("compensation, `idempotent`, probe", undone_by(probed(idempotent())), compensation),
+        ("compensation, `transactional`", undone_by(Call::handler("a").transactional()), compensation),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Finds a row of a table by its first cell; returns the others.
+    fn row(table: &str, name: &str) -> Vec<String> {
+        let found = table.lines().find(|line| line.starts_with(&format!("| {name} |")));
+        let cells = found.unwrap_or_else(|| panic!("no row {name:?} in\n{table}")).split(" |").skip(1);
+        cells.map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect()
+    }
+
+    /// What such a handler leaves open is rolled back: pending is a failure for good, and the rest may be tried again.
+    #[test]
+    fn what_a_transactional_handler_leaves_open_is_rolled_back() {
+        let again = "repeat under the same key";
+        let said = followings();
+        assert_eq!(row(&said, "`transactional`"), ["turn back", again, "turn back", again, again]);
+        let stuck = "stuck: a person decides";
+        assert_eq!(row(&said, "compensation, `transactional`"), [stuck, again, stuck, again, again]);
+    }
+
+    /// An effect that may be there is not done: the saga turns back.
+    #[test]
+    fn a_probe_without_a_word_leaves_no_step_done() {
+        let said = followings();
+        assert!(!said.contains("no word: done"), "{said}");
+        let errored = &row(&said, "`once`, `safe_when_absent`, probe")[3];
+        assert!(errored.ends_with("no word: turn back, compensate after `settle`)"), "{errored}");
+    }
 }

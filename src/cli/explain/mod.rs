@@ -124,7 +124,7 @@ fn table(step: &Step, direction: Direction, call: &Call, participants: &[Partici
     if let Some(success) = &call.success {
         add(format!("a good answer, and `success` is false: {}", success.0), &outcome_of_refusal(false));
     }
-    for rule in DefaultRule::ALL.iter().filter(|rule| rule.is_for(&call.target)) {
+    for rule in DefaultRule::ALL.iter().filter(|rule| rule.is_for(call)) {
         add(rule.answer().to_owned(), &outcome_by_default(call, errors, *rule));
     }
     Explained {
@@ -214,4 +214,63 @@ fn print(definition: &str, explained: &Explained, output: &Output) -> Result<(),
     output.line(&table.trim_fmt())?;
     output.line("")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says what follows an answer to the action of a step.
+    fn said(step: &Step, answer: &str) -> String {
+        let call = step.call(Direction::Action).unwrap();
+        let rows = table(step, Direction::Action, call, &[]).rows;
+        let row = rows.iter().find(|row| row.answers.iter().any(|one| one.starts_with(answer)));
+        let Row { outcome, next, .. } = row.unwrap_or_else(|| panic!("no row {answer:?}: {rows:#?}"));
+        format!("{outcome}: {next}")
+    }
+
+    /// The answer by which clients in between tell that they lost the tool's own.
+    #[test]
+    fn an_internal_error_is_no_other_protocol_error() {
+        let (internal, other) = ("the JSON-RPC error -32603", "another JSON-RPC error");
+        let tool = || Call::tool("bank", "find", json!({}));
+        let reads = Step::new("find", tool().read_only());
+        assert_eq!(said(&reads, internal), "unknown: repeat under the same key");
+        assert_eq!(said(&reads, other), "failed: turn back");
+        let books = Step::new("book", tool()).irreversible();
+        assert_eq!(said(&books, internal), "errored: turn back, the effect may stay");
+        let definite = Step::new("book", tool().errors(Errors::Definite)).irreversible();
+        assert_eq!(said(&definite, internal), "failed: turn back");
+    }
+
+    /// Each kind of failure that a handler may return.
+    #[test]
+    fn a_handler_has_a_row_for_each_of_its_failures() {
+        let keyed = Step::new("charge", Call::handler("charge").idempotent()).irreversible();
+        let again = "repeat under the same key";
+        for (kind, follows) in [
+            ("permanent", "failed: turn back".to_owned()),
+            ("retryable", format!("retryable: {again}")),
+            ("pending", "pending: wait for the event".to_owned()),
+            ("unknown", format!("unknown: {again}")),
+        ] {
+            assert_eq!(said(&keyed, &format!("`Failure::{kind}`")), follows);
+        }
+        let step = |call: Call| Step::new("charge", call).compensation(Call::handler("undo").transactional());
+        let within = step(Call::handler("charge").transactional());
+        for (answer, follows) in [
+            ("`Failure::permanent`", "failed: turn back".to_owned()),
+            ("`Failure::pending`", "failed: turn back".to_owned()),
+            ("`Failure::unknown`", format!("retryable: {again}")),
+            ("a panic", format!("retryable: {again}")),
+            ("the database refuses", "failed: turn back".to_owned()),
+            ("a transactional handler ended its transaction", "unknown: stuck: a person decides".to_owned()),
+        ] {
+            assert_eq!(said(&within, answer), follows, "{answer}");
+        }
+        // What only a transactional handler does.
+        let call = keyed.call(Direction::Action).unwrap();
+        let rows = table(&keyed, Direction::Action, call, &[]).rows;
+        assert!(!format!("{rows:?}").contains("transaction"), "{rows:#?}");
+    }
 }

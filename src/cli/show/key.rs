@@ -102,7 +102,7 @@ fn is_form_of(text: &str, plain: &str) -> bool {
         || text.eq_ignore_ascii_case(&uuid.as_simple().to_string())
 }
 
-/// Which attempts have ended under a key.
+/// Which attempts were made under a key.
 fn attempts(
     definition: &Definition,
     events: &[Event],
@@ -113,7 +113,7 @@ fn attempts(
     let under_key =
         crate::cli::show::timeline::attempts_under(definition, events, step, direction, generation);
     match under_key.as_slice() {
-        [] => "no attempt under it has ended".to_owned(),
+        [] => "no attempt was made under it yet".to_owned(),
         [one] => format!("attempt {one}"),
         [first, .., last] => format!("attempts {first} to {last}"),
     }

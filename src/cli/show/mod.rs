@@ -1,8 +1,11 @@
 //! `amends show`: everything that is known of a saga. Owns gathering it; the journal's story is told by
 //! `timeline.rs`, its look is `render.rs`.
 
+mod call;
 mod key;
 mod render;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod words;
 

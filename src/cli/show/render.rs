@@ -16,10 +16,11 @@ pub(super) fn render(shown: &Shown, full: bool, output: &Output) -> Result<(), F
     let length = if full { usize::MAX } else { VALUE_CHARS_MAX };
     output.line(&head(shown, length, output).trim_fmt())?;
     if let Some(timeline) = &shown.timeline {
+        let mut keys = Vec::new();
         output.line("")?;
-        output.line(&happened(timeline, output).trim_fmt())?;
+        output.line(&happened(timeline, &mut keys, output).trim_fmt())?;
         output.line("")?;
-        output.line(&steps(&timeline.steps, length, output).trim_fmt())?;
+        output.line(&steps(&timeline.steps, &mut keys, length, output).trim_fmt())?;
     }
     for line in outlook(shown) {
         output.line(&line)?;
@@ -60,29 +61,28 @@ fn head(shown: &Shown, length: usize, output: &Output) -> Table {
     table
 }
 
-fn happened(timeline: &Timeline, output: &Output) -> Table {
+/// Tells the timeline; `keys`: those that were met so far.
+fn happened<'a>(timeline: &'a Timeline, keys: &mut Vec<&'a str>, output: &Output) -> Table {
     let mut table = output.table();
     let started_at = timeline.entries.first().map_or(0, |entry| entry.at);
     table.set_header(["#", "AT", "TOOK", "STEP", "WHAT HAPPENED"]);
-    let mut keys: Vec<&str> = Vec::new();
     for entry in &timeline.entries {
         table.add_row([
             output.cell(Tone::Quiet, entry.seq.to_string()),
             output.cell(Tone::Plain, offset(started_at, entry.at)),
             output.cell(Tone::Plain, entry.took_ms.map_or_else(String::new, span)),
             output.cell(Tone::Plain, entry.step.as_deref().map(harmless).unwrap_or_default()),
-            output.cell(entry.tone, story(entry, &mut keys)),
+            output.cell(entry.tone, story(entry, keys)),
         ]);
     }
     table
 }
 
 /// The event, its error and what came of it, a line each; of each key where it is met first.
-fn story<'a>(entry: &'a Entry, keys: &mut Vec<&'a str>) -> String {
+pub(super) fn story<'a>(entry: &'a Entry, keys: &mut Vec<&'a str>) -> String {
     let mut story = harmless(&entry.text).into_owned();
-    if let Some(key) = entry.key.as_deref().filter(|key| !keys.contains(key)) {
-        story.push_str(&format!("\n  key {}", harmless(key)));
-        keys.push(key);
+    for key in entry.key.iter().chain(entry.lost.iter().map(|lost| &lost.key)) {
+        story.push_str(&met(key, keys));
     }
     if let Some(error) = &entry.error {
         story.push_str(&format!("\n  {}", harmless(&error.to_string())));
@@ -93,7 +93,16 @@ fn story<'a>(entry: &'a Entry, keys: &mut Vec<&'a str>) -> String {
     story
 }
 
-fn steps(steps: &[StepLine], length: usize, output: &Output) -> Table {
+/// A line with a key where it is met first, else nothing.
+fn met<'a>(key: &'a str, keys: &mut Vec<&'a str>) -> String {
+    if keys.contains(&key) {
+        return String::new();
+    }
+    keys.push(key);
+    format!("\n  key {}", harmless(key))
+}
+
+fn steps<'a>(steps: &'a [StepLine], keys: &mut Vec<&'a str>, length: usize, output: &Output) -> Table {
     let mut table = output.table();
     table.set_header(["STEP", "STATE", "ATTEMPTS", "PROBES", "OUTPUT"]);
     for step in steps {
@@ -101,10 +110,11 @@ fn steps(steps: &[StepLine], length: usize, output: &Output) -> Table {
             (attempts, 0) => attempts.to_string(),
             (attempts, compensations) => format!("{attempts} + {compensations}"),
         };
+        let key = step.key.as_deref().map(|key| met(key, keys)).unwrap_or_default();
         let result = step.output.as_ref().map_or_else(String::new, |json| shown_value(json, length));
         table.add_row([
             output.cell(Tone::Plain, harmless(&step.step)),
-            output.cell(step.tone, harmless(&step.state)),
+            output.cell(step.tone, format!("{}{key}", harmless(&step.state))),
             output.cell(Tone::Plain, attempts),
             output.cell(Tone::Plain, step.probes.to_string()),
             output.cell(Tone::Plain, result),

@@ -1,19 +1,19 @@
 //! The journal as a timeline: the fold of the core, watched. Owns what happened when and how long it took;
 //! the words are in `words.rs`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::call::{self, Lost};
 use super::words;
 use crate::cli::output::Tone;
 use crate::saga::command::Command;
 use crate::saga::definition::Millis;
-use crate::saga::event::{AttemptEnded, Direction, Event};
-use crate::saga::key::Key;
-use crate::saga::outcome::Error;
+use crate::saga::event::{Direction, Event};
+use crate::saga::outcome::{DecidedBy, Error};
 use crate::saga::state::{State, StepState};
 use crate::saga::{Definition, IllegalEvent, Json, begin, legal_verbs, next_timer, transition};
 
@@ -50,6 +50,12 @@ pub(super) struct Entry {
     /// The idempotency key of the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,
+    /// What decided how the attempt ended, or what the probe answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) decided_by: Option<DecidedBy>,
+    /// The attempts that were lost with their process.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) lost: Vec<Lost>,
     /// What came of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) consequences: Vec<String>,
@@ -71,6 +77,9 @@ pub(super) struct StepLine {
     /// The last error of the call that was made last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<Error>,
+    /// The idempotency key of a call that is under way or needs a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<String>,
 }
 
 pub(super) fn as_instant<S: serde::Serializer>(at: &Millis, serializer: S) -> Result<S::Ok, S::Error> {
@@ -103,7 +112,8 @@ impl Timeline {
                 (Some(before), _) => transition(definition, before, event)?,
             };
             let before = state.unwrap_or_else(|| untouched(&after));
-            let said = words::event(definition, &before, event);
+            let decided_by = call::decided_by(definition, &before, event);
+            let said = words::event(definition, &before, event, decided_by.as_ref());
             entries.push(Entry {
                 seq: *seq,
                 at,
@@ -112,7 +122,9 @@ impl Timeline {
                 tone: said.tone,
                 took_ms: call_of(event).and_then(|call| Some(at.saturating_sub(begun.remove(&call)?))),
                 error: said.error,
-                key: key(saga, definition, &before, event),
+                key: call::key_of_end(saga, definition, &before, event),
+                decided_by,
+                lost: call::lost(saga, definition, &before, event),
                 consequences: words::consequences(definition, &before, &after, at, said.step),
                 event: event.clone(),
             });
@@ -123,7 +135,7 @@ impl Timeline {
             state.ok_or_else(|| IllegalEvent { what: "expected a journal, found none".to_owned() })?;
         Ok(Self {
             entries,
-            steps: (0..state.steps.len()).map(|index| step_line(definition, &state, index)).collect(),
+            steps: (0..state.steps.len()).map(|index| step_line(saga, definition, &state, index)).collect(),
             wakes_at: next_timer(definition, &state),
             legal_verbs: if state.end().is_some() {
                 Vec::new()
@@ -134,15 +146,7 @@ impl Timeline {
     }
 }
 
-/// The idempotency key of an attempt that ended.
-fn key(saga: Uuid, definition: &Definition, before: &State, event: &Event) -> Option<String> {
-    let Event::AttemptEnded(AttemptEnded { step, direction, .. }) = event else { return None };
-    let generation = before.steps.get(*step)?.tally(*direction).generation;
-    let name = &definition.planned(before, *step)?.name;
-    Some(Key { saga, step: name, direction: *direction, generation }.text(before.law))
-}
-
-/// Numbers of the attempts of a call that ended under the key of this generation.
+/// Numbers of the attempts of a call that were made under the key of this generation, or are under way.
 pub(super) fn attempts_under(
     definition: &Definition,
     events: &[Event],
@@ -151,21 +155,28 @@ pub(super) fn attempts_under(
     generation: u32,
 ) -> Vec<u32> {
     let mut state: Option<State> = None;
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
     for event in events {
-        if let (Some(before), Event::AttemptEnded(end)) = (&state, event)
-            && (end.step, end.direction) == (step, direction)
-            && before.steps.get(step).is_some_and(|one| one.tally(direction).generation == generation)
-        {
-            found.push(end.attempt);
-        }
-        state = match (&state, event) {
-            (None, Event::Started(started)) => Some(begin(definition, started).0),
-            (Some(before), _) => transition(definition, before, event).ok().map(|(after, _)| after),
+        let followed = match (&state, event) {
+            (None, Event::Started(started)) => Some(begin(definition, started)),
+            (Some(before), _) => transition(definition, before, event).ok(),
             (None, _) => None,
         };
+        let Some((after, commands)) = followed else { break };
+        if matches!(event, Event::Withdrawn(_)) {
+            // What had not begun is made another time, under its number.
+            let begun = after.steps.get(step).map_or(0, |one| one.tally(direction).attempts);
+            found.retain(|attempt| *attempt <= begun);
+        }
+        found.extend(commands.into_iter().filter_map(|command| match command {
+            Command::Execute { step: of, direction: way, attempt, generation: under } => {
+                ((of, way, under) == (step, direction, generation)).then_some(attempt)
+            }
+            Command::Probe { .. } | Command::Decide { .. } | Command::Show { .. } => None,
+        }));
+        state = Some(after);
     }
-    found
+    found.into_iter().collect()
 }
 
 /// The state before the first row, in which nothing has happened.
@@ -179,7 +190,7 @@ fn not_begun(event: &Event) -> IllegalEvent {
     IllegalEvent { what: format!("expected a journal that begins with `started`, found `{}`", event.kind()) }
 }
 
-fn step_line(definition: &Definition, state: &State, index: usize) -> StepLine {
+fn step_line(saga: Uuid, definition: &Definition, state: &State, index: usize) -> StepLine {
     let step = &state.steps[index];
     let (text, tone) = words::phase(definition, state, index);
     StepLine {
@@ -191,6 +202,7 @@ fn step_line(definition: &Definition, state: &State, index: usize) -> StepLine {
         probes: step.action.probes + step.compensation.probes,
         output: step.output.clone(),
         error: step.compensation.error.as_deref().or(step.action.error.as_deref()).cloned(),
+        key: call::key_under_way(saga, definition, state, index),
     }
 }
 

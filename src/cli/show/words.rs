@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::cli::output::Tone;
 use crate::cli::time::span;
-use crate::saga::Definition;
+use crate::participant::DefaultRule;
 use crate::saga::definition::{Action, Millis};
 use crate::saga::event::{AttemptEnded, Decision, Direction, Event, Finding, Request, Showing};
-use crate::saga::outcome::{Answer, Error, Outcome};
+use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use crate::saga::rerun::Rerun;
 use crate::saga::state::{Activity, End, Phase, State, StepState, StuckReason, TurnBack, Undone};
+use crate::saga::{Definition, Law};
 
 /// What one event says.
 pub(super) struct Said {
@@ -30,13 +31,19 @@ impl Said {
         Self { step: Some(step), ..self }
     }
 
+    fn by(self, by: Option<&DecidedBy>) -> Self {
+        let Some(DecidedBy { rule, status }) = by else { return self };
+        let status = status.map(|status| format!(", HTTP {status}")).unwrap_or_default();
+        Self { text: format!("{} (by {rule}{status})", self.text), ..self }
+    }
+
     fn because(self, error: &Error) -> Self {
         Self { error: Some(error.clone()), ..self }
     }
 }
 
-/// Says what happened; `before` is the state that it happened to.
-pub(super) fn event(definition: &Definition, before: &State, event: &Event) -> Said {
+/// Says what happened; `before` is the state that it happened to, `by` what decided how a call ended.
+pub(super) fn event(definition: &Definition, before: &State, event: &Event, by: Option<&DecidedBy>) -> Said {
     match event {
         Event::Started(event) => match &event.rerun {
             None => Said::new("started", Tone::Plain),
@@ -48,15 +55,17 @@ pub(super) fn event(definition: &Definition, before: &State, event: &Event) -> S
         },
         Event::ConditionDecided(event) => decided(&event.decision).of(event.step),
         Event::ApprovalShown(event) => showed(&event.showing).of(event.step),
-        Event::AttemptEnded(event) => attempted(event).of(event.step),
-        Event::ProbeAnswered(event) => probed(event.direction, event.probe, &event.answer).of(event.step),
+        Event::AttemptEnded(event) => attempted(event).by(by).of(event.step),
+        Event::ProbeAnswered(event) => {
+            probed(event.direction, event.probe, &event.answer).by(by).of(event.step)
+        }
         Event::TimerFired(_) => Said::new("woken by a timer", Tone::Quiet),
         Event::OwnerLost(event) => {
-            let lost = under_way(definition, before).join(", ");
+            let (lost, died) = (under_way(definition, before).join(", "), DefaultRule::ProcessDied.word());
             let lost = match (lost.is_empty(), event.convicted) {
                 (true, _) => "nothing was under way".to_owned(),
-                (false, false) => format!("lost: {lost}"),
-                (false, true) => format!("lost, as each time that it was tried alone: {lost}"),
+                (false, false) => format!("lost: {lost} (by {died})"),
+                (false, true) => format!("lost, as each time that it was tried alone: {lost} (by {died})"),
             };
             Said::new(format!("taken over from a node that died; {lost}"), Tone::Warning)
         }
@@ -104,14 +113,7 @@ fn call(direction: Direction) -> &'static str {
 
 fn attempted(event: &AttemptEnded) -> Said {
     let what = format!("{}attempt {}", call(event.direction), event.attempt);
-    let said = ended(&what, &event.outcome);
-    match &event.decided_by {
-        Some(by) => {
-            let status = by.status.map(|status| format!(", HTTP {status}")).unwrap_or_default();
-            Said { text: format!("{} (by {}{status})", said.text, by.rule), ..said }
-        }
-        None => said,
-    }
+    ended(&what, &event.outcome)
 }
 
 fn ended(what: &str, outcome: &Outcome) -> Said {
@@ -252,7 +254,7 @@ fn consequence(
             }
             Activity::Sleeping { until } => Some(format!("sleeps for {}", in_time(*until))),
         },
-        Phase::Stuck { direction, reason } => Some(stuck(*direction, *reason)),
+        Phase::Stuck { direction, reason } => Some(stuck(state, index, *direction, *reason)),
         Phase::Failed => Some("failed for good".to_owned()),
         Phase::Undone(Undone::LeftInPlace) => Some("its effect stays, it is irreversible".to_owned()),
         Phase::Undone(Undone::ByHand) => Some("undone by hand".to_owned()),
@@ -265,7 +267,7 @@ fn consequence(
 }
 
 /// Says why a step needs a person.
-pub(super) fn stuck(direction: Direction, reason: StuckReason) -> String {
+fn stuck(state: &State, index: usize, direction: Direction, reason: StuckReason) -> String {
     let what = match direction {
         Direction::Action => "the action",
         Direction::Compensation => "the compensation",
@@ -276,10 +278,18 @@ pub(super) fn stuck(direction: Direction, reason: StuckReason) -> String {
                 "stuck: nobody knows whether {what} took effect, and no declared means is left to find out"
             )
         }
-        StuckReason::Failed => format!(
-            "stuck: {what} failed for good where the saga cannot turn back; a retry keeps the key, under which the \
-             participant may repeat a saved refusal (--new-key takes another)"
-        ),
+        StuckReason::Failed => {
+            let retry = match state.law {
+                // The participant has seen no key.
+                _ if state.steps[index].tally(direction).attempts == 0 => "",
+                Law::V1 => "; a retry takes a new key",
+                Law::V2 => {
+                    "; a retry keeps the key, under which the participant may repeat a saved refusal (--new-key takes \
+                     another)"
+                }
+            };
+            format!("stuck: {what} failed for good where the saga cannot turn back{retry}")
+        }
         StuckReason::ProcessDied => format!("stuck: the process died too often during {what}"),
     }
 }
@@ -312,7 +322,7 @@ pub(super) fn phase(definition: &Definition, state: &State, index: usize) -> (St
         Phase::Undone(Undone::Nothing) => ("nothing to undo".to_owned(), Tone::Quiet),
         Phase::Undone(Undone::LeftInPlace) => ("left in place".to_owned(), Tone::Warning),
         Phase::Undone(Undone::ByHand) => ("undone by hand".to_owned(), Tone::Plain),
-        Phase::Stuck { direction, reason } => (stuck(*direction, *reason), Tone::Bad),
+        Phase::Stuck { direction, reason } => (stuck(state, index, *direction, *reason), Tone::Bad),
     }
 }
 

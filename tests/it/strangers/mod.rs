@@ -2,7 +2,10 @@
 //! files, graph or table decides whether a saga's end is true. Owns where their programs are; the run of the sagas is
 //! in `stage.rs`. `.ci/mcp-servers` installs what is not in a standard library.
 
+mod cases;
+mod handlers;
 mod http;
+mod kinds;
 mod matrix;
 mod packages;
 mod second;

@@ -1,5 +1,5 @@
-//! The real packages: server-filesystem, server-memory, mcp-server-git, mcp-server-sqlite. Files, graph, working tree
-//! and table decide what happened.
+//! The real packages: server-filesystem, server-memory, server-everything, mcp-server-git, mcp-server-sqlite. Files,
+//! graph, the ledger of what was fetched, working tree and table decide what happened. Each errs after its effect.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,14 +7,14 @@ use std::path::Path;
 use std::process::Command;
 
 use super::stage::{Case, End, Stage, case};
-use super::{installed, node, script};
+use super::{installed, node, python, script};
 
 /// A node with all four packages, each with a folder of its own.
 async fn stage(name: &str) -> Stage {
     stage_behind(name, None).await
 }
 
-/// The same, with servers on Node behind a proxy that replaces what they answer to calls of these tools.
+/// The same, with the servers behind a proxy that replaces what they answer to calls of these tools.
 async fn stage_behind(name: &str, replaced: Option<&str>) -> Stage {
     let mut stage = Stage::new(name, include_str!("packages.yaml")).await;
     let (place, folder) = (installed(), stage.folder.display().to_string());
@@ -35,20 +35,37 @@ async fn stage_behind(name: &str, replaced: Option<&str>) -> Stage {
     let (files, memory) = (module("server-filesystem"), module("server-memory"));
     let (git, sqlite) = (python("python", "mcp-server-git"), python("python-first", "mcp-server-sqlite"));
     let (node, errs) = (node(), script("errs.py"));
-    let run = match replaced {
-        Some(tools) => format!("command: python3, args: [\"-B\", \"{errs}\", \"{tools}\", \"{node}\", "),
-        None => format!("command: \"{node}\", args: ["),
+    let run = |program: &str, args: &[&str]| {
+        let before = replaced.map(|tools| ["python3", "-B", &errs, tools]);
+        let words = before.iter().flatten().copied().chain([program]).chain(args.iter().copied());
+        let words: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
+        format!("command: {}, args: [{}]", words[0], words[1..].join(", "))
     };
+    let [repo, table, files_in] =
+        ["repo", "table.db", "files"].map(|name| stage.folder.join(name).display().to_string());
     stage.settings(&format!(
-        "  files: {{ {run}\"{files}\", \"{folder}/files\"] }}\n  \
-         memory: {{ {run}\"{memory}\"], concurrency: 1,\n    \
-         env: {{ MEMORY_FILE_PATH: \"{folder}/graph.jsonl\" }} }}\n  \
-         git: {{ command: \"{git}\", args: [\"--repository\", \"{folder}/repo\"] }}\n  \
-         sqlite: {{ command: \"{sqlite}\", args: [\"--db-path\", \"{folder}/table.db\"] }}\n"
+        "  files: {{ {} }}\n  memory: {{ {}, concurrency: 1,\n    \
+         env: {{ MEMORY_FILE_PATH: \"{folder}/graph.jsonl\" }} }}\n  git: {{ {} }}\n  sqlite: {{ {} }}\n",
+        run(&node, &[&files, &files_in]),
+        run(&node, &[&memory]),
+        run(&git, &["--repository", &repo]),
+        run(&sqlite, &["--db-path", &table]),
     ));
     stage.play().await;
     stage
 }
+
+/// Each of these sagas met errors after its effect: of the tool, and of the protocol where a proxy answers.
+#[track_caller]
+fn erred(ends: &[(String, String)], rules: &[&str]) {
+    for rule in rules {
+        let said = format!("was answered with an error, effect unknown (by {rule})");
+        assert!(ends.iter().any(|(_, story)| story.contains(&said)), "nothing erred by {rule}: {ends:#?}");
+    }
+}
+
+/// What the proxy answers.
+const REPLACED: [&str; 2] = ["tool_error", "protocol_internal"];
 
 /// Runs a program in a folder and returns what it says.
 fn said(folder: &Path, program: &str, args: &[&str]) -> String {
@@ -111,7 +128,9 @@ async fn git_errs_after_it_has_switched_the_branch() {
     let repo = stage.folder.join("repo");
     let switch = |way: &str| vec![case("switch", way, End::Honest).with("repo", repo.to_str().unwrap())];
     let branch = || said(&repo, "git", &["branch", "--show-current"]).trim().to_owned();
-    ended(&stage.ends(switch("feature")).await, &["completed"]);
+    let ends = stage.ends(switch("feature")).await;
+    ended(&ends, &["completed"]);
+    erred(&ends, &["tool_error"]);
     assert_eq!(branch(), "feature");
     said(&repo, "git", &["-c", "core.hooksPath=/dev/null", "checkout", "-q", "main"]);
     // No such branch: an error before anything happened.
@@ -122,7 +141,16 @@ async fn git_errs_after_it_has_switched_the_branch() {
 /// Errors in the text of a success, and a table with a constraint.
 #[tokio::test]
 async fn sqlite_tells_its_errors_as_successes() {
-    let stage = stage("sqlite").await;
+    inserts(stage("sqlite").await, &[]).await;
+}
+
+/// P1: the row is there, or gone again, and each answer is an error.
+#[tokio::test]
+async fn sqlite_errs_after_the_row_is_there() {
+    inserts(stage_behind("sqlite-errs", Some("write_query")).await, &REPLACED).await;
+}
+
+async fn inserts(stage: Stage, rules: &[&str]) {
     let table = stage.folder.join("table.db");
     let insert = |cents: i64, receipt: &str| {
         case("insert", "", End::Honest).with("cents", cents).with("receipt", receipt)
@@ -130,6 +158,7 @@ async fn sqlite_tells_its_errors_as_successes() {
     let cases = vec![insert(500, "r1"), insert(-1, "r2"), insert(700, "taken"), insert(900, "r4")];
     let ends = stage.ends(cases).await;
     ended(&ends, &["completed", "compensated", "compensated", "completed"]);
+    erred(&ends, rules);
     assert_eq!(sql(&table, "select cents from payment order by cents"), "500,900");
     assert_eq!(sql(&table, "select id from receipt order by id"), "r1,r4,taken");
 }
@@ -137,21 +166,23 @@ async fn sqlite_tells_its_errors_as_successes() {
 /// Twenty sagas at once, every fourth of which turns back; the graph has the others.
 #[tokio::test]
 async fn memory_keeps_one_call_at_a_time() {
-    remembers(stage("memory").await, 20).await;
+    remembers(stage("memory").await, 20, &[]).await;
 }
 
 /// P1: the graph has the entity, and each answer is an error.
 #[tokio::test]
 async fn memory_errs_after_the_graph_has_changed() {
-    remembers(stage_behind("memory-errs", Some("create_entities")).await, 6).await;
+    remembers(stage_behind("memory-errs", Some("create_entities")).await, 6, &REPLACED).await;
 }
 
-async fn remembers(stage: Stage, count: usize) {
+async fn remembers(stage: Stage, count: usize, rules: &[&str]) {
     let way = |number: usize| if number.is_multiple_of(4) { "fails" } else { "stays" };
     let cases: Vec<Case> = (0..count).map(|number| case("remember", way(number), End::Honest)).collect();
     let expected: Vec<&str> =
         (0..count).map(|number| if way(number) == "fails" { "compensated" } else { "completed" }).collect();
-    ended(&stage.ends(cases).await, &expected);
+    let ends = stage.ends(cases).await;
+    ended(&ends, &expected);
+    erred(&ends, rules);
     let graph = fs::read_to_string(stage.folder.join("graph.jsonl")).unwrap();
     let lines = graph.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let names: BTreeSet<String> = lines.map(|line| line["name"].as_str().unwrap().to_owned()).collect();
@@ -161,16 +192,16 @@ async fn remembers(stage: Stage, count: usize) {
 
 #[tokio::test]
 async fn a_file_is_moved_once_or_back() {
-    moves(stage("files").await).await;
+    moves(stage("files").await, &[]).await;
 }
 
 /// P1: the file is where it was to go, also on its way back, and each answer is an error.
 #[tokio::test]
 async fn a_file_is_moved_and_the_answer_is_an_error() {
-    moves(stage_behind("files-errs", Some("move_file")).await).await;
+    moves(stage_behind("files-errs", Some("move_file")).await, &REPLACED).await;
 }
 
-async fn moves(stage: Stage) {
+async fn moves(stage: Stage, rules: &[&str]) {
     let folder = stage.folder.join("files");
     let mut cases = Vec::new();
     for (file, way, fails) in [("a", "there", false), ("b", "there", true), ("c", "nowhere", false)] {
@@ -178,9 +209,63 @@ async fn moves(stage: Stage) {
         let case = case("move", way, End::Honest).with("file", file).with("fails", fails);
         cases.push(case.with("folder", folder.to_str().unwrap()));
     }
-    ended(&stage.ends(cases).await, &["completed", "compensated", "compensated"]);
+    let ends = stage.ends(cases).await;
+    ended(&ends, &["completed", "compensated", "compensated"]);
+    erred(&ends, rules);
     let is_there = |path: &str| folder.join(path).exists();
     assert_eq!([is_there("a"), is_there("there/a")], [false, true]);
     assert_eq!([is_there("b"), is_there("there/b")], [true, false]);
     assert_eq!([is_there("c"), is_there("nowhere/c")], [true, false]);
+}
+
+/// A step that has server-everything fetch from the ledger: fetching is the effect. The tool throws when that fails.
+fn fetching(name: &str, url: &str, more: &str) -> String {
+    let fetch = |verb: &str, of: &str, more: &str| {
+        format!(
+            "{{ tool: everything/gzip-file-as-resource{more}, arguments: {{ name: \"${{ key }}\", data: \
+             \"{url}/{verb}?order=${{ input.order }}&key=${{ key }}{of}\" }} }}"
+        )
+    };
+    let once = if name.starts_with("once") { "&once=yes" } else { "" };
+    let pay = fetch("pay", &format!("&way=${{ input.way }}{once}"), "");
+    let void = fetch("void", "&of=${ action_key }", ", effect: idempotent, settle: 500ms");
+    format!(
+        "saga: {name}\nsteps:\n  - step: pay\n    timeout: 20s\n    settle: 500ms\n    {more}\n    action: {pay}\n    \
+         compensation: {void}\n"
+    )
+}
+
+/// P1 with server-everything: what it fetched has happened, and then the connection ends, so the tool throws.
+#[tokio::test]
+async fn everything_errs_after_what_it_fetched_has_happened() {
+    let found = "applied: \"${ result.state == 'done' }\", absent: \"${ result.state == 'absent' }\"";
+    let find = "http: bank, path: /find, method: POST, body: { key: \"${ key }\" }";
+    let probe = format!("probe: {{ {find}, {found} }}");
+    let kinds = [
+        ("keyed_probed", format!("effect: idempotent\n    {probe}")),
+        ("once_probed", format!("effect: once\n    {probe}")),
+        ("once_safe", "effect: once\n    safe_when_absent: true".to_owned()),
+    ];
+    // The ledger's place is known when it runs.
+    let mut stage = Stage::new("everything-errs", "").await;
+    let ledger = stage.ledger();
+    let url = stage.stranger(python("scripted.py").arg(ledger));
+    let sagas: Vec<String> = kinds.iter().map(|(name, more)| fetching(name, &url, more)).collect();
+    fs::write(stage.folder.join("sagas/sagas.yaml"), sagas.join("---\n")).unwrap();
+    let program = installed().join("node_modules/@modelcontextprotocol/server-everything/dist/index.js");
+    stage.settings(&format!(
+        "  everything: {{ command: \"{}\", args: [\"{}\", stdio] }}\n  bank: {{ url: \"{url}\", protocol: http }}\n",
+        node(),
+        program.display()
+    ));
+    stage.play().await;
+    let mut cases = Vec::new();
+    for (name, _) in &kinds {
+        for (way, happened) in [("after%20lost", true), ("after%20402%20cut", true), ("before%20lost", false)]
+        {
+            let end = if happened && *name != "once_safe" { End::Completed } else { End::Compensated };
+            cases.push(case(name, way, end).decided_by("tool_error"));
+        }
+    }
+    stage.check(cases).await;
 }

@@ -8,6 +8,8 @@ import gzip
 import json
 import sys
 import threading
+import urllib.parse
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ledger import Ledger
@@ -16,6 +18,8 @@ ledger = Ledger(sys.argv[1])
 LANDS = 0.3
 GOOD = json.dumps({"id": "c-1", "status": "succeeded"}).encode()
 never = threading.Event()
+# More than an answer may have.
+LARGE = ["a row of a table"] * 8_000
 
 
 class Lost(Exception):
@@ -33,6 +37,7 @@ def act(verb, arguments, key):
     order, way = arguments["order"], arguments.get("way") or ""
     do = {
         "pay": lambda: pay(order, key, arguments.get("once", False)),
+        "look": lambda: None,
         "void": lambda: ledger.undo(order, key, arguments.get("of", "")),
     }[verb]
     when, _, how = way.partition(" ")
@@ -67,7 +72,7 @@ class Stranger(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
         try:
-            if self.path == "/mcp":
+            if self.path in ("/mcp", "/session"):
                 return self.mcp(body)
             verb = self.path.strip("/")
             if verb in ("find", "voided"):
@@ -80,9 +85,19 @@ class Stranger(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def do_GET(self):
-        self.send(405, {"code": "post_only"})
+        """What another server fetches: a verb, and its arguments in the query."""
+        url = urllib.parse.urlsplit(self.path)
+        arguments = dict(urllib.parse.parse_qsl(url.query))
+        if "order" not in arguments:
+            return self.do_DELETE()
+        try:
+            how = act(url.path.strip("/"), arguments, arguments["key"])
+            return self.send(200, GOOD) if how is None else self.err(how)
+        except Lost:
+            self.close_connection = True
 
-    do_DELETE = do_GET
+    def do_DELETE(self):
+        self.send(405, {"code": "post_only"})
 
     def send(self, status, body, headers=()):
         body = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -107,6 +122,8 @@ class Stranger(BaseHTTPRequestHandler):
             return self.raw("HTTP/1.0 200 OK", GOOD[:-9])
         if how == "html":
             return self.send(200, b"<html>Please log in</html>")
+        if how == "large":
+            return self.send(200, {"id": "c-1", "rows": LARGE})
         if how == "gzip cut":
             return self.send(200, gzip.compress(GOOD)[:-12], [("content-encoding", "gzip")])
         if form == "cut":
@@ -119,13 +136,14 @@ class Stranger(BaseHTTPRequestHandler):
         if "id" not in message:
             return self.send(202, b"")
         if method == "initialize":
+            session = [("mcp-session-id", uuid.uuid4().hex)] if self.path == "/session" else []
             return self.result(message, {
                 "protocolVersion": params["protocolVersion"],
                 "capabilities": {"tools": {}},
                 "serverInfo": {"name": "scripted", "version": "1"},
-            })
+            }, session)
         if method == "tools/list":
-            names = ("pay", "void", "find", "voided", "refuse")
+            names = ("pay", "void", "find", "voided", "look", "refuse")
             return self.result(message, {"tools": [{"name": n, "inputSchema": {"type": "object"}} for n in names]})
         if method != "tools/call":
             return self.result(message, {})
@@ -143,6 +161,13 @@ class Stranger(BaseHTTPRequestHandler):
         if how.startswith("-32"):
             error = {"code": int(how), "message": "Output validation error"}
             return self.send(200, {"jsonrpc": "2.0", "id": message["id"], "error": error})
+        if how == "unnamed":
+            error = {"code": -32603, "message": "the server behind has ended"}
+            return self.send(200, {"jsonrpc": "2.0", "id": None, "error": error})
+        if how == "input":
+            return self.result(message, {"resultType": "input_required", "inputRequests": {}})
+        if how == "large":
+            return self.structured(message, {"id": "c-1", "rows": LARGE})
         if how == "block":
             blocks = [{"type": "hologram", "data": "?"}]
             return self.result(message, {"content": blocks, "structuredContent": json.loads(GOOD)})
@@ -154,8 +179,8 @@ class Stranger(BaseHTTPRequestHandler):
         text = [{"type": "text", "text": json.dumps(value)}]
         self.result(message, {"content": text, "structuredContent": value})
 
-    def result(self, message, value):
-        self.send(200, {"jsonrpc": "2.0", "id": message["id"], "result": value})
+    def result(self, message, value, headers=()):
+        self.send(200, {"jsonrpc": "2.0", "id": message["id"], "result": value}, headers)
 
     def log_message(self, *_):
         pass

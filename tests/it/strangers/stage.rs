@@ -13,71 +13,12 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
+pub(super) use super::cases::{Case, End, case};
+use super::cases::{Untold, verdict};
 use crate::harness::Database;
 
 /// Longest time until the sagas of one stage are at rest.
 const REST_MAX: Duration = Duration::from_secs(150);
-
-/// How a saga must end. Whatever it is, the ledger must agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// Exactly one effect is in place.
-    Completed,
-    /// No net effect.
-    Compensated,
-    /// This step needs a person.
-    Stuck(&'static str),
-    /// Any of the three: the ledger alone decides.
-    Honest,
-}
-
-/// One saga of a stranger.
-pub(super) struct Case {
-    pub(super) definition: String,
-    pub(super) input: Value,
-    pub(super) end: End,
-    /// Whether `compensated` may leave the effect in place: the step is irreversible.
-    pub(super) may_stay: bool,
-    /// What the text of its result must hold.
-    pub(super) result: &'static [&'static str],
-    /// It starts when the ledger has such an entry.
-    pub(super) after: Option<&'static str>,
-}
-
-/// A saga of `definition` against a stranger that errs in this `way`.
-pub(super) fn case(definition: &str, way: &str, end: End) -> Case {
-    let input = json!({ "way": way });
-    Case { definition: definition.to_owned(), input, end, may_stay: false, result: &[], after: None }
-}
-
-impl Case {
-    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.input[name] = value.into();
-        self
-    }
-
-    /// It starts when the ledger has such an entry.
-    pub(super) fn after(mut self, did: &'static str) -> Self {
-        self.after = Some(did);
-        self
-    }
-
-    /// The text of the saga's result must hold these.
-    pub(super) fn gives(mut self, result: &'static [&'static str]) -> Self {
-        self.result = result;
-        self
-    }
-
-    /// The effect may stay in place although the saga turned back.
-    pub(super) fn may_stay(mut self, may_stay: bool) -> Self {
-        self.may_stay = may_stay;
-        self
-    }
-
-    fn name(&self) -> String {
-        format!("{} {}", self.definition, self.input)
-    }
-}
 
 /// A folder, a database and the strangers' processes; they end with the test.
 pub(super) struct Stage {
@@ -196,6 +137,12 @@ impl Stage {
     /// Starts the sagas at once, and holds each end against the ledger.
     pub(super) async fn check(&self, cases: Vec<Case>) {
         let faults = self.faults(cases).await;
+        self.agree(&faults);
+    }
+
+    /// Fails with these faults, if there are any.
+    #[track_caller]
+    pub(super) fn agree(&self, faults: &[String]) {
         let (count, faults) = (faults.len(), faults.join("\n"));
         assert!(count == 0, "{count} sagas and their ledger disagree:\n{faults}\n{}", self.logs());
     }
@@ -204,10 +151,20 @@ impl Stage {
     pub(super) async fn faults(&self, cases: Vec<Case>) -> Vec<String> {
         let client = self.database.client().await;
         let sagas = self.run(&client, &cases).await;
+        self.judged(&client, &cases, &sagas).await
+    }
+
+    /// Holds the ends of sagas that are at rest against the ledger.
+    pub(super) async fn judged(
+        &self,
+        client: &Client,
+        cases: &[Case],
+        sagas: &[(Uuid, String)],
+    ) -> Vec<String> {
         let (ledger, mut faults) = (Entries::read(&self.ledger()), Vec::new());
-        for (case, (id, order)) in cases.iter().zip(&sagas) {
-            if let Err(fault) = verdict(&client, case, *id, &ledger.of(order)).await {
-                faults.push(format!("{}: {fault}\n{}", case.name(), timeline(&client, *id).await));
+        for (case, (id, order)) in cases.iter().zip(sagas) {
+            if let Err(fault) = verdict(client, case, *id, &ledger.of(order)).await {
+                faults.push(format!("{}: {fault}\n{}", case.name(), timeline(client, *id).await));
             }
         }
         faults
@@ -226,7 +183,7 @@ impl Stage {
     }
 
     /// Starts the sagas, each for an order of its own, and waits until they are at rest.
-    async fn run(&self, client: &Client, cases: &[Case]) -> Vec<(Uuid, String)> {
+    pub(super) async fn run(&self, client: &Client, cases: &[Case]) -> Vec<(Uuid, String)> {
         let mut sagas = Vec::new();
         for case in cases {
             if let Some(did) = case.after {
@@ -241,16 +198,21 @@ impl Stage {
             sagas.push((row.unwrap_or_else(|error| panic!("{}: {error:?}", case.name())).get(0), order));
         }
         let ids: Vec<Uuid> = sagas.iter().map(|(id, _)| *id).collect();
-        self.rest(client, &ids).await;
+        let mut untold: Vec<Untold> = Vec::new();
+        for (case, (id, order)) in cases.iter().zip(&sagas) {
+            untold.extend(case.event.map(|event| Untold { saga: *id, order: order.clone(), event }));
+        }
+        self.rest(client, &ids, untold).await;
         sagas
     }
 
     /// Waits until no saga moves any more and what was promised has landed.
-    async fn rest(&self, client: &Client, ids: &[Uuid]) {
+    async fn rest(&self, client: &Client, ids: &[Uuid], mut untold: Vec<Untold>) {
         let deadline = Instant::now() + REST_MAX;
         let sql = "select saga from amends.sagas where saga = any ($1)
                    and status not in ('completed', 'compensated', 'abandoned', 'stuck')";
         loop {
+            self.tell(client, &mut untold).await;
             let moving = client.query(sql, &[&ids]).await.unwrap();
             let promised = Entries::read(&self.ledger()).promised();
             if moving.is_empty() && promised.is_empty() {
@@ -269,6 +231,34 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Tells those whose call was accepted what became of it, as soon as that is known.
+    async fn tell(&self, client: &Client, untold: &mut Vec<Untold>) {
+        if untold.is_empty() {
+            return;
+        }
+        let ids: Vec<Uuid> = untold.iter().map(|one| one.saga).collect();
+        // What a person found out must be of later than the attempt, by whichever clock.
+        let sql = "select distinct saga from amends.timeline
+                   where saga = any ($1) and what like '%was accepted, effect pending%'
+                   and at < clock_timestamp() - interval '1 s'";
+        let accepted = client.query(sql, &[&ids]).await.unwrap();
+        let accepted: Vec<Uuid> = accepted.iter().map(|row| row.get(0)).collect();
+        let ledger = Entries::read(&self.ledger());
+        let mut rest = Vec::new();
+        for one in untold.drain(..) {
+            let entries = ledger.of(&one.order);
+            if !accepted.contains(&one.saga) || !entries.promised().is_empty() {
+                rest.push(one);
+                continue;
+            }
+            let did = if one.event.ends_with(".compensation") { "undo" } else { "effect" };
+            one.tell(client, entries.count(did) > 0).await;
+        }
+        *untold = rest;
+    }
+}
+
 impl Drop for Stage {
     fn drop(&mut self) {
         for child in self.node.iter_mut().chain(&mut self.strangers) {
@@ -279,66 +269,6 @@ impl Drop for Stage {
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.folder);
         }
-    }
-}
-
-/// A row of `amends.stuck`.
-#[derive(Debug)]
-struct Stuck {
-    step: Option<String>,
-    legal: Vec<String>,
-}
-
-impl Stuck {
-    fn of(row: &tokio_postgres::Row) -> Self {
-        Self { step: row.get("step"), legal: row.get("legal") }
-    }
-}
-
-/// Holds one saga's end against what its stranger did.
-async fn verdict(client: &Client, case: &Case, id: Uuid, entries: &Entries) -> Result<(), String> {
-    let sql = "select status, result from amends.sagas where saga = $1";
-    let row = client.query_one(sql, &[&id]).await.unwrap();
-    let (status, result): (String, Option<String>) = (row.get(0), row.get(1));
-    let sql = "select step, legal from amends.stuck where saga = $1";
-    let stuck = client.query(sql, &[&id]).await.unwrap();
-    let stuck: Vec<Stuck> = stuck.iter().map(Stuck::of).collect();
-    let (effects, in_place) = (entries.count("effect"), entries.in_place());
-    let said = format!("{status} {stuck:?}, {effects} effects, {in_place} in place");
-    match status.as_str() {
-        "completed" if in_place != 1 => return Err(format!("expected one effect in place, found {said}")),
-        "compensated" if in_place != 0 && !case.may_stay => {
-            return Err(format!("expected no net effect, found {said}"));
-        }
-        "stuck" if stuck.iter().any(|one| one.step.is_none() || one.legal.is_empty()) => {
-            return Err(format!("expected the step and what may be done, found {said}"));
-        }
-        "completed" | "compensated" | "stuck" => {}
-        _ => return Err(format!("expected an end, found {said}")),
-    }
-    // A limiter was not heeded, or an accepted call was made again.
-    if entries.count("early") > 0 || entries.count("promise") > 1 {
-        let (early, promises) = (entries.count("early"), entries.count("promise"));
-        return Err(format!(
-            "expected one promise at most, found {promises}, {early} calls too early, {said}"
-        ));
-    }
-    if effects > 1 {
-        return Err(format!("expected one effect at most, undone ones included, found {said}"));
-    }
-    let held = match case.end {
-        End::Completed => status == "completed",
-        End::Compensated => status == "compensated",
-        End::Stuck(named) => stuck.iter().any(|one| one.step.as_deref() == Some(named)),
-        End::Honest => true,
-    };
-    if !held {
-        return Err(format!("expected {:?}, found {said}", case.end));
-    }
-    let result = result.unwrap_or_default();
-    match case.result.iter().find(|part| status == "completed" && !result.contains(**part)) {
-        Some(part) => Err(format!("expected {part} in the result, found {result}")),
-        None => Ok(()),
     }
 }
 
@@ -369,12 +299,12 @@ impl Entries {
         self.0.iter().filter(|entry| entry["did"] == did).count()
     }
 
-    fn in_place(&self) -> isize {
+    pub(super) fn in_place(&self) -> isize {
         self.count("effect").cast_signed() - self.count("undo").cast_signed()
     }
 
     /// Keys under which an effect was promised and has not landed.
-    fn promised(&self) -> Vec<String> {
+    pub(super) fn promised(&self) -> Vec<String> {
         let mut landed: BTreeMap<&str, bool> = BTreeMap::new();
         for entry in &self.0 {
             let key = entry["key"].as_str().unwrap_or_default();
