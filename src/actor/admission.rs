@@ -74,7 +74,7 @@ fn refuse(node: &Node, state: &State, faults: &[String]) -> Vec<Event> {
                 direction,
                 attempt,
                 outcome,
-                decided_by: Some(Box::new(DecidedBy { rule: "input".to_owned(), status: None })),
+                decided_by: Some(Box::new(DecidedBy::new("input", None))),
                 jitter: 0.0,
             })
         }

@@ -25,7 +25,7 @@ use crate::config::actor as limits;
 use crate::participant::{Place, Scope, expr};
 use crate::place::Ticket;
 use crate::saga::command::Command;
-use crate::saga::definition::{Action, Call, Effect, Millis, Step, Target};
+use crate::saga::definition::{Action, Call, Millis, Step, Target};
 use crate::saga::event::{ApprovalShown, ConditionDecided, Decision, Direction, Event, Showing, Withdrawn};
 use crate::saga::key::Key;
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
@@ -159,7 +159,8 @@ pub(super) fn begin(
         told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
     let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
-    let within = plan.step().call(order.direction).is_some_and(is_within) && !order.is_probe;
+    let within = !order.is_probe && plan.step().call(order.direction).is_some_and(Call::is_transactional);
+    let within = within.then_some(state.law);
     let before = begins_before(&pinned.definition, state, order.step, order.direction);
     // A question may always be asked.
     let before = before.filter(|_| !order.is_probe);
@@ -207,7 +208,6 @@ pub(super) fn begin(
     };
     let task = node.work.spawn(attempt.instrument(span));
     let Order { step, direction, number, is_probe, .. } = order;
-    let within = within.then_some(law);
     InFlight { step, direction, number, is_probe, within, ticket, task: task.abort_handle() }
 }
 
@@ -225,8 +225,8 @@ async fn too_late(node: &Node, law: Law, before: Option<Millis>) -> End {
     let message = "the call waited for its place until it was too late to make it";
     match law {
         Law::V1 => {
-            let decided_by = DecidedBy { rule: "deadline".to_owned(), status: None };
-            End::Attempt(Outcome::retryable(Error::new("deadline", message), None), Some(decided_by))
+            let outcome = Outcome::retryable(Error::new("deadline", message), None);
+            End::Attempt(outcome, Some(DecidedBy::new("deadline", None)))
         }
         Law::V2 => End::NeverBegun,
     }
@@ -309,16 +309,12 @@ pub(super) fn recall(in_flight: &[InFlight], state: &State) {
     in_flight.iter().filter(unwanted).for_each(InFlight::withdraw);
 }
 
-fn is_within(call: &Call) -> bool {
-    call.effect == Effect::Transactional
-}
-
 async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scope>, ticket: &Ticket) -> End {
     let Some(call) = step.call(order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
         return End::Attempt(Outcome::unknown(error), None);
     };
-    if !order.is_probe && is_within(call) {
+    if !order.is_probe && call.is_transactional() {
         return match Box::pin(within::call(node, call, law, scope, ticket)).await {
             None => End::NeverBegun,
             Some(End::Attempt(outcome, decided_by)) => End::Attempt(in_words_of(law, outcome), decided_by),

@@ -35,8 +35,8 @@ pub(super) fn outcome(
     }
     let retry_after_ms = reply.retry_after_ms;
     let unreadable = |error: Error| {
-        let rule = DefaultRule::Expression.word().to_owned();
-        (Outcome::Unknown { error, retry_after_ms }, Some(DecidedBy { rule, status }))
+        let by = DecidedBy::new(DefaultRule::Expression.word(), status);
+        (Outcome::Unknown { error, retry_after_ms }, Some(by))
     };
     let error = is_in_part(reply.rule).then(|| withhold(&mut reply));
     let view = View::of_answer(scope, &reply);
@@ -172,7 +172,7 @@ impl Decided {
         let plain = self.rule == reply.rule.word() && self.verdict == Verdict::Succeeded;
         // A status tells more than its class: 202 is no 200.
         let plain = plain && reply.rule != DefaultRule::Http2xx;
-        (!plain).then(|| DecidedBy { rule: self.rule.clone().into_owned(), status })
+        (!plain).then(|| DecidedBy::new(self.rule.clone(), status))
     }
 
     fn outcome(self, reply: Reply) -> Outcome {
@@ -270,7 +270,7 @@ pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> (Answer, De
         former
     });
     let reply = former.as_ref().unwrap_or(reply);
-    let by = |rule: &str| DecidedBy { rule: rule.to_owned(), status: reply.status };
+    let by = |rule: &str| DecidedBy::new(rule, reply.status);
     let inconclusive =
         |error: Error, rule| (Answer::Inconclusive { error, retry_after_ms: reply.retry_after_ms }, by(rule));
     let default = reply.rule.word();

@@ -189,7 +189,7 @@ impl McpParticipant {
         // A child's end says more than its closed pipe; it is known at once or not at all.
         let most = deadline.min(Instant::now() + ENDING_WAIT);
         let how = timeout_at(most, session.ending()).await.ok().flatten();
-        // Also after a single exchange over HTTP that ended without its answer, of which rmcp says the same: a gateway
+        // Also after a single exchange over HTTP that ended without its answer. rmcp reports both alike, and a gateway
         // may end every exchange of a dead session so.
         self.link.retire(session);
         if !slot.was_sent() {

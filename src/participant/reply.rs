@@ -137,7 +137,7 @@ impl Reply {
     }
 }
 
-/// Whether a rule is for answers of which only a part is there. Rules of a definition do not read them.
+/// Whether a rule is for answers that arrived only in part. Rules of a definition do not read them.
 pub(super) fn is_in_part(rule: Rule) -> bool {
     matches!(rule, Rule::Incomplete | Rule::TooLarge)
 }

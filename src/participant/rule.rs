@@ -127,7 +127,7 @@ impl DefaultRule {
             | Self::Rejected
             | Self::NotCommitted
             | Self::HandlerBrokeTransaction
-            | Self::TransactionEnded => [call.effect == Effect::Transactional, false, false],
+            | Self::TransactionEnded => [call.is_transactional(), false, false],
             Self::SessionLost => [false, matches!(call.effect, Effect::ReadOnly | Effect::Idempotent), false],
             Self::SessionRefused => [false, call.effect == Effect::Once, false],
             Self::ToolResult
@@ -164,7 +164,7 @@ impl DefaultRule {
 
     /// Returns what is recorded where this rule decided, and no status was seen.
     pub fn decided(self) -> DecidedBy {
-        DecidedBy { rule: self.word().to_owned(), status: None }
+        DecidedBy::new(self.word(), None)
     }
 
     /// Returns the rule of a plain success of such a call: none is recorded for it. None for HTTP, whose statuses are.

@@ -228,6 +228,13 @@ pub struct Call {
     pub output: Option<Template>,
 }
 
+impl Call {
+    /// Whether its effect and its record are one transaction.
+    pub fn is_transactional(&self) -> bool {
+        self.effect == Effect::Transactional
+    }
+}
+
 /// A call that tells somebody what became of a saga: at least once, until it is received, and no saga waits for
 /// it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 //! failed here.
 
 use super::advance;
-use super::definition::{Action, Effect, Kind, Millis};
+use super::definition::{Action, Call, Kind, Millis};
 use super::event::Direction;
 use super::law::Law;
 use super::outcome::{Error, TRANSACTION_ENDED};
@@ -42,8 +42,7 @@ pub(super) fn unknown(
     error: Error,
     ended_at: Millis,
 ) {
-    let recorded_together =
-        turn.call(step, direction).is_some_and(|call| call.effect == Effect::Transactional);
+    let recorded_together = turn.call(step, direction).is_some_and(Call::is_transactional);
     let heard_at = turn.at;
     if recorded_together && turn.law() >= Law::V2 && error.code == TRANSACTION_ENDED {
         // What its handler committed by itself stays, and no means of ours finds it.
@@ -309,7 +308,7 @@ fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) ->
     let call = turn.call(step, direction)?;
     let tally = turn.state.steps[step].tally(direction);
     // Under the newest law a doubt about these has no way out but a person: see `unknown`.
-    let by_hand = turn.law() >= Law::V2 && call.effect == Effect::Transactional;
+    let by_hand = turn.law() >= Law::V2 && call.is_transactional();
     match means {
         Means::Repeat | Means::LeaveOpen if tally.evidence().pending || by_hand => None,
         Means::Repeat if tally.evidence().errored && !goes_on(turn, step, direction) => None,

@@ -97,6 +97,13 @@ pub struct DecidedBy {
     pub status: Option<u16>,
 }
 
+impl DecidedBy {
+    /// Names the rule, and the HTTP status if there was one.
+    pub fn new(rule: impl Into<String>, status: Option<u16>) -> Self {
+        Self { rule: rule.into(), status }
+    }
+}
+
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

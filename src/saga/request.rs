@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::Json;
 use super::advance;
 use super::approval;
-use super::definition::{Action, Effect, Millis};
+use super::definition::{Action, Call, Millis};
 use super::doubt;
 use super::driver;
 use super::event::{Direction, Event, Finding, Request, Requested};
@@ -406,7 +406,7 @@ fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), Il
         }
     };
     let in_doubt = one.tally(direction).evidence().doubt_at.is_some();
-    let sure = turn.call(step, direction).is_some_and(|call| call.effect == Effect::Transactional);
+    let sure = turn.call(step, direction).is_some_and(Call::is_transactional);
     if turn.law() >= Law::V2 && sure && !in_doubt {
         return not(turn, step, "is never in doubt: what is recorded of it is what it did");
     }

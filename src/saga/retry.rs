@@ -46,32 +46,31 @@ fn deadline(call: &Call, tally: &Tally) -> Option<Millis> {
 /// Whether a repeat at `at` under the same key is safe although an earlier attempt may have had its effect:
 /// whatever is under way then must land while the participant still remembers the key.
 pub(super) fn repeatable(call: &Call, tally: &Tally, at: Millis) -> bool {
-    match (call.effect, call.key_lifetime_ms, tally.generation_at) {
-        (Effect::Once, _, _) => false,
-        (Effect::ReadOnly | Effect::Transactional, _, _)
-        | (Effect::Idempotent, None, _)
-        | (Effect::Idempotent, _, None) => true,
-        (Effect::Idempotent, Some(lifetime), Some(first)) => {
-            at.saturating_add(landing_ms(call)) < first.saturating_add(lifetime)
-        }
+    match call.effect {
+        Effect::Once => false,
+        Effect::ReadOnly | Effect::Transactional => true,
+        Effect::Idempotent => !forgotten(call, tally, at.saturating_add(landing_ms(call))),
     }
 }
 
 /// From when on the attempt under way must not begin any more, however long it has waited: its step's time is over, or
 /// its effect could land after the participant has forgotten a key under which an earlier attempt was made.
 pub(super) fn begins_before(call: &Call, tally: &Tally) -> Option<Millis> {
-    let repeats = tally.generation_at.filter(|&first| tally.attempt_at != Some(first));
-    let forgotten = call
-        .key_lifetime_ms
-        .zip(repeats)
-        .map(|(lifetime, first)| first.saturating_add(lifetime).saturating_sub(landing_ms(call)));
-    deadline(call, tally).into_iter().chain(forgotten).min()
+    let repeats = tally.attempt_at != tally.generation_at;
+    let forgotten_at = forgotten_at(call, tally).filter(|_| repeats);
+    let lands_before = forgotten_at.map(|forgotten_at| forgotten_at.saturating_sub(landing_ms(call)));
+    deadline(call, tally).into_iter().chain(lands_before).min()
 }
 
-/// Whether the participant may have forgotten the present key by `at`: its first request was made so long ago.
+/// Whether the participant may have forgotten the present key by `at`.
 pub(super) fn forgotten(call: &Call, tally: &Tally, at: Millis) -> bool {
-    let first = call.key_lifetime_ms.zip(tally.generation_at);
-    first.is_some_and(|(lifetime, first)| at >= first.saturating_add(lifetime))
+    forgotten_at(call, tally).is_some_and(|forgotten_at| at >= forgotten_at)
+}
+
+/// When the participant may forget the present key, counted from the first request under it; none if it never does, or
+/// was not asked yet.
+fn forgotten_at(call: &Call, tally: &Tally) -> Option<Millis> {
+    call.key_lifetime_ms.zip(tally.generation_at).map(|(lifetime, first)| first.saturating_add(lifetime))
 }
 
 /// How long after the begin of an attempt its effect can land.

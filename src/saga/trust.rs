@@ -59,7 +59,7 @@ fn unsound(path: &str, call: &Call) -> Vec<Fault> {
              `absent` that holds only when the participant says that it failed",
         ),
         (
-            call.refused.is_some() && call.effect == Effect::Transactional,
+            call.refused.is_some() && call.is_transactional(),
             "refused",
             "a transactional handler decides by itself whether it succeeds; remove the rule",
         ),

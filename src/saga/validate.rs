@@ -285,7 +285,7 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
             faults.add(format!("{path}.key_lifetime_ms"), message);
         }
     }
-    if call.effect == Effect::Transactional {
+    if call.is_transactional() {
         transactional(faults, path, call);
     }
     faults.within(format!("{path}.settle_ms"), "the settle window", call.settle_ms, 0);

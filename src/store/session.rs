@@ -121,8 +121,8 @@ impl Session {
         answer.await.unwrap_or_default()
     }
 
-    /// Rolls back a transaction that has failed, of which the server says nothing. It failed after a savepoint, or the
-    /// session was reset: `false`, since only what was committed before can have been reset.
+    /// Rolls back a failed transaction that the server does not report as over. It failed after a savepoint, or the session
+    /// was reset: `false`, since only what was committed before can have been reset.
     pub(super) async fn is_armed(&self) -> bool {
         // A connection that is lost has rolled back.
         self.client.batch_execute("rollback").await.is_err() || self.said().await.over

@@ -20,7 +20,7 @@ fn call(handler: &str) -> Call {
     Call::handler(handler).retry(retry).timeout_ms(20_000).settle_ms(0)
 }
 
-/// Handlers of which the first call errs as their name says.
+/// Handlers whose first call errs as their name says.
 fn handlers(go: &Arc<Semaphore>) -> Handlers {
     let go = Arc::clone(go);
     Handlers::new()

@@ -1,6 +1,6 @@
 -- Claims up to $4 wakes for lane $1, of the definitions $2, each from its watermark $3 on. Takes sagas that nobody owns,
--- forwards wakes of sagas that another lane owns, drops wakes of ended ones; writes row 1 of sagas started by SQL, with how long they
--- have waited since their start or, where they take turns, since their turn.
+-- forwards wakes of sagas that another lane owns, drops wakes of ended ones; writes row 1 of sagas started by SQL, with
+-- how long they have waited since their start or, where they take turns, since their turn.
 -- A queued saga has no row 1 yet: it is taken only together with the ready row that brings its input. A wake alone is dropped, since
 -- the lane that takes the input reads the number of signals. The row with the input is deleted only by the lane that takes the
 -- saga; where a node of an older version took the saga without it, it stays until that node has set the saga aside.
@@ -66,8 +66,8 @@ with fence as materialized (
     insert into amends.journal (id, seq, lane, at, kind, body)
     select w.id, 1, $1::bigint, amends.now(), 'begun',
            '{"begun":{"law":2,"at":' || amends.millis(amends.now())::text
-               || case when amends.millis(w.at) < amends.millis(amends.now())
-                       then ',"waited_ms":' || (amends.millis(amends.now()) - amends.millis(w.at))::text else '' end
+               || coalesce(',"waited_ms":'
+                           || nullif(greatest(amends.millis(amends.now()) - amends.millis(w.at), 0), 0)::text, '')
                || ',"input":' || w.input || '}}'
     from woken w
     where w.id is not null and w.owner is null and w.input is not null

@@ -199,7 +199,7 @@ impl Arrived {
                 let begins = json.starts_with(['{', '[']) && (media.kind == Kind::Unsaid || !self.framed);
                 let quotes = json.starts_with('"') && !self.framed;
                 if error.is_eof() && (announced || begins || quotes) {
-                    // Whatever was announced: a gateway may announce anew what was cut before it came there.
+                    // Whatever length was announced: a gateway may announce its own for a body that reached it cut.
                     Err(Flaw::incomplete(format!("the answer ends amid its JSON: {error}")))
                 } else if announced {
                     Err(Flaw::invalid(format!("the answer is announced as JSON and is none: {error}")))

@@ -132,7 +132,7 @@ impl Ledger {
         self.of(direction).landed.iter().any(|(key, first)| *key == generation && lives(*first))
     }
 
-    /// Whether a call was carried out, whoever remembers it.
+    /// Whether a call was carried out, even if the participant has forgotten its key.
     pub(super) fn applied(&self, direction: Direction, generation: u32) -> bool {
         self.of(direction).landed.iter().any(|(key, _)| *key == generation)
     }

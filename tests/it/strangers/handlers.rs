@@ -1,5 +1,5 @@
 //! The kinds of steps against Rust handlers, which say by their `Failure` what they know, and against transactional
-//! ones, of which what does not succeed is rolled back. The handlers write a ledger as strangers do, and a table
+//! ones, which are rolled back unless they succeed. The handlers write a ledger as strangers do, and a table
 //! decides for the transactional ones.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -110,9 +110,9 @@ pub(super) enum Door {
     Mcp,
     /// MCP with a session, which the server loses.
     Session,
-    /// HTTP to a port where nobody listens.
+    /// HTTP to a port without a listener.
     Gone,
-    /// HTTP to a name that is nobody's.
+    /// HTTP to a name that does not resolve.
     Nowhere,
 }
 
@@ -196,7 +196,7 @@ impl Kind {
     /// The definition in YAML, in which the call errs that is meant.
     pub(super) fn definition(&self, door: Door) -> String {
         let name = self.saga(door);
-        // Where nobody is reached, the bank does the rest.
+        // Where no server is reached, the bank does the rest.
         let others = if door.leads() { door.errs() } else { Door::Http.errs() };
         let call = |errs: bool, verb: &str, arguments: &str, more: &str| {
             let participant = if errs { door.errs() } else { others };

@@ -186,7 +186,7 @@ async fn a_call_that_cannot_be_asked_is_not_made_again() {
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }
 
-/// Whoever gives a call up, be it an operator or a node that stops: its transaction is rolled back, nothing is in
+/// An operator or a node that stops gives a call up: its transaction is rolled back, nothing is in
 /// doubt, and the call is made again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_is_given_up_is_rolled_back_and_made_again() {
