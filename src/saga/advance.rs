@@ -111,16 +111,6 @@ pub fn next_timer(definition: &Definition, state: &State) -> Option<Millis> {
     limits.chain(waits).min()
 }
 
-/// From when on the attempt of a step that was asked for must not begin any more, if it still waits for its place then.
-pub fn begins_before(
-    definition: &Definition,
-    state: &State,
-    step: usize,
-    direction: Direction,
-) -> Option<Millis> {
-    retry::begins_before(definition.step(state, step).call(direction)?, state.steps[step].tally(direction))
-}
-
 /// The deadline that has passed last by `now` and that the timer has not ended yet. Whoever fires the timer hears first
 /// what was asked until then: a request that was made in time comes before it. None under the first law, which lets
 /// any event end a wait.
@@ -266,8 +256,10 @@ fn again(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     }
     let tally = turn.state.steps[step].tally(direction);
     let Some(call) = turn.call(step, direction) else { return };
-    if in_doubt && !retry::repeatable(call, tally, turn.at) {
+    if in_doubt && !doubt::may_repeat(turn, step, direction, turn.at) {
         doubt::resolve(turn, step, direction);
+    } else if direction == Direction::Compensation && doubt::compensates_too_late(turn, step, turn.at) {
+        doubt::reopen(turn, step);
     } else if retry::budget_left(call, tally, turn.at) {
         turn.attempt(step, direction);
     } else if in_doubt {
@@ -464,6 +456,8 @@ fn undo(turn: &mut Turn<'_>, step: usize) {
         };
     if harmless {
         turn.put(step, Phase::Undone(Undone::Nothing));
+    } else if doubt::compensates_too_late(turn, step, turn.at) {
+        doubt::reopen(turn, step);
     } else if planned.compensation.is_some() {
         turn.attempt(step, Direction::Compensation);
     } else {

@@ -1,7 +1,8 @@
 //! Advice: rules that are legal and often wrong, with what to look at. Nothing is refused for them. Leaves what is
 //! refused to `validate.rs` and `trust.rs`.
 
-use super::definition::{Call, Draft, Effect, Expression, Step, Target, Verdict};
+use super::definition::{Action, Call, Draft, Effect, Expression, Step, Target, Verdict};
+use super::retry;
 use super::trust::{each_step, plain, split, unwrapped};
 use super::validate::Fault;
 
@@ -23,7 +24,21 @@ fn doubtful_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
         }
         advice.extend(no_refusal_answers(&path, call));
     }
+    advice.extend(never_left_open(path, step));
     advice
+}
+
+/// An action in doubt is compensated only while its key is remembered, which may be too short for any compensation.
+fn never_left_open(path: &str, step: &Step) -> Option<Fault> {
+    let (Action::Call(action), Some(compensation)) = (&step.action, &step.compensation) else { return None };
+    let lands_ms = action.settle_ms.saturating_add(retry::landing_ms(compensation));
+    let lifetime_ms = action.key_lifetime_ms.filter(|&ms| step.safe_when_absent && ms <= lands_ms)?;
+    let message = format!(
+        "an action in doubt is never compensated by itself: the key may be forgotten after {lifetime_ms} ms, before the \
+         compensation has surely landed; the action's `settle` with the `timeout` and `settle` of the compensation make \
+         {lands_ms} ms; shorten them, or remove `safe_when_absent` or `key_lifetime`"
+    );
+    Some(Fault { path: format!("{path}.safe_when_absent"), message })
 }
 
 /// Without a probe a doubt ends by itself only by a refusal that is marked: of an idempotent call none is.

@@ -181,7 +181,8 @@ impl Step {
         self
     }
 
-    /// Says that the compensation may be called even if the action never took effect.
+    /// Says that the compensation may be called even if the action never took effect. Of an action in doubt it is called
+    /// only as long as it surely lands while the participant remembers the action's key.
     pub fn safe_when_absent(mut self) -> Self {
         self.safe_when_absent = true;
         self

@@ -7,9 +7,10 @@ use super::definition::{Action, Call, Kind, Millis};
 use super::event::Direction;
 use super::law::Law;
 use super::outcome::{Error, TRANSACTION_ENDED};
+use super::plan::Definition;
 use super::retry;
-use super::state::{Activity, Course, Evidence, Phase, StuckReason, Tally, TurnBack};
-use super::turn::Turn;
+use super::state::{Activity, Course, Evidence, Phase, State, StuckReason, Tally, TurnBack};
+use super::turn::{Turn, in_doubt};
 
 /// Code of the error of a call whose probe was answered too late to prove anything.
 const KEY_FORGOTTEN: &str = "key_forgotten";
@@ -209,6 +210,29 @@ fn is_forgotten(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
     turn.call(step, direction).is_some_and(|call| retry::forgotten(call, tally, turn.at))
 }
 
+/// From when on a compensation must not begin. Of an action in doubt it may know no more than the key: once the
+/// participant may have forgotten that, a compensation that finds nothing to undo proves nothing.
+pub(super) fn compensates_before(definition: &Definition, state: &State, step: usize) -> Option<Millis> {
+    let planned = definition.step(state, step);
+    let (action, compensation) = (planned.call(Direction::Action)?, planned.compensation.as_ref()?);
+    let tally = &state.steps[step].action;
+    let by_key = state.law >= Law::V2 && in_doubt(state.law, Some(action), tally);
+    by_key.then(|| retry::lands_before(action, tally, compensation)).flatten()
+}
+
+/// Whether it is too late for a compensation of an action in doubt.
+pub(super) fn compensates_too_late(turn: &Turn<'_>, step: usize, at: Millis) -> bool {
+    compensates_before(turn.definition, &turn.state, step).is_some_and(|before| at >= before)
+}
+
+/// The compensation may not find the effect any more: what became of the action must be known first.
+pub(super) fn reopen(turn: &mut Turn<'_>, step: usize) {
+    let message = "the compensation may find nothing although the action took effect: the participant may have \
+                   forgotten the key (`key_lifetime`)";
+    turn.state.step_mut(step).action.error = Some(Box::new(Error::new(KEY_FORGOTTEN, message)));
+    resolve(turn, step, Direction::Action);
+}
+
 /// Whether the probe says by a predicate of its own that there is no effect.
 fn says_absent(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
     let probe = turn.call(step, direction).and_then(|call| call.probe.as_ref());
@@ -319,7 +343,7 @@ fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) ->
                 Law::V1 => until,
                 Law::V2 => turn.rested(step, direction, until),
             };
-            let may = retry::budget_left(call, tally, until) && retry::repeatable(call, tally, until);
+            let may = retry::budget_left(call, tally, until) && may_repeat(turn, step, direction, until);
             may.then_some(Activity::BackingOff { until })
         }
         Means::Probe if retry::probe_left(call, tally) => Some(Activity::Settling { until: turn.at }),
@@ -333,10 +357,19 @@ fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) ->
         Means::LeaveOpen => {
             let planned = turn.definition.step(&turn.state, step);
             let safe = planned.irreversible || planned.safe_when_absent && planned.compensation.is_some();
-            let may = planned.kind == Kind::Compensable && safe && !advance::committed(turn);
-            may.then(|| Activity::Unresolved { until: settled_at(turn, step, direction) })
+            let until = settled_at(turn, step, direction);
+            let in_time = !compensates_too_late(turn, step, until.max(turn.at));
+            let may = planned.kind == Kind::Compensable && safe && in_time && !advance::committed(turn);
+            may.then_some(Activity::Unresolved { until })
         }
     }
+}
+
+/// Whether a call in doubt may be made once more at `at`.
+pub(super) fn may_repeat(turn: &Turn<'_>, step: usize, direction: Direction, at: Millis) -> bool {
+    let tally = turn.state.steps[step].tally(direction);
+    let late = direction == Direction::Compensation && compensates_too_late(turn, step, at);
+    !late && turn.call(step, direction).is_some_and(|call| retry::repeatable(call, tally, at))
 }
 
 /// When the settle window of the present doubt ends.

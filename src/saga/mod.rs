@@ -39,7 +39,7 @@ mod tests;
 
 mod json;
 
-pub use advance::{begins_before, next_timer, passed_deadline};
+pub use advance::{next_timer, passed_deadline};
 pub use advice::doubtful_rules;
 pub use approval::{Asking, Shown, asking};
 pub use attention::{Attention, attention};
@@ -48,7 +48,7 @@ pub use header::reserved_header;
 pub use json::Json;
 pub use law::Law;
 pub use mailbox::MAILBOX_MAX;
-pub use owner::{LOST_MAX, deaths_in_a_row, suspected};
+pub use owner::{LOST_MAX, begins_before, deaths_in_a_row, suspected};
 pub use plan::{Definition, Planned, in_order};
 pub use request::legal_verbs;
 pub use transition::{DEADLINE_PASSED, IllegalEvent, begin, outstanding, replay, transition};

@@ -2,10 +2,12 @@
 //! hands back unbegun.
 
 use super::command::Command;
+use super::definition::Millis;
 use super::doubt;
 use super::event::{Direction, OwnerLost, Withdrawn};
 use super::law::Law;
 use super::outcome::Error;
+use super::plan::Definition;
 use super::retry;
 use super::state::{Activity, Phase, State, StepState, StuckReason};
 use super::transition::{IllegalEvent, command_of, outstanding};
@@ -112,6 +114,22 @@ fn ended_at_the_latest(turn: &Turn<'_>, step: usize, direction: Direction) -> u6
     };
     let timeout = turn.call(step, direction).map_or(0, |call| call.timeout_ms);
     began.saturating_add(timeout).max(turn.at)
+}
+
+/// From when on the attempt of a step that was asked for must not begin any more, if it still waits for its place then.
+pub fn begins_before(
+    definition: &Definition,
+    state: &State,
+    step: usize,
+    direction: Direction,
+) -> Option<Millis> {
+    let call = definition.step(state, step).call(direction)?;
+    let before = retry::begins_before(call, state.steps[step].tally(direction));
+    let compensates_before = match direction {
+        Direction::Action => None,
+        Direction::Compensation => doubt::compensates_before(definition, state, step),
+    };
+    before.into_iter().chain(compensates_before).min()
 }
 
 /// What was asked for and not begun is as if it had not been asked for; the next owner begins it with its

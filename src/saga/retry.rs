@@ -57,9 +57,13 @@ pub(super) fn repeatable(call: &Call, tally: &Tally, at: Millis) -> bool {
 /// its effect could land after the participant has forgotten a key under which an earlier attempt was made.
 pub(super) fn begins_before(call: &Call, tally: &Tally) -> Option<Millis> {
     let repeats = tally.attempt_at != tally.generation_at;
-    let forgotten_at = forgotten_at(call, tally).filter(|_| repeats);
-    let lands_before = forgotten_at.map(|forgotten_at| forgotten_at.saturating_sub(landing_ms(call)));
+    let lands_before = lands_before(call, tally, call).filter(|_| repeats);
     deadline(call, tally).into_iter().chain(lands_before).min()
+}
+
+/// From when on an attempt of `later` may land after the participant has forgotten the key of a call.
+pub(super) fn lands_before(call: &Call, tally: &Tally, later: &Call) -> Option<Millis> {
+    forgotten_at(call, tally).map(|forgotten_at| forgotten_at.saturating_sub(landing_ms(later)))
 }
 
 /// Whether the participant may have forgotten the present key by `at`.

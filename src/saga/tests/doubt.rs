@@ -135,6 +135,40 @@ fn absence_under_a_key_that_may_be_forgotten_proves_nothing() {
     check("a(life=4000,sure)", "a pending; pause; +4000; resume; a absent", "running a:settling@4050");
 }
 
+/// What a compensation does not find under a key that may be forgotten may be there all the same.
+#[test]
+fn an_action_in_doubt_is_compensated_only_while_its_key_is_remembered() {
+    // A compensation lands within its time-out and settle window, 1.5 s together.
+    let graph = "a(safe,once) b(safe,life=4000)<a";
+    let doubted = "a ok; b unknown; cancel";
+    let later = |ms: u32, rest: &str| format!("{doubted}; pause; +{ms}; resume{rest}");
+    check(graph, &later(2_499, ""), "compensating a:done b:~attempting#1 -> ~b#1");
+    check(graph, &later(2_500, ""), "stuck a:done b:stuck(in_doubt)");
+    // Its answer came in time, or did not: what is repeated must find the effect, too.
+    check(graph, &later(2_000, "; ~b fails; timer; ~b ok; ~a ok"), "compensated a:undone b:undone");
+    let lost = later(2_000, "; ~b unknown; pause; +500; resume");
+    check(graph, &lost, "stuck a:done b:~stuck(in_doubt)");
+    let refused = later(2_000, "; ~b fails; pause; +500; resume");
+    check(graph, &refused, "stuck a:done b:stuck(in_doubt)");
+    let handed_over = later(2_000, "; handover b; +500; timer");
+    check(graph, &handed_over, "stuck a:done b:stuck(in_doubt)");
+    // A person finds out. What is known to be there is undone by what is known of it.
+    check_refused(graph, &later(2_500, "; ?retry b"), "must not be repeated");
+    check(graph, &format!("{refused}; resolve b applied"), "compensating a:done b:~attempting#2 -> ~b#2");
+    check(graph, &format!("{refused}; resolve b absent"), "compensating a:~attempting#1 b:failed -> ~a#1");
+    check(graph, &format!("{lost}; resolve b absent; timer"), "stuck a:done b:stuck(in_doubt)");
+    // The probe is asked first, and only its word of the effect counts then.
+    let probed = "a(safe,life=4000,probe)";
+    let late = "a unknown; cancel; pause; +2500; resume";
+    check(probed, late, "compensating a:probing#1 -> probe a#1");
+    check(probed, &format!("{late}; a applied"), "compensating a:~attempting#1 -> ~a#1");
+    let error = Story::tell(graph, &later(2_500, ""));
+    let error = attention(&error.definition, &error.state).pop().and_then(|one| one.error);
+    assert_eq!(error.map(|error| error.code), Some("key_forgotten".to_owned()));
+    // The first law went on.
+    check(&format!("@law=1 {graph}"), &later(2_500, ""), "compensating a:done b:~attempting#1 -> ~b#1");
+}
+
 #[test]
 fn what_was_accepted_is_asked_for_later() {
     check("a(probe)", "a pending", "running a:settling@50");

@@ -19,7 +19,7 @@ use super::notation::{Graph, StepSpec};
 use super::story::state_text;
 use super::world::World;
 use crate::saga::definition::{Kind, Millis};
-use crate::saga::event::Request;
+use crate::saga::event::{Direction, Request};
 use crate::saga::state::{Activity, Phase};
 
 /// How the steps of a graph behave.
@@ -29,6 +29,7 @@ const MANNERS: &[&str] = &[
     "once,probe,tries=2,asks=120,~once,~probe,~tries=2",
     "sure,tries=2,life=2000,~sure,~tries=2",
     "safe,once,tries=2,~tries=2",
+    "safe,tries=2,life=2000,~tries=2",
     "when,tries=2,~tries=2",
     "stays,once,tries=2",
     "reads,tries=2",
@@ -274,13 +275,13 @@ fn open_moves(world: &World) -> Vec<(Move, u32)> {
 /// No node and no person looks for so long that a participant has forgotten the key of a call that is not over.
 fn long_silence(world: &World) -> Option<Millis> {
     let steps = world.state.steps.iter().enumerate();
-    let forgotten_at = steps.filter_map(|(index, one)| {
-        let (Phase::Active { direction, .. } | Phase::Stuck { direction, .. }) = one.phase else {
-            return None;
-        };
+    let open = steps.filter(|(_, one)| matches!(one.phase, Phase::Active { .. } | Phase::Stuck { .. }));
+    let calls = open.flat_map(|(index, one)| {
+        [Direction::Action, Direction::Compensation].map(|direction| (index, direction, one.tally(direction)))
+    });
+    let forgotten_at = calls.filter_map(|(index, direction, tally)| {
         let call = call_of(&world.definition, &world.state, index, direction)?;
-        let first = one.tally(direction).generation_at?;
-        Some(first + call.key_lifetime_ms? + call.timeout_ms + call.settle_ms + 1)
+        Some(tally.generation_at? + call.key_lifetime_ms? + call.timeout_ms + call.settle_ms + 1)
     });
     forgotten_at.max()?.checked_sub(world.now).filter(|ms| *ms > 0)
 }

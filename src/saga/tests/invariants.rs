@@ -264,7 +264,12 @@ fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
         "step {step} is stuck, and its probe was not asked when a late effect had had its time"
     );
     let tried = tally.attempts - tally.attempts_forgiven >= call.retry.attempts;
-    let limited = call.deadline_ms.is_some() || call.key_lifetime_ms.is_some();
+    // A compensation of an action in doubt knows no more than the action's key.
+    let acts_by_key =
+        direction == Direction::Compensation && state.steps[step].action.evidence().doubt_at.is_some();
+    let action = call_of(definition, state, step, Direction::Action).filter(|_| acts_by_key);
+    let forgets = [Some(call), action].into_iter().flatten().any(|call| call.key_lifetime_ms.is_some());
+    let limited = call.deadline_ms.is_some() || forgets;
     // A repeat of what met an error meets it again, what was accepted is carried out without one, and a handler that
     // ended its transaction is not trusted with another.
     let goes_on =

@@ -92,7 +92,8 @@ impl Ledger {
         }
     }
 
-    /// A call arrives at the participant and is carried out, unless its key is remembered.
+    /// A call arrives at the participant and is carried out, unless its key is remembered. A compensation undoes what it
+    /// finds.
     pub(super) fn land(
         &mut self,
         call: &Call,
@@ -100,6 +101,7 @@ impl Ledger {
         generation: u32,
         at: Millis,
         safe_when_absent: bool,
+        finds: bool,
     ) -> Result<(), Fault> {
         if call.effect == Effect::ReadOnly {
             return Ok(());
@@ -120,7 +122,7 @@ impl Ledger {
             Direction::Compensation => {
                 let absent = self.in_place == 0;
                 must!(!absent || safe_when_absent || self.by_hand, "something was undone that is not there");
-                self.in_place = self.in_place.saturating_sub(1);
+                self.in_place = self.in_place.saturating_sub(u32::from(finds));
             }
         }
         Ok(())

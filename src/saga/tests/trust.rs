@@ -173,3 +173,16 @@ fn rules_that_are_often_wrong_are_named() {
         assert_eq!(advised(http("/pay").idempotent().probe(probe)), expected, "{absent}");
     }
 }
+
+/// A compensation that takes longer than the participant remembers the action's key.
+#[test]
+fn a_compensation_that_can_never_come_in_time_is_named() {
+    let call = |timeout_ms| Call::handler("pay").timeout_ms(timeout_ms).settle_ms(500).idempotent();
+    let advised = |lifetime_ms, compensation| {
+        let action = call(1_000).key_lifetime_ms(lifetime_ms);
+        let step = Step::new("a", action).compensation(compensation).safe_when_absent();
+        let faults = doubtful_rules(&Draft::new("d").step(step));
+        faults.into_iter().map(|fault| fault.path).filter(|path| path.ends_with("absent")).count()
+    };
+    assert_eq!((advised(3_001, call(2_000)), advised(3_000, call(2_000))), (0, 1));
+}

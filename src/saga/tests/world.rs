@@ -334,9 +334,19 @@ impl World {
     fn land(&mut self, step: usize, direction: Direction, generation: u32, at: Millis) -> Result<(), Fault> {
         let planned = self.definition.step(&self.state, step);
         let call = call_of(&self.definition, &self.state, step, direction).expect("a call");
+        let finds = direction == Direction::Action || self.compensation_finds(step, at);
         self.ledgers[step]
-            .land(call, direction, generation, at, planned.safe_when_absent)
+            .land(call, direction, generation, at, planned.safe_when_absent, finds)
             .map_err(|fault| format!("{}{}: {fault}", super::story::mark(direction), planned.name))
+    }
+
+    /// Whether a compensation finds the effect: it knows what an action that is done has answered, and nothing but the key
+    /// of one in doubt. The first law trusts that it finds it for ever.
+    fn compensation_finds(&self, step: usize, at: Millis) -> bool {
+        let tally = &self.state.steps[step].action;
+        let by_key = self.state.law >= Law::V2 && tally.evidence().doubt_at.is_some();
+        let action = self.call(step, Direction::Action);
+        !by_key || self.ledgers[step].remembers(action, Direction::Action, tally.generation, at)
     }
 
     pub(super) fn land_late(&mut self, step: usize, direction: Direction) -> Result<(), Fault> {
