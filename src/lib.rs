@@ -21,8 +21,8 @@ pub mod config;
 pub mod metrics;
 mod place;
 pub mod postgres;
+pub mod step_transaction;
 pub mod trace;
-pub mod transaction;
 
 /// The README's Rust, compiled by `cargo test`.
 #[cfg(doctest)]

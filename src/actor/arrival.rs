@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::isolation::Isolated;
+use super::quarantine::Confinement;
 use crate::saga::command::Command;
 use crate::saga::event::{Event, Started};
 use crate::saga::state::State;
@@ -12,7 +12,7 @@ use crate::store::StartKey;
 
 /// What became of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StartAnswer {
+pub enum StartOutcome {
     /// A new saga runs under this id.
     Fresh(Uuid),
     /// The idempotency key was used before with the same input: this is its saga.
@@ -36,7 +36,7 @@ pub(super) enum Arrival {
         /// Makes the start idempotent.
         key: Option<StartKey>,
         /// Who wants to know.
-        answer: oneshot::Sender<StartAnswer>,
+        answer: oneshot::Sender<StartOutcome>,
     },
     /// It was claimed, or is taken up again: its state after `seq` rows.
     TakenUp {
@@ -49,7 +49,7 @@ pub(super) enum Arrival {
         /// Something was asked of it before it was claimed.
         asked: bool,
         /// Processes died of it, so it is tried alone.
-        isolated: Isolated,
+        confinement: Confinement,
     },
 }
 
@@ -72,26 +72,26 @@ pub(super) struct Entered {
     pub(super) seq: i32,
     pub(super) first: First,
     /// Who wants to know whether it starts.
-    pub(super) answer: Option<oneshot::Sender<StartAnswer>>,
-    pub(super) isolated: Isolated,
+    pub(super) answer: Option<oneshot::Sender<StartOutcome>>,
+    pub(super) confinement: Confinement,
 }
 
 impl Arrival {
     /// Where the saga stands, and what it does first.
     pub(super) fn at(self, definition: &Definition) -> Entered {
         match self {
-            Self::TakenUp { state, seq, fresh, asked, isolated } => {
+            Self::TakenUp { state, seq, fresh, asked, confinement } => {
                 let first = match (fresh, asked) {
                     (true, false) => First::CarryOut,
                     (true, true) => First::Listen,
                     (false, _) => First::Recover,
                 };
-                Entered { state, seq, first, answer: None, isolated }
+                Entered { state, seq, first, answer: None, confinement }
             }
             Self::Start { started, key, answer } => {
                 let (state, commands) = begin(definition, &started);
                 let first = First::Write { event: Event::Started(started), commands, key };
-                Entered { state, seq: 0, first, answer: Some(answer), isolated: Isolated::No }
+                Entered { state, seq: 0, first, answer: Some(answer), confinement: Confinement::No }
             }
         }
     }

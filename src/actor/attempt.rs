@@ -11,15 +11,15 @@ use tokio::task::AbortHandle;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::call_end::{End, in_words_of};
 use super::definitions::Pinned;
-use super::ending::{End, in_words_of};
+use super::journal_row;
+use super::lane_handle::LaneHandle;
 use super::node::Node;
-use super::post::Post;
-use super::row;
 use super::saga_actor::SagaActor;
 use super::traces;
+use super::transactional;
 use super::waits::Wait;
-use super::within;
 use crate::boundary::{self, Aim};
 use crate::config::actor as limits;
 use crate::participant::{Place, Scope, expr};
@@ -30,13 +30,13 @@ use crate::saga::event::{ApprovalShown, ConditionDecided, Decision, Direction, E
 use crate::saga::key::Key;
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use crate::saga::state::{Origin, State};
-use crate::saga::{Json, Law, Planned, Shown, begins_before};
+use crate::saga::{Json, Law, PlannedStep, Shown, begins_before};
 use crate::store::Within;
 
 /// Something happened to the saga, told by the task that saw it.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Happened {
+pub(super) struct EventOccurred {
     pub(super) event: Event,
     /// The transaction in which the event is to be recorded.
     pub(super) within: Option<Box<Within>>,
@@ -57,7 +57,7 @@ pub(super) struct InFlight {
 
 /// Which call to make: a command of the core, with its numbers.
 #[derive(Clone, Copy)]
-pub(super) struct Order {
+pub(super) struct CallSpec {
     pub(super) step: usize,
     pub(super) direction: Direction,
     pub(super) number: u32,
@@ -65,7 +65,7 @@ pub(super) struct Order {
     pub(super) is_probe: bool,
 }
 
-impl Order {
+impl CallSpec {
     /// The call that a command makes; none where nobody is called.
     pub(super) fn of(command: Command) -> Option<Self> {
         match command {
@@ -102,7 +102,7 @@ pub(super) fn at_once(
 
 /// Evaluates the `when` of a step.
 fn decide(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) -> Event {
-    let scope = row::scope(saga, &pinned.definition, state);
+    let scope = journal_row::scope(saga, &pinned.definition, state);
     let decision = match &pinned.definition.step(state, step).when {
         None => Decision::Run,
         Some(when) => match expr::holds(when, &scope) {
@@ -117,7 +117,7 @@ fn decide(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) 
 /// Renders what an approval shows.
 fn show(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) -> Event {
     let planned = pinned.definition.step(state, step);
-    let mut scope = row::scope(saga, &pinned.definition, state);
+    let mut scope = journal_row::scope(saga, &pinned.definition, state);
     scope.step = planned.name.as_str().into();
     let rendered = match &planned.action {
         Action::Approval { message, arguments, .. } => {
@@ -143,9 +143,9 @@ fn show(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) ->
 pub(super) fn begin(
     saga: Uuid,
     pinned: &Pinned,
-    post: &Arc<Post>,
+    post: &Arc<LaneHandle>,
     state: &State,
-    order: Order,
+    order: CallSpec,
     report_to: Addr<SagaActor>,
 ) -> InFlight {
     let node = &post.node;
@@ -207,7 +207,7 @@ pub(super) fn begin(
         report.send(end);
     };
     let task = node.work.spawn(attempt.instrument(span));
-    let Order { step, direction, number, is_probe, .. } = order;
+    let CallSpec { step, direction, number, is_probe, .. } = order;
     InFlight { step, direction, number, is_probe, within, ticket, task: task.abort_handle() }
 }
 
@@ -233,7 +233,7 @@ async fn too_late(node: &Node, law: Law, before: Option<Millis>) -> End {
 }
 
 /// Where a process can die before and after a call.
-fn boundaries(order: Order) -> [&'static str; 2] {
+fn boundaries(order: CallSpec) -> [&'static str; 2] {
     match (order.is_probe, order.direction) {
         (true, _) => ["probe: sending", "probe: answered"],
         (false, Direction::Action) => ["action: sending", "action: answered"],
@@ -271,7 +271,7 @@ impl InFlight {
         let end = match (self.ticket.withdraw(), self.is_probe, self.within) {
             (true, ..) => End::NeverBegun,
             (false, true, _) => End::lost_probe(),
-            (false, false, Some(law)) => within::not_asked(law),
+            (false, false, Some(law)) => transactional::not_asked(law),
             (false, false, None) => End::lost_attempt(),
         };
         end.happened(node, step, direction, number).event
@@ -309,13 +309,20 @@ pub(super) fn recall(in_flight: &[InFlight], state: &State) {
     in_flight.iter().filter(unwanted).for_each(InFlight::withdraw);
 }
 
-async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scope>, ticket: &Ticket) -> End {
+async fn call(
+    node: &Node,
+    step: &Step,
+    order: CallSpec,
+    law: Law,
+    scope: &Arc<Scope>,
+    ticket: &Ticket,
+) -> End {
     let Some(call) = step.call(order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
         return End::Attempt(Outcome::unknown(error), None);
     };
     if !order.is_probe && call.is_transactional() {
-        return match Box::pin(within::call(node, call, law, scope, ticket)).await {
+        return match Box::pin(transactional::call(node, call, law, scope, ticket)).await {
             None => End::NeverBegun,
             Some(End::Attempt(outcome, decided_by)) => End::Attempt(in_words_of(law, outcome), decided_by),
             Some(end) => end,
@@ -341,13 +348,13 @@ async fn call(node: &Node, step: &Step, order: Order, law: Law, scope: &Arc<Scop
     }
 }
 
-fn scope(saga: Uuid, pinned: &Pinned, state: &State, order: Order) -> Scope {
-    let mut scope = row::scope(saga, &pinned.definition, state);
+fn scope(saga: Uuid, pinned: &Pinned, state: &State, order: CallSpec) -> Scope {
+    let mut scope = journal_row::scope(saga, &pinned.definition, state);
     let name = &pinned.definition.at(state, order.step).name;
     scope.step = name.clone();
     scope.direction = order.direction;
     scope.attempt = order.number;
-    let Order { direction, generation, .. } = order;
+    let CallSpec { direction, generation, .. } = order;
     scope.key = Key { saga, step: name, direction, generation }.text(state.law);
     if order.direction == Direction::Compensation {
         let undone = &state.steps[order.step];
@@ -363,7 +370,7 @@ fn scope(saga: Uuid, pinned: &Pinned, state: &State, order: Order) -> Scope {
 /// Keeps the step alive for its task: a definition's, or one that a driver appended.
 enum Plan {
     Defined(Pinned, usize),
-    Appended(Arc<Planned>),
+    Appended(Arc<PlannedStep>),
 }
 
 impl Plan {
@@ -394,8 +401,8 @@ enum Waited {
 /// Reports the end of a call exactly once: dropped without one, because the task died or was given up, it
 /// reports that the outcome is unknown, or that the call had not begun.
 struct Report {
-    post: Arc<Post>,
-    order: Order,
+    post: Arc<LaneHandle>,
+    order: CallSpec,
     /// The attempt as a span, where somebody is told.
     told: Option<Box<traces::Attempt>>,
     /// Whether the call has begun.
@@ -446,7 +453,7 @@ impl Report {
 
     fn tell(&mut self, end: End) {
         let Some(report_to) = self.report_to.take() else { return };
-        let Order { step, direction, number, is_probe, .. } = self.order;
+        let CallSpec { step, direction, number, is_probe, .. } = self.order;
         let node = &self.post.node;
         if let (Some(traces), Some(told)) = (&node.traces, self.told.take()) {
             let (outcome, code) = end.in_words();

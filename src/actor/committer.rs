@@ -53,7 +53,7 @@ pub(super) struct Release {
 /// Whether the saga was let go.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct LetGo(pub(super) bool);
+pub(super) struct Released(pub(super) bool);
 
 /// Claim up to `limit` sagas. The answer is empty when the claim failed; another will follow.
 #[derive(Message)]
@@ -67,7 +67,7 @@ pub(super) struct Claim {
 /// Tell when no row of this saga is under way: each is written or refused.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Barrier {
+pub(super) struct Flush {
     pub(super) saga: Uuid,
     pub(super) settled: oneshot::Sender<()>,
 }
@@ -90,7 +90,7 @@ pub(super) struct Committer {
     parks: Vec<Park>,
     releases: Vec<Release>,
     claim: Option<Claim>,
-    barriers: Vec<Barrier>,
+    barriers: Vec<Flush>,
     /// Sagas whose rows are in the batch under way.
     writing: HashSet<Uuid>,
     /// The last use of the lane was a batch: something else that waits comes first now.
@@ -148,7 +148,7 @@ impl Committer {
     fn recovered(&mut self) {
         if !self.pause.is_zero() {
             self.pause = Duration::ZERO;
-            self.node.trouble.is_over(self.id);
+            self.node.write_failures.is_over(self.id);
         }
     }
 
@@ -220,7 +220,7 @@ impl Committer {
             return self.fence(ctx, from.into_iter().map(|(_, from)| from).collect());
         }
         metrics::COMMITS_REPEATED.with(["unavailable".into()]).increment(1);
-        self.node.trouble.begins(self.id, &error);
+        self.node.write_failures.begins(self.id, &error);
         tracing::warn!(%error, rows = rows.len(), "batch not committed yet, it is sent again");
         for (row, (aim, from)) in rows.into_iter().zip(from).rev() {
             self.rows.push_front(Commit { row, aim, from });
@@ -290,14 +290,14 @@ impl Committer {
         match gone {
             Ok(gone) => {
                 for (saga, from) in asked {
-                    from.do_send(LetGo(gone.contains(&saga)));
+                    from.do_send(Released(gone.contains(&saga)));
                 }
             }
             Err(Error::Fenced) => self.fence(ctx, asked.into_iter().map(|(_, from)| from).collect()),
             Err(error) => {
                 tracing::warn!(%error, sagas = asked.len(), "sagas not let go, they are asked again");
                 for (_, from) in asked {
-                    from.do_send(LetGo(false));
+                    from.do_send(Released(false));
                 }
                 self.wait(ctx);
             }
@@ -323,7 +323,7 @@ impl Committer {
                 }
                 Err(Error::Fenced) => act.fence(ctx, Vec::new()),
                 Err(error) => {
-                    act.node.trouble.begins(act.id, &error);
+                    act.node.write_failures.begins(act.id, &error);
                     tracing::warn!(%error, "claim failed");
                     act.wait(ctx);
                 }
@@ -342,7 +342,7 @@ impl Actor for Committer {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         boundary::pass("committer: stopped");
-        self.node.trouble.is_over(self.id);
+        self.node.write_failures.is_over(self.id);
     }
 }
 
@@ -353,7 +353,7 @@ impl Handler<Commit> for Committer {
         self.rows.push_back(commit);
         // The batch is cut when this actor has read its mailbox: what arrived together is written together.
         if self.lane.is_some() && self.rows.len() == 1 {
-            ctx.notify(Cut);
+            ctx.notify(CutBatch);
         }
     }
 }
@@ -361,12 +361,12 @@ impl Handler<Commit> for Committer {
 /// Use the lane now.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Cut;
+struct CutBatch;
 
-impl Handler<Cut> for Committer {
+impl Handler<CutBatch> for Committer {
     type Result = ();
 
-    fn handle(&mut self, _: Cut, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: CutBatch, ctx: &mut Self::Context) {
         self.next(ctx);
     }
 }
@@ -376,7 +376,7 @@ impl Handler<Park> for Committer {
 
     fn handle(&mut self, park: Park, ctx: &mut Self::Context) {
         self.parks.push(park);
-        ctx.notify(Cut);
+        ctx.notify(CutBatch);
     }
 }
 
@@ -385,7 +385,7 @@ impl Handler<Release> for Committer {
 
     fn handle(&mut self, release: Release, ctx: &mut Self::Context) {
         self.releases.push(release);
-        ctx.notify(Cut);
+        ctx.notify(CutBatch);
     }
 }
 
@@ -394,16 +394,16 @@ impl Handler<Claim> for Committer {
 
     fn handle(&mut self, claim: Claim, ctx: &mut Self::Context) {
         self.claim = Some(claim);
-        ctx.notify(Cut);
+        ctx.notify(CutBatch);
     }
 }
 
-impl Handler<Barrier> for Committer {
+impl Handler<Flush> for Committer {
     type Result = ();
 
-    fn handle(&mut self, barrier: Barrier, ctx: &mut Self::Context) {
+    fn handle(&mut self, barrier: Flush, ctx: &mut Self::Context) {
         self.barriers.push(barrier);
-        ctx.notify(Cut);
+        ctx.notify(CutBatch);
     }
 }
 

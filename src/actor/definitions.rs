@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::counting::Counts;
-use super::notice;
+use super::notification;
+use super::saga_metrics::SagaMetrics;
 use crate::participant::{Participants, expr};
 use crate::saga::{Definition, Json, unsound_rules};
 use crate::store::{self, DefinitionId, Store, StoredDefinition};
@@ -18,14 +18,14 @@ pub struct Pinned {
     /// The definition.
     pub definition: Arc<Definition>,
     /// What is counted of its sagas.
-    pub(super) counts: Arc<Counts>,
+    pub(super) counts: Arc<SagaMetrics>,
     /// What no door lets through now. It was stored before that was refused; sagas that run go on.
     inadmissible: Arc<[String]>,
 }
 
 impl Pinned {
     fn new(id: DefinitionId, definition: Arc<Definition>, participants: &Participants) -> Self {
-        let counts = Arc::new(Counts::of(&definition));
+        let counts = Arc::new(SagaMetrics::of(&definition));
         let faults = participants.inadmissible(definition.draft());
         let inadmissible = faults.iter().map(ToString::to_string).collect();
         Self { id, definition, counts, inadmissible }
@@ -158,7 +158,10 @@ impl Definitions {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let able = known.by_id.values().filter(|entry| entry.missing.is_empty());
         let pinned = able.filter_map(|entry| entry.pinned.as_ref());
-        pinned.filter(|pinned| notice::tells(pinned.definition.draft())).map(|pinned| pinned.id).collect()
+        pinned
+            .filter(|pinned| notification::tells(pinned.definition.draft()))
+            .map(|pinned| pinned.id)
+            .collect()
     }
 
     /// Whether sagas of any definition known here wait for their turn.
@@ -169,7 +172,7 @@ impl Definitions {
     }
 
     /// Definitions that this node cannot run, with what it lacks.
-    pub fn unable(&self) -> Vec<(String, Vec<String>)> {
+    pub fn unrunnable_definitions(&self) -> Vec<(String, Vec<String>)> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let named = known.by_name.iter().filter_map(|(name, id)| {
             let entry = known.by_id.get(id)?;

@@ -11,18 +11,18 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::arrival::{Arrival, StartAnswer};
-use super::bidding::{GiveUp, HandBack, StepDown, Wake};
-use super::committer::{Barrier, Claim, Committer};
+use super::arrival::{Arrival, StartOutcome};
+use super::committer::{Claim, Committer, Flush};
 use super::definitions::Pinned;
-use super::isolation;
+use super::lane_handle::LaneHandle;
+use super::messages::{AbortCalls, HandBack, StepDown, Wake};
 use super::node::Node;
-use super::post::Post;
+use super::orphans::{self, Orphans};
+use super::quarantine;
+use super::recovery::{self, Read};
 use super::saga_actor::SagaActor;
-use super::strays::{self, Strays};
 use super::supervisor::{Observe, Observed};
 use super::sweeper::seldom;
-use super::takeup::{self, Read};
 use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
@@ -33,11 +33,11 @@ use crate::store::{Claimed, Error, LaneId, StartKey};
 
 /// How a saga left this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parting {
+pub(super) enum ExitReason {
     /// It has ended.
     Ended,
     /// It is parked, or was handed back.
-    LetGo,
+    Released,
     /// Somebody else owns it, or it never began.
     Fenced,
     /// Its actor died.
@@ -54,7 +54,7 @@ pub(crate) struct StartSaga {
     pub(crate) key: Option<StartKey>,
     pub(crate) rerun: Option<Box<Rerun>>,
     pub(crate) traceparent: Option<Arc<str>>,
-    pub(crate) answer: oneshot::Sender<StartAnswer>,
+    pub(crate) answer: oneshot::Sender<StartOutcome>,
 }
 
 /// A saga left this node.
@@ -62,7 +62,7 @@ pub(crate) struct StartSaga {
 #[rtype(result = "()")]
 pub(super) struct Left {
     pub(super) saga: Uuid,
-    pub(super) parting: Parting,
+    pub(super) reason: ExitReason,
 }
 
 /// Look for signals of these sagas, if they are here.
@@ -98,7 +98,7 @@ pub(super) struct Dispatcher {
     node: Arc<Node>,
     lane: LaneId,
     committer: Addr<Committer>,
-    post: Arc<Post>,
+    post: Arc<LaneHandle>,
     slots: usize,
     residents: HashMap<Uuid, Addr<SagaActor>>,
     /// Sagas whose journal is being read, or will be: they look for signals when they are here.
@@ -109,7 +109,7 @@ pub(super) struct Dispatcher {
     returning: HashMap<Uuid, Claimed>,
     /// How often the actors of these sagas died, since their last row.
     crashes: HashMap<Uuid, u32>,
-    strays: Strays,
+    orphans: Orphans,
     /// The last answer about wakes was lost, and they may be gone with it.
     wakes_lost: bool,
     pause: Duration,
@@ -122,7 +122,7 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
-    pub(super) fn new(post: Arc<Post>, slots: usize) -> Self {
+    pub(super) fn new(post: Arc<LaneHandle>, slots: usize) -> Self {
         Self {
             node: post.node.clone(),
             lane: post.lane,
@@ -134,7 +134,7 @@ impl Dispatcher {
             asked_for: 0,
             returning: HashMap::new(),
             crashes: HashMap::new(),
-            strays: Strays::default(),
+            orphans: Orphans::default(),
             wakes_lost: false,
             pause: Duration::from_millis(limits::POLL_LEAST_MS),
             next: None,
@@ -161,15 +161,15 @@ impl Dispatcher {
         if self.draining.is_some() || self.stopping {
             return;
         }
-        self.obey(ctx);
+        self.apply_drain(ctx);
         let (answer, claimed) = oneshot::channel();
-        let limit = if self.node.duty.claims() { self.free().min(limits::CLAIM_MAX) } else { 0 };
+        let limit = if self.node.claiming.claims() { self.free().min(limits::CLAIM_MAX) } else { 0 };
         self.asked_for = limit;
         self.committer.do_send(Claim { limit, definitions: self.node.definitions.runnable(), answer });
         let (node, lane, lost) = (self.node.clone(), self.lane, self.wakes_lost);
         let round = async move {
             let claimed = claimed.await.unwrap_or_default();
-            (claimed, strays::wakes(&node, lane, lost).await)
+            (claimed, orphans::wakes(&node, lane, lost).await)
         };
         ctx.spawn(round.into_actor(self).map(move |(claimed, wakes), act, ctx| {
             let busy = !claimed.is_empty();
@@ -182,8 +182,8 @@ impl Dispatcher {
     }
 
     /// Hands everything over when an operator drains the node, and takes sagas again when that is undone.
-    fn obey(&mut self, ctx: &mut Context<Self>) {
-        match (self.node.duty.is_draining(), self.grace.take()) {
+    fn apply_drain(&mut self, ctx: &mut Context<Self>) {
+        match (self.node.claiming.is_draining(), self.grace.take()) {
             (true, Some(grace)) => self.grace = Some(grace),
             (true, None) => self.grace = Some(self.hand_over(Duration::from_millis(limits::GRACE_MS), ctx)),
             (false, Some(grace)) => {
@@ -200,7 +200,7 @@ impl Dispatcher {
         }
         ctx.run_later(grace, |act, _| {
             for saga in act.residents.values() {
-                saga.do_send(GiveUp);
+                saga.do_send(AbortCalls);
             }
         })
     }
@@ -246,14 +246,14 @@ impl Dispatcher {
             return;
         }
         self.arriving.extend(claimed.iter().map(|saga| saga.id));
-        let (suspects, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(isolation::is_suspect);
+        let (suspects, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(quarantine::is_suspect);
         for suspect in suspects {
             let (node, lane) = (self.node.clone(), self.lane);
-            self.receive(async move { vec![takeup::try_alone(&node, lane, suspect).await] }, ctx);
+            self.receive(async move { vec![recovery::try_alone(&node, lane, suspect).await] }, ctx);
         }
         if !others.is_empty() {
             let (node, lane) = (self.node.clone(), self.lane);
-            self.receive(async move { takeup::load(&node, lane, others).await }, ctx);
+            self.receive(async move { recovery::load(&node, lane, others).await }, ctx);
         }
     }
 
@@ -324,11 +324,11 @@ impl Dispatcher {
 
     fn revive(&mut self, id: Uuid, ctx: &mut Context<Self>) {
         let (settled, rows_settled) = oneshot::channel();
-        self.committer.do_send(Barrier { saga: id, settled });
+        self.committer.do_send(Flush { saga: id, settled });
         let (node, lane) = (self.node.clone(), self.lane);
         let load = async move {
             match rows_settled.await {
-                Ok(()) => takeup::again(&node, lane, id).await,
+                Ok(()) => recovery::again(&node, lane, id).await,
                 // Without a committer the lane is gone, and the saga with it.
                 Err(_) => Read::NotOurs(id),
             }
@@ -346,7 +346,7 @@ impl Dispatcher {
             match owned {
                 Ok(_) if act.draining.is_some() || act.stopping => {}
                 Ok(owned) => {
-                    for id in act.strays.confirm(owned, is_here) {
+                    for id in act.orphans.confirm(owned, is_here) {
                         tracing::warn!(saga.id = %id, "nobody runs this saga of ours, it is taken up");
                         act.revive_later(id, ctx);
                     }
@@ -412,9 +412,9 @@ impl Handler<StartSaga> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, start: StartSaga, ctx: &mut Self::Context) {
-        if self.free() == 0 || self.draining.is_some() || self.stopping || self.node.duty.is_draining() {
+        if self.free() == 0 || self.draining.is_some() || self.stopping || self.node.claiming.is_draining() {
             // Who asked may have gone.
-            let _ = start.answer.send(StartAnswer::NotTaken);
+            let _ = start.answer.send(StartOutcome::NotTaken);
             return;
         }
         let StartSaga { id, pinned, input, key, rerun, traceparent, answer } = start;
@@ -426,20 +426,20 @@ impl Handler<StartSaga> for Dispatcher {
 impl Handler<Left> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, Left { saga, parting }: Left, ctx: &mut Self::Context) {
+    fn handle(&mut self, Left { saga, reason }: Left, ctx: &mut Self::Context) {
         if self.residents.remove(&saga).is_some() {
             self.node.residents.fetch_sub(1, Ordering::Relaxed);
         }
-        match parting {
-            Parting::Ended | Parting::LetGo | Parting::Fenced => {
+        match reason {
+            ExitReason::Ended | ExitReason::Released | ExitReason::Fenced => {
                 self.crashes.remove(&saga);
             }
-            Parting::Crashed if !self.stopping => {
+            ExitReason::Crashed if !self.stopping => {
                 tracing::error!(saga.id = %saga, "the saga's actor died, it is taken up again from its journal");
                 metrics::ACTOR_RESTARTS.with(["saga".into()]).increment(1);
                 self.revive_later(saga, ctx);
             }
-            Parting::Crashed => {}
+            ExitReason::Crashed => {}
         }
         if let Some(again) = self.returning.remove(&saga) {
             self.fetch(vec![again], ctx);

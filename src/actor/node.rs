@@ -6,17 +6,17 @@ use std::sync::atomic::AtomicUsize;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::bell::Bell;
+use super::claiming::Claiming;
 use super::clock::Clock;
 use super::definitions::{Definitions, Pinned};
-use super::duty::Duty;
-use super::heart::Membership;
-use super::isolation::Isolation;
-use super::passage::Passage;
+use super::heartbeat::Membership;
+use super::quarantine::Quarantine;
+use super::throughput::Throughput;
 use super::traces::Traces;
-use super::trouble::Trouble;
 use super::waiters::Waiters;
 use super::waits::Waits;
+use super::wakeups::Wakeups;
+use super::write_failures::WriteFailures;
 use crate::participant::Participants;
 use crate::saga::state::State;
 use crate::store::Store;
@@ -34,15 +34,15 @@ pub struct Node {
     /// What time it is, and whether effects may begin.
     pub clock: Clock,
     /// Whether sagas are taken.
-    pub duty: Duty,
+    pub claiming: Claiming,
     /// Where sagas under which processes have died are tried.
-    pub isolation: Isolation,
+    pub quarantine: Quarantine,
     /// What waits here before it may begin.
     pub waits: Waits,
     /// Who in this process waits for an end.
     pub waiters: Waiters,
     /// What is to be looked at now.
-    pub bell: Bell,
+    pub wakeups: Wakeups,
     /// Who is told of sagas as spans; nobody, unless the settings name a collector.
     pub traces: Option<Traces>,
     /// Where calls of participants run, so that a slow one holds up no actor.
@@ -50,15 +50,15 @@ pub struct Node {
     /// Sagas that are actors here now.
     pub residents: AtomicUsize,
     /// What the database does not take at present.
-    pub trouble: Trouble,
+    pub write_failures: WriteFailures,
     /// Sagas that began and ended here, until it is written down.
-    pub passage: Passage,
+    pub throughput: Throughput,
 }
 
 impl Node {
     /// A transition is durable.
     pub(super) fn moved(&self, saga: Uuid, pinned: &Pinned, old: &State, new: &State) {
-        self.passage.moved(pinned.id, old, new);
+        self.throughput.moved(pinned.id, old, new);
         if let Some(traces) = &self.traces {
             traces.moved(saga, pinned, old, new);
         }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::arrival::StartAnswer;
+use super::arrival::StartOutcome;
 use super::definitions::Pinned;
+use super::lane_router::LaneRouter;
 use super::node::Node;
-use super::roster::Roster;
 use super::supervisor::{Observe, Observed};
 use crate::boundary;
 use crate::config::actor as limits;
@@ -24,19 +24,19 @@ use crate::store::{Error, JournalRow, RerunFate, Rerunning};
 /// Begins reruns.
 pub struct Rerunner {
     node: Arc<Node>,
-    roster: Roster,
+    router: LaneRouter,
 }
 
 impl Rerunner {
     /// Begins them on this node.
-    pub fn new(node: Arc<Node>, roster: Roster) -> Self {
-        Self { node, roster }
+    pub fn new(node: Arc<Node>, router: LaneRouter) -> Self {
+        Self { node, router }
     }
 
     fn round(&mut self, ctx: &mut Context<Self>) {
-        let (node, roster) = (self.node.clone(), self.roster.clone());
+        let (node, router) = (self.node.clone(), self.router.clone());
         let look = async move {
-            if let Err(error) = look(&node, &roster).await {
+            if let Err(error) = look(&node, &router).await {
                 tracing::warn!(%error, "reruns not begun, they are looked at again");
             }
         };
@@ -47,15 +47,15 @@ impl Rerunner {
 }
 
 /// Looks once.
-async fn look(node: &Node, roster: &Roster) -> Result<(), Error> {
-    if node.duty.is_draining() {
+async fn look(node: &Node, router: &LaneRouter) -> Result<(), Error> {
+    if node.claiming.is_draining() {
         return Ok(());
     }
     for _ in 0..limits::RERUNS_MAX {
         let taken = node.store.take_rerun(node.membership.id(), &node.definitions.runnable()).await?;
         let Some(asked) = taken else { break };
         let Some(pinned) = node.definitions.get(asked.definition) else { continue };
-        if let Some(fate) = begin(node, roster, pinned, &asked).await? {
+        if let Some(fate) = begin(node, router, pinned, &asked).await? {
             node.store.rerun_decided(&asked, &fate).await?;
         }
     }
@@ -65,7 +65,7 @@ async fn look(node: &Node, roster: &Roster) -> Result<(), Error> {
 /// Begins one, unless it is refused; none when nobody knows yet, and somebody looks again.
 async fn begin(
     node: &Node,
-    roster: &Roster,
+    router: &LaneRouter,
     pinned: Pinned,
     asked: &Rerunning,
 ) -> Result<Option<RerunFate>, Error> {
@@ -105,10 +105,10 @@ async fn begin(
     };
     let Rerunning { of, step, by, reason, .. } = asked.clone();
     let rerun = Rerun { of, from: step, by, reason, outcomes };
-    Ok(match roster.rerun(asked.rerun, pinned, state.input, rerun).await {
-        StartAnswer::Fresh(_) | StartAnswer::Existing(_) => Some(Ok(())),
-        StartAnswer::Rejected(message) => Some(Err(message)),
-        StartAnswer::KeyConflict(_) | StartAnswer::NotTaken | StartAnswer::Unknown => None,
+    Ok(match router.rerun(asked.rerun, pinned, state.input, rerun).await {
+        StartOutcome::Fresh(_) | StartOutcome::Existing(_) => Some(Ok(())),
+        StartOutcome::Rejected(message) => Some(Err(message)),
+        StartOutcome::KeyConflict(_) | StartOutcome::NotTaken | StartOutcome::Unknown => None,
     })
 }
 

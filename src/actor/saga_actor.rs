@@ -10,21 +10,21 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::admission;
-use super::append;
-use super::arrival::{Arrival, Entered, First, StartAnswer};
-use super::attempt::{self, Happened, InFlight, Order};
-use super::bidding::{GiveUp, HandBack, StepDown, Wake};
-use super::committer::{Commit, Committed, LetGo, Park, Release};
+use super::append_check;
+use super::arrival::{Arrival, Entered, First, StartOutcome};
+use super::attempt::{self, CallSpec, EventOccurred, InFlight};
+use super::committer::{Commit, Committed, Park, Release, Released};
 use super::definitions::Pinned;
-use super::dispatcher::{Dispatcher, Parting};
-use super::isolation::{self, Isolated};
+use super::dispatcher::{Dispatcher, ExitReason};
+use super::exit_guard::ExitGuard;
+use super::lane_handle::LaneHandle;
+use super::messages::{AbortCalls, HandBack, StepDown, Wake};
 use super::node::Node;
-use super::post::Post;
-use super::presence::Presence;
-use super::proposal::{Next, Place, Proposed};
-use super::signals::{self, Arrived};
-use super::within::{self, Enlisted, Undone};
+use super::pending_transition::{Next, PendingTransition, Place};
+use super::quarantine::{self, Confinement};
+use super::signal_reader::{self, Arrived};
+use super::start_check;
+use super::transactional::{self, Enlisted, Undone};
 use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
@@ -41,8 +41,8 @@ pub(super) struct SagaActor {
     id: Uuid,
     pinned: Pinned,
     node: Arc<Node>,
-    post: Arc<Post>,
-    presence: Presence,
+    post: Arc<LaneHandle>,
+    exit_guard: ExitGuard,
     state: State,
     /// Rows of the journal that are durable.
     seq: i32,
@@ -53,16 +53,16 @@ pub(super) struct SagaActor {
     /// Transactions in which some of them are to be recorded.
     enlisted: Enlisted,
     /// A transition that is decided and not yet durable.
-    proposed: Option<Box<Proposed>>,
+    pending: Option<Box<PendingTransition>>,
     in_flight: Vec<InFlight>,
     /// Commands that wait until the node may trust its lease again.
     postponed: Vec<Command>,
     /// Steps whose commands are held back, since the saga is being handed back.
     withheld: Vec<usize>,
-    answer: Option<oneshot::Sender<StartAnswer>>,
+    answer: Option<oneshot::Sender<StartOutcome>>,
     timer: Option<SpawnHandle>,
-    isolated: Isolated,
-    signals: signals::Reading,
+    confinement: Confinement,
+    signals: signal_reader::Reading,
     handing_back: bool,
     /// Nothing begins before it is known what was asked of the saga.
     listening: bool,
@@ -75,30 +75,30 @@ impl SagaActor {
     pub(super) fn new(
         id: Uuid,
         pinned: Pinned,
-        post: Arc<Post>,
+        post: Arc<LaneHandle>,
         dispatcher: Addr<Dispatcher>,
         arrival: Arrival,
     ) -> Self {
-        let Entered { state, seq, first, answer, isolated } = arrival.at(&pinned.definition);
+        let Entered { state, seq, first, answer, confinement } = arrival.at(&pinned.definition);
         Self {
             id,
             pinned,
             node: post.node.clone(),
             post,
-            presence: Presence { id, dispatcher, parting: Parting::Crashed },
+            exit_guard: ExitGuard { id, dispatcher, reason: ExitReason::Crashed },
             state,
             seq,
             arrival: Some(Box::new(first)),
             events: VecDeque::new(),
             enlisted: Enlisted::default(),
-            proposed: None,
+            pending: None,
             in_flight: Vec::new(),
             postponed: Vec::new(),
             withheld: Vec::new(),
             answer,
             timer: None,
-            isolated,
-            signals: signals::Reading::default(),
+            confinement,
+            signals: signal_reader::Reading::default(),
             handing_back: false,
             listening: false,
             letting_go: false,
@@ -108,13 +108,14 @@ impl SagaActor {
     /// Decides the next event, unless a row is under way; with nothing to decide, waits.
     fn decide(&mut self, ctx: &mut Context<Self>) {
         let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
-        while self.proposed.is_none() && !self.letting_go {
+        while self.pending.is_none() && !self.letting_go {
             let Some(event) = self.events.pop_front() else { return self.wait(ctx) };
             let within = self.enlisted.take(&event);
-            let placed = signals::in_place(&event, self.post.lane);
-            let fits = placed.and_then(|()| append::check(&event, &self.pinned, &self.node, &self.state));
+            let placed = signal_reader::in_place(&event, self.post.lane);
+            let fits =
+                placed.and_then(|()| append_check::check(&event, &self.pinned, &self.node, &self.state));
             match fits.and_then(|()| transition(&self.pinned.definition, &self.state, &event)) {
-                Ok((next, _)) if self.isolated.holds(&event, &next) => self.queue(&event, &next, ctx),
+                Ok((next, _)) if self.confinement.holds(&event, &next) => self.queue(&event, &next, ctx),
                 Ok(next) => self.propose(&event, next, within.map_or(Place::Batch, Place::Within), ctx),
                 Err(illegal) => self.refuse(event, &illegal),
             }
@@ -125,12 +126,12 @@ impl SagaActor {
     fn propose(&mut self, event: &Event, next: Next, place: Place, ctx: &mut Context<Self>) {
         self.timer.take().map(|timer| ctx.cancel_future(timer));
         let at = (self.id, self.seq + 1);
-        let (proposed, row, within) = Proposed::of(at, &self.pinned, event, &self.state, next, place);
-        let aim = proposed.aim.clone();
-        self.proposed = Some(Box::new(proposed));
+        let (pending, row, within) = PendingTransition::of(at, &self.pinned, event, &self.state, next, place);
+        let aim = pending.aim.clone();
+        self.pending = Some(Box::new(pending));
         match within {
             None => self.post.committer.do_send(Commit { row, aim, from: ctx.address() }),
-            Some(within) => within::commit(&self.node, within, self.post.lane, row, ctx.address()),
+            Some(within) => transactional::commit(&self.node, within, self.post.lane, row, ctx.address()),
         }
     }
 
@@ -142,50 +143,50 @@ impl SagaActor {
             return;
         };
         let legal = legal_verbs(&self.pinned.definition, &self.state, self.node.clock.now_ms());
-        self.events.push_front(signals::refused(requested, illegal, &legal));
+        self.events.push_front(signal_reader::refused(requested, illegal, &legal));
     }
 
     /// The transition is durable: it is the state now, and what it asks for is carried out.
     fn accepted(&mut self, ctx: &mut Context<Self>) {
-        let Some(proposed) = self.proposed.take() else { return };
+        let Some(pending) = self.pending.take() else { return };
         let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
-        boundary::pass_for("saga: accepted", &proposed.aim);
+        boundary::pass_for("saga: accepted", &pending.aim);
         self.seq += 1;
         if self.seq == 1 {
-            self.node.passage.began(&self.pinned);
+            self.node.throughput.began(&self.pinned);
         }
-        if let Some(event) = &proposed.within {
-            self.pinned.counts.decided(event, Some(&self.state), &proposed.state);
+        if let Some(event) = &pending.within {
+            self.pinned.counts.decided(event, Some(&self.state), &pending.state);
         }
-        self.node.moved(self.id, &self.pinned, &self.state, &proposed.state);
-        self.state = proposed.state;
+        self.node.moved(self.id, &self.pinned, &self.state, &pending.state);
+        self.state = pending.state;
         attempt::recall(&self.in_flight, &self.state);
-        if proposed.tells {
-            self.node.bell.ring_for_events();
+        if pending.tells {
+            self.node.wakeups.ring_for_events();
         }
         if let Some(answer) = self.answer.take() {
             // Who started it may have gone; the saga runs all the same.
-            let _ = answer.send(StartAnswer::Fresh(self.id));
+            let _ = answer.send(StartOutcome::Fresh(self.id));
         }
-        if let Some(ended) = proposed.ended {
+        if let Some(ended) = pending.ended {
             self.pinned.counts.ended(&self.state, self.node.clock.now_ms());
             if self.pinned.definition.draft().concurrency.is_some() {
-                self.node.bell.ended(self.id);
+                self.node.wakeups.ended(self.id);
             }
             self.node.waiters.tell(self.id, &ended);
-            return self.part(Parting::Ended, ctx);
+            return self.part(ExitReason::Ended, ctx);
         }
-        if proposed.evicts {
+        if pending.evicts {
             self.evicted(ctx);
         }
-        proposed.commands.into_iter().for_each(|command| self.carry_out(command, ctx));
+        pending.commands.into_iter().for_each(|command| self.carry_out(command, ctx));
         self.decide(ctx);
     }
 
     /// Leaves for another node: what is in flight is given up, and what does not end even so is left to itself.
     fn evicted(&mut self, ctx: &mut Context<Self>) {
         tracing::warn!(saga.id = %self.id, "an operator said so: the saga is handed to another node");
-        self.node.duty.avert();
+        self.node.claiming.avert();
         self.stop_beginning(ctx);
         self.in_flight.iter().for_each(InFlight::give_up);
         ctx.run_later(Duration::from_millis(limits::EVICTED_GRACE_MS), |act, ctx| {
@@ -206,7 +207,7 @@ impl SagaActor {
         if let Some(event) = at_once {
             return self.events.push_back(event);
         }
-        let Some(order) = Order::of(command) else { return };
+        let Some(order) = CallSpec::of(command) else { return };
         if self.listening {
             // It is outstanding, and comes again.
             return;
@@ -238,17 +239,17 @@ impl SagaActor {
 
     /// Processes died during the call that is due: it waits until it is tried alone on this node.
     fn queue(&mut self, event: &Event, next: &State, ctx: &mut Context<Self>) {
-        if self.isolated.is_queued() {
+        if self.confinement.is_queued() {
             return;
         }
-        self.isolated.queue();
+        self.confinement.queue();
         let lost = matches!(event, Event::OwnerLost(_));
         let again: fn(&mut Self, &mut Context<Self>) = if lost { Self::recover } else { Self::fire };
         let trial =
-            isolation::ask_for_call(self.node.clone(), self.post.lane, self.id, deaths_in_a_row(next));
-        ctx.spawn(trial.into_actor(self).map(move |isolated, act, ctx| {
-            act.isolated = isolated;
-            if !act.handing_back && !act.isolated.is_queued() {
+            quarantine::ask_for_call(self.node.clone(), self.post.lane, self.id, deaths_in_a_row(next));
+        ctx.spawn(trial.into_actor(self).map(move |confinement, act, ctx| {
+            act.confinement = confinement;
+            if !act.handing_back && !act.confinement.is_queued() {
                 again(act, ctx);
             }
         }));
@@ -256,7 +257,7 @@ impl SagaActor {
 
     /// Nothing is to be decided: sleeps until the next time, or leaves this node if that is far.
     fn wait(&mut self, ctx: &mut Context<Self>) {
-        if self.proposed.is_some() || self.letting_go || self.signals.is_reading() {
+        if self.pending.is_some() || self.letting_go || self.signals.is_reading() {
             return;
         }
         if self.listening {
@@ -265,13 +266,13 @@ impl SagaActor {
         let (now, due) = (self.node.clock.now_ms(), next_timer(&self.pinned.definition, &self.state));
         // What is due at once is part of the trial.
         if due.is_none_or(|due| due > now) {
-            self.isolated.leave(&self.state);
+            self.confinement.leave(&self.state);
         }
         let busy = !outstanding(&self.state).is_empty();
         if self.handing_back {
             return self.hand_back(ctx);
         }
-        if self.isolated.is_queued() {
+        if self.confinement.is_queued() {
             return;
         }
         match due {
@@ -297,7 +298,7 @@ impl SagaActor {
         self.listening = false;
         let called_off = self.state.turn_back.is_some() || self.state.paused;
         for command in outstanding(&self.state) {
-            match Order::of(command).filter(|_| called_off) {
+            match CallSpec::of(command).filter(|_| called_off) {
                 Some(order) => self.events.push_back(order.called_off(self.node.clock.now_ms())),
                 None => self.carry_out(command, ctx),
             }
@@ -320,7 +321,7 @@ impl SagaActor {
     /// What the owner before had in flight is lost.
     fn recover(&mut self, ctx: &mut Context<Self>) {
         let (at, jitter) = (self.node.clock.now_ms(), rand::random());
-        let convicted = self.isolated.is_convicted();
+        let convicted = self.confinement.is_convicted();
         self.events.push_front(Event::OwnerLost(OwnerLost { at, jitter, convicted }));
         self.decide(ctx);
     }
@@ -340,8 +341,8 @@ impl SagaActor {
     }
 
     /// Goes; the dispatcher is told how when the actor is dropped.
-    fn part(&mut self, parting: Parting, ctx: &mut Context<Self>) {
-        self.presence.parting = parting;
+    fn part(&mut self, reason: ExitReason, ctx: &mut Context<Self>) {
+        self.exit_guard.reason = reason;
         ctx.stop();
     }
 
@@ -380,8 +381,8 @@ impl Actor for SagaActor {
             }
             Some(first @ (First::CarryOut | First::Listen)) => {
                 self.listening = matches!(first, First::Listen);
-                self.node.passage.began(&self.pinned);
-                self.events.extend(admission::of_fresh(&self.pinned, &self.node, &self.state));
+                self.node.throughput.began(&self.pinned);
+                self.events.extend(start_check::of_fresh(&self.pinned, &self.node, &self.state));
                 if self.events.is_empty() {
                     outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx));
                 }
@@ -394,7 +395,7 @@ impl Actor for SagaActor {
                     return self.decide(ctx);
                 }
                 metrics::SAGAS_RECOVERED.with([]).increment(1);
-                let refusal = admission::of_lost(&self.pinned, &self.node, &self.state, self.seq);
+                let refusal = start_check::of_lost(&self.pinned, &self.node, &self.state, self.seq);
                 self.events.extend(refusal.events);
                 if refusal.never_begun { self.decide(ctx) } else { self.recover(ctx) }
             }
@@ -410,29 +411,29 @@ impl Handler<Committed> for SagaActor {
             Written::Accepted => return self.accepted(ctx),
             // The committer sends such a row again by itself.
             Written::Busy => return,
-            Written::Refused => return self.part(Parting::Fenced, ctx),
-            Written::Duplicate { existing } => StartAnswer::Existing(existing),
-            Written::KeyConflict { existing } => StartAnswer::KeyConflict(existing),
+            Written::Refused => return self.part(ExitReason::Fenced, ctx),
+            Written::Duplicate { existing } => StartOutcome::Existing(existing),
+            Written::KeyConflict { existing } => StartOutcome::KeyConflict(existing),
             Written::Rejected { message } => {
                 tracing::error!(saga.id = %self.id, seq = self.seq + 1, message, "the database rejects a row");
-                StartAnswer::Rejected(message)
+                StartOutcome::Rejected(message)
             }
         };
         match self.answer.take() {
             Some(asker) => {
                 // Who started it may have gone.
                 let _ = asker.send(answer);
-                self.part(Parting::Fenced, ctx);
+                self.part(ExitReason::Fenced, ctx);
             }
-            None => self.part(Parting::Crashed, ctx),
+            None => self.part(ExitReason::Crashed, ctx),
         }
     }
 }
 
-impl Handler<Happened> for SagaActor {
+impl Handler<EventOccurred> for SagaActor {
     type Result = ();
 
-    fn handle(&mut self, Happened { event, within }: Happened, ctx: &mut Self::Context) {
+    fn handle(&mut self, EventOccurred { event, within }: EventOccurred, ctx: &mut Self::Context) {
         self.in_flight.retain(|call| !call.is_ended_by(&event));
         if let Some(within) = within {
             self.enlisted.add(&event, within);
@@ -446,18 +447,18 @@ impl Handler<Undone> for SagaActor {
     type Result = ();
 
     fn handle(&mut self, Undone(rolled_back): Undone, ctx: &mut Self::Context) {
-        let Some(event) = self.proposed.take().and_then(|proposed| proposed.within) else { return };
-        self.events.push_front(within::failed(*event, rolled_back));
+        let Some(event) = self.pending.take().and_then(|pending| pending.within) else { return };
+        self.events.push_front(transactional::failed(*event, rolled_back));
         self.decide(ctx);
     }
 }
 
-impl Handler<LetGo> for SagaActor {
+impl Handler<Released> for SagaActor {
     type Result = ();
 
-    fn handle(&mut self, LetGo(gone): LetGo, ctx: &mut Self::Context) {
+    fn handle(&mut self, Released(gone): Released, ctx: &mut Self::Context) {
         if gone {
-            return self.part(Parting::LetGo, ctx);
+            return self.part(ExitReason::Released, ctx);
         }
         // A signal came first, or its row is locked just now.
         self.letting_go = false;
@@ -483,10 +484,10 @@ impl Handler<HandBack> for SagaActor {
     }
 }
 
-impl Handler<GiveUp> for SagaActor {
+impl Handler<AbortCalls> for SagaActor {
     type Result = ();
 
-    fn handle(&mut self, _: GiveUp, _: &mut Self::Context) {
+    fn handle(&mut self, _: AbortCalls, _: &mut Self::Context) {
         self.in_flight.iter().for_each(InFlight::give_up);
     }
 }
@@ -495,6 +496,6 @@ impl Handler<StepDown> for SagaActor {
     type Result = ();
 
     fn handle(&mut self, _: StepDown, ctx: &mut Self::Context) {
-        self.part(Parting::Fenced, ctx);
+        self.part(ExitReason::Fenced, ctx);
     }
 }

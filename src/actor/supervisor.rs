@@ -68,12 +68,12 @@ pub struct Health(Arc<Mutex<Vec<String>>>);
 
 impl Health {
     /// Reasons, for people.
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn health_issues(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, complaints: Vec<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = complaints;
+    fn set(&self, health_issues: Vec<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = health_issues;
     }
 }
 

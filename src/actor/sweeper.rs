@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use uuid::Uuid;
 
-use super::crowding::Crowding;
-use super::gauges;
+use super::bloat::Bloat;
+use super::database_gauges;
 use super::node::Node;
 use super::supervisor::{Observe, Observed};
 use crate::boundary;
@@ -27,14 +27,14 @@ pub(super) fn seldom(least: Duration, took: Duration) -> Duration {
 pub struct Sweeper {
     node: Arc<Node>,
     net: NetCursor,
-    crowding: Crowding,
+    bloat: Bloat,
     crowded: Vec<String>,
 }
 
 impl Sweeper {
     /// Sweeps on behalf of this node.
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node, net: NetCursor::default(), crowding: Crowding::default(), crowded: Vec::new() }
+        Self { node, net: NetCursor::default(), bloat: Bloat::default(), crowded: Vec::new() }
     }
 
     /// Runs a chore, folds its answer in, and comes again after the pause that this gives.
@@ -72,7 +72,7 @@ impl Sweeper {
     fn sweep(&mut self, ctx: &mut Context<Self>) {
         let node = self.node.clone();
         let work = async move {
-            for lost in node.store.see_to_evictions().await? {
+            for lost in node.store.enforce_evictions().await? {
                 tracing::warn!(node = lost.0, "a node did not let go of a saga, it counts for dead");
             }
             node.store.sweep_dead(node.membership.id()).await
@@ -116,23 +116,26 @@ impl Sweeper {
     fn tidy(&mut self, ctx: &mut Context<Self>) {
         let node = self.node.clone();
         let work = async move { node.store.tidy().await };
-        let fold = |_: &mut Self, strays: u64| {
-            if strays > 0 {
-                tracing::error!(rows = strays, "rows in a default partition: are the partitions made ahead?");
+        let fold = |_: &mut Self, orphans: u64| {
+            if orphans > 0 {
+                tracing::error!(
+                    rows = orphans,
+                    "rows in a default partition: are the partitions made ahead?"
+                );
             }
             Duration::from_millis(limits::TIDY_MS)
         };
         self.chore(ctx, "tidy", work, fold, Self::tidy);
     }
 
-    fn crowding(&mut self, ctx: &mut Context<Self>) {
+    fn bloat(&mut self, ctx: &mut Context<Self>) {
         let node = self.node.clone();
         let work = async move { node.store.count_rows().await };
         let fold = |act: &mut Self, rows: Vec<Rows>| {
             for one in &rows {
                 metrics::COMPACTIONS.with([one.table.clone().into()]).increment(0);
             }
-            act.crowded = act.crowding.look(rows);
+            act.crowded = act.bloat.look(rows);
             if act.crowded.is_empty() {
                 Duration::from_millis(limits::CROWDED_LOOK_MS)
             } else {
@@ -145,15 +148,15 @@ impl Sweeper {
     /// Writes the crowded tables anew, one after the other, and then looks again.
     fn compact(&mut self, ctx: &mut Context<Self>) {
         let Some(table) = self.crowded.pop() else {
-            return self.crowding(ctx);
+            return self.bloat(ctx);
         };
         let node = self.node.clone();
         // A failure counts as a try, and keeps no other table from its own.
-        self.crowding.tried(&table, false);
+        self.bloat.tried(&table, false);
         let work = async move { Ok((node.store.compact(&table).await?, table)) };
         let fold = |act: &mut Self, (done, table): (Option<Compacted>, String)| {
             if let Some(done) = done {
-                act.crowding.tried(&table, true);
+                act.bloat.tried(&table, true);
                 tracing::info!(table, bytes = done.before, "written anew, as vacuum could not empty it");
                 metrics::COMPACTIONS.with([table.into()]).increment(1);
             }
@@ -166,16 +169,16 @@ impl Sweeper {
     fn measure(&mut self, ctx: &mut Context<Self>) {
         let node = self.node.clone();
         let work = async move {
-            let passed = node.passage.take();
+            let passed = node.throughput.take();
             if let Err(error) = node.store.record_passage(node.membership.id(), &passed).await {
-                node.passage.give_back(passed);
+                node.throughput.give_back(passed);
                 return Err(error);
             }
             node.store.take_census().await?;
             node.store.measure().await
         };
         let fold = |_: &mut Self, measured: crate::store::Measured| {
-            gauges::set(&measured);
+            database_gauges::set(&measured);
             Duration::from_millis(limits::MEASURE_MS)
         };
         self.chore(ctx, "measure", work, fold, Self::measure);
@@ -208,7 +211,7 @@ impl Actor for Sweeper {
         self.sweep(ctx);
         self.sweep_orphans(ctx);
         self.tidy(ctx);
-        self.crowding(ctx);
+        self.bloat(ctx);
         self.measure(ctx);
         ctx.run_later(Duration::from_millis(limits::SAFETY_NET_MS), Self::net);
     }

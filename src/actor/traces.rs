@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::attempt::Order;
+use super::attempt::CallSpec;
 use super::definitions::Pinned;
 use crate::config::actor as limits;
 use crate::saga::definition::Millis;
@@ -79,7 +79,7 @@ impl Traces {
         saga: Uuid,
         pinned: &Pinned,
         state: &State,
-        order: Order,
+        order: CallSpec,
         at: Millis,
     ) -> Option<Attempt> {
         let trace = trace_of(saga, state);

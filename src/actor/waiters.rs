@@ -75,7 +75,7 @@ impl Waiters {
     }
 
     /// Lets callers go who wait for a saga that nobody knows: they find out themselves.
-    pub(super) fn disappoint(&self, saga: Uuid) {
+    pub(super) fn release_unknown(&self, saga: Uuid) {
         self.lock().by_saga.remove(&saga);
     }
 

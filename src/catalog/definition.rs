@@ -4,7 +4,7 @@
 
 pub(super) mod defaults;
 mod draft;
-mod verdict;
+mod validation;
 
 use super::fault::{Faults, LocatedFault};
 use super::schema;
@@ -56,12 +56,12 @@ pub(super) fn read(source: Source) -> (Vec<Located>, Faults) {
 /// Returns the calls whose errors a definition trusts in silence; `says` tells whether the settings of a participant
 /// say that its errors had no effect.
 pub(super) fn silent_errors(one: &Located, says: impl Fn(&str) -> bool) -> Vec<PathFault> {
-    verdict::silent_errors(&one.draft, &one.node, says)
+    validation::silent_errors(&one.draft, &one.node, says)
 }
 
 /// Returns rules of a definition that are legal and often wrong.
 pub(super) fn doubtful_rules(one: &Located) -> Vec<PathFault> {
-    verdict::doubtful_rules(&one.draft, &one.node)
+    validation::doubtful_rules(&one.draft, &one.node)
 }
 
 /// Names a fault by file and line.
@@ -84,7 +84,7 @@ fn decode(node: &Node) -> Result<Draft, Vec<PathFault>> {
     match draft::decode(&schema::without(value, &shape)) {
         Ok((draft, more)) => {
             faults.extend(more);
-            let verdict = verdict::not_implied_by(verdict::faults(&draft, node), &shape);
+            let verdict = validation::not_implied_by(validation::faults(&draft, node), &shape);
             faults.extend(verdict);
             if faults.is_empty() { Ok(draft) } else { Err(faults) }
         }

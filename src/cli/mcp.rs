@@ -29,7 +29,7 @@ pub(super) fn run(mut args: Args, database: &DatabaseArgs) -> Result<Exit, Failu
     log::start(&catalog.settings.log, catalog.settings.filter())?;
     let config = serve::door(&catalog.settings.mcp, None)?;
     database.or_settings(&catalog.settings.database).run(Schema::Current, async |store| {
-        let door = Door::open(Client::of_store(store.clone()), config).await;
+        let door = Door::open(Client::new(store.clone()), config).await;
         let door = door.map_err(|error| Failure::failed(format!("the MCP door does not open: {error}")))?;
         let served = door.serve_stdio().await;
         door.close().await;

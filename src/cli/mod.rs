@@ -1,8 +1,8 @@
 //! One verb per file, and the demo. Owns what a person types and sees, and the exit codes; what a verb does
 //! is done by the rooms below.
 
-mod ask;
 mod bench;
+mod bulk;
 mod check;
 mod database;
 pub mod demo;
@@ -14,11 +14,11 @@ mod list;
 mod log;
 mod mcp;
 mod migrate;
-mod operate;
 mod output;
 mod postgres;
 mod serve;
 mod show;
+mod signal;
 mod start;
 mod time;
 mod token;
@@ -77,39 +77,39 @@ enum Verb {
     /// Shows all that is known of a saga: every attempt, outcome, probe and compensation.
     Show(show::Args),
     /// Turns a saga back: what was done is compensated.
-    Cancel(ask::Saga),
+    Cancel(signal::Saga),
     /// Tries a step again now, with a fresh budget of attempts.
-    Retry(ask::Retry),
+    Retry(signal::Retry),
     /// Takes a step for done without calling it, or a stuck compensation for done by hand.
-    Skip(ask::Skip),
+    Skip(signal::Skip),
     /// Says what became of a call in doubt.
-    Resolve(ask::Resolve),
+    Resolve(signal::Resolve),
     /// Starts nothing new in a saga until it is resumed.
-    Pause(ask::Saga),
+    Pause(signal::Saga),
     /// Goes on after a pause.
-    Resume(ask::Saga),
+    Resume(signal::Saga),
     /// Closes a saga by hand, as it is.
-    Abandon(ask::Abandon),
+    Abandon(signal::Abandon),
     /// Approves what a step shows.
-    Approve(ask::Approve),
+    Approve(signal::Approve),
     /// Denies what a step asks; the saga turns back.
-    Deny(ask::Deny),
+    Deny(signal::Deny),
     /// Provides an event for which a step waits, or will.
-    Provide(ask::Provide),
+    Provide(signal::Provide),
     /// Asks the same of many sagas of a definition, oldest first.
-    Bulk(operate::Bulk),
+    Bulk(bulk::Bulk),
     /// Lets no node take up a saga of a definition.
-    PauseDefinition(operate::Pause),
+    PauseDefinition(bulk::Pause),
     /// Lets nodes take up sagas of a definition again.
-    ResumeDefinition(operate::Resume),
+    ResumeDefinition(bulk::Resume),
     /// Tells a node to take no more sagas and to hand over those that it has.
-    DrainNode(operate::Drain),
+    DrainNode(bulk::Drain),
     /// Lets a node take sagas again.
-    UndrainNode(operate::Undrain),
+    UndrainNode(bulk::Undrain),
     /// Takes a saga from the node that has it; another goes on.
-    Evict(ask::Evict),
+    Evict(signal::Evict),
     /// Begins a new saga that goes on from a step of one that has ended.
-    RerunFrom(ask::Rerun),
+    RerunFrom(signal::Rerun),
     /// Measures how many sagas this machine and this Postgres can do.
     Bench(bench::Args),
     /// Is one of the bench's nodes.
@@ -158,23 +158,23 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::Start(args) => start::run(&args, database, output),
         Verb::List(args) => list::run(args, database, output),
         Verb::Show(args) => show::run(&args, database, output),
-        Verb::Cancel(args) => ask::run(args.cancel(), database, output),
-        Verb::Retry(args) => ask::run(args.request(), database, output),
-        Verb::Skip(args) => ask::run(args.request()?, database, output),
-        Verb::Resolve(args) => ask::run(args.request()?, database, output),
-        Verb::Pause(args) => ask::run(args.pause(), database, output),
-        Verb::Resume(args) => ask::run(args.resume(), database, output),
-        Verb::Abandon(args) => ask::run(args.request(), database, output),
-        Verb::Approve(args) => ask::run(args.request(), database, output),
-        Verb::Deny(args) => ask::run(args.request(), database, output),
-        Verb::Provide(args) => ask::run(args.request()?, database, output),
-        Verb::Bulk(args) => operate::bulk(args, database, output),
-        Verb::PauseDefinition(args) => operate::pause(&args, database, output),
-        Verb::ResumeDefinition(args) => operate::resume(&args, database, output),
-        Verb::DrainNode(args) => operate::drain(&args, database, output),
-        Verb::UndrainNode(args) => operate::undrain(&args, database, output),
-        Verb::Evict(args) => ask::evict(args, database, output),
-        Verb::RerunFrom(args) => ask::rerun(args, database, output),
+        Verb::Cancel(args) => signal::run(args.cancel(), database, output),
+        Verb::Retry(args) => signal::run(args.request(), database, output),
+        Verb::Skip(args) => signal::run(args.request()?, database, output),
+        Verb::Resolve(args) => signal::run(args.request()?, database, output),
+        Verb::Pause(args) => signal::run(args.pause(), database, output),
+        Verb::Resume(args) => signal::run(args.resume(), database, output),
+        Verb::Abandon(args) => signal::run(args.request(), database, output),
+        Verb::Approve(args) => signal::run(args.request(), database, output),
+        Verb::Deny(args) => signal::run(args.request(), database, output),
+        Verb::Provide(args) => signal::run(args.request()?, database, output),
+        Verb::Bulk(args) => bulk::bulk(args, database, output),
+        Verb::PauseDefinition(args) => bulk::pause(&args, database, output),
+        Verb::ResumeDefinition(args) => bulk::resume(&args, database, output),
+        Verb::DrainNode(args) => bulk::drain(&args, database, output),
+        Verb::UndrainNode(args) => bulk::undrain(&args, database, output),
+        Verb::Evict(args) => signal::evict(args, database, output),
+        Verb::RerunFrom(args) => signal::rerun(args, database, output),
         Verb::Bench(args) => bench::run(&args, database, output),
         Verb::BenchNode(args) => bench::run_node(args, database),
         Verb::Check(args) => check::run(&args, output),

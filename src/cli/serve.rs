@@ -237,13 +237,13 @@ fn open(
     mounts: Vec<Mount>,
     face: Face<'_>,
 ) -> Result<Option<Server>, Failure> {
-    for (definition, missing) in runtime.unable() {
+    for (definition, missing) in runtime.unrunnable_definitions() {
         let missing = missing.join(", ");
         tracing::warn!(definition, missing, "this node cannot run a definition; others may");
     }
     let (watched, draining) = (runtime.clone(), Arc::clone(draining));
     let readiness = Arc::new(move || {
-        let mut reasons = watched.complaints();
+        let mut reasons = watched.health_issues();
         if draining.load(Ordering::Relaxed) {
             reasons.push("the node is being stopped".to_owned());
         }

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::actor::{Definitions, Node, Roster};
+use crate::actor::{Definitions, LaneRouter, Node};
 use crate::config::client as limits;
 use crate::participant::{Handlers, Participants};
 use crate::saga::Definition;
@@ -25,7 +25,7 @@ use crate::store::{self, Filter, SagaRow, SignalFate, Store};
 pub use crate::actor::Ended;
 pub use inspect::Inspection;
 pub use start::Started;
-pub use wait::Halt;
+pub use wait::WaitOutcome;
 
 /// What can go wrong with asking, one variant for each thing that a caller does differently.
 #[derive(Debug, thiserror::Error)]
@@ -63,32 +63,32 @@ struct Inner {
     store: Store,
     /// Where the drivers of the store find their runtime, whatever executor the caller is on.
     work: Handle,
-    side: Side,
+    side: Backend,
 }
 
 /// Where the client stands.
-enum Side {
+enum Backend {
     /// In the process of a node: its lanes start sagas at once, and its actors tell of their ends.
-    Node { node: Arc<Node>, roster: Roster },
+    Node { node: Arc<Node>, router: LaneRouter },
     /// Beside the database only.
     Store { definitions: Definitions, nobody: Participants, refreshed_at: Mutex<Option<Instant>> },
 }
 
 impl Client {
     /// A client in the process of a node.
-    pub fn of_node(node: Arc<Node>, roster: Roster) -> Self {
+    pub fn for_node(node: Arc<Node>, router: LaneRouter) -> Self {
         let (store, work) = (node.store.clone(), node.work.clone());
-        Self { inner: Arc::new(Inner { store, work, side: Side::Node { node, roster } }) }
+        Self { inner: Arc::new(Inner { store, work, side: Backend::Node { node, router } }) }
     }
 
     /// A client beside the database; some node elsewhere does the work. Call from within a tokio runtime,
     /// which carries the connections.
-    pub fn of_store(store: Store) -> Self {
+    pub fn new(store: Store) -> Self {
         let work = Handle::current();
         // Without participants there is nothing that could be wrong with them.
         let nobody = Participants::new(Vec::new(), Handlers::new(), &work).unwrap_or_else(|_| unreachable!());
         let side =
-            Side::Store { definitions: Definitions::default(), nobody, refreshed_at: Mutex::default() };
+            Backend::Store { definitions: Definitions::default(), nobody, refreshed_at: Mutex::default() };
         Self { inner: Arc::new(Inner { store, work, side }) }
     }
 
@@ -130,9 +130,9 @@ impl Client {
                 Some(asker) => store.signal_for(&asker, saga, &request).await?,
                 None => store.signal(saga, &request).await?,
             };
-            if let Side::Node { node, roster } = &client.inner.side {
-                roster.poke(saga);
-                node.bell.ring_for_turns();
+            if let Backend::Node { node, router } = &client.inner.side {
+                router.poke(saga);
+                node.wakeups.ring_for_turns();
             }
             Ok(n)
         })
@@ -142,8 +142,8 @@ impl Client {
     /// What time it is by the database's clock, in milliseconds since the Unix epoch.
     pub async fn now_ms(&self) -> Result<Millis, Error> {
         match &self.inner.side {
-            Side::Node { node, .. } => Ok(node.clock.now_ms()),
-            Side::Store { .. } => {
+            Backend::Node { node, .. } => Ok(node.clock.now_ms()),
+            Backend::Store { .. } => {
                 let store = self.inner.store.clone();
                 self.on_work(async move { Ok(store.clock().await?) }).await
             }
@@ -168,7 +168,7 @@ impl Client {
     }
 
     /// What a saga has said to a signal: applied, or refused for this reason; none before it has seen it.
-    pub async fn fate(&self, saga: Uuid, signal: u64) -> Result<Option<Result<(), String>>, Error> {
+    pub async fn signal_outcome(&self, saga: Uuid, signal: u64) -> Result<Option<Result<(), String>>, Error> {
         let store = self.inner.store.clone();
         self.on_work(async move {
             Ok(store.signal_fate(saga, signal).await?.map(|fate| match fate {
@@ -202,8 +202,8 @@ impl Client {
     /// is old.
     async fn registry(&self) -> Result<&Definitions, Error> {
         match &self.inner.side {
-            Side::Node { node, .. } => Ok(&node.definitions),
-            Side::Store { definitions, nobody, refreshed_at } => {
+            Backend::Node { node, .. } => Ok(&node.definitions),
+            Backend::Store { definitions, nobody, refreshed_at } => {
                 let mut refreshed_at = refreshed_at.lock().await;
                 let fresh = Duration::from_millis(limits::DEFINITIONS_FRESH_MS);
                 if refreshed_at.is_none_or(|at| at.elapsed() >= fresh) {

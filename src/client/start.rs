@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Client, Error, Side};
-use crate::actor::StartAnswer;
+use super::{Backend, Client, Error};
+use crate::actor::StartOutcome;
 use crate::saga::Json;
 use crate::store::{self, StartKey};
 use crate::trace::TraceParent;
@@ -17,7 +17,7 @@ pub struct Started {
     /// The saga.
     pub id: Uuid,
     /// It was started by this request; otherwise one before, with the same key and the same input, has.
-    pub fresh: bool,
+    pub created: bool,
 }
 
 impl Client {
@@ -45,7 +45,7 @@ impl Client {
         trace: Option<TraceParent>,
     ) -> Result<Started, Error> {
         let traceparent: Option<Arc<str>> = trace.map(|trace| trace.to_string().into());
-        if let Side::Node { node, roster } = &self.inner.side
+        if let Backend::Node { node, router } = &self.inner.side
             && let Some((pinned, missing)) = node.definitions.current(definition)
         {
             pinned.check_start(&input).map_err(Error::Input)?;
@@ -54,7 +54,7 @@ impl Client {
             if missing.is_empty() && !takes_turns && !node.definitions.is_paused(pinned.id) {
                 let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;
                 let traceparent = traceparent.clone();
-                let answer = roster.start(id, pinned, input.clone(), start_key, traceparent).await;
+                let answer = router.start(id, pinned, input.clone(), start_key, traceparent).await;
                 if let Some(started) = started_here(id, answer)? {
                     return Ok(started);
                 }
@@ -84,26 +84,26 @@ impl Client {
             store::Error::KeyConflict(message) => Error::KeyConflict(message),
             other => Error::Store(other),
         })?;
-        if let Side::Node { node, roster } = &self.inner.side {
-            node.bell.ring_for_turns();
-            roster.look();
+        if let Backend::Node { node, router } = &self.inner.side {
+            node.wakeups.ring_for_turns();
+            router.look();
         }
-        Ok(Started { id: started, fresh: started == id })
+        Ok(Started { id: started, created: started == id })
     }
 }
 
 /// What a lane of this node has made of a start; none when no lane takes it.
-fn started_here(id: Uuid, answer: StartAnswer) -> Result<Option<Started>, Error> {
+fn started_here(id: Uuid, answer: StartOutcome) -> Result<Option<Started>, Error> {
     match answer {
-        StartAnswer::Fresh(saga) => Ok(Some(Started { id: saga, fresh: true })),
-        StartAnswer::Existing(saga) => Ok(Some(Started { id: saga, fresh: saga == id })),
-        StartAnswer::KeyConflict(saga) => {
+        StartOutcome::Fresh(saga) => Ok(Some(Started { id: saga, created: true })),
+        StartOutcome::Existing(saga) => Ok(Some(Started { id: saga, created: saga == id })),
+        StartOutcome::KeyConflict(saga) => {
             Err(Error::KeyConflict(format!("the key was used before with another input, for saga {saga}")))
         }
-        StartAnswer::Rejected(message) => {
+        StartOutcome::Rejected(message) => {
             Err(Error::Store(store::Error::Rejected { code: "row".to_owned(), message }))
         }
-        StartAnswer::NotTaken => Ok(None),
-        StartAnswer::Unknown => Err(Error::StartUnknown(id)),
+        StartOutcome::NotTaken => Ok(None),
+        StartOutcome::Unknown => Err(Error::StartUnknown(id)),
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Client, Ended, Error, Side};
+use super::{Backend, Client, Ended, Error};
 use crate::actor::Node;
 use crate::config::actor as limits;
 use crate::saga::Json;
@@ -22,7 +22,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(limits::WAIT_POLL_MS);
 
 /// Why a wait is over.
 #[derive(Clone, Debug)]
-pub enum Halt {
+pub enum WaitOutcome {
     /// The saga has ended.
     Ended(Ended),
     /// A step of it needs a person.
@@ -80,15 +80,17 @@ impl Client {
         let (client, told) = (self.clone(), self.expect(saga));
         self.on_work(async move {
             match client.look(saga, told, None, Status::is_end).await? {
-                Halt::Ended(ended) => Ok(ended),
-                Halt::Stuck | Halt::Unfinished => unreachable!("only an end ends a wait without a limit"),
+                WaitOutcome::Ended(ended) => Ok(ended),
+                WaitOutcome::Stuck | WaitOutcome::Unfinished => {
+                    unreachable!("only an end ends a wait without a limit")
+                }
             }
         })
         .await
     }
 
     /// Waits until a saga has ended or needs a person, for at most `limit`.
-    pub async fn halt(&self, saga: Uuid, limit: Duration) -> Result<Halt, Error> {
+    pub async fn halt(&self, saga: Uuid, limit: Duration) -> Result<WaitOutcome, Error> {
         let (client, told) = (self.clone(), self.expect(saga));
         let halts = |status: Status| status.is_end() || status == Status::Stuck;
         self.on_work(async move { client.look(saga, told, Some(limit), halts).await }).await
@@ -101,25 +103,25 @@ impl Client {
         mut expectation: Expectation,
         limit: Option<Duration>,
         halts: impl Fn(Status) -> bool,
-    ) -> Result<Halt, Error> {
+    ) -> Result<WaitOutcome, Error> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let mut pause = Duration::ZERO;
         loop {
             let next = Instant::now() + pause;
             let until = deadline.map_or(next, |deadline| deadline.min(next));
             if let Some(ended) = hear(&mut expectation.told, until).await {
-                return Ok(Halt::Ended(ended));
+                return Ok(WaitOutcome::Ended(ended));
             }
             let row = self.inner.store.saga(saga).await?.ok_or(store::Error::UnknownSaga(saga))?;
             if row.status.is_end() {
                 let result = row.result.unwrap_or_else(Json::null);
-                return Ok(Halt::Ended(Ended { status: row.status, result }));
+                return Ok(WaitOutcome::Ended(Ended { status: row.status, result }));
             }
             if halts(row.status) {
-                return Ok(Halt::Stuck);
+                return Ok(WaitOutcome::Stuck);
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(Halt::Unfinished);
+                return Ok(WaitOutcome::Unfinished);
             }
             pause = (pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
         }
@@ -128,8 +130,8 @@ impl Client {
     /// Asks to be told of the end, if this process is the one that sees it.
     fn expect(&self, saga: Uuid) -> Expectation {
         let node = match &self.inner.side {
-            Side::Node { node, .. } => Some(node.clone()),
-            Side::Store { .. } => None,
+            Backend::Node { node, .. } => Some(node.clone()),
+            Backend::Store { .. } => None,
         };
         let told = node.as_ref().map(|node| node.waiters.expect(saga));
         Expectation { saga, node, told }

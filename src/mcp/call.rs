@@ -13,16 +13,16 @@ use rmcp::{ErrorData, RoleServer};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::asking::{self, Asked, Asking, Taken};
-use super::door::Inner;
+use super::elicitation::{self, Asked, Asking, Taken};
 use super::key::{self, Key};
 use super::listener::Listener;
 use super::principal::Principal;
 use super::progress;
 use super::question::{self, Question};
 use super::report::{self, Report, refusal};
-use super::tools::Offer;
-use super::{number, schema, tasks};
+use super::server::Inner;
+use super::tools::SagaTool;
+use super::{normalize, schema, tasks};
 use crate::client::{Error, Started};
 use crate::config::mcp as limits;
 use crate::saga::Json;
@@ -66,7 +66,7 @@ impl Continued {
 
 /// What a call that has waited answers with.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum CallAnswer {
     /// How the saga stands, and what else there is to say.
     Report(Box<Report>, Vec<String>),
     /// What it asks.
@@ -106,18 +106,18 @@ impl Inner {
     /// Starts the saga of a call, waits for it, and answers.
     pub(super) async fn call(
         &self,
-        offer: &Offer,
+        offer: &SagaTool,
         arguments: JsonObject,
         caller: &Caller,
     ) -> Result<CallToolResponse, ErrorData> {
         let (mut input, argument) = schema::unpack(offer.shape, arguments);
-        number::settle(&mut input);
+        normalize::settle(&mut input);
         let key = match Key::of(&caller.meta, argument) {
             Ok(key) => key,
             Err(key::Fault::Host(why)) => return Err(ErrorData::invalid_params(why, None)),
             Err(key::Fault::Model(why)) => return Ok(refusal(format!("Nothing was started. {why}")).into()),
         };
-        let replies = asking::read(&caller.continued.replies)?;
+        let replies = elicitation::read(&caller.continued.replies)?;
         let begun = self.begun(offer, caller).await?;
         let continues = begun.is_some();
         let started = match self.start(offer, input, &key, begun, caller).await {
@@ -125,7 +125,7 @@ impl Inner {
             Err(error) => return refused(offer, &key, error).map(CallToolResponse::from),
         };
         let taken = self.take(started.id, replies, caller).await?;
-        let meta = report::meta(key.text(), !started.fresh && !continues);
+        let meta = report::meta(key.text(), !started.created && !continues);
         let wait = match caller.takes_tasks {
             true => self.config.wait.min(Duration::from_millis(limits::TASK_AFTER_MS)),
             false => self.config.wait,
@@ -137,14 +137,14 @@ impl Inner {
                 biased;
                 () = caller.listener.gone() => {
                     self.abort(started.id, caller).await;
-                    Told::Report(Box::new(self.stands(&offer.tool.name, started.id).await), Vec::new())
+                    CallAnswer::Report(Box::new(self.stands(&offer.tool.name, started.id).await), Vec::new())
                 }
                 told = answered => told,
             },
         };
         let goes_on = match &told {
-            Told::Report(report, _) => report.is_in_progress(),
-            Told::Questions(_) => true,
+            CallAnswer::Report(report, _) => report.is_in_progress(),
+            CallAnswer::Questions(_) => true,
         };
         if caller.takes_tasks
             && goes_on
@@ -159,7 +159,7 @@ impl Inner {
 
     /// The saga that a call goes on with, and the key in the store that started it: where the call before has
     /// answered with questions, and the saga is the caller's own.
-    async fn begun(&self, offer: &Offer, caller: &Caller) -> Result<Option<String>, ErrorData> {
+    async fn begun(&self, offer: &SagaTool, caller: &Caller) -> Result<Option<String>, ErrorData> {
         let Some(state) = &caller.continued.state else { return Ok(None) };
         let none = || ErrorData::invalid_params("expected the requestState of an answer to this tool", None);
         let saga = Uuid::parse_str(state).map_err(|_| none())?;
@@ -179,7 +179,7 @@ impl Inner {
     /// repeated until the database has answered.
     async fn start(
         &self,
-        offer: &Offer,
+        offer: &SagaTool,
         input: Value,
         key: &Key,
         stored: Option<String>,
@@ -205,7 +205,7 @@ impl Inner {
                         let now_ms = self.client.now_ms().await?;
                         let [this, before] = key::by_arguments(principal, &input, window, now_ms);
                         if let Some(id) = self.client.started_by(name, &before, window).await? {
-                            return Ok(Started { id, fresh: false });
+                            return Ok(Started { id, created: false });
                         }
                         this
                     }
@@ -254,7 +254,7 @@ impl Inner {
         wait: Duration,
         taken: Taken,
         caller: &Caller,
-    ) -> Told {
+    ) -> CallAnswer {
         let mut asking = Asking::new(self, caller, saga, taken);
         let asked = tokio::select! {
             halted = self.client.halt(saga, wait) => {
@@ -271,8 +271,10 @@ impl Inner {
         };
         let said = asking.end().await;
         match asked {
-            Some(Asked::Open(questions)) => Told::Questions(questions),
-            Some(Asked::Dismissed) | None => Told::Report(Box::new(self.stands(tool, saga).await), said),
+            Some(Asked::Open(questions)) => CallAnswer::Questions(questions),
+            Some(Asked::Dismissed) | None => {
+                CallAnswer::Report(Box::new(self.stands(tool, saga).await), said)
+            }
         }
     }
 
@@ -286,7 +288,7 @@ impl Inner {
     }
 }
 
-impl Told {
+impl CallAnswer {
     /// The answer on the wire.
     pub(super) fn response(self, saga: Uuid, meta: Option<MetaObject>) -> CallToolResponse {
         match self {
@@ -315,7 +317,7 @@ fn is_passing(error: &Error) -> bool {
 }
 
 /// Says why nothing was started, to whoever can do something about it.
-fn refused(offer: &Offer, key: &Key, error: Error) -> Result<CallToolResult, ErrorData> {
+fn refused(offer: &SagaTool, key: &Key, error: Error) -> Result<CallToolResult, ErrorData> {
     let tool = offer.definition.name();
     match error {
         Error::Input(faults) => Ok(refusal(format!(

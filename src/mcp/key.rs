@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::principal::Principal;
 use crate::config::mcp::KEY_BYTES_MAX;
 use crate::participant::KEY_META;
-use crate::saga::in_order;
+use crate::saga::canonical;
 
 /// Who said that a call is a repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub(super) fn by_arguments(
     now_ms: u64,
 ) -> [String; 2] {
     let digest: String =
-        Sha256::digest(in_order(input).to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
+        Sha256::digest(canonical(input).to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
     let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).max(1);
     let stretch = now_ms / window_ms;
     [stretch, stretch.saturating_sub(1)]

@@ -16,29 +16,29 @@
 //!                       client
 //! ```
 
-mod asking;
 mod auth;
+mod builtin_tools;
 mod call;
-mod door;
+mod elicitation;
 mod key;
 mod listener;
-mod number;
+mod message_shim;
+mod normalize;
+mod phrasing;
 mod principal;
 mod progress;
 mod question;
-mod raw;
 mod report;
 mod schema;
-mod seal;
+mod server;
 mod session;
+mod session_id;
 mod stdio;
 mod tasks;
 mod tools;
-mod verbs;
 mod web;
-mod words;
 
 pub use auth::{Issuer, Minted, Trust, mint};
-pub use door::{Config, Door};
 pub use principal::{Grants, Names, Principal};
+pub use server::{Config, Door};
 pub use session::Session;

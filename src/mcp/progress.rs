@@ -8,7 +8,7 @@ use rmcp::model::ProgressNotificationParam;
 use uuid::Uuid;
 
 use super::call::Caller;
-use super::words;
+use super::phrasing;
 use crate::client::{Client, Inspection};
 use crate::config::mcp as limits;
 
@@ -39,8 +39,8 @@ pub(super) async fn tell(client: &Client, saga: Uuid, caller: &Caller) -> Infall
 
 fn said(found: &Inspection) -> String {
     let Some(state) = &found.state else { return "waits for a node".to_owned() };
-    let under_way = words::under_way(&found.definition, state).join("; ");
-    let (settled, steps) = (words::settled(state), state.steps.len());
+    let under_way = phrasing::under_way(&found.definition, state).join("; ");
+    let (settled, steps) = (phrasing::settled(state), state.steps.len());
     let counted = format!("{settled} of {steps} steps");
     if under_way.is_empty() { counted } else { format!("{counted}; {under_way}") }
 }

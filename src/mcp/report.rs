@@ -4,7 +4,7 @@
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, MetaObject};
 use serde_json::{Value, json};
 
-use super::words;
+use super::phrasing;
 use crate::client::Inspection;
 use crate::saga::state::Status;
 use crate::saga::{Json, asking};
@@ -46,13 +46,13 @@ impl Report {
             Status::Completed => ("completed", None, "Nothing. The answer is final."),
             Status::Compensated => (
                 "compensated",
-                state.and_then(|state| words::turned_back(definition, state)),
+                state.and_then(|state| phrasing::turned_back(definition, state)),
                 "Nothing. The answer is final. Another try is another call, under another idempotency key.",
             ),
             Status::Abandoned => ("abandoned", abandoned(found), "Nothing. A person has closed it by hand."),
             Status::Stuck => (
                 "stuck",
-                state.and_then(|state| words::stuck(definition, state)),
+                state.and_then(|state| phrasing::stuck(definition, state)),
                 "Nothing. A person is looking at it; saga_status tells how it went on.",
             ),
             Status::Queued | Status::Running | Status::Compensating | Status::Paused => {
@@ -65,14 +65,14 @@ impl Report {
                 ("in_progress", Some(going_on(found)), next)
             }
         };
-        let undone = state.map(|state| words::undone(definition, state)).unwrap_or_default();
+        let undone = state.map(|state| phrasing::undone(definition, state)).unwrap_or_default();
         let in_place = match found.saga.status {
             Status::Completed | Status::Queued | Status::Running => Vec::new(),
             Status::Compensated
             | Status::Abandoned
             | Status::Stuck
             | Status::Compensating
-            | Status::Paused => state.map(|state| words::in_place(definition, state)).unwrap_or_default(),
+            | Status::Paused => state.map(|state| phrasing::in_place(definition, state)).unwrap_or_default(),
         };
         let (tool, saga) = (found.saga.name.clone(), found.saga.id.to_string());
         Self { tool, saga, status, output, output_unchecked, undone, in_place, reason, next }
@@ -198,10 +198,10 @@ fn abandoned(found: &Inspection) -> Option<String> {
 fn going_on(found: &Inspection) -> String {
     let Some(state) = &found.state else { return "it waits for a node to take it".to_owned() };
     let definition = &*found.definition;
-    let under_way = words::under_way(definition, state).join("; ");
+    let under_way = phrasing::under_way(definition, state).join("; ");
     let under_way =
         if under_way.is_empty() { "the next step is about to begin".to_owned() } else { under_way };
-    match (found.saga.status, words::turned_back(definition, state)) {
+    match (found.saga.status, phrasing::turned_back(definition, state)) {
         (Status::Paused, _) => format!("an operator has paused it; {under_way}"),
         (_, Some(why)) => format!("{why}; what was done is being undone; {under_way}"),
         (_, None) => under_way,

@@ -11,10 +11,10 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::builtin_tools::Verb;
 use super::call::{Caller, Continued};
-use super::door::Inner;
 use super::principal::Principal;
-use super::verbs::Verb;
+use super::server::Inner;
 use crate::config::mcp as limits;
 
 /// What the model is told of the whole.

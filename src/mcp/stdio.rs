@@ -10,9 +10,9 @@ use tokio::io::{
     BufReader,
 };
 
-use super::door::Door;
+use super::message_shim::keep;
 use super::principal::Principal;
-use super::raw::keep;
+use super::server::Door;
 use super::session::Session;
 use crate::config::mcp::MESSAGE_BYTES_MAX;
 

@@ -11,12 +11,12 @@ use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::asking;
+use super::builtin_tools::instant;
 use super::call::Caller;
-use super::door::Inner;
+use super::elicitation;
 use super::question::{self, Question};
 use super::report::Report;
-use super::verbs::instant;
+use super::server::Inner;
 use crate::client::{Error, Inspection};
 use crate::config::mcp::TASK_POLL_MS;
 use crate::saga::event::Request;
@@ -53,7 +53,7 @@ impl Inner {
         caller: &Caller,
     ) -> Result<(), ErrorData> {
         let (saga, _) = self.task_of(id, caller).await?;
-        let taken = self.take(saga, asking::read(replies)?, caller).await?;
+        let taken = self.take(saga, elicitation::read(replies)?, caller).await?;
         tracing::debug!(saga.id = %saga, ?taken, "a task was told");
         Ok(())
     }

@@ -8,16 +8,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rmcp::model::{Tool, ToolAnnotations};
 use tokio::sync::watch;
 
+use super::builtin_tools::Verb;
 use super::principal::Principal;
 use super::schema::{self, Shape};
-use super::verbs::Verb;
 use crate::client::{Client, Error};
 use crate::saga::Definition;
 use crate::saga::definition::{Action, Effect, Kind, Step};
 
 /// One definition as a tool.
 #[derive(Debug)]
-pub(super) struct Offer {
+pub(super) struct SagaTool {
     pub(super) definition: Arc<Definition>,
     pub(super) shape: Shape,
     pub(super) tool: Tool,
@@ -28,7 +28,7 @@ pub(super) struct Offer {
 pub(super) struct Tools {
     /// A repeat with equal arguments and no key is the same call for some time.
     deduped: bool,
-    offers: RwLock<Arc<BTreeMap<String, Arc<Offer>>>>,
+    offers: RwLock<Arc<BTreeMap<String, Arc<SagaTool>>>>,
     changed: watch::Sender<u64>,
 }
 
@@ -43,7 +43,7 @@ impl Tools {
         let definitions = client.definitions().await?;
         let mut offers = self.offers.write().unwrap_or_else(PoisonError::into_inner);
         let (old, callable) = (&**offers, definitions.iter().filter(|definition| is_callable(definition)));
-        let fresh: BTreeMap<String, Arc<Offer>> = callable
+        let fresh: BTreeMap<String, Arc<SagaTool>> = callable
             .map(|definition| {
                 let known = old.get(definition.name());
                 let same = known.filter(|offer| offer.definition.digest() == definition.digest());
@@ -79,7 +79,7 @@ impl Tools {
     }
 
     /// The definition that a tool starts, if somebody may.
-    pub(super) fn offer(&self, name: &str, principal: &Principal) -> Option<Arc<Offer>> {
+    pub(super) fn offer(&self, name: &str, principal: &Principal) -> Option<Arc<SagaTool>> {
         self.offers().get(name).filter(|_| principal.may_start(name)).cloned()
     }
 
@@ -88,18 +88,18 @@ impl Tools {
         self.offers().keys().cloned().collect()
     }
 
-    fn offers(&self) -> Arc<BTreeMap<String, Arc<Offer>>> {
+    fn offers(&self) -> Arc<BTreeMap<String, Arc<SagaTool>>> {
         self.offers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn made(&self, definition: &Arc<Definition>) -> Offer {
+    fn made(&self, definition: &Arc<Definition>) -> SagaTool {
         let (arguments, shape) = schema::arguments(definition);
         let name = definition.name().to_owned();
         let tool = Tool::new(name.clone(), description(definition), Arc::new(arguments))
             .with_title(title(&name))
             .with_raw_output_schema(Arc::new(schema::result(definition.draft().output_schema.as_ref())))
             .with_annotations(annotations(definition, self.deduped));
-        Offer { definition: definition.clone(), shape, tool }
+        SagaTool { definition: definition.clone(), shape, tool }
     }
 }
 

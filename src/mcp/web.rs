@@ -19,10 +19,10 @@ use rmcp_actix_web::transport::{LocalSessionManager, StreamableHttpService};
 use serde_json::json;
 
 use super::auth::{Issuer, Refusal, Trust};
-use super::door::{Door, Inner};
 use super::listener::{self, Dropped};
+use super::message_shim::{keep, unreadable};
 use super::principal::Principal;
-use super::raw::{keep, unreadable};
+use super::server::{Door, Inner};
 use super::session::Session;
 use crate::config::mcp::{KEEP_ALIVE_S, MESSAGE_BYTES_MAX};
 use crate::trace;

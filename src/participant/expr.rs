@@ -3,14 +3,14 @@
 //! no value can make it hang, overflow the stack or panic: texts are limited, work is metered, and maps are
 //! looped over in the order of their keys.
 
+mod bindings;
+mod budget;
 mod check;
 mod compile;
 mod function;
-mod meter;
 mod path;
 mod template;
 mod value;
-mod view;
 
 #[cfg(test)]
 mod tests;
@@ -22,11 +22,11 @@ use cel::common::types::{CelBool, CelNull, CelString};
 use cel::common::value::Val;
 use cel::{Context, ExecutionError, Value};
 
+pub(super) use bindings::View;
 pub use check::{Place, check_draft, check_expression, check_step, check_template};
 use compile::{Compiled, Form, Program};
 use function::ENVIRONMENT;
 pub(super) use template::url_path;
-pub(super) use view::View;
 
 use super::reply::recorded;
 use super::scope::Scope;

@@ -20,7 +20,7 @@ use super::rule::DefaultRule as Rule;
 use super::scope::Scope;
 use crate::saga::Json;
 use crate::saga::event::Direction;
-use crate::transaction::{self, Heard, Transaction};
+use crate::step_transaction::{self, Heard, Transaction};
 
 type Running = Pin<Box<dyn Future<Output = Result<Json, Failure>> + Send>>;
 type Handler = dyn Fn(StepContext, Json) -> Running + Send + Sync;
@@ -60,7 +60,7 @@ impl Handlers {
         let function = Arc::new(function);
         let handler = move |context: StepContext, arguments: Json| -> Running {
             let function = Arc::clone(&function);
-            Box::pin(async move { encoded(function(context, taken(&arguments)?).await?) })
+            Box::pin(async move { encoded(function(context, decode_arguments(&arguments)?).await?) })
         };
         self.by_name.insert(name.into(), Arc::new(handler));
         self
@@ -87,7 +87,7 @@ impl Handlers {
             let function = Arc::clone(&function);
             Box::pin(async move {
                 let heard = transaction.heard();
-                let output = function(context, transaction, taken(&arguments)?).await;
+                let output = function(context, transaction, decode_arguments(&arguments)?).await;
                 encoded(output.map_err(|failure| failure.rolled_back(&heard))?)
             })
         };
@@ -116,7 +116,7 @@ impl Handlers {
             return Reply::of(Rule::Missing, format!("this process has no handler `{name}`"));
         };
         let context = StepContext { scope: Arc::clone(scope) };
-        finished(name, handler(context, arguments)).await
+        catch_panic(name, handler(context, arguments)).await
     }
 
     /// Calls a function within a transaction. The same reply to a panic.
@@ -131,12 +131,12 @@ impl Handlers {
             return Reply::of(Rule::Missing, format!("this process has no transactional handler `{name}`"));
         };
         let context = StepContext { scope: Arc::clone(scope) };
-        finished(name, handler(context, transaction, arguments)).await
+        catch_panic(name, handler(context, transaction, arguments)).await
     }
 }
 
 /// Decodes what a handler takes.
-fn taken<In: DeserializeOwned>(arguments: &Json) -> Result<In, Failure> {
+fn decode_arguments<In: DeserializeOwned>(arguments: &Json) -> Result<In, Failure> {
     arguments.decode().map_err(|error| {
         Failure::new(Rule::Arguments, "arguments", format!("the arguments do not fit the handler: {error}"))
     })
@@ -149,19 +149,21 @@ fn encoded(output: impl Serialize) -> Result<Json, Failure> {
 }
 
 /// Runs a handler to its end, whichever that is.
-async fn finished(name: &str, running: Running) -> Reply {
-    let mut running = Fenced(Some(running));
+async fn catch_panic(name: &str, running: Running) -> Reply {
+    let mut running = PanicSafe(Some(running));
     match AssertUnwindSafe(running.future()).catch_unwind().await {
         Ok(Ok(output)) => Reply::succeeded(Rule::Handler, output),
         Ok(Err(failure)) => failure.into_reply(),
-        Err(panic) => Reply::of(Rule::Panic, format!("the handler `{name}` panicked: {}", words(&*panic))),
+        Err(panic) => {
+            Reply::of(Rule::Panic, format!("the handler `{name}` panicked: {}", panic_message(&*panic)))
+        }
     }
 }
 
 /// A future whose destructors may panic, too.
-struct Fenced(Option<Running>);
+struct PanicSafe(Option<Running>);
 
-impl Fenced {
+impl PanicSafe {
     fn future(&mut self) -> impl Future<Output = Result<Json, Failure>> + '_ {
         std::future::poll_fn(|cx| match &mut self.0 {
             Some(running) => running.as_mut().poll(cx),
@@ -170,7 +172,7 @@ impl Fenced {
     }
 }
 
-impl Drop for Fenced {
+impl Drop for PanicSafe {
     fn drop(&mut self) {
         let running = self.0.take();
         // What a panicking destructor had to say was said by the panic hook.
@@ -179,7 +181,7 @@ impl Drop for Fenced {
 }
 
 /// Returns what a panic said.
-fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
@@ -321,8 +323,8 @@ impl<E: std::error::Error> From<E> for Failure {
         let (mut source, mut definite, mut aftermath) = (error.source(), false, false);
         while let Some(cause) = source {
             message.push_str(&format!(": {cause}"));
-            definite |= transaction::is_definite(cause);
-            aftermath |= transaction::is_aftermath(cause);
+            definite |= step_transaction::is_definite(cause);
+            aftermath |= step_transaction::is_aftermath(cause);
             source = cause.source();
         }
         Self { definite, aftermath, ..Self::unknown("handler_error", message) }

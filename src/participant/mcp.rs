@@ -1,10 +1,10 @@
 //! Tools of MCP servers as participants. Makes one call within its time, and decides what a missing answer means.
-//! `link.rs` keeps the connection; `answer.rs` reads answers.
+//! `connection.rs` keeps the connection; `answer.rs` reads answers.
 
 mod answer;
 mod child;
-mod lines;
-mod link;
+mod connection;
+mod framing;
 mod pipes;
 mod post;
 mod raw;
@@ -23,7 +23,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpError;
 use tokio::time::{Instant, timeout_at};
 
 pub(super) use child::Program;
-pub(super) use link::Link;
+pub(super) use connection::Link;
 pub(super) use session::Server;
 
 use answer::SessionWord;

@@ -26,7 +26,7 @@ pub use config::{Answers, Limits, ParticipantConfig, Transport};
 pub use handler::{Failure, Handlers, StepContext};
 pub use mcp::KEY_META;
 pub use rule::DefaultRule;
-pub use scope::{News, Scope};
+pub use scope::{NotificationContext, Scope};
 pub use secret::{Filter, Secret};
 
 use arguments::{bounded, request, tool_arguments};
@@ -40,7 +40,7 @@ use crate::place::{self, Places};
 use crate::saga::definition::{Call, Draft, Effect, Errors, Millis, Notice, Probe, Step, Target, Template};
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use crate::saga::{Fault, Json, silent_errors, silent_errors_of_step, unsound_rules, unsound_rules_of_step};
-use crate::transaction::Transaction;
+use crate::step_transaction::Transaction;
 
 /// Everybody whom this process can call. Cheap to clone; the clones share connections.
 #[derive(Clone)]

@@ -44,12 +44,12 @@ pub struct Scope {
     /// Output of the action, where a compensation knows it; `output` in expressions, null if it is not known.
     pub output: Option<Json>,
     /// What a notice tells; none in the calls of steps.
-    pub news: Option<News>,
+    pub news: Option<NotificationContext>,
 }
 
 /// What became of a saga, for those who are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
+pub struct NotificationContext {
     /// Name of the definition; `definition` in expressions.
     pub definition: String,
     /// Where the saga stands; `status` in expressions.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::account::Account;
+use super::os_user::Account;
 use super::{Error, VERSION_MIN};
 
 /// An installed server.
@@ -163,7 +163,7 @@ fn install_hint() -> String {
         return "install it with `brew install postgresql@18`".to_owned();
     }
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let sudo = if super::account::is_root() { "" } else { "sudo " };
+    let sudo = if super::os_user::is_root() { "" } else { "sudo " };
     match install_command(&release) {
         Some(command) => format!("install it with `{sudo}{command}`"),
         None => "install the PostgreSQL server with the system's package manager".to_owned(),

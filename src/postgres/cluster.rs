@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::time::{Duration, Instant};
 
-use super::account::Account;
 use super::binaries::Binaries;
 use super::keeper::Stop;
+use super::os_user::Account;
+use super::paths::{PORT, Places};
 use super::ping::{Answer, ping};
-use super::places::{PORT, Places};
 use super::postmaster::Postmaster;
 use super::{EmbeddedConfig, Error, initialise, lockfile};
 use crate::config::postgres::{

@@ -6,9 +6,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use super::account::Account;
 use super::binaries::Binaries;
-use super::places::Places;
+use super::os_user::Account;
+use super::paths::Places;
 use super::{Error, ROLE};
 
 /// What a user may change in `postgresql.conf`; what they must not is on the command line of every start.

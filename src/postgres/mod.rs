@@ -11,7 +11,6 @@
 //! Everything here blocks, and works on Unix only. Call [`Embedded::start`] before an async runtime is
 //! entered, or from a thread where blocking is allowed.
 
-mod account;
 mod binaries;
 mod cluster;
 mod crash;
@@ -19,8 +18,9 @@ mod error;
 mod initialise;
 mod keeper;
 mod lockfile;
+mod os_user;
+mod paths;
 mod ping;
-mod places;
 mod postmaster;
 
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ impl EmbeddedConfig {
 /// Returns the data directory of a user who named none: `amends` in the platform's data directory, or
 /// `/var/lib/amends` for root, whose own home the unprivileged user that runs Postgres cannot enter.
 pub fn default_data_dir() -> Result<PathBuf, Error> {
-    if account::is_root() {
+    if os_user::is_root() {
         return Ok(PathBuf::from("/var/lib/amends"));
     }
     dirs::data_dir().map(|dir| dir.join("amends")).ok_or(Error::NoDataDir)
@@ -127,7 +127,7 @@ fn url(socket_dir: &Path) -> String {
             let _ = write!(host, "%{byte:02X}");
         }
     }
-    format!("postgresql://{ROLE}@/{DATABASE}?host={host}&port={}&sslmode=disable", places::PORT)
+    format!("postgresql://{ROLE}@/{DATABASE}?host={host}&port={}&sslmode=disable", paths::PORT)
 }
 
 #[cfg(test)]

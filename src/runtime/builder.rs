@@ -1,5 +1,5 @@
 //! How a node is made: its settings and the order in which it comes up. Owns what is checked before anything
-//! runs; what runs is in `crew.rs`.
+//! runs; what runs is in `threads.rs`.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::crew::{Crew, Threads};
+use super::threads::{Crew, Threads};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
-    Bell, Definitions, Duty, Health, Isolation, Membership, Node, Passage, Roster, Traces, Trouble, Waiters,
-    Waits,
+    Claiming, Definitions, Health, LaneRouter, Membership, Node, Quarantine, Throughput, Traces, Waiters,
+    Waits, Wakeups, WriteFailures,
 };
 use crate::client::Client;
 use crate::config::actor as limits;
@@ -143,10 +143,10 @@ impl Builder {
         let (lanes, threads, residents_max) = (self.lanes, self.threads, self.residents_max);
         let prepared = handle.spawn(self.prepare(handle.clone()));
         let node = Arc::new(prepared.await.map_err(|_| Error::Stopped)??);
-        let (roster, health) = (Roster::new(node.clone(), lanes), Health::default());
+        let (router, health) = (LaneRouter::new(node.clone(), lanes), Health::default());
         let crew = Crew {
             node: node.clone(),
-            roster: roster.clone(),
+            router: router.clone(),
             health: health.clone(),
             lanes,
             threads,
@@ -157,10 +157,10 @@ impl Builder {
             .name("amends".to_owned())
             .spawn(move || crew.run(stopped))
             .map_err(Error::Threads)?;
-        handle.spawn(lanes_open(roster.clone())).await.map_err(|_| Error::Stopped)?;
-        let client = Client::of_node(node.clone(), roster.clone());
+        handle.spawn(lanes_open(router.clone())).await.map_err(|_| Error::Stopped)?;
+        let client = Client::for_node(node.clone(), router.clone());
         let inner =
-            Inner { client, node, roster, health, stop: Mutex::new(Some((stop, thread))), _work: work };
+            Inner { client, node, router, health, stop: Mutex::new(Some((stop, thread))), _work: work };
         Ok(Runtime { inner: Arc::new(inner) })
     }
 
@@ -203,25 +203,25 @@ impl Builder {
             participants,
             definitions: registry,
             clock,
-            duty: Duty::default(),
-            isolation: Isolation::default(),
+            claiming: Claiming::default(),
+            quarantine: Quarantine::default(),
             waits: Waits::default(),
             waiters,
-            bell: Bell::default(),
+            wakeups: Wakeups::default(),
             traces,
             work,
             residents: AtomicUsize::new(0),
-            trouble: Trouble::default(),
-            passage: Passage::default(),
+            write_failures: WriteFailures::default(),
+            throughput: Throughput::default(),
         })
     }
 }
 
 /// Waits until a lane takes sagas, so that the first start need not go through the queue. A node whose lanes
 /// are late still begins.
-async fn lanes_open(roster: Roster) {
+async fn lanes_open(router: LaneRouter) {
     for _ in 0..limits::LANES_OPEN_LOOKS_MAX {
-        if roster.is_working() {
+        if router.is_working() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(limits::LANES_OPEN_LOOK_MS)).await;

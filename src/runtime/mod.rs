@@ -3,7 +3,7 @@
 //! rest.
 
 mod builder;
-mod crew;
+mod threads;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +14,14 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::actor::{Ended, Health, Node, Roster, Traces};
+use crate::actor::{Ended, Health, LaneRouter, Node, Traces};
 use crate::boundary;
 use crate::client::{self, Client};
 use crate::saga::Json;
 use crate::saga::event::Request;
 use crate::store::{self, Store};
 pub use builder::Builder;
-use crew::Threads;
+use threads::Threads;
 
 /// What can go wrong with beginning and stopping a node; what can go wrong with asking is [`client::Error`].
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub struct Runtime {
 struct Inner {
     client: Client,
     node: Arc<Node>,
-    roster: Roster,
+    router: LaneRouter,
     health: Health,
     stop: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
     _work: Threads,
@@ -108,28 +108,28 @@ impl Runtime {
     }
 
     /// Why the node does not work as it should, for people; empty when it does.
-    pub fn complaints(&self) -> Vec<String> {
-        let mut complaints = self.inner.health.complaints();
-        complaints.extend(self.inner.node.trouble.complaint());
+    pub fn health_issues(&self) -> Vec<String> {
+        let mut health_issues = self.inner.health.health_issues();
+        health_issues.extend(self.inner.node.write_failures.complaint());
         if !self.inner.node.clock.is_trusted() {
-            complaints.push("no beat was confirmed of late: is the database reachable?".to_owned());
+            health_issues.push("no beat was confirmed of late: is the database reachable?".to_owned());
         }
-        if !self.inner.roster.is_working() {
-            complaints.push("no lane takes sagas".to_owned());
+        if !self.inner.router.is_working() {
+            health_issues.push("no lane takes sagas".to_owned());
         }
-        complaints
+        health_issues
     }
 
     /// Definitions that this node cannot run, with what it lacks.
-    pub fn unable(&self) -> Vec<(String, Vec<String>)> {
-        self.inner.node.definitions.unable()
+    pub fn unrunnable_definitions(&self) -> Vec<(String, Vec<String>)> {
+        self.inner.node.definitions.unrunnable_definitions()
     }
 
     /// Stops the node in good order: takes no more, lets attempts end within `grace`, hands back the rest and
     /// says goodbye. Returns whether everything was handed back; what was not is taken over by others all the
     /// same.
     pub async fn stop(&self, grace: Duration) -> Result<bool, Error> {
-        let (node, roster) = (self.inner.node.clone(), self.inner.roster.clone());
+        let (node, router) = (self.inner.node.clone(), self.inner.router.clone());
         let clean = self
             .on_work(async move {
                 boundary::pass("runtime: stopping");
@@ -137,7 +137,7 @@ impl Runtime {
                 if let Err(error) = node.store.announce_end(member).await {
                     tracing::warn!(%error, "the node's end is not announced");
                 }
-                let clean = roster.drain(grace).await;
+                let clean = router.drain(grace).await;
                 let member = node.membership.id();
                 node.store.leave(member).await?;
                 node.store.sweep(member).await?;

@@ -14,29 +14,29 @@ use super::outcome::Error;
 use super::plan::{self, Definition};
 use super::retry;
 use super::state::{Activity, Course, End, Phase, State, StepState, StuckReason, TurnBack, Undone};
-use super::turn::Turn;
+use super::transition_context::TransitionContext;
 
 /// Moves everything that may move now, until nothing does.
-pub(super) fn advance(turn: &mut Turn<'_>) {
+pub(super) fn advance(ctx: &mut TransitionContext<'_>) {
     loop {
-        turn.moved = false;
-        match turn.state.course {
+        ctx.moved = false;
+        match ctx.state.course {
             Course::Ended(_) => return,
-            Course::Backward => backward(turn),
+            Course::Backward => backward(ctx),
             Course::Forward => {
-                watch_limits(turn);
-                if turn.state.turn_back.is_some() { turn_back(turn) } else { forward(turn) }
+                watch_limits(ctx);
+                if ctx.state.turn_back.is_some() { turn_back(ctx) } else { forward(ctx) }
             }
         }
-        if !turn.moved {
+        if !ctx.moved {
             return;
         }
     }
 }
 
 /// Whether the saga has passed its point of no return: a pivot is done, or a retriable step has begun.
-pub(super) fn committed(turn: &Turn<'_>) -> bool {
-    is_committed(turn.definition, &turn.state)
+pub(super) fn committed(ctx: &TransitionContext<'_>) -> bool {
+    is_committed(ctx.definition, &ctx.state)
 }
 
 /// The same question about a state.
@@ -55,29 +55,29 @@ pub(super) fn is_committed(definition: &Definition, state: &State) -> bool {
 
 /// Whether new work may start on the way forward. Past a limit of the saga nothing does: its timer turns it back when
 /// all that was asked in time is heard.
-pub(super) fn may_start(turn: &Turn<'_>) -> bool {
-    let forward = turn.state.course == Course::Forward && turn.state.turn_back.is_none();
-    let in_time = || limits(turn.definition, &turn.state).into_iter().flatten().all(|limit| limit > turn.at);
-    forward && !halted(&turn.state) && (turn.ends_waits || in_time())
+pub(super) fn may_start(ctx: &TransitionContext<'_>) -> bool {
+    let forward = ctx.state.course == Course::Forward && ctx.state.turn_back.is_none();
+    let in_time = || limits(ctx.definition, &ctx.state).into_iter().flatten().all(|limit| limit > ctx.at);
+    forward && !halted(&ctx.state) && (ctx.ends_waits || in_time())
 }
 
 /// Starts the action of a step whose needs are met and whose condition holds.
-pub(super) fn start(turn: &mut Turn<'_>, step: usize) {
+pub(super) fn start(ctx: &mut TransitionContext<'_>, step: usize) {
     let direction = Direction::Action;
-    let (event, until) = match &turn.definition.step(&turn.state, step).action {
-        Action::Call(_) => return again(turn, step, direction),
+    let (event, until) = match &ctx.definition.step(&ctx.state, step).action {
+        Action::Call(_) => return again(ctx, step, direction),
         Action::Sleep { for_ms } => {
-            let until = turn.at.saturating_add(*for_ms);
-            return turn.set(step, direction, Activity::Sleeping { until });
+            let until = ctx.at.saturating_add(*for_ms);
+            return ctx.set(step, direction, Activity::Sleeping { until });
         }
-        Action::Approval { .. } => return turn.set(step, direction, Activity::Showing),
+        Action::Approval { .. } => return ctx.set(step, direction, Activity::Showing),
         Action::Await { event, deadline_ms } => {
-            (event.clone(), deadline_ms.map(|deadline| turn.at.saturating_add(deadline)))
+            (event.clone(), deadline_ms.map(|deadline| ctx.at.saturating_add(deadline)))
         }
     };
-    match turn.state.mailbox.remove(&event) {
-        Some(payload) => turn.succeed(step, direction, payload),
-        None => turn.set(step, direction, Activity::Awaiting { until }),
+    match ctx.state.mailbox.remove(&event) {
+        Some(payload) => ctx.succeed(step, direction, payload),
+        None => ctx.set(step, direction, Activity::Awaiting { until }),
     }
 }
 
@@ -95,8 +95,8 @@ pub fn next_timer(definition: &Definition, state: &State) -> Option<Millis> {
             }
             Activity::Awaiting { until } | Activity::Asking { until } => *until,
             Activity::Unresolved { until } => {
-                let turn = state.course == Course::Backward && dependents_clear(definition, state, index);
-                turn.then_some(*until)
+                let its_turn = state.course == Course::Backward && dependents_clear(definition, state, index);
+                its_turn.then_some(*until)
             }
             Activity::Attempting | Activity::Probing | Activity::Showing => None,
         },
@@ -144,59 +144,59 @@ pub(super) fn limits(definition: &Definition, state: &State) -> [Option<Millis>;
 
 /// Turns the saga back when its time is up. A driver that is lost after the point of no return leaves the
 /// plan as it stands.
-fn watch_limits(turn: &mut Turn<'_>) {
-    if !turn.ends_waits {
+fn watch_limits(ctx: &mut TransitionContext<'_>) {
+    if !ctx.ends_waits {
         return;
     }
-    let [deadline, lease] = limits(turn.definition, &turn.state);
-    let passed = |limit: Option<Millis>| limit.is_some_and(|limit| limit <= turn.at);
+    let [deadline, lease] = limits(ctx.definition, &ctx.state);
+    let passed = |limit: Option<Millis>| limit.is_some_and(|limit| limit <= ctx.at);
     if passed(deadline) {
-        turn.turn_back(TurnBack::Deadline);
-    } else if passed(lease) && committed(turn) {
-        turn.state.plan_expired = true;
-        close_plan(turn);
+        ctx.turn_back(TurnBack::Deadline);
+    } else if passed(lease) && committed(ctx) {
+        ctx.state.plan_expired = true;
+        close_plan(ctx);
     } else if passed(lease) {
-        turn.turn_back(TurnBack::DriverLost);
+        ctx.turn_back(TurnBack::DriverLost);
     }
 }
 
-fn forward(turn: &mut Turn<'_>) {
-    if !may_start(turn) {
+fn forward(ctx: &mut TransitionContext<'_>) {
+    if !may_start(ctx) {
         return;
     }
-    for step in 0..turn.state.steps.len() {
-        let moved_before = std::mem::take(&mut turn.moved);
-        forward_step(turn, step);
+    for step in 0..ctx.state.steps.len() {
+        let moved_before = std::mem::take(&mut ctx.moved);
+        forward_step(ctx, step);
         // Whether more may start is asked of every step, so only when something has changed.
-        if turn.moved && !may_start(turn) {
+        if ctx.moved && !may_start(ctx) {
             return;
         }
-        turn.moved |= moved_before;
+        ctx.moved |= moved_before;
     }
-    let settled = turn.state.steps.iter().all(|one| is_settled(one));
-    if settled && turn.state.lease_until.is_none() && may_start(turn) {
-        turn.state.course = Course::Ended(End::Completed);
+    let settled = ctx.state.steps.iter().all(|one| is_settled(one));
+    if settled && ctx.state.lease_until.is_none() && may_start(ctx) {
+        ctx.state.course = Course::Ended(End::Completed);
     }
 }
 
-fn forward_step(turn: &mut Turn<'_>, step: usize) {
-    match turn.state.steps[step].phase {
-        Phase::Waiting => match readiness(turn, step) {
+fn forward_step(ctx: &mut TransitionContext<'_>, step: usize) {
+    match ctx.state.steps[step].phase {
+        Phase::Waiting => match readiness(ctx, step) {
             Readiness::NotYet => {}
             Readiness::NeedFailed => {
                 let error = Error::new("need_failed", "a step that this one needs has failed");
-                turn.state.step_mut(step).action.error = Some(Box::new(error));
-                turn.fail(step, Direction::Action);
+                ctx.state.step_mut(step).action.error = Some(Box::new(error));
+                ctx.fail(step, Direction::Action);
             }
             Readiness::Ready => {
-                if turn.definition.step(&turn.state, step).when.is_some() {
-                    turn.put(step, Phase::Deciding);
+                if ctx.definition.step(&ctx.state, step).when.is_some() {
+                    ctx.put(step, Phase::Deciding);
                 } else {
-                    start(turn, step);
+                    start(ctx, step);
                 }
             }
         },
-        Phase::Active { direction, activity } => due(turn, step, direction, activity),
+        Phase::Active { direction, activity } => due(ctx, step, direction, activity),
         Phase::Deciding
         | Phase::Skipped
         | Phase::Done
@@ -207,31 +207,31 @@ fn forward_step(turn: &mut Turn<'_>, step: usize) {
 }
 
 /// Carries a wait on whose time has come.
-fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activity) {
+fn due(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, activity: Activity) {
     match activity {
-        Activity::BackingOff { until } if until <= turn.at => again(turn, step, direction),
-        Activity::Settling { until } if until <= turn.at => {
-            let tally = turn.state.step_mut(step).tally_mut(direction);
+        Activity::BackingOff { until } if until <= ctx.at => again(ctx, step, direction),
+        Activity::Settling { until } if until <= ctx.at => {
+            let tally = ctx.state.step_mut(step).tally_mut(direction);
             tally.probes += 1;
-            tally.evidence_mut().asked_at = Some(turn.at);
-            turn.set(step, direction, Activity::Probing);
+            tally.evidence_mut().probed_at = Some(ctx.at);
+            ctx.set(step, direction, Activity::Probing);
         }
-        Activity::Sleeping { until } if until <= turn.at => turn.succeed(step, direction, Json::null()),
-        Activity::Awaiting { until: Some(until) } if turn.ends_waits && until <= turn.at => {
+        Activity::Sleeping { until } if until <= ctx.at => ctx.succeed(step, direction, Json::null()),
+        Activity::Awaiting { until: Some(until) } if ctx.ends_waits && until <= ctx.at => {
             let error = Error::new(late::DEADLINE, "nothing was provided within the longest wait");
-            let pending = doubt::is_pending(turn, step, direction);
-            let tally = turn.state.step_mut(step).tally_mut(direction);
+            let pending = doubt::is_pending(ctx, step, direction);
+            let tally = ctx.state.step_mut(step).tally_mut(direction);
             tally.error = Some(Box::new(error));
             if pending {
-                doubt::resolve(turn, step, direction);
+                doubt::resolve(ctx, step, direction);
             } else {
-                turn.fail(step, direction);
+                ctx.fail(step, direction);
             }
         }
-        Activity::Asking { until: Some(until) } if turn.ends_waits && until <= turn.at => {
+        Activity::Asking { until: Some(until) } if ctx.ends_waits && until <= ctx.at => {
             let error = Error::new(late::DEADLINE, "nobody has approved it within the longest wait");
-            turn.state.step_mut(step).tally_mut(direction).error = Some(Box::new(error));
-            turn.fail(step, direction);
+            ctx.state.step_mut(step).tally_mut(direction).error = Some(Box::new(error));
+            ctx.fail(step, direction);
         }
         Activity::BackingOff { .. }
         | Activity::Settling { .. }
@@ -246,36 +246,36 @@ fn due(turn: &mut Turn<'_>, step: usize, direction: Direction, activity: Activit
 }
 
 /// The first attempt; or another, unless its time has passed meanwhile.
-fn again(turn: &mut Turn<'_>, step: usize, direction: Direction) {
-    let in_doubt = turn.in_doubt(step, direction);
-    if turn.law() >= Law::V2 && !in_doubt && is_forgotten(turn, step, direction) {
-        turn.renew_key(step, direction);
+fn again(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
+    let in_doubt = ctx.in_doubt(step, direction);
+    if ctx.law() >= Law::V2 && !in_doubt && is_forgotten(ctx, step, direction) {
+        ctx.renew_key(step, direction);
     }
-    if turn.rested(step, direction, turn.at) > turn.at {
-        return turn.set(step, direction, Activity::BackingOff { until: turn.at });
+    if ctx.rested(step, direction, ctx.at) > ctx.at {
+        return ctx.set(step, direction, Activity::BackingOff { until: ctx.at });
     }
-    let tally = turn.state.steps[step].tally(direction);
-    let Some(call) = turn.call(step, direction) else { return };
-    if in_doubt && !doubt::may_repeat(turn, step, direction, turn.at) {
-        doubt::resolve(turn, step, direction);
-    } else if direction == Direction::Compensation && doubt::compensates_too_late(turn, step, turn.at) {
-        doubt::reopen(turn, step);
-    } else if retry::budget_left(call, tally, turn.at) {
-        turn.attempt(step, direction);
+    let tally = ctx.state.steps[step].tally(direction);
+    let Some(call) = ctx.call(step, direction) else { return };
+    if in_doubt && !doubt::may_repeat(ctx, step, direction, ctx.at) {
+        doubt::resolve(ctx, step, direction);
+    } else if direction == Direction::Compensation && doubt::compensates_too_late(ctx, step, ctx.at) {
+        doubt::reopen(ctx, step);
+    } else if retry::budget_left(call, tally, ctx.at) {
+        ctx.attempt(step, direction);
     } else if in_doubt {
-        doubt::resolve(turn, step, direction);
+        doubt::resolve(ctx, step, direction);
     } else {
         let error = || Box::new(Error::new("deadline", "the step's deadline passed before it was called"));
-        turn.state.step_mut(step).tally_mut(direction).error.get_or_insert_with(error);
-        turn.fail(step, direction);
+        ctx.state.step_mut(step).tally_mut(direction).error.get_or_insert_with(error);
+        ctx.fail(step, direction);
     }
 }
 
 /// Whether the participant may forget the present key before an attempt that begins now has surely landed.
-fn is_forgotten(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
-    let tally = turn.state.steps[step].tally(direction);
-    turn.call(step, direction)
-        .is_some_and(|call| call.effect == Effect::Idempotent && !retry::repeatable(call, tally, turn.at))
+fn is_forgotten(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
+    let tally = ctx.state.steps[step].tally(direction);
+    ctx.call(step, direction)
+        .is_some_and(|call| call.effect == Effect::Idempotent && !retry::repeatable(call, tally, ctx.at))
 }
 
 enum Readiness {
@@ -286,14 +286,14 @@ enum Readiness {
 
 /// Whether a waiting step may start: its needs are met, and so is every step that its kind waits for. A need
 /// that failed fails it too: at once while the saga can turn back, and when its turn comes after that.
-fn readiness(turn: &Turn<'_>, step: usize) -> Readiness {
-    let Some(planned) = turn.definition.planned(&turn.state, step) else { return Readiness::NotYet };
-    let one = |index: usize| &turn.state.steps[index];
+fn readiness(ctx: &TransitionContext<'_>, step: usize) -> Readiness {
+    let Some(planned) = ctx.definition.planned(&ctx.state, step) else { return Readiness::NotYet };
+    let one = |index: usize| &ctx.state.steps[index];
     let need_failed = planned.needs.iter().any(|&need| one(need).phase == Phase::Failed);
     let needs_met = planned.needs.iter().all(|&need| is_settled(one(need)));
-    if need_failed && !committed(turn) {
+    if need_failed && !committed(ctx) {
         Readiness::NeedFailed
-    } else if !needs_met || !barrier_passed(turn, step) {
+    } else if !needs_met || !barrier_passed(ctx, step) {
         Readiness::NotYet
     } else if need_failed {
         Readiness::NeedFailed
@@ -303,12 +303,12 @@ fn readiness(turn: &Turn<'_>, step: usize) -> Readiness {
 }
 
 /// Whether every step that a step's kind waits for is settled, and the plan is known where it must be.
-pub(super) fn barrier_passed(turn: &Turn<'_>, step: usize) -> bool {
-    let kind = turn.kind(step);
-    let still_open = kind == Kind::Retriable && turn.state.lease_until.is_some();
-    let settled = |index: usize| is_settled(&turn.state.steps[index]);
+pub(super) fn barrier_passed(ctx: &TransitionContext<'_>, step: usize) -> bool {
+    let kind = ctx.kind(step);
+    let still_open = kind == Kind::Retriable && ctx.state.lease_until.is_some();
+    let settled = |index: usize| is_settled(&ctx.state.steps[index]);
     !still_open
-        && (0..turn.state.steps.len()).all(|index| !plan::waits_for(kind, turn.kind(index)) || settled(index))
+        && (0..ctx.state.steps.len()).all(|index| !plan::waits_for(kind, ctx.kind(index)) || settled(index))
 }
 
 /// Nothing more will come of the step on the way forward, and nobody needs to be told so: a step of an open
@@ -325,16 +325,16 @@ fn is_settled(one: &StepState) -> bool {
 
 /// The saga shall turn back. What is in flight is waited for; a pivot whose outcome is open decides the
 /// direction first.
-fn turn_back(turn: &mut Turn<'_>) {
-    if committed(turn) {
-        return too_late(turn);
+fn turn_back(ctx: &mut TransitionContext<'_>) {
+    if committed(ctx) {
+        return too_late(ctx);
     }
-    for step in 0..turn.state.steps.len() {
-        stop_waiting(turn, step);
+    for step in 0..ctx.state.steps.len() {
+        stop_waiting(ctx, step);
     }
-    let open = turn.state.steps.iter().enumerate().any(|(index, one)| match one.phase {
+    let open = ctx.state.steps.iter().enumerate().any(|(index, one)| match one.phase {
         Phase::Active { activity: Activity::Attempting, .. } => true,
-        Phase::Active { .. } | Phase::Stuck { .. } => turn.kind(index) == Kind::Pivot,
+        Phase::Active { .. } | Phase::Stuck { .. } => ctx.kind(index) == Kind::Pivot,
         Phase::Waiting
         | Phase::Deciding
         | Phase::Skipped
@@ -343,53 +343,53 @@ fn turn_back(turn: &mut Turn<'_>) {
         | Phase::Undone(_) => false,
     });
     if !open {
-        turn.state.lease_until = None;
-        turn.state.course = Course::Backward;
-        turn.moved = true;
+        ctx.state.lease_until = None;
+        ctx.state.course = Course::Backward;
+        ctx.moved = true;
         return;
     }
-    for step in 0..turn.state.steps.len() {
-        if halted(&turn.state) {
+    for step in 0..ctx.state.steps.len() {
+        if halted(&ctx.state) {
             return;
         }
-        if let Phase::Active { direction, activity } = turn.state.steps[step].phase {
-            due(turn, step, direction, activity);
+        if let Phase::Active { direction, activity } = ctx.state.steps[step].phase {
+            due(ctx, step, direction, activity);
         }
     }
 }
 
 /// A pivot succeeded after all, so the saga goes on.
-fn too_late(turn: &mut Turn<'_>) {
-    let limit = matches!(turn.state.turn_back, Some(TurnBack::Deadline | TurnBack::DriverLost));
-    turn.state.plan_expired = limit && turn.state.lease_until.is_some();
-    turn.state.turn_back = None;
-    close_plan(turn);
+fn too_late(ctx: &mut TransitionContext<'_>) {
+    let limit = matches!(ctx.state.turn_back, Some(TurnBack::Deadline | TurnBack::DriverLost));
+    ctx.state.plan_expired = limit && ctx.state.lease_until.is_some();
+    ctx.state.turn_back = None;
+    close_plan(ctx);
 }
 
 /// Past the point of no return the plan of an open saga stays as it is when its driver is lost, or wanted to
-/// turn back. What failed for good needs a person; what failed only because a need had failed waits for its turn.
-fn close_plan(turn: &mut Turn<'_>) {
-    turn.state.lease_until = None;
-    turn.moved = true;
+/// turn back. What failed for good needs a person; what failed only because a need had failed waits for its ctx.
+fn close_plan(ctx: &mut TransitionContext<'_>) {
+    ctx.state.lease_until = None;
+    ctx.moved = true;
     let failed = |one: &StepState| one.phase == Phase::Failed;
-    let before = turn.state.steps.clone();
+    let before = ctx.state.steps.clone();
     for (step, _) in before.iter().enumerate().filter(|(_, one)| failed(one) && !one.skipped_by_hand) {
-        let planned = turn.definition.planned(&turn.state, step);
+        let planned = ctx.definition.planned(&ctx.state, step);
         if planned.is_some_and(|planned| planned.needs.iter().any(|&need| failed(&before[need]))) {
-            turn.put(step, Phase::Waiting);
+            ctx.put(step, Phase::Waiting);
         } else {
-            turn.stick(step, Direction::Action, StuckReason::Failed);
+            ctx.mark_stuck(step, Direction::Action, StuckReason::Failed);
         }
     }
 }
 
 /// What only waits is not begun on the way back; what is in doubt prefers to ask rather than to repeat.
-fn stop_waiting(turn: &mut Turn<'_>, step: usize) {
-    let in_doubt = turn.in_doubt(step, Direction::Action);
-    match turn.state.steps[step].phase {
-        Phase::Deciding => turn.put(step, Phase::Waiting),
+fn stop_waiting(ctx: &mut TransitionContext<'_>, step: usize) {
+    let in_doubt = ctx.in_doubt(step, Direction::Action);
+    match ctx.state.steps[step].phase {
+        Phase::Deciding => ctx.put(step, Phase::Waiting),
         Phase::Active { activity: Activity::BackingOff { .. }, .. } | Phase::Stuck { .. } if in_doubt => {
-            doubt::reconsider(turn, step);
+            doubt::reconsider(ctx, step);
         }
         Phase::Active {
             activity:
@@ -404,7 +404,7 @@ fn stop_waiting(turn: &mut Turn<'_>, step: usize) {
         | Phase::Stuck { .. }
             if !in_doubt =>
         {
-            turn.put(step, Phase::Waiting);
+            ctx.put(step, Phase::Waiting);
         }
         Phase::Active { .. }
         | Phase::Stuck { .. }
@@ -416,26 +416,26 @@ fn stop_waiting(turn: &mut Turn<'_>, step: usize) {
     }
 }
 
-fn backward(turn: &mut Turn<'_>) {
-    for step in (0..turn.state.steps.len()).rev() {
-        if halted(&turn.state) {
+fn backward(ctx: &mut TransitionContext<'_>) {
+    for step in (0..ctx.state.steps.len()).rev() {
+        if halted(&ctx.state) {
             return;
         }
-        backward_step(turn, step);
+        backward_step(ctx, step);
     }
-    if turn.state.steps.iter().all(|one| is_clear(&one.phase)) && !halted(&turn.state) {
-        turn.state.course = Course::Ended(End::Compensated);
+    if ctx.state.steps.iter().all(|one| is_clear(&one.phase)) && !halted(&ctx.state) {
+        ctx.state.course = Course::Ended(End::Compensated);
     }
 }
 
-fn backward_step(turn: &mut Turn<'_>, step: usize) {
-    let my_turn = dependents_clear(turn.definition, &turn.state, step);
-    match turn.state.steps[step].phase {
-        Phase::Done if my_turn => undo(turn, step),
-        Phase::Active { activity: Activity::Unresolved { until }, .. } if my_turn && until <= turn.at => {
-            undo(turn, step);
+fn backward_step(ctx: &mut TransitionContext<'_>, step: usize) {
+    let my_turn = dependents_clear(ctx.definition, &ctx.state, step);
+    match ctx.state.steps[step].phase {
+        Phase::Done if my_turn => undo(ctx, step),
+        Phase::Active { activity: Activity::Unresolved { until }, .. } if my_turn && until <= ctx.at => {
+            undo(ctx, step);
         }
-        Phase::Active { direction, activity } => due(turn, step, direction, activity),
+        Phase::Active { direction, activity } => due(ctx, step, direction, activity),
         Phase::Done
         | Phase::Waiting
         | Phase::Deciding
@@ -447,22 +447,22 @@ fn backward_step(turn: &mut Turn<'_>, step: usize) {
 }
 
 /// Undoes a step that is done, or may be, when all that came after it is undone.
-fn undo(turn: &mut Turn<'_>, step: usize) {
-    let planned = turn.definition.step(&turn.state, step);
-    let harmless = turn.state.steps[step].skipped_by_hand
+fn undo(ctx: &mut TransitionContext<'_>, step: usize) {
+    let planned = ctx.definition.step(&ctx.state, step);
+    let harmless = ctx.state.steps[step].skipped_by_hand
         || match &planned.action {
             Action::Call(call) => call.effect == Effect::ReadOnly,
             Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => true,
         };
     if harmless {
-        turn.put(step, Phase::Undone(Undone::Nothing));
-    } else if doubt::compensates_too_late(turn, step, turn.at) {
-        doubt::reopen(turn, step);
+        ctx.put(step, Phase::Undone(Undone::Nothing));
+    } else if doubt::compensates_too_late(ctx, step, ctx.at) {
+        doubt::reopen(ctx, step);
     } else if planned.compensation.is_some() {
-        turn.attempt(step, Direction::Compensation);
+        ctx.attempt(step, Direction::Compensation);
     } else {
         assert!(planned.irreversible, "a definition without a way to undo step {step} must not be built");
-        turn.put(step, Phase::Undone(Undone::LeftInPlace));
+        ctx.put(step, Phase::Undone(Undone::LeftInPlace));
     }
 }
 

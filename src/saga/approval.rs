@@ -11,7 +11,7 @@ use super::event::{ApprovalShown, Direction, Showing};
 use super::outcome::Error;
 use super::state::{Activity, Phase, State};
 use super::transition::IllegalEvent;
-use super::turn::Turn;
+use super::transition_context::TransitionContext;
 use super::{Definition, Json};
 
 /// A question as it was shown.
@@ -62,28 +62,28 @@ pub fn asking<'a>(definition: &'a Definition, state: &'a State) -> Vec<Asking<'a
 }
 
 /// The question is on record from now on, so it may be asked; or it could not be rendered, and nobody is asked.
-pub(super) fn shown(turn: &mut Turn<'_>, event: &ApprovalShown) -> Result<(), IllegalEvent> {
+pub(super) fn shown(ctx: &mut TransitionContext<'_>, event: &ApprovalShown) -> Result<(), IllegalEvent> {
     let step = event.step;
     let showing = Phase::Active { direction: Direction::Action, activity: Activity::Showing };
-    if turn.state.steps.get(step).map(|one| &one.phase) != Some(&showing) {
+    if ctx.state.steps.get(step).map(|one| &one.phase) != Some(&showing) {
         return Err(IllegalEvent::new(format!("step {step} is not about to show what it asks")));
     }
-    let at = turn.at;
-    let deadline_ms = match &turn.definition.step(&turn.state, step).action {
+    let at = ctx.at;
+    let deadline_ms = match &ctx.definition.step(&ctx.state, step).action {
         Action::Approval { deadline_ms, .. } => *deadline_ms,
         Action::Call(_) | Action::Await { .. } | Action::Sleep { .. } => None,
     };
-    let one = turn.state.step_mut(step);
+    let one = ctx.state.step_mut(step);
     one.action.lost = 0;
     match &event.showing {
         Showing::Shown(shown) => {
             one.shown = Some(Box::new(shown.clone()));
             let until = deadline_ms.map(|deadline| at.saturating_add(deadline));
-            turn.set(step, Direction::Action, Activity::Asking { until });
+            ctx.set(step, Direction::Action, Activity::Asking { until });
         }
         Showing::Failed(error) => {
             one.action.error = Some(Box::new(error.clone()));
-            turn.fail(step, Direction::Action);
+            ctx.fail(step, Direction::Action);
         }
     }
     Ok(())
@@ -91,37 +91,42 @@ pub(super) fn shown(turn: &mut Turn<'_>, event: &ApprovalShown) -> Result<(), Il
 
 /// A person approved what this digest stands for.
 pub(super) fn approve(
-    turn: &mut Turn<'_>,
+    ctx: &mut TransitionContext<'_>,
     step: usize,
     by: &str,
     digest: &str,
     reason: &str,
 ) -> Result<(), IllegalEvent> {
-    let shown = asked(turn, step)?;
+    let shown = asked(ctx, step)?;
     if shown != digest {
-        let name = &turn.definition.step(&turn.state, step).name;
+        let name = &ctx.definition.step(&ctx.state, step).name;
         return Err(IllegalEvent::new(format!(
             "step {name:?} shows {shown}, and {digest:?} was approved; look at what it shows, then approve that"
         )));
     }
     let output = Json::from(json!({ "approved_by": by, "reason": reason }));
-    turn.succeed(step, Direction::Action, output);
+    ctx.succeed(step, Direction::Action, output);
     Ok(())
 }
 
 /// A person said no.
-pub(super) fn deny(turn: &mut Turn<'_>, step: usize, by: &str, reason: &str) -> Result<(), IllegalEvent> {
-    asked(turn, step)?;
+pub(super) fn deny(
+    ctx: &mut TransitionContext<'_>,
+    step: usize,
+    by: &str,
+    reason: &str,
+) -> Result<(), IllegalEvent> {
+    asked(ctx, step)?;
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    turn.state.step_mut(step).action.error =
+    ctx.state.step_mut(step).action.error =
         Some(Box::new(Error::new("denied", format!("{by} denied it{why}"))));
-    turn.fail(step, Direction::Action);
+    ctx.fail(step, Direction::Action);
     Ok(())
 }
 
 /// The digest of what a step asks right now.
-fn asked(turn: &Turn<'_>, step: usize) -> Result<String, IllegalEvent> {
-    let one = &turn.state.steps[step];
+fn asked(ctx: &TransitionContext<'_>, step: usize) -> Result<String, IllegalEvent> {
+    let one = &ctx.state.steps[step];
     match (one.phase, &one.shown) {
         (Phase::Active { activity: Activity::Asking { .. }, .. }, Some(shown)) => Ok(shown.digest.clone()),
         (
@@ -135,7 +140,7 @@ fn asked(turn: &Turn<'_>, step: usize) -> Result<String, IllegalEvent> {
             | Phase::Stuck { .. },
             _,
         ) => {
-            let name = &turn.definition.step(&turn.state, step).name;
+            let name = &ctx.definition.step(&ctx.state, step).name;
             Err(IllegalEvent::new(format!("step {name:?} asks for no approval now")))
         }
     }

@@ -7,7 +7,7 @@ use super::outcome::Error;
 use super::plan::Definition;
 use super::request::legal_verbs;
 use super::state::{Activity, Phase, State, StepState, StuckReason};
-use super::turn::in_doubt;
+use super::transition_context::in_doubt;
 
 /// One step that somebody has to look at, or may want to.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::author;
+use super::builder;
 
 /// Milliseconds: of an instant since the Unix epoch, or of a duration.
 pub type Millis = u64;
@@ -484,14 +484,14 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 fn timeout_default() -> Millis {
-    author::TIMEOUT_MS
+    builder::TIMEOUT_MS
 }
 fn notice_timeout_default() -> Millis {
-    author::NOTICE_TIMEOUT_MS
+    builder::NOTICE_TIMEOUT_MS
 }
 fn settle_default() -> Millis {
-    author::SETTLE_MS
+    builder::SETTLE_MS
 }
 fn probe_retry_default() -> Retry {
-    Retry { attempts: author::PROBE_ATTEMPTS, ..Retry::default() }
+    Retry { attempts: builder::PROBE_ATTEMPTS, ..Retry::default() }
 }

@@ -10,14 +10,14 @@ use super::outcome::{Error, TRANSACTION_ENDED};
 use super::plan::Definition;
 use super::retry;
 use super::state::{Activity, Course, Evidence, Phase, State, StuckReason, Tally, TurnBack};
-use super::turn::{Turn, in_doubt};
+use super::transition_context::{TransitionContext, in_doubt};
 
 /// Code of the error of a call whose probe was answered too late to prove anything.
 const KEY_FORGOTTEN: &str = "key_forgotten";
 
 /// A way out of doubt.
 #[derive(Clone, Copy)]
-enum Means {
+enum Resolution {
     /// The same call under the same key; its answer tells.
     Repeat,
     /// The participant is asked.
@@ -37,31 +37,37 @@ pub(super) struct Refusal {
 
 /// An attempt ended, by `ended_at`, and its effect is unknown.
 pub(super) fn unknown(
-    turn: &mut Turn<'_>,
+    ctx: &mut TransitionContext<'_>,
     step: usize,
     direction: Direction,
     error: Error,
     ended_at: Millis,
 ) {
-    let recorded_together = turn.call(step, direction).is_some_and(Call::is_transactional);
-    let heard_at = turn.at;
-    if recorded_together && turn.law() >= Law::V2 && error.code == TRANSACTION_ENDED {
+    let recorded_together = ctx.call(step, direction).is_some_and(Call::is_transactional);
+    let heard_at = ctx.at;
+    if recorded_together && ctx.law() >= Law::V2 && error.code == TRANSACTION_ENDED {
         // What its handler committed by itself stays, and no means of ours finds it.
-        let tally = turn.state.step_mut(step).tally_mut(direction);
+        let tally = ctx.state.step_mut(step).tally_mut(direction);
         tally.error = Some(Box::new(error));
         let evidence = tally.evidence_mut();
         (evidence.doubt_at, evidence.heard_at) = (Some(ended_at), Some(heard_at));
-        return turn.stick(step, direction, StuckReason::InDoubt);
+        return ctx.mark_stuck(step, direction, StuckReason::InDoubt);
     }
-    enter(turn, step, direction, error, ended_at);
-    leave(turn, step, direction);
+    enter(ctx, step, direction, error, ended_at);
+    leave(ctx, step, direction);
 }
 
 /// The call is in doubt from now on, and nothing is done about it yet.
-pub(super) fn enter(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error, ended_at: Millis) {
-    let sure = turn.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
-    let (law, heard_at) = (turn.law(), turn.at);
-    let tally = turn.state.step_mut(step).tally_mut(direction);
+pub(super) fn enter(
+    ctx: &mut TransitionContext<'_>,
+    step: usize,
+    direction: Direction,
+    error: Error,
+    ended_at: Millis,
+) {
+    let sure = ctx.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
+    let (law, heard_at) = (ctx.law(), ctx.at);
+    let tally = ctx.state.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
     match law {
         Law::V2 if sure => tally.correct(|evidence| evidence.final_failure = false),
@@ -70,11 +76,11 @@ pub(super) fn enter(turn: &mut Turn<'_>, step: usize, direction: Direction, erro
 }
 
 /// The first way out of a doubt. What only reads has changed nothing, so there is no doubt about it.
-pub(super) fn leave(turn: &mut Turn<'_>, step: usize, direction: Direction) {
-    if turn.in_doubt(step, direction) {
-        resolve(turn, step, direction);
+pub(super) fn leave(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
+    if ctx.in_doubt(step, direction) {
+        resolve(ctx, step, direction);
     } else {
-        turn.no_effect(step, direction);
+        ctx.no_effect(step, direction);
     }
 }
 
@@ -93,121 +99,121 @@ fn doubted(tally: &mut Tally, ended_at: Millis, heard_at: Millis) -> &mut Eviden
 
 /// The participant answered with an error, which may have come after the effect. It is asked at once, and again when a
 /// late effect has had its time. A repeat would meet the same error, so only what must go on is repeated.
-pub(super) fn errored(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error) {
-    let at = turn.at;
-    let sure = turn.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
-    let law = turn.law();
-    let tally = turn.state.step_mut(step).tally_mut(direction);
+pub(super) fn errored(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, error: Error) {
+    let at = ctx.at;
+    let sure = ctx.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
+    let law = ctx.law();
+    let tally = ctx.state.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
     if sure || law == Law::V1 {
         tally.evidence_mut().final_failure = true;
-        return failed(turn, step, direction, Refusal { answers_key: false, renew_key: false });
+        return failed(ctx, step, direction, Refusal { answers_key: false, renew_key: false });
     }
     doubted(tally, at, at).errored = true;
-    resolve(turn, step, direction);
+    resolve(ctx, step, direction);
 }
 
 /// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key whose end is
 /// unknown: it may have been refused before the participant looked at the key. So the doubt stays, and the probe is
 /// asked first.
-pub(super) fn failed(turn: &mut Turn<'_>, step: usize, direction: Direction, refusal: Refusal) {
-    if !turn.in_doubt(step, direction) {
-        return refused(turn, step, direction, refusal);
+pub(super) fn failed(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, refusal: Refusal) {
+    if !ctx.in_doubt(step, direction) {
+        return refused(ctx, step, direction, refusal);
     }
-    let tally = turn.state.steps[step].tally(direction);
-    let Some(call) = turn.call(step, direction) else { return };
+    let tally = ctx.state.steps[step].tally(direction);
+    let Some(call) = ctx.call(step, direction) else { return };
     if retry::probe_left(call, tally) {
-        return turn.set(step, direction, Activity::Settling { until: turn.at });
+        return ctx.set(step, direction, Activity::Settling { until: ctx.at });
     }
-    if turn.law() >= Law::V2 && refusal.answers_key && call.probe.is_none() && !tally.evidence().pending {
-        let settled_at = settled_at(turn, step, direction);
+    if ctx.law() >= Law::V2 && refusal.answers_key && call.probe.is_none() && !tally.evidence().pending {
+        let settled_at = settled_at(ctx, step, direction);
         if tally.attempt_at.is_some_and(|began| began >= settled_at) {
-            return refused(turn, step, direction, refusal);
+            return refused(ctx, step, direction, refusal);
         }
         // Asked while the attempt before could still land: the same question later tells.
-        if let Some(Activity::BackingOff { until }) = activity(turn, step, direction, Means::Repeat) {
+        if let Some(Activity::BackingOff { until }) = activity(ctx, step, direction, Resolution::Repeat) {
             let until = until.max(settled_at);
-            return turn.set(step, direction, Activity::BackingOff { until });
+            return ctx.set(step, direction, Activity::BackingOff { until });
         }
     }
-    resolve(turn, step, direction);
+    resolve(ctx, step, direction);
 }
 
 /// No attempt of the call has had an effect.
-fn refused(turn: &mut Turn<'_>, step: usize, direction: Direction, refusal: Refusal) {
-    if refusal.renew_key && turn.law() >= Law::V2 {
-        turn.renew_key(step, direction);
+fn refused(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, refusal: Refusal) {
+    if refusal.renew_key && ctx.law() >= Law::V2 {
+        ctx.renew_key(step, direction);
     }
-    turn.no_effect(step, direction);
+    ctx.no_effect(step, direction);
 }
 
 /// The participant accepted the call and will carry it out or not: ask its probe later, or wait to be told.
 pub(super) fn pending(
-    turn: &mut Turn<'_>,
+    ctx: &mut TransitionContext<'_>,
     step: usize,
     direction: Direction,
     retry_after_ms: Option<Millis>,
 ) {
-    let (at, chance) = (turn.at, turn.chance);
-    let law = turn.law();
-    let tally = turn.state.step_mut(step).tally_mut(direction);
+    let (at, jitter) = (ctx.at, ctx.jitter);
+    let law = ctx.law();
+    let tally = ctx.state.step_mut(step).tally_mut(direction);
     let evidence = doubted(tally, at, at);
     (evidence.pending, evidence.errored) = (law >= Law::V2, false);
     let first_at = tally.first_at.unwrap_or(at);
-    let Some(call) = turn.call(step, direction) else { return };
+    let Some(call) = ctx.call(step, direction) else { return };
     let activity = match &call.probe {
         Some(probe) => {
-            let pause = retry_after_ms.unwrap_or_else(|| retry::pause_ms(&probe.retry, 1, chance));
+            let pause = retry_after_ms.unwrap_or_else(|| retry::pause_ms(&probe.retry, 1, jitter));
             Activity::Settling { until: at.saturating_add(pause) }
         }
         None => {
             Activity::Awaiting { until: call.deadline_ms.map(|deadline| first_at.saturating_add(deadline)) }
         }
     };
-    turn.set(step, direction, activity);
+    ctx.set(step, direction, activity);
 }
 
 /// The probe found no effect. When it was asked before the settle window had passed that proves nothing,
 /// however late the answer came: a late effect could still land behind it. Nor does it when the answer came after the
 /// participant may have forgotten the key, however early it was asked: it may have looked as late as that.
-pub(super) fn absent(turn: &mut Turn<'_>, step: usize, direction: Direction) {
-    let settled_at = settled_at(turn, step, direction);
-    let tally = turn.state.step_mut(step).tally_mut(direction);
-    if tally.evidence().asked_at.is_none_or(|asked_at| asked_at < settled_at) {
+pub(super) fn absent(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
+    let settled_at = settled_at(ctx, step, direction);
+    let tally = ctx.state.step_mut(step).tally_mut(direction);
+    if tally.evidence().probed_at.is_none_or(|asked_at| asked_at < settled_at) {
         tally.probes_forgiven += 1;
-        return turn.set(step, direction, Activity::Settling { until: settled_at });
+        return ctx.set(step, direction, Activity::Settling { until: settled_at });
     }
     let pending = tally.evidence().pending;
-    match turn.law() {
+    match ctx.law() {
         Law::V1 => {}
-        Law::V2 if is_forgotten(turn, step, direction) => {
+        Law::V2 if is_forgotten(ctx, step, direction) => {
             let message =
                 "the probe found no effect, and the participant may have forgotten the key (`key_lifetime`)";
-            return inconclusive(turn, step, direction, Error::new(KEY_FORGOTTEN, message));
+            return inconclusive(ctx, step, direction, Error::new(KEY_FORGOTTEN, message));
         }
         // "Not found" may mean "not yet": of what was accepted only word of its own proves that it will not come.
-        Law::V2 if pending && !says_absent(turn, step, direction) => {
+        Law::V2 if pending && !says_absent(ctx, step, direction) => {
             let message =
                 "the call was accepted, and the probe has no `absent` of its own that says it failed";
-            return inconclusive(turn, step, direction, Error::new("not_yet", message));
+            return inconclusive(ctx, step, direction, Error::new("not_yet", message));
         }
-        Law::V2 if is_final(turn, step, direction) => {
-            let tally = turn.state.step_mut(step).tally_mut(direction);
+        Law::V2 if is_final(ctx, step, direction) => {
+            let tally = ctx.state.step_mut(step).tally_mut(direction);
             tally.evidence_mut().final_failure = true;
             if pending {
                 let message = "the participant accepted the call, and the probe says that it came to nothing";
                 tally.error = Some(Box::new(Error::new("not_carried_out", message)));
             }
         }
-        Law::V2 => turn.renew_key(step, direction),
+        Law::V2 => ctx.renew_key(step, direction),
     }
-    turn.no_effect(step, direction);
+    ctx.no_effect(step, direction);
 }
 
 /// Whether the participant may have forgotten the key of the attempts in doubt.
-fn is_forgotten(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
-    let tally = turn.state.steps[step].tally(direction);
-    turn.call(step, direction).is_some_and(|call| retry::forgotten(call, tally, turn.at))
+fn is_forgotten(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
+    let tally = ctx.state.steps[step].tally(direction);
+    ctx.call(step, direction).is_some_and(|call| retry::forgotten(call, tally, ctx.at))
 }
 
 /// From when on a compensation must not begin. Of an action in doubt it may know no more than the key: once the
@@ -221,80 +227,85 @@ pub(super) fn compensates_before(definition: &Definition, state: &State, step: u
 }
 
 /// Whether it is too late for a compensation of an action in doubt.
-pub(super) fn compensates_too_late(turn: &Turn<'_>, step: usize, at: Millis) -> bool {
-    compensates_before(turn.definition, &turn.state, step).is_some_and(|before| at >= before)
+pub(super) fn compensates_too_late(ctx: &TransitionContext<'_>, step: usize, at: Millis) -> bool {
+    compensates_before(ctx.definition, &ctx.state, step).is_some_and(|before| at >= before)
 }
 
 /// The compensation may not find the effect any more: what became of the action must be known first.
-pub(super) fn reopen(turn: &mut Turn<'_>, step: usize) {
+pub(super) fn reopen(ctx: &mut TransitionContext<'_>, step: usize) {
     let message = "the compensation may find nothing although the action took effect: the participant may have \
                    forgotten the key (`key_lifetime`)";
-    turn.state.step_mut(step).action.error = Some(Box::new(Error::new(KEY_FORGOTTEN, message)));
-    resolve(turn, step, Direction::Action);
+    ctx.state.step_mut(step).action.error = Some(Box::new(Error::new(KEY_FORGOTTEN, message)));
+    resolve(ctx, step, Direction::Action);
 }
 
 /// Whether the probe says by a predicate of its own that there is no effect.
-fn says_absent(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
-    let probe = turn.call(step, direction).and_then(|call| call.probe.as_ref());
+fn says_absent(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
+    let probe = ctx.call(step, direction).and_then(|call| call.probe.as_ref());
     probe.is_some_and(|probe| probe.absent.is_some())
 }
 
 /// Whether proof of absence ends a call for good: it was accepted and came to nothing, or it is an action that may
 /// still turn the saga back and met an error.
-fn is_final(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
-    let tally = turn.state.steps[step].tally(direction);
-    tally.evidence().pending || tally.evidence().errored && !goes_on(turn, step, direction)
+fn is_final(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
+    let tally = ctx.state.steps[step].tally(direction);
+    tally.evidence().pending || tally.evidence().errored && !goes_on(ctx, step, direction)
 }
 
 /// Whether a call can only go forward: nothing is left to turn back to.
-fn goes_on(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
+fn goes_on(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
     match direction {
-        Direction::Action => turn.kind(step) == Kind::Retriable,
+        Direction::Action => ctx.kind(step) == Kind::Retriable,
         Direction::Compensation => true,
     }
 }
 
 /// The probe could not tell.
-pub(super) fn inconclusive(turn: &mut Turn<'_>, step: usize, direction: Direction, error: Error) {
-    let tally = turn.state.step_mut(step).tally_mut(direction);
+pub(super) fn inconclusive(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, error: Error) {
+    let tally = ctx.state.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
-    let tally = turn.state.steps[step].tally(direction);
-    let again = turn.call(step, direction).filter(|call| retry::probe_left(call, tally)).and_then(|call| {
+    let tally = ctx.state.steps[step].tally(direction);
+    let again = ctx.call(step, direction).filter(|call| retry::probe_left(call, tally)).and_then(|call| {
         let asked = tally.probes - tally.probes_forgiven;
-        let pause = retry::pause_ms(&call.probe.as_ref()?.retry, asked, turn.chance);
-        Some(turn.at.saturating_add(pause))
+        let pause = retry::pause_ms(&call.probe.as_ref()?.retry, asked, ctx.jitter);
+        Some(ctx.at.saturating_add(pause))
     });
     match again {
-        Some(until) => turn.set(step, direction, Activity::Settling { until }),
-        None => resolve(turn, step, direction),
+        Some(until) => ctx.set(step, direction, Activity::Settling { until }),
+        None => resolve(ctx, step, direction),
     }
 }
 
 /// The ways out of a doubt, the best first. Which of them are open says [`activity`].
-fn order(turn: &Turn<'_>, step: usize, direction: Direction, onward: bool) -> &'static [Means] {
-    let tally = turn.state.steps[step].tally(direction);
+fn order(
+    ctx: &TransitionContext<'_>,
+    step: usize,
+    direction: Direction,
+    onward: bool,
+) -> &'static [Resolution] {
+    let tally = ctx.state.steps[step].tally(direction);
     match (direction, onward) {
-        (Direction::Compensation, _) if tally.evidence().errored => &[Means::Probe, Means::Repeat],
-        (Direction::Compensation, _) => &[Means::Repeat, Means::Probe],
+        (Direction::Compensation, _) if tally.evidence().errored => &[Resolution::Probe, Resolution::Repeat],
+        (Direction::Compensation, _) => &[Resolution::Repeat, Resolution::Probe],
         (Direction::Action, true) if tally.evidence().final_failure || tally.evidence().errored => {
-            &[Means::Probe, Means::LeaveOpen, Means::Repeat]
+            &[Resolution::Probe, Resolution::LeaveOpen, Resolution::Repeat]
         }
-        (Direction::Action, true) => &[Means::Repeat, Means::Probe, Means::LeaveOpen],
-        (Direction::Action, false) => &[Means::LeaveOpen, Means::Probe, Means::Repeat],
+        (Direction::Action, true) => &[Resolution::Repeat, Resolution::Probe, Resolution::LeaveOpen],
+        (Direction::Action, false) => &[Resolution::LeaveOpen, Resolution::Probe, Resolution::Repeat],
     }
 }
 
 /// Chooses the next way out of doubt, or calls a person.
-pub(super) fn resolve(turn: &mut Turn<'_>, step: usize, direction: Direction) {
-    let onward = turn.state.course == Course::Forward && turn.state.turn_back.is_none();
-    let order = order(turn, step, direction, onward);
-    let found = order.iter().find_map(|means| activity(turn, step, direction, *means));
-    let Some(activity) = found else { return turn.stick(step, direction, StuckReason::InDoubt) };
-    turn.set(step, direction, activity);
+pub(super) fn resolve(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
+    let onward = ctx.state.course == Course::Forward && ctx.state.turn_back.is_none();
+    let order = order(ctx, step, direction, onward);
+    let found = order.iter().find_map(|resolution| activity(ctx, step, direction, *resolution));
+    let Some(activity) = found else { return ctx.mark_stuck(step, direction, StuckReason::InDoubt) };
+    ctx.set(step, direction, activity);
     match activity {
         Activity::Unresolved { .. } if onward => {
-            let error = turn.last_error(step);
-            turn.turn_back(TurnBack::StepFailed { step, error });
+            let error = ctx.last_error(step);
+            ctx.turn_back(TurnBack::StepFailed { step, error });
         }
         Activity::Unresolved { .. }
         | Activity::BackingOff { .. }
@@ -310,11 +321,11 @@ pub(super) fn resolve(turn: &mut Turn<'_>, step: usize, direction: Direction) {
 
 /// The saga turns back while this action is in doubt and would be repeated, or waits for a person: a better
 /// way may be open now.
-pub(super) fn reconsider(turn: &mut Turn<'_>, step: usize) {
+pub(super) fn reconsider(ctx: &mut TransitionContext<'_>, step: usize) {
     let direction = Direction::Action;
-    let better: &[Means] = match turn.state.steps[step].phase {
-        Phase::Stuck { .. } => &[Means::LeaveOpen],
-        Phase::Active { .. } => &[Means::LeaveOpen, Means::Probe],
+    let better: &[Resolution] = match ctx.state.steps[step].phase {
+        Phase::Stuck { .. } => &[Resolution::LeaveOpen],
+        Phase::Active { .. } => &[Resolution::LeaveOpen, Resolution::Probe],
         Phase::Waiting
         | Phase::Deciding
         | Phase::Skipped
@@ -322,67 +333,72 @@ pub(super) fn reconsider(turn: &mut Turn<'_>, step: usize) {
         | Phase::Failed
         | Phase::Undone(_) => &[],
     };
-    if let Some(activity) = better.iter().find_map(|means| activity(turn, step, direction, *means)) {
-        turn.set(step, direction, activity);
+    if let Some(activity) = better.iter().find_map(|resolution| activity(ctx, step, direction, *resolution)) {
+        ctx.set(step, direction, activity);
     }
 }
 
 /// The activity by which a means is tried, if it may be.
-fn activity(turn: &Turn<'_>, step: usize, direction: Direction, means: Means) -> Option<Activity> {
-    let call = turn.call(step, direction)?;
-    let tally = turn.state.steps[step].tally(direction);
+fn activity(
+    ctx: &TransitionContext<'_>,
+    step: usize,
+    direction: Direction,
+    resolution: Resolution,
+) -> Option<Activity> {
+    let call = ctx.call(step, direction)?;
+    let tally = ctx.state.steps[step].tally(direction);
     // Under the newest law a doubt about these has no way out but a person: see `unknown`.
-    let by_hand = turn.law() >= Law::V2 && call.is_transactional();
-    match means {
-        Means::Repeat | Means::LeaveOpen if tally.evidence().pending || by_hand => None,
-        Means::Repeat if tally.evidence().errored && !goes_on(turn, step, direction) => None,
-        Means::Repeat => {
+    let by_hand = ctx.law() >= Law::V2 && call.is_transactional();
+    match resolution {
+        Resolution::Repeat | Resolution::LeaveOpen if tally.evidence().pending || by_hand => None,
+        Resolution::Repeat if tally.evidence().errored && !goes_on(ctx, step, direction) => None,
+        Resolution::Repeat => {
             let done = tally.attempts - tally.attempts_forgiven;
-            let until = turn.at.saturating_add(retry::pause_ms(&call.retry, done, turn.chance));
-            let until = match turn.law() {
+            let until = ctx.at.saturating_add(retry::pause_ms(&call.retry, done, ctx.jitter));
+            let until = match ctx.law() {
                 Law::V1 => until,
-                Law::V2 => turn.rested(step, direction, until),
+                Law::V2 => ctx.rested(step, direction, until),
             };
-            let may = retry::budget_left(call, tally, until) && may_repeat(turn, step, direction, until);
+            let may = retry::budget_left(call, tally, until) && may_repeat(ctx, step, direction, until);
             may.then_some(Activity::BackingOff { until })
         }
-        Means::Probe if retry::probe_left(call, tally) => Some(Activity::Settling { until: turn.at }),
-        Means::Probe => {
+        Resolution::Probe if retry::probe_left(call, tally) => Some(Activity::Settling { until: ctx.at }),
+        Resolution::Probe => {
             // Whatever it has answered before, it is asked once when a late effect has had its time.
-            let settled_at = settled_at(turn, step, direction);
-            let asked = tally.evidence().asked_at.is_some_and(|asked_at| asked_at >= settled_at);
-            let may = turn.law() >= Law::V2 && call.probe.is_some() && !asked;
+            let settled_at = settled_at(ctx, step, direction);
+            let asked = tally.evidence().probed_at.is_some_and(|asked_at| asked_at >= settled_at);
+            let may = ctx.law() >= Law::V2 && call.probe.is_some() && !asked;
             may.then_some(Activity::Settling { until: settled_at })
         }
-        Means::LeaveOpen => {
-            let planned = turn.definition.step(&turn.state, step);
+        Resolution::LeaveOpen => {
+            let planned = ctx.definition.step(&ctx.state, step);
             let safe = planned.irreversible || planned.safe_when_absent && planned.compensation.is_some();
-            let until = settled_at(turn, step, direction);
-            let in_time = !compensates_too_late(turn, step, until.max(turn.at));
-            let may = planned.kind == Kind::Compensable && safe && in_time && !advance::committed(turn);
+            let until = settled_at(ctx, step, direction);
+            let in_time = !compensates_too_late(ctx, step, until.max(ctx.at));
+            let may = planned.kind == Kind::Compensable && safe && in_time && !advance::committed(ctx);
             may.then_some(Activity::Unresolved { until })
         }
     }
 }
 
 /// Whether a call in doubt may be made once more at `at`.
-pub(super) fn may_repeat(turn: &Turn<'_>, step: usize, direction: Direction, at: Millis) -> bool {
-    let tally = turn.state.steps[step].tally(direction);
-    let late = direction == Direction::Compensation && compensates_too_late(turn, step, at);
-    !late && turn.call(step, direction).is_some_and(|call| retry::repeatable(call, tally, at))
+pub(super) fn may_repeat(ctx: &TransitionContext<'_>, step: usize, direction: Direction, at: Millis) -> bool {
+    let tally = ctx.state.steps[step].tally(direction);
+    let late = direction == Direction::Compensation && compensates_too_late(ctx, step, at);
+    !late && ctx.call(step, direction).is_some_and(|call| retry::repeatable(call, tally, at))
 }
 
 /// When the settle window of the present doubt ends.
-fn settled_at(turn: &Turn<'_>, step: usize, direction: Direction) -> Millis {
-    let doubt_at = turn.state.steps[step].tally(direction).evidence().doubt_at.unwrap_or(turn.at);
-    doubt_at.saturating_add(turn.call(step, direction).map_or(0, |call| call.settle_ms))
+fn settled_at(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> Millis {
+    let doubt_at = ctx.state.steps[step].tally(direction).evidence().doubt_at.unwrap_or(ctx.at);
+    doubt_at.saturating_add(ctx.call(step, direction).map_or(0, |call| call.settle_ms))
 }
 
 /// Whether a wait for an event is a pending call's, and not a step that awaits by its nature.
-pub(super) fn is_pending(turn: &Turn<'_>, step: usize, direction: Direction) -> bool {
+pub(super) fn is_pending(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
     match direction {
         Direction::Compensation => true,
-        Direction::Action => match turn.definition.step(&turn.state, step).action {
+        Direction::Action => match ctx.definition.step(&ctx.state, step).action {
             Action::Call(_) => true,
             Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => false,
         },

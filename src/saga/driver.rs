@@ -7,16 +7,16 @@ use std::sync::Arc;
 use super::advance;
 use super::definition::{Kind, Millis, Step};
 use super::law::Law;
-use super::plan::{self, Definition, Planned};
+use super::plan::{self, Definition, PlannedStep};
 use super::request::not;
 use super::state::{Phase, State, StepState};
 use super::transition::IllegalEvent;
-use super::turn::Turn;
+use super::transition_context::TransitionContext;
 use super::validate::{self, Fault};
 
 /// Refuses where no driver may ask: the saga was committed, is turning back, or never was open.
-pub(super) fn driven(turn: &Turn<'_>) -> Result<(), IllegalEvent> {
-    if turn.state.lease_until.is_none() || turn.state.turn_back.is_some() {
+pub(super) fn driven(ctx: &TransitionContext<'_>) -> Result<(), IllegalEvent> {
+    if ctx.state.lease_until.is_none() || ctx.state.turn_back.is_some() {
         return Err(IllegalEvent::new(
             "the saga is not open: it was committed, is turning back, or never was",
         ));
@@ -25,41 +25,41 @@ pub(super) fn driven(turn: &Turn<'_>) -> Result<(), IllegalEvent> {
 }
 
 /// The driver was heard from.
-pub(super) fn extend_lease(turn: &mut Turn<'_>) {
-    let at = turn.at;
-    turn.state.lease_until = turn.definition.lease_ms().map(|lease: Millis| at.saturating_add(lease));
+pub(super) fn extend_lease(ctx: &mut TransitionContext<'_>) {
+    let at = ctx.at;
+    ctx.state.lease_until = ctx.definition.lease_ms().map(|lease: Millis| at.saturating_add(lease));
 }
 
 /// Appends a step, which comes after those that it needs: unless it names them, after those that are done. The same
 /// step again changes nothing, so that a driver which crashed can run again from the top.
-pub(super) fn append(turn: &mut Turn<'_>, step: &Step) -> Result<(), IllegalEvent> {
-    driven(turn)?;
-    extend_lease(turn);
-    if let Some(index) = turn.definition.index_of(&turn.state, &step.name) {
-        if turn.definition.step(&turn.state, index) == step {
+pub(super) fn append(ctx: &mut TransitionContext<'_>, step: &Step) -> Result<(), IllegalEvent> {
+    driven(ctx)?;
+    extend_lease(ctx);
+    if let Some(index) = ctx.definition.index_of(&ctx.state, &step.name) {
+        if ctx.definition.step(&ctx.state, index) == step {
             return Ok(());
         }
         let what = format!("the saga has another step {:?} already; take another name", step.name);
         return Err(IllegalEvent::new(what));
     }
     let known: Vec<&Step> =
-        (0..turn.state.steps.len()).map(|index| turn.definition.step(&turn.state, index)).collect();
+        (0..ctx.state.steps.len()).map(|index| ctx.definition.step(&ctx.state, index)).collect();
     let mut needs = validate::appended(step, &known).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         IllegalEvent::new(faults.join("; "))
     })?;
-    if turn.law() >= Law::V2 && step.needs.is_empty() {
-        needs = done(&turn.state);
+    if ctx.law() >= Law::V2 && step.needs.is_empty() {
+        needs = done(&ctx.state);
     }
-    let begun_later_kind = (0..turn.state.steps.len()).find(|&index| {
-        plan::waits_for(turn.kind(index), step.kind) && turn.state.steps[index].phase != Phase::Waiting
+    let begun_later_kind = (0..ctx.state.steps.len()).find(|&index| {
+        plan::waits_for(ctx.kind(index), step.kind) && ctx.state.steps[index].phase != Phase::Waiting
     });
-    if advance::committed(turn) && step.kind == Kind::Compensable || begun_later_kind.is_some() {
+    if advance::committed(ctx) && step.kind == Kind::Compensable || begun_later_kind.is_some() {
         let what = format!("step {:?} comes too late: the saga is at its point of no return", step.name);
         return Err(IllegalEvent::new(what));
     }
-    turn.state.appended.push(Arc::new(Planned::new(step.clone(), needs)));
-    turn.state.steps.push(Arc::new(StepState::waiting()));
+    ctx.state.appended.push(Arc::new(PlannedStep::new(step.clone(), needs)));
+    ctx.state.steps.push(Arc::new(StepState::waiting()));
     Ok(())
 }
 
@@ -100,13 +100,13 @@ fn done(state: &State) -> Vec<usize> {
 
 /// Closes the plan of an open saga. What failed must have been taken note of: the driver may not know of it
 /// yet.
-pub(super) fn commit(turn: &mut Turn<'_>) -> Result<(), IllegalEvent> {
-    driven(turn)?;
+pub(super) fn commit(ctx: &mut TransitionContext<'_>) -> Result<(), IllegalEvent> {
+    driven(ctx)?;
     let unnoticed =
-        (turn.state.steps.iter()).position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
+        (ctx.state.steps.iter()).position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
     if let Some(step) = unnoticed {
-        return not(turn, step, "has failed; abort, or skip it if the saga is whole without it, then commit");
+        return not(ctx, step, "has failed; abort, or skip it if the saga is whole without it, then commit");
     }
-    turn.state.lease_until = None;
+    ctx.state.lease_until = None;
     Ok(())
 }

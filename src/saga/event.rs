@@ -125,7 +125,7 @@ pub struct Started {
     /// When its journal began, by the database's clock.
     pub at: Millis,
     /// How long it had waited by then for a node to take it up, since its start or, where sagas take turns, since its
-    /// turn.
+    /// ctx.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: Millis,
     /// The input, checked against the definition's schema.
@@ -293,7 +293,7 @@ pub struct RequestRefused {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// Turn back and compensate.
+    /// TransitionContext back and compensate.
     Cancel {
         /// Why.
         reason: String,
@@ -365,7 +365,7 @@ pub enum Request {
     /// Close an open saga's plan: it completes when its steps have. Refused while a step has failed that was
     /// not skipped.
     Commit,
-    /// Turn an open saga back.
+    /// TransitionContext an open saga back.
     Abort {
         /// Why.
         reason: String,

@@ -9,7 +9,7 @@ use super::law::Law;
 use super::mailbox;
 use super::state::{Phase, StuckReason, Tally, TurnBack};
 use super::transition::IllegalEvent;
-use super::turn::Turn;
+use super::transition_context::TransitionContext;
 
 /// Code of the error of a step whose longest wait is over.
 pub(super) const DEADLINE: &str = "deadline";
@@ -33,15 +33,15 @@ enum About {
 }
 
 /// What ends a saga, stops it or looks into it is never too late: none.
-fn about(turn: &Turn<'_>, request: &Request) -> Option<About> {
-    let named = |step: &str| turn.definition.index_of(&turn.state, step).map_or(About::Unknown, About::Step);
+fn about(ctx: &TransitionContext<'_>, request: &Request) -> Option<About> {
+    let named = |step: &str| ctx.definition.index_of(&ctx.state, step).map_or(About::Unknown, About::Step);
     match request {
         Request::Approve { step, .. } | Request::Deny { step, .. } | Request::Skip { step, .. } => {
             Some(named(step))
         }
-        Request::Provide { event, .. } => Some(match mailbox::waiting_for(turn, event) {
+        Request::Provide { event, .. } => Some(match mailbox::waiting_for(ctx, event) {
             Some((step, _)) => About::Step(step),
-            None => over_for(turn, event).map_or(About::Event, About::Over),
+            None => over_for(ctx, event).map_or(About::Event, About::Over),
         }),
         Request::Append { .. } | Request::Commit | Request::Touch => Some(About::Plan),
         Request::Cancel { .. }
@@ -56,19 +56,19 @@ fn about(turn: &Turn<'_>, request: &Request) -> Option<About> {
 }
 
 /// Refuses what came after a deadline: the request was made too late, whenever it is read.
-pub(super) fn in_time(turn: &Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
-    if turn.law() == Law::V1 {
+pub(super) fn in_time(ctx: &TransitionContext<'_>, event: &Requested) -> Result<(), IllegalEvent> {
+    if ctx.law() == Law::V1 {
         return Ok(());
     }
-    let Some(about) = about(turn, &event.request) else { return Ok(()) };
-    let asked_at = asked_at(turn, event);
+    let Some(about) = about(ctx, &event.request) else { return Ok(()) };
+    let asked_at = asked_at(ctx, event);
     let passed = |until: Option<Millis>| until.is_some_and(|until| until <= asked_at);
     let over = |step: usize| {
-        let phase = turn.state.steps[step].phase;
+        let phase = ctx.state.steps[step].phase;
         let skips = matches!(event.request, Request::Skip { .. });
         // A person goes on without a step that is stuck, and the driver of an open saga without one that has failed.
-        let may_skip = skips && (phase != Phase::Failed || driver::driven(turn).is_ok());
-        passed(phase.waits_until()) || is_over(turn, step) && !may_skip
+        let may_skip = skips && (phase != Phase::Failed || driver::driven(ctx).is_ok());
+        passed(phase.waits_until()) || is_over(ctx, step) && !may_skip
     };
     let waited = match about {
         About::Over(step) => Some(step),
@@ -76,10 +76,10 @@ pub(super) fn in_time(turn: &Turn<'_>, event: &Requested) -> Result<(), IllegalE
         About::Event | About::Plan | About::Unknown => None,
     };
     if let Some(step) = waited {
-        let name = &turn.definition.step(&turn.state, step).name;
+        let name = &ctx.definition.step(&ctx.state, step).name;
         return Err(IllegalEvent::deadline_passed(&format!("step {name:?} has waited as long as it may")));
     }
-    let [deadline, lease] = advance::limits(turn.definition, &turn.state);
+    let [deadline, lease] = advance::limits(ctx.definition, &ctx.state);
     if passed(deadline) {
         return Err(IllegalEvent::deadline_passed(OF_SAGA));
     }
@@ -90,49 +90,53 @@ pub(super) fn in_time(turn: &Turn<'_>, event: &Requested) -> Result<(), IllegalE
 }
 
 /// The reason of a refusal: a deadline, where one has made the request illegal before it was heard.
-pub(super) fn explained(turn: &Turn<'_>, event: &Requested, refusal: IllegalEvent) -> IllegalEvent {
-    let about = about(turn, &event.request).filter(|_| turn.law() >= Law::V2);
+pub(super) fn explained(
+    ctx: &TransitionContext<'_>,
+    event: &Requested,
+    refusal: IllegalEvent,
+) -> IllegalEvent {
+    let about = about(ctx, &event.request).filter(|_| ctx.law() >= Law::V2);
     let answers = matches!(event.request, Request::Approve { .. } | Request::Deny { .. });
-    let asks = |step| matches!(turn.definition.step(&turn.state, step).action, Action::Approval { .. });
+    let asks = |step| matches!(ctx.definition.step(&ctx.state, step).action, Action::Approval { .. });
     let of_plan = match about {
         None | Some(About::Unknown) => return refusal,
         Some(About::Step(step)) if answers && !asks(step) => return refusal,
         Some(About::Step(_) | About::Over(_) | About::Event) => false,
-        Some(About::Plan) if turn.definition.lease_ms().is_none() => return refusal,
+        Some(About::Plan) if ctx.definition.lease_ms().is_none() => return refusal,
         Some(About::Plan) => true,
     };
-    match &turn.state.turn_back {
+    match &ctx.state.turn_back {
         Some(TurnBack::Deadline) => IllegalEvent::deadline_passed(OF_SAGA),
         Some(TurnBack::DriverLost) => IllegalEvent::deadline_passed(OF_DRIVER),
-        None if of_plan && turn.state.plan_expired => IllegalEvent::deadline_passed(OF_PLAN),
+        None if of_plan && ctx.state.plan_expired => IllegalEvent::deadline_passed(OF_PLAN),
         Some(TurnBack::StepFailed { .. } | TurnBack::Asked { .. }) | None => refusal,
     }
 }
 
 /// When a request was made, by the saga's own time.
-pub(super) fn asked_at(turn: &Turn<'_>, event: &Requested) -> Millis {
-    event.asked_at.unwrap_or(turn.at).min(turn.at)
+pub(super) fn asked_at(ctx: &TransitionContext<'_>, event: &Requested) -> Millis {
+    event.asked_at.unwrap_or(ctx.at).min(ctx.at)
 }
 
 /// The step that has waited for an event as long as it may, if none waits for it or will.
-fn over_for(turn: &Turn<'_>, event: &str) -> Option<usize> {
-    let steps = || 0..turn.state.steps.len();
-    let mut awaited = steps().filter_map(|step| mailbox::awaited(turn.definition, &turn.state, step));
+fn over_for(ctx: &TransitionContext<'_>, event: &str) -> Option<usize> {
+    let steps = || 0..ctx.state.steps.len();
+    let mut awaited = steps().filter_map(|step| mailbox::awaited(ctx.definition, &ctx.state, step));
     if awaited.any(|(awaited, _)| awaited == event) {
         return None;
     }
-    let over = |step: usize| match &turn.definition.step(&turn.state, step).action {
-        Action::Await { event: awaited, .. } => awaited == event && is_over(turn, step),
-        Action::Call(_) => is_over_for_call(turn, step, event),
+    let over = |step: usize| match &ctx.definition.step(&ctx.state, step).action {
+        Action::Await { event: awaited, .. } => awaited == event && is_over(ctx, step),
+        Action::Call(_) => is_over_for_call(ctx, step, event),
         Action::Sleep { .. } | Action::Approval { .. } => false,
     };
     steps().find(|&step| over(step))
 }
 
 /// Whether a step waited for an event or for a person as long as it may, and has failed by that.
-fn is_over(turn: &Turn<'_>, step: usize) -> bool {
-    let one = &turn.state.steps[step];
-    let waited = match turn.definition.step(&turn.state, step).action {
+fn is_over(ctx: &TransitionContext<'_>, step: usize) -> bool {
+    let one = &ctx.state.steps[step];
+    let waited = match ctx.definition.step(&ctx.state, step).action {
         Action::Await { .. } | Action::Approval { .. } => true,
         Action::Call(_) | Action::Sleep { .. } => false,
     };
@@ -140,11 +144,11 @@ fn is_over(turn: &Turn<'_>, step: usize) -> bool {
 }
 
 /// Whether a pending call was waited for as long as it may be, and the event is the one that would have told of it.
-fn is_over_for_call(turn: &Turn<'_>, step: usize, event: &str) -> bool {
-    let one = &turn.state.steps[step];
+fn is_over_for_call(ctx: &TransitionContext<'_>, step: usize, event: &str) -> bool {
+    let one = &ctx.state.steps[step];
     let Phase::Stuck { direction, reason: StuckReason::InDoubt } = one.phase else { return false };
     let tally = one.tally(direction);
-    let name = &turn.definition.step(&turn.state, step).name;
+    let name = &ctx.definition.step(&ctx.state, step).name;
     tally.evidence().pending && is_late(tally) && mailbox::word_of(name, direction) == event
 }
 

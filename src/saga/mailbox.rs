@@ -7,46 +7,50 @@ use super::event::Direction;
 use super::plan::Definition;
 use super::state::{Activity, Course, Phase, State};
 use super::transition::IllegalEvent;
-use super::turn::Turn;
+use super::transition_context::TransitionContext;
 
 /// Most events that wait in a saga's mailbox for a step.
 pub const MAILBOX_MAX: usize = 64;
 
 /// The step that waits for an event, if one does.
-pub(super) fn waiting_for(turn: &Turn<'_>, event: &str) -> Option<(usize, Direction)> {
-    (0..turn.state.steps.len()).find_map(|step| match awaited(turn.definition, &turn.state, step) {
+pub(super) fn waiting_for(ctx: &TransitionContext<'_>, event: &str) -> Option<(usize, Direction)> {
+    (0..ctx.state.steps.len()).find_map(|step| match awaited(ctx.definition, &ctx.state, step) {
         Some((awaited, Some(direction))) if awaited == event => Some((step, direction)),
         Some(_) | None => None,
     })
 }
 
 /// Gives an event to the step that waits for it, or keeps it for the step that will.
-pub(super) fn provide(turn: &mut Turn<'_>, event: &str, payload: &Json) -> Result<(), IllegalEvent> {
-    if let Some((step, direction)) = waiting_for(turn, event) {
-        turn.succeed(step, direction, payload.clone());
+pub(super) fn provide(
+    ctx: &mut TransitionContext<'_>,
+    event: &str,
+    payload: &Json,
+) -> Result<(), IllegalEvent> {
+    if let Some((step, direction)) = waiting_for(ctx, event) {
+        ctx.succeed(step, direction, payload.clone());
         return Ok(());
     }
-    if turn.state.course == Course::Backward || turn.state.turn_back.is_some() {
+    if ctx.state.course == Course::Backward || ctx.state.turn_back.is_some() {
         return Err(IllegalEvent::new(format!(
             "nothing waits for the event {event:?}: the saga is turning back"
         )));
     }
-    let will_wait = (0..turn.state.steps.len())
-        .filter_map(|step| awaited(turn.definition, &turn.state, step))
+    let will_wait = (0..ctx.state.steps.len())
+        .filter_map(|step| awaited(ctx.definition, &ctx.state, step))
         .any(|(awaited, _)| awaited == event);
-    let plan_open = turn.state.lease_until.is_some();
+    let plan_open = ctx.state.lease_until.is_some();
     if !will_wait && !plan_open {
         return Err(IllegalEvent::new(format!("no step of the saga waits for the event {event:?}, or will")));
     }
-    if turn.state.mailbox.contains_key(event) {
+    if ctx.state.mailbox.contains_key(event) {
         return Err(IllegalEvent::new(format!("the event {event:?} was provided already")));
     }
-    if turn.state.mailbox.len() >= MAILBOX_MAX {
+    if ctx.state.mailbox.len() >= MAILBOX_MAX {
         return Err(IllegalEvent::new(format!(
             "the mailbox is full: {MAILBOX_MAX} events wait in it already"
         )));
     }
-    turn.state.mailbox.insert(event.to_owned(), payload.clone());
+    ctx.state.mailbox.insert(event.to_owned(), payload.clone());
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! to `store`.
 
 mod advice;
-mod author;
+mod builder;
 pub mod definition;
 mod plan;
 pub mod prospect;
@@ -24,15 +24,15 @@ mod approval;
 pub mod attention;
 mod doubt;
 mod driver;
-mod header;
 mod late;
 mod mailbox;
-mod owner;
+mod owner_loss;
 mod request;
 pub mod rerun;
+mod reserved_headers;
 mod retry;
 mod transition;
-mod turn;
+mod transition_context;
 
 #[cfg(test)]
 mod tests;
@@ -44,13 +44,13 @@ pub use advice::doubtful_rules;
 pub use approval::{Asking, Shown, asking};
 pub use attention::{Attention, attention};
 pub use driver::{appendable, steps_before};
-pub use header::reserved_header;
 pub use json::Json;
 pub use law::Law;
 pub use mailbox::MAILBOX_MAX;
-pub use owner::{LOST_MAX, begins_before, deaths_in_a_row, suspected};
-pub use plan::{Definition, Planned, in_order};
+pub use owner_loss::{LOST_MAX, begins_before, deaths_in_a_row, suspected};
+pub use plan::{Definition, PlannedStep, canonical};
 pub use request::legal_verbs;
+pub use reserved_headers::reserved_header;
 pub use transition::{DEADLINE_PASSED, IllegalEvent, begin, outstanding, replay, transition};
 pub use trust::{silent_errors, silent_errors_of_step, unsound_rules, unsound_rules_of_step};
 pub use validate::{Fault, is_name};

@@ -20,13 +20,13 @@ use super::validate::{self, Fault};
 pub struct Definition {
     draft: Draft,
     digest: String,
-    steps: Vec<Planned>,
+    steps: Vec<PlannedStep>,
     input: Schema,
 }
 
 /// A step whose needs are known by index.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Planned {
+pub struct PlannedStep {
     /// The step as it was written.
     pub step: Step,
     /// Its name once more, to be shared.
@@ -54,7 +54,7 @@ impl Step {
     }
 }
 
-impl Planned {
+impl PlannedStep {
     /// Plans a step that needs the steps with these indexes.
     pub fn new(step: Step, needs: Vec<usize>) -> Self {
         Self { name: step.name.as_str().into(), step, needs }
@@ -72,8 +72,12 @@ impl Definition {
                 return Err(needs.err().into_iter().flatten().chain(input.err()).collect());
             }
         };
-        let steps =
-            draft.steps.iter().zip(needs).map(|(step, needs)| Planned::new(step.clone(), needs)).collect();
+        let steps = draft
+            .steps
+            .iter()
+            .zip(needs)
+            .map(|(step, needs)| PlannedStep::new(step.clone(), needs))
+            .collect();
         let digest = digest_of(&draft);
         Ok(Arc::new(Self { draft, digest, steps, input }))
     }
@@ -99,7 +103,7 @@ impl Definition {
     }
 
     /// The steps of the definition; an open saga's appended steps are in its state.
-    pub fn steps(&self) -> &[Planned] {
+    pub fn steps(&self) -> &[PlannedStep] {
         &self.steps
     }
 
@@ -109,7 +113,7 @@ impl Definition {
     }
 
     /// The step with this index in a saga, appended steps included.
-    pub fn planned<'a>(&'a self, state: &'a State, index: usize) -> Option<&'a Planned> {
+    pub fn planned<'a>(&'a self, state: &'a State, index: usize) -> Option<&'a PlannedStep> {
         match index.checked_sub(self.steps.len()) {
             None => self.steps.get(index),
             Some(appended) => state.appended.get(appended).map(Arc::as_ref),
@@ -122,7 +126,7 @@ impl Definition {
     }
 
     /// The same with what is known of it. The index must come from the state.
-    pub fn at<'a>(&'a self, state: &'a State, index: usize) -> &'a Planned {
+    pub fn at<'a>(&'a self, state: &'a State, index: usize) -> &'a PlannedStep {
         match index.checked_sub(self.steps.len()) {
             None => &self.steps[index],
             Some(appended) => &state.appended[appended],
@@ -140,19 +144,19 @@ impl Definition {
 /// a YAML file or a database gave to the keys.
 fn digest_of(draft: &Draft) -> String {
     let value = serde_json::to_value(draft).unwrap_or_default();
-    let text = in_order(&value).to_string();
+    let text = canonical(&value).to_string();
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the same value with the keys of all objects sorted, so that equal values are equal texts.
-pub fn in_order(value: &Value) -> Value {
+pub fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
             let sorted: BTreeMap<&String, Value> =
-                object.iter().map(|(key, one)| (key, in_order(one))).collect();
+                object.iter().map(|(key, one)| (key, canonical(one))).collect();
             Value::Object(sorted.into_iter().map(|(key, one)| (key.clone(), one)).collect())
         }
-        Value::Array(list) => Value::Array(list.iter().map(in_order).collect()),
+        Value::Array(list) => Value::Array(list.iter().map(canonical).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }

@@ -16,7 +16,7 @@ use super::mailbox;
 use super::plan::Definition;
 use super::state::{Activity, Course, End, Phase, State, TurnBack, Undone};
 use super::transition::{IllegalEvent, transition};
-use super::turn::Turn;
+use super::transition_context::TransitionContext;
 
 impl Request {
     /// Whether a saga that has not begun ends with this and nothing else. Both are legal in its first state.
@@ -135,88 +135,87 @@ pub fn legal_verbs(definition: &Definition, state: &State, now: Millis) -> Vec<S
 }
 
 /// Signals are applied or refused once each, in their order. Number 0 is for requests that are no signal.
-pub(super) fn next_signal(turn: &mut Turn<'_>, signal: u64) -> Result<(), IllegalEvent> {
-    let seen = turn.state.signals_seen;
+pub(super) fn next_signal(ctx: &mut TransitionContext<'_>, signal: u64) -> Result<(), IllegalEvent> {
+    let seen = ctx.state.signals_seen;
     if signal != 0 && signal <= seen {
         return Err(IllegalEvent::new(format!(
             "signal {signal} was handled already; the last one was {seen}"
         )));
     }
-    turn.state.signals_seen = seen.max(signal);
+    ctx.state.signals_seen = seen.max(signal);
     Ok(())
 }
 
-pub(super) fn requested(turn: &mut Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
-    next_signal(turn, event.signal)?;
-    late::in_time(turn, event)?;
-    answer(turn, event).map_err(|refusal| late::explained(turn, event, refusal))
+pub(super) fn requested(ctx: &mut TransitionContext<'_>, event: &Requested) -> Result<(), IllegalEvent> {
+    next_signal(ctx, event.signal)?;
+    late::in_time(ctx, event)?;
+    answer(ctx, event).map_err(|refusal| late::explained(ctx, event, refusal))
 }
 
-fn answer(turn: &mut Turn<'_>, event: &Requested) -> Result<(), IllegalEvent> {
+fn answer(ctx: &mut TransitionContext<'_>, event: &Requested) -> Result<(), IllegalEvent> {
     match &event.request {
-        Request::Cancel { reason } => cancel(turn, &event.by, reason),
-        Request::Retry { step, new_key, reason: _ } => retry(turn, named(turn, step)?, *new_key),
+        Request::Cancel { reason } => cancel(ctx, &event.by, reason),
+        Request::Retry { step, new_key, reason: _ } => retry(ctx, named(ctx, step)?, *new_key),
         Request::Skip { step, output, reason } => {
             reasoned("skip", reason)?;
-            skip(turn, named(turn, step)?, output)
+            skip(ctx, named(ctx, step)?, output)
         }
         Request::Resolve { step, finding, attempts, reason } => {
             reasoned("resolve", reason)?;
-            let step = named(turn, step)?;
-            looked_again(turn, step, *attempts, late::asked_at(turn, event))?;
-            resolve(turn, step, finding)
+            let step = named(ctx, step)?;
+            looked_again(ctx, step, *attempts, late::asked_at(ctx, event))?;
+            resolve(ctx, step, finding)
         }
-        Request::Pause { reason: _ } => pause(turn, true),
-        Request::Resume { reason: _ } => pause(turn, false),
+        Request::Pause { reason: _ } => pause(ctx, true),
+        Request::Resume { reason: _ } => pause(ctx, false),
         Request::Abandon { reason } => {
             reasoned("abandon", reason)?;
-            turn.state.course = Course::Ended(End::Abandoned);
+            ctx.state.course = Course::Ended(End::Abandoned);
             Ok(())
         }
         Request::Evict { lane: _, reason } => reasoned("evict", reason),
-        Request::Append { step } => driver::append(turn, step),
-        Request::Commit => driver::commit(turn),
+        Request::Append { step } => driver::append(ctx, step),
+        Request::Commit => driver::commit(ctx),
         Request::Abort { reason } => {
-            driver::driven(turn)?;
-            cancel(turn, &event.by, reason)
+            driver::driven(ctx)?;
+            cancel(ctx, &event.by, reason)
         }
         Request::Touch => {
-            driver::driven(turn)?;
-            driver::extend_lease(turn);
+            driver::driven(ctx)?;
+            driver::extend_lease(ctx);
             Ok(())
         }
         Request::Approve { step, digest, reason } => {
-            approval::approve(turn, named(turn, step)?, &event.by, digest, reason)
+            approval::approve(ctx, named(ctx, step)?, &event.by, digest, reason)
         }
-        Request::Deny { step, reason } => approval::deny(turn, named(turn, step)?, &event.by, reason),
-        Request::Provide { event, payload } => mailbox::provide(turn, event, payload),
+        Request::Deny { step, reason } => approval::deny(ctx, named(ctx, step)?, &event.by, reason),
+        Request::Provide { event, payload } => mailbox::provide(ctx, event, payload),
     }
 }
 
 /// Refuses a finding that is older than the doubt: an attempt that ended after the look, or at least after the request,
 /// may have had its effect since.
 fn looked_again(
-    turn: &Turn<'_>,
+    ctx: &TransitionContext<'_>,
     step: usize,
     attempts: Option<u32>,
     asked_at: Millis,
 ) -> Result<(), IllegalEvent> {
-    let one = &turn.state.steps[step];
+    let one = &ctx.state.steps[step];
     let (Phase::Active { direction, .. } | Phase::Stuck { direction, .. }) = one.phase else { return Ok(()) };
     let tally = one.tally(direction);
     let seen = attempts.is_none_or(|seen| seen == tally.attempts);
     let asked_since = tally.evidence().heard_at.is_none_or(|heard_at| asked_at >= heard_at);
-    if turn.law() >= Law::V2 && turn.in_doubt(step, direction) && !(seen && asked_since) {
-        return not(turn, step, "was tried once more after this was found; find out again, then resolve it");
+    if ctx.law() >= Law::V2 && ctx.in_doubt(step, direction) && !(seen && asked_since) {
+        return not(ctx, step, "was tried once more after this was found; find out again, then resolve it");
     }
     Ok(())
 }
 
-fn named(turn: &Turn<'_>, name: &str) -> Result<usize, IllegalEvent> {
-    turn.definition.index_of(&turn.state, name).ok_or_else(|| {
-        let known: Vec<_> = (0..turn.state.steps.len())
-            .map(|index| &*turn.definition.step(&turn.state, index).name)
-            .collect();
+fn named(ctx: &TransitionContext<'_>, name: &str) -> Result<usize, IllegalEvent> {
+    ctx.definition.index_of(&ctx.state, name).ok_or_else(|| {
+        let known: Vec<_> =
+            (0..ctx.state.steps.len()).map(|index| &*ctx.definition.step(&ctx.state, index).name).collect();
         IllegalEvent::new(format!("the saga has no step {name:?}; its steps are {}", known.join(", ")))
     })
 }
@@ -228,82 +227,82 @@ fn reasoned(verb: &str, reason: &str) -> Result<(), IllegalEvent> {
     Ok(())
 }
 
-fn cancel(turn: &mut Turn<'_>, by: &str, reason: &str) -> Result<(), IllegalEvent> {
-    if turn.state.course == Course::Backward || turn.state.turn_back.is_some() {
+fn cancel(ctx: &mut TransitionContext<'_>, by: &str, reason: &str) -> Result<(), IllegalEvent> {
+    if ctx.state.course == Course::Backward || ctx.state.turn_back.is_some() {
         return Err(IllegalEvent::new("the saga is turning back already"));
     }
-    if advance::committed(turn) {
+    if advance::committed(ctx) {
         let what = "the saga is past its point of no return; it can only go forward or be abandoned";
         return Err(IllegalEvent::new(what));
     }
-    turn.turn_back(TurnBack::Asked { by: by.to_owned(), reason: reason.to_owned() });
+    ctx.turn_back(TurnBack::Asked { by: by.to_owned(), reason: reason.to_owned() });
     Ok(())
 }
 
-fn pause(turn: &mut Turn<'_>, paused: bool) -> Result<(), IllegalEvent> {
-    if turn.state.paused == paused {
+fn pause(ctx: &mut TransitionContext<'_>, paused: bool) -> Result<(), IllegalEvent> {
+    if ctx.state.paused == paused {
         let word = if paused { "paused already" } else { "not paused" };
         return Err(IllegalEvent::new(format!("the saga is {word}")));
     }
-    turn.state.paused = paused;
+    ctx.state.paused = paused;
     Ok(())
 }
 
 /// Tries a step again now, with a fresh budget. What is in doubt goes through its ways out once more: a `once`
 /// call is not sent again by this.
-fn retry(turn: &mut Turn<'_>, step: usize, new_key: bool) -> Result<(), IllegalEvent> {
-    let at = turn.at;
-    if let Phase::Active { direction, .. } | Phase::Stuck { direction, .. } = turn.state.steps[step].phase
+fn retry(ctx: &mut TransitionContext<'_>, step: usize, new_key: bool) -> Result<(), IllegalEvent> {
+    let at = ctx.at;
+    if let Phase::Active { direction, .. } | Phase::Stuck { direction, .. } = ctx.state.steps[step].phase
         && new_key
     {
-        if turn.law() == Law::V1 {
+        if ctx.law() == Law::V1 {
             return not(
-                turn,
+                ctx,
                 step,
                 "takes a new key by itself after a failure; retry it without asking for one",
             );
         }
-        if turn.in_doubt(step, direction) {
-            return not(turn, step, "is in doubt; under a new key it could take effect twice");
+        if ctx.in_doubt(step, direction) {
+            return not(ctx, step, "is in doubt; under a new key it could take effect twice");
         }
-        turn.renew_key(step, direction);
+        ctx.renew_key(step, direction);
     }
-    match turn.state.steps[step].phase {
+    match ctx.state.steps[step].phase {
         Phase::Active { direction, activity } => match activity {
             Activity::BackingOff { .. } => {
-                forgive(turn, step, direction);
-                turn.set(step, direction, Activity::BackingOff { until: at });
+                forgive(ctx, step, direction);
+                ctx.set(step, direction, Activity::BackingOff { until: at });
             }
             Activity::Settling { .. } => {
-                forgive(turn, step, direction);
-                turn.set(step, direction, Activity::Settling { until: at });
+                forgive(ctx, step, direction);
+                ctx.set(step, direction, Activity::Settling { until: at });
             }
             Activity::Attempting | Activity::Probing | Activity::Showing => {
-                return not(turn, step, "is being tried right now");
+                return not(ctx, step, "is being tried right now");
             }
             Activity::Unresolved { .. }
             | Activity::Awaiting { .. }
             | Activity::Asking { .. }
             | Activity::Sleeping { .. } => {
-                return not(turn, step, "waits for something that a retry cannot bring");
+                return not(ctx, step, "waits for something that a retry cannot bring");
             }
         },
-        Phase::Stuck { direction, .. } => retry_stuck(turn, step, direction)?,
+        Phase::Stuck { direction, .. } => retry_stuck(ctx, step, direction)?,
         Phase::Waiting
         | Phase::Deciding
         | Phase::Skipped
         | Phase::Done
         | Phase::Failed
         | Phase::Undone(_) => {
-            return not(turn, step, "is neither stuck nor waiting for another attempt");
+            return not(ctx, step, "is neither stuck nor waiting for another attempt");
         }
     }
     Ok(())
 }
 
 /// Grants a fresh budget of attempts and probes.
-fn forgive(turn: &mut Turn<'_>, step: usize, direction: Direction) {
-    let tally = turn.state.step_mut(step).tally_mut(direction);
+fn forgive(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
+    let tally = ctx.state.step_mut(step).tally_mut(direction);
     tally.attempts_forgiven = tally.attempts;
     tally.probes_forgiven = tally.probes;
     (tally.lost, tally.probes_lost) = (0, 0);
@@ -314,14 +313,18 @@ fn forgive(turn: &mut Turn<'_>, step: usize, direction: Direction) {
     });
 }
 
-fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result<(), IllegalEvent> {
-    let at = turn.at;
-    forgive(turn, step, direction);
-    if turn.in_doubt(step, direction) {
-        doubt::resolve(turn, step, direction);
-        return match turn.state.steps[step].phase {
+fn retry_stuck(
+    ctx: &mut TransitionContext<'_>,
+    step: usize,
+    direction: Direction,
+) -> Result<(), IllegalEvent> {
+    let at = ctx.at;
+    forgive(ctx, step, direction);
+    if ctx.in_doubt(step, direction) {
+        doubt::resolve(ctx, step, direction);
+        return match ctx.state.steps[step].phase {
             Phase::Stuck { .. } => not(
-                turn,
+                ctx,
                 step,
                 "is in doubt and must not be repeated; find out, then resolve it as applied or absent",
             ),
@@ -334,11 +337,11 @@ fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result
             | Phase::Undone(_) => Ok(()),
         };
     }
-    let begun = turn.state.steps[step].tally(direction).attempts > 0;
+    let begun = ctx.state.steps[step].tally(direction).attempts > 0;
     match direction {
-        Direction::Action if !begun => turn.put(step, Phase::Waiting),
+        Direction::Action if !begun => ctx.put(step, Phase::Waiting),
         Direction::Action | Direction::Compensation => {
-            turn.set(step, direction, Activity::BackingOff { until: at });
+            ctx.set(step, direction, Activity::BackingOff { until: at });
         }
     }
     Ok(())
@@ -346,54 +349,54 @@ fn retry_stuck(turn: &mut Turn<'_>, step: usize, direction: Direction) -> Result
 
 /// Takes a step for done without calling it; or a compensation, when a person undid the effect by hand; or,
 /// of a failed step, lets the driver of an open saga go on without it.
-fn skip(turn: &mut Turn<'_>, step: usize, output: &Json) -> Result<(), IllegalEvent> {
-    let in_doubt = turn.in_doubt(step, Direction::Action);
-    let turning_back = turn.state.course == Course::Backward || turn.state.turn_back.is_some();
-    match turn.state.steps[step].phase {
+fn skip(ctx: &mut TransitionContext<'_>, step: usize, output: &Json) -> Result<(), IllegalEvent> {
+    let in_doubt = ctx.in_doubt(step, Direction::Action);
+    let turning_back = ctx.state.course == Course::Backward || ctx.state.turn_back.is_some();
+    match ctx.state.steps[step].phase {
         Phase::Stuck { direction: Direction::Compensation, .. } => {
-            turn.put(step, Phase::Undone(Undone::ByHand));
+            ctx.put(step, Phase::Undone(Undone::ByHand));
             return Ok(());
         }
         Phase::Stuck { .. } | Phase::Active { .. } if in_doubt => {
-            return not(turn, step, "may have taken effect; resolve it as applied or absent instead");
+            return not(ctx, step, "may have taken effect; resolve it as applied or absent instead");
         }
         Phase::Active { direction: Direction::Compensation, .. } => {
-            return not(turn, step, "is being undone");
+            return not(ctx, step, "is being undone");
         }
         Phase::Active { activity: Activity::Attempting | Activity::Probing, .. } => {
-            return not(turn, step, "is being tried right now");
+            return not(ctx, step, "is being tried right now");
         }
-        Phase::Failed if driver::driven(turn).is_ok() && !turn.state.steps[step].skipped_by_hand => {
-            turn.state.step_mut(step).skipped_by_hand = true;
+        Phase::Failed if driver::driven(ctx).is_ok() && !ctx.state.steps[step].skipped_by_hand => {
+            ctx.state.step_mut(step).skipped_by_hand = true;
             return Ok(());
         }
         Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Stuck { .. }
-            if matches!(turn.definition.step(&turn.state, step).action, Action::Approval { .. }) =>
+            if matches!(ctx.definition.step(&ctx.state, step).action, Action::Approval { .. }) =>
         {
-            return not(turn, step, "asks a person; approve or deny what it shows");
+            return not(ctx, step, "asks a person; approve or deny what it shows");
         }
-        Phase::Waiting if !turning_back && !advance::barrier_passed(turn, step) => {
-            return not(turn, step, "comes after steps that are not settled yet; settle those first");
+        Phase::Waiting if !turning_back && !advance::barrier_passed(ctx, step) => {
+            return not(ctx, step, "comes after steps that are not settled yet; settle those first");
         }
         Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Stuck { .. } => {}
         Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => {
-            return not(turn, step, "is settled already");
+            return not(ctx, step, "is settled already");
         }
     }
     if turning_back {
-        return not(turn, step, "is not needed any more: the saga is turning back");
+        return not(ctx, step, "is not needed any more: the saga is turning back");
     }
-    turn.state.step_mut(step).skipped_by_hand = true;
-    turn.succeed(step, Direction::Action, output.clone());
+    ctx.state.step_mut(step).skipped_by_hand = true;
+    ctx.succeed(step, Direction::Action, output.clone());
     Ok(())
 }
 
 /// Says what became of a call in doubt.
-fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), IllegalEvent> {
-    let one = &turn.state.steps[step];
+fn resolve(ctx: &mut TransitionContext<'_>, step: usize, finding: &Finding) -> Result<(), IllegalEvent> {
+    let one = &ctx.state.steps[step];
     let direction = match one.phase {
         Phase::Active { activity: Activity::Attempting, .. } => {
-            return not(turn, step, "is being tried right now; wait for the attempt to end");
+            return not(ctx, step, "is being tried right now; wait for the attempt to end");
         }
         Phase::Active { direction, .. } | Phase::Stuck { direction, .. } => direction,
         Phase::Waiting
@@ -402,31 +405,31 @@ fn resolve(turn: &mut Turn<'_>, step: usize, finding: &Finding) -> Result<(), Il
         | Phase::Done
         | Phase::Failed
         | Phase::Undone(_) => {
-            return not(turn, step, "is not in doubt");
+            return not(ctx, step, "is not in doubt");
         }
     };
     let in_doubt = one.tally(direction).evidence().doubt_at.is_some();
-    let sure = turn.call(step, direction).is_some_and(Call::is_transactional);
-    if turn.law() >= Law::V2 && sure && !in_doubt {
-        return not(turn, step, "is never in doubt: what is recorded of it is what it did");
+    let sure = ctx.call(step, direction).is_some_and(Call::is_transactional);
+    if ctx.law() >= Law::V2 && sure && !in_doubt {
+        return not(ctx, step, "is never in doubt: what is recorded of it is what it did");
     }
-    let tally = turn.state.step_mut(step).tally_mut(direction);
+    let tally = ctx.state.step_mut(step).tally_mut(direction);
     (tally.lost, tally.probes_lost) = (0, 0);
     match (finding, direction) {
-        (Finding::Applied { .. }, Direction::Compensation) => turn.put(step, Phase::Undone(Undone::ByHand)),
+        (Finding::Applied { .. }, Direction::Compensation) => ctx.put(step, Phase::Undone(Undone::ByHand)),
         (Finding::Applied { .. } | Finding::Absent, Direction::Action) | (Finding::Absent, _)
             if !in_doubt =>
         {
-            return not(turn, step, "is not in doubt");
+            return not(ctx, step, "is not in doubt");
         }
-        (Finding::Applied { output }, Direction::Action) => turn.succeed(step, direction, output.clone()),
-        (Finding::Absent, Direction::Action | Direction::Compensation) => turn.no_effect(step, direction),
+        (Finding::Applied { output }, Direction::Action) => ctx.succeed(step, direction, output.clone()),
+        (Finding::Absent, Direction::Action | Direction::Compensation) => ctx.no_effect(step, direction),
     }
     Ok(())
 }
 
 /// Refuses a verb for a step.
-pub(super) fn not(turn: &Turn<'_>, step: usize, why: &str) -> Result<(), IllegalEvent> {
-    let name = &turn.definition.step(&turn.state, step).name;
+pub(super) fn not(ctx: &TransitionContext<'_>, step: usize, why: &str) -> Result<(), IllegalEvent> {
+    let name = &ctx.definition.step(&ctx.state, step).name;
     Err(IllegalEvent::new(format!("step {name:?} {why}")))
 }

@@ -1,5 +1,5 @@
 //! When the next attempt may be made: backoff, budgets, key lifetimes. Owns the arithmetic; what follows when
-//! none may be made is decided in `doubt.rs` and `turn.rs`.
+//! none may be made is decided in `doubt.rs` and `transition_context.rs`.
 
 use super::definition::{Call, Effect, Millis, Retry};
 use super::state::Tally;

@@ -13,7 +13,7 @@ use super::definition::Millis;
 use super::event::Direction;
 use super::law::Law;
 use super::outcome::Error;
-use super::plan::Planned;
+use super::plan::PlannedStep;
 
 /// The state of one saga.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +38,7 @@ pub struct State {
     /// the next, but for the steps that differ.
     pub steps: Vec<Arc<StepState>>,
     /// Steps appended by the driver of an open saga, in order.
-    pub appended: Vec<Arc<Planned>>,
+    pub appended: Vec<Arc<PlannedStep>>,
     /// When the driver's lease on an open saga ends; none once it is committed, or was never open.
     pub lease_until: Option<Millis>,
     /// The plan of an open saga was closed by a deadline when it was too late to turn back, and not by its driver.
@@ -366,7 +366,7 @@ pub struct Tally {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
     /// When the last probe was sent; none before.
-    pub asked_at: Option<Millis>,
+    pub probed_at: Option<Millis>,
     /// The participant asked to be left alone until then: neither an attempt nor a probe begins before.
     pub not_before: Option<Millis>,
     /// When the last attempt of this generation whose effect nobody knows had ended at the latest; none when
@@ -386,7 +386,7 @@ pub struct Evidence {
 impl Evidence {
     /// Of a call whose answers were successes.
     const NONE: Self = Self {
-        asked_at: None,
+        probed_at: None,
         not_before: None,
         doubt_at: None,
         heard_at: None,

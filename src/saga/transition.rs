@@ -1,7 +1,7 @@
 //! The law: `(definition, state, event) -> (state, commands)`, pure and total. Owns the fold and what each
 //! event does to the one step that it names; what becomes of the saga as a whole follows in `advance.rs`,
 //! doubts are resolved in `doubt.rs`, requests in `request.rs`, what a lost owner leaves behind in
-//! `owner.rs`. The idea of a legal-transition function over a log is steno's.
+//! `owner_loss.rs`. The idea of a legal-transition function over a log is steno's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use super::event::{
 };
 use super::law::Law;
 use super::outcome::{Answer, Outcome};
-use super::owner;
+use super::owner_loss;
 use super::plan::Definition;
 use super::request;
 use super::rerun;
 use super::retry;
 use super::state::{Activity, Course, Phase, State, StepState};
-use super::turn::Turn;
+use super::transition_context::TransitionContext;
 
 /// An event that the law does not allow in this state. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,10 +66,11 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
     };
     // Its deadline may have passed before any node was there.
     let ends_waits = started.law == Law::V1;
-    let mut turn = Turn { definition, state, at: started.at, chance: 0.0, ends_waits, moved: false };
-    advance::advance(&mut turn);
-    let commands = outstanding(&turn.state);
-    (turn.state, commands)
+    let mut ctx =
+        TransitionContext { definition, state, at: started.at, jitter: 0.0, ends_waits, moved: false };
+    advance::advance(&mut ctx);
+    let commands = outstanding(&ctx.state);
+    (ctx.state, commands)
 }
 
 /// Applies one event. The commands are those that the new state asks for and the old one did not.
@@ -81,16 +82,16 @@ pub fn transition(
     if state.end().is_some() {
         return Err(IllegalEvent::new("the saga has ended; nothing can happen to it any more"));
     }
-    let (at, chance) = moment(state, event);
+    let (at, jitter) = moment(state, event);
     let ends_waits = state.law == Law::V1 || matches!(event, Event::TimerFired(_));
     let state_now = State { at, ..state.clone() };
-    let mut turn = Turn { definition, state: state_now, at, chance, ends_waits, moved: false };
+    let mut ctx = TransitionContext { definition, state: state_now, at, jitter, ends_waits, moved: false };
     match event {
         Event::Started(_) => return Err(IllegalEvent::new("the saga has started already")),
-        Event::ConditionDecided(event) => condition_decided(&mut turn, event)?,
-        Event::ApprovalShown(event) => approval::shown(&mut turn, event)?,
-        Event::AttemptEnded(event) => attempt_ended(&mut turn, event)?,
-        Event::ProbeAnswered(event) => probe_answered(&mut turn, event)?,
+        Event::ConditionDecided(event) => condition_decided(&mut ctx, event)?,
+        Event::ApprovalShown(event) => approval::shown(&mut ctx, event)?,
+        Event::AttemptEnded(event) => attempt_ended(&mut ctx, event)?,
+        Event::ProbeAnswered(event) => probe_answered(&mut ctx, event)?,
         Event::TimerFired(_) => match advance::next_timer(definition, state) {
             Some(due) if due <= at => {}
             Some(due) => {
@@ -99,16 +100,16 @@ pub fn transition(
             }
             None => return Err(IllegalEvent::new("the saga waits for no time")),
         },
-        Event::OwnerLost(event) => owner::lost(&mut turn, event)?,
-        Event::Withdrawn(event) => owner::withdrawn(&mut turn, event)?,
-        Event::Requested(event) => request::requested(&mut turn, event)?,
-        Event::RequestRefused(event) => request_refused(&mut turn, event)?,
+        Event::OwnerLost(event) => owner_loss::lost(&mut ctx, event)?,
+        Event::Withdrawn(event) => owner_loss::withdrawn(&mut ctx, event)?,
+        Event::Requested(event) => request::requested(&mut ctx, event)?,
+        Event::RequestRefused(event) => request_refused(&mut ctx, event)?,
     }
     if !matches!(event, Event::Withdrawn(_)) {
-        advance::advance(&mut turn);
+        advance::advance(&mut ctx);
     }
     let commands = match event {
-        Event::OwnerLost(_) => outstanding(&turn.state),
+        Event::OwnerLost(_) => outstanding(&ctx.state),
         Event::Started(_)
         | Event::ConditionDecided(_)
         | Event::ApprovalShown(_)
@@ -117,9 +118,9 @@ pub fn transition(
         | Event::TimerFired(_)
         | Event::Withdrawn(_)
         | Event::Requested(_)
-        | Event::RequestRefused(_) => new_commands(state, &turn.state),
+        | Event::RequestRefused(_) => new_commands(state, &ctx.state),
     };
-    Ok((turn.state, commands))
+    Ok((ctx.state, commands))
 }
 
 /// Folds a journal into its state; the commands are dropped. The first event must be `Started`.
@@ -186,9 +187,9 @@ pub(super) fn command_of(step: usize, state: &StepState) -> Option<Command> {
     }
 }
 
-/// The time of an event and its chance. Clocks may step back between owners: a saga's own time never does.
+/// The time of an event and its jitter. Clocks may step back between owners: a saga's own time never does.
 fn moment(state: &State, event: &Event) -> (Millis, f64) {
-    let (at, chance) = match event {
+    let (at, jitter) = match event {
         Event::Started(event) => (event.at, 0.0),
         Event::ConditionDecided(event) => (event.at, 0.0),
         Event::ApprovalShown(event) => (event.at, 0.0),
@@ -200,36 +201,36 @@ fn moment(state: &State, event: &Event) -> (Millis, f64) {
         Event::Requested(event) => (event.at, 0.0),
         Event::RequestRefused(event) => (event.at, 0.0),
     };
-    (at.max(state.at), chance)
+    (at.max(state.at), jitter)
 }
 
-fn condition_decided(turn: &mut Turn<'_>, event: &ConditionDecided) -> Result<(), IllegalEvent> {
+fn condition_decided(ctx: &mut TransitionContext<'_>, event: &ConditionDecided) -> Result<(), IllegalEvent> {
     let step = event.step;
-    if turn.state.steps.get(step).map(|one| &one.phase) != Some(&Phase::Deciding) {
+    if ctx.state.steps.get(step).map(|one| &one.phase) != Some(&Phase::Deciding) {
         return Err(IllegalEvent::new(format!("step {step} is not being decided")));
     }
-    let one = turn.state.step_mut(step);
+    let one = ctx.state.step_mut(step);
     one.action.lost = 0;
     match &event.decision {
         Decision::Skip => one.phase = Phase::Skipped,
         Decision::Run => {
             one.phase = Phase::Waiting;
-            if advance::may_start(turn) {
-                advance::start(turn, step);
+            if advance::may_start(ctx) {
+                advance::start(ctx, step);
             }
         }
         Decision::Failed(error) => {
             one.action.error = Some(Box::new(error.clone()));
-            turn.fail(step, Direction::Action);
+            ctx.fail(step, Direction::Action);
         }
     }
     Ok(())
 }
 
-fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), IllegalEvent> {
+fn attempt_ended(ctx: &mut TransitionContext<'_>, event: &AttemptEnded) -> Result<(), IllegalEvent> {
     let AttemptEnded { step, direction, attempt, .. } = *event;
     let expected = Phase::Active { direction, activity: Activity::Attempting };
-    let current = turn
+    let current = ctx
         .state
         .steps
         .get(step)
@@ -240,15 +241,15 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
             "attempt {attempt} of the {word} of step {step} is not in flight"
         )));
     }
-    turn.state.step_mut(step).tally_mut(direction).lost = 0;
-    match (turn.law(), &event.outcome) {
+    ctx.state.step_mut(step).tally_mut(direction).lost = 0;
+    match (ctx.law(), &event.outcome) {
         (Law::V1, Outcome::Unknown { .. }) => {}
-        (Law::V1 | Law::V2, outcome) => turn.rest(step, direction, outcome.retry_after_ms()),
+        (Law::V1 | Law::V2, outcome) => ctx.rest(step, direction, outcome.retry_after_ms()),
     }
     match &event.outcome {
-        Outcome::Succeeded { output } => turn.succeed(step, direction, output.clone()),
+        Outcome::Succeeded { output } => ctx.succeed(step, direction, output.clone()),
         Outcome::Failed { error, retryable, retry_after_ms: _, answers_key, renew_key } => {
-            let tally = turn.state.step_mut(step).tally_mut(direction);
+            let tally = ctx.state.step_mut(step).tally_mut(direction);
             tally.error = Some(Box::new(error.clone()));
             if *retryable {
                 tally.correct(|evidence| evidence.final_failure = false);
@@ -256,29 +257,29 @@ fn attempt_ended(turn: &mut Turn<'_>, event: &AttemptEnded) -> Result<(), Illega
                 tally.evidence_mut().final_failure = true;
             }
             let refusal = Refusal { answers_key: *answers_key, renew_key: *renew_key };
-            doubt::failed(turn, step, direction, refusal);
+            doubt::failed(ctx, step, direction, refusal);
         }
         Outcome::Pending { retry_after_ms } => {
-            doubt::pending(turn, step, direction, retry::asked_pause_ms(*retry_after_ms));
+            doubt::pending(ctx, step, direction, retry::asked_pause_ms(*retry_after_ms));
         }
         Outcome::Errored { error, retry_after_ms: _ } => {
-            doubt::errored(turn, step, direction, error.clone());
+            doubt::errored(ctx, step, direction, error.clone());
         }
         Outcome::Unknown { error, retry_after_ms: _ } => {
-            doubt::unknown(turn, step, direction, error.clone(), turn.at);
+            doubt::unknown(ctx, step, direction, error.clone(), ctx.at);
         }
     }
-    if turn.law() == Law::V1 {
+    if ctx.law() == Law::V1 {
         // There a pause puts off the attempt that is decided upon with it, and nothing later.
-        turn.state.step_mut(step).tally_mut(direction).correct(|evidence| evidence.not_before = None);
+        ctx.state.step_mut(step).tally_mut(direction).correct(|evidence| evidence.not_before = None);
     }
     Ok(())
 }
 
-fn probe_answered(turn: &mut Turn<'_>, event: &ProbeAnswered) -> Result<(), IllegalEvent> {
+fn probe_answered(ctx: &mut TransitionContext<'_>, event: &ProbeAnswered) -> Result<(), IllegalEvent> {
     let ProbeAnswered { step, direction, probe, .. } = *event;
     let expected = Phase::Active { direction, activity: Activity::Probing };
-    let current = turn
+    let current = ctx
         .state
         .steps
         .get(step)
@@ -289,20 +290,20 @@ fn probe_answered(turn: &mut Turn<'_>, event: &ProbeAnswered) -> Result<(), Ille
             "probe {probe} of the {word} of step {step} is not in flight"
         )));
     }
-    turn.state.step_mut(step).tally_mut(direction).probes_lost = 0;
+    ctx.state.step_mut(step).tally_mut(direction).probes_lost = 0;
     match &event.answer {
-        Answer::Applied { output } => turn.succeed(step, direction, output.clone()),
-        Answer::Absent => doubt::absent(turn, step, direction),
+        Answer::Applied { output } => ctx.succeed(step, direction, output.clone()),
+        Answer::Absent => doubt::absent(ctx, step, direction),
         Answer::Inconclusive { error, retry_after_ms } => {
-            if turn.law() >= Law::V2 {
-                turn.rest(step, direction, *retry_after_ms);
+            if ctx.law() >= Law::V2 {
+                ctx.rest(step, direction, *retry_after_ms);
             }
-            doubt::inconclusive(turn, step, direction, error.clone());
+            doubt::inconclusive(ctx, step, direction, error.clone());
         }
     }
     Ok(())
 }
 
-fn request_refused(turn: &mut Turn<'_>, event: &RequestRefused) -> Result<(), IllegalEvent> {
-    request::next_signal(turn, event.signal)
+fn request_refused(ctx: &mut TransitionContext<'_>, event: &RequestRefused) -> Result<(), IllegalEvent> {
+    request::next_signal(ctx, event.signal)
 }

@@ -7,7 +7,7 @@ use super::definition::{
     ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, NAME_MAX,
     NOTICE_TIMEOUT_MS_MAX, OnDisconnect, Probe, Retry, Rule, STEPS_MAX, Step, Target, Verdict,
 };
-use super::header::reserved_header;
+use super::reserved_headers::reserved_header;
 use super::retry;
 
 /// One thing that is wrong with a definition.

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::columns::Columns;
+use super::batch_columns::Columns;
 use super::error::Remedy;
 use super::lane::{Failure, Lane, Sends, Verb};
 use super::{DefinitionId, Error};

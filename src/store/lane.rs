@@ -1,6 +1,6 @@
 //! A lane: one dedicated connection and the number under which it owns sagas. Owns the connection, its
 //! prepared statements and the sorting of failures into what may be sent again; what is sent is `commit.rs`
-//! and `work.rs`.
+//! and `claim.rs`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row, Statement};
 
-use super::columns::{self, Columns};
+use super::batch_columns::{self, Columns};
+use super::batch_statement::{COMMIT, Shape, without_conflicts};
+use super::claim::Watermarks;
 use super::error::{READ_ONLY, Remedy, remedy};
 use super::pool::Params;
-use super::shape::{COMMIT, Shape, without_conflicts};
 use super::statement::Sql;
-use super::work::Watermarks;
 use super::{Error, NodeId, PostgresConfig};
 use crate::boundary;
 use crate::config::store as limits;
@@ -269,7 +269,7 @@ impl Session {
             return Ok(statement.clone());
         }
         // What a part was left out for is still sent, so its type must be said.
-        let statement = self.client.prepare_typed(&shape.statement(again), &columns::TYPES).await?;
+        let statement = self.client.prepare_typed(&shape.statement(again), &batch_columns::TYPES).await?;
         self.batches.insert((shape, again), statement.clone());
         Ok(statement)
     }

@@ -81,7 +81,7 @@ impl Store {
         let (started, completed) = (column(|passed| passed.started), column(|passed| passed.completed));
         let compensated = column(|passed| passed.compensated);
         let (abandoned, stuck) = (column(|passed| passed.abandoned), column(|passed| passed.stuck));
-        let sql = sql!("measure", "passage");
+        let sql = sql!("measure", "throughput");
         self.query_once(sql, &[&node.0, &ids, &started, &completed, &compensated, &abandoned, &stuck])
             .await
             .map(drop)

@@ -11,7 +11,7 @@ use tokio_postgres::types::ToSql;
 use super::connect::session_settings;
 use super::error::{Remedy, chain, remedy};
 use super::statement::Sql;
-use super::within::Idle;
+use super::step_transaction::Idle;
 use super::{Error, PostgresConfig};
 use crate::config::store as limits;
 

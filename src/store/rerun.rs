@@ -68,7 +68,7 @@ impl Store {
 
     /// Reads what became of the rerun that would be this saga; none before a node has decided.
     pub async fn rerun_fate(&self, rerun: Uuid) -> Result<Option<RerunFate>, Error> {
-        let rows = self.query(sql!("rerun", "fate"), &[&rerun]).await?;
+        let rows = self.query(sql!("rerun", "outcome"), &[&rerun]).await?;
         let row = rows.first().ok_or(Error::UnknownSaga(rerun))?;
         Ok(match row.try_get::<_, Option<&str>>("fate")? {
             None => None,

@@ -1,5 +1,5 @@
 //! Sessions in which handlers make their effects. Owns how a session is opened, armed for one transaction and cleaned
-//! after it, and what the server says of the transaction; the transaction's row is written by `within.rs`.
+//! after it, and what the server says of the transaction; the transaction's row is written by `step_transaction.rs`.
 //!
 //! Two settings tell what became of a transaction, since the server reports each change of them by itself: without a
 //! question, after the connection is lost, and while a result that was not read blocks it.
@@ -16,14 +16,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Connection, SimpleQueryMessage, Statement};
 
+use super::batch_statement::COMMIT;
 use super::error::{READ_ONLY, chain};
-use super::shape::COMMIT;
 use super::statement::Sql;
 use super::{Error, PostgresConfig};
 use crate::config::store as limits;
 use crate::saga::definition::Millis;
 
-pub(super) const SEAL: Sql = sql!("transaction", "seal");
+pub(super) const SEAL: Sql = sql!("step_transaction", "seal");
 
 /// Tells that a transaction has failed or ended.
 const OVER: &str = "default_transaction_read_only";

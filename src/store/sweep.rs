@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::lane::LaneId;
 use super::pool::Params;
-use super::suspect::trial_pauses;
+use super::quarantine::trial_pauses;
 use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
 
@@ -41,7 +41,7 @@ impl Store {
     /// commit: lanes die first, so that their last batch is either before all of it or nowhere. A node that was
     /// cut off itself, or whose beats are late, calls nobody dead. Costs the same whatever the tables hold.
     pub async fn sweep_dead(&self, node: NodeId) -> Result<Swept, Error> {
-        let buried = self.query(sql!("sweep", "bury"), &[&node.0]).await?;
+        let buried = self.query(sql!("sweep", "fence_dead_nodes"), &[&node.0]).await?;
         let mut swept = Swept { lanes: buried.len() as u64, ..Swept::default() };
         for lane in &buried {
             self.rehome(LaneId(lane.try_get("id")?), &mut swept).await?;
@@ -68,11 +68,11 @@ impl Store {
         self.query(sql!("sweep", "forget"), &[&limits::GONE_KEPT_MS]).await?;
         self.query(sql!("sweep", "forget_nodes"), &[&limits::GONE_KEPT_MS]).await?;
         self.forget_suspects().await?;
-        let sql = sql!("measure", "forget_passage");
+        let sql = sql!("measure", "forget_throughput");
         self.query(sql, &[&limits::PASSAGE_KEPT_MS]).await?;
         self.ensure_partitions().await?;
         self.expire().await?;
-        let strays = self.query(sql!("partition", "strays"), &[]).await?;
+        let strays = self.query(sql!("partition", "default_rows"), &[]).await?;
         super::count(&strays, "strays")
     }
 
@@ -101,7 +101,7 @@ impl Store {
 
     /// Sees to evictions: forgets those that have come to pass, and lets the beats of nodes count for nothing that
     /// have not let go of a saga in time. Returns these nodes: they are buried as if they had died.
-    pub async fn see_to_evictions(&self) -> Result<Vec<NodeId>, Error> {
+    pub async fn enforce_evictions(&self) -> Result<Vec<NodeId>, Error> {
         self.query(sql!("sweep", "evicted"), &[]).await?;
         let sql = sql!("sweep", "disown");
         let rows = self.query(sql, &[&limits::EVICTION_MS]).await?;
@@ -118,7 +118,7 @@ impl Store {
         let (rows_max, beside) = (limits::REHOME_ROWS_MAX, limits::DEATHS_BESIDE_MS);
         for _ in 0..limits::REHOME_CHUNKS_MAX {
             let params: Params<'_> = &[&lane.0, &rows_max, &deaths, &trials, &pauses, &beside];
-            let rows = self.query_once(sql!("sweep", "rehome"), params).await?;
+            let rows = self.query_once(sql!("sweep", "requeue"), params).await?;
             let found = super::count(&rows, "sagas")?;
             if found == 0 {
                 break;

@@ -49,8 +49,8 @@ impl Store {
 
     /// Takes starts out of the queue, for any node to end them before they begin anything, and forgets knocks.
     /// Returns how many still waited.
-    pub async fn call_off(&self, sagas: &[Uuid], knocks: &[i64]) -> Result<u64, Error> {
-        let sql = sql!("turn", "call_off");
+    pub async fn cancel_waiting(&self, sagas: &[Uuid], knocks: &[i64]) -> Result<u64, Error> {
+        let sql = sql!("turn", "cancel_waiting");
         super::count(&self.query(sql, &[&sagas, &knocks]).await?, "called_off")
     }
 

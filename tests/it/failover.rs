@@ -82,18 +82,18 @@ async fn a_promoted_standby_has_what_was_acknowledged_and_the_nodes_go_on() {
         async move { start(&any, &started, SAGAS).await }
     });
 
-    let says = |runtime: &Runtime, word: &str| runtime.complaints().iter().any(|it| it.contains(word));
+    let says = |runtime: &Runtime, word: &str| runtime.health_issues().iter().any(|it| it.contains(word));
     let found = tokio::time::timeout(Duration::from_secs(30), async {
         while !says(&any, "found a hot standby") {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    assert!(found.await.is_ok(), "it says what it has found: {:?}", any.complaints());
-    eventually("the other finds no primary", async || !choosy.complaints().is_empty()).await;
+    assert!(found.await.is_ok(), "it says what it has found: {:?}", any.health_issues());
+    eventually("the other finds no primary", async || !choosy.health_issues().is_empty()).await;
     let before = effects.lock().unwrap().len();
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(effects.lock().unwrap().len(), before, "effects without a record");
-    assert!(says(&any, "promote it"), "{:?}", any.complaints());
+    assert!(says(&any, "promote it"), "{:?}", any.health_issues());
     // A node that is told to begin there says the same and ends; whoever runs it starts it again.
     let error = Runtime::builder(standby.url("postgres")).begin().await.err().unwrap().to_string();
     assert!(error.contains("found a hot standby"), "{error}");
@@ -108,7 +108,7 @@ async fn a_promoted_standby_has_what_was_acknowledged_and_the_nodes_go_on() {
     assert_eq!(started.iter().collect::<BTreeSet<_>>().len(), SAGAS, "each key has a saga of its own");
     assert_eq!(effects.lock().unwrap().len(), 2 * SAGAS, "each step took effect once");
     for runtime in [any, choosy] {
-        eventually("it is content again", async || runtime.complaints().is_empty()).await;
+        eventually("it is content again", async || runtime.health_issues().is_empty()).await;
         runtime.stop(Duration::from_secs(5)).await.unwrap();
     }
 }

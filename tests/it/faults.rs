@@ -91,7 +91,7 @@ async fn the_death_of_a_sagas_actor_is_survived() {
     for place in ["saga: accepted for fragile forward", "saga: decided for fragile forward"] {
         fail::remove(place);
     }
-    assert!(runtime.complaints().is_empty(), "{:?}", runtime.complaints());
+    assert!(runtime.health_issues().is_empty(), "{:?}", runtime.health_issues());
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }
 
@@ -124,7 +124,7 @@ async fn a_database_that_is_gone_for_half_a_minute_costs_time_only() {
     let outage = tokio::time::sleep(Duration::from_secs(30));
     for word in ["nothing can be recorded", "beat"] {
         crate::harness::eventually(&format!("the node says {word:?}"), async || {
-            runtime.complaints().iter().any(|complaint| complaint.contains(word))
+            runtime.health_issues().iter().any(|complaint| complaint.contains(word))
         })
         .await;
     }
@@ -136,7 +136,7 @@ async fn a_database_that_is_gone_for_half_a_minute_costs_time_only() {
         called.iter().all(|calls| *calls == 1),
         "the process lived, so nothing is called twice: {called:?}"
     );
-    crate::harness::eventually("the node is well again", async || runtime.complaints().is_empty()).await;
+    crate::harness::eventually("the node is well again", async || runtime.health_issues().is_empty()).await;
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }
 
@@ -152,7 +152,8 @@ async fn a_node_that_was_taken_for_dead_writes_nothing_more_and_comes_back() {
     proxy.next(Fault::Refuse);
     all_completed(&healthy, &sagas, &ledger).await;
     proxy.next(Fault::None);
-    crate::harness::eventually("the node has joined again", async || cut_off.complaints().is_empty()).await;
+    crate::harness::eventually("the node has joined again", async || cut_off.health_issues().is_empty())
+        .await;
     let ended = cut_off.run("zombie", &json!({})).await.unwrap();
     assert_eq!(ended.status, Status::Completed);
     cut_off.stop(Duration::from_secs(5)).await.unwrap();

@@ -76,7 +76,7 @@ async fn begin(url: &str, kills: bool) -> Runtime {
 
 /// Not a test but a node, when a test has started this binary for it.
 #[test]
-fn child() {
+fn child_process_entry() {
     let Ok(url) = std::env::var(URL) else { return };
     die_with_parent();
     for place in ["saga: reading for cursed forward", "saga: decided for doomed forward"] {
@@ -91,7 +91,7 @@ fn child() {
 }
 
 fn spawn(url: &str) -> Child {
-    in_its_own_process("poison::child").env(URL, url).spawn().unwrap()
+    in_its_own_process("poison::child_process_entry").env(URL, url).spawn().unwrap()
 }
 
 /// A database in which `banquet` is registered, and the connection of whoever looks.
@@ -148,7 +148,9 @@ const PUT_ASIDE: &str = "select count(*) from amends.stuck where reason = 'proce
 async fn a_saga_that_waits_for_its_lone_trial_says_so() {
     let (database, client) = hall().await;
     serve(&client, "poison", 1).await;
-    let patient = || in_its_own_process("poison::child").env(URL, &database.url).env(PAUSE, "60000").spawn();
+    let patient = || {
+        in_its_own_process("poison::child_process_entry").env(URL, &database.url).env(PAUSE, "60000").spawn()
+    };
     let mut node = patient().unwrap();
     let waits = "select count(*) from amends.waits w join amends.sagas s using (saga)
                  where w.step is null and w.waits_for like 'its lone trial%' and s.status = 'running'";

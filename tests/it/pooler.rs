@@ -64,7 +64,7 @@ async fn node(url: &str) -> Result<Runtime, amends::runtime::Error> {
         .register("effect", |_: StepContext, input: Value| async move { Ok::<_, Failure>(input) })
         .register_transactional(
             "within",
-            |_, database: amends::transaction::Transaction, _: Value| async move {
+            |_, database: amends::step_transaction::Transaction, _: Value| async move {
                 let count = database.query_one("select count(*) from shop", &[]).await?;
                 Ok::<_, Failure>(json!(count.get::<_, i64>(0)))
             },

@@ -7,7 +7,7 @@ use std::time::Duration;
 use amends::participant::{Failure, Handlers, StepContext};
 use amends::runtime::Runtime;
 use amends::saga::definition::{Call, Draft, Probe, Retry, Step};
-use amends::transaction::Transaction;
+use amends::step_transaction::Transaction;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use uuid::Uuid;

@@ -20,7 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
 
 /// Leaves: everybody may name them, and they name nobody but `config`, where their limits are.
 const LEAVES: &[&str] =
-    &["barrier", "boundary", "config", "metrics", "error", "place", "postgres", "trace", "transaction"];
+    &["barrier", "boundary", "config", "metrics", "error", "place", "postgres", "step_transaction", "trace"];
 
 /// Doors cut on purpose, each with its reason.
 const DOORS: &[(&str, &str, &str)] = &[
@@ -32,7 +32,7 @@ const DOORS: &[(&str, &str, &str)] = &[
 const OWNED: &[(&str, &[&str], &str)] = &[
     (
         "tokio_postgres",
-        &["store", "cli/demo", "cli/bench", "barrier", "transaction"],
+        &["store", "cli/demo", "cli/bench", "barrier", "step_transaction"],
         "the store records; the demo's participants, and those that call the barrier, are other programs; the bench \
          compares with plain connections; transactional handlers write what they like",
     ),

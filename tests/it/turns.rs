@@ -188,7 +188,7 @@ async fn the_turn_of_a_node_that_is_cut_off_goes_on_with_its_saga() {
     proxy.next(Fault::Refuse);
     all_completed(&healthy, &sagas, &desk).await;
     proxy.next(Fault::None);
-    eventually("the node has joined again", async || lost.complaints().is_empty()).await;
+    eventually("the node has joined again", async || lost.health_issues().is_empty()).await;
     lost.stop(Duration::from_secs(5)).await.unwrap();
     healthy.stop(Duration::from_secs(5)).await.unwrap();
 }

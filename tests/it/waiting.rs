@@ -51,7 +51,7 @@ async fn a_caller_is_told_of_an_end_that_another_node_saw() {
     let database = Database::create().await;
     let able = able(&database).await;
     let unable = Runtime::builder(database.url.clone()).begin().await.unwrap();
-    eventually("it knows what it cannot run", async || !unable.unable().is_empty()).await;
+    eventually("it knows what it cannot run", async || !unable.unrunnable_definitions().is_empty()).await;
     assert_eq!(waiting(&database, &unable, async || {}, &able).await, json!("done"));
     for node in [able, unable] {
         node.stop(Duration::from_secs(5)).await.unwrap();

@@ -1,3 +1,3 @@
 -- Resumes the definitions named $1, for reason $2; the number of the signal.
--- Called by: store/operate.rs. Locks: what is lifted. Index: fleet_signal_paused.
+-- Called by: store/bulk.rs. Locks: what is lifted. Index: fleet_signal_paused.
 select amends.resume_definition($1::text, $2::text) as n

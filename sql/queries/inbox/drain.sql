@@ -1,5 +1,5 @@
 -- Takes the wakes of lanes $1, up to $2 of each.
--- Called by: store/work.rs. Locks: inbox rows (skip locked). Index: inbox_pkey.
+-- Called by: store/claim.rs. Locks: inbox rows (skip locked). Index: inbox_pkey.
 with mine as materialized (
     select i.lane, i.n
     from unnest($1::bigint[]) as l (id)

@@ -10,7 +10,7 @@
 -- No row at all: the lane is dead.
 -- Tables are met by arrays of keys and never joined, and `woken` is a full join because that is always a hash join: a plan
 -- that was made when the tables were empty is still right when they are large.
--- Called by: store/work.rs. Locks: the lane, ready rows (skip locked), saga rows (skip locked), timer. Index: ready_pkey.
+-- Called by: store/claim.rs. Locks: the lane, ready rows (skip locked), saga rows (skip locked), timer. Index: ready_pkey.
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
 ), chosen as materialized (

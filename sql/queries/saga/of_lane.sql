@@ -1,5 +1,5 @@
 -- Reads saga $2 if lane $1 owns it. (`is not distinct from` keeps the index of lanes out of it.)
--- Called by: store/work.rs, when its actor is gone. Locks: none. Index: saga_pkey.
+-- Called by: store/claim.rs, when its actor is gone. Locks: none. Index: saga_pkey.
 select g.id, g.definition, g.status = 'stuck' as stuck, g.signals, g.deaths
 from amends.saga g
 where g.id = $2::uuid and g.lane is not distinct from $1::bigint

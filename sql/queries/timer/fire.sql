@@ -1,5 +1,5 @@
 -- Makes up to $1 sagas ready whose time has come. The clock is STABLE: a volatile one could not bound the scan.
--- Called by: store/work.rs. Locks: timer rows (skip locked). Index: timer_fire_at, then timer_pkey.
+-- Called by: store/claim.rs. Locks: timer rows (skip locked). Index: timer_fire_at, then timer_pkey.
 with due as materialized (
     select t.id from amends.timer t
     where t.fire_at <= amends.now()

@@ -4,7 +4,7 @@
 -- outbox. Returns the ids of the rows that were written; the rest hangs on these.
 -- Tables are met by arrays of keys and never joined: a plan that was made when they were empty is still right when they
 -- are large, and a full join is always a hash join.
--- A part between `-- [word` and `-- ]` is left out of the statement for batches with nothing for it (store/shape.rs).
+-- A part between `-- [word` and `-- ]` is left out of the statement for batches with nothing for it (store/batch_statement.rs).
 -- Called by: store/commit.rs. Locks: the lane, start keys in order, saga rows of the lane. Index: journal_pkey, saga_pkey.
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update

@@ -2,12 +2,12 @@
 //! processes of their own run rounds, and what they are measured against takes turns with them, so that a
 //! drifting machine hits both. Durability is checked, not assumed.
 
-mod gauge;
-mod limit;
+mod baseline;
+mod database;
 mod node;
 mod nodes;
-mod outside;
 mod report;
+mod usage;
 mod views;
 mod workload;
 
@@ -17,12 +17,12 @@ use super::database::DatabaseArgs;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use crate::store::{PostgresConfig, Store};
-use gauge::{Server, Used};
-use limit::{Limit, Template, Writers};
+use baseline::{Limit, Template, Writers};
+use database::{Ballast, Outside};
 use node::{Done, Order};
 use nodes::NodeProcess;
-use outside::{Ballast, Outside};
 use report::{Against, Measured};
+use usage::{Server, Used};
 use views::Dashboard;
 use workload::{Drive, Workload};
 
@@ -167,9 +167,9 @@ impl Args {
         if self.in_place {
             return self.measure(url).await;
         }
-        let (own, name) = outside::create_database(url).await?;
+        let (own, name) = database::create_database(url).await?;
         let measured = self.measure(&own).await;
-        let dropped = outside::drop_database(url, &name).await;
+        let dropped = database::drop_database(url, &name).await;
         let measured = measured?;
         dropped.map(|()| measured)
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::gauge;
+use super::usage;
 use super::workload::{self, DEFINITION, Drive, Workload};
 use crate::cli::database::DatabaseArgs;
 use crate::cli::failure::{Exit, Failure};
@@ -197,9 +197,9 @@ impl BenchNode {
 
     /// Starts sagas that all wait in their step, weighs the process, and lets them go.
     async fn hold(&self, order: Order) -> Result<u64, Failure> {
-        let before = gauge::resident_bytes();
+        let before = usage::resident_bytes();
         self.start_all(order, false).await?;
-        let resident = gauge::resident_bytes().saturating_sub(before);
+        let resident = usage::resident_bytes().saturating_sub(before);
         self.gate.add_permits(usize::try_from(order.sagas).unwrap_or(usize::MAX));
         Ok(resident / u64::from(order.sagas.max(1)))
     }
@@ -216,8 +216,8 @@ impl BenchNode {
             ended: sum("amends_sagas_ended_total{"),
             transitions: sum("amends_commit_transitions_sum"),
             commits: sum("amends_commit_transitions_count"),
-            cpu_s: gauge::cpu_s(),
-            resident_bytes: gauge::resident_bytes(),
+            cpu_s: usage::cpu_s(),
+            resident_bytes: usage::resident_bytes(),
             bytes_per_saga: None,
         }
     }

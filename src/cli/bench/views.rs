@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
-use super::gauge::failed;
+use super::usage::failed;
 use crate::cli::failure::Failure;
 use crate::store::PostgresConfig;
 

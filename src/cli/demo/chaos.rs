@@ -9,7 +9,7 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::ledger::{self, LedgerError};
-use super::stage::{Stage, StageError};
+use super::processes::{Stage, StageError};
 use crate::config::demo::{CHAOS_PAUSE, STOPPED};
 use crate::postgres::Embedded;
 

@@ -1,5 +1,5 @@
 //! The demo's faults: which call of which tool goes wrong, and how. Owns the draw, which depends on nothing
-//! but the seed, the tool, the booking and the number of the call; carrying a fault out is left to `desk.rs`
+//! but the seed, the tool, the booking and the number of the call; carrying a fault out is left to `service.rs`
 //! and `server.rs`.
 
 use sha2::{Digest, Sha256};

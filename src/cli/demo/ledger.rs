@@ -1,5 +1,5 @@
 //! A participant's ledger: one schema of Postgres, shared by all processes of the participant. Owns its SQL,
-//! the locks and the lookups; which rows a call makes is decided in `desk.rs`.
+//! the locks and the lookups; which rows a call makes is decided in `service.rs`.
 
 use std::time::Duration;
 

@@ -5,20 +5,20 @@
 
 mod audit;
 mod chaos;
-mod claims;
-mod cut;
-mod desk;
+mod connection_drop;
 mod effect;
 mod evidence;
 mod fault;
-mod leave;
+mod leave_stuck;
 mod ledger;
 mod participant;
 mod process;
+mod processes;
 mod report;
+mod reported;
 mod run;
 mod server;
-mod stage;
+mod service;
 mod tool;
 
 use super::database::{DatabaseArgs, Place};
@@ -67,7 +67,7 @@ pub struct DemoArgs {
 /// Runs the demo; its exit says whether every promise was kept.
 pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     if args.leave_stuck {
-        leave::run(args.metrics_port, database, output)
+        leave_stuck::run(args.metrics_port, database, output)
     } else {
         run::run(args, database, output)
     }

@@ -1,5 +1,5 @@
 //! The demo's participants as programs of their own: payments over stdio, the CRM over streamable HTTP. Owns
-//! their start and their end; what they do is in `desk.rs`, how they say it in `server.rs`.
+//! their start and their end; what they do is in `service.rs`, how they say it in `server.rs`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::{ServiceExt, transport};
 use rmcp_actix_web::transport::StreamableHttpService;
 
-use super::cut::{self, Cut};
-use super::desk::Desk;
+use super::connection_drop::{self, Cut};
 use super::fault::{Fault, FaultPlan};
 use super::ledger::{self, Ledger};
 use super::server::Server;
+use super::service::Desk;
 use super::tool;
 use crate::config::demo::{DRAIN, SLOW};
 
@@ -120,7 +120,9 @@ async fn crm(listen: SocketAddr, args: DeskArgs) -> Result<(), ParticipantError>
         })
         .build();
     let http = HttpServer::new(move || {
-        App::new().service(web::scope("/mcp").wrap(from_fn(cut::cuttable)).service(service.clone().scope()))
+        App::new().service(
+            web::scope("/mcp").wrap(from_fn(connection_drop::cuttable)).service(service.clone().scope()),
+        )
     })
     .workers(1)
     .shutdown_timeout(DRAIN.as_secs())

@@ -1,5 +1,5 @@
 //! Processes of the demo: how they are started, told to end, and killed. Owns the operating system's side;
-//! which process runs and when is decided in `stage.rs`.
+//! which process runs and when is decided in `processes.rs`.
 
 use std::ffi::OsStr;
 use std::fs::File;

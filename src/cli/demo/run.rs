@@ -1,5 +1,5 @@
 //! The run of a demo: starts the checkouts, kills a node in mid-run, waits until all have ended, and brings
-//! sagas and ledgers before the audit. Owns the order of these; the processes are `stage.rs`'s.
+//! sagas and ledgers before the audit. Owns the order of these; the processes are `processes.rs`'s.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use super::audit;
 use super::chaos::{Chaos, Troubles};
-use super::claims::{self, Checkout, ClaimError};
 use super::evidence;
 use super::ledger::{self, LedgerError};
+use super::processes::{self, Script, Stage, StageError, fault_arguments};
 use super::report::{Reach, Report};
-use super::stage::{self, Script, Stage, StageError, fault_arguments};
+use super::reported::{self, Checkout, ClaimError};
 use super::{DatabaseArgs, DemoArgs, Exit, Failure, Interrupt, Output, Place};
 use crate::catalog;
 use crate::config::demo::{
@@ -117,7 +117,7 @@ async fn play(
     let (begun, url) = (Instant::now(), place.url());
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
     store.migrate().await?;
-    let text = stage::definition(args.chaos);
+    let text = processes::definition(args.chaos);
     let mut definitions = register(&store, "hotel_checkout.yaml", &text).await?;
     let definition =
         definitions.pop().ok_or_else(|| DemoError::Definition("the file is empty".to_owned()))?;
@@ -212,7 +212,7 @@ async fn judge(
     drop(client);
     // It ends with its client; how is of no interest.
     let _ = connection.await;
-    let (claims, told) = claims::read(store, definition, checkouts).await?;
+    let (claims, told) = reported::read(store, definition, checkouts).await?;
     let count = |status| claims.iter().filter(|claim| claim.status == status).count();
     let mut faults = BTreeMap::new();
     for injected in &evidence.faults {
@@ -364,7 +364,7 @@ impl Show<'_> {
         // Those are not counted: they may have been stopped for less than their lease.
         self.stage.continue_nodes(Duration::ZERO);
         let before = self.calm().await?.halted;
-        let put_aside = claims::put_aside(self.store, self.definition, &before).await?;
+        let put_aside = reported::put_aside(self.store, self.definition, &before).await?;
         for (saga, request) in &put_aside {
             self.store.signal(*saga, request).await?;
         }

@@ -1,5 +1,5 @@
 //! A participant's desk as an MCP server. Owns the wire: what a reply looks like, silence, dropped
-//! connections and crashes; what a call does is decided in `desk.rs`, and where the server listens in
+//! connections and crashes; what a call does is decided in `service.rs`, and where the server listens in
 //! `participant.rs`.
 
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
 
-use super::cut::Cut;
-use super::desk::{Desk, Rejection, Reply};
+use super::connection_drop::Cut;
+use super::service::{Desk, Rejection, Reply};
 use crate::config::demo::SILENCE_MAX;
 
 /// Exit status of a participant that was told to crash; the demo's supervisor restarts it.

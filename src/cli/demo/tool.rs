@@ -1,5 +1,5 @@
 //! The tools of the demo's two participants, as data: what each takes, what it does, and how it may go wrong.
-//! Owns the tables and the schemas; doing it is left to `desk.rs`.
+//! Owns the tables and the schemas; doing it is left to `service.rs`.
 
 use std::sync::Arc;
 

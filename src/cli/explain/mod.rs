@@ -89,7 +89,7 @@ fn definitions(name: &str, database: &DatabaseArgs) -> Result<Vec<Arc<Definition
         return catalog::load_definitions(&files).map_err(|faults| Failure::failed(faults.to_string()));
     }
     let found = database.run(Schema::Current, async |store| {
-        Client::of_store(store.clone()).definition(name).await.map_err(Failure::from)
+        Client::new(store.clone()).definition(name).await.map_err(Failure::from)
     })?;
     found.map(|found| vec![found]).ok_or_else(|| Error::UnknownDefinition(name.to_owned()).into())
 }

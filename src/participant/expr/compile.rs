@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use cel::common::ast::IdedExpr;
 
+use super::budget::{self, Needs};
 use super::function::{ENVIRONMENT, MEMBERS};
-use super::meter::{self, Needs};
 use super::path::{Path, Segment};
 use crate::config::participant::{
     EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_STACK_BYTES, EXPRESSIONS_CACHED_MAX,
@@ -141,14 +141,14 @@ fn parse(text: &str) -> Result<(Program, Needs), String> {
         Some(error) => format!("syntax error at {}:{}: {}", error.pos.0, error.pos.1, spoken(&error.msg)),
         None => "it cannot be parsed".to_owned(),
     })?;
-    let depth = meter::depth(&tree);
+    let depth = budget::depth(&tree);
     if depth > EXPRESSION_DEPTH_MAX {
         return Err(format!("expected nesting of at most {EXPRESSION_DEPTH_MAX}, found {depth}"));
     }
     let mut needs = Needs::default();
-    meter::needs(&tree, &mut Vec::new(), &mut needs);
-    let tree = meter::metered(tree);
-    Ok((Program { depth: meter::depth(&tree), tree }, needs))
+    budget::needs(&tree, &mut Vec::new(), &mut needs);
+    let tree = budget::metered(tree);
+    Ok((Program { depth: budget::depth(&tree), tree }, needs))
 }
 
 /// Returns a parser's message in fewer words: it lists every token that could have been there.

@@ -1,6 +1,6 @@
 //! The functions of our expressions beyond CEL's standard library, and the meter under all of them. Owns the
 //! budget of one evaluation: what a loop, a copy or a search costs is taken from it before it is done.
-//! `meter.rs` places the calls.
+//! `budget.rs` places the calls.
 
 use std::cell::Cell;
 use std::collections::HashMap;

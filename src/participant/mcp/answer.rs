@@ -1,9 +1,9 @@
 //! Default rules for the answers of MCP servers. Reads raw results and errors so that no shape of theirs loses the
-//! answer. `link.rs` checks doubtful sessions, `tools.rs` doubtful tools.
+//! answer. `connection.rs` checks doubtful sessions, `tools.rs` doubtful tools.
 
 use serde_json::value::RawValue;
 
-use super::lines;
+use super::framing;
 use super::raw::{Heard, Said, Via, code, fields, message, string};
 use crate::participant::config::Limits;
 use crate::participant::http;
@@ -59,7 +59,7 @@ fn refused(error: &str, named: bool, keyed: bool, via: &Via, filter: &Filter) ->
     // Before it is quoted: half a secret is not known for one.
     let said = filter.clean(message(error));
     let kind = kind(error);
-    if kind.as_deref() == Some(lines::TOO_LONG) {
+    if kind.as_deref() == Some(framing::TOO_LONG) {
         return Reply::of(Rule::TooLarge, excerpt(&said));
     }
     // These are the transport's own, or a gateway's.

@@ -1,5 +1,5 @@
 //! Pipes to an MCP server that is a child process: one message a line in both directions. Records for each request
-//! whether it was written. `lines.rs` limits the length of a line.
+//! whether it was written. `framing.rs` limits the length of a line.
 
 use std::collections::VecDeque;
 use std::io;

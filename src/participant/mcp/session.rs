@@ -1,5 +1,5 @@
 //! One open connection to an MCP server. Owns the handshake over a child's pipes or over HTTP, and the watch
-//! over its end; when to open one, and when to give up, is `link.rs`'s business.
+//! over its end; when to open one, and when to give up, is `connection.rs`'s business.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::child::{self, Program};
-use super::lines::Lines;
+use super::framing::Lines;
 use super::pipes::Pipes;
 use super::post::{Greeting, Posts};
 use super::raw::{Heard, Said, Slot, Waiting};

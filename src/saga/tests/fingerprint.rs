@@ -82,7 +82,7 @@ pub(super) fn fingerprint(world: &World) -> u64 {
                 (tally.attempt_at.map(away), away(records.begun_at)).hash(&mut hasher);
             }
             if probing {
-                (evidence.asked_at.map(away), records.seen, records.open).hash(&mut hasher);
+                (evidence.probed_at.map(away), records.seen, records.open).hash(&mut hasher);
             }
             if call.deadline_ms.is_some() {
                 tally.first_at.map(away).hash(&mut hasher);

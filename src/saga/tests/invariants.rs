@@ -258,7 +258,7 @@ fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
     let probes = call.probe.as_ref().map_or(0, |probe| probe.retry.attempts);
     must!(tally.probes - tally.probes_forgiven >= probes, "step {step} is stuck with probes left");
     let settled_at = tally.evidence().doubt_at.unwrap_or(0) + call.settle_ms;
-    let asked = tally.evidence().asked_at.is_some_and(|asked_at| asked_at >= settled_at);
+    let asked = tally.evidence().probed_at.is_some_and(|asked_at| asked_at >= settled_at);
     must!(
         asked || call.probe.is_none() || state.law == Law::V1,
         "step {step} is stuck, and its probe was not asked when a late effect had had its time"

@@ -33,7 +33,7 @@ impl Node {
     pub(super) fn start(order: &Order) -> Self {
         let log = std::env::temp_dir().join(format!("amends-chaos-{}.log", std::process::id()));
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        let mut command = in_its_own_process("chaos::node::child");
+        let mut command = in_its_own_process("chaos::node::child_process_entry");
         command.env(ORDER, serde_json::to_string(order).unwrap());
         let child = command.stderr(log).spawn().unwrap();
         Self { child, name: order.name.clone() }
@@ -65,7 +65,7 @@ impl Drop for Node {
 
 /// Not a test but the child, when a test has started this binary for it.
 #[test]
-fn child() {
+fn child_process_entry() {
     let Ok(order) = std::env::var(ORDER) else { return };
     let order: Order = serde_json::from_str(&order).unwrap();
     die_with_parent();

@@ -78,7 +78,7 @@ async fn begin(url: &str) -> Runtime {
 
 /// Not a test but a node, when a test has started this binary for it.
 #[test]
-fn child() {
+fn child_process_entry() {
     let Ok(url) = std::env::var(URL) else { return };
     die_with_parent();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -88,7 +88,7 @@ fn child() {
 }
 
 fn spawn(url: &str) -> Child {
-    in_its_own_process("chaos::storm::child").env(URL, url).spawn().unwrap()
+    in_its_own_process("chaos::storm::child_process_entry").env(URL, url).spawn().unwrap()
 }
 
 async fn count(client: &Client, sql: &str) -> i64 {

@@ -30,30 +30,27 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("saga/lost", "sent two minutes after the start: tests/it/store/sweep.rs"),
     ("saga/unreadable", "of whoever looks; reads only"),
     ("saga/waits", "of the command line; reads only"),
-    ("saga/exonerate", "only for who was taken for dead and lives: tests/it/store/suspect.rs"),
     ("saga/of_lane", "only after an actor has died: tests/it/faults.rs"),
-    ("saga/try", "only after two deaths: tests/it/poison.rs"),
-    ("saga/acquit", "only after a death: tests/it/poison.rs"),
-    ("suspect/", "only after two deaths: tests/it/poison.rs"),
+    ("quarantine/", "only after deaths: tests/it/poison.rs, tests/it/store/quarantine.rs"),
     ("saga/set_aside", "only for a damaged journal: tests/it/fuzz.rs"),
     ("saga/take_back", "changes only how a saga is listed"),
     ("lane/retire", "only after a failover: tests/it/failover.rs"),
     ("outbox/of_saga", "of the command line; reads only"),
     ("start_key/", "of doors; reads only"),
     ("measure/checkup", "of the command line; reads only"),
-    ("rerun/fate", "of whoever asked; reads only"),
+    ("rerun/outcome", "of whoever asked; reads only"),
 ];
 
 /// Places that need a lost answer to be passed.
 const AFTER_LOST_ANSWERS: &[&str] =
-    &["commit again:", "transition/resolve:", "lane/live:", "saga/owned:", "within: looked up"];
+    &["commit again:", "transition/resolve:", "lane/live:", "saga/owned:", "transactional: looked up"];
 
 /// Places of the first node ever on a database.
 const OF_THE_FIRST_NODE: &[&str] =
     &["migration/lock:", "migration/prepare:", "migration/record", "migration: applied"];
 
 /// What only who takes over from a dead owner passes.
-const OF_HEIRS: &[&str] = &["sweep/rehome:"];
+const OF_HEIRS: &[&str] = &["sweep/requeue:"];
 
 /// What a process passes once in its life, or so seldom that another time would have to be waited for.
 const ONCE: &[&str] = &[
@@ -74,20 +71,20 @@ const ONCE: &[&str] = &[
     "rerun/ask:",
     "rerun/take:",
     "rerun/decided:",
-    "turn/call_off:",
+    "turn/cancel_waiting:",
     "timer/fire:",
     "stop/announce:",
     "runtime:",
     "dispatcher: draining",
-    "heart:",
-    "registrar:",
+    "heartbeat:",
+    "definition_poller:",
     "sweeper:",
-    "relay:",
+    "outbox_relay:",
     "rerunner:",
-    "herald:",
-    "usher:",
+    "completion_poller:",
+    "turn_granter:",
     "supervisor:",
-    "worker:",
+    "lane_worker:",
     "committer:",
     "dispatcher:",
 ];
@@ -96,7 +93,7 @@ const ONCE: &[&str] = &[
 const OF_ANYBODY: &[&str] = &[
     "journal/load:",
     "outbox/",
-    "notice:",
+    "notification:",
     "turn/",
     "rerun/",
     "timer/",
@@ -119,15 +116,15 @@ const BY_CHANCE: &[&str] = &[
     "lane/live:",
     "saga/owned:",
     "commit again:",
-    "within: looked up",
+    "transactional: looked up",
     "outbox/",
     "saga/release:",
-    "turn/call_off:",
+    "turn/cancel_waiting:",
     "inbox/drain:",
 ];
 
 /// What ends on a thread for which a process that exits does not wait.
-const AT_EXIT: &[&str] = &["worker: stopped", "committer: stopped", "dispatcher: stopped"];
+const AT_EXIT: &[&str] = &["lane_worker: stopped", "committer: stopped", "dispatcher: stopped"];
 
 /// Definitions for which a place may be wanted, and whether they turn back. Linear and parallel graphs, pivot and
 /// retriable steps, participants with keys, with a probe and without either, one that errs after the effect, waits,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use amends::participant::{Failure, Handlers, StepContext};
-use amends::transaction::Transaction;
+use amends::step_transaction::Transaction;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;

@@ -78,7 +78,7 @@ pub(super) struct Ended {
 
 /// Runs a child to its end.
 pub(super) fn run(order: &Order) -> Ended {
-    let mut child = in_its_own_process("crash::node::child")
+    let mut child = in_its_own_process("crash::node::child_process_entry")
         .env(ORDER, serde_json::to_string(order).unwrap())
         .stdout(Stdio::piped())
         .spawn()
@@ -93,7 +93,7 @@ pub(super) fn run(order: &Order) -> Ended {
 
 /// Not a test but the child, when a test has started this binary for it.
 #[test]
-fn child() {
+fn child_process_entry() {
     let Ok(order) = std::env::var(ORDER) else { return };
     let order: Order = serde_json::from_str(&order).unwrap();
     if !order.naps {

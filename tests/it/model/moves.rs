@@ -73,7 +73,7 @@ impl Move {
             Self::Request => &["signal/request"],
             Self::Evict(_) => &["signal/evict", "sweep/evicted"],
             Self::Disown(_) => &["sweep/disown"],
-            Self::BuryLiving(_) | Self::Bury(_) => &["sweep/bury", "lane/retire"],
+            Self::BuryLiving(_) | Self::Bury(_) => &["sweep/fence_dead_nodes", "lane/retire"],
             Self::Begin(_) | Self::Claim(_) | Self::CarryOutPast(_) => &["saga/claim", "saga/start"],
             Self::CarryOut(_) | Self::CarryOutGhost(..) => &[
                 "saga/claim",
@@ -83,7 +83,7 @@ impl Move {
                 "saga/park",
                 "saga/release",
             ],
-            Self::Rehome => &["sweep/orphaned_lanes", "sweep/rehome"],
+            Self::Rehome => &["sweep/orphaned_lanes", "sweep/requeue"],
             Self::Forward(_) => &["sweep/forward"],
             Self::Fire => &["timer/fire"],
             Self::Open(_) => &["node/join", "lane/open"],

@@ -319,7 +319,7 @@ impl Database {
         self.make_ready(open, false);
     }
 
-    /// sweep/rehome.sql.
+    /// sweep/requeue.sql.
     pub(super) fn rehome(&mut self, open: u8) {
         self.owner = None;
         self.make_ready(open, false);

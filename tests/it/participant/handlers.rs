@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amends::participant::{Failure, Handlers, Participants, StepContext};
 use amends::saga::definition::{Call, Draft, Step};
-use amends::transaction::Transaction;
+use amends::step_transaction::Transaction;
 use serde_json::{Value, json};
 
 use super::{call, executed, probed, says};

@@ -22,7 +22,7 @@ const TOKEN: &str = "t0ken-of-mine";
 
 /// Calls the participant that its environment names, in either protocol, and prints what became of it.
 #[tokio::test]
-async fn child() {
+async fn child_process_entry() {
     let Ok(url) = std::env::var(URL) else { return };
     let secret = Secret::sensitive(format!("Bearer {TOKEN}"), vec![TOKEN.into()]);
     let headers = BTreeMap::from([("Authorization".to_owned(), secret)]);
@@ -37,7 +37,7 @@ async fn child() {
 
 /// Returns what became of a call by HTTP and of one by MCP, made in this environment.
 async fn outcomes(url: &str, environment: &[(&str, &str)]) -> [String; 2] {
-    let mut child = in_its_own_process("participant::secure::child");
+    let mut child = in_its_own_process("participant::secure::child_process_entry");
     for name in ["NO_PROXY", "no_proxy", "SSL_CERT_DIR"] {
         child.env_remove(name);
     }

@@ -121,7 +121,7 @@ async fn a_table_in_use_or_with_much_to_keep_is_left_alone() {
 
 /// Not a test but a process that compacts and never sends the rows back, when a test has started this binary for it.
 #[test]
-fn child() {
+fn child_process_entry() {
     let Ok(url) = std::env::var(URL) else { return };
     die_with_parent();
     fail::cfg("compact: copying", "pause").unwrap();
@@ -138,7 +138,10 @@ async fn who_stops_in_the_midst_stops_nobody_else() {
     node.started(5).await;
     let _holder = node.database.held_snapshot().await;
     crowd(&node, 20_000).await;
-    let mut child = in_its_own_process("store::compact::child").env(URL, &node.database.url).spawn().unwrap();
+    let mut child = in_its_own_process("store::compact::child_process_entry")
+        .env(URL, &node.database.url)
+        .spawn()
+        .unwrap();
     let locks = "select count(*) from pg_locks where relation = 'amends.saga'::regclass and granted
                  and mode = 'AccessExclusiveLock'";
     eventually("the table is locked", async || ask(&node.database.url, locks).await == "1").await;

@@ -11,14 +11,14 @@ mod lost;
 mod measure;
 mod migrate;
 mod plan;
+mod quarantine;
 mod retention;
 mod signal;
 mod start;
-mod suspect;
+mod step_transaction;
 mod sweep;
 mod tls;
 mod turn;
-mod within;
 
 use std::sync::Arc;
 

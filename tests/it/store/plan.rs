@@ -39,7 +39,11 @@ const HOT: &[(&str, &str, &[&str])] = &[
         "null, null, null, 50, null, null",
         &["Index Scan Backward using saga_pkey"],
     ),
-    (include_str!("../../../sql/queries/turn/call_off.sql"), "'{}', '{}'", &["waiting_id", "knock_pkey"]),
+    (
+        include_str!("../../../sql/queries/turn/cancel_waiting.sql"),
+        "'{}', '{}'",
+        &["waiting_id", "knock_pkey"],
+    ),
     (include_str!("../../../sql/queries/turn/asked.sql"), "100", &["knock_asked"]),
     (include_str!("../../../sql/queries/turn/ended.sql"), "'', '', 100", &["turn_pkey", "saga_pkey"]),
     (
@@ -61,7 +65,7 @@ const HOT: &[(&str, &str, &[&str])] = &[
     (include_str!("../../../sql/queries/inbox/drain.sql"), "'{1}', 100", &["AND (n >= "]),
     (include_str!("../../../sql/queries/signal/after.sql"), "'{}', '{}'", &["signal_pkey"]),
     (
-        include_str!("../../../sql/queries/sweep/rehome.sql"),
+        include_str!("../../../sql/queries/sweep/requeue.sql"),
         "1, 1000, 2::smallint, 3, '{1000}', 10000",
         &["saga_lane", "Index Cond: (id = o.id)"],
     ),

@@ -134,8 +134,8 @@ async fn what_is_asked_of_a_start_that_waits_wakes_nobody_else() {
     let asked = node.store.asked_while_waiting().await.unwrap();
     assert_eq!(asked.iter().map(|asked| asked.saga).collect::<Vec<_>>(), [waits]);
     let knocks: Vec<i64> = asked.iter().map(|asked| asked.knock).collect();
-    assert_eq!(node.store.call_off(&[waits], &knocks).await.unwrap(), 1);
-    assert_eq!(node.store.call_off(&[waits], &knocks).await.unwrap(), 0, "once");
+    assert_eq!(node.store.cancel_waiting(&[waits], &knocks).await.unwrap(), 1);
+    assert_eq!(node.store.cancel_waiting(&[waits], &knocks).await.unwrap(), 0, "once");
     assert!(node.store.asked_while_waiting().await.unwrap().is_empty());
     let claimed = node.lane.claim(500, &[node.definition]).await.unwrap();
     assert!(claimed[0].first.is_some() && claimed[0].signals == 1, "{claimed:?}");

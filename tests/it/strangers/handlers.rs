@@ -13,7 +13,7 @@ use amends::participant::{Failure, Handlers, StepContext};
 use amends::runtime::{Builder, Runtime};
 use amends::saga::definition::{Call, Draft, Probe, Retry, Step};
 use amends::saga::event::Direction;
-use amends::transaction::Transaction;
+use amends::step_transaction::Transaction;
 use serde_json::{Value, json};
 
 use super::kinds::Class::{self, Pending, Refusal, Retryable, Unknown};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use amends::participant::{Failure, Handlers, StepContext};
 use amends::saga::definition::{Call, Draft, Millis, Notice, Probe, Retry, Rule, Step, Target, Verdict};
 use amends::saga::event::Direction;
-use amends::transaction::Transaction;
+use amends::step_transaction::Transaction;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 

@@ -1,0 +1,288 @@
+//! Puts questions of a saga to the person in front of a client, and passes their word on. Owns the rhythm, who
+//! is asked, and that an answer is a signal like that of `amends approve`; the core decides what it does.
+//!
+//! Clients of the old era are asked while their call waits. In the new era the questions are the answer to the
+//! call, which is then made again with the replies, or they are those of its task.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rmcp::ErrorData;
+use rmcp::RoleServer;
+use rmcp::model::{ClientResult, ElicitRequest, InputResponses, ServerRequest};
+use rmcp::service::{PeerRequestOptions, RequestHandle, ServiceError};
+use uuid::Uuid;
+
+use super::call::Caller;
+use super::question::{Question, Reply};
+use super::server::Inner;
+use crate::client::{Error, Inspection};
+use crate::config::mcp as limits;
+use crate::saga::definition::Action;
+use crate::store;
+
+/// Asks for as long as a call waits.
+pub(super) struct Asking<'a> {
+    door: &'a Inner,
+    caller: &'a Caller,
+    saga: Uuid,
+    /// Questions that this call puts no more: they were answered, or put aside.
+    over: BTreeSet<String>,
+    /// The question that the client has before it.
+    before: Option<Before>,
+    /// What the caller has to be told of answers that were not taken.
+    said: Vec<String>,
+}
+
+struct Before {
+    question: Question,
+    handle: RequestHandle<RoleServer>,
+}
+
+/// Why a call does not wait any longer.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// These belong into its answer.
+    Open(Vec<Question>),
+    /// The person has put aside what is asked.
+    Dismissed,
+}
+
+/// What came of replies.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Ids of the questions that were put aside.
+    dismissed: BTreeSet<String>,
+    /// What the caller has to be told of answers that were not taken.
+    said: Vec<String>,
+}
+
+impl<'a> Asking<'a> {
+    /// Asks of a saga, after these replies.
+    pub(super) fn new(door: &'a Inner, caller: &'a Caller, saga: Uuid, taken: Taken) -> Self {
+        Self { door, caller, saga, over: taken.dismissed, before: None, said: taken.said }
+    }
+
+    /// Puts what the saga asks to the person at the other end, one question after the other.
+    pub(super) async fn run(&mut self) -> Asked {
+        let mut pause = Duration::from_millis(limits::ASK_MS);
+        let mut dismissed = !self.over.is_empty();
+        loop {
+            let open = match self.door.questions(self.saga, self.caller).await {
+                Ok(Some(open)) => open,
+                Ok(None) => return std::future::pending().await,
+                Err(error) => {
+                    tracing::debug!(saga.id = %self.saga, %error, "what it asks is not known");
+                    Vec::new()
+                }
+            };
+            let answered = |before: &Before| !open.contains(&before.question);
+            if self.before.as_ref().is_some_and(answered) {
+                self.withdraw("somebody else has answered, or nobody needs an answer any more").await;
+            }
+            let mut rest = open.into_iter().filter(|question| !self.over.contains(&question.id())).peekable();
+            if self.caller.is_modern && rest.peek().is_some() {
+                return Asked::Open(rest.collect());
+            }
+            match (&self.before, rest.next()) {
+                (None, Some(question)) => self.put(question).await,
+                (None, None) if dismissed => return Asked::Dismissed,
+                (None, None) | (Some(_), _) => {}
+            }
+            tokio::select! {
+                reply = heard(&mut self.before) => {
+                    dismissed |= self.hear(reply).await;
+                    pause = Duration::from_millis(limits::ASK_MS);
+                    continue;
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(Duration::from_millis(limits::ASK_MS_MAX));
+        }
+    }
+
+    /// Ends asking: takes back the question that the client still has before it. Returns what the caller has to
+    /// be told.
+    pub(super) async fn end(mut self) -> Vec<String> {
+        self.withdraw("the call does not wait any longer").await;
+        self.said
+    }
+
+    async fn put(&mut self, question: Question) {
+        self.over.insert(question.id());
+        let request = ServerRequest::ElicitRequest(ElicitRequest::new(question.elicitation()));
+        let peer = &self.caller.peer;
+        match peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
+            Ok(handle) => self.before = Some(Before { question, handle }),
+            Err(error) => tracing::warn!(saga.id = %self.saga, %error, "a question was not put"),
+        }
+    }
+
+    /// Passes on what the client said; returns whether the question was put aside.
+    async fn hear(&mut self, reply: Result<ClientResult, ServiceError>) -> bool {
+        let Some(Before { question, .. }) = self.before.take() else { return false };
+        let reply = match reply {
+            Ok(result) => Reply::read(&serde_json::to_value(result).unwrap_or_default()),
+            Err(error) => Err(error.to_string()),
+        };
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(why) => {
+                tracing::info!(saga.id = %self.saga, why, "a question was not answered");
+                self.said.push(format!("The client gave no answer that can be taken: {why}."));
+                return true;
+            }
+        };
+        let dismissed = reply == Reply::Dismissed;
+        match self.door.pass_on(self.saga, &question.id(), reply, self.caller).await {
+            Ok(said) => self.said.extend(said),
+            Err(error) => {
+                tracing::warn!(saga.id = %self.saga, %error, "an answer was not passed on");
+                self.said.push("The answer could not be passed on, and will be asked for again.".to_owned());
+                return true;
+            }
+        }
+        dismissed
+    }
+
+    async fn withdraw(&mut self, why: &str) {
+        let Some(Before { handle, .. }) = self.before.take() else { return };
+        // A client that is gone does not hear it.
+        let withdrawn = handle.cancel(Some(why.to_owned()));
+        let _ = tokio::time::timeout(Duration::from_millis(limits::WITHDRAW_MS_MAX), withdrawn).await;
+    }
+}
+
+/// Waits for the client's word.
+async fn heard(before: &mut Option<Before>) -> Result<ClientResult, ServiceError> {
+    match before {
+        Some(before) => (&mut before.handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),
+        None => std::future::pending().await,
+    }
+}
+
+/// Replies to questions, by their ids.
+pub(super) type Replies = Vec<(String, Reply)>;
+
+/// Reads replies before anything is done about them; says which is none.
+pub(super) fn read(responses: &InputResponses) -> Result<Replies, ErrorData> {
+    let replies = responses.iter().map(|(id, result)| match Reply::read(result) {
+        Ok(reply) => Ok((id.clone(), reply)),
+        Err(why) => Err(ErrorData::invalid_params(format!("inputResponses[{id:?}]: {why}"), None)),
+    });
+    replies.collect()
+}
+
+impl Inner {
+    /// What a saga asks that this caller may answer and its client can show; none if it never will.
+    pub(super) async fn questions(
+        &self,
+        saga: Uuid,
+        caller: &Caller,
+    ) -> Result<Option<Vec<Question>>, Error> {
+        if !caller.elicits {
+            return Ok(None);
+        }
+        let found = self.client.inspect(saga).await?;
+        let mut steps = found.definition.steps().iter();
+        if !steps.any(|planned| matches!(planned.step.action, Action::Approval { .. })) {
+            return Ok(None);
+        }
+        Ok(Some(self.questions_of(&found, caller).await?))
+    }
+
+    /// The same of a saga that was looked at.
+    pub(super) async fn questions_of(
+        &self,
+        found: &Inspection,
+        caller: &Caller,
+    ) -> Result<Vec<Question>, Error> {
+        if !caller.elicits || found.state.as_ref().is_none_or(|state| state.steps.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let key = self.client.saga(found.saga.id).await?.and_then(|(_, key)| key);
+        let may = |approver| caller.principal.may_approve(&found.saga.name, key.as_deref(), approver);
+        Ok(Question::open(found, may))
+    }
+
+    /// Takes replies to questions of a saga; those to what was never asked are nobody's.
+    pub(super) async fn take(
+        &self,
+        saga: Uuid,
+        replies: Replies,
+        caller: &Caller,
+    ) -> Result<Taken, ErrorData> {
+        let mut taken = Taken::default();
+        for (id, reply) in replies {
+            if reply == Reply::Dismissed {
+                taken.dismissed.insert(id);
+                continue;
+            }
+            let said = self.pass_on(saga, &id, reply, caller).await.map_err(|error| {
+                tracing::warn!(saga.id = %saga, %error, "an answer was not passed on");
+                ErrorData::internal_error("the answer could not be passed on; send it again", None)
+            })?;
+            taken.said.extend(said);
+        }
+        Ok(taken)
+    }
+
+    /// Passes a person's word on to the saga, if it still asks this and takes their word. Returns what the caller
+    /// has to be told when it was not taken; whoever says the same again is told nothing.
+    async fn pass_on(
+        &self,
+        saga: Uuid,
+        id: &str,
+        reply: Reply,
+        caller: &Caller,
+    ) -> Result<Option<String>, Error> {
+        let Some((step, digest)) = id.split_once(':') else { return Ok(None) };
+        let approves = matches!(reply, Reply::Approve(_));
+        let Some(request) = reply.request(step, digest) else { return Ok(None) };
+        let found = self.client.inspect(saga).await?;
+        let mut why = "it does not ask this now".to_owned();
+        if asks(&found, step, digest) {
+            let key = self.client.saga(saga).await?.and_then(|(_, key)| key);
+            let may = |approver| caller.principal.may_approve(&found.saga.name, key.as_deref(), approver);
+            if Question::open(&found, may).iter().any(|question| question.id() == id) {
+                match self.client.signal_for(&caller.principal.asker(), saga, request).await {
+                    Ok(signal) => match self.refusal_of(saga, signal).await? {
+                        None => return Ok(None),
+                        Some(refused) => why = refused,
+                    },
+                    Err(Error::Store(store::Error::SagaEnded(_))) => {}
+                    Err(error) => return Err(error),
+                }
+            } else {
+                why = format!("{} may not answer it", caller.principal.name());
+            }
+        }
+        if says_so(&self.client.inspect(saga).await?, step, digest, approves) {
+            return Ok(None);
+        }
+        Ok(Some(format!("The answer for step {step} was not taken: {why}.")))
+    }
+}
+
+/// Whether a step asks this right now.
+fn asks(found: &Inspection, step: &str, digest: &str) -> bool {
+    let state = found.state.as_ref();
+    state.is_some_and(|state| {
+        let asking = crate::saga::asking(&found.definition, state);
+        asking.iter().any(|one| one.step == step && one.shown.digest == digest)
+    })
+}
+
+/// Whether this very answer was given before: a call that was made again brings it again.
+fn says_so(found: &Inspection, step: &str, digest: &str, approves: bool) -> bool {
+    let Some(state) = &found.state else { return false };
+    let mut steps = state.steps.iter().enumerate();
+    steps.any(|(index, one)| {
+        found.definition.step(state, index).name == step
+            && one.shown.as_ref().is_some_and(|shown| shown.digest == digest)
+            && match approves {
+                true => one.output.is_some(),
+                false => one.action.error.as_ref().is_some_and(|error| error.code == "denied"),
+            }
+    })
+}

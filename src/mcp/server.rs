@@ -1,0 +1,131 @@
+//! The door itself: what every session shares. Owns the settings, the tools and their upkeep, and the word
+//! that the node is stopping, upon which calls that wait answer with a handle.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::auth::{Authority, Limits, Trust};
+use super::session_id::Seal;
+use super::tools::Tools;
+use crate::client::{Client, Error};
+use crate::config::mcp as limits;
+
+/// How the door behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long a call waits for its saga before it answers with a handle. Default: 50 s.
+    pub wait: Duration,
+    /// How long equal arguments of one principal are the same call when no key is given. Default: none, every
+    /// call without a key is one of its own.
+    pub dedupe: Option<Duration>,
+    /// Whom it believes over HTTP. Default: everybody.
+    pub trust: Trust,
+    /// Names under which it may be reached over HTTP, besides those of loopback: `HOST` or `HOST:PORT`.
+    /// Default: none.
+    pub hosts: Vec<String>,
+    /// Origins of web pages that may call. Default: none, and pages of loopback while it believes everybody.
+    pub origins: Vec<String>,
+    /// Most requests of one principal within a minute. Default: 600.
+    pub requests_per_minute: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_millis(limits::WAIT_MS),
+            dedupe: None,
+            trust: Trust::Everybody,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            requests_per_minute: limits::REQUESTS_PER_MINUTE,
+        }
+    }
+}
+
+/// The agents' door. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Door {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What every session shares.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) client: Client,
+    pub(super) config: Config,
+    pub(super) tools: Tools,
+    pub(super) authority: Authority,
+    pub(super) limits: Limits,
+    /// On the ids of sessions over HTTP.
+    pub(super) seal: Seal,
+    /// Calls under way.
+    pub(super) calls: TaskTracker,
+    /// Cancelled when the node begins to stop.
+    pub(super) stopping: CancellationToken,
+    /// Cancelled when no answer is to be waited for any more.
+    pub(super) closed: CancellationToken,
+}
+
+impl Door {
+    /// Opens the door: reads the tools, and keeps them up to date until [`Door::stop`].
+    pub async fn open(client: Client, config: Config) -> Result<Self, Error> {
+        let tools = Tools::new(config.dedupe.is_some());
+        tools.refresh(&client).await?;
+        let authority = Authority::new(client.clone(), &config.trust);
+        let limits = Limits::new(config.requests_per_minute);
+        let (stopping, closed) = (CancellationToken::new(), CancellationToken::new());
+        let inner = Arc::new(Inner {
+            client,
+            config,
+            tools,
+            authority,
+            limits,
+            seal: Seal::new(),
+            calls: TaskTracker::new(),
+            stopping,
+            closed,
+        });
+        let (kept, upkeep) = (inner.clone(), inner.client.work().clone());
+        upkeep.spawn(async move { kept.upkeep().await });
+        Ok(Self { inner })
+    }
+
+    /// Says that the node is stopping: calls that wait answer with a handle, and the tools are no longer kept
+    /// up to date.
+    pub fn stop(&self) {
+        self.inner.stopping.cancel();
+    }
+
+    /// Ends all sessions and streams, once the calls under way have answered.
+    pub async fn close(&self) {
+        self.stop();
+        self.inner.calls.close();
+        let answered = async {
+            self.inner.calls.wait().await;
+            // The last answer is on its way through the transport.
+            tokio::time::sleep(Duration::from_millis(limits::LAST_ANSWER_MS)).await;
+        };
+        // Whoever does not answer by then never will.
+        let _ = tokio::time::timeout(Duration::from_millis(limits::CLOSE_MS_MAX), answered).await;
+        self.inner.closed.cancel();
+    }
+}
+
+impl Inner {
+    async fn upkeep(&self) {
+        let pause = Duration::from_millis(limits::TOOLS_REFRESH_MS);
+        let mut tidied_at = Instant::now();
+        while self.stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+            if let Err(error) = self.tools.refresh(&self.client).await {
+                tracing::warn!(%error, "the tools were not read");
+            }
+            if tidied_at.elapsed() >= Duration::from_secs(limits::LIMITS_UPKEEP_S) {
+                self.limits.forget();
+                tidied_at = Instant::now();
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Under which user Postgres runs, since it refuses to run as root. Owns the choice, the passwd database, and
+//! commands that run as that user and die with us; where the files lie is left to `paths.rs`.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::Error;
+
+/// The user that runs Postgres.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) uid: libc::uid_t,
+    pub(super) gid: libc::gid_t,
+    /// Name in the passwd database; none if it has no entry there.
+    pub(super) name: Option<String>,
+    /// We are root and have to become this user first.
+    pub(super) switch: bool,
+}
+
+impl Account {
+    /// Chooses the user: ourselves, or for root the owner of an existing cluster, else `postgres`, else
+    /// `nobody`.
+    pub(super) fn choose(data: &Path) -> Result<Self, Error> {
+        if !is_root() {
+            // SAFETY: these calls have no preconditions and cannot fail.
+            let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+            return Ok(Self { uid, gid, name: by_uid(uid).map(|entry| entry.name), switch: false });
+        }
+        if let Ok(cluster) = data.symlink_metadata() {
+            if cluster.uid() == 0 {
+                return Err(Error::Account(format!(
+                    "the cluster in {} belongs to root, and Postgres refuses to run as root; give it to \
+                     another user (chown -R postgres: {}), or choose another --data-dir",
+                    data.display(),
+                    data.display()
+                )));
+            }
+            let name = by_uid(cluster.uid()).map(|entry| entry.name);
+            return Ok(Self { uid: cluster.uid(), gid: cluster.gid(), name, switch: true });
+        }
+        let entry = by_name("postgres").or_else(|| by_name("nobody")).filter(|entry| entry.uid != 0);
+        let entry = entry.ok_or_else(|| {
+            Error::Account(
+                "Postgres refuses to run as root, and there is neither a user `postgres` nor `nobody` \
+                 to run it; create one (useradd --system postgres), or set DATABASE_URL"
+                    .to_owned(),
+            )
+        })?;
+        Ok(Self { uid: entry.uid, gid: entry.gid, name: Some(entry.name), switch: true })
+    }
+
+    /// Returns the name, or the number of a user without one.
+    pub(super) fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("{} (no name)", self.uid))
+    }
+
+    /// Makes a command that runs as this user in `dir`, with nothing of our environment that could change how
+    /// Postgres works, in a process group of its own (a Ctrl-C in the terminal is for us to act upon), and
+    /// that gets `last_signal` when we die.
+    ///
+    /// Linux sends that signal when the *thread* that spawned ends: spawn from one that lives as long as the
+    /// child shall.
+    pub(super) fn command(
+        &self,
+        program: impl AsRef<OsStr>,
+        dir: &Path,
+        last_signal: libc::c_int,
+    ) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(dir).stdin(Stdio::null()).process_group(0).env_clear();
+        for name in ["PATH", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.env("LC_ALL", "C");
+        if self.switch {
+            command.uid(self.uid).gid(self.gid);
+        }
+        let parent = std::process::id();
+        // SAFETY: the closure only makes async-signal-safe system calls. It runs after the change of user,
+        // which would clear the setting.
+        unsafe { command.pre_exec(move || die_with_parent(parent, last_signal)) };
+        command
+    }
+
+    /// Checks that this user can enter a folder, and names the first one on the way that it cannot.
+    pub(super) fn check_entry(&self, dir: &Path) -> Result<(), Error> {
+        if self.can_enter(dir) {
+            return Ok(());
+        }
+        let mut way: Vec<&Path> = dir.ancestors().collect();
+        way.reverse();
+        let closed = way.into_iter().find(|folder| !self.can_enter(folder)).unwrap_or(dir);
+        Err(Error::Account(format!(
+            "Postgres has to run as user {} here, which may not enter {}; choose another --data-dir, or \
+             open that folder (chmod o+x {})",
+            self.label(),
+            closed.display(),
+            closed.display()
+        )))
+    }
+
+    /// Tries it for real: access lists and groups count too.
+    fn can_enter(&self, dir: &Path) -> bool {
+        let mut command = self.command("true", dir, libc::SIGKILL);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        match command.status() {
+            Ok(_) => true,
+            Err(error) => error.kind() != io::ErrorKind::PermissionDenied,
+        }
+    }
+}
+
+/// Whether we are root.
+pub(super) fn is_root() -> bool {
+    // SAFETY: the call has no preconditions and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+#[cfg(target_os = "linux")]
+fn die_with_parent(parent: u32, signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: plain system calls; prctl takes the signal as its only argument here.
+    unsafe {
+        if libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // The parent may have died before the call above.
+        if libc::getppid() as u32 != parent {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
+    }
+    Ok(())
+}
+
+/// Other systems have no such signal: there, a killed run leaves Postgres running, and the next run adopts
+/// it.
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent(_parent: u32, _signal: libc::c_int) -> io::Result<()> {
+    Ok(())
+}
+
+/// One entry of the passwd database.
+struct Entry {
+    uid: libc::uid_t,
+    gid: libc::gid_t,
+    name: String,
+}
+
+fn by_uid(uid: libc::uid_t) -> Option<Entry> {
+    // SAFETY: `look_up` hands over valid pointers and the true length of the buffer.
+    look_up(|entry, buffer, length, found| unsafe { libc::getpwuid_r(uid, entry, buffer, length, found) })
+}
+
+fn by_name(name: &str) -> Option<Entry> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: as above, and `name` outlives the call.
+    look_up(|entry, buffer, length, found| unsafe {
+        libc::getpwnam_r(name.as_ptr(), entry, buffer, length, found)
+    })
+}
+
+type Call<'a> =
+    dyn Fn(*mut libc::passwd, *mut libc::c_char, usize, *mut *mut libc::passwd) -> libc::c_int + 'a;
+
+fn look_up(
+    call: impl Fn(*mut libc::passwd, *mut libc::c_char, usize, *mut *mut libc::passwd) -> libc::c_int,
+) -> Option<Entry> {
+    let call: &Call<'_> = &call;
+    // Large enough for any entry; a longer one counts as missing.
+    let mut buffer = vec![0 as libc::c_char; 16 * 1024];
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    let mut found: *mut libc::passwd = std::ptr::null_mut();
+    let code = call(entry.as_mut_ptr(), buffer.as_mut_ptr(), buffer.len(), &raw mut found);
+    if code != 0 || found.is_null() {
+        return None;
+    }
+    // SAFETY: on success the call filled `entry`, whose strings point into `buffer`, and set `found` to it.
+    let (uid, gid, name) = unsafe { ((*found).pw_uid, (*found).pw_gid, CStr::from_ptr((*found).pw_name)) };
+    Some(Entry { uid, gid, name: name.to_string_lossy().into_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_up_users_both_ways() {
+        let root = by_name("root").unwrap();
+        assert_eq!((root.uid, root.name.as_str()), (0, "root"));
+        assert_eq!(by_uid(0).unwrap().name, "root");
+        assert!(by_name("no such user").is_none());
+        assert!(by_uid(3_999_999_999).is_none());
+    }
+}

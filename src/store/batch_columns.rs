@@ -1,0 +1,266 @@
+//! The batch as arrays, which the statement takes apart by `unnest`: each table gets only the rows that
+//! concern it. Owns the order of the statement's parameters; `sql/queries/transition/commit.sql` is its other
+//! half.
+
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+use super::batch_statement::Shape;
+use super::commit::{End, Fate, StartKey, Transition};
+use crate::saga::Json;
+use crate::saga::state::Status;
+
+/// A batch as arrays. Borrows all texts.
+#[derive(Default)]
+pub(super) struct Columns<'a> {
+    plain: Plain<'a>,
+    keyed: Keyed<'a>,
+    created: Created<'a>,
+    changed: Changed<'a>,
+    ended: Ended<'a>,
+    answered: Answered<'a>,
+    told: Told<'a>,
+}
+
+/// Rows of the journal, but those of starts with a key.
+#[derive(Default)]
+struct Plain<'a> {
+    ids: Vec<Uuid>,
+    seqs: Vec<i32>,
+    kinds: Vec<&'a str>,
+    bodies: Vec<&'a str>,
+}
+
+/// Starts with a key: their row is written only if the key is new.
+#[derive(Default)]
+struct Keyed<'a> {
+    ids: Vec<Uuid>,
+    definitions: Vec<i32>,
+    keys: Vec<&'a str>,
+    inputs: Vec<&'a str>,
+    kinds: Vec<&'a str>,
+    bodies: Vec<&'a str>,
+}
+
+/// Sagas to create.
+#[derive(Default)]
+struct Created<'a> {
+    ids: Vec<Uuid>,
+    definitions: Vec<i32>,
+    statuses: Vec<&'a str>,
+}
+
+/// Sagas whose status changes, or what in them needs attention.
+#[derive(Default)]
+struct Changed<'a> {
+    ids: Vec<Uuid>,
+    statuses: Vec<&'a str>,
+    attentions: Vec<Option<&'a str>>,
+}
+
+/// Sagas that end; with a definition those that were never live.
+#[derive(Default)]
+struct Ended<'a> {
+    ids: Vec<Uuid>,
+    statuses: Vec<&'a str>,
+    results: Vec<Option<&'a str>>,
+    definitions: Vec<Option<i32>>,
+}
+
+/// Signals that are answered.
+#[derive(Default)]
+struct Answered<'a> {
+    ids: Vec<Uuid>,
+    numbers: Vec<i64>,
+    fates: Vec<&'a str>,
+    answers: Vec<Option<&'a str>>,
+}
+
+/// Events for the outside.
+#[derive(Default)]
+struct Told<'a> {
+    ids: Vec<Uuid>,
+    seqs: Vec<i32>,
+    bodies: Vec<&'a str>,
+}
+
+/// The types of the statement's parameters.
+pub(super) const TYPES: [Type; 28] = [
+    Type::INT8,
+    Type::UUID_ARRAY,
+    Type::INT4_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::INT4_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::INT4_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INT4_ARRAY,
+    Type::UUID_ARRAY,
+    Type::INT8_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::INT4_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+];
+
+impl<'a> Columns<'a> {
+    /// Sorts rows into the arrays.
+    pub(super) fn of(rows: &[&'a Transition]) -> Self {
+        let mut columns = Self::default();
+        columns.plain.reserve(rows.len());
+        for row in rows {
+            columns.push(row);
+        }
+        columns
+    }
+
+    /// Which parts of the statement have something to do.
+    pub(super) fn shape(&self) -> Shape {
+        let Self { plain: _, keyed, created, changed, ended, answered, told } = self;
+        Shape {
+            keyed: !keyed.ids.is_empty(),
+            created: !created.ids.is_empty(),
+            ended: !ended.ids.is_empty(),
+            aside: !changed.ids.is_empty() || !answered.ids.is_empty() || !told.ids.is_empty(),
+        }
+    }
+
+    /// The statement's parameters.
+    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 28] {
+        let Self { plain, keyed, created, changed, ended, answered, told } = self;
+        [
+            lane,
+            &plain.ids,
+            &plain.seqs,
+            &plain.kinds,
+            &plain.bodies,
+            &keyed.ids,
+            &keyed.definitions,
+            &keyed.keys,
+            &keyed.inputs,
+            &keyed.bodies,
+            &created.ids,
+            &created.definitions,
+            &created.statuses,
+            &changed.ids,
+            &changed.statuses,
+            &ended.ids,
+            &ended.statuses,
+            &ended.results,
+            &ended.definitions,
+            &answered.ids,
+            &answered.numbers,
+            &answered.fates,
+            &answered.answers,
+            &told.ids,
+            &told.seqs,
+            &told.bodies,
+            &changed.attentions,
+            &keyed.kinds,
+        ]
+    }
+
+    fn push(&mut self, row: &'a Transition) {
+        match (&row.start, row.key()) {
+            (Some(start), Some(key)) => self.keyed.push(row, start.definition.0, key),
+            (Some(_), None) | (None, _) => self.plain.push(row),
+        }
+        match (&row.start, &row.end, row.status) {
+            (Some(start), Some(end), _) => self.ended.push(row.id, end, Some(start.definition.0)),
+            (None, Some(end), _) => self.ended.push(row.id, end, None),
+            (Some(start), None, status) => {
+                self.created.push(row.id, start.definition.0, status.unwrap_or(Status::Running));
+            }
+            (None, None, Some(status)) => self.changed.push(row, status),
+            (None, None, None) => {}
+        }
+        if let Some(fate) = &row.signal {
+            self.answered.push(row.id, fate);
+        }
+        if let Some(body) = &row.outbox {
+            self.told.push(row.id, row.seq, body);
+        }
+    }
+}
+
+impl<'a> Plain<'a> {
+    fn reserve(&mut self, rows: usize) {
+        self.ids.reserve(rows);
+        self.seqs.reserve(rows);
+        self.kinds.reserve(rows);
+        self.bodies.reserve(rows);
+    }
+
+    fn push(&mut self, row: &'a Transition) {
+        self.ids.push(row.id);
+        self.seqs.push(row.seq);
+        self.kinds.push(row.kind);
+        self.bodies.push(row.body.get());
+    }
+}
+
+impl<'a> Keyed<'a> {
+    fn push(&mut self, row: &'a Transition, definition: i32, key: &'a StartKey) {
+        self.ids.push(row.id);
+        self.definitions.push(definition);
+        self.keys.push(&key.key);
+        self.inputs.push(key.input.get());
+        self.kinds.push(row.kind);
+        self.bodies.push(row.body.get());
+    }
+}
+
+impl Created<'_> {
+    fn push(&mut self, id: Uuid, definition: i32, status: Status) {
+        self.ids.push(id);
+        self.definitions.push(definition);
+        self.statuses.push(status.as_str());
+    }
+}
+
+impl<'a> Changed<'a> {
+    fn push(&mut self, row: &'a Transition, status: Status) {
+        self.ids.push(row.id);
+        self.statuses.push(status.as_str());
+        self.attentions.push(row.attention.as_ref().map(Json::get));
+    }
+}
+
+impl<'a> Ended<'a> {
+    fn push(&mut self, id: Uuid, end: &'a End, definition: Option<i32>) {
+        self.ids.push(id);
+        self.statuses.push(end.status.as_str());
+        self.results.push(end.result.as_ref().map(Json::get));
+        self.definitions.push(definition);
+    }
+}
+
+impl<'a> Answered<'a> {
+    fn push(&mut self, id: Uuid, fate: &'a Fate) {
+        self.ids.push(id);
+        self.numbers.push(super::signed(fate.n));
+        self.fates.push(if fate.refusal.is_none() { "applied" } else { "refused" });
+        self.answers.push(fate.refusal.as_deref());
+    }
+}
+
+impl<'a> Told<'a> {
+    fn push(&mut self, id: Uuid, seq: i32, body: &'a Json) {
+        self.ids.push(id);
+        self.seqs.push(seq);
+        self.bodies.push(body.get());
+    }
+}

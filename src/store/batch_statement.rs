@@ -1,0 +1,83 @@
+//! The batch's statement in its shapes: what no row of a batch needs is left out, since each part of a statement is
+//! set up and torn down even when it has nothing to do, which is most of what a small batch costs. Owns the marks
+//! in `commit.sql`; which shape a batch has is for `batch_columns.rs` to say.
+
+use super::statement::Sql;
+
+/// What lets a row of the journal in only once. It costs a look before each row and a confirmation after it, so what
+/// nobody has sent before goes without: then a row that is there is an error, and the same is sent again with it.
+const ONCE: &str = "    on conflict (id, seq) do nothing\n";
+
+/// The statement with all its parts.
+pub(super) const COMMIT: Sql = sql!("transition", "commit");
+
+/// What a batch has besides plain rows of the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Shape {
+    /// Starts with an idempotency key.
+    pub(super) keyed: bool,
+    /// Sagas to create.
+    pub(super) created: bool,
+    /// Sagas that end.
+    pub(super) ended: bool,
+    /// What is rare: new statuses, answered signals, events for the outside.
+    pub(super) aside: bool,
+}
+
+impl Shape {
+    /// The statement for batches of this shape; `again` if rows of it may be there already.
+    pub(super) fn statement(self, again: bool) -> String {
+        let mut needed = true;
+        let mut text = String::with_capacity(COMMIT.text.len());
+        for line in COMMIT.text.lines() {
+            match line.strip_prefix("-- [") {
+                Some(part) => needed = self.needs(part),
+                None if line == "-- ]" => needed = true,
+                None if needed => text.extend([line, "\n"]),
+                None => {}
+            }
+        }
+        if again { text } else { without_conflicts(&text) }
+    }
+
+    fn needs(self, part: &str) -> bool {
+        match part {
+            "keyed" => self.keyed,
+            "created" => self.created,
+            "ended" => self.ended,
+            // A word that is not known is never left out.
+            _ => self.aside,
+        }
+    }
+}
+
+/// A statement without its look for rows of the journal that are there already.
+pub(super) fn without_conflicts(statement: &str) -> String {
+    statement.replacen(ONCE, "", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_can_do_without_its_look_for_conflicts() {
+        let all = Shape { keyed: true, created: true, ended: true, aside: true };
+        assert_eq!(COMMIT.text.matches(ONCE).count(), 1);
+        assert_eq!(all.statement(true).len() - ONCE.len(), all.statement(false).len());
+        let keyed = "on conflict (name, key) do nothing";
+        assert!(all.statement(false).contains(keyed), "keys of starts are always looked for");
+    }
+
+    #[test]
+    fn what_no_row_needs_is_left_out() {
+        let plain = Shape::default().statement(false);
+        for table in ["start_key", "saga ", "saga_done", "signal", "outbox"] {
+            assert!(!plain.contains(&format!("amends.{table}")), "{table} in {plain}");
+        }
+        assert!(plain.contains("insert into amends.journal") && plain.contains("for update"));
+        let mut marks = COMMIT.text.lines().filter_map(|line| line.strip_prefix("-- ["));
+        assert!(marks.all(|mark| ["keyed", "created", "ended", "aside"].contains(&mark)));
+        assert_eq!(COMMIT.text.matches("\n-- [").count(), COMMIT.text.matches("\n-- ]\n").count());
+    }
+}
