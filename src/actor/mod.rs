@@ -1,80 +1,39 @@
-//! Does. Carries out what the core decided, with actix: one supervised actor for each saga on this node, and
-//! the few that serve them. A message is a hint: losing it may cost time, never work.
+//! Carries out what the core decided, with actix: one supervised actor for each saga on this node, and the few that
+//! serve them. A message is a hint: losing it may cost time, never work.
+//!
+//! The rooms stand on each other; each names only those below it.
 //!
 //! ```text
-//!   supervisor -- makes anew --> worker (one per lane)      heart   sweeper, usher, relay   registrar
-//!                                  |        |                 |           |             |
-//!                             dispatcher  committer         clock       store      definitions
-//!                                  |        |  ^
-//!                                  v        v  | rows, answers
-//!                                saga actor ---+
-//!                                  |    ^
-//!                            calls v    | ends
-//!                               participants
+//!   maintenance   heartbeat, sweeps, timers, turns, outbox, reruns, polls: chores, an actor each
+//!   dispatch      lane worker -> dispatcher: claims, loads, starts, restarts
+//!   residents     saga actor <- events <- calls of participants
+//!                     | rows            ^ answers
+//!   commit        committer: batches rows of many sagas into one statement
+//!   node          context: clock, membership, registry, lists; supervisor
+//!   telemetry     metrics, throughput, traces, gauges
 //! ```
 
-mod append_check;
-mod arrival;
-mod attempt;
-mod bloat;
-mod call_end;
-mod claiming;
-mod clock;
-mod committer;
-mod completion_poller;
-mod database_gauges;
-mod definition_poller;
-mod definitions;
-mod dispatcher;
-mod exit_guard;
-mod heartbeat;
-mod journal_row;
-mod lane_handle;
-mod lane_router;
-mod lane_worker;
-mod messages;
+mod commit;
+mod dispatch;
+mod local_node;
+mod maintenance;
 mod node;
-mod notification;
-mod orphans;
-mod outbox_relay;
-mod pending_transition;
-mod quarantine;
-mod recovery;
-mod rerunner;
-mod saga_actor;
-mod saga_metrics;
-mod signal_reader;
-mod start_check;
-mod supervisor;
-mod sweeper;
-mod throughput;
-mod traces;
-mod transactional;
-mod turn_granter;
-mod waiters;
-mod waits;
-mod wakeups;
-mod write_failures;
+mod residents;
+mod telemetry;
 
-pub use arrival::StartOutcome;
-pub use claiming::Claiming;
-pub use clock::Clock;
-pub use completion_poller::CompletionPoller;
-pub use definition_poller::DefinitionPoller;
-pub use definitions::{Definitions, Pinned};
-pub use heartbeat::{Heartbeat, Membership};
-pub use lane_router::LaneRouter;
-pub use lane_worker::LaneWorker;
-pub use node::Node;
-pub use outbox_relay::OutboxRelay;
-pub use quarantine::Quarantine;
-pub use rerunner::Rerunner;
-pub use supervisor::{Child, Health, Supervisor};
-pub use sweeper::Sweeper;
-pub use throughput::Throughput;
-pub use traces::Traces;
-pub use turn_granter::TurnGranter;
-pub use waiters::{Ended, Waiters};
-pub use waits::Waits;
-pub use wakeups::Wakeups;
-pub use write_failures::WriteFailures;
+pub use dispatch::lane_router::LaneRouter;
+pub use dispatch::lane_worker::LaneWorker;
+pub use local_node::LocalNode;
+pub use maintenance::chores;
+pub use node::claiming::Claiming;
+pub use node::clock::Clock;
+pub use node::context::{Lease, Node, Telemetry};
+pub use node::definitions::{Definitions, Pinned};
+pub use node::membership::Membership;
+pub use node::supervisor::{Child, Health, Supervisor};
+pub use node::trial_place::TrialPlace;
+pub use node::waiters::Ended;
+pub use node::waits::Waits;
+pub use node::wakeups::Wakeups;
+pub use residents::arrival::StartOutcome;
+pub use telemetry::traces::Traces;

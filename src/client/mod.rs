@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::actor::{Definitions, LaneRouter, Node};
+use crate::actor::{Definitions, LocalNode};
 use crate::config::client as limits;
 use crate::participant::{Handlers, Participants};
 use crate::saga::Definition;
@@ -63,22 +63,26 @@ struct Inner {
     store: Store,
     /// Where the drivers of the store find their runtime, whatever executor the caller is on.
     work: Handle,
-    side: Backend,
+    backend: Backend,
 }
 
 /// Where the client stands.
 enum Backend {
     /// In the process of a node: its lanes start sagas at once, and its actors tell of their ends.
-    Node { node: Arc<Node>, router: LaneRouter },
+    Node(LocalNode),
     /// Beside the database only.
-    Store { definitions: Definitions, nobody: Participants, refreshed_at: Mutex<Option<Instant>> },
+    Store {
+        definitions: Definitions,
+        without_participants: Participants,
+        refreshed_at: Mutex<Option<Instant>>,
+    },
 }
 
 impl Client {
     /// A client in the process of a node.
-    pub fn for_node(node: Arc<Node>, router: LaneRouter) -> Self {
-        let (store, work) = (node.store.clone(), node.work.clone());
-        Self { inner: Arc::new(Inner { store, work, side: Backend::Node { node, router } }) }
+    pub fn for_node(node: LocalNode) -> Self {
+        let (store, work) = (node.store().clone(), node.work().clone());
+        Self { inner: Arc::new(Inner { store, work, backend: Backend::Node(node) }) }
     }
 
     /// A client beside the database; some node elsewhere does the work. Call from within a tokio runtime,
@@ -86,10 +90,14 @@ impl Client {
     pub fn new(store: Store) -> Self {
         let work = Handle::current();
         // Without participants there is nothing that could be wrong with them.
-        let nobody = Participants::new(Vec::new(), Handlers::new(), &work).unwrap_or_else(|_| unreachable!());
-        let side =
-            Backend::Store { definitions: Definitions::default(), nobody, refreshed_at: Mutex::default() };
-        Self { inner: Arc::new(Inner { store, work, side }) }
+        let without_participants =
+            Participants::new(Vec::new(), Handlers::new(), &work).unwrap_or_else(|_| unreachable!());
+        let backend = Backend::Store {
+            definitions: Definitions::default(),
+            without_participants,
+            refreshed_at: Mutex::default(),
+        };
+        Self { inner: Arc::new(Inner { store, work, backend }) }
     }
 
     /// The store, to look at sagas.
@@ -130,9 +138,8 @@ impl Client {
                 Some(asker) => store.signal_for(&asker, saga, &request).await?,
                 None => store.signal(saga, &request).await?,
             };
-            if let Backend::Node { node, router } = &client.inner.side {
-                router.poke(saga);
-                node.wakeups.ring_for_turns();
+            if let Backend::Node(node) = &client.inner.backend {
+                node.signalled(saga);
             }
             Ok(n)
         })
@@ -141,8 +148,8 @@ impl Client {
 
     /// What time it is by the database's clock, in milliseconds since the Unix epoch.
     pub async fn now_ms(&self) -> Result<Millis, Error> {
-        match &self.inner.side {
-            Backend::Node { node, .. } => Ok(node.clock.now_ms()),
+        match &self.inner.backend {
+            Backend::Node(node) => Ok(node.now_ms()),
             Backend::Store { .. } => {
                 let store = self.inner.store.clone();
                 self.on_work(async move { Ok(store.clock().await?) }).await
@@ -201,13 +208,13 @@ impl Client {
     /// The registry of definitions. A node keeps its own up to date; beside the database it is read when it
     /// is old.
     async fn registry(&self) -> Result<&Definitions, Error> {
-        match &self.inner.side {
-            Backend::Node { node, .. } => Ok(&node.definitions),
-            Backend::Store { definitions, nobody, refreshed_at } => {
+        match &self.inner.backend {
+            Backend::Node(node) => Ok(node.definitions()),
+            Backend::Store { definitions, without_participants, refreshed_at } => {
                 let mut refreshed_at = refreshed_at.lock().await;
                 let fresh = Duration::from_millis(limits::DEFINITIONS_FRESH_MS);
                 if refreshed_at.is_none_or(|at| at.elapsed() >= fresh) {
-                    definitions.refresh(&self.inner.store, nobody).await?;
+                    definitions.refresh(&self.inner.store, without_participants).await?;
                     *refreshed_at = Some(Instant::now());
                 }
                 Ok(definitions)

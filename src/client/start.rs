@@ -45,16 +45,16 @@ impl Client {
         trace: Option<TraceParent>,
     ) -> Result<Started, Error> {
         let traceparent: Option<Arc<str>> = trace.map(|trace| trace.to_string().into());
-        if let Backend::Node { node, router } = &self.inner.side
-            && let Some((pinned, missing)) = node.definitions.current(definition)
+        if let Backend::Node(node) = &self.inner.backend
+            && let Some((pinned, missing)) = node.definitions().current(definition)
         {
             pinned.check_start(&input).map_err(Error::Input)?;
             // With a concurrency key the database says whose turn it is.
             let takes_turns = pinned.definition.draft().concurrency.is_some();
-            if missing.is_empty() && !takes_turns && !node.definitions.is_paused(pinned.id) {
+            if missing.is_empty() && !takes_turns && !node.definitions().is_paused(pinned.id) {
                 let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;
                 let traceparent = traceparent.clone();
-                let answer = router.start(id, pinned, input.clone(), start_key, traceparent).await;
+                let answer = node.start(id, pinned, input.clone(), start_key, traceparent).await;
                 if let Some(started) = started_here(id, answer)? {
                     return Ok(started);
                 }
@@ -84,9 +84,8 @@ impl Client {
             store::Error::KeyConflict(message) => Error::KeyConflict(message),
             other => Error::Store(other),
         })?;
-        if let Backend::Node { node, router } = &self.inner.side {
-            node.wakeups.ring_for_turns();
-            router.look();
+        if let Backend::Node(node) = &self.inner.backend {
+            node.queued();
         }
         Ok(Started { id: started, created: started == id })
     }

@@ -1,7 +1,6 @@
 //! Waiting for sagas, wherever they run. Owns the rhythm of looking: actors of this process tell of an end,
 //! and the database is asked from time to time, since another node may run the saga.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -9,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Backend, Client, Ended, Error};
-use crate::actor::Node;
+use crate::actor::LocalNode;
 use crate::config::actor as limits;
 use crate::saga::Json;
 use crate::saga::state::Status;
@@ -36,7 +35,7 @@ pub enum WaitOutcome {
 struct Expectation {
     saga: Uuid,
     /// None beside the database only.
-    node: Option<Arc<Node>>,
+    node: Option<LocalNode>,
     told: Option<oneshot::Receiver<Ended>>,
 }
 
@@ -45,7 +44,7 @@ impl Drop for Expectation {
         // Nobody may be forgotten who still listens.
         drop(self.told.take());
         if let Some(node) = &self.node {
-            node.waiters.forget(self.saga);
+            node.forget(self.saga);
         }
     }
 }
@@ -129,11 +128,11 @@ impl Client {
 
     /// Asks to be told of the end, if this process is the one that sees it.
     fn expect(&self, saga: Uuid) -> Expectation {
-        let node = match &self.inner.side {
-            Backend::Node { node, .. } => Some(node.clone()),
+        let node = match &self.inner.backend {
+            Backend::Node(node) => Some(node.clone()),
             Backend::Store { .. } => None,
         };
-        let told = node.as_ref().map(|node| node.waiters.expect(saga));
+        let told = node.as_ref().map(|node| node.expect(saga));
         Expectation { saga, node, told }
     }
 }

@@ -13,7 +13,7 @@ use rmcp::model::{ClientResult, ElicitRequest, InputResponses, ServerRequest};
 use rmcp::service::{PeerRequestOptions, RequestHandle, ServiceError};
 use uuid::Uuid;
 
-use super::call::Caller;
+use super::caller::Caller;
 use super::question::{Question, Reply};
 use super::server::Inner;
 use crate::client::{Error, Inspection};

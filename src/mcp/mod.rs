@@ -17,8 +17,10 @@
 //! ```
 
 mod auth;
-mod builtin_tools;
+mod builtin_calls;
+mod builtin_tool;
 mod call;
+mod caller;
 mod elicitation;
 mod key;
 mod listener;

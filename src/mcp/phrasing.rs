@@ -117,3 +117,9 @@ fn awaited(definition: &Definition, state: &State, index: usize) -> String {
 fn name(definition: &Definition, state: &State, index: usize) -> String {
     definition.planned(state, index).map_or_else(|| format!("#{index}"), |planned| planned.step.name.clone())
 }
+
+/// An instant as RFC 3339.
+pub(super) fn instant(at: u64) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    at.map_or_else(String::new, |at| at.to_string())
+}

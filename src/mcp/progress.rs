@@ -7,7 +7,7 @@ use std::time::Duration;
 use rmcp::model::ProgressNotificationParam;
 use uuid::Uuid;
 
-use super::call::Caller;
+use super::caller::Caller;
 use super::phrasing;
 use crate::client::{Client, Inspection};
 use crate::config::mcp as limits;

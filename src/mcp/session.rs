@@ -11,8 +11,8 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::builtin_tools::Verb;
-use super::call::{Caller, Continued};
+use super::builtin_tool::BuiltinTool;
+use super::caller::{Caller, Continued};
 use super::principal::Principal;
 use super::server::Inner;
 use crate::config::mcp as limits;
@@ -78,11 +78,11 @@ impl ServerHandler for Session {
     ) -> Result<CallToolResponse, ErrorData> {
         let _under_way = self.door.calls.token();
         let principal = self.principal(&context)?;
-        let continued = Continued::of(&mut request);
+        let continued = Continued::take_from(&mut request);
         let arguments = request.arguments.unwrap_or_default();
-        let caller = Caller::of(principal, context).continuing(continued);
-        if let Some(verb) = Verb::of(&request.name) {
-            return self.door.verb(verb, arguments, &caller).await;
+        let caller = Caller::new(principal, context).continuing(continued);
+        if let Some(tool) = BuiltinTool::from_name(&request.name) {
+            return self.door.call_builtin(tool, arguments, &caller).await;
         }
         let Some(offer) = self.door.tools.offer(&request.name, &caller.principal) else {
             let message = format!("expected the name of a tool from tools/list, found {:?}", request.name);
@@ -131,7 +131,7 @@ impl ServerHandler for Session {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let caller = Caller::of(self.principal(&context)?, context);
+        let caller = Caller::new(self.principal(&context)?, context);
         self.door.get_task(&request.task_id, &caller).await
     }
 
@@ -140,7 +140,7 @@ impl ServerHandler for Session {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let caller = Caller::of(self.principal(&context)?, context);
+        let caller = Caller::new(self.principal(&context)?, context);
         self.door.update_task(&request.task_id, &request.input_responses, &caller).await
     }
 
@@ -149,7 +149,7 @@ impl ServerHandler for Session {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let caller = Caller::of(self.principal(&context)?, context);
+        let caller = Caller::new(self.principal(&context)?, context);
         self.door.cancel_task(&request.task_id, &caller).await
     }
 

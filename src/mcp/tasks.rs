@@ -4,16 +4,14 @@
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    CallToolResult, DetailedTask, GetTaskResult, InputResponses, JsonObject, ProtocolVersion, Task,
-    TaskPayload, TaskStatus,
+    CallToolResult, DetailedTask, GetTaskResult, InputResponses, JsonObject, Task, TaskPayload, TaskStatus,
 };
-use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::builtin_tools::instant;
-use super::call::Caller;
+use super::caller::Caller;
 use super::elicitation;
+use super::phrasing::instant;
 use super::question::{self, Question};
 use super::report::Report;
 use super::server::Inner;
@@ -22,12 +20,6 @@ use crate::config::mcp::TASK_POLL_MS;
 use crate::saga::event::Request;
 use crate::saga::state::{Status, TurnBack};
 use crate::store;
-
-/// Whether a client takes a task for an answer: it speaks the new era, and says that it knows them.
-pub(super) fn taken_by(context: &RequestContext<RoleServer>) -> bool {
-    let modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-    modern && context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks())
-}
 
 impl Inner {
     /// The task that a saga is.

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rmcp::model::{Tool, ToolAnnotations};
 use tokio::sync::watch;
 
-use super::builtin_tools::Verb;
+use super::builtin_tool::BuiltinTool;
 use super::principal::Principal;
 use super::schema::{self, Shape};
 use crate::client::{Client, Error};
@@ -69,13 +69,13 @@ impl Tools {
     pub(super) fn list(&self, principal: &Principal) -> Vec<Tool> {
         let offers = self.offers();
         let callable = offers.iter().filter(|(name, _)| principal.may_start(name));
-        callable.map(|(_, offer)| offer.tool.clone()).chain(Verb::ALL.map(Verb::tool)).collect()
+        callable.map(|(_, offer)| offer.tool.clone()).chain(BuiltinTool::ALL.map(BuiltinTool::tool)).collect()
     }
 
     /// The tool of this name, whoever may call it.
     pub(super) fn tool(&self, name: &str) -> Option<Tool> {
         let offer = self.offers().get(name).map(|offer| offer.tool.clone());
-        offer.or_else(|| Verb::of(name).map(Verb::tool))
+        offer.or_else(|| BuiltinTool::from_name(name).map(BuiltinTool::tool))
     }
 
     /// The definition that a tool starts, if somebody may.
@@ -105,7 +105,7 @@ impl Tools {
 
 /// Whether a call can start it. An open saga needs a driver, and a verb keeps its name.
 fn is_callable(definition: &Definition) -> bool {
-    definition.lease_ms().is_none() && Verb::of(definition.name()).is_none()
+    definition.lease_ms().is_none() && BuiltinTool::from_name(definition.name()).is_none()
 }
 
 /// `hotel_checkout` as a title: `Hotel checkout`.

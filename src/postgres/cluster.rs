@@ -6,11 +6,11 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::time::{Duration, Instant};
 
 use super::binaries::Binaries;
-use super::keeper::Stop;
 use super::os_user::Account;
 use super::paths::{PORT, Places};
 use super::ping::{Answer, ping};
 use super::postmaster::Postmaster;
+use super::stop::Stop;
 use super::{EmbeddedConfig, Error, initialise, lockfile};
 use crate::config::postgres::{
     LOG_TAIL_BYTES_MAX, POLL_MS, PREDECESSOR_MS_MAX, REMAINS_MS_MAX, START_MS_MAX,

@@ -7,7 +7,7 @@
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::Error;
 use super::cluster::{Cluster, Launched};
 use super::ping::{Answer, ping};
 use super::postmaster::Postmaster;
+use super::stop::Stop;
 use crate::config::postgres::{POLL_MS, RESTART_MS_MAX, RESTART_MS_MIN, START_MS_MAX, WATCH_MS};
 
 /// What a process is to the cluster it uses.
@@ -42,7 +43,7 @@ impl Keeper {
         let (up, is_up) = mpsc::channel();
         let (stop, asked) = mpsc::channel();
         let path = cluster.places().lock.clone();
-        let mut duty = Duty { cluster, owner: Arc::clone(&owner), up: Some(up), stop: Stop(asked) };
+        let mut duty = Duty { cluster, owner: Arc::clone(&owner), up: Some(up), stop: Stop::new(asked) };
         let thread = thread::Builder::new()
             .name("amends-postgres".to_owned())
             .spawn(move || duty.keep())
@@ -83,17 +84,6 @@ impl Drop for Keeper {
             Ok(Err(error)) => tracing::error!(%error, "the embedded Postgres did not stop cleanly"),
             Err(_) => tracing::error!("the thread that keeps the embedded Postgres panicked"),
         }
-    }
-}
-
-/// The other end of [`Keeper::stop`].
-#[derive(Debug)]
-pub(super) struct Stop(Receiver<()>);
-
-impl Stop {
-    /// Waits, and returns early with true when the end is asked for.
-    pub(super) fn asked_within(&self, pause: Duration) -> bool {
-        !matches!(self.0.recv_timeout(pause), Err(RecvTimeoutError::Timeout))
     }
 }
 

@@ -22,6 +22,7 @@ mod os_user;
 mod paths;
 mod ping;
 mod postmaster;
+mod stop;
 
 use std::path::{Path, PathBuf};
 

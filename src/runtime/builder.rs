@@ -1,7 +1,6 @@
 //! How a node is made: its settings and the order in which it comes up. Owns what is checked before anything
 //! runs; what runs is in `threads.rs`.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,8 +9,8 @@ use tokio::sync::oneshot;
 use super::threads::{Crew, Threads};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
-    Claiming, Definitions, Health, LaneRouter, Membership, Node, Quarantine, Throughput, Traces, Waiters,
-    Waits, Wakeups, WriteFailures,
+    Claiming, Definitions, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces,
+    TrialPlace, Waits, Wakeups,
 };
 use crate::client::Client;
 use crate::config::actor as limits;
@@ -158,7 +157,7 @@ impl Builder {
             .spawn(move || crew.run(stopped))
             .map_err(Error::Threads)?;
         handle.spawn(lanes_open(router.clone())).await.map_err(|_| Error::Stopped)?;
-        let client = Client::for_node(node.clone(), router.clone());
+        let client = Client::for_node(LocalNode::new(node.clone(), router.clone()));
         let inner =
             Inner { client, node, router, health, stop: Mutex::new(Some((stop, thread))), _work: work };
         Ok(Runtime { inner: Arc::new(inner) })
@@ -196,23 +195,17 @@ impl Builder {
         let begin = |collector: &str| Traces::begin(collector, &self.name, &work, http_client()?);
         let traces = self.traces.as_deref().map(begin).transpose();
         let traces = traces.map_err(|fault| Error::Faults(vec![fault]))?;
-        let waiters = Waiters::default();
         Ok(Node {
             store,
-            membership,
             participants,
             definitions: registry,
-            clock,
+            lease: Lease { membership, clock },
             claiming: Claiming::default(),
-            quarantine: Quarantine::default(),
+            trial_place: TrialPlace::default(),
             waits: Waits::default(),
-            waiters,
             wakeups: Wakeups::default(),
-            traces,
+            telemetry: Telemetry { traces, ..Telemetry::default() },
             work,
-            residents: AtomicUsize::new(0),
-            write_failures: WriteFailures::default(),
-            throughput: Throughput::default(),
         })
     }
 }

@@ -104,14 +104,14 @@ impl Runtime {
 
     /// The node's name, for people.
     pub fn name(&self) -> &str {
-        self.inner.node.membership.name()
+        self.inner.node.lease.membership.name()
     }
 
     /// Why the node does not work as it should, for people; empty when it does.
     pub fn health_issues(&self) -> Vec<String> {
         let mut health_issues = self.inner.health.health_issues();
-        health_issues.extend(self.inner.node.write_failures.complaint());
-        if !self.inner.node.clock.is_trusted() {
+        health_issues.extend(self.inner.node.telemetry.write_failures.complaint());
+        if !self.inner.node.lease.clock.is_trusted() {
             health_issues.push("no beat was confirmed of late: is the database reachable?".to_owned());
         }
         if !self.inner.router.is_working() {
@@ -133,18 +133,19 @@ impl Runtime {
         let clean = self
             .on_work(async move {
                 boundary::pass("runtime: stopping");
-                let member = node.membership.id();
+                let member = node.lease.membership.id();
                 if let Err(error) = node.store.announce_end(member).await {
                     tracing::warn!(%error, "the node's end is not announced");
                 }
                 let clean = router.drain(grace).await;
-                let member = node.membership.id();
+                let member = node.lease.membership.id();
                 node.store.leave(member).await?;
                 node.store.sweep(member).await?;
                 node.participants.shutdown().await;
-                if node.traces.is_some() {
+                if node.telemetry.traces.is_some() {
                     // It blocks, and the requests that it waits for need this thread.
-                    let told = tokio::task::spawn_blocking(move || node.traces.as_ref().map(Traces::end));
+                    let told =
+                        tokio::task::spawn_blocking(move || node.telemetry.traces.as_ref().map(Traces::end));
                     told.await.map_err(|_| Error::Stopped)?;
                 }
                 Ok(clean)

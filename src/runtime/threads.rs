@@ -6,10 +6,7 @@ use std::sync::Arc;
 use actix::{Actor, Arbiter, System};
 use tokio::sync::oneshot;
 
-use crate::actor::{
-    Child, CompletionPoller, DefinitionPoller, Health, Heartbeat, LaneRouter, LaneWorker, Node, OutboxRelay,
-    Rerunner, Supervisor, Sweeper, TurnGranter,
-};
+use crate::actor::{Child, Health, LaneRouter, LaneWorker, Node, Supervisor, chores};
 
 /// What the system thread is given.
 pub(super) struct Crew {
@@ -29,7 +26,7 @@ impl Crew {
         system.block_on(async move {
             let arbiters: Vec<Arbiter> = (0..self.threads).map(|_| Arbiter::new()).collect();
             let slots = self.residents_max.div_ceil(self.lanes);
-            let mut children = self.keepers();
+            let mut children = chores(&self.node, &self.router);
             for place in 0..self.lanes {
                 let arbiter = arbiters[place % arbiters.len()].handle();
                 let (node, router) = (self.node.clone(), self.router.clone());
@@ -43,46 +40,9 @@ impl Crew {
             for arbiter in arbiters {
                 arbiter.stop();
             }
-            self.node.waiters.close();
+            self.node.wakeups.waiters.close();
             System::current().stop();
         });
-    }
-
-    fn keepers(&self) -> Vec<Child> {
-        let (heart, registrar, sweeper) = (self.node.clone(), self.node.clone(), self.node.clone());
-        let (usher, router, relay) = (self.node.clone(), self.router.clone(), self.node.clone());
-        let (rerunner, lanes) = (self.node.clone(), self.router.clone());
-        let herald = self.node.clone();
-        vec![
-            Child::new("heart", move || {
-                let node = heart.clone();
-                async move { Ok(Heartbeat::new(node).start().recipient()) }
-            }),
-            Child::new("registrar", move || {
-                let node = registrar.clone();
-                async move { Ok(DefinitionPoller::new(node).start().recipient()) }
-            }),
-            Child::new("sweeper", move || {
-                let node = sweeper.clone();
-                async move { Ok(Sweeper::new(node).start().recipient()) }
-            }),
-            Child::new("relay", move || {
-                let node = relay.clone();
-                async move { Ok(OutboxRelay::new(node).start().recipient()) }
-            }),
-            Child::new("rerunner", move || {
-                let (node, router) = (rerunner.clone(), lanes.clone());
-                async move { Ok(Rerunner::new(node, router).start().recipient()) }
-            }),
-            Child::new("herald", move || {
-                let node = herald.clone();
-                async move { Ok(CompletionPoller::new(node).start().recipient()) }
-            }),
-            Child::new("usher", move || {
-                let (node, router) = (usher.clone(), router.clone());
-                async move { Ok(TurnGranter::new(node, router).start().recipient()) }
-            }),
-        ]
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the core asks its surroundings to do. Commands follow from the state alone, so a new owner gets the
 //! same ones by asking again. Owns the shapes; the actors carry them out.
 
-use super::event::Direction;
+use super::definition::Millis;
+use super::event::{Direction, Event, Withdrawn};
 
 /// One thing to do, after the transition that asked for it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,4 +39,39 @@ pub enum Command {
         /// Generation of the call in doubt.
         generation: u32,
     },
+}
+
+/// The call that a command asks for, with its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallSpec {
+    /// Index of the step.
+    pub step: usize,
+    /// Action or compensation.
+    pub direction: Direction,
+    /// Number of the attempt, or of the probe.
+    pub number: u32,
+    /// Generation of the idempotency key.
+    pub generation: u32,
+    /// Whether the step's probe is asked.
+    pub is_probe: bool,
+}
+
+impl CallSpec {
+    /// The call that a command asks for; none where no participant is called.
+    pub fn for_command(command: Command) -> Option<Self> {
+        match command {
+            Command::Decide { .. } | Command::Show { .. } => None,
+            Command::Execute { step, direction, attempt: number, generation } => {
+                Some(Self { step, direction, number, generation, is_probe: false })
+            }
+            Command::Probe { step, direction, probe: number, generation } => {
+                Some(Self { step, direction, number, generation, is_probe: true })
+            }
+        }
+    }
+
+    /// The event of a call that was called off before it began.
+    pub fn withdrawn(self, at: Millis) -> Event {
+        Event::Withdrawn(Withdrawn { at, steps: vec![self.step] })
+    }
 }

@@ -56,6 +56,13 @@ pub struct Draft {
     pub open: Option<Open>,
 }
 
+impl Draft {
+    /// Whether a definition notifies any participant of its sagas.
+    pub fn tells(&self) -> bool {
+        self.on_stuck.is_some() || self.on_end.is_some()
+    }
+}
+
 /// What becomes of a saga when whoever called it as a tool goes away before the answer: closes the stream, times
 /// out, or cancels the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

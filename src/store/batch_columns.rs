@@ -6,7 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::batch_statement::Shape;
-use super::commit::{End, Fate, StartKey, Transition};
+use super::transition::{End, Fate, StartKey, Transition};
 use crate::saga::Json;
 use crate::saga::state::Status;
 

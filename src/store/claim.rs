@@ -2,7 +2,6 @@
 //! and inboxes; what to do with a saga is left to the actors.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -45,40 +44,6 @@ pub struct Parking {
     pub signals_seen: u64,
     /// Its earliest time; none when only a signal can wake it.
     pub wake_at: Option<Millis>,
-}
-
-/// How far the ready rows of each definition were taken, so that a claim does not walk over the dead ones
-/// again.
-#[derive(Debug, Default)]
-pub(super) struct Watermarks {
-    low: HashMap<DefinitionId, i64>,
-    full_at: Option<Instant>,
-    turn: usize,
-}
-
-impl Watermarks {
-    /// Definitions in turn, so that none starves, each with its watermark; from the very beginning once in a
-    /// while, since starts become visible out of order.
-    fn next(&mut self, definitions: &[DefinitionId]) -> (Vec<i32>, Vec<i64>) {
-        let interval = Duration::from_millis(limits::FULL_CLAIM_INTERVAL_MS);
-        if self.full_at.is_none_or(|at| at.elapsed() >= interval) {
-            self.low.clear();
-            self.full_at = Some(Instant::now());
-        }
-        self.turn = self.turn.wrapping_add(1);
-        let turn = self.turn % definitions.len().max(1);
-        let (after, before) = definitions.split_at(turn);
-        before
-            .iter()
-            .chain(after)
-            .map(|definition| (definition.0, self.low.get(definition).copied().unwrap_or(0)))
-            .unzip()
-    }
-
-    fn took(&mut self, definition: DefinitionId, n: i64) {
-        let low = self.low.entry(definition).or_default();
-        *low = (*low).max(n - limits::WATERMARK_SLACK);
-    }
 }
 
 impl Lane {

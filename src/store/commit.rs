@@ -10,119 +10,12 @@ use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::Error;
 use super::batch_columns::Columns;
 use super::error::Remedy;
 use super::lane::{Failure, Lane, Sends, Verb};
-use super::{DefinitionId, Error};
+use super::transition::{Transition, Written};
 use crate::config::store as limits;
-use crate::saga::Json;
-use crate::saga::state::Status;
-
-/// One row of the journal, and what changes with it.
-#[derive(Clone, Debug)]
-pub struct Transition {
-    /// Which saga.
-    pub id: Uuid,
-    /// Place in its journal, from 1.
-    pub seq: i32,
-    /// What kind of event, as a word.
-    pub kind: &'static str,
-    /// The event as JSON.
-    pub body: Json,
-    /// Set in the first row: creates the saga, owned by the lane.
-    pub start: Option<Start>,
-    /// The status when it or `attention` has changed; ends do not need it.
-    pub status: Option<Status>,
-    /// Together with `status`: the steps in doubt or stuck as JSON, for people; none when nothing is.
-    pub attention: Option<Json>,
-    /// Set in the last row.
-    pub end: Option<End>,
-    /// The signal that this row answers.
-    pub signal: Option<Fate>,
-    /// An event for the outside.
-    pub outbox: Option<Json>,
-}
-
-/// What the first row creates.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// The definition it is pinned to.
-    pub definition: DefinitionId,
-    /// Makes the start idempotent.
-    pub key: Option<StartKey>,
-}
-
-/// An idempotency key of a start, with the input it stands for.
-#[derive(Clone, Debug)]
-pub struct StartKey {
-    pub(super) key: String,
-    pub(super) input: Json,
-}
-
-impl StartKey {
-    /// Checks a key: 1 to 512 bytes, no NUL.
-    pub fn new(key: impl Into<String>, input: Json) -> Result<Self, Error> {
-        let key = key.into();
-        if key.is_empty() || key.len() > limits::KEY_BYTES_MAX || key.contains('\0') {
-            return Err(Error::Invalid(format!(
-                "expected a key of 1 to {} bytes without NUL, found {} bytes",
-                limits::KEY_BYTES_MAX,
-                key.len()
-            )));
-        }
-        Ok(Self { key, input })
-    }
-
-    /// Returns the key's text.
-    pub fn as_str(&self) -> &str {
-        &self.key
-    }
-}
-
-/// How a saga ended.
-#[derive(Clone, Debug)]
-pub struct End {
-    /// One of the three ends.
-    pub status: Status,
-    /// What came out.
-    pub result: Option<Json>,
-}
-
-/// What became of a signal.
-#[derive(Clone, Debug)]
-pub struct Fate {
-    /// Number of the signal.
-    pub n: u64,
-    /// Why it was refused; none if it was applied.
-    pub refusal: Option<String>,
-}
-
-/// What became of one transition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It is durable.
-    Accepted,
-    /// Somebody else wrote this place of the journal: drop the actor, the saga has another owner.
-    Refused,
-    /// The key was used before with the same input; nothing was started.
-    Duplicate {
-        /// The saga that was.
-        existing: Uuid,
-    },
-    /// The key was used before with another input; nothing was started.
-    KeyConflict {
-        /// The saga that was started with it.
-        existing: Uuid,
-    },
-    /// Somebody's open transaction holds the saga's row or the key. Nothing was written: send the same row
-    /// again after a while.
-    Busy,
-    /// The database cannot take this row, now or later: a defect. Nothing was written.
-    Rejected {
-        /// The database's words.
-        message: String,
-    },
-}
 
 impl Lane {
     /// Writes a batch and returns what became of each transition, in their order. One commit, unless
@@ -277,33 +170,5 @@ impl Lane {
             }
         }
         Ok(answers)
-    }
-}
-
-impl Transition {
-    /// A row of the journal with which nothing else changes.
-    pub fn new(id: Uuid, seq: i32, kind: &'static str, body: Json) -> Self {
-        Self {
-            id,
-            seq,
-            kind,
-            body,
-            start: None,
-            status: None,
-            attention: None,
-            end: None,
-            signal: None,
-            outbox: None,
-        }
-    }
-
-    /// Whether somebody else's transaction could hold what the row needs.
-    fn may_wait(&self) -> bool {
-        self.end.is_some() || self.status.is_some() || self.key().is_some()
-    }
-
-    /// The idempotency key of a start.
-    pub(super) fn key(&self) -> Option<&StartKey> {
-        self.start.as_ref().and_then(|start| start.key.as_ref())
     }
 }

@@ -12,10 +12,10 @@ use tokio_postgres::{Client, Row, Statement};
 
 use super::batch_columns::{self, Columns};
 use super::batch_statement::{COMMIT, Shape, without_conflicts};
-use super::claim::Watermarks;
 use super::error::{READ_ONLY, Remedy, remedy};
 use super::pool::Params;
 use super::statement::Sql;
+use super::watermarks::Watermarks;
 use super::{Error, NodeId, PostgresConfig};
 use crate::boundary;
 use crate::config::store as limits;

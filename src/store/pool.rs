@@ -10,8 +10,8 @@ use tokio_postgres::types::ToSql;
 
 use super::connect::session_settings;
 use super::error::{Remedy, chain, remedy};
+use super::idle_sessions::IdleSessions;
 use super::statement::Sql;
-use super::step_transaction::Idle;
 use super::{Error, PostgresConfig};
 use crate::config::store as limits;
 
@@ -23,7 +23,7 @@ pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub struct Store {
     pool: Pool,
     config: Arc<PostgresConfig>,
-    within: Arc<Idle>,
+    within: Arc<IdleSessions>,
 }
 
 impl Store {
@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Connections for transactions of handlers.
-    pub(super) fn within(&self) -> &Arc<Idle> {
+    pub(super) fn within(&self) -> &Arc<IdleSessions> {
         &self.within
     }
 

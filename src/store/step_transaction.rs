@@ -9,7 +9,7 @@
 //! tells how.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -24,8 +24,7 @@ use super::session::{SEAL, Session};
 use super::{Error, LaneId, PostgresConfig, Store, Transition, Written};
 use crate::boundary;
 use crate::config::store as limits;
-use crate::metrics;
-use crate::place::{Place, Places};
+use crate::place::Place;
 use crate::saga::definition::Millis;
 use crate::step_transaction::{self, Heard, Transaction};
 
@@ -42,8 +41,8 @@ pub struct Within {
 /// A transaction was rolled back, or ended by its handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RolledBack {
-    /// Why, as a word; [`step_transaction::ENDED`] if the handler ended it, so that nobody knows what was committed. With
-    /// every other it had no effect.
+    /// Why, as a word; [`step_transaction::ENDED`] if the handler ended it, so that nobody knows what was committed.
+    /// With every other it had no effect.
     pub code: &'static str,
     /// Why, for people.
     pub message: String,
@@ -83,29 +82,6 @@ impl From<tokio_postgres::Error> for RolledBack {
 
 /// Code of what was rolled back though its handler had succeeded.
 const NOT_COMMITTED: &str = "not_committed";
-
-/// Sessions that are idle, and how many transactions there may be.
-pub(super) struct Idle {
-    sessions: Mutex<Vec<Session>>,
-    places: Places,
-}
-
-impl Default for Idle {
-    fn default() -> Self {
-        let waiting = || metrics::PLACES_WAITING.with(["transaction".into()]);
-        Self { sessions: Mutex::default(), places: Places::new(limits::TRANSACTIONS_MAX, waiting) }
-    }
-}
-
-impl Idle {
-    fn take(&self) -> Option<Session> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    fn put(&self, session: Session) {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session);
-    }
-}
 
 impl Within {
     /// The transaction, for the handler.

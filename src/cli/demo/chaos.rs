@@ -9,12 +9,10 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::ledger::{self, LedgerError};
+use super::node_url::NODE;
 use super::processes::{Stage, StageError};
 use crate::config::demo::{CHAOS_PAUSE, STOPPED};
 use crate::postgres::Embedded;
-
-/// By which the server tells connections of nodes from those of participants, whose ledgers must stay true.
-const NODE: &str = "amends_demo_node";
 
 /// One trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,16 +144,6 @@ impl<'a> Chaos<'a> {
     }
 }
 
-/// The database as a node sees it: its connections can be told apart.
-pub(super) fn of_a_node(database_url: &str) -> String {
-    let parameter = format!("application_name={NODE}");
-    match (database_url.contains("://"), database_url.contains('?')) {
-        (true, true) => format!("{database_url}&{parameter}"),
-        (true, false) => format!("{database_url}?{parameter}"),
-        (false, _) => format!("{database_url} {parameter}"),
-    }
-}
-
 /// Cuts the connections of all nodes but those that have only begun; returns how many.
 async fn cut(database_url: &str) -> Result<u64, LedgerError> {
     let (config, tls) = ledger::config(database_url)?.into_parts();
@@ -174,14 +162,6 @@ async fn cut(database_url: &str) -> Result<u64, LedgerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nodes_are_told_apart_in_any_connection_string() {
-        let name = "application_name=amends_demo_node";
-        assert_eq!(of_a_node("postgres://h/d"), format!("postgres://h/d?{name}"));
-        assert_eq!(of_a_node("postgres://h/d?a=b"), format!("postgres://h/d?a=b&{name}"));
-        assert_eq!(of_a_node("host=h dbname=d"), format!("host=h dbname=d {name}"));
-    }
 
     #[test]
     fn checkouts_are_spread_over_the_first_round() {

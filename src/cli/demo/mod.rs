@@ -11,6 +11,7 @@ mod evidence;
 mod fault;
 mod leave_stuck;
 mod ledger;
+mod node_url;
 mod participant;
 mod process;
 mod processes;

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::process::{Launcher, Process};
 use super::server::CRASH_STATUS;
-use super::{Exit, chaos};
+use super::{Exit, node_url};
 use crate::config::demo::{
     DRAIN, NODE_BEGIN_MAX, NODE_LEASE, NODE_STOP_MAX, RESTART_MAX, RESTART_PAUSE, SLOW,
 };
@@ -124,7 +124,7 @@ impl Stage {
         self.nodes_started += 1;
         let name = format!("node-{}", self.nodes_started);
         let mut launcher = self.launcher.clone();
-        launcher.environment.push(("DATABASE_URL".to_owned(), chaos::of_a_node(database_url)));
+        launcher.environment.push(("DATABASE_URL".to_owned(), node_url::for_node(database_url)));
         launcher.environment.push(("AMENDS_DEMO_NODE".to_owned(), name.clone()));
         let settings = self.launcher.directory.join("amends.yaml");
         let mut arguments = vec!["serve".into(), "--config".into(), settings.into_os_string()];

@@ -28,7 +28,7 @@ use super::framing::Lines;
 use super::pipes::Pipes;
 use super::post::{Greeting, Posts};
 use super::raw::{Heard, Said, Slot, Waiting};
-use super::tools::Tools;
+use super::tools::{self, Tools};
 use crate::config::participant::{CHILD_GRACE, MESSAGE_BYTES_MAX, PING_TIMEOUT, SESSION_KNOWN};
 use crate::participant::http;
 use crate::participant::reply::excerpt;
@@ -86,6 +86,15 @@ impl Drop for InFlight<'_> {
     }
 }
 
+impl tools::Server for Session {
+    async fn answer(&self, request: ClientRequest) -> Option<String> {
+        match self.ask(&Arc::new(Slot::default()), request).await.ok()?.said {
+            Said::Result(text) => Some(text),
+            Said::Error { .. } | Said::Body(_) | Said::Unread(..) => None,
+        }
+    }
+}
+
 impl Session {
     /// Sends a request and waits for its answer, whatever it is. An error means that no answer came. Dropping the
     /// future cancels the request at the server.
@@ -136,7 +145,7 @@ impl Session {
 
     /// Whether the server lists a tool; none if that cannot be found out. See [`Tools::has`].
     pub(super) async fn has_tool(&self, tool: &str, begun: Instant) -> Option<bool> {
-        self.tools.has(self, tool, begun).await
+        self.tools.has(tool, begun, self).await
     }
 
     pub(super) fn has_answered(&self) -> bool {

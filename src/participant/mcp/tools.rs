@@ -7,9 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rmcp::model::{ClientRequest, ListToolsRequest, PaginatedRequestParams};
 use tokio::time::Instant;
 
-use super::raw::{Said, Slot, fields};
-use super::session::Session;
+use super::raw::fields;
 use crate::config::participant::TOOL_PAGES_MAX;
+
+/// A server that is asked for its list.
+pub(super) trait Server: Sync {
+    /// Sends a request; returns the text of the result, if it got one.
+    fn answer(&self, request: ClientRequest) -> impl Future<Output = Option<String>> + Send;
+}
 
 /// The list of a session, once it was asked for.
 #[derive(Default)]
@@ -25,13 +30,13 @@ struct Listed {
 impl Tools {
     /// Whether the server lists a tool, so that it may have carried out a call begun at `begun`; none if that cannot be
     /// found out. A list of before proves that there is such a tool, and only one of after that there is none.
-    pub(super) async fn has(&self, session: &Session, tool: &str, begun: Instant) -> Option<bool> {
+    pub(super) async fn has(&self, tool: &str, begun: Instant, server: &impl Server) -> Option<bool> {
         let last = self.last();
         match last.filter(|last| last.at >= begun || last.names.contains(tool)) {
             Some(last) => Some(last.names.contains(tool)),
             None => {
                 let at = Instant::now();
-                let names = Arc::new(list(session).await?);
+                let names = Arc::new(list(server).await?);
                 let has = names.contains(tool);
                 *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Listed { at, names });
                 Some(has)
@@ -45,11 +50,13 @@ impl Tools {
 }
 
 /// Asks for all pages; none unless each of them is one.
-async fn list(session: &Session) -> Option<BTreeSet<String>> {
+async fn list(server: &impl Server) -> Option<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     let mut cursor = None;
     for _ in 0..TOOL_PAGES_MAX {
-        let (found, next) = page(&asked(session, cursor).await?)?;
+        let params = PaginatedRequestParams::default().with_cursor(cursor);
+        let request = ClientRequest::ListToolsRequest(ListToolsRequest::with_param(params));
+        let (found, next) = page(&server.answer(request).await?)?;
         names.extend(found);
         match next {
             Some(next) => cursor = Some(next),
@@ -57,15 +64,6 @@ async fn list(session: &Session) -> Option<BTreeSet<String>> {
         }
     }
     None
-}
-
-async fn asked(session: &Session, cursor: Option<String>) -> Option<String> {
-    let params = PaginatedRequestParams::default().with_cursor(cursor);
-    let request = ClientRequest::ListToolsRequest(ListToolsRequest::with_param(params));
-    match session.ask(&Arc::new(Slot::default()), request).await.ok()?.said {
-        Said::Result(page) => Some(page),
-        Said::Error { .. } | Said::Body(_) | Said::Unread(..) => None,
-    }
 }
 
 /// Reads the names of a page, and where the next one begins. Of a tool nothing but its name matters.

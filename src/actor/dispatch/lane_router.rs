@@ -1,0 +1,131 @@
+//! The lanes of this node that take sagas now. Owns their addresses, which change when a lane is replaced;
+//! what a lane does with a saga is its dispatcher's.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use actix::Addr;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::dispatcher::Dispatcher;
+use super::messages::{Drain, Look, Poke, StartSaga};
+use crate::actor::node::context::Node;
+use crate::actor::node::definitions::Pinned;
+use crate::actor::residents::arrival::StartOutcome;
+use crate::config::actor as limits;
+use crate::saga::Json;
+use crate::saga::rerun::Rerun;
+use crate::store::{NodeId, StartKey};
+
+/// The lanes at work. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LaneRouter {
+    node: Arc<Node>,
+    places: Arc<RwLock<Vec<Option<Place>>>>,
+    turn: Arc<AtomicUsize>,
+}
+
+/// One lane at work, of one incarnation of this process. After the process has joined again it is of no use.
+#[derive(Clone, Debug)]
+struct Place {
+    member: NodeId,
+    dispatcher: Addr<Dispatcher>,
+}
+
+impl LaneRouter {
+    /// A roster with this many places, all empty.
+    pub fn new(node: Arc<Node>, places: usize) -> Self {
+        Self { node, places: Arc::new(RwLock::new(vec![None; places])), turn: Arc::default() }
+    }
+
+    pub(crate) fn set(&self, place: usize, member: NodeId, dispatcher: Addr<Dispatcher>) {
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        places[place] = Some(Place { member, dispatcher });
+    }
+
+    fn is_at_work(&self, place: &Place) -> bool {
+        place.member == self.node.lease.membership.id() && place.dispatcher.connected()
+    }
+
+    fn working(&self) -> Vec<Addr<Dispatcher>> {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let at_work = places.iter().flatten().filter(|place| self.is_at_work(place));
+        at_work.map(|place| place.dispatcher.clone()).collect()
+    }
+
+    /// Whether any lane takes sagas.
+    pub fn is_working(&self) -> bool {
+        !self.working().is_empty()
+    }
+
+    /// Starts a saga under this id on the next lane in turn.
+    pub async fn start(
+        &self,
+        id: Uuid,
+        pinned: Pinned,
+        input: Json,
+        key: Option<StartKey>,
+        traceparent: Option<Arc<str>>,
+    ) -> StartOutcome {
+        self.begin(|answer| StartSaga { id, pinned, input, key, rerun: None, traceparent, answer }).await
+    }
+
+    /// Starts a saga under this id that takes over outcomes of another.
+    pub(crate) async fn rerun(&self, id: Uuid, pinned: Pinned, input: Json, rerun: Rerun) -> StartOutcome {
+        let (key, rerun, traceparent) = (None, Some(Box::new(rerun)), None);
+        self.begin(|answer| StartSaga { id, pinned, input, key, rerun, traceparent, answer }).await
+    }
+
+    async fn begin(&self, start: impl FnOnce(oneshot::Sender<StartOutcome>) -> StartSaga) -> StartOutcome {
+        let dispatcher = {
+            let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let mut in_turn = (0..places.len()).map(|offset| &places[(turn + offset) % places.len()]);
+            in_turn.find_map(|place| place.clone().filter(|place| self.is_at_work(place)))
+        };
+        let Some(Place { dispatcher, .. }) = dispatcher else { return StartOutcome::NotTaken };
+        let (answer, answered) = oneshot::channel();
+        dispatcher.do_send(start(answer));
+        answered.await.unwrap_or(StartOutcome::Unknown)
+    }
+
+    /// Tells the next lane in turn that there is something to claim.
+    pub fn look(&self) {
+        let working = self.working();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        if let Some(dispatcher) = working.get(turn % working.len().max(1)) {
+            dispatcher.do_send(Look);
+        }
+    }
+
+    /// Tells all lanes that a saga was asked something; the one that has it looks.
+    pub fn poke(&self, saga: Uuid) {
+        for dispatcher in self.working() {
+            dispatcher.do_send(Poke(vec![saga]));
+        }
+    }
+
+    /// Hands everything back: what is in flight may end within `grace`. Returns whether nothing is left.
+    pub async fn drain(&self, grace: Duration) -> bool {
+        let waits: Vec<_> = self
+            .working()
+            .into_iter()
+            .map(|dispatcher| {
+                let (done, drained) = oneshot::channel();
+                dispatcher.do_send(Drain { grace, done });
+                drained
+            })
+            .collect();
+        let all = async {
+            let mut clean = true;
+            for drained in waits {
+                clean &= drained.await.is_ok();
+            }
+            clean
+        };
+        let most = grace + Duration::from_millis(limits::DRAIN_MARGIN_MS);
+        tokio::time::timeout(most, all).await.unwrap_or(false)
+    }
+}

@@ -1,0 +1,183 @@
+//! Finds tables full of dead rows that vacuum cannot remove, because a session holds an old snapshot, and has them
+//! rewritten. Rewriting a table is the store's (`store/compact.rs`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::periodic::{Chore, failed};
+use crate::actor::node::context::Node;
+use crate::config::actor as limits;
+use crate::metrics;
+use crate::store::Rows;
+
+/// Looks for bloated tables and has them rewritten, one after the other.
+pub(crate) struct Compactor {
+    node: Arc<Node>,
+    bloat: Bloat,
+    bloated: Vec<String>,
+}
+
+impl Compactor {
+    /// Compacts on behalf of this node.
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node, bloat: Bloat::default(), bloated: Vec::new() }
+    }
+
+    /// Looks at the tables; returns the pause before the next look or the first rewrite.
+    async fn look(&mut self) -> Duration {
+        let rows = match self.node.store.count_rows().await {
+            Ok(rows) => rows,
+            Err(error) => return failed("crowding", &error),
+        };
+        for one in &rows {
+            metrics::COMPACTIONS.with([one.table.clone().into()]).increment(0);
+        }
+        self.bloated = self.bloat.look(rows);
+        self.pause()
+    }
+
+    async fn rewrite(&mut self, table: String) -> Duration {
+        // A failure counts as a try, and keeps no other table from its own.
+        self.bloat.tried(&table, false);
+        match self.node.store.compact(&table).await {
+            Ok(None) => self.pause(),
+            Ok(Some(done)) => {
+                self.bloat.tried(&table, true);
+                tracing::info!(table, bytes = done.before, "written anew, as vacuum could not empty it");
+                metrics::COMPACTIONS.with([table.into()]).increment(1);
+                self.pause()
+            }
+            Err(error) => failed("compact", &error),
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        match self.bloated.is_empty() {
+            true => Duration::from_millis(limits::CROWDED_LOOK_MS),
+            false => Duration::ZERO,
+        }
+    }
+}
+
+impl Chore for Compactor {
+    const PLACES: [&'static str; 2] = ["compactor: started", "compactor: stopped"];
+
+    async fn round(&mut self) -> Duration {
+        match self.bloated.pop() {
+            Some(table) => self.rewrite(table).await,
+            None => self.look().await,
+        }
+    }
+}
+
+/// What is known of the tables.
+#[derive(Debug, Default)]
+struct Bloat(HashMap<String, Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    dead: u64,
+    vacuums: u64,
+    users: Vec<String>,
+    /// Vacuum came, and left most of the dead rows.
+    in_vain: bool,
+    /// Looks to pass, and how many the next failure makes pass.
+    pause: u32,
+    next_pause: u32,
+}
+
+impl Bloat {
+    /// Takes in a look, and names the tables to write anew: those that a vacuum since the last look has left full,
+    /// and since then, as long as nothing emptied them. Where much is alive the table waits for vacuum, and where
+    /// somebody has used it since the last look, for whoever that is.
+    fn look(&mut self, rows: Vec<Rows>) -> Vec<String> {
+        rows.into_iter().filter_map(|one| self.is_due(&one).then_some(one.table)).collect()
+    }
+
+    fn is_due(&mut self, now: &Rows) -> bool {
+        let is_new = !self.0.contains_key(&now.table);
+        let known = self.0.entry(now.table.clone()).or_default();
+        let was_left_full = now.vacuums > known.vacuums && now.dead >= known.dead / 2;
+        let went_on = now.vacuums == known.vacuums && known.in_vain;
+        known.in_vain = !is_new && now.dead >= limits::CROWDED_DEAD_MIN && (was_left_full || went_on);
+        let is_free = !now.users.iter().any(|user| known.users.contains(user));
+        (known.dead, known.vacuums, known.users) = (now.dead, now.vacuums, now.users.clone());
+        let has_passed = known.pause == 0;
+        known.pause = known.pause.saturating_sub(1);
+        known.in_vain && is_free && has_passed && now.live <= limits::CROWDED_LIVE_MAX
+    }
+
+    /// A table was written anew, or could not be: then it is left alone for a while, twice as long each time.
+    fn tried(&mut self, table: &str, is_done: bool) {
+        if let Some(known) = self.0.get_mut(table) {
+            known.pause = if is_done { 0 } else { known.next_pause };
+            let next = (2 * known.next_pause).clamp(1, limits::CROWDED_LOOKS_PASSED_MAX);
+            known.next_pause = if is_done { 0 } else { next };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANY: u64 = limits::CROWDED_DEAD_MIN;
+
+    fn rows(dead: u64, vacuums: u64) -> Rows {
+        Rows { table: "saga".to_owned(), live: 1, dead, vacuums, users: Vec::new() }
+    }
+
+    /// Looks one after the other, each as dead rows and vacuums, and whether the last finds the table crowded.
+    fn is_crowded(looks: &[(u64, u64)]) -> bool {
+        let mut bloat = Bloat::default();
+        looks.iter().map(|(dead, vacuums)| bloat.is_due(&rows(*dead, *vacuums))).last().unwrap()
+    }
+
+    #[test]
+    fn a_table_is_crowded_once_vacuum_has_left_most_of_its_dead_rows() {
+        assert!(is_crowded(&[(MANY, 0), (MANY + 5, 1)]));
+        assert!(is_crowded(&[(MANY, 0), (MANY, 1), (2 * MANY, 1)]), "it stays so until something empties it");
+        assert!(!is_crowded(&[(MANY, 7)]), "one look says nothing of what vacuum did");
+        assert!(!is_crowded(&[(MANY, 0), (2 * MANY, 0), (3 * MANY, 0)]), "no vacuum came");
+        assert!(!is_crowded(&[(MANY, 0), (MANY - 1, 1)]), "there are few");
+    }
+
+    #[test]
+    fn what_vacuum_removes_is_left_to_it() {
+        assert!(!is_crowded(&[(9 * MANY, 0), (2 * MANY, 1)]), "what died since it came");
+        assert!(
+            !is_crowded(&[(MANY, 0), (MANY, 1), (0, 1), (MANY, 1)]),
+            "written anew: the next vacuum is asked"
+        );
+        assert!(!is_crowded(&[(MANY, 0), (MANY, 1), (9 * MANY, 1), (MANY, 2)]), "the snapshot is gone");
+    }
+
+    #[test]
+    fn a_table_with_much_to_keep_or_in_use_all_the_while_waits() {
+        let mut bloat = Bloat::default();
+        bloat.is_due(&rows(MANY, 0));
+        assert!(!bloat.is_due(&Rows { live: limits::CROWDED_LIVE_MAX + 1, ..rows(MANY, 1) }));
+        let used_by =
+            |users: &[&str]| Rows { users: users.iter().map(ToString::to_string).collect(), ..rows(MANY, 1) };
+        assert!(bloat.is_due(&used_by(&["1/2", "3/4"])), "by batches, each of which ends");
+        assert!(!bloat.is_due(&used_by(&["1/3", "3/4"])), "by a dump, or a transaction that is left open");
+        assert!(bloat.is_due(&used_by(&["1/4"])));
+    }
+
+    #[test]
+    fn a_table_that_could_not_be_written_anew_is_left_alone_ever_longer() {
+        let mut bloat = Bloat::default();
+        bloat.is_due(&rows(MANY, 0));
+        let mut tries = Vec::new();
+        for look in 0..300 {
+            if bloat.is_due(&rows(MANY, 1)) {
+                tries.push(look);
+                bloat.tried("saga", false);
+            }
+        }
+        assert_eq!(tries, [0, 1, 3, 6, 11, 20, 37, 70, 135, 200, 265]);
+        bloat.tried("saga", true);
+        assert!(bloat.is_due(&rows(MANY, 1)));
+    }
+}

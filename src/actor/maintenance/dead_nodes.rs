@@ -1,0 +1,75 @@
+//! Declares silent nodes dead and requeues their sagas, for any node to claim. Then looks for what an earlier sweep
+//! left behind. Any node may do so at any time; what a death means for a saga is judged by the store's statements.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::periodic::{Chore, failed};
+use crate::actor::node::context::Node;
+use crate::actor::node::pacing;
+use crate::config::actor as limits;
+use crate::metrics;
+use crate::store::{DefinitionId, Error, Swept};
+
+/// Sweeps up after nodes whose lease has passed, and disowns those that do not release a saga they were told to.
+pub(crate) struct DeadNodes(pub(crate) Arc<Node>);
+
+/// Requeues sagas of lanes that are gone and that no sweep has requeued.
+pub(crate) struct LeftBehind(pub(crate) Arc<Node>);
+
+impl Chore for DeadNodes {
+    const PLACES: [&'static str; 2] = ["dead_nodes: started", "dead_nodes: stopped"];
+
+    async fn round(&mut self) -> Duration {
+        match sweep(&self.0).await {
+            Ok(swept) => {
+                metrics::SWEEPS.with([]).increment(1);
+                metrics::LANES_SWEPT.with([]).increment(swept.lanes);
+                if swept.lanes + swept.sagas + swept.wakes > 0 {
+                    let (lanes, sagas, wakes) = (swept.lanes, swept.sagas, swept.wakes);
+                    tracing::info!(lanes, sagas, wakes, "swept up after a node that is gone");
+                }
+                report_convicted(&self.0, &swept.aside);
+                Duration::from_millis(limits::SWEEP_MS)
+            }
+            Err(error) => failed("sweep", &error),
+        }
+    }
+}
+
+impl Chore for LeftBehind {
+    const PLACES: [&'static str; 2] = ["left_behind: started", "left_behind: stopped"];
+
+    async fn round(&mut self) -> Duration {
+        let began = Instant::now();
+        match self.0.store.sweep_orphans().await {
+            Ok(swept) => {
+                if swept.sagas > 0 {
+                    tracing::info!(sagas = swept.sagas, "handed back what a sweep before had left");
+                }
+                report_convicted(&self.0, &swept.aside);
+                pacing::in_proportion(Duration::from_millis(limits::SWEEP_MS), began.elapsed())
+            }
+            Err(error) => failed("orphans", &error),
+        }
+    }
+}
+
+async fn sweep(node: &Node) -> Result<Swept, Error> {
+    for lost in node.store.enforce_evictions().await? {
+        tracing::warn!(node = lost.0, "a node did not let go of a saga, it counts for dead");
+    }
+    node.store.sweep_dead(node.lease.membership.id()).await
+}
+
+/// Reports sagas that the sweep set aside, since every process that took them up died.
+fn report_convicted(node: &Node, aside: &[(Uuid, DefinitionId)]) {
+    for (saga, definition) in aside {
+        tracing::error!(saga.id = %saga, "each process died that took this saga up: it is stuck");
+        if let Some(pinned) = node.definitions.get(*definition) {
+            pinned.counts.became_stuck();
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Reads the definitions that other programs have registered since the last look. The registry is
+//! `node/definitions.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::periodic::Chore;
+use crate::actor::node::context::Node;
+use crate::config::actor as limits;
+
+/// Keeps the registry up to date.
+pub(crate) struct DefinitionPoller(pub(crate) Arc<Node>);
+
+impl Chore for DefinitionPoller {
+    const PLACES: [&'static str; 2] = ["definition_poller: started", "definition_poller: stopped"];
+
+    async fn round(&mut self) -> Duration {
+        let node = &self.0;
+        if let Err(error) = node.definitions.refresh(&node.store, &node.participants).await {
+            tracing::warn!(%error, "definitions not read");
+        }
+        Duration::from_millis(limits::DEFINITIONS_REFRESH_MS)
+    }
+}

@@ -1,0 +1,37 @@
+//! Writes down what this node's sagas did, counts what is live, and sets the gauges of the database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::periodic::{Chore, failed};
+use crate::actor::node::context::Node;
+use crate::actor::telemetry::database_gauges;
+use crate::config::actor as limits;
+use crate::store::{Error, Measured};
+
+/// Measures.
+pub(crate) struct Measurement(pub(crate) Arc<Node>);
+
+impl Chore for Measurement {
+    const PLACES: [&'static str; 2] = ["measurement: started", "measurement: stopped"];
+
+    async fn round(&mut self) -> Duration {
+        match measure(&self.0).await {
+            Ok(measured) => {
+                database_gauges::set(&measured);
+                Duration::from_millis(limits::MEASURE_MS)
+            }
+            Err(error) => failed("measure", &error),
+        }
+    }
+}
+
+async fn measure(node: &Node) -> Result<Measured, Error> {
+    let passed = node.telemetry.throughput.take();
+    if let Err(error) = node.store.record_passage(node.lease.membership.id(), &passed).await {
+        node.telemetry.throughput.give_back(passed);
+        return Err(error);
+    }
+    node.store.take_census().await?;
+    node.store.measure().await
+}

@@ -1,0 +1,60 @@
+//! What a node does besides running sagas: it renews its lease, sweeps up after dead nodes, fires timers, grants turns,
+//! relays events, begins reruns and polls. A chore a file, each in an actor of its own.
+
+mod bloat;
+mod completion_poller;
+mod dead_nodes;
+mod definition_poller;
+mod heartbeat;
+mod measurement;
+mod outbox_relay;
+mod periodic;
+mod rerunner;
+mod retention;
+mod safety_net;
+mod timers;
+mod turn_granter;
+
+use std::sync::Arc;
+
+use actix::Recipient;
+
+use self::bloat::Compactor;
+use self::completion_poller::CompletionPoller;
+use self::dead_nodes::{DeadNodes, LeftBehind};
+use self::definition_poller::DefinitionPoller;
+use self::heartbeat::Heartbeat;
+use self::measurement::Measurement;
+use self::outbox_relay::OutboxRelay;
+use self::periodic::Periodic;
+use self::rerunner::Rerunner;
+use self::retention::Retention;
+use self::safety_net::SafetyNet;
+use self::timers::Timers;
+use self::turn_granter::TurnGranter;
+use crate::actor::dispatch::lane_router::LaneRouter;
+use crate::actor::node::context::Node;
+use crate::actor::node::supervisor::{Child, Observe};
+
+/// The chores of a node, for its supervisor. Their names are the label of `amends_actor_restarts_total`.
+pub fn chores(node: &Arc<Node>, router: &LaneRouter) -> Vec<Child> {
+    let chore = |name, begin: fn(Arc<Node>, LaneRouter) -> Recipient<Observe>| {
+        let (node, router) = (node.clone(), router.clone());
+        Child::new(name, move || std::future::ready(Ok(begin(node.clone(), router.clone()))))
+    };
+    vec![
+        chore("heart", |node, _| Periodic::begin(Heartbeat(node))),
+        chore("registrar", |node, _| Periodic::begin(DefinitionPoller(node))),
+        chore("relay", |node, _| Periodic::begin(OutboxRelay::new(node))),
+        chore("rerunner", |node, router| Periodic::begin(Rerunner { node, router })),
+        chore("herald", |node, _| Periodic::begin(CompletionPoller(node))),
+        chore("usher", |node, router| Periodic::begin(TurnGranter::new(node, router))),
+        chore("sweeper", |node, _| Periodic::begin(Timers(node))),
+        chore("sweeper", |node, _| Periodic::begin(DeadNodes(node))),
+        chore("sweeper", |node, _| Periodic::begin(LeftBehind(node))),
+        chore("sweeper", |node, _| Periodic::begin(Retention(node))),
+        chore("sweeper", |node, _| Periodic::begin(Compactor::new(node))),
+        chore("sweeper", |node, _| Periodic::begin(Measurement(node))),
+        chore("sweeper", |node, _| Periodic::begin_after(SafetyNet::PAUSE, SafetyNet::new(node))),
+    ]
+}

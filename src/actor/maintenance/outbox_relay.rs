@@ -1,0 +1,132 @@
+//! Relays the events of the outbox until each was received, and never gives one up. Owns the rhythm and how many
+//! are told at a time; what is told is `notification.rs`, and the statements are the store's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::periodic::Chore;
+use crate::actor::node::context::Node;
+use crate::actor::residents::notification;
+use crate::boundary;
+use crate::config::actor as limits;
+use crate::metrics;
+use crate::participant::NotReceived;
+use crate::saga::definition::{Millis, NOTICE_TIMEOUT_MS_MAX};
+use crate::store::{Error, NodeId, Relaying};
+
+/// Relays.
+pub(crate) struct OutboxRelay {
+    node: Arc<Node>,
+    telling: Arc<AtomicUsize>,
+    chores_at: Option<Instant>,
+}
+
+impl OutboxRelay {
+    /// Relays on behalf of this node.
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node, telling: Arc::default(), chores_at: None }
+    }
+
+    /// Takes as many events as may be told at a time; returns whether there may be more.
+    async fn take(&mut self) -> bool {
+        let room = limits::RELAYS_MAX.saturating_sub(self.telling.load(Ordering::Relaxed));
+        let interval = Duration::from_millis(limits::RELAY_CHORES_MS);
+        let chores = self.chores_at.is_none_or(|at| at.elapsed() >= interval);
+        if chores {
+            self.chores_at = Some(Instant::now());
+        }
+        match look(&self.node, room, chores).await {
+            Ok((member, events)) => {
+                let more = !events.is_empty() && events.len() == room;
+                events.into_iter().for_each(|event| self.tell(member, event));
+                more
+            }
+            Err(error) => {
+                tracing::warn!(%error, "outbox not read, it is read again");
+                false
+            }
+        }
+    }
+
+    /// Tells one event in a task of its own, where user code may run.
+    fn tell(&self, member: NodeId, event: Relaying) {
+        self.telling.fetch_add(1, Ordering::Relaxed);
+        let (node, telling) = (self.node.clone(), self.telling.clone());
+        let told = node.work.spawn(deliver(node.clone(), member, event));
+        actix::spawn(async move {
+            // A task that died leaves its event to the end of the lease.
+            if let Err(error) = told.await {
+                tracing::error!(%error, "relaying an event died, it is relayed again");
+            }
+            telling.fetch_sub(1, Ordering::Relaxed);
+            node.wakeups.hints.ring_for_events();
+        });
+    }
+}
+
+impl Chore for OutboxRelay {
+    const PLACES: [&'static str; 2] = ["outbox_relay: started", "outbox_relay: stopped"];
+
+    /// One look; the next comes after a pause, or when an event was written.
+    async fn round(&mut self) -> Duration {
+        let pause = if self.take().await { 1 } else { limits::RELAY_POLL_MS };
+        self.node.wakeups.hints.events(Duration::from_millis(pause)).await;
+        Duration::ZERO
+    }
+}
+
+/// Looks after what dead nodes left behind and how much there is, now and then; and takes events.
+async fn look(node: &Node, room: usize, chores: bool) -> Result<(NodeId, Vec<Relaying>), Error> {
+    let member = node.lease.membership.id();
+    let definitions = node.definitions.telling();
+    if definitions.is_empty() {
+        return Ok((member, Vec::new()));
+    }
+    if chores {
+        node.store.free_events().await?;
+        let (events, age_ms) = node.store.outbox_depth().await?;
+        metrics::OUTBOX_EVENTS.with([]).set(events as f64);
+        metrics::OUTBOX_AGE.with([]).set(age_ms as f64 / 1_000.0);
+    }
+    if room == 0 {
+        return Ok((member, Vec::new()));
+    }
+    let lease = Duration::from_millis(NOTICE_TIMEOUT_MS_MAX + limits::RELAY_MARGIN_MS);
+    Ok((member, node.store.take_events(member, room, &definitions, lease).await?))
+}
+
+/// Tells one event and records what became of it.
+async fn deliver(node: Arc<Node>, member: NodeId, event: Relaying) {
+    let n = event.n;
+    boundary::pass("notification: sending");
+    let told = notification::tell(&node, &event).await;
+    boundary::pass("notification: answered");
+    let recorded = match told {
+        Ok(occasion) => {
+            fail::fail_point!("relay::told");
+            metrics::EVENTS_RELAYED.with([occasion.as_str().into()]).increment(1);
+            node.store.event_relayed(n).await
+        }
+        Err(NotReceived { error, retry_after_ms }) => {
+            let occasion =
+                event.body.decode::<notification::Telling>().map_or("unreadable", |told| told.event.as_str());
+            metrics::EVENTS_FAILED.with([occasion.into()]).increment(1);
+            let attempts = event.attempts;
+            tracing::warn!(saga.id = %event.saga, occasion, attempts, %error, "event not received, it is told again");
+            // Not earlier than the receiver asks for.
+            let pause_ms = pause_ms(attempts).max(retry_after_ms.unwrap_or(0));
+            node.store.event_failed(n, member, pause_ms, &error.to_string()).await
+        }
+    };
+    if let Err(error) = recorded {
+        tracing::warn!(saga.id = %event.saga, %error, "what became of an event is not recorded, it is told again");
+    }
+}
+
+/// The pause after so many attempts: doubles, with a little chance, up to the longest.
+fn pause_ms(attempts: u32) -> Millis {
+    let doubled = limits::RELAY_PAUSE_MS.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+    let pause = doubled.min(limits::RELAY_PAUSE_MAX_MS);
+    pause / 2 + rand::random_range(0..=pause / 2)
+}

@@ -1,0 +1,49 @@
+//! Walks over all sagas, a bounded step at a time, and makes those ready that nothing would wake. There must be none:
+//! each is a defect, counted and logged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::periodic::{Chore, failed};
+use crate::actor::node::context::Node;
+use crate::config::actor as limits;
+use crate::metrics;
+use crate::store::NetCursor;
+
+/// The walk, from where its last step ended.
+pub(crate) struct SafetyNet {
+    node: Arc<Node>,
+    cursor: NetCursor,
+}
+
+impl SafetyNet {
+    /// The pause before the first step.
+    pub(crate) const PAUSE: Duration = Duration::from_millis(limits::SAFETY_NET_MS);
+
+    /// Begins a walk.
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node, cursor: NetCursor::default() }
+    }
+}
+
+impl Chore for SafetyNet {
+    const PLACES: [&'static str; 2] = ["safety_net: started", "safety_net: stopped"];
+
+    async fn round(&mut self) -> Duration {
+        let lost = match self.node.store.safety_net(self.cursor).await {
+            Ok((lost, cursor)) => {
+                self.cursor = cursor;
+                lost
+            }
+            Err(error) => return failed("safety net", &error),
+        };
+        metrics::LOST_WAKES.with([]).increment(lost);
+        if lost > 0 {
+            tracing::error!(
+                sagas = lost,
+                "sagas that nobody would have woken; this is a defect, please report it"
+            );
+        }
+        Self::PAUSE
+    }
+}

@@ -1,0 +1,27 @@
+//! Fires the timers of parked sagas: makes them ready when their time has come. Any node may do so at any time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::periodic::{Chore, failed};
+use crate::actor::node::context::Node;
+use crate::config::actor as limits;
+use crate::metrics;
+
+/// Fires timers.
+pub(crate) struct Timers(pub(crate) Arc<Node>);
+
+impl Chore for Timers {
+    const PLACES: [&'static str; 2] = ["timers: started", "timers: stopped"];
+
+    async fn round(&mut self) -> Duration {
+        match self.0.store.fire_timers(limits::TIMERS_MAX).await {
+            Ok(fired) => {
+                metrics::TIMERS_FIRED.with([]).increment(fired);
+                let more = usize::try_from(fired).is_ok_and(|fired| fired >= limits::TIMERS_MAX);
+                if more { Duration::ZERO } else { Duration::from_millis(limits::TIMERS_POLL_MS) }
+            }
+            Err(error) => failed("timers", &error),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Gives turns to starts with a concurrency key. Owns when to look, and what is to become of a start that waits
+//! when something is asked of it; any node may look at any time, and the statements are the store's.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::periodic::Chore;
+use crate::actor::dispatch::lane_router::LaneRouter;
+use crate::actor::node::context::Node;
+use crate::config::actor as limits;
+use crate::metrics;
+use crate::saga::event::Request;
+use crate::store::{Error, Signal, TurnCursor};
+
+/// Gives turns.
+pub(crate) struct TurnGranter {
+    node: Arc<Node>,
+    router: LaneRouter,
+    walk: Walk,
+    pause: Duration,
+}
+
+/// The walk over all turns, for holders that ended without a word.
+#[derive(Default)]
+struct Walk {
+    cursor: TurnCursor,
+    stepped_at: Option<Instant>,
+}
+
+impl TurnGranter {
+    /// Gives turns on behalf of this node.
+    pub(crate) fn new(node: Arc<Node>, router: LaneRouter) -> Self {
+        Self { node, router, walk: Walk::default(), pause: Duration::from_millis(limits::TURNS_POLL_MOST_MS) }
+    }
+
+    /// Looks once, if any definition has a concurrency key; returns the longest pause before the next look.
+    async fn grant(&mut self) -> Duration {
+        let most = Duration::from_millis(limits::TURNS_POLL_MOST_MS);
+        if !self.node.definitions.any_takes_turns() {
+            return (self.pause * 2).min(most);
+        }
+        match look(&self.node, &mut self.walk).await {
+            Ok(0) => (self.pause * 2).min(most),
+            Ok(_) => {
+                self.router.look();
+                Duration::from_millis(limits::TURNS_POLL_LEAST_MS)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "turns not looked at, they are looked at again");
+                most
+            }
+        }
+    }
+}
+
+impl Chore for TurnGranter {
+    const PLACES: [&'static str; 2] = ["turn_granter: started", "turn_granter: stopped"];
+
+    /// One look; the next comes after a pause, or when a start or an end asks for it.
+    async fn round(&mut self) -> Duration {
+        self.pause = self.grant().await;
+        self.node.wakeups.hints.turns(self.pause).await;
+        Duration::ZERO
+    }
+}
+
+/// Looks once; returns how many starts were made ready.
+async fn look(node: &Node, walk: &mut Walk) -> Result<u64, Error> {
+    let mut ended = node.wakeups.hints.take_ended();
+    if let Err(error) = step(node, walk, &mut ended).await {
+        return Err(again_later(node, ended, error));
+    }
+    let turns = match node.store.give_turns(&ended).await {
+        Ok(turns) => turns,
+        Err(error) => return Err(again_later(node, ended, error)),
+    };
+    metrics::TURNS_GIVEN.with([]).increment(turns.given);
+    Ok(turns.given + cancel_waiting(node).await?)
+}
+
+/// Keeps the hint for the next look.
+fn again_later(node: &Node, ended: Vec<Uuid>, error: Error) -> Error {
+    ended.into_iter().for_each(|saga| node.wakeups.hints.ended(saga));
+    error
+}
+
+/// Takes a step of the walk, if it is time for one.
+async fn step(node: &Node, walk: &mut Walk, ended: &mut Vec<Uuid>) -> Result<(), Error> {
+    let interval = Duration::from_millis(limits::TURNS_WALK_MS);
+    if walk.stepped_at.is_some_and(|at| at.elapsed() < interval) {
+        return Ok(());
+    }
+    let (found, cursor) = node.store.ended_holders(&walk.cursor).await?;
+    ended.extend(found);
+    *walk = Walk { cursor, stepped_at: Some(Instant::now()) };
+    Ok(())
+}
+
+/// Takes starts out of the queue that shall end before they begin; everything else that was asked of them waits
+/// until they have begun.
+async fn cancel_waiting(node: &Node) -> Result<u64, Error> {
+    let asked = node.store.asked_while_waiting().await?;
+    if asked.is_empty() {
+        return Ok(0);
+    }
+    let sagas: HashSet<Uuid> = asked.iter().map(|asked| asked.saga).collect();
+    let unseen: Vec<(Uuid, u64)> = sagas.into_iter().map(|saga| (saga, 0)).collect();
+    let signals = node.store.signals(&unseen).await?;
+    let ends: HashSet<Uuid> =
+        signals.iter().filter(|(_, signal)| calls_off(signal)).map(|(saga, _)| *saga).collect();
+    let ends: Vec<Uuid> = ends.into_iter().collect();
+    let knocks: Vec<i64> = asked.iter().map(|asked| asked.knock).collect();
+    node.store.cancel_waiting(&ends, &knocks).await
+}
+
+fn calls_off(signal: &Signal) -> bool {
+    signal.request.decode::<Request>().is_ok_and(|request| request.calls_off())
+}

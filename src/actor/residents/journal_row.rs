@@ -1,0 +1,135 @@
+//! What a transition looks like in the store: the journal's row and what changes with it. Owns the
+//! translation, pure but for the output's expression; writing it is the committer's.
+
+use uuid::Uuid;
+
+use super::scope;
+use crate::participant::expr;
+use crate::saga::event::{Event, Request};
+use crate::saga::key::Key;
+use crate::saga::state::{End, State, Status, StuckReason};
+use crate::saga::{self, Definition, Json};
+use crate::store::{self, Fate, Transition};
+
+/// Builds the row of one event that led from `old` (none before the first) to `new`.
+pub(crate) fn of(
+    saga: Uuid,
+    seq: i32,
+    definition: &Definition,
+    event: &Event,
+    old: Option<&State>,
+    new: &State,
+) -> Transition {
+    let body = Json::encode(event).unwrap_or_else(|_| Json::null());
+    let mut row = Transition::new(saga, seq, event.kind(), body);
+    let status = new.status();
+    let before = old.and_then(|old| attention(saga, definition, old));
+    row.attention = attention(saga, definition, new);
+    let changed = old.map_or(Status::Running, State::status) != status || before != row.attention;
+    row.status = (changed && !status.is_end()).then_some(status);
+    row.end =
+        new.end().map(|end| store::End { status, result: Some(result(saga, definition, event, new, end)) });
+    row.signal = match event {
+        Event::Requested(event) if event.signal > 0 => Some(Fate { n: event.signal, refusal: None }),
+        Event::RequestRefused(event) => Some(Fate { n: event.signal, refusal: Some(event.reason.clone()) }),
+        Event::Requested(_)
+        | Event::Started(_)
+        | Event::ConditionDecided(_)
+        | Event::ApprovalShown(_)
+        | Event::AttemptEnded(_)
+        | Event::ProbeAnswered(_)
+        | Event::TimerFired(_)
+        | Event::OwnerLost(_)
+        | Event::Withdrawn(_) => None,
+    };
+    row
+}
+
+/// The steps in doubt or stuck as people see them in SQL, each with its idempotency key; none when there is
+/// none.
+fn attention(saga: Uuid, definition: &Definition, state: &State) -> Option<Json> {
+    let found = saga::attention(definition, state);
+    let shown = found.into_iter().map(|one| {
+        let key = Key { saga, step: &one.step, direction: one.direction, generation: one.generation }
+            .text(state.law);
+        // A text of SQL cannot hold a NUL, and a message may have come from anywhere.
+        let words = |text: String| text.replace('\0', "\u{fffd}");
+        serde_json::json!({
+            "step": one.step,
+            "direction": one.direction,
+            "in_doubt": one.in_doubt,
+            "stuck": one.stuck.map(StuckReason::as_str),
+            "since": one.since,
+            "attempts": one.attempts,
+            "probes": one.probes,
+            "error_code": one.error.as_ref().map(|error| words(error.code.clone())),
+            "error": one.error.map(|error| words(error.message)),
+            "key": key,
+            "legal": one.legal,
+        })
+    });
+    let shown: Vec<_> = shown.collect();
+    (!shown.is_empty()).then(|| Json::from(serde_json::Value::Array(shown)))
+}
+
+/// What came out: the output of a completed saga, or why there is none.
+fn result(saga: Uuid, definition: &Definition, event: &Event, state: &State, end: End) -> Json {
+    match end {
+        End::Completed => output(saga, definition, state),
+        End::Compensated => Json::from(serde_json::json!({ "turned_back": state.turn_back })),
+        End::Abandoned => match event {
+            Event::Requested(event) => match &event.request {
+                Request::Abandon { reason } => {
+                    Json::from(serde_json::json!({ "abandoned_by": event.by, "reason": reason }))
+                }
+                Request::Cancel { .. }
+                | Request::Retry { .. }
+                | Request::Skip { .. }
+                | Request::Resolve { .. }
+                | Request::Pause { .. }
+                | Request::Resume { .. }
+                | Request::Evict { .. }
+                | Request::Append { .. }
+                | Request::Commit
+                | Request::Abort { .. }
+                | Request::Touch
+                | Request::Approve { .. }
+                | Request::Deny { .. }
+                | Request::Provide { .. } => Json::null(),
+            },
+            Event::Started(_)
+            | Event::ConditionDecided(_)
+            | Event::ApprovalShown(_)
+            | Event::AttemptEnded(_)
+            | Event::ProbeAnswered(_)
+            | Event::TimerFired(_)
+            | Event::OwnerLost(_)
+            | Event::Withdrawn(_)
+            | Event::RequestRefused(_) => Json::null(),
+        },
+    }
+}
+
+/// The output template over what the steps returned; without one, an object of all outputs by step. The
+/// effects are in place either way, so an expression that fails is part of the result.
+fn output(saga: Uuid, definition: &Definition, state: &State) -> Json {
+    match &definition.draft().output {
+        Some(template) => match expr::render(template, &scope::of_saga(saga, definition, state)) {
+            Ok(output) => output,
+            Err(error) => Json::from(serde_json::json!({ "output_error": error })),
+        },
+        None => {
+            let mut text = String::from("{");
+            for (index, one) in state.steps.iter().enumerate() {
+                let Some(output) = &one.output else { continue };
+                if text.len() > 1 {
+                    text.push(',');
+                }
+                // Names of steps are plain words, so they need no escaping.
+                text.push_str(&format!("\"{}\":{}", definition.step(state, index).name, output.get()));
+            }
+            text.push('}');
+            Json::parse(&text).unwrap_or_else(|_| Json::null())
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! One saga on this node: feeds events to the core, hands each transition to its lane, and only then carries
+//! out what the core asked for. Owns the order of these three; calls are made in `attempt.rs`, rows written
+//! by the committer. At most one row of a saga is unacknowledged.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::arrival::{Arrival, First, StartOutcome};
+use super::attempt::{self, InFlight};
+use super::exit_guard::ExitGuard;
+use super::messages::{EventOccurred, ExitReason, Left, Wake};
+use super::pending_transition::{Next, PendingTransition};
+use super::quarantine::{self, Confinement};
+use super::signal_reader::{self, Arrived};
+use super::{append_check, start_check, transactional};
+use crate::actor::commit::lane_handle::LaneHandle;
+use crate::actor::commit::messages::{Commit, Committed, Park, RolledBack};
+use crate::actor::node::context::Node;
+use crate::actor::node::definitions::Pinned;
+use crate::boundary;
+use crate::config::actor as limits;
+use crate::metrics;
+use crate::saga::command::{CallSpec, Command};
+use crate::saga::event::{Event, OwnerLost, TimerFired};
+use crate::saga::state::State;
+use crate::saga::{
+    IllegalEvent, deaths_in_a_row, legal_verbs, next_timer, outstanding, passed_deadline, transition,
+};
+use crate::store::{Parking, Start, Within, Written};
+
+mod leaving;
+
+/// One saga on this node.
+pub(crate) struct SagaActor {
+    id: Uuid,
+    pinned: Pinned,
+    node: Arc<Node>,
+    lane: Arc<LaneHandle>,
+    exit_guard: ExitGuard,
+    state: State,
+    /// Rows of the journal that are durable.
+    seq: i32,
+    /// What to do first, until the actor has started.
+    first: Option<Box<First>>,
+    /// Events that happened and are not yet decided.
+    events: VecDeque<EventOccurred>,
+    mode: Mode,
+    at_lane: AtLane,
+    in_flight: Vec<InFlight>,
+    /// Commands that wait until the node may trust its lease again.
+    postponed: Vec<Command>,
+    answer: Option<oneshot::Sender<StartOutcome>>,
+    timer: Option<SpawnHandle>,
+    confinement: Confinement,
+    signals: signal_reader::Reading,
+}
+
+/// Whether the saga begins what is due.
+enum Mode {
+    /// It begins nothing before it is known what was asked of it: all that is due comes again then.
+    Listening,
+    /// It begins what is due.
+    Running,
+    /// It leaves this node when what is in flight has ended. The calls of these steps were not begun.
+    HandingBack { withheld: Vec<usize> },
+}
+
+/// What the lane was asked for and has not answered: one thing at a time.
+enum AtLane {
+    Nothing,
+    /// A transition that is decided and not yet durable.
+    Row(Box<PendingTransition>),
+    /// To park or to release the saga.
+    Release,
+}
+
+impl SagaActor {
+    /// Puts a saga on this node; it begins to move when the actor has started.
+    pub(crate) fn new(
+        id: Uuid,
+        pinned: Pinned,
+        lane: Arc<LaneHandle>,
+        dispatcher: Recipient<Left>,
+        arrival: Arrival,
+    ) -> Self {
+        let Arrival { state, seq, first, answer, confinement } = arrival;
+        let mode = if matches!(first, First::Listen) { Mode::Listening } else { Mode::Running };
+        Self {
+            id,
+            pinned,
+            node: lane.node.clone(),
+            lane,
+            exit_guard: ExitGuard { id, dispatcher, reason: ExitReason::Crashed },
+            state,
+            seq,
+            first: Some(Box::new(first)),
+            events: VecDeque::new(),
+            mode,
+            at_lane: AtLane::Nothing,
+            in_flight: Vec::new(),
+            postponed: Vec::new(),
+            answer,
+            timer: None,
+            confinement,
+            signals: signal_reader::Reading::default(),
+        }
+    }
+
+    /// Decides the next event, unless a row is under way; with nothing to decide, waits.
+    fn decide(&mut self, ctx: &mut Context<Self>) {
+        let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
+        while matches!(self.at_lane, AtLane::Nothing) {
+            let Some(EventOccurred { event, within }) = self.events.pop_front() else {
+                return self.wait(ctx);
+            };
+            let placed = signal_reader::in_place(&event, self.lane.id);
+            let fits =
+                placed.and_then(|()| append_check::check(&event, &self.pinned, &self.node, &self.state));
+            match fits.and_then(|()| transition(&self.pinned.definition, &self.state, &event)) {
+                Ok((next, _)) if self.confinement.holds(&event, &next) => self.queue(&event, &next, ctx),
+                Ok(next) => self.propose(&event, next, None, within, ctx),
+                Err(illegal) => self.refuse(event, &illegal),
+            }
+        }
+    }
+
+    /// Hands a transition to the lane, or to the transaction of its handler. Nothing follows from it before it is
+    /// durable.
+    fn propose(
+        &mut self,
+        event: &Event,
+        next: Next,
+        start: Option<Start>,
+        within: Option<Box<Within>>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.timer.take().map(|timer| ctx.cancel_future(timer));
+        let at = (self.id, self.seq + 1);
+        let (pending, row) =
+            PendingTransition::new(at, &self.pinned, event, &self.state, next, start, within.is_some());
+        let aim = pending.aim.clone();
+        self.at_lane = AtLane::Row(Box::new(pending));
+        let from = ctx.address().recipient();
+        match within {
+            None => self.lane.committer.do_send(Commit { row, aim, from }),
+            Some(within) => {
+                let undone_to = ctx.address().recipient();
+                transactional::commit(&self.node, within, self.lane.id, row, from, undone_to);
+            }
+        }
+    }
+
+    /// The transition that the lane has, once it has answered.
+    fn take_pending(&mut self) -> Option<Box<PendingTransition>> {
+        match std::mem::replace(&mut self.at_lane, AtLane::Nothing) {
+            AtLane::Row(pending) => Some(pending),
+            other @ (AtLane::Nothing | AtLane::Release) => {
+                self.at_lane = other;
+                None
+            }
+        }
+    }
+
+    /// A request that is not legal is recorded as refused, with what is; any other event that is not is a
+    /// hint come too late.
+    fn refuse(&mut self, event: Event, illegal: &IllegalEvent) {
+        let Event::Requested(requested) = event else {
+            tracing::debug!(saga.id = %self.id, event = event.kind(), %illegal, "event came too late");
+            return;
+        };
+        let legal = legal_verbs(&self.pinned.definition, &self.state, self.node.lease.clock.now_ms());
+        self.events.push_front(signal_reader::refused(requested, illegal, &legal).into());
+    }
+
+    /// The transition is durable: it is the state now, and what it asks for is carried out.
+    fn accepted(&mut self, ctx: &mut Context<Self>) {
+        let Some(pending) = self.take_pending() else { return };
+        let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
+        boundary::pass_for("saga: accepted", &pending.aim);
+        self.seq += 1;
+        if self.seq == 1 {
+            self.node.began(&self.pinned);
+        }
+        if let Some(event) = &pending.within {
+            self.pinned.counts.decided(event, Some(&self.state), &pending.state);
+        }
+        self.node.moved(self.id, &self.pinned, &self.state, &pending.state);
+        self.state = pending.state;
+        attempt::recall(&self.in_flight, &self.state);
+        if pending.tells {
+            self.node.wakeups.hints.ring_for_events();
+        }
+        if let Some(answer) = self.answer.take() {
+            // Who started it may have gone; the saga runs all the same.
+            let _ = answer.send(StartOutcome::Fresh(self.id));
+        }
+        if let Some(ended) = pending.ended {
+            self.pinned.counts.ended(&self.state, self.node.lease.clock.now_ms());
+            if self.pinned.definition.draft().concurrency.is_some() {
+                self.node.wakeups.hints.ended(self.id);
+            }
+            self.node.wakeups.waiters.tell(self.id, &ended);
+            return self.part(ExitReason::Ended, ctx);
+        }
+        if pending.evicts {
+            self.evicted(ctx);
+        }
+        pending.commands.into_iter().for_each(|command| self.carry_out(command, ctx));
+        self.decide(ctx);
+    }
+
+    /// Carries out one command, unless the saga is being handed back or the node may not trust its lease.
+    fn carry_out(&mut self, command: Command, ctx: &mut Context<Self>) {
+        let at_once = attempt::at_once(self.id, &self.pinned, &self.node, &self.state, command);
+        if let Some(event) = at_once {
+            return self.events.push_back(event.into());
+        }
+        let Some(call) = CallSpec::for_command(command) else { return };
+        match &mut self.mode {
+            // It is outstanding, and comes again.
+            Mode::Listening => return,
+            Mode::HandingBack { withheld } => return withheld.push(call.step),
+            Mode::Running => {}
+        }
+        if !self.lane.may_begin() {
+            return self.postpone(command, ctx);
+        }
+        let report_to = ctx.address().recipient();
+        let begun = attempt::begin(self.id, &self.pinned, &self.lane, &self.state, call, report_to);
+        // Hardly ever more than one: what waits by the ten thousand keeps no room for more.
+        self.in_flight.reserve_exact(1);
+        self.in_flight.push(begun);
+    }
+
+    /// The lease may be lost: nothing that is outside begins until a beat has confirmed it.
+    fn postpone(&mut self, command: Command, ctx: &mut Context<Self>) {
+        self.postponed.push(command);
+        if self.postponed.len() == 1 {
+            ctx.run_later(Duration::from_millis(limits::DISTRUST_PAUSE_MS), |act, ctx| {
+                for command in std::mem::take(&mut act.postponed) {
+                    act.carry_out(command, ctx);
+                }
+                act.decide(ctx);
+            });
+        }
+    }
+
+    /// Processes died during the call that is due: it waits until it is tried alone on this node.
+    fn queue(&mut self, event: &Event, next: &State, ctx: &mut Context<Self>) {
+        if self.confinement.is_queued() {
+            return;
+        }
+        self.confinement.queue();
+        let lost = matches!(event, Event::OwnerLost(_));
+        let again: fn(&mut Self, &mut Context<Self>) = if lost { Self::recover } else { Self::fire };
+        let trial = quarantine::ask_for_call(self.node.clone(), self.lane.id, self.id, deaths_in_a_row(next));
+        ctx.spawn(trial.into_actor(self).map(move |confinement, act, ctx| {
+            act.confinement = confinement;
+            if !act.is_handing_back() && !act.confinement.is_queued() {
+                again(act, ctx);
+            }
+        }));
+    }
+
+    /// Nothing is to be decided: sleeps until the next time, or leaves this node if that is far.
+    fn wait(&mut self, ctx: &mut Context<Self>) {
+        if !matches!(self.at_lane, AtLane::Nothing) || self.signals.is_reading() {
+            return;
+        }
+        if matches!(self.mode, Mode::Listening) {
+            return self.begin(ctx);
+        }
+        let (now, due) = (self.node.lease.clock.now_ms(), next_timer(&self.pinned.definition, &self.state));
+        // What is due at once is part of the trial.
+        if due.is_none_or(|due| due > now) {
+            self.confinement.leave(&self.state);
+        }
+        let busy = !outstanding(&self.state).is_empty();
+        if self.is_handing_back() {
+            return self.hand_back(ctx);
+        }
+        if self.confinement.is_queued() {
+            return;
+        }
+        match due {
+            Some(due) if busy || due <= now.saturating_add(limits::PARK_AFTER_MS) => {
+                let pause = Duration::from_millis(due.saturating_sub(now));
+                self.timer = Some(ctx.run_later(pause, Self::fire));
+            }
+            None if busy => {}
+            wake_at => {
+                self.at_lane = AtLane::Release;
+                let parking = Parking { id: self.id, signals_seen: self.state.signals_seen, wake_at };
+                self.lane.committer.do_send(Park { parking, from: ctx.address().recipient() });
+            }
+        }
+    }
+
+    /// What was asked before the saga began is answered now: begins, unless it shall turn back or is paused; then what
+    /// it was about to do never happened.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        if !self.signals.has_read() {
+            return;
+        }
+        self.mode = Mode::Running;
+        let called_off = self.state.turn_back.is_some() || self.state.paused;
+        for command in outstanding(&self.state) {
+            match CallSpec::for_command(command).filter(|_| called_off) {
+                Some(call) => self.events.push_back(call.withdrawn(self.node.lease.clock.now_ms()).into()),
+                None => self.carry_out(command, ctx),
+            }
+        }
+        self.decide(ctx);
+    }
+
+    fn fire(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        let at = self.node.lease.clock.now_ms();
+        let passed = passed_deadline(&self.pinned.definition, &self.state, at);
+        // What was asked in time comes before it.
+        if passed.is_some_and(|deadline| !self.signals.has_heard(deadline)) {
+            return self.read_signals(ctx);
+        }
+        self.events.push_back(Event::TimerFired(TimerFired { at }).into());
+        self.decide(ctx);
+    }
+
+    /// What the owner before had in flight is lost.
+    fn recover(&mut self, ctx: &mut Context<Self>) {
+        let (at, jitter) = (self.node.lease.clock.now_ms(), rand::random());
+        let convicted = self.confinement.is_convicted();
+        self.events.push_front(Event::OwnerLost(OwnerLost { at, jitter, convicted }).into());
+        self.decide(ctx);
+    }
+
+    /// Reads what was asked of the saga since the last signal that it has seen.
+    fn read_signals(&mut self, ctx: &mut Context<Self>) {
+        if let Some(read) = self.signals.begin(self.id, self.state.signals_seen, &self.node) {
+            ctx.spawn(read.into_actor(self).map(|arrived, act, ctx| act.arrived(arrived, ctx)));
+        }
+    }
+
+    fn arrived(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
+        let again = self.signals.end(arrived.is_err());
+        match arrived {
+            Ok(events) => {
+                self.events.extend(self.signals.unseen(events).into_iter().map(EventOccurred::from))
+            }
+            Err(error) => {
+                tracing::warn!(saga.id = %self.id, %error, "signals not read yet");
+                ctx.run_later(Duration::from_millis(limits::RESEND_PAUSE_MAX_MS), Self::read_signals);
+            }
+        }
+        if again {
+            self.read_signals(ctx);
+        }
+        self.decide(ctx);
+    }
+}
+
+impl Actor for SagaActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        match self.first.take().map(|first| *first) {
+            None => {}
+            Some(First::Write { event, commands, key }) => {
+                let start = Start { definition: self.pinned.id, key };
+                self.propose(&event, (self.state.clone(), commands), Some(start), None, ctx);
+            }
+            Some(First::CarryOut | First::Listen) => {
+                self.node.began(&self.pinned);
+                let refusal = start_check::of_fresh(&self.pinned, &self.node, &self.state);
+                self.events.extend(refusal.into_iter().map(EventOccurred::from));
+                if self.events.is_empty() {
+                    outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx));
+                }
+                self.read_signals(ctx);
+                self.decide(ctx);
+            }
+            Some(First::Recover) => {
+                self.read_signals(ctx);
+                if outstanding(&self.state).is_empty() {
+                    return self.decide(ctx);
+                }
+                metrics::SAGAS_RECOVERED.with([]).increment(1);
+                let refusal = start_check::of_lost(&self.pinned, &self.node, &self.state, self.seq);
+                self.events.extend(refusal.events.into_iter().map(EventOccurred::from));
+                if refusal.never_begun { self.decide(ctx) } else { self.recover(ctx) }
+            }
+        }
+    }
+}
+
+impl Handler<Committed> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, Committed(written): Committed, ctx: &mut Self::Context) {
+        let answer = match written {
+            Written::Accepted => return self.accepted(ctx),
+            // The committer sends such a row again by itself.
+            Written::Busy => return,
+            Written::Refused => return self.part(ExitReason::Fenced, ctx),
+            Written::Duplicate { existing } => StartOutcome::Existing(existing),
+            Written::KeyConflict { existing } => StartOutcome::KeyConflict(existing),
+            Written::Rejected { message } => {
+                tracing::error!(saga.id = %self.id, seq = self.seq + 1, message, "the database rejects a row");
+                StartOutcome::Rejected(message)
+            }
+        };
+        match self.answer.take() {
+            Some(asker) => {
+                // Who started it may have gone.
+                let _ = asker.send(answer);
+                self.part(ExitReason::Fenced, ctx);
+            }
+            None => self.part(ExitReason::Crashed, ctx),
+        }
+    }
+}
+
+impl Handler<EventOccurred> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, occurred: EventOccurred, ctx: &mut Self::Context) {
+        self.in_flight.retain(|call| !call.is_ended_by(&occurred.event));
+        self.events.push_back(occurred);
+        self.decide(ctx);
+    }
+}
+
+impl Handler<RolledBack> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, RolledBack(rolled_back): RolledBack, ctx: &mut Self::Context) {
+        let Some(event) = self.take_pending().and_then(|pending| pending.within) else { return };
+        self.events.push_front(transactional::failed(*event, rolled_back).into());
+        self.decide(ctx);
+    }
+}
+
+impl Handler<Wake> for SagaActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.read_signals(ctx);
+    }
+}

@@ -1,0 +1,40 @@
+//! What expressions see: a saga's input and outputs, and for a call its step, number and keys. Evaluating them is the
+//! participants'.
+
+use uuid::Uuid;
+
+use crate::participant::Scope;
+use crate::saga::command::CallSpec;
+use crate::saga::event::Direction;
+use crate::saga::key::Key;
+use crate::saga::state::{Origin, State};
+use crate::saga::{Definition, Json};
+
+/// What the expressions of a saga see: its input and the outputs of its steps.
+pub(crate) fn of_saga(saga: Uuid, definition: &Definition, state: &State) -> Scope {
+    let outputs = state.steps.iter().enumerate().map(|(index, one)| {
+        let name = definition.at(state, index).name.clone();
+        (name, one.output.clone().unwrap_or_else(Json::null))
+    });
+    Scope { law: state.law, ..Scope::of_saga(saga, state.input.clone(), outputs.collect()) }
+}
+
+/// What the expressions of one call see besides.
+pub(crate) fn of_call(saga: Uuid, definition: &Definition, state: &State, call: CallSpec) -> Scope {
+    let mut scope = of_saga(saga, definition, state);
+    let name = &definition.at(state, call.step).name;
+    scope.step = name.clone();
+    scope.direction = call.direction;
+    scope.attempt = call.number;
+    let CallSpec { direction, generation, .. } = call;
+    scope.key = Key { saga, step: name, direction, generation }.text(state.law);
+    if call.direction == Direction::Compensation {
+        let undone = &state.steps[call.step];
+        // The key that the participant saw, whichever saga it was that called.
+        let Origin { saga, law } = undone.origin.unwrap_or(Origin { saga, law: state.law });
+        let (direction, generation) = (Direction::Action, undone.action.generation);
+        scope.action_key = Some(Key { saga, step: name, direction, generation }.text(law));
+        scope.output = undone.output.clone();
+    }
+    scope
+}

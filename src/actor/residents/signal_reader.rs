@@ -1,0 +1,154 @@
+//! Reads what was asked of one saga and turns it into events. Owns that each signal is read once, in order;
+//! whether it is legal is the core's decision.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::actor::node::context::Node;
+use crate::saga::IllegalEvent;
+use crate::saga::definition::Millis;
+use crate::saga::event::{Event, Request, RequestRefused, Requested};
+use crate::store::{Error, LaneId, Signal};
+
+/// Signals as events, in their order.
+pub(crate) type Arrived = Result<Vec<Event>, Error>;
+
+/// How far a saga has read its signals.
+#[derive(Default)]
+pub(crate) struct Reading {
+    under_way: bool,
+    /// The last read failed, and is made again after a pause.
+    failed: bool,
+    /// A wake came while a read was under way.
+    again: bool,
+    /// Number of the last signal that was handed out.
+    last: u64,
+    /// When the read under way began, and when the last one that succeeded did.
+    began_at: Millis,
+    heard_at: Option<Millis>,
+}
+
+impl Reading {
+    /// Whether a read is under way; the saga does not go before it has ended.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.under_way || self.failed
+    }
+
+    /// Whether everything that was asked before the saga came here was handed out.
+    pub(crate) fn has_read(&self) -> bool {
+        self.heard_at.is_some()
+    }
+
+    /// Whether everything was handed out that was asked until a time in the past.
+    pub(crate) fn has_heard(&self, until: Millis) -> bool {
+        self.heard_at.is_some_and(|heard_at| heard_at >= until)
+    }
+
+    /// Begins to read what came after signal `seen`, unless a read is under way already: then it is repeated
+    /// afterwards.
+    pub(crate) fn begin(
+        &mut self,
+        saga: Uuid,
+        seen: u64,
+        node: &Arc<Node>,
+    ) -> Option<impl Future<Output = Arrived> + use<>> {
+        if self.under_way {
+            self.again = true;
+            return None;
+        }
+        (self.under_way, self.failed) = (true, false);
+        self.began_at = node.lease.clock.now_ms();
+        let after = seen.max(self.last);
+        let node = node.clone();
+        Some(async move {
+            let signals = node.store.signals_after(saga, after).await?;
+            let at = node.lease.clock.now_ms();
+            Ok(signals.iter().map(|signal| event(signal, at)).collect())
+        })
+    }
+
+    /// The read has ended; returns whether another shall follow.
+    pub(crate) fn end(&mut self, failed: bool) -> bool {
+        (self.under_way, self.failed) = (false, failed);
+        std::mem::take(&mut self.again)
+    }
+
+    /// The events that were not handed out before.
+    pub(crate) fn unseen(&mut self, events: Vec<Event>) -> Vec<Event> {
+        self.heard_at = Some(self.began_at);
+        let last = self.last;
+        let unseen: Vec<Event> = events.into_iter().filter(|event| number(event) > last).collect();
+        self.last = unseen.last().map_or(last, number);
+        unseen
+    }
+}
+
+fn number(event: &Event) -> u64 {
+    match event {
+        Event::Requested(event) => event.signal,
+        Event::RequestRefused(event) => event.signal,
+        Event::Started(_)
+        | Event::ConditionDecided(_)
+        | Event::ApprovalShown(_)
+        | Event::AttemptEnded(_)
+        | Event::ProbeAnswered(_)
+        | Event::TimerFired(_)
+        | Event::OwnerLost(_)
+        | Event::Withdrawn(_) => 0,
+    }
+}
+
+/// Whether an event takes the saga from its lane.
+pub(crate) fn evicts(event: &Event) -> bool {
+    matches!(event, Event::Requested(Requested { request: Request::Evict { .. }, .. }))
+}
+
+/// Refuses to take the saga from a lane that has it no more: where a saga is, only its lane knows.
+pub(crate) fn in_place(event: &Event, here: LaneId) -> Result<(), IllegalEvent> {
+    match event {
+        Event::Requested(Requested { request: Request::Evict { lane, .. }, .. })
+            if i64::try_from(*lane) != Ok(here.0) =>
+        {
+            let what = format!(
+                "expected the lane that has the saga, {}, found {lane}: it was taken away before",
+                here.0
+            );
+            Err(IllegalEvent { what })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of a request, with what is legal instead.
+pub(crate) fn refused(requested: Requested, illegal: &IllegalEvent, legal: &[String]) -> Event {
+    let Requested { at, asked_at: _, signal, by, request } = requested;
+    let reason = match legal.is_empty() {
+        true => format!("{illegal}; nothing is legal now"),
+        false => format!("{illegal}; legal now: {}", legal.join(", ")),
+    };
+    Event::RequestRefused(RequestRefused { at, signal, by, verb: request.verb().to_owned(), reason })
+}
+
+/// A signal as an event; one that cannot be read is refused, since anybody may have written it.
+fn event(signal: &Signal, at: u64) -> Event {
+    let by = match &signal.addr {
+        Some(addr) => format!("{} ({}, {addr})", signal.by, signal.application_name),
+        None => format!("{} ({})", signal.by, signal.application_name),
+    };
+    match signal.request.decode::<Request>() {
+        Ok(request) => {
+            Event::Requested(Requested { at, asked_at: Some(signal.at), signal: signal.n, by, request })
+        }
+        Err(error) => Event::RequestRefused(RequestRefused {
+            at,
+            signal: signal.n,
+            by,
+            verb: "unreadable".to_owned(),
+            reason: format!(
+                "expected a request such as {{\"cancel\":{{\"reason\":\"...\"}}}}, found {error}"
+            ),
+        }),
+    }
+}

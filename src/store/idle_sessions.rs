@@ -1,0 +1,31 @@
+//! Sessions for handlers' transactions that no call uses just now, and how many such transactions there may be.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::session::Session;
+use crate::config::store as limits;
+use crate::metrics;
+use crate::place::Places;
+
+/// Sessions that are idle, and how many transactions there may be.
+pub(super) struct IdleSessions {
+    sessions: Mutex<Vec<Session>>,
+    pub(super) places: Places,
+}
+
+impl Default for IdleSessions {
+    fn default() -> Self {
+        let waiting = || metrics::PLACES_WAITING.with(["transaction".into()]);
+        Self { sessions: Mutex::default(), places: Places::new(limits::TRANSACTIONS_MAX, waiting) }
+    }
+}
+
+impl IdleSessions {
+    pub(super) fn take(&self) -> Option<Session> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    pub(super) fn put(&self, session: Session) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+}
