@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use amends::catalog::{parse_definitions, parse_settings};
-use amends::participant::{
-    Handlers, Limits, ParticipantConfig, Participants, Scope, Secret, Transport, expr,
-};
+use amends::participant::{Handlers, Limits, ParticipantConfig, Participants, Scope, Secret, Transport, expr};
 use amends::saga::definition::{Call, Draft, Step, Target, Template};
 use amends::saga::event::Event;
 use amends::saga::{Definition, Json, attention, begin, legal_verbs, next_timer, outstanding, transition};
@@ -71,11 +69,7 @@ pub(crate) fn journal(bytes: &[u8]) {
             state = next;
         }
         // What a new owner, an operator and a view ask of it.
-        drop((
-            outstanding(&state),
-            next_timer(definition, &state),
-            legal_verbs(definition, &state, state.at),
-        ));
+        drop((outstanding(&state), next_timer(definition, &state), legal_verbs(definition, &state, state.at)));
         drop((attention(definition, &state), state.status()));
     });
 }
@@ -132,8 +126,7 @@ impl Wire {
         }))
         .expect("a request");
         let scope = Arc::new(Scope::of_saga(uuid::Uuid::nil(), Json::null(), Vec::new()));
-        let rules =
-            |call: Call| call.timeout_ms(250).success("result.ok == true").output(json!("${ result }"));
+        let rules = |call: Call| call.timeout_ms(250).success("result.ok == true").output(json!("${ result }"));
         drop(participants.execute(&rules(Call::of(web)), &scope).await);
         drop(participants.execute(&rules(Call::tool("mcp", "t", json!({}))), &scope).await);
         participants.shutdown().await;
@@ -186,18 +179,12 @@ fn journals() -> Vec<Vec<u8>> {
     let error = json!({ "code": "c", "message": "m" });
     let refused = json!({ "failed": { "error": error, "retryable": false, "retry_after_ms": null } });
     let asked = |signal: u64, request: Value| json!({ "requested": { "at": 50, "signal": signal, "by": "me", "request": request } });
-    let lines =
-        |rows: &[Value]| rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n").into_bytes();
+    let lines = |rows: &[Value]| rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n").into_bytes();
     let unknown = json!({ "unknown": { "error": error } });
     let (lost, fired) =
         (json!({ "owner_lost": { "at": 60, "jitter": 0.5 } }), json!({ "timer_fired": { "at": 9_000 } }));
     vec![
-        lines(&[
-            started.clone(),
-            ended(10, 0, "action", good()),
-            ended(20, 2, "action", refused),
-            fired.clone(),
-        ]),
+        lines(&[started.clone(), ended(10, 0, "action", good()), ended(20, 2, "action", refused), fired.clone()]),
         lines(&[
             started.clone(),
             ended(10, 0, "action", good()),

@@ -115,11 +115,7 @@ pub async fn install(client: &impl GenericClient) -> Result<(), Error> {
 /// Asks whether the action with this key may take effect in this transaction. `output` is what a duplicate is
 /// answered with, if it is known by now; else see [`answer`]. Waits while another transaction holds the key. Fails
 /// if the key may have been forgotten ([`is_unknown`]): the action may have taken effect before.
-pub async fn action(
-    transaction: &impl GenericClient,
-    key: &str,
-    output: Option<&str>,
-) -> Result<Action, Error> {
+pub async fn action(transaction: &impl GenericClient, key: &str, output: Option<&str>) -> Result<Action, Error> {
     let sql = "select verdict, known from amends_barrier.action($1, $2)";
     let row = ask(transaction, sql, &[(&key, Type::TEXT), (&output, Type::TEXT)]).await?;
     let verdict: &str = row.try_get("verdict")?;
@@ -162,10 +158,6 @@ pub async fn probe(transaction: &impl GenericClient, key: &str) -> Result<Probe,
 }
 
 /// One round trip, without a statement that would have to be prepared on each connection, also behind a pooler.
-async fn ask(
-    client: &impl GenericClient,
-    sql: &str,
-    params: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<Row, Error> {
+async fn ask(client: &impl GenericClient, sql: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Error> {
     client.query_typed_one(sql, params).await
 }

@@ -236,8 +236,7 @@ pub(crate) fn is_definite(error: &(dyn std::error::Error + 'static)) -> bool {
 pub(crate) fn is_definite_code(code: &SqlState) -> bool {
     // 21 cardinality, 22 data, 23 constraints, 2B dependent objects, 2D transaction control, 2F and 38 and 39
     // functions, 3D and 3F and 42 names and rights, 44 views, 54 limits of a statement, P0 raised by a function.
-    const CLASSES: [&str; 14] =
-        ["21", "22", "23", "2B", "2D", "2F", "38", "39", "3D", "3F", "42", "44", "54", "P0"];
+    const CLASSES: [&str; 14] = ["21", "22", "23", "2B", "2D", "2F", "38", "39", "3D", "3F", "42", "44", "54", "P0"];
     let code = code.code();
     code == SqlState::ACTIVE_SQL_TRANSACTION.code() || CLASSES.iter().any(|class| code.starts_with(class))
 }

@@ -25,8 +25,7 @@ impl FromStr for TraceParent {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected =
-            || format!("expected a traceparent such as 00-{:032x}-{:016x}-01, found {text:?}", 1, 1);
+        let expected = || format!("expected a traceparent such as 00-{:032x}-{:016x}-01, found {text:?}", 1, 1);
         let is_plain = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let parts: Vec<&str> = text.splitn(5, '-').collect();
         let [version, trace, span, flags, rest @ ..] = parts.as_slice() else { return Err(expected()) };

@@ -49,8 +49,7 @@ pub fn load(settings_file: &Path, environment: &Environment) -> Result<Catalog, 
     let mut reading = Reading::default();
     let settings = reading.settings(Source::of_file(settings_file), environment);
     reading.cross_check(false);
-    let definitions =
-        reading.definitions.iter().filter_map(|one| Definition::build(one.draft.clone()).ok()).collect();
+    let definitions = reading.definitions.iter().filter_map(|one| Definition::build(one.draft.clone()).ok()).collect();
     reading.faults.or(Catalog { settings, definitions })
 }
 
@@ -68,8 +67,7 @@ pub fn load_definitions(paths: &[PathBuf]) -> Result<Vec<Arc<Definition>>, Fault
     }
     // The settings are the program's; they are asked when it registers the definitions.
     reading.cross_check(true);
-    let definitions =
-        reading.definitions.iter().filter_map(|one| Definition::build(one.draft.clone()).ok()).collect();
+    let definitions = reading.definitions.iter().filter_map(|one| Definition::build(one.draft.clone()).ok()).collect();
     reading.faults.or(definitions)
 }
 
@@ -129,10 +127,7 @@ impl Reading {
         let mut fresh = Vec::new();
         for file in found {
             if self.seen.len() == FILES_MAX {
-                self.faults.push_file(
-                    &file.display().to_string(),
-                    format!("more than {FILES_MAX} files; name fewer"),
-                );
+                self.faults.push_file(&file.display().to_string(), format!("more than {FILES_MAX} files; name fewer"));
                 break;
             }
             if self.seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
@@ -182,8 +177,7 @@ impl Reading {
         for one in &self.definitions {
             let path: FieldPath = vec!["saga".into()];
             if let Some(other) = first.get(one.draft.name.as_str()) {
-                let message =
-                    format!("the definition {} is also in {other}; rename one", quoted(&one.draft.name));
+                let message = format!("the definition {} is also in {other}; rename one", quoted(&one.draft.name));
                 faults.push(locate(&one.file, &one.node, PathFault::value(&path, message)));
             } else {
                 let line = one.node.locate(&path, super::yaml::Anchor::Value).line;
@@ -245,9 +239,7 @@ fn unknown_participants(draft: &Draft, participants: &BTreeMap<String, Known>) -
         let message = match participants.get(participant.as_str()) {
             Some(Known { protocol, .. }) if *protocol == field => continue,
             Some(Known { protocol, .. }) => {
-                format!(
-                    "the participant {name} is called by `{protocol}`, not by `{field}`; see its settings"
-                )
+                format!("the participant {name} is called by `{protocol}`, not by `{field}`; see its settings")
             }
             None => {
                 let near = did_you_mean(participant, participants.keys().map(String::as_str));
@@ -267,8 +259,7 @@ fn overridden_headers(draft: &Draft, participants: &BTreeMap<String, Known>) -> 
         let Target::Http { participant, headers, .. } = target else { continue };
         let Some(known) = participants.get(participant.as_str()) else { continue };
         for name in headers.keys().filter(|name| known.headers.contains(&name.to_ascii_lowercase())) {
-            let path: FieldPath =
-                path.iter().cloned().chain(["headers".into(), name.as_str().into()]).collect();
+            let path: FieldPath = path.iter().cloned().chain(["headers".into(), name.as_str().into()]).collect();
             let message = format!(
                 "the settings give {} the header {}, which no definition overrides; remove it",
                 quoted(participant),
@@ -283,8 +274,7 @@ fn overridden_headers(draft: &Draft, participants: &BTreeMap<String, Known>) -> 
 /// Returns all targets of a draft with their paths in the file.
 fn targets(draft: &Draft) -> Vec<(FieldPath, &Target)> {
     let told = [("on_stuck", &draft.on_stuck), ("on_end", &draft.on_end)];
-    let told =
-        told.into_iter().filter_map(|(key, notice)| Some((vec![key.into()], &notice.as_ref()?.target)));
+    let told = told.into_iter().filter_map(|(key, notice)| Some((vec![key.into()], &notice.as_ref()?.target)));
     let mut out: Vec<(FieldPath, &Target)> = told.collect();
     for (index, step) in draft.steps.iter().enumerate() {
         let at = |more: &[&str]| -> FieldPath {

@@ -41,11 +41,7 @@ pub(super) struct Resolved {
 
 impl Resolved {
     pub(super) fn into_secret(self) -> Secret {
-        if self.parts.is_empty() {
-            Secret::plain(self.text)
-        } else {
-            Secret::sensitive(self.text, self.parts)
-        }
+        if self.parts.is_empty() { Secret::plain(self.text) } else { Secret::sensitive(self.text, self.parts) }
     }
 }
 
@@ -96,10 +92,9 @@ impl Environment {
             (Some(value), None) => Ok(value.clone()),
             (Some(value), Some(_)) if !value.is_empty() => Ok(value.clone()),
             (_, Some(default)) => Ok(default.to_owned()),
-            (None, None) => Err(format!(
-                "the environment variable {} is not set; set it, or give a default",
-                quoted(name)
-            )),
+            (None, None) => {
+                Err(format!("the environment variable {} is not set; set it, or give a default", quoted(name)))
+            }
         }
     }
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::definition::defaults;
 use crate::participant::expr;
 use crate::saga::definition::{
-    Action, Approver, Call, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis, Notice, OnDisconnect,
-    Probe, Retry, Step, Target, Template, Verdict,
+    Action, Approver, Call, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis, Notice, OnDisconnect, Probe,
+    Retry, Step, Target, Template, Verdict,
 };
 use emit::{Tree, text};
 
@@ -28,9 +28,7 @@ pub fn to_yaml(draft: &Draft) -> String {
     root.put_some("on_stuck", draft.on_stuck.as_ref(), notice);
     root.put_some("on_end", draft.on_end.as_ref(), notice);
     root.put_unless(draft.on_disconnect == OnDisconnect::Continue, "on_disconnect", || text("abort"));
-    root.put_some("open", draft.open.as_ref(), |open| {
-        Tree::Mapping(vec![("lease".into(), duration(open.lease_ms))])
-    });
+    root.put_some("open", draft.open.as_ref(), |open| Tree::Mapping(vec![("lease".into(), duration(open.lease_ms))]));
     let mut before = None;
     let mut steps = Vec::new();
     for one in &draft.steps {
@@ -72,8 +70,7 @@ fn step(step: &Step, before: Option<&String>) -> Tree {
     let mut fields = Fields::default();
     fields.put("step", text(&step.name));
     let in_order = step.needs.iter().eq(before);
-    fields
-        .put_unless(in_order, "needs", || Tree::Sequence(step.needs.iter().map(|need| text(need)).collect()));
+    fields.put_unless(in_order, "needs", || Tree::Sequence(step.needs.iter().map(|need| text(need)).collect()));
     fields.put_unless(step.kind == Kind::Compensable, "kind", || text(kind_word(step.kind)));
     fields.put_some("when", step.when.as_ref(), expression);
     match &step.action {
@@ -139,10 +136,7 @@ fn put_call(fields: &mut Fields, call: &Call, default: &defaults::CallDefaults) 
         if !refused.answers_key {
             return expression(&refused.when);
         }
-        Tree::Mapping(vec![
-            ("when".into(), expression(&refused.when)),
-            ("answers_key".into(), Tree::Bool(true)),
-        ])
+        Tree::Mapping(vec![("when".into(), expression(&refused.when)), ("answers_key".into(), Tree::Bool(true))])
     });
     fields.put_some("success", call.success.as_ref(), expression);
     fields.put_unless(call.classify.is_empty(), "classify", || {
@@ -200,9 +194,7 @@ fn put_target(fields: &mut Fields, target: &Target, method_default: &str) {
 fn retry(retry: &Retry, default: &Retry) -> Option<Tree> {
     let number = |number: f64| Tree::of(&Value::from(number));
     let mut fields = Fields::default();
-    fields.put_unless(retry.attempts == default.attempts, "attempts", || {
-        Tree::of(&Value::from(retry.attempts))
-    });
+    fields.put_unless(retry.attempts == default.attempts, "attempts", || Tree::of(&Value::from(retry.attempts)));
     fields.put_unless(retry.backoff_ms == default.backoff_ms, "backoff", || duration(retry.backoff_ms));
     fields.put_unless(retry.multiplier == default.multiplier, "multiplier", || number(retry.multiplier));
     let same = retry.backoff_max_ms == default.backoff_max_ms;
@@ -222,8 +214,7 @@ fn template(template: &Template) -> Tree {
 
 /// Writes a duration in its largest whole units: `1h30m`.
 fn duration(ms: Millis) -> Tree {
-    const UNITS: [(Millis, &str); 5] =
-        [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+    const UNITS: [(Millis, &str); 5] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
     let mut rest = ms;
     let mut out = String::new();
     for (length, unit) in UNITS {

@@ -66,12 +66,7 @@ impl Faults {
 
     /// Adds a fault of a file as a whole.
     pub(super) fn push_file(&mut self, file: &str, message: impl Into<String>) {
-        self.0.push(LocatedFault {
-            file: file.to_owned(),
-            at: None,
-            path: String::new(),
-            message: message.into(),
-        });
+        self.0.push(LocatedFault { file: file.to_owned(), at: None, path: String::new(), message: message.into() });
     }
 
     /// Adds one fault. Its message may quote a file, by our own hand or a library's: it is made printable here.
@@ -172,10 +167,7 @@ mod tests {
             path: "steps.charge".into(),
             message: format!("unknown field {}", quoted("x\u{1b}[31m\n\u{202e}y")),
         };
-        assert_eq!(
-            fault.to_string(),
-            "a\\u{a}b.yaml:3:7: steps.charge: unknown field `x\\u{1b}[31m\\u{a}\\u{202e}y`"
-        );
+        assert_eq!(fault.to_string(), "a\\u{a}b.yaml:3:7: steps.charge: unknown field `x\\u{1b}[31m\\u{a}\\u{202e}y`");
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub(super) static SETTINGS: LazyLock<Schema> = LazyLock::new(|| Schema::shipped(
 
 impl Schema {
     fn shipped(text: &str) -> Self {
-        let document: Value = serde_json::from_str(text)
-            .unwrap_or_else(|error| panic!("a shipped schema is not JSON: {error}"));
+        let document: Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("a shipped schema is not JSON: {error}"));
         let validator = jsonschema::options()
             .offline()
             .build(&document)
@@ -82,13 +82,11 @@ impl Schema {
                 faults.push(PathFault::key(&child(&path, &name), message));
             }
             ValidationErrorKind::Enum { options } => {
-                let words: Vec<&str> =
-                    options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let words: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 let close = error.instance().as_str().map(|found| did_you_mean(found, words.iter().copied()));
                 let words = list(words.iter().copied());
                 let close = close.unwrap_or_default();
-                faults
-                    .push(PathFault::value(&path, format!("expected one of {words}, found {found}{close}")));
+                faults.push(PathFault::value(&path, format!("expected one of {words}, found {found}{close}")));
             }
             _ => {
                 let message = format!("expected {}, found {found}{}", self.expected(error), hint(error));
@@ -148,10 +146,7 @@ impl Schema {
 
 /// Whether fields exclude each other, or none of them is there.
 fn is_choice(error: &ValidationError<'_>) -> bool {
-    matches!(
-        error.kind(),
-        ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::OneOfMultipleValid { .. }
-    )
+    matches!(error.kind(), ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::OneOfMultipleValid { .. })
 }
 
 /// Whether an error comes from a rule that depends on which of the alternatives is there.
@@ -167,10 +162,8 @@ pub(super) fn schema_faults(schema: &Value) -> Vec<PathFault> {
             return vec![PathFault::value(&[], format!("expected a JSON Schema: {}", one_line(&error)))];
         }
     };
-    let mut faults: Vec<PathFault> = meta
-        .iter_errors(schema)
-        .map(|error| PathFault::value(&path_of(&error), meta_message(&error)))
-        .collect();
+    let mut faults: Vec<PathFault> =
+        meta.iter_errors(schema).map(|error| PathFault::value(&path_of(&error), meta_message(&error))).collect();
     // Patterns and references are looked at only when a validator is built. Only `regex` is used, whose time
     // is linear in the input, and nothing is fetched.
     let options = jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());
@@ -245,9 +238,7 @@ fn hint(error: &ValidationError<'_>) -> &'static str {
         Value::String(text) if wants(JsonType::Boolean) && is_ambiguous(text) => {
             "; write `true` or `false` without quotes"
         }
-        Value::String(text) if wants(JsonType::Integer) && text.parse::<i64>().is_ok() => {
-            "; remove the quotes"
-        }
+        Value::String(text) if wants(JsonType::Integer) && text.parse::<i64>().is_ok() => "; remove the quotes",
         _ => "",
     }
 }

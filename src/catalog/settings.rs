@@ -44,8 +44,7 @@ impl Settings {
     /// Returns what cuts out of any text what the environment gave to participants, to the database's URL and to the
     /// collector's.
     pub fn filter(&self) -> Filter {
-        let of_participants =
-            self.participants.iter().flat_map(|participant| participant.transport.secrets());
+        let of_participants = self.participants.iter().flat_map(|participant| participant.transport.secrets());
         Filter::of(of_participants.chain(&self.database.url).chain(&self.traces.otlp))
     }
 }

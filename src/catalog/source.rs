@@ -39,9 +39,7 @@ impl Source {
         let file = path.display().to_string();
         let fault = match text_of(path) {
             Ok(text) => return Self::of_text(&file, &text),
-            Err(fault) => {
-                LocatedFault { file: file.clone(), at: fault.0, path: String::new(), message: fault.1 }
-            }
+            Err(fault) => LocatedFault { file: file.clone(), at: fault.0, path: String::new(), message: fault.1 },
         };
         let mut faults = Faults::default();
         faults.push(fault);
@@ -68,8 +66,7 @@ fn text_of(path: &Path) -> Result<String, (Option<Position>, String)> {
         return Err((None, too_large()));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let good =
-            String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
         let last = good.rsplit('\n').next().unwrap_or_default();
         let count = |number: usize| u32::try_from(number + 1).unwrap_or(u32::MAX);
         let at = Position { line: count(good.matches('\n').count()), column: count(last.chars().count()) };
@@ -108,11 +105,7 @@ pub(super) fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
             return Err(too_many());
         }
     }
-    if files.is_empty() {
-        Err("the pattern matches no file".to_owned())
-    } else {
-        Ok(files.into_iter().collect())
-    }
+    if files.is_empty() { Err("the pattern matches no file".to_owned()) } else { Ok(files.into_iter().collect()) }
 }
 
 fn in_folder(path: &Path) -> Result<Vec<PathBuf>, String> {

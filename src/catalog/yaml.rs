@@ -144,11 +144,7 @@ impl Node {
     pub(super) fn as_str(&self) -> Option<&str> {
         match &self.content {
             Content::String(text) => Some(text),
-            Content::Null
-            | Content::Bool(_)
-            | Content::Number(_)
-            | Content::Sequence(_)
-            | Content::Mapping(_) => None,
+            Content::Null | Content::Bool(_) | Content::Number(_) | Content::Sequence(_) | Content::Mapping(_) => None,
         }
     }
 
@@ -174,12 +170,10 @@ impl Node {
             node = node.and_then(|node| node.turn(segment)).map(|(_, next)| next);
             match segment {
                 Segment::Key(key) => push_word(&mut out, key),
-                Segment::Index(index) => {
-                    match node.and_then(|item| item.field("step")).and_then(Self::as_str) {
-                        Some(name) if !name.is_empty() => push_word(&mut out, name),
-                        _ => push_index(&mut out, *index),
-                    }
-                }
+                Segment::Index(index) => match node.and_then(|item| item.field("step")).and_then(Self::as_str) {
+                    Some(name) if !name.is_empty() => push_word(&mut out, name),
+                    _ => push_index(&mut out, *index),
+                },
             }
         }
         out
@@ -200,11 +194,7 @@ impl Node {
     fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.content {
             Content::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
-            Content::Null
-            | Content::Bool(_)
-            | Content::Number(_)
-            | Content::String(_)
-            | Content::Sequence(_) => None,
+            Content::Null | Content::Bool(_) | Content::Number(_) | Content::String(_) | Content::Sequence(_) => None,
         }
     }
 }

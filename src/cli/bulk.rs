@@ -137,8 +137,7 @@ pub(super) fn bulk(args: Bulk, database: &DatabaseArgs, output: &Output) -> Resu
 /// Pauses a definition; nodes hear of it within seconds.
 pub(super) fn pause(args: &Pause, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Pause { definition, reason } = args;
-    let signal = database
-        .run(Schema::Current, async |store| Ok(store.pause_definition(definition, reason).await?))?;
+    let signal = database.run(Schema::Current, async |store| Ok(store.pause_definition(definition, reason).await?))?;
     let told = json!({ "definition": definition, "paused": true, "signal": signal });
     report(&told, &format!("{} is paused", harmless(definition)), signal, output)
 }
@@ -146,8 +145,8 @@ pub(super) fn pause(args: &Pause, database: &DatabaseArgs, output: &Output) -> R
 /// Resumes a definition.
 pub(super) fn resume(args: &Resume, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Resume { definition, reason } = args;
-    let signal = database
-        .run(Schema::Current, async |store| Ok(store.resume_definition(definition, reason).await?))?;
+    let signal =
+        database.run(Schema::Current, async |store| Ok(store.resume_definition(definition, reason).await?))?;
     let told = json!({ "definition": definition, "paused": false, "signal": signal });
     report(&told, &format!("{} is resumed", harmless(definition)), signal, output)
 }
@@ -155,8 +154,7 @@ pub(super) fn resume(args: &Resume, database: &DatabaseArgs, output: &Output) ->
 /// Tells a node to take no more sagas and to hand over those that it has; it hears of it with its next beat.
 pub(super) fn drain(args: &Drain, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Drain { node, reason } = args;
-    let signal =
-        database.run(Schema::Current, async |store| Ok(store.drain_node(NodeId(*node), reason).await?))?;
+    let signal = database.run(Schema::Current, async |store| Ok(store.drain_node(NodeId(*node), reason).await?))?;
     let told = json!({ "node": node, "draining": true, "signal": signal });
     report(&told, &format!("node {node} hands over its sagas and takes no more"), signal, output)
 }
@@ -164,8 +162,7 @@ pub(super) fn drain(args: &Drain, database: &DatabaseArgs, output: &Output) -> R
 /// Lets a node take sagas again.
 pub(super) fn undrain(args: &Undrain, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Undrain { node, reason } = args;
-    let signal =
-        database.run(Schema::Current, async |store| Ok(store.undrain_node(NodeId(*node), reason).await?))?;
+    let signal = database.run(Schema::Current, async |store| Ok(store.undrain_node(NodeId(*node), reason).await?))?;
     let told = json!({ "node": node, "draining": false, "signal": signal });
     report(&told, &format!("node {node} takes sagas again"), signal, output)
 }

@@ -110,9 +110,7 @@ impl DatabaseArgs {
         // Connections first, then what they are connected to. A read of standard input would be waited for otherwise.
         runtime.shutdown_background();
         let result = result.map_err(|failure| match failure.exit {
-            Exit::Database => {
-                Failure { message: format!("{} (database {described})", failure.message), ..failure }
-            }
+            Exit::Database => Failure { message: format!("{} (database {described})", failure.message), ..failure },
             _ => failure,
         });
         match place.close() {

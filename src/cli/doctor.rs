@@ -70,8 +70,6 @@ fn clock(database_ms: u64) -> Finding {
         subject: "clock".to_owned(),
         level: if far { "warning" } else { "ok" }.to_owned(),
         found: format!("the database and this machine are {apart} ms apart"),
-        remedy: far.then(|| {
-            "sagas go by the database's clock; logs go by the machine's: run NTP on both".to_owned()
-        }),
+        remedy: far.then(|| "sagas go by the database's clock; logs go by the machine's: run NTP on both".to_owned()),
     }
 }

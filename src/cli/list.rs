@@ -33,8 +33,8 @@ pub(super) fn run(args: Args, database: &DatabaseArgs, output: &Output) -> Resul
     let limit = usize::from(args.limit.max(1));
     let Args { status: wanted, definition, before, limit: _ } = args;
     let filter = Filter { status: wanted, definition, before, limit, visible: None };
-    let (sagas, now) = database
-        .run(Schema::Current, async |store| Ok((store.list(&filter).await?, store.clock().await?)))?;
+    let (sagas, now) =
+        database.run(Schema::Current, async |store| Ok((store.list(&filter).await?, store.clock().await?)))?;
     if output.is_json() {
         output.value(&sagas.iter().map(saga_json).collect::<Vec<_>>())?;
         return Ok(Exit::Done);

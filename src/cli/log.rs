@@ -18,9 +18,7 @@ pub(super) fn start(settings: &LogSettings, secrets: Filter) -> Result<(), Failu
     let is_mere = level.chars().all(|c| c.is_ascii_alphabetic());
     let directives = if is_mere { format!("warn,amends={level}") } else { level.clone() };
     let filter = EnvFilter::try_new(directives).map_err(|error| {
-        Failure::usage(format!(
-            "log level: expected one such as info or amends=debug, found {level:?}: {error}"
-        ))
+        Failure::usage(format!("log level: expected one such as info or amends=debug, found {level:?}: {error}"))
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     let started = match settings.format {

@@ -81,12 +81,7 @@ pub(super) enum Face<'a> {
 }
 
 /// Runs a node and its doors.
-pub(super) fn carry(
-    catalog: Catalog,
-    args: &Args,
-    database: &DatabaseArgs,
-    face: Face<'_>,
-) -> Result<Exit, Failure> {
+pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face: Face<'_>) -> Result<Exit, Failure> {
     log::start(&catalog.settings.log, catalog.settings.filter())?;
     // The node has threads of its own; this one only waits.
     let executor = tokio::runtime::Builder::new_current_thread()

@@ -225,10 +225,7 @@ impl Resolve {
                 return Err(Failure::usage("an absent effect has no output; leave --output out"));
             }
         };
-        Ok((
-            self.asked,
-            Request::Resolve { step: self.step, finding, attempts: self.attempts, reason: self.reason },
-        ))
+        Ok((self.asked, Request::Resolve { step: self.step, finding, attempts: self.attempts, reason: self.reason }))
     }
 }
 
@@ -287,13 +284,7 @@ pub(super) fn rerun(args: Rerun, database: &DatabaseArgs, output: &Output) -> Re
 }
 
 /// Waits for the fate of a signal and says what it is.
-async fn report(
-    store: &Store,
-    asked: &Asked,
-    verb: &str,
-    signal: u64,
-    output: &Output,
-) -> Result<Exit, Failure> {
+async fn report(store: &Store, asked: &Asked, verb: &str, signal: u64, output: &Output) -> Result<Exit, Failure> {
     let id = asked.saga;
     match wait::for_fate(store, id, signal, asked.timeout).await? {
         Some(SignalFate::Applied) => {}

@@ -62,17 +62,14 @@ pub(super) fn run(verb: Verb, database: &DatabaseArgs, output: &Output) -> Resul
                 output.remark(&format!("token {} is revoked", harmless(id)));
                 Ok(Exit::Done)
             }
-            false => {
-                Err(Failure::new(Exit::NotFound, format!("there is no token {id:?}; see amends token list")))
-            }
+            false => Err(Failure::new(Exit::NotFound, format!("there is no token {id:?}; see amends token list"))),
         },
     })
 }
 
 fn check(add: &Add) -> Result<(), Failure> {
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-    let fits =
-        (1..=NAME_CHARS_MAX).contains(&add.name.len()) && add.name.chars().all(letter) && add.name != "local";
+    let fits = (1..=NAME_CHARS_MAX).contains(&add.name.len()) && add.name.chars().all(letter) && add.name != "local";
     let mut faults = Vec::new();
     if !fits {
         faults.push(format!(
@@ -82,9 +79,7 @@ fn check(add: &Add) -> Result<(), Failure> {
         ));
     }
     faults.extend(add.scopes.iter().filter(|scope| !Grants::is_scope(scope)).map(|scope| {
-        format!(
-            "expected a scope such as `start:hotel_checkout`, `read:hotel_*` or `operate:*`, found {scope:?}"
-        )
+        format!("expected a scope such as `start:hotel_checkout`, `read:hotel_*` or `operate:*`, found {scope:?}")
     }));
     if faults.is_empty() { Ok(()) } else { Err(Failure::usage(faults.join("\n"))) }
 }
@@ -93,9 +88,7 @@ async fn add(store: &Store, add: &Add, output: &Output) -> Result<Exit, Failure>
     let minted = mint();
     store.put_access_token(&minted.id, &add.name, &minted.digest, &add.scopes, add.life).await?;
     if output.is_json() {
-        output.value(
-            &json!({ "id": minted.id, "name": add.name, "scopes": add.scopes, "token": minted.token }),
-        )?;
+        output.value(&json!({ "id": minted.id, "name": add.name, "scopes": add.scopes, "token": minted.token }))?;
     } else {
         output.line(&minted.token)?;
         output.remark("this token is not shown again; only its digest is kept");

@@ -42,8 +42,7 @@ fn too_large(what: &str) -> Failure {
 
 /// Reads a duration such as `500ms`, `10s` or `2m 30s`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("expected a duration such as 500ms or 10s: {error}"))
+    humantime::parse_duration(text).map_err(|error| format!("expected a duration such as 500ms or 10s: {error}"))
 }
 
 #[cfg(test)]

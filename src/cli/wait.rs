@@ -10,11 +10,7 @@ use crate::saga::state::Status;
 use crate::store::{RerunFate, SagaRow, SignalFate, Store};
 
 /// Waits until a saga has ended or needs a person. None: not within `limit`.
-pub(super) async fn for_halt(
-    store: &Store,
-    id: Uuid,
-    limit: Option<Duration>,
-) -> Result<Option<SagaRow>, Failure> {
+pub(super) async fn for_halt(store: &Store, id: Uuid, limit: Option<Duration>) -> Result<Option<SagaRow>, Failure> {
     poll(limit, async || {
         let saga = store.saga(id).await?.ok_or(crate::store::Error::UnknownSaga(id))?;
         Ok((saga.status.is_end() || saga.status == Status::Stuck).then_some(saga))
@@ -33,11 +29,7 @@ pub(super) async fn for_fate(
 }
 
 /// Waits until a node has decided about a rerun. None: not within `limit`.
-pub(super) async fn for_rerun(
-    store: &Store,
-    rerun: Uuid,
-    limit: Duration,
-) -> Result<Option<RerunFate>, Failure> {
+pub(super) async fn for_rerun(store: &Store, rerun: Uuid, limit: Duration) -> Result<Option<RerunFate>, Failure> {
     poll(Some(limit), async || Ok(store.rerun_fate(rerun).await?)).await
 }
 

@@ -71,11 +71,7 @@ enum Backend {
     /// In the process of a node: its lanes start sagas at once, and its actors tell of their ends.
     Node(LocalNode),
     /// Beside the database only.
-    Store {
-        definitions: Definitions,
-        without_participants: Participants,
-        refreshed_at: Mutex<Option<Instant>>,
-    },
+    Store { definitions: Definitions, without_participants: Participants, refreshed_at: Mutex<Option<Instant>> },
 }
 
 impl Client {
@@ -114,10 +110,8 @@ impl Client {
     /// The definition that starts by this name take.
     pub async fn definition(&self, name: &str) -> Result<Option<Arc<Definition>>, Error> {
         let (client, name) = (self.clone(), name.to_owned());
-        self.on_work(async move {
-            Ok(client.registry().await?.current(&name).map(|(pinned, _)| pinned.definition))
-        })
-        .await
+        self.on_work(async move { Ok(client.registry().await?.current(&name).map(|(pinned, _)| pinned.definition)) })
+            .await
     }
 
     /// Asks something of a saga, as an operator or a driver; returns the number of the signal.

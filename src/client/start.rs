@@ -25,13 +25,7 @@ impl Client {
     ///
     /// With a key this may be repeated until there is an answer. Without one, [`Error::StartUnknown`] and a
     /// lost database may hide a start.
-    pub async fn start(
-        &self,
-        id: Uuid,
-        definition: &str,
-        input: Json,
-        key: Option<String>,
-    ) -> Result<Started, Error> {
+    pub async fn start(&self, id: Uuid, definition: &str, input: Json, key: Option<String>) -> Result<Started, Error> {
         self.start_traced(id, definition, input, key, None).await
     }
 

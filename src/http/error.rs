@@ -22,9 +22,7 @@ pub enum Error {
 fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::AddrInUse => "; end the program that listens there, or choose another address",
-        io::ErrorKind::AddrNotAvailable => {
-            "; expected an address of this machine, or 0.0.0.0 for all of them"
-        }
+        io::ErrorKind::AddrNotAvailable => "; expected an address of this machine, or 0.0.0.0 for all of them",
         io::ErrorKind::PermissionDenied => "; choose a port above 1023",
         _ => "",
     }

@@ -35,9 +35,9 @@ async fn readyz(door: Data<Door>) -> impl Responder {
 
 async fn metrics(door: Data<Door>) -> impl Responder {
     match &door.metrics {
-        Ok(exposition) => HttpResponse::Ok()
-            .content_type("text/plain; version=0.0.4; charset=utf-8")
-            .body(exposition.render()),
+        Ok(exposition) => {
+            HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(exposition.render())
+        }
         Err(error) => HttpResponse::NotFound().body(format!("{error}\n")),
     }
 }

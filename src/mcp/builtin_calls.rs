@@ -82,11 +82,7 @@ impl Inner {
         done.or_else(|error| failed(&error).map(CallToolResponse::from))
     }
 
-    async fn status(
-        &self,
-        arguments: StatusArguments,
-        caller: &Caller,
-    ) -> Result<CallToolResponse, ErrorData> {
+    async fn status(&self, arguments: StatusArguments, caller: &Caller) -> Result<CallToolResponse, ErrorData> {
         let (row, _) = match self.seen(arguments.saga_id, caller).await {
             Ok(seen) => seen,
             Err(error) => return failed(&error).map(CallToolResponse::from),
@@ -140,20 +136,15 @@ impl Inner {
             Some(Word::Compensated) => &[Some(Status::Compensated)],
             Some(Word::Stuck) => &[Some(Status::Stuck)],
             Some(Word::Abandoned) => &[Some(Status::Abandoned)],
-            Some(Word::InProgress) => &[
-                Some(Status::Queued),
-                Some(Status::Running),
-                Some(Status::Compensating),
-                Some(Status::Paused),
-            ],
+            Some(Word::InProgress) => {
+                &[Some(Status::Queued), Some(Status::Running), Some(Status::Compensating), Some(Status::Paused)]
+            }
         };
         let mut rows: Vec<SagaRow> = Vec::new();
         for status in statuses {
             let (definition, before) = (arguments.tool.clone(), arguments.before);
             let visible = caller.principal.visible(&self.tools.names());
-            rows.extend(
-                self.client.list(Filter { status: *status, definition, before, limit, visible }).await?,
-            );
+            rows.extend(self.client.list(Filter { status: *status, definition, before, limit, visible }).await?);
         }
         rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
         rows.truncate(limit);
@@ -192,8 +183,7 @@ fn failed(error: &Error) -> Result<CallToolResult, ErrorData> {
 
 /// Reads arguments; says what is wrong with them.
 fn read<Arguments: for<'a> Deserialize<'a>>(arguments: JsonObject) -> Result<Arguments, String> {
-    serde_json::from_value(Value::Object(arguments))
-        .map_err(|error| format!("The arguments are wrong: {error}."))
+    serde_json::from_value(Value::Object(arguments)).map_err(|error| format!("The arguments are wrong: {error}."))
 }
 
 fn listed(row: &SagaRow) -> Value {

@@ -36,8 +36,7 @@ impl BuiltinTool {
 
     /// The tool as it is listed.
     pub(super) fn tool(self) -> Tool {
-        let saga_id =
-            json!({ "type": "string", "format": "uuid", "description": "The saga_id of an earlier answer." });
+        let saga_id = json!({ "type": "string", "format": "uuid", "description": "The saga_id of an earlier answer." });
         let (title, description, properties, required, output) = match self {
             Self::Status => (
                 "Saga status",

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use rmcp::ErrorData;
 use rmcp::model::{
-    CallToolResponse, CallToolResult, ContentBlock, CreateTaskResult, InputRequiredResult, JsonObject,
-    MetaObject,
+    CallToolResponse, CallToolResult, ContentBlock, CreateTaskResult, InputRequiredResult, JsonObject, MetaObject,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -148,10 +147,7 @@ impl Inner {
                 self.client.start_traced(id, name, json.clone(), Some(stored), trace).await
             };
             match answer.await {
-                Err(error)
-                    if is_passing(&error)
-                        && begun.elapsed() < Duration::from_millis(limits::START_MS_MAX) =>
-                {
+                Err(error) if is_passing(&error) && begun.elapsed() < Duration::from_millis(limits::START_MS_MAX) => {
                     tokio::time::sleep(Duration::from_millis(limits::START_PAUSE_MS)).await;
                 }
                 answer => return answer,
@@ -167,10 +163,7 @@ impl Inner {
         loop {
             match self.client.signal_for(&asker, saga, Request::Cancel { reason: reason.clone() }).await {
                 Ok(_) | Err(Error::Store(store::Error::SagaEnded(_))) => return,
-                Err(error)
-                    if is_passing(&error)
-                        && begun.elapsed() < Duration::from_millis(limits::START_MS_MAX) =>
-                {
+                Err(error) if is_passing(&error) && begun.elapsed() < Duration::from_millis(limits::START_MS_MAX) => {
                     tokio::time::sleep(Duration::from_millis(limits::START_PAUSE_MS)).await;
                 }
                 Err(error) => {
@@ -207,9 +200,7 @@ impl Inner {
         let said = asking.end().await;
         match asked {
             Some(Asked::Open(questions)) => CallAnswer::Questions(questions),
-            Some(Asked::Dismissed) | None => {
-                CallAnswer::Report(Box::new(self.stands(tool, saga).await), said)
-            }
+            Some(Asked::Dismissed) | None => CallAnswer::Report(Box::new(self.stands(tool, saga).await), said),
         }
     }
 
@@ -266,16 +257,12 @@ fn refused(offer: &SagaTool, key: &Key, error: Error) -> Result<CallToolResult, 
             ))),
             Key::Host(_) | Key::None => Err(key::conflict(&message)),
         },
-        Error::Store(store::Error::Invalid(message)) => {
-            Ok(refusal(format!("Nothing was started: {message}.")))
-        }
+        Error::Store(store::Error::Invalid(message)) => Ok(refusal(format!("Nothing was started: {message}."))),
         error if is_passing(&error) => {
             tracing::warn!(%error, tool, "a call was not started");
             let safe = match key {
                 Key::None => "It may or may not have started; saga_list shows it if it has.",
-                Key::Host(_) | Key::Model(_) => {
-                    "Call again with the same idempotency_key; nothing happens twice."
-                }
+                Key::Host(_) | Key::Model(_) => "Call again with the same idempotency_key; nothing happens twice.",
             };
             Ok(refusal(format!("The database of {tool} does not answer at the moment. {safe}")))
         }

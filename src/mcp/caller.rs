@@ -45,8 +45,7 @@ impl Caller {
     /// The caller of a request.
     pub(super) fn new(principal: Principal, context: RequestContext<RoleServer>) -> Self {
         let takes_tasks = takes_tasks(&context);
-        let is_modern =
-            context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let is_modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
         let elicits = context.client_capabilities().is_some_and(|capabilities| {
             // Whoever names no mode means forms.
             capabilities.elicitation.is_some_and(|able| able.form.is_some() || able.url.is_none())

@@ -175,11 +175,7 @@ pub(super) fn read(responses: &InputResponses) -> Result<Replies, ErrorData> {
 
 impl Inner {
     /// What a saga asks that this caller may answer and its client can show; none if it never will.
-    pub(super) async fn questions(
-        &self,
-        saga: Uuid,
-        caller: &Caller,
-    ) -> Result<Option<Vec<Question>>, Error> {
+    pub(super) async fn questions(&self, saga: Uuid, caller: &Caller) -> Result<Option<Vec<Question>>, Error> {
         if !caller.elicits {
             return Ok(None);
         }
@@ -192,11 +188,7 @@ impl Inner {
     }
 
     /// The same of a saga that was looked at.
-    pub(super) async fn questions_of(
-        &self,
-        found: &Inspection,
-        caller: &Caller,
-    ) -> Result<Vec<Question>, Error> {
+    pub(super) async fn questions_of(&self, found: &Inspection, caller: &Caller) -> Result<Vec<Question>, Error> {
         if !caller.elicits || found.state.as_ref().is_none_or(|state| state.steps.is_empty()) {
             return Ok(Vec::new());
         }
@@ -206,12 +198,7 @@ impl Inner {
     }
 
     /// Takes replies to questions of a saga; those to what was never asked are nobody's.
-    pub(super) async fn take(
-        &self,
-        saga: Uuid,
-        replies: Replies,
-        caller: &Caller,
-    ) -> Result<Taken, ErrorData> {
+    pub(super) async fn take(&self, saga: Uuid, replies: Replies, caller: &Caller) -> Result<Taken, ErrorData> {
         let mut taken = Taken::default();
         for (id, reply) in replies {
             if reply == Reply::Dismissed {
@@ -229,13 +216,7 @@ impl Inner {
 
     /// Passes a person's word on to the saga, if it still asks this and takes their word. Returns what the caller
     /// has to be told when it was not taken; whoever says the same again is told nothing.
-    async fn pass_on(
-        &self,
-        saga: Uuid,
-        id: &str,
-        reply: Reply,
-        caller: &Caller,
-    ) -> Result<Option<String>, Error> {
+    async fn pass_on(&self, saga: Uuid, id: &str, reply: Reply, caller: &Caller) -> Result<Option<String>, Error> {
         let Some((step, digest)) = id.split_once(':') else { return Ok(None) };
         let approves = matches!(reply, Reply::Approve(_));
         let Some(request) = reply.request(step, digest) else { return Ok(None) };

@@ -29,15 +29,13 @@ impl Key {
     /// Reads the key of a call: the host's word goes before the model's. Says what is wrong with it.
     pub(super) fn of(meta: &RequestMetaObject, argument: Option<Value>) -> Result<Self, Fault> {
         if let Some(given) = meta.0.get(KEY_META) {
-            return Ok(Self::Host(
-                checked(given).map_err(|why| Fault::Host(format!("_meta[{KEY_META:?}]: {why}")))?,
-            ));
+            return Ok(Self::Host(checked(given).map_err(|why| Fault::Host(format!("_meta[{KEY_META:?}]: {why}")))?));
         }
         match argument {
             None | Some(Value::Null) => Ok(Self::None),
-            Some(given) => Ok(Self::Model(
-                checked(&given).map_err(|why| Fault::Model(format!("idempotency_key: {why}")))?,
-            )),
+            Some(given) => {
+                Ok(Self::Model(checked(&given).map_err(|why| Fault::Model(format!("idempotency_key: {why}")))?))
+            }
         }
     }
 
@@ -82,12 +80,7 @@ pub(super) fn unnamed(principal: &Principal, saga: Uuid) -> String {
 
 /// The keys in the store under which equal arguments are the same call for some time: the one of this stretch
 /// of time, and the one before.
-pub(super) fn by_arguments(
-    principal: &Principal,
-    input: &Value,
-    window: Duration,
-    now_ms: u64,
-) -> [String; 2] {
+pub(super) fn by_arguments(principal: &Principal, input: &Value, window: Duration, now_ms: u64) -> [String; 2] {
     let digest: String =
         Sha256::digest(canonical(input).to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
     let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -121,8 +114,7 @@ mod tests {
 
     #[test]
     fn equal_arguments_meet_within_a_window() {
-        let keys =
-            |input: &Value, now_ms| by_arguments(&Principal::local(), input, Duration::from_secs(10), now_ms);
+        let keys = |input: &Value, now_ms| by_arguments(&Principal::local(), input, Duration::from_secs(10), now_ms);
         let input = json!({ "b": 1, "a": 2 });
         assert_eq!(keys(&input, 10_000), keys(&json!({ "a": 2, "b": 1 }), 19_999));
         assert_eq!(keys(&input, 19_999)[0], keys(&input, 20_000)[1]);

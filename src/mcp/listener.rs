@@ -31,8 +31,7 @@ impl Listener {
     pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
         let extensions = rmcp_actix_web::transport::on_request_extensions(&context.extensions);
         let dropped = extensions.and_then(|extensions| extensions.get::<Dropped>());
-        let is_modern =
-            context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let is_modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
         Self { cancelled: context.ct.clone(), dropped: dropped.cloned(), may_return: !is_modern }
     }
 
@@ -99,10 +98,7 @@ impl MessageBody for Watched {
         self.body.size()
     }
 
-    fn poll_next(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let watched = self.get_mut();
         let polled = Pin::new(&mut watched.body).poll_next(context);
         if matches!(polled, Poll::Ready(None)) {

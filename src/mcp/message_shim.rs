@@ -20,11 +20,7 @@ pub(super) fn keep<'a>(message: &'a [u8], traceparent: Option<&str>) -> Cow<'a, 
         return Cow::Borrowed(message);
     }
     let Ok(mut value) = serde_json::from_slice::<Value>(message) else { return Cow::Borrowed(message) };
-    if put(&mut value, traceparent) {
-        Cow::Owned(value.to_string().into_bytes())
-    } else {
-        Cow::Borrowed(message)
-    }
+    if put(&mut value, traceparent) { Cow::Owned(value.to_string().into_bytes()) } else { Cow::Borrowed(message) }
 }
 
 fn put(message: &mut Value, traceparent: Option<&str>) -> bool {
@@ -77,13 +73,10 @@ mod tests {
 
     #[test]
     fn moves_the_key_of_a_call_and_nothing_else() {
-        let call =
-            |params: Value| json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        let call = |params: Value| json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
         check(
             &call(json!({ "name": "x", "idempotencyKey": "k", "arguments": { "idempotencyKey": "mine" } })),
-            &call(
-                json!({ "name": "x", "_meta": { KEY_META: "k" }, "arguments": { "idempotencyKey": "mine" } }),
-            ),
+            &call(json!({ "name": "x", "_meta": { KEY_META: "k" }, "arguments": { "idempotencyKey": "mine" } })),
         );
         check(
             &call(json!({ "name": "x", "idempotencyKey": "k", "_meta": { KEY_META: "meta", "other": 1 } })),

@@ -108,9 +108,7 @@ fn who(by: &str) -> &str {
 fn awaited(definition: &Definition, state: &State, index: usize) -> String {
     match &definition.step(state, index).action {
         Action::Await { event, .. } => format!("event {event}"),
-        Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => {
-            "word from the participant".to_owned()
-        }
+        Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => "word from the participant".to_owned(),
     }
 }
 

@@ -159,10 +159,7 @@ impl Principal {
 
     /// Which of the sagas of these definitions they may see; none: all of all.
     pub(super) fn visible(&self, definitions: &[String]) -> Option<Visible> {
-        if [&self.grants.read, &self.grants.operate]
-            .iter()
-            .any(|names| names.0.iter().any(|name| name == "*"))
-        {
+        if [&self.grants.read, &self.grants.operate].iter().any(|names| names.0.iter().any(|name| name == "*")) {
             return None;
         }
         let definitions = definitions.iter().filter(|name| self.may_read(name, None)).cloned().collect();
@@ -193,10 +190,7 @@ mod tests {
         assert!(!ada.may_approve("hotel_checkout", Some(&other), Approver::Caller));
         assert!(Principal::local().may_approve("hotel_checkout", None, Approver::Operator));
         let visible = ada.visible(&["hotel_checkout".to_owned(), "report".to_owned()]).unwrap();
-        assert_eq!(
-            (visible.key_prefix.as_str(), visible.definitions),
-            ("mcp:ada:", vec!["report".to_owned()])
-        );
+        assert_eq!((visible.key_prefix.as_str(), visible.definitions), ("mcp:ada:", vec!["report".to_owned()]));
         assert!(Principal::local().visible(&[]).is_none());
     }
 
@@ -208,8 +202,6 @@ mod tests {
         assert_eq!(Principal::new("a\0\nb", Grants::default()).asker(), "a\u{fffd}\u{fffd}b over MCP");
         let (one, other) = (prefix(&"ü".repeat(200)), prefix(&"ü".repeat(201)));
         assert!(one != other && one.len() < 80 && one.starts_with("mcp:~"), "{one}");
-        assert!(
-            Names::parse(["Hotel"]).is_err() && Names::parse([""]).is_err() && Names::parse(["a*b"]).is_err()
-        );
+        assert!(Names::parse(["Hotel"]).is_err() && Names::parse([""]).is_err() && Names::parse(["a*b"]).is_err());
     }
 }

@@ -23,8 +23,7 @@ pub(super) async fn tell(client: &Client, saga: Uuid, caller: &Caller) -> Infall
                 pause = Duration::from_millis(limits::PROGRESS_MS);
                 // Events only ever grow, as progress must; nobody knows how many there will be.
                 #[expect(clippy::cast_precision_loss, reason = "a journal is shorter than 2^52 events")]
-                let param =
-                    ProgressNotificationParam::new(token.clone(), told as f64).with_message(said(&found));
+                let param = ProgressNotificationParam::new(token.clone(), told as f64).with_message(said(&found));
                 if caller.peer.notify_progress(param).await.is_err() {
                     return std::future::pending().await;
                 }

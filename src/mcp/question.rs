@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use rmcp::model::{
-    ElicitRequest, ElicitRequestParams, ElicitationSchema, EnumSchema, InputRequest, InputRequests,
-    JsonObject, PrimitiveSchemaDefinition, RequestMetaObject, StringSchema,
+    ElicitRequest, ElicitRequestParams, ElicitationSchema, EnumSchema, InputRequest, InputRequests, JsonObject,
+    PrimitiveSchemaDefinition, RequestMetaObject, StringSchema,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -39,8 +39,7 @@ impl Question {
     pub(super) fn open(found: &Inspection, is_taken: impl Fn(Approver) -> bool) -> Vec<Self> {
         let Some(state) = &found.state else { return Vec::new() };
         let asking = crate::saga::asking(&found.definition, state);
-        let fits =
-            |shown: &Shown| shown.message.len() + shown.arguments.get().len() <= limits::QUESTION_BYTES_MAX;
+        let fits = |shown: &Shown| shown.message.len() + shown.arguments.get().len() <= limits::QUESTION_BYTES_MAX;
         let asking = asking.into_iter().filter(|one| is_taken(one.approver) && fits(one.shown));
         asking
             .map(|one| Self {
@@ -168,10 +167,7 @@ mod tests {
         let read = |result: Value| Reply::read(&result);
         let accept = |content: Value| read(json!({ "action": "accept", "content": content }));
         assert_eq!(accept(json!({ "decision": "approve" })), Ok(Reply::Approve(String::new())));
-        assert_eq!(
-            accept(json!({ "decision": "deny", "reason": "too much" })),
-            Ok(Reply::Deny("too much".to_owned()))
-        );
+        assert_eq!(accept(json!({ "decision": "deny", "reason": "too much" })), Ok(Reply::Deny("too much".to_owned())));
         assert_eq!(read(json!({ "action": "decline" })), Ok(Reply::Deny(String::new())));
         assert_eq!(read(json!({ "action": "cancel", "content": null })), Ok(Reply::Dismissed));
         for odd in [json!({}), json!({ "decision": "yes" }), json!({ "decision": true }), json!("approve")] {
@@ -189,8 +185,7 @@ mod tests {
     fn a_question_shows_everything_and_nothing_hides_in_it() {
         let arguments = Json::from(&json!({ "amount": 250, "to": "a\u{202e}b" }));
         let shown = Shown::new("pay", "Pay?\u{1b}[2K\nNow".to_owned(), arguments);
-        let question =
-            Question { saga: Uuid::nil(), tool: "checkout".to_owned(), step: "pay".to_owned(), shown };
+        let question = Question { saga: Uuid::nil(), tool: "checkout".to_owned(), step: "pay".to_owned(), shown };
         let asked = serde_json::to_value(question.elicitation()).unwrap();
         let message = asked["message"].as_str().unwrap();
         assert!(message.starts_with("Pay?\u{fffd}[2K\nNow\n\n{\n  \"amount\": 250,"), "{message}");

@@ -68,11 +68,9 @@ impl Report {
         let undone = state.map(|state| phrasing::undone(definition, state)).unwrap_or_default();
         let in_place = match found.saga.status {
             Status::Completed | Status::Queued | Status::Running => Vec::new(),
-            Status::Compensated
-            | Status::Abandoned
-            | Status::Stuck
-            | Status::Compensating
-            | Status::Paused => state.map(|state| phrasing::in_place(definition, state)).unwrap_or_default(),
+            Status::Compensated | Status::Abandoned | Status::Stuck | Status::Compensating | Status::Paused => {
+                state.map(|state| phrasing::in_place(definition, state)).unwrap_or_default()
+            }
         };
         let (tool, saga) = (found.saga.name.clone(), found.saga.id.to_string());
         Self { tool, saga, status, output, output_unchecked, undone, in_place, reason, next }
@@ -199,8 +197,7 @@ fn going_on(found: &Inspection) -> String {
     let Some(state) = &found.state else { return "it waits for a node to take it".to_owned() };
     let definition = &*found.definition;
     let under_way = phrasing::under_way(definition, state).join("; ");
-    let under_way =
-        if under_way.is_empty() { "the next step is about to begin".to_owned() } else { under_way };
+    let under_way = if under_way.is_empty() { "the next step is about to begin".to_owned() } else { under_way };
     match (found.saga.status, phrasing::turned_back(definition, state)) {
         (Status::Paused, _) => format!("an operator has paused it; {under_way}"),
         (_, Some(why)) => format!("{why}; what was done is being undone; {under_way}"),

@@ -32,8 +32,7 @@ pub(super) fn arguments(definition: &Definition) -> (Map<String, Value>, Shape) 
         _ => (Map::new(), false),
     };
     schema.insert("type".to_owned(), "object".into());
-    let key_is_input =
-        !wrapped && object_at(&schema, "properties").is_some_and(|all| all.contains_key(KEY_ARGUMENT));
+    let key_is_input = !wrapped && object_at(&schema, "properties").is_some_and(|all| all.contains_key(KEY_ARGUMENT));
     if !key_is_input {
         let properties = schema.entry("properties").or_insert_with(|| json!({}));
         if let Some(properties) = properties.as_object_mut() {
@@ -48,8 +47,7 @@ fn object_at<'a>(schema: &'a Map<String, Value>, key: &str) -> Option<&'a Map<St
 }
 
 fn wrap(input: &Value) -> Map<String, Value> {
-    let schema =
-        json!({ "properties": { INPUT_ARGUMENT: embedded(input, "input") }, "required": [INPUT_ARGUMENT] });
+    let schema = json!({ "properties": { INPUT_ARGUMENT: embedded(input, "input") }, "required": [INPUT_ARGUMENT] });
     schema.as_object().cloned().unwrap_or_default()
 }
 
@@ -93,11 +91,7 @@ fn key_schema() -> Value {
 
 /// Takes the input and the key out of a call's arguments.
 pub(super) fn unpack(shape: Shape, mut arguments: Map<String, Value>) -> (Value, Option<Value>) {
-    let key = if shape.key_is_input {
-        arguments.get(KEY_ARGUMENT).cloned()
-    } else {
-        arguments.remove(KEY_ARGUMENT)
-    };
+    let key = if shape.key_is_input { arguments.get(KEY_ARGUMENT).cloned() } else { arguments.remove(KEY_ARGUMENT) };
     let input = match shape.wrapped {
         true => arguments.remove(INPUT_ARGUMENT).unwrap_or(Value::Null),
         false => Value::Object(arguments),
@@ -142,10 +136,9 @@ mod tests {
     use crate::saga::definition::Draft;
 
     fn arguments_of(input: Value) -> (Map<String, Value>, Shape) {
-        let draft: Draft =
-            serde_json::from_value(json!({ "name": "x", "input": input, "steps": [{ "name": "a",
+        let draft: Draft = serde_json::from_value(json!({ "name": "x", "input": input, "steps": [{ "name": "a",
                 "action": { "sleep": { "for_ms": 1 } } }] }))
-            .unwrap();
+        .unwrap();
         arguments(&Definition::build(draft).unwrap())
     }
 
@@ -153,10 +146,7 @@ mod tests {
     fn every_input_becomes_an_object_of_arguments() {
         let (schema, shape) =
             arguments_of(json!({ "type": "object", "properties": { "guest": {} }, "required": ["guest"] }));
-        assert_eq!(
-            (schema["type"].as_str(), schema["required"][0].as_str()),
-            (Some("object"), Some("guest"))
-        );
+        assert_eq!((schema["type"].as_str(), schema["required"][0].as_str()), (Some("object"), Some("guest")));
         assert_eq!(schema["properties"][KEY_ARGUMENT]["type"], "string");
         assert!(!shape.wrapped && !shape.key_is_input);
         let given = json!({ "guest": "ada", KEY_ARGUMENT: "k" }).as_object().cloned().unwrap();
@@ -182,8 +172,7 @@ mod tests {
         let output = json!({ "$ref": "#/$defs/a", "$defs": { "a": { "type": "integer" } } });
         let schema = Value::Object(result(Some(&output)));
         let validator = jsonschema::validator_for(&schema).unwrap();
-        let of =
-            |output: Value| json!({ "status": "completed", "saga_id": "x", "next": "", "output": output });
+        let of = |output: Value| json!({ "status": "completed", "saga_id": "x", "next": "", "output": output });
         assert!(validator.is_valid(&of(json!(1))) && !validator.is_valid(&of(json!("one"))));
     }
 }

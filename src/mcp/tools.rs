@@ -51,8 +51,8 @@ impl Tools {
                 (definition.name().to_owned(), offer)
             })
             .collect();
-        let same = fresh.len() == old.len()
-            && fresh.iter().zip(old).all(|((_, one), (_, other))| Arc::ptr_eq(one, other));
+        let same =
+            fresh.len() == old.len() && fresh.iter().zip(old).all(|((_, one), (_, other))| Arc::ptr_eq(one, other));
         if !same {
             *offers = Arc::new(fresh);
             self.changed.send_modify(|version| *version += 1);
@@ -161,40 +161,27 @@ mod tests {
 
     #[test]
     fn annotations_follow_from_the_steps() {
-        let step = |name: &str| {
-            Step::new(name, Call::handler("x").idempotent()).compensation(Call::handler("y").idempotent())
-        };
+        let step =
+            |name: &str| Step::new(name, Call::handler("x").idempotent()).compensation(Call::handler("y").idempotent());
         let reads = Draft::new("a").step(Step::new("look", Call::handler("x").read_only()));
         assert_eq!(hints(reads), [true, false, true, true].map(Some));
         assert_eq!(hints(Draft::new("a").step(step("hold"))), [false, false, false, true].map(Some));
-        let stays = Draft::new("a")
-            .step(step("hold"))
-            .step(Step::new("pay", Call::handler("x")).needs(["hold"]).pivot());
+        let stays =
+            Draft::new("a").step(step("hold")).step(Step::new("pay", Call::handler("x")).needs(["hold"]).pivot());
         assert_eq!(hints(stays), [false, true, false, true].map(Some));
-        assert_eq!(
-            hints(Draft::new("a").step(Step::sleeping("nap", 5))),
-            [true, false, true, false].map(Some)
-        );
+        assert_eq!(hints(Draft::new("a").step(Step::sleeping("nap", 5))), [true, false, true, false].map(Some));
     }
 
     #[test]
     fn a_tool_says_what_it_does_and_what_holds_for_all() {
-        let draft =
-            Draft::new("hotel_checkout").description("Checks a guest out").step(Step::sleeping("nap", 5));
-        let offer =
-            Tools::new(false).made(&Definition::build(draft.input(json!({ "type": "object" }))).unwrap());
-        assert_eq!(
-            (&*offer.tool.name, offer.tool.title.as_deref()),
-            ("hotel_checkout", Some("Hotel checkout"))
-        );
+        let draft = Draft::new("hotel_checkout").description("Checks a guest out").step(Step::sleeping("nap", 5));
+        let offer = Tools::new(false).made(&Definition::build(draft.input(json!({ "type": "object" }))).unwrap());
+        assert_eq!((&*offer.tool.name, offer.tool.title.as_deref()), ("hotel_checkout", Some("Hotel checkout")));
         let said = offer.tool.description.unwrap();
         assert!(said.starts_with("Checks a guest out. It is done wholly"), "{said}");
         assert!(!said.contains("approve"), "{said}");
         let asks = Draft::new("transfer").step(Step::approval("agree", "Sure?", None, None));
         let said = description(&Definition::build(asks).unwrap());
-        assert!(
-            said.ends_with("A person has to approve a part of it, and is asked; you cannot approve it."),
-            "{said}"
-        );
+        assert!(said.ends_with("A person has to approve a part of it, and is asked; you cannot approve it."), "{said}");
     }
 }

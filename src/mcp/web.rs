@@ -8,9 +8,7 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Bytes, Data, ServiceConfig};
 use actix_web::{Error, HttpMessage as _, HttpResponse, Responder};
@@ -109,9 +107,7 @@ async fn admit(
     if let Err(wait) = door.limits.request(principal.name()) {
         return refuse(request, too_many(wait));
     }
-    rename_session(request.headers_mut(), |sealed| {
-        door.seal.open(sealed, principal.name()).map(str::to_owned)
-    });
+    rename_session(request.headers_mut(), |sealed| door.seal.open(sealed, principal.name()).map(str::to_owned));
     request.extensions_mut().insert(principal.clone());
     let payload = request.extract::<web::Payload>().await?;
     let Ok(body) = payload.to_bytes_limited(MESSAGE_BYTES_MAX).await else {
@@ -165,8 +161,7 @@ async fn authenticated(door: &Inner, request: &ServiceRequest) -> Result<Princip
     if let Err(wait) = door.limits.failure(&address) {
         return Err(too_many(wait));
     }
-    let metadata =
-        door.authority.issuer().map(|issuer| format!(", resource_metadata=\"{}\"", metadata_url(issuer)));
+    let metadata = door.authority.issuer().map(|issuer| format!(", resource_metadata=\"{}\"", metadata_url(issuer)));
     let metadata = metadata.unwrap_or_default();
     Err(match refusal {
         Refusal::Missing => HttpResponse::Unauthorized()
@@ -174,9 +169,8 @@ async fn authenticated(door: &Inner, request: &ServiceRequest) -> Result<Princip
             .body("expected a bearer token\n"),
         Refusal::Invalid(why) => {
             tracing::info!(address, why, "a caller was refused");
-            let challenge = format!(
-                "Bearer realm=\"amends\", error=\"invalid_token\", error_description=\"{why}\"{metadata}"
-            );
+            let challenge =
+                format!("Bearer realm=\"amends\", error=\"invalid_token\", error_description=\"{why}\"{metadata}");
             HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, challenge)).body(format!("{why}\n"))
         }
         Refusal::Unavailable => HttpResponse::ServiceUnavailable()
@@ -196,8 +190,7 @@ fn too_many(wait: Duration) -> HttpResponse {
 fn metadata_url(issuer: &Issuer) -> String {
     let audience = &issuer.audience;
     let scheme = audience.find("://").map_or(0, |at| at + 3);
-    let (origin, path) =
-        audience.split_at(audience[scheme..].find('/').map_or(audience.len(), |at| scheme + at));
+    let (origin, path) = audience.split_at(audience[scheme..].find('/').map_or(audience.len(), |at| scheme + at));
     format!("{origin}{METADATA_PATH}{}", path.trim_end_matches('/'))
 }
 
@@ -224,10 +217,7 @@ mod tests {
             let (issuer, jwks_url) = (String::new(), String::new());
             metadata_url(&Issuer { issuer, audience: audience.to_owned(), jwks_url, scopes: Vec::new() })
         };
-        assert_eq!(
-            url("https://a.example/mcp"),
-            "https://a.example/.well-known/oauth-protected-resource/mcp"
-        );
+        assert_eq!(url("https://a.example/mcp"), "https://a.example/.well-known/oauth-protected-resource/mcp");
         assert_eq!(url("https://a.example"), "https://a.example/.well-known/oauth-protected-resource");
         assert_eq!(url("https://a.example/"), "https://a.example/.well-known/oauth-protected-resource");
     }

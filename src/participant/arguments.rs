@@ -16,8 +16,7 @@ use crate::saga::outcome::Error;
 pub(super) fn bounded(arguments: Json, limits: &Limits) -> Result<Json, Error> {
     let (most, found) = (limits.arguments_bytes_max, arguments.get().len());
     if found > most {
-        let message =
-            format!("expected arguments of at most {most} bytes (`arguments_bytes_max`), found {found}");
+        let message = format!("expected arguments of at most {most} bytes (`arguments_bytes_max`), found {found}");
         return Err(recorded("arguments_too_large", message));
     }
     Ok(arguments)
@@ -44,10 +43,7 @@ pub(super) fn request(
     };
     let view = View::of(scope);
     let texts = |templates: &BTreeMap<String, Template>| -> Result<Vec<(String, String)>, Error> {
-        templates
-            .iter()
-            .map(|(name, template)| Ok((name.clone(), expr::render_text(template, &view)?)))
-            .collect()
+        templates.iter().map(|(name, template)| Ok((name.clone(), expr::render_text(template, &view)?))).collect()
     };
     let body = body.as_ref().map(|body| expr::render_view(body, &view)).transpose()?;
     let body = body.map(|body| bounded(body, limits)).transpose()?;

@@ -113,8 +113,7 @@ pub(super) fn rolled_back(outcome: Outcome) -> Outcome {
 
 /// Makes an outcome of an answer for which this rule of a definition holds.
 pub fn outcome_of_rule(rule: &Rule) -> Outcome {
-    let decided =
-        Decided::new(rule.outcome, "classify", Some(Error::new("classified", rule.when.0.as_str())));
+    let decided = Decided::new(rule.outcome, "classify", Some(Error::new("classified", rule.when.0.as_str())));
     let renew_key = rule.key == Some(KeyRule::Renew);
     let reply = Reply::succeeded(DefaultRule::Handler, Json::null());
     Decided { answers_key: rule.answers_key, renew_key, ..decided }.outcome(reply)
@@ -203,8 +202,7 @@ impl Decided {
 fn decide(call: &Call, view: &View<'_>, reply: &Reply) -> Result<Option<Decided>, Error> {
     for (index, rule) in call.classify.iter().enumerate() {
         if matched(&rule.when, view)? {
-            let decided =
-                Decided::new(rule.outcome, format!("classify[{index}]"), rule_error(rule, view, reply)?);
+            let decided = Decided::new(rule.outcome, format!("classify[{index}]"), rule_error(rule, view, reply)?);
             let renew_key = rule.key == Some(KeyRule::Renew);
             return Ok(Some(Decided { answers_key: rule.answers_key, renew_key, ..decided }));
         }
@@ -353,10 +351,7 @@ mod tests {
     #[test]
     fn without_rules_the_defaults_stand() {
         assert_eq!(said(json!({}), good(json!({"a": 1}))), r#"succeeded {"a":1}"#);
-        assert_eq!(
-            said(json!({}), Reply::coded(DefaultRule::Http4xx, "http_404", "gone")),
-            "failed http_404: gone"
-        );
+        assert_eq!(said(json!({}), Reply::coded(DefaultRule::Http4xx, "http_404", "gone")), "failed http_404: gone");
         let busy = Reply::of(DefaultRule::HttpBusy, "later").after(Some(std::time::Duration::from_secs(2)));
         assert_eq!(said(json!({}), busy), "retryable busy: later Some(2000)");
         assert_eq!(said(json!({}), Reply::of(DefaultRule::Timeout, "late")), "unknown timeout: late");
@@ -367,10 +362,7 @@ mod tests {
         let rules = || json!({"success": "result.ok", "output": "${ result.id }"});
         assert_eq!(said(rules(), good(json!({"ok": true, "id": 7}))), "succeeded 7");
         let refused = said(rules(), good(json!({"ok": false})));
-        assert!(
-            refused.starts_with("failed unsuccessful: `result.ok` is false for the answer {"),
-            "{refused}"
-        );
+        assert!(refused.starts_with("failed unsuccessful: `result.ok` is false for the answer {"), "{refused}");
         // An answer that cannot be read proves nothing.
         let unreadable = said(rules(), good(json!({"status": "?"})));
         assert!(unreadable.starts_with("unknown expression: `result.ok`"), "{unreadable}");

@@ -88,8 +88,7 @@ impl Default for Limits {
 impl Limits {
     /// Returns what is wrong with them: the field, and what was expected.
     pub(super) fn faults(&self) -> Vec<(&'static str, String)> {
-        let sizes =
-            [("arguments_bytes_max", self.arguments_bytes_max), ("answer_bytes_max", self.answer_bytes_max)];
+        let sizes = [("arguments_bytes_max", self.arguments_bytes_max), ("answer_bytes_max", self.answer_bytes_max)];
         let sizes = sizes.into_iter().filter(|(_, bytes)| !(1..=LIMIT_BYTES_MAX).contains(bytes));
         let none = (self.concurrency_max == 0).then(|| "expected at least 1, found 0".to_owned());
         sizes

@@ -83,9 +83,7 @@ pub(super) fn render_view(template: &Template, view: &View<'_>) -> Result<Json, 
 pub(super) fn render_text(template: &Template, view: &View<'_>) -> Result<String, Error> {
     match serde_json::from_str(template::render(template, view)?.get()) {
         Ok(serde_json::Value::String(text)) => Ok(text),
-        Ok(serde_json::Value::Null) => {
-            Err(recorded(CODE, format!("{} is null, expected a text", template.0)))
-        }
+        Ok(serde_json::Value::Null) => Err(recorded(CODE, format!("{} is null, expected a text", template.0))),
         Ok(other) => Ok(other.to_string()),
         Err(error) => Err(recorded(CODE, error.to_string())),
     }
@@ -139,8 +137,7 @@ fn raw<'a>(compiled: &Compiled, view: &View<'a>) -> Result<Cow<'a, str>, Fault> 
     match &compiled.form {
         Form::Path(path) => view.find(path),
         Form::Program(program) => {
-            run(program, view, |value| value::to_json(value, RENDERED_BYTES_MAX).map_err(Fault::Wrong))
-                .map(Cow::Owned)
+            run(program, view, |value| value::to_json(value, RENDERED_BYTES_MAX).map_err(Fault::Wrong)).map(Cow::Owned)
         }
     }
 }
@@ -151,9 +148,7 @@ fn spelled(compiled: &Compiled, view: &View<'_>) -> Result<Option<String>, Fault
         Form::Path(path) => {
             let raw = view.find(path)?;
             match raw.as_bytes().first() {
-                Some(b'"') => {
-                    serde_json::from_str(&raw).map(Some).map_err(|error| Fault::Wrong(error.to_string()))
-                }
+                Some(b'"') => serde_json::from_str(&raw).map(Some).map_err(|error| Fault::Wrong(error.to_string())),
                 Some(b'n') => Ok(None),
                 _ => Ok(Some(raw.into_owned())),
             }
@@ -183,8 +178,7 @@ fn run<T: Send>(
     std::thread::scope(|scope| {
         let worker = std::thread::Builder::new().stack_size(EXPRESSION_STACK_BYTES);
         let running = worker.spawn_scoped(scope, || run_here(&program.tree, view, take));
-        let running =
-            running.map_err(|error| Fault::Wrong(format!("cannot start a thread for it: {error}")))?;
+        let running = running.map_err(|error| Fault::Wrong(format!("cannot start a thread for it: {error}")))?;
         running.join().unwrap_or_else(|_| Err(panicked()))
     })
 }
@@ -224,10 +218,8 @@ fn fault(error: &ExecutionError) -> Fault {
             if matches!(error.function(), "_._" | "_[_]")
                 && error.argument_types().first().is_some_and(|of| of == "null_type" || of == "string") =>
         {
-            let what = error
-                .argument_types()
-                .first()
-                .map_or("null", |of| if of == "string" { "a text" } else { "null" });
+            let what =
+                error.argument_types().first().map_or("null", |of| if of == "string" { "a text" } else { "null" });
             Fault::Missing(format!("{what} has no fields"))
         }
         // Never the `Debug` of whole values: these may be large.

@@ -42,8 +42,7 @@ fn coded(reply: &mut Reply, verdict: Verdict, code: &str) {
 
 /// Whether a refusal spoke of our own key: by its words wherever they stood, or by asking for patience.
 fn speaks_of_key(status: u16, reply: &Reply) -> bool {
-    const USED: [&str; 8] =
-        ["same", "different", "mismatch", "reuse", "already", "in use", "in progress", "conflict"];
+    const USED: [&str; 8] = ["same", "different", "mismatch", "reuse", "already", "in use", "in progress", "conflict"];
     let text = reply.text().to_ascii_lowercase();
     let about_key = text.contains("idempot");
     match status {
@@ -89,8 +88,7 @@ mod tests {
     fn read(law: Law, effect: &str, reply: Reply) -> [String; 3] {
         let seen = json!({ "when": "true", "outcome": "failed", "error": "outcome + ' ' + error.code" });
         let call = |rules: Value| -> Call {
-            let call =
-                json!({ "target": { "handler": { "name": "h" } }, "effect": effect, "classify": rules });
+            let call = json!({ "target": { "handler": { "name": "h" } }, "effect": effect, "classify": rules });
             serde_json::from_value(call).unwrap()
         };
         let outcome = |rules, reply| classify::outcome(&call(rules), &scope(law), None, reply).0;
@@ -179,10 +177,8 @@ mod tests {
 
     #[test]
     fn settings_decide_what_is_still_an_error() {
-        let call: Call = serde_json::from_value(
-            json!({ "target": { "handler": { "name": "h" } }, "effect": "read_only" }),
-        )
-        .unwrap();
+        let call: Call =
+            serde_json::from_value(json!({ "target": { "handler": { "name": "h" } }, "effect": "read_only" })).unwrap();
         let scope = Arc::new(scope(Law::V2));
         let by = |errors, reply| classify::outcome(&call, &scope, errors, reply).1.unwrap().rule;
         // It decided nothing.

@@ -143,9 +143,8 @@ fn decode_arguments<In: DeserializeOwned>(arguments: &Json) -> Result<In, Failur
 }
 
 fn encoded(output: impl Serialize) -> Result<Json, Failure> {
-    Json::encode(&output).map_err(|error| {
-        Failure::new(Rule::Invalid, "answer_invalid", format!("the output is no JSON: {error}"))
-    })
+    Json::encode(&output)
+        .map_err(|error| Failure::new(Rule::Invalid, "answer_invalid", format!("the output is no JSON: {error}")))
 }
 
 /// Runs a handler to its end, whichever that is.
@@ -154,9 +153,7 @@ async fn catch_panic(name: &str, running: Running) -> Reply {
     match AssertUnwindSafe(running.future()).catch_unwind().await {
         Ok(Ok(output)) => Reply::succeeded(Rule::Handler, output),
         Ok(Err(failure)) => failure.into_reply(),
-        Err(panic) => {
-            Reply::of(Rule::Panic, format!("the handler `{name}` panicked: {}", panic_message(&*panic)))
-        }
+        Err(panic) => Reply::of(Rule::Panic, format!("the handler `{name}` panicked: {}", panic_message(&*panic))),
     }
 }
 
@@ -380,12 +377,9 @@ mod tests {
             std::future::pending::<()>().await;
             Ok(())
         }
-        let early = Handlers::new().register(
-            "h",
-            |_: StepContext, _: ()| -> std::future::Ready<Result<(), Failure>> {
-                panic!("before the future")
-            },
-        );
+        let early = Handlers::new().register("h", |_: StepContext, _: ()| -> std::future::Ready<Result<(), Failure>> {
+            panic!("before the future")
+        });
         let end = reply(&early, json!(null)).await;
         assert_eq!((end.word(), code(&end)), ("unknown", "panic"));
         assert!(end.error.is_some_and(|error| error.message.contains("before the future")));

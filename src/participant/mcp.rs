@@ -16,9 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::ServiceError;
-use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, ClientRequest, JsonObject, MetaObject, RequestMetaObject,
-};
+use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest, JsonObject, MetaObject, RequestMetaObject};
 use rmcp::transport::streamable_http_client::StreamableHttpError;
 use tokio::time::{Instant, timeout_at};
 
@@ -133,8 +131,7 @@ impl McpParticipant {
         loop {
             let session = self.link.session().await?;
             session.ready().await;
-            let known =
-                effect != Effect::Once || !session.may_be_forgotten() || self.link.knows(&session).await;
+            let known = effect != Effect::Once || !session.may_be_forgotten() || self.link.knows(&session).await;
             if session.is_alive() && known {
                 return Ok(session);
             }
@@ -175,13 +172,7 @@ impl McpParticipant {
 
     /// Makes a reply of a call whose connection failed, and lets go of the connection if it is no use any
     /// more.
-    async fn broken(
-        &self,
-        session: &Arc<Session>,
-        slot: &Slot,
-        error: &ServiceError,
-        deadline: Instant,
-    ) -> Reply {
+    async fn broken(&self, session: &Arc<Session>, slot: &Slot, error: &ServiceError, deadline: Instant) -> Reply {
         if let Some(error) = http_cause(error) {
             self.link.retire(session);
             return over_http(error, slot, self.link.filter());
@@ -237,9 +228,7 @@ mod tests {
     #[test]
     fn key_and_position_travel_beside_the_arguments() {
         let meta = |key, traceparent| {
-            Sent { key, traceparent, effect: Effect::Once }
-                .meta()
-                .map(|meta| serde_json::to_value(meta).unwrap())
+            Sent { key, traceparent, effect: Effect::Once }.meta().map(|meta| serde_json::to_value(meta).unwrap())
         };
         assert_eq!(meta(None, None), None);
         let both = serde_json::json!({ "amends/idempotency_key": "k", "traceparent": "00-1-2-01" });

@@ -114,11 +114,7 @@ impl Participants {
     ///
     /// `runtime` carries the connections to MCP servers, which outlive the task that opened them. Paths of
     /// faults are `participants.NAME.url` and the like.
-    pub fn new(
-        configs: Vec<ParticipantConfig>,
-        handlers: Handlers,
-        runtime: &Handle,
-    ) -> Result<Self, Vec<Fault>> {
+    pub fn new(configs: Vec<ParticipantConfig>, handlers: Handlers, runtime: &Handle) -> Result<Self, Vec<Fault>> {
         config::install_crypto();
         let mut remotes = BTreeMap::new();
         let mut faults = Vec::new();
@@ -138,11 +134,7 @@ impl Participants {
                 Err(found) => faults.extend(found),
             }
         }
-        if faults.is_empty() {
-            Ok(Self { inner: Arc::new(Inner { handlers, remotes }) })
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(Self { inner: Arc::new(Inner { handlers, remotes }) }) } else { Err(faults) }
     }
 
     /// Waits until a target may be called: each participant has as many places as its `concurrency` says, and an MCP
@@ -151,9 +143,7 @@ impl Participants {
     pub async fn place(&self, target: &Target) -> Place {
         let remote = match target {
             Target::Handler { .. } => None,
-            Target::Tool { participant, .. } | Target::Http { participant, .. } => {
-                self.inner.remotes.get(participant)
-            }
+            Target::Tool { participant, .. } | Target::Http { participant, .. } => self.inner.remotes.get(participant),
         };
         let Some(remote) = remote else { return Place(None) };
         let place = remote.places.take().await;
@@ -211,9 +201,9 @@ impl Participants {
         let retry_after_ms = reply.retry_after_ms;
         match classify::outcome(&call, scope, self.inner.errors(&call), reply).0 {
             Outcome::Succeeded { .. } | Outcome::Pending { .. } => Ok(()),
-            Outcome::Failed { error, .. }
-            | Outcome::Errored { error, .. }
-            | Outcome::Unknown { error, .. } => Err(NotReceived { error, retry_after_ms }),
+            Outcome::Failed { error, .. } | Outcome::Errored { error, .. } | Outcome::Unknown { error, .. } => {
+                Err(NotReceived { error, retry_after_ms })
+            }
         }
     }
 
@@ -258,8 +248,7 @@ impl Participants {
 
     /// The same for one step, whose path is given.
     pub fn inadmissible_of_step(&self, path: &str, step: &Step) -> Vec<Fault> {
-        let mut faults =
-            silent_errors_of_step(path, step, |participant| self.inner.trusts_errors(participant));
+        let mut faults = silent_errors_of_step(path, step, |participant| self.inner.trusts_errors(participant));
         faults.extend(unsound_rules_of_step(path, step));
         faults
     }
@@ -288,12 +277,8 @@ fn wire(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Wire
             return Err(vec![fault("command", "expected the name of a program, found nothing".into())]);
         }
         Transport::Stdio { command, args, env, cwd } => {
-            let program = mcp::Program {
-                command: command.clone(),
-                args: args.clone(),
-                env: env.clone(),
-                cwd: cwd.clone(),
-            };
+            let program =
+                mcp::Program { command: command.clone(), args: args.clone(), env: env.clone(), cwd: cwd.clone() };
             let link = Link::new(config.name.clone(), Server::Child(program), filter, runtime.clone());
             return Ok(Wire::Mcp(Box::new(McpParticipant::new(link, limits))));
         }
@@ -355,9 +340,7 @@ impl Inner {
     fn errors(&self, call: &Call) -> Option<Errors> {
         let remote = match &call.target {
             Target::Handler { .. } => None,
-            Target::Tool { participant, .. } | Target::Http { participant, .. } => {
-                self.remotes.get(participant)
-            }
+            Target::Tool { participant, .. } | Target::Http { participant, .. } => self.remotes.get(participant),
         };
         call.errors.or(remote.and_then(|remote| remote.errors))
     }
@@ -365,9 +348,7 @@ impl Inner {
     /// Names the target if nobody here answers to it.
     fn lacks(&self, target: &Target) -> Option<String> {
         match target {
-            Target::Handler { name, .. } => {
-                (!self.handlers.contains(name)).then(|| format!("handler {name:?}"))
-            }
+            Target::Handler { name, .. } => (!self.handlers.contains(name)).then(|| format!("handler {name:?}")),
             Target::Tool { participant, .. } => match self.remotes.get(participant) {
                 Some(Remote { wire: Wire::Mcp(..), .. }) => None,
                 Some(Remote { wire: Wire::Http(..), .. }) => {
@@ -377,9 +358,7 @@ impl Inner {
             },
             Target::Http { participant, .. } => match self.remotes.get(participant) {
                 Some(Remote { wire: Wire::Http(..), .. }) => None,
-                Some(Remote { wire: Wire::Mcp(..), .. }) => {
-                    Some(format!("participant {participant:?} as an HTTP API"))
-                }
+                Some(Remote { wire: Wire::Mcp(..), .. }) => Some(format!("participant {participant:?} as an HTTP API")),
                 None => Some(format!("participant {participant:?}")),
             },
         }
@@ -393,9 +372,7 @@ impl Inner {
         let time = Duration::from_millis(timeout_ms);
         let deadline = Instant::now() + time;
         let made = match target {
-            Target::Handler { name, arguments } => {
-                self.call_handler(name, arguments.as_ref(), scope, time).await
-            }
+            Target::Handler { name, arguments } => self.call_handler(name, arguments.as_ref(), scope, time).await,
             Target::Tool { participant, tool, arguments } => match self.wire(participant) {
                 Some(Wire::Mcp(mcp)) => {
                     let arguments = tool_arguments(arguments, scope, mcp.limits());

@@ -71,8 +71,7 @@ impl Reply {
 
     /// Adds the pause that the participant asked for.
     pub(super) fn after(self, pause: Option<Duration>) -> Self {
-        let ms =
-            |pause: Duration| Millis::try_from(pause.min(RETRY_AFTER_MAX).as_millis()).unwrap_or(Millis::MAX);
+        let ms = |pause: Duration| Millis::try_from(pause.min(RETRY_AFTER_MAX).as_millis()).unwrap_or(Millis::MAX);
         Self { retry_after_ms: pause.map(ms), ..self }
     }
 
@@ -89,9 +88,7 @@ impl Reply {
             error: self.error.map(|error| Error { message: filter.clean(error.message), ..error }),
             result: json(self.result),
             text: self.text.map(|text| filter.clean(text)),
-            raw: self
-                .raw
-                .map(|raw| Box::new(Raw { content: raw.content.map(json), meta: raw.meta.map(json) })),
+            raw: self.raw.map(|raw| Box::new(Raw { content: raw.content.map(json), meta: raw.meta.map(json) })),
             headers: self.headers.into_iter().map(|(name, value)| (name, filter.clean(value))).collect(),
             ..self
         }

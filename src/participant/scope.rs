@@ -11,8 +11,7 @@ use crate::saga::key::Key;
 use crate::saga::{Json, Law};
 
 /// Names of keys in expressions.
-pub(super) const KEYS: [&str; 6] =
-    ["key", "key_uuid", "key_hex", "action_key", "action_key_uuid", "action_key_hex"];
+pub(super) const KEYS: [&str; 6] = ["key", "key_uuid", "key_hex", "action_key", "action_key_uuid", "action_key_hex"];
 
 /// The name of no step.
 static NO_STEP: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));

@@ -96,9 +96,7 @@ impl Filter {
         let mut text = self.clean(text);
         let begun = |spelling: &String| {
             let most = spelling.len().saturating_sub(1);
-            (SECRET_BYTES_MIN..=most)
-                .rev()
-                .find(|length| text.as_bytes().ends_with(&spelling.as_bytes()[..*length]))
+            (SECRET_BYTES_MIN..=most).rev().find(|length| text.as_bytes().ends_with(&spelling.as_bytes()[..*length]))
         };
         if let Some(length) = self.spellings.iter().filter_map(begun).max() {
             // The beginning of a spelling begins with a whole character.
@@ -175,8 +173,7 @@ mod tests {
 
     #[test]
     fn cuts_the_longer_of_two_that_overlap() {
-        let secrets =
-            [Secret::sensitive("", vec!["abcdef".into()]), Secret::sensitive("", vec!["abcdefgh".into()])];
+        let secrets = [Secret::sensitive("", vec!["abcdef".into()]), Secret::sensitive("", vec!["abcdefgh".into()])];
         assert_eq!(Filter::of(&secrets).clean("abcdefgh abcdef".into()), "[secret] [secret]");
     }
 
@@ -203,10 +200,7 @@ mod tests {
             "eDpzMyBjL3Irw6k6dD8+fjp5",
         ] {
             let cleaned = said(&format!("Basic {spelled}."));
-            assert!(
-                cleaned.contains(CUT) && cleaned.len() < "Basic [secret].".len() + 9,
-                "{spelled}: {cleaned}"
-            );
+            assert!(cleaned.contains(CUT) && cleaned.len() < "Basic [secret].".len() + 9, "{spelled}: {cleaned}");
         }
         assert_eq!(format!("{filter:?}").matches("s3").count(), 0);
     }

@@ -32,10 +32,9 @@ impl Binaries {
         for dir in candidates {
             match examine(&dir, account) {
                 Ok(major) if major >= VERSION_MIN => usable.push(Self { dir, major }),
-                Ok(major) => rejected.push(format!(
-                    "{}: expected version {VERSION_MIN} or newer, found {major}",
-                    dir.display()
-                )),
+                Ok(major) => {
+                    rejected.push(format!("{}: expected version {VERSION_MIN} or newer, found {major}", dir.display()))
+                }
                 // Most folders of PATH have no server; only a folder that was named owes us one.
                 Err(Reason::NoServer(_)) if named.is_none() => {}
                 Err(Reason::NoServer(text) | Reason::Unusable(text)) => {
@@ -70,12 +69,10 @@ fn choose(usable: Vec<Binaries>, data: &Path, rejected: Vec<String>) -> Result<B
     if found.is_empty() {
         return Err(Error::NoBinaries { rejected, install: install_hint() });
     }
-    usable.into_iter().find(|binaries| binaries.major.to_string() == wanted).ok_or_else(|| {
-        Error::WrongVersion {
-            data: data.to_owned(),
-            wanted: wanted.to_owned(),
-            found: found.into_iter().collect::<Vec<_>>().join(", "),
-        }
+    usable.into_iter().find(|binaries| binaries.major.to_string() == wanted).ok_or_else(|| Error::WrongVersion {
+        data: data.to_owned(),
+        wanted: wanted.to_owned(),
+        found: found.into_iter().collect::<Vec<_>>().join(", "),
     })
 }
 

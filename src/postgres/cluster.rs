@@ -12,9 +12,7 @@ use super::ping::{Answer, ping};
 use super::postmaster::Postmaster;
 use super::stop::Stop;
 use super::{EmbeddedConfig, Error, initialise, lockfile};
-use crate::config::postgres::{
-    LOG_TAIL_BYTES_MAX, POLL_MS, PREDECESSOR_MS_MAX, REMAINS_MS_MAX, START_MS_MAX,
-};
+use crate::config::postgres::{LOG_TAIL_BYTES_MAX, POLL_MS, PREDECESSOR_MS_MAX, REMAINS_MS_MAX, START_MS_MAX};
 
 /// A cluster that may or may not run, or exist.
 #[derive(Debug)]
@@ -126,12 +124,7 @@ impl Cluster {
     }
 
     /// Waits until the server answers; if it ends or takes too long, says what it wrote.
-    fn until_ready(
-        &self,
-        mut postmaster: Postmaster,
-        log_before: u64,
-        stop: &Stop,
-    ) -> Result<Launched, Error> {
+    fn until_ready(&self, mut postmaster: Postmaster, log_before: u64, stop: &Stop) -> Result<Launched, Error> {
         let started = Instant::now();
         let socket = self.places.socket();
         loop {

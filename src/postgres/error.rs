@@ -34,9 +34,7 @@ pub enum Error {
     #[error("{0}")]
     Account(String),
     /// Neither `--data-dir` nor a home directory is known.
-    #[error(
-        "expected a data directory for the embedded Postgres, but this user has none; name one with --data-dir"
-    )]
+    #[error("expected a data directory for the embedded Postgres, but this user has none; name one with --data-dir")]
     NoDataDir,
     /// Another process holds the data directory, but its Postgres does not answer.
     #[error(

@@ -138,8 +138,7 @@ mod tests {
     #[test]
     fn a_url_survives_any_folder_name() {
         let text = url(Path::new("/tmp/a b&c=ä?%/run"));
-        let expected =
-            "postgresql://amends@/postgres?host=/tmp/a%20b%26c%3D%C3%A4%3F%25/run&port=5432&sslmode=disable";
+        let expected = "postgresql://amends@/postgres?host=/tmp/a%20b%26c%3D%C3%A4%3F%25/run&port=5432&sslmode=disable";
         assert_eq!(text, expected);
     }
 }

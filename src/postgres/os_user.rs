@@ -65,12 +65,7 @@ impl Account {
     ///
     /// Linux sends that signal when the *thread* that spawned ends: spawn from one that lives as long as the
     /// child shall.
-    pub(super) fn command(
-        &self,
-        program: impl AsRef<OsStr>,
-        dir: &Path,
-        last_signal: libc::c_int,
-    ) -> Command {
+    pub(super) fn command(&self, program: impl AsRef<OsStr>, dir: &Path, last_signal: libc::c_int) -> Command {
         let mut command = Command::new(program);
         command.current_dir(dir).stdin(Stdio::null()).process_group(0).env_clear();
         for name in ["PATH", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
@@ -160,13 +155,10 @@ fn by_uid(uid: libc::uid_t) -> Option<Entry> {
 fn by_name(name: &str) -> Option<Entry> {
     let name = CString::new(name).ok()?;
     // SAFETY: as above, and `name` outlives the call.
-    look_up(|entry, buffer, length, found| unsafe {
-        libc::getpwnam_r(name.as_ptr(), entry, buffer, length, found)
-    })
+    look_up(|entry, buffer, length, found| unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer, length, found) })
 }
 
-type Call<'a> =
-    dyn Fn(*mut libc::passwd, *mut libc::c_char, usize, *mut *mut libc::passwd) -> libc::c_int + 'a;
+type Call<'a> = dyn Fn(*mut libc::passwd, *mut libc::c_char, usize, *mut *mut libc::passwd) -> libc::c_int + 'a;
 
 fn look_up(
     call: impl Fn(*mut libc::passwd, *mut libc::c_char, usize, *mut *mut libc::passwd) -> libc::c_int,

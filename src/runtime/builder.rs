@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use super::threads::{Crew, Threads};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
-    Claiming, Definitions, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces,
-    TrialPlace, Waits, Wakeups,
+    Claiming, Definitions, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces, TrialPlace,
+    Waits, Wakeups,
 };
 use crate::client::Client;
 use crate::config::actor as limits;
@@ -143,14 +143,8 @@ impl Builder {
         let prepared = handle.spawn(self.prepare(handle.clone()));
         let node = Arc::new(prepared.await.map_err(|_| Error::Stopped)??);
         let (router, health) = (LaneRouter::new(node.clone(), lanes), Health::default());
-        let crew = Crew {
-            node: node.clone(),
-            router: router.clone(),
-            health: health.clone(),
-            lanes,
-            threads,
-            residents_max,
-        };
+        let crew =
+            Crew { node: node.clone(), router: router.clone(), health: health.clone(), lanes, threads, residents_max };
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("amends".to_owned())
@@ -158,8 +152,7 @@ impl Builder {
             .map_err(Error::Threads)?;
         handle.spawn(lanes_open(router.clone())).await.map_err(|_| Error::Stopped)?;
         let client = Client::for_node(LocalNode::new(node.clone(), router.clone()));
-        let inner =
-            Inner { client, node, router, health, stop: Mutex::new(Some((stop, thread))), _work: work };
+        let inner = Inner { client, node, router, health, stop: Mutex::new(Some((stop, thread))), _work: work };
         Ok(Runtime { inner: Arc::new(inner) })
     }
 

@@ -73,12 +73,7 @@ impl Runtime {
     }
 
     /// Starts a saga under an idempotency key: the same key with the same input returns the first saga's id.
-    pub async fn start_once(
-        &self,
-        definition: &str,
-        input: &impl Serialize,
-        key: &str,
-    ) -> Result<Uuid, client::Error> {
+    pub async fn start_once(&self, definition: &str, input: &impl Serialize, key: &str) -> Result<Uuid, client::Error> {
         self.start_saga(definition, input, Some(key.to_owned())).await
     }
 
@@ -144,8 +139,7 @@ impl Runtime {
                 node.participants.shutdown().await;
                 if node.telemetry.traces.is_some() {
                     // It blocks, and the requests that it waits for need this thread.
-                    let told =
-                        tokio::task::spawn_blocking(move || node.telemetry.traces.as_ref().map(Traces::end));
+                    let told = tokio::task::spawn_blocking(move || node.telemetry.traces.as_ref().map(Traces::end));
                     told.await.map_err(|_| Error::Stopped)?;
                 }
                 Ok(clean)

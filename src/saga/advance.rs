@@ -41,15 +41,13 @@ pub(super) fn committed(ctx: &TransitionContext<'_>) -> bool {
 
 /// The same question about a state.
 pub(super) fn is_committed(definition: &Definition, state: &State) -> bool {
-    state.steps.iter().enumerate().any(|(index, one)| {
-        match (definition.step(state, index).kind, &one.phase) {
-            (Kind::Compensable, _) => false,
-            (Kind::Pivot, Phase::Done) => true,
-            (Kind::Pivot, _) => false,
-            (Kind::Retriable, Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Failed) => false,
-            (Kind::Retriable, Phase::Stuck { .. }) => one.action.attempts > 0,
-            (Kind::Retriable, Phase::Active { .. } | Phase::Done | Phase::Undone(_)) => true,
-        }
+    state.steps.iter().enumerate().any(|(index, one)| match (definition.step(state, index).kind, &one.phase) {
+        (Kind::Compensable, _) => false,
+        (Kind::Pivot, Phase::Done) => true,
+        (Kind::Pivot, _) => false,
+        (Kind::Retriable, Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Failed) => false,
+        (Kind::Retriable, Phase::Stuck { .. }) => one.action.attempts > 0,
+        (Kind::Retriable, Phase::Active { .. } | Phase::Done | Phase::Undone(_)) => true,
     })
 }
 
@@ -197,12 +195,7 @@ fn forward_step(ctx: &mut TransitionContext<'_>, step: usize) {
             }
         },
         Phase::Active { direction, activity } => due(ctx, step, direction, activity),
-        Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_)
-        | Phase::Stuck { .. } => {}
+        Phase::Deciding | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) | Phase::Stuck { .. } => {}
     }
 }
 
@@ -307,8 +300,7 @@ pub(super) fn barrier_passed(ctx: &TransitionContext<'_>, step: usize) -> bool {
     let kind = ctx.kind(step);
     let still_open = kind == Kind::Retriable && ctx.state.lease_until.is_some();
     let settled = |index: usize| is_settled(&ctx.state.steps[index]);
-    !still_open
-        && (0..ctx.state.steps.len()).all(|index| !plan::waits_for(kind, ctx.kind(index)) || settled(index))
+    !still_open && (0..ctx.state.steps.len()).all(|index| !plan::waits_for(kind, ctx.kind(index)) || settled(index))
 }
 
 /// Nothing more will come of the step on the way forward, and nobody needs to be told so: a step of an open
@@ -317,9 +309,7 @@ fn is_settled(one: &StepState) -> bool {
     match one.phase {
         Phase::Done | Phase::Skipped => true,
         Phase::Failed => one.skipped_by_hand,
-        Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Undone(_) | Phase::Stuck { .. } => {
-            false
-        }
+        Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Undone(_) | Phase::Stuck { .. } => false,
     }
 }
 
@@ -335,12 +325,7 @@ fn turn_back(ctx: &mut TransitionContext<'_>) {
     let open = ctx.state.steps.iter().enumerate().any(|(index, one)| match one.phase {
         Phase::Active { activity: Activity::Attempting, .. } => true,
         Phase::Active { .. } | Phase::Stuck { .. } => ctx.kind(index) == Kind::Pivot,
-        Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_) => false,
+        Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => false,
     });
     if !open {
         ctx.state.lease_until = None;

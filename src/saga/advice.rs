@@ -75,18 +75,8 @@ fn no_refusal_answers(path: &str, call: &Call) -> Vec<Fault> {
 }
 
 /// Words of an expression that ask for no more than how an answer came: nothing of its body.
-const OF_NO_BODY: [&str; 10] = [
-    "status",
-    "outcome",
-    "error",
-    "error.code",
-    "error.code.startsWith",
-    "in",
-    "int",
-    "true",
-    "false",
-    "null",
-];
+const OF_NO_BODY: [&str; 10] =
+    ["status", "outcome", "error", "error.code", "error.code.startsWith", "in", "int", "true", "false", "null"];
 
 /// Beginnings of the codes that default rules give to errors, which say no more than a status.
 const DEFAULT_CODES: [&str; 3] = ["http_", "tool_error", "protocol_"];

@@ -110,16 +110,10 @@ pub(super) fn approve(
 }
 
 /// A person said no.
-pub(super) fn deny(
-    ctx: &mut TransitionContext<'_>,
-    step: usize,
-    by: &str,
-    reason: &str,
-) -> Result<(), IllegalEvent> {
+pub(super) fn deny(ctx: &mut TransitionContext<'_>, step: usize, by: &str, reason: &str) -> Result<(), IllegalEvent> {
     asked(ctx, step)?;
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    ctx.state.step_mut(step).action.error =
-        Some(Box::new(Error::new("denied", format!("{by} denied it{why}"))));
+    ctx.state.step_mut(step).action.error = Some(Box::new(Error::new("denied", format!("{by} denied it{why}"))));
     ctx.fail(step, Direction::Action);
     Ok(())
 }

@@ -37,12 +37,8 @@ pub struct Attention {
 /// Returns the steps in doubt or stuck. Costs next to nothing when there are none; else about as much as a
 /// transition for each verb.
 pub fn attention(definition: &Definition, state: &State) -> Vec<Attention> {
-    let mut found: Vec<Attention> = state
-        .steps
-        .iter()
-        .enumerate()
-        .filter_map(|(index, one)| of_step(definition, state, index, one))
-        .collect();
+    let mut found: Vec<Attention> =
+        state.steps.iter().enumerate().filter_map(|(index, one)| of_step(definition, state, index, one)).collect();
     if found.is_empty() || state.end().is_some() {
         return Vec::new();
     }
@@ -67,20 +63,14 @@ fn of_step(definition: &Definition, state: &State, index: usize, one: &StepState
         // Accepted, and somebody will tell: that is waiting, not doubt.
         Phase::Active {
             activity:
-                Activity::Awaiting { .. }
-                | Activity::Sleeping { .. }
-                | Activity::Showing
-                | Activity::Asking { .. },
+                Activity::Awaiting { .. } | Activity::Sleeping { .. } | Activity::Showing | Activity::Asking { .. },
             ..
         } => return None,
         Phase::Active { direction, .. } => (direction, None),
         Phase::Stuck { direction, reason } => (direction, Some(reason)),
-        Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_) => return None,
+        Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => {
+            return None;
+        }
     };
     let tally = one.tally(direction);
     if tally.evidence().doubt_at.is_none() && stuck.is_none() {

@@ -17,8 +17,8 @@
 use serde_json::Value;
 
 use super::definition::{
-    Action, Approver, Call, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis, Notice, OnDisconnect,
-    Open, Probe, Refused, Retry, Rule, Step, Target, Template, Verdict,
+    Action, Approver, Call, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis, Notice, OnDisconnect, Open,
+    Probe, Refused, Retry, Rule, Step, Target, Template, Verdict,
 };
 
 impl Draft {

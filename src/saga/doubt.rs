@@ -166,9 +166,7 @@ pub(super) fn pending(
             let pause = retry_after_ms.unwrap_or_else(|| retry::pause_ms(&probe.retry, 1, jitter));
             Activity::Settling { until: at.saturating_add(pause) }
         }
-        None => {
-            Activity::Awaiting { until: call.deadline_ms.map(|deadline| first_at.saturating_add(deadline)) }
-        }
+        None => Activity::Awaiting { until: call.deadline_ms.map(|deadline| first_at.saturating_add(deadline)) },
     };
     ctx.set(step, direction, activity);
 }
@@ -187,14 +185,12 @@ pub(super) fn absent(ctx: &mut TransitionContext<'_>, step: usize, direction: Di
     match ctx.law() {
         Law::V1 => {}
         Law::V2 if is_forgotten(ctx, step, direction) => {
-            let message =
-                "the probe found no effect, and the participant may have forgotten the key (`key_lifetime`)";
+            let message = "the probe found no effect, and the participant may have forgotten the key (`key_lifetime`)";
             return inconclusive(ctx, step, direction, Error::new(KEY_FORGOTTEN, message));
         }
         // "Not found" may mean "not yet": of what was accepted only word of its own proves that it will not come.
         Law::V2 if pending && !says_absent(ctx, step, direction) => {
-            let message =
-                "the call was accepted, and the probe has no `absent` of its own that says it failed";
+            let message = "the call was accepted, and the probe has no `absent` of its own that says it failed";
             return inconclusive(ctx, step, direction, Error::new("not_yet", message));
         }
         Law::V2 if is_final(ctx, step, direction) => {
@@ -277,12 +273,7 @@ pub(super) fn inconclusive(ctx: &mut TransitionContext<'_>, step: usize, directi
 }
 
 /// The ways out of a doubt, the best first. Which of them are open says [`activity`].
-fn order(
-    ctx: &TransitionContext<'_>,
-    step: usize,
-    direction: Direction,
-    onward: bool,
-) -> &'static [Resolution] {
+fn order(ctx: &TransitionContext<'_>, step: usize, direction: Direction, onward: bool) -> &'static [Resolution] {
     let tally = ctx.state.steps[step].tally(direction);
     match (direction, onward) {
         (Direction::Compensation, _) if tally.evidence().errored => &[Resolution::Probe, Resolution::Repeat],
@@ -326,12 +317,7 @@ pub(super) fn reconsider(ctx: &mut TransitionContext<'_>, step: usize) {
     let better: &[Resolution] = match ctx.state.steps[step].phase {
         Phase::Stuck { .. } => &[Resolution::LeaveOpen],
         Phase::Active { .. } => &[Resolution::LeaveOpen, Resolution::Probe],
-        Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_) => &[],
+        Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => &[],
     };
     if let Some(activity) = better.iter().find_map(|resolution| activity(ctx, step, direction, *resolution)) {
         ctx.set(step, direction, activity);

@@ -17,9 +17,7 @@ use super::validate::{self, Fault};
 /// Refuses where no driver may ask: the saga was committed, is turning back, or never was open.
 pub(super) fn driven(ctx: &TransitionContext<'_>) -> Result<(), IllegalEvent> {
     if ctx.state.lease_until.is_none() || ctx.state.turn_back.is_some() {
-        return Err(IllegalEvent::new(
-            "the saga is not open: it was committed, is turning back, or never was",
-        ));
+        return Err(IllegalEvent::new("the saga is not open: it was committed, is turning back, or never was"));
     }
     Ok(())
 }
@@ -42,8 +40,7 @@ pub(super) fn append(ctx: &mut TransitionContext<'_>, step: &Step) -> Result<(),
         let what = format!("the saga has another step {:?} already; take another name", step.name);
         return Err(IllegalEvent::new(what));
     }
-    let known: Vec<&Step> =
-        (0..ctx.state.steps.len()).map(|index| ctx.definition.step(&ctx.state, index)).collect();
+    let known: Vec<&Step> = (0..ctx.state.steps.len()).map(|index| ctx.definition.step(&ctx.state, index)).collect();
     let mut needs = validate::appended(step, &known).map_err(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         IllegalEvent::new(faults.join("; "))
@@ -51,9 +48,8 @@ pub(super) fn append(ctx: &mut TransitionContext<'_>, step: &Step) -> Result<(),
     if ctx.law() >= Law::V2 && step.needs.is_empty() {
         needs = done(&ctx.state);
     }
-    let begun_later_kind = (0..ctx.state.steps.len()).find(|&index| {
-        plan::waits_for(ctx.kind(index), step.kind) && ctx.state.steps[index].phase != Phase::Waiting
-    });
+    let begun_later_kind = (0..ctx.state.steps.len())
+        .find(|&index| plan::waits_for(ctx.kind(index), step.kind) && ctx.state.steps[index].phase != Phase::Waiting);
     if advance::committed(ctx) && step.kind == Kind::Compensable || begun_later_kind.is_some() {
         let what = format!("step {:?} comes too late: the saga is at its point of no return", step.name);
         return Err(IllegalEvent::new(what));
@@ -102,8 +98,7 @@ fn done(state: &State) -> Vec<usize> {
 /// yet.
 pub(super) fn commit(ctx: &mut TransitionContext<'_>) -> Result<(), IllegalEvent> {
     driven(ctx)?;
-    let unnoticed =
-        (ctx.state.steps.iter()).position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
+    let unnoticed = (ctx.state.steps.iter()).position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
     if let Some(step) = unnoticed {
         return not(ctx, step, "has failed; abort, or skip it if the saga is whole without it, then commit");
     }

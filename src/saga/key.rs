@@ -55,8 +55,7 @@ impl Key<'_> {
     pub fn read(text: &str) -> Option<Key<'_>> {
         let saga = Uuid::try_parse(text.get(..36)?).ok()?;
         let rest = text.get(36..)?;
-        let number =
-            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
         if let Some(rest) = rest.strip_prefix('/') {
             let mut parts = rest.split('/');
             let (step, direction, generation) = (parts.next()?, parts.next()?, number(parts.next()?)?);
@@ -114,8 +113,7 @@ mod tests {
     #[test]
     fn keys_are_short_plain_and_readable_back() {
         let long = "a_name_of_a_step_that_is_as_long_as_names_of_steps_may_ever_be_x";
-        for (step, generation) in [("charge", 0), ("charge", 7), (long, 0), (long, u32::MAX), ("a", u32::MAX)]
-        {
+        for (step, generation) in [("charge", 0), ("charge", 7), (long, 0), (long, u32::MAX), ("a", u32::MAX)] {
             for direction in DIRECTIONS {
                 let key = Key { direction, ..key(step, generation) };
                 let text = key.text(Law::V2);
@@ -124,10 +122,7 @@ mod tests {
                 for law in [Law::V1, Law::V2] {
                     let text = key.text(law);
                     let read = Key::read(&text).unwrap_or_else(|| panic!("{text} is not read"));
-                    assert_eq!(
-                        (read.saga, read.direction, read.generation),
-                        (key.saga, direction, generation)
-                    );
+                    assert_eq!((read.saga, read.direction, read.generation), (key.saga, direction, generation));
                     assert!(read.is_step(step), "{text}");
                     assert!(!read.is_step("another"), "{text}");
                 }
@@ -160,17 +155,9 @@ mod tests {
     #[test]
     fn what_is_no_key_is_not_read() {
         let saga = "01a2b3c4-d5e6-7f80-9192-a3b4c5d6e7f8";
-        for end in [
-            "",
-            "-",
-            "-charge",
-            "-charge-x0",
-            "-charge-a",
-            "-charge-a+1",
-            "/charge/action",
-            "/c/a/0",
-            "/c/action/0/0",
-        ] {
+        for end in
+            ["", "-", "-charge", "-charge-x0", "-charge-a", "-charge-a+1", "/charge/action", "/c/a/0", "/c/action/0/0"]
+        {
             assert_eq!(Key::read(&format!("{saga}{end}")), None, "{end}");
         }
         assert_eq!(Key::read("charge-a0"), None);

@@ -36,9 +36,7 @@ enum About {
 fn about(ctx: &TransitionContext<'_>, request: &Request) -> Option<About> {
     let named = |step: &str| ctx.definition.index_of(&ctx.state, step).map_or(About::Unknown, About::Step);
     match request {
-        Request::Approve { step, .. } | Request::Deny { step, .. } | Request::Skip { step, .. } => {
-            Some(named(step))
-        }
+        Request::Approve { step, .. } | Request::Deny { step, .. } | Request::Skip { step, .. } => Some(named(step)),
         Request::Provide { event, .. } => Some(match mailbox::waiting_for(ctx, event) {
             Some((step, _)) => About::Step(step),
             None => over_for(ctx, event).map_or(About::Event, About::Over),
@@ -90,11 +88,7 @@ pub(super) fn in_time(ctx: &TransitionContext<'_>, event: &Requested) -> Result<
 }
 
 /// The reason of a refusal: a deadline, where one has made the request illegal before it was heard.
-pub(super) fn explained(
-    ctx: &TransitionContext<'_>,
-    event: &Requested,
-    refusal: IllegalEvent,
-) -> IllegalEvent {
+pub(super) fn explained(ctx: &TransitionContext<'_>, event: &Requested, refusal: IllegalEvent) -> IllegalEvent {
     let about = about(ctx, &event.request).filter(|_| ctx.law() >= Law::V2);
     let answers = matches!(event.request, Request::Approve { .. } | Request::Deny { .. });
     let asks = |step| matches!(ctx.definition.step(&ctx.state, step).action, Action::Approval { .. });

@@ -21,19 +21,13 @@ pub(super) fn waiting_for(ctx: &TransitionContext<'_>, event: &str) -> Option<(u
 }
 
 /// Gives an event to the step that waits for it, or keeps it for the step that will.
-pub(super) fn provide(
-    ctx: &mut TransitionContext<'_>,
-    event: &str,
-    payload: &Json,
-) -> Result<(), IllegalEvent> {
+pub(super) fn provide(ctx: &mut TransitionContext<'_>, event: &str, payload: &Json) -> Result<(), IllegalEvent> {
     if let Some((step, direction)) = waiting_for(ctx, event) {
         ctx.succeed(step, direction, payload.clone());
         return Ok(());
     }
     if ctx.state.course == Course::Backward || ctx.state.turn_back.is_some() {
-        return Err(IllegalEvent::new(format!(
-            "nothing waits for the event {event:?}: the saga is turning back"
-        )));
+        return Err(IllegalEvent::new(format!("nothing waits for the event {event:?}: the saga is turning back")));
     }
     let will_wait = (0..ctx.state.steps.len())
         .filter_map(|step| awaited(ctx.definition, &ctx.state, step))
@@ -46,9 +40,7 @@ pub(super) fn provide(
         return Err(IllegalEvent::new(format!("the event {event:?} was provided already")));
     }
     if ctx.state.mailbox.len() >= MAILBOX_MAX {
-        return Err(IllegalEvent::new(format!(
-            "the mailbox is full: {MAILBOX_MAX} events wait in it already"
-        )));
+        return Err(IllegalEvent::new(format!("the mailbox is full: {MAILBOX_MAX} events wait in it already")));
     }
     ctx.state.mailbox.insert(event.to_owned(), payload.clone());
     Ok(())
@@ -64,11 +56,7 @@ pub(super) fn word_of(step: &str, direction: Direction) -> String {
 }
 
 /// The event that a step waits for, with the direction, or will wait for when it begins, with none.
-pub(super) fn awaited(
-    definition: &Definition,
-    state: &State,
-    index: usize,
-) -> Option<(String, Option<Direction>)> {
+pub(super) fn awaited(definition: &Definition, state: &State, index: usize) -> Option<(String, Option<Direction>)> {
     let planned = definition.step(state, index);
     let by_nature = match &planned.action {
         Action::Await { event, .. } => Some(event.clone()),

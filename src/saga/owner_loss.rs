@@ -23,9 +23,7 @@ pub fn suspected(state: &State) -> bool {
         // Expressions run in the process, too.
         Command::Decide { step } | Command::Show { step } => state.steps[step].action.lost + 1 >= LOST_MAX,
         Command::Execute { step, direction, .. } => state.steps[step].tally(direction).lost + 1 >= LOST_MAX,
-        Command::Probe { step, direction, .. } => {
-            state.steps[step].tally(direction).probes_lost + 1 >= LOST_MAX
-        }
+        Command::Probe { step, direction, .. } => state.steps[step].tally(direction).probes_lost + 1 >= LOST_MAX,
     })
 }
 
@@ -38,12 +36,7 @@ pub fn deaths_in_a_row(state: &State) -> u32 {
             let tally = step.tally(direction);
             tally.lost.max(tally.probes_lost)
         }
-        Phase::Waiting
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_)
-        | Phase::Stuck { .. } => 0,
+        Phase::Waiting | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) | Phase::Stuck { .. } => 0,
     };
     state.steps.iter().map(|step| of_step(step)).max().unwrap_or(0)
 }
@@ -70,9 +63,7 @@ pub(super) fn lost(ctx: &mut TransitionContext<'_>, event: &OwnerLost) -> Result
     for command in commands {
         let (step, direction) = match command {
             Command::Decide { step } | Command::Show { step } => (step, Direction::Action),
-            Command::Execute { step, direction, .. } | Command::Probe { step, direction, .. } => {
-                (step, direction)
-            }
+            Command::Execute { step, direction, .. } | Command::Probe { step, direction, .. } => (step, direction),
         };
         let law = ctx.law();
         let tally = ctx.state.step_mut(step).tally_mut(direction);
@@ -117,12 +108,7 @@ fn ended_at_the_latest(ctx: &TransitionContext<'_>, step: usize, direction: Dire
 }
 
 /// From when on the attempt of a step that was asked for must not begin any more, if it still waits for its place then.
-pub fn begins_before(
-    definition: &Definition,
-    state: &State,
-    step: usize,
-    direction: Direction,
-) -> Option<Millis> {
+pub fn begins_before(definition: &Definition, state: &State, step: usize, direction: Direction) -> Option<Millis> {
     let call = definition.step(state, step).call(direction)?;
     let before = retry::begins_before(call, state.steps[step].tally(direction));
     let compensates_before = match direction {
@@ -140,9 +126,7 @@ pub(super) fn withdrawn(ctx: &mut TransitionContext<'_>, event: &Withdrawn) -> R
         let until = ctx.at;
         match command {
             None | Some(Command::Decide { .. } | Command::Show { .. }) => {
-                return Err(IllegalEvent::new(format!(
-                    "step {step} has neither an attempt nor a probe to withdraw"
-                )));
+                return Err(IllegalEvent::new(format!("step {step} has neither an attempt nor a probe to withdraw")));
             }
             Some(Command::Probe { direction, .. }) => {
                 ctx.state.step_mut(step).tally_mut(direction).probes -= 1;

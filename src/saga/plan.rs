@@ -41,9 +41,7 @@ impl Step {
         match (direction, &self.action) {
             (Direction::Compensation, _) => self.compensation.as_ref(),
             (Direction::Action, Action::Call(call)) => Some(call),
-            (Direction::Action, Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. }) => {
-                None
-            }
+            (Direction::Action, Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. }) => None,
         }
     }
 
@@ -64,20 +62,14 @@ impl PlannedStep {
 impl Definition {
     /// Checks a draft and fixes it under its digest. Names every fault at once.
     pub fn build(draft: Draft) -> Result<Arc<Self>, Vec<Fault>> {
-        let compiled =
-            Schema::compile(&draft.input).map_err(|message| Fault { path: "input".to_owned(), message });
+        let compiled = Schema::compile(&draft.input).map_err(|message| Fault { path: "input".to_owned(), message });
         let (needs, input) = match (validate::draft(&draft), compiled) {
             (Ok(needs), Ok(input)) => (needs, input),
             (needs, input) => {
                 return Err(needs.err().into_iter().flatten().chain(input.err()).collect());
             }
         };
-        let steps = draft
-            .steps
-            .iter()
-            .zip(needs)
-            .map(|(step, needs)| PlannedStep::new(step.clone(), needs))
-            .collect();
+        let steps = draft.steps.iter().zip(needs).map(|(step, needs)| PlannedStep::new(step.clone(), needs)).collect();
         let digest = digest_of(&draft);
         Ok(Arc::new(Self { draft, digest, steps, input }))
     }
@@ -152,8 +144,7 @@ fn digest_of(draft: &Draft) -> String {
 pub fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
-            let sorted: BTreeMap<&String, Value> =
-                object.iter().map(|(key, one)| (key, canonical(one))).collect();
+            let sorted: BTreeMap<&String, Value> = object.iter().map(|(key, one)| (key, canonical(one))).collect();
             Value::Object(sorted.into_iter().map(|(key, one)| (key.clone(), one)).collect())
         }
         Value::Array(list) => Value::Array(list.iter().map(canonical).collect()),

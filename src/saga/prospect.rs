@@ -131,13 +131,7 @@ fn fire(definition: &Definition, state: State, least: Millis) -> Option<State> {
     }
 }
 
-fn answer(
-    definition: &Definition,
-    state: &State,
-    direction: Direction,
-    at: Millis,
-    answer: Answer,
-) -> Option<State> {
+fn answer(definition: &Definition, state: &State, direction: Direction, at: Millis, answer: Answer) -> Option<State> {
     let probe = state.steps[0].tally(direction).probes;
     let event = ProbeAnswered { at, step: 0, direction, probe, answer, decided_by: None, jitter: 0.0 };
     Some(transition(definition, state, &Event::ProbeAnswered(event)).ok()?.0)

@@ -42,8 +42,8 @@ impl Request {
 
     /// Every verb: whatever else somebody asked for is none.
     pub const VERBS: [&'static str; 15] = [
-        "cancel", "retry", "skip", "resolve", "pause", "resume", "abandon", "evict", "append", "commit",
-        "abort", "touch", "approve", "deny", "provide",
+        "cancel", "retry", "skip", "resolve", "pause", "resume", "abandon", "evict", "append", "commit", "abort",
+        "touch", "approve", "deny", "provide",
     ];
 
     /// Returns the verb, as in the CLI and in SQL; one of [`Request::VERBS`].
@@ -82,9 +82,7 @@ pub fn legal_verbs(definition: &Definition, state: &State, now: Millis) -> Vec<S
     for (index, one) in state.steps.iter().enumerate() {
         let settled = match one.phase {
             Phase::Skipped | Phase::Done | Phase::Undone(_) => true,
-            Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Failed | Phase::Stuck { .. } => {
-                false
-            }
+            Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Failed | Phase::Stuck { .. } => false,
         };
         if settled {
             continue;
@@ -93,25 +91,15 @@ pub fn legal_verbs(definition: &Definition, state: &State, now: Millis) -> Vec<S
         if let Some(shown) = &one.shown {
             let digest = shown.digest.clone();
             candidates.extend([
-                (
-                    format!("approve {step}"),
-                    Request::Approve { step: step.clone(), digest, reason: reason() },
-                ),
+                (format!("approve {step}"), Request::Approve { step: step.clone(), digest, reason: reason() }),
                 (format!("deny {step}"), Request::Deny { step: step.clone(), reason: reason() }),
             ]);
         }
         let applied = Finding::Applied { output: Json::null() };
-        let resolve =
-            |finding| Request::Resolve { step: step.clone(), finding, attempts: None, reason: reason() };
+        let resolve = |finding| Request::Resolve { step: step.clone(), finding, attempts: None, reason: reason() };
         candidates.extend([
-            (
-                format!("retry {step}"),
-                Request::Retry { step: step.clone(), new_key: false, reason: reason() },
-            ),
-            (
-                format!("skip {step}"),
-                Request::Skip { step: step.clone(), output: Json::null(), reason: reason() },
-            ),
+            (format!("retry {step}"), Request::Retry { step: step.clone(), new_key: false, reason: reason() }),
+            (format!("skip {step}"), Request::Skip { step: step.clone(), output: Json::null(), reason: reason() }),
             (format!("resolve {step} applied"), resolve(applied)),
             (format!("resolve {step} absent"), resolve(Finding::Absent)),
         ]);
@@ -121,9 +109,7 @@ pub fn legal_verbs(definition: &Definition, state: &State, now: Millis) -> Vec<S
         .map(|(event, _)| event)
         .collect();
     candidates.extend(
-        events
-            .into_iter()
-            .map(|event| (format!("provide {event}"), Request::Provide { event, payload: Json::null() })),
+        events.into_iter().map(|event| (format!("provide {event}"), Request::Provide { event, payload: Json::null() })),
     );
     let signal = state.signals_seen + 1;
     let by = String::new();
@@ -138,9 +124,7 @@ pub fn legal_verbs(definition: &Definition, state: &State, now: Millis) -> Vec<S
 pub(super) fn next_signal(ctx: &mut TransitionContext<'_>, signal: u64) -> Result<(), IllegalEvent> {
     let seen = ctx.state.signals_seen;
     if signal != 0 && signal <= seen {
-        return Err(IllegalEvent::new(format!(
-            "signal {signal} was handled already; the last one was {seen}"
-        )));
+        return Err(IllegalEvent::new(format!("signal {signal} was handled already; the last one was {seen}")));
     }
     ctx.state.signals_seen = seen.max(signal);
     Ok(())
@@ -256,11 +240,7 @@ fn retry(ctx: &mut TransitionContext<'_>, step: usize, new_key: bool) -> Result<
         && new_key
     {
         if ctx.law() == Law::V1 {
-            return not(
-                ctx,
-                step,
-                "takes a new key by itself after a failure; retry it without asking for one",
-            );
+            return not(ctx, step, "takes a new key by itself after a failure; retry it without asking for one");
         }
         if ctx.in_doubt(step, direction) {
             return not(ctx, step, "is in doubt; under a new key it could take effect twice");
@@ -288,12 +268,7 @@ fn retry(ctx: &mut TransitionContext<'_>, step: usize, new_key: bool) -> Result<
             }
         },
         Phase::Stuck { direction, .. } => retry_stuck(ctx, step, direction)?,
-        Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_) => {
+        Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => {
             return not(ctx, step, "is neither stuck nor waiting for another attempt");
         }
     }
@@ -313,21 +288,15 @@ fn forgive(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
     });
 }
 
-fn retry_stuck(
-    ctx: &mut TransitionContext<'_>,
-    step: usize,
-    direction: Direction,
-) -> Result<(), IllegalEvent> {
+fn retry_stuck(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) -> Result<(), IllegalEvent> {
     let at = ctx.at;
     forgive(ctx, step, direction);
     if ctx.in_doubt(step, direction) {
         doubt::resolve(ctx, step, direction);
         return match ctx.state.steps[step].phase {
-            Phase::Stuck { .. } => not(
-                ctx,
-                step,
-                "is in doubt and must not be repeated; find out, then resolve it as applied or absent",
-            ),
+            Phase::Stuck { .. } => {
+                not(ctx, step, "is in doubt and must not be repeated; find out, then resolve it as applied or absent")
+            }
             Phase::Waiting
             | Phase::Deciding
             | Phase::Active { .. }
@@ -399,12 +368,7 @@ fn resolve(ctx: &mut TransitionContext<'_>, step: usize, finding: &Finding) -> R
             return not(ctx, step, "is being tried right now; wait for the attempt to end");
         }
         Phase::Active { direction, .. } | Phase::Stuck { direction, .. } => direction,
-        Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_) => {
+        Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => {
             return not(ctx, step, "is not in doubt");
         }
     };
@@ -417,9 +381,7 @@ fn resolve(ctx: &mut TransitionContext<'_>, step: usize, finding: &Finding) -> R
     (tally.lost, tally.probes_lost) = (0, 0);
     match (finding, direction) {
         (Finding::Applied { .. }, Direction::Compensation) => ctx.put(step, Phase::Undone(Undone::ByHand)),
-        (Finding::Applied { .. } | Finding::Absent, Direction::Action) | (Finding::Absent, _)
-            if !in_doubt =>
-        {
+        (Finding::Applied { .. } | Finding::Absent, Direction::Action) | (Finding::Absent, _) if !in_doubt => {
             return not(ctx, step, "is not in doubt");
         }
         (Finding::Applied { output }, Direction::Action) => ctx.succeed(step, direction, output.clone()),

@@ -71,9 +71,7 @@ pub fn take_over(
         return Err(IllegalEvent::new("the saga was open: its plan is its driver's, who may start another"));
     }
     if definition.draft().concurrency.is_some() {
-        return Err(IllegalEvent::new(
-            "sagas of this definition take turns, which a rerun would not wait for",
-        ));
+        return Err(IllegalEvent::new("sagas of this definition take turns, which a rerun would not wait for"));
     }
     let Some(first) = definition.index_of(state, from) else {
         let known: Vec<_> = definition.steps().iter().map(|planned| &*planned.name).collect();
@@ -88,17 +86,13 @@ pub fn take_over(
             return Err(IllegalEvent::new(what));
         }
         if anew.contains(&index) && index != first && comes_before(definition, state, index, first) {
-            let what =
-                format!("step {name:?} comes before {from:?}, and no outcome of it is in place to take over");
+            let what = format!("step {name:?} comes before {from:?}, and no outcome of it is in place to take over");
             return Err(IllegalEvent::new(what));
         }
     }
     Ok((0..state.steps.len())
         .filter(|index| !anew.contains(index))
-        .map(|step| TakenOver {
-            step,
-            effect: inherited(Origin { saga, law: state.law }, &state.steps[step]),
-        })
+        .map(|step| TakenOver { step, effect: inherited(Origin { saga, law: state.law }, &state.steps[step]) })
         .collect())
 }
 

@@ -8,10 +8,7 @@ const RESERVED: [(&[&str], &str); 5] = [
         &["content-length", "transfer-encoding", "trailer", "te", "expect"],
         "where a request ends is not the definition's business",
     ),
-    (
-        &["connection", "keep-alive", "upgrade", "http2-settings"],
-        "it is about a connection, which calls share",
-    ),
+    (&["connection", "keep-alive", "upgrade", "http2-settings"], "it is about a connection, which calls share"),
     (&["idempotency-key"], "the key of the call is sent by itself"),
     (&["traceparent"], "the position in a trace is sent by itself"),
 ];
@@ -34,9 +31,7 @@ mod tests {
 
     #[test]
     fn what_a_request_is_made_of_is_reserved_in_every_spelling() {
-        for name in
-            ["Host", "HOST", "Content-Length", "te", "Proxy-Authorization", "Idempotency-Key", "TraceParent"]
-        {
+        for name in ["Host", "HOST", "Content-Length", "te", "Proxy-Authorization", "Idempotency-Key", "TraceParent"] {
             assert!(reserved_header(name).is_some(), "{name}");
         }
         for name in ["Accept", "Content-Type", "Authorization", "X-Host", "Hostile", "Proxy"] {

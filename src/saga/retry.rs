@@ -94,8 +94,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_limit_and_jitter_shortens_them() {
-        let retry =
-            Retry { attempts: 9, backoff_ms: 500, multiplier: 2.0, backoff_max_ms: 3_000, jitter: 0.5 };
+        let retry = Retry { attempts: 9, backoff_ms: 500, multiplier: 2.0, backoff_max_ms: 3_000, jitter: 0.5 };
         let whole: Vec<Millis> = (1..6).map(|done| pause_ms(&retry, done, 0.0)).collect();
         assert_eq!(whole, [500, 1_000, 2_000, 3_000, 3_000]);
         assert_eq!((pause_ms(&retry, 1, 0.5), pause_ms(&retry, 1, 1.0)), (375, 250));

@@ -20,8 +20,7 @@ impl Schema {
         if *schema == Value::Bool(true) {
             return Ok(Self { validator: None });
         }
-        let options =
-            jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());
+        let options = jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());
         let validator = options.build(schema).map_err(|error| format!("expected a JSON Schema: {error}"))?;
         Ok(Self { validator: Some(validator) })
     }

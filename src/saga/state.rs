@@ -238,9 +238,7 @@ impl Phase {
     /// waited for.
     pub(super) fn waits_until(&self) -> Option<Millis> {
         match self {
-            Self::Active { activity: Activity::Awaiting { until } | Activity::Asking { until }, .. } => {
-                *until
-            }
+            Self::Active { activity: Activity::Awaiting { until } | Activity::Asking { until }, .. } => *until,
             Self::Active { .. }
             | Self::Waiting
             | Self::Deciding

@@ -66,8 +66,7 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
     };
     // Its deadline may have passed before any node was there.
     let ends_waits = started.law == Law::V1;
-    let mut ctx =
-        TransitionContext { definition, state, at: started.at, jitter: 0.0, ends_waits, moved: false };
+    let mut ctx = TransitionContext { definition, state, at: started.at, jitter: 0.0, ends_waits, moved: false };
     advance::advance(&mut ctx);
     let commands = outstanding(&ctx.state);
     (ctx.state, commands)
@@ -124,10 +123,7 @@ pub fn transition(
 }
 
 /// Folds a journal into its state; the commands are dropped. The first event must be `Started`.
-pub fn replay<'a>(
-    definition: &Definition,
-    events: impl IntoIterator<Item = &'a Event>,
-) -> Result<State, IllegalEvent> {
+pub fn replay<'a>(definition: &Definition, events: impl IntoIterator<Item = &'a Event>) -> Result<State, IllegalEvent> {
     let mut events = events.into_iter();
     let Some(Event::Started(started)) = events.next() else {
         return Err(IllegalEvent::new("expected a journal that begins with `started`"));
@@ -178,12 +174,7 @@ pub(super) fn command_of(step: usize, state: &StepState) -> Option<Command> {
                 | Activity::Sleeping { .. } => None,
             }
         }
-        Phase::Waiting
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_)
-        | Phase::Stuck { .. } => None,
+        Phase::Waiting | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) | Phase::Stuck { .. } => None,
     }
 }
 
@@ -230,16 +221,11 @@ fn condition_decided(ctx: &mut TransitionContext<'_>, event: &ConditionDecided) 
 fn attempt_ended(ctx: &mut TransitionContext<'_>, event: &AttemptEnded) -> Result<(), IllegalEvent> {
     let AttemptEnded { step, direction, attempt, .. } = *event;
     let expected = Phase::Active { direction, activity: Activity::Attempting };
-    let current = ctx
-        .state
-        .steps
-        .get(step)
-        .is_some_and(|one| one.phase == expected && one.tally(direction).attempts == attempt);
+    let current =
+        ctx.state.steps.get(step).is_some_and(|one| one.phase == expected && one.tally(direction).attempts == attempt);
     if !current {
         let word = direction.as_str();
-        return Err(IllegalEvent::new(format!(
-            "attempt {attempt} of the {word} of step {step} is not in flight"
-        )));
+        return Err(IllegalEvent::new(format!("attempt {attempt} of the {word} of step {step} is not in flight")));
     }
     ctx.state.step_mut(step).tally_mut(direction).lost = 0;
     match (ctx.law(), &event.outcome) {
@@ -279,16 +265,11 @@ fn attempt_ended(ctx: &mut TransitionContext<'_>, event: &AttemptEnded) -> Resul
 fn probe_answered(ctx: &mut TransitionContext<'_>, event: &ProbeAnswered) -> Result<(), IllegalEvent> {
     let ProbeAnswered { step, direction, probe, .. } = *event;
     let expected = Phase::Active { direction, activity: Activity::Probing };
-    let current = ctx
-        .state
-        .steps
-        .get(step)
-        .is_some_and(|one| one.phase == expected && one.tally(direction).probes == probe);
+    let current =
+        ctx.state.steps.get(step).is_some_and(|one| one.phase == expected && one.tally(direction).probes == probe);
     if !current {
         let word = direction.as_str();
-        return Err(IllegalEvent::new(format!(
-            "probe {probe} of the {word} of step {step} is not in flight"
-        )));
+        return Err(IllegalEvent::new(format!("probe {probe} of the {word} of step {step} is not in flight")));
     }
     ctx.state.step_mut(step).tally_mut(direction).probes_lost = 0;
     match &event.answer {

@@ -50,9 +50,7 @@ impl TransitionContext<'_> {
         let rested = |until: Millis| self.rested(step, direction, until);
         let activity = match activity {
             Activity::BackingOff { until } => Activity::BackingOff { until: rested(until) },
-            Activity::Settling { until } if self.law() >= Law::V2 => {
-                Activity::Settling { until: rested(until) }
-            }
+            Activity::Settling { until } if self.law() >= Law::V2 => Activity::Settling { until: rested(until) },
             Activity::Settling { .. }
             | Activity::Attempting
             | Activity::Probing
@@ -75,11 +73,7 @@ impl TransitionContext<'_> {
 
     /// A time for the next attempt or probe, or later, when the participant asked to be left alone until then.
     pub(super) fn rested(&self, step: usize, direction: Direction, until: Millis) -> Millis {
-        self.state.steps[step]
-            .tally(direction)
-            .evidence()
-            .not_before
-            .map_or(until, |not_before| not_before.max(until))
+        self.state.steps[step].tally(direction).evidence().not_before.map_or(until, |not_before| not_before.max(until))
     }
 
     /// A step needs a person.
@@ -155,14 +149,11 @@ impl TransitionContext<'_> {
             Direction::Compensation => true,
         };
         let tally = self.state.steps[step].tally(direction);
-        let next = self.call(step, direction).filter(|_| wanted && !tally.evidence().final_failure).and_then(
-            |call| {
-                let pause =
-                    retry::pause_ms(&call.retry, tally.attempts - tally.attempts_forgiven, self.jitter);
-                let until = self.rested(step, direction, self.at.saturating_add(pause));
-                retry::budget_left(call, tally, until).then_some(until)
-            },
-        );
+        let next = self.call(step, direction).filter(|_| wanted && !tally.evidence().final_failure).and_then(|call| {
+            let pause = retry::pause_ms(&call.retry, tally.attempts - tally.attempts_forgiven, self.jitter);
+            let until = self.rested(step, direction, self.at.saturating_add(pause));
+            retry::budget_left(call, tally, until).then_some(until)
+        });
         match next {
             Some(until) => self.set(step, direction, Activity::BackingOff { until }),
             None => self.fail(step, direction),

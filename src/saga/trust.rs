@@ -81,8 +81,8 @@ fn is_told(step: &Step, direction: Direction, call: &Call) -> bool {
         Direction::Action => step.kind == Kind::Retriable,
         Direction::Compensation => true,
     };
-    let left_open = direction == Direction::Action
-        && (step.irreversible || step.safe_when_absent && step.compensation.is_some());
+    let left_open =
+        direction == Direction::Action && (step.irreversible || step.safe_when_absent && step.compensation.is_some());
     let read_by_rule = call.classify.iter().any(|rule| match rule.outcome {
         Verdict::Failed | Verdict::Retryable => may_hold_for_error(&rule.when),
         Verdict::Succeeded | Verdict::Pending | Verdict::Errored | Verdict::Unknown => false,

@@ -84,8 +84,7 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
     let mut index_of = BTreeMap::new();
     for (index, step) in draft.steps.iter().enumerate() {
         if let Some(first) = index_of.insert(step.name.as_str(), index) {
-            let message =
-                format!("the name {:?} is taken by step {}; names are unique", step.name, first + 1);
+            let message = format!("the name {:?} is taken by step {}; names are unique", step.name, first + 1);
             faults.add(format!("steps[{index}].name"), message);
             index_of.insert(step.name.as_str(), first);
         }
@@ -110,8 +109,7 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
 pub(super) fn appended(one: &Step, known: &[&Step]) -> Result<Vec<usize>, Vec<Fault>> {
     let mut faults = Faults(Vec::new());
     if known.len() >= STEPS_MAX {
-        faults
-            .add("step", format!("an open saga has at most {STEPS_MAX} steps; commit it and start another"));
+        faults.add("step", format!("an open saga has at most {STEPS_MAX} steps; commit it and start another"));
     }
     step(&mut faults, "step", one);
     let index_of = |name: &str| known.iter().position(|earlier| earlier.name == name);
@@ -155,18 +153,12 @@ fn name(faults: &mut Faults, path: &str, whose: &str, text: &str) {
     }
 }
 
-fn needs(
-    faults: &mut Faults,
-    path: &str,
-    step: &Step,
-    index_of: impl Fn(&str) -> Option<usize>,
-) -> Vec<usize> {
+fn needs(faults: &mut Faults, path: &str, step: &Step, index_of: impl Fn(&str) -> Option<usize>) -> Vec<usize> {
     let mut found = BTreeSet::new();
     for (position, need) in step.needs.iter().enumerate() {
         let path = format!("{path}.needs[{position}]");
         match index_of(need) {
-            None => faults
-                .add(path, format!("step {:?} needs {need:?}, which is no step of this saga", step.name)),
+            None => faults.add(path, format!("step {:?} needs {need:?}, which is no step of this saga", step.name)),
             Some(_) if *need == step.name => faults.add(path, format!("step {need:?} needs itself")),
             Some(index) => {
                 if !found.insert(index) {
@@ -197,10 +189,7 @@ fn step(faults: &mut Faults, path: &str, step: &Step) {
         }
         Action::Approval { message, deadline_ms, .. } => {
             if message.0.as_str().is_some_and(|text| text.trim().is_empty()) {
-                faults.add(
-                    format!("{path}.action.message"),
-                    "expected what the person is asked, found nothing",
-                );
+                faults.add(format!("{path}.action.message"), "expected what the person is asked, found nothing");
             }
             if let Some(ms) = deadline_ms {
                 faults.within(format!("{path}.action.deadline_ms"), "the longest wait", *ms, 1);
@@ -239,20 +228,14 @@ fn undo(faults: &mut Faults, path: &str, step: &Step, writes: bool) {
         faults.add(path, message);
     }
     if undoable && !writes {
-        faults.add(
-            format!("{path}.compensation"),
-            "the action has no effect, so there is nothing to compensate",
-        );
+        faults.add(format!("{path}.compensation"), "the action has no effect, so there is nothing to compensate");
     }
     if undoable && step.kind != Kind::Compensable {
         let message = "a pivot or retriable step is never compensated; remove the compensation or the kind";
         faults.add(format!("{path}.compensation"), message);
     }
     if undoable && step.irreversible {
-        faults.add(
-            format!("{path}.irreversible"),
-            "a step with a compensation is not irreversible; choose one",
-        );
+        faults.add(format!("{path}.irreversible"), "a step with a compensation is not irreversible; choose one");
     }
     if step.irreversible && step.kind != Kind::Compensable {
         let message = "a pivot or retriable step is irreversible already; remove `irreversible`";
@@ -272,8 +255,7 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
     if let Some(ms) = call.key_lifetime_ms {
         faults.within(format!("{path}.key_lifetime_ms"), "the life of a key", ms, 1);
         if call.effect != Effect::Idempotent {
-            let message =
-                "only an idempotent call has a key that lives; set `effect: idempotent` or remove it";
+            let message = "only an idempotent call has a key that lives; set `effect: idempotent` or remove it";
             faults.add(format!("{path}.key_lifetime_ms"), message);
         }
         let landing_ms = retry::landing_ms(call);
@@ -440,9 +422,9 @@ fn misplaced(step: &Step, earlier: &Step) -> Option<String> {
         (Kind::Compensable, Kind::Pivot | Kind::Retriable) => {
             Some(format!("step {name:?} comes after {other:?}, the point of no return; make it `retriable`"))
         }
-        (Kind::Pivot, Kind::Pivot) => Some(format!(
-            "steps {other:?} and {name:?} are pivots on one path; make the later one `retriable`"
-        )),
+        (Kind::Pivot, Kind::Pivot) => {
+            Some(format!("steps {other:?} and {name:?} are pivots on one path; make the later one `retriable`"))
+        }
         (Kind::Pivot, Kind::Retriable) => {
             Some(format!("the pivot {name:?} needs {other:?}, but retriable steps come after every pivot"))
         }

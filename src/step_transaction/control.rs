@@ -100,9 +100,7 @@ fn next(sql: &str) -> (Token<'_>, &str) {
             let (word, after) = sql.split_at(end);
             // The escapes of E'..' reach into the string.
             match after.strip_prefix('\'') {
-                Some(string) if word.eq_ignore_ascii_case("e") => {
-                    (Token::Other, after_quote(string, '\'', true))
-                }
+                Some(string) if word.eq_ignore_ascii_case("e") => (Token::Other, after_quote(string, '\'', true)),
                 _ => (Token::Word(word), after),
             }
         }

@@ -120,8 +120,7 @@ impl Lane {
     pub async fn park(&mut self, parkings: &[Parking]) -> Result<Vec<Uuid>, Error> {
         let ids: Vec<Uuid> = parkings.iter().map(|parking| parking.id).collect();
         let seen: Vec<i64> = parkings.iter().map(|parking| super::signed(parking.signals_seen)).collect();
-        let wakes: Vec<Option<i64>> =
-            parkings.iter().map(|parking| parking.wake_at.map(super::signed)).collect();
+        let wakes: Vec<Option<i64>> = parkings.iter().map(|parking| parking.wake_at.map(super::signed)).collect();
         let lane = self.id().0;
         let answer = self.send(Verb::Park, &[&lane, &ids, &seen, &wakes]).await;
         self.let_go(answer, &ids).await

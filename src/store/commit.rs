@@ -82,8 +82,7 @@ impl Lane {
         }
         let accepted: HashSet<Uuid> =
             accepted.iter().map(|row| row.try_get("id")).collect::<Result<_, tokio_postgres::Error>>()?;
-        let missing: Vec<&Transition> =
-            rows.iter().copied().filter(|row| !accepted.contains(&row.id)).collect();
+        let missing: Vec<&Transition> = rows.iter().copied().filter(|row| !accepted.contains(&row.id)).collect();
         let mut resolved = self.resolve(&missing).await?.into_iter();
         Ok(rows
             .iter()
@@ -100,10 +99,8 @@ impl Lane {
         let seqs: Vec<i32> = missing.iter().map(|row| row.seq).collect();
         let definitions: Vec<Option<i32>> =
             missing.iter().map(|row| row.start.as_ref().map(|start| start.definition.0)).collect();
-        let keys: Vec<Option<&str>> =
-            missing.iter().map(|row| row.key().map(|key| key.key.as_str())).collect();
-        let inputs: Vec<Option<&str>> =
-            missing.iter().map(|row| row.key().map(|key| key.input.get())).collect();
+        let keys: Vec<Option<&str>> = missing.iter().map(|row| row.key().map(|key| key.key.as_str())).collect();
+        let inputs: Vec<Option<&str>> = missing.iter().map(|row| row.key().map(|key| key.input.get())).collect();
         let bodies: Vec<&str> = missing.iter().map(|row| row.body.get()).collect();
         let found = self.send(Verb::Resolve, &[&ids, &seqs, &bodies, &definitions, &keys, &inputs]).await?;
         let mut verdicts = HashMap::with_capacity(found.len());
@@ -141,8 +138,7 @@ impl Lane {
             }
             Remedy::Reconnect | Remedy::Repeat | Remedy::GiveUp => failure,
         })?;
-        let (waiting, free): (Vec<usize>, Vec<usize>) =
-            (0..rows.len()).partition(|&index| rows[index].may_wait());
+        let (waiting, free): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|&index| rows[index].may_wait());
         let mut answers = vec![Written::Busy; rows.len()];
         let group: Vec<&Transition> = free.iter().map(|&index| rows[index]).collect();
         let mut singles = waiting;

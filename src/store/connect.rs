@@ -27,9 +27,8 @@ impl PostgresConfig {
     /// `verify-full`; `sslrootcert` is a PEM file, or `system`. Errors never repeat the password.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (rest, ssl) = split_ssl(text);
-        let mut driver: tokio_postgres::Config = rest
-            .parse()
-            .map_err(|error: tokio_postgres::Error| Error::Settings(super::error::chain(&error)))?;
+        let mut driver: tokio_postgres::Config =
+            rest.parse().map_err(|error: tokio_postgres::Error| Error::Settings(super::error::chain(&error)))?;
         let (mode, check, roots) = ssl.decide()?;
         if driver.get_hosts().is_empty() && driver.get_hostaddrs().is_empty() {
             return Err(Error::Settings("expected a host in the connection string, found none".to_owned()));
@@ -312,10 +311,7 @@ mod tests {
     #[test]
     fn refuses_an_unknown_sslmode_without_repeating_the_password() {
         let error = PostgresConfig::parse("postgres://u:hunter2@h/d?sslmode=allow").unwrap_err().to_string();
-        assert!(
-            error.contains("verify-full") && error.contains("allow") && !error.contains("hunter2"),
-            "{error}"
-        );
+        assert!(error.contains("verify-full") && error.contains("allow") && !error.contains("hunter2"), "{error}");
         let error = PostgresConfig::parse("postgres://u:hunter2@h:x/d").unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }

@@ -35,8 +35,7 @@ impl StoredDefinition {
     /// Builds the definition again; or says why this version of amends cannot.
     pub fn build(&self) -> Result<Arc<Definition>, String> {
         let draft: Draft = serde_json::from_str(&self.draft).map_err(|error| error.to_string())?;
-        Definition::build(draft)
-            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        Definition::build(draft).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -72,11 +71,7 @@ impl Store {
         self.read_definitions(None, None).await
     }
 
-    async fn read_definitions(
-        &self,
-        digest: Option<&str>,
-        name: Option<&str>,
-    ) -> Result<Vec<StoredDefinition>, Error> {
+    async fn read_definitions(&self, digest: Option<&str>, name: Option<&str>) -> Result<Vec<StoredDefinition>, Error> {
         let rows = self.query(sql!("definition", "read"), &[&digest, &name]).await?;
         rows.iter().map(stored).collect()
     }

@@ -146,11 +146,7 @@ impl Lane {
     }
 
     /// Sends a batch; `again` if rows of it may be there already, otherwise one that is there is an error.
-    pub(super) async fn send_batch(
-        &mut self,
-        columns: &Columns<'_>,
-        again: bool,
-    ) -> Result<Vec<Row>, Failure> {
+    pub(super) async fn send_batch(&mut self, columns: &Columns<'_>, again: bool) -> Result<Vec<Row>, Failure> {
         let mut session = self.session().await?;
         let statement = in_time(session.batch(columns.shape(), again)).await?;
         let id = self.id.0;
@@ -214,11 +210,7 @@ impl Lane {
 
     /// Sends a statement that comes to the same when sent twice, with pauses, until it is answered or enough
     /// is enough.
-    pub(super) async fn send_until_answered(
-        &mut self,
-        verb: Verb,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>, Failure> {
+    pub(super) async fn send_until_answered(&mut self, verb: Verb, params: Params<'_>) -> Result<Vec<Row>, Failure> {
         let mut sends = Sends::default();
         loop {
             match self.send(verb, params).await {
@@ -252,8 +244,7 @@ impl Session {
             remedy: if matches!(error, Error::Unavailable(_)) { Remedy::Reconnect } else { Remedy::GiveUp },
             error,
         })?;
-        let mut session =
-            Self { client, task, statements: Vec::new(), batches: HashMap::new(), timeline: None };
+        let mut session = Self { client, task, statements: Vec::new(), batches: HashMap::new(), timeline: None };
         TIMELINE.sending();
         let timeline = session.client.query_one(TIMELINE.text, &[]).await;
         TIMELINE.answered();

@@ -82,9 +82,7 @@ impl Store {
         let compensated = column(|passed| passed.compensated);
         let (abandoned, stuck) = (column(|passed| passed.abandoned), column(|passed| passed.stuck));
         let sql = sql!("measure", "throughput");
-        self.query_once(sql, &[&node.0, &ids, &started, &completed, &compensated, &abandoned, &stuck])
-            .await
-            .map(drop)
+        self.query_once(sql, &[&node.0, &ids, &started, &completed, &compensated, &abandoned, &stuck]).await.map(drop)
     }
 
     /// Counts live sagas once a minute, whichever node comes first, so that nobody who looks has to.

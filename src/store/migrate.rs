@@ -22,23 +22,11 @@ struct Migration {
 /// All migrations, in order. A published one never changes; its checksum is in every database.
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "tables", text: include_str!("../../sql/migrations/0001_tables.sql") },
-    Migration {
-        version: 2,
-        name: "functions",
-        text: include_str!("../../sql/migrations/0002_functions.sql"),
-    },
-    Migration {
-        version: 3,
-        name: "operators",
-        text: include_str!("../../sql/migrations/0003_operators.sql"),
-    },
+    Migration { version: 2, name: "functions", text: include_str!("../../sql/migrations/0002_functions.sql") },
+    Migration { version: 3, name: "operators", text: include_str!("../../sql/migrations/0003_operators.sql") },
     Migration { version: 4, name: "turns", text: include_str!("../../sql/migrations/0004_turns.sql") },
     Migration { version: 5, name: "custody", text: include_str!("../../sql/migrations/0005_custody.sql") },
-    Migration {
-        version: 6,
-        name: "early_signals",
-        text: include_str!("../../sql/migrations/0006_early_signals.sql"),
-    },
+    Migration { version: 6, name: "early_signals", text: include_str!("../../sql/migrations/0006_early_signals.sql") },
     Migration { version: 7, name: "suspects", text: include_str!("../../sql/migrations/0007_suspects.sql") },
 ];
 
@@ -129,12 +117,7 @@ impl Store {
         let mut done = Vec::new();
         for migration in MIGRATIONS.iter().filter(|migration| Some(migration.version) > found) {
             transaction.batch_execute(migration.text).await.map_err(|error| {
-                Error::Schema(format!(
-                    "migration {:04}_{}: {}",
-                    migration.version,
-                    migration.name,
-                    Error::from(error)
-                ))
+                Error::Schema(format!("migration {:04}_{}: {}", migration.version, migration.name, Error::from(error)))
             })?;
             boundary::pass("migration: applied");
             ask(&transaction, RECORD, &[&migration.version, &migration.name, &checksum(migration)]).await?;
@@ -149,9 +132,10 @@ impl Store {
         };
         if apply {
             for part in ADMIN {
-                transaction.batch_execute(part).await.map_err(|error| {
-                    Error::Schema(format!("views, functions and roles: {}", Error::from(error)))
-                })?;
+                transaction
+                    .batch_execute(part)
+                    .await
+                    .map_err(|error| Error::Schema(format!("views, functions and roles: {}", Error::from(error))))?;
             }
             ask(&transaction, ADMIN_RECORD, &[&ours.0, &ours.1]).await?;
         }

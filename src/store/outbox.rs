@@ -82,16 +82,9 @@ impl Store {
     }
 
     /// Puts an event off that could not be relayed.
-    pub async fn event_failed(
-        &self,
-        n: i64,
-        node: NodeId,
-        pause_ms: Millis,
-        error: &str,
-    ) -> Result<(), Error> {
+    pub async fn event_failed(&self, n: i64, node: NodeId, pause_ms: Millis, error: &str) -> Result<(), Error> {
         // A text of SQL cannot hold a NUL, and a message may have come from anywhere.
-        let error: String =
-            error.replace('\0', "\u{fffd}").chars().take(limits::EVENT_ERROR_CHARS_MAX).collect();
+        let error: String = error.replace('\0', "\u{fffd}").chars().take(limits::EVENT_ERROR_CHARS_MAX).collect();
         let sql = sql!("outbox", "failed");
         self.query(sql, &[&n, &node.0, &super::signed(pause_ms), &error]).await?;
         Ok(())

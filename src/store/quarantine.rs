@@ -25,8 +25,7 @@ impl Store {
     /// Marks a saga of this lane before it is tried alone. `is_first`: trials of an earlier suspicion do not count.
     pub async fn try_suspect(&self, lane: LaneId, id: Uuid, is_first: bool) -> Result<Trial, Error> {
         let pauses = trial_pauses();
-        let rows =
-            self.query(sql!("quarantine", "mark"), &[&lane.0, &id, &pauses.as_slice(), &is_first]).await?;
+        let rows = self.query(sql!("quarantine", "mark"), &[&lane.0, &id, &pauses.as_slice(), &is_first]).await?;
         let Some(row) = rows.first() else { return Ok(Trial::NotOurs) };
         let (wait_ms, convicted): (i64, bool) = (row.try_get("wait_ms")?, row.try_get("convicted")?);
         Ok(match wait_ms {

@@ -148,8 +148,7 @@ impl Store {
         let visible = filter.visible.as_ref();
         let prefix = visible.map(|visible| visible.key_prefix.as_str());
         let names = visible.map(|visible| visible.definitions.as_slice());
-        let rows =
-            self.query(sql, &[&status, &filter.definition, &filter.before, &limit, &prefix, &names]).await?;
+        let rows = self.query(sql, &[&status, &filter.definition, &filter.before, &limit, &prefix, &names]).await?;
         rows.iter().map(saga_row).collect()
     }
 

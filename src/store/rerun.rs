@@ -36,20 +36,14 @@ impl Store {
     pub async fn rerun_from(&self, saga: Uuid, step: &str, reason: &str) -> Result<Uuid, Error> {
         match self.try_once(sql!("rerun", "ask"), &[&saga, &step, &reason]).await? {
             Ok(rows) => Ok(rows.first().ok_or_else(super::no_row)?.try_get("rerun")?),
-            Err(error) if error.code().is_some_and(|code| code.code() == "AM001") => {
-                Err(Error::UnknownSaga(saga))
-            }
+            Err(error) if error.code().is_some_and(|code| code.code() == "AM001") => Err(Error::UnknownSaga(saga)),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Takes a rerun of these definitions that nobody has decided, and keeps it from others for a while. One at a time:
     /// should the node die of one, none of the others is suspected.
-    pub async fn take_rerun(
-        &self,
-        node: NodeId,
-        definitions: &[DefinitionId],
-    ) -> Result<Option<Rerunning>, Error> {
+    pub async fn take_rerun(&self, node: NodeId, definitions: &[DefinitionId]) -> Result<Option<Rerunning>, Error> {
         let ids: Vec<i32> = definitions.iter().map(|definition| definition.0).collect();
         let params: super::pool::Params<'_> = &[&ids, &limits::RERUN_KEPT_MS, &node.0];
         self.query_once(sql!("rerun", "take"), params).await?.first().map(rerunning).transpose()

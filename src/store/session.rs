@@ -81,8 +81,7 @@ impl Session {
         let (client, connection) = config.driver.connect(config.tls.clone()).await?;
         let (asks, asked) = mpsc::unbounded_channel();
         let task = tokio::spawn(watch(connection, asked));
-        let prepared =
-            async { tokio::try_join!(client.prepare(SEAL.text), client.prepare(COMMIT.text)) }.await;
+        let prepared = async { tokio::try_join!(client.prepare(SEAL.text), client.prepare(COMMIT.text)) }.await;
         match prepared {
             Ok((seal, commit)) => Ok(Self { client: Arc::new(client), seal, commit, task, asks }),
             Err(error) => {
@@ -173,10 +172,8 @@ fn last_row<const N: usize>(answer: &[SimpleQueryMessage]) -> Option<[Option<&st
 }
 
 /// Serves a connection, and answers what the server has said: after the connection's end, too.
-async fn watch<S, T>(
-    mut connection: Connection<S, T>,
-    mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Said>>,
-) where
+async fn watch<S, T>(mut connection: Connection<S, T>, mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Said>>)
+where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {

@@ -57,8 +57,7 @@ impl Store {
     }
 
     async fn ask(&self, id: Uuid, request: &Request, asker: Option<&str>) -> Result<u64, Error> {
-        let text =
-            serde_json::to_string(request).map_err(|error| Error::Invalid(format!("request: {error}")))?;
+        let text = serde_json::to_string(request).map_err(|error| Error::Invalid(format!("request: {error}")))?;
         self.asked(id, sql!("signal", "request"), &[&id, &text, &asker]).await
     }
 

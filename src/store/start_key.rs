@@ -28,8 +28,7 @@ impl Store {
     /// Reads the key that started a saga; none if it was started without one.
     pub async fn start_key_of(&self, saga: Uuid) -> Result<Option<Keyed>, Error> {
         let rows = self.query(sql!("start_key", "of_saga"), &[&saga]).await?;
-        let keyed =
-            |row: &tokio_postgres::Row| Ok(Keyed { name: row.try_get("name")?, key: row.try_get("key")? });
+        let keyed = |row: &tokio_postgres::Row| Ok(Keyed { name: row.try_get("name")?, key: row.try_get("key")? });
         rows.first().map(keyed).transpose()
     }
 }

@@ -131,8 +131,7 @@ impl Within {
         let aftermath = error.code().is_some_and(step_transaction::has_failed);
         match self.heard.cause().filter(|_| aftermath) {
             Some(cause) => {
-                let message =
-                    format!("the handler went on after an error of its transaction: {}", cause.message);
+                let message = format!("the handler went on after an error of its transaction: {}", cause.message);
                 RolledBack { retryable: !cause.definite, ..RolledBack::again(message) }
             }
             None => error.into(),
@@ -219,11 +218,7 @@ impl Store {
 
     /// Settles a transaction whose handler has succeeded: what its constraints have put off runs, and nothing of it is
     /// in use any more. Until then, at the latest, or the transaction is given up.
-    pub async fn settle(
-        &self,
-        within: Within,
-        until: impl Future<Output = ()>,
-    ) -> Result<Within, RolledBack> {
+    pub async fn settle(&self, within: Within, until: impl Future<Output = ()>) -> Result<Within, RolledBack> {
         let checked = before(pin!(until), within.session.check(&within.call)).await;
         let open = match checked {
             Some(Ok(true)) if !within.heard.is_refused() => Ok(()),
@@ -235,19 +230,13 @@ impl Store {
         }
         if Arc::strong_count(&within.session.client) > 1 {
             let message = "the handler kept its transaction beyond its end".to_owned();
-            return Err(RolledBack {
-                code: step_transaction::KEPT,
-                retryable: false,
-                ..RolledBack::again(message)
-            });
+            return Err(RolledBack { code: step_transaction::KEPT, retryable: false, ..RolledBack::again(message) });
         }
         let why = match checked {
             Some(Ok(true)) => return Ok(within),
             Some(Ok(false)) => RolledBack::ended(false),
             Some(Err(error)) => within.failed(error),
-            None => {
-                RolledBack::again("what the handler has put off was not done within the time of the attempt")
-            }
+            None => RolledBack::again("what the handler has put off was not done within the time of the attempt"),
         };
         self.recycle(within);
         Err(why)
@@ -291,12 +280,7 @@ impl Store {
     /// what became of both, however long that takes: [`Written::Accepted`], or [`Written::Refused`] if the lane is
     /// dead or another row has this place in the journal. In that case and in every other, nothing is left of the
     /// transaction.
-    pub async fn commit_within(
-        &self,
-        within: Within,
-        lane: LaneId,
-        row: &Transition,
-    ) -> Result<Written, RolledBack> {
+    pub async fn commit_within(&self, within: Within, lane: LaneId, row: &Transition) -> Result<Written, RolledBack> {
         // Rows of a promoted standby that lacks the ones before are written by nobody.
         if within.write(lane, row).await? != [true, true] {
             // It is gone before another writes in its place.

@@ -85,9 +85,8 @@ impl Store {
 
     /// Makes the partitions of the next weeks; returns how many are new.
     pub async fn ensure_partitions(&self) -> Result<i32, Error> {
-        let rows = self
-            .query(sql!("partition", "ensure"), &[&limits::JOURNAL_WEEKS_AHEAD, &limits::DONE_DAYS_AHEAD])
-            .await?;
+        let rows =
+            self.query(sql!("partition", "ensure"), &[&limits::JOURNAL_WEEKS_AHEAD, &limits::DONE_DAYS_AHEAD]).await?;
         Ok(rows.first().ok_or_else(super::no_row)?.try_get("made")?)
     }
 

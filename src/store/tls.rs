@@ -62,10 +62,7 @@ impl Trusted {
 
 fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let fault = |found: String| {
-        Error::Settings(format!(
-            "sslrootcert: expected a PEM file of certificates, {}: {found}",
-            path.display()
-        ))
+        Error::Settings(format!("sslrootcert: expected a PEM file of certificates, {}: {found}", path.display()))
     };
     let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
         .map_err(|error| fault(error.to_string()))?

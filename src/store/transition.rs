@@ -116,18 +116,7 @@ pub enum Written {
 impl Transition {
     /// A row of the journal with which nothing else changes.
     pub fn new(id: Uuid, seq: i32, kind: &'static str, body: Json) -> Self {
-        Self {
-            id,
-            seq,
-            kind,
-            body,
-            start: None,
-            status: None,
-            attention: None,
-            end: None,
-            signal: None,
-            outbox: None,
-        }
+        Self { id, seq, kind, body, start: None, status: None, attention: None, end: None, signal: None, outbox: None }
     }
 
     /// Whether somebody else's transaction could hold what the row needs.

@@ -107,11 +107,7 @@ async fn a_long_queue_costs_a_node_nothing() {
     eventually("the node has gone on for three seconds", async || count(&client, &beats).await == 1).await;
     let (after, all) = (node.memory_mb(), usize::try_from(QUEUED.iter().sum::<i64>()).unwrap());
     assert_eq!((count(&client, TAKEN).await, count(&client, WAITING).await), (ROOM, all - ROOM));
-    assert!(
-        after <= before + GROWTH_MAX_MB,
-        "{before} MB with {} in the queue, {after} MB with {all}",
-        QUEUED[0]
-    );
+    assert!(after <= before + GROWTH_MAX_MB, "{before} MB with {} in the queue, {after} MB with {all}", QUEUED[0]);
 }
 
 /// Who starts sagas on a full node is not refused and does not wait: they are in the queue for whoever has room first.

@@ -49,17 +49,7 @@ async fn refuses_a_server_that_may_lose_what_it_acknowledged() {
 async fn a_node_ends_with_whoever_told_it_what_to_run() {
     let database = Database::create().await;
     let mut node = Command::new(env!("CARGO_BIN_EXE_amends"));
-    node.args([
-        "bench-node",
-        "--in-flight",
-        "50",
-        "--lanes",
-        "1",
-        "--threads",
-        "1",
-        "--residents-max",
-        "100",
-    ]);
+    node.args(["bench-node", "--in-flight", "50", "--lanes", "1", "--threads", "1", "--residents-max", "100"]);
     node.env("DATABASE_URL", &database.url).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut node = node.spawn().unwrap();
     let mut orders = node.stdin.take().unwrap();
@@ -86,13 +76,10 @@ async fn measures_the_engine_in_turn_with_both_yardsticks() {
         assert!(rounds.iter().all(|one| number(one, field) > 0.0), "{field}: {limit}");
     }
     assert!(rounds.iter().all(|one| number(one, "dead_rows") >= 0.0), "{limit}");
-    for field in
-        ["sagas_per_s", "transitions_per_s", "p50_ms", "p99_ms", "limit_per_s", "ratio", "ratio_same_batch"]
-    {
+    for field in ["sagas_per_s", "transitions_per_s", "p50_ms", "p99_ms", "limit_per_s", "ratio", "ratio_same_batch"] {
         assert!(number(&limit, field) > 0.0, "{field}: {limit}");
     }
-    let (wal, body) =
-        (number(&limit, "wal_bytes_per_transition"), number(&limit, "body_bytes_per_transition"));
+    let (wal, body) = (number(&limit, "wal_bytes_per_transition"), number(&limit, "body_bytes_per_transition"));
     assert!(body > 200.0 && wal > body, "{limit}");
     // Four transitions a saga: its start, and three outcomes.
     let per_saga = number(&limit, "transitions_per_s") / number(&limit, "sagas_per_s");
@@ -112,8 +99,7 @@ async fn runs_every_workload() {
         assert_eq!((number(&found, "sagas"), found["workload"].as_str()), (200.0, Some(workload)));
         let views = found["views_ms"].as_object().map_or(0, |views| views.len());
         assert_eq!(views, if workload == "admin-views" { 11 } else { 0 }, "{found}");
-        let nodes: Vec<f64> =
-            found["node_sagas"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        let nodes: Vec<f64> = found["node_sagas"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
         assert_eq!((nodes.len(), nodes.iter().sum()), (2, 200.0), "{found}");
         assert_eq!(
             (number(&found["settings"], "history"), &found["settings"]["held_xmin"]),

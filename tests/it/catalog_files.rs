@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use amends::catalog::{
-    DEFINITION_SCHEMA, Environment, LogFormat, SETTINGS_SCHEMA, check, load, load_definitions,
-    parse_definitions, parse_settings, to_yaml,
+    DEFINITION_SCHEMA, Environment, LogFormat, SETTINGS_SCHEMA, check, load, load_definitions, parse_definitions,
+    parse_settings, to_yaml,
 };
 use amends::participant::Transport;
 use serde_json::Value;
@@ -170,8 +170,7 @@ fn a_special_file_is_not_waited_for() {
 #[test]
 fn settings_take_values_from_the_environment() {
     let variables = [("TOKEN", "s3cr3t"), ("LANES", "4"), ("GRACE", "1m"), ("URL", "postgres://u:pw@h/db")];
-    let environment =
-        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+    let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
     let text = "participants:\n\
         \x20 crm: { url: 'https://crm/mcp', headers: { Authorization: 'Bearer ${env.TOKEN}' }, answer_max: 64KiB }\n\
         database: { url: '${env.URL}' }\n\
@@ -179,10 +178,7 @@ fn settings_take_values_from_the_environment() {
         http: { enabled: false }\n\
         log: { format: json, level: 'warn,amends::store=debug' }\n";
     let settings = parse_settings("conf/amends.yaml", text, &environment).unwrap();
-    assert_eq!(
-        (settings.node.lanes, settings.node.grace_period_ms, settings.node.actors_max),
-        (4, 60_000, 7)
-    );
+    assert_eq!((settings.node.lanes, settings.node.grace_period_ms, settings.node.actors_max), (4, 60_000, 7));
     assert_eq!(settings.database.url.as_ref().map(|url| url.expose()), Some("postgres://u:pw@h/db"));
     assert_eq!(settings.participants[0].limits.answer_bytes_max, 65_536);
     assert_eq!((settings.http.address, settings.log.format), (None, LogFormat::Json));

@@ -168,14 +168,8 @@ fn check_faults(text: &str, faults: Option<Faults>) {
         let said = fault.to_string();
         assert!(!said.contains(|c: char| c.is_control() || c == '\u{2028}'), "not one clean line: {said:?}");
         assert!(!said.contains("s3cr3t"), "shows a secret: {said}");
-        assert!(
-            !said.contains("missing field") && !said.contains("invalid type"),
-            "the schema let it pass: {said}"
-        );
-        assert!(
-            fault.at.is_none_or(|at| at.line as usize <= lines && at.line > 0 && at.column > 0),
-            "nowhere: {said}"
-        );
+        assert!(!said.contains("missing field") && !said.contains("invalid type"), "the schema let it pass: {said}");
+        assert!(fault.at.is_none_or(|at| at.line as usize <= lines && at.line > 0 && at.column > 0), "nowhere: {said}");
     }
 }
 
@@ -212,9 +206,7 @@ fn value() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::vec((select(WORDS), inner), 0..8).prop_map(|entries| {
-                Value::Object(
-                    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>(),
-                )
+                Value::Object(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
             }),
         ]
     })
@@ -240,8 +232,7 @@ fn replace_at(document: &mut Value, mut way: impl Iterator<Item = usize>, with: 
 
 /// Every field of a definition.
 fn definition() -> Value {
-    let retry =
-        json!({ "attempts": 3, "backoff": "1s", "multiplier": 2, "backoff_max": "1m", "jitter": 0.5 });
+    let retry = json!({ "attempts": 3, "backoff": "1s", "multiplier": 2, "backoff_max": "1m", "jitter": 0.5 });
     let probe = json!({
         "http": "h", "path": "/x", "query": { "a": "b" }, "headers": { "a": "b" },
         "applied": "${ true }", "absent": "${ false }", "retry": { "attempts": 2 },

@@ -24,8 +24,7 @@ const AT: u64 = 1_767_225_600_000;
 fn definition() -> Arc<Definition> {
     let retry = json!({ "attempts": 2, "jitter": 0.0 });
     let handler = |name: &str| json!({ "handler": { "name": name } });
-    let call =
-        |name: &str, effect: &str| json!({ "target": handler(name), "effect": effect, "retry": retry });
+    let call = |name: &str, effect: &str| json!({ "target": handler(name), "effect": effect, "retry": retry });
     let mut ship = call("ship", "once");
     ship["probe"] = json!({ "target": handler("find"), "applied": "result.found" });
     let draft = json!({
@@ -112,9 +111,9 @@ impl Played {
             .state
             .steps
             .iter()
-            .position(|step| {
-                matches!(step.phase, amends::saga::state::Phase::Active { direction: d, .. } if d == direction)
-            })
+            .position(
+                |step| matches!(step.phase, amends::saga::state::Phase::Active { direction: d, .. } if d == direction),
+            )
             .unwrap();
         let attempt = self.state.steps[step].tally(direction).attempts;
         let by = by.map(|(rule, status)| DecidedBy { rule: rule.to_owned(), status: Some(status) });
@@ -273,10 +272,7 @@ async fn show_names_what_is_stuck_and_what_is_legal_and_no_payload_reaches_the_t
         let event = ProbeAnswered { at, step, direction, probe, answer, decided_by, jitter: 0.0 };
         saga.happens(&mut lane, Event::ProbeAnswered(event), None).await;
     }
-    store
-        .signal(saga.id, &serde_json::from_value(json!({ "pause": { "reason": evil } })).unwrap())
-        .await
-        .unwrap();
+    store.signal(saga.id, &serde_json::from_value(json!({ "pause": { "reason": evil } })).unwrap()).await.unwrap();
 
     let (code, text, _) = run(&database, &["show", &saga.id.to_string(), "--full"]).await;
     assert_eq!(code, 0);
@@ -469,10 +465,7 @@ async fn nodes_are_drained_and_sagas_taken_from_them() {
     assert_eq!(code, 5, "{said}");
     assert!(said.contains(&format!("In service: {number} (test).")), "{said}");
     let (code, said, _) = run(&database, &["drain-node", &number, "--reason", "new kernel"]).await;
-    assert_eq!(
-        (code, said),
-        (0, format!("node {number} hands over its sagas and takes no more (signal 1)\n"))
-    );
+    assert_eq!((code, said), (0, format!("node {number} hands over its sagas and takes no more (signal 1)\n")));
     assert!(store.beat(node, 0, None).await.unwrap().draining);
     let (_, said, _) = run(&database, &["undrain-node", &number, "--json"]).await;
     let value: Value = serde_json::from_str(&said).unwrap();

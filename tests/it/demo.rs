@@ -31,11 +31,7 @@ async fn forty_checkouts_survive_faults_and_a_killed_node() {
     for broken in ["lost_effects", "doubled_effects", "orphaned_effects", "unfinished", "unexplained"] {
         assert_eq!(report[broken], 0, "{broken}: {report}");
     }
-    assert_eq!(
-        (code, &report["sagas"], &report["nodes_killed"]),
-        (Some(0), &40.into(), &1.into()),
-        "{report}"
-    );
+    assert_eq!((code, &report["sagas"], &report["nodes_killed"]), (Some(0), &40.into(), &1.into()), "{report}");
     let count = |name: &str| report[name].as_u64().unwrap();
     assert_eq!(count("completed") + count("compensated") + count("stuck"), 40, "{report}");
     assert!(count("completed") > 0 && count("compensated") > 0 && count("faults_injected") > 10, "{report}");
@@ -48,9 +44,7 @@ async fn checkouts_survive_chaos_on_the_demos_own_postgres() {
     let data_dir = folder.join("d");
     let place = ["--data-dir", data_dir.to_str().unwrap()];
     let (code, report) = demo_at(&place, &["--sagas", "60", "--nodes", "2", "--seed", "5", "--chaos"]).await;
-    for broken in
-        ["lost_effects", "doubled_effects", "orphaned_effects", "unfinished", "unexplained", "stuck"]
-    {
+    for broken in ["lost_effects", "doubled_effects", "orphaned_effects", "unfinished", "unexplained", "stuck"] {
         assert_eq!(report[broken], 0, "{broken}: {report}");
     }
     // However fast the machine is, a run does not end before each of them had its turn.
@@ -75,8 +69,7 @@ async fn chaos_leaves_a_given_postgres_alone() {
 
 #[tokio::test]
 async fn without_faults_everything_completes() {
-    let (code, report) =
-        demo(&["--sagas", "20", "--nodes", "1", "--seed", "1", "--faults", "0", "--kill=false"]).await;
+    let (code, report) = demo(&["--sagas", "20", "--nodes", "1", "--seed", "1", "--faults", "0", "--kill=false"]).await;
     let expected = serde_json::json!({ "completed": 20, "faults_injected": 0, "nodes_killed": 0 });
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&report[name], value, "{name}: {report}");
@@ -95,8 +88,7 @@ async fn nothing_outlives_a_demo() {
         let mut demo = command.spawn().unwrap();
         let client = database.client().await;
         let one = async |sql: &str| client.query_one(sql, &[]).await.map(|row| row.get::<_, i64>(0)).ok();
-        eventually("effects are made", async || one("select count(*) from demo_crm.effect").await > Some(0))
-            .await;
+        eventually("effects are made", async || one("select count(*) from demo_crm.effect").await > Some(0)).await;
         let status = Command::new("kill").args([signal, &demo.id().to_string()]).status().unwrap();
         assert!(status.success());
         let ended = tokio::task::spawn_blocking(move || demo.wait().unwrap()).await.unwrap();
@@ -139,8 +131,7 @@ async fn each_kind_of_stuck_saga_is_remedied_from_psql() {
     let said = tokio::task::spawn_blocking(move || BufReader::new(stdout).lines().next()).await.unwrap();
     let said: Value = serde_json::from_str(&said.expect("a line").unwrap()).unwrap();
     let url = &database.url;
-    let stuck =
-        "select definition, step, direction, reason, in_doubt, error_code from amends.stuck order by 1";
+    let stuck = "select definition, step, direction, reason, in_doubt, error_code from amends.stuck order by 1";
     assert_eq!(
         ask(url, stuck).await.lines().collect::<Vec<_>>(),
         [
@@ -156,8 +147,7 @@ async fn each_kind_of_stuck_saga_is_remedied_from_psql() {
         ("demo_past_the_pivot", "completed"),
         ("demo_process_died", "completed"),
     ] {
-        let one =
-            said["stuck"].as_array().unwrap().iter().find(|one| one["definition"] == definition).unwrap();
+        let one = said["stuck"].as_array().unwrap().iter().find(|one| one["definition"] == definition).unwrap();
         let saga = one["saga"].as_str().unwrap();
         let remedy = ask(url, &REMEDY.replace("DEFINITION", definition)).await;
         // The demo recommends what the view leads to; only the reason is the operator's own.
@@ -166,8 +156,7 @@ async fn each_kind_of_stuck_saga_is_remedied_from_psql() {
         assert_ne!(ask(url, one["evidence"].as_str().unwrap()).await, "", "{one}");
         ask(url, &remedy).await;
         until(url, &format!("select status from amends.sagas where saga = '{saga}'"), ended).await;
-        let trace =
-            format!("select count(*) from amends.timeline where saga = '{saga}' and reason = 'looked it up'");
+        let trace = format!("select count(*) from amends.timeline where saga = '{saga}' and reason = 'looked it up'");
         assert_eq!(ask(url, &trace).await, "1", "{definition}");
     }
     assert_eq!(ask(url, "select count(*) from amends.stuck").await, "0");

@@ -201,10 +201,7 @@ async fn an_accepted_call_is_neither_there_nor_absent() {
     let fixture = Fixture::new(&["--faults", "1", "--only", "accepted", "--slow-ms", "1500"]).await;
     for step in &STEPS[..2] {
         assert_eq!(word(&fixture.act(step).await), "pending", "{step}");
-        assert!(
-            matches!(fixture.probe(step, Direction::Action).await, Answer::Inconclusive { .. }),
-            "{step}"
-        );
+        assert!(matches!(fixture.probe(step, Direction::Action).await, Answer::Inconclusive { .. }), "{step}");
         crate::harness::eventually("it lands", async || {
             matches!(fixture.probe(step, Direction::Action).await, Answer::Applied { .. })
         })

@@ -60,8 +60,7 @@ impl Fixture {
 
 /// reqwest is built without a default provider of cryptography.
 fn rustls() {
-    static PROVIDER: LazyLock<()> =
-        LazyLock::new(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    static PROVIDER: LazyLock<()> = LazyLock::new(|| drop(rustls::crypto::ring::default_provider().install_default()));
     *PROVIDER
 }
 
@@ -88,10 +87,7 @@ async fn payments_keep_their_keys() {
     let first = answer(&client, "create_charge", charge("B-1", "k1")).await;
     assert_eq!(first["status"], "charged");
     assert_eq!(answer(&client, "create_charge", charge("B-1", "k1")).await, first);
-    assert_eq!(
-        answer(&client, "create_charge", charge("B-2", "k1")).await["code"],
-        "idempotency_key_conflict"
-    );
+    assert_eq!(answer(&client, "create_charge", charge("B-2", "k1")).await["code"], "idempotency_key_conflict");
 
     let find = |key: &str| json!({ "booking": "B-1", "idempotency_key": key });
     let found = answer(&client, "find_charge", find("k1")).await;
@@ -99,10 +95,7 @@ async fn payments_keep_their_keys() {
     assert_eq!(answer(&client, "find_charge", find("k2")).await["found"], false);
 
     let refund = |charge: &Value| json!({ "booking": "B-1", "charge": charge, "idempotency_key": "k3" });
-    assert_eq!(
-        answer(&client, "refund_charge", refund(&json!("ch_999999"))).await["code"],
-        "nothing_to_undo"
-    );
+    assert_eq!(answer(&client, "refund_charge", refund(&json!("ch_999999"))).await["code"], "nothing_to_undo");
     let refunded = answer(&client, "refund_charge", refund(&first["id"])).await;
     assert_eq!(refunded["amount_cents"], 12_500);
     assert_eq!(answer(&client, "refund_charge", refund(&first["id"])).await, refunded);
@@ -135,10 +128,7 @@ async fn many_processes_share_one_ledger() {
             }
         });
         let answers = futures_util::future::join_all(calls).await;
-        assert!(
-            answers.iter().all(|answer| answer == &answers[0] && answer["status"] == "charged"),
-            "{answers:?}"
-        );
+        assert!(answers.iter().all(|answer| answer == &answers[0] && answer["status"] == "charged"), "{answers:?}");
     }
     assert_eq!(fixture.rows("select count(*)::text from demo_payments.effect").await, ["5"]);
 }
@@ -182,8 +172,7 @@ impl Fixture {
     async fn provoke(&self, client: &Client, tool: &'static str, booking: &str, arguments: Value) -> Wrong {
         let outcome = tokio::time::timeout(PATIENCE, call(client, tool, arguments)).await.ok();
         let schema = if tool == "create_charge" { "demo_payments" } else { "demo_crm" };
-        let effects =
-            self.rows(&format!("select kind from {schema}.effect where booking = '{booking}'")).await;
+        let effects = self.rows(&format!("select kind from {schema}.effect where booking = '{booking}'")).await;
         let faults = format!("select kind from {schema}.fault where booking = '{booking}'");
         eventually("the fault is recorded", async || !self.rows(&faults).await.is_empty()).await;
         Wrong { outcome, effects, fault: self.rows(&faults).await.remove(0) }
@@ -295,8 +284,7 @@ async fn the_crm_drops_connections_and_crashes() {
     for n in 0..100 {
         let booking = format!("B-{n}");
         let arguments = json!({ "booking": booking, "request": booking });
-        let Wrong { outcome, effects, fault } =
-            fixture.provoke(&client, "close_booking", &booking, arguments).await;
+        let Wrong { outcome, effects, fault } = fixture.provoke(&client, "close_booking", &booking, arguments).await;
         match (fault.as_str(), &outcome) {
             ("lost_answer", None | Some(Err(_))) => assert_eq!(effects, ["booking_closed"]),
             ("crash", None | Some(Err(_))) => {

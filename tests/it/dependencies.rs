@@ -70,10 +70,7 @@ fn what_we_have_twice_is_listed_and_nothing_else_is() {
         versions.iter().filter(|(_, found)| found.len() > 1).map(|(name, _)| name.as_str()).collect();
     let listed = list("skip");
     let unlisted: Vec<_> = twice.difference(&listed).map(|name| (name, &versions[*name])).collect();
-    assert!(
-        unlisted.is_empty(),
-        "two versions at once; say so in deny.toml or bring them together: {unlisted:?}"
-    );
+    assert!(unlisted.is_empty(), "two versions at once; say so in deny.toml or bring them together: {unlisted:?}");
     let gone: Vec<_> = listed.difference(&twice).collect();
     assert!(gone.is_empty(), "only one version is left; take them out of deny.toml: {gone:?}");
 }

@@ -29,8 +29,7 @@ fn handlers() -> Handlers {
 
 /// A participant that no test here calls.
 fn bank(errors: Option<Errors>) -> ParticipantConfig {
-    let transport =
-        Transport::McpHttp { url: Secret::plain("http://127.0.0.1:9/mcp"), headers: Default::default() };
+    let transport = Transport::McpHttp { url: Secret::plain("http://127.0.0.1:9/mcp"), headers: Default::default() };
     let answers = Answers { errors, busy: Vec::new() };
     ParticipantConfig { name: "bank".into(), transport, limits: Default::default(), answers }
 }
@@ -79,8 +78,7 @@ async fn pass_without_a_node(deadline_ms: u64) -> bool {
     );
     ask(&database.url, &format!("select amends.pause('{paused}', 'look first')")).await;
     let waits = "select count(*) from amends.sagas where status in ('running', 'paused')";
-    let heard =
-        format!("select status = 'paused' or ({waits}) < 4 from amends.sagas where saga = '{paused}'");
+    let heard = format!("select status = 'paused' or ({waits}) < 4 from amends.sagas where saga = '{paused}'");
     until(&database.url, &heard, "t").await;
     first.stop(Duration::from_secs(5)).await.unwrap();
     if ask(&database.url, waits).await != "4" {
@@ -92,8 +90,7 @@ async fn pass_without_a_node(deadline_ms: u64) -> bool {
     let too_late = ask(&database.url, &provide(late)).await;
     let paused_too_late = ask(&database.url, &provide(paused)).await;
     ask(&database.url, &provide(in_time)).await;
-    let approve =
-        ask(&database.url, &format!("select amends.approve('{asks}', 'sign', '{digest}', 'yes')")).await;
+    let approve = ask(&database.url, &format!("select amends.approve('{asks}', 'sign', '{digest}', 'yes')")).await;
     let second = node(&database, drafts(), None).await;
     let status = |saga: Uuid| format!("select status from amends.sagas where saga = '{saga}'");
     until(&database.url, &status(late), "compensated").await;
@@ -114,10 +111,8 @@ async fn pass_without_a_node(deadline_ms: u64) -> bool {
 #[tokio::test]
 async fn a_request_after_a_deadline_is_refused_by_that_name_on_a_node_that_lives() {
     let database = Database::create().await;
-    let book = || {
-        Step::new("book", Call::handler("work").idempotent())
-            .compensation(Call::handler("accept").idempotent())
-    };
+    let book =
+        || Step::new("book", Call::handler("work").idempotent()).compensation(Call::handler("accept").idempotent());
     let sign = |deadline_ms| Step::approval("sign", "may it?", None, deadline_ms).needs(["book"]);
     let drafts = vec![
         Draft::new("asks").step(book()).step(sign(Some(300))),
@@ -141,22 +136,14 @@ async fn a_request_after_a_deadline_is_refused_by_that_name_on_a_node_that_lives
         ),
     ] {
         let saga = node.start(name, &json!({})).await.unwrap();
-        until(
-            &database.url,
-            &format!("select status from amends.sagas where saga = '{saga}'"),
-            "compensating",
-        )
-        .await;
+        until(&database.url, &format!("select status from amends.sagas where saga = '{saga}'"), "compensating").await;
         let digest = format!(
             "select body::json #>> '{{approval_shown,showing,shown,digest}}' from amends.journal \
              where id = '{saga}' and kind = 'approval_shown'"
         );
         let digest = ask(&database.url, &digest).await;
         for sql in asks {
-            let sql = sql
-                .replace("SAGA", &format!("'{saga}'"))
-                .replace("DIGEST", &digest)
-                .replace("APPEND", &append);
+            let sql = sql.replace("SAGA", &format!("'{saga}'")).replace("DIGEST", &digest).replace("APPEND", &append);
             let signal = ask(&database.url, &format!("select {sql}")).await;
             let fate = format!(
                 "select concat_ws(' ', fate, answer) from amends.signals where saga = '{saga}' and signal = {signal}"
@@ -166,12 +153,7 @@ async fn a_request_after_a_deadline_is_refused_by_that_name_on_a_node_that_lives
             assert!(answer.starts_with("refused deadline_passed: "), "{name}: {sql}: {answer}");
         }
         ask(&database.url, &format!("select amends.signal('{saga}', 'book.compensation', '1')")).await;
-        until(
-            &database.url,
-            &format!("select status from amends.sagas where saga = '{saga}'"),
-            "compensated",
-        )
-        .await;
+        until(&database.url, &format!("select status from amends.sagas where saga = '{saga}'"), "compensated").await;
     }
     node.stop(Duration::from_secs(5)).await.unwrap();
 }
@@ -207,9 +189,8 @@ async fn the_forms_of_a_key_come_to_a_participant_as_ever() {
         notes.lock().unwrap().push(arguments);
         async { Ok::<_, Failure>(json!("done")) }
     });
-    let handlers = handlers.register("fail", |_: StepContext, _: Value| async {
-        Err::<Value, _>(Failure::permanent("declined", "no"))
-    });
+    let handlers = handlers
+        .register("fail", |_: StepContext, _: Value| async { Err::<Value, _>(Failure::permanent("declined", "no")) });
     let own = json!({ "key": "${ key }", "uuid": "${ key_uuid }", "hex": "x${ key_hex }" });
     let mut undone = own.clone();
     for (name, form) in [("of", "action_key"), ("of_uuid", "action_key_uuid"), ("of_hex", "action_key_hex")] {
@@ -219,14 +200,11 @@ async fn the_forms_of_a_key_come_to_a_participant_as_ever() {
     let draft = Draft::new("keys")
         .step(charge.compensation(Call::handler_with("note", undone).idempotent()))
         .step(Step::new("fail", Call::handler("fail").idempotent()).needs(["charge"]).irreversible());
-    let node =
-        Runtime::builder(database.url.clone()).handlers(handlers).definition(draft).begin().await.unwrap();
+    let node = Runtime::builder(database.url.clone()).handlers(handlers).definition(draft).begin().await.unwrap();
     let saga = "0190a0b0-c0d0-7e00-8f00-112233445566";
     ask(&database.url, &format!("select amends.start_as('{saga}', 'keys', '{{}}')")).await;
-    until(&database.url, &format!("select status from amends.saga_done where id = '{saga}'"), "compensated")
-        .await;
-    let (action, compensation) =
-        ("8ab6eddf-f16a-5f33-a64f-4df3ca04886d", "b665ebe7-ac6f-5347-bdd9-b918dd658b17");
+    until(&database.url, &format!("select status from amends.saga_done where id = '{saga}'"), "compensated").await;
+    let (action, compensation) = ("8ab6eddf-f16a-5f33-a64f-4df3ca04886d", "b665ebe7-ac6f-5347-bdd9-b918dd658b17");
     let hex = |uuid: &str| uuid.replace('-', "");
     assert_eq!(
         *noted.lock().unwrap(),
@@ -261,15 +239,11 @@ async fn errors_are_not_trusted_in_silence_by_any_door() {
     let said = refused.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(said.contains("charges: steps[0].action") && said.contains("errors: definite"), "{said}");
     let silent = node(&database, Vec::new(), Some(bank(None))).await;
-    eventually("the node has read it", async || {
-        silent.client().definition("charges").await.unwrap().is_some()
-    })
-    .await;
+    eventually("the node has read it", async || silent.client().definition("charges").await.unwrap().is_some()).await;
     let said = silent.start("charges", &json!({})).await.unwrap_err().to_string();
     assert!(said.contains("definition charges: steps[0].action"), "{said}");
     let saga = ask(&database.url, "select amends.start('charges', '{}'::text::json)").await;
-    until(&database.url, &format!("select status from amends.sagas where saga = '{saga}'"), "compensated")
-        .await;
+    until(&database.url, &format!("select status from amends.sagas where saga = '{saga}'"), "compensated").await;
     let why = format!("select string_agg(reason, '') from amends.timeline where saga = '{saga}'");
     assert!(ask(&database.url, &why).await.contains("definition charges: steps[0].action"));
     silent.stop(Duration::from_secs(5)).await.unwrap();
@@ -288,8 +262,7 @@ async fn an_appended_step_is_checked_as_a_definitions_is() {
         let fate = format!(
             "select concat_ws(' ', fate, answer) from amends.signals where saga = '{saga}' and signal = {signal}"
         );
-        let waits =
-            format!("select count(*) from amends.signal_status('{saga}', {signal}) where fate = 'waiting'");
+        let waits = format!("select count(*) from amends.signal_status('{saga}', {signal}) where fate = 'waiting'");
         until(&database.url, &waits, "0").await;
         ask(&database.url, &fate).await
     };
@@ -299,8 +272,7 @@ async fn an_appended_step_is_checked_as_a_definitions_is() {
     assert!(said.starts_with("refused ") && said.contains("step.compensation"), "{said}");
     let said = append(Step::new("a", Call::tool("bank", "charge", json!({}))).compensation(undo())).await;
     assert!(said.starts_with("refused ") && said.contains("errors: definite"), "{said}");
-    let state =
-        |name: &str| format!("select state from amends.steps where saga = '{saga}' and step = '{name}'");
+    let state = |name: &str| format!("select state from amends.steps where saga = '{saga}' and step = '{name}'");
     for name in ["a", "b"] {
         assert_eq!(append(step(name)).await, "applied");
         until(&database.url, &state(name), "done").await;
@@ -313,8 +285,7 @@ async fn an_appended_step_is_checked_as_a_definitions_is() {
     assert_eq!(append(Step::new("c", of_b).compensation(undo())).await, "applied");
     until(&database.url, &state("c"), "done").await;
     node.signal(saga, Request::Abort { reason: "enough".into() }).await.unwrap();
-    until(&database.url, &format!("select status from amends.sagas where saga = '{saga}'"), "compensated")
-        .await;
+    until(&database.url, &format!("select status from amends.sagas where saga = '{saga}'"), "compensated").await;
     let order = format!(
         "select string_agg(step, ' ' order by seq) from amends.timeline
                          where saga = '{saga}' and what like 'compensation%succeeded%'"
@@ -350,10 +321,7 @@ steps:
     let path = file.display().to_string();
     let (code, said) = program(&database.url, &["check", &path]);
     assert_eq!(code, 0, "{said}");
-    assert!(
-        said.contains("advice:") && said.contains("steps.charge.refused: a participant that gives 402"),
-        "{said}"
-    );
+    assert!(said.contains("advice:") && said.contains("steps.charge.refused: a participant that gives 402"), "{said}");
     assert!(said.contains("steps.book.probe.absent: a bare 404"), "{said}");
     let (code, said) = program(&database.url, &["explain", &path, "--json"]);
     assert_eq!(code, 0, "{said}");

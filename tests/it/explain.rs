@@ -45,8 +45,7 @@ fn next(tables: &Value, step: &str, call: &str, answer: &str) -> String {
     let holds = |row: &&Value| row["answers"].as_array().unwrap().iter().any(starts);
     let row = table["rows"].as_array().unwrap().iter().find(holds);
     let row = row.unwrap_or_else(|| panic!("no row {answer:?} in {table:#}"));
-    let [has, outcome, next] =
-        [&table["has"], &row["outcome"], &row["next"]].map(|text| text.as_str().unwrap());
+    let [has, outcome, next] = [&table["has"], &row["outcome"], &row["next"]].map(|text| text.as_str().unwrap());
     format!("({has}) {outcome}: {next}")
 }
 
@@ -74,10 +73,7 @@ async fn settings_have_their_say() {
     let plain = explained(&database.url, &[&definition]);
     let told = explained(&database.url, &[&definition, "--config", &settings]);
     let error = "a tool's result with `isError`";
-    assert_eq!(
-        next(&plain, "charge", "action", error),
-        "(once, irreversible) errored: turn back, the effect may stay"
-    );
+    assert_eq!(next(&plain, "charge", "action", error), "(once, irreversible) errored: turn back, the effect may stay");
     let definite = "(once, irreversible, errors: definite) failed: turn back";
     assert_eq!(next(&told, "charge", "action", error), definite);
     let (internal, again) = ("the JSON-RPC error -32603", "unknown: repeat under the same key");

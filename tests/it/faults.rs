@@ -37,10 +37,7 @@ fn draft(name: &str) -> Draft {
     let retry = Retry { attempts: 8, backoff_ms: 5, multiplier: 2.0, backoff_max_ms: 100, jitter: 0.5 };
     let call = |handler: &str| Call::handler(handler).idempotent().retry(retry.clone());
     let step = |name: &str| Step::new(name, call("effect")).compensation(call("undo"));
-    Draft::new(name)
-        .step(step("first"))
-        .step(step("second").needs(["first"]))
-        .step(step("third").needs(["second"]))
+    Draft::new(name).step(step("first")).step(step("second").needs(["first"])).step(step("third").needs(["second"]))
 }
 
 async fn node(url: &str, name: &str, ledger: &Ledger, pause: Duration) -> Runtime {
@@ -132,10 +129,7 @@ async fn a_database_that_is_gone_for_half_a_minute_costs_time_only() {
     proxy.next(Fault::None);
     all_completed(&runtime, &sagas, &ledger).await;
     let called: Vec<u32> = ledger.lock().unwrap().values().copied().collect();
-    assert!(
-        called.iter().all(|calls| *calls == 1),
-        "the process lived, so nothing is called twice: {called:?}"
-    );
+    assert!(called.iter().all(|calls| *calls == 1), "the process lived, so nothing is called twice: {called:?}");
     crate::harness::eventually("the node is well again", async || runtime.health_issues().is_empty()).await;
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }
@@ -152,8 +146,7 @@ async fn a_node_that_was_taken_for_dead_writes_nothing_more_and_comes_back() {
     proxy.next(Fault::Refuse);
     all_completed(&healthy, &sagas, &ledger).await;
     proxy.next(Fault::None);
-    crate::harness::eventually("the node has joined again", async || cut_off.health_issues().is_empty())
-        .await;
+    crate::harness::eventually("the node has joined again", async || cut_off.health_issues().is_empty()).await;
     let ended = cut_off.run("zombie", &json!({})).await.unwrap();
     assert_eq!(ended.status, Status::Completed);
     cut_off.stop(Duration::from_secs(5)).await.unwrap();
@@ -170,10 +163,7 @@ async fn a_drain_hands_back_without_spending_an_attempt() {
     assert!(first.stop(Duration::from_secs(10)).await.unwrap(), "everything was handed back");
     all_completed(&second, &sagas, &ledger).await;
     let called: Vec<u32> = ledger.lock().unwrap().values().copied().collect();
-    assert!(
-        called.iter().all(|calls| *calls == 1),
-        "what is handed back in order is called once: {called:?}"
-    );
+    assert!(called.iter().all(|calls| *calls == 1), "what is handed back in order is called once: {called:?}");
     for saga in &sagas {
         let journal = second.store().journal(*saga).await.unwrap();
         assert!(journal.iter().all(|row| row.kind != "owner_lost"), "nothing was lost in the handover");
@@ -189,18 +179,15 @@ async fn a_saga_that_its_lane_owns_and_nobody_runs_is_taken_up() {
     let ledger = Ledger::default();
     let draft = Draft::new("stray").step(Step::awaiting("paid", "payment", None));
     let builder = Runtime::builder(database.url.clone()).lanes(1).lease(Duration::from_secs(2));
-    let runtime =
-        builder.handlers(handlers(&ledger, Duration::ZERO)).definition(draft).begin().await.unwrap();
+    let runtime = builder.handlers(handlers(&ledger, Duration::ZERO)).definition(draft).begin().await.unwrap();
     let saga = runtime.start("stray", &json!({})).await.unwrap();
     let client = database.client().await;
     let own = format!(
         "with woken as (delete from amends.timer where id = '{saga}' returning id)
          update amends.saga set lane = (select id from amends.lane where live) where id in (select id from woken)"
     );
-    crate::harness::eventually("it is parked, and owned again", async || {
-        client.execute(&own, &[]).await.unwrap() == 1
-    })
-    .await;
+    crate::harness::eventually("it is parked, and owned again", async || client.execute(&own, &[]).await.unwrap() == 1)
+        .await;
     let request = Request::Provide { event: "payment".into(), payload: json!({ "cents": 5 }).into() };
     runtime.signal(saga, request).await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(60), runtime.wait(saga)).await;
@@ -213,8 +200,7 @@ async fn a_saga_that_its_lane_owns_and_nobody_runs_is_taken_up() {
 async fn a_signal_whose_wake_was_lost_is_read_with_the_next_answer() {
     let database = Database::create().await;
     let ledger = Ledger::default();
-    let draft =
-        Draft::new("deaf").step(Step::new("long", Call::handler("effect").idempotent()).irreversible());
+    let draft = Draft::new("deaf").step(Step::new("long", Call::handler("effect").idempotent()).irreversible());
     let builder = Runtime::builder(database.url.clone()).lanes(1);
     let forever = Duration::from_secs(600);
     let runtime = builder.handlers(handlers(&ledger, forever)).definition(draft).begin().await.unwrap();

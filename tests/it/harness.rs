@@ -145,9 +145,7 @@ impl Cluster {
         server.args(further.iter().flat_map(|setting| ["-c", setting]));
         server.envs(self.environment.iter().map(|(name, path)| (name, path)));
         server.stdin(Stdio::null()).stdout(Stdio::null());
-        server.stderr(
-            std::fs::File::options().create(true).append(true).open(self.directory.join("log")).unwrap(),
-        );
+        server.stderr(std::fs::File::options().create(true).append(true).open(self.directory.join("log")).unwrap());
         let child = run_as(&mut server, unprivileged()).current_dir(&self.directory).spawn().unwrap();
         *self.server.lock().unwrap() = Some(child);
     }

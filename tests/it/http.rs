@@ -18,9 +18,12 @@ fn request(address: SocketAddr, path: &str) -> String {
 
 fn door(ready: &Arc<AtomicBool>) -> Door {
     let ready = Arc::clone(ready);
-    let readiness = Arc::new(move || {
-        if ready.load(Ordering::Relaxed) { Vec::new() } else { vec!["the database is away".to_owned()] }
-    });
+    let readiness =
+        Arc::new(
+            move || {
+                if ready.load(Ordering::Relaxed) { Vec::new() } else { vec!["the database is away".to_owned()] }
+            },
+        );
     Door { metrics: metrics::install(), readiness, mounts: Vec::new() }
 }
 

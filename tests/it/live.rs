@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use amends::participant::{
-    Answers, Failure, Handlers, Limits, ParticipantConfig, Secret, StepContext, Transport,
-};
+use amends::participant::{Answers, Failure, Handlers, Limits, ParticipantConfig, Secret, StepContext, Transport};
 use amends::runtime::Runtime;
 use amends::saga::definition::{Call, Draft, Notice, Probe, Retry, Rule, Step, Target, Verdict};
 use serde_json::{Value, json};
@@ -58,8 +56,7 @@ async fn what_was_asked_in_time_counts_whatever_is_heard_before_it() {
 async fn ask_in_time(deadline_ms: u64) -> bool {
     let database = Database::create().await;
     let wait = |name: &str| Step::awaiting(name, name, Some(deadline_ms));
-    let drafts =
-        || vec![Draft::new("both").step(wait("x")).step(wait("y")), Draft::new("one").step(wait("x"))];
+    let drafts = || vec![Draft::new("both").step(wait("x")).step(wait("y")), Draft::new("one").step(wait("x"))];
     let first = node(&database, Handlers::new(), drafts()).await;
     let both = first.start("both", &json!({})).await.unwrap();
     let one = first.start("one", &json!({})).await.unwrap();
@@ -75,8 +72,7 @@ async fn ask_in_time(deadline_ms: u64) -> bool {
             return false;
         }
     }
-    let late =
-        format!("select min(at) + interval '{deadline_ms} ms' < clock_timestamp() from amends.journal");
+    let late = format!("select min(at) + interval '{deadline_ms} ms' < clock_timestamp() from amends.journal");
     if ask(&database.url, &late).await == "t" {
         return false;
     }
@@ -126,10 +122,8 @@ async fn a_saga_that_is_paused_before_a_node_has_it_makes_no_call() {
     let (database, calls) = (Database::create().await, Arc::default());
     let step = || Step::new("charge", work()).compensation(work());
     let turns = Draft::new("turns").concurrency("input.guest");
-    let drafts = vec![
-        Draft::new("pay").step(step()),
-        turns.step(Step::awaiting("go", "go", None)).step(step().needs(["go"])),
-    ];
+    let drafts =
+        vec![Draft::new("pay").step(step()), turns.step(Step::awaiting("go", "go", None)).step(step().needs(["go"]))];
     let runtime = node(&database, handlers(&calls), drafts).await;
     let ahead = runtime.start("turns", &json!({ "guest": 1 })).await.unwrap();
     until(&database.url, "select count(*) from amends.steps where state = 'awaiting'", "1").await;
@@ -169,9 +163,8 @@ async fn end(database: &Database, saga: &str) -> String {
 async fn a_sagas_deadline_passes_although_no_node_has_it_yet() {
     let (database, calls) = (Database::create().await, Arc::default());
     let step = || Step::new("pay", work()).compensation(work());
-    let drafts = || {
-        [("late", 500), ("early", 3_600_000)].map(|(name, ms)| Draft::new(name).deadline_ms(ms).step(step()))
-    };
+    let drafts =
+        || [("late", 500), ("early", 3_600_000)].map(|(name, ms)| Draft::new(name).deadline_ms(ms).step(step()));
     stop(node(&database, handlers(&calls), drafts().into()).await).await;
     let [late, early] = ["late", "early"].map(|name| format!("select amends.start('{name}', '{{}}')"));
     let (late, early) = (ask(&database.url, &late).await, ask(&database.url, &early).await);
@@ -191,9 +184,8 @@ async fn a_sagas_deadline_passes_although_no_node_has_it_yet() {
 async fn a_sagas_deadline_runs_from_its_turn() {
     let (database, calls) = (Database::create().await, Arc::default());
     let turns = Draft::new("turns").concurrency("input.guest").deadline_ms(1_000);
-    let turns = turns
-        .step(Step::awaiting("go", "go", None))
-        .step(Step::new("pay", work()).needs(["go"]).irreversible());
+    let turns =
+        turns.step(Step::awaiting("go", "go", None)).step(Step::new("pay", work()).needs(["go"]).irreversible());
     let runtime = node(&database, handlers(&calls), vec![turns]).await;
     let start = r#"amends.start('turns', '{"guest": 1}')"#;
     let both = ask(&database.url, &format!("select concat({start}, ' ', {start})")).await;
@@ -287,8 +279,7 @@ async fn a_start_is_refused_although_the_node_that_took_it_died() {
 #[tokio::test]
 async fn what_was_stored_with_a_rule_that_is_refused_now_stays_readable() {
     let (database, calls) = (Database::create().await, Arc::default());
-    let refused =
-        Runtime::builder(database.url.clone()).handlers(handlers(&calls)).definition(accepts()).begin().await;
+    let refused = Runtime::builder(database.url.clone()).handlers(handlers(&calls)).definition(accepts()).begin().await;
     let said = refused.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(said.contains("accepts: steps[0].action.probe.absent"), "{said}");
     let store = database.store().await;
@@ -296,18 +287,14 @@ async fn what_was_stored_with_a_rule_that_is_refused_now_stays_readable() {
     let digest = amends::saga::Definition::build(accepts()).unwrap().digest().to_owned();
     store.put_definition(&digest, "accepts", &stored, None).await.unwrap();
     let runtime = node(&database, handlers(&calls), vec![Draft::new("plan").open(3_600_000)]).await;
-    eventually("the node has read it", async || {
-        runtime.client().definition("accepts").await.unwrap().is_some()
-    })
-    .await;
+    eventually("the node has read it", async || runtime.client().definition("accepts").await.unwrap().is_some()).await;
     let said = runtime.start("accepts", &json!({})).await.unwrap_err().to_string();
     assert!(said.contains("definition accepts: steps[0].action.probe.absent"), "{said}");
     let plan = runtime.start("plan", &json!({})).await.unwrap();
     let step = Box::new(accepts().steps[0].clone());
     let signal = runtime.signal(plan, amends::saga::event::Request::Append { step }).await.unwrap();
-    let fate = format!(
-        "select concat_ws(' ', fate, answer) from amends.signals where saga = '{plan}' and signal = {signal}"
-    );
+    let fate =
+        format!("select concat_ws(' ', fate, answer) from amends.signals where saga = '{plan}' and signal = {signal}");
     eventually("it is answered", async || ask(&database.url, &fate).await.starts_with("refused")).await;
     assert!(ask(&database.url, &fate).await.contains("step.action.probe.absent"));
     assert_eq!(calls.load(Ordering::SeqCst), 0);
@@ -332,8 +319,7 @@ async fn slow(pays: Arc<AtomicU32>, hold_ms: u64) -> ParticipantConfig {
                         return;
                     }
                 }
-                let answer =
-                    "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}";
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}";
                 socket.write_all(answer.as_bytes()).await.ok();
             });
         }
@@ -360,17 +346,15 @@ async fn a_call_that_waits_for_its_place_begins_in_time_or_not_at_all() {
 async fn hold_the_place(pause_ms: u64) -> bool {
     let (database, pays) = (Database::create().await, Arc::<AtomicU32>::default());
     let (forgotten_ms, hold_ms) = (2 * pause_ms + 3_500, 2 * pause_ms + 6_000);
-    let again =
-        Retry { attempts: 5, backoff_ms: pause_ms, multiplier: 1.0, backoff_max_ms: pause_ms, jitter: 0.0 };
+    let again = Retry { attempts: 5, backoff_ms: pause_ms, multiplier: 1.0, backoff_max_ms: pause_ms, jitter: 0.0 };
     let pay = http("/pay").idempotent().settle_ms(500).key_lifetime_ms(forgotten_ms).retry(again);
     let pay = Step::new("pay", pay).compensation(http("/void").idempotent());
     let hold = Step::new("hold", http("/hold").timeout_ms(2 * hold_ms)).irreversible();
     let late = Step::new("late", http("/late").deadline_ms(800)).irreversible();
     let drafts = [("pays", pay), ("holds", hold), ("lates", late)];
     let builder = Runtime::builder(database.url.clone()).participants([slow(pays.clone(), hold_ms).await]);
-    let builder = drafts
-        .into_iter()
-        .fold(builder, |builder, (name, step)| builder.definition(Draft::new(name).step(step)));
+    let builder =
+        drafts.into_iter().fold(builder, |builder, (name, step)| builder.definition(Draft::new(name).step(step)));
     let runtime = builder.begin().await.unwrap();
     let paying = runtime.start("pays", &json!({})).await.unwrap();
     until(&database.url, &attempts(paying), "1").await;
@@ -384,11 +368,7 @@ async fn hold_the_place(pause_ms: u64) -> bool {
         until(&database.url, &status(waits), "compensated").await;
         assert_eq!(ask(&database.url, &attempts(waits)).await, "0");
         until(&database.url, &status(holding), "completed").await;
-        assert_eq!(
-            pays.load(Ordering::SeqCst),
-            1,
-            "under a forgotten key it would have had its effect twice"
-        );
+        assert_eq!(pays.load(Ordering::SeqCst), 1, "under a forgotten key it would have had its effect twice");
     }
     stop(runtime).await;
     in_time

@@ -64,9 +64,7 @@ async fn what_a_handler_logs_names_its_saga_and_step() {
     assert_eq!(names, ["saga", "step", "attempt"]);
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let of = |name: &'static str| move |line: &Value| line["span"]["name"] == name;
-    assert!(
-        lines.clone().filter(of("commit batch")).any(|line| line["span"]["transitions"].as_u64() >= Some(1))
-    );
+    assert!(lines.clone().filter(of("commit batch")).any(|line| line["span"]["transitions"].as_u64() >= Some(1)));
     assert!(lines.filter(of("saga")).any(|line| line["span"]["saga.id"] == saga.to_string()));
     assert!(!text.contains("hunter2"), "payloads are not logged");
 }

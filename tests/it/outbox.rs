@@ -95,10 +95,7 @@ async fn ends_and_halts_are_told_with_all_that_there_is_to_say() {
     assert_eq!((&news["status"], &news["step"]), (&json!("compensated"), &json!("one")));
     assert!(news["reason"].as_str().unwrap().contains("funds"), "{news}");
     let [news] = &told(doubtful)[..] else { panic!("{:?}", told(doubtful)) };
-    assert_eq!(
-        (&news["status"], &news["step"], &news["output"]),
-        (&json!("stuck"), &json!("one"), &json!(null))
-    );
+    assert_eq!((&news["status"], &news["step"], &news["output"]), (&json!("stuck"), &json!("one"), &json!(null)));
     assert!(news["reason"].as_str().unwrap().contains("in_doubt"), "{news}");
     assert!(news["key"].as_str().unwrap().contains("-on_stuck-n"), "{news}");
     let finding = Finding::Applied { output: json!(1).into() };
@@ -163,12 +160,8 @@ async fn a_receiver_is_told_again_when_the_pause_that_it_asks_for_is_over() {
     })
     .await;
     let transport = Transport::Http { url: Secret::plain(&wire.url), headers: Default::default() };
-    let chat = ParticipantConfig {
-        name: "chat".into(),
-        transport,
-        limits: Default::default(),
-        answers: Default::default(),
-    };
+    let chat =
+        ParticipantConfig { name: "chat".into(), transport, limits: Default::default(), answers: Default::default() };
     let to = |path: &str| {
         Notice::new(Target::Http {
             participant: "chat".into(),
@@ -190,8 +183,7 @@ async fn a_receiver_is_told_again_when_the_pause_that_it_asks_for_is_over() {
     for (name, code) in [("good", "http_503"), ("doubtful", "http_404")] {
         let saga = runtime.start(name, &json!({})).await.unwrap();
         let pending = async || runtime.store().pending_events(saga).await.unwrap().pop();
-        eventually("it was refused", async || pending().await.is_some_and(|event| event.error.is_some()))
-            .await;
+        eventually("it was refused", async || pending().await.is_some_and(|event| event.error.is_some())).await;
         let event = pending().await.unwrap();
         assert!(event.error.as_ref().unwrap().contains(code), "{event:?}");
         assert!(event.due_at.unwrap() - event.at >= 600_000, "{event:?}");

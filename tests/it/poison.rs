@@ -148,9 +148,8 @@ const PUT_ASIDE: &str = "select count(*) from amends.stuck where reason = 'proce
 async fn a_saga_that_waits_for_its_lone_trial_says_so() {
     let (database, client) = hall().await;
     serve(&client, "poison", 1).await;
-    let patient = || {
-        in_its_own_process("poison::child_process_entry").env(URL, &database.url).env(PAUSE, "60000").spawn()
-    };
+    let patient =
+        || in_its_own_process("poison::child_process_entry").env(URL, &database.url).env(PAUSE, "60000").spawn();
     let mut node = patient().unwrap();
     let waits = "select count(*) from amends.waits w join amends.sagas s using (saga)
                  where w.step is null and w.waits_for like 'its lone trial%' and s.status = 'running'";
@@ -248,8 +247,7 @@ async fn a_saga_that_kills_whoever_reads_it_is_put_aside_and_the_nodes_live() {
     let (code, shown, _) = crate::cli::run(&database, &["show", &saga.to_string()]).await;
     assert!(code == 0 && shown.contains("its journal is not read here"), "{shown}");
     client.query("select amends.rerun_from($1, 'drink', 'to be rid of it')", &[&saga]).await.unwrap();
-    let refused =
-        "select count(*) from amends.reruns where fate = 'refused' and answer like '%in a row died%'";
+    let refused = "select count(*) from amends.reruns where fate = 'refused' and answer like '%in a row died%'";
     crate::harness::eventually("nor for a rerun", async || count(&client, refused).await == 1).await;
     client.query("select amends.resume($1, 'mended')", &[&saga]).await.unwrap();
     let done = mended.wait(saga).await.unwrap();

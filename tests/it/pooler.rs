@@ -40,13 +40,10 @@ impl Bouncer {
         let program = program.iter().find(|path| std::path::Path::new(path).exists()).unwrap_or(&"pgbouncer");
         let mut command = Command::new(program);
         command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process =
-            run_as(&mut command, unprivileged()).spawn().expect("PgBouncer (apt-get install pgbouncer)");
+        let process = run_as(&mut command, unprivileged()).spawn().expect("PgBouncer (apt-get install pgbouncer)");
         let url = format!("postgres://postgres@127.0.0.1:{port}/{name}?sslmode=disable");
-        eventually("PgBouncer answers", async || {
-            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.is_ok()
-        })
-        .await;
+        eventually("PgBouncer answers", async || tokio_postgres::connect(&url, tokio_postgres::NoTls).await.is_ok())
+            .await;
         Self { process, folder, url }
     }
 }
@@ -62,13 +59,10 @@ impl Drop for Bouncer {
 async fn node(url: &str) -> Result<Runtime, amends::runtime::Error> {
     let handlers = Handlers::new()
         .register("effect", |_: StepContext, input: Value| async move { Ok::<_, Failure>(input) })
-        .register_transactional(
-            "within",
-            |_, database: amends::step_transaction::Transaction, _: Value| async move {
-                let count = database.query_one("select count(*) from shop", &[]).await?;
-                Ok::<_, Failure>(json!(count.get::<_, i64>(0)))
-            },
-        );
+        .register_transactional("within", |_, database: amends::step_transaction::Transaction, _: Value| async move {
+            let count = database.query_one("select count(*) from shop", &[]).await?;
+            Ok::<_, Failure>(json!(count.get::<_, i64>(0)))
+        });
     let draft = Draft::new("order").step(Step::new("a", Call::handler("effect")).irreversible());
     let within = Step::new("b", Call::handler("within").transactional()).irreversible();
     let draft = draft.step(Step::awaiting("go", "go", None).needs(["a"])).step(within.needs(["go"]));
@@ -95,8 +89,7 @@ async fn applications_and_operators_work_through_it_and_nodes_go_directly() {
     let runtime = node(&database.url).await.unwrap();
 
     // Two applications share what the pooler has, each in its own transactions.
-    let (one, other) =
-        (crate::harness::connect(&bouncer.url).await, crate::harness::connect(&bouncer.url).await);
+    let (one, other) = (crate::harness::connect(&bouncer.url).await, crate::harness::connect(&bouncer.url).await);
     one.batch_execute("begin; insert into shop values ('one')").await.unwrap();
     other.batch_execute("begin; insert into shop values ('other')").await.unwrap();
     let saga = first(&one, "select amends.start('order', '{\"n\": 1}', 'key-1')").await;

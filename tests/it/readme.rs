@@ -7,17 +7,13 @@ const README: &str = include_str!("../../README.md");
 
 fn blocks(language: &str) -> Vec<&'static str> {
     let open = format!("```{language}\n");
-    README
-        .match_indices(&open)
-        .filter_map(|(at, _)| README[at + open.len()..].split("\n```").next())
-        .collect()
+    README.match_indices(&open).filter_map(|(at, _)| README[at + open.len()..].split("\n```").next()).collect()
 }
 
 #[test]
 fn its_yaml_is_accepted() {
     let blocks = blocks("yaml");
-    let (sagas, settings): (Vec<&str>, Vec<&str>) =
-        blocks.into_iter().partition(|block| block.starts_with("saga:"));
+    let (sagas, settings): (Vec<&str>, Vec<&str>) = blocks.into_iter().partition(|block| block.starts_with("saga:"));
     assert!(!sagas.is_empty() && !settings.is_empty());
     for saga in sagas {
         let drafts = parse_definitions("checkout.yaml", saga).unwrap_or_else(|faults| panic!("{faults}"));
@@ -41,8 +37,7 @@ fn the_files_that_it_links_exist() {
 
 /// Runs the program, and returns what it writes.
 fn written_by(arguments: &[&str]) -> String {
-    let ran =
-        std::process::Command::new(env!("CARGO_BIN_EXE_amends")).args(arguments).output().expect("it runs");
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_amends")).args(arguments).output().expect("it runs");
     assert!(ran.status.success(), "amends {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8(ran.stdout).expect("UTF-8")
 }
@@ -63,8 +58,7 @@ fn what_an_answer_means_is_what_the_program_says() {
 fn every_metric_and_verb_that_it_names_exists() {
     let help = written_by(&["--help"]);
     let table = README.split("## The command line").nth(1).and_then(|rest| rest.split("## ").next());
-    let rows =
-        table.expect("a section on the command line").lines().filter(|line| line.starts_with("| `amends "));
+    let rows = table.expect("a section on the command line").lines().filter(|line| line.starts_with("| `amends "));
     let mut verbs = 0;
     for row in rows {
         let words = row.trim_start_matches("| `amends ").split(['`', ' ']).next().unwrap_or_default();

@@ -57,9 +57,7 @@ fn handlers(calls: &Arc<[AtomicUsize; 6]>) -> Handlers {
         })
         .register("flaky", move |_: StepContext, _: Value| {
             let n = flaky();
-            async move {
-                if n < 3 { Err(Failure::retryable("busy", "later")) } else { Ok(json!({ "n": n })) }
-            }
+            async move { if n < 3 { Err(Failure::retryable("busy", "later")) } else { Ok(json!({ "n": n })) } }
         })
         .register("panics", move |_: StepContext, _: Value| async move {
             if true {
@@ -135,16 +133,14 @@ async fn a_panic_in_a_step_is_an_unknown_outcome_and_an_operator_resolves_it() {
     })
     .await;
     let finding = amends::saga::event::Finding::Absent;
-    let request =
-        Request::Resolve { step: "boom".into(), finding, attempts: None, reason: "looked it up".into() };
+    let request = Request::Resolve { step: "boom".into(), finding, attempts: None, reason: "looked it up".into() };
     runtime.signal(saga, request).await.expect("a signal");
     // It is known to be absent now, so it is tried again under a new key, until it is stuck or its attempts
     // are spent.
     let cancel = Request::Cancel { reason: "enough".into() };
     runtime.signal(saga, cancel).await.expect("a signal");
     let finding = amends::saga::event::Finding::Absent;
-    let request =
-        Request::Resolve { step: "boom".into(), finding, attempts: None, reason: "looked again".into() };
+    let request = Request::Resolve { step: "boom".into(), finding, attempts: None, reason: "looked again".into() };
     crate::harness::eventually("it ends", || {
         let (runtime, request, store) = (runtime.clone(), request.clone(), store.clone());
         async move {
@@ -169,10 +165,7 @@ async fn the_same_key_starts_one_saga() {
     let again = runtime.start_once("once", &json!({ "y": 2, "x": 1 }), "k").await.expect("the same");
     assert_eq!(first, again);
     let other = runtime.start_once("once", &json!({ "x": 2 }), "k").await;
-    assert!(
-        matches!(&other, Err(Error::KeyConflict(message)) if message.contains(&first.to_string())),
-        "{other:?}"
-    );
+    assert!(matches!(&other, Err(Error::KeyConflict(message)) if message.contains(&first.to_string())), "{other:?}");
     runtime.wait(first).await.expect("it ends");
     assert_eq!(calls[0].load(Ordering::SeqCst), 1);
     runtime.stop(Duration::from_secs(5)).await.expect("it stops");
@@ -250,10 +243,7 @@ async fn a_saga_whose_journal_cannot_be_read_is_stuck_with_the_reason_and_comes_
     let reason = store.unreadable(saga).await.expect("an answer").expect("a row").reason;
     assert!(reason.contains("row 2 (levitated)"), "{reason}");
     let halted = row(saga).await;
-    assert!(
-        halted.status == Status::Stuck && halted.lane.is_none() && halted.wake_at.is_some(),
-        "{halted:?}"
-    );
+    assert!(halted.status == Status::Stuck && halted.lane.is_none() && halted.wake_at.is_some(), "{halted:?}");
 
     // The node lives.
     runtime.signal(healthy, provide()).await.expect("a signal");

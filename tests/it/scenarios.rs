@@ -82,10 +82,7 @@ const SCENARIOS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "D6",
-        &[
-            "d6_done_steps_are_not_done_again_after_any_crash",
-            "batches_that_meet_in_the_journal_do_not_deadlock",
-        ],
+        &["d6_done_steps_are_not_done_again_after_any_crash", "batches_that_meet_in_the_journal_do_not_deadlock"],
         "",
     ),
     (
@@ -182,11 +179,7 @@ const ON_POSTGRES: &[(&str, &[&str], &str)] = &[
         &["calls_share_one_child_and_a_dropped_one_harms_nobody"],
         "memory is measured by `amends bench --workload resident` and the soak",
     ),
-    (
-        "P18 a zombie writes",
-        &["a_zombie_writes_nothing_and_its_sagas_go_on_elsewhere", "sagas_survive_a_nemesis"],
-        "",
-    ),
+    ("P18 a zombie writes", &["a_zombie_writes_nothing_and_its_sagas_go_on_elsewhere", "sagas_survive_a_nemesis"], ""),
     ("P19 a stale plan", &["a_stale_plan_is_not_the_callers_business"], ""),
     ("P20 poison", &["a_saga_that_kills_its_process_each_time_is_put_aside_and_the_nodes_live"], ""),
 ];
@@ -213,11 +206,7 @@ const OF_PARTICIPANTS: &[(&str, &[&str], &str)] = &[
     ),
     ("F8 an error cached under its key", &["f8_an_error_cached_under_a_key_needs_a_new_key"], ""),
     ("F9 a key expires", &["f9_f10_a_key_is_used_for_one_call_only_and_not_after_it_expired"], ""),
-    (
-        "F10 a key with other arguments",
-        &["f9_f10_a_key_is_used_for_one_call_only_and_not_after_it_expired"],
-        "",
-    ),
+    ("F10 a key with other arguments", &["f9_f10_a_key_is_used_for_one_call_only_and_not_after_it_expired"], ""),
     ("F11 a conflict with oneself", &["f11_a_conflict_with_the_attempt_in_flight_is_not_its_failure"], ""),
     ("F12 reads that lag", &["absence_proves_nothing_while_a_late_effect_can_land"], ""),
     ("F13 a rate limit", &["f13_a_rate_limit_is_respected"], ""),
@@ -280,8 +269,7 @@ fn every_scenario_of_our_peers_has_its_test() {
             assert!(sources.contains(&format!("fn {test}(")), "{scenario}: there is no test {test}");
         }
     }
-    let names: Vec<String> =
-        (1..=13).map(|n| format!("S{n}")).chain((1..=8).map(|n| format!("D{n}"))).collect();
+    let names: Vec<String> = (1..=13).map(|n| format!("S{n}")).chain((1..=8).map(|n| format!("D{n}"))).collect();
     assert!(SCENARIOS.iter().map(|(name, ..)| *name).eq(names.iter()), "a scenario is missing");
     assert_eq!((ON_POSTGRES.len(), OF_PARTICIPANTS.len()), (20, 22), "a failure is missing");
 }

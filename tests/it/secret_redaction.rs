@@ -26,8 +26,7 @@ const TOKEN: &str = "canary/7f3a+token";
 const PASSWORD: &str = "canary-44d0-password";
 
 /// What a participant makes of its token: base64 of it, base64 of `me:TOKEN` for URLs, and the token in a URL.
-const SPELLINGS: [&str; 3] =
-    ["Y2FuYXJ5LzdmM2ErdG9rZW4=", "bWU6Y2FuYXJ5LzdmM2ErdG9rZW4=", "canary%2F7f3a%2Btoken"];
+const SPELLINGS: [&str; 3] = ["Y2FuYXJ5LzdmM2ErdG9rZW4=", "bWU6Y2FuYXJ5LzdmM2ErdG9rZW4=", "canary%2F7f3a%2Btoken"];
 
 const DEFINITION: &str = "
 saga: paid
@@ -76,11 +75,7 @@ fn served(request: &str) -> Act {
         ("/mcp", "initialize") => shake_hands(request, ""),
         ("/mcp", "tools/call") => {
             let told = json!({ "type": "text", "text": said });
-            reply(
-                request,
-                "",
-                json!({ "result": { "content": [told], "structuredContent": { "said": said } } }),
-            )
+            reply(request, "", json!({ "result": { "content": [told], "structuredContent": { "said": said } } }))
         }
         ("/mcp", _) => answer("202 Accepted", "", ""),
         ("/bad" | "/undo-stuck", _) => answer("400 Bad Request", "", &body.to_string()),
@@ -287,9 +282,7 @@ async fn no_secret_is_in_logs_journals_metrics_answers_or_errors() {
         assert!(text(what).contains(part), "{what} without {part}: {}", text(what));
     }
     assert_eq!(ids.len(), 7);
-    assert!(
-        seen.iter().filter(|(what, _)| what.starts_with("show")).all(|(_, text)| text.contains("charge"))
-    );
+    assert!(seen.iter().filter(|(what, _)| what.starts_with("show")).all(|(_, text)| text.contains("charge")));
     let secrets = SECRETS.iter().map(|(_, secret)| *secret).chain(SPELLINGS).chain([PASSWORD]);
     for secret in secrets {
         for (what, text) in &seen {

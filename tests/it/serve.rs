@@ -123,9 +123,7 @@ fn a_saga_runs_from_the_command_line_to_its_end_and_the_node_drains() {
     let (code, started, errors) = home.run(&["start", "nap", "--input", r#"{"who":"me"}"#, "--key", "k"]);
     assert_eq!(code, 0, "{errors}");
     let id = started["id"].as_str().unwrap().to_owned();
-    wait_until("it waits for the bell", || {
-        home.run(&["show", &id]).1["steps"][1]["state"] == "waiting for event bell"
-    });
+    wait_until("it waits for the bell", || home.run(&["show", &id]).1["steps"][1]["state"] == "waiting for event bell");
     let (code, _, errors) = home.run(&["retry", &id, "alarm"]);
     assert_eq!(code, 5, "{errors}");
     assert!(errors.contains("legal now"), "{errors}");
@@ -164,9 +162,7 @@ fn a_node_takes_over_from_a_killed_one_postgres_included() {
     let second = Node::start(&home, &["--name", "second"]);
     let (_, started, _) = home.run(&["start", "nap", "--input", r#"{"who":"me"}"#]);
     let id = started["id"].as_str().unwrap();
-    wait_until("it waits for the bell", || {
-        home.run(&["show", id]).1["steps"][1]["state"] == "waiting for event bell"
-    });
+    wait_until("it waits for the bell", || home.run(&["show", id]).1["steps"][1]["state"] == "waiting for event bell");
     first.child.kill().unwrap();
     first.child.wait().unwrap();
     let (code, answer, errors) = home.run(&["provide", id, "bell", "--timeout", "60s"]);
@@ -286,10 +282,8 @@ steps:
     action: { sleep: 1s }
 ";
     fs::write(home.0.join("sagas/told.yaml"), saga).unwrap();
-    let chat = format!(
-        "participants: {{ chat: {{ url: \"http://{}\", protocol: http }} }}\n",
-        receiver.local_addr().unwrap()
-    );
+    let chat =
+        format!("participants: {{ chat: {{ url: \"http://{}\", protocol: http }} }}\n", receiver.local_addr().unwrap());
     let settings = fs::read_to_string(home.0.join("amends.yaml")).unwrap();
     fs::write(home.0.join("amends.yaml"), settings + &chat).unwrap();
     let mut first = Node::start(&home, &["--name", "first"]);

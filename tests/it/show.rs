@@ -100,9 +100,7 @@ async fn each_attempt_and_each_probe_names_its_rule_and_its_key() {
     assert_eq!(rules(&said, "probe_answered"), ["not applied"]);
     let (_, text) = program(&database.url, &["show", &saga.to_string()]);
     assert!(text.contains(&key), "the key of a call that is under way is not in\n{text}");
-    let sql = format!(
-        "select count(*) from amends.timeline where saga = '{saga}' and what like '%(by not applied)'"
-    );
+    let sql = format!("select count(*) from amends.timeline where saga = '{saga}' and what like '%(by not applied)'");
     assert_eq!(ask(&database.url, &sql).await, "1");
     // A plain success costs its journal nothing.
     let sql = format!(
@@ -138,9 +136,8 @@ async fn a_transaction_that_cannot_be_begun_has_a_rule() {
     let runtime = begin(&url, draft, &go).await;
     client.batch_execute(&format!("alter role {role} nologin")).await.unwrap();
     let saga = runtime.start("shop", &json!({})).await.unwrap();
-    let refused = format!(
-        "select count(*) > 0 from amends.timeline where saga = '{saga}' and what like '%(by no_transaction)'"
-    );
+    let refused =
+        format!("select count(*) > 0 from amends.timeline where saga = '{saga}' and what like '%(by no_transaction)'");
     until(&database.url, &refused, "t").await;
     client.batch_execute(&format!("alter role {role} login")).await.unwrap();
     runtime.wait(saga).await.unwrap();

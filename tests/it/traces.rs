@@ -80,12 +80,8 @@ fn only<'a>(spans: &'a [Span], name: &str) -> &'a Span {
 
 async fn node(database: &Database, name: &str, desk: &Wire, collector: Option<&Wire>) -> Runtime {
     let transport = Transport::Http { url: Secret::plain(&desk.url), headers: BTreeMap::new() };
-    let desk = ParticipantConfig {
-        name: "desk".into(),
-        transport,
-        limits: Default::default(),
-        answers: Default::default(),
-    };
+    let desk =
+        ParticipantConfig { name: "desk".into(), transport, limits: Default::default(), answers: Default::default() };
     let at_desk = |path: &str| -> Call {
         let target = json!({ "http": { "participant": "desk", "method": "POST", "path": path } });
         serde_json::from_value(json!({ "target": target, "effect": "idempotent" })).unwrap()

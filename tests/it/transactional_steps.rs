@@ -35,8 +35,7 @@ fn handlers(calls: &Arc<AtomicU32>) -> Handlers {
                     Some("pending") => Err(Failure::pending()),
                     Some("refuse") => Err(Failure::permanent("declined", "no")),
                     Some("error") => {
-                        let victim =
-                            "do $$ begin raise exception using errcode = 'deadlock_detected'; end $$";
+                        let victim = "do $$ begin raise exception using errcode = 'deadlock_detected'; end $$";
                         Ok(json!(database.execute(victim, &[]).await?))
                     }
                     Some(_) | None => Ok(json!({ "key": key })),
@@ -48,9 +47,7 @@ fn handlers(calls: &Arc<AtomicU32>) -> Handlers {
             let undone = database.execute("delete from effect where key = $1", &[&key]).await?;
             Ok::<_, Failure>(json!(undone))
         })
-        .register("refuse", |_: StepContext, _: Value| async {
-            Err::<Value, _>(Failure::permanent("declined", "no"))
-        })
+        .register("refuse", |_: StepContext, _: Value| async { Err::<Value, _>(Failure::permanent("declined", "no")) })
 }
 
 fn step(name: &str) -> Step {
@@ -120,35 +117,32 @@ async fn many_transactions_of_many_sagas_at_once() {
 /// Ends its transaction by itself, and then behaves as the saga's input says.
 fn meddlers(others: Handlers, calls: &Arc<AtomicU32>) -> Handlers {
     let calls = calls.clone();
-    others.register_transactional(
-        "meddle",
-        move |context: StepContext, database: Transaction, input: Value| {
-            let calls = calls.clone();
-            async move {
-                calls.fetch_add(1, Ordering::SeqCst);
-                let key = context.key().to_owned();
-                let sql = "insert into effect values ('meddled', $1)";
-                database.execute(sql, &[&key]).await?;
-                let words = input["says"].as_str().unwrap_or_default();
-                // A library does it, which is lent the client; or the handler itself, which is refused.
-                let told = match input["lent"].as_bool() {
-                    Some(true) => tokio_postgres::Client::batch_execute(&database, words).await,
-                    Some(false) | None => database.batch_execute(words).await,
-                };
-                match input["does"].as_str() {
-                    Some("panic") => panic!("after the end"),
-                    Some("hang") => std::future::pending().await,
-                    Some("retry") => Err(Failure::retryable("busy", "later")),
-                    Some("refuse") => Err(Failure::permanent("declined", "no")),
-                    Some("pass on") => {
-                        told?;
-                        Ok(json!(database.execute("select 1 / 0", &[]).await?))
-                    }
-                    Some(_) | None => Ok(json!({ "key": key })),
+    others.register_transactional("meddle", move |context: StepContext, database: Transaction, input: Value| {
+        let calls = calls.clone();
+        async move {
+            calls.fetch_add(1, Ordering::SeqCst);
+            let key = context.key().to_owned();
+            let sql = "insert into effect values ('meddled', $1)";
+            database.execute(sql, &[&key]).await?;
+            let words = input["says"].as_str().unwrap_or_default();
+            // A library does it, which is lent the client; or the handler itself, which is refused.
+            let told = match input["lent"].as_bool() {
+                Some(true) => tokio_postgres::Client::batch_execute(&database, words).await,
+                Some(false) | None => database.batch_execute(words).await,
+            };
+            match input["does"].as_str() {
+                Some("panic") => panic!("after the end"),
+                Some("hang") => std::future::pending().await,
+                Some("retry") => Err(Failure::retryable("busy", "later")),
+                Some("refuse") => Err(Failure::permanent("declined", "no")),
+                Some("pass on") => {
+                    told?;
+                    Ok(json!(database.execute("select 1 / 0", &[]).await?))
                 }
+                Some(_) | None => Ok(json!({ "key": key })),
             }
-        },
-    )
+        }
+    })
 }
 
 /// Ways to end a transaction. A session that is reset reports nothing of it.
@@ -183,10 +177,8 @@ async fn a_handler_that_ends_its_transaction_leaves_its_step_unknown() {
             for does in ["succeed", "retry", "refuse", "pass on", "panic", "hang"] {
                 let input = json!({ "says": says, "lent": lent, "does": does });
                 let saga = runtime.start("meddled", &input).await.unwrap();
-                eventually("the attempt has ended", async || {
-                    client.query_opt(sql, &[&saga]).await.unwrap().is_some()
-                })
-                .await;
+                eventually("the attempt has ended", async || client.query_opt(sql, &[&saga]).await.unwrap().is_some())
+                    .await;
                 let body: String = client.query_one(sql, &[&saga]).await.unwrap().get(0);
                 assert!(
                     body.contains(r#""unknown""#) && body.contains("transaction_ended"),
@@ -214,8 +206,7 @@ async fn stuck(client: &tokio_postgres::Client, saga: Uuid) -> String {
         client.query_one(sql, &[&saga]).await.unwrap().get::<_, String>(0) == "stuck"
     })
     .await;
-    let sql =
-        "select concat(direction, ' ', reason, ' ', error_code), legal from amends.stuck where saga = $1";
+    let sql = "select concat(direction, ' ', reason, ' ', error_code), legal from amends.stuck where saga = $1";
     let row = client.query_one(sql, &[&saga]).await.unwrap();
     let (how, legal): (String, Vec<String>) = (row.get(0), row.get(1));
     format!("{how}: {}", legal.join(", "))
@@ -249,19 +240,16 @@ async fn a_compensation_that_ends_its_transaction_is_looked_at_by_a_person() {
 /// Waits until the test lets it go.
 fn waits(calls: &Arc<AtomicU32>, go: &Arc<tokio::sync::Semaphore>) -> Handlers {
     let (calls, go) = (calls.clone(), go.clone());
-    Handlers::new().register_transactional(
-        "wait",
-        move |context: StepContext, database: Transaction, _: Value| {
-            let (calls, go) = (calls.clone(), go.clone());
-            async move {
-                calls.fetch_add(1, Ordering::SeqCst);
-                go.acquire().await.unwrap().forget();
-                let key = context.key().to_owned();
-                database.execute("insert into effect values ('waited', $1)", &[&key]).await?;
-                Ok::<_, Failure>(Value::Null)
-            }
-        },
-    )
+    Handlers::new().register_transactional("wait", move |context: StepContext, database: Transaction, _: Value| {
+        let (calls, go) = (calls.clone(), go.clone());
+        async move {
+            calls.fetch_add(1, Ordering::SeqCst);
+            go.acquire().await.unwrap().forget();
+            let key = context.key().to_owned();
+            database.execute("insert into effect values ('waited', $1)", &[&key]).await?;
+            Ok::<_, Failure>(Value::Null)
+        }
+    })
 }
 
 /// More calls than places: each is made once, none is turned back for having waited, and one that is not wanted any
@@ -313,8 +301,7 @@ async fn waiting_for_a_place_is_no_attempt() {
         client.query_one("select count(*) from amends.waits", &[]).await.unwrap().get::<_, i64>(0) == 0
     })
     .await;
-    let sql =
-        "select count(*) from amends.journal where kind = 'attempt_ended' and body like '%no_transaction%'";
+    let sql = "select count(*) from amends.journal where kind = 'attempt_ended' and body like '%no_transaction%'";
     assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }
@@ -377,10 +364,8 @@ async fn a_node_that_stops_withdraws_what_waits() {
     eventually("all places are taken", async || calls.load(Ordering::SeqCst) == 16).await;
     let sql = "select count(*) from amends.journal where kind = 'withdrawn'";
     let stopping = tokio::spawn(async move { first.stop(Duration::from_secs(20)).await });
-    eventually("what waits is withdrawn", async || {
-        client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 14
-    })
-    .await;
+    eventually("what waits is withdrawn", async || client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 14)
+        .await;
     go.add_permits(sagas.len());
     stopping.await.unwrap().unwrap();
     let second = node().await;
@@ -399,9 +384,8 @@ async fn a_definite_error_is_not_repeated() {
                insert into room values ('17')";
     database.client().await.batch_execute(sql).await.unwrap();
     let counted = calls.clone();
-    let handlers = Handlers::new().register_transactional(
-        "run",
-        move |_: StepContext, database: Transaction, input: Value| {
+    let handlers =
+        Handlers::new().register_transactional("run", move |_: StepContext, database: Transaction, input: Value| {
             let calls = counted.clone();
             async move {
                 calls.fetch_add(1, Ordering::SeqCst);
@@ -417,8 +401,7 @@ async fn a_definite_error_is_not_repeated() {
                 }
                 Ok::<_, Failure>(Value::Null)
             }
-        },
-    );
+        });
     let many = Retry { attempts: 4, backoff_ms: 5, multiplier: 1.0, backoff_max_ms: 5, jitter: 0.0 };
     let call = Call::handler("run").transactional().retry(many);
     let runtime = Runtime::builder(&database.url)

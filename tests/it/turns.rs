@@ -95,10 +95,7 @@ async fn sagas_of_one_guest_run_one_at_a_time_on_two_nodes_through_every_door() 
     all_completed(&first, &sagas, &desk).await;
     // For each guest they ran in the order of their starts.
     let rows = client
-        .query(
-            "select j.id from amends.journal j where j.kind in ('started', 'begun') order by j.at, j.id",
-            &[],
-        )
+        .query("select j.id from amends.journal j where j.kind in ('started', 'begun') order by j.at, j.id", &[])
         .await
         .unwrap();
     let began: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
@@ -162,10 +159,7 @@ async fn a_start_that_is_cancelled_before_it_is_claimed_never_acts() {
     client.batch_execute("begin").await.unwrap();
     let sql = "select amends.start('visit', '{}')";
     let saga: Uuid = client.query_one(sql, &[]).await.unwrap().get(0);
-    client
-        .execute("select amends.request($1, '{\"cancel\": {\"reason\": \"no\"}}')", &[&saga])
-        .await
-        .unwrap();
+    client.execute("select amends.request($1, '{\"cancel\": {\"reason\": \"no\"}}')", &[&saga]).await.unwrap();
     client.batch_execute("commit").await.unwrap();
     assert_eq!(end_of(&runtime, saga).await, Status::Compensated);
     assert!(desk.lock().unwrap().acted.is_empty());

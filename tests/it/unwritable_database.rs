@@ -63,8 +63,7 @@ int posix_fallocate(int fd, off_t at, off_t count) { return posix_fallocate64(fd
 fn full_disk(folder: &Path) -> PathBuf {
     let (source, library) = (folder.join("full_disk.c"), folder.join("full_disk.so"));
     std::fs::write(&source, FULL_DISK).unwrap();
-    let compiled =
-        Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).status();
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).status();
     assert!(compiled.unwrap().success());
     library
 }
@@ -83,12 +82,7 @@ async fn node(url: &str, effects: &Arc<AtomicU32>) -> Runtime {
 }
 
 /// Starts sagas, takes the room away, looks at what the node says and does, gives the room back, and counts.
-async fn survives(
-    cluster: &Cluster,
-    word: &str,
-    mut block: impl AsyncFnMut(),
-    mut unblock: impl AsyncFnMut(),
-) {
+async fn survives(cluster: &Cluster, word: &str, mut block: impl AsyncFnMut(), mut unblock: impl AsyncFnMut()) {
     const SAGAS: u32 = 40;
     let effects = Arc::new(AtomicU32::new(0));
     let runtime = node(&cluster.url("postgres"), &effects).await;
@@ -146,10 +140,7 @@ async fn a_database_that_may_only_be_read_stops_a_node_until_it_may_be_written()
     let set = async |word: &str| {
         // One statement each: `alter system` is not for transactions.
         admin.batch_execute("set default_transaction_read_only = off").await.unwrap();
-        admin
-            .batch_execute(&format!("alter system set default_transaction_read_only = {word}"))
-            .await
-            .unwrap();
+        admin.batch_execute(&format!("alter system set default_transaction_read_only = {word}")).await.unwrap();
         admin.batch_execute("select pg_reload_conf()").await.unwrap();
     };
     survives(&cluster, "read-only", async || set("on").await, async || set("off").await).await;

@@ -95,8 +95,7 @@ impl Committer {
 
     fn answer_flushes(&mut self) {
         let (rows, writing) = (&self.rows, &self.writing);
-        let under_way =
-            |saga: Uuid| writing.contains(&saga) || rows.iter().any(|commit| commit.row.id == saga);
+        let under_way = |saga: Uuid| writing.contains(&saga) || rows.iter().any(|commit| commit.row.id == saga);
         for flush in self.flushes.extract_if(.., |flush| !under_way(flush.saga)) {
             // Who stopped waiting needs no answer.
             let _ = flush.settled.send(());
@@ -203,9 +202,7 @@ impl Committer {
             metrics::SAGAS_PARKED.with([]).increment(parked as u64);
             (lane, parks.into_iter().map(|park| (park.parking.id, park.from)).collect(), gone)
         };
-        ctx.spawn(
-            sent.into_actor(self).map(|(lane, asked, gone), act, ctx| act.let_go(lane, asked, gone, ctx)),
-        );
+        ctx.spawn(sent.into_actor(self).map(|(lane, asked, gone), act, ctx| act.let_go(lane, asked, gone, ctx)));
     }
 
     fn release(&mut self, ctx: &mut Context<Self>) {
@@ -216,9 +213,7 @@ impl Committer {
             let gone = lane.release(&sagas).await;
             (lane, asked, gone)
         };
-        ctx.spawn(
-            sent.into_actor(self).map(|(lane, asked, gone), act, ctx| act.let_go(lane, asked, gone, ctx)),
-        );
+        ctx.spawn(sent.into_actor(self).map(|(lane, asked, gone), act, ctx| act.let_go(lane, asked, gone, ctx)));
     }
 
     fn let_go(

@@ -144,10 +144,7 @@ impl Dispatcher {
         let mut fetch = Vec::with_capacity(claimed.len());
         if claimed.iter().any(|saga| saga.adopted) {
             let wait = metrics::CLAIM_WAIT.with([]);
-            claimed
-                .iter()
-                .filter(|saga| saga.adopted)
-                .for_each(|saga| wait.record(saga.waited_ms as f64 / 1_000.0));
+            claimed.iter().filter(|saga| saga.adopted).for_each(|saga| wait.record(saga.waited_ms as f64 / 1_000.0));
         }
         for saga in claimed {
             match self.slots.take(saga) {
@@ -229,8 +226,7 @@ impl Dispatcher {
     /// Takes a saga up again whose actor died: after all its rows are settled, and each time later.
     fn restart_later(&mut self, id: Uuid, ctx: &mut Context<Self>) {
         let crashes = self.slots.back_off(id);
-        let pause =
-            Duration::from_millis(limits::REVIVE_PAUSE_MS) * 2_u32.saturating_pow((crashes - 1).min(16));
+        let pause = Duration::from_millis(limits::REVIVE_PAUSE_MS) * 2_u32.saturating_pow((crashes - 1).min(16));
         let pause = pause.min(Duration::from_millis(limits::REVIVE_PAUSE_MAX_MS));
         ctx.run_later(pause, move |act, ctx| act.restart(id, ctx));
     }
@@ -325,11 +321,7 @@ impl Handler<StartSaga> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, start: StartSaga, ctx: &mut Self::Context) {
-        if self.slots.free() == 0
-            || self.draining.is_some()
-            || self.stopping
-            || self.node.claiming.is_draining()
-        {
+        if self.slots.free() == 0 || self.draining.is_some() || self.stopping || self.node.claiming.is_draining() {
             // Who asked may have gone.
             let _ = start.answer.send(StartOutcome::NotTaken);
             return;

@@ -77,8 +77,7 @@ pub(crate) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> 
     match &mut read {
         Read::Ready(_, _, arrival) => {
             let trial = trying.begin(limits::ISOLATED_MS);
-            arrival.confinement =
-                if convicted { Confinement::Convicted(trial) } else { Confinement::Alone(trial) };
+            arrival.confinement = if convicted { Confinement::Convicted(trial) } else { Confinement::Alone(trial) };
         }
         Read::Later(..) => trying.let_be(false).await,
         Read::NotOurs(_) | Read::Unreadable(..) => {}
@@ -150,8 +149,7 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
     boundary::pass_for("saga: reading", &Aim::of(pinned.definition.name(), false));
     let events: Result<Vec<Event>, String> = journal.iter().map(JournalRow::event).collect();
     let state = events.and_then(|events| {
-        replay(&pinned.definition, &events)
-            .map_err(|illegal| format!("the journal breaks the law: {illegal}"))
+        replay(&pinned.definition, &events).map_err(|illegal| format!("the journal breaks the law: {illegal}"))
     });
     match state {
         Ok(state) => {

@@ -146,10 +146,7 @@ mod tests {
     #[test]
     fn what_vacuum_removes_is_left_to_it() {
         assert!(!is_crowded(&[(9 * MANY, 0), (2 * MANY, 1)]), "what died since it came");
-        assert!(
-            !is_crowded(&[(MANY, 0), (MANY, 1), (0, 1), (MANY, 1)]),
-            "written anew: the next vacuum is asked"
-        );
+        assert!(!is_crowded(&[(MANY, 0), (MANY, 1), (0, 1), (MANY, 1)]), "written anew: the next vacuum is asked");
         assert!(!is_crowded(&[(MANY, 0), (MANY, 1), (9 * MANY, 1), (MANY, 2)]), "the snapshot is gone");
     }
 
@@ -158,8 +155,7 @@ mod tests {
         let mut bloat = Bloat::default();
         bloat.is_due(&rows(MANY, 0));
         assert!(!bloat.is_due(&Rows { live: limits::CROWDED_LIVE_MAX + 1, ..rows(MANY, 1) }));
-        let used_by =
-            |users: &[&str]| Rows { users: users.iter().map(ToString::to_string).collect(), ..rows(MANY, 1) };
+        let used_by = |users: &[&str]| Rows { users: users.iter().map(ToString::to_string).collect(), ..rows(MANY, 1) };
         assert!(bloat.is_due(&used_by(&["1/2", "3/4"])), "by batches, each of which ends");
         assert!(!bloat.is_due(&used_by(&["1/3", "3/4"])), "by a dump, or a transaction that is left open");
         assert!(bloat.is_due(&used_by(&["1/4"])));

@@ -51,10 +51,7 @@ fn confirmed(node: &Node, sent: Instant, beat: &Beat) {
 /// themselves.
 async fn rejoin(node: &Arc<Node>) {
     node.lease.clock.distrust();
-    tracing::warn!(
-        node = node.lease.membership.id().0,
-        "this node was taken for dead, it joins again as another"
-    );
+    tracing::warn!(node = node.lease.membership.id().0, "this node was taken for dead, it joins again as another");
     let before = node.lease.membership.id();
     match node.lease.membership.rejoin(&node.store).await {
         Ok((sent, beat)) => {
@@ -68,8 +65,7 @@ async fn rejoin(node: &Arc<Node>) {
 /// Whatever was being tried as that node, this process has not died of it: says so until everybody must have judged
 /// what that node had.
 async fn exonerate(node: Arc<Node>, before: NodeId) {
-    let judged =
-        Instant::now() + node.lease.membership.lease() * 2 + Duration::from_millis(limits::SWEEP_MS * 2);
+    let judged = Instant::now() + node.lease.membership.lease() * 2 + Duration::from_millis(limits::SWEEP_MS * 2);
     loop {
         match node.store.exonerate(before).await {
             Ok(_) if Instant::now() > judged => return,

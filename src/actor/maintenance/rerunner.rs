@@ -63,22 +63,18 @@ async fn begin(
     }
     // This process would rather not be the next.
     if asked.deaths >= LOST_MAX {
-        return Ok(Some(Err(format!(
-            "{} nodes in a row died when they were about to decide it",
-            asked.deaths
-        ))));
+        return Ok(Some(Err(format!("{} nodes in a row died when they were about to decide it", asked.deaths))));
     }
     if let Some(aside) = node.store.unreadable(asked.of).await?.filter(|aside| aside.died) {
         return Ok(Some(Err(format!("saga {} has not ended: {}", asked.of, aside.reason))));
     }
     let journal = node.store.journal(asked.of).await?;
     let events: Result<Vec<Event>, String> = journal.iter().map(JournalRow::event).collect();
-    let state = match events
-        .and_then(|events| replay(&pinned.definition, &events).map_err(|illegal| illegal.to_string()))
-    {
-        Ok(state) => state,
-        Err(why) => return Ok(Some(Err(format!("the journal of saga {} cannot be read: {why}", asked.of)))),
-    };
+    let state =
+        match events.and_then(|events| replay(&pinned.definition, &events).map_err(|illegal| illegal.to_string())) {
+            Ok(state) => state,
+            Err(why) => return Ok(Some(Err(format!("the journal of saga {} cannot be read: {why}", asked.of)))),
+        };
     if let Err(faults) = pinned.check_admission() {
         let faults = faults.join("; ");
         return Ok(Some(Err(format!("{faults}; mend the definition and start a saga of it"))));
@@ -86,10 +82,7 @@ async fn begin(
     let outcomes = match take_over(&pinned.definition, asked.of, &state, &asked.step) {
         Ok(outcomes) => outcomes,
         Err(illegal) => {
-            return Ok(Some(Err(format!(
-                "{illegal}; {}",
-                legal(&pinned, asked, &state, node.lease.clock.now_ms())
-            ))));
+            return Ok(Some(Err(format!("{illegal}; {}", legal(&pinned, asked, &state, node.lease.clock.now_ms())))));
         }
     };
     let Rerunning { of, step, by, reason, .. } = asked.clone();

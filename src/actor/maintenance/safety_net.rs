@@ -39,10 +39,7 @@ impl Chore for SafetyNet {
         };
         metrics::LOST_WAKES.with([]).increment(lost);
         if lost > 0 {
-            tracing::error!(
-                sagas = lost,
-                "sagas that nobody would have woken; this is a defect, please report it"
-            );
+            tracing::error!(sagas = lost, "sagas that nobody would have woken; this is a defect, please report it");
         }
         Self::PAUSE
     }

@@ -109,8 +109,7 @@ async fn cancel_waiting(node: &Node) -> Result<u64, Error> {
     let sagas: HashSet<Uuid> = asked.iter().map(|asked| asked.saga).collect();
     let unseen: Vec<(Uuid, u64)> = sagas.into_iter().map(|saga| (saga, 0)).collect();
     let signals = node.store.signals(&unseen).await?;
-    let ends: HashSet<Uuid> =
-        signals.iter().filter(|(_, signal)| calls_off(signal)).map(|(saga, _)| *saga).collect();
+    let ends: HashSet<Uuid> = signals.iter().filter(|(_, signal)| calls_off(signal)).map(|(saga, _)| *saga).collect();
     let ends: Vec<Uuid> = ends.into_iter().collect();
     let knocks: Vec<i64> = asked.iter().map(|asked| asked.knock).collect();
     node.store.cancel_waiting(&ends, &knocks).await

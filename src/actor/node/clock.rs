@@ -20,11 +20,7 @@ pub struct Clock {
 impl Clock {
     /// Starts from a first sample: the database said `now_ms` in answer to a beat that was sent at `sent`.
     pub fn new(sent: Instant, now_ms: Millis, trust: Duration) -> Self {
-        Self {
-            origin: sent,
-            epoch_ms: AtomicU64::new(now_ms),
-            trusted_until_ms: AtomicU64::new(millis(trust)),
-        }
+        Self { origin: sent, epoch_ms: AtomicU64::new(now_ms), trusted_until_ms: AtomicU64::new(millis(trust)) }
     }
 
     /// Takes another sample. Trust is counted from the sending of the beat, since nobody knows when it

@@ -144,9 +144,10 @@ impl Definitions {
     /// Numbers of the definitions whose sagas this node may claim.
     pub fn runnable(&self) -> Vec<DefinitionId> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let able = known.by_id.iter().filter(|(id, entry)| {
-            entry.pinned.is_some() && entry.missing.is_empty() && !known.paused.contains(*id)
-        });
+        let able = known
+            .by_id
+            .iter()
+            .filter(|(id, entry)| entry.pinned.is_some() && entry.missing.is_empty() && !known.paused.contains(*id));
         let mut ids: Vec<_> = able.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids

@@ -39,12 +39,7 @@ impl Wait {
 
     /// The call that a scope is for waits.
     pub(crate) fn of_call(scope: &Scope, waits_for: String) -> Self {
-        Self {
-            saga: scope.saga,
-            step: Some(scope.step.to_string()),
-            direction: Some(scope.direction),
-            waits_for,
-        }
+        Self { saga: scope.saga, step: Some(scope.step.to_string()), direction: Some(scope.direction), waits_for }
     }
 }
 

@@ -44,13 +44,7 @@ pub(crate) struct InFlight {
 }
 
 /// Carries out a command that calls nobody; returns what happened.
-pub(crate) fn at_once(
-    saga: Uuid,
-    pinned: &Pinned,
-    node: &Node,
-    state: &State,
-    command: Command,
-) -> Option<Event> {
+pub(crate) fn at_once(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, command: Command) -> Option<Event> {
     match command {
         Command::Decide { step } => Some(decide(saga, pinned, node, state, step)),
         Command::Show { step } => Some(show(saga, pinned, node, state, step)),
@@ -79,8 +73,7 @@ fn show(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) ->
     scope.step = planned.name.as_str().into();
     let rendered = match &planned.action {
         Action::Approval { message, arguments, .. } => {
-            let arguments =
-                arguments.as_ref().map_or_else(|| Ok(Json::null()), |one| expr::render(one, &scope));
+            let arguments = arguments.as_ref().map_or_else(|| Ok(Json::null()), |one| expr::render(one, &scope));
             expr::render(message, &scope).and_then(|message| Ok((message.to_value(), arguments?)))
         }
         Action::Call(_) | Action::Await { .. } | Action::Sleep { .. } => {
@@ -88,9 +81,7 @@ fn show(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) ->
         }
     };
     let showing = match rendered {
-        Ok((Value::String(message), arguments)) => {
-            Showing::Shown(Shown::new(&planned.name, message, arguments))
-        }
+        Ok((Value::String(message), arguments)) => Showing::Shown(Shown::new(&planned.name, message, arguments)),
         Ok((other, arguments)) => Showing::Shown(Shown::new(&planned.name, other.to_string(), arguments)),
         Err(error) => Showing::Failed(error),
     };
@@ -114,8 +105,7 @@ pub(crate) fn begin(
         .as_ref()
         .and_then(|traces| traces.attempt(saga, &pinned.definition, state, order, node.lease.clock.now_ms()))
         .map(Box::new);
-    scope.traceparent =
-        told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
+    scope.traceparent = told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
     let scope = Arc::new(scope);
     let plan = Plan::of(pinned, state, order.step);
     let within = !order.is_probe && plan.step().call(order.direction).is_some_and(Call::is_transactional);
@@ -124,14 +114,12 @@ pub(crate) fn begin(
     // A question may always be asked.
     let before = before.filter(|_| !order.is_probe);
     let ticket = Arc::new(Ticket::new(before.and_then(|before| instant(node, before))));
-    let report =
-        Report { lane: lane.clone(), order, told, ticket: ticket.clone(), report_to: Some(report_to) };
+    let report = Report { lane: lane.clone(), order, told, ticket: ticket.clone(), report_to: Some(report_to) };
     let law = state.law;
     let counts = pinned.counts.clone();
     // Whatever is logged during the call, by a handler too, says whose it is. No payloads. An attempt says it all by
     // itself: its saga and its step are spans only for who wants to know that much.
-    let of_saga =
-        tracing::debug_span!(parent: None, "saga", saga.id = %saga, definition = pinned.definition.name());
+    let of_saga = tracing::debug_span!(parent: None, "saga", saga.id = %saga, definition = pinned.definition.name());
     let of_step = tracing::debug_span!(parent: &of_saga, "step", step = %scope.step);
     let span = tracing::info_span!(
         parent: &of_step,
@@ -205,12 +193,10 @@ impl InFlight {
     pub(crate) fn is_ended_by(&self, event: &Event) -> bool {
         match event {
             Event::AttemptEnded(end) => {
-                !self.is_probe
-                    && (end.step, end.direction, end.attempt) == (self.step, self.direction, self.number)
+                !self.is_probe && (end.step, end.direction, end.attempt) == (self.step, self.direction, self.number)
             }
             Event::ProbeAnswered(end) => {
-                self.is_probe
-                    && (end.step, end.direction, end.probe) == (self.step, self.direction, self.number)
+                self.is_probe && (end.step, end.direction, end.probe) == (self.step, self.direction, self.number)
             }
             // One that has not begun is withdrawn alone, by its own report.
             Event::Withdrawn(withdrawn) => withdrawn.steps.contains(&self.step) && self.ticket.withdraw(),
@@ -268,14 +254,7 @@ pub(crate) fn recall(in_flight: &[InFlight], state: &State) {
     in_flight.iter().filter(unwanted).for_each(InFlight::withdraw);
 }
 
-async fn call(
-    node: &Node,
-    step: &Step,
-    order: CallSpec,
-    law: Law,
-    scope: &Arc<Scope>,
-    ticket: &Ticket,
-) -> End {
+async fn call(node: &Node, step: &Step, order: CallSpec, law: Law, scope: &Arc<Scope>, ticket: &Ticket) -> End {
     let Some(call) = step.call(order.direction) else {
         let error = Error::new("missing", "the definition has no such call");
         return End::Attempt(Outcome::unknown(error), None);

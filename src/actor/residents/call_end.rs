@@ -45,22 +45,14 @@ impl End {
         }
     }
 
-    pub(crate) fn happened(
-        self,
-        node: &Node,
-        step: usize,
-        direction: Direction,
-        number: u32,
-    ) -> EventOccurred {
+    pub(crate) fn happened(self, node: &Node, step: usize, direction: Direction, number: u32) -> EventOccurred {
         let (at, jitter) = (node.lease.clock.now_ms(), rand::random::<f64>());
         let ended = |outcome, decided_by: Option<DecidedBy>| {
             let (attempt, decided_by) = (number, decided_by.map(Box::new));
             Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, decided_by, jitter })
         };
         match self {
-            Self::Attempt(outcome, decided_by) => {
-                EventOccurred { event: ended(outcome, decided_by), within: None }
-            }
+            Self::Attempt(outcome, decided_by) => EventOccurred { event: ended(outcome, decided_by), within: None },
             Self::Within(outcome, decided_by, within) => {
                 EventOccurred { event: ended(outcome, decided_by), within: Some(within) }
             }
@@ -93,9 +85,7 @@ fn lost() -> Error {
 pub(crate) fn in_words_of(law: Law, outcome: Outcome) -> Outcome {
     match (law, outcome) {
         (Law::V1, Outcome::Errored { error, retry_after_ms }) => Outcome::Unknown { error, retry_after_ms },
-        (Law::V1, Outcome::Unknown { error, .. }) if error.code == TRANSACTION_ENDED => {
-            Outcome::failed(error)
-        }
+        (Law::V1, Outcome::Unknown { error, .. }) if error.code == TRANSACTION_ENDED => Outcome::failed(error),
         (Law::V1 | Law::V2, outcome) => outcome,
     }
 }
@@ -110,9 +100,7 @@ mod tests {
         let errored = || Outcome::Errored { error: error(), retry_after_ms: None };
         assert_eq!(in_words_of(Law::V1, errored()), Outcome::unknown(error()));
         assert_eq!(in_words_of(Law::V2, errored()), errored());
-        for known in
-            [Outcome::failed(error()), Outcome::retryable(error(), Some(7)), Outcome::unknown(error())]
-        {
+        for known in [Outcome::failed(error()), Outcome::retryable(error(), Some(7)), Outcome::unknown(error())] {
             assert_eq!(in_words_of(Law::V1, known.clone()), known);
         }
     }

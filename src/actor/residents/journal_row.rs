@@ -27,8 +27,7 @@ pub(crate) fn of(
     row.attention = attention(saga, definition, new);
     let changed = old.map_or(Status::Running, State::status) != status || before != row.attention;
     row.status = (changed && !status.is_end()).then_some(status);
-    row.end =
-        new.end().map(|end| store::End { status, result: Some(result(saga, definition, event, new, end)) });
+    row.end = new.end().map(|end| store::End { status, result: Some(result(saga, definition, event, new, end)) });
     row.signal = match event {
         Event::Requested(event) if event.signal > 0 => Some(Fate { n: event.signal, refusal: None }),
         Event::RequestRefused(event) => Some(Fate { n: event.signal, refusal: Some(event.reason.clone()) }),
@@ -50,8 +49,7 @@ pub(crate) fn of(
 fn attention(saga: Uuid, definition: &Definition, state: &State) -> Option<Json> {
     let found = saga::attention(definition, state);
     let shown = found.into_iter().map(|one| {
-        let key = Key { saga, step: &one.step, direction: one.direction, generation: one.generation }
-            .text(state.law);
+        let key = Key { saga, step: &one.step, direction: one.direction, generation: one.generation }.text(state.law);
         // A text of SQL cannot hold a NUL, and a message may have come from anywhere.
         let words = |text: String| text.replace('\0', "\u{fffd}");
         serde_json::json!({

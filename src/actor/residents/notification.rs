@@ -125,8 +125,7 @@ pub(crate) async fn tell(node: &Node, event: &Relaying) -> Result<Occasion, NotR
     let wrong = |message: String| Error::new("outbox", message);
     let telling: Telling = event.body.decode().map_err(|error| wrong(error.to_string()))?;
     let pinned = node.definitions.get(DefinitionId(telling.definition));
-    let pinned =
-        pinned.ok_or_else(|| wrong(format!("definition {} is not known here", telling.definition)))?;
+    let pinned = pinned.ok_or_else(|| wrong(format!("definition {} is not known here", telling.definition)))?;
     let notice = telling.event.notice(pinned.definition.draft());
     let notice = notice.ok_or_else(|| wrong("the definition tells nobody of this".to_owned()))?;
     let (key, input) = telling.key_and_input(event);
@@ -152,9 +151,8 @@ mod tests {
     #[track_caller]
     fn check(law: &str, first_row: Option<&str>, expected: &str) {
         let json = |text: &str| Json::parse(text).unwrap();
-        let body = format!(
-            r#"{{"event":"on_end",{law}"definition":1,"status":"completed","step":null,"reason":null}}"#
-        );
+        let body =
+            format!(r#"{{"event":"on_end",{law}"definition":1,"status":"completed","step":null,"reason":null}}"#);
         let (n, saga, started) = (1, Uuid::nil(), first_row.map(json));
         let event = Relaying { n, saga, seq: 7, body: json(&body), attempts: 1, started, result: None };
         let telling: Telling = event.body.decode().unwrap();

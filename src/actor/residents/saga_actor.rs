@@ -28,9 +28,7 @@ use crate::metrics;
 use crate::saga::command::{CallSpec, Command};
 use crate::saga::event::{Event, OwnerLost, TimerFired};
 use crate::saga::state::State;
-use crate::saga::{
-    IllegalEvent, deaths_in_a_row, legal_verbs, next_timer, outstanding, passed_deadline, transition,
-};
+use crate::saga::{IllegalEvent, deaths_in_a_row, legal_verbs, next_timer, outstanding, passed_deadline, transition};
 use crate::store::{Parking, Start, Within, Written};
 
 mod leaving;
@@ -119,8 +117,7 @@ impl SagaActor {
                 return self.wait(ctx);
             };
             let placed = signal_reader::in_place(&event, self.lane.id);
-            let fits =
-                placed.and_then(|()| append_check::check(&event, &self.pinned, &self.node, &self.state));
+            let fits = placed.and_then(|()| append_check::check(&event, &self.pinned, &self.node, &self.state));
             match fits.and_then(|()| transition(&self.pinned.definition, &self.state, &event)) {
                 Ok((next, _)) if self.confinement.holds(&event, &next) => self.queue(&event, &next, ctx),
                 Ok(next) => self.propose(&event, next, None, within, ctx),
@@ -348,9 +345,7 @@ impl SagaActor {
     fn arrived(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
         let again = self.signals.end(arrived.is_err());
         match arrived {
-            Ok(events) => {
-                self.events.extend(self.signals.unseen(events).into_iter().map(EventOccurred::from))
-            }
+            Ok(events) => self.events.extend(self.signals.unseen(events).into_iter().map(EventOccurred::from)),
             Err(error) => {
                 tracing::warn!(saga.id = %self.id, %error, "signals not read yet");
                 ctx.run_later(Duration::from_millis(limits::RESEND_PAUSE_MAX_MS), Self::read_signals);

@@ -111,10 +111,8 @@ pub(crate) fn in_place(event: &Event, here: LaneId) -> Result<(), IllegalEvent> 
         Event::Requested(Requested { request: Request::Evict { lane, .. }, .. })
             if i64::try_from(*lane) != Ok(here.0) =>
         {
-            let what = format!(
-                "expected the lane that has the saga, {}, found {lane}: it was taken away before",
-                here.0
-            );
+            let what =
+                format!("expected the lane that has the saga, {}, found {lane}: it was taken away before", here.0);
             Err(IllegalEvent { what })
         }
         _ => Ok(()),
@@ -138,17 +136,13 @@ fn event(signal: &Signal, at: u64) -> Event {
         None => format!("{} ({})", signal.by, signal.application_name),
     };
     match signal.request.decode::<Request>() {
-        Ok(request) => {
-            Event::Requested(Requested { at, asked_at: Some(signal.at), signal: signal.n, by, request })
-        }
+        Ok(request) => Event::Requested(Requested { at, asked_at: Some(signal.at), signal: signal.n, by, request }),
         Err(error) => Event::RequestRefused(RequestRefused {
             at,
             signal: signal.n,
             by,
             verb: "unreadable".to_owned(),
-            reason: format!(
-                "expected a request such as {{\"cancel\":{{\"reason\":\"...\"}}}}, found {error}"
-            ),
+            reason: format!("expected a request such as {{\"cancel\":{{\"reason\":\"...\"}}}}, found {error}"),
         }),
     }
 }

@@ -4,9 +4,7 @@
 use crate::actor::node::context::Node;
 use crate::actor::node::definitions::Pinned;
 use crate::saga::command::Command;
-use crate::saga::event::{
-    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Event, Request, Requested, Showing,
-};
+use crate::saga::event::{ApprovalShown, AttemptEnded, ConditionDecided, Decision, Event, Request, Requested, Showing};
 use crate::saga::outcome::{DecidedBy, Error, Outcome};
 use crate::saga::state::State;
 use crate::saga::{Law, outstanding};
@@ -65,8 +63,7 @@ fn refuse(node: &Node, state: &State, faults: &[String]) -> Vec<Event> {
         Command::Show { step } => {
             Event::ApprovalShown(ApprovalShown { at, step, showing: Showing::Failed(error.clone()) })
         }
-        Command::Execute { step, direction, attempt, .. }
-        | Command::Probe { step, direction, probe: attempt, .. } => {
+        Command::Execute { step, direction, attempt, .. } | Command::Probe { step, direction, probe: attempt, .. } => {
             let outcome = Outcome::failed(error.clone());
             Event::AttemptEnded(AttemptEnded {
                 at,

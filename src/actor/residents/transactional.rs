@@ -28,13 +28,7 @@ use crate::store::{self, LaneId, Transition, Within};
 ///
 /// A call that is given up ends here, too: the handler is dropped, and its session is asked whether the transaction
 /// was still the one that was begun. If the session does not say so in time, the step waits for a person.
-pub(crate) async fn call(
-    node: &Node,
-    call: &Call,
-    law: Law,
-    scope: &Arc<Scope>,
-    ticket: &Ticket,
-) -> Option<End> {
+pub(crate) async fn call(node: &Node, call: &Call, law: Law, scope: &Arc<Scope>, ticket: &Ticket) -> Option<End> {
     let name = format!("{}#{}", scope.key, scope.attempt);
     let wait = || Wait::of_call(scope, "one of the node's transactions".to_owned());
     let begun = node.waits.during(&node.lease.clock, wait, node.store.begin_within(&name, call.timeout_ms));
@@ -68,13 +62,12 @@ pub(crate) async fn call(
             Ok(within) => return Some(End::Within(outcome, decided_by, Box::new(within))),
             Err(rolled_back) => rolled_back,
         },
-        Outcome::Failed { .. }
-        | Outcome::Errored { .. }
-        | Outcome::Pending { .. }
-        | Outcome::Unknown { .. } => match node.store.roll_back(within, over).await {
-            Err(rolled_back) if rolled_back.known || ticket.is_given_up() => rolled_back,
-            Ok(()) | Err(_) => return Some(End::Attempt(outcome, decided_by)),
-        },
+        Outcome::Failed { .. } | Outcome::Errored { .. } | Outcome::Pending { .. } | Outcome::Unknown { .. } => {
+            match node.store.roll_back(within, over).await {
+                Err(rolled_back) if rolled_back.known || ticket.is_given_up() => rolled_back,
+                Ok(()) | Err(_) => return Some(End::Attempt(outcome, decided_by)),
+            }
+        }
     };
     if !rolled_back.known && ticket.is_given_up() {
         return Some(not_asked(law));

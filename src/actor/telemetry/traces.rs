@@ -12,9 +12,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{
-    BatchSpanProcessor, SpanData, SpanEvents, SpanExporter as _, SpanLinks, SpanProcessor,
-};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanEvents, SpanExporter as _, SpanLinks, SpanProcessor};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -57,8 +55,7 @@ impl Traces {
             .map_err(|error| format!("traces: {error}"))?;
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let instance = KeyValue::new("service.instance.id", node.to_owned());
-        let resource =
-            Resource::builder_empty().with_service_name("amends").with_attributes([version, instance]);
+        let resource = Resource::builder_empty().with_service_name("amends").with_attributes([version, instance]);
         exporter.set_resource(&resource.build());
         let scope = InstrumentationScope::builder("amends").with_version(env!("CARGO_PKG_VERSION")).build();
         Ok(Self { processor: BatchSpanProcessor::builder(exporter).build(), scope })
@@ -66,9 +63,7 @@ impl Traces {
 
     /// Sends what is left; blocks for as long as the collector takes, a few seconds at most.
     pub fn end(&self) {
-        if let Err(error) =
-            self.processor.shutdown_with_timeout(Duration::from_millis(limits::TRACES_TIMEOUT_MS))
-        {
+        if let Err(error) = self.processor.shutdown_with_timeout(Duration::from_millis(limits::TRACES_TIMEOUT_MS)) {
             tracing::warn!(%error, "the last spans were not told");
         }
     }
@@ -118,15 +113,11 @@ impl Traces {
         }
         let own = span_of_saga(saga);
         let attributes = || {
-            vec![
-                KeyValue::new("saga.id", saga.to_string()),
-                KeyValue::new("definition", definition.name().to_owned()),
-            ]
+            vec![KeyValue::new("saga.id", saga.to_string()), KeyValue::new("definition", definition.name().to_owned())]
         };
         for (index, one) in new.steps.iter().enumerate() {
             let was = old.steps.get(index);
-            let Some(direction) = was.filter(|was| !Arc::ptr_eq(was, one)).and_then(|was| settled(was, one))
-            else {
+            let Some(direction) = was.filter(|was| !Arc::ptr_eq(was, one)).and_then(|was| settled(was, one)) else {
                 continue;
             };
             let name = &definition.at(new, index).name;
@@ -137,9 +128,7 @@ impl Traces {
             let tally = one.tally(direction);
             let since = tally.first_at.or(tally.attempt_at).or_else(|| was.and_then(|was| was.since));
             let status = match one.phase {
-                Phase::Failed => {
-                    Status::error(tally.error.as_ref().map_or("failed", |error| &error.code).to_owned())
-                }
+                Phase::Failed => Status::error(tally.error.as_ref().map_or("failed", |error| &error.code).to_owned()),
                 _ => Status::Ok,
             };
             let (start, end) = (instant(since.unwrap_or(new.at)), instant(new.at));

@@ -11,8 +11,8 @@ use crate::catalog::fault::quoted;
 use crate::catalog::yaml::{Path, PathFault, Segment};
 use crate::participant::expr;
 use crate::saga::definition::{
-    Action, Approver, Call, DURATION_MS_MAX, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis,
-    Notice, OnDisconnect, Open, Probe, Refused, Retry, Rule, Step, Target, Template, Verdict,
+    Action, Approver, Call, DURATION_MS_MAX, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis, Notice,
+    OnDisconnect, Open, Probe, Refused, Retry, Rule, Step, Target, Template, Verdict,
 };
 
 #[derive(Deserialize)]
@@ -243,14 +243,12 @@ impl Reading {
             TargetShape { event: Some(event), .. } => {
                 Action::Await { event, deadline_ms: self.duration("deadline", shape.call.deadline) }
             }
-            TargetShape { approval: Some(ApprovalShape { message, arguments, approver }), .. } => {
-                Action::Approval {
-                    message: message.unwrap_or_else(|| Template(Value::from(""))),
-                    arguments,
-                    approver,
-                    deadline_ms: self.duration("deadline", shape.call.deadline),
-                }
-            }
+            TargetShape { approval: Some(ApprovalShape { message, arguments, approver }), .. } => Action::Approval {
+                message: message.unwrap_or_else(|| Template(Value::from(""))),
+                arguments,
+                approver,
+                deadline_ms: self.duration("deadline", shape.call.deadline),
+            },
             TargetShape { sleep: Some(sleep), .. } => {
                 let for_ms = self.within(["action".into()], |reading| reading.duration("sleep", Some(sleep)));
                 Action::Sleep { for_ms: for_ms.unwrap_or(1) }
@@ -316,9 +314,7 @@ impl Reading {
             attempts: shape.attempts.unwrap_or(default.attempts),
             backoff_ms: reading.duration("backoff", shape.backoff).unwrap_or(default.backoff_ms),
             multiplier: shape.multiplier.unwrap_or(default.multiplier),
-            backoff_max_ms: reading
-                .duration("backoff_max", shape.backoff_max)
-                .unwrap_or(default.backoff_max_ms),
+            backoff_max_ms: reading.duration("backoff_max", shape.backoff_max).unwrap_or(default.backoff_max_ms),
             jitter: shape.jitter.unwrap_or(default.jitter),
         })
     }

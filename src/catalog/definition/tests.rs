@@ -57,10 +57,7 @@ fn attempts_depend_on_the_place() {
          - { step: f, kind: retriable, action: { handler: h }, probe: { handler: h, applied: true } }\n",
     );
     let attempts = |step: &Step| {
-        (
-            action(step).retry.attempts,
-            step.compensation.as_ref().map(|compensation| compensation.retry.attempts),
-        )
+        (action(step).retry.attempts, step.compensation.as_ref().map(|compensation| compensation.retry.attempts))
     };
     let attempts: Vec<_> = steps.iter().map(attempts).collect();
     let expected = [(5, Some(10)), (2, Some(10)), (30, Some(30)), (5, Some(1)), (5, None), (20, None)];
@@ -91,8 +88,7 @@ fn a_compensation_takes_over_what_it_does_not_say() {
     let compensation = steps[0].compensation.as_ref().unwrap();
     assert_eq!(compensation.effect, Effect::Idempotent);
     assert_eq!((compensation.key_lifetime_ms, compensation.timeout_ms), (Some(3_600_000), 2_000));
-    let not_taken =
-        (compensation.deadline_ms, compensation.settle_ms, &compensation.success, &compensation.output);
+    let not_taken = (compensation.deadline_ms, compensation.settle_ms, &compensation.success, &compensation.output);
     assert_eq!(not_taken, (None, 10_000, &None, &None));
     let says_itself = steps[1].compensation.as_ref().unwrap();
     assert_eq!((says_itself.key_lifetime_ms, says_itself.timeout_ms), (None, 1_000));
@@ -116,8 +112,7 @@ fn every_field_finds_its_place() {
     let call = action(&steps[0]);
     assert_eq!(steps[0].when, Some("input.x".into()));
     assert_eq!(call.target, tool("p", "t/with/slashes", json!({ "n": "${ input.n }" })));
-    let retry =
-        Retry { attempts: 7, backoff_ms: 1_000, multiplier: 3.0, backoff_max_ms: 5_400_000, jitter: 0.0 };
+    let retry = Retry { attempts: 7, backoff_ms: 1_000, multiplier: 3.0, backoff_max_ms: 5_400_000, jitter: 0.0 };
     assert_eq!(call.retry, retry);
     let rule = Rule { error: Some("text".into()), ..Rule::new("status == 404", Verdict::Succeeded) };
     assert_eq!(call.classify, [rule]);
@@ -130,10 +125,7 @@ fn every_field_finds_its_place() {
     };
     assert_eq!(method_of(&probe.target), "GET");
     assert_eq!(method_of(&steps[0].compensation.as_ref().unwrap().target), "DELETE");
-    assert_eq!(
-        (steps[0].safe_when_absent, steps[1].irreversible, steps[1].kind),
-        (true, true, Kind::Compensable)
-    );
+    assert_eq!((steps[0].safe_when_absent, steps[1].irreversible, steps[1].kind), (true, true, Kind::Compensable));
     let asked = self::steps(
         "- { step: a, deadline: 2h, action: { approval: { message: \"Pay ${ input.x }?\", arguments: { x: 1 } } } }",
     );

@@ -81,10 +81,7 @@ fn file_path(draft_path: &str, file: &Node) -> Path {
             (_, "settle_ms") => settle(&mut path, file),
             (_, key) => path.push(key.strip_suffix("_ms").unwrap_or(key).into()),
         }
-        if path
-            .last()
-            .is_some_and(|field| TEMPLATES.iter().any(|template| *field == Segment::from(*template)))
-        {
+        if path.last().is_some_and(|field| TEMPLATES.iter().any(|template| *field == Segment::from(*template))) {
             // Below a template the names are the author's.
             path.extend(words);
             break;

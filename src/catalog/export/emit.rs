@@ -147,8 +147,7 @@ fn is_step(tree: &Tree) -> bool {
 /// Writes a text, in quotes unless it is made of safe signs and no reader could take it for anything else.
 fn scalar(words: &str) -> String {
     let mut characters = words.chars();
-    let safe_begin =
-        characters.next().is_some_and(|first| first.is_ascii_alphabetic() || matches!(first, '_' | '/'));
+    let safe_begin = characters.next().is_some_and(|first| first.is_ascii_alphabetic() || matches!(first, '_' | '/'));
     let safe = characters.all(|next| next.is_ascii_alphanumeric() || matches!(next, '_' | '/' | '.' | '-'));
     if safe_begin && safe && words.len() > 1 && reads_as_text(words) {
         return words.to_owned();

@@ -84,22 +84,14 @@ fn some_template() -> impl Strategy<Value = Template> {
 
 fn some_expression() -> impl Strategy<Value = Expression> {
     select(
-        &[
-            "input.x",
-            "result.found == true",
-            "'a}b' in steps.c",
-            "  true",
-            "1 < 2 ? 'a: b' : \"#\"",
-            "{'a': 1}.a",
-        ][..],
+        &["input.x", "result.found == true", "'a}b' in steps.c", "  true", "1 < 2 ? 'a: b' : \"#\"", "{'a': 1}.a"][..],
     )
     .prop_map(Expression::from)
 }
 
 fn target() -> impl Strategy<Value = Target> {
-    let object = btree_map(words(), value(), 0..3).prop_map(|fields| {
-        Template(Value::Object(fields.into_iter().filter(|(key, _)| key != "<<").collect()))
-    });
+    let object = btree_map(words(), value(), 0..3)
+        .prop_map(|fields| Template(Value::Object(fields.into_iter().filter(|(key, _)| key != "<<").collect())));
     let texts = || btree_map("[a-zA-Z-]{1,8}", words().prop_map(|text| Template(Value::from(text))), 0..3);
     prop_oneof![
         (name(), of(some_template())).prop_map(|(name, arguments)| Target::Handler { name, arguments }),
@@ -108,14 +100,7 @@ fn target() -> impl Strategy<Value = Target> {
             tool,
             arguments
         }),
-        (
-            name(),
-            select(&["GET", "POST", "PUT"][..]),
-            "/[a-z/${} ]{0,9}",
-            texts(),
-            texts(),
-            of(some_template())
-        )
+        (name(), select(&["GET", "POST", "PUT"][..]), "/[a-z/${} ]{0,9}", texts(), texts(), of(some_template()))
             .prop_map(|(participant, method, path, query, headers, body)| Target::Http {
                 participant,
                 method: method.to_owned(),
@@ -174,8 +159,7 @@ fn call() -> impl Strategy<Value = Call> {
             Rule { when, outcome, error, answers_key, key }
         },
     );
-    let refused =
-        of((some_expression(), any::<bool>()).prop_map(|(when, answers_key)| Refused { when, answers_key }));
+    let refused = of((some_expression(), any::<bool>()).prop_map(|(when, answers_key)| Refused { when, answers_key }));
     let errors = of(select(&[Errors::Definite, Errors::Unknown][..]));
     let times = (of(ms()), ms(), of(ms()), ms());
     (
@@ -211,12 +195,10 @@ fn call() -> impl Strategy<Value = Call> {
 
 fn some_approval() -> impl Strategy<Value = Action> {
     let approver = select(&[Approver::Operator, Approver::Caller][..]);
-    (words(), of(some_template()), approver, of(ms())).prop_map(
-        |(message, arguments, approver, deadline_ms)| {
-            let message = Template(Value::from(format!("may it? {message}")));
-            Action::Approval { message, arguments, approver, deadline_ms }
-        },
-    )
+    (words(), of(some_template()), approver, of(ms())).prop_map(|(message, arguments, approver, deadline_ms)| {
+        let message = Template(Value::from(format!("may it? {message}")));
+        Action::Approval { message, arguments, approver, deadline_ms }
+    })
 }
 
 fn some_step() -> impl Strategy<Value = Step> {
@@ -228,8 +210,7 @@ fn some_step() -> impl Strategy<Value = Step> {
     ]
     .boxed();
     let kind = select(&[Kind::Compensable, Kind::Pivot, Kind::Retriable][..]);
-    let needs =
-        proptest::collection::btree_set(name(), 0..3).prop_map(|names| names.into_iter().collect::<Vec<_>>());
+    let needs = proptest::collection::btree_set(name(), 0..3).prop_map(|names| names.into_iter().collect::<Vec<_>>());
     (name(), needs, kind, action, of(call()), any::<bool>(), any::<bool>(), of(some_expression())).prop_map(
         |(name, needs, kind, action, compensation, safe_when_absent, irreversible, when)| Step {
             name,

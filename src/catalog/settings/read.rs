@@ -127,9 +127,7 @@ impl Reading<'_> {
             name: self.name(&field.at("name")),
             lanes: self.number(&field.at("lanes"), 1..=64).unwrap_or(default.lanes),
             actors_max: self.number(&field.at("actors"), 1..=1_000_000).unwrap_or(default.actors_max),
-            lease_ms: self
-                .duration(&field.at("lease"), "2s to 10m", 2_000..=600_000)
-                .unwrap_or(default.lease_ms),
+            lease_ms: self.duration(&field.at("lease"), "2s to 10m", 2_000..=600_000).unwrap_or(default.lease_ms),
             grace_period_ms: (self.duration(&field.at("grace_period"), "0s to 1h", 0..=3_600_000))
                 .unwrap_or(default.grace_period_ms),
         }
@@ -138,9 +136,7 @@ impl Reading<'_> {
     fn name(&mut self, field: &Field<'_>) -> Option<String> {
         const NAME_CHARS_MAX: usize = 128;
         let fits = |text: &str| {
-            !text.trim().is_empty()
-                && text.chars().count() <= NAME_CHARS_MAX
-                && !text.chars().any(char::is_control)
+            !text.trim().is_empty() && text.chars().count() <= NAME_CHARS_MAX && !text.chars().any(char::is_control)
         };
         self.checked(field, "a name of 1 to 128 characters", fits).map(|name| name.expose().to_owned())
     }
@@ -161,10 +157,7 @@ impl Reading<'_> {
             Some("json") => LogFormat::Json,
             Some(_) | None => LogFormat::Text,
         };
-        LogSettings {
-            level: level.map_or(LogSettings::default().level, |text| text.expose().to_owned()),
-            format,
-        }
+        LogSettings { level: level.map_or(LogSettings::default().level, |text| text.expose().to_owned()), format }
     }
 
     fn traces(&mut self, field: &Field<'_>) -> TracesSettings {
@@ -179,8 +172,7 @@ impl Reading<'_> {
     fn participant(&mut self, name: &str, field: &Field<'_>) -> Option<ParticipantConfig> {
         let limits = self.limits(field);
         if field.at("busy").value.is_some() && field.at("protocol").text() != Some("http") {
-            let message =
-                "only an HTTP service answers with statuses; set `protocol: http`, or remove `busy`";
+            let message = "only an HTTP service answers with statuses; set `protocol: http`, or remove `busy`";
             self.faults.push(PathFault::value(&field.at("busy").path, message));
         }
         let transport = if field.at("command").value.is_some() {
@@ -188,8 +180,7 @@ impl Reading<'_> {
             let command = self.checked(&field.at("command"), "a program", fits);
             let args = field.at("args").items().collect::<Vec<_>>();
             let args = args.iter().filter_map(|field| self.argument(field)).collect();
-            let env =
-                self.by_name(&field.at("env"), is_secret_variable, "no NUL", |text| !text.contains('\0'));
+            let env = self.by_name(&field.at("env"), is_secret_variable, "no NUL", |text| !text.contains('\0'));
             let cwd = self.child_folder(&field.at("cwd"));
             Transport::Stdio { command: command?, args, env, cwd }
         } else {
@@ -198,10 +189,8 @@ impl Reading<'_> {
                 self.plain_secret(&at);
             }
             let url = self.checked(&at, "a URL such as `https://crm.example.com/mcp`", is_http_url);
-            let fits =
-                |text: &str| !text.chars().any(|character| character.is_control() && character != '\t');
-            let headers =
-                self.by_name(&field.at("headers"), is_secret_header, "a header without line ends", fits);
+            let fits = |text: &str| !text.chars().any(|character| character.is_control() && character != '\t');
+            let headers = self.by_name(&field.at("headers"), is_secret_header, "a header without line ends", fits);
             match field.at("protocol").text() {
                 Some("http") => Transport::Http { url: url?, headers },
                 Some(_) | None => Transport::McpHttp { url: url?, headers },
@@ -215,9 +204,7 @@ impl Reading<'_> {
         Limits {
             arguments_bytes_max: self.size(&field.at("arguments_max")).unwrap_or(default.arguments_bytes_max),
             answer_bytes_max: self.size(&field.at("answer_max")).unwrap_or(default.answer_bytes_max),
-            concurrency_max: self
-                .number(&field.at("concurrency"), 1..=100_000)
-                .unwrap_or(default.concurrency_max),
+            concurrency_max: self.number(&field.at("concurrency"), 1..=100_000).unwrap_or(default.concurrency_max),
         }
     }
 
@@ -282,8 +269,7 @@ impl Reading<'_> {
         match self.environment.resolve(field.text()?) {
             Ok(resolved) => Some(resolved),
             Err(messages) => {
-                self.faults
-                    .extend(messages.into_iter().map(|message| PathFault::value(&field.path, message)));
+                self.faults.extend(messages.into_iter().map(|message| PathFault::value(&field.path, message)));
                 None
             }
         }
@@ -356,9 +342,7 @@ fn is_secret_variable(name: &str) -> bool {
     const WORDS: [&str; 8] =
         ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"];
     let name = name.to_ascii_uppercase();
-    WORDS
-        .iter()
-        .any(|word| name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_')))
+    WORDS.iter().any(|word| name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_')))
 }
 
 /// Whether a text of the file may stand in a message: not if it is where secrets use to be, even misplaced ones.

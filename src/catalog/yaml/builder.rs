@@ -79,9 +79,7 @@ enum Key {
 impl Builder {
     fn take(&mut self, event: Event<'_>, at: Position) -> Flow {
         match event {
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {
-                Flow::Continue(())
-            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => Flow::Continue(()),
             Event::DocumentEnd => {
                 self.anchors.clear();
                 (self.bytes, self.bytes_kept) = (0, 0);
@@ -163,10 +161,7 @@ impl Builder {
         }
         let (node, bytes) = (node.clone(), *bytes);
         if self.open.len() + depth(&node) > DEPTH_MAX {
-            self.fault(
-                at,
-                format!("nested deeper than {DEPTH_MAX} levels once the alias is expanded; flatten it"),
-            );
+            self.fault(at, format!("nested deeper than {DEPTH_MAX} levels once the alias is expanded; flatten it"));
             return Flow::Break(());
         }
         self.finish(node, 0, bytes)
@@ -196,8 +191,7 @@ impl Builder {
                     let at = node.at;
                     match merge_entries(node) {
                         Some(new) => merged.extend(new),
-                        None => self
-                            .fault(at, "`<<` merges a mapping or a list of mappings; found something else"),
+                        None => self.fault(at, "`<<` merges a mapping or a list of mappings; found something else"),
                     }
                 }
                 Some(Key::Refused) | None => {}
@@ -284,9 +278,7 @@ impl Builder {
         }
         let plain = resolve_plain(text);
         let agrees = match (&plain, tag.suffix.as_str()) {
-            (Ok(Plain::Null), "null") | (Ok(Plain::Bool(_)), "bool") | (Ok(Plain::Number(_)), "float") => {
-                true
-            }
+            (Ok(Plain::Null), "null") | (Ok(Plain::Bool(_)), "bool") | (Ok(Plain::Number(_)), "float") => true,
             (Ok(Plain::Number(number)), "int") => !number.is_f64(),
             _ => false,
         };
@@ -319,12 +311,10 @@ impl Builder {
             match &open.holds {
                 Holds::Mapping { key: Some(Key::Named(key, _)), .. } => push_word(&mut path, key),
                 Holds::Mapping { .. } => {}
-                Holds::Sequence(items) => {
-                    match self.open.get(depth + 1).and_then(|inner| inner.step_name()) {
-                        Some(name) => push_word(&mut path, name),
-                        None => push_index(&mut path, items.len()),
-                    }
-                }
+                Holds::Sequence(items) => match self.open.get(depth + 1).and_then(|inner| inner.step_name()) {
+                    Some(name) => push_word(&mut path, name),
+                    None => push_index(&mut path, items.len()),
+                },
             }
         }
         path
@@ -379,17 +369,13 @@ fn depth(node: &Node) -> usize {
 }
 
 fn refused_tag(tag: &Tag) -> String {
-    format!(
-        "tags other than `!!str`, `!!int`, `!!float`, `!!bool` and `!!null` are not supported; found {}",
-        { quoted(&tag.to_string()) }
-    )
+    format!("tags other than `!!str`, `!!int`, `!!float`, `!!bool` and `!!null` are not supported; found {}", {
+        quoted(&tag.to_string())
+    })
 }
 
 fn expanded_too_far() -> String {
-    format!(
-        "takes more than {} MiB once its aliases are expanded; use fewer aliases",
-        EXPANDED_BYTES_MAX >> 20
-    )
+    format!("takes more than {} MiB once its aliases are expanded; use fewer aliases", EXPANDED_BYTES_MAX >> 20)
 }
 
 fn position(marker: &Marker) -> Position {

@@ -21,8 +21,8 @@ pub(in crate::catalog) fn resolve_plain(text: &str) -> Result<Plain, String> {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Plain::Null),
         "true" | "True" | "TRUE" => return Ok(Plain::Bool(true)),
         "false" | "False" | "FALSE" => return Ok(Plain::Bool(false)),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" | ".nan"
-        | ".NaN" | ".NAN" => {
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" | ".nan" | ".NaN"
+        | ".NAN" => {
             return Err(format!("`{text}` is not a number that JSON knows; quote it if it is meant as text"));
         }
         _ => {}
@@ -56,27 +56,23 @@ fn resolve_number(text: &str) -> Result<Plain, String> {
     };
     if let Some(radix) = radix {
         let digits = if radix == 10 { unsigned } else { &unsigned[2..] };
-        return integer(negative, digits, radix).map(Plain::Number).ok_or_else(|| {
-            format!("`{}` does not fit in 64 bits; quote it if it is an identifier", shown(text))
-        });
+        return integer(negative, digits, radix)
+            .map(Plain::Number)
+            .ok_or_else(|| format!("`{}` does not fit in 64 bits; quote it if it is an identifier", shown(text)));
     }
     if !is_float(unsigned) {
         return Ok(Plain::String);
     }
     // `from_f64` refuses infinities, which is what 1e999 parses to.
     let number = text.parse::<f64>().ok().and_then(Number::from_f64);
-    number.map(Plain::Number).ok_or_else(|| {
-        format!("`{}` is too large for a number; quote it if it is meant as text", shown(text))
-    })
+    number
+        .map(Plain::Number)
+        .ok_or_else(|| format!("`{}` is too large for a number; quote it if it is meant as text", shown(text)))
 }
 
 fn integer(negative: bool, digits: &str, radix: u32) -> Option<Number> {
     let magnitude = u64::from_str_radix(digits, radix).ok()?;
-    if negative {
-        0_i64.checked_sub_unsigned(magnitude).map(Number::from)
-    } else {
-        Some(Number::from(magnitude))
-    }
+    if negative { 0_i64.checked_sub_unsigned(magnitude).map(Number::from) } else { Some(Number::from(magnitude)) }
 }
 
 /// Whether an unsigned text is `[0-9]*.[0-9]*` with an exponent, and at least one digit before it.

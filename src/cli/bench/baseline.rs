@@ -151,8 +151,7 @@ struct Writer {
 const BEGIN: &str = "with s as (insert into amends.saga (id, definition, status, lane, signals, started_at) \
     values ($1, $4, 'running', $5, 0, now())) insert into amends.journal (id, seq, lane, at, kind, body) \
     values ($1, 1, $5, now(), $2, $3)";
-const GO_ON: &str =
-    "insert into amends.journal (id, seq, lane, at, kind, body) values ($1, $2, $5, now(), $3, $4)";
+const GO_ON: &str = "insert into amends.journal (id, seq, lane, at, kind, body) values ($1, $2, $5, now(), $3, $4)";
 const END: &str = "with j as (insert into amends.journal (id, seq, lane, at, kind, body) \
     values ($1, $2, $5, now(), $3, $4)), g as (delete from amends.saga where id = $1) \
     insert into amends.saga_done (id, definition, status, signals, started_at, ended_at, result) \
@@ -171,11 +170,7 @@ impl Writer {
 
     /// Keeps `batch` sagas going, one row of each in a statement. They begin one after the other, so that
     /// every batch holds beginnings, middles and ends alike.
-    fn bare(
-        &self,
-        batch: usize,
-        until: Instant,
-    ) -> impl Future<Output = Result<Round, tokio_postgres::Error>> + use<> {
+    fn bare(&self, batch: usize, until: Instant) -> impl Future<Output = Result<Round, tokio_postgres::Error>> + use<> {
         let writer = self.clone();
         async move {
             let length = writer.template.rows.len();
@@ -206,9 +201,7 @@ impl Writer {
     async fn write(&self, sagas: &[Saga]) -> Result<usize, tokio_postgres::Error> {
         let rows = &self.template.rows;
         let due: Vec<&Saga> = sagas.iter().filter(|saga| saga.waits == 0).collect();
-        let at = |row: usize| -> Vec<Uuid> {
-            due.iter().filter(|saga| saga.row == row).map(|saga| saga.id).collect()
-        };
+        let at = |row: usize| -> Vec<Uuid> { due.iter().filter(|saga| saga.row == row).map(|saga| saga.id).collect() };
         let ids: Vec<Uuid> = due.iter().map(|saga| saga.id).collect();
         let seqs: Vec<i32> = due.iter().map(|saga| seq(saga.row)).collect();
         let kinds: Vec<&str> = due.iter().map(|saga| rows[saga.row].0.as_str()).collect();
@@ -217,10 +210,7 @@ impl Writer {
         let Template { definition, status, result, .. } = &*self.template;
         let lane = self.lane.0;
         self.client
-            .execute(
-                &self.bare,
-                &[&ids, &seqs, &kinds, &bodies, &begun, &ended, definition, &lane, status, result],
-            )
+            .execute(&self.bare, &[&ids, &seqs, &kinds, &bodies, &begun, &ended, definition, &lane, status, result])
             .await?;
         Ok(due.len())
     }

@@ -44,9 +44,7 @@ pub(super) async fn create_database(url: &str) -> Result<(String, String), Failu
         let words = failed(error).message;
         Failure::new(
             crate::cli::failure::Exit::Database,
-            format!(
-                "cannot make a database for the bench: {words}; use --in-place for one that may be filled"
-            ),
+            format!("cannot make a database for the bench: {words}; use --in-place for one that may be filled"),
         )
     })?;
     let joint = match (url.contains("://"), url.contains('?')) {

@@ -122,11 +122,7 @@ impl EngineRound {
 
 fn above_zero(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("expected a number, found {text:?}"))?;
-    if number > 0.0 && number.is_finite() {
-        Ok(number)
-    } else {
-        Err(format!("expected more than 0, found {text}"))
-    }
+    if number > 0.0 && number.is_finite() { Ok(number) } else { Err(format!("expected more than 0, found {text}")) }
 }
 
 /// Runs the bench on a server of the caller's choice and reports what came of it.
@@ -223,12 +219,7 @@ impl Args {
     }
 
     /// Gives the other side its turn: as long as the engine had.
-    async fn turn(
-        &self,
-        engine: &EngineRound,
-        writers: &Writers,
-        against: &mut Against,
-    ) -> Result<(), Failure> {
+    async fn turn(&self, engine: &EngineRound, writers: &Writers, against: &mut Against) -> Result<(), Failure> {
         let seconds = engine.round.wall_s;
         match self.limit {
             Some(Limit::Bare) => {
@@ -352,8 +343,7 @@ impl<'a> Bench<'a> {
         }
         let slept = if drive == Drive::Timed { workload::SLEEP_MS as f64 / 1e3 } else { 0.0 };
         let ended = nodes.iter().map(|node| node.ended).sum::<f64>();
-        let mut latencies_us: Vec<u64> =
-            nodes.iter().flat_map(|node| node.latencies_us.iter().copied()).collect();
+        let mut latencies_us: Vec<u64> = nodes.iter().flat_map(|node| node.latencies_us.iter().copied()).collect();
         if drive != Drive::Closed {
             latencies_us = self.outside.latencies_us(drive, ended as u32).await?;
         }

@@ -56,8 +56,7 @@ pub(super) fn show(measured: &Measured, output: &Output) -> Result<(), Failure> 
 fn summary(measured: &Measured) -> Value {
     let Measured { settings, body_bytes, engine, against, looks } = measured;
     let sum = |of: fn(&EngineRound) -> f64| engine.iter().map(of).sum::<f64>();
-    let nodes =
-        |of: fn(&super::Done) -> f64| engine.iter().flat_map(|round| &round.nodes).map(of).sum::<f64>();
+    let nodes = |of: fn(&super::Done) -> f64| engine.iter().flat_map(|round| &round.nodes).map(of).sum::<f64>();
     let (wall_s, transitions) = (sum(|one| one.round.wall_s), sum(|one| one.round.transitions));
     let (sagas, commits) = (nodes(|node| node.ended), nodes(|node| node.commits));
     let (wal_bytes, last) = (sum(|one| one.wal_bytes), engine.last());
@@ -85,8 +84,7 @@ fn summary(measured: &Measured) -> Value {
         "views_ms": (!looks.is_empty()).then(|| views(looks)),
         "settings": settings,
     });
-    if let (Some(all), Value::Object(more)) = (summary.as_object_mut(), compared(engine, against, &latencies))
-    {
+    if let (Some(all), Value::Object(more)) = (summary.as_object_mut(), compared(engine, against, &latencies)) {
         all.extend(more);
     }
     summary

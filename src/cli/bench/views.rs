@@ -23,14 +23,8 @@ const VIEWS: [(&str, &str); 11] = [
     ("timers", "select * from amends.timers order by fires_at limit 100"),
     ("outbox_lag", "select * from amends.outbox_lag"),
     ("definitions", "select * from amends.definitions"),
-    (
-        "sagas",
-        "select * from amends.sagas s where s.saga = (select id from amends.saga order by id desc limit 1)",
-    ),
-    (
-        "steps",
-        "select * from amends.steps s where s.saga = (select id from amends.saga order by id desc limit 1)",
-    ),
+    ("sagas", "select * from amends.sagas s where s.saga = (select id from amends.saga order by id desc limit 1)"),
+    ("steps", "select * from amends.steps s where s.saga = (select id from amends.saga order by id desc limit 1)"),
     (
         "timeline",
         "select * from amends.timeline s where s.saga = (select id from amends.saga order by id desc limit 1)",

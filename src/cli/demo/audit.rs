@@ -113,12 +113,7 @@ impl std::fmt::Display for Violation {
 
 /// Judges the ledgers: `asked` are the bookings for which a checkout was asked for, `claims` what amends says
 /// of its sagas. Returns every broken promise; an empty list is the proof.
-pub(super) fn audit(
-    asked: &[String],
-    claims: &[Claim],
-    evidence: &Evidence,
-    troubles: Troubles,
-) -> Vec<Violation> {
+pub(super) fn audit(asked: &[String], claims: &[Claim], evidence: &Evidence, troubles: Troubles) -> Vec<Violation> {
     let mut ledgers: BTreeMap<&str, Vec<&Entered>> = BTreeMap::new();
     for effect in &evidence.effects {
         ledgers.entry(&effect.booking).or_default().push(effect);
@@ -140,12 +135,8 @@ pub(super) fn audit(
             against(Breach::Unexplained, "stuck, and no fault explains it".to_owned());
         }
     }
-    let without_saga = |breach, booking: &str, text: String| Violation {
-        breach,
-        saga: None,
-        booking: booking.to_owned(),
-        text,
-    };
+    let without_saga =
+        |breach, booking: &str, text: String| Violation { breach, saga: None, booking: booking.to_owned(), text };
     for booking in asked.iter().filter(|booking| !answered.contains(booking.as_str())) {
         violations.push(without_saga(
             Breach::Lost,
@@ -219,9 +210,7 @@ fn check_money(claim: &Claim, ledger: &[&Entered], expected: i64, against: &mut 
     if net(ledger, Kind::Charge) != i64::from(expected != 0) {
         return;
     }
-    let sum = |kind| {
-        ledger.iter().filter(|effect| effect.kind == kind).map(|effect| effect.amount_cents).sum::<i64>()
-    };
+    let sum = |kind| ledger.iter().filter(|effect| effect.kind == kind).map(|effect| effect.amount_cents).sum::<i64>();
     let found = sum(Kind::Charge) - sum(Kind::Refund);
     let text = || format!("expected {expected} cents of {} to be kept, found {found}", claim.amount_cents);
     match found.cmp(&expected) {
@@ -234,21 +223,16 @@ fn check_money(claim: &Claim, ledger: &[&Entered], expected: i64, against: &mut 
 /// Checks that output, charge and receipt of a completed checkout speak of the same charge.
 fn check_charge(claim: &Claim, ledger: &[&Entered], against: &mut impl FnMut(Breach, String)) {
     let refunded = |id: &str| ledger.iter().any(|effect| effect.kind == Kind::Refund && effect.subject == id);
-    let Some(charge) = ledger.iter().find(|effect| effect.kind == Kind::Charge && !refunded(&effect.id))
-    else {
+    let Some(charge) = ledger.iter().find(|effect| effect.kind == Kind::Charge && !refunded(&effect.id)) else {
         return;
     };
     if claim.charge.as_deref() != Some(charge.id.as_str()) {
         let named = claim.charge.as_deref().unwrap_or("none");
-        against(
-            Breach::Orphaned,
-            format!("the saga's output names the charge {named}, the ledger has {}", charge.id),
-        );
+        against(Breach::Orphaned, format!("the saga's output names the charge {named}, the ledger has {}", charge.id));
     }
     for receipt in ledger.iter().filter(|effect| effect.kind == Kind::ReceiptSent) {
         if receipt.subject != charge.id {
-            let text =
-                format!("the receipt {} is for {}, the charge is {}", receipt.id, receipt.subject, charge.id);
+            let text = format!("the receipt {} is for {}, the charge is {}", receipt.id, receipt.subject, charge.id);
             against(Breach::Orphaned, text);
         }
     }

@@ -65,11 +65,7 @@ impl World {
     }
 
     fn row(&mut self, booking: &str, kind: Kind) -> &mut Entered {
-        self.evidence
-            .effects
-            .iter_mut()
-            .find(|effect| effect.booking == booking && effect.kind == kind)
-            .unwrap()
+        self.evidence.effects.iter_mut().find(|effect| effect.booking == booking && effect.kind == kind).unwrap()
     }
 
     fn without(mut self, booking: &str, kind: Kind) -> Self {

@@ -69,8 +69,7 @@ pub(super) struct Chaos<'a> {
 
 impl<'a> Chaos<'a> {
     pub(super) fn begin(seed: u64, server: Option<&'a Embedded>) -> Self {
-        let mut chaos =
-            Self { chance: StdRng::seed_from_u64(seed), deck: Vec::new(), server, due: Instant::now() };
+        let mut chaos = Self { chance: StdRng::seed_from_u64(seed), deck: Vec::new(), server, due: Instant::now() };
         chaos.due = Instant::now() + chaos.pause();
         chaos
     }
@@ -97,9 +96,9 @@ impl<'a> Chaos<'a> {
                 }
                 killed.map(|name| format!("{name} was killed"))
             }
-            Trouble::Stop => stage
-                .stop_node(dealt.pick)
-                .map(|name| format!("{name} is stopped for {} s", STOPPED.as_secs())),
+            Trouble::Stop => {
+                stage.stop_node(dealt.pick).map(|name| format!("{name} is stopped for {} s", STOPPED.as_secs()))
+            }
             Trouble::Cut => cut(database_url).await.ok().filter(|cut| *cut > 0).map(|cut| {
                 made.connections_cut += cut;
                 format!("{cut} connections to the database were cut")

@@ -16,8 +16,7 @@ use crate::config::demo::LOOK_INTERVAL;
 pub(super) async fn read(client: &Client, tail: &str) -> Result<Evidence, LedgerError> {
     let mut evidence = Evidence::default();
     for schema in [PAYMENTS_SCHEMA, CRM_SCHEMA] {
-        let exists =
-            client.query_one("select to_regclass($1) is not null", &[&format!("{schema}.fault")]).await?;
+        let exists = client.query_one("select to_regclass($1) is not null", &[&format!("{schema}.fault")]).await?;
         if !exists.try_get::<_, bool>(0)? {
             continue;
         }

@@ -90,11 +90,7 @@ impl Fault {
     /// get lost.
     pub(super) fn fits_replay(self) -> bool {
         match self {
-            Self::LostAnswer
-            | Self::Crash
-            | Self::ErrorAfter
-            | Self::UnavailableAfter
-            | Self::ConflictCut => true,
+            Self::LostAnswer | Self::Crash | Self::ErrorAfter | Self::UnavailableAfter | Self::ConflictCut => true,
             Self::Refused
             | Self::Busy
             | Self::CachedError
@@ -182,8 +178,7 @@ impl FaultPlan {
         digest.update([0]);
         digest.update(booking.as_bytes());
         let digest = digest.finalize();
-        let word =
-            |at: usize| digest[at..at + 8].iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+        let word = |at: usize| digest[at..at + 8].iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
         // 53 bits: every such integer is a double of its own.
         let chance = (word(0) >> 11) as f64 / (1u64 << 53) as f64;
         if chance >= self.rate * menu.strain {
@@ -269,8 +264,7 @@ mod tests {
         let mut series = 0;
         for n in 0..200 {
             let booking = format!("B-{n}");
-            let draws: Vec<_> =
-                (1..=5).map(|call| plan.draw("refund_charge", &booking, call, &menu)).collect();
+            let draws: Vec<_> = (1..=5).map(|call| plan.draw("refund_charge", &booking, call, &menu)).collect();
             assert_eq!(draws[0], draws[1], "{booking}");
             assert_eq!(draws[2..], [None, None, None], "{booking}");
             series += usize::from(draws[0].is_some());
@@ -282,10 +276,7 @@ mod tests {
     fn only_the_kinds_asked_for() {
         let plan = FaultPlan { only: vec![Fault::Slow], ..plan(1, 1.0) };
         assert!(drawn(&plan, &ALL).iter().all(|fault| *fault == Some(Fault::Slow)));
-        assert_eq!(
-            plan.draw("find_charge", "B-1", 1, &Menu { faults: &[(Fault::Busy, 1)], strain: 1.0 }),
-            None
-        );
+        assert_eq!(plan.draw("find_charge", "B-1", 1, &Menu { faults: &[(Fault::Busy, 1)], strain: 1.0 }), None);
     }
 
     #[test]

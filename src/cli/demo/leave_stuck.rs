@@ -83,11 +83,7 @@ impl Case {
 }
 
 /// Makes the sagas, says which, and stays until a signal comes.
-pub(super) fn run(
-    metrics_port: Option<u16>,
-    database: &DatabaseArgs,
-    output: &Output,
-) -> Result<Exit, Failure> {
+pub(super) fn run(metrics_port: Option<u16>, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     // One thread, the main one: children end with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
@@ -102,12 +98,7 @@ pub(super) fn run(
     Ok(Exit::Done)
 }
 
-async fn play(
-    url: &str,
-    metrics_port: Option<u16>,
-    interrupt: &mut Interrupt,
-    output: &Output,
-) -> Result<(), Failure> {
+async fn play(url: &str, metrics_port: Option<u16>, interrupt: &mut Interrupt, output: &Output) -> Result<(), Failure> {
     let run = Uuid::now_v7().simple().to_string().split_off(24);
     let script = Script { file: "leave_stuck.yaml", text: DEFINITIONS.into(), faults: faults() };
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
@@ -143,10 +134,7 @@ async fn play(
 }
 
 fn faults() -> Vec<String> {
-    ALWAYS
-        .iter()
-        .flat_map(|(tool, fault)| ["--always".to_owned(), format!("{tool}={}", fault.as_str())])
-        .collect()
+    ALWAYS.iter().flat_map(|(tool, fault)| ["--always".to_owned(), format!("{tool}={}", fault.as_str())]).collect()
 }
 
 /// Says which sagas are stuck and how to remedy each.
@@ -172,9 +160,7 @@ fn tell(url: &str, sagas: &[(&Case, Uuid)], output: &Output) -> Result<(), Failu
         output.line(&format!("    remedy    {};", case.remedy(*saga)))?;
     }
     output.remark(&format!("see and act: psql '{url}' -c 'select * from amends.stuck'"));
-    output.remark(
-        "a node runs and carries out what is asked, until Ctrl-C; what is stuck stays in the database",
-    );
+    output.remark("a node runs and carries out what is asked, until Ctrl-C; what is stuck stays in the database");
     Ok(())
 }
 
@@ -259,9 +245,7 @@ impl Scene<'_> {
                     break;
                 }
                 if begun.elapsed() > STILL_MAX {
-                    return Err(DemoError::Still {
-                        what: format!("call {death} of create_charge for {booking}"),
-                    });
+                    return Err(DemoError::Still { what: format!("call {death} of create_charge for {booking}") });
                 }
                 tokio::time::sleep(LOOK_INTERVAL).await;
             }
@@ -287,8 +271,7 @@ mod tests {
         let mut names: Vec<_> = drafts
             .into_iter()
             .map(|draft| {
-                let definition =
-                    crate::saga::Definition::build(draft).unwrap_or_else(|faults| panic!("{faults:?}"));
+                let definition = crate::saga::Definition::build(draft).unwrap_or_else(|faults| panic!("{faults:?}"));
                 definition.name().to_owned()
             })
             .collect();

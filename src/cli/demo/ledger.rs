@@ -212,9 +212,7 @@ impl Ledger {
         let effect = make_effect(&transaction, entry, kind, row.try_get(3)?, row.try_get(4)?).await?;
         transaction.execute("delete from accepted where key = $1", &[&key]).await?;
         let body = effect.to_json().to_string();
-        transaction
-            .execute("update answer set body = $2::text::jsonb where key = $1", &[&key, &body])
-            .await?;
+        transaction.execute("update answer set body = $2::text::jsonb where key = $1", &[&key, &body]).await?;
         transaction.commit().await?;
         Ok(Landing::Landed)
     }
@@ -267,16 +265,12 @@ pub(super) async fn lock(
 }
 
 /// Looks up what was first answered under a key.
-pub(super) async fn first_answer(
-    transaction: &Transaction<'_>,
-    key: &str,
-) -> Result<Option<FirstAnswer>, LedgerError> {
+pub(super) async fn first_answer(transaction: &Transaction<'_>, key: &str) -> Result<Option<FirstAnswer>, LedgerError> {
     let statement = transaction
         .prepare_cached("select tool, arguments::text, failed, body::text from answer where key = $1")
         .await?;
     let Some(row) = transaction.query_opt(&statement, &[&key]).await? else { return Ok(None) };
-    let parse =
-        |text: &str| serde_json::from_str(text).map_err(|error| LedgerError::Foreign(error.to_string()));
+    let parse = |text: &str| serde_json::from_str(text).map_err(|error| LedgerError::Foreign(error.to_string()));
     Ok(Some(FirstAnswer {
         tool: row.try_get(0)?,
         arguments: parse(row.try_get(1)?)?,
@@ -360,20 +354,13 @@ pub(super) async fn accept(
         .await?;
     let (call, seconds) = (entry.call as i32, slow.as_secs_f64());
     transaction
-        .execute(
-            &statement,
-            &[&entry.key, &kind.as_str(), &entry.booking, &subject, &amount_cents, &call, &seconds],
-        )
+        .execute(&statement, &[&entry.key, &kind.as_str(), &entry.booking, &subject, &amount_cents, &call, &seconds])
         .await?;
     Ok(())
 }
 
 /// Refuses a deed from now on: its undoing was asked for.
-pub(super) async fn forestall(
-    transaction: &Transaction<'_>,
-    booking: &str,
-    deed: Kind,
-) -> Result<(), LedgerError> {
+pub(super) async fn forestall(transaction: &Transaction<'_>, booking: &str, deed: Kind) -> Result<(), LedgerError> {
     let statement = transaction
         .prepare_cached("insert into tombstone (booking, kind) values ($1, $2) on conflict do nothing")
         .await?;
@@ -387,9 +374,8 @@ pub(super) async fn is_forestalled(
     booking: &str,
     deed: Kind,
 ) -> Result<bool, LedgerError> {
-    let statement = transaction
-        .prepare_cached("select exists (select from tombstone where booking = $1 and kind = $2)")
-        .await?;
+    let statement =
+        transaction.prepare_cached("select exists (select from tombstone where booking = $1 and kind = $2)").await?;
     Ok(transaction.query_one(&statement, &[&booking, &deed.as_str()]).await?.try_get(0)?)
 }
 

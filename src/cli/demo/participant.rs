@@ -99,8 +99,7 @@ pub(super) async fn run(args: ParticipantArgs) -> Result<(), ParticipantError> {
 async fn payments(args: DeskArgs) -> Result<(), ParticipantError> {
     let desk = open(&args, PAYMENTS_SCHEMA, tool::PAYMENTS).await?;
     let server = Server::new("amends-demo-payments", Arc::clone(&desk));
-    let running =
-        server.serve(transport::stdio()).await.map_err(|error| ParticipantError::Stdio(error.to_string()))?;
+    let running = server.serve(transport::stdio()).await.map_err(|error| ParticipantError::Stdio(error.to_string()))?;
     let _ = running.waiting().await;
     // The caller is gone, what it asked for is not: a late effect lands all the same.
     desk.close(DRAIN).await;
@@ -120,9 +119,7 @@ async fn crm(listen: SocketAddr, args: DeskArgs) -> Result<(), ParticipantError>
         })
         .build();
     let http = HttpServer::new(move || {
-        App::new().service(
-            web::scope("/mcp").wrap(from_fn(connection_drop::cuttable)).service(service.clone().scope()),
-        )
+        App::new().service(web::scope("/mcp").wrap(from_fn(connection_drop::cuttable)).service(service.clone().scope()))
     })
     .workers(1)
     .shutdown_timeout(DRAIN.as_secs())
@@ -143,13 +140,7 @@ async fn open(
 ) -> Result<Arc<Desk>, ParticipantError> {
     let config = ledger::config(&args.ledger_url)?;
     let ledger = Ledger::open(config, schema).await?;
-    let plan = FaultPlan {
-        seed: args.seed,
-        rate: args.faults,
-        only: args.only.clone(),
-        always: args.always.clone(),
-    };
-    let desk = Desk::new(ledger, plan, Duration::from_millis(args.slow_ms), tools)
-        .map_err(ParticipantError::Schema)?;
+    let plan = FaultPlan { seed: args.seed, rate: args.faults, only: args.only.clone(), always: args.always.clone() };
+    let desk = Desk::new(ledger, plan, Duration::from_millis(args.slow_ms), tools).map_err(ParticipantError::Schema)?;
     Ok(Arc::new(desk))
 }

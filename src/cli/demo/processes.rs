@@ -17,9 +17,7 @@ use tokio::task::JoinHandle;
 use super::process::{Launcher, Process};
 use super::server::CRASH_STATUS;
 use super::{Exit, node_url};
-use crate::config::demo::{
-    DRAIN, NODE_BEGIN_MAX, NODE_LEASE, NODE_STOP_MAX, RESTART_MAX, RESTART_PAUSE, SLOW,
-};
+use crate::config::demo::{DRAIN, NODE_BEGIN_MAX, NODE_LEASE, NODE_STOP_MAX, RESTART_MAX, RESTART_PAUSE, SLOW};
 
 /// The demo's definition.
 const DEFINITION: &str = include_str!("hotel_checkout.yaml");
@@ -128,21 +126,18 @@ impl Stage {
         launcher.environment.push(("AMENDS_DEMO_NODE".to_owned(), name.clone()));
         let settings = self.launcher.directory.join("amends.yaml");
         let mut arguments = vec!["serve".into(), "--config".into(), settings.into_os_string()];
-        let place =
-            (0..).find(|place| self.nodes.iter().all(|node| node.place != *place)).unwrap_or_default();
+        let place = (0..).find(|place| self.nodes.iter().all(|node| node.place != *place)).unwrap_or_default();
         if let Some(first) = self.metrics_port {
             arguments.extend(["--http".into(), format!("127.0.0.1:{}", first.saturating_add(place)).into()]);
         }
-        let process =
-            launcher.launch(&name, arguments, Stdio::null()).map_err(system(format!("starting {name}")))?;
+        let process = launcher.launch(&name, arguments, Stdio::null()).map_err(system(format!("starting {name}")))?;
         self.nodes.push(Node { process, place, begun: Instant::now(), stopped: None });
         Ok(())
     }
 
     /// Where a node is, counted by `pick` among those that are not stopped.
     fn running(&self, pick: u64) -> Option<usize> {
-        let running: Vec<_> =
-            (0..self.nodes.len()).filter(|&index| self.nodes[index].stopped.is_none()).collect();
+        let running: Vec<_> = (0..self.nodes.len()).filter(|&index| self.nodes[index].stopped.is_none()).collect();
         let pick = pick.checked_rem(running.len() as u64)?;
         Some(running[pick as usize])
     }
@@ -331,15 +326,10 @@ where
 }
 
 /// Starts the CRM and waits for the one line that says where it is.
-async fn launch_crm(
-    launcher: &Launcher,
-    faults: &[String],
-    listen: &str,
-) -> Result<(Process, String), StageError> {
+async fn launch_crm(launcher: &Launcher, faults: &[String], listen: &str) -> Result<(Process, String), StageError> {
     let arguments = ["demo-participant", "crm", "--listen", listen].into_iter();
     let arguments = arguments.chain(faults.iter().map(String::as_str));
-    let mut process =
-        launcher.launch("crm", arguments, Stdio::piped()).map_err(system("starting the CRM"))?;
+    let mut process = launcher.launch("crm", arguments, Stdio::piped()).map_err(system("starting the CRM"))?;
     let line = match process.stdout() {
         Some(stdout) => BufReader::new(stdout).lines().next_line().await,
         None => Ok(None),
@@ -412,16 +402,14 @@ mod tests {
 
     #[test]
     fn the_nodes_can_read_their_settings() {
-        let script =
-            Script { file: "hotel_checkout.yaml", text: definition(false), faults: fault_arguments(0.1, 7) };
+        let script = Script { file: "hotel_checkout.yaml", text: definition(false), faults: fault_arguments(0.1, 7) };
         let text = settings(Path::new("/opt/am${ends}/amends"), "http://127.0.0.1:1/mcp", &script);
         let names = ["AMENDS_DEMO_LEDGER_URL", "DATABASE_URL", "AMENDS_DEMO_NODE"];
         let environment: Environment =
             names.into_iter().map(|name| (name.to_owned(), format!("postgres://{name}@host/x"))).collect();
         let settings = catalog::parse_settings("amends.yaml", &text, &environment);
         let settings = settings.unwrap_or_else(|faults| panic!("{faults}\n{text}"));
-        let mut names: Vec<_> =
-            settings.participants.iter().map(|participant| participant.name.as_str()).collect();
+        let mut names: Vec<_> = settings.participants.iter().map(|participant| participant.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["crm", "payments"]);
         assert_eq!(settings.node.name.as_deref(), Some("postgres://AMENDS_DEMO_NODE@host/x"));

@@ -122,8 +122,7 @@ impl Report {
 
     /// Returns the lines for people: broken promises, the table, the verdict.
     pub(super) fn to_lines(&self) -> Vec<String> {
-        let mut lines: Vec<_> =
-            self.violations.iter().take(VIOLATIONS_PRINTED_MAX).map(ToString::to_string).collect();
+        let mut lines: Vec<_> = self.violations.iter().take(VIOLATIONS_PRINTED_MAX).map(ToString::to_string).collect();
         let more = self.violations.len().saturating_sub(VIOLATIONS_PRINTED_MAX);
         if more > 0 {
             lines.push(format!("... and {more} more"));

@@ -119,8 +119,7 @@ async fn play(
     store.migrate().await?;
     let text = processes::definition(args.chaos);
     let mut definitions = register(&store, "hotel_checkout.yaml", &text).await?;
-    let definition =
-        definitions.pop().ok_or_else(|| DemoError::Definition("the file is empty".to_owned()))?;
+    let definition = definitions.pop().ok_or_else(|| DemoError::Definition("the file is empty".to_owned()))?;
     // Bookings of an earlier run on this database are that run's; the faults depend on what is before the
     // `@`.
     let run = Uuid::now_v7().simple().to_string().split_off(24);
@@ -163,8 +162,7 @@ async fn play(
     watched?;
     let reach = if place.own().is_some() { Reach::Postgres } else { Reach::Nodes };
     let chaos = args.chaos.then_some(reach);
-    let report =
-        Report { seed, troubles, retried, chaos, crm_restarts: stage.crm_restarts(), ..Report::default() };
+    let report = Report { seed, troubles, retried, chaos, crm_restarts: stage.crm_restarts(), ..Report::default() };
     let report = judge(report, &store, &definition, url, &run, &checkouts).await?;
     let report = Report { wall: begun.elapsed(), ..report };
     if report.holds() {
@@ -185,9 +183,8 @@ pub(super) async fn register(
     let drafts = catalog::parse_definitions(file, text).map_err(|faults| refused(faults.to_string()))?;
     let mut definitions = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        let definition = Definition::build(draft).map_err(|faults| {
-            refused(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        })?;
+        let definition = Definition::build(draft)
+            .map_err(|faults| refused(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
         let draft = serde_json::to_string(definition.draft()).map_err(|error| refused(error.to_string()))?;
         store.put_definition(definition.digest(), definition.name(), &draft, None).await?;
         definitions.push(definition);
@@ -335,11 +332,7 @@ impl Show<'_> {
             if let Some(made) = made {
                 self.bar.println(made);
             }
-        } else if self.args.kill
-            && !self.args.chaos
-            && self.troubles.nodes_killed == 0
-            && self.is_mid_run(standing)
-        {
+        } else if self.args.kill && !self.args.chaos && self.troubles.nodes_killed == 0 && self.is_mid_run(standing) {
             self.kill().await?;
             self.troubles.nodes_killed += 1;
         }
@@ -370,9 +363,7 @@ impl Show<'_> {
         }
         self.retried = put_aside.len();
         let begun = Instant::now();
-        while self.look().await?.halted.len() + self.retried > before.len()
-            && begun.elapsed() < NODE_BEGIN_MAX
-        {
+        while self.look().await?.halted.len() + self.retried > before.len() && begun.elapsed() < NODE_BEGIN_MAX {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
         Ok(())
@@ -416,8 +407,7 @@ impl Show<'_> {
         let Some(oldest) = self.checkouts.iter().map(|checkout| checkout.saga).min() else {
             return Ok(standing);
         };
-        let mine: std::collections::HashSet<_> =
-            self.checkouts.iter().map(|checkout| checkout.saga).collect();
+        let mine: std::collections::HashSet<_> = self.checkouts.iter().map(|checkout| checkout.saga).collect();
         let mut filter = Filter { definition: Some("hotel_checkout".to_owned()), ..Filter::default() };
         loop {
             let page = self.store.list(&filter).await?;

@@ -90,11 +90,7 @@ impl Order {
     }
 
     fn key(&self) -> &str {
-        if self.arguments["idempotency_key"].is_null() {
-            self.text("request")
-        } else {
-            self.text("idempotency_key")
-        }
+        if self.arguments["idempotency_key"].is_null() { self.text("request") } else { self.text("idempotency_key") }
     }
 
     fn amount_cents(&self) -> i64 {
@@ -113,12 +109,7 @@ impl Order {
 
 impl Desk {
     /// Opens a desk for `tools`. A slow call makes its effect `slow` after it came in.
-    pub(super) fn new(
-        ledger: Ledger,
-        plan: FaultPlan,
-        slow: Duration,
-        tools: &'static [Tool],
-    ) -> Result<Self, String> {
+    pub(super) fn new(ledger: Ledger, plan: FaultPlan, slow: Duration, tools: &'static [Tool]) -> Result<Self, String> {
         let tools = tools
             .iter()
             .map(|tool| match jsonschema::validator_for(&tool.input_schema()) {
@@ -139,10 +130,8 @@ impl Desk {
         let Some((tool, schema)) = self.tools.iter().find(|(tool, _)| tool.name == name) else {
             return Err(Rejection::UnknownTool(name.to_owned()));
         };
-        let faults: Vec<_> = schema
-            .iter_errors(&arguments)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
+        let faults: Vec<_> =
+            schema.iter_errors(&arguments).map(|error| format!("{}: {error}", error.instance_path())).collect();
         if !faults.is_empty() {
             return Err(Rejection::BadArguments(faults));
         }
@@ -322,11 +311,7 @@ impl Desk {
             Some(Fault::Slow) => tokio::time::sleep(self.slow).await,
             Some(Fault::Accepted) => return self.accept(transaction, order, entry, kind).await,
             Some(
-                Fault::LostAnswer
-                | Fault::Crash
-                | Fault::ErrorAfter
-                | Fault::UnavailableAfter
-                | Fault::ConflictCut,
+                Fault::LostAnswer | Fault::Crash | Fault::ErrorAfter | Fault::UnavailableAfter | Fault::ConflictCut,
             )
             | None => {}
         }

@@ -264,8 +264,7 @@ impl Tool {
     /// Returns the JSON Schema of the arguments.
     pub(super) fn input_schema(&self) -> Value {
         let mut properties = serde_json::Map::new();
-        properties
-            .insert("booking".into(), json!({ "type": "string", "minLength": 1, "maxLength": TEXT_MAX }));
+        properties.insert("booking".into(), json!({ "type": "string", "minLength": 1, "maxLength": TEXT_MAX }));
         for argument in self.arguments {
             properties.insert(argument.name.into(), argument.form.schema());
         }
@@ -282,9 +281,7 @@ impl Tool {
     pub(super) fn listed(&self) -> McpTool {
         let schema = match self.input_schema() {
             Value::Object(schema) => schema,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                JsonObject::new()
-            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => JsonObject::new(),
         };
         let hints = match self.deed {
             Deed::Find(_) => ToolAnnotations::new().read_only(true),
@@ -331,9 +328,7 @@ mod tests {
 
     fn makes(tool: &Tool) -> Option<Kind> {
         match tool.deed {
-            Deed::Keyed(kind) | Deed::Unkeyed(kind) | Deed::Undo(kind) | Deed::UndoOrForestall(kind) => {
-                Some(kind)
-            }
+            Deed::Keyed(kind) | Deed::Unkeyed(kind) | Deed::Undo(kind) | Deed::UndoOrForestall(kind) => Some(kind),
             Deed::Find(_) => None,
         }
     }
@@ -341,8 +336,7 @@ mod tests {
     #[test]
     fn every_deed_has_its_tool_and_every_undo_its_own() {
         for kind in Kind::ALL {
-            let makers: Vec<_> =
-                PAYMENTS.iter().chain(CRM).filter(|tool| makes(tool) == Some(kind)).collect();
+            let makers: Vec<_> = PAYMENTS.iter().chain(CRM).filter(|tool| makes(tool) == Some(kind)).collect();
             assert_eq!(makers.len(), 1, "{kind} is made by {makers:?}");
         }
     }

@@ -30,10 +30,8 @@ fn answers() -> String {
         let with_effect = |errors| outcome(keyed, errors).or(outcome(once, errors));
         // What only a transactional handler meets has one outcome.
         let usual = with_effect(None).unwrap_or_default();
-        let other =
-            |outcome: Option<&'static str>| outcome.filter(|other| *other != usual).unwrap_or_default();
-        let [definite, unknown] =
-            [Errors::Definite, Errors::Unknown].map(|errors| other(with_effect(Some(errors))));
+        let other = |outcome: Option<&'static str>| outcome.filter(|other| *other != usual).unwrap_or_default();
+        let [definite, unknown] = [Errors::Definite, Errors::Unknown].map(|errors| other(with_effect(Some(errors))));
         let [reads, transactional] =
             [Effect::ReadOnly, Effect::Transactional].map(|effect| other(outcome(effect, None)));
         text.push_str(&format!(
@@ -90,9 +88,8 @@ fn followings() -> String {
 fn kinds() -> Vec<(&'static str, Step, Direction)> {
     let once = || Call::handler("a");
     let idempotent = || Call::handler("a").idempotent();
-    let probed = |call: Call| {
-        call.probe(Probe::new(Call::handler("find").target, "result.found").absent("!result.found"))
-    };
+    let probed =
+        |call: Call| call.probe(Probe::new(Call::handler("find").target, "result.found").absent("!result.found"));
     let undo = || Call::handler("undo").idempotent();
     let step = |call: Call| Step::new("a", call).compensation(undo());
     let undone_by = |call: Call| Step::new("a", Call::handler("a").idempotent()).compensation(call);

@@ -15,9 +15,7 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, Tone};
 use crate::catalog::{self, Environment};
 use crate::client::Client;
-use crate::participant::{
-    DefaultRule, ParticipantConfig, outcome_by_default, outcome_of_refusal, outcome_of_rule,
-};
+use crate::participant::{DefaultRule, ParticipantConfig, outcome_by_default, outcome_of_refusal, outcome_of_rule};
 use crate::saga::Definition;
 use crate::saga::definition::{Call, Effect, Errors, Step};
 use crate::saga::event::Direction;
@@ -88,18 +86,15 @@ fn definitions(name: &str, database: &DatabaseArgs) -> Result<Vec<Arc<Definition
         let files = [path.to_owned()];
         return catalog::load_definitions(&files).map_err(|faults| Failure::failed(faults.to_string()));
     }
-    let found = database.run(Schema::Current, async |store| {
-        Client::new(store.clone()).definition(name).await.map_err(Failure::from)
-    })?;
+    let found = database
+        .run(Schema::Current, async |store| Client::new(store.clone()).definition(name).await.map_err(Failure::from))?;
     found.map(|found| vec![found]).ok_or_else(|| Error::UnknownDefinition(name.to_owned()).into())
 }
 
 fn tables(definition: &Definition, participants: &[ParticipantConfig]) -> Vec<Explained> {
     let steps = definition.steps().iter().map(|planned| &planned.step);
     steps
-        .flat_map(|step| {
-            step.calls().map(move |(direction, call)| table(step, direction, call, participants))
-        })
+        .flat_map(|step| step.calls().map(move |(direction, call)| table(step, direction, call, participants)))
         .collect()
 }
 
@@ -127,12 +122,7 @@ fn table(step: &Step, direction: Direction, call: &Call, participants: &[Partici
     for rule in DefaultRule::ALL.iter().filter(|rule| rule.is_for(call)) {
         add(rule.answer().to_owned(), &outcome_by_default(call, errors, *rule));
     }
-    Explained {
-        step: step.name.clone(),
-        call: direction.as_str(),
-        has: has(step, direction, call, errors),
-        rows,
-    }
+    Explained { step: step.name.clone(), call: direction.as_str(), has: has(step, direction, call, errors), rows }
 }
 
 /// What a call has to find out by.

@@ -42,44 +42,23 @@ pub(super) fn lost(saga: Uuid, definition: &Definition, before: &State, event: &
 }
 
 /// The idempotency key of an attempt that ended.
-pub(super) fn key_of_end(
-    saga: Uuid,
-    definition: &Definition,
-    before: &State,
-    event: &Event,
-) -> Option<String> {
+pub(super) fn key_of_end(saga: Uuid, definition: &Definition, before: &State, event: &Event) -> Option<String> {
     let Event::AttemptEnded(AttemptEnded { step, direction, .. }) = event else { return None };
     key(saga, definition, before, *step, *direction)
 }
 
 /// The idempotency key of the call of a step that is under way or needs a person.
-pub(super) fn key_under_way(
-    saga: Uuid,
-    definition: &Definition,
-    state: &State,
-    step: usize,
-) -> Option<String> {
+pub(super) fn key_under_way(saga: Uuid, definition: &Definition, state: &State, step: usize) -> Option<String> {
     match state.steps.get(step)?.phase {
         Phase::Active { direction, .. } | Phase::Stuck { direction, .. } => {
             key(saga, definition, state, step, direction)
         }
-        Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_) => None,
+        Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => None,
     }
 }
 
 /// The idempotency key of the last attempt of a call; none without one.
-fn key(
-    saga: Uuid,
-    definition: &Definition,
-    state: &State,
-    step: usize,
-    direction: Direction,
-) -> Option<String> {
+fn key(saga: Uuid, definition: &Definition, state: &State, step: usize, direction: Direction) -> Option<String> {
     let tally = state.steps.get(step)?.tally(direction);
     let name = &definition.planned(state, step)?.name;
     let generation = tally.generation;
@@ -108,12 +87,7 @@ pub(super) fn decided_by(definition: &Definition, before: &State, event: &Event)
 }
 
 /// The rule of a success for which none is recorded. A journal of the first law may be of a version that recorded none.
-fn plain_success(
-    definition: &Definition,
-    before: &State,
-    step: usize,
-    direction: Direction,
-) -> Option<DecidedBy> {
+fn plain_success(definition: &Definition, before: &State, step: usize, direction: Direction) -> Option<DecidedBy> {
     let planned = definition.planned(before, step).filter(|_| before.law > Law::V1)?;
     let call = planned.step.call(direction)?;
     DefaultRule::of_plain_success(&call.target).map(DefaultRule::decided)

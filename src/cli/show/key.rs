@@ -47,13 +47,7 @@ impl Subject {
 }
 
 /// Says which call a key was given to.
-pub(super) fn explain(
-    saga: Uuid,
-    definition: &Definition,
-    state: &State,
-    events: &[Event],
-    key: &str,
-) -> String {
+pub(super) fn explain(saga: Uuid, definition: &Definition, state: &State, events: &[Event], key: &str) -> String {
     let found = (0..state.steps.len()).flat_map(|index| {
         let step = &*definition.step(state, index).name;
         let origin = state.steps[index].origin;
@@ -74,10 +68,7 @@ pub(super) fn explain(
         ),
         Some((index, _, Key { step, direction, generation, .. })) => {
             let attempts = attempts(definition, events, index, direction, generation);
-            format!(
-                "key {key}: the {} of step {step}, generation {generation}, {attempts}",
-                direction.as_str()
-            )
+            format!("key {key}: the {} of step {step}, generation {generation}, {attempts}", direction.as_str())
         }
         None => match notice(saga, state.law, events.len(), key) {
             Some((event, row)) => format!("key {key}: the notice {event} of row {row}"),
@@ -89,8 +80,7 @@ pub(super) fn explain(
 /// The notice that has this key: which, and the row of the journal that it tells of.
 fn notice(saga: Uuid, law: Law, rows: usize, key: &str) -> Option<(&'static str, i32)> {
     let rows = i32::try_from(rows).unwrap_or(i32::MAX);
-    let mut all =
-        ["on_stuck", "on_end"].into_iter().flat_map(|event| (1..=rows).map(move |row| (event, row)));
+    let mut all = ["on_stuck", "on_end"].into_iter().flat_map(|event| (1..=rows).map(move |row| (event, row)));
     all.find(|(event, row)| is_form_of(key, &notice_key(saga, event, *row, law)))
 }
 
@@ -103,15 +93,8 @@ fn is_form_of(text: &str, plain: &str) -> bool {
 }
 
 /// Which attempts were made under a key.
-fn attempts(
-    definition: &Definition,
-    events: &[Event],
-    step: usize,
-    direction: Direction,
-    generation: u32,
-) -> String {
-    let under_key =
-        crate::cli::show::timeline::attempts_under(definition, events, step, direction, generation);
+fn attempts(definition: &Definition, events: &[Event], step: usize, direction: Direction, generation: u32) -> String {
+    let under_key = crate::cli::show::timeline::attempts_under(definition, events, step, direction, generation);
     match under_key.as_slice() {
         [] => "no attempt was made under it yet".to_owned(),
         [one] => format!("attempt {one}"),

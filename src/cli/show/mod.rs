@@ -103,9 +103,7 @@ async fn gather(store: &Store, subject: &Subject) -> Result<Shown, Failure> {
 async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Definition>, Failure> {
     let stored = store.definition(digest).await?;
     let stored = stored.ok_or_else(|| store::Error::UnknownDefinition(digest.to_owned()))?;
-    stored
-        .build()
-        .map_err(|why| Failure::failed(format!("cannot read definition {} ({digest}): {why}", stored.name)))
+    stored.build().map_err(|why| Failure::failed(format!("cannot read definition {} ({digest}): {why}", stored.name)))
 }
 
 /// Says which call a key was given to.
@@ -118,12 +116,7 @@ fn explained(saga: Uuid, definition: &Definition, rows: &[JournalRow], key: &str
 }
 
 /// Tells a journal's story; none if there is nothing to tell yet.
-fn told(
-    saga: Uuid,
-    definition: &Definition,
-    rows: &[JournalRow],
-    now: Millis,
-) -> Result<Option<Timeline>, String> {
+fn told(saga: Uuid, definition: &Definition, rows: &[JournalRow], now: Millis) -> Result<Option<Timeline>, String> {
     let decode = |row: &JournalRow| match serde_json::from_str::<Event>(&row.body) {
         Ok(event) => Ok((row.seq, event)),
         Err(error) => Err(format!("row {} ({}) of the journal: {error}", row.seq, row.kind)),

@@ -170,13 +170,10 @@ fn outlook(shown: &Shown) -> Vec<String> {
     if let Some(reason) = shown.unreadable.as_ref().filter(|_| shown.died) {
         lines.push(format!("It was put aside, and its journal is not read here: {}.", harmless(reason)));
         lines.push(
-            "Find out why in the logs of the nodes. When it is told to resume, one node tries it once."
-                .to_owned(),
+            "Find out why in the logs of the nodes. When it is told to resume, one node tries it once.".to_owned(),
         );
     } else if shown.lost {
-        lines.push(
-            "An older version lost its input before its first row, so it has called nothing.".to_owned(),
-        );
+        lines.push("An older version lost its input before its first row, so it has called nothing.".to_owned());
         lines.push(format!(
             "Give it the input, in SQL: select amends.restore_input('{}', INPUT, REASON). If the input is not known, \
              cancel the saga first, then give it any.",
@@ -190,16 +187,12 @@ fn outlook(shown: &Shown) -> Vec<String> {
         if shown.unreadable.is_none() {
             lines.push(match shown.saga.behind {
                 Some(holder) => format!("It waits for its turn behind {holder}."),
-                None => {
-                    "No node has taken this saga yet. Is one running that knows its definition?".to_owned()
-                }
+                None => "No node has taken this saga yet. Is one running that knows its definition?".to_owned(),
             });
         }
         lines.extend(asked(shown));
         if shown.saga.behind.is_some() {
-            lines.push(
-                "legal now: cancel, abandon; whatever else is asked is answered when it begins".to_owned(),
-            );
+            lines.push("legal now: cancel, abandon; whatever else is asked is answered when it begins".to_owned());
         }
         lines.insert(0, String::new());
         return lines;

@@ -152,8 +152,7 @@ fn a_key_is_told_though_no_attempt_has_ended() {
     assert!(text.starts_with(&format!("{lost}\n  key {SAGA}-a-a0\n  key {SAGA}-b-a0\n")), "{text}");
     let entry = serde_json::to_value(&told.entries[1]).unwrap();
     let key = format!("{SAGA}-a-a0");
-    let of_a =
-        json!({ "step": "a", "direction": "action", "attempt": 1, "key": key, "rule": "process_died" });
+    let of_a = json!({ "step": "a", "direction": "action", "attempt": 1, "key": key, "rule": "process_died" });
     assert_eq!(entry["lost"][0], of_a);
     let events: Vec<Event> = saga.journal.iter().map(|(_, event)| event.clone()).collect();
     let said = explain(SAGA, &saga.definition, &saga.state, &events, &key);

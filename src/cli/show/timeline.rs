@@ -131,17 +131,12 @@ impl Timeline {
             begun.extend(commands.iter().filter_map(begins).map(|call| (call, at)));
             state = Some(after);
         }
-        let state =
-            state.ok_or_else(|| IllegalEvent { what: "expected a journal, found none".to_owned() })?;
+        let state = state.ok_or_else(|| IllegalEvent { what: "expected a journal, found none".to_owned() })?;
         Ok(Self {
             entries,
             steps: (0..state.steps.len()).map(|index| step_line(saga, definition, &state, index)).collect(),
             wakes_at: next_timer(definition, &state),
-            legal_verbs: if state.end().is_some() {
-                Vec::new()
-            } else {
-                legal_verbs(definition, &state, now)
-            },
+            legal_verbs: if state.end().is_some() { Vec::new() } else { legal_verbs(definition, &state, now) },
         })
     }
 }

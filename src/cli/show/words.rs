@@ -56,9 +56,7 @@ pub(super) fn event(definition: &Definition, before: &State, event: &Event, by: 
         Event::ConditionDecided(event) => decided(&event.decision).of(event.step),
         Event::ApprovalShown(event) => showed(&event.showing).of(event.step),
         Event::AttemptEnded(event) => attempted(event).by(by).of(event.step),
-        Event::ProbeAnswered(event) => {
-            probed(event.direction, event.probe, &event.answer).by(by).of(event.step)
-        }
+        Event::ProbeAnswered(event) => probed(event.direction, event.probe, &event.answer).by(by).of(event.step),
         Event::TimerFired(_) => Said::new("woken by a timer", Tone::Quiet),
         Event::OwnerLost(event) => {
             let (lost, died) = (under_way(definition, before).join(", "), DefaultRule::ProcessDied.word());
@@ -93,8 +91,7 @@ fn decided(decision: &Decision) -> Said {
 fn showed(showing: &Showing) -> Said {
     match showing {
         Showing::Shown(shown) => {
-            let text =
-                format!("asks: {}\n  {}\n  digest {}", shown.message, shown.arguments.get(), shown.digest);
+            let text = format!("asks: {}\n  {}\n  digest {}", shown.message, shown.arguments.get(), shown.digest);
             Said::new(text, Tone::Warning)
         }
         Showing::Failed(error) => {
@@ -128,8 +125,7 @@ fn ended(what: &str, outcome: &Outcome) -> Said {
         }
         Outcome::Pending { .. } => Said::new(format!("{what} was accepted, effect pending"), Tone::Plain),
         Outcome::Errored { error, .. } => {
-            Said::new(format!("{what} was answered with an error, effect unknown"), Tone::Warning)
-                .because(error)
+            Said::new(format!("{what} was answered with an error, effect unknown"), Tone::Warning).because(error)
         }
         Outcome::Unknown { error, .. } => {
             Said::new(format!("{what} ended, effect unknown"), Tone::Warning).because(error)
@@ -142,9 +138,7 @@ fn probed(direction: Direction, probe: u32, answer: &Answer) -> Said {
     match answer {
         Answer::Applied { .. } => Said::new(format!("{what} found the effect in place"), Tone::Good),
         Answer::Absent => Said::new(format!("{what} found no effect"), Tone::Plain),
-        Answer::Inconclusive { error, .. } => {
-            Said::new(format!("{what} could not tell"), Tone::Warning).because(error)
-        }
+        Answer::Inconclusive { error, .. } => Said::new(format!("{what} could not tell"), Tone::Warning).because(error),
     }
 }
 
@@ -216,13 +210,7 @@ pub(super) fn consequences(
     said
 }
 
-fn consequence(
-    definition: &Definition,
-    before: &State,
-    state: &State,
-    index: usize,
-    at: Millis,
-) -> Option<String> {
+fn consequence(definition: &Definition, before: &State, state: &State, index: usize, at: Millis) -> Option<String> {
     let doubt = |direction| {
         let in_doubt = |state: &State| {
             state.steps.get(index).is_some_and(|step| step.tally(direction).evidence().doubt_at.is_some())
@@ -274,9 +262,7 @@ fn stuck(state: &State, index: usize, direction: Direction, reason: StuckReason)
     };
     match reason {
         StuckReason::InDoubt => {
-            format!(
-                "stuck: nobody knows whether {what} took effect, and no declared means is left to find out"
-            )
+            format!("stuck: nobody knows whether {what} took effect, and no declared means is left to find out")
         }
         StuckReason::Failed => {
             let retry = match state.law {

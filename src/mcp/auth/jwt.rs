@@ -103,26 +103,17 @@ impl Verifier {
         let named = header.kid.as_ref().and_then(|kid| set.find(kid));
         // A server with one key need not name it.
         let only = (header.kid.is_none() && set.keys.len() == 1).then(|| &set.keys[0]);
-        let key =
-            named.or(only).ok_or(Refusal::Invalid("the key of the token is not one of its issuer's"))?;
-        let key = DecodingKey::from_jwk(key)
-            .map_err(|_| Refusal::Invalid("the key of the token cannot be used"))?;
-        let invalid =
-            Refusal::Invalid("the token is not valid here: its signature, issuer, audience or time is wrong");
+        let key = named.or(only).ok_or(Refusal::Invalid("the key of the token is not one of its issuer's"))?;
+        let key = DecodingKey::from_jwk(key).map_err(|_| Refusal::Invalid("the key of the token cannot be used"))?;
+        let invalid = Refusal::Invalid("the token is not valid here: its signature, issuer, audience or time is wrong");
         decode::<Claims>(token, &key, &validation).map(|data| data.claims).map_err(|_| invalid)
     }
 }
 
 impl Keys {
     /// The keys, read again when they are old or do not hold the wanted one. Old ones are better than none.
-    async fn current(
-        &mut self,
-        http: &reqwest::Client,
-        url: &str,
-        wanted: Option<&str>,
-    ) -> Option<Arc<JwkSet>> {
-        let older =
-            |at: Option<Instant>, seconds| at.is_none_or(|at| at.elapsed() >= Duration::from_secs(seconds));
+    async fn current(&mut self, http: &reqwest::Client, url: &str, wanted: Option<&str>) -> Option<Arc<JwkSet>> {
+        let older = |at: Option<Instant>, seconds| at.is_none_or(|at| at.elapsed() >= Duration::from_secs(seconds));
         let lacking = self.set.as_ref().is_none_or(|set| wanted.is_some_and(|kid| set.find(kid).is_none()));
         let due = lacking || older(self.read_at, limits::KEYS_FRESH_S);
         if due && (self.set.is_none() || older(self.asked_at, limits::KEYS_PAUSE_S)) {

@@ -10,8 +10,7 @@ use governor::{Quota, RateLimiter};
 
 use crate::config::mcp::FAILURES_PER_MINUTE;
 
-type Counts =
-    RateLimiter<String, HashMapStateStore<String>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+type Counts = RateLimiter<String, HashMapStateStore<String>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
 /// Counts requests by principal, and failed proofs by address.
 pub(in crate::mcp) struct Limits {

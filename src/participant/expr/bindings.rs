@@ -40,8 +40,7 @@ struct Cells<'a> {
 impl<'a> View<'a> {
     /// Makes the view of a call that is about to be made.
     pub(in crate::participant) fn of(scope: &'a Scope) -> Self {
-        let cells =
-            Cells { steps: scope.steps.iter().map(|_| OnceLock::new()).collect(), ..Cells::default() };
+        let cells = Cells { steps: scope.steps.iter().map(|_| OnceLock::new()).collect(), ..Cells::default() };
         Self { scope, reply: None, cells }
     }
 
@@ -61,12 +60,8 @@ impl<'a> View<'a> {
         }
         let wrong = |error: serde_json::Error| match bare(&error) {
             // The same for CEL: see `fault`.
-            message if message.starts_with("invalid type: null") => {
-                Fault::Missing("null has no fields".into())
-            }
-            message if message.starts_with("invalid type: string") => {
-                Fault::Missing("a text has no fields".into())
-            }
+            message if message.starts_with("invalid type: null") => Fault::Missing("null has no fields".into()),
+            message if message.starts_with("invalid type: string") => Fault::Missing("a text has no fields".into()),
             message if message.starts_with("invalid type: map") => {
                 Fault::Missing("an object has fields and no positions".into())
             }
@@ -74,9 +69,7 @@ impl<'a> View<'a> {
         };
         let missing = || Fault::Missing(format!("`{}` has no such field or position", path.root));
         match text {
-            Cow::Borrowed(text) => {
-                path::find(text, segments).map_err(wrong)?.map(Cow::Borrowed).ok_or_else(missing)
-            }
+            Cow::Borrowed(text) => path::find(text, segments).map_err(wrong)?.map(Cow::Borrowed).ok_or_else(missing),
             Cow::Owned(text) => path::find(&text, segments)
                 .map_err(wrong)?
                 .map(|found| Cow::Owned(found.to_owned()))
@@ -99,8 +92,8 @@ impl<'a> View<'a> {
             "steps" => match path.segments.split_first() {
                 Some((Segment::Field(name), rest)) => {
                     let output = scope.step_output(name);
-                    let output = output
-                        .ok_or_else(|| Fault::Missing(format!("the step `{name}` has no output here")))?;
+                    let output =
+                        output.ok_or_else(|| Fault::Missing(format!("the step `{name}` has no output here")))?;
                     return Ok((Some(Cow::Borrowed(output.get())), rest));
                 }
                 Some((Segment::Index(_), _)) => return Err(Fault::Wrong("steps are found by name".into())),
@@ -115,9 +108,7 @@ impl<'a> View<'a> {
                 "content" => Some(Cow::Borrowed(reply.content())),
                 "meta" => Some(Cow::Borrowed(reply.meta())),
                 "text" => quoted(reply.text()),
-                "status" => {
-                    Some(reply.status.map_or(Cow::Borrowed("null"), |status| Cow::Owned(status.to_string())))
-                }
+                "status" => Some(reply.status.map_or(Cow::Borrowed("null"), |status| Cow::Owned(status.to_string()))),
                 "outcome" => quoted(reply.word()),
                 "error" => Some(Cow::Owned(reply.error_json())),
                 "headers" => Some(Cow::Owned(reply.headers_json())),
@@ -156,9 +147,7 @@ impl<'a> View<'a> {
             "input" => read(&self.cells.input, scope.input.get()),
             "output" => read(&self.cells.output, scope.output.as_ref().map_or("null", Json::get)),
             "key" => Some(CowVal::owned(CelString::from(scope.key.as_str()))),
-            name if KEYS.contains(&name) => {
-                owned(Box::new(CelString::from(scope.key_as(name)?.into_owned())))
-            }
+            name if KEYS.contains(&name) => owned(Box::new(CelString::from(scope.key_as(name)?.into_owned()))),
             "step" => Some(CowVal::owned(CelString::from(&*scope.step))),
             "saga" => owned(Box::new(CelString::from(scope.saga.to_string()))),
             "attempt" => owned(Box::new(CelInt::from(i64::from(scope.attempt)))),
@@ -227,9 +216,8 @@ fn held<'b, 'a: 'b>(
 
 /// Makes a map of texts.
 fn texts<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Owned<'a> {
-    let entry = |(name, text)| -> (CelMapKey<'a>, Owned<'a>) {
-        (CelMapKey::from(name), Box::new(CelString::from(text)))
-    };
+    let entry =
+        |(name, text)| -> (CelMapKey<'a>, Owned<'a>) { (CelMapKey::from(name), Box::new(CelString::from(text))) };
     Box::new(CelMap::from(entries.into_iter().map(entry).collect::<HashMap<_, _>>()))
 }
 

@@ -101,11 +101,7 @@ fn call_needs(call: &CallExpr, bound: &mut Vec<String>, needs_: &mut Needs) {
     // `optional.of(x)` is a function of that name, not a call on a variable `optional`.
     let namespaced = matches!(call.target.as_deref(), Some(IdedExpr { expr: Expr::Ident(name), .. })
         if name == "optional" && !bound.contains(name));
-    needs_.functions.insert(if namespaced {
-        format!("optional.{}", call.func_name)
-    } else {
-        call.func_name.clone()
-    });
+    needs_.functions.insert(if namespaced { format!("optional.{}", call.func_name) } else { call.func_name.clone() });
     if let Some(target) = call.target.as_deref().filter(|_| !namespaced) {
         needs(target, bound, needs_);
     }

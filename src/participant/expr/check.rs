@@ -239,10 +239,7 @@ impl Check {
                 }
                 for (name, value) in headers {
                     if reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_err() {
-                        self.add(
-                            format!("{path}.headers.{name}"),
-                            format!("{name:?} is no name of a header"),
-                        );
+                        self.add(format!("{path}.headers.{name}"), format!("{name:?} is no name of a header"));
                     }
                     self.text_template(format!("{path}.headers.{name}"), value, variables);
                 }
@@ -307,11 +304,9 @@ impl Check {
         // Of steps that run beside this one, an attempt may see more than the one before it did.
         if compiled.needs.any_step && !step.is_empty() {
             let message = "name the steps, as in `steps.NAME`: every attempt must see the same";
-            self.faults
-                .push(Fault { path: path.to_owned(), message: format!("`{}`: {message}", compiled.text) });
+            self.faults.push(Fault { path: path.to_owned(), message: format!("`{}`: {message}", compiled.text) });
         }
-        let wrong: Vec<_> =
-            compiled.needs.steps.iter().filter(|name| !before.contains(*name)).cloned().collect();
+        let wrong: Vec<_> = compiled.needs.steps.iter().filter(|name| !before.contains(*name)).cloned().collect();
         let step = step.clone();
         for name in wrong {
             let message = if step.is_empty() {
@@ -319,9 +314,7 @@ impl Check {
             } else if name == step {
                 format!("`steps.{name}` is this step itself; a compensation finds its output in `output`")
             } else {
-                format!(
-                    "step {name:?} is not over when {step:?} starts; add it to `needs`, or correct the name"
-                )
+                format!("step {name:?} is not over when {step:?} starts; add it to `needs`, or correct the name")
             };
             self.add(path.to_owned(), format!("`{}`: {message}", compiled.text));
         }

@@ -6,9 +6,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use cel::common::types::{
-    CelBool, CelInt, CelList, CelMap, CelString, DYN_TYPE, LIST_TYPE, STRING_TYPE, Type,
-};
+use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelString, DYN_TYPE, LIST_TYPE, STRING_TYPE, Type};
 use cel::common::value::{CowVal, Val};
 use cel::{Env, ExecutionError};
 use regex::Regex;
@@ -22,8 +20,7 @@ pub(super) const RANGE: &str = "@range";
 pub(super) const WEIGH: &str = "@weigh";
 
 /// Names of our own functions, called on a string or a list.
-pub(super) const MEMBERS: [&str; 7] =
-    ["matches", "lowerAscii", "upperAscii", "trim", "split", "join", "replace"];
+pub(super) const MEMBERS: [&str; 7] = ["matches", "lowerAscii", "upperAscii", "trim", "split", "join", "replace"];
 
 /// The environment of every expression.
 pub(super) static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
@@ -93,8 +90,7 @@ fn range<'b, 'v>(mut args: Arguments<'b, 'v>) -> Returned<'b, 'v> {
     let Some(map) = values.downcast_ref::<CelMap>() else {
         return Ok(values);
     };
-    let mut keys: Vec<_> =
-        map.inner().keys().map(|key| (value::key_text(key), key.inner().clone_as_boxed())).collect();
+    let mut keys: Vec<_> = map.inner().keys().map(|key| (value::key_text(key), key.inner().clone_as_boxed())).collect();
     keys.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(CowVal::owned(CelList::from(keys.into_iter().map(|(_, key)| key).collect::<Vec<Box<dyn Val + 'v>>>())))
 }
@@ -131,10 +127,7 @@ fn map_text<'b, 'v>(args: &[CowVal<'_, '_>], map: fn(&str) -> String) -> Returne
 fn split<'b, 'v>(args: Arguments<'b, 'v>) -> Returned<'b, 'v> {
     let (text, separator) = (text(&args, 0)?, text(&args, 1)?);
     // At worst one value for every byte.
-    spend(
-        units_of(text.len())
-            .saturating_add(i64::try_from(text.matches(separator).count()).unwrap_or(i64::MAX)),
-    )?;
+    spend(units_of(text.len()).saturating_add(i64::try_from(text.matches(separator).count()).unwrap_or(i64::MAX)))?;
     let part = |part: &str| -> Box<dyn Val + 'v> { Box::new(CelString::from(part.to_owned())) };
     let parts: Vec<Box<dyn Val + 'v>> = match separator {
         "" => text.chars().map(|c| part(c.encode_utf8(&mut [0; 4]))).collect(),

@@ -74,8 +74,7 @@ impl Text {
                 pieces.push(Piece::Plain(std::mem::take(&mut plain)));
             }
             let expression = from[2..2 + end].trim();
-            let compiled =
-                compile::compiled(expression).map_err(|message| format!("`{expression}`: {message}"))?;
+            let compiled = compile::compiled(expression).map_err(|message| format!("`{expression}`: {message}"))?;
             pieces.push(Piece::Value(compiled));
             rest = &from[2 + end + 1..];
         }
@@ -140,9 +139,7 @@ fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
     let quote = bytes[start];
     let raw = start > 0
         && matches!(bytes[start - 1], b'r' | b'R')
-        && !(start > 1
-            && bytes[start - 2].is_ascii_alphanumeric()
-            && !matches!(bytes[start - 2], b'b' | b'B'));
+        && !(start > 1 && bytes[start - 2].is_ascii_alphanumeric() && !matches!(bytes[start - 2], b'b' | b'B'));
     let length = if bytes[start..].starts_with(&[quote, quote, quote]) { 3 } else { 1 };
     let mut at = start + length;
     while at < bytes.len() {
@@ -182,11 +179,7 @@ pub(super) fn render(template: &Template, view: &View<'_>) -> Result<Json, Error
     Json::encode(&rendered).map_err(|error| recorded(CODE, error.to_string()))
 }
 
-fn rendered<'t, 'a>(
-    template: &'t Value,
-    view: &View<'a>,
-    room: &mut usize,
-) -> Result<Rendered<'t, 'a>, Error> {
+fn rendered<'t, 'a>(template: &'t Value, view: &View<'a>, room: &mut usize) -> Result<Rendered<'t, 'a>, Error> {
     Ok(match template {
         Value::String(text) if text.contains("${") => {
             let parts = Text::of(text).map_err(|message| recorded(CODE, message))?;
@@ -262,9 +255,7 @@ impl Serialize for Rendered<'_, '_> {
         match self {
             Self::Plain(value) => value.serialize(serializer),
             Self::Text(text) => serializer.serialize_str(text),
-            Self::Raw(raw) => {
-                serde_json::from_str::<&RawValue>(raw).map_err(S::Error::custom)?.serialize(serializer)
-            }
+            Self::Raw(raw) => serde_json::from_str::<&RawValue>(raw).map_err(S::Error::custom)?.serialize(serializer),
             Self::List(items) => {
                 let mut list = serializer.serialize_seq(Some(items.len()))?;
                 for item in items {

@@ -163,10 +163,7 @@ fn templates_keep_types_and_escape() {
         (json!("no. ${ input.amount } for ${ input.guest }"), r#""no. 12 for Ada \"L\"""#),
         (json!("${ input.tags }!"), r#""[\"b\",\"a\"]!""#),
         (json!("$${ input.amount } $ {x} $"), r#""${ input.amount } $ {x} $""#),
-        (
-            json!({"a": [1, "${ key }"], "b": {"c": "${ {'x': '}'}['x'] }"}}),
-            r#"{"a":[1,"k-1"],"b":{"c":"}"}}"#,
-        ),
+        (json!({"a": [1, "${ key }"], "b": {"c": "${ {'x': '}'}['x'] }"}}), r#"{"a":[1,"k-1"],"b":{"c":"}"}}"#),
         (json!(["${ '\\'}' + \"}\" + r'\\' }"]), r#"["'}}\\"]"#),
         (json!([null, true, 1.5]), "[null,true,1.5]"),
     ] {
@@ -226,8 +223,7 @@ fn work_is_limited() {
         assert!(error.message.contains("work"), "{text}: {error}");
     }
     // What people write is far from the limit.
-    let fine =
-        evaluate(&Expression::from("input.list.filter(x, x % 2 == 0).map(x, {'n': x}).size()"), &scope);
+    let fine = evaluate(&Expression::from("input.list.filter(x, x % 2 == 0).map(x, {'n': x}).size()"), &scope);
     assert_eq!(fine.map(|json| json.to_value()), Ok(json!(10_000)));
     let fine = evaluate(&Expression::from("[input.deep].map(x, x).size()"), &scope);
     assert_eq!(fine.map(|json| json.to_value()), Ok(json!(1)));
@@ -252,14 +248,9 @@ fn deepest_expressions_run_on_small_stacks() {
         let worker = std::thread::Builder::new().stack_size(2 << 20);
         let run = worker.spawn(move || {
             let scope = Scope::of_saga(Uuid::nil(), Json::from(json!({"list": [1]})), Vec::new());
-            evaluate(&Expression(text.clone()), &scope)
-                .map(|_| ())
-                .map_err(|error| format!("{text}: {error}"))
+            evaluate(&Expression(text.clone()), &scope).map(|_| ()).map_err(|error| format!("{text}: {error}"))
         });
-        run.unwrap()
-            .join()
-            .unwrap()
-            .unwrap_or_else(|message| assert!(message.contains("nesting"), "{message}"));
+        run.unwrap().join().unwrap().unwrap_or_else(|message| assert!(message.contains("nesting"), "{message}"));
     }
 }
 

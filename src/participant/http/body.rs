@@ -10,9 +10,7 @@ use std::io::{ErrorKind, Read};
 
 use encoding_rs::{DecoderResult, Encoding, UTF_8, WINDOWS_1252};
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, TRANSFER_ENCODING,
-};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, TRANSFER_ENCODING};
 use reqwest::{Response, StatusCode, Version};
 
 use super::names::named_twice;
@@ -152,14 +150,10 @@ impl Arrived {
         match codings.as_slice() {
             [] => Ok(Cow::Borrowed(bytes)),
             _ if bytes.is_empty() => Ok(Cow::Borrowed(bytes)),
-            [one] if one == "gzip" || one == "x-gzip" => {
-                unpacked(MultiGzDecoder::new(bytes), bytes_max, |_| true)
-            }
+            [one] if one == "gzip" || one == "x-gzip" => unpacked(MultiGzDecoder::new(bytes), bytes_max, |_| true),
             [one] if one == "deflate" => match bytes {
                 // The standard means zlib by `deflate`, and some servers mean what is in it.
-                [first, second, ..]
-                    if first & 15 == 8 && (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0 =>
-                {
+                [first, second, ..] if first & 15 == 8 && (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0 => {
                     unpacked(ZlibDecoder::new(bytes), bytes_max, |decoder| decoder.get_ref().is_empty())
                 }
                 _ => unpacked(DeflateDecoder::new(bytes), bytes_max, |decoder| decoder.get_ref().is_empty()),
@@ -184,9 +178,7 @@ impl Arrived {
             };
         }
         match Json::parse(json) {
-            Ok(_) if too_deep(json) => {
-                Err(Flaw::invalid("the answer nests deeper than expressions can read"))
-            }
+            Ok(_) if too_deep(json) => Err(Flaw::invalid("the answer nests deeper than expressions can read")),
             // Where the connection's end is the answer's end, `12` may have been `123`.
             Ok(_) if announced && !self.framed && ends_open(json) => {
                 Err(Flaw::incomplete("the answer is a number whose end was not announced"))
@@ -217,8 +209,7 @@ impl Arrived {
 fn ends_amid_character(encoding: &'static Encoding, bytes: &[u8]) -> bool {
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let room = decoder.max_utf8_buffer_length_without_replacement(bytes.len()).unwrap_or(0);
-    let (result, read) =
-        decoder.decode_to_string_without_replacement(bytes, &mut String::with_capacity(room), false);
+    let (result, read) = decoder.decode_to_string_without_replacement(bytes, &mut String::with_capacity(room), false);
     result == DecoderResult::InputEmpty && read == bytes.len()
 }
 
@@ -255,8 +246,8 @@ pub(in crate::participant) fn flaw_of_stream(headers: &HeaderMap) -> Option<Flaw
 /// Returns the codings that a header names, in lower case; `identity` is none.
 fn codings<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> + 'a {
     let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let names = values
-        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()).collect::<Vec<_>>());
+    let names =
+        values.flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()).collect::<Vec<_>>());
     names.filter(|name| !name.is_empty() && name != "identity")
 }
 
@@ -300,8 +291,7 @@ enum Kind {
 
 impl Media {
     fn of(headers: &HeaderMap) -> Result<Self, Flaw> {
-        let mut values =
-            headers.get_all(CONTENT_TYPE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let mut values = headers.get_all(CONTENT_TYPE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let Some(said) = values.next() else { return Ok(Self { kind: Kind::Unsaid, charset: None }) };
         if values.any(|other| other != said) {
             return Err(Flaw::invalid("the answer has two media types"));
@@ -312,9 +302,7 @@ impl Media {
             "" => Kind::Unsaid,
             "text/json" => Kind::Json,
             name if name.ends_with("/json") || name.ends_with("+json") => Kind::Json,
-            name if name.starts_with("text/") || name.ends_with("/xml") || name.ends_with("+xml") => {
-                Kind::Text
-            }
+            name if name.starts_with("text/") || name.ends_with("/xml") || name.ends_with("+xml") => Kind::Text,
             "application/x-www-form-urlencoded" | "application/javascript" | "application/yaml" => Kind::Text,
             _ => Kind::Other,
         };
@@ -322,8 +310,7 @@ impl Media {
             let (name, value) = part.split_once('=')?;
             name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches(['"', '\'']))
         });
-        let unknown =
-            |label| Flaw::invalid(format!("the answer has the charset {label:?}, which is not known"));
+        let unknown = |label| Flaw::invalid(format!("the answer has the charset {label:?}, which is not known"));
         let charset = charset
             .filter(|label| !label.is_empty())
             .map(|label| Encoding::for_label(label.as_bytes()).ok_or_else(|| unknown(label)))

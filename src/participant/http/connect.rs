@@ -106,18 +106,14 @@ impl Progress {
     }
 
     /// Runs an exchange, watching how far it comes.
-    pub(in crate::participant) async fn of<Exchange: Future>(
-        self: Arc<Self>,
-        exchange: Exchange,
-    ) -> Exchange::Output {
+    pub(in crate::participant) async fn of<Exchange: Future>(self: Arc<Self>, exchange: Exchange) -> Exchange::Output {
         ATTEMPT.scope(self, exchange).await
     }
 
     /// What is known of an attempt whose time is over.
     fn late(&self) -> Reply {
         if self.is_at(Stage::Open) {
-            Reply::of(Rule::Timeout, "no answer within the time of an attempt")
-                .after(self.pause.get().copied())
+            Reply::of(Rule::Timeout, "no answer within the time of an attempt").after(self.pause.get().copied())
         } else {
             self.unsent()
         }
@@ -348,11 +344,8 @@ mod tests {
 
     #[test]
     fn a_resolver_that_hangs_holds_one_thread_and_no_caller() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(2)
-            .build()
-            .unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build().unwrap();
         runtime.block_on(async {
             let resolver = Resolver::new(SHORT, hangs);
             let all = (0..100).map(|_| resolver.clone().resolved("hangs".to_owned()));

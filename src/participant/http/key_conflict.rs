@@ -57,8 +57,7 @@ fn named_in(place: &Value) -> Vec<&str> {
 /// Whether a member names an error: `code`, `type`, `title`, `errorCode`, `error_type`, `__type` and the
 /// like.
 fn is_naming(name: &str) -> bool {
-    let name: String =
-        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     let bare = name.strip_prefix("error").unwrap_or(&name);
     matches!(bare, "code" | "type" | "title")
 }
@@ -110,19 +109,8 @@ fn speaks_of_key(text: &str) -> bool {
 
 /// Whether the name of an error says more than that there is one.
 fn names_a_conflict(text: &str) -> bool {
-    const HOLLOW: [&str; 11] = [
-        "http",
-        "https",
-        "status",
-        "code",
-        "error",
-        "errors",
-        "conflict",
-        "about",
-        "blank",
-        "exception",
-        "e",
-    ];
+    const HOLLOW: [&str; 11] =
+        ["http", "https", "status", "code", "error", "errors", "conflict", "about", "blank", "exception", "e"];
     let lower = text.to_ascii_lowercase();
     // The standard's own pages, which frameworks name where an application says nothing.
     if lower.contains("rfc-editor.org") || lower.contains("ietf.org") || lower.contains("httpwg") {

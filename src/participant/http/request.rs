@@ -50,8 +50,7 @@ pub(in crate::participant) fn header_map(headers: &Secrets) -> Result<HeaderMap,
     let mut faults = Vec::new();
     for (name, value) in headers {
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "this is no name of a header");
-        let value =
-            HeaderValue::from_str(value.expose()).map_err(|_| "the value has characters no header may have");
+        let value = HeaderValue::from_str(value.expose()).map_err(|_| "the value has characters no header may have");
         match (parsed, value) {
             (Ok(name), Ok(mut value)) => {
                 value.set_sensitive(true);
@@ -117,9 +116,7 @@ impl Address {
     /// Puts a path below the base URL. It cannot leave it.
     fn url(&self, path: &str, query: &[(String, String)]) -> Result<Url, String> {
         if path.contains(['?', '#', '\\']) {
-            return Err(format!(
-                "the path {path:?} has a character of `?`, `#`, `\\`; parameters go to `query`"
-            ));
+            return Err(format!("the path {path:?} has a character of `?`, `#`, `\\`; parameters go to `query`"));
         }
         for segment in path.split('/') {
             let plain = percent_decode_str(segment).decode_utf8_lossy();

@@ -51,8 +51,7 @@ impl Reading {
             }
             Err(flaw) => self.flawed(arrived, pause, flaw),
         };
-        Reply { status: Some(status), headers: recorded(&arrived.headers), ..reply.after(pause) }
-            .cleaned(&self.filter)
+        Reply { status: Some(status), headers: recorded(&arrived.headers), ..reply.after(pause) }.cleaned(&self.filter)
     }
 
     /// An answer that is not what was announced proves nothing, whatever its status.
@@ -108,8 +107,7 @@ impl Status<'_> {
         let status = self.status;
         let code = format!("http_{status}");
         let said = excerpt(text);
-        let message =
-            if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
+        let message = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
         match status {
             status if self.busy.contains(&status) => Reply::coded(Rule::HttpVouched, "busy", message),
             // The request was turned away before it was worked on.
@@ -139,12 +137,7 @@ impl Status<'_> {
 
 /// Makes a reply of a status of MCP over HTTP, whose body is only text. `keyed`: the call may have an effect and
 /// carried a key.
-pub(in crate::participant) fn judged(
-    status: u16,
-    keyed: bool,
-    pause: Option<Duration>,
-    text: String,
-) -> Reply {
+pub(in crate::participant) fn judged(status: u16, keyed: bool, pause: Option<Duration>, text: String) -> Reply {
     let json = Json::parse(text.trim()).ok();
     let reply = Status { status, busy: &[], pause }.read(keyed, &text, json.as_ref()).after(pause);
     let result = match json {

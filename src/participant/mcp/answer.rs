@@ -63,8 +63,7 @@ fn refused(error: &str, named: bool, keyed: bool, via: &Via, filter: &Filter) ->
         return Reply::of(Rule::TooLarge, excerpt(&said));
     }
     // These are the transport's own, or a gateway's.
-    if let Some(status @ (401 | 403 | 405 | 406 | 408 | 413 | 415 | 425 | 429 | ..=399 | 500..)) = via.status
-    {
+    if let Some(status @ (401 | 403 | 405 | 406 | 408 | 413 | 415 | 425 | 429 | ..=399 | 500..)) = via.status {
         return http::judged(status, keyed, via.pause, said);
     }
     let code = code(error);
@@ -222,9 +221,7 @@ pub(super) fn of_session(heard: &Heard) -> SessionWord {
     // An error that names the request is of a server that has read it, and so may be one that did not arrive whole.
     let (reads, word) = match &heard.said {
         Said::Result(_) => return SessionWord::Nothing,
-        said if speaks_of_session(said) => {
-            (matches!(said, Said::Error { named: true, .. }), SessionWord::Doubtful)
-        }
+        said if speaks_of_session(said) => (matches!(said, Said::Error { named: true, .. }), SessionWord::Doubtful),
         Said::Error { named: true, .. } => (true, SessionWord::Nothing),
         Said::Error { named: false, .. } => (false, SessionWord::Wrong),
         Said::Body(_) | Said::Unread(..) if !via.in_session => return SessionWord::Nothing,

@@ -55,8 +55,7 @@ pub(super) fn start(name: &str, program: &Program, filter: &Filter) -> std::io::
         command.current_dir(cwd.expose());
     }
     let mut child = command.spawn()?;
-    let (Some(input), Some(output), Some(errors)) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(std::io::Error::other("the child has no pipes"));
     };
@@ -66,12 +65,7 @@ pub(super) fn start(name: &str, program: &Program, filter: &Filter) -> std::io::
 }
 
 /// Reads lines to the log until the end; keeps the last one.
-async fn log_lines(
-    name: String,
-    mut errors: impl AsyncRead + Unpin,
-    filter: Filter,
-    last_line: Arc<Mutex<String>>,
-) {
+async fn log_lines(name: String, mut errors: impl AsyncRead + Unpin, filter: Filter, last_line: Arc<Mutex<String>>) {
     let mut line = Vec::new();
     let mut chunk = [0; 4_096];
     let finish = |line: &mut Vec<u8>| {

@@ -45,12 +45,7 @@ enum State {
 }
 
 impl Link {
-    pub(in crate::participant) fn new(
-        name: String,
-        server: Server,
-        filter: Filter,
-        runtime: Handle,
-    ) -> Arc<Self> {
+    pub(in crate::participant) fn new(name: String, server: Server, filter: Filter, runtime: Handle) -> Arc<Self> {
         let state = Mutex::new(State::Closed { failures: 0, not_before: Instant::now() });
         Arc::new(Self { name, server, filter, runtime, state })
     }
@@ -96,8 +91,7 @@ impl Link {
                 State::Closed { failures, not_before } => {
                     let pause = not_before.saturating_duration_since(Instant::now());
                     if pause > RESTART_WAIT_MAX {
-                        let message =
-                            format!("the server failed {failures} times in a row; it is tried again later");
+                        let message = format!("the server failed {failures} times in a row; it is tried again later");
                         return Err(Reply::of(Rule::Refused, message).after(Some(pause)));
                     }
                     let greeting = Greeting::until((*not_before).max(Instant::now()) + HANDSHAKE_TIMEOUT);
@@ -136,8 +130,7 @@ impl Link {
         let link = Arc::clone(self);
         // A task that ended without a word (its runtime shut down) must not leave the link waiting for it for
         // ever.
-        let joined =
-            task.map(move |joined| joined.unwrap_or_else(|error| link.opened(lost(error), failures)));
+        let joined = task.map(move |joined| joined.unwrap_or_else(|error| link.opened(lost(error), failures)));
         joined.boxed().shared()
     }
 
@@ -153,12 +146,7 @@ impl Link {
                 *state = State::Open(Arc::clone(session));
             }
             Err(message) => {
-                tracing::warn!(
-                    participant = self.name,
-                    failures = failures + 1,
-                    message,
-                    "cannot reach participant"
-                );
+                tracing::warn!(participant = self.name, failures = failures + 1, message, "cannot reach participant");
                 *state = closed(failures + 1);
             }
         }
@@ -191,10 +179,7 @@ impl Link {
                 Server::Http { .. } => {
                     let checked = timeout(PING_TIMEOUT, session.check()).await;
                     if !checked.is_ok_and(|answer| answer.is_ok_and(|heard| answer::knows_session(&heard))) {
-                        tracing::info!(
-                            participant = link.name,
-                            "the session does not answer; a new one is made"
-                        );
+                        tracing::info!(participant = link.name, "the session does not answer; a new one is made");
                         link.retire(&session);
                     }
                     session.end_suspicion();
@@ -278,12 +263,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (before, looked_up) = runtime.block_on(async {
             let client = http::client_without_names().unwrap();
-            let server = Server::Http {
-                url: "http://name/".into(),
-                headers: HeaderMap::new(),
-                client,
-                concurrency_max: 1,
-            };
+            let server =
+                Server::Http { url: "http://name/".into(), headers: HeaderMap::new(), client, concurrency_max: 1 };
             let link = Link::new("it".into(), server, Filter::default(), Handle::current());
             let before = link.unready().rule;
             let opener = Arc::clone(&link);

@@ -56,10 +56,7 @@ where
 {
     type Error = io::Error;
 
-    fn send(
-        &mut self,
-        message: ClientJsonRpcMessage,
-    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+    fn send(&mut self, message: ClientJsonRpcMessage) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let asked = raw::slot_of(&message);
         if let Some((id, slot)) = &asked {
             self.waiting.expect(id, slot);
@@ -104,11 +101,7 @@ where
     }
 }
 
-async fn write(
-    input: &mut (impl AsyncWrite + Unpin),
-    line: &[u8],
-    slot: Option<&Arc<Slot>>,
-) -> io::Result<()> {
+async fn write(input: &mut (impl AsyncWrite + Unpin), line: &[u8], slot: Option<&Arc<Slot>>) -> io::Result<()> {
     let begun = match input.write(line).await {
         Ok(begun) => begun,
         Err(error) => {

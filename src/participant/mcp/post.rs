@@ -20,8 +20,7 @@ use rmcp::transport::common::http_header::{
     EVENT_STREAM_MIME_TYPE, HEADER_LAST_EVENT_ID, HEADER_SESSION_ID, JSON_MIME_TYPE,
 };
 use rmcp::transport::streamable_http_client::{
-    SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
-    StreamableHttpResponseLimits,
+    SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse, StreamableHttpResponseLimits,
 };
 use sse_stream::{Sse, SseStream};
 use tokio::time::Instant;
@@ -157,12 +156,10 @@ impl Posts {
     /// Takes answers off a stream of events.
     fn taken(&self, events: Events, alone: Option<RequestId>) -> Events {
         let waiting = Arc::clone(&self.waiting);
-        let take =
-            move |event: Sse| match event.data.as_deref().and_then(|data| waiting.take(data, alone.as_ref()))
-            {
-                Some(answered) => Sse { data: Some(answered), ..event },
-                None => event,
-            };
+        let take = move |event: Sse| match event.data.as_deref().and_then(|data| waiting.take(data, alone.as_ref())) {
+            Some(answered) => Sse { data: Some(answered), ..event },
+            None => event,
+        };
         events.map(move |event| event.map(&take)).boxed()
     }
 }
@@ -238,8 +235,7 @@ impl StreamableHttpClient for Posts {
         headers: Headers,
     ) -> Result<Events, Failure> {
         let most = MESSAGE_BYTES_MAX;
-        self.get_stream_with_max_sse_event_size(uri, session_id, last_event_id, auth_header, headers, most)
-            .await
+        self.get_stream_with_max_sse_event_size(uri, session_id, last_event_id, auth_header, headers, most).await
     }
 
     async fn get_stream_with_max_sse_event_size(
@@ -274,10 +270,7 @@ impl Greeting {
         Arc::new(Self { progress, is_unresolved: AtomicBool::new(false), pause: Mutex::new(None) })
     }
 
-    async fn watch(
-        &self,
-        sending: impl Future<Output = reqwest::Result<Response>>,
-    ) -> reqwest::Result<Response> {
+    async fn watch(&self, sending: impl Future<Output = reqwest::Result<Response>>) -> reqwest::Result<Response> {
         let sent = Arc::clone(&self.progress).of(sending).await;
         self.is_unresolved.store(sent.as_ref().is_err_and(reqwest::Error::is_dns), Ordering::Relaxed);
         sent

@@ -337,11 +337,7 @@ mod tests {
             let (waiting, slot) = waiting();
             let result = r#"{"content":[{"type":"hologram"}],"n":12345678901234567890.10,"n":1}"#;
             let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result},"extra":[]}}"#);
-            assert_eq!(
-                waiting.take(&line, None),
-                Some(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#.into()),
-                "{id}"
-            );
+            assert_eq!(waiting.take(&line, None), Some(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#.into()), "{id}");
             assert_eq!(slot.take().map(|heard| heard.said), Some(Said::Result(result.into())));
             assert_eq!(waiting.take(&line, None), None, "it is answered once");
         }
@@ -382,8 +378,7 @@ mod tests {
     fn arguments_are_written_as_they_are_on_one_line() {
         use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest};
         let call = CallToolRequest::new(CallToolRequestParams::new("a"));
-        let message =
-            ClientJsonRpcMessage::request(ClientRequest::CallToolRequest(call), RequestId::Number(7));
+        let message = ClientJsonRpcMessage::request(ClientRequest::CallToolRequest(call), RequestId::Number(7));
         let raw = "{\"n\":\r\n123456789012345678901234567890,\n\"c\":49.00,\"e\":1e400,\"t\":\"a\\nb\"}";
         let slot = Slot::of_call(Json::parse(raw).unwrap(), None);
         let written = slot.written(&message).unwrap();

@@ -98,11 +98,7 @@ impl tools::Server for Session {
 impl Session {
     /// Sends a request and waits for its answer, whatever it is. An error means that no answer came. Dropping the
     /// future cancels the request at the server.
-    pub(super) async fn ask(
-        &self,
-        slot: &Arc<Slot>,
-        mut request: ClientRequest,
-    ) -> Result<Heard, ServiceError> {
+    pub(super) async fn ask(&self, slot: &Arc<Slot>, mut request: ClientRequest) -> Result<Heard, ServiceError> {
         request.extensions_mut().insert(Arc::clone(slot));
         let unsent = Unsent(slot);
         let handle = self.peer.send_request_with_option(request, PeerRequestOptions::no_options()).await?;
@@ -282,9 +278,8 @@ async fn connect(
     let is_modern = !matches!(mode, ClientLifecycleMode::Initialize);
     let (service, ending) = match server {
         Server::Child(program) => {
-            let started = child::start(name, program, filter).map_err(|error| {
-                Refusal::plain(format!("cannot start {:?}: {error}", program.command.shown()))
-            })?;
+            let started = child::start(name, program, filter)
+                .map_err(|error| Refusal::plain(format!("cannot start {:?}: {error}", program.command.shown())))?;
             let output = Lines::new(started.output, MESSAGE_BYTES_MAX);
             let transport = Pipes::new(output, started.input, Arc::clone(&waiting));
             let attending = tokio::spawn(started.process.attend(stop.clone()));

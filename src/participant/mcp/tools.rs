@@ -91,9 +91,7 @@ mod tests {
         assert_eq!(page(odd), Some((vec!["a".into(), "b".into()], Some("2".into()))));
         assert_eq!(page(r#"{"tools":[],"nextCursor":null}"#), Some((vec![], None)));
         // A list that cannot be read in full proves nothing.
-        for broken in
-            [r#"{"tools":[{"title":"a"}]}"#, r#"{"tools":{}}"#, "{}", r#"{"tools":[],"nextCursor":7}"#]
-        {
+        for broken in [r#"{"tools":[{"title":"a"}]}"#, r#"{"tools":{}}"#, "{}", r#"{"tools":[],"nextCursor":7}"#] {
             assert_eq!(page(broken), None, "{broken}");
         }
     }

@@ -16,11 +16,7 @@ fn independent_branches_are_undone_in_parallel_and_a_fork_waits_for_both() {
     let turned = "a ok; b ok; c ok; d refuses";
     check(graph, turned, "compensating a:done b:~attempting#1 c:~attempting#1 d:failed -> ~b#1, ~c#1");
     check(graph, &format!("{turned}; ~c ok"), "compensating a:done b:~attempting#1 c:undone d:failed");
-    check(
-        graph,
-        &format!("{turned}; ~c ok; ~b ok"),
-        "compensating a:~attempting#1 b:undone c:undone d:failed -> ~a#1",
-    );
+    check(graph, &format!("{turned}; ~c ok; ~b ok"), "compensating a:~attempting#1 b:undone c:undone d:failed -> ~a#1");
 }
 
 #[test]
@@ -28,11 +24,7 @@ fn the_order_holds_through_steps_that_were_left_out() {
     let graph = "a b(when)<a c<b d<c";
     let turned = "a ok; b leave; c ok; d refuses";
     check(graph, turned, "compensating a:done b:skipped c:~attempting#1 d:failed -> ~c#1");
-    check(
-        graph,
-        &format!("{turned}; ~c ok"),
-        "compensating a:~attempting#1 b:skipped c:undone d:failed -> ~a#1",
-    );
+    check(graph, &format!("{turned}; ~c ok"), "compensating a:~attempting#1 b:skipped c:undone d:failed -> ~a#1");
 }
 
 #[test]
@@ -52,11 +44,7 @@ fn the_order_holds_past_a_step_that_was_taken_for_done_early() {
 fn in_flight_branches_are_waited_for() {
     let graph = "a b c";
     check(graph, "a ok; b refuses", "running a:done b:failed c:attempting#1");
-    check(
-        graph,
-        "a ok; b refuses; c ok",
-        "compensating a:~attempting#1 b:failed c:~attempting#1 -> ~a#1, ~c#1",
-    );
+    check(graph, "a ok; b refuses; c ok", "compensating a:~attempting#1 b:failed c:~attempting#1 -> ~a#1, ~c#1");
     check(graph, "a ok; b refuses; c refuses", "compensating a:~attempting#1 b:failed c:failed -> ~a#1");
     check("a b", "a refuses; b fails", "compensated a:failed b:failed");
     check("a b", "a fails; b refuses", "compensated b:failed");
@@ -83,11 +71,7 @@ fn a_compensation_is_repeated_and_stuck_when_it_fails_for_good() {
     let turned = "a ok; b refuses";
     check("a b<a", &format!("{turned}; ~a fails"), "compensating a:~backing_off@100 b:failed");
     check("a b<a", &format!("{turned}; ~a refuses"), "stuck a:~stuck(failed) b:failed");
-    check(
-        "a b<a",
-        &format!("{turned}; ~a refuses; retry a"),
-        "compensating a:~attempting#2 b:failed -> ~a#2",
-    );
+    check("a b<a", &format!("{turned}; ~a refuses; retry a"), "compensating a:~attempting#2 b:failed -> ~a#2");
     check("a b<a", &format!("{turned}; ~a refuses; skip a"), "compensated a:by_hand b:failed");
 }
 

@@ -66,11 +66,7 @@ fn a_refused_repeat_says_nothing_of_the_attempt_before_it() {
 
 #[test]
 fn a_cached_error_whose_first_answer_was_lost_needs_the_probe() {
-    check(
-        "a(probe)",
-        "a unknown; timer; a fails; +500; a absent; a absent; timer",
-        "running a:attempting#3 -> a#3k1",
-    );
+    check("a(probe)", "a unknown; timer; a fails; +500; a absent; a absent; timer", "running a:attempting#3 -> a#3k1");
 }
 
 #[test]
@@ -105,11 +101,7 @@ fn absence_under_a_key_that_may_be_forgotten_proves_nothing() {
     check("a(life=4000,probe)", &format!("{}; timer; a applied", paused(4_000)), "completed a:done");
     // A repeat does not make the first request of its key younger; a new key does.
     let graph = "a(life=4000,probe,tries=9)";
-    check(
-        graph,
-        "+2000; a fails; timer; a unknown; pause; +2000; resume; a absent",
-        "running a:settling@4150",
-    );
+    check(graph, "+2000; a fails; timer; a unknown; pause; +2000; resume; a absent", "running a:settling@4150");
     check(
         graph,
         "a fails; +10; retry a newly; a unknown; pause; +3980; resume; a absent",
@@ -117,18 +109,10 @@ fn absence_under_a_key_that_may_be_forgotten_proves_nothing() {
     );
     // A person who has it tried again gets no further than the probe, and finds out by other means.
     check_refused("a(life=4000,probe)", &format!("{spent}; ?retry a newly"), "is in doubt");
-    check(
-        "a(life=4000,probe)",
-        &format!("{spent}; retry a; a absent; timer; a absent"),
-        "stuck a:stuck(in_doubt)",
-    );
+    check("a(life=4000,probe)", &format!("{spent}; retry a; a absent; timer; a absent"), "stuck a:stuck(in_doubt)");
     check("a(life=4000,probe)", &format!("{spent}; resolve a absent"), "running a:backing_off@4150");
     // Neither the way back nor a compensation is another matter.
-    check(
-        "a(life=4000,probe)",
-        "a unknown; pause; +4000; cancel; resume; a absent",
-        "compensating a:settling@4050",
-    );
+    check("a(life=4000,probe)", "a unknown; pause; +4000; cancel; resume; a absent", "compensating a:settling@4050");
     let undone = "a ok; b refuses; ~a unknown; pause; +4000; resume; ~a absent";
     check("a(~life=4000,~probe) b<a", undone, "compensating a:~settling@4050 b:failed");
     // What says that it failed is found by the key, too.
@@ -234,11 +218,7 @@ fn a_compensation_in_doubt_is_resolved_by_the_same_means() {
     let graph = "a(~probe,~tries=2) b<a";
     check(graph, "a ok; b refuses; ~a unknown", "compensating a:~backing_off@100 b:failed");
     check(graph, "a ok; b refuses; ~a unknown; timer", "compensating a:~attempting#2 b:failed -> ~a#2");
-    check(
-        graph,
-        "a ok; b refuses; ~a unknown; timer; ~a unknown; ~a applied",
-        "compensated a:undone b:failed",
-    );
+    check(graph, "a ok; b refuses; ~a unknown; timer; ~a unknown; ~a applied", "compensated a:undone b:failed");
     check("a(~once) b<a", "a ok; b refuses; ~a unknown", "stuck a:~stuck(in_doubt) b:failed");
     check(
         "a(~once,~probe) b<a",

@@ -47,11 +47,7 @@ fn an_error_without_a_probe_is_no_reason_to_repeat_an_action() {
 fn what_must_go_on_is_tried_again_after_an_error() {
     let graph = "a b+(probe)<a";
     check(graph, "a ok; b errors", "running a:done b:probing#1 -> probe b#1");
-    check(
-        graph,
-        "a ok; b errors; b absent; timer; b absent; timer",
-        "running a:done b:attempting#2 -> b#2k1",
-    );
+    check(graph, "a ok; b errors; b absent; timer; b absent; timer", "running a:done b:attempting#2 -> b#2k1");
     check("a b+<a", "a ok; b errors; timer", "running a:done b:attempting#2 -> b#2");
     check("a b+<a", "a ok; b errors; timer; b errors; timer; b errors", "stuck a:done b:stuck(in_doubt)");
     check("a b+(once)<a", "a ok; b errors", "stuck a:done b:stuck(in_doubt)");
@@ -95,11 +91,7 @@ fn a_key_is_given_up_for_four_reasons_only() {
     check("a b+<a", &format!("{stuck}; retry b"), "running a:done b:attempting#2 -> b#2");
     check("a b+<a", &format!("{stuck}; retry b newly"), "running a:done b:attempting#2 -> b#2k1");
     check_refused("a b+<a", "a ok; b unknown; ?retry b newly", "could take effect twice");
-    check_refused(
-        "a",
-        "a unknown; timer; a unknown; timer; a unknown; ?retry a newly",
-        "could take effect twice",
-    );
+    check_refused("a", "a unknown; timer; a unknown; timer; a unknown; ?retry a newly", "could take effect twice");
 }
 
 #[test]
@@ -130,11 +122,7 @@ fn what_was_accepted_is_never_sent_again_by_itself() {
     let spent = "a pending; timer; a inconclusive; timer; a inconclusive";
     check("a(sure)", &format!("{spent}; timer; a inconclusive"), "stuck a:stuck(in_doubt)");
     check("a b+(sure)<a", "a ok; b pending@600; timer; b absent", "stuck a:done b:stuck(failed)");
-    check(
-        "a(~sure) b<a",
-        "a ok; b refuses; ~a pending@600; timer; ~a absent",
-        "stuck a:~stuck(failed) b:failed",
-    );
+    check("a(~sure) b<a", "a ok; b refuses; ~a pending@600; timer; ~a absent", "stuck a:~stuck(failed) b:failed");
     check("a(sure)", "a unknown; timer; a pending@600; timer; a absent", "compensated a:failed");
     // It is not left open either.
     check("a(safe,limit=800)", "a pending; timer", "stuck a:stuck(in_doubt)");
@@ -252,11 +240,7 @@ fn a_refusal_for_another_reason_does_not_blame_a_deadline() {
 fn an_appended_step_comes_after_what_is_done() {
     let graph = "@open=5000";
     check(graph, "append a; a ok; append b; b ok; abort", "compensating a:done b:~attempting#1 -> ~b#1");
-    check(
-        graph,
-        "append a; append b; a ok; b ok; abort",
-        "compensating a:~attempting#1 b:~attempting#1 -> ~a#1, ~b#1",
-    );
+    check(graph, "append a; append b; a ok; b ok; abort", "compensating a:~attempting#1 b:~attempting#1 -> ~a#1, ~b#1");
     check(graph, "append a; a ok; append b; append b", "running a:done b:attempting#1");
 }
 

@@ -74,10 +74,7 @@ fn all_small_sagas_keep_the_promise() {
                         Err(story) => {
                             let mut broken = broken.lock().expect("no thread panics with it");
                             let shortest: &mut Option<String> = &mut broken;
-                            if shortest
-                                .as_ref()
-                                .is_none_or(|found| story.lines().count() < found.lines().count())
-                            {
+                            if shortest.as_ref().is_none_or(|found| story.lines().count() < found.lines().count()) {
                                 *shortest = Some(story);
                             }
                             return;
@@ -141,10 +138,7 @@ impl Shape {
     fn permuted(&self, order: &[usize]) -> Self {
         Self {
             kinds: order.iter().map(|&old| self.kinds[old]).collect(),
-            needs: order
-                .iter()
-                .map(|&old| order.iter().map(|&needed| self.needs[old][needed]).collect())
-                .collect(),
+            needs: order.iter().map(|&old| order.iter().map(|&needed| self.needs[old][needed]).collect()).collect(),
         }
     }
 }

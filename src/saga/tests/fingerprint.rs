@@ -73,10 +73,8 @@ pub(super) fn fingerprint(world: &World) -> u64 {
             evidence.not_before.map_or(0, |until| until.saturating_sub(world.now)).hash(&mut hasher);
             tally.generation_at.is_none().hash(&mut hasher);
             (tally.attempts - tally.attempts_forgiven, tally.attempts > 0).hash(&mut hasher);
-            (tally.probes - tally.probes_forgiven, tally.lost, tally.probes_lost, tally.generation)
-                .hash(&mut hasher);
-            (evidence.doubt_at.map(away), evidence.final_failure, evidence.pending, evidence.errored)
-                .hash(&mut hasher);
+            (tally.probes - tally.probes_forgiven, tally.lost, tally.probes_lost, tally.generation).hash(&mut hasher);
+            (evidence.doubt_at.map(away), evidence.final_failure, evidence.pending, evidence.errored).hash(&mut hasher);
             (records.cursed, &records.jobs).hash(&mut hasher);
             if attempting {
                 (tally.attempt_at.map(away), away(records.begun_at)).hash(&mut hasher);

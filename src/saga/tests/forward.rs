@@ -73,11 +73,7 @@ fn no_attempt_begins_after_the_limit_of_its_step() {
     check(graph, "a fails; timer; +40; a unknown", "stuck a:stuck(in_doubt)");
     check(graph, "+251; a fails", "compensated a:failed");
     check(graph, "pause; a fails; +1000; resume", "compensated a:failed");
-    check(
-        "a(limit=250,tries=9,probe)",
-        "a unknown; timer; +140; a unknown",
-        "running a:probing#1 -> probe a#1",
-    );
+    check("a(limit=250,tries=9,probe)", "a unknown; timer; +140; a unknown", "running a:probing#1 -> probe a#1");
 }
 
 #[test]
@@ -132,10 +128,7 @@ fn a_deadline_counts_from_the_start_though_no_node_was_there() {
     let after = |waited_ms| begin(&definition, &Started { waited_ms, ..Started::new(90_000, Json::null()) });
     let (state, commands) = after(999);
     assert_eq!((state_text(&definition, &state).as_str(), commands.len()), ("running a:attempting#1", 1));
-    assert_eq!(
-        (next_timer(&definition, &state), state.steps[0].action.first_at),
-        (Some(90_001), Some(90_000))
-    );
+    assert_eq!((next_timer(&definition, &state), state.steps[0].action.first_at), (Some(90_001), Some(90_000)));
     for (waited_ms, due) in [(1_000, 90_000), (80_000, 11_000)] {
         let (state, commands) = after(waited_ms);
         assert_eq!((state_text(&definition, &state).as_str(), commands.len()), ("running", 0));
@@ -148,10 +141,7 @@ fn a_deadline_counts_from_the_start_though_no_node_was_there() {
     }
     let text = r#"{"begun":{"law":2,"at":90000,"waited_ms":999,"input":null}}"#;
     let Event::Started(started) = serde_json::from_str(text).unwrap() else { panic!("{text}") };
-    assert_eq!(
-        (started.waited_ms, serde_json::to_string(&Event::Started(started)).unwrap()),
-        (999, text.to_owned())
-    );
+    assert_eq!((started.waited_ms, serde_json::to_string(&Event::Started(started)).unwrap()), (999, text.to_owned()));
 }
 
 #[test]

@@ -58,8 +58,7 @@ impl World {
             return Ok(self.well_done(*command));
         }
         if self.state.lease_until.is_some() && self.state.turn_back.is_none() {
-            let unnoticed =
-                self.state.steps.iter().position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
+            let unnoticed = self.state.steps.iter().position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
             let Some(step) = unnoticed else { return Ok(Move::Ask(Request::Commit)) };
             let step = self.definition.step(&self.state, step).name.clone();
             return Ok(Move::Ask(Request::Skip { step, output: Json::null(), reason: reason() }));
@@ -67,10 +66,7 @@ impl World {
         if let Some(word) = self.tell() {
             return Ok(word);
         }
-        must!(
-            next_timer(&self.definition, &self.state).is_some(),
-            "the saga stands still, and nobody can help"
-        );
+        must!(next_timer(&self.definition, &self.state).is_some(), "the saga stands still, and nobody can help");
         Ok(Move::Fire)
     }
 
@@ -101,9 +97,10 @@ impl World {
             attempts: Some(self.state.steps[step].tally(direction).attempts),
             reason: "looked".to_owned(),
         });
-        let hopeless = self.definition.planned(&self.state, step).is_some_and(|planned| {
-            planned.needs.iter().any(|&need| self.state.steps[need].phase == Phase::Failed)
-        });
+        let hopeless = self
+            .definition
+            .planned(&self.state, step)
+            .is_some_and(|planned| planned.needs.iter().any(|&need| self.state.steps[need].phase == Phase::Failed));
         // Under the first law a definite failure got the next attempt a new key, and nobody can ask for one.
         let new_key = self.state.law > Law::V1 && self.ledgers[step].of(direction).cursed.is_some();
         let retry = Request::Retry { step: name.clone(), new_key, reason: String::new() };
@@ -124,10 +121,7 @@ impl World {
     /// Somebody says what the saga waits to be told; of what came to nothing, that it did.
     fn tell(&self) -> Option<Move> {
         let waits = |one: &Arc<StepState>| {
-            matches!(
-                one.phase,
-                Phase::Active { activity: Activity::Awaiting { .. } | Activity::Asking { .. }, .. }
-            )
+            matches!(one.phase, Phase::Active { activity: Activity::Awaiting { .. } | Activity::Asking { .. }, .. })
         };
         if !self.state.steps.iter().any(waits) {
             return None;

@@ -6,15 +6,13 @@ use crate::saga::advance::limits;
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Effect, Kind};
 use crate::saga::event::{
-    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost,
-    ProbeAnswered, Request, Requested, Showing, Started, TimerFired, Withdrawn,
+    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost, ProbeAnswered,
+    Request, Requested, Showing, Started, TimerFired, Withdrawn,
 };
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::plan;
 use crate::saga::state::{Activity, Course, End, Phase, State, Status, StepState, StuckReason};
-use crate::saga::{
-    Definition, Json, Law, legal_verbs, next_timer, outstanding, passed_deadline, replay, transition,
-};
+use crate::saga::{Definition, Json, Law, legal_verbs, next_timer, outstanding, passed_deadline, replay, transition};
 
 /// A property that does not hold, as a sentence.
 pub(super) type Fault = String;
@@ -53,10 +51,7 @@ pub(super) fn of_transition(
     let forward = |command: &Command| {
         matches!(command, Command::Execute { direction: Direction::Action, .. } | Command::Decide { .. })
     };
-    must!(
-        !late || !commands.iter().any(forward) || matches!(event, Event::OwnerLost(_)),
-        "something began too late"
-    );
+    must!(!late || !commands.iter().any(forward) || matches!(event, Event::OwnerLost(_)), "something began too late");
     Ok(())
 }
 
@@ -68,8 +63,7 @@ fn of_approvals(definition: &Definition, old: &State, event: &Event, new: &State
         if !matches!(planned.action, Action::Approval { .. }) {
             continue;
         }
-        let asks =
-            |one: &StepState| matches!(one.phase, Phase::Active { activity: Activity::Asking { .. }, .. });
+        let asks = |one: &StepState| matches!(one.phase, Phase::Active { activity: Activity::Asking { .. }, .. });
         must!(!asks(is) || is.shown.is_some(), "{:?} asks, and shows nothing", planned.name);
         must!(!(asks(was) && asks(is)) || was.shown == is.shown, "{:?} shows another thing", planned.name);
         if is.phase == Phase::Done && was.phase != Phase::Done {
@@ -89,8 +83,7 @@ fn of_approvals(definition: &Definition, old: &State, event: &Event, new: &State
 fn of_commands(old: &State, event: &Event, new: &State, commands: &[Command]) -> Result<(), Fault> {
     let (before, after) = (outstanding(old), outstanding(new));
     let lost = matches!(event, Event::OwnerLost(_));
-    let expected: Vec<Command> =
-        after.iter().filter(|command| lost || !before.contains(command)).copied().collect();
+    let expected: Vec<Command> = after.iter().filter(|command| lost || !before.contains(command)).copied().collect();
     must!(commands == expected, "expected the commands {expected:?}, found {commands:?}");
     if new.end().is_some() {
         return Ok(());
@@ -128,10 +121,7 @@ fn of_begun(definition: &Definition, old: &State, new: &State, command: Command)
         }
         Direction::Compensation => {
             for later in descendants(definition, new, step) {
-                must!(
-                    is_gone(phase(later)),
-                    "step {step} is undone before step {later}, which came after it"
-                );
+                must!(is_gone(phase(later)), "step {step} is undone before step {later}, which came after it");
             }
         }
     }
@@ -158,12 +148,11 @@ pub(super) fn of_state(definition: &Definition, state: &State) -> Result<(), Fau
                 | Phase::Stuck { direction: Direction::Compensation, .. }
         )
     });
-    let passed =
-        state.steps.iter().enumerate().find(|(index, one)| match definition.step(state, *index).kind {
-            Kind::Compensable => false,
-            Kind::Pivot => one.phase == Phase::Done,
-            Kind::Retriable => one.action.attempts > 0,
-        });
+    let passed = state.steps.iter().enumerate().find(|(index, one)| match definition.step(state, *index).kind {
+        Kind::Compensable => false,
+        Kind::Pivot => one.phase == Phase::Done,
+        Kind::Retriable => one.action.attempts > 0,
+    });
     if let (Some(undone), Some((pivot, _))) = (undoing, passed) {
         return Err(format!("step {undone} is undone although step {pivot} passed the point of no return"));
     }
@@ -265,18 +254,15 @@ fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
     );
     let tried = tally.attempts - tally.attempts_forgiven >= call.retry.attempts;
     // A compensation of an action in doubt knows no more than the action's key.
-    let acts_by_key =
-        direction == Direction::Compensation && state.steps[step].action.evidence().doubt_at.is_some();
+    let acts_by_key = direction == Direction::Compensation && state.steps[step].action.evidence().doubt_at.is_some();
     let action = call_of(definition, state, step, Direction::Action).filter(|_| acts_by_key);
     let forgets = [Some(call), action].into_iter().flatten().any(|call| call.key_lifetime_ms.is_some());
     let limited = call.deadline_ms.is_some() || forgets;
     // A repeat of what met an error meets it again, what was accepted is carried out without one, and a handler that
     // ended its transaction is not trusted with another.
-    let goes_on =
-        direction == Direction::Compensation || definition.step(state, step).kind == Kind::Retriable;
-    let barred = tally.evidence().pending
-        || tally.evidence().errored && !goes_on
-        || call.effect == Effect::Transactional;
+    let goes_on = direction == Direction::Compensation || definition.step(state, step).kind == Kind::Retriable;
+    let barred =
+        tally.evidence().pending || tally.evidence().errored && !goes_on || call.effect == Effect::Transactional;
     must!(
         call.effect == Effect::Once || tried || limited || barred,
         "step {step} is stuck in doubt although a repeat is safe"
@@ -293,20 +279,13 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
         ("resume".to_owned(), Request::Resume { reason: reason() }),
         ("abandon".to_owned(), Request::Abandon { reason: reason() }),
     ];
-    let resolve = |step: &String, finding| Request::Resolve {
-        step: step.clone(),
-        finding,
-        attempts: None,
-        reason: reason(),
-    };
+    let resolve =
+        |step: &String, finding| Request::Resolve { step: step.clone(), finding, attempts: None, reason: reason() };
     for index in 0..state.steps.len() {
         let planned = definition.step(state, index);
         let name = &planned.name;
         let output = Json::null;
-        all.push((
-            format!("retry {name}"),
-            Request::Retry { step: name.clone(), new_key: false, reason: reason() },
-        ));
+        all.push((format!("retry {name}"), Request::Retry { step: name.clone(), new_key: false, reason: reason() }));
         let skip = Request::Skip { step: name.clone(), output: output(), reason: reason() };
         all.push((format!("skip {name}"), skip));
         let digest = state.steps[index].shown.as_ref().map_or_else(String::new, |shown| shown.digest.clone());
@@ -332,8 +311,7 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
     let offered = legal_verbs(definition, state, state.at);
     for (verb, request) in all {
         let signal = state.signals_seen + 1;
-        let event =
-            Event::Requested(Requested { at: state.at, asked_at: None, signal, by: String::new(), request });
+        let event = Event::Requested(Requested { at: state.at, asked_at: None, signal, by: String::new(), request });
         let accepted = transition(definition, state, &event).is_ok();
         let word = if accepted { "accepted" } else { "refused" };
         must!(accepted == offered.contains(&verb), "{verb:?} is {word}, and the offer is {offered:?}");
@@ -371,8 +349,7 @@ pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(),
                         if (*found, *way, *attempt) == (step, direction, number))
                 });
                 let outcome = Outcome::Succeeded { output: Json::null() };
-                let ended =
-                    AttemptEnded { at, step, direction, attempt: number, outcome, decided_by: None, jitter };
+                let ended = AttemptEnded { at, step, direction, attempt: number, outcome, decided_by: None, jitter };
                 strangers.extend((!in_flight).then_some(Event::AttemptEnded(ended)));
             }
             for number in [tally.probes.wrapping_sub(1), tally.probes, tally.probes + 1] {
@@ -381,8 +358,7 @@ pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(),
                         if (*found, *way, *probe) == (step, direction, number))
                 });
                 let answer = Answer::Absent;
-                let answered =
-                    ProbeAnswered { at, step, direction, probe: number, answer, decided_by: None, jitter };
+                let answered = ProbeAnswered { at, step, direction, probe: number, answer, decided_by: None, jitter };
                 strangers.extend((!in_flight).then_some(Event::ProbeAnswered(answered)));
             }
         }
@@ -408,8 +384,7 @@ pub(super) fn of_journal(definition: &Definition, journal: &[Event], state: &Sta
         must!(again == *event, "the event {event:?} came back from its JSON as {again:?}");
         read.push(again);
     }
-    let replayed =
-        replay(definition, &read).map_err(|illegal| format!("the journal is illegal: {illegal}"))?;
+    let replayed = replay(definition, &read).map_err(|illegal| format!("the journal is illegal: {illegal}"))?;
     must!(replayed == *state, "the journal leads to {replayed:?}, and the saga is {state:?}");
     let (rows, most) = (journal.len(), rows_max(definition, state, journal));
     must!(rows <= most, "the journal has {rows} rows, more than {most}");
@@ -429,10 +404,7 @@ fn rows_max(definition: &Definition, state: &State, journal: &[Event]) -> usize 
     };
     let undisturbed = 3 + (0..state.steps.len()).map(|step| 3 + calls(step)).sum::<usize>();
     let disturbances = journal.iter().filter(|event| {
-        matches!(
-            event,
-            Event::Requested(_) | Event::RequestRefused(_) | Event::OwnerLost(_) | Event::Withdrawn(_)
-        )
+        matches!(event, Event::Requested(_) | Event::RequestRefused(_) | Event::OwnerLost(_) | Event::Withdrawn(_))
     });
     undisturbed * (1 + disturbances.count())
 }

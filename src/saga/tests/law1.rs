@@ -12,17 +12,9 @@ fn a_definite_failure_makes_a_new_key() {
     check("@law=1 a", "a fails; timer", "running a:attempting#2 -> a#2k1");
     check("@law=1 a", "a fails; timer; a fails; timer", "running a:attempting#3 -> a#3k2");
     check("@law=1 a(reads)", "a unknown; timer", "running a:attempting#2 -> a#2k1");
-    check(
-        "@law=1 a b!<a c+<b",
-        "a ok; b ok; c refuses; retry c",
-        "running a:done b:done c:attempting#2 -> c#2k1",
-    );
+    check("@law=1 a b!<a c+<b", "a ok; b ok; c refuses; retry c", "running a:done b:done c:attempting#2 -> c#2k1");
     check("@law=1 a(within)", "lost; timer", "running a:attempting#2 -> a#2k1");
-    check(
-        "@law=1 a b<a",
-        "a ok; b refuses; ~a fails; timer",
-        "compensating a:~attempting#2 b:failed -> ~a#2k1",
-    );
+    check("@law=1 a b<a", "a ok; b refuses; ~a fails; timer", "compensating a:~attempting#2 b:failed -> ~a#2k1");
 }
 
 /// An older node reads the request without the word, and would count the keys in another way.
@@ -82,11 +74,7 @@ fn a_pause_puts_off_the_next_attempt_and_no_probe() {
     check("@law=1 a", "a unknown; timer; a fails@5000", "running a:backing_off@5100");
     check("@law=1 a", "a unknown@5000", "running a:backing_off@100");
     check("@law=1 a(probe,settle=0)", "a unknown; timer; a fails@5000", "running a:probing#1 -> probe a#1");
-    check(
-        "@law=1 a(probe,settle=0)",
-        "a unknown; timer; a fails@5000; a absent",
-        "running a:backing_off@300",
-    );
+    check("@law=1 a(probe,settle=0)", "a unknown; timer; a fails@5000; a absent", "running a:backing_off@300");
     check("@law=1 a(once,probe)", "a unknown; a inconclusive@5000", "running a:settling@50");
     check("@law=1 a(probe) b", "a fails@5000; cancel; b ok", "compensating b:~attempting#1 -> ~b#1");
 }

@@ -148,8 +148,7 @@ impl World {
         }
         if !commands.is_empty() {
             moves.extend(TRACES.map(|trace| (Move::Lose(trace), 1)));
-            let outside =
-                |command: &Command| !matches!(command, Command::Decide { .. } | Command::Show { .. });
+            let outside = |command: &Command| !matches!(command, Command::Decide { .. } | Command::Show { .. });
             if commands.iter().any(outside) {
                 moves.push((Move::HandOver, 1));
             }

@@ -23,8 +23,8 @@ use std::fmt;
 use serde_json::json;
 
 use crate::saga::definition::{
-    Action, Approver, Call, Draft, Effect, Expression, Kind, Millis, OnDisconnect, Open, Probe, Retry, Step,
-    Target, Template,
+    Action, Approver, Call, Draft, Effect, Expression, Kind, Millis, OnDisconnect, Open, Probe, Retry, Step, Target,
+    Template,
 };
 use crate::saga::{Definition, Fault, Law};
 use std::sync::Arc;
@@ -220,13 +220,8 @@ fn call(handler: &str, spec: &CallSpec) -> Call {
     // The core reads no arguments: here they tell the model what the participant does.
     let arguments = spec.asks_ms.map(|ms| Template(json!(ms)));
     let target = || Target::Handler { name: handler.to_owned(), arguments: arguments.clone() };
-    let retry = |attempts, backoff_ms| Retry {
-        attempts,
-        backoff_ms,
-        multiplier: 2.0,
-        backoff_max_ms: 1_000,
-        jitter: 0.0,
-    };
+    let retry =
+        |attempts, backoff_ms| Retry { attempts, backoff_ms, multiplier: 2.0, backoff_max_ms: 1_000, jitter: 0.0 };
     Call {
         target: target(),
         effect: spec.effect,

@@ -41,22 +41,14 @@ fn a_failed_step_is_its_drivers_choice_and_must_be_taken_note_of() {
     let failed = "append a; append b; a ok; b refuses";
     check("@open=5000", failed, "running a:done b:failed");
     check("@open=5000", &format!("{failed}; abort"), "compensating a:~attempting#1 b:failed -> ~a#1");
-    check(
-        "@open=5000",
-        &format!("{failed}; append c; c ok; skip b; commit"),
-        "completed a:done b:failed c:done",
-    );
+    check("@open=5000", &format!("{failed}; append c; c ok; skip b; commit"), "completed a:done b:failed c:done");
     check_refused("@open=5000", &format!("{failed}; ?commit"), "has failed; abort, or skip it");
     check_refused("@open=5000", &format!("{failed}; skip b; ?skip b"), "settled already");
     // What needs a failed step fails with it.
     check("@open=5000", "append a; a refuses; append b<a", "running a:failed b:failed");
     check_refused("@open=5000", "append a; a refuses; append b<a; skip a; ?commit", "\"b\" has failed");
     // After the commit nobody listens: the saga turns back.
-    check(
-        "@open=5000",
-        "append a; append b; a ok; commit; b refuses",
-        "compensating a:~attempting#1 b:failed -> ~a#1",
-    );
+    check("@open=5000", "append a; append b; a ok; commit; b refuses", "compensating a:~attempting#1 b:failed -> ~a#1");
 }
 
 #[test]
@@ -107,11 +99,7 @@ fn past_the_point_of_no_return_a_lost_driver_leaves_the_plan_as_it_stands() {
     check_refused(graph, "q refuses; p ok; timer; ?skip r", "not settled yet");
     check(graph, "q refuses; skip q; p ok; timer", "stuck p:done q:failed r:stuck(failed)");
     check(graph, "p ok; q refuses", "stuck p:done q:stuck(failed)");
-    check(
-        "@open=5000 p!(once) q! r+<p,q",
-        "p unknown; q refuses; resolve p applied",
-        "running p:done q:failed",
-    );
+    check("@open=5000 p!(once) q! r+<p,q", "p unknown; q refuses; resolve p applied", "running p:done q:failed");
     check(graph, "q refuses; skip q; p ok; timer; skip r", "completed p:done q:failed r:done");
 }
 

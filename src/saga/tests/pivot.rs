@@ -36,11 +36,7 @@ fn a_pivot_in_doubt_decides_the_direction_first() {
     let graph = "a b!(probe)<a";
     check(graph, "a ok; b unknown; cancel", "running a:done b:probing#1 -> probe b#1");
     check(graph, "a ok; b unknown; cancel; b applied", "completed a:done b:done");
-    check(
-        graph,
-        "a ok; b unknown; cancel; +500; b absent; b absent",
-        "compensating a:~attempting#1 b:failed -> ~a#1",
-    );
+    check(graph, "a ok; b unknown; cancel; +500; b absent; b absent", "compensating a:~attempting#1 b:failed -> ~a#1");
     check("a b!(once)<a", "a ok; b unknown; cancel", "stuck a:done b:stuck(in_doubt)");
     check("a b!(once)<a", "a ok; b unknown; cancel; resolve b applied", "completed a:done b:done");
     check("a b!<a", "a ok; b unknown; cancel", "running a:done b:backing_off@100");
@@ -79,16 +75,8 @@ fn a_retriable_that_has_not_begun_is_no_point_of_no_return() {
     check("a r+(when)", "a ok; lost; lost; convicted", "stuck a:done r:stuck(process_died)");
     check("a r+(when)", "a ok; lost; lost; lost; cancel", "compensating a:~attempting#1 -> ~a#1");
     check("@open=5000 a p! r+<p", "a ok; p refuses", "running a:done p:failed r:failed");
-    check(
-        "@open=5000 a p! r+<p",
-        "a ok; p refuses; abort",
-        "compensating a:~attempting#1 p:failed r:failed -> ~a#1",
-    );
-    check(
-        "@open=5000 a p! r+<p",
-        "a ok; p refuses; timer",
-        "compensating a:~attempting#1 p:failed r:failed -> ~a#1",
-    );
+    check("@open=5000 a p! r+<p", "a ok; p refuses; abort", "compensating a:~attempting#1 p:failed r:failed -> ~a#1");
+    check("@open=5000 a p! r+<p", "a ok; p refuses; timer", "compensating a:~attempting#1 p:failed r:failed -> ~a#1");
 }
 
 #[test]

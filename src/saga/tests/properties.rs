@@ -106,14 +106,8 @@ fn spec(name: &str, bits: u64, earlier: usize) -> StepSpec {
     step.when = bits.one_in(5);
     step.safe = bits.one_in(4);
     step.stays = bits.one_in(8);
-    let effects = [
-        Effect::Idempotent,
-        Effect::Once,
-        Effect::Idempotent,
-        Effect::Once,
-        Effect::Transactional,
-        Effect::ReadOnly,
-    ];
+    let effects =
+        [Effect::Idempotent, Effect::Once, Effect::Idempotent, Effect::Once, Effect::Transactional, Effect::ReadOnly];
     let effect = effects[bits.below(6) as usize];
     step.action = call(&mut bits, effect);
     let effect = effects[bits.below(5) as usize];
@@ -220,8 +214,7 @@ fn every_saga_keeps_the_promise() {
             scope.spawn(move || search(share, seed, thread));
         }
     });
-    let [moving, stuck, completed, compensated] =
-        REACHED.each_ref().map(|count| count.load(Ordering::Relaxed));
+    let [moving, stuck, completed, compensated] = REACHED.each_ref().map(|count| count.load(Ordering::Relaxed));
     println!("{moving} moving, {stuck} stuck, then {completed} completed, {compensated} compensated");
     let taken_over = TAKEN_OVER.load(Ordering::Relaxed);
     println!("{taken_over} times another could have gone on");

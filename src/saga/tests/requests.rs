@@ -86,11 +86,7 @@ fn resolve_says_what_became_of_a_doubt() {
     check("a(probe,once)", "a unknown; resolve a applied", "completed a:done");
     check("a b", "a pending; b refuses; resolve a absent", "compensated a:failed b:failed");
     check("a(safe,once) b", "a unknown; b refuses; resolve a absent", "compensated a:failed b:failed");
-    check(
-        "a(safe,once) b",
-        "a unknown; b refuses; resolve a applied",
-        "compensating a:~attempting#1 b:failed -> ~a#1",
-    );
+    check("a(safe,once) b", "a unknown; b refuses; resolve a applied", "compensating a:~attempting#1 b:failed -> ~a#1");
     check("a(~once) b<a", "a ok; b refuses; ~a unknown; resolve a applied", "compensated a:by_hand b:failed");
     check(
         "a(~once) b<a",
@@ -162,13 +158,11 @@ fn what_only_a_driver_may_ask_is_refused_when_there_is_none() {
 #[test]
 fn a_signal_is_answered_once() {
     let story = Story::tell("a", "");
-    let request = |signal, request| {
-        Event::Requested(Requested { at: 0, asked_at: None, signal, by: "ada".to_owned(), request })
-    };
+    let request =
+        |signal, request| Event::Requested(Requested { at: 0, asked_at: None, signal, by: "ada".to_owned(), request });
     let pause = || Request::Pause { reason: "lunch".to_owned() };
     let resume = || Request::Resume { reason: String::new() };
-    let after =
-        |state: &_, event: Event| transition(&story.definition, state, &event).map(|(state, _)| state);
+    let after = |state: &_, event: Event| transition(&story.definition, state, &event).map(|(state, _)| state);
     let paused = after(&story.state, request(1, pause())).unwrap();
     assert_eq!(paused.signals_seen, 1);
     let again = after(&paused, request(1, resume())).unwrap_err();

@@ -153,11 +153,7 @@ pub(super) fn of_takeovers(world: &World, land: bool) -> Result<usize, Fault> {
                 Some(outcome) => {
                     let there = one.phase == Phase::Done && !one.skipped_by_hand && !reads;
                     must!(ledger.in_place == u32::from(there), "{name:?} is taken over: {}", ledger.in_place);
-                    must!(
-                        outcome.effect.is_some() == (one.phase == Phase::Done),
-                        "{name:?} is {:?}",
-                        one.phase
-                    );
+                    must!(outcome.effect.is_some() == (one.phase == Phase::Done), "{name:?} is {:?}", one.phase);
                 }
             }
         }

@@ -105,19 +105,15 @@ fn s10_every_node_may_fail_and_leaves_no_residue() {
             let done = &names[..failing];
             let mut history: Vec<String> = done.iter().map(|name| repeated(name, times)).collect();
             history.push(format!("{} refuses", names[failing]));
-            let undoing = |(place, name): (usize, &&str)| {
-                repeated(&format!("~{name}"), if place == 0 { last } else { undone })
-            };
+            let undoing =
+                |(place, name): (usize, &&str)| repeated(&format!("~{name}"), if place == 0 { last } else { undone });
             history.extend(done.iter().rev().enumerate().map(undoing));
             let story = Story::tell("a b<a c<b d<c", &history.join("; "));
             let mut expected: Vec<String> = done.iter().map(|name| format!("{name}:undone")).collect();
             expected.push(format!("{}:failed", names[failing]));
             let found = story.to_string();
             assert!(found.starts_with(&format!("compensated {}", expected.join(" "))), "{found}");
-            assert!(
-                names[failing + 1..].iter().all(|name| !found.contains(&format!("{name}:done"))),
-                "{found}"
-            );
+            assert!(names[failing + 1..].iter().all(|name| !found.contains(&format!("{name}:done"))), "{found}");
             let counted = attempts(&story);
             for (step, count) in counted.iter().enumerate() {
                 let is_last = step + 1 == failing;
@@ -161,11 +157,7 @@ fn d5_a_probe_that_comes_before_the_effect_does_not_prove_its_absence() {
 #[test]
 fn d6_done_steps_are_not_done_again_after_any_crash() {
     check("a b<a", "lost; timer; a ok; lost; timer; b ok", "completed a:done b:done");
-    check(
-        "a(reads) b<a c<b",
-        "a ok; b ok; c refuses; lost; timer; ~b ok",
-        "compensated a:nothing b:undone c:failed",
-    );
+    check("a(reads) b<a c<b", "a ok; b ok; c refuses; lost; timer; ~b ok", "compensated a:nothing b:undone c:failed");
 }
 
 #[test]
@@ -189,11 +181,7 @@ fn f8_an_error_cached_under_a_key_needs_a_new_key() {
 #[test]
 fn f9_f10_a_key_is_used_for_one_call_only_and_not_after_it_expired() {
     check("a(life=2000)", "+1000; a unknown", "stuck a:stuck(in_doubt)");
-    check(
-        "a(life=2000,probe)",
-        "+1000; a unknown; +500; a absent; a absent; timer",
-        "running a:attempting#2 -> a#2k1",
-    );
+    check("a(life=2000,probe)", "+1000; a unknown; +500; a absent; a absent; timer", "running a:attempting#2 -> a#2k1");
 }
 
 #[test]
@@ -215,11 +203,7 @@ fn f14_a_window_for_compensation_that_closed_needs_a_person() {
 #[test]
 fn f15_what_cannot_be_undone_comes_last_or_is_declared() {
     check("a mail+<a", "a ok; mail unknown; timer; mail ok", "completed a:done mail:done");
-    check(
-        "a mail(stays)<a b<mail",
-        "a ok; mail ok; b refuses; ~a ok",
-        "compensated a:undone mail:left b:failed",
-    );
+    check("a mail(stays)<a b<mail", "a ok; mail ok; b refuses; ~a ok", "compensated a:undone mail:left b:failed");
 }
 
 #[test]

@@ -31,8 +31,8 @@ use super::notation::{Graph, StepSpec};
 use crate::saga::command::Command;
 use crate::saga::definition::Millis;
 use crate::saga::event::{
-    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost,
-    ProbeAnswered, Request, RequestRefused, Requested, Showing, Started, TimerFired, Withdrawn,
+    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, Finding, OwnerLost, ProbeAnswered,
+    Request, RequestRefused, Requested, Showing, Started, TimerFired, Withdrawn,
 };
 use crate::saga::outcome::{Answer, Error, Outcome, TRANSACTION_ENDED};
 use crate::saga::state::{Activity, Phase, State, Undone};
@@ -181,27 +181,11 @@ impl Story {
         let shown = |showing| Event::ApprovalShown(ApprovalShown { at, step, showing });
         let ended = |outcome| {
             let attempt = tally.attempts;
-            Event::AttemptEnded(AttemptEnded {
-                at,
-                step,
-                direction,
-                attempt,
-                outcome,
-                decided_by: None,
-                jitter,
-            })
+            Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, decided_by: None, jitter })
         };
         let answered = |answer| {
             let probe = tally.probes;
-            Event::ProbeAnswered(ProbeAnswered {
-                at,
-                step,
-                direction,
-                probe,
-                answer,
-                decided_by: None,
-                jitter,
-            })
+            Event::ProbeAnswered(ProbeAnswered { at, step, direction, probe, answer, decided_by: None, jitter })
         };
         match what {
             "run" => decided(Decision::Run),
@@ -250,9 +234,7 @@ fn request(parts: &[&str]) -> Request {
         ["abort"] => Request::Abort { reason: reason() },
         ["touch"] => Request::Touch,
         ["retry", step] => Request::Retry { step: (*step).to_owned(), new_key: false, reason: reason() },
-        ["retry", step, "newly"] => {
-            Request::Retry { step: (*step).to_owned(), new_key: true, reason: reason() }
-        }
+        ["retry", step, "newly"] => Request::Retry { step: (*step).to_owned(), new_key: true, reason: reason() },
         ["skip", step] => Request::Skip { step: (*step).to_owned(), output: output(), reason: reason() },
         ["resolve", step, found, seen @ ..] => Request::Resolve {
             step: (*step).to_owned(),
@@ -285,11 +267,8 @@ fn request(parts: &[&str]) -> Request {
 impl std::fmt::Display for Story {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&state_text(&self.definition, &self.state))?;
-        let commands: Vec<String> = self
-            .commands
-            .iter()
-            .map(|command| command_text(&self.definition, &self.state, *command))
-            .collect();
+        let commands: Vec<String> =
+            self.commands.iter().map(|command| command_text(&self.definition, &self.state, *command)).collect();
         if commands.is_empty() { Ok(()) } else { write!(f, " -> {}", commands.join(", ")) }
     }
 }

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::notation::Graph;
 use crate::saga::definition::{
-    ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, OnDisconnect, Rule,
-    STEPS_MAX, Target, Template, Verdict,
+    ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, OnDisconnect, Rule, STEPS_MAX,
+    Target, Template, Verdict,
 };
 use crate::saga::{Definition, Fault};
 
@@ -18,10 +18,7 @@ fn check(graph: &str, spoil: impl FnOnce(&mut Draft), expected: &[(&str, &str)])
     let faults = Definition::build(draft).err().unwrap_or_default();
     let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
     let as_expected = faults.len() == expected.len()
-        && faults
-            .iter()
-            .zip(expected)
-            .all(|(fault, (path, part))| fault.path == *path && fault.message.contains(part));
+        && faults.iter().zip(expected).all(|(fault, (path, part))| fault.path == *path && fault.message.contains(part));
     assert!(as_expected, "\n  {graph}\n  expected {expected:#?}\n  found    {told:#?}");
 }
 
@@ -41,18 +38,14 @@ fn what_is_transactional_is_a_handler_and_leaves_nothing_to_ask() {
     let rules = |draft: &mut Draft| {
         let call = action(draft, 0);
         call.success = Some("result.ok".into());
-        call.target =
-            Target::Tool { participant: "p".into(), tool: "t".into(), arguments: Template(json!({})) };
+        call.target = Target::Tool { participant: "p".into(), tool: "t".into(), arguments: Template(json!({})) };
     };
     check("a(within)", as_written, &[]);
     check("a(within,~within) b!(within) c+(within)", as_written, &[]);
     check(
         "a(within)",
         rules,
-        &[
-            ("steps[0].action.effect", "only a Rust handler"),
-            ("steps[0].action.success", "decides by itself"),
-        ],
+        &[("steps[0].action.effect", "only a Rust handler"), ("steps[0].action.success", "decides by itself")],
     );
     let asks = |draft: &mut Draft| {
         let probe = action(draft, 1).probe.clone();
@@ -63,16 +56,9 @@ fn what_is_transactional_is_a_handler_and_leaves_nothing_to_ask() {
 
 #[test]
 fn sound_definitions_are_accepted() {
-    for graph in [
-        "a",
-        "b<a a",
-        "a p! r+",
-        "p! q! r+<p,q",
-        "a(reads)",
-        "a(await=go) b(sleep=9)",
-        "a(approval)",
-        "@open=1000",
-    ] {
+    for graph in
+        ["a", "b<a a", "a p! r+", "p! q! r+<p,q", "a(reads)", "a(await=go) b(sleep=9)", "a(approval)", "@open=1000"]
+    {
         check(graph, as_written, &[]);
     }
     check("a(life=1501)", as_written, &[]);
@@ -116,10 +102,7 @@ fn the_point_of_no_return_is_one_on_a_path_and_nothing_compensable_comes_after_i
     check(
         "p! m+<p q!<m",
         as_written,
-        &[
-            ("steps[2].kind", "pivots on one path"),
-            ("steps[2].kind", "retriable steps come after every pivot"),
-        ],
+        &[("steps[2].kind", "pivots on one path"), ("steps[2].kind", "retriable steps come after every pivot")],
     );
 }
 

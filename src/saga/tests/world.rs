@@ -12,14 +12,12 @@ use super::story::question;
 use crate::saga::command::Command;
 use crate::saga::definition::{Call, Kind, Millis};
 use crate::saga::event::{
-    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, OwnerLost, ProbeAnswered,
-    Request, RequestRefused, Requested, Showing, Started, TimerFired, Withdrawn,
+    ApprovalShown, AttemptEnded, ConditionDecided, Decision, Direction, Event, OwnerLost, ProbeAnswered, Request,
+    RequestRefused, Requested, Showing, Started, TimerFired, Withdrawn,
 };
 use crate::saga::outcome::{Answer, Error, Outcome, TRANSACTION_ENDED};
 use crate::saga::state::{Phase, State};
-use crate::saga::{
-    Definition, Json, LOST_MAX, Law, begin, deaths_in_a_row, next_timer, outstanding, transition,
-};
+use crate::saga::{Definition, Json, LOST_MAX, Law, begin, deaths_in_a_row, next_timer, outstanding, transition};
 
 /// A saga, its participants and its clock.
 #[derive(Clone)]
@@ -178,19 +176,11 @@ impl World {
             !stays && (self.ledgers[index].in_place > 0 || self.may_land(index))
         };
         for later in descendants(&self.definition, &self.state, step) {
-            must!(
-                !may_be(later),
-                "{:?} is undone while step {later}, which needs it, may be there",
-                planned.name
-            );
+            must!(!may_be(later), "{:?} is undone while step {later}, which needs it, may be there", planned.name);
         }
         for index in 0..self.state.steps.len() {
             let pivot = self.definition.step(&self.state, index).kind != Kind::Compensable;
-            must!(
-                !pivot || !may_be(index),
-                "{:?} is undone although step {index} is past return",
-                planned.name
-            );
+            must!(!pivot || !may_be(index), "{:?} is undone although step {index} is past return", planned.name);
         }
         Ok(())
     }
@@ -257,13 +247,9 @@ impl World {
                 answers_key: false,
                 renew_key: true,
             },
-            Fate::Declines => Outcome::Failed {
-                error,
-                retryable: false,
-                retry_after_ms: None,
-                answers_key: true,
-                renew_key: false,
-            },
+            Fate::Declines => {
+                Outcome::Failed { error, retryable: false, retry_after_ms: None, answers_key: true, renew_key: false }
+            }
             Fate::Errors(trace) => {
                 self.trace(step, direction, generation, trace, ended_at)?;
                 Outcome::Errored { error, retry_after_ms: self.pause(step, direction) }
@@ -365,9 +351,7 @@ impl World {
         let Some((probe, generation)) = asked else { return Ok(()) };
         let ledger = &self.ledgers[step];
         let answer = match seen {
-            Seen::Applied if ledger.applied(direction, generation) => {
-                Answer::Applied { output: Json::null() }
-            }
+            Seen::Applied if ledger.applied(direction, generation) => Answer::Applied { output: Json::null() },
             // It was looked up at any time until now.
             Seen::Absent if !(ledger.of(direction).seen && self.found(step, direction, generation)) => {
                 let probe = self.call(step, direction).probe.as_ref();
@@ -476,8 +460,7 @@ impl World {
     fn done_by_hand(&mut self, request: &Request) -> Result<(), Fault> {
         let Request::Skip { step: name, .. } = request else { return Ok(()) };
         let step = self.definition.index_of(&self.state, name).expect("the step that was accepted exists");
-        let undone =
-            matches!(self.state.steps[step].phase, Phase::Stuck { direction: Direction::Compensation, .. });
+        let undone = matches!(self.state.steps[step].phase, Phase::Stuck { direction: Direction::Compensation, .. });
         let may_be = self.ledgers[step].in_place > 0 || self.may_land(step);
         must!(undone || !may_be, "{name:?} was skipped although it may have happened");
         if undone {

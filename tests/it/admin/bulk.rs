@@ -23,8 +23,7 @@ async fn many_sagas_are_asked_the_same_a_few_at_a_time() {
                  where definition = 'past_the_pivot' and fires_at < now() + interval '2 h'";
     assert_eq!(ask(node.url(), later).await, "5");
     ask(node.url(), "update amends.timer set fire_at = now() where isfinite(fire_at)").await;
-    let abandoned =
-        "select count(*) from amends.sagas where definition = 'past_the_pivot' and status = 'abandoned'";
+    let abandoned = "select count(*) from amends.sagas where definition = 'past_the_pivot' and status = 'abandoned'";
     until(node.url(), abandoned, "5").await;
     let status = format!("select status from amends.sagas where saga = '{other}'");
     assert_eq!(ask(node.url(), &status).await, "stuck", "of other definitions none is asked");
@@ -78,12 +77,8 @@ async fn a_step_is_tried_again_under_a_new_key() {
     let (code, said) = program(&["show", &hex]);
     assert!(code == 4 && said.contains("name its saga too: amends show ID KEY"), "{code:?} {said}");
     let (_, said) = program(&["show", &saga.to_string()]);
-    let advice =
-        "a retry keeps the key, under which the participant may repeat a saved refusal (--new-key takes";
-    assert!(
-        said.replace(['\n', '│'], " ").split_whitespace().collect::<Vec<_>>().join(" ").contains(advice),
-        "{said}"
-    );
+    let advice = "a retry keeps the key, under which the participant may repeat a saved refusal (--new-key takes";
+    assert!(said.replace(['\n', '│'], " ").split_whitespace().collect::<Vec<_>>().join(" ").contains(advice), "{said}");
     let (code, said) = program(&["bulk", "retry", "past_the_pivot", "--new-key", "--reason", "another"]);
     assert_eq!(code, 0, "{said}");
     until(node.url(), &format!("{attempts} 6"), "1").await;
@@ -92,12 +87,8 @@ async fn a_step_is_tried_again_under_a_new_key() {
     let doubtful = node.reach("doubtful", "stuck").await;
     let asked = ask(node.url(), &format!("select amends.retry('{doubtful}', 'charge', 'x', true)")).await;
     let fate = format!("select answer as reason from amends.signal_status('{doubtful}', {asked})");
-    until(
-        node.url(),
-        &format!("select count(*) from ({fate}) f where reason like '%could take effect twice%'"),
-        "1",
-    )
-    .await;
+    until(node.url(), &format!("select count(*) from ({fate}) f where reason like '%could take effect twice%'"), "1")
+        .await;
     node.stop().await;
 }
 
@@ -131,13 +122,10 @@ async fn a_paused_definition_is_left_alone_until_it_is_resumed() {
     until(node.url(), "select count(*) from amends.sagas where status = 'queued'", "0").await;
     let who = "select held, resumed_by, resume_reason, signal, resumed_with from amends.definition_pauses";
     assert_eq!(ask(node.url(), who).await, format!("f|postgres|open again|{signal}|{lifted}"));
-    let told =
-        "select signal, asked_by, application_name, fate, request::json -> 'resume_definition' ->> 'reason'
+    let told = "select signal, asked_by, application_name, fate, request::json -> 'resume_definition' ->> 'reason'
                 from amends.signals where saga is null order by signal desc limit 1";
     assert_eq!(ask(node.url(), told).await, format!("{lifted}|postgres|a terminal|applied|open again"));
-    for (call, code) in
-        [("pause_definition('happy', '')", "AM005"), ("pause_definition('nobody', 'x')", "AM003")]
-    {
+    for (call, code) in [("pause_definition('happy', '')", "AM005"), ("pause_definition('nobody', 'x')", "AM003")] {
         let said = psql(node.url(), &format!("select amends.{call}")).await;
         assert!(said.errors.contains(code), "{call}: {}", said.errors);
     }
@@ -161,11 +149,7 @@ async fn the_command_line_asks_the_same() {
         tokio::task::spawn_blocking(asked).await.unwrap()
     };
     for (line, code, words) in [
-        (
-            "bulk abandon past_the_pivot --reason closed --started-before 2001-01-01T00:00:00Z",
-            0,
-            "\"asked\":0",
-        ),
+        ("bulk abandon past_the_pivot --reason closed --started-before 2001-01-01T00:00:00Z", 0, "\"asked\":0"),
         ("bulk abandon past_the_pivot --reason closed --most 2", 0, "\"asked\":2"),
         ("bulk skip past_the_pivot --reason closed", 2, "invalid value 'skip'"),
         ("bulk abandon past_the_pivot", 2, "--reason"),

@@ -12,8 +12,8 @@ async fn doctor(database: &Database) -> (i32, Value) {
     command.args(["doctor", "--json"]).env("DATABASE_URL", &database.url);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = serde_json::from_str(&text)
-        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    let said =
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
     (output.status.code().unwrap(), said)
 }
 

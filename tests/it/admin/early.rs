@@ -22,12 +22,7 @@ async fn node(database: &Database, name: &str, lanes: usize) -> Runtime {
 }
 
 /// Each client starts sagas, and asks as soon as it has the id; in one transaction, or in two statements.
-async fn start_and_ask(
-    database: &Database,
-    definition: &'static str,
-    verbs: &'static [&'static str],
-    at_once: bool,
-) {
+async fn start_and_ask(database: &Database, definition: &'static str, verbs: &'static [&'static str], at_once: bool) {
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
         let client = database.client().await;
@@ -73,8 +68,7 @@ async fn no_saga_is_lost_that_is_asked_something_before_a_node_has_it() {
         start_and_ask(&database, definition, verbs, at_once).await;
     }
     until(&database.url, "select count(*) from amends.sagas where ended_at is null", "0").await;
-    let ends =
-        "select string_agg(format('%s %s %s', d.name, s.status, s.sagas), ', ' order by d.name, s.status)
+    let ends = "select string_agg(format('%s %s %s', d.name, s.status, s.sagas), ', ' order by d.name, s.status)
                 from (select definition, status, count(*) as sagas from amends.saga_done group by 1, 2) s
                 join amends.definition d on d.id = s.definition";
     let half = CLIENTS * SAGAS;
@@ -136,8 +130,7 @@ async fn a_saga_whose_input_was_lost_is_told_apart_and_can_be_given_it_back() {
     let lost_ones = "select count(*) from amends.stuck where reason = 'lost' and step is null";
     until(&url, lost_ones, "2").await;
     until(&url, &format!("select status from amends.sagas where saga = '{queued}'"), "completed").await;
-    let found =
-        "select level, found, remedy like '%restore_input%' from amends.checkup where subject = 'lost sagas'";
+    let found = "select level, found, remedy like '%restore_input%' from amends.checkup where subject = 'lost sagas'";
     assert_eq!(ask(&url, found).await, "fault|2|t");
     let legal = format!(
         "select status, array_to_string(legal, ', ') from amends.stuck s join amends.sagas using (saga)
@@ -150,9 +143,8 @@ async fn a_saga_whose_input_was_lost_is_told_apart_and_can_be_given_it_back() {
     let (code, said) = program(&url, &["doctor"]);
     assert!(code == 1 && said.contains("lost sagas") && said.contains("restore_input"), "{code} {said}");
 
-    let restore = |saga: Uuid, input: &str| {
-        format!("select amends.restore_input('{saga}', '{input}', 'found in the shop')")
-    };
+    let restore =
+        |saga: Uuid, input: &str| format!("select amends.restore_input('{saga}', '{input}', 'found in the shop')");
     for (sql, code) in [
         (restore(lost, "{\"a\":2}"), "AM004"),
         (restore(Uuid::nil(), "{}"), "AM001"),
@@ -174,8 +166,7 @@ async fn a_saga_whose_input_was_lost_is_told_apart_and_can_be_given_it_back() {
     let calls = format!("select coalesce(sum(attempts), 0) from amends.steps where saga = '{unknown}'");
     assert_eq!(ask(&url, &calls).await, "0");
     assert_eq!(ask(&url, found).await, "ok|0|");
-    let record =
-        "select string_agg(distinct asked_by || ' ' || (request::json #>> '{restore_input,definition}'), ',')
+    let record = "select string_agg(distinct asked_by || ' ' || (request::json #>> '{restore_input,definition}'), ',')
                   from amends.signals where saga is null";
     assert_eq!(ask(&url, record).await, "postgres happy");
     nodes.stop(Duration::from_secs(5)).await.unwrap();

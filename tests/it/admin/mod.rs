@@ -32,19 +32,7 @@ pub(crate) struct Said {
 /// Runs statements in psql, as somebody at a terminal would.
 pub(crate) async fn psql(url: &str, sql: &str) -> Said {
     let mut command = Command::new(harness::program("psql"));
-    command.args([
-        "-X",
-        "-q",
-        "-At",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-v",
-        "VERBOSITY=verbose",
-        "-d",
-        url,
-        "-c",
-        sql,
-    ]);
+    command.args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-d", url, "-c", sql]);
     command.env("PGAPPNAME", "a terminal").stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
@@ -103,13 +91,8 @@ fn drafts() -> Vec<Draft> {
         Draft::new("guarded")
             .step(step("a", "good"))
             .step(
-                Step::approval(
-                    "sign",
-                    "Pay ${ steps.a.id }?",
-                    Some(json!({ "id": "${ steps.a.id }" })),
-                    None,
-                )
-                .needs(["a"]),
+                Step::approval("sign", "Pay ${ steps.a.id }?", Some(json!({ "id": "${ steps.a.id }" })), None)
+                    .needs(["a"]),
             )
             .step(step("b", "good").needs(["sign"])),
     ]
@@ -118,9 +101,10 @@ fn drafts() -> Vec<Draft> {
 fn handlers() -> Handlers {
     Handlers::new()
         .register("good", |_: StepContext, _: Value| async move { Ok::<_, Failure>(json!({ "id": "ch_1" })) })
-        .register("bad", |_: StepContext, _: Value| async move {
-            Err::<Value, _>(Failure::permanent("declined", "no way"))
-        })
+        .register(
+            "bad",
+            |_: StepContext, _: Value| async move { Err::<Value, _>(Failure::permanent("declined", "no way")) },
+        )
         .register("panics", |_: StepContext, _: Value| async move {
             if true {
                 panic!("on purpose");

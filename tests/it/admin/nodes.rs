@@ -130,9 +130,7 @@ async fn a_drained_node_hands_its_sagas_over_and_takes_none_until_that_is_undone
 
     let next = one.start("books", &json!({})).await.expect("it is started all the same, through the queue");
     assert_eq!(one.wait(next).await.unwrap().status.as_str(), "completed");
-    let by = |saga: Uuid| {
-        format!("select string_agg(distinct node, ',') from amends.timeline where saga = '{saga}'")
-    };
+    let by = |saga: Uuid| format!("select string_agg(distinct node, ',') from amends.timeline where saga = '{saga}'");
     assert_eq!(ask(&database.url, &by(next)).await, "two");
     balanced(&ledger, 0);
 

@@ -28,20 +28,14 @@ async fn each_view_is_answered_by_index() {
         ("select * from amends.stuck".to_owned(), "saga_attention"),
         ("select * from amends.in_doubt".to_owned(), "saga_attention"),
         ("select * from amends.sagas order by saga desc limit 50".to_owned(), "saga_pkey"),
-        (
-            "select * from amends.sagas where status = 'stuck' order by saga limit 50".to_owned(),
-            "saga_halted",
-        ),
+        ("select * from amends.sagas where status = 'stuck' order by saga limit 50".to_owned(), "saga_halted"),
         (format!("select * from amends.sagas where {one}"), "saga_pkey"),
         (format!("select * from amends.steps where {one}"), "saga_pkey"),
         (format!("select * from amends.timeline where {one}"), "saga_pkey"),
         (format!("select * from amends.signals where {one}"), "signal_pkey"),
         ("select * from amends.timers order by fires_at limit 50".to_owned(), "timer_fire_at"),
         ("select * from amends.backlog".to_owned(), "ready_pkey"),
-        (
-            "select * from amends.throughput where minute > now() - interval '1 h'".to_owned(),
-            "passage_minute",
-        ),
+        ("select * from amends.throughput where minute > now() - interval '1 h'".to_owned(), "passage_minute"),
     ] {
         let plan = ask(&database.url, &format!("explain {query}")).await;
         assert!(plan.contains(index), "{query}: {index} is not in\n{plan}");

@@ -30,8 +30,7 @@ struct World {
 
 impl World {
     fn handlers(&self) -> Handlers {
-        let (booked, undone, charging) =
-            (self.bookings.clone(), self.bookings.clone(), self.charging.clone());
+        let (booked, undone, charging) = (self.bookings.clone(), self.bookings.clone(), self.charging.clone());
         Handlers::new()
             .register("book", move |context: StepContext, _: Value| {
                 booked.lock().unwrap().entry(context.key().to_owned()).or_default()[0] += 1;
@@ -62,11 +61,7 @@ impl World {
                 Step::new("book", Call::handler("book").idempotent())
                     .compensation(Call::handler("unbook").idempotent()),
             )
-            .step(
-                Step::new("charge", charge)
-                    .compensation(Call::handler("unbook").idempotent())
-                    .needs(["book"]),
-            );
+            .step(Step::new("charge", charge).compensation(Call::handler("unbook").idempotent()).needs(["book"]));
         Runtime::builder(database.url.clone())
             .name("one")
             .handlers(self.handlers())
@@ -102,8 +97,7 @@ async fn a_new_saga_goes_on_with_what_the_old_one_has_done() {
     let call = format!("select amends.rerun_from('{saga}', 'charge', 'the gate is open')");
     let rerun = ask(&database.url, &call).await;
     assert_eq!(ask(&database.url, &call).await, rerun, "the same asked again");
-    let fate =
-        format!("select fate, asked_by, application_name, reason from amends.reruns where rerun = '{rerun}'");
+    let fate = format!("select fate, asked_by, application_name, reason from amends.reruns where rerun = '{rerun}'");
     until(&database.url, &fate, "applied|postgres|a terminal|the gate is open").await;
     let first_signal = format!("select signal, verb, fate, asked_by from amends.signal_status('{rerun}')");
     assert_eq!(ask(&database.url, &first_signal).await, "0|rerun_from|applied|postgres");
@@ -113,18 +107,15 @@ async fn a_new_saga_goes_on_with_what_the_old_one_has_done() {
     assert_eq!(ended.result.to_value()["charge"], json!({ "of": { "guest": "ada" } }), "the same input");
     world.assert_booked_once(saga, 0);
 
-    let begun =
-        format!("select what, reason, asked_by from amends.timeline where saga = '{rerun}' and seq = 1");
-    let expected =
-        format!("started, goes on from step charge of saga {saga}|the gate is open|postgres (a terminal)");
+    let begun = format!("select what, reason, asked_by from amends.timeline where saga = '{rerun}' and seq = 1");
+    let expected = format!("started, goes on from step charge of saga {saga}|the gate is open|postgres (a terminal)");
     assert_eq!(ask(&database.url, &begun).await, expected);
     let steps = format!("select step, state, attempts from amends.steps where saga = '{rerun}'");
     assert_eq!(ask(&database.url, &steps).await, "book|done|0\ncharge|done|1");
     ask(&database.url, FIRST_LAW).await;
     assert_eq!(ask(&database.url, &begun).await, expected, "under the first law");
     assert_eq!(ask(&database.url, &steps).await, "book|done|0\ncharge|done|1", "under the first law");
-    let elsewhere =
-        psql(&database.url, &format!("select amends.rerun_from('{saga}', 'book', 'why not')")).await;
+    let elsewhere = psql(&database.url, &format!("select amends.rerun_from('{saga}', 'book', 'why not')")).await;
     assert!(elsewhere.errors.contains("AM008") && elsewhere.errors.contains(&rerun), "{}", elsewhere.errors);
     node.stop(Duration::from_secs(5)).await.unwrap();
 }
@@ -141,10 +132,8 @@ async fn what_was_taken_over_is_undone_by_the_key_of_the_saga_that_did_it() {
     ask(&database.url, &format!("select amends.abandon('{first}', 'still closed')")).await;
     node.wait(first.parse().unwrap()).await.unwrap();
     world.charging.store(DECLINES, Ordering::SeqCst);
-    let second =
-        ask(&database.url, &format!("select amends.rerun_from('{first}', 'charge', 'once more')")).await;
-    until(&database.url, &format!("select status from amends.sagas where saga = '{second}'"), "compensated")
-        .await;
+    let second = ask(&database.url, &format!("select amends.rerun_from('{first}', 'charge', 'once more')")).await;
+    until(&database.url, &format!("select status from amends.sagas where saga = '{second}'"), "compensated").await;
     world.assert_booked_once(saga, 1);
     node.stop(Duration::from_secs(5)).await.unwrap();
 }
@@ -160,23 +149,18 @@ async fn what_is_not_true_is_refused_with_what_is_legal() {
             let rerun = ask(&url, &format!("select amends.rerun_from('{saga}', '{step}', 'a try')")).await;
             let fate = format!("select fate from amends.reruns where rerun = '{rerun}'");
             until(&url, &fate, "refused").await;
-            let answer =
-                ask(&url, &format!("select answer from amends.reruns where rerun = '{rerun}'")).await;
+            let answer = ask(&url, &format!("select answer from amends.reruns where rerun = '{rerun}'")).await;
             assert!(answer.contains(because), "{answer}");
             let status = format!("select fate, answer from amends.signal_status('{rerun}')");
             assert_eq!(ask(&url, &status).await, format!("refused|{answer}"));
-            assert_eq!(
-                ask(&url, &format!("select count(*) from amends.sagas where saga = '{rerun}'")).await,
-                "0"
-            );
+            assert_eq!(ask(&url, &format!("select count(*) from amends.sagas where saga = '{rerun}'")).await, "0");
         }
     };
     refused(saga, "book", "would be done twice; legal now: rerun_from charge, start").await;
     refused(saga, "nonsense", "its steps are book, charge").await;
     world.charging.store(BUSY, Ordering::SeqCst);
     let live = node.start("trip", &json!({})).await.unwrap();
-    refused(live, "charge", "until it has ended, its effects are its own; legal now: cancel, pause, abandon")
-        .await;
+    refused(live, "charge", "until it has ended, its effects are its own; legal now: cancel, pause, abandon").await;
     for (sql, code) in [
         (format!("select amends.rerun_from('{saga}', 'charge', ' ')"), "AM005"),
         (format!("select amends.rerun_from('{}', 'charge', 'a try')", Uuid::nil()), "AM001"),
@@ -191,8 +175,7 @@ async fn what_is_not_true_is_refused_with_what_is_legal() {
     assert_eq!(code, 5, "{said}");
     assert!(said.contains("legal now: rerun_from charge, start"), "{said}");
     world.charging.store(WELL, Ordering::SeqCst);
-    let (code, said, errors) =
-        run(&database, &["rerun-from", &id, "charge", "--reason", "it is open", "--json"]).await;
+    let (code, said, errors) = run(&database, &["rerun-from", &id, "charge", "--reason", "it is open", "--json"]).await;
     assert_eq!(code, 0, "{errors}");
     let rerun: Value = serde_json::from_str(&said).unwrap();
     let rerun: Uuid = rerun["id"].as_str().unwrap().parse().unwrap();

@@ -18,8 +18,7 @@ const OPERATING: &str = "abandon approve bulk cancel deny drain_node evict pause
 
 /// Tables in which a node changes rows, and those of which rows go, too; to all others but two it only adds.
 const CHANGING: &str = "access_token census current_definition fleet_signal rerun signal";
-const PASSING: &str =
-    "eviction inbox knock lane node outbox passage ready saga suspect timer turn unreadable waiting";
+const PASSING: &str = "eviction inbox knock lane node outbox passage ready saga suspect timer turn unreadable waiting";
 const COMPACTED: &str = "inbox outbox ready saga timer";
 
 fn words(lists: &[&str]) -> BTreeSet<String> {
@@ -102,22 +101,15 @@ async fn each_role_may_do_its_own_and_no_more() {
     }
 
     let url = login(&database, "runtime").await;
-    let all =
-        |tries: &[(String, String)]| tries.iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+    let all = |tries: &[(String, String)]| tries.iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
     assert_eq!(allowed(&url, &reads).await, all(&reads), "runtime reads");
     assert_eq!(allowed(&url, &deletes).await, words(&[PASSING]), "runtime deletes");
-    assert_eq!(
-        allowed(&url, &updates(&database).await).await,
-        words(&[PASSING, CHANGING]),
-        "runtime updates"
-    );
+    assert_eq!(allowed(&url, &updates(&database).await).await, words(&[PASSING, CHANGING]), "runtime updates");
     let mut truncates = relations(&database, "truncate amends.$").await;
     truncates.retain(|(name, _)| !words(&[VIEWS]).contains(name));
     assert_eq!(allowed(&url, &truncates).await, words(&[COMPACTED]), "runtime empties");
-    let inserts: Vec<_> = truncates
-        .iter()
-        .map(|(name, _)| (name.clone(), format!("insert into amends.{name} default values")))
-        .collect();
+    let inserts: Vec<_> =
+        truncates.iter().map(|(name, _)| (name.clone(), format!("insert into amends.{name} default values"))).collect();
     let kept: Vec<String> = all(&inserts).difference(&allowed(&url, &inserts).await).cloned().collect();
     assert_eq!(kept, ["admin", "migration"], "runtime inserts");
     let missing: Vec<String> = all(&calls).difference(&allowed(&url, &calls).await).cloned().collect();
@@ -151,8 +143,7 @@ async fn a_node_runs_as_amends_runtime() {
     let ended = runtime.run("nap", &serde_json::json!({})).await.unwrap();
     assert_eq!(ended.status.as_str(), "completed");
     let outside = ask(&database.url, "select amends.start('nap', '{}')").await;
-    super::until(&url, &format!("select status from amends.sagas where saga = '{outside}'"), "completed")
-        .await;
+    super::until(&url, &format!("select status from amends.sagas where saga = '{outside}'"), "completed").await;
     assert_eq!(ask(&url, "select amends.ensure_partitions(6, 9) > 0").await, "t");
     runtime.stop(std::time::Duration::from_secs(5)).await.unwrap();
 }

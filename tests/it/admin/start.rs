@@ -44,8 +44,7 @@ async fn from_rust() {
     client.batch_execute(ORDERS).await.unwrap();
     for (number, commits) in [("rolled_back", false), ("kept", true)] {
         let transaction = client.transaction().await.unwrap();
-        let sql =
-            "insert into orders values ($1, amends.start('happy', json_build_object('order', $1::text), $1))";
+        let sql = "insert into orders values ($1, amends.start('happy', json_build_object('order', $1::text), $1))";
         transaction.execute(sql, &[&number]).await.unwrap();
         if commits {
             transaction.commit().await.unwrap();

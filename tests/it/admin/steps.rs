@@ -28,8 +28,7 @@ async fn the_state_of_each_step_in_one_query() {
 async fn the_journal_in_words() {
     let node = Operated::begin().await;
     let saga = node.reach("sad", "compensated").await;
-    let sql =
-        format!("select step, what, error, node from amends.timeline where saga = '{saga}' order by seq");
+    let sql = format!("select step, what, error, node from amends.timeline where saga = '{saga}' order by seq");
     assert_eq!(
         ask(node.url(), &sql).await.lines().collect::<Vec<_>>(),
         [
@@ -86,10 +85,7 @@ async fn the_views_over_the_whole_say_what_is_there() {
     let url = node.url();
     let parked_sql = format!("select definition, status, overdue from amends.timers where saga = '{parked}'");
     super::until(url, &parked_sql, "patient|running|f").await;
-    assert_eq!(
-        ask(url, "select name, state, lanes > 0, schema_version > 0 from amends.nodes").await,
-        "one|live|t|t"
-    );
+    assert_eq!(ask(url, "select name, state, lanes > 0, schema_version > 0 from amends.nodes").await, "one|live|t|t");
     assert_eq!(ask(url, "select count(*) from amends.definitions where current").await, "7");
     assert_eq!(ask(url, "select events from amends.outbox_lag").await, "0");
     node.stop().await;

@@ -32,8 +32,7 @@ async fn what_is_in_doubt_is_found_understood_and_resolved() {
     assert!(answer.contains("legal now: cancel, pause, abandon, resolve charge applied"), "{answer}");
 
     // Whoever looked before the last attempt has not seen what it did.
-    let early =
-        format!("select amends.resolve('{saga}', 'charge', 'absent', null, 'not there', attempts => 0)");
+    let early = format!("select amends.resolve('{saga}', 'charge', 'absent', null, 'not there', attempts => 0)");
     assert_eq!(ask(node.url(), &early).await, "2");
     let answered = format!("select fate from amends.signal_status('{saga}', 2)");
     until(node.url(), &answered, "refused").await;
@@ -146,11 +145,7 @@ async fn what_cannot_be_asked_has_a_sqlstate_of_its_own() {
         ("start('unknown', '{}')".to_owned(), "AM003", "registered definition"),
         (format!("cancel('{live}', ' ')"), "AM005", "expected a reason"),
         (format!("skip('{live}', 'a', null, null)"), "AM005", "expected a reason"),
-        (
-            format!("resolve('{live}', 'a', 'maybe', null, 'x')"),
-            "AM005",
-            "'applied' or 'absent', found 'maybe'",
-        ),
+        (format!("resolve('{live}', 'a', 'maybe', null, 'x')"), "AM005", "'applied' or 'absent', found 'maybe'"),
         (format!("resolve('{live}', 'a', 'absent', '1', 'x')"), "AM005", "no output"),
         (format!("resolve('{live}', 'a', 'absent', null, 'x', -1)"), "AM005", "number of attempts, found -1"),
         (format!("signal('{live}', '')"), "AM005", "name of an event"),

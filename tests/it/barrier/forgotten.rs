@@ -73,10 +73,9 @@ async fn keys_without_a_time_are_unknown_once_one_was_forgotten() {
 /// Whoever began before the horizon moved is told of it, at each isolation level.
 #[tokio::test]
 async fn a_call_that_began_before_the_forgetting_does_not_miss_it() {
-    for (number, level) in
-        [IsolationLevel::ReadCommitted, IsolationLevel::RepeatableRead, IsolationLevel::Serializable]
-            .into_iter()
-            .enumerate()
+    for (number, level) in [IsolationLevel::ReadCommitted, IsolationLevel::RepeatableRead, IsolationLevel::Serializable]
+        .into_iter()
+        .enumerate()
     {
         let (database, mut client) = account().await;
         let [key, _] = keys(2_000);
@@ -110,10 +109,8 @@ async fn who_comes_while_a_key_is_being_forgotten_waits_for_the_end_of_it() {
         let undone = tokio::spawn(async move { refund(&mut asking, &of).await });
         let sql = "select count(*) from pg_stat_activity
                    where datname = current_database() and wait_event_type = 'Lock'";
-        eventually("the compensation waits", async || {
-            client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1
-        })
-        .await;
+        eventually("the compensation waits", async || client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 1)
+            .await;
         if committed {
             transaction.commit().await.unwrap();
             assert!(is_unknown(&undone.await.unwrap()));

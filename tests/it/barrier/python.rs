@@ -45,11 +45,7 @@ impl Drop for Participant {
 /// An interpreter that has psycopg; the distribution's may not be the first in PATH.
 fn python() -> &'static str {
     let has_psycopg = |python: &&&str| {
-        Command::new(python)
-            .args(["-c", "import psycopg"])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|s| s.success())
+        Command::new(python).args(["-c", "import psycopg"]).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
     };
     ["python3", "/usr/bin/python3"]
         .iter()
@@ -78,12 +74,8 @@ async fn the_python_example_keeps_the_promise() {
     let drafts = amends::catalog::parse_definitions("barrier.py", &definition())
         .unwrap_or_else(|faults| panic!("{faults}\n{}", definition()));
     let transport = Transport::Http { url: Secret::plain(&participant.url), headers: BTreeMap::new() };
-    let account = ParticipantConfig {
-        name: "account".into(),
-        transport,
-        limits: Limits::default(),
-        answers: Default::default(),
-    };
+    let account =
+        ParticipantConfig { name: "account".into(), transport, limits: Limits::default(), answers: Default::default() };
     let mut builder = Runtime::builder(database.url.clone()).participants([account]);
     for draft in drafts {
         builder = builder.definition(draft);
@@ -98,20 +90,16 @@ async fn the_python_example_keeps_the_promise() {
         assert_eq!(super::taken(&client).await, left);
     }
     let http = connect(&participant_database.url).await;
-    let states = http
-        .query_one("select string_agg(state, ' ' order by key) from amends_barrier.action_key", &[])
-        .await
-        .unwrap();
+    let states =
+        http.query_one("select string_agg(state, ' ' order by key) from amends_barrier.action_key", &[]).await.unwrap();
     assert_eq!(states.get::<_, &str>(0), "applied undone applied");
 
     // The key is forgotten while the saga waits: the refund does not know what to give back, and says so.
     let saga = runtime.start("charged", &json!({ "refused": false, "waits": true })).await.unwrap();
     let look = database.client().await;
     let sql = "select count(*) from amends.journal where id = $1 and kind = 'attempt_ended'";
-    eventually("the charge is known", async || {
-        look.query_one(sql, &[&saga]).await.unwrap().get::<_, i64>(0) == 1
-    })
-    .await;
+    eventually("the charge is known", async || look.query_one(sql, &[&saga]).await.unwrap().get::<_, i64>(0) == 1)
+        .await;
     http.query("select amends_barrier.forget('0 seconds')", &[]).await.unwrap();
     look.query("select amends.cancel($1, 'changed my mind')", &[&saga]).await.unwrap();
     let sql = "select coalesce(attention, '') from amends.saga where id = $1";

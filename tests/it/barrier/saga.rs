@@ -160,10 +160,8 @@ async fn a_saga_whose_key_was_forgotten_is_never_called_compensated() {
     let saga = runtime.start("forgotten", &json!({})).await.unwrap();
     let look = database.client().await;
     let sql = "select count(*) from amends.journal where id = $1 and kind = 'attempt_ended'";
-    eventually("the charge is known", async || {
-        look.query_one(sql, &[&saga]).await.unwrap().get::<_, i64>(0) == 1
-    })
-    .await;
+    eventually("the charge is known", async || look.query_one(sql, &[&saga]).await.unwrap().get::<_, i64>(0) == 1)
+        .await;
     let forgotten = client.query_one("select amends_barrier.forget('0 seconds')", &[]).await.unwrap();
     assert_eq!((forgotten.get::<_, i64>(0), taken(&client).await), (1, 10));
     look.query("select amends.cancel($1, 'changed my mind')", &[&saga]).await.unwrap();

@@ -25,12 +25,7 @@ pub(super) const SAGAS: [&str; 4] = ["http", "http_back", "barred", "barred_back
 pub(super) fn participant(port: u16) -> ParticipantConfig {
     let url = Secret::plain(format!("http://127.0.0.1:{port}"));
     let transport = Transport::Http { url, headers: BTreeMap::new() };
-    ParticipantConfig {
-        name: "shop".into(),
-        transport,
-        limits: Limits::default(),
-        answers: Default::default(),
-    }
+    ParticipantConfig { name: "shop".into(), transport, limits: Limits::default(), answers: Default::default() }
 }
 
 fn request(method: &str, path: &str, key: &str) -> Target {
@@ -251,10 +246,7 @@ async fn act(stream: &mut TcpStream, shop: &Arc<Shop>, mode: Mode, verb: &str, e
         Mode::Twice => {
             // Where the connection is used again, HTTP has it that a second answer is the next request's.
             let last = format!("connection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-            stream
-                .write_all(format!("HTTP/1.1 200 OK\r\n{last}HTTP/1.1 200 OK\r\n{last}").as_bytes())
-                .await
-                .ok()?;
+            stream.write_all(format!("HTTP/1.1 200 OK\r\n{last}HTTP/1.1 200 OK\r\n{last}").as_bytes()).await.ok()?;
             None
         }
         Mode::Errs if verb != "effect" => answer(stream, "200 OK", "{\"error\": \"output schema\"}").await,
@@ -264,8 +256,7 @@ async fn act(stream: &mut TcpStream, shop: &Arc<Shop>, mode: Mode, verb: &str, e
             stream.write_all(head.as_bytes()).await.ok()
         }
         Mode::ConflictCut => {
-            let head =
-                "HTTP/1.1 409 Conflict\r\ncontent-type: application/json\r\ncontent-length: 70\r\n\r\n";
+            let head = "HTTP/1.1 409 Conflict\r\ncontent-type: application/json\r\ncontent-length: 70\r\n\r\n";
             stream.write_all(format!("{head}{{\"code\":\"in").as_bytes()).await.ok()?;
             None
         }
@@ -279,9 +270,7 @@ async fn act(stream: &mut TcpStream, shop: &Arc<Shop>, mode: Mode, verb: &str, e
             stream.write_all(&body.as_bytes()[..body.len() / 2]).await.ok()?;
             None
         }
-        Mode::Well | Mode::Errs | Mode::Refusal | Mode::Lands | Mode::Accepted => {
-            answer(stream, "200 OK", &body).await
-        }
+        Mode::Well | Mode::Errs | Mode::Refusal | Mode::Lands | Mode::Accepted => answer(stream, "200 OK", &body).await,
     }
 }
 
@@ -303,9 +292,7 @@ fn land(shop: &Arc<Shop>, verb: &str, effect: Effect) {
 
 async fn answer(stream: &mut TcpStream, status: &str, body: &str) -> Option<()> {
     let length = body.len();
-    let text = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
+    let text = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
     stream.write_all(text.as_bytes()).await.ok()
 }
 
@@ -341,11 +328,7 @@ impl Ledger {
     async fn make(&self, verb: &str, effect: &Effect) -> Result<Option<Value>, String> {
         let key = json!({ "key": effect.key() });
         if verb != "barred" {
-            return self
-                .write(effect, verb == "effect")
-                .await
-                .map(Some)
-                .map_err(|error| format!("{error:?}"));
+            return self.write(effect, verb == "effect").await.map(Some).map_err(|error| format!("{error:?}"));
         }
         let mut client = self.own_client().await?;
         let transaction = client.transaction().await.map_err(text)?;

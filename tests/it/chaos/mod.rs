@@ -52,8 +52,7 @@ impl Way {
     async fn client(&self) -> Client {
         let deadline = Instant::now() + STILL_MAX;
         loop {
-            if let Ok((client, connection)) = tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await
-            {
+            if let Ok((client, connection)) = tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await {
                 tokio::spawn(connection);
                 return client;
             }
@@ -109,8 +108,7 @@ async fn sagas_survive_a_nemesis() {
     let person = finish(&way, &store).await;
     let client = way.client().await;
     let mut faults = ledger::audit(&client).await;
-    let ended =
-        client.query("select status, count(*) from amends.saga_done group by status", &[]).await.unwrap();
+    let ended = client.query("select status, count(*) from amends.saga_done group by status", &[]).await.unwrap();
     let ended: BTreeMap<String, i64> = ended.iter().map(|row| (row.get(0), row.get(1))).collect();
     faults.extend(unfinished(&client, &ids).await);
     let owners_lost = way.count("select count(*) from amends.journal where kind = 'owner_lost'").await;
@@ -179,13 +177,11 @@ async fn finish(way: &Way, store: &Store) -> Person {
     // What can still land has landed.
     tokio::time::sleep(Duration::from_millis(HABITS.settle_ms)).await;
     let (began, mut person) = (Instant::now(), Person::default());
-    let sql =
-        "select g.id, d.name, g.status from amends.saga g join amends.definition d on d.id = g.definition";
+    let sql = "select g.id, d.name, g.status from amends.saga g join amends.definition d on d.id = g.definition";
     while began.elapsed() < STILL_MAX {
         let client = way.client().await;
         let live = client.query(sql, &[]).await.unwrap();
-        let live: Vec<(Uuid, String, String)> =
-            live.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        let live: Vec<(Uuid, String, String)> = live.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
         if live.iter().all(|(saga, ..)| person.is_given_up(*saga)) {
             break;
         }

@@ -153,14 +153,12 @@ impl Nemesis {
     /// Waits until a node has registered what it runs.
     pub(super) async fn wait_for_definitions(&self, way: &Way) {
         let (sql, all) = ("select count(*) from amends.current_definition", drafts().len() as i64);
-        crate::harness::eventually("the definitions are registered", async || way.count(sql).await == all)
-            .await;
+        crate::harness::eventually("the definitions are registered", async || way.count(sql).await == all).await;
     }
 
     /// What was done, and how often.
     pub(super) fn deeds(&self) -> String {
-        let deeds: Vec<String> =
-            self.done.iter().map(|(deed, times)| format!("{times} times {deed}")).collect();
+        let deeds: Vec<String> = self.done.iter().map(|(deed, times)| format!("{times} times {deed}")).collect();
         deeds.join(", ")
     }
 
@@ -202,8 +200,7 @@ impl Nemesis {
             Deed::KillNode | Deed::StopNode => place.stopped.is_none(),
             Deed::Spoil(..) => place.bad.is_none(),
         };
-        let open: Vec<usize> =
-            (0..self.places.len()).filter(|number| befalls(&self.places[*number])).collect();
+        let open: Vec<usize> = (0..self.places.len()).filter(|number| befalls(&self.places[*number])).collect();
         if open.is_empty() {
             return false;
         }

@@ -37,10 +37,7 @@ impl fmt::Display for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |need| self.found.values().filter(|found| **found == need).count();
         let (means, deaths) = (count(Need::NoMeans), count(Need::Deaths));
-        write!(
-            f,
-            "looked up by a person: {means} in doubt without key or probe, {deaths} after {DEATHS} deaths"
-        )
+        write!(f, "looked up by a person: {means} in doubt without key or probe, {deaths} after {DEATHS} deaths")
     }
 }
 
@@ -70,8 +67,7 @@ impl Person {
 
     /// Looks at each stuck step of a saga and does what only a person can.
     pub(super) async fn look_at(&mut self, client: &Client, store: &Store, saga: Uuid, definition: &str) {
-        let sql =
-            "select step, direction, reason, in_doubt, legal, attempts from amends.stuck where saga = $1";
+        let sql = "select step, direction, reason, in_doubt, legal, attempts from amends.stuck where saga = $1";
         for row in client.query(sql, &[&saga]).await.unwrap() {
             let (step, direction, reason): (Option<String>, Option<String>, String) =
                 (row.get(0), row.get(1), row.get(2));
@@ -85,9 +81,7 @@ impl Person {
             let is_bare = definition.starts_with("bare") && step == "x" && direction == "action";
             let need = match &*reason {
                 "in_doubt" if in_doubt && is_bare => Some(Need::NoMeans),
-                "process_died" if deaths(client, saga, &step, &direction).await >= DEATHS => {
-                    Some(Need::Deaths)
-                }
+                "process_died" if deaths(client, saga, &step, &direction).await >= DEATHS => Some(Need::Deaths),
                 _ => None,
             };
             let Some(need) = need else {
@@ -107,8 +101,7 @@ impl Person {
             let verb = if is_bare && in_doubt { "resolve" } else { "retry" };
             if !legal.iter().any(|legal| legal.starts_with(&format!("{verb} {step}"))) {
                 let journal = journal(client, saga).await;
-                let fault =
-                    format!("{definition} {saga}: {step} cannot be told to {verb}: {legal:?}\n{journal}");
+                let fault = format!("{definition} {saga}: {step} cannot be told to {verb}: {legal:?}\n{journal}");
                 self.faults.insert(saga, fault);
                 continue;
             }
@@ -126,12 +119,7 @@ async fn resolve(client: &Client, saga: Uuid, step: &str, attempts: u32) -> Requ
         Some(key) => Finding::Applied { output: json!({ "key": key }).into() },
         None => Finding::Absent,
     };
-    Request::Resolve {
-        step: step.to_owned(),
-        finding,
-        attempts: Some(attempts),
-        reason: "looked it up".into(),
-    }
+    Request::Resolve { step: step.to_owned(), finding, attempts: Some(attempts), reason: "looked it up".into() }
 }
 
 /// An absence proves nothing while an effect can still land; a person knows that as well as a probe.
@@ -163,7 +151,8 @@ async fn deaths(client: &Client, saga: Uuid, step: &str, direction: &str) -> i64
 }
 
 async fn journal(client: &Client, saga: Uuid) -> String {
-    let sql = "select string_agg(format('  %s %s %s %s', j.seq, j.at, j.kind, left(j.body, 300)), E'\\n' order by j.seq)
+    let sql =
+        "select string_agg(format('  %s %s %s %s', j.seq, j.at, j.kind, left(j.body, 300)), E'\\n' order by j.seq)
         from amends.journal j where j.id = $1";
     client.query_one(sql, &[&saga]).await.unwrap().get::<_, Option<String>>(0).unwrap_or_default()
 }

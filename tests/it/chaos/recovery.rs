@@ -45,11 +45,9 @@ async fn sagas_of_a_killed_node_go_on_within_ten_seconds() {
     first.kill();
     let owned = "select g.id::text from amends.saga g join amends.lane l on l.id = g.lane
         join amends.node n on n.id = l.node where n.name = 'first'";
-    let owned: BTreeSet<String> =
-        client.query(owned, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    let owned: BTreeSet<String> = client.query(owned, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
     assert_eq!(owned.len() as i64, SAGAS, "sagas that the dead node owned");
-    let taken_up =
-        "select saga, extract(epoch from min(at))::float8 from ledger.seen where node = 'second' group by 1";
+    let taken_up = "select saga, extract(epoch from min(at))::float8 from ledger.seen where node = 'second' group by 1";
     let (mut last, mut looked, mut stood_still) = (0.0, Instant::now(), Duration::ZERO);
     eventually("another node calls for each of them", async || {
         stood_still += looked.elapsed().saturating_sub(LOOK_MAX);
@@ -60,8 +58,6 @@ async fn sagas_of_a_killed_node_go_on_within_ten_seconds() {
     })
     .await;
     let took = last - killed_at;
-    println!(
-        "{took:.1} s after the kill the last of {SAGAS} sagas was taken up, the machine busy for {stood_still:?}"
-    );
+    println!("{took:.1} s after the kill the last of {SAGAS} sagas was taken up, the machine busy for {stood_still:?}");
     assert!(took < 10.0 + stood_still.as_secs_f64(), "{took:.1} s");
 }

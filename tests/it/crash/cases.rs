@@ -46,8 +46,7 @@ const AFTER_LOST_ANSWERS: &[&str] =
     &["commit again:", "transition/resolve:", "lane/live:", "saga/owned:", "transactional: looked up"];
 
 /// Places of the first node ever on a database.
-const OF_THE_FIRST_NODE: &[&str] =
-    &["migration/lock:", "migration/prepare:", "migration/record", "migration: applied"];
+const OF_THE_FIRST_NODE: &[&str] = &["migration/lock:", "migration/prepare:", "migration/record", "migration: applied"];
 
 /// What only who takes over from a dead owner passes.
 const OF_HEIRS: &[&str] = &["sweep/requeue:"];
@@ -217,8 +216,7 @@ impl Case {
     /// each second, and what an error proves is known only when a late effect has had its time.
     pub(super) fn takes_ms(&self) -> u64 {
         let sweeps_again = self.hit > 1 && self.place.starts_with("sweep/");
-        let met_errors =
-            self.aim.is_some_and(|aim| aim.backward && starts(aim.definition, &["errs", "left"]));
+        let met_errors = self.aim.is_some_and(|aim| aim.backward && starts(aim.definition, &["errs", "left"]));
         if self.as_heir || sweeps_again || met_errors { 5_000 } else { 1_600 }
     }
 
@@ -233,8 +231,7 @@ impl Case {
             let turns_back = AIMS.iter().any(|(name, back)| *name == aim.definition && *back);
             let has_probe = starts(aim.definition, &["linear", "parallel", "turns", "early", "errs", "left"]);
             let is_called = starts(&self.place, &["action:", "compensation:", "probe:"]);
-            if aim.definition == "early_back" && (is_called || !aim.backward && self.place != "saga: reading")
-            {
+            if aim.definition == "early_back" && (is_called || !aim.backward && self.place != "saga: reading") {
                 return Some("it turns back before it begins, unless its owner dies at its claim");
             }
             match (&*self.place, aim.backward) {
@@ -293,8 +290,7 @@ impl Case {
 impl fmt::Display for Case {
     /// The first columns of a row of the table.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (definition, direction) =
-            self.aim.map_or(("any", "any"), |aim| (aim.definition, aim.direction()));
+        let (definition, direction) = self.aim.map_or(("any", "any"), |aim| (aim.definition, aim.direction()));
         let role = if self.as_heir { "heir" } else { "owner" };
         let company = if self.in_company { "another" } else { "nobody" };
         write!(f, "{} | {definition} | {direction} | {} | {role} | {company}", self.place, self.hit)
@@ -356,12 +352,8 @@ pub(super) fn whole() -> (Vec<Case>, Vec<Case>) {
 /// The sample of a seed: one case of each of some points. As many seeds one after the other as it takes come to all.
 pub(super) fn sample(seed: u64) -> Vec<Case> {
     let (whole, _) = whole();
-    let mut points: Vec<(String, Option<Aim>)> = whole
-        .iter()
-        .map(|case| (case.place.clone(), case.aim))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
+    let mut points: Vec<(String, Option<Aim>)> =
+        whole.iter().map(|case| (case.place.clone(), case.aim)).collect::<BTreeSet<_>>().into_iter().collect();
     // The same order for all seeds.
     points.shuffle(&mut StdRng::seed_from_u64(0));
     let mut chance = StdRng::seed_from_u64(seed);
@@ -376,8 +368,7 @@ pub(super) fn sample(seed: u64) -> Vec<Case> {
 #[test]
 fn seeds_come_to_every_place() {
     let (whole, _) = whole();
-    let all: BTreeSet<(String, Option<Aim>)> =
-        whole.iter().map(|case| (case.place.clone(), case.aim)).collect();
+    let all: BTreeSet<(String, Option<Aim>)> = whole.iter().map(|case| (case.place.clone(), case.aim)).collect();
     let seeds = u64::try_from(all.len().div_ceil(SAMPLE)).unwrap();
     let met: BTreeSet<(String, Option<Aim>)> =
         (7..7 + seeds).flat_map(sample).map(|case| (case.place, case.aim)).collect();
@@ -401,9 +392,6 @@ fn every_place_has_a_case() {
     }
     for (start, _) in LEFT_OUT {
         let is_statement = statements().iter().any(|name| name.starts_with(start));
-        assert!(
-            is_statement || amends::boundary::ALL.contains(start),
-            "there is no such statement or place: {start}"
-        );
+        assert!(is_statement || amends::boundary::ALL.contains(start), "there is no such statement or place: {start}");
     }
 }

@@ -128,24 +128,18 @@ impl Habits {
                 .step(effect("a"))
                 .step(Step::awaiting("go", "go", None).needs(["a"]))
                 .step(effect("z").needs(["go"])),
-            Draft::new("slow")
-                .step(self.repeatable("a", "slow"))
-                .step(self.repeatable("z", "slow").needs(["a"])),
+            Draft::new("slow").step(self.repeatable("a", "slow")).step(self.repeatable("z", "slow").needs(["a"])),
             within("within", self.within("z")),
             within("within_back", self.refused("z")),
             // One at a time, and somebody is told of their ends.
             linear("turns", effect("z")).concurrency("input.guest").on_end(told()).on_stuck(told()),
-            linear("turns_back", self.refused("z"))
-                .concurrency("input.guest")
-                .on_end(told())
-                .on_stuck(told()),
+            linear("turns_back", self.refused("z")).concurrency("input.guest").on_end(told()).on_stuck(told()),
             Draft::new("naps")
                 .step(effect("a"))
                 .step(Step::sleeping("nap", NAP_MS).needs(["a"]))
                 .step(effect("z").needs(["nap"])),
-            Draft::new("held").step(
-                Step::new("a", self.call("hold").idempotent().timeout_ms(HELD_MS)).compensation(self.undo()),
-            ),
+            Draft::new("held")
+                .step(Step::new("a", self.call("hold").idempotent().timeout_ms(HELD_MS)).compensation(self.undo())),
         ]
     }
 }

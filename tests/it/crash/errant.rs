@@ -25,12 +25,7 @@ const TOOLS: [&str; 7] = ["act", "act_once", "balk", "decline", "find", "undo", 
 pub(super) fn participant(port: u16) -> ParticipantConfig {
     let url = Secret::plain(format!("http://127.0.0.1:{port}/mcp"));
     let transport = Transport::McpHttp { url, headers: BTreeMap::new() };
-    ParticipantConfig {
-        name: "errant".into(),
-        transport,
-        limits: Limits::default(),
-        answers: Default::default(),
-    }
+    ParticipantConfig { name: "errant".into(), transport, limits: Limits::default(), answers: Default::default() }
 }
 
 fn tool(name: &str, key: &str) -> Target {

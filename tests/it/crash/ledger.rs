@@ -54,8 +54,7 @@ impl Ledger {
 
     async fn client(&self) -> Result<Arc<Client>, Failure> {
         let mut kept = self.client.lock().await;
-        let is_good =
-            |(since, client): &&(Instant, Arc<Client>)| since.elapsed() < KEPT && !client.is_closed();
+        let is_good = |(since, client): &&(Instant, Arc<Client>)| since.elapsed() < KEPT && !client.is_closed();
         if let Some((_, client)) = kept.as_ref().filter(is_good) {
             return Ok(client.clone());
         }
@@ -144,24 +143,18 @@ pub(crate) fn handlers(ledger: &Arc<Ledger>) -> Handlers {
     let (effects, once, slow, flaky) = (of(ledger), of(ledger), of(ledger), of(ledger));
     let (undone, asked, held, told) = (of(ledger), of(ledger), of(ledger), of(ledger));
     Handlers::new()
-        .register_transactional(
-            "effect_within",
-            |context: StepContext, ledger: Transaction, _: Value| async move {
-                let (saga, step) = (context.saga().to_string(), context.step().to_owned());
-                let sql = "insert into ledger.effect values ($1, $2, $3, false)";
-                ledger.execute(sql, &[&saga, &step, &context.key()]).await?;
-                Ok::<_, Failure>(json!({ "key": context.key() }))
-            },
-        )
-        .register_transactional(
-            "undo_within",
-            |context: StepContext, ledger: Transaction, _: Value| async move {
-                let (saga, step) = (context.saga().to_string(), context.step().to_owned());
-                let sql = "insert into ledger.undo values ($1, $2, $3)";
-                ledger.execute(sql, &[&saga, &step, &context.action_key().unwrap_or_default()]).await?;
-                Ok::<_, Failure>(Value::Null)
-            },
-        )
+        .register_transactional("effect_within", |context: StepContext, ledger: Transaction, _: Value| async move {
+            let (saga, step) = (context.saga().to_string(), context.step().to_owned());
+            let sql = "insert into ledger.effect values ($1, $2, $3, false)";
+            ledger.execute(sql, &[&saga, &step, &context.key()]).await?;
+            Ok::<_, Failure>(json!({ "key": context.key() }))
+        })
+        .register_transactional("undo_within", |context: StepContext, ledger: Transaction, _: Value| async move {
+            let (saga, step) = (context.saga().to_string(), context.step().to_owned());
+            let sql = "insert into ledger.undo values ($1, $2, $3)";
+            ledger.execute(sql, &[&saga, &step, &context.action_key().unwrap_or_default()]).await?;
+            Ok::<_, Failure>(Value::Null)
+        })
         .register("effect", move |context: StepContext, _: Value| {
             let ledger = effects.clone();
             async move { make(&ledger, &context, true).await }

@@ -89,9 +89,7 @@ async fn a_process_may_die_anywhere() {
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("crash-matrix.md");
     std::fs::write(&file, &table).unwrap();
     let (faults, missed): (Vec<_>, Vec<_>) = (
-        rows.iter()
-            .flat_map(|row| row.faults.iter().map(|fault| format!("{}: {fault}", row.case)))
-            .collect::<Vec<_>>(),
+        rows.iter().flat_map(|row| row.faults.iter().map(|fault| format!("{}: {fault}", row.case))).collect::<Vec<_>>(),
         rows.iter()
             .filter(|row| !row.died && row.case.may_be_missed().is_none())
             .map(|row| row.case.to_string())
@@ -183,8 +181,7 @@ async fn play(case: &Case) -> Row {
 async fn finish(survivor: &Runtime, client: &Client) -> Option<usize> {
     let began = Instant::now();
     let mut resolved = 0;
-    let sql =
-        "select g.id, d.name, g.status from amends.saga g join amends.definition d on d.id = g.definition";
+    let sql = "select g.id, d.name, g.status from amends.saga g join amends.definition d on d.id = g.definition";
     loop {
         let live = client.query(sql, &[]).await.unwrap();
         let open = "select count(*) from (select from amends.outbox union all
@@ -235,12 +232,8 @@ async fn resolve(survivor: &Runtime, client: &Client, saga: Uuid, attempts: u32)
         Some(key) => Finding::Applied { output: json!({ "key": key }).into() },
         None => Finding::Absent,
     };
-    let request = Request::Resolve {
-        step: "x".into(),
-        finding,
-        attempts: Some(attempts),
-        reason: "looked it up".into(),
-    };
+    let request =
+        Request::Resolve { step: "x".into(), finding, attempts: Some(attempts), reason: "looked it up".into() };
     // It may have been asked before and gone on since.
     let _ = survivor.signal(saga, request).await;
 }
@@ -287,8 +280,7 @@ fn table(rows: &[Row], impossible: &[Case]) -> String {
         *reasons.entry(reason).or_default() += 1;
     }
     let died = rows.iter().filter(|row| row.died).count();
-    writeln!(text, "\n{} cases, {died} died at their place. Combinations that cannot occur:", rows.len())
-        .unwrap();
+    writeln!(text, "\n{} cases, {died} died at their place. Combinations that cannot occur:", rows.len()).unwrap();
     for (reason, count) in reasons {
         writeln!(text, "- {count}: {reason}").unwrap();
     }

@@ -157,8 +157,7 @@ async fn start_and_ask(url: &str, name: &str) -> Result<Uuid, tokio_postgres::Er
         "early_back" => &["select amends.cancel($1, 'not needed')"],
         _ => &["select amends.pause($1, 'wait')", "select amends.resume($1, 'go on')"],
     };
-    let wake =
-        "insert into amends.ready (definition, id) select definition, id from amends.saga where id = $1";
+    let wake = "insert into amends.ready (definition, id) select definition, id from amends.saga where id = $1";
     for sql in asked.iter().chain([&wake]) {
         transaction.execute(*sql, &[&saga]).await?;
     }

@@ -37,14 +37,9 @@ fn every_statement_passes_its_places() {
         let (sending, answered) = (text.matches(".sending()").count(), text.matches(".answered()").count());
         assert_eq!(sending, answered, "{}: a statement has only one of its places", path.display());
         let is_macro = path.ends_with("statement.rs");
-        assert!(
-            is_macro || sends == 0 || sending > 0,
-            "{}: a statement is sent without its places",
-            path.display()
-        );
+        assert!(is_macro || sends == 0 || sending > 0, "{}: a statement is sent without its places", path.display());
     }
-    let text: String =
-        sources.into_iter().map(|(_, text)| text.split_whitespace().collect::<String>()).collect();
+    let text: String = sources.into_iter().map(|(_, text)| text.split_whitespace().collect::<String>()).collect();
     for name in statements() {
         let (noun, verb) = name.split_once('/').unwrap();
         let is_named = text.contains(&format!("sql!(\"{noun}\",\"{verb}\")"));

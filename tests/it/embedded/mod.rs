@@ -52,8 +52,7 @@ fn four_at_once_share_one_cluster_and_succeed_each_other() {
     for server in servers() {
         let folder = Folder::new("four");
         let data_dir = folder.join("d");
-        let children: Vec<Child> =
-            (0..4).map(|_| Process::command(&data_dir, &server).spawn().unwrap()).collect();
+        let children: Vec<Child> = (0..4).map(|_| Process::command(&data_dir, &server).spawn().unwrap()).collect();
         let mut processes: Vec<Process> = children.into_iter().map(Process::up).collect();
         assert!(processes.windows(2).all(|pair| pair[0].url == pair[1].url));
         assert_eq!(processes.iter().filter(|process| process.role == "owner").count(), 1);

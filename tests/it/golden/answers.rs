@@ -14,8 +14,7 @@ use crate::harness::eventually;
 /// Fields whose numbers and texts are this run's.
 const OF_THIS_RUN: [&str; 7] = ["jitter", "lane", "took_ms", "node", "token", "version", "pid"];
 
-static ID: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap());
+static ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap());
 static TIME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00(:00)?)").unwrap());
 
@@ -75,11 +74,9 @@ impl Answers {
         let (code, said) = program(url, &[args, &["--json"]].concat());
         // `token revoke` says nothing.
         let said = if said.is_empty() { "null" } else { &said };
-        let value: Value =
-            serde_json::from_str(said).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}"));
+        let value: Value = serde_json::from_str(said).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}"));
         let (asked, shape) = (self.known(&args.join(" ")), self.shape("", value.clone()));
-        self.answers
-            .push_str(&format!("# {asked}: {code}\n{}\n", serde_json::to_string_pretty(&shape).unwrap()));
+        self.answers.push_str(&format!("# {asked}: {code}\n{}\n", serde_json::to_string_pretty(&shape).unwrap()));
         value
     }
 }

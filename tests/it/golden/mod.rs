@@ -25,8 +25,7 @@ fn check(file: &str, found: &str) {
     let place = expected.iter().zip(&found).position(|(one, other)| one != other);
     let place = place.or((expected.len() != found.len()).then_some(expected.len().min(found.len())));
     if let Some(place) = place {
-        let line =
-            |lines: &[&str]| lines.get(place).map_or("the end of the file".to_owned(), ToString::to_string);
+        let line = |lines: &[&str]| lines.get(place).map_or("the end of the file".to_owned(), ToString::to_string);
         panic!("{file}:{}:\n  expected {}\n  found    {}", place + 1, line(&expected), line(&found));
     }
 }

@@ -83,8 +83,7 @@ fn of_command(path: &mut Vec<String>, found: &mut String) {
 
 #[test]
 fn metrics_and_their_labels() {
-    let lines =
-        amends::metrics::ALL.iter().map(|one| format!("{:?} {} {:?}\n", one.kind, one.name, one.labels));
+    let lines = amends::metrics::ALL.iter().map(|one| format!("{:?} {} {:?}\n", one.kind, one.name, one.labels));
     check("metrics.txt", &lines.collect::<String>());
 }
 

@@ -64,12 +64,8 @@ async fn the_demo_can_be_watched() {
     // Nothing more ended than did, and what is missing is what nodes counted after their last scrape.
     for status in ["completed", "compensated"] {
         let told = report[status].as_f64().unwrap();
-        let found =
-            value(&prometheus, &seen(&format!("amends_sagas_ended_total{{status=\"{status}\"}}"))).await;
-        assert!(
-            found > 0.5 * told && found <= told,
-            "{status}: {found} were seen, {told} are true; {report}"
-        );
+        let found = value(&prometheus, &seen(&format!("amends_sagas_ended_total{{status=\"{status}\"}}"))).await;
+        assert!(found > 0.5 * told && found <= told, "{status}: {found} were seen, {told} are true; {report}");
     }
     assert_eq!(value(&prometheus, &seen("amends_lost_wakes_total")).await, 0.0, "{report}");
     let _ = fs::remove_dir_all(&folder);

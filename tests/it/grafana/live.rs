@@ -81,11 +81,7 @@ fn answer(mut stream: TcpStream, call: usize) {
 fn node(database: &Database, folder: &Path, name: &str) -> (Running, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
     command.args(["serve", "--json", "--http", "127.0.0.1:0", "--name", name]).current_dir(folder);
-    command
-        .env("DATABASE_URL", &database.url)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+    command.env("DATABASE_URL", &database.url).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -157,8 +153,7 @@ async fn load(database: &Database) {
         ("good", "good", "drop", 3),
     ] {
         let input = json!({ "charge": charge, "book": book, "ship": ship });
-        let sql =
-            format!("select count(amends.start('checkout', '{input}')) from generate_series(1, {sagas})");
+        let sql = format!("select count(amends.start('checkout', '{input}')) from generate_series(1, {sagas})");
         ask(&database.url, &sql).await;
     }
 }
@@ -220,8 +215,7 @@ async fn every_panel_has_something_to_show() {
     // The rules are evaluated on the same data; the killed node and the stuck sagas are on their way to alert.
     for alert in ["AmendsSagaStuck", "AmendsNodeDown"] {
         let pending = format!("ALERTS{{alertname=\"{alert}\"}}");
-        eventually(alert, async || prometheus.query(&pending).await.is_ok_and(|found| !found.is_empty()))
-            .await;
+        eventually(alert, async || prometheus.query(&pending).await.is_ok_and(|found| !found.is_empty())).await;
     }
     until(&database.url, "select sum(started) > 0 and sum(stuck) > 0 from amends.throughput", "t").await;
     panels_in_sql(&database).await;
@@ -238,11 +232,7 @@ async fn panels_in_sql(database: &Database) {
             let said = psql(&url, &query.text.replace("${saga}", chosen)).await;
             assert!(said.ok, "{}: {}\n{}", query.place, said.errors, query.text);
             let of_the_saga = query.text.contains("${saga}");
-            assert!(
-                !(rows && of_the_saga && said.out.is_empty()),
-                "{}: nothing of saga {chosen}",
-                query.place
-            );
+            assert!(!(rows && of_the_saga && said.out.is_empty()), "{}: nothing of saga {chosen}", query.place);
         }
     }
 }

@@ -77,8 +77,7 @@ fn every_metric_is_used_and_every_metric_that_is_used_exists() {
         queries().iter().filter(|query| !query.is_sql).flat_map(|query| metrics_in(&query.text)).collect();
     let rules = read("alerts.yaml");
     let exprs = rules.split("expr: >-").skip(1).filter_map(|rest| rest.split("labels:").next());
-    let in_rules: BTreeSet<String> =
-        exprs.flat_map(|expr| metrics_in(expr.split("- ").next().unwrap())).collect();
+    let in_rules: BTreeSet<String> = exprs.flat_map(|expr| metrics_in(expr.split("- ").next().unwrap())).collect();
     assert!(in_rules.len() > 15, "{in_rules:?}");
     used.extend(in_rules);
     assert_eq!(used.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new(), "used and unknown");
@@ -131,8 +130,7 @@ pub(super) fn prometheus_is_here() -> bool {
 
 fn promtool(args: &[&str]) {
     let output = Command::new("promtool").args(args).current_dir(folder()).output().unwrap();
-    let text =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "promtool {}\n{text}", args.join(" "));
 }
 

@@ -81,8 +81,7 @@ impl Agent {
 
     async fn shaken(mut self) -> Self {
         let client = json!({ "name": "agent", "version": "1" });
-        let params =
-            json!({ "protocolVersion": OLD, "capabilities": self.capabilities, "clientInfo": client });
+        let params = json!({ "protocolVersion": OLD, "capabilities": self.capabilities, "clientInfo": client });
         let heard = self.ask("initialize", params).await;
         assert_eq!(heard.answer["result"]["protocolVersion"], OLD, "{heard:?}");
         self.session = Some(heard.headers["mcp-session-id"].to_str().unwrap().to_owned());
@@ -188,12 +187,7 @@ impl Agent {
     }
 
     /// Calls a tool, loses the stream, and takes it up again after the last event that came.
-    pub(super) async fn call_over_a_broken_stream(
-        &self,
-        tool: &str,
-        arguments: Value,
-        after: Duration,
-    ) -> Heard {
+    pub(super) async fn call_over_a_broken_stream(&self, tool: &str, arguments: Value, after: Duration) -> Heard {
         let request = self.request("tools/call", json!({ "name": tool, "arguments": arguments }));
         let (mut response, mut text) = (request.send().await.unwrap(), String::new());
         let read = async {
@@ -203,12 +197,10 @@ impl Agent {
         };
         assert!(tokio::time::timeout(after, read).await.is_err(), "it was answered already: {text}");
         drop(response);
-        let last =
-            text.lines().filter_map(|line| line.strip_prefix("id:")).next_back().unwrap().trim().to_owned();
+        let last = text.lines().filter_map(|line| line.strip_prefix("id:")).next_back().unwrap().trim().to_owned();
         // The server has noticed.
         tokio::time::sleep(after).await;
-        let request =
-            self.http.get(&self.url).header("accept", "text/event-stream").header("last-event-id", last);
+        let request = self.http.get(&self.url).header("accept", "text/event-stream").header("last-event-id", last);
         hear(self.within(request).send().await.unwrap()).await
     }
 
@@ -274,8 +266,7 @@ impl Agent {
 /// Reads an answer, as JSON or as events.
 pub(super) async fn hear(response: reqwest::Response) -> Heard {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let is_stream =
-        headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event"));
+    let is_stream = headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event"));
     let mut before = Vec::new();
     if is_stream {
         let mut events = Events::of(response);

@@ -33,12 +33,7 @@ async fn a_person_is_asked_while_the_call_waits_and_every_answer_means_something
         ("no", accept("deny"), "compensated", "local over MCP (amends) denied it: so"),
         ("declined it", json!({ "result": { "action": "decline" } }), "compensated", "denied it"),
         ("aside", json!({ "result": { "action": "cancel" } }), "in_progress", "A person has to approve"),
-        (
-            "blank",
-            json!({ "result": { "action": "accept" } }),
-            "in_progress",
-            "gave no answer that can be taken",
-        ),
+        ("blank", json!({ "result": { "action": "accept" } }), "in_progress", "gave no answer that can be taken"),
         ("odd", json!({ "result": { "yes": true } }), "in_progress", "gave no answer that can be taken"),
         (
             "bool",
@@ -78,10 +73,7 @@ async fn a_person_is_asked_while_the_call_waits_and_every_answer_means_something
             let heard = agent.call_asked("saga_status", about, async |_| Some(accept("approve"))).await;
             assert_eq!(status(&heard.answer["result"]), "completed", "{heard:?}");
             let again = agent.call("transfer", arguments).await;
-            assert_eq!(
-                again["structuredContent"]["output"]["approved_by"], "local over MCP (amends)",
-                "{again}"
-            );
+            assert_eq!(again["structuredContent"]["output"]["approved_by"], "local over MCP (amends)", "{again}");
         }
     }
 }
@@ -110,8 +102,7 @@ async fn a_question_that_somebody_else_answers_is_withdrawn() {
             let saga = question["params"]["_meta"]["amends/saga_id"].as_str().unwrap();
             let digest = question["params"]["_meta"]["amends/digest"].as_str().unwrap();
             assert_eq!(home.digest(saga), digest);
-            let (code, answer, errors) =
-                home.run(&["approve", saga, "agree", "--digest", digest, "--reason", "seen"]);
+            let (code, answer, errors) = home.run(&["approve", saga, "agree", "--digest", digest, "--reason", "seen"]);
             assert_eq!(code, 0, "{answer} {errors}");
             None
         })
@@ -139,14 +130,9 @@ async fn a_question_that_somebody_else_answers_is_withdrawn() {
     // A caller that goes away while its person is asked takes nothing along.
     let agent = Agent::of_old_with_person(&node.url).await;
     agent
-        .drop_call(
-            "transfer",
-            json!({ "guest": "gone", "idempotency_key": "gone" }),
-            Duration::from_millis(600),
-        )
+        .drop_call("transfer", json!({ "guest": "gone", "idempotency_key": "gone" }), Duration::from_millis(600))
         .await;
-    let stands =
-        node.agent().await.call("transfer", json!({ "guest": "gone", "idempotency_key": "gone" })).await;
+    let stands = node.agent().await.call("transfer", json!({ "guest": "gone", "idempotency_key": "gone" })).await;
     assert_eq!(status(&stands), "in_progress", "{stands}");
 }
 
@@ -197,10 +183,8 @@ async fn operators_approve_and_deny_with_the_program_and_the_record_names_caller
     let start = async |guest: &str| {
         let started = agent.call("transfer", json!({ "guest": guest })).await;
         let id = started["structuredContent"]["saga_id"].as_str().unwrap().to_owned();
-        crate::harness::eventually("it asks", async || {
-            home.run(&["show", &id]).1.to_string().contains("\"shown\":")
-        })
-        .await;
+        crate::harness::eventually("it asks", async || home.run(&["show", &id]).1.to_string().contains("\"shown\":"))
+            .await;
         id
     };
     let ended = async |id: &str| {
@@ -220,8 +204,7 @@ async fn operators_approve_and_deny_with_the_program_and_the_record_names_caller
     let (code, _, errors) = home.run(&["approve", &id, "hold", "--digest", &home.digest(&id)]);
     assert!(code == 5 && errors.contains("asks for no approval now"), "{code} {errors}");
     assert_eq!(home.ledger.count("/close", "ada"), 0);
-    let (code, answer, errors) =
-        home.run(&["approve", &id, "agree", "--digest", &home.digest(&id), "--reason", "ok"]);
+    let (code, answer, errors) = home.run(&["approve", &id, "agree", "--digest", &home.digest(&id), "--reason", "ok"]);
     assert_eq!((code, &answer["fate"]), (0, &json!("applied")), "{errors}");
     assert_eq!(ended(&id).await["structuredContent"]["output"]["reason"], "ok");
     let (code, _, errors) = home.run(&["approve", &id, "agree", "--digest", &home.digest(&id)]);
@@ -243,8 +226,5 @@ async fn operators_approve_and_deny_with_the_program_and_the_record_names_caller
                where saga = $1::text::uuid and asked_by is not null";
     let asked = rows.query(sql, &[&id]).await.unwrap();
     assert_eq!(asked[0].get::<_, String>(0), "local over MCP");
-    assert_eq!(
-        (asked[0].get::<_, String>(1), asked[0].get::<_, Option<String>>(2)),
-        ("no more".to_owned(), None)
-    );
+    assert_eq!((asked[0].get::<_, String>(1), asked[0].get::<_, Option<String>>(2)), ("no more".to_owned(), None));
 }

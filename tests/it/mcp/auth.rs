@@ -55,19 +55,13 @@ async fn a_token_opens_what_its_scopes_say_and_no_more() {
     for verb in ["saga_status", "saga_cancel"] {
         assert_eq!(of(&bob).call(verb, about.clone()).await["isError"], true);
     }
-    assert_eq!(
-        of(&eve).call("saga_status", about.clone()).await["structuredContent"]["status"],
-        "in_progress"
-    );
+    assert_eq!(of(&eve).call("saga_status", about.clone()).await["structuredContent"]["status"], "in_progress");
     assert_eq!(of(&eve).call("saga_cancel", about.clone()).await["isError"], true);
     let listed = async |token: &str| {
         let listed = of(token).call("saga_list", json!({})).await;
         listed["structuredContent"]["sagas"].as_array().unwrap().len()
     };
-    assert_eq!(
-        [listed(&ada).await, listed(&bob).await, listed(&eve).await, listed(&desk).await],
-        [1, 1, 2, 2]
-    );
+    assert_eq!([listed(&ada).await, listed(&bob).await, listed(&eve).await, listed(&desk).await], [1, 1, 2, 2]);
     let cancelled = of(&desk).call("saga_cancel", about).await;
     assert_eq!(cancelled["structuredContent"]["status"], "compensated", "{cancelled}");
 
@@ -93,10 +87,7 @@ async fn a_token_opens_what_its_scopes_say_and_no_more() {
     assert_eq!(of(&short).tools_under(&[]).await.status, 401);
     assert_eq!(home.run(&["token", "add", "Ada", "--scope", "begin:*"]).0, 2);
     let log = tokio::task::spawn_blocking(move || node.end()).await.unwrap();
-    assert!(
-        [&ada, &bob, &desk].iter().all(|token| !log.contains(&token[20..])),
-        "a token is in the log: {log}"
-    );
+    assert!([&ada, &bob, &desk].iter().all(|token| !log.contains(&token[20..])), "a token is in the log: {log}");
 }
 
 #[tokio::test]
@@ -123,10 +114,7 @@ async fn names_origins_sizes_and_counts_are_limited() {
 async fn what_others_can_reach_asks_for_proof_or_does_not_start() {
     let home = Home::with("outside", "mcp: { auth: none }\n").await;
     let (code, _, errors) = home.run(&["serve", "--http", "0.0.0.0:0"]);
-    assert!(
-        code == 2 && errors.contains("mcp.auth is `none`") && errors.contains("amends token add"),
-        "{errors}"
-    );
+    assert!(code == 2 && errors.contains("mcp.auth is `none`") && errors.contains("amends token add"), "{errors}");
     let home = Home::new("outside-default").await;
     let node = home.node(&["--http", "0.0.0.0:0"]);
     let agent = Agent::of_new(&node.url.replace("0.0.0.0", "127.0.0.1"));
@@ -141,8 +129,7 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let word =
-            chunk.iter().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let word = chunk.iter().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for place in 0..=chunk.len() {
             text.push(char::from(LETTERS[(word >> (18 - 6 * place)) as usize & 63]));
         }
@@ -151,16 +138,14 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 fn signed(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
-    let message =
-        format!("{}.{}", base64(header.to_string().as_bytes()), base64(claims.to_string().as_bytes()));
+    let message = format!("{}.{}", base64(header.to_string().as_bytes()), base64(claims.to_string().as_bytes()));
     format!("{message}.{}", base64(&sign(message.as_bytes())))
 }
 
 #[tokio::test]
 async fn tokens_of_an_authorization_server_are_checked_in_full() {
     let random = SystemRandom::new();
-    let edwards =
-        Ed25519KeyPair::from_pkcs8(Ed25519KeyPair::generate_pkcs8(&random).unwrap().as_ref()).unwrap();
+    let edwards = Ed25519KeyPair::from_pkcs8(Ed25519KeyPair::generate_pkcs8(&random).unwrap().as_ref()).unwrap();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
     let curve = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).unwrap();
     let point = curve.public_key().as_ref();
@@ -180,9 +165,7 @@ async fn tokens_of_an_authorization_server_are_checked_in_full() {
     let mut command = home.amends(&["serve", "--json"]);
     // The keys are asked for at their server, and at no proxy.
     command.env_remove("NO_PROXY").env_remove("no_proxy");
-    command.envs(
-        ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, "http://127.0.0.1:1")),
-    );
+    command.envs(["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, "http://127.0.0.1:1")));
     let node = Node::of(command);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({ "iss": server.url, "aud": audience, "sub": "ada", "exp": now + 300,
@@ -228,13 +211,9 @@ async fn tokens_of_an_authorization_server_are_checked_in_full() {
 
     let refused = Agent::of_new(&node.url).tools_under(&[]).await;
     let challenge = refused.headers["www-authenticate"].to_str().unwrap();
-    let metadata =
-        "resource_metadata=\"https://agents.example.com/.well-known/oauth-protected-resource/mcp\"";
+    let metadata = "resource_metadata=\"https://agents.example.com/.well-known/oauth-protected-resource/mcp\"";
     assert!(challenge.contains(metadata), "{challenge}");
     let url = node.url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp");
     let told: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
-    assert_eq!(
-        (&told["resource"], &told["authorization_servers"][0]),
-        (&json!(audience), &json!(server.url))
-    );
+    assert_eq!((&told["resource"], &told["authorization_servers"][0]), (&json!(audience), &json!(server.url)));
 }

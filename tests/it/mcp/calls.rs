@@ -20,19 +20,12 @@ async fn an_answer_is_final_and_says_what_remains() {
         let done = agent.call("hotel_checkout", json!({ "guest": "ada" })).await;
         let said = &done["structuredContent"];
         assert_eq!((&said["status"], &done["isError"]), (&json!("completed"), &json!(false)), "{done}");
-        assert!(
-            said["output"]["charge"].as_str().unwrap().contains(said["saga_id"].as_str().unwrap()),
-            "{done}"
-        );
+        assert!(said["output"]["charge"].as_str().unwrap().contains(said["saga_id"].as_str().unwrap()), "{done}");
         assert!(text(&done).starts_with("hotel_checkout is completed: everything is done."), "{done}");
 
         let undone = agent.call("hotel_checkout", json!({ "guest": "declined" })).await;
         let said = &undone["structuredContent"];
-        assert_eq!(
-            (&said["status"], &said["undone"]),
-            (&json!("compensated"), &json!(["charge"])),
-            "{undone}"
-        );
+        assert_eq!((&said["status"], &said["undone"]), (&json!("compensated"), &json!(["charge"])), "{undone}");
         assert!(said["reason"].as_str().unwrap().contains("the folio is disputed"), "{undone}");
         assert!(text(&undone).contains("nothing is charged, booked or sent"), "{undone}");
         assert_eq!(undone["isError"], false);
@@ -58,14 +51,10 @@ async fn what_does_not_fit_is_told_to_whoever_can_mend_it() {
     let unfit = agent.call("hotel_checkout", json!({ "nights": "two", "idempotency_key": "k" })).await;
     assert_eq!(unfit["isError"], true);
     let said = text(&unfit);
-    assert!(
-        said.starts_with("Nothing was started") && said.contains("guest") && said.contains("nights"),
-        "{said}"
-    );
+    assert!(said.starts_with("Nothing was started") && said.contains("guest") && said.contains("nights"), "{said}");
     let odd = agent.call("hotel_checkout", json!({ "guest": "ada", "idempotency_key": "" })).await;
     assert!(odd["isError"] == true && text(&odd).contains("1 to 256 bytes"), "{odd}");
-    let heard =
-        agent.call_with("hotel_checkout", json!({ "guest": "ada" }), json!({ "_meta": { KEY: 7 } })).await;
+    let heard = agent.call_with("hotel_checkout", json!({ "guest": "ada" }), json!({ "_meta": { KEY: 7 } })).await;
     assert_eq!(heard.answer["error"]["code"], -32602, "{heard:?}");
     let heard = agent.call_with("no_such_tool", json!({}), json!({})).await;
     assert_eq!(heard.answer["error"]["code"], -32602, "{heard:?}");
@@ -85,18 +74,12 @@ async fn one_key_is_one_saga_wherever_it_is_said() {
     let by_meta = |key: &str| json!({ "_meta": { KEY: key } });
     let by_param = |key: &str| json!({ "idempotencyKey": key });
     for (agent, key) in [(&old, "one"), (&new, "two")] {
-        let first =
-            agent.call("hotel_checkout", json!({ "guest": key, "nights": 2, "idempotency_key": key })).await;
-        assert_eq!(
-            (&first["_meta"][KEY], &first["_meta"]["amends/replay"]),
-            (&json!(key), &Value::Null),
-            "{first}"
-        );
+        let first = agent.call("hotel_checkout", json!({ "guest": key, "nights": 2, "idempotency_key": key })).await;
+        assert_eq!((&first["_meta"][KEY], &first["_meta"]["amends/replay"]), (&json!(key), &Value::Null), "{first}");
         // Numbers are compared as parsed values.
         let arguments = json!({ "nights": 2.0, "guest": key });
         for beside in [by_meta(key), by_param(key)] {
-            let again =
-                agent.call_with("hotel_checkout", arguments.clone(), beside).await.answer["result"].clone();
+            let again = agent.call_with("hotel_checkout", arguments.clone(), beside).await.answer["result"].clone();
             assert_eq!(again["structuredContent"], first["structuredContent"], "{again}");
             assert_eq!(again["_meta"]["amends/replay"], true, "{again}");
         }
@@ -104,18 +87,14 @@ async fn one_key_is_one_saga_wherever_it_is_said() {
         for beside in [by_meta(key), by_param(key)] {
             let heard = agent.call_with("hotel_checkout", json!({ "guest": "other" }), beside).await;
             let error = &heard.answer["error"];
-            assert_eq!(
-                (&error["code"], &error["data"]["type"]),
-                (&json!(-32602), &json!("idempotency_key_conflict"))
-            );
+            assert_eq!((&error["code"], &error["data"]["type"]), (&json!(-32602), &json!("idempotency_key_conflict")));
         }
         let told = agent.call("hotel_checkout", json!({ "guest": "other", "idempotency_key": key })).await;
         assert!(told["isError"] == true && text(&told).contains("idempotency_key_conflict"), "{told}");
         // The key in `_meta` is stronger than one in `params`, and both than an argument.
         let all = json!({ "_meta": { KEY: key }, "idempotencyKey": "p" });
-        let heard = agent
-            .call_with("hotel_checkout", json!({ "guest": key, "nights": 2, "idempotency_key": "a" }), all)
-            .await;
+        let heard =
+            agent.call_with("hotel_checkout", json!({ "guest": key, "nights": 2, "idempotency_key": "a" }), all).await;
         assert_eq!(heard.answer["result"]["structuredContent"], first["structuredContent"], "{heard:?}");
     }
     assert_eq!(home.ledger.count("/charge", "other"), 0);
@@ -132,17 +111,12 @@ async fn a_long_call_answers_with_a_handle_and_tells_of_progress() {
     let node = home.node(&[]);
     for agent in [node.agent().await, node.modern()] {
         let heard = agent
-            .call_with(
-                "hotel_checkout",
-                json!({ "guest": "slow" }),
-                json!({ "_meta": { "progressToken": "p" } }),
-            )
+            .call_with("hotel_checkout", json!({ "guest": "slow" }), json!({ "_meta": { "progressToken": "p" } }))
             .await;
         let said = &heard.answer["result"]["structuredContent"];
         assert_eq!(said["status"], "in_progress", "{heard:?}");
         assert!(said["reason"].as_str().unwrap().contains("close is under way"), "{heard:?}");
-        let progress: Vec<f64> =
-            heard.before.iter().map(|told| told["params"]["progress"].as_f64().unwrap()).collect();
+        let progress: Vec<f64> = heard.before.iter().map(|told| told["params"]["progress"].as_f64().unwrap()).collect();
         assert!(!progress.is_empty() && progress.is_sorted_by(|one, next| one < next), "{heard:?}");
         assert!(heard.before.iter().all(|told| told["params"]["progressToken"] == "p"), "{heard:?}");
         let id = said["saga_id"].as_str().unwrap();
@@ -198,10 +172,7 @@ async fn a_caller_that_goes_away_stops_a_saga_only_where_the_definition_says_so(
         agent.drop_call("bell", json!({ "idempotency_key": guest }), Duration::from_secs(1)).await;
         let undone = look.call("vigil", arguments).await;
         let said = &undone["structuredContent"];
-        assert_eq!(
-            (&said["status"], &undone["_meta"]["amends/replay"]),
-            (&json!("compensated"), &json!(true))
-        );
+        assert_eq!((&said["status"], &undone["_meta"]["amends/replay"]), (&json!("compensated"), &json!(true)));
         assert!(
             text(&undone).contains("local over MCP cancelled it: the caller went away before the answer"),
             "{undone}"

@@ -29,9 +29,7 @@ async fn the_example_runs_from_the_inspector_against_its_own_settings() {
     let (home, ledger) = (Home::new("example").await, Database::empty().await);
     let program = Path::new(env!("CARGO_BIN_EXE_amends"));
     let mut crm = Command::new(program);
-    crm.args(["demo-participant", "crm", "--ledger-url", &ledger.url])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
+    crm.args(["demo-participant", "crm", "--ledger-url", &ledger.url]).stdout(Stdio::piped()).kill_on_drop(true);
     let mut crm = crm.spawn().unwrap();
     let crm_url = BufReader::new(crm.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
     let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/amends.yaml");
@@ -65,8 +63,7 @@ async fn the_inspector_calls_again_after_its_node_was_killed_and_hears_the_one_t
     let args = call(&json!({ "guest": "slow ada", "idempotency_key": "once" }));
     {
         let called = ask(&place, &home, &first, &args);
-        let charged =
-            eventually("the guest is charged", async || home.ledger.count("/charge", "slow ada") == 1);
+        let charged = eventually("the guest is charged", async || home.ledger.count("/charge", "slow ada") == 1);
         tokio::pin!(called);
         tokio::select! {
             answer = &mut called => panic!("it was answered already: {answer:?}"),

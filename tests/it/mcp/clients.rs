@@ -50,12 +50,8 @@ async fn the_inspector_lists_calls_and_storms_in_both_eras() {
     for era in ["legacy", "modern"] {
         let call = |guest: &str, more: &[&'static str]| {
             let arguments = format!("{{\"guest\":\"{guest}\",\"idempotency_key\":\"{guest}\"}}");
-            let mut args = vec![
-                "--protocol-era".to_owned(),
-                era.to_owned(),
-                "--method".to_owned(),
-                "tools/call".to_owned(),
-            ];
+            let mut args =
+                vec!["--protocol-era".to_owned(), era.to_owned(), "--method".to_owned(), "tools/call".to_owned()];
             args.extend(["--tool-name", "hotel_checkout", "--tool-args-json"].map(str::to_owned));
             args.push(arguments);
             args.extend(more.iter().map(|&one| one.to_owned()));
@@ -69,11 +65,7 @@ async fn the_inspector_lists_calls_and_storms_in_both_eras() {
         let args = call(&guest, &[]);
         let (code, called, said) =
             inspect(&place, &home, &server, &args.iter().map(String::as_str).collect::<Vec<_>>()).await;
-        assert_eq!(
-            (code, &called["result"]["structuredContent"]["status"]),
-            (0, &json!("completed")),
-            "{said}"
-        );
+        assert_eq!((code, &called["result"]["structuredContent"]["status"]), (0, &json!("completed")), "{said}");
         let guest = format!("storm {era}");
         let args = call(&guest, &["--load", "--load-requests", "40", "--load-concurrency", "10"]);
         let (code, storm, said) =
@@ -101,16 +93,10 @@ async fn the_python_sdk_gives_up_and_calls_again_over_http_and_stdio() {
             // Over stdio the same keys are repeats of what was done over HTTP.
             let gave_up = reach.len() == 1;
             assert_eq!((&told["gave_up"], &told["refused"]), (&json!(gave_up), &json!(true)), "{told}");
-            assert_eq!(
-                (told["tools"].as_array().unwrap().len(), &told["result"]["status"]),
-                (7, &json!("completed"))
-            );
+            assert_eq!((told["tools"].as_array().unwrap().len(), &told["result"]["status"]), (7, &json!("completed")));
         }
     }
-    assert_eq!(
-        (home.ledger.count("/charge", "slow legacy"), home.ledger.count("/charge", "slow auto")),
-        (1, 1)
-    );
+    assert_eq!((home.ledger.count("/charge", "slow legacy"), home.ledger.count("/charge", "slow auto")), (1, 1));
 }
 
 #[tokio::test]
@@ -132,10 +118,7 @@ async fn the_typescript_sdk_gives_up_and_calls_again_over_http_and_stdio() {
             continue;
         }
         assert_eq!((code, &told["gaveUp"]), (0, &json!(-32001)), "{said}");
-        assert_eq!(
-            (&told["result"]["status"], &told["replay"]["amends/replay"]),
-            (&json!("completed"), &json!(true))
-        );
+        assert_eq!((&told["result"]["status"], &told["replay"]["amends/replay"]), (&json!("completed"), &json!(true)));
         sagas.push(told["result"]["saga_id"].clone());
     }
     std::fs::remove_file(agent).unwrap();

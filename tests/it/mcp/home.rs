@@ -111,10 +111,8 @@ impl Ledger {
     fn act(&self, request: &str) -> Act {
         let path = request.split([' ', '?']).nth(1).unwrap_or("").to_owned();
         let head = request.to_ascii_lowercase();
-        let key =
-            head.split("idempotency-key: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap_or("");
-        let body: Value =
-            serde_json::from_str(request.split("\r\n\r\n").nth(1).unwrap_or("")).unwrap_or_default();
+        let key = head.split("idempotency-key: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap_or("");
+        let body: Value = serde_json::from_str(request.split("\r\n\r\n").nth(1).unwrap_or("")).unwrap_or_default();
         let guest = body["guest"].as_str().unwrap_or("").to_owned();
         if path == "/lose" {
             return Act::Close;

@@ -24,11 +24,7 @@ async fn what_cannot_be_read_is_answered_with_an_error_of_the_protocol() {
         for (body, code, id) in &cases {
             let heard = hear(agent.request("tools/list", json!({})).body(*body).send().await.unwrap()).await;
             assert_eq!(heard.status, 400, "{body}: {heard:?}");
-            assert_eq!(
-                (&heard.answer["error"]["code"], &heard.answer["id"]),
-                (&json!(code), id),
-                "{body}: {heard:?}"
-            );
+            assert_eq!((&heard.answer["error"]["code"], &heard.answer["id"]), (&json!(code), id), "{body}: {heard:?}");
         }
         let text = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
         let refused = agent.request("tools/list", json!({})).headers(text).send().await.unwrap();

@@ -68,10 +68,7 @@ async fn a_node_that_stops_hands_its_callers_a_handle() {
     let arguments = json!({ "idempotency_key": "rung" });
     let call = tokio::spawn(async move { agent.call("bell", arguments).await });
     let listed = async || second.modern().call("saga_list", json!({ "tool": "bell" })).await;
-    crate::harness::eventually("it runs", async || {
-        listed().await["structuredContent"]["sagas"][0].is_object()
-    })
-    .await;
+    crate::harness::eventually("it runs", async || listed().await["structuredContent"]["sagas"][0].is_object()).await;
     let log = tokio::task::spawn_blocking(move || first.end()).await.unwrap();
     assert!(!log.contains("ERROR"), "{log}");
     let handed = call.await.unwrap();

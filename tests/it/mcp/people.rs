@@ -22,11 +22,7 @@ async fn the_python_sdk_asks_its_person_in_both_eras() {
             let told = &told[era];
             assert_eq!(told["version"], version, "{told}");
             let statuses = ["yes", "no", "aside"].map(|answer| &told[answer]["status"]);
-            assert_eq!(
-                statuses,
-                [&json!("completed"), &json!("compensated"), &json!("in_progress")],
-                "{told}"
-            );
+            assert_eq!(statuses, [&json!("completed"), &json!("compensated"), &json!("in_progress")], "{told}");
             assert_eq!(told["yes"]["output"]["reason"], "python", "{told}");
             assert_eq!(told["asked"].as_array().map(Vec::len), Some(3), "{told}");
             assert!(told["asked"][0].as_str().unwrap().starts_with("Close the folio of yes"), "{told}");
@@ -46,10 +42,7 @@ async fn the_typescript_sdk_asks_its_person_over_http_and_stdio() {
     for reach in [&[server.url.as_str()][..], &[env!("CARGO_BIN_EXE_amends"), "mcp", "--no-node"]] {
         let (code, told, said) = run(node(&place, &home, &[&[program], reach].concat())).await;
         assert_eq!(code, 0, "{said}");
-        assert_eq!(
-            (&told["yes"]["status"], &told["no"]["status"]),
-            (&json!("completed"), &json!("compensated"))
-        );
+        assert_eq!((&told["yes"]["status"], &told["no"]["status"]), (&json!("completed"), &json!("compensated")));
         assert_eq!(told["asked"].as_array().map(Vec::len), Some(2), "{told}");
     }
     std::fs::remove_file(person).unwrap();

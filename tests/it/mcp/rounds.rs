@@ -50,14 +50,12 @@ async fn a_call_is_made_again_with_the_replies_and_goes_on_with_its_saga() {
         let forged = json!({ format!("agree:{}", "0".repeat(64)): accept(), "nobody": accept() });
         let heard = again(&other, "transfer", &arguments, forged, state).await;
         assert_eq!(question(&heard["result"]).0, id, "{heard}");
-        for odd in [json!({ "action": "accept" }), json!("yes"), json!({ "action": "approve" }), json!(null)]
-        {
+        for odd in [json!({ "action": "accept" }), json!("yes"), json!({ "action": "approve" }), json!(null)] {
             let heard = again(&other, "transfer", &arguments, json!({ &id: odd }), state).await;
             assert_eq!(heard["error"]["code"], -32602, "{heard}");
         }
         // Put aside, it stands, and the call does not ask a second time.
-        let heard =
-            again(&other, "transfer", &arguments, json!({ &id: { "action": "cancel" } }), state).await;
+        let heard = again(&other, "transfer", &arguments, json!({ &id: { "action": "cancel" } }), state).await;
         assert_eq!(heard["result"]["structuredContent"]["status"], "in_progress", "{heard}");
         assert_eq!(home.ledger.count("/close", guest), 0);
 
@@ -68,8 +66,7 @@ async fn a_call_is_made_again_with_the_replies_and_goes_on_with_its_saga() {
         // The stream broke, and the client says it again: the same answer. Another word comes too late.
         let repeated = again(&agent, "transfer", &arguments, json!({ &id: accept() }), state).await;
         assert_eq!(repeated["result"], done["result"], "{repeated}");
-        let late =
-            again(&agent, "transfer", &arguments, json!({ &id: { "action": "decline" } }), state).await;
+        let late = again(&agent, "transfer", &arguments, json!({ &id: { "action": "decline" } }), state).await;
         assert_eq!(&late["result"]["structuredContent"], said, "{late}");
         assert!(late["result"]["content"][0]["text"].as_str().unwrap().contains("was not taken"), "{late}");
         let counts = ["/charge", "/close", "/refund"].map(|path| home.ledger.count(path, guest));
@@ -78,11 +75,7 @@ async fn a_call_is_made_again_with_the_replies_and_goes_on_with_its_saga() {
     // A reply that is none starts nothing.
     let guest = json!({ "guest": "zoe" });
     let heard = again(&agent, "transfer", &guest, json!({ "x": "yes" }), &Value::Null).await;
-    assert_eq!(
-        (&heard["error"]["code"], home.ledger.count("/charge", "zoe")),
-        (&json!(-32602), 0),
-        "{heard}"
-    );
+    assert_eq!((&heard["error"]["code"], home.ledger.count("/charge", "zoe")), (&json!(-32602), 0), "{heard}");
     let listed = agent.call("saga_list", json!({ "tool": "transfer" })).await;
     assert_eq!(listed["structuredContent"]["sagas"].as_array().map(Vec::len), Some(2), "{listed}");
 
@@ -90,8 +83,7 @@ async fn a_call_is_made_again_with_the_replies_and_goes_on_with_its_saga() {
     let asked = agent.call("transfer", arguments.clone()).await;
     let (id, state) = (question(&asked).0, &asked["requestState"]);
     // What goes on has the same arguments, and its state is no invention.
-    let heard =
-        again(&agent, "transfer", &json!({ "guest": "mallory" }), json!({ &id: accept() }), state).await;
+    let heard = again(&agent, "transfer", &json!({ "guest": "mallory" }), json!({ &id: accept() }), state).await;
     assert_eq!(heard["error"]["data"]["type"], "idempotency_key_conflict", "{heard}");
     for odd in [json!("x"), json!("01990000-0000-7000-8000-000000000000")] {
         let heard = again(&agent, "transfer", &arguments, json!({ &id: accept() }), &odd).await;
@@ -115,17 +107,14 @@ async fn two_answers_at_once_are_one() {
         let asked = agents[0].call("transfer", arguments.clone()).await;
         let (id, state) = (question(&asked).0, &asked["requestState"]);
         let say = |agent, reply: Value| again(agent, "transfer", &arguments, json!({ &id: reply }), state);
-        let (yes, no) =
-            tokio::join!(say(&agents[0], accept()), say(&agents[1], json!({ "action": "decline" })));
+        let (yes, no) = tokio::join!(say(&agents[0], accept()), say(&agents[1], json!({ "action": "decline" })));
         let said = &yes["result"]["structuredContent"];
         assert_eq!(said, &no["result"]["structuredContent"], "{yes} {no}");
         let guest = format!("g{round}");
         let counts = ["/close", "/refund"].map(|path| home.ledger.count(path, &guest));
         let expected = if said["status"] == "completed" { [1, 0] } else { [0, 1] };
         assert_eq!(counts, expected, "{yes} {no}");
-        let told = |answer: &Value| {
-            answer["result"]["content"][0]["text"].as_str().unwrap().contains("was not taken")
-        };
+        let told = |answer: &Value| answer["result"]["content"][0]["text"].as_str().unwrap().contains("was not taken");
         assert!(told(&yes) != told(&no), "one of them is told: {yes} {no}");
     }
 }
@@ -142,8 +131,7 @@ async fn a_task_asks_and_is_told() {
     first.kill();
 
     let agent = second.modern().able(able);
-    let get =
-        async |agent: &Agent| agent.ask("tasks/get", json!({ "taskId": id })).await.answer["result"].clone();
+    let get = async |agent: &Agent| agent.ask("tasks/get", json!({ "taskId": id })).await.answer["result"].clone();
     let mut asks = Value::Null;
     crate::harness::eventually("the task asks", async || {
         asks = get(&agent).await;
@@ -164,10 +152,7 @@ async fn a_task_asks_and_is_told() {
     assert!(ignored["result"].is_object(), "{ignored}");
     assert_eq!(update(json!({ &question: { "action": "maybe" } })).await["error"]["code"], -32602);
     update(json!({ &question: { "action": "cancel" } })).await;
-    assert_eq!(
-        (get(&agent).await["status"].as_str(), home.ledger.count("/close", "ada")),
-        (Some("input_required"), 0)
-    );
+    assert_eq!((get(&agent).await["status"].as_str(), home.ledger.count("/close", "ada")), (Some("input_required"), 0));
 
     let told = update(json!({ &question: accept() })).await;
     assert!(told["result"].is_object(), "{told}");
@@ -177,10 +162,7 @@ async fn a_task_asks_and_is_told() {
         done["status"] == "completed"
     })
     .await;
-    assert_eq!(
-        done["result"]["structuredContent"]["output"]["approved_by"], "local over MCP (amends)",
-        "{done}"
-    );
+    assert_eq!(done["result"]["structuredContent"]["output"]["approved_by"], "local over MCP (amends)", "{done}");
     update(json!({ &question: { "action": "decline" } })).await;
     assert_eq!(get(&agent).await, done, "used up");
     assert_eq!(home.ledger.count("/close", "ada"), 1);

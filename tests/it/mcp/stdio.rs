@@ -12,8 +12,7 @@ use super::home::Home;
 /// Talks to `amends mcp`, one line after the other; returns the answers by request.
 async fn talk(home: &Home, args: &[&str], messages: &[Value]) -> Vec<Value> {
     let mut command = Command::from(home.amends(args));
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut lines = BufReader::new(output).lines();
     let mut answers = Vec::new();
@@ -84,8 +83,7 @@ async fn a_pipe_that_closes_aborts_what_says_so_and_nothing_else() {
     let node = home.node(&[]);
     for (name, args) in [("beside", &["mcp", "--no-node"][..]), ("own", &["mcp"])] {
         let mut command = Command::from(home.amends(args));
-        let mut host =
-            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut host = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut input = host.stdin.take().unwrap();
         let [shake, done] = hello();
         let vigil = json!({ "name": "vigil", "arguments": { "guest": name, "idempotency_key": name } });

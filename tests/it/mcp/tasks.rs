@@ -36,10 +36,8 @@ async fn a_task_is_the_saga_and_outlives_the_node_that_answered_with_it() {
     let id = bell["taskId"].as_str().unwrap().to_owned();
     let cancelled = agent.ask("tasks/cancel", json!({ "taskId": id })).await;
     assert!(cancelled.answer["result"].is_object(), "{cancelled:?}");
-    crate::harness::eventually("the task is cancelled", async || {
-        get(&id).await["result"]["status"] == "cancelled"
-    })
-    .await;
+    crate::harness::eventually("the task is cancelled", async || get(&id).await["result"]["status"] == "cancelled")
+        .await;
     assert_eq!(get("x").await["error"]["code"], -32602);
 
     // Who does not declare them, and who speaks the old era, gets no task.

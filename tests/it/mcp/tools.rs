@@ -20,18 +20,14 @@ async fn every_definition_is_a_tool_in_both_eras() {
     let home = Home::new("tools").await;
     let node = home.node(&[]);
     let old = node.agent().await;
-    let expected =
-        ["bell", "hotel_checkout", "lost_letter", "vigil", "saga_cancel", "saga_list", "saga_status"];
+    let expected = ["bell", "hotel_checkout", "lost_letter", "vigil", "saga_cancel", "saga_list", "saga_status"];
     assert_eq!(old.tool_names().await, expected);
     assert_eq!(node.modern().tool_names().await, expected);
 
     let tools = old.tools().await;
     let tool = &tools[1];
     assert_eq!(tool["title"], "Hotel checkout");
-    assert!(
-        tool["description"].as_str().unwrap().starts_with("Checks a guest out and charges the card. "),
-        "{tool}"
-    );
+    assert!(tool["description"].as_str().unwrap().starts_with("Checks a guest out and charges the card. "), "{tool}");
     let input = &tool["inputSchema"];
     assert_eq!((&input["type"], &input["required"]), (&json!("object"), &json!(["guest"])));
     assert_eq!(input["properties"]["idempotency_key"]["type"], "string");

@@ -14,8 +14,7 @@ use protocol::{Database, LaneState, Process, State, Without};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// Folders of statements that are part of the protocol.
-const NOUNS: [&str; 9] =
-    ["inbox", "journal", "lane", "node", "saga", "signal", "sweep", "timer", "transition"];
+const NOUNS: [&str; 9] = ["inbox", "journal", "lane", "node", "saga", "signal", "sweep", "timer", "transition"];
 
 /// Statements in them that are not, each with the reason.
 const NOT_MODELLED: &[(&str, &str)] = &[
@@ -91,9 +90,7 @@ impl Model for Protocol {
         vec![
             Property::always("no two owners' rows are both accepted", |_, state: &State| !state.two_owners),
             Property::always("who was taken for dead writes nothing", |_, state: &State| !state.dead_wrote),
-            Property::always("no call leaves before its row is durable", |_, state: &State| {
-                !state.call_without_intent
-            }),
+            Property::always("no call leaves before its row is durable", |_, state: &State| !state.call_without_intent),
             Property::always("a live saga has a lane, a ready row or a timer", |_, state: &State| {
                 let db = &state.db;
                 db.ended || db.owner.is_some() || !db.ready.is_empty() || db.timer

@@ -75,14 +75,9 @@ impl Move {
             Self::Disown(_) => &["sweep/disown"],
             Self::BuryLiving(_) | Self::Bury(_) => &["sweep/fence_dead_nodes", "lane/retire"],
             Self::Begin(_) | Self::Claim(_) | Self::CarryOutPast(_) => &["saga/claim", "saga/start"],
-            Self::CarryOut(_) | Self::CarryOutGhost(..) => &[
-                "saga/claim",
-                "transition/commit",
-                "transition/resolve",
-                "lane/live",
-                "saga/park",
-                "saga/release",
-            ],
+            Self::CarryOut(_) | Self::CarryOutGhost(..) => {
+                &["saga/claim", "transition/commit", "transition/resolve", "lane/live", "saga/park", "saga/release"]
+            }
             Self::Rehome => &["sweep/orphaned_lanes", "sweep/requeue"],
             Self::Forward(_) => &["sweep/forward"],
             Self::Fire => &["timer/fire"],

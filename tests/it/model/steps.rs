@@ -2,9 +2,7 @@
 //! database is in `protocol.rs`.
 
 use super::moves::{Move, Protocol};
-use super::protocol::{
-    Actor, Answer, Event, LaneId, LaneState, Phase, Process, Row, Seen, State, Statement, Without,
-};
+use super::protocol::{Actor, Answer, Event, LaneId, LaneState, Phase, Process, Row, Seen, State, Statement, Without};
 
 impl Protocol {
     /// The state after a move; none if nothing changes.
@@ -156,14 +154,11 @@ impl State {
     ) -> Answer {
         let open = self.open_snapshots();
         let rows = u8::try_from(self.db.journal.len()).unwrap();
-        let seen =
-            Seen { rows: snapshot.unwrap_or(rows), hidden_by: u8::from(snapshot.is_some()) << lane, past };
+        let seen = Seen { rows: snapshot.unwrap_or(rows), hidden_by: u8::from(snapshot.is_some()) << lane, past };
         let dead = !self.db.is_live(lane);
         let answer = match statement {
             Statement::Claim => self.db.claim(lane, seen, without),
-            Statement::Owned if self.db.owner == Some(lane) => {
-                Answer::Adopted { fresh: false, seen_rows: rows }
-            }
+            Statement::Owned if self.db.owner == Some(lane) => Answer::Adopted { fresh: false, seen_rows: rows },
             Statement::Owned => Answer::Nothing,
             Statement::Commit { seq, event } => self.db.commit(lane, seq, event, without),
             Statement::Park { seen } => self.db.park(lane, seen, without),

@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amends::participant::{
-    Answers, DefaultRule, Handlers, Limits, ParticipantConfig, Participants, Secret, Transport,
-};
+use amends::participant::{Answers, DefaultRule, Handlers, Limits, ParticipantConfig, Participants, Secret, Transport};
 use amends::saga::definition::{Call, Errors};
 use amends::saga::outcome::Outcome;
 use serde_json::{Value, json};
@@ -92,9 +90,7 @@ fn rows() -> Vec<Row> {
         keyed("409 Conflict", "", ""),
         // P6b: cut off.
         same(
-            Box::new(|| {
-                Act::Answer("HTTP/1.1 409 Conflict\r\ncontent-length: 70\r\n\r\n{\"code\":\"cl".into())
-            }),
+            Box::new(|| Act::Answer("HTTP/1.1 409 Conflict\r\ncontent-length: 70\r\n\r\n{\"code\":\"cl".into())),
             Rule::Incomplete,
             unknown,
         ),
@@ -136,13 +132,9 @@ async fn every_default_rule_of_http_holds_at_the_wire() {
     };
     seen.insert(by(&nobody().await, to("POST"), 20_000).await);
     seen.insert(by("http://no.such.host.invalid", to("POST"), 20_000).await);
-    seen.insert(
-        by("http://h", json!({"http": {"participant": "it", "method": "PURGE", "path": "/"}}), 1_000).await,
-    );
+    seen.insert(by("http://h", json!({"http": {"participant": "it", "method": "PURGE", "path": "/"}}), 1_000).await);
     let path = "/${ input.nothing }";
-    seen.insert(
-        by("http://h", json!({"http": {"participant": "it", "method": "GET", "path": path}}), 1_000).await,
-    );
+    seen.insert(by("http://h", json!({"http": {"participant": "it", "method": "GET", "path": path}}), 1_000).await);
     let other = json!({"http": {"participant": "other", "method": "GET", "path": "/"}});
     seen.insert(by("http://h", other, 1_000).await);
     // What only tools and handlers do.
@@ -271,13 +263,9 @@ async fn an_attempt_ends_with_its_time() {
     let secure = format!("https://{}", deaf.local_addr().unwrap());
     let accepts = Wire::serve(|_| Act::Hang).await;
     let drips =
-        Wire::serve(|_| Act::Drip("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n".into(), "x".into()))
-            .await;
+        Wire::serve(|_| Act::Drip("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n".into(), "x".into())).await;
     for (url, expected) in [
-        (
-            full.url.as_str(),
-            "retryable refused: no connection within the time of an attempt; nothing was sent",
-        ),
+        (full.url.as_str(), "retryable refused: no connection within the time of an attempt; nothing was sent"),
         // The handshake of TLS has no answer.
         (secure.as_str(), "retryable refused: no connection within the time of an attempt; nothing was sent"),
         (accepts.url.as_str(), "unknown timeout: "),
@@ -294,8 +282,7 @@ async fn an_attempt_ends_with_its_time() {
 #[tokio::test]
 async fn a_url_longer_than_may_be_is_an_argument_that_is_wrong() {
     let wire = Wire::serve(|_| answer("200 OK", "", "")).await;
-    let target =
-        json!({"http": {"participant": "it", "method": "GET", "path": "/x", "query": {"q": "${ input.q }"}}});
+    let target = json!({"http": {"participant": "it", "method": "GET", "path": "/x", "query": {"q": "${ input.q }"}}});
     let http = with_answers(&wire.url, Answers::default());
     let outcome = http.execute(&call(target, json!({})), &scope(json!({"q": "x".repeat(70_000)}))).await.0;
     says(&said(&outcome), "failed arguments: ", "");

@@ -32,8 +32,7 @@ async fn raw(bytes: impl Into<Vec<u8>>) -> Wire {
 
 /// An answer of the right length.
 fn whole(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let mut bytes =
-        format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len()).into_bytes();
+    let mut bytes = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len()).into_bytes();
     bytes.extend_from_slice(body);
     bytes
 }
@@ -70,50 +69,26 @@ async fn json_is_json_where_it_is_announced() {
         ("cut amid a character", unframed(JSON, b"{\"name\":\"Zo\xc3"), "unknown answer_incomplete"),
         ("cut, and announced anew by a gateway", ok(JSON, br#"{"id":"t1"#), "unknown answer_incomplete"),
         ("the same amid a character", ok(JSON, b"{\"name\":\"Zo\xc3"), "unknown answer_incomplete"),
-        (
-            "whole, and the connection says no more",
-            unframed(JSON, r#"{"id":"t1"}"#),
-            r#"succeeded {"id":"t1"}"#,
-        ),
+        ("whole, and the connection says no more", unframed(JSON, r#"{"id":"t1"}"#), r#"succeeded {"id":"t1"}"#),
         ("nothing, and the connection says no more", unframed(JSON, ""), "unknown answer_incomplete"),
         ("a number of which digits may be lost", unframed(JSON, "12"), "unknown answer_incomplete"),
         ("a text, and the connection says no more", unframed("", "done"), "succeeded \"done\""),
         ("nothing at all", unframed("", ""), "succeeded null"),
         ("cut, without a type", unframed("", r#"{"id":"t1","status":"succ"#), "unknown answer_incomplete"),
         ("a quote that is cut", unframed("", "\"succ"), "unknown answer_incomplete"),
-        (
-            "cut, as a text",
-            unframed("content-type: text/html\r\n", r#"{"id":"t1"#),
-            "unknown answer_incomplete",
-        ),
+        ("cut, as a text", unframed("content-type: text/html\r\n", r#"{"id":"t1"#), "unknown answer_incomplete"),
         ("a text that is cut amid a character", unframed("", b"f\xc3"), "unknown answer_incomplete"),
         ("no JSON, and the connection says no more", unframed("", "[INFO] done"), "unknown answer_invalid"),
         ("no text, and the connection says no more", unframed("", b"f\xffr"), "unknown answer_invalid"),
         ("a page labelled JSON", ok(JSON, b"<html>please log in</html>"), "unknown answer_invalid"),
-        (
-            "a page labelled as one",
-            ok("content-type: text/html\r\n", b"<html>hello</html>"),
-            "succeeded \"<html>hello",
-        ),
-        (
-            "JSON labelled as a page",
-            ok("content-type: text/html\r\n", br#"{"id":1}"#),
-            r#"succeeded {"id":1}"#,
-        ),
+        ("a page labelled as one", ok("content-type: text/html\r\n", b"<html>hello</html>"), "succeeded \"<html>hello"),
+        ("JSON labelled as a page", ok("content-type: text/html\r\n", br#"{"id":1}"#), r#"succeeded {"id":1}"#),
         ("NaN", ok(JSON, br#"{"n":NaN}"#), "unknown answer_invalid"),
         ("more after the end", ok(JSON, br#"{"n":1}<br>"#), "unknown answer_invalid"),
         ("two values", ok(JSON, b"{}{}"), "unknown answer_invalid"),
         ("a member twice", ok(JSON, br#"{"state":"failed","state":"paid"}"#), "unknown answer_invalid"),
-        (
-            "a member twice, without a type",
-            ok("", br#"[{"a":{"b":1,"\u0062":2}}]"#),
-            "unknown answer_invalid",
-        ),
-        (
-            "a problem that is none",
-            ok("content-type: application/problem+json\r\n", b"no"),
-            "unknown answer_invalid",
-        ),
+        ("a member twice, without a type", ok("", br#"[{"a":{"b":1,"\u0062":2}}]"#), "unknown answer_invalid"),
+        ("a problem that is none", ok("content-type: application/problem+json\r\n", b"no"), "unknown answer_invalid"),
         (
             "two types",
             ok("content-type: text/plain\r\ncontent-type: application/json\r\n", b"{}"),
@@ -121,11 +96,7 @@ async fn json_is_json_where_it_is_announced() {
         ),
         ("empty", ok(JSON, b""), "succeeded null"),
         ("blank", ok(JSON, b" \r\n"), "succeeded null"),
-        (
-            "no content",
-            b"HTTP/1.1 204 No Content\r\ncontent-type: application/json\r\n\r\n".to_vec(),
-            "succeeded null",
-        ),
+        ("no content", b"HTTP/1.1 204 No Content\r\ncontent-type: application/json\r\n\r\n".to_vec(), "succeeded null"),
         ("a text without a type", ok("", b"done"), "succeeded \"done\""),
         ("an image", ok("content-type: image/png\r\n", &[0x89, b'P', b'N', b'G', 0, 0xff]), "succeeded null"),
         (
@@ -154,17 +125,9 @@ async fn charsets_are_read_as_announced() {
         ("a mark and a text", ok("", b"\xef\xbb\xbfdone"), "succeeded \"done\""),
         ("UTF-16 by its mark", ok(JSON, &utf16), "succeeded {\"a\":\"ü\"}"),
         ("not UTF-8", ok(JSON, b"{\"a\":\"\xfc\"}"), "unknown answer_invalid"),
-        (
-            "not what it says",
-            ok("content-type: text/plain; charset=utf-8\r\n", b"\xfc"),
-            "unknown answer_invalid",
-        ),
+        ("not what it says", ok("content-type: text/plain; charset=utf-8\r\n", b"\xfc"), "unknown answer_invalid"),
         ("an old page", ok("content-type: text/html\r\n", b"f\xfcr"), "succeeded \"für\""),
-        (
-            "an unknown charset",
-            ok("content-type: text/plain; charset=klingon\r\n", b"x"),
-            "unknown answer_invalid",
-        ),
+        ("an unknown charset", ok("content-type: text/plain; charset=klingon\r\n", b"x"), "unknown answer_invalid"),
         ("UTF-7", ok("content-type: text/plain; charset=utf-7\r\n", b"x"), "unknown answer_invalid"),
         ("half a surrogate", ok(JSON, br#"{"a":"\ud83d"}"#), "succeeded {\"a\":\"\\ud83d\"}"),
     ])
@@ -227,8 +190,7 @@ async fn codings_are_taken_off_or_the_outcome_is_unknown() {
 
 #[tokio::test]
 async fn numbers_keep_their_digits() {
-    let body =
-        r#"{"id":123456789012345678901234567890,"price":1.10,"list":[-0.0,1e400,{"n":9007199254740993}]}"#;
+    let body = r#"{"id":123456789012345678901234567890,"price":1.10,"list":[-0.0,1e400,{"n":9007199254740993}]}"#;
     let wire = raw(ok(JSON, body.as_bytes())).await;
     let http = at(&wire);
     assert_eq!(executed(&http, &call(post(), json!({}))).await, format!("succeeded {body}"));
@@ -262,15 +224,9 @@ async fn an_answer_that_did_not_arrive_whole_is_unknown_whatever_its_status() {
             Act::Answer(format!("HTTP/1.0 {status}\r\n{JSON}\r\n")),
         ]
     };
-    for status in [
-        "200 OK",
-        "400 Bad Request",
-        "401 Unauthorized",
-        "404 Not Found",
-        "409 Conflict",
-        "422 No",
-        "429 Busy",
-    ] {
+    for status in
+        ["200 OK", "400 Bad Request", "401 Unauthorized", "404 Not Found", "409 Conflict", "422 No", "429 Busy"]
+    {
         for (index, act) in cut(status).into_iter().enumerate() {
             let act = std::sync::Mutex::new(Some(act));
             let wire = Wire::serve(move |_| act.lock().unwrap().take().unwrap_or(Act::Close)).await;
@@ -302,18 +258,13 @@ async fn an_answer_that_did_not_arrive_whole_is_unknown_whatever_its_status() {
 /// A refusal is read whole before it is believed, and what is recorded of it is short.
 #[tokio::test]
 async fn a_long_refusal_is_read_to_the_limit_of_an_answer() {
-    let body =
-        |length: usize| format!(r#"{{"message":"{}","code":"idempotency_key_in_use"}}"#, "x".repeat(length));
+    let body = |length: usize| format!(r#"{{"message":"{}","code":"idempotency_key_in_use"}}"#, "x".repeat(length));
     let long = raw(whole("422 No", JSON, body(LIMIT - 100).as_bytes())).await;
     let line = executed(&at(&long), &call(post(), json!({}))).await;
     says(&line, "unknown key_conflict: HTTP 422", "own key");
     assert!(line.len() < 1_000, "{line}");
     let longer = raw(whole("422 No", JSON, body(LIMIT).as_bytes())).await;
-    says(
-        &executed(&at(&longer), &call(post(), json!({}))).await,
-        "unknown answer_too_large: HTTP 422",
-        "20000 bytes",
-    );
+    says(&executed(&at(&longer), &call(post(), json!({}))).await, "unknown answer_too_large: HTTP 422", "20000 bytes");
     let longer = raw(whole("404 No", "content-type: text/html\r\n", &vec![b'x'; LIMIT + 1])).await;
     says(&executed(&at(&longer), &call(post(), json!({}))).await, "unknown answer_too_large: HTTP 404", "");
     // The rest may speak of the key: a status is not asked about it, and the error's code is.
@@ -329,8 +280,7 @@ async fn a_long_refusal_is_read_to_the_limit_of_an_answer() {
 async fn no_coding_hides_a_secret() {
     let secret = Secret::sensitive("Bearer t0ken-of-mine", vec!["t0ken-of-mine".into()]);
     let headers = BTreeMap::from([("Authorization".to_owned(), secret)]);
-    let utf16: Vec<u8> =
-        "\u{feff}{\"a\":\"t0ken-of-mine\"}".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let utf16: Vec<u8> = "\u{feff}{\"a\":\"t0ken-of-mine\"}".encode_utf16().flat_map(u16::to_be_bytes).collect();
     for status in ["200 OK", "400 No", "409 No"] {
         for (coding, body) in [("gzip", gzip(b"{\"a\":\"t0ken-of-mine\"}")), ("identity", utf16.clone())] {
             let wire = raw(whole(status, &format!("{JSON}content-encoding: {coding}\r\n"), &body)).await;

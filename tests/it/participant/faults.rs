@@ -55,8 +55,7 @@ async fn left_alone(does: bool) -> (String, Arc<AtomicU32>) {
 async fn f5_a_call_that_is_given_up_is_in_doubt_whatever_its_server_makes_of_that() {
     for does in [false, true] {
         let expected = if does { "applied" } else { "absent" };
-        let probe =
-            |target: Value| json!({"target": target, "applied": "result.done", "absent": "!result.done"});
+        let probe = |target: Value| json!({"target": target, "applied": "result.done", "absent": "!result.done"});
 
         let (url, left) = left_alone(does).await;
         let http = with(Transport::Http { url: Secret::plain(url), headers: BTreeMap::new() });

@@ -28,23 +28,12 @@ async fn handlers_run_within_their_time_and_their_limits() {
         })
         .register("big", |_: StepContext, _: Value| async { Ok::<_, Failure>("x".repeat(2 << 20)) });
     let participants = with(handlers);
-    assert_eq!(
-        executed(&participants, &call(handler("input"), json!({}))).await,
-        r#"succeeded {"id":"b 1"}"#
-    );
+    assert_eq!(executed(&participants, &call(handler("input"), json!({}))).await, r#"succeeded {"id":"b 1"}"#);
     let target = json!({"handler": {"name": "input", "arguments": {"k": "${ key }", "n": ["${ attempt }"]}}});
     let line = executed(&participants, &call(target, json!({"output": "${ result.n[0] }"}))).await;
     assert_eq!(line, "succeeded 0");
-    says(
-        &executed(&participants, &call(handler("slow"), json!({"timeout_ms": 50}))).await,
-        "unknown timeout",
-        "",
-    );
-    says(
-        &executed(&participants, &call(handler("big"), json!({}))).await,
-        "unknown answer_too_large",
-        "1048576",
-    );
+    says(&executed(&participants, &call(handler("slow"), json!({"timeout_ms": 50}))).await, "unknown timeout", "");
+    says(&executed(&participants, &call(handler("big"), json!({}))).await, "unknown answer_too_large", "1048576");
     says(&executed(&participants, &call(handler("none"), json!({}))).await, "retryable missing", "`none`");
 }
 
@@ -55,11 +44,7 @@ async fn a_bad_expression_fails_before_the_handler_is_called() {
         Ok::<_, Failure>(CALLS.fetch_add(1, Ordering::Relaxed))
     }));
     let target = json!({"handler": {"name": "count", "arguments": {"a": "${ input.nothing + 1 }"}}});
-    says(
-        &executed(&participants, &call(target, json!({}))).await,
-        "failed expression: ",
-        "`input.nothing + 1`",
-    );
+    says(&executed(&participants, &call(target, json!({}))).await, "failed expression: ", "`input.nothing + 1`");
     let target = json!({"handler": {"name": "count", "arguments": "${ 'x'"}});
     says(&executed(&participants, &call(target, json!({}))).await, "failed expression: ", "closing brace");
     assert_eq!(CALLS.load(Ordering::Relaxed), 0);
@@ -96,9 +81,7 @@ async fn missing_participants_are_named() {
 async fn a_call_finds_only_handlers_of_the_kind_that_its_effect_names() {
     let handlers = Handlers::new()
         .register("plain", |_: StepContext, _: Value| async { Ok::<_, Failure>(1) })
-        .register_transactional("within", |_: StepContext, _: Transaction, _: Value| async {
-            Ok::<_, Failure>(1)
-        });
+        .register_transactional("within", |_: StepContext, _: Transaction, _: Value| async { Ok::<_, Failure>(1) });
     let participants = with(handlers);
     let step = |name: &str, call: Call| Step::new(name, call).irreversible();
     let draft = Draft::new("d")

@@ -45,9 +45,7 @@ async fn misbehaving() -> Wire {
             "close" => Act::Close,
             "big" => answer("200 OK", "", &format!("\"{}\"", "x".repeat(5_000))),
             "deep" => answer("200 OK", "", &format!("{}{}", "[".repeat(5_000), "]".repeat(5_000))),
-            "echo" => {
-                answer("400 Bad Request", "", request.split("authorization: ").nth(1).unwrap_or("none"))
-            }
+            "echo" => answer("400 Bad Request", "", request.split("authorization: ").nth(1).unwrap_or("none")),
             _ => Act::Hang,
         }
     })
@@ -58,8 +56,7 @@ async fn misbehaving() -> Wire {
 async fn every_end_of_a_request_has_its_outcome() {
     let wire = misbehaving().await;
     let limits = Limits { answer_bytes_max: 4_000, ..Limits::default() };
-    let http =
-        with_limits(Transport::Http { url: Secret::plain(&wire.url), headers: BTreeMap::new() }, limits);
+    let http = with_limits(Transport::Http { url: Secret::plain(&wire.url), headers: BTreeMap::new() }, limits);
     for (path, start, part) in [
         ("good", "succeeded ", r#"{"id":"ch_1","n":1.10}"#),
         ("empty", "succeeded null", ""),
@@ -86,8 +83,7 @@ async fn every_end_of_a_request_has_its_outcome() {
         assert_eq!(wire.count(), before + 1, "{path} was sent more than once");
     }
     let limits = Limits { answer_bytes_max: 20_000, ..Limits::default() };
-    let http =
-        with_limits(Transport::Http { url: Secret::plain(&wire.url), headers: BTreeMap::new() }, limits);
+    let http = with_limits(Transport::Http { url: Secret::plain(&wire.url), headers: BTreeMap::new() }, limits);
     says(&executed(&http, &call(post("/deep"), json!({}))).await, "unknown answer_invalid", "nests deeper");
 }
 
@@ -110,18 +106,14 @@ async fn what_was_never_sent_has_definitely_failed() {
         (post("/${ input.name }"), "`input.name`"),
         (post("/../good"), "leads elsewhere"),
         (post("/good?x=1"), "`query`"),
-        (
-            json!({"http": {"participant": "it", "method": "POST", "path": "/good", "headers": {"x": "a\nb"}}}),
-            "header",
-        ),
+        (json!({"http": {"participant": "it", "method": "POST", "path": "/good", "headers": {"x": "a\nb"}}}), "header"),
         (json!({"http": {"participant": "it", "method": "PURGE", "path": "/good"}}), "PURGE"),
     ] {
         let line = executed(&at(&wire.url), &call(target, json!({}))).await;
         says(&line, "failed ", part);
     }
     let limits = Limits { arguments_bytes_max: 5, ..Limits::default() };
-    let small =
-        with_limits(Transport::Http { url: Secret::plain(&wire.url), headers: BTreeMap::new() }, limits);
+    let small = with_limits(Transport::Http { url: Secret::plain(&wire.url), headers: BTreeMap::new() }, limits);
     let line = executed(&small, &call(post("/good"), json!({}))).await;
     says(&line, "failed arguments_too_large: ", "at most 5 bytes");
     assert_eq!(wire.count(), 0);
@@ -189,8 +181,7 @@ async fn accepted_is_done_unless_the_definition_says_pending() {
 async fn a_slow_participant_delays_only_its_own_callers() {
     let wire = misbehaving().await;
     let limits = Limits { concurrency_max: 2, ..Limits::default() };
-    let http =
-        with_limits(Transport::Http { url: Secret::plain(&wire.url), headers: BTreeMap::new() }, limits);
+    let http = with_limits(Transport::Http { url: Secret::plain(&wire.url), headers: BTreeMap::new() }, limits);
     let hang = call(get("/hang"), json!({"timeout_ms": 400}));
     // Its time is shorter than it has to wait for its place.
     let waits = call(get("/good"), json!({"timeout_ms": 200}));
@@ -217,8 +208,7 @@ async fn settings_are_refused_with_every_fault_and_no_secret() {
         limits: Limits::default(),
         answers: Default::default(),
     };
-    let configs =
-        vec![config("a", "ftp://host"), config("b", "http://user:pass@host"), config("c", "nonsense")];
+    let configs = vec![config("a", "ftp://host"), config("b", "http://user:pass@host"), config("c", "nonsense")];
     let runtime = tokio::runtime::Handle::current();
     let faults = Participants::new(configs, amends::participant::Handlers::new(), &runtime).unwrap_err();
     let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
@@ -236,8 +226,7 @@ async fn an_expression_cannot_reach_another_host() {
     let headers = BTreeMap::from([("Authorization".to_owned(), secret)]);
     let http = with(Transport::Http { url: Secret::plain(&wire.url), headers });
     let other = elsewhere.url.trim_start_matches("http://");
-    for given in
-        [format!("/{other}/good"), format!("//{other}/good"), elsewhere.url.clone(), format!("@{other}/good")]
+    for given in [format!("/{other}/good"), format!("//{other}/good"), elsewhere.url.clone(), format!("@{other}/good")]
     {
         for path in ["${ input.id }", "/${ input.id }", "${ input.id }/good"] {
             let scope = super::scope(json!({ "id": given }));

@@ -19,9 +19,7 @@ fn endless(name: &str) -> Option<(Act, &'static str)> {
         "status" => (Act::Drip("HTTP/1.1 200 ".into(), "O".into()), "unknown timeout"),
         "head" => (Act::Drip(begin("x-slow: "), "x".into()), "unknown timeout"),
         "body" => (Act::Drip(begin("content-length: 100000\r\n\r\n\""), "x".into()), "unknown timeout"),
-        "chunks" => {
-            (Act::Drip(begin("transfer-encoding: chunked\r\n\r\n"), "1\r\n \r\n".into()), "unknown timeout")
-        }
+        "chunks" => (Act::Drip(begin("transfer-encoding: chunked\r\n\r\n"), "1\r\n \r\n".into()), "unknown timeout"),
         "events" => {
             let begin = format!("{OK}content-type: text/event-stream\r\n\r\n");
             (Act::Drip(begin, ": still here\n\n".into()), "unknown timeout")
@@ -30,10 +28,7 @@ fn endless(name: &str) -> Option<(Act, &'static str)> {
         "headers" => (Act::Pour(begin(""), "x: y\r\n".into()), "unknown closed"),
         // A call that is given time: 16 MiB are read before it counts as too large.
         "flood" => (
-            Act::Pour(
-                begin("transfer-encoding: chunked\r\n\r\n"),
-                format!("3e8\r\n{}\r\n", "x".repeat(1_000)),
-            ),
+            Act::Pour(begin("transfer-encoding: chunked\r\n\r\n"), format!("3e8\r\n{}\r\n", "x".repeat(1_000))),
             "unknown ",
         ),
         _ => return None,
@@ -76,9 +71,7 @@ async fn an_answer_over_mcp_without_an_end_ends_at_its_limits() {
     for name in ["status", "head", "body", "chunks", "events", "header", "headers", "flood"] {
         let wire = Wire::serve(move |request| match method(request).as_str() {
             "initialize" => shake_hands(request, ""),
-            "tools/call" if request.contains("\"good\"") => {
-                reply(request, "", json!({"result": {"content": []}}))
-            }
+            "tools/call" if request.contains("\"good\"") => reply(request, "", json!({"result": {"content": []}})),
             "tools/call" => endless(name).unwrap().0,
             _ => answer("202 Accepted", "", ""),
         })

@@ -56,11 +56,7 @@ const IN_USE: &str = r#"{"code":"idempotency_key_in_use"}"#;
 const CASES: &[Case] = &[
     // Cut off, which nothing but the JSON tells.
     (
-        |_| {
-            Act::Answer(format!(
-                "HTTP/1.0 400 No\r\n{JSON}\r\n{{\"jsonrpc\":\"2.0\",\"id\":3,\"error\":{{\"co"
-            ))
-        },
+        |_| Act::Answer(format!("HTTP/1.0 400 No\r\n{JSON}\r\n{{\"jsonrpc\":\"2.0\",\"id\":3,\"error\":{{\"co")),
         "unknown answer_incomplete: ",
         "HTTP 400",
     ),
@@ -81,23 +77,14 @@ const CASES: &[Case] = &[
     (|_| whole("422 No", GZIP, gzip(IN_USE)), "unknown key_conflict: ", ""),
     (|_| whole("400 No", GZIP, &gzip(IN_USE)[..20]), "unknown answer_incomplete: ", ""),
     (|_| whole("400 No", GZIP, gzip(r#"{"code":"closed"}"#)), "failed http_400: ", "closed"),
-    (
-        |_| whole("422 No", &format!("{JSON}content-encoding: br\r\n"), IN_USE),
-        "unknown answer_invalid: ",
-        "br",
-    ),
+    (|_| whole("422 No", &format!("{JSON}content-encoding: br\r\n"), IN_USE), "unknown answer_invalid: ", "br"),
     (|_| whole("422 No", JSON, "<html>"), "unknown answer_invalid: ", ""),
-    (
-        |_| whole("409 No", JSON, r#"{"detail":{"code":"idempotency_key_in_use"}}"#),
-        "unknown key_conflict: ",
-        "",
-    ),
+    (|_| whole("409 No", JSON, r#"{"detail":{"code":"idempotency_key_in_use"}}"#), "unknown key_conflict: ", ""),
     (|request| whole("206 Part", JSON, result(request)), "unknown answer_incomplete: ", "a part"),
     (|request| whole("200 OK", GZIP, gzip(&result(request))), "succeeded \"grün\"", ""),
     (
         |request| {
-            let latin: Vec<u8> =
-                result(request).chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+            let latin: Vec<u8> = result(request).chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
             whole("200 OK", "content-type: application/json; charset=iso-8859-1\r\n", latin)
         },
         "succeeded \"grün\"",
@@ -136,8 +123,7 @@ const CASES: &[Case] = &[
     // A date is meant by the clock of the server that says it.
     (
         |_| {
-            let dates =
-                "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2015 07:28:03 GMT\r\n";
+            let dates = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2015 07:28:03 GMT\r\n";
             whole("429 Many", dates, "")
         },
         "retryable after 3000: busy",
@@ -148,11 +134,7 @@ const CASES: &[Case] = &[
     (|_| whole("200 OK", JSON, unnamed(-32603)), "unknown protocol_unnamed: ", ""),
     (|_| whole("400 No", JSON, unnamed(-32600)), "unknown protocol_unnamed: ", ""),
     (|_| whole("400 No", JSON, unnamed(-32700)), "unknown protocol_unnamed: ", ""),
-    (
-        |request| whole("500 Oh", JSON, answered(request, json!({"error": {"code": -32700}}))),
-        "unknown http_500: ",
-        "",
-    ),
+    (|request| whole("500 Oh", JSON, answered(request, json!({"error": {"code": -32700}}))), "unknown http_500: ", ""),
 ];
 
 #[tokio::test]
@@ -170,10 +152,7 @@ async fn an_answer_counts_only_if_it_is_what_was_announced() {
             "classify": [{"when": "error.code == 'answer_incomplete' && status != null", "outcome": "failed"}],
         });
         let line = executed(&mcp, &call(tool("t", json!({})), fields)).await;
-        assert!(
-            line.starts_with(start) && line.contains(part),
-            "{index}: expected {start}{part}, found {line}"
-        );
+        assert!(line.starts_with(start) && line.contains(part), "{index}: expected {start}{part}, found {line}");
         mcp.shutdown().await;
     }
 }
@@ -191,9 +170,7 @@ async fn called_with_numbers(mcp: &amends::participant::Participants) -> String 
 /// What was written of them.
 fn as_written(text: &str) {
     let all = r#""all":{"n":123456789012345678901234567890, "m":49.00,"e":1e400}"#;
-    for part in
-        [r#""arguments":{"n":123456789012345678901234567890,"#, r#""m":49.00,"e":1e400,"#, all, r#""é\n""#]
-    {
+    for part in [r#""arguments":{"n":123456789012345678901234567890,"#, r#""m":49.00,"e":1e400,"#, all, r#""é\n""#] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
 }
@@ -211,9 +188,7 @@ async fn arguments_keep_their_digits() {
             // A server that is not ours reads such a number as it likes.
             let request = &request.replace("1e400", "1");
             match method(request).as_str() {
-                "initialize" if modern => {
-                    reply(request, "", json!({"error": {"code": -32601, "message": "no"}}))
-                }
+                "initialize" if modern => reply(request, "", json!({"error": {"code": -32601, "message": "no"}})),
                 "initialize" => shake_hands(request, ""),
                 "server/discover" => {
                     let hello = json!({"result": {
@@ -222,9 +197,7 @@ async fn arguments_keep_their_digits() {
                     }});
                     reply(request, "", hello)
                 }
-                "tools/call" => {
-                    reply(request, "", json!({"result": {"resultType": "complete", "content": []}}))
-                }
+                "tools/call" => reply(request, "", json!({"result": {"resultType": "complete", "content": []}})),
                 _ => answer("202 Accepted", "", ""),
             }
         })

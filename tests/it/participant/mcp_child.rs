@@ -11,9 +11,8 @@ use super::{call, executed, probed, says, tool, until, with, with_limits};
 
 pub(super) fn child(role: &str, env: &[(&str, &str)]) -> Transport {
     let arguments = ["--exact", SERVER_TEST, "--nocapture"];
-    let env = env
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), Secret::sensitive(*value, vec![(*value).to_owned()])));
+    let env =
+        env.iter().map(|(name, value)| ((*name).to_owned(), Secret::sensitive(*value, vec![(*value).to_owned()])));
     Transport::Stdio {
         command: Secret::plain(std::env::current_exe().unwrap().display().to_string()),
         args: arguments.into_iter().map(Secret::plain).collect(),
@@ -24,8 +23,7 @@ pub(super) fn child(role: &str, env: &[(&str, &str)]) -> Transport {
 
 /// Returns the process id of the server.
 async fn pid(participants: &Participants) -> u32 {
-    let line =
-        executed(participants, &call(tool("echo", json!({})), json!({"output": "${ result.pid }"}))).await;
+    let line = executed(participants, &call(tool("echo", json!({})), json!({"output": "${ result.pid }"}))).await;
     line.strip_prefix("succeeded ").and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{line}"))
 }
 
@@ -39,8 +37,7 @@ async fn every_answer_of_a_tool_has_its_outcome() {
     let limits = Limits { answer_bytes_max: 10_000, ..Limits::default() };
     let mcp = with_limits(child("plain", &[]), limits);
     let arguments = json!({"id": "${ input.id }", "key": "${ key }"});
-    let line =
-        executed(&mcp, &call(tool("echo", arguments), json!({"output": "${ result.arguments }"}))).await;
+    let line = executed(&mcp, &call(tool("echo", arguments), json!({"output": "${ result.arguments }"}))).await;
     assert_eq!(line, r#"succeeded {"id":"b 1","key":"saga/step/action/0"}"#);
     let line = executed(&mcp, &call(tool("echo", json!({})), json!({"output": "${ result.meta }"}))).await;
     says(&line, "succeeded ", &format!("\"{KEY_META}\":\"saga/step/action/0\""));
@@ -57,19 +54,10 @@ async fn every_answer_of_a_tool_has_its_outcome() {
         let line = executed(&mcp, &call(tool(name, arguments), json!({"timeout_ms": 2_000}))).await;
         says(&line, start, part);
     }
-    let rules =
-        json!({"classify": [{"when": "text.startsWith('Failed')", "outcome": "failed", "error": "text"}]});
-    says(
-        &executed(&mcp, &call(tool("text", json!({})), rules)).await,
-        "failed classified: Failed to create",
-        "",
-    );
+    let rules = json!({"classify": [{"when": "text.startsWith('Failed')", "outcome": "failed", "error": "text"}]});
+    says(&executed(&mcp, &call(tool("text", json!({})), rules)).await, "failed classified: Failed to create", "");
     let rules = json!({"classify": [{"when": "outcome == 'errored'", "outcome": "retryable"}]});
-    says(
-        &executed(&mcp, &call(tool("tool_error", json!({})), rules)).await,
-        "retryable tool_error: ",
-        "no such room",
-    );
+    says(&executed(&mcp, &call(tool("tool_error", json!({})), rules)).await, "retryable tool_error: ", "no such room");
     let probe = json!({"target": tool("json_text", json!({})), "applied": "result.id == 'ch_1'"});
     assert_eq!(probed(&mcp, probe).await, r#"applied {"id":"ch_1"}"#);
     let line = executed(&mcp, &call(tool("echo", json!("${ [1] }")), json!({}))).await;
@@ -99,16 +87,8 @@ async fn a_server_of_the_newest_protocol_alone_is_called_as_well() {
     says(&line, "succeeded ", &format!("\"{KEY_META}\":\"saga/step/action/0\""));
     says(&line, "succeeded ", "2026-07-28");
     // Its list of tools tells here, too.
-    says(
-        &executed(&mcp, &call(tool("protocol_error", json!({})), json!({}))).await,
-        "failed protocol_refusal: ",
-        "",
-    );
-    says(
-        &executed(&mcp, &call(tool("internal_error", json!({})), json!({}))).await,
-        "errored protocol_error: ",
-        "",
-    );
+    says(&executed(&mcp, &call(tool("protocol_error", json!({})), json!({}))).await, "failed protocol_refusal: ", "");
+    says(&executed(&mcp, &call(tool("internal_error", json!({})), json!({}))).await, "errored protocol_error: ", "");
     mcp.shutdown().await;
 }
 

@@ -41,8 +41,7 @@ impl Server {
                     .session_manager(Arc::new(LocalSessionManager::default()))
                     .build();
                 let app = move || App::new().service(web::scope("/mcp").service(service.clone().scope()));
-                let server =
-                    HttpServer::new(app).workers(1).shutdown_timeout(0).listen(listener).unwrap().run();
+                let server = HttpServer::new(app).workers(1).shutdown_timeout(0).listen(listener).unwrap().run();
                 tell.send((port, server.handle())).unwrap();
                 server.await.unwrap();
             });
@@ -169,8 +168,7 @@ async fn every_end_of_a_post_has_its_outcome() {
     ];
     for (act, start, part) in cases {
         let wire = raw(act).await;
-        let line =
-            executed(&at(&wire.url), &call(tool("echo", json!({})), json!({"timeout_ms": 1_500}))).await;
+        let line = executed(&at(&wire.url), &call(tool("echo", json!({})), json!({"timeout_ms": 1_500}))).await;
         says(&line, start, part);
         let requests = wire.requests.lock().unwrap();
         let calls: Vec<_> = requests.iter().filter(|request| request.contains("tools/call")).collect();
@@ -210,8 +208,7 @@ async fn a_refused_handshake_keeps_the_pause_that_the_server_asks_for() {
         _ => answer("202 Accepted", "", ""),
     };
     let (ra, json) = ("retry-after: 3\r\n", "content-type: application/json\r\n");
-    let error =
-        json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "later"}}).to_string();
+    let error = json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "later"}}).to_string();
     let dates = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2015 07:28:03 GMT\r\n";
     for (place, status, headers, body) in [
         (first, "429 Too Many Requests", ra.to_owned(), ""),
@@ -252,10 +249,9 @@ async fn a_header_of_the_protocol_in_the_settings_is_refused() {
 
 #[tokio::test]
 async fn a_server_whose_name_does_not_resolve_is_told_from_one_that_refuses() {
-    for (url, start) in [
-        ("http://no.such.host.invalid".to_owned(), "retryable unresolved: "),
-        (nobody().await, "retryable refused: "),
-    ] {
+    for (url, start) in
+        [("http://no.such.host.invalid".to_owned(), "retryable unresolved: "), (nobody().await, "retryable refused: ")]
+    {
         let mcp = at(&url);
         let (outcome, by) = mcp.execute(&call(tool("echo", json!({})), json!({})), &scope(json!({}))).await;
         says(&said(&outcome), start, "the handshake failed: ");

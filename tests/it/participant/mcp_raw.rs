@@ -19,11 +19,7 @@ const ANSWERS: &[(&str, &str, &str)] = &[
         "${ content[1].text }",
         r#""seen""#,
     ),
-    (
-        r#"{"content":[{"type":"hologram","beam":1.10}]}"#,
-        "${ content }",
-        r#"[{"type":"hologram","beam":1.10}]"#,
-    ),
+    (r#"{"content":[{"type":"hologram","beam":1.10}]}"#, "${ content }", r#"[{"type":"hologram","beam":1.10}]"#),
     (
         r#"{"content":[{"type":"text","text":"{\"id\":1}"},{"type":"text","text":"{\"id\":2}"}]}"#,
         "${ content[0].text }",
@@ -101,11 +97,7 @@ async fn an_answer_over_http_is_seen_as_it_came() {
 fn carried(streamed: bool, message: &str) -> Act {
     if !streamed {
         // With the mark of a byte order, which some frameworks write.
-        return answer(
-            "200 OK",
-            "content-type: application/json; charset=utf-8\r\n",
-            &format!("\u{feff}{message}"),
-        );
+        return answer("200 OK", "content-type: application/json; charset=utf-8\r\n", &format!("\u{feff}{message}"));
     }
     let events = format!(
         ": hello\r\n\r\nevent: message\r\ndata: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/odd\"}}\r\n\r\n\
@@ -119,10 +111,7 @@ const ERRORS: &[(&str, &str)] = &[
     (r#"{"code":-32700,"message":"?"}"#, "failed protocol_refusal: JSON-RPC error -32700: ?"),
     (r#"{"code":-32600,"message":"?"}"#, "errored protocol_error: "),
     (r#"{"code":-32601,"message":"?"}"#, "failed protocol_refusal: "),
-    (
-        r#"{"code":-32602,"message":"Output validation error"}"#,
-        "errored protocol_error: JSON-RPC error -32602: Output",
-    ),
+    (r#"{"code":-32602,"message":"Output validation error"}"#, "errored protocol_error: JSON-RPC error -32602: Output"),
     (r#"{"code":-32603,"message":"Traceback"}"#, "errored protocol_error: "),
     (r#"{"code":-32000,"message":"no such customer"}"#, "errored protocol_error: "),
     (r#"{"code":-32000,"message":"Connection closed"}"#, "unknown protocol_error: "),
@@ -156,9 +145,7 @@ async fn only_the_list_of_its_tools_proves_that_a_server_has_none_of_that_name()
                 "tools/list" if message(request)["params"]["cursor"] == "2" => {
                     reply(request, "", json!({ "result": { "tools": second } }))
                 }
-                "tools/list" => {
-                    reply(request, "", json!({ "result": { "tools": first, "nextCursor": "2" } }))
-                }
+                "tools/list" => reply(request, "", json!({ "result": { "tools": first, "nextCursor": "2" } })),
                 "tools/call" if message(request)["params"]["arguments"]["as"] == "error" => {
                     reply(request, "", error.clone())
                 }
@@ -180,8 +167,7 @@ async fn only_the_list_of_its_tools_proves_that_a_server_has_none_of_that_name()
 /// What keeps a tool from answering is not the tool's error.
 #[tokio::test]
 async fn what_stands_between_a_tool_and_its_answer_leaves_its_effect_unknown() {
-    const CUT: &str =
-        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{\"jso";
+    const CUT: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{\"jso";
     const ANOTHERS: &str = r#"{"jsonrpc":"2.0","id":99,"result":{}}"#;
     let events = "content-type: text/event-stream\r\n";
     let acts: [(Act, &str); 6] = [
@@ -207,11 +193,7 @@ async fn what_stands_between_a_tool_and_its_answer_leaves_its_effect_unknown() {
         })
         .await;
         let mcp = at(&wire.url);
-        says(
-            &executed(&mcp, &call(tool("charge", json!({})), json!({"timeout_ms": 2_000}))).await,
-            start,
-            "",
-        );
+        says(&executed(&mcp, &call(tool("charge", json!({})), json!({"timeout_ms": 2_000}))).await, start, "");
         assert_eq!(calls.load(Ordering::SeqCst), 1, "{start}");
         mcp.shutdown().await;
     }

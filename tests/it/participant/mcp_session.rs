@@ -112,12 +112,7 @@ async fn a_refusal_that_is_not_the_sessions_stands_by_its_own_rule() {
     let all = |_: &str| true;
     let cases: [Case; 4] = [
         // The session answers a ping: it is the call that was refused.
-        (
-            |_, _| Some(answer("400 Bad Request", "", "no such customer")),
-            calls_alone,
-            "failed http_400: ",
-            [1, 3],
-        ),
+        (|_, _| Some(answer("400 Bad Request", "", "no such customer")), calls_alone, "failed http_400: ", [1, 3]),
         (
             |request, _| Some(json_of("200 OK", &no_session(message(request)["id"].clone()))),
             calls_alone,
@@ -146,8 +141,7 @@ async fn a_refusal_that_is_not_the_sessions_stands_by_its_own_rule() {
         ),
     ];
     for (refuses, of, start, [sessions, calls]) in cases {
-        let server =
-            Server::start(move |request, knows| of(request).then(|| refuses(request, knows)).flatten()).await;
+        let server = Server::start(move |request, knows| of(request).then(|| refuses(request, knows)).flatten()).await;
         let mcp = at(&server.wire.url);
         // The session begins, and its server forgets it.
         let warm = executed(&mcp, &call(tool("echo", json!({})), json!({}))).await;
@@ -183,8 +177,7 @@ async fn an_error_that_names_no_request_ends_the_session_and_proves_nothing() {
 /// They prove nothing, whatever the definition says of errors, and the session is begun again.
 #[tokio::test]
 async fn a_session_whose_gateway_answers_is_begun_again() {
-    let rpc =
-        |id: Value, code: i64| json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": "?"}});
+    let rpc = |id: Value, code: i64| json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": "?"}});
     type Case = (fn(&str, &dyn Fn(Value, i64) -> Value) -> Act, &'static str);
     let cases: [Case; 8] = [
         // An exchange that ends without an answer.
@@ -195,10 +188,7 @@ async fn a_session_whose_gateway_answers_is_begun_again() {
         (|_, _| answer("200 OK", "content-type: text/html\r\n", "<html>"), "unknown answer_invalid: "),
         (|_, rpc| json_of("200 OK", &rpc(Value::Null, -32600)), "unknown protocol_unnamed: "),
         (|_, rpc| json_of("502 Bad Gateway", &rpc(Value::Null, -32603)), "unknown http_502: "),
-        (
-            |request, rpc| json_of("502 Bad Gateway", &rpc(message(request)["id"].clone(), -32700)),
-            "unknown http_502: ",
-        ),
+        (|request, rpc| json_of("502 Bad Gateway", &rpc(message(request)["id"].clone(), -32700)), "unknown http_502: "),
     ];
     for ((act, start), effect) in cases.into_iter().flat_map(|case| [(case, "idempotent"), (case, "once")]) {
         let server = Server::start(move |request, knows| match request.starts_with("GET ") {
@@ -222,8 +212,7 @@ async fn a_session_whose_gateway_answers_is_begun_again() {
 /// out.
 #[tokio::test]
 async fn a_session_is_asked_for_before_a_call_that_may_not_be_repeated() {
-    let server =
-        Server::start(|_, knows| (!knows).then(|| answer("404 Not Found", "", "no such session"))).await;
+    let server = Server::start(|_, knows| (!knows).then(|| answer("404 Not Found", "", "no such session"))).await;
     let mcp = at(&server.wire.url);
     assert_eq!(with_effect(&mcp, "once").await, "succeeded null");
     assert_eq!(server.count("ping"), 0, "it was known a moment ago");

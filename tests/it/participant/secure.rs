@@ -59,8 +59,7 @@ fn served(request: &str) -> super::wire::Act {
 
 #[tokio::test]
 async fn a_proxy_of_the_environment_sees_nothing() {
-    let (participant, proxy) =
-        (Wire::serve(served).await, Wire::serve(|_| answer("502 Bad Gateway", "", "")).await);
+    let (participant, proxy) = (Wire::serve(served).await, Wire::serve(|_| answer("502 Bad Gateway", "", "")).await);
     let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let environment = names.map(|name| (name, proxy.url.as_str()));
     assert_eq!(outcomes(&participant.url, &environment).await, ["succeeded {}", "succeeded null"]);
@@ -93,10 +92,8 @@ fn secure_server(served: fn(&str) -> super::wire::Act, says_end: bool) -> (u16, 
                     let text = String::from_utf8_lossy(&bytes).into_owned();
                     let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
                     let length = head.to_ascii_lowercase();
-                    let length = length
-                        .split("content-length: ")
-                        .nth(1)
-                        .and_then(|rest| rest.lines().next()?.parse().ok());
+                    let length =
+                        length.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
                     if body.len() < length.unwrap_or(0) {
                         continue;
                     }
@@ -110,9 +107,7 @@ fn secure_server(served: fn(&str) -> super::wire::Act, says_end: bool) -> (u16, 
                     }
                     return;
                 }
-                said.lock()
-                    .unwrap()
-                    .extend((!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned()));
+                said.lock().unwrap().extend((!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned()));
             });
         }
     });
@@ -144,8 +139,7 @@ async fn an_answer_that_ends_with_its_connection_is_whole_only_if_the_connection
     for (says_end, start) in [(true, "succeeded \"done\""), (false, "unknown answer_incomplete: ")] {
         let done = |_: &str| super::wire::Act::Answer("HTTP/1.0 200 OK\r\n\r\ndone".into());
         let (port, _) = secure_server(done, says_end);
-        let [http, _] =
-            outcomes(&format!("https://localhost:{port}"), &[("SSL_CERT_FILE", &authority)]).await;
+        let [http, _] = outcomes(&format!("https://localhost:{port}"), &[("SSL_CERT_FILE", &authority)]).await;
         says(&http, start, "");
     }
 }

@@ -29,9 +29,7 @@ pub(crate) enum Act {
 /// An answer with a status line, headers and a body of the right length.
 pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Act {
     let length = body.len();
-    Act::Answer(format!(
-        "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    ))
+    Act::Answer(format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"))
 }
 
 /// The server; it ends with the test.
@@ -90,11 +88,7 @@ impl Wire {
     }
 }
 
-async fn serve_one(
-    mut stream: TcpStream,
-    act: &(dyn Fn(&str) -> Act + Send + Sync),
-    seen: &Mutex<Vec<String>>,
-) {
+async fn serve_one(mut stream: TcpStream, act: &(dyn Fn(&str) -> Act + Send + Sync), seen: &Mutex<Vec<String>>) {
     let Some(request) = read(&mut stream).await else { return };
     seen.lock().unwrap().push(request.clone());
     let mut act = act(&request);

@@ -38,8 +38,7 @@ async fn takes_no_more_than_its_limit_under_any_plan() {
             assert_eq!(lane.claim(limit, &[node.definition]).await.unwrap().len(), limit, "{settings}");
         }
     }
-    let left =
-        node.database.client().await.query_one("select count(*) from amends.ready", &[]).await.unwrap();
+    let left = node.database.client().await.query_one("select count(*) from amends.ready", &[]).await.unwrap();
     assert_eq!(left.get::<_, i64>(0), 300 - 16);
 }
 
@@ -54,8 +53,7 @@ async fn fifty_claimers_get_each_saga_once() {
         let (claimed, definition) = (claimed.clone(), node.definition);
         tasks.push(tokio::spawn(async move {
             loop {
-                let ids: Vec<Uuid> =
-                    lane.claim(16, &[definition]).await.unwrap().iter().map(|saga| saga.id).collect();
+                let ids: Vec<Uuid> = lane.claim(16, &[definition]).await.unwrap().iter().map(|saga| saga.id).collect();
                 let mut claimed = claimed.lock().await;
                 claimed.extend(ids);
                 if claimed.len() >= 2_000 {
@@ -86,8 +84,7 @@ async fn claim_with_an_old_snapshot<F: Future<Output = ()>>(
     let observer = claimer.database.client().await;
     let claim = claimer.lane.claim(10, std::slice::from_ref(&definition));
     let rest = async {
-        eventually("the claim waits for its lane", async || waiting(&observer, "-- Claims up").await > 0)
-            .await;
+        eventually("the claim waits for its lane", async || waiting(&observer, "-- Claims up").await > 0).await;
         meanwhile.await;
         transaction.commit().await.unwrap();
     };
@@ -158,8 +155,7 @@ async fn passes_by_what_another_claim_is_taking() {
     ready(&node, 10).await;
     let mut other = node.database.client().await;
     let transaction = other.transaction().await.unwrap();
-    let taken =
-        transaction.query("select id from amends.ready order by n limit 5 for update", &[]).await.unwrap();
+    let taken = transaction.query("select id from amends.ready order by n limit 5 for update", &[]).await.unwrap();
     let claimed = node.lane.claim(5, &[node.definition]).await.unwrap();
     assert_eq!(claimed.len(), 5);
     assert!(taken.iter().all(|row| claimed.iter().all(|saga| saga.id != row.get::<_, Uuid>(0))));
@@ -187,10 +183,7 @@ async fn takes_only_definitions_that_it_can_run_and_lets_none_starve() {
     ready(&node, 50).await;
     let other = node.store.put_definition("digest two", "other", "{}", None).await.unwrap();
     let id = node.store.start("other", &json("1"), None).await.unwrap();
-    assert_eq!(
-        node.lane.claim(10, &[other]).await.unwrap().iter().map(|saga| saga.id).collect::<Vec<_>>(),
-        [id]
-    );
+    assert_eq!(node.lane.claim(10, &[other]).await.unwrap().iter().map(|saga| saga.id).collect::<Vec<_>>(), [id]);
     let id = node.store.start("other", &json("1"), None).await.unwrap();
     for _ in 0..20 {
         node.store.start("other", &json("1"), None).await.unwrap();
@@ -214,10 +207,8 @@ async fn finds_rows_behind_its_watermark() {
     ready(&node, 6_000).await;
     while !lane.claim(500, &[node.definition]).await.unwrap().is_empty() {}
     transaction.commit().await.unwrap();
-    eventually("the late start is claimed", async || {
-        !lane.claim(10, &[node.definition]).await.unwrap().is_empty()
-    })
-    .await;
+    eventually("the late start is claimed", async || !lane.claim(10, &[node.definition]).await.unwrap().is_empty())
+        .await;
 }
 
 #[tokio::test]

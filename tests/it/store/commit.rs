@@ -45,11 +45,7 @@ async fn each_shape_of_a_batch_writes_everything_once() {
         batch.extend(has(3).then(|| Transition { status: Some(Status::Paused), ..went_on(ids[2], 2) }));
         batch.extend(has(3).then(|| Transition { outbox: Some(json("{}")), ..went_on(ids[3], 2) }));
         for _ in 0..2 {
-            assert_eq!(
-                node.lane.commit(&batch).await.unwrap(),
-                vec![Written::Accepted; batch.len()],
-                "{shape}"
-            );
+            assert_eq!(node.lane.commit(&batch).await.unwrap(), vec![Written::Accepted; batch.len()], "{shape}");
         }
         for row in &batch {
             let saga = node.store.saga(row.id).await.unwrap().unwrap();
@@ -72,10 +68,7 @@ async fn one_conflict_does_not_hold_up_the_others() {
     assert_eq!(other.lane.commit(&[went_on(ids[1], 2)]).await.unwrap(), [Written::Accepted]);
     let late = Transition { outbox: Some(json("{}")), ..ended(ids[1], 2) };
     let batch = [ended(ids[2], 2), late, went_on(ids[0], 2)];
-    assert_eq!(
-        node.lane.commit(&batch).await.unwrap(),
-        [Written::Accepted, Written::Refused, Written::Accepted]
-    );
+    assert_eq!(node.lane.commit(&batch).await.unwrap(), [Written::Accepted, Written::Refused, Written::Accepted]);
     assert_eq!(count(&node, "select count(*) from amends.outbox").await, 0);
     assert_eq!(node.store.saga(ids[1]).await.unwrap().unwrap().lane, Some(other.lane.id()));
 }
@@ -137,10 +130,7 @@ async fn a_row_that_the_database_cannot_take_does_not_take_the_others_with_it() 
     client.batch_execute("alter table amends.journal add check (kind <> 'poison')").await.unwrap();
     let poison = Transition::new(ids[1], 2, "poison", json("{}"));
     let written = node.lane.commit(&[went_on(ids[0], 2), poison, ended(ids[2], 2)]).await.unwrap();
-    assert!(
-        matches!(&written[..], [Written::Accepted, Written::Rejected { .. }, Written::Accepted]),
-        "{written:?}"
-    );
+    assert!(matches!(&written[..], [Written::Accepted, Written::Rejected { .. }, Written::Accepted]), "{written:?}");
 }
 
 #[tokio::test]
@@ -158,9 +148,7 @@ async fn hostile_texts_in_a_batch_are_only_texts() {
     let mut batch: Vec<Transition> = inputs
         .iter()
         .enumerate()
-        .map(|(n, input)| {
-            keyed(node.definition, &format!("'); drop table amends.saga; -- {n} \u{1f600} NULL"), input)
-        })
+        .map(|(n, input)| keyed(node.definition, &format!("'); drop table amends.saga; -- {n} \u{1f600} NULL"), input))
         .collect();
     let mut plain = started(node.definition);
     plain.body = json(r#"{"started":{"at":1,"input":"\u0000'"}}"#);
@@ -181,8 +169,7 @@ async fn batches_that_meet_in_the_journal_do_not_deadlock() {
     let mut ids: Vec<Uuid> = (0..21).map(|_| Uuid::now_v7()).collect();
     ids.sort();
     let transaction = blocker.transaction().await.unwrap();
-    let insert =
-        "insert into amends.journal (id, seq, lane, at, kind, body) values ($1, 2, 0, now(), 'x', '{}')";
+    let insert = "insert into amends.journal (id, seq, lane, at, kind, body) values ($1, 2, 0, now(), 'x', '{}')";
     transaction.execute(insert, &[&ids[10]]).await.unwrap();
     let mut tasks = Vec::new();
     for reversed in [false, true] {

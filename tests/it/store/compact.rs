@@ -62,24 +62,18 @@ async fn every_table_whose_rows_come_and_go_can_be_written_anew() {
     let _holder = node.database.held_snapshot().await;
     for (table, columns, values) in [
         ("inbox", "(lane, id, definition)", "1, amends.uuid7(), 1"),
-        (
-            "outbox",
-            "(id, seq, at, body)",
-            "amends.uuid7(), g, now(), 'a body of an event that somebody waits for'",
-        ),
+        ("outbox", "(id, seq, at, body)", "amends.uuid7(), g, now(), 'a body of an event that somebody waits for'"),
         ("ready", "(definition, id, input)", "-1, amends.uuid7(), '{\"input\":\"of a saga\"}'"),
         ("timer", "(id, fire_at)", "amends.uuid7(), 'infinity'"),
     ] {
-        let insert = |count| {
-            format!("insert into amends.{table} {columns} select {values} from generate_series(1, {count}) g")
-        };
+        let insert =
+            |count| format!("insert into amends.{table} {columns} select {values} from generate_series(1, {count}) g");
         ask(&url, &insert(25_000)).await;
         ask(&url, &format!("delete from amends.{table}")).await;
         ask(&url, &insert(7)).await;
         let all = format!("select md5(string_agg(t::text, ' ' order by t::text)) from amends.{table} t");
         let before = ask(&url, &all).await;
-        let done =
-            node.store.compact(table).await.unwrap().unwrap_or_else(|| panic!("{table} is not rewritten"));
+        let done = node.store.compact(table).await.unwrap().unwrap_or_else(|| panic!("{table} is not rewritten"));
         assert!(done.after <= 8_192, "{table}: {done:?}");
         assert_eq!(ask(&url, &all).await, before, "{table}");
         ask(&url, &insert(1)).await;
@@ -138,10 +132,8 @@ async fn who_stops_in_the_midst_stops_nobody_else() {
     node.started(5).await;
     let _holder = node.database.held_snapshot().await;
     crowd(&node, 20_000).await;
-    let mut child = in_its_own_process("store::compact::child_process_entry")
-        .env(URL, &node.database.url)
-        .spawn()
-        .unwrap();
+    let mut child =
+        in_its_own_process("store::compact::child_process_entry").env(URL, &node.database.url).spawn().unwrap();
     let locks = "select count(*) from pg_locks where relation = 'amends.saga'::regclass and granted
                  and mode = 'AccessExclusiveLock'";
     eventually("the table is locked", async || ask(&node.database.url, locks).await == "1").await;
@@ -180,8 +172,7 @@ async fn an_isolated_transaction_from_before_asks_for_nothing() {
             old.batch_execute("rollback to here").await.unwrap();
         }
         // One that begins now may.
-        let cancel =
-            format!("begin isolation level {isolation}; select amends.cancel('{saga}', 'x'); commit");
+        let cancel = format!("begin isolation level {isolation}; select amends.cancel('{saga}', 'x'); commit");
         let said = psql(&node.database.url, &cancel).await;
         assert!(said.ok, "{}", said.errors);
     }

@@ -10,8 +10,7 @@ use super::{Node, json, waiting, went_on};
 use crate::harness::eventually;
 
 /// A wake as a timer, a sweep or a node of an older version writes it.
-const WAKE: &str =
-    "insert into amends.ready (definition, id) select definition, id from amends.saga where id = $1";
+const WAKE: &str = "insert into amends.ready (definition, id) select definition, id from amends.saga where id = $1";
 const LOCK_INPUT: &str = "select from amends.ready where id = $1 and input is not null for update";
 const LOCK_WAKE: &str = "select from amends.ready where id = $1 and input is null for update";
 
@@ -118,8 +117,7 @@ async fn claim_behind<F: AsyncFnOnce(&mut Node)>(
     let definition = [claimer.definition];
     let claim = claimer.lane.claim(10, &definition);
     let rest = async {
-        eventually("the claim waits for its lane", async || waiting(&observer, "-- Claims up").await > 0)
-            .await;
+        eventually("the claim waits for its lane", async || waiting(&observer, "-- Claims up").await > 0).await;
         assert_begun(&other.lane.claim(10, &definition).await.unwrap(), id, 1);
         meanwhile(other).await;
         held.rollback().await.unwrap();
@@ -169,8 +167,7 @@ async fn an_input_is_kept_until_the_first_row_is_there() {
     assert_one_first_row(&node, id).await;
 
     // An input that came twice begins nothing, and goes with the owner.
-    let twice =
-        "insert into amends.ready (definition, id, input) select definition, id, '1' from amends.saga";
+    let twice = "insert into amends.ready (definition, id, input) select definition, id, '1' from amends.saga";
     client.execute(twice, &[]).await.unwrap();
     let mut other = Node::on_same(&node, "other").await;
     assert_eq!(other.lane.claim(10, &[other.definition]).await.unwrap(), []);

@@ -50,8 +50,7 @@ async fn a_batch_that_waits_while_its_lane_dies_writes_nothing() {
     let batch = [went_on(id, 2)];
     let commit = zombie.lane.commit(&batch);
     let rest = async {
-        eventually("the batch waits for its lane", async || waiting(&observer, "-- Writes the").await > 0)
-            .await;
+        eventually("the batch waits for its lane", async || waiting(&observer, "-- Writes the").await > 0).await;
         transaction.commit().await.unwrap();
     };
     let (written, ()) = tokio::join!(commit, rest);
@@ -192,10 +191,7 @@ async fn a_beat_under_way_saves_a_node() {
     slow.age(9_000).await;
     let mut beating = slow.database.client().await;
     let transaction = beating.transaction().await.unwrap();
-    transaction
-        .execute("update amends.node set beat_at = amends.now() where id = $1", &[&slow.id.0])
-        .await
-        .unwrap();
+    transaction.execute("update amends.node set beat_at = amends.now() where id = $1", &[&slow.id.0]).await.unwrap();
     assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept::default());
     transaction.commit().await.unwrap();
     assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept::default());

@@ -75,11 +75,7 @@ async fn a_key_holds_through_both_doors() {
     ];
     assert_eq!(
         node.lane.commit(&batch).await.unwrap(),
-        [
-            Written::Duplicate { existing: first.id },
-            Written::KeyConflict { existing: first.id },
-            Written::Accepted
-        ]
+        [Written::Duplicate { existing: first.id }, Written::KeyConflict { existing: first.id }, Written::Accepted]
     );
     let again = node.store.start("checkout", &json(r#"{"b":2,"a":1}"#), Some("k")).await.unwrap();
     assert_eq!(again, first.id);
@@ -104,9 +100,7 @@ async fn a_parked_saga_is_woken_by_its_timer_and_by_a_signal() {
     assert!(node.lane.claim(10, &[node.definition]).await.unwrap().is_empty());
     assert_eq!(node.store.fire_timers(10).await.unwrap(), 1);
     let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
-    assert!(
-        claimed.len() == 1 && claimed[0].id == ids[0] && claimed[0].adopted && claimed[0].first.is_none()
-    );
+    assert!(claimed.len() == 1 && claimed[0].id == ids[0] && claimed[0].adopted && claimed[0].first.is_none());
 
     let n = node.store.signal(ids[1], &Request::Cancel { reason: "test".into() }).await.unwrap();
     assert_eq!(n, 1);

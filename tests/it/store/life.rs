@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use amends::saga::event::Request;
 use amends::store::{
-    DefinitionId, Error, Lane, NetCursor, NodeId, Parking, Passed, PostgresConfig, Store, Transition,
-    TurnCursor, Written,
+    DefinitionId, Error, Lane, NetCursor, NodeId, Parking, Passed, PostgresConfig, Store, Transition, TurnCursor,
+    Written,
 };
 use uuid::Uuid;
 
@@ -79,9 +79,8 @@ impl World {
         let turns = again(async || store.put_definition(&turned, &turned, "{}", Some(&path)).await).await;
         let both = [definition, turns];
         let (first, mut lane) = self.node("first").await;
-        let start = async |of: &str, key: &str| {
-            again(async || store.start(of, &json(r#"{"guest":1}"#), Some(key)).await).await
-        };
+        let start =
+            async |of: &str, key: &str| again(async || store.start(of, &json(r#"{"guest":1}"#), Some(key)).await).await;
         let (one, two) = (start(&plain, "one").await, start(&turned, "two").await);
         let give = async || {
             again(async || store.give_turns(&[]).await).await;
@@ -91,8 +90,7 @@ impl World {
         again(async || store.signal(one, &Request::Touch).await).await;
         again(async || store.drain_inbox(&[lane.id()]).await).await;
         let signals = again(async || store.signals_after(one, 0).await).await;
-        let told =
-            Transition { outbox: Some(json(&format!(r#"{{"definition":{}}}"#, turns.0))), ..went_on(two, 2) };
+        let told = Transition { outbox: Some(json(&format!(r#"{{"definition":{}}}"#, turns.0))), ..went_on(two, 2) };
         commit(&mut lane, &[went_on(one, 2), told]).await;
         let parking = [Parking { id: one, signals_seen: signals.last().unwrap().n, wake_at: Some(1) }];
         // A request that was lost lets go of nothing, and says so.
@@ -101,8 +99,7 @@ impl World {
             again(async || store.fire_timers(10).await).await;
         };
         self.take(&mut lane, &both, &[one], fire).await;
-        eventually("it is released", async || again(async || lane.release(&[one]).await).await == [one])
-            .await;
+        eventually("it is released", async || again(async || lane.release(&[one]).await).await == [one]).await;
         self.take(&mut lane, &both, &[one], async || {}).await;
         again(async || lane.owned().await).await;
 

@@ -63,10 +63,7 @@ async fn a_migration_that_was_changed_is_refused() {
         .await
         .unwrap();
     let error = database.store().await.migrate().await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Schema(text) if text.contains("0001_tables: expected checksum")),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Schema(text) if text.contains("0001_tables: expected checksum")), "{error}");
 }
 
 #[tokio::test]
@@ -75,9 +72,7 @@ async fn a_failing_migration_leaves_nothing_behind() {
     let client = database.client().await;
     // The function of the second migration is there already, and is not ours.
     client
-        .batch_execute(
-            "create schema amends; create function amends.now() returns int language sql as 'select 1'",
-        )
+        .batch_execute("create schema amends; create function amends.now() returns int language sql as 'select 1'")
         .await
         .unwrap();
     let before = contents(&database).await;

@@ -29,21 +29,13 @@ const HOT: &[(&str, &str, &[&str])] = &[
     (include_str!("../../../sql/queries/saga/park.sql"), "1, '{}', '{}', '{}'", &["saga_pkey"]),
     (include_str!("../../../sql/queries/saga/release.sql"), "1, '{}'", &["saga_pkey"]),
     (include_str!("../../../sql/queries/saga/owned.sql"), "1", &["saga_lane"]),
-    (
-        include_str!("../../../sql/queries/saga/read.sql"),
-        "'00000000-0000-7000-8000-000000000000'",
-        &["saga_pkey"],
-    ),
+    (include_str!("../../../sql/queries/saga/read.sql"), "'00000000-0000-7000-8000-000000000000'", &["saga_pkey"]),
     (
         include_str!("../../../sql/queries/saga/list.sql"),
         "null, null, null, 50, null, null",
         &["Index Scan Backward using saga_pkey"],
     ),
-    (
-        include_str!("../../../sql/queries/turn/cancel_waiting.sql"),
-        "'{}', '{}'",
-        &["waiting_id", "knock_pkey"],
-    ),
+    (include_str!("../../../sql/queries/turn/cancel_waiting.sql"), "'{}', '{}'", &["waiting_id", "knock_pkey"]),
     (include_str!("../../../sql/queries/turn/asked.sql"), "100", &["knock_asked"]),
     (include_str!("../../../sql/queries/turn/ended.sql"), "'', '', 100", &["turn_pkey", "saga_pkey"]),
     (
@@ -57,11 +49,7 @@ const HOT: &[(&str, &str, &[&str])] = &[
         "'{}'",
         &["Index Cond: ((id = u.id)", "Index Cond: (id = u.id)"],
     ),
-    (
-        include_str!("../../../sql/queries/timer/fire.sql"),
-        "100",
-        &["Index Cond: (fire_at <= now())", "timer_fire_at"],
-    ),
+    (include_str!("../../../sql/queries/timer/fire.sql"), "100", &["Index Cond: (fire_at <= now())", "timer_fire_at"]),
     (include_str!("../../../sql/queries/inbox/drain.sql"), "'{1}', 100", &["AND (n >= "]),
     (include_str!("../../../sql/queries/signal/after.sql"), "'{}', '{}'", &["signal_pkey"]),
     (
@@ -143,8 +131,7 @@ fn an_index_is_found_by_its_name_and_by_that_of_its_partitions() {
                 Index Only Scan using saga_lane on saga";
     assert!(uses(plan, "journal_pkey") && uses(plan, "saga_lane"));
     assert!(!uses(plan, "saga_pkey") && !uses(plan, "journal_id") && !uses(plan, "20261116_pkey"));
-    let named: Vec<&str> =
-        named_indexes("-- Locks: none. Index: timer_fire_at, then timer_pkey.\nselect 1").collect();
+    let named: Vec<&str> = named_indexes("-- Locks: none. Index: timer_fire_at, then timer_pkey.\nselect 1").collect();
     assert_eq!(named, ["timer_fire_at", "timer_pkey"]);
     assert_eq!(named_indexes("-- Index: none; the table is small.\n").count(), 0);
 }
@@ -223,8 +210,7 @@ async fn firing_reads_only_what_is_due() {
     client.batch_execute(&format!("prepare fire as {sql}")).await.unwrap();
     let rows = client.query("explain (analyze, buffers, timing off) execute fire(1000)", &[]).await.unwrap();
     let text: String = rows.iter().map(|row| format!("{}\n", row.get::<_, &str>(0))).collect();
-    let scan =
-        text.lines().skip_while(|line| !line.contains("timer_fire_at")).find(|line| line.contains("Buffers"));
+    let scan = text.lines().skip_while(|line| !line.contains("timer_fire_at")).find(|line| line.contains("Buffers"));
     let buffers: u32 = scan
         .and_then(|line| line.split("hit=").nth(1))
         .and_then(|rest| rest.split(' ').next())

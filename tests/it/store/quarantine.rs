@@ -339,8 +339,7 @@ async fn a_process_that_was_taken_for_dead_and_lives_has_died_of_nothing() {
     let_time_pass(&sweeper).await;
     let mut next = Node::on_same(&sweeper, "next").await;
     let claimed = next.lane.claim(10, &[next.definition]).await.unwrap();
-    let found: BTreeMap<Uuid, (u32, bool)> =
-        claimed.iter().map(|saga| (saga.id, (saga.deaths, saga.stuck))).collect();
+    let found: BTreeMap<Uuid, (u32, bool)> = claimed.iter().map(|saga| (saga.id, (saga.deaths, saga.stuck))).collect();
     assert_eq!(found, BTreeMap::from([(one, (1, true)), (two, (2, false))]));
     // It comes before the sweep, too.
     assert_eq!(asks(&next, two).await, Trial::Marked);

@@ -94,8 +94,7 @@ async fn the_longest_retention_of_a_definition_counts() {
     let long = node.store.put_definition("long", "audited", &draft, None).await.unwrap();
     assert!(node.store.expire().await.unwrap().is_empty());
     assert_eq!(kept(&node, &ended).await, "1 ended, 1 rows, 1 signals, 1 keys");
-    let shorter =
-        format!("update amends.definition set draft = '{{\"retention_ms\":1000}}' where id = {}", long.0);
+    let shorter = format!("update amends.definition set draft = '{{\"retention_ms\":1000}}' where id = {}", long.0);
     ask(&node.database.url, &shorter).await;
     assert!(!node.store.expire().await.unwrap().is_empty(), "others are kept for the default of 90 days");
 }

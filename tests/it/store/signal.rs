@@ -98,11 +98,7 @@ async fn no_signal_is_lost_in_a_crowd() {
     }
     asking.await.unwrap();
     let sql = "select count(*) from amends.saga g where g.lane is not null";
-    assert_eq!(
-        node.database.client().await.query_one(sql, &[]).await.unwrap().get::<_, i64>(0),
-        0,
-        "{seen:?}"
-    );
+    assert_eq!(node.database.client().await.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0, "{seen:?}");
     assert_eq!(super::deadlocks(&node).await, 0);
 }
 
@@ -110,23 +106,16 @@ async fn no_signal_is_lost_in_a_crowd() {
 async fn signals_of_unknown_and_ended_sagas_are_refused() {
     let mut node = Node::new().await;
     let unknown = Uuid::now_v7();
-    assert!(
-        matches!(node.store.signal(unknown, &Request::Touch).await, Err(Error::UnknownSaga(id)) if id == unknown)
-    );
+    assert!(matches!(node.store.signal(unknown, &Request::Touch).await, Err(Error::UnknownSaga(id)) if id == unknown));
     let id = node.started(1).await[0];
     node.lane.commit(&[ended(id, 2)]).await.unwrap();
-    assert!(
-        matches!(node.store.signal(id, &Request::Touch).await, Err(Error::SagaEnded(found)) if found == id)
-    );
+    assert!(matches!(node.store.signal(id, &Request::Touch).await, Err(Error::SagaEnded(found)) if found == id));
     let client = node.database.client().await;
     for (sql, code) in [
         ("select amends.request('ffffffff-ffff-ffff-ffff-ffffffffffff', '1')", "AM001"),
         ("select amends.request(null, '1')", "AM001"),
         ("select amends.request('00000000-0000-0000-0000-000000000000', null)", "AM005"),
-        (
-            "select amends.request('00000000-0000-0000-0000-000000000000', to_json(repeat('x', 1048577)))",
-            "AM005",
-        ),
+        ("select amends.request('00000000-0000-0000-0000-000000000000', to_json(repeat('x', 1048577)))", "AM005"),
     ] {
         let error = client.batch_execute(sql).await.unwrap_err();
         assert_eq!(error.code().unwrap().code(), code, "{sql}");
@@ -142,8 +131,7 @@ async fn a_refusal_is_recorded_with_its_reason() {
         node.store.signal(id, &hostile).await.unwrap();
     }
     let refusal = Some("not now: '); --".to_owned());
-    let row =
-        Transition { signal: Some(amends::store::Fate { n: 2, refusal: refusal.clone() }), ..went_on(id, 2) };
+    let row = Transition { signal: Some(amends::store::Fate { n: 2, refusal: refusal.clone() }), ..went_on(id, 2) };
     assert_eq!(node.lane.commit(&[row]).await.unwrap(), [Written::Accepted]);
     let signals = node.store.signals_after(id, 1).await.unwrap();
     assert_eq!(signals.iter().map(|signal| signal.n).collect::<Vec<_>>(), [2, 3]);
@@ -184,11 +172,8 @@ async fn a_request_is_dated_when_it_is_made_and_not_when_its_transaction_began()
     ] {
         transaction.execute(&sql, &[]).await.unwrap();
     }
-    let began: i64 = transaction
-        .query_one("select (extract(epoch from now()) * 1000000)::bigint", &[])
-        .await
-        .unwrap()
-        .get(0);
+    let began: i64 =
+        transaction.query_one("select (extract(epoch from now()) * 1000000)::bigint", &[]).await.unwrap().get(0);
     transaction.commit().await.unwrap();
     let after = clock(&observer).await;
     for table in ASKED {

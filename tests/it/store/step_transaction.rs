@@ -67,8 +67,7 @@ async fn effect_and_row_are_there_together_or_not_at_all() {
     let within = effect(&node.store).await;
     node.store.roll_back(within, late()).await.unwrap();
     drop(effect(&node.store).await);
-    let sql =
-        "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in%'";
+    let sql = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in%'";
     let client = node.database.client().await;
     eventually("the dropped transaction is gone", async || {
         client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0

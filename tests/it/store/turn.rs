@@ -26,8 +26,7 @@ async fn start(store: &Store, input: &str) -> Uuid {
 
 /// The sagas that may begin now, in order.
 async fn begun(lane: &mut Lane, definition: DefinitionId) -> Vec<Uuid> {
-    let mut ids: Vec<Uuid> =
-        lane.claim(500, &[definition]).await.unwrap().into_iter().map(|saga| saga.id).collect();
+    let mut ids: Vec<Uuid> = lane.claim(500, &[definition]).await.unwrap().into_iter().map(|saga| saga.id).collect();
     ids.sort();
     ids
 }
@@ -67,8 +66,7 @@ async fn equal_keys_run_one_at_a_time_in_order_and_others_do_not_wait() {
 
     // The holder keeps its turn while it is parked or stuck, and until its end is durable.
     assert_eq!(node.store.give_turns(&[number]).await.unwrap().given, 0);
-    let stuck =
-        Transition { status: Some(Status::Stuck), ..Transition::new(number, 2, "attempt_ended", json("{}")) };
+    let stuck = Transition { status: Some(Status::Stuck), ..Transition::new(number, 2, "attempt_ended", json("{}")) };
     node.lane.commit(&[stuck]).await.unwrap();
     assert_eq!(node.store.give_turns(&[number]).await.unwrap().given, 0);
     node.lane.commit(&[Transition { seq: 3, ..end(number) }]).await.unwrap();
@@ -101,10 +99,7 @@ async fn a_key_that_is_too_long_or_cannot_be_read_is_refused_and_a_start_key_sti
     let row = client.query_one(rows, &[]).await.unwrap();
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (1, 1));
     // A start that is rolled back never was.
-    client
-        .batch_execute("begin; select amends.start('turns', '{\"guest\": \"ada\"}'); rollback")
-        .await
-        .unwrap();
+    client.batch_execute("begin; select amends.start('turns', '{\"guest\": \"ada\"}'); rollback").await.unwrap();
     assert_eq!(node.store.give_turns(&[]).await.unwrap().answered, 1);
 }
 
@@ -205,8 +200,7 @@ async fn starts_ends_and_givers_race_without_doubling_or_forgetting_a_turn() {
             let claimed = lane.claim(500, &[definition]).await.unwrap();
             let mut taken = Vec::new();
             for saga in claimed {
-                eventually("the start has answered", async || keys.lock().unwrap().contains_key(&saga.id))
-                    .await;
+                eventually("the start has answered", async || keys.lock().unwrap().contains_key(&saga.id)).await;
                 let key = keys.lock().unwrap()[&saga.id];
                 assert!(running.lock().unwrap().insert(key), "two sagas of key {key} at a time");
                 taken.push((saga.id, key));

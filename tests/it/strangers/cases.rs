@@ -160,9 +160,7 @@ pub(super) async fn verdict(client: &Client, case: &Case, id: Uuid, entries: &En
     // A limiter was not heeded, or an accepted call was made again.
     if entries.count("early") > 0 || entries.count("promise") > 1 {
         let (early, promises) = (entries.count("early"), entries.count("promise"));
-        return Err(format!(
-            "expected one promise at most, found {promises}, {early} calls too early, {said}"
-        ));
+        return Err(format!("expected one promise at most, found {promises}, {early} calls too early, {said}"));
     }
     if effects > 1 {
         return Err(format!("expected one effect at most, undone ones included, found {said}"));

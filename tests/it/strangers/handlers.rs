@@ -144,12 +144,7 @@ fn split(way: &str) -> (&str, &str) {
 }
 
 /// Makes the effect of a verb as the first call's way says, and every later one as it should be.
-async fn serve(
-    book: Shared,
-    verb: &'static str,
-    context: StepContext,
-    asked: Asked,
-) -> Result<Value, Failure> {
+async fn serve(book: Shared, verb: &'static str, context: StepContext, asked: Asked) -> Result<Value, Failure> {
     let key = context.key().to_owned();
     let (when, how) = split(&asked.way);
     let how = how.to_owned();
@@ -199,9 +194,8 @@ fn handlers(book: &Shared) -> Handlers {
     let mut handlers = Handlers::new();
     for verb in ["pay", "void", "look"] {
         let book = Arc::clone(book);
-        handlers = handlers.register(verb, move |context: StepContext, asked: Asked| {
-            serve(Arc::clone(&book), verb, context, asked)
-        });
+        handlers = handlers
+            .register(verb, move |context: StepContext, asked: Asked| serve(Arc::clone(&book), verb, context, asked));
     }
     let book = Arc::clone(book);
     handlers
@@ -224,9 +218,7 @@ fn handlers(book: &Shared) -> Handlers {
                 Ok::<_, Failure>(json!({ "state": state }))
             }
         })
-        .register("refuse", |_: StepContext, _: Value| async {
-            Err::<Value, _>(Failure::permanent("declined", "no"))
-        })
+        .register("refuse", |_: StepContext, _: Value| async { Err::<Value, _>(Failure::permanent("declined", "no")) })
 }
 
 fn retry(attempts: u32) -> Retry {

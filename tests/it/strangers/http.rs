@@ -121,8 +121,7 @@ async fn a_refusal_is_a_refusal_whatever_it_quotes() {
 #[tokio::test]
 async fn a_body_is_read_as_announced_or_says_nothing() {
     const WHOLE: &[&str] = &["\"status\":\"succeeded\"", "\"name\":\"Jürgen\""];
-    let mut cases =
-        vec![case("keyed", "", End::Completed).gives(&["\"amount\":123456789012345678901234567890"])];
+    let mut cases = vec![case("keyed", "", End::Completed).gives(&["\"amount\":123456789012345678901234567890"])];
     for way in ["truncated", "gzip", "gzip cut", "brotli", "bom", "nan", "html", "latin1"] {
         for definition in FINDS_OUT {
             cases.push(case(definition, &format!("after {way}"), End::Completed).gives(WHOLE));

@@ -202,9 +202,7 @@ impl Kind {
             let participant = if errs { door.errs() } else { others };
             match door.is_mcp() {
                 false => {
-                    format!(
-                        "{{ http: {participant}, path: /{verb}, method: POST, body: {{ {arguments} }}{more} }}"
-                    )
+                    format!("{{ http: {participant}, path: /{verb}, method: POST, body: {{ {arguments} }}{more} }}")
                 }
                 true => format!("{{ tool: {participant}/{verb}, arguments: {{ {arguments} }}{more} }}"),
             }
@@ -222,8 +220,7 @@ impl Kind {
             false => "classify: [{ when: \"${ status == 202 }\", outcome: pending }]",
             true => "classify: [{ when: \"${ result.state == 'queued' }\", outcome: pending }]",
         };
-        let (order, key, of) =
-            ("order: \"${ input.order }\"", "key: \"${ key }\"", "of: \"${ action_key }\"");
+        let (order, key, of) = ("order: \"${ input.order }\"", "key: \"${ key }\"", "of: \"${ action_key }\"");
         let (find, voided) = (
             call(false, "find", key, &format!("{states}{fits}")),
             call(false, "voided", &format!("{key}, {of}"), &format!("{states}{fits}")),
@@ -238,8 +235,7 @@ impl Kind {
             step += &format!("    effect: idempotent\n    probe: {find}\n");
         } else {
             step += &format!("    effect: {effect}\n    timeout: 15s\n    {pending}\n    {retry}\n");
-            step +=
-                &if self.probed { format!("    probe: {find}\n") } else { "    settle: 800ms\n".to_owned() };
+            step += &if self.probed { format!("    probe: {find}\n") } else { "    settle: 800ms\n".to_owned() };
         }
         if !undo && self.more == More::Definite {
             step += "    errors: definite\n";
@@ -285,8 +281,7 @@ impl Kind {
 /// The rules over a few cells, in words.
 #[test]
 fn the_rules_of_the_matrix_are_the_documented_ones() {
-    let end =
-        |name: &str, class, truth| KINDS.iter().find(|kind| kind.name == name).unwrap().end(class, truth);
+    let end = |name: &str, class, truth| KINDS.iter().find(|kind| kind.name == name).unwrap().end(class, truth);
     assert_eq!(end("once_probed", Errored, Truth::After), Some(End::Completed));
     assert_eq!(end("once_probed", Errored, Truth::Before), Some(End::Compensated));
     assert_eq!(end("once_safe_probed", Errored, Truth::Before), Some(End::Compensated));

@@ -117,9 +117,7 @@ fn rule_for(kind: Kind, class: Class, rule: &'static str) -> &'static str {
     match class {
         Conflict if reads => "http_4xx",
         Session if !kind.keyed && !reads => "session_refused",
-        Good | Refusal | Retryable | Vain | Unknown | Errored | Internal | Session | Conflict | Pending => {
-            rule
-        }
+        Good | Refusal | Retryable | Vain | Unknown | Errored | Internal | Session | Conflict | Pending => rule,
     }
 }
 
@@ -255,8 +253,7 @@ fn each_rule_is_in_a_cell_or_has_a_reason() {
         }
     }
     let words: BTreeSet<&str> = DefaultRule::ALL.iter().map(|rule| rule.word()).collect();
-    let stale: Vec<_> =
-        met.iter().filter(|word| !words.contains(*word) && !word.starts_with("classify[")).collect();
+    let stale: Vec<_> = met.iter().filter(|word| !words.contains(*word) && !word.starts_with("classify[")).collect();
     assert!(stale.is_empty(), "cells of rules that there are not: {stale:?}");
     assert!(cells().len() > 1_400, "{}", cells().len());
 }

@@ -22,11 +22,7 @@ const WHOLE: &str = "AMENDS_STRANGERS_WHOLE";
 /// Where the servers are. A test without them fails: a test that does not run is no test.
 fn installed() -> PathBuf {
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mcp-servers");
-    assert!(
-        place.join("complete").exists(),
-        "expected MCP servers in {}: run .ci/mcp-servers",
-        place.display()
-    );
+    assert!(place.join("complete").exists(), "expected MCP servers in {}: run .ci/mcp-servers", place.display());
     place
 }
 

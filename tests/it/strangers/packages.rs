@@ -19,12 +19,7 @@ async fn stage_behind(name: &str, replaced: Option<&str>) -> Stage {
     let mut stage = Stage::new(name, include_str!("packages.yaml")).await;
     let (place, folder) = (installed(), stage.folder.display().to_string());
     let module = |name: &str| {
-        place
-            .join("node_modules/@modelcontextprotocol")
-            .join(name)
-            .join("dist/index.js")
-            .display()
-            .to_string()
+        place.join("node_modules/@modelcontextprotocol").join(name).join("dist/index.js").display().to_string()
     };
     let python = |venv: &str, name: &str| place.join(venv).join("bin").join(name).display().to_string();
     for name in ["repo", "files/there"] {
@@ -81,17 +76,7 @@ fn said(folder: &Path, program: &str, args: &[&str]) -> String {
 fn repository(folder: &Path) {
     for args in [
         &["init", "-q", "-b", "main"][..],
-        &[
-            "-c",
-            "user.name=it",
-            "-c",
-            "user.email=it@example.com",
-            "commit",
-            "-q",
-            "--allow-empty",
-            "-m",
-            "first",
-        ],
+        &["-c", "user.name=it", "-c", "user.email=it@example.com", "commit", "-q", "--allow-empty", "-m", "first"],
         &["branch", "feature"],
     ] {
         said(folder, "git", args);
@@ -152,9 +137,8 @@ async fn sqlite_errs_after_the_row_is_there() {
 
 async fn inserts(stage: Stage, rules: &[&str]) {
     let table = stage.folder.join("table.db");
-    let insert = |cents: i64, receipt: &str| {
-        case("insert", "", End::Honest).with("cents", cents).with("receipt", receipt)
-    };
+    let insert =
+        |cents: i64, receipt: &str| case("insert", "", End::Honest).with("cents", cents).with("receipt", receipt);
     let cases = vec![insert(500, "r1"), insert(-1, "r2"), insert(700, "taken"), insert(900, "r4")];
     let ends = stage.ends(cases).await;
     ended(&ends, &["completed", "compensated", "compensated", "completed"]);
@@ -261,8 +245,7 @@ async fn everything_errs_after_what_it_fetched_has_happened() {
     stage.play().await;
     let mut cases = Vec::new();
     for (name, _) in &kinds {
-        for (way, happened) in [("after%20lost", true), ("after%20402%20cut", true), ("before%20lost", false)]
-        {
+        for (way, happened) in [("after%20lost", true), ("after%20402%20cut", true), ("before%20lost", false)] {
             let end = if happened && *name != "once_safe" { End::Completed } else { End::Compensated };
             cases.push(case(name, way, end).decided_by("tool_error"));
         }

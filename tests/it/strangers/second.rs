@@ -105,9 +105,7 @@ async fn no_error_of_a_tool_ends_a_doubt() {
             let kind = message(request)["params"]["name"].as_str().unwrap().to_owned();
             match kind.strip_prefix("e").and_then(|code| code.parse::<i64>().ok()) {
                 _ if is_first(&seen, &kind) => Act::Close,
-                Some(code) => {
-                    reply(request, "", json!({"error": {"code": -code, "message": "Unknown tool: charge"}}))
-                }
+                Some(code) => reply(request, "", json!({"error": {"code": -code, "message": "Unknown tool: charge"}})),
                 None if kind == "s404" => answer("404 Not Found", "", "no such thing"),
                 None => reply(request, "", json!({"result": {"isError": true, "content": []}})),
             }
@@ -118,8 +116,7 @@ async fn no_error_of_a_tool_ends_a_doubt() {
     let mut kinds: Vec<String> = codes.iter().map(|code: &i64| format!("e{}", -code)).collect();
     kinds.extend(["s404".to_owned(), "told".to_owned()]);
     let more = format!("errors: definite\n    {TWICE}");
-    let sagas =
-        kinds.iter().map(|kind| saga(kind, &format!("{{ tool: bank/{kind}, arguments: {{}} }}"), &more));
+    let sagas = kinds.iter().map(|kind| saga(kind, &format!("{{ tool: bank/{kind}, arguments: {{}} }}"), &more));
     let mut stage = Stage::new("second-tools", &sagas.collect::<Vec<_>>().join("---\n")).await;
     stage.settings(&format!(
         "  bank: {{ url: \"{}/mcp\" }}\n  desk: {{ url: \"{}\", protocol: http }}\n",

@@ -11,13 +11,11 @@ const LOST: [&str; 7] = ["s404", "s400", "s401", "s410", "s422", "s200", "silent
 /// P8: each server forgets its first session after the first call.
 #[tokio::test]
 async fn a_session_that_the_server_lost_is_begun_anew() {
-    let sagas: Vec<String> =
-        LOST.iter().map(|bank| include_str!("sessions.yaml").replace("BANK", bank)).collect();
+    let sagas: Vec<String> = LOST.iter().map(|bank| include_str!("sessions.yaml").replace("BANK", bank)).collect();
     let mut stage = Stage::new("sessions", &sagas.join("---\n")).await;
     let ledger = stage.ledger();
     let url = stage.stranger(Command::new(node()).arg(script("sessions.mjs")).arg(ledger));
-    let settings =
-        LOST.map(|bank| format!("  {bank}: {{ url: \"{url}/{}\" }}\n", bank.trim_start_matches('s')));
+    let settings = LOST.map(|bank| format!("  {bank}: {{ url: \"{url}/{}\" }}\n", bank.trim_start_matches('s')));
     stage.settings(&settings.concat().replace("/ilent", "/silent"));
     stage.play().await;
     let each = |kind: &str| -> Vec<Case> {

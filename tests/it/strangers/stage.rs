@@ -50,8 +50,7 @@ impl Stage {
 
     /// Starts a stranger that says on its first line where it listens.
     pub(super) fn stranger(&mut self, command: &mut Command) -> String {
-        let log =
-            fs::File::create(self.folder.join(format!("stranger-{}.log", self.strangers.len()))).unwrap();
+        let log = fs::File::create(self.folder.join(format!("stranger-{}.log", self.strangers.len()))).unwrap();
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -62,8 +61,7 @@ impl Stage {
 
     /// Starts a stranger and waits until it listens at this port.
     pub(super) async fn stranger_at(&mut self, command: &mut Command, port: u16) {
-        let log =
-            fs::File::create(self.folder.join(format!("stranger-{}.log", self.strangers.len()))).unwrap();
+        let log = fs::File::create(self.folder.join(format!("stranger-{}.log", self.strangers.len()))).unwrap();
         self.strangers.push(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let listens = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
         crate::harness::eventually("the stranger listens", listens).await;
@@ -155,12 +153,7 @@ impl Stage {
     }
 
     /// Holds the ends of sagas that are at rest against the ledger.
-    pub(super) async fn judged(
-        &self,
-        client: &Client,
-        cases: &[Case],
-        sagas: &[(Uuid, String)],
-    ) -> Vec<String> {
+    pub(super) async fn judged(&self, client: &Client, cases: &[Case], sagas: &[(Uuid, String)]) -> Vec<String> {
         let (ledger, mut faults) = (Entries::read(&self.ledger()), Vec::new());
         for (case, (id, order)) in cases.iter().zip(sagas) {
             if let Err(fault) = verdict(client, case, *id, &ledger.of(order)).await {

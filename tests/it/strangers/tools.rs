@@ -135,8 +135,7 @@ async fn errors_are_believed_as_the_definition_says() {
     banks.stage.play().await;
     // The second generation of Python's SDK tells no text of an error.
     let predicates = ["fast", "first"].map(|bank| format!("{bank}_predicate"));
-    let mut cases: Vec<Case> =
-        predicates.iter().map(|name| case(name, "never declined", End::Compensated)).collect();
+    let mut cases: Vec<Case> = predicates.iter().map(|name| case(name, "never declined", End::Compensated)).collect();
     cases.extend(BANKS.map(|bank| case(&format!("{bank}_predicate"), "after timeout", End::Stuck("charge"))));
     cases.extend(BANKS.map(|bank| case(&format!("{bank}_definite"), "never timeout", End::Compensated)));
     banks.stage.check(cases).await;
@@ -145,8 +144,7 @@ async fn errors_are_believed_as_the_definition_says() {
 /// A definition that trusts errors in silence is refused, with the line that mends it.
 #[tokio::test]
 async fn a_definition_that_trusts_errors_in_silence_is_refused() {
-    let silent =
-        include_str!("refused.yaml").replace("    refused: \"${ text.contains('declined') }\"\n", "");
+    let silent = include_str!("refused.yaml").replace("    refused: \"${ text.contains('declined') }\"\n", "");
     let banks = Banks::new("silent", &silent.replace("    errors: definite\n", "")).await;
     let (taken, said) = banks.stage.checked();
     assert!(!taken && said.contains("errors: definite"), "{said}");

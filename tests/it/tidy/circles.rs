@@ -102,8 +102,7 @@ fn named(text: &str, me: &[String], known: &impl Fn(&str) -> bool) -> BTreeSet<S
     let mut found = BTreeSet::new();
     for root in ["crate::", "super::", "self::"] {
         for (at, _) in text.match_indices(root) {
-            let is_inside =
-                text[..at].ends_with(|before: char| before.is_alphanumeric() || "_:".contains(before));
+            let is_inside = text[..at].ends_with(|before: char| before.is_alphanumeric() || "_:".contains(before));
             if !is_inside {
                 paths(&text[at..], &mut Vec::new(), &mut |path| found.extend(file_of(path, me, known)));
             }

@@ -39,11 +39,7 @@ const OWNED: &[(&str, &[&str], &str)] = &[
         "the store records; the demo's participants, and those that call the barrier, are other programs; the bench \
          compares with plain connections; transactional handlers write what they like",
     ),
-    (
-        "deadpool_postgres",
-        &["store", "cli/demo"],
-        "the store records; the demo's participants are other programs",
-    ),
+    ("deadpool_postgres", &["store", "cli/demo"], "the store records; the demo's participants are other programs"),
     ("include_str!(\"../../sql", &["store"], "SQL is included by the store alone"),
     ("actix::", &["actor", "runtime"], "actors live in their room"),
     ("rmcp::", &["participant", "mcp", "cli/demo"], "MCP is spoken by participants and doors"),
@@ -116,9 +112,8 @@ fn what_belongs_to_one_room_stays_there() {
         let path = file.strip_prefix("src").unwrap_or(&file).to_string_lossy().replace('\\', "/");
         for (number, line) in code_lines(&file) {
             for (pattern, rooms, why) in OWNED {
-                let at_home = rooms
-                    .iter()
-                    .any(|room| path.starts_with(&format!("{room}/")) || path == format!("{room}.rs"));
+                let at_home =
+                    rooms.iter().any(|room| path.starts_with(&format!("{room}/")) || path == format!("{room}.rs"));
                 if line.contains(pattern) && !at_home {
                     faults.push(format!("{path}:{number}: names {pattern} ({why})"));
                 }
@@ -152,8 +147,7 @@ fn files_are_short_and_say_what_they_own() {
             faults.push(format!("{}: {count} lines, at most {LINES_MAX}", file.display()));
         }
         if !text.starts_with("//!") {
-            faults
-                .push(format!("{}: the first line does not say what the file owns (`//!`)", file.display()));
+            faults.push(format!("{}: the first line does not say what the file owns (`//!`)", file.display()));
         }
         for (number, line) in text.lines().enumerate() {
             if line.chars().count() > COLUMNS_MAX && !line.contains("https://") {
@@ -216,11 +210,7 @@ fn every_metric_is_counted_somewhere() {
     });
     let declared: Vec<&str> =
         declared.filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
-    assert_eq!(
-        declared.len(),
-        amends::metrics::ALL.len(),
-        "the table of metrics is read wrongly: {declared:?}"
-    );
+    assert_eq!(declared.len(), amends::metrics::ALL.len(), "the table of metrics is read wrongly: {declared:?}");
     let unused = declared.into_iter().filter(|name| !users.contains(&format!("metrics::{name}.")));
     assert_none(unused.map(str::to_owned).collect(), "metrics that nobody counts");
 }
@@ -248,11 +238,9 @@ fn named_rooms(line: &str) -> Vec<String> {
         for (at, _) in line.match_indices(root) {
             let rest = &line[at + root.len()..];
             let group = rest.strip_prefix('{').map_or(rest, |inner| inner.split('}').next().unwrap_or(inner));
-            let parts: Vec<&str> =
-                if rest.starts_with('{') { group.split(',').collect() } else { vec![rest] };
+            let parts: Vec<&str> = if rest.starts_with('{') { group.split(',').collect() } else { vec![rest] };
             for part in parts {
-                let name: String =
-                    part.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                let name: String = part.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
                 if known.contains(name.as_str()) {
                     found.push(name);
                 }

@@ -52,8 +52,7 @@ fn vague_words_become_fewer() {
     }
     counts.sort();
     let all: usize = counts.iter().map(|(found, _)| found).sum();
-    let most: Vec<String> =
-        counts.iter().rev().take(9).map(|(found, file)| format!("{found} {file}")).collect();
+    let most: Vec<String> = counts.iter().rev().take(9).map(|(found, file)| format!("{found} {file}")).collect();
     assert!(all <= VAGUE_MAX, "{all} vague words, at most {VAGUE_MAX}; most in:\n  {}", most.join("\n  "));
     assert!(all + 5 > VAGUE_MAX, "only {all} vague words are left: lower VAGUE_MAX to that");
 }
@@ -67,9 +66,7 @@ fn vague_words_are_counted_whole() {
 #[test]
 fn names_that_were_given_up_do_not_come_back() {
     let mut faults = Vec::new();
-    for file in
-        files_below(Path::new("src"), "rs").into_iter().chain(files_below(Path::new("tests/it"), "rs"))
-    {
+    for file in files_below(Path::new("src"), "rs").into_iter().chain(files_below(Path::new("tests/it"), "rs")) {
         let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         if let Some((_, better)) = GIVEN_UP.iter().find(|(given_up, _)| *given_up == stem) {
             faults.push(format!("{}: {better}", file.display()));

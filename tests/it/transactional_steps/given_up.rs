@@ -81,19 +81,13 @@ async fn node(database: &Database, stage: &Arc<Stage>) -> Runtime {
 
 /// Starts sagas, waits until all of them hang, gives them up in this way, and returns them with the node that has them
 /// then.
-async fn given_up(
-    database: &Database,
-    stage: &Arc<Stage>,
-    by: &str,
-    scenes: &[(&str, &str)],
-) -> (Vec<Uuid>, Runtime) {
+async fn given_up(database: &Database, stage: &Arc<Stage>, by: &str, scenes: &[(&str, &str)]) -> (Vec<Uuid>, Runtime) {
     let (mut runtime, client) = (node(database, stage).await, database.client().await);
     let mut sagas = Vec::new();
     for (says, then) in scenes {
         sagas.push(runtime.start("plays", &json!({ "says": says, "then": then })).await.unwrap());
     }
-    eventually("all of them hang", async || stage.hanging.load(Ordering::SeqCst) as usize == sagas.len())
-        .await;
+    eventually("all of them hang", async || stage.hanging.load(Ordering::SeqCst) as usize == sagas.len()).await;
     if by == "stop" {
         runtime.stop(Duration::from_millis(100)).await.unwrap();
         runtime = node(database, stage).await;
@@ -113,20 +107,13 @@ async fn called(client: &Client, saga: Uuid) -> (i64, bool) {
     (row.get(0), row.get(1))
 }
 
-const STUCK: &str =
-    "action in_doubt transaction_ended: cancel, pause, abandon, resolve a applied, resolve a absent";
+const STUCK: &str = "action in_doubt transaction_ended: cancel, pause, abandon, resolve a applied, resolve a absent";
 
 /// What was committed stays, so it is not made again, whatever the handler does afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_ended_its_transaction_and_hangs_is_not_made_again() {
-    let ends = [
-        "commit",
-        "rollback",
-        "commit; begin",
-        "commit and chain",
-        "commit; reset all",
-        "commit; reset all; begin",
-    ];
+    let ends =
+        ["commit", "rollback", "commit; begin", "commit and chain", "commit; reset all", "commit; reset all; begin"];
     let scenes: Vec<_> = ends.iter().flat_map(|says| [(*says, "hang"), (*says, "run")]).collect();
     for by in ["evict", "stop"] {
         let (database, stage) = (database().await, Arc::default());
@@ -176,10 +163,7 @@ async fn a_call_that_cannot_be_asked_is_not_made_again() {
         assert_eq!(called(&client, *saga).await, (1, false), "{scene:?}");
         let sql = "select body from amends.journal where id = $1 and kind = 'attempt_ended'";
         let body: String = client.query_one(sql, &[saga]).await.unwrap().get(0);
-        assert!(
-            body.contains("it is not known whether its handler ended its transaction"),
-            "{scene:?}: {body}"
-        );
+        assert!(body.contains("it is not known whether its handler ended its transaction"), "{scene:?}: {body}");
     }
     drop(held);
     assert_eq!((effects(&database).await.len(), stage.hanging.load(Ordering::SeqCst)), (2, 2));

@@ -21,12 +21,7 @@ pub(crate) struct Case {
 
 const UNDO_A: &str = "~/a/compensation/0 of /a/action/0";
 
-const fn ends(
-    name: &'static str,
-    ends: &'static str,
-    left: &'static str,
-    calls: &'static [&'static str],
-) -> Case {
+const fn ends(name: &'static str, ends: &'static str, left: &'static str, calls: &'static [&'static str]) -> Case {
     Case { name, law: 1, gets_stuck: false, asks: &[], ends, left, calls }
 }
 
@@ -77,9 +72,7 @@ pub(crate) const CASES: &[Case] = &[
     completes("lost_here", &["/b/action/0"]),
     completes("refused_once", &["/b/action/1"]),
     completes("died_once", &["/b/action/0"]),
-    completes("died_twice", &["/b/action/0"])
-        .stuck_first()
-        .asked(&["select amends.retry('SAGA', 'b', 'mended')"]),
+    completes("died_twice", &["/b/action/0"]).stuck_first().asked(&["select amends.retry('SAGA', 'b', 'mended')"]),
     completes("within_calling", &["/b/action/1", "/c/action/0"]).leaves("a b c"),
     turns_back("within_undoing", &["~/b/compensation/1 of /b/action/0", UNDO_A]),
     // Between attempts: a definite failure gets the next attempt a new key.
@@ -112,22 +105,16 @@ pub(crate) const CASES: &[Case] = &[
     turns_back("undo_backing_off", &["~/a/compensation/1 of /a/action/0"]),
     turns_back("undo_refused_once", &["~/a/compensation/1 of /a/action/0"]),
     turns_back("undo_doubt_applied", &["?/a/compensation/0 of /a/action/0"]),
-    turns_back(
-        "undo_doubt_absent",
-        &["?/a/compensation/0 of /a/action/0", "~/a/compensation/1 of /a/action/0"],
-    ),
+    turns_back("undo_doubt_absent", &["?/a/compensation/0 of /a/action/0", "~/a/compensation/1 of /a/action/0"]),
     // Waiting for a person.
-    completes("stuck_doubt_applied", &[])
-        .asked(&["select amends.resolve('SAGA', 'b', 'applied', '{}', 'seen')"]),
+    completes("stuck_doubt_applied", &[]).asked(&["select amends.resolve('SAGA', 'b', 'applied', '{}', 'seen')"]),
     completes("stuck_doubt_absent", &["/b/action/1"])
         .asked(&["select amends.resolve('SAGA', 'b', 'absent', null, 'looked')"]),
     turns_back("stuck_doubt_undone", &["~/b/compensation/0 of /b/action/0", UNDO_A]).asked(&[
         "select amends.cancel('SAGA', 'enough')",
         "select amends.resolve('SAGA', 'b', 'applied', '{}', 'seen')",
     ]),
-    completes("stuck_failed", &["/b/action/1"])
-        .leaves("a b p")
-        .asked(&["select amends.retry('SAGA', 'b', 'mended')"]),
+    completes("stuck_failed", &["/b/action/1"]).leaves("a b p").asked(&["select amends.retry('SAGA', 'b', 'mended')"]),
     turns_back("stuck_undo", &["~/a/compensation/1 of /a/action/0"])
         .asked(&["select amends.retry('SAGA', 'a', 'mended')"]),
     completes("paused", &["/b/action/1"]).asked(&[RESUME]),

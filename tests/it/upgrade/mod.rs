@@ -125,8 +125,7 @@ impl Left {
 
     /// A saga amid a transactional step whose handler ends its transaction by itself, and says that all is well.
     async fn ends_its_transaction(&self) -> String {
-        let definition =
-            self.text("select definition from amends.current_definition where name = 'within'").await;
+        let definition = self.text("select definition from amends.current_definition where name = 'within'").await;
         let input = json!({ "now": { "b": ["commit"] } });
         let done = json!({ "at": 2, "step": 0, "direction": "action", "attempt": 1,
             "outcome": { "succeeded": { "output": {} } }, "jitter": 0.0 });
@@ -150,14 +149,11 @@ impl Left {
         let twice = "select string_agg(t.x, ', ') from (select saga || ' ' || step || ' ' || direction as x
             from ledger.effect group by saga, step, direction having count(*) > 1) t";
         assert_eq!(self.text(twice).await, "", "effects that are there twice");
-        let kinds =
-            "select string_agg(distinct kind || ' ' || coalesce(body::json -> kind ->> 'law', '-'), ', ')
+        let kinds = "select string_agg(distinct kind || ' ' || coalesce(body::json -> kind ->> 'law', '-'), ', ')
             from amends.journal where seq = 1";
         assert_eq!(self.text(kinds).await, "begun 2, started -");
-        eventually("the notice is received", async || {
-            self.text("select count(*) from amends.outbox").await == "0"
-        })
-        .await;
+        eventually("the notice is received", async || self.text("select count(*) from amends.outbox").await == "0")
+            .await;
         let told = self.text("select string_agg(saga, ',') from ledger.told").await;
         assert_eq!(told, self.sagas["tells"].to_string());
     }

@@ -42,8 +42,7 @@ fn idempotent(handler: &str) -> Call {
 fn asked(handler: &str) -> Call {
     let target = Target::Handler { name: "find".into(), arguments: None };
     let probe = Probe::new(target, "result.found").absent("!result.found");
-    let patient =
-        Retry { attempts: 10, backoff_ms: LONG_MS, multiplier: 1.0, backoff_max_ms: LONG_MS, jitter: 0.0 };
+    let patient = Retry { attempts: 10, backoff_ms: LONG_MS, multiplier: 1.0, backoff_max_ms: LONG_MS, jitter: 0.0 };
     call(handler).settle_ms(LONG_MS).probe(probe.retry(patient))
 }
 
@@ -57,24 +56,19 @@ pub(crate) fn drafts() -> Vec<Draft> {
     let ticket = Draft::new("ticket")
         .step(Step::new("a", asked("make_twice")).compensation(asked("undo_twice")))
         .step(step("b").needs(["a"]));
-    let blind = Draft::new("blind").step(step("a")).step(
-        Step::new("b", call("make_twice").settle_ms(100)).compensation(idempotent("undo")).needs(["a"]),
-    );
+    let blind = Draft::new("blind")
+        .step(step("a"))
+        .step(Step::new("b", call("make_twice").settle_ms(100)).compensation(idempotent("undo")).needs(["a"]));
     let safe = Step::new("b", call("make_twice").settle_ms(LONG_MS)).compensation(idempotent("undo"));
     let safe = Draft::new("safe").step(step("a")).step(safe.needs(["a"]).safe_when_absent());
     let waits = Draft::new("waits").step(step("a")).step(Step::awaiting("go", "go", None).needs(["a"]));
     let naps = Draft::new("naps").step(step("a")).step(Step::sleeping("nap", LONG_MS).needs(["a"]));
     let asks = Draft::new("asks").step(step("a")).step(
-        Step::approval(
-            "may",
-            "May ${ steps.a.key } go on?",
-            Some(json!({ "key": "${ steps.a.key }" })),
-            None,
-        )
-        .needs(["a"]),
+        Step::approval("may", "May ${ steps.a.key } go on?", Some(json!({ "key": "${ steps.a.key }" })), None)
+            .needs(["a"]),
     );
-    let [waits, naps, asks] = [(waits, "go"), (naps, "nap"), (asks, "may")]
-        .map(|(draft, before)| draft.step(step("b").needs([before])));
+    let [waits, naps, asks] =
+        [(waits, "go"), (naps, "nap"), (asks, "may")].map(|(draft, before)| draft.step(step("b").needs([before])));
     let parcel = Draft::new("parcel")
         .step(step("a"))
         .step(Step::new("p", idempotent("make")).needs(["a"]).pivot())
@@ -100,9 +94,7 @@ pub(crate) fn accepts() -> Draft {
     let target = Target::Handler { name: "find".into(), arguments: None };
     let rule = Rule::new("result.state == 'queued'", Verdict::Pending);
     let pay = call("make_twice").classify(rule).probe(Probe::new(target, "result.found"));
-    Draft::new("accepts")
-        .step(Step::new("a", pay).compensation(idempotent("undo")))
-        .retention_ms(TEN_YEARS_MS)
+    Draft::new("accepts").step(Step::new("a", pay).compensation(idempotent("undo"))).retention_ms(TEN_YEARS_MS)
 }
 
 /// A step that a driver appends to a `cart`.
@@ -131,8 +123,7 @@ struct Participant {
 
 impl Participant {
     async fn note(&self, context: &StepContext, mark: &str) -> Result<(), Failure> {
-        let (saga, attempt) =
-            (context.saga().to_string(), i32::try_from(context.attempt()).unwrap_or(i32::MAX));
+        let (saga, attempt) = (context.saga().to_string(), i32::try_from(context.attempt()).unwrap_or(i32::MAX));
         let call = format!("{mark}{}", context.step());
         let sql = "insert into ledger.call (era, saga, step, call, attempt, key, action_key)
                    values ($1, $2, $3, $4, $5, $6, $7)";
@@ -169,9 +160,7 @@ impl Participant {
                 std::future::pending().await
             }
             "busy" => Err(Failure::retryable("busy", "later")),
-            "busy for a minute" => {
-                Err(Failure::retryable("busy", "later").after(Duration::from_millis(LONG_MS)))
-            }
+            "busy for a minute" => Err(Failure::retryable("busy", "later").after(Duration::from_millis(LONG_MS))),
             "busy for seconds" => Err(Failure::retryable("busy", "soon").after(Duration::from_secs(8))),
             "refuse" => Err(Failure::permanent("declined", "no")),
             "lose" => Err(Failure::unknown("lost", "no answer")),
@@ -195,20 +184,14 @@ impl Participant {
             "busy" => Err(Failure::retryable("busy", "later")),
             _ => {
                 let sql = "select exists (select from ledger.effect where key = $1)";
-                let row =
-                    self.ledger.query_one(sql, &[&context.key()]).await.map_err(|error| broken(&error))?;
+                let row = self.ledger.query_one(sql, &[&context.key()]).await.map_err(|error| broken(&error))?;
                 Ok(json!({ "found": row.get::<_, bool>(0), "key": context.key() }))
             }
         }
     }
 
     /// Makes the effect in the transaction of the record.
-    async fn act_within(
-        &self,
-        context: StepContext,
-        transaction: Transaction,
-        input: Value,
-    ) -> Result<Value, Failure> {
+    async fn act_within(&self, context: StepContext, transaction: Transaction, input: Value) -> Result<Value, Failure> {
         let mark = if context.action_key().is_some() { "~" } else { "" };
         self.note(&context, mark).await?;
         let sql = "insert into ledger.effect values ($1, $2, $3, $4, $5)";

@@ -45,8 +45,7 @@ impl SagaActor {
         }
         let due = self.due_steps();
         if let Mode::HandingBack { withheld } = &mut self.mode {
-            let steps: Vec<usize> =
-                std::mem::take(withheld).into_iter().filter(|step| due.contains(step)).collect();
+            let steps: Vec<usize> = std::mem::take(withheld).into_iter().filter(|step| due.contains(step)).collect();
             if !steps.is_empty() {
                 let at = self.node.lease.clock.now_ms();
                 self.events.push_back(Event::Withdrawn(Withdrawn { at, steps }).into());

@@ -24,25 +24,15 @@ impl Reading<'_> {
         let oauth = field.at("oauth");
         McpSettings {
             enabled: field.at("enabled").value.and_then(Value::as_bool).unwrap_or(default.enabled),
-            wait_ms: self
-                .duration(&field.at("wait"), "100ms to 10m", 100..=WAIT_MS_MAX)
-                .unwrap_or(default.wait_ms),
+            wait_ms: self.duration(&field.at("wait"), "100ms to 10m", 100..=WAIT_MS_MAX).unwrap_or(default.wait_ms),
             dedupe_ms: self.duration(&field.at("dedupe"), "1s to 24h", 1_000..=DEDUPE_MS_MAX),
             authenticate: match field.at("auth").text() {
                 Some("none") => Some(false),
                 Some(_) => Some(true),
                 None => None,
             },
-            hosts: self.texts(
-                &field.at("hosts"),
-                "a host such as `agents.example.com`, or one with a port",
-                is_host,
-            ),
-            origins: self.texts(
-                &field.at("origins"),
-                "an origin such as `https://app.example.com`",
-                is_origin,
-            ),
+            hosts: self.texts(&field.at("hosts"), "a host such as `agents.example.com`, or one with a port", is_host),
+            origins: self.texts(&field.at("origins"), "an origin such as `https://app.example.com`", is_origin),
             requests_per_minute: self
                 .number(&field.at("requests_per_minute"), 1..=REQUESTS_PER_MINUTE_MAX)
                 .and_then(|number| u32::try_from(number).ok())
@@ -53,8 +43,7 @@ impl Reading<'_> {
 
     fn oauth(&mut self, field: &Field<'_>) -> Option<OauthSettings> {
         let url = |reading: &mut Self, name: &str| {
-            let read =
-                reading.checked(&field.at(name), "a URL such as `https://login.example.com`", is_http_url);
+            let read = reading.checked(&field.at(name), "a URL such as `https://login.example.com`", is_http_url);
             read.map(|text| text.expose().to_owned())
         };
         let (issuer, audience) = (url(self, "issuer"), url(self, "audience"));

@@ -33,11 +33,7 @@ fn no_result_is_lost_whatever_its_blocks_are() {
     let text = |text: &str| format!(r#"{{"type":"text","text":{text}}}"#);
     let ok = Rule::ToolResult;
     let two = format!("[{},{}]", text(r#""{\"id\":1}""#), text(r#""{\"id\":2}""#));
-    check(
-        &format!(r#"{{"content":{two}}}"#),
-        ok,
-        [r#""{\"id\":1}\n{\"id\":2}""#, "{\"id\":1}\n{\"id\":2}", &two],
-    );
+    check(&format!(r#"{{"content":{two}}}"#), ok, [r#""{\"id\":1}\n{\"id\":2}""#, "{\"id\":1}\n{\"id\":2}", &two]);
     let one = format!("[{}]", text(r#"" {\"n\":1.10} ""#));
     check(&format!(r#"{{"content":{one}}}"#), ok, [r#"{"n":1.10}"#, r#" {"n":1.10} "#, &one]);
     let odd = r#"[{"type":"hologram","data":7},{"type":"text","text":"seen","audience":"x"},7,"said"]"#;
@@ -45,8 +41,7 @@ fn no_result_is_lost_whatever_its_blocks_are() {
     let image = r#"[{"type":"image","data":"AA==","mimeType":5}]"#;
     check(&format!(r#"{{"content":{image}}}"#), ok, [image, "", image]);
     // Numbers keep their digits, and of two fields the last one counts.
-    let exact =
-        r#"{"structuredContent":{"n":1},"structuredContent":{"n":12345678901234567890.10},"content":[]}"#;
+    let exact = r#"{"structuredContent":{"n":1},"structuredContent":{"n":12345678901234567890.10},"content":[]}"#;
     check(exact, ok, [r#"{"n":12345678901234567890.10}"#, "", "[]"]);
     for nothing in ["{}", r#"{"content":null}"#, r#"{"content":[],"structuredContent":null}"#] {
         assert_eq!(judged(&heard(Said::Result(nothing.into()))).result.get(), "null", "{nothing}");
@@ -114,11 +109,7 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
     // A tool of the official SDKs throws -32600 as it throws any other.
     for code in ["-32600", "-32602", "-32000", "-32001", "-32042", "500", "null", "\"E\"", "-32602.0"] {
         for status in [None, Some(400), Some(422)] {
-            assert_eq!(
-                rule(code, "no such customer", status),
-                (Rule::ProtocolError, Verdict::Errored),
-                "{code}"
-            );
+            assert_eq!(rule(code, "no such customer", status), (Rule::ProtocolError, Verdict::Errored), "{code}");
         }
     }
     for status in [None, Some(400), Some(422)] {
@@ -152,14 +143,9 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
     assert_eq!(judged(&error(key, true, Some(409), false)).rule, Rule::KeyConflict);
     // What only reads has nothing that could conflict.
     assert_eq!(judged_of(&error(key, true, Some(409), false), false).rule, Rule::ProtocolRefusal);
-    let bare = Heard {
-        said: Said::Body(String::new()),
-        via: Via { status: Some(409), pause: None, in_session: false },
-    };
-    assert_eq!(
-        (judged_of(&bare, true).rule, judged_of(&bare, false).rule),
-        (Rule::KeyConflict, Rule::Http4xx)
-    );
+    let bare =
+        Heard { said: Said::Body(String::new()), via: Via { status: Some(409), pause: None, in_session: false } };
+    assert_eq!((judged_of(&bare, true).rule, judged_of(&bare, false).rule), (Rule::KeyConflict, Rule::Http4xx));
 }
 
 #[test]
@@ -243,9 +229,8 @@ fn a_session_is_doubted_by_what_may_refuse_it() {
 #[test]
 fn a_tool_may_be_missing_where_a_failure_says_so() {
     let missing = |heard: &Heard| may_miss_tool(heard, &judged(heard));
-    let protocol = |code: i64, message: &str| {
-        error(&format!(r#"{{"code":{code},"message":"{message}"}}"#), true, None, false)
-    };
+    let protocol =
+        |code: i64, message: &str| error(&format!(r#"{{"code":{code},"message":"{message}"}}"#), true, None, false);
     let tool = |said: &str| {
         let result = format!(r#"{{"content":[{{"type":"text","text":"{said}"}}],"isError":true}}"#);
         heard(Said::Result(result))
@@ -255,9 +240,7 @@ fn a_tool_may_be_missing_where_a_failure_says_so() {
     }
     assert!(!missing(&protocol(-32602, "Output validation error")));
     let unknown = r#"{"code":-32602,"message":"Unknown tool: chrage"}"#;
-    assert!(
-        !missing(&error(unknown, true, Some(502), false)) && !missing(&error(unknown, false, None, false))
-    );
+    assert!(!missing(&error(unknown, true, Some(502), false)) && !missing(&error(unknown, false, None, false)));
     assert!(!missing(&protocol(-32603, "Unknown tool: chrage")));
     assert!(!missing(&tool("no such room")));
     assert!(!missing(&heard(Said::Result(r#"{"content":"tool not found"}"#.into()))));

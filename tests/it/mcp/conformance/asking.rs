@@ -102,11 +102,9 @@ impl Asker {
             }
             _ => (!sealed).then_some(0),
         };
-        let (able, answers) =
-            (context.client_capabilities().unwrap_or_default(), answers.unwrap_or_default());
+        let (able, answers) = (context.client_capabilities().unwrap_or_default(), answers.unwrap_or_default());
         let missing = |round: usize| -> Vec<&str> {
-            let open =
-                rounds[round].iter().filter(|key| check(key, &able, answers.get(**key)) == (true, false));
+            let open = rounds[round].iter().filter(|key| check(key, &able, answers.get(**key)) == (true, false));
             open.copied().collect()
         };
         let asked = match round {
@@ -176,9 +174,7 @@ pub(super) async fn relay(peer: &Peer<RoleServer>, request: Value) -> CallToolRe
             let said = serde_json::to_string(&said).unwrap();
             CallToolResult::success(vec![ContentBlock::text(format!("The client says {said}"))])
         }
-        Err(error) => {
-            CallToolResult::error(vec![ContentBlock::text(format!("The client was not asked: {error}"))])
-        }
+        Err(error) => CallToolResult::error(vec![ContentBlock::text(format!("The client was not asked: {error}"))]),
     }
 }
 

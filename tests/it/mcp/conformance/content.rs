@@ -2,15 +2,14 @@
 //! written as it goes over the wire.
 
 use rmcp::model::{
-    CallToolResult, GetPromptResult, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ReadResourceResult,
+    CallToolResult, GetPromptResult, JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ReadResourceResult,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// A picture of one transparent pixel.
-const PNG: &str =
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 /// A sound of no length.
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 
@@ -36,11 +35,7 @@ pub(super) fn result(tool: &str, arguments: &JsonObject) -> Option<CallToolResul
         "test_audio_content" => vec![audio],
         "test_embedded_resource" => vec![resource("test://embedded", "text/plain", "Embedded.")],
         "test_multiple_content_types" => {
-            vec![
-                text("Some of each:"),
-                image,
-                resource("test://mixed", "application/json", "{\"mixed\":true}"),
-            ]
+            vec![text("Some of each:"), image, resource("test://mixed", "application/json", "{\"mixed\":true}")]
         }
         _ => return None,
     };
@@ -80,8 +75,7 @@ pub(super) fn prompt(name: &str, arguments: &JsonObject) -> Option<GetPromptResu
             vec![text(format!("Of arg1 = {} and arg2 = {}.", argument("arg1"), argument("arg2")))]
         }
         "test_prompt_with_embedded_resource" => {
-            let resource =
-                json!({ "uri": argument("resourceUri"), "mimeType": "text/plain", "text": "Embedded." });
+            let resource = json!({ "uri": argument("resourceUri"), "mimeType": "text/plain", "text": "Embedded." });
             let embedded = json!({ "role": "user", "content": { "type": "resource", "resource": resource } });
             vec![embedded, text("Read the resource above.".to_owned())]
         }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use amends::mcp::Session;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams,
-    CompleteResult, CompletionInfo, ContentBlock, CustomRequest, CustomResult, DiscoverResult,
-    GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, InitializeRequestParams,
-    InitializeResult, InputResponses, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
-    ReadResourceResponse, ServerCapabilities, ServerConfig, SetLevelRequestMethod, SubscribeRequestParams,
-    SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams, CompleteResult,
+    CompletionInfo, ContentBlock, CustomRequest, CustomResult, DiscoverResult, GetPromptRequestParams,
+    GetPromptResponse, GetTaskParams, GetTaskResult, InitializeRequestParams, InitializeResult, InputResponses,
+    JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, SetLevelRequestMethod, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+    UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::task_manager::TaskManager;
@@ -267,17 +267,14 @@ impl ServerHandler for Fixture {
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let state = request.request_state.as_deref();
-        let asked =
-            self.shared.asker.next(&request.name, request.input_responses, state, &context).transpose()?;
+        let asked = self.shared.asker.next(&request.name, request.input_responses, state, &context).transpose()?;
         let name = match asked {
             Some(Asked::Further(questions)) => return Ok(questions.into()),
             Some(Asked::Out(_)) => "test_simple_prompt",
             None => &request.name,
         };
         let prompt = content::prompt(name, &request.arguments.unwrap_or_default());
-        prompt
-            .map(Into::into)
-            .ok_or_else(|| ErrorData::invalid_params(format!("there is no prompt {name:?}"), None))
+        prompt.map(Into::into).ok_or_else(|| ErrorData::invalid_params(format!("there is no prompt {name:?}"), None))
     }
 
     async fn list_resources(
@@ -301,27 +298,18 @@ impl ServerHandler for Fixture {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let unknown = || {
-            ErrorData::resource_not_found("there is no such resource", Some(json!({ "uri": request.uri })))
-        };
+        let unknown =
+            || ErrorData::resource_not_found("there is no such resource", Some(json!({ "uri": request.uri })));
         content::resource(&request.uri).map(Into::into).ok_or_else(unknown)
     }
 
-    async fn subscribe(
-        &self,
-        request: SubscribeRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<(), ErrorData> {
+    async fn subscribe(&self, request: SubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
         // Nothing ever changes, so that nobody need be remembered.
         let unknown = || ErrorData::resource_not_found("there is no such resource", None);
         content::resource(&request.uri).map(drop).ok_or_else(unknown)
     }
 
-    async fn unsubscribe(
-        &self,
-        _: UnsubscribeRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<(), ErrorData> {
+    async fn unsubscribe(&self, _: UnsubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
         Ok(())
     }
 
@@ -365,8 +353,7 @@ impl ServerHandler for Fixture {
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let sink = context.sink().clone();
-        let (mut tool, mut prompt) =
-            (self.shared.appeared.tool.subscribe(), self.shared.appeared.prompt.subscribe());
+        let (mut tool, mut prompt) = (self.shared.appeared.tool.subscribe(), self.shared.appeared.prompt.subscribe());
         let tell = async {
             loop {
                 // Whoever has not asked for it does not hear of it.

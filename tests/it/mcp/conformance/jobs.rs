@@ -39,9 +39,7 @@ pub(super) fn begin(
                     task.request_input("name", form("name", "string")),
                     task.request_input("confirm", form("confirm", "boolean")),
                 )?;
-                Ok(CallToolResult::success(vec![ContentBlock::text(format!(
-                    "They say {name} and {confirmed}"
-                ))]))
+                Ok(CallToolResult::success(vec![ContentBlock::text(format!("They say {name} and {confirmed}"))]))
             })
         },
         _ => return None,

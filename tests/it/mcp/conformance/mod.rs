@@ -75,8 +75,7 @@ async fn run(place: &Path, url: &str, (package, options): (&str, &[&str])) -> (b
     let baseline = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mcp/conformance/baseline.yml");
     command.arg("--expected-failures").arg(baseline).current_dir(std::env::temp_dir());
     let output = command.output().await.unwrap();
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.success(), said)
 }
 
@@ -100,10 +99,7 @@ async fn the_conformance_suites_fail_where_the_baseline_says_and_nowhere_else() 
         (sagas::GREETING, Status::Completed),
         ("test_elicitation", Status::Running),
     ] {
-        assert!(
-            all.iter().any(|saga| (saga.name.as_str(), saga.status) == (name, status)),
-            "{name}: {all:?}"
-        );
+        assert!(all.iter().any(|saga| (saga.name.as_str(), saga.status) == (name, status)), "{name}: {all:?}");
     }
     node.end().await;
 }
@@ -115,11 +111,7 @@ async fn what_is_around_a_session_answers_only_those_whom_the_door_admits() {
     let node = Node::begin(&database.url, Trust::Bearer(None)).await;
     let greet = async |agent: Agent| agent.call_with("greet", json!({ "name": "Ada" }), json!({})).await;
     let refused = greet(Agent::of_new(&node.url())).await;
-    assert_eq!(
-        (refused.status, refused.headers.contains_key("www-authenticate")),
-        (401, true),
-        "{refused:?}"
-    );
+    assert_eq!((refused.status, refused.headers.contains_key("www-authenticate")), (401, true), "{refused:?}");
     let minted = mint();
     let scopes = ["start:greeting".to_owned()];
     node.runtime.store().put_access_token(&minted.id, "ada", &minted.digest, &scopes, None).await.unwrap();
@@ -127,9 +119,6 @@ async fn what_is_around_a_session_answers_only_those_whom_the_door_admits() {
     let greeted = greet(agent()).await;
     assert_eq!(greeted.answer["result"]["content"][0]["text"], "Hello, Ada!", "{greeted:?}");
     let names = agent().tool_names().await;
-    assert!(
-        names.contains(&"greeting".to_owned()) && !names.contains(&"slow_compute".to_owned()),
-        "{names:?}"
-    );
+    assert!(names.contains(&"greeting".to_owned()) && !names.contains(&"slow_compute".to_owned()), "{names:?}");
     node.end().await;
 }

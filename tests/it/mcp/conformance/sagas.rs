@@ -17,18 +17,17 @@ struct Computation {
 }
 
 pub(super) fn handlers() -> Handlers {
-    Handlers::new()
-        .register("echo", |_: StepContext, input: Value| async move { Ok::<_, Failure>(input) })
-        .register("compute", |step: StepContext, asked: Computation| async move {
+    Handlers::new().register("echo", |_: StepContext, input: Value| async move { Ok::<_, Failure>(input) }).register(
+        "compute",
+        |step: StepContext, asked: Computation| async move {
             // The machine is busy at first, and for longer than was asked: one second must outlast the wait for an end.
             let pause = Duration::from_millis(1_500 * asked.seconds);
             match (step.attempt(), pause.is_zero()) {
-                (1, false) => {
-                    Err(Failure::retryable("busy", "the machine computes something else").after(pause))
-                }
+                (1, false) => Err(Failure::retryable("busy", "the machine computes something else").after(pause)),
                 _ => Ok(json!({ "computed_after_s": asked.seconds })),
             }
-        })
+        },
+    )
 }
 
 pub(super) fn drafts() -> Vec<Draft> {

@@ -71,10 +71,7 @@ fn worn(message: &Value, chance: &mut StdRng) -> Vec<u8> {
         0 => {
             let depth = chance.random_range(1..200_000);
             let deep = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-            return message
-                .to_string()
-                .replace("\"arguments\":{", &format!("\"arguments\":{{\"deep\":{deep},"))
-                .into();
+            return message.to_string().replace("\"arguments\":{", &format!("\"arguments\":{{\"deep\":{deep},")).into();
         }
         1..5 => {}
         5..20 => (0..chance.random_range(1..4)).for_each(|_| warp(&mut message, chance)),
@@ -110,8 +107,7 @@ fn messages(is_modern: bool, saga: &str) -> Vec<Value> {
     let message = |(id, (method, mut params)): (usize, (&str, Value))| {
         if is_modern {
             params["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2026-07-28".into();
-            params["_meta"]["io.modelcontextprotocol/clientInfo"] =
-                json!({ "name": "chance", "version": "1" });
+            params["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({ "name": "chance", "version": "1" });
             params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({ "elicitation": {} });
         }
         match method.starts_with("notifications/") {

@@ -39,8 +39,7 @@ async fn round(home: &Home, chance: &mut StdRng) {
     if begins_well {
         // Of the old era it is the handshake, of the new one the first question.
         let is_modern = all[0]["params"]["_meta"].is_object();
-        let first =
-            all.iter().find(|one| one["method"] == if is_modern { "tools/list" } else { "initialize" });
+        let first = all.iter().find(|one| one["method"] == if is_modern { "tools/list" } else { "initialize" });
         lines.push(first.unwrap().to_string().into_bytes());
     }
     for _ in 0..ROUND {
@@ -54,8 +53,7 @@ async fn round(home: &Home, chance: &mut StdRng) {
     lines.push(last.to_string().into_bytes());
 
     let mut command = Command::from(home.amends(&["mcp", "--no-node"]));
-    let command =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut host = command.spawn().unwrap();
     let (mut input, output) = (host.stdin.take().unwrap(), host.stdout.take().unwrap());
     let mut heard = BufReader::new(output).lines();

@@ -48,9 +48,7 @@ impl Aim {
         let (method, params) = (message["method"].as_str().unwrap_or("none"), &message["params"]);
         if is_modern {
             let name = params["name"].as_str().or(params["taskId"].as_str()).unwrap_or("none");
-            return format!(
-                "{common}mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\nmcp-name: {name}\r\n"
-            );
+            return format!("{common}mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\nmcp-name: {name}\r\n");
         }
         let trace = format!("traceparent: {TRACEPARENT}\r\n");
         let session = match method {
@@ -156,8 +154,7 @@ fn statuses(heard: &[u8]) -> Result<Vec<u16>, String> {
     }
     let text = String::from_utf8_lossy(heard);
     let status = |at: usize| text.get(at + 9..at + 12).and_then(|digits| digits.parse().ok());
-    let answers =
-        text.match_indices("HTTP/1.").filter(|(at, _)| *at == 0 || text[..*at].ends_with(['\n', '}', '.']));
+    let answers = text.match_indices("HTTP/1.").filter(|(at, _)| *at == 0 || text[..*at].ends_with(['\n', '}', '.']));
     let found: Vec<u16> = answers.filter_map(|(at, _)| status(at)).collect();
     match found.first() {
         Some(_) if found.iter().all(|status| *status < 500) && !text.contains("-32603") => Ok(found),
@@ -167,12 +164,9 @@ fn statuses(heard: &[u8]) -> Result<Vec<u16>, String> {
 
 /// Everybody is served as if nothing had been, in both eras.
 async fn is_well(node: &Node) -> String {
-    let ready = shoot(
-        node.address(),
-        b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-        Duration::from_secs(20),
-    )
-    .await;
+    let ready =
+        shoot(node.address(), b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", Duration::from_secs(20))
+            .await;
     assert!(ready.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&ready));
     let agent = node.agent().await;
     assert!(agent.tool_names().await.contains(&"hotel_checkout".to_owned()));
@@ -195,9 +189,8 @@ async fn a_node_answers_whatever_it_is_sent_and_stays_well() {
             .map(|_| (aim.request(&mut chance), Duration::from_millis(chance.random_range(20..250))))
             .collect();
         let address = node.address();
-        let shots = requests
-            .iter()
-            .map(async |(request, patience)| (request, shoot(address, request, *patience).await));
+        let shots =
+            requests.iter().map(async |(request, patience)| (request, shoot(address, request, *patience).await));
         let mut heard = std::pin::pin!(futures_util::stream::iter(shots).buffer_unordered(AT_ONCE));
         while let Some((request, heard)) = heard.next().await {
             let met_now = statuses(&heard).unwrap_or_else(|heard| {

@@ -17,8 +17,7 @@ async fn a_session_comes_back_as_new() {
     let mut node = node().await;
     let id = node.started(1).await[0];
     let (client, mut seq) = (node.database.client().await, 2);
-    let leaves =
-        "listen gossip; select pg_advisory_lock(17); create temp table mine (); set search_path = amends;
+    let leaves = "listen gossip; select pg_advisory_lock(17); create temp table mine (); set search_path = amends;
                   set synchronous_commit = off; set default_transaction_read_only = off; create sequence s;
                   select nextval('s'); drop sequence s; declare mine cursor with hold for select 1";
     for left in ["select 1", "prepare mine as select 1"] {
@@ -82,14 +81,10 @@ async fn a_database_that_is_set_to_read_only_is_waited_for() {
     let node = node().await;
     let client = node.database.client().await;
     let name = &node.database.name;
-    client
-        .batch_execute(&format!("alter database {name} set default_transaction_read_only = on"))
-        .await
-        .unwrap();
+    client.batch_execute(&format!("alter database {name} set default_transaction_read_only = on")).await.unwrap();
     let mut waiting = Box::pin(begin(&node.store));
     assert!(tokio::time::timeout(Duration::from_millis(300), &mut waiting).await.is_err());
-    let taken_back =
-        format!("begin read write; alter database {name} reset default_transaction_read_only; commit");
+    let taken_back = format!("begin read write; alter database {name} reset default_transaction_read_only; commit");
     client.batch_execute(&taken_back).await.unwrap();
     node.store.roll_back(waiting.await, late()).await.unwrap();
 }

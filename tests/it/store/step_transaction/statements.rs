@@ -77,10 +77,8 @@ fn no_method_of_the_driver_that_takes_a_text_is_left_out() {
     let source = |file| std::fs::read_to_string(driver().join(file)).unwrap();
     // The methods of a trait are as public as the trait.
     let traits = source("generic_client.rs").replace("    async fn ", "    pub async fn ");
-    let found: BTreeSet<String> = [source("client.rs"), source("transaction.rs"), traits]
-        .iter()
-        .flat_map(|source| take_text(source))
-        .collect();
+    let found: BTreeSet<String> =
+        [source("client.rs"), source("transaction.rs"), traits].iter().flat_map(|source| take_text(source)).collect();
     let mut known: BTreeSet<String> = METHODS.iter().map(|(name, _)| (*name).to_owned()).collect();
     known.insert("__private_api_rollback".to_owned());
     // Of the driver's own transaction alone, for which it takes the connection itself: a handler has no such.
