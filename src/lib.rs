@@ -15,6 +15,10 @@ pub mod mcp;
 pub mod cli;
 pub mod runtime;
 
+mod bench;
+pub mod demo;
+pub mod program;
+
 pub mod barrier;
 pub mod boundary;
 pub mod config;

@@ -15,23 +15,23 @@ const SETTINGS_FILE: &str = "amends.yaml";
 
 /// Options of every verb that needs a database.
 #[derive(Clone, Debug, Args)]
-pub(super) struct DatabaseArgs {
+pub(crate) struct DatabaseArgs {
     /// Settings: participants, definitions, database, node. Default: amends.yaml in this folder, if there is
     /// one.
     #[arg(long, global = true, env = "AMENDS_CONFIG", value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Postgres to use. Default: the settings', else an embedded one under --data-dir.
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub(super) database_url: Option<String>,
+    pub(crate) database_url: Option<String>,
     /// Folder of the embedded Postgres. Default: the settings', else `amends` in the platform's data
     /// directory, or /var/lib/amends for root.
     #[arg(long, global = true, env = "AMENDS_DATA_DIR", value_name = "DIR")]
-    pub(super) data_dir: Option<PathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 /// What a verb expects of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Schema {
+pub(crate) enum Schema {
     /// It is that of this program. An embedded database is ours, so it is brought up to date first.
     Current,
     /// Whatever it is, the verb sees to it.
@@ -40,14 +40,14 @@ pub(super) enum Schema {
 
 impl DatabaseArgs {
     /// Returns the settings file: the named one, or the usual one if it is there.
-    pub(super) fn settings_file(&self) -> Option<&Path> {
+    pub(crate) fn settings_file(&self) -> Option<&Path> {
         let usual = Path::new(SETTINGS_FILE);
         self.config.as_deref().or_else(|| usual.exists().then_some(usual))
     }
 
     /// Reads the settings file for a verb that only needs to know where the database is. It may name
     /// variables that an operator does not have, so it is read only if it matters.
-    pub(super) fn settled(&self) -> Result<Self, Failure> {
+    pub(crate) fn settled(&self) -> Result<Self, Failure> {
         let given = self.database_url.as_ref().is_some_and(|url| !url.is_empty());
         let Some(path) = self.settings_file().filter(|_| !given) else { return Ok(self.clone()) };
         let name = path.display().to_string();
@@ -58,7 +58,7 @@ impl DatabaseArgs {
     }
 
     /// Starts or joins the embedded Postgres. Blocks.
-    pub(super) fn embedded(&self) -> Result<Embedded, Failure> {
+    pub(crate) fn embedded(&self) -> Result<Embedded, Failure> {
         let data_dir = match &self.data_dir {
             Some(dir) => dir.clone(),
             None => postgres::default_data_dir()?,
@@ -67,7 +67,7 @@ impl DatabaseArgs {
     }
 
     /// The same with the settings' places where the options name none.
-    pub(super) fn or_settings(&self, settings: &DatabaseSettings) -> Self {
+    pub(crate) fn or_settings(&self, settings: &DatabaseSettings) -> Self {
         let url = settings.url.as_ref().map(|url| url.expose().to_owned());
         let given = self.database_url.clone().filter(|url| !url.is_empty());
         Self {
@@ -78,7 +78,7 @@ impl DatabaseArgs {
     }
 
     /// Finds the database, and starts or joins the embedded one if none is named. Blocks.
-    pub(super) fn open(&self) -> Result<Place, Failure> {
+    pub(crate) fn open(&self) -> Result<Place, Failure> {
         match self.database_url.as_deref().filter(|url| !url.is_empty()) {
             Some(url) => Ok(Place::Given(url.to_owned())),
             None => Ok(Place::Embedded(self.embedded()?)),
@@ -86,7 +86,7 @@ impl DatabaseArgs {
     }
 
     /// Opens the database, runs `work` on it and closes it.
-    pub(super) fn run<T>(
+    pub(crate) fn run<T>(
         &self,
         schema: Schema,
         work: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
@@ -122,7 +122,7 @@ impl DatabaseArgs {
 
 /// The database that a verb works on.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Somebody else's, at this URL.
     Given(String),
     /// Ours.
@@ -131,7 +131,7 @@ pub(super) enum Place {
 
 impl Place {
     /// How to get there.
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         match self {
             Self::Given(url) => url,
             Self::Embedded(embedded) => embedded.url(),
@@ -139,12 +139,12 @@ impl Place {
     }
 
     /// Whether it is ours.
-    pub(super) fn is_embedded(&self) -> bool {
+    pub(crate) fn is_embedded(&self) -> bool {
         matches!(self, Self::Embedded(_))
     }
 
     /// The server that this process runs. One that it merely shares is not its to be rough with.
-    pub(super) fn own(&self) -> Option<&Embedded> {
+    pub(crate) fn own(&self) -> Option<&Embedded> {
         match self {
             Self::Embedded(embedded) if embedded.role() == Role::Owner => Some(embedded),
             Self::Embedded(_) | Self::Given(_) => None,
@@ -152,7 +152,7 @@ impl Place {
     }
 
     /// Stops the embedded one, if nobody else uses it.
-    pub(super) fn close(self) -> Result<(), Failure> {
+    pub(crate) fn close(self) -> Result<(), Failure> {
         match self {
             Self::Given(_) => Ok(()),
             Self::Embedded(embedded) => Ok(embedded.stop()?),

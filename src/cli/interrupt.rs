@@ -7,14 +7,14 @@ use super::failure::Failure;
 
 /// The signals that ask a program to end.
 #[derive(Debug)]
-pub(super) struct Interrupt {
+pub(crate) struct Interrupt {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Interrupt {
     /// Catches both signals from now on, on this runtime.
-    pub(super) fn catch(runtime: &Runtime) -> Result<Self, Failure> {
+    pub(crate) fn catch(runtime: &Runtime) -> Result<Self, Failure> {
         let _context = runtime.enter();
         let cannot = |error| Failure::failed(format!("cannot wait for signals: {error}"));
         let terminate = signal(SignalKind::terminate()).map_err(cannot)?;
@@ -22,7 +22,7 @@ impl Interrupt {
     }
 
     /// Waits for the next of them.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -1,20 +1,18 @@
-//! One verb per file, and the demo. Owns what a person types and sees, and the exit codes; what a verb does
-//! is done by the rooms below.
+//! The verbs of an installation, one a file. Owns what an operator types and sees, and the exit codes; the rooms below do
+//! what a verb asks.
 
-mod bench;
 mod bulk;
 mod check;
-mod database;
-pub mod demo;
+pub(crate) mod database;
 mod doctor;
 mod explain;
-mod failure;
-mod interrupt;
+pub(crate) mod failure;
+pub(crate) mod interrupt;
 mod list;
 mod log;
 mod mcp;
 mod migrate;
-mod output;
+pub(crate) mod output;
 mod postgres;
 mod serve;
 mod show;
@@ -25,16 +23,14 @@ mod token;
 mod value;
 mod wait;
 
-use std::ffi::OsString;
-use std::process::ExitCode;
-
-use clap::{Parser, Subcommand};
+use clap::Subcommand;
 
 use database::DatabaseArgs;
 use failure::{Exit, Failure};
 use output::Output;
 
-const EXIT_CODES: &str = "\
+/// What `--help` says of exit codes and of errors as JSON.
+pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
     0  done
     1  the thing itself failed: the saga did not complete, faults were found, an audit did not hold
@@ -48,21 +44,19 @@ Exit codes:
 With --json the answer is one JSON value on stdout, and an error one JSON object on stderr:
     {\"error\": {\"code\": \"not_found\", \"message\": \"...\"}}";
 
-/// An embedded saga runtime on Postgres: multi-step work that ends whole or without net effect.
-#[derive(Debug, Parser)]
-#[command(name = "amends", version, after_help = EXIT_CODES)]
-struct Cli {
+/// Options of every verb.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
     /// Writes JSON for programs instead of text for people.
     #[arg(long, global = true)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
-    database: DatabaseArgs,
-    #[command(subcommand)]
-    verb: Verb,
+    pub(crate) database: DatabaseArgs,
 }
 
+/// The verbs of an installation.
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// Runs a node: takes sagas and carries them out, until SIGTERM.
     Serve(serve::Args),
     /// Serves sagas as MCP tools on the standard streams, for hosts such as Claude Code, Cursor and VS Code.
@@ -110,11 +104,6 @@ enum Verb {
     Evict(signal::Evict),
     /// Begins a new saga that goes on from a step of one that has ended.
     RerunFrom(signal::Rerun),
-    /// Measures how many sagas this machine and this Postgres can do.
-    Bench(bench::Args),
-    /// Is one of the bench's nodes.
-    #[command(hide = true)]
-    BenchNode(bench::NodeArgs),
     /// Checks definitions and settings, and names every fault with file, line and path.
     Check(check::Args),
     /// Says what becomes of each step of a definition by each answer of its participant.
@@ -123,35 +112,13 @@ enum Verb {
     Doctor(doctor::Args),
     /// Brings the database's schema up to date.
     Migrate(migrate::Args),
-    /// Runs hundreds of checkouts through faults and a killed node, then audits what is left.
-    Demo(demo::DemoArgs),
-    /// Is one of the demo's participants.
-    #[command(hide = true)]
-    DemoParticipant(demo::ParticipantArgs),
     /// Runs the embedded Postgres in the foreground and prints its URL, for psql and other programs.
     Postgres(postgres::Args),
 }
 
-/// Runs the program with the arguments of this process and returns its exit code.
-pub fn main() -> ExitCode {
-    let args: Vec<OsString> = std::env::args_os().collect();
-    let cli = match Cli::try_parse_from(&args) {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error, args.iter().any(|arg| arg == "--json")),
-    };
-    let output = Output::new(cli.json);
-    match dispatch(cli, &output) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            output.failure(&failure);
-            failure.exit.into()
-        }
-    }
-}
-
-fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
-    let database = &cli.database;
-    match cli.verb {
+/// Carries out a verb.
+pub(crate) fn run(verb: Verb, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    match verb {
         Verb::Serve(args) => serve::run(&args, database, output),
         Verb::Mcp(args) => mcp::run(args, database),
         Verb::Token(verb) => token::run(verb, database, output),
@@ -175,37 +142,10 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Verb::UndrainNode(args) => bulk::undrain(&args, database, output),
         Verb::Evict(args) => signal::evict(args, database, output),
         Verb::RerunFrom(args) => signal::rerun(args, database, output),
-        Verb::Bench(args) => bench::run(&args, database, output),
-        Verb::BenchNode(args) => bench::run_node(args, database),
         Verb::Check(args) => check::run(&args, output),
         Verb::Explain(args) => explain::run(&args, database, output),
         Verb::Doctor(args) => doctor::run(&args, database, output),
         Verb::Migrate(args) => migrate::run(&args, database, output),
-        Verb::Demo(args) => demo::run(&args, database, output),
-        Verb::DemoParticipant(args) => demo::participant(args),
         Verb::Postgres(args) => postgres::run(&args, database, output),
-    }
-}
-
-/// Prints what clap has to say: help goes to stdout with exit code 0, an error to stderr with 2.
-fn usage(error: &clap::Error, json: bool) -> ExitCode {
-    if json && error.use_stderr() {
-        let text = error.render().to_string();
-        let text = text.trim().trim_start_matches("error: ");
-        Output::new(true).failure(&Failure::usage(text));
-    } else {
-        // Nothing is left to do if even this cannot be printed.
-        let _ = error.print();
-    }
-    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        super::Cli::command().debug_assert();
     }
 }

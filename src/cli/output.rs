@@ -12,14 +12,14 @@ use super::failure::Failure;
 
 /// How this run speaks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     json: bool,
     colour: bool,
 }
 
 /// What a colour means; the terminal's own palette is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     Good,
     Bad,
     Warning,
@@ -30,25 +30,25 @@ pub(super) enum Tone {
 
 impl Output {
     /// Colour is used only on a terminal, and not if `NO_COLOR` is set.
-    pub(super) fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self { json, colour: !json && !no_color && !dumb && io::stdout().is_terminal() }
     }
 
-    pub(super) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
     /// Writes one JSON value and a newline to stdout.
-    pub(super) fn value<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
+    pub(crate) fn value<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
         let text = serde_json::to_string(value)
             .map_err(|error| Failure::failed(format!("cannot encode the answer: {error}")))?;
         self.line(&text)
     }
 
     /// Writes a line to stdout. A reader that went away (`| head`) is no error of ours.
-    pub(super) fn line(&self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -59,7 +59,7 @@ impl Output {
     }
 
     /// Writes a remark for people to stderr; programs do without.
-    pub(super) fn remark(&self, text: &str) {
+    pub(crate) fn remark(&self, text: &str) {
         if !self.json {
             // A remark that nobody can read is none.
             let _ = writeln!(io::stderr(), "{}", lines(text));
@@ -67,7 +67,7 @@ impl Output {
     }
 
     /// Writes a failure to stderr.
-    pub(super) fn failure(&self, failure: &Failure) {
+    pub(crate) fn failure(&self, failure: &Failure) {
         let text = if self.json {
             let error = json!({ "code": failure.exit.word(), "message": failure.message });
             json!({ "error": error }).to_string()
@@ -79,14 +79,14 @@ impl Output {
     }
 
     /// Makes an empty table without lines, as wide as the terminal at most.
-    pub(super) fn table(&self) -> Table {
+    pub(crate) fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(TableStyle::default()).set_content_arrangement(ContentArrangement::Dynamic);
         table
     }
 
     /// Makes a cell. Foreign text in it must have been made harmless.
-    pub(super) fn cell(&self, tone: Tone, text: impl Into<String>) -> Cell {
+    pub(crate) fn cell(&self, tone: Tone, text: impl Into<String>) -> Cell {
         let cell = Cell::new_owned(text.into());
         match (self.colour, tone) {
             (false, _) | (true, Tone::Plain) => cell,
@@ -100,7 +100,7 @@ impl Output {
 
 /// Makes foreign text harmless on one line: control characters, which could move the cursor or fake a log
 /// line, and characters that turn the direction of writing are shown as escapes.
-pub(super) fn harmless(text: &str) -> Cow<'_, str> {
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
     }
@@ -108,12 +108,12 @@ pub(super) fn harmless(text: &str) -> Cow<'_, str> {
 }
 
 /// The same for a text of several lines.
-pub(super) fn lines(text: &str) -> String {
+pub(crate) fn lines(text: &str) -> String {
     text.split('\n').map(|line| harmless(line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// Makes foreign text harmless and cuts it after `length` characters.
-pub(super) fn clipped(text: &str, length: usize) -> String {
+pub(crate) fn clipped(text: &str, length: usize) -> String {
     let text = harmless(text);
     match text.char_indices().nth(length) {
         Some((end, _)) => format!("{}…", &text[..end]),

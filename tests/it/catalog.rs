@@ -23,7 +23,7 @@ fn the_examples_are_fine() {
     let catalog = load(&of_package("examples/amends.yaml"), &Environment::default()).unwrap();
     assert_eq!(catalog.definitions[0].name(), "hotel_checkout");
     assert_eq!(catalog.settings.participants.len(), 2);
-    let demo = check(&[of_package("src/cli/demo/hotel_checkout.yaml")], &Environment::default());
+    let demo = check(&[of_package("src/demo/hotel_checkout.yaml")], &Environment::default());
     assert_eq!(demo.faults.to_string(), "");
 }
 

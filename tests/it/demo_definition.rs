@@ -46,7 +46,7 @@ impl Fixture {
         };
         let configs = vec![config("payments", payments), config("crm", crm_http)];
         let participants = Participants::new(configs, Handlers::new(), &Handle::current()).unwrap();
-        let text = include_str!("../../src/cli/demo/hotel_checkout.yaml");
+        let text = include_str!("../../src/demo/hotel_checkout.yaml");
         let drafts = amends::catalog::parse_definitions("hotel_checkout.yaml", text);
         let draft = drafts.unwrap_or_else(|faults| panic!("{faults}")).remove(0);
         let faults = amends::participant::expr::check_draft(&draft);

@@ -18,7 +18,10 @@ const FLOORS: &[(&str, u8)] = &[
     ("http", 3),
     ("cli", 4),
     ("runtime", 4),
-    ("main", 5),
+    ("demo", 5),
+    ("bench", 5),
+    ("program", 6),
+    ("main", 7),
 ];
 
 /// Leaves: everybody may name them, and they name nobody but `config`, where their limits are.
@@ -27,7 +30,7 @@ const LEAVES: &[&str] =
 
 /// Doors cut on purpose, each with its reason.
 const DOORS: &[(&str, &str, &str)] = &[
-    ("cli", "runtime", "`serve`, `mcp`, `demo` and `bench` compose a node"),
+    ("cli", "runtime", "`serve` and `mcp` compose a node"),
     ("client", "actor", "beside a node, sagas start on its lanes and its actors tell of their ends"),
 ];
 
@@ -35,14 +38,14 @@ const DOORS: &[(&str, &str, &str)] = &[
 const OWNED: &[(&str, &[&str], &str)] = &[
     (
         "tokio_postgres",
-        &["store", "cli/demo", "cli/bench", "barrier", "step_transaction"],
+        &["store", "demo", "bench", "barrier", "step_transaction"],
         "the store records; the demo's participants, and those that call the barrier, are other programs; the bench \
          compares with plain connections; transactional handlers write what they like",
     ),
-    ("deadpool_postgres", &["store", "cli/demo"], "the store records; the demo's participants are other programs"),
+    ("deadpool_postgres", &["store", "demo"], "the store records; the demo's participants are other programs"),
     ("include_str!(\"../../sql", &["store"], "SQL is included by the store alone"),
     ("actix::", &["actor", "runtime"], "actors live in their room"),
-    ("rmcp::", &["participant", "mcp", "cli/demo"], "MCP is spoken by participants and doors"),
+    ("rmcp::", &["participant", "mcp", "demo"], "MCP is spoken by participants and doors"),
 ];
 
 /// What the pure core may not hold.

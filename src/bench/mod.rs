@@ -13,9 +13,9 @@ mod workload;
 
 use std::time::Instant;
 
-use super::database::DatabaseArgs;
-use super::failure::{Exit, Failure};
-use super::output::Output;
+use crate::cli::database::DatabaseArgs;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::Output;
 use crate::store::{PostgresConfig, Store};
 use baseline::{Limit, Template, Writers};
 use database::{Ballast, Outside};
@@ -126,7 +126,7 @@ fn above_zero(text: &str) -> Result<f64, String> {
 }
 
 /// Runs the bench on a server of the caller's choice and reports what came of it.
-pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     args.check()?;
     let place = database.settled()?.open()?;
     let executor = tokio::runtime::Builder::new_multi_thread()

@@ -22,10 +22,10 @@ mod server;
 mod service;
 mod tool;
 
-use super::database::{DatabaseArgs, Place};
-use super::failure::{Exit, Failure};
-use super::interrupt::Interrupt;
-use super::output::Output;
+use crate::cli::database::{DatabaseArgs, Place};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::interrupt::Interrupt;
+use crate::cli::output::Output;
 use crate::config::demo::{NODES_MAX, SAGAS_MAX};
 
 pub use fault::Fault;
@@ -66,7 +66,7 @@ pub struct DemoArgs {
 }
 
 /// Runs the demo; its exit says whether every promise was kept.
-pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     if args.leave_stuck {
         leave_stuck::run(args.metrics_port, database, output)
     } else {
@@ -75,7 +75,7 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
 }
 
 /// Runs one of the demo's participants until its caller is gone; see [`Role`].
-pub(super) fn participant(args: ParticipantArgs) -> Result<Exit, Failure> {
+pub(crate) fn participant(args: ParticipantArgs) -> Result<Exit, Failure> {
     // Ours, not the protocol's: stdout may be the transport.
     let logged = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

@@ -1,5 +1,5 @@
 -- The ledger of one participant of the demo, in the first schema of the search path.
--- Called by: cli/demo/ledger.rs, at the start of every participant process, under an advisory lock.
+-- Called by: demo/ledger.rs, at the start of every participant process, under an advisory lock.
 -- amends itself never reads these tables; only the audit does.
 
 -- What this participant did to the world: one row an effect, never changed.

@@ -20,7 +20,7 @@ use crate::saga::state::Status;
 
 /// How a node of a bench is made.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(in crate::cli) struct NodeArgs {
+pub(crate) struct NodeArgs {
     /// What is run.
     #[arg(long, value_enum, default_value_t = Workload::Checkout3)]
     pub(super) workload: Workload,
@@ -74,7 +74,7 @@ pub(super) struct Done {
 }
 
 /// Runs a node until its orders end.
-pub(in crate::cli) fn run(args: NodeArgs, database: &DatabaseArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: NodeArgs, database: &DatabaseArgs) -> Result<Exit, Failure> {
     let url = database.database_url.clone().unwrap_or_default();
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,0 +1,85 @@
+//! The `amends` program: the verbs of an installation, and beside them the demo and the bench, which are programs of
+//! their own. Owns the command line as a whole; each program owns its options and what it prints.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::{bench, cli, demo};
+
+/// An embedded saga runtime on Postgres: multi-step work that ends whole or without net effect.
+#[derive(Debug, Parser)]
+#[command(name = "amends", version, after_help = cli::EXIT_CODES)]
+struct Amends {
+    #[command(flatten)]
+    options: cli::Options,
+    #[command(subcommand)]
+    program: Program,
+}
+
+#[derive(Debug, Subcommand)]
+enum Program {
+    #[command(flatten)]
+    Verb(cli::Verb),
+    /// Runs hundreds of checkouts through faults and a killed node, then audits what is left.
+    Demo(demo::DemoArgs),
+    /// Runs one participant of the demo.
+    #[command(hide = true)]
+    DemoParticipant(demo::ParticipantArgs),
+    /// Measures how many sagas this machine and this Postgres can do.
+    Bench(bench::Args),
+    /// Runs one node of the bench.
+    #[command(hide = true)]
+    BenchNode(bench::NodeArgs),
+}
+
+/// Runs the program with the arguments of this process and returns its exit code.
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let Amends { options, program } = match Amends::try_parse_from(&args) {
+        Ok(amends) => amends,
+        Err(error) => return usage(&error, args.iter().any(|arg| arg == "--json")),
+    };
+    let output = Output::new(options.json);
+    let database = &options.database;
+    let exit = match program {
+        Program::Verb(verb) => cli::run(verb, database, &output),
+        Program::Demo(args) => demo::run(&args, database, &output),
+        Program::DemoParticipant(args) => demo::participant(args),
+        Program::Bench(args) => bench::run(&args, database, &output),
+        Program::BenchNode(args) => bench::run_node(args, database),
+    };
+    match exit {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+/// Prints what clap has to say: help goes to stdout with exit code 0, an error to stderr with 2.
+fn usage(error: &clap::Error, json: bool) -> ExitCode {
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let text = text.trim().trim_start_matches("error: ");
+        Output::new(true).failure(&Failure::usage(text));
+    } else {
+        // Nothing is left to do if even this cannot be printed.
+        let _ = error.print();
+    }
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Amends::command().debug_assert();
+    }
+}
