@@ -1,6 +1,5 @@
-//! What becomes of the saga as a whole after an event. Owns the one place where steps start, the turning
-//! back, the reverse order and the ends; what an event does to its own step is decided in `transition.rs` and
-//! `doubt.rs`.
+//! Moves the whole saga after an event. Owns the start of steps, turning back, the reverse order of undoing, and the
+//! ends of a saga. `transition.rs` and `doubt.rs` decide what an event does to its own step.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +15,7 @@ use super::retry;
 use super::state::{Activity, Course, End, Phase, State, StepState, StuckReason, TurnBack, Undone};
 use super::transition_context::TransitionContext;
 
-/// Moves everything that may move now, until nothing does.
+/// Moves every step that may move now, until none does.
 pub(super) fn advance(ctx: &mut TransitionContext<'_>) {
     loop {
         ctx.moved = false;
@@ -34,12 +33,12 @@ pub(super) fn advance(ctx: &mut TransitionContext<'_>) {
     }
 }
 
-/// Whether the saga has passed its point of no return: a pivot is done, or a retriable step has begun.
+/// Returns whether the saga has passed its point of no return: a pivot is done, or a retriable step has begun.
 pub(super) fn committed(ctx: &TransitionContext<'_>) -> bool {
     is_committed(ctx.definition, &ctx.state)
 }
 
-/// The same question about a state.
+/// Like [`committed`], for a definition and a state.
 pub(super) fn is_committed(definition: &Definition, state: &State) -> bool {
     state.steps.iter().enumerate().any(|(index, one)| match (definition.step(state, index).kind, &one.phase) {
         (Kind::Compensable, _) => false,
@@ -51,15 +50,15 @@ pub(super) fn is_committed(definition: &Definition, state: &State) -> bool {
     })
 }
 
-/// Whether new work may start on the way forward. Past a limit of the saga nothing does: its timer turns it back when
-/// all that was asked in time is heard.
+/// Returns whether new work may start on the way forward. After a limit of the saga has passed, nothing may start.
+/// The timer then turns the saga back, once every request that was made in time is applied.
 pub(super) fn may_start(ctx: &TransitionContext<'_>) -> bool {
     let forward = ctx.state.course == Course::Forward && ctx.state.turn_back.is_none();
     let in_time = || limits(ctx.definition, &ctx.state).into_iter().flatten().all(|limit| limit > ctx.at);
     forward && !halted(&ctx.state) && (ctx.ends_waits || in_time())
 }
 
-/// Starts the action of a step whose needs are met and whose condition holds.
+/// Starts the action of a step. The needs of the step are met and its condition holds.
 pub(super) fn start(ctx: &mut TransitionContext<'_>, step: usize) {
     let direction = Direction::Action;
     let (event, until) = match &ctx.definition.step(&ctx.state, step).action {
@@ -79,7 +78,7 @@ pub(super) fn start(ctx: &mut TransitionContext<'_>, step: usize) {
     }
 }
 
-/// Returns the next time at which the saga moves by itself; `TimerFired` is legal from then on.
+/// Returns the next time at which the saga moves by itself. `TimerFired` is legal from that time on.
 pub fn next_timer(definition: &Definition, state: &State) -> Option<Millis> {
     if state.end().is_some() {
         return None;
@@ -109,9 +108,9 @@ pub fn next_timer(definition: &Definition, state: &State) -> Option<Millis> {
     limits.chain(waits).min()
 }
 
-/// The deadline that has passed last by `now` and that the timer has not ended yet. Whoever fires the timer hears first
-/// what was asked until then: a request that was made in time comes before it. None under the first law, which lets
-/// any event end a wait.
+/// Returns the latest deadline that has passed by `now` and that the timer has not handled yet. The actor reads all
+/// requests made until then before it fires the timer, so a request that was made in time comes first. None under law
+/// V1, which lets any event end a wait.
 pub fn passed_deadline(definition: &Definition, state: &State, now: Millis) -> Option<Millis> {
     if state.law == Law::V1 || state.end().is_some() {
         return None;
@@ -121,15 +120,15 @@ pub fn passed_deadline(definition: &Definition, state: &State, now: Millis) -> O
     limits(definition, state).into_iter().flatten().chain(waits).filter(|&until| until <= now).max()
 }
 
-/// A step needs a person, or an operator paused the saga: nothing new starts.
+/// Returns whether nothing new may start: a step needs a person, or an operator paused the saga.
 fn halted(state: &State) -> bool {
     state.paused || state.stuck().is_some()
 }
 
-/// The saga's deadline, while it can still turn the saga back, and the driver's lease.
+/// Returns the saga's deadline, while it can still turn the saga back, and the end of the driver's lease.
 pub(super) fn limits(definition: &Definition, state: &State) -> [Option<Millis>; 2] {
     let deadline_ms = definition.draft().deadline_ms;
-    // Most sagas have neither, and each step that could start asks for them.
+    // Most sagas have neither limit, and this runs for every step that could start.
     let unlimited = deadline_ms.is_none() && state.lease_until.is_none();
     if unlimited || state.course != Course::Forward || state.turn_back.is_some() {
         return [None, None];
@@ -140,8 +139,8 @@ pub(super) fn limits(definition: &Definition, state: &State) -> [Option<Millis>;
     [deadline, state.lease_until]
 }
 
-/// Turns the saga back when its time is up. A driver that is lost after the point of no return leaves the
-/// plan as it stands.
+/// Turns the saga back when a limit has passed. If the driver is lost after the point of no return, the plan is
+/// closed as it stands instead.
 fn watch_limits(ctx: &mut TransitionContext<'_>) {
     if !ctx.ends_waits {
         return;
@@ -165,7 +164,7 @@ fn forward(ctx: &mut TransitionContext<'_>) {
     for step in 0..ctx.state.steps.len() {
         let moved_before = std::mem::take(&mut ctx.moved);
         forward_step(ctx, step);
-        // Whether more may start is asked of every step, so only when something has changed.
+        // `may_start` is costly, so it is asked only after a step has moved.
         if ctx.moved && !may_start(ctx) {
             return;
         }
@@ -199,7 +198,7 @@ fn forward_step(ctx: &mut TransitionContext<'_>, step: usize) {
     }
 }
 
-/// Carries a wait on whose time has come.
+/// Moves a step on when its wait is over.
 fn due(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, activity: Activity) {
     match activity {
         Activity::BackingOff { until } if until <= ctx.at => again(ctx, step, direction),
@@ -211,7 +210,7 @@ fn due(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, activ
         }
         Activity::Sleeping { until } if until <= ctx.at => ctx.succeed(step, direction, Json::null()),
         Activity::Awaiting { until: Some(until) } if ctx.ends_waits && until <= ctx.at => {
-            let error = Error::new(late::DEADLINE, "nothing was provided within the longest wait");
+            let error = Error::new(late::DEADLINE, "the event was not provided within the longest wait");
             let pending = doubt::is_pending(ctx, step, direction);
             let tally = ctx.state.step_mut(step).tally_mut(direction);
             tally.error = Some(Box::new(error));
@@ -222,7 +221,7 @@ fn due(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, activ
             }
         }
         Activity::Asking { until: Some(until) } if ctx.ends_waits && until <= ctx.at => {
-            let error = Error::new(late::DEADLINE, "nobody has approved it within the longest wait");
+            let error = Error::new(late::DEADLINE, "the approval was not given within the longest wait");
             ctx.state.step_mut(step).tally_mut(direction).error = Some(Box::new(error));
             ctx.fail(step, direction);
         }
@@ -238,7 +237,9 @@ fn due(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, activ
     }
 }
 
-/// The first attempt; or another, unless its time has passed meanwhile.
+/// Begins the first attempt, or the next one after a wait. Under law V2 it takes a new key if the participant may
+/// forget the old one and nothing is in doubt. If the budget, the deadline or the key ran out during the wait, the
+/// doubt is resolved or the call fails instead.
 fn again(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
     let in_doubt = ctx.in_doubt(step, direction);
     if ctx.law() >= Law::V2 && !in_doubt && is_forgotten(ctx, step, direction) {
@@ -264,7 +265,7 @@ fn again(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
     }
 }
 
-/// Whether the participant may forget the present key before an attempt that begins now has surely landed.
+/// Returns whether the effect of an attempt that begins now could land after the participant forgets the present key.
 fn is_forgotten(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
     let tally = ctx.state.steps[step].tally(direction);
     ctx.call(step, direction)
@@ -277,8 +278,8 @@ enum Readiness {
     NeedFailed,
 }
 
-/// Whether a waiting step may start: its needs are met, and so is every step that its kind waits for. A need
-/// that failed fails it too: at once while the saga can turn back, and when its turn comes after that.
+/// Returns whether a waiting step may start: its needs are settled, and so is every step that its kind waits for. A
+/// failed need fails the step: at once while the saga can turn back, after that when all needs are settled.
 fn readiness(ctx: &TransitionContext<'_>, step: usize) -> Readiness {
     let Some(planned) = ctx.definition.planned(&ctx.state, step) else { return Readiness::NotYet };
     let one = |index: usize| &ctx.state.steps[index];
@@ -295,7 +296,8 @@ fn readiness(ctx: &TransitionContext<'_>, step: usize) -> Readiness {
     }
 }
 
-/// Whether every step that a step's kind waits for is settled, and the plan is known where it must be.
+/// Returns whether every step is settled that the kind of this step waits for. A retriable step also waits until the
+/// plan of an open saga is closed.
 pub(super) fn barrier_passed(ctx: &TransitionContext<'_>, step: usize) -> bool {
     let kind = ctx.kind(step);
     let still_open = kind == Kind::Retriable && ctx.state.lease_until.is_some();
@@ -303,8 +305,8 @@ pub(super) fn barrier_passed(ctx: &TransitionContext<'_>, step: usize) -> bool {
     !still_open && (0..ctx.state.steps.len()).all(|index| !plan::waits_for(kind, ctx.kind(index)) || settled(index))
 }
 
-/// Nothing more will come of the step on the way forward, and nobody needs to be told so: a step of an open
-/// saga that failed is settled when its driver goes on without it.
+/// Returns whether the step is over on the way forward. A failed step of an open saga is settled once its driver goes
+/// on without it.
 fn is_settled(one: &StepState) -> bool {
     match one.phase {
         Phase::Done | Phase::Skipped => true,
@@ -313,8 +315,8 @@ fn is_settled(one: &StepState) -> bool {
     }
 }
 
-/// The saga shall turn back. What is in flight is waited for; a pivot whose outcome is open decides the
-/// direction first.
+/// Turns the saga back once no attempt is in flight and no pivot is open. The outcome of an open pivot decides the
+/// direction.
 fn turn_back(ctx: &mut TransitionContext<'_>) {
     if committed(ctx) {
         return too_late(ctx);
@@ -343,7 +345,7 @@ fn turn_back(ctx: &mut TransitionContext<'_>) {
     }
 }
 
-/// A pivot succeeded after all, so the saga goes on.
+/// Drops the reason to turn back: the saga has passed its point of no return, because a pivot in flight succeeded.
 fn too_late(ctx: &mut TransitionContext<'_>) {
     let limit = matches!(ctx.state.turn_back, Some(TurnBack::Deadline | TurnBack::DriverLost));
     ctx.state.plan_expired = limit && ctx.state.lease_until.is_some();
@@ -351,8 +353,9 @@ fn too_late(ctx: &mut TransitionContext<'_>) {
     close_plan(ctx);
 }
 
-/// Past the point of no return the plan of an open saga stays as it is when its driver is lost, or wanted to
-/// turn back. What failed for good needs a person; what failed only because a need had failed waits for its ctx.
+/// Closes the plan of an open saga as it stands. Used past the point of no return, when the driver is lost or the
+/// saga was to turn back. A step that failed for good needs a person. A step that failed only because a need failed
+/// waits again.
 fn close_plan(ctx: &mut TransitionContext<'_>) {
     ctx.state.lease_until = None;
     ctx.moved = true;
@@ -368,7 +371,8 @@ fn close_plan(ctx: &mut TransitionContext<'_>) {
     }
 }
 
-/// What only waits is not begun on the way back; what is in doubt prefers to ask rather than to repeat.
+/// Stops a wait when the saga turns back. A step that is not in doubt goes back to waiting and does not start. A step
+/// in doubt is left open or probed rather than repeated, where that is possible.
 fn stop_waiting(ctx: &mut TransitionContext<'_>, step: usize) {
     let in_doubt = ctx.in_doubt(step, Direction::Action);
     match ctx.state.steps[step].phase {
@@ -431,7 +435,7 @@ fn backward_step(ctx: &mut TransitionContext<'_>, step: usize) {
     }
 }
 
-/// Undoes a step that is done, or may be, when all that came after it is undone.
+/// Undoes a step that is done or in doubt, after every step that depends on it is undone.
 fn undo(ctx: &mut TransitionContext<'_>, step: usize) {
     let planned = ctx.definition.step(&ctx.state, step);
     let harmless = ctx.state.steps[step].skipped_by_hand
@@ -451,7 +455,7 @@ fn undo(ctx: &mut TransitionContext<'_>, step: usize) {
     }
 }
 
-/// Nothing of the step is left, or ever was.
+/// Returns whether the step has no effect in place.
 fn is_clear(phase: &Phase) -> bool {
     match phase {
         Phase::Waiting | Phase::Skipped | Phase::Failed | Phase::Undone(_) => true,
@@ -459,8 +463,8 @@ fn is_clear(phase: &Phase) -> bool {
     }
 }
 
-/// Whether nothing is left of the steps that come after this one, directly or through others: those between may
-/// have been left out, or not have begun when an operator took a later one for done.
+/// Returns whether no step that depends on this one has an effect left. Follows the dependents through other steps: a
+/// step in between may be skipped, or may not have begun when an operator skipped a later one.
 fn dependents_clear(definition: &Definition, state: &State, step: usize) -> bool {
     let mut open = vec![step];
     let mut seen = BTreeSet::new();

@@ -1,12 +1,12 @@
-//! Advice: rules that are legal and often wrong, with what to look at. Nothing is refused for them. Leaves what is
-//! refused to `validate.rs` and `trust.rs`.
+//! Advice on rules that are legal and often wrong, with what to do. A definition is never refused because of advice.
+//! `validate.rs` and `trust.rs` refuse definitions.
 
 use super::definition::{Action, Call, Draft, Effect, Expression, Step, Target, Verdict};
 use super::retry;
 use super::trust::{each_step, plain, split, unwrapped};
 use super::validate::Fault;
 
-/// Names what is legal and often wrong in a draft, with what to do.
+/// Returns the rules of a draft that are legal and often wrong, with what to do.
 pub fn doubtful_rules(draft: &Draft) -> Vec<Fault> {
     each_step(draft, doubtful_rules_of_step)
 }
@@ -17,9 +17,10 @@ fn doubtful_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
         let path = format!("{path}.{}", direction.as_str());
         let absent = call.probe.as_ref().and_then(|probe| probe.absent.as_ref());
         if absent.is_some_and(|absent| is_bare(&absent.0)) {
-            let message = "a bare 404 may come from a router that did not know the path, and so may an error or an \
-                           outcome alone; ask for the body in each alternative, such as `status == 404 && result.code \
-                           == 'not_found'`, or `error != null && text.contains('no such booking')`";
+            let message = "a 404 may come from a router that does not know the path, so a status, an error or an \
+                           outcome alone does not prove absence; check the body in each alternative, such as `status \
+                           == 404 && result.code == 'not_found'`, or `error != null && text.contains('no such \
+                           booking')`";
             advice.push(Fault { path: format!("{path}.probe.absent"), message: message.to_owned() });
         }
         advice.extend(no_refusal_answers(&path, call));
@@ -28,20 +29,22 @@ fn doubtful_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
     advice
 }
 
-/// An action in doubt is compensated only while its key is remembered, which may be too short for any compensation.
+/// Advises when no compensation can land in time. An action in doubt is compensated only while the participant
+/// remembers its key, and that may be too short for any compensation.
 fn never_left_open(path: &str, step: &Step) -> Option<Fault> {
     let (Action::Call(action), Some(compensation)) = (&step.action, &step.compensation) else { return None };
     let lands_ms = action.settle_ms.saturating_add(retry::landing_ms(compensation));
     let lifetime_ms = action.key_lifetime_ms.filter(|&ms| step.safe_when_absent && ms <= lands_ms)?;
     let message = format!(
-        "an action in doubt is never compensated by itself: the key may be forgotten after {lifetime_ms} ms, before the \
-         compensation has surely landed; the action's `settle` with the `timeout` and `settle` of the compensation make \
-         {lands_ms} ms; shorten them, or remove `safe_when_absent` or `key_lifetime`"
+        "an action in doubt is never compensated without a person: the compensation may land as late as {lands_ms} ms \
+         (`settle` of the action, plus `timeout` and `settle` of the compensation), and the participant may forget the \
+         key after {lifetime_ms} ms; shorten them, or remove `safe_when_absent` or `key_lifetime`"
     );
     Some(Fault { path: format!("{path}.safe_when_absent"), message })
 }
 
-/// Without a probe a doubt ends by itself only by a refusal that is marked: of an idempotent call none is.
+/// Advises when a doubt would need a person. Without a probe, only success or a refusal that is marked `answers_key`
+/// ends a doubt about an idempotent call, and no refusal of this call is marked.
 fn no_refusal_answers(path: &str, call: &Call) -> Vec<Fault> {
     let marked = call.classify.iter().any(|rule| rule.answers_key)
         || call.refused.as_ref().is_some_and(|refused| refused.answers_key);
@@ -60,32 +63,32 @@ fn no_refusal_answers(path: &str, call: &Call) -> Vec<Fault> {
     let (places, message) = match places.is_empty() {
         false => (
             places,
-            "a participant that gives 402 only after it has looked the key up answers for every attempt under it; say \
-             so with `answers_key: true`, or such a refusal after a lost answer needs a person",
+            "without `answers_key: true`, a 402 after a lost answer needs a person; set it if the participant gives \
+             402 only after it has looked the key up, so that a 402 holds for every attempt under the key",
         ),
         true if by_http => (
             vec![path.to_owned()],
-            "a refusal after a lost answer needs a person, since there is no probe and no refusal answers for the \
-             attempt before; if the participant gives 402 only after it has looked the key up, say so: `classify: \
-             [{ when: \"${ status == 402 }\", outcome: failed, answers_key: true }]`",
+            "a refusal after a lost answer needs a person, because there is no probe and no rule with `answers_key`; \
+             if the participant gives 402 only after it has looked the key up, add `classify: [{ when: \"${ status \
+             == 402 }\", outcome: failed, answers_key: true }]`",
         ),
         true => return Vec::new(),
     };
     places.into_iter().map(|path| Fault { path, message: message.to_owned() }).collect()
 }
 
-/// Words of an expression that ask for no more than how an answer came: nothing of its body.
+/// Words of an expression that look only at how an answer came, not at its body.
 const OF_NO_BODY: [&str; 10] =
     ["status", "outcome", "error", "error.code", "error.code.startsWith", "in", "int", "true", "false", "null"];
 
-/// Beginnings of the codes that default rules give to errors, which say no more than a status.
+/// Prefixes of the error codes of default rules. They say no more than a status.
 const DEFAULT_CODES: [&str; 3] = ["http_", "tool_error", "protocol_"];
 
-/// Outcomes, with which `outcome` is compared.
+/// Outcomes that an expression may compare `outcome` with.
 const OUTCOMES: [&str; 6] = ["succeeded", "failed", "retryable", "pending", "errored", "unknown"];
 
-/// Whether an expression can hold by the status, the outcome or the error alone, whatever the body says. Alternatives
-/// can if one can, and what is asked for together only if all can.
+/// Returns whether an expression can hold by the status, the outcome or the error alone, whatever the body says.
+/// Alternatives (`||`) can if one of them can, a conjunction (`&&`) only if all its parts can.
 fn is_bare(text: &str) -> bool {
     let text = unwrapped(text);
     if let [condition, _, ..] = split(text, "?")[..] {

@@ -1,6 +1,5 @@
-//! What a person is asked to approve. Owns the question as it was shown, and what an answer does to it: an
-//! approval is bound to what was shown by its digest, and is used up by its step. Rendering the question and
-//! asking it are left to others.
+//! Approvals. Owns the question as it was shown, and the effect of an answer. A digest binds an approval to the
+//! question that was shown, and the step accepts one answer only. Other rooms render and ask the question.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,16 +16,16 @@ use super::{Definition, Json};
 /// A question as it was shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
-    /// What is asked.
+    /// Text of the question.
     pub message: String,
-    /// What is approved.
+    /// What the person approves.
     pub arguments: Json,
-    /// SHA-256 over the step's name and both, in hexadecimal.
+    /// SHA-256 over the step's name, the message and the arguments, in hexadecimal.
     pub digest: String,
 }
 
 impl Shown {
-    /// Fixes what a step shows under its digest.
+    /// Makes the question of a step, with its digest.
     pub fn new(step: &str, message: String, arguments: Json) -> Self {
         let mut hasher = Sha256::new();
         for part in [step, &message, arguments.get()] {
@@ -38,18 +37,18 @@ impl Shown {
     }
 }
 
-/// A step that asks right now.
+/// A step that asks for an approval now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asking<'a> {
     /// Name of the step.
     pub step: &'a str,
-    /// What it shows.
+    /// The question.
     pub shown: &'a Shown,
-    /// Whose word it takes.
+    /// Who may answer.
     pub approver: Approver,
 }
 
-/// Names the steps that ask right now, with what they show.
+/// Returns the steps that ask for an approval now, with their questions.
 pub fn asking<'a>(definition: &'a Definition, state: &'a State) -> Vec<Asking<'a>> {
     let steps = state.steps.iter().enumerate();
     let asking = steps.filter_map(|(index, one)| {
@@ -61,12 +60,12 @@ pub fn asking<'a>(definition: &'a Definition, state: &'a State) -> Vec<Asking<'a
     asking.collect()
 }
 
-/// The question is on record from now on, so it may be asked; or it could not be rendered, and nobody is asked.
+/// Records the question, so that it may be asked. If it could not be rendered, the step fails without a question.
 pub(super) fn shown(ctx: &mut TransitionContext<'_>, event: &ApprovalShown) -> Result<(), IllegalEvent> {
     let step = event.step;
     let showing = Phase::Active { direction: Direction::Action, activity: Activity::Showing };
     if ctx.state.steps.get(step).map(|one| &one.phase) != Some(&showing) {
-        return Err(IllegalEvent::new(format!("step {step} is not about to show what it asks")));
+        return Err(IllegalEvent::new(format!("step {step} is not rendering an approval")));
     }
     let at = ctx.at;
     let deadline_ms = match &ctx.definition.step(&ctx.state, step).action {
@@ -89,7 +88,7 @@ pub(super) fn shown(ctx: &mut TransitionContext<'_>, event: &ApprovalShown) -> R
     Ok(())
 }
 
-/// A person approved what this digest stands for.
+/// Applies the approval of a person. The digest must be that of the question.
 pub(super) fn approve(
     ctx: &mut TransitionContext<'_>,
     step: usize,
@@ -101,7 +100,7 @@ pub(super) fn approve(
     if shown != digest {
         let name = &ctx.definition.step(&ctx.state, step).name;
         return Err(IllegalEvent::new(format!(
-            "step {name:?} shows {shown}, and {digest:?} was approved; look at what it shows, then approve that"
+            "expected digest {shown} for step {name:?}, found {digest:?}; look at what it shows, then approve that"
         )));
     }
     let output = Json::from(json!({ "approved_by": by, "reason": reason }));
@@ -109,7 +108,7 @@ pub(super) fn approve(
     Ok(())
 }
 
-/// A person said no.
+/// Applies the denial of a person.
 pub(super) fn deny(ctx: &mut TransitionContext<'_>, step: usize, by: &str, reason: &str) -> Result<(), IllegalEvent> {
     asked(ctx, step)?;
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
@@ -118,7 +117,7 @@ pub(super) fn deny(ctx: &mut TransitionContext<'_>, step: usize, by: &str, reaso
     Ok(())
 }
 
-/// The digest of what a step asks right now.
+/// Returns the digest of the question that a step asks now.
 fn asked(ctx: &TransitionContext<'_>, step: usize) -> Result<String, IllegalEvent> {
     let one = &ctx.state.steps[step];
     match (one.phase, &one.shown) {

@@ -1,5 +1,5 @@
-//! What a person has to look at: steps in doubt and steps that are stuck, with the evidence and what is legal.
-//! Owns the selection; where it is shown is left to others.
+//! Steps that a person has to look at: steps in doubt and stuck steps, with the evidence and the legal verbs. Owns
+//! the selection. Other rooms show it.
 
 use super::definition::{Action, Millis};
 use super::event::Direction;
@@ -9,18 +9,18 @@ use super::request::legal_verbs;
 use super::state::{Activity, Phase, State, StepState, StuckReason};
 use super::transition_context::in_doubt;
 
-/// One step that somebody has to look at, or may want to.
+/// A step that is in doubt or stuck.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
     /// Name of the step.
     pub step: String,
-    /// Which of its calls.
+    /// Action or compensation.
     pub direction: Direction,
-    /// Nobody knows whether the call took effect.
+    /// It is unknown whether the call took effect.
     pub in_doubt: bool,
-    /// Why it needs a person; none while the runtime still has means of its own.
+    /// Why the step needs a person. None while the runtime still has ways to resolve the doubt.
     pub stuck: Option<StuckReason>,
-    /// Since when it is stuck, else since when it is in doubt.
+    /// When the step became stuck; if it is not stuck, when its doubt began.
     pub since: Millis,
     /// Attempts so far.
     pub attempts: u32,
@@ -30,12 +30,12 @@ pub struct Attention {
     pub generation: u32,
     /// The last error.
     pub error: Option<Error>,
-    /// Verbs that are legal for the step or for the whole saga, as one would type them.
+    /// Verbs that are legal for the step or the whole saga, as an operator types them.
     pub legal: Vec<String>,
 }
 
-/// Returns the steps in doubt or stuck. Costs next to nothing when there are none; else about as much as a
-/// transition for each verb.
+/// Returns the steps in doubt or stuck. Cheap when there are none; otherwise it costs about one transition for each
+/// verb.
 pub fn attention(definition: &Definition, state: &State) -> Vec<Attention> {
     let mut found: Vec<Attention> =
         state.steps.iter().enumerate().filter_map(|(index, one)| of_step(definition, state, index, one)).collect();
@@ -53,14 +53,14 @@ pub fn attention(definition: &Definition, state: &State) -> Vec<Attention> {
     found
 }
 
-/// A pending call may be told by an event of its step's name.
+/// Returns whether this event reports the pending compensation of the step.
 fn is_event_of(one: &Attention, event: &str) -> bool {
     event.strip_suffix(".compensation") == Some(&one.step)
 }
 
 fn of_step(definition: &Definition, state: &State, index: usize, one: &StepState) -> Option<Attention> {
     let (direction, stuck) = match one.phase {
-        // Accepted, and somebody will tell: that is waiting, not doubt.
+        // A pending call without a probe waits for an event, and so does an approval. That is a wait, not a doubt.
         Phase::Active {
             activity:
                 Activity::Awaiting { .. } | Activity::Sleeping { .. } | Activity::Showing | Activity::Asking { .. },

@@ -1,5 +1,5 @@
-//! How a definition is written in Rust: constructors and setters over the plain data of `definition.rs`. Owns
-//! the wording only; what is wrong with the result is found when it is built.
+//! Builders for definitions in Rust: constructors and setters over the plain data of `definition.rs`. Nothing is
+//! checked here; [`Definition::build`](super::Definition::build) finds the faults.
 //!
 //! ```
 //! use amends::saga::Definition;
@@ -22,7 +22,7 @@ use super::definition::{
 };
 
 impl Draft {
-    /// Begins a definition that takes any input.
+    /// Begins a definition that accepts any input.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -41,7 +41,7 @@ impl Draft {
         }
     }
 
-    /// Describes it for people, and for models that call the saga as a tool.
+    /// Sets the description for people, and for models that call the saga as a tool.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
@@ -65,43 +65,44 @@ impl Draft {
         self
     }
 
-    /// Turns a saga back that has not passed its pivot after this time.
+    /// Turns a saga back if it has not passed its point of no return after this time.
     pub fn deadline_ms(mut self, deadline_ms: Millis) -> Self {
         self.deadline_ms = Some(deadline_ms);
         self
     }
 
-    /// Keeps ended sagas at least so long.
+    /// Sets the least time for which ended sagas are kept.
     pub fn retention_ms(mut self, retention_ms: Millis) -> Self {
         self.retention_ms = Some(retention_ms);
         self
     }
 
-    /// Lets sagas run one at a time whose inputs have the same value here: a plain path such as `input.guest`.
+    /// Runs sagas one at a time if this path gives the same value in their inputs. The path is plain, such as
+    /// `input.guest`.
     pub fn concurrency(mut self, path: &str) -> Self {
         self.concurrency = Some(path.into());
         self
     }
 
-    /// Tells somebody when the saga comes to need a person.
+    /// Sends this notice when a step of the saga comes to need a person.
     pub fn on_stuck(mut self, notice: Notice) -> Self {
         self.on_stuck = Some(notice);
         self
     }
 
-    /// Tells somebody when the saga has ended, however it did.
+    /// Sends this notice when the saga has ended in any way.
     pub fn on_end(mut self, notice: Notice) -> Self {
         self.on_end = Some(notice);
         self
     }
 
-    /// Cancels a saga when whoever called it as a tool goes away before the answer.
+    /// Cancels a saga if its MCP client goes away before the answer.
     pub fn abort_on_disconnect(mut self) -> Self {
         self.on_disconnect = OnDisconnect::Abort;
         self
     }
 
-    /// Lets a driver append steps while the saga runs, as long as it is heard from within the lease.
+    /// Lets a driver append steps while the saga runs. The driver must send something within each lease.
     pub fn open(mut self, lease_ms: Millis) -> Self {
         self.open = Some(Open { lease_ms });
         self
@@ -109,7 +110,7 @@ impl Draft {
 }
 
 impl Step {
-    /// Makes a compensable step that calls a participant, and needs no other.
+    /// Makes a compensable step that calls a participant and needs no other step.
     pub fn new(name: impl Into<String>, action: Call) -> Self {
         Self::of(name, Action::Call(action))
     }
@@ -119,7 +120,7 @@ impl Step {
         Self::of(name, Action::Await { event: event.into(), deadline_ms })
     }
 
-    /// Makes a step that asks a person to approve what the two templates come to.
+    /// Makes a step that asks a person for approval. Message and arguments are templates.
     pub fn approval(
         name: impl Into<String>,
         message: impl Into<String>,
@@ -130,7 +131,7 @@ impl Step {
         Self::of(name, Action::Approval { message, arguments, approver: Approver::Operator, deadline_ms })
     }
 
-    /// Makes a step that waits for a time.
+    /// Makes a step that sleeps.
     pub fn sleeping(name: impl Into<String>, for_ms: Millis) -> Self {
         Self::of(name, Action::Sleep { for_ms })
     }
@@ -148,26 +149,26 @@ impl Step {
         }
     }
 
-    /// Sets the steps that must be done or skipped before.
+    /// Sets the steps that must be done or skipped before this one.
     pub fn needs<Name: Into<String>>(mut self, needs: impl IntoIterator<Item = Name>) -> Self {
         self.needs = needs.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Makes it the point of no return.
+    /// Makes the step a pivot: the point of no return.
     pub fn pivot(mut self) -> Self {
         self.kind = Kind::Pivot;
         self
     }
 
-    /// Makes it go forward only.
+    /// Makes the step retriable: it only goes forward.
     pub fn retriable(mut self) -> Self {
         self.kind = Kind::Retriable;
         self
     }
 
-    /// Lets whoever started the saga over MCP answer this approval, besides those who may operate it. Of a step
-    /// that is no approval it says nothing.
+    /// Lets the MCP client that started the saga answer this approval, beside the operators. Has no effect on other
+    /// steps.
     pub fn approved_by_caller(mut self) -> Self {
         if let Action::Approval { approver, .. } = &mut self.action {
             *approver = Approver::Caller;
@@ -175,14 +176,14 @@ impl Step {
         self
     }
 
-    /// Says what undoes it.
+    /// Sets the compensation.
     pub fn compensation(mut self, compensation: Call) -> Self {
         self.compensation = Some(compensation);
         self
     }
 
-    /// Says that the compensation may be called even if the action never took effect. Of an action in doubt it is called
-    /// only as long as it surely lands while the participant remembers the action's key.
+    /// Allows the compensation even if the action never took effect. While the action is in doubt, the compensation
+    /// is called only if it surely lands while the participant remembers the action's key.
     pub fn safe_when_absent(mut self) -> Self {
         self.safe_when_absent = true;
         self
@@ -194,7 +195,7 @@ impl Step {
         self
     }
 
-    /// Skips it when this CEL condition over `input` and `steps` is false.
+    /// Skips the step when this CEL condition over `input` and `steps` is false.
     pub fn when(mut self, condition: &str) -> Self {
         self.when = Some(condition.into());
         self
@@ -218,8 +219,7 @@ impl Call {
         Self::of(Target::Tool { participant, tool, arguments: Template(arguments) })
     }
 
-    /// Calls whatever the target says: attempted once, never repeated on an unknown outcome, unless set
-    /// otherwise.
+    /// Calls a target. By default a call with an unknown outcome is never repeated.
     pub fn of(target: Target) -> Self {
         Self {
             target,
@@ -238,7 +238,7 @@ impl Call {
         }
     }
 
-    /// Declares that it changes nothing.
+    /// Declares that the call changes nothing.
     pub fn read_only(mut self) -> Self {
         self.effect = Effect::ReadOnly;
         self
@@ -250,62 +250,62 @@ impl Call {
         self
     }
 
-    /// Declares that a Rust handler makes its effect in the transaction in which its success is recorded.
+    /// Declares that a Rust handler makes its effect in the transaction that records its success.
     pub fn transactional(mut self) -> Self {
         self.effect = Effect::Transactional;
         self
     }
 
-    /// Says for how long the participant remembers keys.
+    /// Sets how long the participant remembers keys.
     pub fn key_lifetime_ms(mut self, lifetime_ms: Millis) -> Self {
         self.key_lifetime_ms = Some(lifetime_ms);
         self
     }
 
-    /// Sets how often and how fast it is attempted.
+    /// Sets how often and how fast the call is attempted.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Limits one attempt.
+    /// Sets the limit of one attempt.
     pub fn timeout_ms(mut self, timeout_ms: Millis) -> Self {
         self.timeout_ms = timeout_ms;
         self
     }
 
-    /// Limits all attempts together.
+    /// Sets the limit of all attempts together.
     pub fn deadline_ms(mut self, deadline_ms: Millis) -> Self {
         self.deadline_ms = Some(deadline_ms);
         self
     }
 
-    /// Says how long after an attempt without an answer its effect can still land.
+    /// Sets how long the effect of an attempt without an answer can still land.
     pub fn settle_ms(mut self, settle_ms: Millis) -> Self {
         self.settle_ms = settle_ms;
         self
     }
 
-    /// Says how to find out whether it took effect.
+    /// Sets the probe, which asks whether the call took effect.
     pub fn probe(mut self, probe: Probe) -> Self {
         self.probe = Some(probe);
         self
     }
 
-    /// Makes an answer a failure for which this CEL predicate over `result` is false.
+    /// Sets a CEL predicate over `result`. An answer that does not satisfy it is a failure.
     pub fn success(mut self, predicate: &str) -> Self {
         self.success = Some(predicate.into());
         self
     }
 
-    /// Says what errors of the participant prove.
+    /// Sets what errors of the participant prove.
     pub fn errors(mut self, errors: Errors) -> Self {
         self.errors = Some(errors);
         self
     }
 
-    /// Makes answers refusals for which a CEL predicate holds: no effect, and another attempt is no use. Takes the
-    /// predicate, or a [`Refused`] that says more.
+    /// Sets which answers are refusals: no effect, and no use in another attempt. Takes a CEL predicate, or a
+    /// [`Refused`] with more options.
     pub fn refused(mut self, refused: impl Into<Refused>) -> Self {
         self.refused = Some(refused.into());
         self
@@ -325,13 +325,13 @@ impl Call {
 }
 
 impl Refused {
-    /// Makes answers refusals for which this CEL predicate holds.
+    /// Makes a rule: answers that satisfy this CEL predicate are refusals.
     pub fn new(when: impl Into<Expression>) -> Self {
         Self { when: when.into(), answers_key: false }
     }
 
-    /// Says that the participant gives such a refusal only after it has looked the key up: it ends the doubt about
-    /// every attempt under the key.
+    /// Declares that the participant looks the key up before it gives this refusal. The refusal then ends the doubt
+    /// about every attempt under the key.
     ///
     /// ```
     /// use amends::saga::definition::{Call, Refused};
@@ -353,18 +353,18 @@ impl From<&str> for Refused {
 }
 
 impl Rule {
-    /// Makes a rule: an answer that satisfies `when` is this.
+    /// Makes a rule: an answer that satisfies `when` has this outcome.
     pub fn new(when: impl Into<Expression>, outcome: Verdict) -> Self {
         Self { when: when.into(), outcome, error: None, answers_key: false, key: None }
     }
 
-    /// Says that the participant gives this refusal only after it has looked the key up.
+    /// Declares that the participant looks the key up before it gives this refusal.
     pub fn answers_key(mut self) -> Self {
         self.answers_key = true;
         self
     }
 
-    /// Gives the next attempt a new key, since the participant repeats this refusal under the old one.
+    /// Gives the next attempt a new key, because the participant repeats this refusal under the old one.
     pub fn renew_key(mut self) -> Self {
         self.key = Some(KeyRule::Renew);
         self
@@ -372,7 +372,7 @@ impl Rule {
 }
 
 impl Probe {
-    /// Asks a target; the CEL predicate over `result` says whether the effect is in place.
+    /// Makes a probe that asks a target. The CEL predicate over `result` tells whether the effect is in place.
     pub fn new(target: Target, applied: &str) -> Self {
         Self {
             target,
@@ -384,7 +384,7 @@ impl Probe {
         }
     }
 
-    /// Sets the CEL predicate for absence; without it, whatever is not applied is absent.
+    /// Sets the CEL predicate for absence. Without it, an answer that is not `applied` is `absent`.
     pub fn absent(mut self, predicate: &str) -> Self {
         self.absent = Some(Expression::from(predicate));
         self
@@ -396,7 +396,7 @@ impl Probe {
         self
     }
 
-    /// Sets how often and how fast an inconclusive answer is asked again.
+    /// Sets how often and how fast the probe is asked.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
@@ -404,28 +404,28 @@ impl Probe {
 }
 
 impl Notice {
-    /// Tells a target.
+    /// Makes a notice to a target.
     pub fn new(target: Target) -> Self {
         Self { target, timeout_ms: NOTICE_TIMEOUT_MS, success: None }
     }
 
-    /// Tells a Rust handler, with everything that there is to say.
+    /// Makes a notice to a Rust handler, with all facts about the saga.
     pub fn handler(name: impl Into<String>) -> Self {
         Self::new(Target::Handler { name: name.into(), arguments: None })
     }
 
-    /// Limits one attempt.
+    /// Sets the limit of one attempt.
     pub fn timeout_ms(mut self, timeout_ms: Millis) -> Self {
         self.timeout_ms = timeout_ms;
         self
     }
 }
 
-/// Limit of one attempt of a notice unless set otherwise, in milliseconds.
+/// Default limit of one attempt of a notice, in milliseconds.
 pub(super) const NOTICE_TIMEOUT_MS: Millis = 10_000;
-/// Limit of one attempt or probe unless set otherwise, in milliseconds.
+/// Default limit of one attempt or probe, in milliseconds.
 pub(super) const TIMEOUT_MS: Millis = 30_000;
-/// Settle window unless set otherwise, in milliseconds.
+/// Default settle window, in milliseconds.
 pub(super) const SETTLE_MS: Millis = 10_000;
-/// Attempts of a probe unless set otherwise.
+/// Default number of attempts of a probe.
 pub(super) const PROBE_ATTEMPTS: u32 = 10;

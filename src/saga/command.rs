@@ -1,10 +1,10 @@
-//! What the core asks its surroundings to do. Commands follow from the state alone, so a new owner gets the
-//! same ones by asking again. Owns the shapes; the actors carry them out.
+//! Commands: what the core asks the actors to do. A command follows from the state alone, so a new owner that asks
+//! again gets the same commands. Owns the types; the actors carry the commands out.
 
 use super::definition::Millis;
 use super::event::{Direction, Event, Withdrawn};
 
-/// One thing to do, after the transition that asked for it is durable.
+/// One thing to do. It is done after the transition that asked for it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Evaluate the `when` of a step and report `ConditionDecided`.
@@ -28,15 +28,15 @@ pub enum Command {
         /// Generation of the idempotency key.
         generation: u32,
     },
-    /// Ask the participant what became of a call and report `ProbeAnswered`.
+    /// Ask the participant whether a call took effect and report `ProbeAnswered`.
     Probe {
         /// Index of the step.
         step: usize,
-        /// What is asked about.
+        /// Whether the probe asks about the action or the compensation.
         direction: Direction,
         /// Number of the probe.
         probe: u32,
-        /// Generation of the call in doubt.
+        /// Generation of the key of the call in doubt.
         generation: u32,
     },
 }
@@ -52,12 +52,12 @@ pub struct CallSpec {
     pub number: u32,
     /// Generation of the idempotency key.
     pub generation: u32,
-    /// Whether the step's probe is asked.
+    /// Whether the probe is asked instead of the call.
     pub is_probe: bool,
 }
 
 impl CallSpec {
-    /// The call that a command asks for; none where no participant is called.
+    /// Returns the call that a command asks for; none where no participant is called.
     pub fn for_command(command: Command) -> Option<Self> {
         match command {
             Command::Decide { .. } | Command::Show { .. } => None,
@@ -70,7 +70,7 @@ impl CallSpec {
         }
     }
 
-    /// The event of a call that was called off before it began.
+    /// Returns the event for a call that was taken back before it began.
     pub fn withdrawn(self, at: Millis) -> Event {
         Event::Withdrawn(Withdrawn { at, steps: vec![self.step] })
     }

@@ -1,6 +1,5 @@
-//! What a saga is: the definition as plain data, the same value from Rust and from YAML. Owns the shapes and
-//! their defaults; `validate.rs` decides which of them can keep the promise, `graph.rs` answers questions
-//! about order.
+//! The definition of a saga as plain data. Rust code and YAML files give the same value. Owns the types and their
+//! defaults. `validate.rs` decides which definitions can keep the promise; `plan.rs` resolves the order of steps.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +8,10 @@ use serde_json::Value;
 
 use super::builder;
 
-/// Milliseconds: of an instant since the Unix epoch, or of a duration.
+/// Milliseconds: an instant since the Unix epoch, or a duration.
 pub type Millis = u64;
 
-/// A definition as an author writes it; [`Definition`](super::Definition) is one that was checked.
+/// A definition as its author writes it. [`Definition`](super::Definition) is a checked one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draft {
@@ -32,23 +31,23 @@ pub struct Draft {
     pub output: Option<Template>,
     /// The steps. May be empty only when the saga is open.
     pub steps: Vec<Step>,
-    /// Time from start after which a saga that has not passed its pivot is turned back. Default: none.
+    /// Time from the start after which a saga before its point of no return turns back. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<Millis>,
-    /// How long ended sagas are kept at least. Default: 90 days.
+    /// Least time for which ended sagas are kept. Default: 90 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_ms: Option<Millis>,
-    /// Sagas with equal values run one at a time, across versions of the definition: a plain path into the
-    /// input. Null or missing: no limit. Default: none.
+    /// Plain path into the input. Sagas with equal values at this path run one at a time, across all versions of the
+    /// definition. A null or missing value sets no limit. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Expression>,
-    /// Whom to tell when the saga comes to need a person.
+    /// Notice to send when a step of the saga comes to need a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_stuck: Option<Notice>,
-    /// Whom to tell when the saga has ended, however it did.
+    /// Notice to send when the saga has ended in any way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_end: Option<Notice>,
-    /// What becomes of a saga whose caller goes away before the answer.
+    /// What happens to a saga whose caller goes away before the answer.
     #[serde(default, skip_serializing_if = "OnDisconnect::is_default")]
     pub on_disconnect: OnDisconnect,
     /// Present when a driver may append steps while the saga runs.
@@ -57,21 +56,20 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Whether a definition notifies any participant of its sagas.
+    /// Returns whether the definition sends notices.
     pub fn tells(&self) -> bool {
         self.on_stuck.is_some() || self.on_end.is_some()
     }
 }
 
-/// What becomes of a saga when whoever called it as a tool goes away before the answer: closes the stream, times
-/// out, or cancels the request.
+/// What happens to a saga whose MCP client closes the stream, times out, or cancels the request before the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDisconnect {
-    /// It goes on; the same call under the same key joins it.
+    /// The saga goes on. The same call under the same key joins it.
     #[default]
     Continue,
-    /// It is cancelled, as an operator would: what was done is undone unless it has passed its pivot.
+    /// The saga is cancelled, as by an operator: it undoes its steps unless it has passed its point of no return.
     Abort,
 }
 
@@ -81,11 +79,11 @@ impl OnDisconnect {
     }
 }
 
-/// An open saga's lease: the driver must be heard from within it.
+/// Lease of an open saga.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Open {
-    /// Time without a word from the driver after which the saga is turned back.
+    /// The saga turns back if its driver sends nothing for this time.
     pub lease_ms: Millis,
 }
 
@@ -93,40 +91,40 @@ pub struct Open {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// Name, unique in the definition; the same rules as for a definition's.
+    /// Name, unique in the definition. The rules are those for the name of a definition.
     pub name: String,
     /// Steps that must be done or skipped before this one starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
-    /// What may become of the step once it is done.
+    /// Whether the step can be undone, and when it may start.
     #[serde(default)]
     pub kind: Kind,
     /// What the step does.
     pub action: Action,
-    /// What undoes it.
+    /// Call that undoes the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<Call>,
-    /// The compensation may be called even if the action never took effect.
+    /// Whether the compensation may be called even if the action never took effect.
     #[serde(default, skip_serializing_if = "is_false")]
     pub safe_when_absent: bool,
-    /// The author accepts that the effect stays when the saga turns back.
+    /// Whether the author accepts that the effect stays when the saga turns back.
     #[serde(default, skip_serializing_if = "is_false")]
     pub irreversible: bool,
-    /// CEL condition over `input` and `steps`; false means that the step is skipped.
+    /// CEL condition over `input` and `steps`. If it is false, the step is skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Expression>,
 }
 
-/// What may become of a step's effect.
+/// Place of a step relative to the point of no return.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Can be undone.
+    /// The effect can be undone.
     #[default]
     Compensable,
-    /// The point of no return: once done, the saga only goes forward. Starts after every compensable step.
+    /// The point of no return: once it is done, the saga only goes forward. Starts after every compensable step.
     Pivot,
-    /// Goes forward only: repeated until done, or stuck. Starts after every compensable step and pivot.
+    /// Only goes forward: attempted until it is done or stuck. Starts after every compensable step and every pivot.
     Retriable,
 }
 
@@ -140,44 +138,44 @@ pub enum Kind {
 pub enum Action {
     /// Calls a participant.
     Call(Call),
-    /// Waits for an event that somebody provides; its payload is the output.
+    /// Waits for an event from outside. The payload of the event is the output.
     Await {
         /// Name of the event.
         event: String,
-        /// Longest wait; afterwards the step has failed. Default: no limit.
+        /// Longest wait; after it the step fails. Default: no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline_ms: Option<Millis>,
     },
-    /// Waits for a time; the output is null.
+    /// Sleeps. The output is null.
     Sleep {
         /// How long.
         for_ms: Millis,
     },
-    /// Asks a person, who approves or denies exactly what is shown; a denial is a definite failure. Before the
-    /// point of no return only. The output says who approved it, and why.
+    /// Asks a person to approve or deny exactly what is shown. A denial is a definite failure. Allowed only before
+    /// the point of no return. The output names the approver and the reason.
     Approval {
-        /// What is asked: a string template, over `input` and `steps`.
+        /// Text of the question: a string template over `input` and `steps`.
         message: Template,
-        /// What is approved: shown beside the message. Default: null.
+        /// What the person approves; shown beside the message. Default: null.
         #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
         arguments: Option<Template>,
-        /// Whose word is taken. Default [`Approver::Operator`].
+        /// Who may answer. Default [`Approver::Operator`].
         #[serde(default, skip_serializing_if = "Approver::is_default")]
         approver: Approver,
-        /// Longest wait from when it is shown; afterwards the step has failed. Default: no limit.
+        /// Longest wait from the time when the question is shown; after it the step fails. Default: no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline_ms: Option<Millis>,
     },
 }
 
-/// Whose word an approval takes. The doors see to it; the core records who gave it.
+/// Who may answer an approval. The entry points (SQL, CLI, MCP) enforce it; the core records who answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Approver {
-    /// Whoever may operate sagas of the definition.
+    /// Everyone who may operate sagas of the definition.
     #[default]
     Operator,
-    /// Besides them, whoever started the saga by calling it as a tool: the person in front of that client.
+    /// These operators, and the person in front of the MCP client that started the saga.
     Caller,
 }
 
@@ -191,43 +189,42 @@ impl Approver {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Call {
-    /// Who is called, and how.
+    /// What is called, and how.
     pub target: Target,
     /// Whether a repeat is safe. Default [`Effect::Once`].
     #[serde(default)]
     pub effect: Effect,
-    /// How long the participant remembers a key, more than `timeout_ms` and `settle_ms` together; no repeat
-    /// that could land later is sent under it, and an absence that the probe finds later proves nothing. Default: for
-    /// ever.
+    /// How long the participant remembers a key: more than `timeout_ms` plus `settle_ms`. No repeat is sent under a
+    /// key if it could land later, and a probe that finds no effect later proves nothing. Default: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_lifetime_ms: Option<Millis>,
-    /// How often, and how fast.
+    /// How often and how fast the call is attempted.
     #[serde(default)]
     pub retry: Retry,
-    /// Limit of one attempt; an attempt without an answer by then is unknown. Default 30 s.
+    /// Limit of one attempt. An attempt without an answer by then has an unknown outcome. Default 30 s.
     #[serde(default = "timeout_default")]
     pub timeout_ms: Millis,
-    /// Limit from the first attempt; no attempt starts after it. Default: none.
+    /// Limit of all attempts together, counted from the first. No attempt starts after it. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<Millis>,
-    /// How long after an attempt without an answer, or one that was only accepted, its effect can still land;
-    /// absence proves nothing before, and what is in doubt is not compensated before. Default 10 s.
+    /// How long the effect of an attempt without an answer, or of an accepted attempt, can still land. Before that,
+    /// absence proves nothing and an action in doubt is not compensated. Default 10 s.
     #[serde(default = "settle_default")]
     pub settle_ms: Millis,
     /// Asks the participant whether the call took effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
-    /// What errors of the participant prove. Default: what its settings say; else those of tools prove nothing, and
-    /// HTTP's 4xx prove that there was no effect.
+    /// What errors of the participant prove. Default: what the participant's settings say. Without such a setting,
+    /// errors of tools prove nothing, and HTTP 4xx proves that there was no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<Errors>,
-    /// Which answers are refusals: no effect, and another attempt is no use. After `classify`. Default: none.
+    /// Which answers are refusals: no effect, and no use in another attempt. Checked after `classify`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
-    /// CEL predicate over `result`; false makes an answer that looks successful a failure.
+    /// CEL predicate over `result`. If it is false, an answer that looks successful is a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Expression>,
-    /// Rules over an answer, first match wins, before the defaults.
+    /// Rules over an answer. The first match wins, before the default rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classify: Vec<Rule>,
     /// Template of the output over `result`. Default: the whole result.
@@ -236,28 +233,27 @@ pub struct Call {
 }
 
 impl Call {
-    /// Whether its effect and its record are one transaction.
+    /// Returns whether the effect and its record are one transaction.
     pub fn is_transactional(&self) -> bool {
         self.effect == Effect::Transactional
     }
 }
 
-/// A call that tells somebody what became of a saga: at least once, until it is received, and no saga waits for
-/// it.
+/// A call that reports on a saga to a participant. Sent at least once, until it is received; no saga waits for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notice {
-    /// Who is called, and how.
+    /// What is called, and how.
     pub target: Target,
     /// Limit of one attempt, at most [`NOTICE_TIMEOUT_MS_MAX`]. Default 10 s.
     #[serde(default = "notice_timeout_default")]
     pub timeout_ms: Millis,
-    /// CEL predicate over the answer; false means that it was not received. Default: none.
+    /// CEL predicate over the answer. If it is false, the notice was not received. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Expression>,
 }
 
-/// Who is called, and how. The core never looks inside.
+/// What is called, and how. The core does not look inside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -265,7 +261,7 @@ pub enum Target {
     Handler {
         /// Name of the handler.
         name: String,
-        /// Its argument; default: the saga's input and the outputs of the steps that this one needs.
+        /// Argument of the handler. Default: the saga's input and the outputs of the steps that this step needs.
         #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
         arguments: Option<Template>,
     },
@@ -281,7 +277,7 @@ pub enum Target {
     },
     /// A plain HTTP request.
     Http {
-        /// Name of the participant in the settings; it gives the base URL and its headers.
+        /// Name of the participant in the settings, which give its base URL and its headers.
         participant: String,
         /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
         method: String,
@@ -300,7 +296,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The participant of the settings that is called; none for a handler.
+    /// Returns the name of the participant in the settings; none for a handler.
     pub fn participant(&self) -> Option<&str> {
         match self {
             Self::Handler { .. } => None,
@@ -313,22 +309,22 @@ impl Target {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// Changes nothing; an unknown outcome is no more than a failed read.
+    /// Changes nothing. An unknown outcome is only a failed read.
     ReadOnly,
-    /// Safe to repeat under the same key until the participant forgets it. Only success resolves a doubt: a
-    /// repeat that is refused says nothing of the attempt before it, so give the call a probe where that can
-    /// happen.
+    /// Safe to repeat under the same key until the participant forgets the key. Without a probe, only a success or a
+    /// refusal with `answers_key` resolves a doubt: any other refusal says nothing about an earlier attempt. Give the
+    /// call a probe if it can be refused in another way.
     Idempotent,
-    /// Never repeated on an unknown outcome.
+    /// Never repeated after an unknown outcome.
     #[default]
     Once,
-    /// Made by a Rust handler in the transaction in which its success is recorded, in the runtime's own Postgres: it is
-    /// there exactly once, and without a record of success there is none.
+    /// Made by a Rust handler in the transaction that records its success, in the runtime's own Postgres. The effect
+    /// is there exactly once if a success is recorded, and not at all otherwise.
     Transactional,
 }
 
 impl Effect {
-    /// Whether an attempt of which no success is recorded has surely changed nothing, however it ended.
+    /// Returns whether an attempt without a recorded success has surely changed nothing, however it ended.
     pub fn is_never_in_doubt(self) -> bool {
         match self {
             Self::ReadOnly | Self::Transactional => true,
@@ -349,7 +345,7 @@ pub struct Retry {
     pub multiplier: f64,
     /// Longest pause. Default 60 s.
     pub backoff_max_ms: Millis,
-    /// Share of the pause that is drawn by chance, 0 to 1. Default 0.5: between half and the whole.
+    /// Share of the pause that is random, 0 to 1. Default 0.5: between half of the pause and the whole.
     pub jitter: f64,
 }
 
@@ -363,7 +359,7 @@ impl Default for Retry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
-    /// Who is asked, and how.
+    /// What is asked, and how.
     pub target: Target,
     /// CEL predicate over `result`: the effect is in place.
     pub applied: Expression,
@@ -373,7 +369,7 @@ pub struct Probe {
     /// Template of the action's output over `result`. Default: the whole result.
     #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     pub output: Option<Template>,
-    /// How often an inconclusive answer is asked again. Defaults as for calls, with 10 attempts.
+    /// How often and how fast the probe is asked. Defaults as for calls, with 10 attempts.
     #[serde(default = "probe_retry_default")]
     pub retry: Retry,
     /// Limit of one probe. Default 30 s.
@@ -381,11 +377,11 @@ pub struct Probe {
     pub timeout_ms: Millis,
 }
 
-/// What errors of a participant prove: a tool's `isError`, JSON-RPC errors, HTTP's 4xx.
+/// What errors of a participant prove: a tool's `isError`, JSON-RPC errors, HTTP 4xx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Errors {
-    /// The participant checks everything before it does anything: an error had no effect.
+    /// The participant checks everything before it does anything, so an error had no effect.
     Definite,
     /// An error may come after the effect.
     Unknown,
@@ -408,43 +404,43 @@ pub struct Refused {
 pub struct Rule {
     /// CEL predicate over the answer.
     pub when: Expression,
-    /// What an answer is that satisfies it.
+    /// Outcome of an answer that satisfies `when`.
     pub outcome: Verdict,
-    /// CEL expression for the error's text. Default: the answer's own.
+    /// CEL expression for the text of the error. Default: the text of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Expression>,
-    /// The participant gives this refusal only after it has looked the key up, so it speaks of every attempt under the
-    /// key. For `failed` and `retryable`.
+    /// The participant looks the key up before it gives this refusal, so the refusal holds for every attempt under
+    /// the key. Allowed for `failed` and `retryable`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub answers_key: bool,
-    /// What becomes of the key after this answer. Default: it is kept.
+    /// What happens to the key after this answer. Default: it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyRule>,
 }
 
-/// What becomes of a key after a refusal that may be tried again.
+/// What happens to a key after a refusal that allows another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyRule {
-    /// The next attempt takes a new one, since the participant repeats its refusal under the old one.
+    /// The next attempt takes a new key, because the participant repeats the refusal under the old one.
     Renew,
 }
 
-/// What a rule makes of an answer.
+/// Outcome that a rule gives an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The effect is in place.
     Succeeded,
-    /// No effect, and another attempt is no use.
+    /// No effect, and no use in another attempt.
     Failed,
     /// No effect; another attempt may succeed.
     Retryable,
-    /// Accepted; ask later.
+    /// The participant accepted the call; the effect may come later.
     Pending,
-    /// The participant answered with an error: the effect may be in place.
+    /// The participant answered with an error. The effect may be in place.
     Errored,
-    /// Nobody knows.
+    /// The effect is unknown.
     Unknown,
 }
 
@@ -459,13 +455,12 @@ impl From<&str> for Expression {
     }
 }
 
-/// A JSON value whose strings may hold `${ expression }`; a string that is one expression keeps the value's
-/// type.
+/// JSON whose strings may hold `${ expression }`. A string that is one expression keeps the type of its value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Template(pub Value);
 
-/// A template that stands there: null is a template, too.
+/// Reads a template that is present, so that null is a template and not a missing field.
 fn said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Template>, D::Error> {
     Template::deserialize(deserializer).map(Some)
 }
@@ -476,9 +471,9 @@ pub const NAME_MAX: usize = 64;
 pub const STEPS_MAX: usize = 256;
 /// Most attempts that a `retry` may ask for.
 pub const ATTEMPTS_MAX: u32 = 1_000;
-/// Longest time-out of a notice: what was not received within it is sent again.
+/// Longest time-out of a notice. A notice that was not received within it is sent again.
 pub const NOTICE_TIMEOUT_MS_MAX: Millis = 60_000;
-/// Longest duration that a definition may name: ten years.
+/// Longest duration in a definition: ten years.
 pub const DURATION_MS_MAX: Millis = 10 * 365 * 24 * 3_600_000;
 
 fn any() -> Value {

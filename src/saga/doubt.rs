@@ -1,5 +1,5 @@
-//! Unknown is an answer. Owns the ways out of doubt and their order: repeat under the same key, ask the
-//! probe, leave it open where the compensation is safe either way, call a person. Unknown is never rounded to
+//! Resolves doubts about calls. Owns the ways out and their order: repeat under the same key, ask the probe, leave
+//! the doubt open where the compensation is safe either way, ask a person. An unknown outcome is never rounded to
 //! failed here.
 
 use super::advance;
@@ -12,30 +12,30 @@ use super::retry;
 use super::state::{Activity, Course, Evidence, Phase, State, StuckReason, Tally, TurnBack};
 use super::transition_context::{TransitionContext, in_doubt};
 
-/// Code of the error of a call whose probe was answered too late to prove anything.
+/// Error code of a call in doubt whose key the participant may have forgotten, so that an answer proves nothing.
 const KEY_FORGOTTEN: &str = "key_forgotten";
 
 /// A way out of doubt.
 #[derive(Clone, Copy)]
 enum Resolution {
-    /// The same call under the same key; its answer tells.
+    /// Repeat the call under the same key. Its answer tells.
     Repeat,
-    /// The participant is asked.
+    /// Ask the participant by the probe.
     Probe,
-    /// It need not be known: the compensation is safe either way, or the effect may stay.
+    /// Leave the doubt open: the compensation is safe either way, or the effect may stay.
     LeaveOpen,
 }
 
-/// What a definite failure says besides.
+/// Further facts about a definite failure.
 #[derive(Clone, Copy)]
 pub(super) struct Refusal {
-    /// It was given after the key was looked up, so it speaks of every attempt under the key.
+    /// The participant looked the key up before it refused. The refusal holds for every attempt under the key.
     pub(super) answers_key: bool,
-    /// It is repeated under the same key.
+    /// The participant repeats the refusal under the same key.
     pub(super) renew_key: bool,
 }
 
-/// An attempt ended, by `ended_at`, and its effect is unknown.
+/// Handles an attempt that ended by `ended_at` with an unknown effect.
 pub(super) fn unknown(
     ctx: &mut TransitionContext<'_>,
     step: usize,
@@ -46,7 +46,7 @@ pub(super) fn unknown(
     let recorded_together = ctx.call(step, direction).is_some_and(Call::is_transactional);
     let heard_at = ctx.at;
     if recorded_together && ctx.law() >= Law::V2 && error.code == TRANSACTION_ENDED {
-        // What its handler committed by itself stays, and no means of ours finds it.
+        // What the handler committed by itself stays, and the runtime has no means to find it.
         let tally = ctx.state.step_mut(step).tally_mut(direction);
         tally.error = Some(Box::new(error));
         let evidence = tally.evidence_mut();
@@ -57,7 +57,7 @@ pub(super) fn unknown(
     leave(ctx, step, direction);
 }
 
-/// The call is in doubt from now on, and nothing is done about it yet.
+/// Puts a call in doubt. Takes no way out yet.
 pub(super) fn enter(
     ctx: &mut TransitionContext<'_>,
     step: usize,
@@ -75,7 +75,7 @@ pub(super) fn enter(
     }
 }
 
-/// The first way out of a doubt. What only reads has changed nothing, so there is no doubt about it.
+/// Takes the first way out of a doubt. A read-only call changed nothing, so it is not in doubt.
 pub(super) fn leave(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
     if ctx.in_doubt(step, direction) {
         resolve(ctx, step, direction);
@@ -84,8 +84,8 @@ pub(super) fn leave(ctx: &mut TransitionContext<'_>, step: usize, direction: Dir
     }
 }
 
-/// Dates a doubt by the last attempt that is part of it: an earlier one may have been given up by its owner
-/// and still run.
+/// Puts a call in doubt, or extends its doubt. The doubt dates from the latest end of its attempts, because an
+/// earlier attempt that its owner gave up may still run.
 fn doubted(tally: &mut Tally, ended_at: Millis, heard_at: Millis) -> &mut Evidence {
     if tally.evidence().doubt_at.is_none() {
         tally.probes_forgiven = tally.probes;
@@ -97,8 +97,9 @@ fn doubted(tally: &mut Tally, ended_at: Millis, heard_at: Millis) -> &mut Eviden
     evidence
 }
 
-/// The participant answered with an error, which may have come after the effect. It is asked at once, and again when a
-/// late effect has had its time. A repeat would meet the same error, so only what must go on is repeated.
+/// Handles an error that the participant answered; the error may have come after the effect. The probe is asked at
+/// once, and again after the settle window. A repeat would meet the same error, so only a retriable action or a
+/// compensation is repeated.
 pub(super) fn errored(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, error: Error) {
     let at = ctx.at;
     let sure = ctx.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
@@ -113,9 +114,9 @@ pub(super) fn errored(ctx: &mut TransitionContext<'_>, step: usize, direction: D
     resolve(ctx, step, direction);
 }
 
-/// An attempt definitely had no effect. That says nothing of an earlier attempt under the same key whose end is
-/// unknown: it may have been refused before the participant looked at the key. So the doubt stays, and the probe is
-/// asked first.
+/// Handles an attempt that definitely had no effect. The failure proves nothing about an earlier attempt under the
+/// same key with an unknown outcome: the participant may have refused before it looked the key up. So the doubt
+/// stays, and the probe is asked first.
 pub(super) fn failed(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, refusal: Refusal) {
     if !ctx.in_doubt(step, direction) {
         return refused(ctx, step, direction, refusal);
@@ -130,7 +131,8 @@ pub(super) fn failed(ctx: &mut TransitionContext<'_>, step: usize, direction: Di
         if tally.attempt_at.is_some_and(|began| began >= settled_at) {
             return refused(ctx, step, direction, refusal);
         }
-        // Asked while the attempt before could still land: the same question later tells.
+        // The participant refused while the earlier attempt could still land. A repeat after the settle window gives
+        // the proof.
         if let Some(Activity::BackingOff { until }) = activity(ctx, step, direction, Resolution::Repeat) {
             let until = until.max(settled_at);
             return ctx.set(step, direction, Activity::BackingOff { until });
@@ -139,7 +141,7 @@ pub(super) fn failed(ctx: &mut TransitionContext<'_>, step: usize, direction: Di
     resolve(ctx, step, direction);
 }
 
-/// No attempt of the call has had an effect.
+/// Handles a definite failure when no attempt of the call can have had an effect.
 fn refused(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, refusal: Refusal) {
     if refusal.renew_key && ctx.law() >= Law::V2 {
         ctx.renew_key(step, direction);
@@ -147,7 +149,8 @@ fn refused(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, r
     ctx.no_effect(step, direction);
 }
 
-/// The participant accepted the call and will carry it out or not: ask its probe later, or wait to be told.
+/// Handles a call that the participant accepted and may carry out or not. Asks the probe later; without a probe,
+/// waits for an event.
 pub(super) fn pending(
     ctx: &mut TransitionContext<'_>,
     step: usize,
@@ -171,9 +174,10 @@ pub(super) fn pending(
     ctx.set(step, direction, activity);
 }
 
-/// The probe found no effect. When it was asked before the settle window had passed that proves nothing,
-/// however late the answer came: a late effect could still land behind it. Nor does it when the answer came after the
-/// participant may have forgotten the key, however early it was asked: it may have looked as late as that.
+/// Handles a probe that found no effect. The answer proves nothing if the probe was sent before the settle window
+/// ended, however late the answer came: a late effect could still land. It proves nothing either if the answer came
+/// after the participant may have forgotten the key, however early the probe was sent: the participant may have
+/// looked only then.
 pub(super) fn absent(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
     let settled_at = settled_at(ctx, step, direction);
     let tally = ctx.state.step_mut(step).tally_mut(direction);
@@ -188,16 +192,16 @@ pub(super) fn absent(ctx: &mut TransitionContext<'_>, step: usize, direction: Di
             let message = "the probe found no effect, and the participant may have forgotten the key (`key_lifetime`)";
             return inconclusive(ctx, step, direction, Error::new(KEY_FORGOTTEN, message));
         }
-        // "Not found" may mean "not yet": of what was accepted only word of its own proves that it will not come.
+        // "Not found" may mean "not yet". Only an explicit answer proves that an accepted call will not take effect.
         Law::V2 if pending && !says_absent(ctx, step, direction) => {
-            let message = "the call was accepted, and the probe has no `absent` of its own that says it failed";
+            let message = "the call was accepted, and the probe has no `absent` predicate that proves that it failed";
             return inconclusive(ctx, step, direction, Error::new("not_yet", message));
         }
         Law::V2 if is_final(ctx, step, direction) => {
             let tally = ctx.state.step_mut(step).tally_mut(direction);
             tally.evidence_mut().final_failure = true;
             if pending {
-                let message = "the participant accepted the call, and the probe says that it came to nothing";
+                let message = "the participant accepted the call, and the probe says that it was not carried out";
                 tally.error = Some(Box::new(Error::new("not_carried_out", message)));
             }
         }
@@ -206,14 +210,15 @@ pub(super) fn absent(ctx: &mut TransitionContext<'_>, step: usize, direction: Di
     ctx.no_effect(step, direction);
 }
 
-/// Whether the participant may have forgotten the key of the attempts in doubt.
+/// Returns whether the participant may have forgotten the key of the attempts in doubt.
 fn is_forgotten(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
     let tally = ctx.state.steps[step].tally(direction);
     ctx.call(step, direction).is_some_and(|call| retry::forgotten(call, tally, ctx.at))
 }
 
-/// From when on a compensation must not begin. Of an action in doubt it may know no more than the key: once the
-/// participant may have forgotten that, a compensation that finds nothing to undo proves nothing.
+/// Returns the time from which a compensation must not begin; none if there is no limit. While the action is in
+/// doubt, the compensation may know only the action's key. Once the participant may have forgotten that key, a
+/// compensation that finds nothing proves nothing.
 pub(super) fn compensates_before(definition: &Definition, state: &State, step: usize) -> Option<Millis> {
     let planned = definition.step(state, step);
     let (action, compensation) = (planned.call(Direction::Action)?, planned.compensation.as_ref()?);
@@ -222,12 +227,13 @@ pub(super) fn compensates_before(definition: &Definition, state: &State, step: u
     by_key.then(|| retry::lands_before(action, tally, compensation)).flatten()
 }
 
-/// Whether it is too late for a compensation of an action in doubt.
+/// Returns whether it is too late to compensate an action in doubt.
 pub(super) fn compensates_too_late(ctx: &TransitionContext<'_>, step: usize, at: Millis) -> bool {
     compensates_before(ctx.definition, &ctx.state, step).is_some_and(|before| at >= before)
 }
 
-/// The compensation may not find the effect any more: what became of the action must be known first.
+/// Goes back to the doubt about the action. The compensation may not find the effect any more, so the outcome of the
+/// action must be known first.
 pub(super) fn reopen(ctx: &mut TransitionContext<'_>, step: usize) {
     let message = "the compensation may find nothing although the action took effect: the participant may have \
                    forgotten the key (`key_lifetime`)";
@@ -235,20 +241,20 @@ pub(super) fn reopen(ctx: &mut TransitionContext<'_>, step: usize) {
     resolve(ctx, step, Direction::Action);
 }
 
-/// Whether the probe says by a predicate of its own that there is no effect.
+/// Returns whether the probe has an `absent` predicate of its own.
 fn says_absent(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
     let probe = ctx.call(step, direction).and_then(|call| call.probe.as_ref());
     probe.is_some_and(|probe| probe.absent.is_some())
 }
 
-/// Whether proof of absence ends a call for good: it was accepted and came to nothing, or it is an action that may
-/// still turn the saga back and met an error.
+/// Returns whether proof of absence ends a call for good. It does if the participant accepted the call and it came to
+/// nothing. It also does if the participant answered an error to an action that may still turn the saga back.
 fn is_final(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
     let tally = ctx.state.steps[step].tally(direction);
     tally.evidence().pending || tally.evidence().errored && !goes_on(ctx, step, direction)
 }
 
-/// Whether a call can only go forward: nothing is left to turn back to.
+/// Returns whether a call can only go forward: the saga cannot turn back instead of it.
 fn goes_on(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
     match direction {
         Direction::Action => ctx.kind(step) == Kind::Retriable,
@@ -256,7 +262,7 @@ fn goes_on(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bo
     }
 }
 
-/// The probe could not tell.
+/// Handles a probe that found no answer.
 pub(super) fn inconclusive(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, error: Error) {
     let tally = ctx.state.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
@@ -272,7 +278,7 @@ pub(super) fn inconclusive(ctx: &mut TransitionContext<'_>, step: usize, directi
     }
 }
 
-/// The ways out of a doubt, the best first. Which of them are open says [`activity`].
+/// Returns the ways out of a doubt, the best first. [`activity`] says which of them are open.
 fn order(ctx: &TransitionContext<'_>, step: usize, direction: Direction, onward: bool) -> &'static [Resolution] {
     let tally = ctx.state.steps[step].tally(direction);
     match (direction, onward) {
@@ -286,7 +292,7 @@ fn order(ctx: &TransitionContext<'_>, step: usize, direction: Direction, onward:
     }
 }
 
-/// Chooses the next way out of doubt, or calls a person.
+/// Takes the next way out of a doubt. If none is open, the step needs a person.
 pub(super) fn resolve(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
     let onward = ctx.state.course == Course::Forward && ctx.state.turn_back.is_none();
     let order = order(ctx, step, direction, onward);
@@ -310,8 +316,8 @@ pub(super) fn resolve(ctx: &mut TransitionContext<'_>, step: usize, direction: D
     }
 }
 
-/// The saga turns back while this action is in doubt and would be repeated, or waits for a person: a better
-/// way may be open now.
+/// Looks for a better way out when the saga turns back. The action is in doubt and waits for a repeat or for a
+/// person.
 pub(super) fn reconsider(ctx: &mut TransitionContext<'_>, step: usize) {
     let direction = Direction::Action;
     let better: &[Resolution] = match ctx.state.steps[step].phase {
@@ -324,7 +330,7 @@ pub(super) fn reconsider(ctx: &mut TransitionContext<'_>, step: usize) {
     }
 }
 
-/// The activity by which a means is tried, if it may be.
+/// Returns the activity of a way out, if that way is open.
 fn activity(
     ctx: &TransitionContext<'_>,
     step: usize,
@@ -333,7 +339,7 @@ fn activity(
 ) -> Option<Activity> {
     let call = ctx.call(step, direction)?;
     let tally = ctx.state.steps[step].tally(direction);
-    // Under the newest law a doubt about these has no way out but a person: see `unknown`.
+    // Under law V2 only a person can resolve a doubt about a transactional call: see `unknown`.
     let by_hand = ctx.law() >= Law::V2 && call.is_transactional();
     match resolution {
         Resolution::Repeat | Resolution::LeaveOpen if tally.evidence().pending || by_hand => None,
@@ -350,7 +356,7 @@ fn activity(
         }
         Resolution::Probe if retry::probe_left(call, tally) => Some(Activity::Settling { until: ctx.at }),
         Resolution::Probe => {
-            // Whatever it has answered before, it is asked once when a late effect has had its time.
+            // Whatever the probe answered before, it is asked once after the settle window.
             let settled_at = settled_at(ctx, step, direction);
             let asked = tally.evidence().probed_at.is_some_and(|asked_at| asked_at >= settled_at);
             let may = ctx.law() >= Law::V2 && call.probe.is_some() && !asked;
@@ -367,20 +373,20 @@ fn activity(
     }
 }
 
-/// Whether a call in doubt may be made once more at `at`.
+/// Returns whether a call in doubt may be repeated at `at`.
 pub(super) fn may_repeat(ctx: &TransitionContext<'_>, step: usize, direction: Direction, at: Millis) -> bool {
     let tally = ctx.state.steps[step].tally(direction);
     let late = direction == Direction::Compensation && compensates_too_late(ctx, step, at);
     !late && ctx.call(step, direction).is_some_and(|call| retry::repeatable(call, tally, at))
 }
 
-/// When the settle window of the present doubt ends.
+/// Returns the end of the settle window of the present doubt.
 fn settled_at(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> Millis {
     let doubt_at = ctx.state.steps[step].tally(direction).evidence().doubt_at.unwrap_or(ctx.at);
     doubt_at.saturating_add(ctx.call(step, direction).map_or(0, |call| call.settle_ms))
 }
 
-/// Whether a wait for an event is a pending call's, and not a step that awaits by its nature.
+/// Returns whether a wait for an event belongs to a pending call. Otherwise it belongs to an `Await` step.
 pub(super) fn is_pending(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
     match direction {
         Direction::Compensation => true,

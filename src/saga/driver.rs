@@ -1,5 +1,5 @@
-//! What the driver of an open saga may ask: it appends steps while the saga runs, says that it is alive, and closes the
-//! plan. Leaves what operators may ask to `request.rs`.
+//! Requests of the driver of an open saga. The driver appends steps while the saga runs, keeps its lease alive, and
+//! closes the plan. `request.rs` applies the requests of operators.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use super::transition::IllegalEvent;
 use super::transition_context::TransitionContext;
 use super::validate::{self, Fault};
 
-/// Refuses where no driver may ask: the saga was committed, is turning back, or never was open.
+/// Refuses a driver's request if the saga is not open: it was committed, is turning back, or never was open.
 pub(super) fn driven(ctx: &TransitionContext<'_>) -> Result<(), IllegalEvent> {
     if ctx.state.lease_until.is_none() || ctx.state.turn_back.is_some() {
-        return Err(IllegalEvent::new("the saga is not open: it was committed, is turning back, or never was"));
+        return Err(IllegalEvent::new("the saga is not open: it was committed, is turning back, or never was open"));
     }
     Ok(())
 }
 
-/// The driver was heard from.
+/// Renews the driver's lease from now on.
 pub(super) fn extend_lease(ctx: &mut TransitionContext<'_>) {
     let at = ctx.at;
     ctx.state.lease_until = ctx.definition.lease_ms().map(|lease: Millis| at.saturating_add(lease));
 }
 
-/// Appends a step, which comes after those that it needs: unless it names them, after those that are done. The same
-/// step again changes nothing, so that a driver which crashed can run again from the top.
+/// Appends a step. It needs the steps that it names; if it names none, it needs the steps that are done. Appending an
+/// identical step again changes nothing, so a driver that crashed can run again from the top.
 pub(super) fn append(ctx: &mut TransitionContext<'_>, step: &Step) -> Result<(), IllegalEvent> {
     driven(ctx)?;
     extend_lease(ctx);
@@ -37,7 +37,7 @@ pub(super) fn append(ctx: &mut TransitionContext<'_>, step: &Step) -> Result<(),
         if ctx.definition.step(&ctx.state, index) == step {
             return Ok(());
         }
-        let what = format!("the saga has another step {:?} already; take another name", step.name);
+        let what = format!("the saga already has a different step {:?}; choose another name", step.name);
         return Err(IllegalEvent::new(what));
     }
     let known: Vec<&Step> = (0..ctx.state.steps.len()).map(|index| ctx.definition.step(&ctx.state, index)).collect();
@@ -59,8 +59,8 @@ pub(super) fn append(ctx: &mut TransitionContext<'_>, step: &Step) -> Result<(),
     Ok(())
 }
 
-/// Refuses a step that could not have stood in a definition with the saga's others. The fold takes it: journals of
-/// before hold such steps.
+/// Returns why an appended step could not stand in a definition beside the saga's other steps. `append` still accepts
+/// such a step, because older journals hold some.
 pub fn appendable(definition: &Definition, state: &State, step: &Step) -> Vec<Fault> {
     let named = |index| definition.step(state, index);
     let known: Vec<&Step> = (0..state.steps.len()).map(named).collect();
@@ -69,8 +69,8 @@ pub fn appendable(definition: &Definition, state: &State, step: &Step) -> Vec<Fa
     validate::appended_now(step, &known, &before)
 }
 
-/// Names the steps that are over when an appended step starts: those that it needs, those that its kind comes after,
-/// and all before them.
+/// Returns the names of the steps that are over when an appended step starts: its needs, the steps that its kind
+/// waits for, and all steps before those.
 pub fn steps_before(definition: &Definition, state: &State, step: &Step) -> BTreeSet<String> {
     let named = step.needs.iter().filter_map(|name| definition.index_of(state, name));
     let mut open: Vec<usize> = match step.needs.is_empty() && state.law >= Law::V2 {
@@ -88,19 +88,19 @@ pub fn steps_before(definition: &Definition, state: &State, step: &Step) -> BTre
     seen.into_iter().map(|index| definition.step(state, index).name.clone()).collect()
 }
 
-/// The steps that are done: by default an appended step needs these, so that it is undone before them.
+/// Returns the steps that are done. An appended step needs them by default, so that it is undone before them.
 fn done(state: &State) -> Vec<usize> {
     let steps = state.steps.iter().enumerate();
     steps.filter(|(_, one)| one.phase == Phase::Done).map(|(index, _)| index).collect()
 }
 
-/// Closes the plan of an open saga. What failed must have been taken note of: the driver may not know of it
-/// yet.
+/// Closes the plan of an open saga. Every failed step must have been skipped, because the driver may not know of the
+/// failure yet.
 pub(super) fn commit(ctx: &mut TransitionContext<'_>) -> Result<(), IllegalEvent> {
     driven(ctx)?;
     let unnoticed = (ctx.state.steps.iter()).position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
     if let Some(step) = unnoticed {
-        return not(ctx, step, "has failed; abort, or skip it if the saga is whole without it, then commit");
+        return not(ctx, step, "has failed; abort, or skip it if the saga is complete without it, then commit");
     }
     ctx.state.lease_until = None;
     Ok(())

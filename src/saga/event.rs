@@ -1,6 +1,5 @@
-//! Everything that can happen to a saga, in the past tense. Each event is one row of the journal. Time,
-//! jitter and outcomes are fields, so replay is the same fold. Owns the shapes; `transition.rs` decides what
-//! follows.
+//! The events of a saga. Each event is one row of the journal. Time, jitter and outcomes are fields of the event, so
+//! a replay gives the same states. Owns the types; `transition.rs` decides what follows an event.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::law::Law;
 use super::outcome::{Answer, DecidedBy, Error, Outcome};
 use super::rerun::Rerun;
 
-/// Which way a call goes: the action, or its compensation.
+/// Direction of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -24,11 +23,12 @@ pub enum Direction {
 }
 
 impl Event {
-    /// Returns the word used in the journal's `kind` column.
+    /// Returns the word in the journal's `kind` column.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Started(event) if event.law.is_first() => "started",
-            // An older version must not fold what it cannot: it ignores unknown fields, and sets aside an unknown kind.
+            // An older version of amends must not fold a journal of a newer law. It ignores unknown fields, but it
+            // sets aside a saga with an unknown kind.
             Self::Started(_) => "begun",
             Self::ConditionDecided(_) => "condition_decided",
             Self::ApprovalShown(_) => "approval_shown",
@@ -44,7 +44,7 @@ impl Event {
 }
 
 impl Direction {
-    /// Returns the word used in idempotency keys, metrics and logs.
+    /// Returns the word in idempotency keys of law V1, metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Action => "action",
@@ -53,34 +53,34 @@ impl Direction {
     }
 }
 
-/// Something that happened. In JSON an object with one field, the [`kind`](Self::kind).
+/// Something that happened to a saga. In JSON an object with one field, named by [`kind`](Self::kind).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// The saga was started; always the first row.
+    /// The saga was started. Always the first row.
     #[serde(alias = "begun")]
     Started(Started),
     /// The `when` of a step was evaluated.
     ConditionDecided(ConditionDecided),
-    /// What a person shall approve is on record, before anybody is asked.
+    /// The question of an approval is on record. No person is asked before that.
     ApprovalShown(ApprovalShown),
     /// An attempt of a step's action or compensation ended.
     AttemptEnded(AttemptEnded),
     /// A probe answered.
     ProbeAnswered(ProbeAnswered),
-    /// A time came for which the saga was waiting.
+    /// A time passed that the saga was waiting for.
     TimerFired(TimerFired),
-    /// The process that ran the saga is gone; what it had under way is lost.
+    /// The process that ran the saga is gone. The calls that it had under way are lost.
     OwnerLost(OwnerLost),
-    /// The process that runs the saga hands it back, and has not begun what it was asked to do.
+    /// The process that ran the saga hands calls back that it did not begin.
     Withdrawn(Withdrawn),
-    /// An operator or a driver asked for something, and it was applied.
+    /// A request of an operator or a driver was applied.
     Requested(Requested),
-    /// The same, but it was refused.
+    /// A request of an operator or a driver was refused.
     RequestRefused(RequestRefused),
 }
 
-/// Events as they are written: the first one's name depends on its law.
+/// An event as it is written. The name of the first event depends on the law.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Written<'a> {
@@ -119,27 +119,27 @@ impl Serialize for Event {
 /// The saga was started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Started {
-    /// The law of the journal.
+    /// Law of the journal.
     #[serde(default, skip_serializing_if = "Law::is_first")]
     pub law: Law,
-    /// When its journal began, by the database's clock.
+    /// When the journal began, by the database's clock.
     pub at: Millis,
-    /// How long it had waited by then for a node to take it up, since its start or, where sagas take turns, since its
-    /// ctx.
+    /// How long the saga had waited for a node by then: since its start or, for sagas that take turns, since its
+    /// turn.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: Millis,
-    /// The input, checked against the definition's schema.
+    /// Input, checked against the definition's schema.
     pub input: Json,
-    /// What it takes over of a saga that has ended; none for nearly all.
+    /// What the saga takes over from an ended saga. None for nearly all sagas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<Box<Rerun>>,
-    /// The position in a trace from which it was started, as W3C writes it.
+    /// W3C trace context of the caller that started the saga.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<Arc<str>>,
 }
 
 impl Started {
-    /// A start under the newest law that takes over nothing.
+    /// Makes a start under the newest law that takes nothing over.
     pub fn new(at: Millis, input: Json) -> Self {
         Self { law: Law::NEWEST, at, waited_ms: 0, input, rerun: None, traceparent: None }
     }
@@ -152,40 +152,40 @@ pub struct ConditionDecided {
     pub at: Millis,
     /// Index of the step.
     pub step: usize,
-    /// What came out.
+    /// Result of the condition.
     pub decision: Decision,
 }
 
-/// What the `when` of a step says.
+/// Result of a step's `when`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// Go on with the step.
+    /// Run the step.
     Run,
-    /// Leave it out.
+    /// Skip the step.
     Skip,
-    /// The expression failed: the step has failed before any call.
+    /// The expression failed, so the step failed before any call.
     Failed(Error),
 }
 
-/// What a person shall approve is on record.
+/// The question of an approval is on record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalShown {
     /// When.
     pub at: Millis,
     /// Index of the step.
     pub step: usize,
-    /// What is shown.
+    /// The question, or why there is none.
     pub showing: Showing,
 }
 
-/// What an approval shows.
+/// Result of rendering an approval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Showing {
-    /// This.
+    /// The question.
     Shown(Shown),
-    /// An expression failed: the step has failed, and nobody was asked.
+    /// An expression failed, so the step failed without a question.
     Failed(Error),
 }
 
@@ -202,10 +202,10 @@ pub struct AttemptEnded {
     pub attempt: u32,
     /// How it ended.
     pub outcome: Outcome,
-    /// What decided so; none where a plain success needs no reason.
+    /// Rule that decided the outcome. None for a plain success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<Box<DecidedBy>>,
-    /// Chance for the next pause, 0 to 1.
+    /// Random number for the next pause, 0 to 1.
     pub jitter: f64,
 }
 
@@ -216,20 +216,20 @@ pub struct ProbeAnswered {
     pub at: Millis,
     /// Index of the step.
     pub step: usize,
-    /// Whether the action or the compensation was asked about.
+    /// Whether the probe asked about the action or the compensation.
     pub direction: Direction,
     /// Number of the probe, from 1, over all doubts of this call.
     pub probe: u32,
     /// What it found.
     pub answer: Answer,
-    /// What decided so: a predicate of the probe, or why none did.
+    /// What decided the answer: a predicate of the probe, or why no predicate decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<Box<DecidedBy>>,
-    /// Chance for the next pause, 0 to 1.
+    /// Random number for the next pause, 0 to 1.
     pub jitter: f64,
 }
 
-/// A time came for which the saga was waiting.
+/// A time passed that the saga was waiting for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TimerFired {
     /// When.
@@ -239,70 +239,70 @@ pub struct TimerFired {
 /// The process that ran the saga is gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OwnerLost {
-    /// When the next owner found out.
+    /// When the next owner noticed the loss.
     pub at: Millis,
-    /// Chance for the next pause, 0 to 1.
+    /// Random number for the next pause, 0 to 1.
     pub jitter: f64,
-    /// The saga was tried alone, and processes died of it each time: the calls under which they died wait for
-    /// a person.
+    /// The saga ran in quarantine and killed its process each time. The calls that killed processes need a person.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub convicted: bool,
 }
 
-/// The process that runs the saga hands it back in good order.
+/// The process that ran the saga hands calls back that it did not begin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Withdrawn {
     /// When.
     pub at: Millis,
-    /// Indexes of the steps whose commands were not begun: no attempt was made, no probe asked.
+    /// Indexes of the steps whose calls did not begin: no attempt was made and no probe was sent.
     pub steps: Vec<usize>,
 }
 
-/// An operator or a driver asked for something.
+/// A request of an operator or a driver was applied.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Requested {
     /// When it was applied.
     pub at: Millis,
-    /// When it was made; none: when it was applied. A deadline that had passed by then refuses it.
+    /// When the request was made. None means the time of `at`. A deadline that had passed by then refuses the
+    /// request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Millis>,
-    /// Number of the signal within its saga, from 1; 0 for requests that are no signal.
+    /// Number of the signal within its saga, from 1. 0 for a request that is no signal.
     pub signal: u64,
-    /// Who asked, as the database saw them.
+    /// Name of the caller, as the database knows it.
     pub by: String,
-    /// What was asked.
+    /// The request.
     pub request: Request,
 }
 
-/// A request was refused.
+/// A request of an operator or a driver was refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestRefused {
     /// When.
     pub at: Millis,
     /// Number of the signal within its saga.
     pub signal: u64,
-    /// Who asked.
+    /// Name of the caller.
     pub by: String,
-    /// What was asked, as the verb's name.
+    /// Name of the requested verb.
     pub verb: String,
-    /// Why not, and what is legal instead.
+    /// Why it was refused, and what is legal instead.
     pub reason: String,
 }
 
-/// What operators and drivers may ask for.
+/// Request of an operator or a driver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// TransitionContext back and compensate.
+    /// Turn back and compensate.
     Cancel {
         /// Why.
         reason: String,
     },
-    /// Try a step again now, with a fresh budget of attempts.
+    /// Attempt a step again now, with a new budget of attempts and probes.
     Retry {
         /// Name of the step.
         step: String,
-        /// Under a new key, for a participant that repeats a refusal under the old one. Refused while the call is in
+        /// Take a new key, for a participant that repeats a refusal under the old one. Refused while the call is in
         /// doubt.
         #[serde(default, skip_serializing_if = "is_false")]
         new_key: bool,
@@ -310,79 +310,80 @@ pub enum Request {
         #[serde(default)]
         reason: String,
     },
-    /// Take a step for done without calling it, or a stuck compensation for done by hand; or go on without a
-    /// step of an open saga that has failed.
+    /// Skip a step: take it as done without calling it. On a stuck compensation: take the effect as undone by hand.
+    /// On a failed step of an open saga: go on without the step.
     Skip {
         /// Name of the step.
         step: String,
-        /// Its output; null for a compensation.
+        /// Output of the step. Null for a compensation.
         output: Json,
         /// Why.
         reason: String,
     },
-    /// Say what became of a call in doubt.
+    /// Record the outcome of a call in doubt.
     Resolve {
         /// Name of the step.
         step: String,
         /// What the operator found.
         finding: Finding,
-        /// How many attempts there were when they looked, as `attempts` of `amends.stuck` says. With another one since,
-        /// the finding says nothing of it and is refused. None: those before the request.
+        /// Number of attempts when the operator looked, as `attempts` in `amends.stuck`. A finding is refused if an
+        /// attempt was made since then, because it says nothing about that attempt. None means the attempts before
+        /// the request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempts: Option<u32>,
-        /// How they know.
+        /// How the operator knows.
         reason: String,
     },
-    /// Start nothing new until resumed.
+    /// Start nothing new until the saga is resumed.
     Pause {
         /// Why.
         reason: String,
     },
-    /// Go on after a pause.
+    /// Resume after a pause.
     Resume {
         /// Why.
         #[serde(default)]
         reason: String,
     },
-    /// Close the saga by hand, as it is.
+    /// End the saga by hand, as it is.
     Abandon {
         /// Why; never empty.
         reason: String,
     },
-    /// Take the saga away from the lane that has it. Where it runs is nothing to the law: the saga stays as
-    /// it is, and says so in its journal.
+    /// Take the saga away from its lane. The core does not know where a saga runs: the state stays the same, and the
+    /// journal records the request.
     Evict {
-        /// Number of the lane; one that has the saga no more refuses.
+        /// Number of the lane. A lane that no longer has the saga refuses.
         lane: u64,
         /// Why; never empty.
         reason: String,
     },
-    /// Append a step to an open saga; the same name with the same step again is no change.
+    /// Append a step to an open saga. Appending an identical step of the same name again changes nothing.
     Append {
         /// The step.
         step: Box<Step>,
     },
-    /// Close an open saga's plan: it completes when its steps have. Refused while a step has failed that was
-    /// not skipped.
+    /// Close the plan of an open saga. The saga completes when its steps are done. Refused while a failed step is not
+    /// skipped.
     Commit,
-    /// TransitionContext an open saga back.
+    /// Turn an open saga back.
     Abort {
         /// Why.
         reason: String,
     },
-    /// The driver of an open saga is alive.
+    /// Keep the lease of the driver of an open saga alive.
     Touch,
-    /// Approve what a step shows. Used up by the step: there is no other answer after it.
+    /// Approve the question of a step. The step accepts one answer only.
     Approve {
         /// Name of the step.
         step: String,
-        /// Digest of what was shown to whoever approves.
+        /// Digest of the question that the approver saw.
         digest: String,
         /// Why.
         #[serde(default)]
         reason: String,
     },
-    /// Deny what a step asks; the step has failed, without an effect.
+    /// Deny the question of a step. The step fails without an effect.
     Deny {
         /// Name of the step.
         step: String,
@@ -390,17 +391,17 @@ pub enum Request {
         #[serde(default)]
         reason: String,
     },
-    /// Provide an event for which a step waits, or will.
+    /// Provide an event that a step waits for, or will wait for.
     Provide {
-        /// Name of the event. A pending step without a probe waits for the event of its own name, a pending
-        /// compensation without one for `NAME.compensation`.
+        /// Name of the event. A pending action without a probe waits for the event named after its step. A pending
+        /// compensation without a probe waits for `NAME.compensation`.
         event: String,
         /// Output of the waiting step.
         payload: Json,
     },
 }
 
-/// What an operator found out about a call in doubt.
+/// An operator's finding about a call in doubt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
@@ -409,7 +410,7 @@ pub enum Finding {
         /// The output that the lost answer would have carried.
         output: Json,
     },
-    /// The effect is not there and cannot land any more.
+    /// The effect is not in place and cannot land any more.
     Absent,
 }
 

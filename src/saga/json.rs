@@ -1,5 +1,5 @@
-//! Raw JSON text that is passed on unread: inputs, outputs and payloads. Owns the wrapper; what the text
-//! means is left to the rooms that evaluate expressions.
+//! Raw JSON text that is passed on unread: inputs, outputs and payloads. Owns the wrapper. The rooms that evaluate
+//! expressions interpret the text.
 
 use std::sync::{Arc, LazyLock};
 
@@ -34,7 +34,7 @@ impl Json {
         serde_json::from_str(self.0.get())
     }
 
-    /// Returns the parsed value; the text was checked when it came in.
+    /// Returns the parsed value. The text was checked when the value was made.
     pub fn to_value(&self) -> serde_json::Value {
         serde_json::from_str(self.0.get()).unwrap_or_default()
     }

@@ -1,5 +1,6 @@
-//! Idempotency keys: the text by which a participant knows a call. Owns both forms, and how a key is read back. One key
-//! holds for all attempts of a call until it is known that a new one is safe: that is its generation.
+//! Idempotency keys: the text by which a participant recognises a call. Owns both forms of the key, and the way back
+//! from text to key. All attempts of a call share one key until it is known that a new one is safe. Each new key is a
+//! new generation.
 
 use std::borrow::Cow;
 
@@ -10,15 +11,15 @@ use uuid::fmt::Hyphenated;
 use super::event::Direction;
 use super::law::Law;
 
-/// Longest key of the newest law, in characters, all of them of `A-Za-z0-9_-`.
+/// Longest key under law V2, in characters. All characters are of `A-Za-z0-9_-`.
 pub const KEY_CHARS_MAX: usize = 64;
 
-/// Characters of a cut name's digest.
+/// Length of the digest of a shortened name, in characters.
 const DIGEST_CHARS: usize = 10;
-/// Stands before the digest of a cut name; no name of a step has a capital letter.
+/// Marks the digest of a shortened name. No step name has a capital letter.
 const CUT: char = 'X';
 
-/// What a key says.
+/// Parts of an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key<'a> {
     /// The saga that calls.
@@ -27,13 +28,13 @@ pub struct Key<'a> {
     pub step: &'a str,
     /// Whether the action or the compensation is called.
     pub direction: Direction,
-    /// How many keys the call had before.
+    /// Number of keys that the call had before.
     pub generation: u32,
 }
 
 impl Key<'_> {
-    /// Writes the key as a law has it: `SAGA-STEP-a0`, or `SAGA/STEP/action/0` under the first. Equal keys are equal
-    /// texts, everywhere and always.
+    /// Returns the text of the key under a law: `SAGA-STEP-a0`, or `SAGA/STEP/action/0` under law V1. Equal keys
+    /// always give equal texts.
     pub fn text(&self, law: Law) -> String {
         let Self { saga, step, direction, generation } = self;
         match law {
@@ -46,12 +47,12 @@ impl Key<'_> {
         }
     }
 
-    /// The key as a UUID (version 5 in the namespace of URLs), for participants that take nothing else.
+    /// Returns the key as a UUID (version 5 in the URL namespace), for participants that accept only UUIDs.
     pub fn uuid(text: &str) -> Uuid {
         Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes())
     }
 
-    /// Reads a key of any law; its step may be cut, see [`Key::is_step`].
+    /// Parses a key of any law. The name of its step may be shortened: see [`Key::is_step`].
     pub fn read(text: &str) -> Option<Key<'_>> {
         let saga = Uuid::try_parse(text.get(..36)?).ok()?;
         let rest = text.get(36..)?;
@@ -67,13 +68,13 @@ impl Key<'_> {
         Some(Key { saga, step, direction, generation: number(end.get(1..)?)? })
     }
 
-    /// Whether the step of a key that was read is the step of this name.
+    /// Returns whether the step of a parsed key is the step of this name.
     pub fn is_step(&self, name: &str) -> bool {
         self.step == name || self.step.contains(CUT) && cut(name, self.step.len()) == self.step
     }
 }
 
-/// Writes the key under which the notice of an event (`on_stuck`, `on_end`) tells of a row of a saga's journal.
+/// Returns the key of a notice about an event (`on_stuck`, `on_end`) that a row of a saga's journal caused.
 pub fn notice_key(saga: Uuid, event: &str, row: i32, law: Law) -> String {
     match law {
         Law::V1 => format!("{saga}/{event}/{row}"),
@@ -90,13 +91,13 @@ fn letter(direction: Direction) -> char {
     }
 }
 
-/// A name in as many characters as there is room for: what does not fit ends with a digest of the whole.
+/// Shortens a name to the available room. A name that does not fit ends with a digest of the whole name.
 fn cut(name: &str, room: usize) -> Cow<'_, str> {
     if name.len() <= room {
         return name.into();
     }
     let digest: String = Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    // Names of steps are plain ASCII, which is checked when a definition is built.
+    // Step names are plain ASCII. That is checked when a definition is built.
     let kept: String = name.chars().take(room.saturating_sub(DIGEST_CHARS + 1)).collect();
     format!("{kept}{CUT}{}", &digest[..DIGEST_CHARS]).into()
 }
@@ -132,7 +133,8 @@ mod tests {
         assert_eq!(key("charge", 1).text(Law::V1), "01a2b3c4-d5e6-7f80-9192-a3b4c5d6e7f8/charge/action/1");
     }
 
-    /// Participants have saved them: they were computed by another program (Python's `uuid.uuid5(NAMESPACE_URL, KEY)`).
+    /// Participants have stored these UUIDs. The expected values come from another program (Python's
+    /// `uuid.uuid5(NAMESPACE_URL, KEY)`).
     #[test]
     fn the_uuid_of_a_key_is_the_same_for_ever() {
         let [action, compensation] = DIRECTIONS.map(|direction| Key { direction, ..key("charge", 0) });

@@ -1,5 +1,5 @@
-//! Requests that came after a deadline. Owns which deadlines a request minds, and that the refusal says so when one has
-//! passed, also after its timer has fired. Leaves whether a request is legal otherwise to `request.rs`.
+//! Requests that came after a deadline. Owns which deadlines apply to a request. Also names the deadline in the
+//! refusal, even after its timer has fired. `request.rs` decides whether a request is otherwise legal.
 
 use super::advance;
 use super::definition::{Action, Millis};
@@ -11,28 +11,29 @@ use super::state::{Phase, StuckReason, Tally, TurnBack};
 use super::transition::IllegalEvent;
 use super::transition_context::TransitionContext;
 
-/// Code of the error of a step whose longest wait is over.
+/// Error code of a step whose wait has passed its deadline.
 pub(super) const DEADLINE: &str = "deadline";
 
 const OF_SAGA: &str = "the saga's deadline has passed, and it turns back";
 const OF_DRIVER: &str = "the driver was not heard from within its lease";
 const OF_PLAN: &str = "the saga's plan was closed at its deadline, or when its driver's lease was over";
 
-/// What a request that can come too late is about.
+/// Subject of a request that can come too late.
 enum About {
-    /// A step that a person answers for, or the step that waits for the event.
+    /// The step that the request names, or the step that waits for the event.
     Step(usize),
-    /// An event for which this step has waited as long as it may.
+    /// The step whose wait for this event has passed its deadline.
     Over(usize),
-    /// An event for which no step waits.
+    /// An event that no step waits for.
     Event,
     /// The plan of an open saga.
     Plan,
-    /// A step that the saga has not.
+    /// A step that does not exist in the saga.
     Unknown,
 }
 
-/// What ends a saga, stops it or looks into it is never too late: none.
+/// Returns the subject of a request. None for a request that is never too late: cancel, retry, resolve, pause,
+/// resume, abandon, evict, abort.
 fn about(ctx: &TransitionContext<'_>, request: &Request) -> Option<About> {
     let named = |step: &str| ctx.definition.index_of(&ctx.state, step).map_or(About::Unknown, About::Step);
     match request {
@@ -53,7 +54,7 @@ fn about(ctx: &TransitionContext<'_>, request: &Request) -> Option<About> {
     }
 }
 
-/// Refuses what came after a deadline: the request was made too late, whenever it is read.
+/// Refuses a request that was made after a deadline, whenever it is read.
 pub(super) fn in_time(ctx: &TransitionContext<'_>, event: &Requested) -> Result<(), IllegalEvent> {
     if ctx.law() == Law::V1 {
         return Ok(());
@@ -64,7 +65,7 @@ pub(super) fn in_time(ctx: &TransitionContext<'_>, event: &Requested) -> Result<
     let over = |step: usize| {
         let phase = ctx.state.steps[step].phase;
         let skips = matches!(event.request, Request::Skip { .. });
-        // A person goes on without a step that is stuck, and the driver of an open saga without one that has failed.
+        // An operator may skip a stuck step, and the driver of an open saga may skip a failed step.
         let may_skip = skips && (phase != Phase::Failed || driver::driven(ctx).is_ok());
         passed(phase.waits_until()) || is_over(ctx, step) && !may_skip
     };
@@ -87,7 +88,8 @@ pub(super) fn in_time(ctx: &TransitionContext<'_>, event: &Requested) -> Result<
     Ok(())
 }
 
-/// The reason of a refusal: a deadline, where one has made the request illegal before it was heard.
+/// Returns the reason of a refusal. It names a deadline if that deadline had made the request illegal before it was
+/// read.
 pub(super) fn explained(ctx: &TransitionContext<'_>, event: &Requested, refusal: IllegalEvent) -> IllegalEvent {
     let about = about(ctx, &event.request).filter(|_| ctx.law() >= Law::V2);
     let answers = matches!(event.request, Request::Approve { .. } | Request::Deny { .. });
@@ -107,12 +109,13 @@ pub(super) fn explained(ctx: &TransitionContext<'_>, event: &Requested, refusal:
     }
 }
 
-/// When a request was made, by the saga's own time.
+/// Returns when a request was made, but no later than the saga's own time.
 pub(super) fn asked_at(ctx: &TransitionContext<'_>, event: &Requested) -> Millis {
     event.asked_at.unwrap_or(ctx.at).min(ctx.at)
 }
 
-/// The step that has waited for an event as long as it may, if none waits for it or will.
+/// Returns the step whose wait for this event has passed its deadline. None while some step waits for the event or
+/// will wait for it.
 fn over_for(ctx: &TransitionContext<'_>, event: &str) -> Option<usize> {
     let steps = || 0..ctx.state.steps.len();
     let mut awaited = steps().filter_map(|step| mailbox::awaited(ctx.definition, &ctx.state, step));
@@ -127,7 +130,7 @@ fn over_for(ctx: &TransitionContext<'_>, event: &str) -> Option<usize> {
     steps().find(|&step| over(step))
 }
 
-/// Whether a step waited for an event or for a person as long as it may, and has failed by that.
+/// Returns whether a step failed because its wait for an event or a person passed the deadline.
 fn is_over(ctx: &TransitionContext<'_>, step: usize) -> bool {
     let one = &ctx.state.steps[step];
     let waited = match ctx.definition.step(&ctx.state, step).action {
@@ -137,7 +140,7 @@ fn is_over(ctx: &TransitionContext<'_>, step: usize) -> bool {
     waited && matches!(one.phase, Phase::Failed | Phase::Stuck { .. }) && is_late(&one.action)
 }
 
-/// Whether a pending call was waited for as long as it may be, and the event is the one that would have told of it.
+/// Returns whether the wait for a pending call passed its deadline, and this event would have reported the call.
 fn is_over_for_call(ctx: &TransitionContext<'_>, step: usize, event: &str) -> bool {
     let one = &ctx.state.steps[step];
     let Phase::Stuck { direction, reason: StuckReason::InDoubt } = one.phase else { return false };

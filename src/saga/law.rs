@@ -1,25 +1,25 @@
-//! The number of the law by which a journal is folded. A journal keeps the law under which it began to its end, so that
-//! what it led to once it leads to always; each change of the fold that an old journal could notice is a new number.
+//! The law of a journal: the version of the rules that fold it. A journal keeps the law under which it began, so its
+//! fold gives the same states for ever. Each change of the fold that could affect an existing journal gets a new law.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The law of a journal.
+/// Version of the rules that fold a journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Law {
-    /// Journals that begin with `started`. A definite failure gets the next attempt a new key, a tool's error is a
-    /// failure, and keys are paths.
+    /// Journals that begin with `started`. After a definite failure the next attempt takes a new key, a tool's error
+    /// is a failure, and keys are paths.
     #[default]
     V1,
-    /// Journals that begin with `begun`. A key is kept until a probe has proved absence, and a tool's error proves
-    /// nothing by itself.
+    /// Journals that begin with `begun`. A key is kept until it is known that a new one is safe, and a tool's error
+    /// proves nothing by itself.
     V2,
 }
 
 impl Law {
-    /// The law of sagas that begin now.
+    /// The law of new sagas.
     pub const NEWEST: Self = Self::V2;
 
-    /// Returns the number, as the journal has it.
+    /// Returns the number that the journal holds.
     pub fn number(self) -> u32 {
         match self {
             Self::V1 => 1,

@@ -1,5 +1,5 @@
-//! Events from outside: the one for which a step waits, and those that came before their step. Leaves who may provide
-//! them to `request.rs`.
+//! Events from outside. Owns the delivery of an event to the step that waits for it, and the mailbox for events that
+//! come before their step. `request.rs` applies the request to provide one.
 
 use super::Json;
 use super::definition::Action;
@@ -9,10 +9,10 @@ use super::state::{Activity, Course, Phase, State};
 use super::transition::IllegalEvent;
 use super::transition_context::TransitionContext;
 
-/// Most events that wait in a saga's mailbox for a step.
+/// Largest number of events that a saga's mailbox holds for later steps.
 pub const MAILBOX_MAX: usize = 64;
 
-/// The step that waits for an event, if one does.
+/// Returns the step that waits for an event now, if there is one.
 pub(super) fn waiting_for(ctx: &TransitionContext<'_>, event: &str) -> Option<(usize, Direction)> {
     (0..ctx.state.steps.len()).find_map(|step| match awaited(ctx.definition, &ctx.state, step) {
         Some((awaited, Some(direction))) if awaited == event => Some((step, direction)),
@@ -20,7 +20,7 @@ pub(super) fn waiting_for(ctx: &TransitionContext<'_>, event: &str) -> Option<(u
     })
 }
 
-/// Gives an event to the step that waits for it, or keeps it for the step that will.
+/// Gives an event to the step that waits for it, or keeps it for a step that will wait for it.
 pub(super) fn provide(ctx: &mut TransitionContext<'_>, event: &str, payload: &Json) -> Result<(), IllegalEvent> {
     if let Some((step, direction)) = waiting_for(ctx, event) {
         ctx.succeed(step, direction, payload.clone());
@@ -34,7 +34,7 @@ pub(super) fn provide(ctx: &mut TransitionContext<'_>, event: &str, payload: &Js
         .any(|(awaited, _)| awaited == event);
     let plan_open = ctx.state.lease_until.is_some();
     if !will_wait && !plan_open {
-        return Err(IllegalEvent::new(format!("no step of the saga waits for the event {event:?}, or will")));
+        return Err(IllegalEvent::new(format!("no step of the saga waits or will wait for the event {event:?}")));
     }
     if ctx.state.mailbox.contains_key(event) {
         return Err(IllegalEvent::new(format!("the event {event:?} was provided already")));
@@ -46,8 +46,8 @@ pub(super) fn provide(ctx: &mut TransitionContext<'_>, event: &str, payload: &Js
     Ok(())
 }
 
-/// The event by which a pending call of a step is told of: the step's name; for a compensation `NAME.compensation`, so
-/// that word of the action is never taken for it.
+/// Returns the name of the event that reports a pending call. For an action it is the step's name, for a compensation
+/// `NAME.compensation`, so that a report about the action is never taken for one about the compensation.
 pub(super) fn word_of(step: &str, direction: Direction) -> String {
     match direction {
         Direction::Action => step.to_owned(),
@@ -55,7 +55,8 @@ pub(super) fn word_of(step: &str, direction: Direction) -> String {
     }
 }
 
-/// The event that a step waits for, with the direction, or will wait for when it begins, with none.
+/// Returns the event that a step waits for, with the direction. For a step that has not begun, returns the event that
+/// it will wait for, without a direction.
 pub(super) fn awaited(definition: &Definition, state: &State, index: usize) -> Option<(String, Option<Direction>)> {
     let planned = definition.step(state, index);
     let by_nature = match &planned.action {

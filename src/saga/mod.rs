@@ -1,6 +1,5 @@
-//! Decides. The law of sagas, pure: no async, no clock, no chance, no I/O, no logging. Owns definitions,
-//! events, states and the one function between them; doing what was decided is left to `actor`, recording it
-//! to `store`.
+//! The rules of sagas, as a pure core: no async, clock, randomness, I/O or logging. Owns definitions, events, states
+//! and the transition function between them. `actor` carries the commands out, and `store` records the events.
 
 mod advice;
 mod builder;

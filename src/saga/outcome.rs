@@ -1,77 +1,79 @@
-//! What a call may come to: outcomes of attempts, answers of probes, and errors as recorded data. Owns the
-//! words; how an answer on the wire becomes one of them is the participants' business.
+//! What calls return: outcomes of attempts, answers of probes, and recorded errors. Owns the types. `participant`
+//! turns answers on the wire into them.
 
 use serde::{Deserialize, Serialize};
 
 use super::Json;
 use super::definition::Millis;
 
-/// How one attempt ended.
+/// Outcome of one attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The effect is in place.
     Succeeded {
-        /// What the participant answered, through the `output` template.
+        /// The participant's answer, shaped by the `output` template.
         output: Json,
     },
     /// This attempt definitely had no effect.
     Failed {
-        /// What went wrong.
+        /// Error of the attempt.
         error: Error,
         /// Another attempt may succeed.
         retryable: bool,
-        /// The participant asked for this pause.
+        /// Pause that the participant asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<Millis>,
-        /// The participant looked the key up before it refused: no earlier attempt under it has had an effect, or will.
+        /// The participant looked the key up before it refused. No earlier attempt under the key has had an effect or
+        /// will have one.
         #[serde(default, skip_serializing_if = "is_false")]
         answers_key: bool,
-        /// The participant repeats this refusal under the same key, so the next attempt takes a new one.
+        /// The participant repeats this refusal under the same key, so the next attempt takes a new key.
         #[serde(default, skip_serializing_if = "is_false")]
         renew_key: bool,
     },
-    /// The participant answered with an error, which does not say how far the call came: its effect may be in place.
+    /// The participant answered with an error that does not tell how far the call came. The effect may be in place.
     Errored {
-        /// What the participant said.
+        /// Error that the participant answered.
         error: Error,
-        /// The participant asked for this pause.
+        /// Pause that the participant asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<Millis>,
     },
-    /// Accepted; the effect will come or not. Ask later.
+    /// The participant accepted the call and may carry it out later or not at all. The probe or an event reports the
+    /// result.
     Pending {
-        /// The participant asked for this pause.
+        /// Pause that the participant asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<Millis>,
     },
-    /// Nobody knows: time-out, lost connection, panic, process death.
+    /// The effect is unknown: time-out, lost connection, panic, process death.
     Unknown {
         /// Why there is no answer.
         error: Error,
-        /// The participant, or somebody before it, asked for this pause.
+        /// Pause that the participant, or a proxy in front of it, asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<Millis>,
     },
 }
 
 impl Outcome {
-    /// A definite failure after which another attempt is no use.
+    /// Makes a definite failure that rules out another attempt.
     pub fn failed(error: Error) -> Self {
         Self::definite(error, false, None)
     }
 
-    /// A definite failure after which another attempt may succeed, after this pause if the participant asked for one.
+    /// Makes a definite failure that allows another attempt, after the given pause if the participant asked for one.
     pub fn retryable(error: Error, retry_after_ms: Option<Millis>) -> Self {
         Self::definite(error, true, retry_after_ms)
     }
 
-    /// An end that says nothing of the effect.
+    /// Makes an outcome with an unknown effect.
     pub fn unknown(error: Error) -> Self {
         Self::Unknown { error, retry_after_ms: None }
     }
 
-    /// The pause that the participant asked for.
+    /// Returns the pause that the participant asked for.
     pub fn retry_after_ms(&self) -> Option<Millis> {
         match self {
             Self::Succeeded { .. } => None,
@@ -87,24 +89,24 @@ impl Outcome {
     }
 }
 
-/// What decided how an attempt ended: for people, and for those who mend a definition.
+/// The rule that decided an outcome or an answer, for operators and for authors of definitions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecidedBy {
-    /// The rule: a default rule's word, or the place of a rule in the definition, such as `classify[0]`.
+    /// Name of a default rule, or the place of a rule in the definition, such as `classify[0]`.
     pub rule: String,
-    /// The HTTP status, if there was one.
+    /// HTTP status, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
 }
 
 impl DecidedBy {
-    /// Names the rule, and the HTTP status if there was one.
+    /// Records the rule, and the HTTP status if there was one.
     pub fn new(rule: impl Into<String>, status: Option<u16>) -> Self {
         Self { rule: rule.into(), status }
     }
 }
 
-/// What a probe found.
+/// Answer of a probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -115,35 +117,34 @@ pub enum Answer {
     },
     /// No effect is in place now.
     Absent,
-    /// The probe could not tell, or failed itself.
+    /// The probe failed, or its answer proves nothing.
     Inconclusive {
-        /// Why not.
+        /// Why the answer proves nothing.
         error: Error,
-        /// The participant asked for this pause.
+        /// Pause that the participant asked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<Millis>,
     },
 }
 
 impl Answer {
-    /// An answer that tells nothing.
+    /// Makes an answer that proves nothing.
     pub fn inconclusive(error: Error) -> Self {
         Self::Inconclusive { error, retry_after_ms: None }
     }
 }
 
-/// An error as recorded data: it is read again after a crash, by programs and by people.
+/// An error as recorded data. Programs and people read it again after a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
-    /// Stable word for programs: `timeout`, `refused`, `tool_error`, `expression`, ... or the participant's
-    /// own.
+    /// Stable word for programs: `timeout`, `refused`, `tool_error`, `expression`, ... or a code of the participant.
     pub code: String,
     /// Sentence for people, without secrets.
     pub message: String,
 }
 
 impl Error {
-    /// Makes an error of a code and a message; longer messages are cut at [`ERROR_MESSAGE_MAX`] bytes.
+    /// Makes an error from a code and a message. A message longer than [`ERROR_MESSAGE_MAX`] bytes is cut.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         let mut message = message.into();
         if message.len() > ERROR_MESSAGE_MAX {
@@ -168,8 +169,8 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// Code of the outcome of a transactional attempt whose handler ended its transaction, or tried to. What it committed
-/// stays; whatever else ends such an attempt rolls it back.
+/// Error code of a transactional attempt whose handler ended the transaction, or tried to. What the handler committed
+/// stays. Every other failure of such an attempt rolls the transaction back.
 pub const TRANSACTION_ENDED: &str = "transaction_ended";
 
 /// Longest recorded error message, in bytes.

@@ -1,5 +1,5 @@
-//! What an owner leaves behind. Owns the calls that were under way when a process died, and those that it
-//! hands back unbegun.
+//! The loss of an owner. Owns what happens to the calls that were under way when a process died, and to the calls
+//! that an owner hands back before they begin.
 
 use super::command::Command;
 use super::definition::Millis;
@@ -13,11 +13,12 @@ use super::state::{Activity, Phase, State, StepState, StuckReason};
 use super::transition::{IllegalEvent, command_of, outstanding};
 use super::transition_context::TransitionContext;
 
-/// From one death before this on, a call is suspected: it begins only when it is tried alone. Only of a call
-/// under which so many processes died can a trial say that they died of it.
+/// Number of deaths in a row during a call after which the call can be convicted of killing its process. One death
+/// earlier the call is suspected: it runs only in quarantine. Under law V2 only a trial in quarantine convicts a
+/// call, because a process may die for other reasons.
 pub const LOST_MAX: u32 = 3;
 
-/// Whether a call is under way during which so many processes died in a row that it is to be alone on its node.
+/// Returns whether a call under way is suspected, so that it must run in quarantine.
 pub fn suspected(state: &State) -> bool {
     outstanding(state).into_iter().any(|command| match command {
         // Expressions run in the process, too.
@@ -27,8 +28,8 @@ pub fn suspected(state: &State) -> bool {
     })
 }
 
-/// Returns how many processes died in a row during one call or probe, where that is most; of calls that are
-/// not over, whether one is under way now or waits for its next attempt.
+/// Returns the largest number of processes that died in a row during one call or probe. Counts calls that are not
+/// over, both those under way and those that wait for their next attempt.
 pub fn deaths_in_a_row(state: &State) -> u32 {
     let of_step = |step: &StepState| match step.phase {
         Phase::Deciding => step.action.lost,
@@ -41,9 +42,9 @@ pub fn deaths_in_a_row(state: &State) -> u32 {
     state.steps.iter().map(|step| of_step(step)).max().unwrap_or(0)
 }
 
-/// Whether a call waits for a person now that `lost` processes in a row died during it. A death proves
-/// nothing by itself: processes are killed from outside, too. Lone trials do, and the event says what came of
-/// them.
+/// Returns whether a call needs a person now that `lost` processes in a row died during it. A death alone proves
+/// nothing, because a process may also be killed from outside. Under law V2 only a trial in quarantine is proof; the
+/// event carries its result.
 fn convicts(law: Law, event: &OwnerLost, lost: u32) -> bool {
     let enough = lost >= LOST_MAX;
     match law {
@@ -52,8 +53,8 @@ fn convicts(law: Law, event: &OwnerLost, lost: u32) -> bool {
     }
 }
 
-/// What was in flight is lost with its process: attempts are unknown, questions are asked again, and a step
-/// that was found to kill its process waits for a person.
+/// Handles the loss of all calls in flight with their process. The effect of an attempt is unknown, probes are asked
+/// again, and a convicted step needs a person.
 pub(super) fn lost(ctx: &mut TransitionContext<'_>, event: &OwnerLost) -> Result<(), IllegalEvent> {
     let commands = outstanding(&ctx.state);
     if commands.is_empty() {
@@ -75,7 +76,7 @@ pub(super) fn lost(ctx: &mut TransitionContext<'_>, event: &OwnerLost) -> Result
         let poison = convicts(law, event, *lost);
         match command {
             Command::Decide { .. } => ctx.put(step, Phase::Waiting),
-            // Nobody was asked yet; it is rendered anew.
+            // The question was not asked yet. It is rendered again.
             Command::Show { .. } => {}
             Command::Execute { .. } => {
                 let ended_at = ended_at_the_latest(ctx, step, direction);
@@ -96,8 +97,9 @@ pub(super) fn lost(ctx: &mut TransitionContext<'_>, event: &OwnerLost) -> Result
     Ok(())
 }
 
-/// A process that is given up may still live, cut off: its attempt ends with its time-out, whatever the new
-/// owner believes. The attempt may have waited for its place, and have begun as late as the process was trusted.
+/// Returns the latest possible end of a lost attempt. A process that was given up may still live in a network
+/// partition; its attempt then ends with the time-out. Under law V2 the attempt may have waited for a place
+/// (`place.rs`) and begun at any time until now.
 fn ended_at_the_latest(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> u64 {
     let began = match ctx.law() {
         Law::V1 => ctx.state.steps[step].tally(direction).attempt_at.unwrap_or(ctx.at),
@@ -107,7 +109,8 @@ fn ended_at_the_latest(ctx: &TransitionContext<'_>, step: usize, direction: Dire
     began.saturating_add(timeout).max(ctx.at)
 }
 
-/// From when on the attempt of a step that was asked for must not begin any more, if it still waits for its place then.
+/// Returns the time from which the attempt of a step must not begin any more. Used for an attempt that still waits
+/// for a place (`place.rs`).
 pub fn begins_before(definition: &Definition, state: &State, step: usize, direction: Direction) -> Option<Millis> {
     let call = definition.step(state, step).call(direction)?;
     let before = retry::begins_before(call, state.steps[step].tally(direction));
@@ -118,8 +121,8 @@ pub fn begins_before(definition: &Definition, state: &State, step: usize, direct
     before.into_iter().chain(compensates_before).min()
 }
 
-/// What was asked for and not begun is as if it had not been asked for; the next owner begins it with its
-/// first timer.
+/// Takes back calls that were asked for and not begun, as if they had not been asked for. The next owner begins them
+/// with its first timer.
 pub(super) fn withdrawn(ctx: &mut TransitionContext<'_>, event: &Withdrawn) -> Result<(), IllegalEvent> {
     for &step in &event.steps {
         let command = ctx.state.steps.get(step).and_then(|one| command_of(step, one));

@@ -1,6 +1,5 @@
-//! A definition that was checked: steps with their needs resolved, under a digest. Owns order: who needs
-//! whom, and the barriers around the point of no return. What is wrong with a draft is found by
-//! `validate.rs`.
+//! Checked definitions: steps with resolved needs, under a digest. Owns the order of steps: their needs, and the
+//! barriers around the point of no return. `validate.rs` finds the faults of a draft.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use super::schema::Schema;
 use super::state::State;
 use super::validate::{self, Fault};
 
-/// A definition that can keep the promise. Immutable; sagas are pinned to its digest.
+/// A definition that can keep the promise. Immutable. Each saga is pinned to the digest of its definition.
 #[derive(Debug)]
 pub struct Definition {
     draft: Draft,
@@ -24,19 +23,19 @@ pub struct Definition {
     input: Schema,
 }
 
-/// A step whose needs are known by index.
+/// A step with its needs as indexes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedStep {
-    /// The step as it was written.
+    /// The step as its author wrote it.
     pub step: Step,
-    /// Its name once more, to be shared.
+    /// Name of the step, as a shared string.
     pub name: Arc<str>,
     /// Indexes of the steps that it needs, ascending.
     pub needs: Vec<usize>,
 }
 
 impl Step {
-    /// The call that the step makes in a direction; awaiting, sleeping and asking a person call no participant.
+    /// Returns the call of the step in a direction. None for an action that waits, sleeps or asks a person.
     pub fn call(&self, direction: Direction) -> Option<&Call> {
         match (direction, &self.action) {
             (Direction::Compensation, _) => self.compensation.as_ref(),
@@ -45,7 +44,7 @@ impl Step {
         }
     }
 
-    /// All calls that the step may make.
+    /// Returns all calls that the step may make.
     pub fn calls(&self) -> impl Iterator<Item = (Direction, &Call)> {
         let directions = [Direction::Action, Direction::Compensation];
         directions.into_iter().filter_map(|direction| Some((direction, self.call(direction)?)))
@@ -53,14 +52,14 @@ impl Step {
 }
 
 impl PlannedStep {
-    /// Plans a step that needs the steps with these indexes.
+    /// Makes a step that needs the steps with these indexes.
     pub fn new(step: Step, needs: Vec<usize>) -> Self {
         Self { name: step.name.as_str().into(), step, needs }
     }
 }
 
 impl Definition {
-    /// Checks a draft and fixes it under its digest. Names every fault at once.
+    /// Checks a draft and makes a definition with its digest. Returns all faults at once.
     pub fn build(draft: Draft) -> Result<Arc<Self>, Vec<Fault>> {
         let compiled = Schema::compile(&draft.input).map_err(|message| Fault { path: "input".to_owned(), message });
         let (needs, input) = match (validate::draft(&draft), compiled) {
@@ -74,37 +73,37 @@ impl Definition {
         Ok(Arc::new(Self { draft, digest, steps, input }))
     }
 
-    /// The draft that it was built from.
+    /// Returns the draft.
     pub fn draft(&self) -> &Draft {
         &self.draft
     }
 
-    /// The definition's name.
+    /// Returns the name of the definition.
     pub fn name(&self) -> &str {
         &self.draft.name
     }
 
-    /// SHA-256 of the draft's canonical JSON, in hexadecimal.
+    /// Returns the SHA-256 of the draft's canonical JSON, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// Checks an input against the definition's schema; names every fault at once, with its place.
+    /// Checks an input against the schema of the definition. Returns all faults at once, each with its place.
     pub fn check_input(&self, input: &Json) -> Result<(), Vec<String>> {
         self.input.check(input)
     }
 
-    /// The steps of the definition; an open saga's appended steps are in its state.
+    /// Returns the steps of the definition. The appended steps of an open saga are in its state.
     pub fn steps(&self) -> &[PlannedStep] {
         &self.steps
     }
 
-    /// The driver's lease, when sagas of this definition are open.
+    /// Returns the driver's lease, if sagas of this definition are open.
     pub fn lease_ms(&self) -> Option<Millis> {
         self.draft.open.as_ref().map(|open| open.lease_ms)
     }
 
-    /// The step with this index in a saga, appended steps included.
+    /// Returns the step with this index in a saga, appended steps included.
     pub fn planned<'a>(&'a self, state: &'a State, index: usize) -> Option<&'a PlannedStep> {
         match index.checked_sub(self.steps.len()) {
             None => self.steps.get(index),
@@ -112,12 +111,12 @@ impl Definition {
         }
     }
 
-    /// The step with this index. The index must come from the state: anything else is a broken invariant.
+    /// Returns the step with this index. Panics if the index does not come from the state.
     pub fn step<'a>(&'a self, state: &'a State, index: usize) -> &'a Step {
         &self.at(state, index).step
     }
 
-    /// The same with what is known of it. The index must come from the state.
+    /// Returns the planned step with this index. Panics if the index does not come from the state.
     pub fn at<'a>(&'a self, state: &'a State, index: usize) -> &'a PlannedStep {
         match index.checked_sub(self.steps.len()) {
             None => &self.steps[index],
@@ -125,22 +124,22 @@ impl Definition {
         }
     }
 
-    /// The index of the step with this name in a saga.
+    /// Returns the index of the step with this name in a saga.
     pub fn index_of(&self, state: &State, name: &str) -> Option<usize> {
         (0..state.steps.len())
             .find(|&index| self.planned(state, index).is_some_and(|planned| planned.step.name == name))
     }
 }
 
-/// Hashes the draft's JSON with all keys in order: equal drafts have equal text, whatever order their author,
-/// a YAML file or a database gave to the keys.
+/// Hashes the draft's JSON with all keys sorted. Equal drafts have equal digests, whatever order an author, a YAML
+/// file or a database gave to the keys.
 fn digest_of(draft: &Draft) -> String {
     let value = serde_json::to_value(draft).unwrap_or_default();
     let text = canonical(&value).to_string();
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns the same value with the keys of all objects sorted, so that equal values are equal texts.
+/// Returns the value with the keys of all objects sorted, so that equal values give equal texts.
 pub fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
@@ -152,9 +151,9 @@ pub fn canonical(value: &Value) -> Value {
     }
 }
 
-/// Whether a step of kind `later` waits for every step of kind `earlier`, needed or not: compensable steps
-/// come before any pivot, and both before any retriable step, so that nothing which may turn the saga back is
-/// left when it no longer can.
+/// Returns whether a step of kind `later` waits for every step of kind `earlier`, needed or not. Compensable steps
+/// come before any pivot, and both come before any retriable step. So no step that may turn the saga back is left
+/// when the saga can no longer turn back.
 pub(super) fn waits_for(later: Kind, earlier: Kind) -> bool {
     match (later, earlier) {
         (Kind::Compensable, Kind::Compensable | Kind::Pivot | Kind::Retriable) => false,

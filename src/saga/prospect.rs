@@ -1,5 +1,5 @@
-//! What would follow: the law asked about a step that does not run. For people who write a definition, and for the
-//! guide's table, so that both say what the fold does and not what an author remembers of it.
+//! Predicts what follows an outcome, by a run of the transition function on a made-up saga. For authors of
+//! definitions (`explain`) and for the table in the guide, so that both state what the code does.
 
 use std::sync::Arc;
 
@@ -11,47 +11,47 @@ use super::state::{Activity, Course, Phase, State, StuckReason, Undone};
 use super::transition::{begin, transition};
 use super::{Json, next_timer};
 
-/// What follows.
+/// What follows an outcome or an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The step is done.
     Done,
     /// The effect is undone.
     Undone,
-    /// Another attempt.
+    /// Another attempt follows.
     Repeat {
-        /// Under a new key.
+        /// Whether it takes a new key.
         new_key: bool,
     },
     /// The probe is asked.
     Probe,
     /// The step waits for an event.
     Await,
-    /// The saga turns back, and the step is compensated without knowing whether there is something to undo.
+    /// The saga turns back. The step is compensated although it is unknown whether there is an effect to undo.
     CompensateUnknown,
-    /// The saga turns back, and the effect stays if it is there.
+    /// The saga turns back. The effect, if there is one, stays.
     Leave,
-    /// The step has failed, without an effect: the saga turns back.
+    /// The step failed without an effect, and the saga turns back.
     TurnBack,
     /// The step needs a person.
     Stuck(StuckReason),
 }
 
-/// What follows an outcome, and where a probe is asked, what follows its answers.
+/// What follows an outcome. If a probe is asked, also what follows its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prospect {
     /// What follows at once.
     pub next: Next,
     /// What follows if the probe finds the effect in place.
     pub applied: Option<Next>,
-    /// What follows if it finds no effect when a late one has had its time.
+    /// What follows if the probe finds no effect after the settle window.
     pub absent: Option<Next>,
-    /// What follows if it never can tell.
+    /// What follows if every answer of the probe is inconclusive.
     pub inconclusive: Option<Next>,
 }
 
-/// Says what follows when the first attempt of a step's call ends with this outcome. None if the step has no such
-/// call, or is none that a definition could hold.
+/// Returns what follows when the first attempt of a step's call ends with this outcome. None if the step has no such
+/// call, or if no definition could hold the step.
 pub fn prospect(step: &Step, direction: Direction, outcome: &Outcome) -> Option<Prospect> {
     let (definition, state) = attempting(step, direction)?;
     let event = ended(direction, outcome.clone());
@@ -71,7 +71,7 @@ pub fn prospect(step: &Step, direction: Direction, outcome: &Outcome) -> Option<
     })
 }
 
-/// A saga whose first attempt of the call is in flight.
+/// Makes a saga in which the first attempt of the call is in flight.
 fn attempting(step: &Step, direction: Direction) -> Option<(Arc<Definition>, State)> {
     let alone = Step { needs: Vec::new(), when: None, ..step.clone() };
     let after = if step.name == "after" { "then" } else { "after" };
@@ -101,19 +101,19 @@ fn attempt(direction: Direction, outcome: Outcome) -> AttemptEnded {
     AttemptEnded { at: 0, step: 0, direction, attempt: 1, outcome, decided_by: None, jitter: 0.0 }
 }
 
-/// The saga when the probe is asked again after the settle window.
+/// Returns the saga when the probe is asked after the settle window.
 fn settled(definition: &Definition, state: &State, direction: Direction) -> Option<State> {
     let call = definition.draft().steps[0].call(direction);
     let settle_ms = call.map_or(0, |call| call.settle_ms);
     let mut state = state.clone();
     if let Phase::Active { activity: Activity::Probing, .. } = state.steps[0].phase {
-        // Asked at once: the answer says nothing yet.
+        // A probe before the settle window ends proves nothing.
         state = answer(definition, &state, direction, state.at, Answer::Absent)?;
     }
     fire(definition, state, settle_ms)
 }
 
-/// Lets the next timer fire, if the step waits for its probe.
+/// Fires the next timer, if the step waits for its probe.
 fn fire(definition: &Definition, state: State, least: Millis) -> Option<State> {
     match state.steps[0].phase {
         Phase::Active { activity: Activity::Settling { .. }, .. } => {
@@ -137,7 +137,7 @@ fn answer(definition: &Definition, state: &State, direction: Direction, at: Mill
     Some(transition(definition, state, &Event::ProbeAnswered(event)).ok()?.0)
 }
 
-/// Answers the probe so until it is asked no more.
+/// Gives this answer to every probe until no probe is asked any more.
 fn answer_until_moved(
     definition: &Definition,
     mut state: State,
@@ -151,7 +151,7 @@ fn answer_until_moved(
     Some(state)
 }
 
-/// Where the step stands, in one word.
+/// Returns what the step does now.
 fn next(definition: &Definition, state: &State, direction: Direction) -> Option<Next> {
     let one = &state.steps[0];
     let next = match one.phase {
@@ -160,7 +160,7 @@ fn next(definition: &Definition, state: &State, direction: Direction) -> Option<
         Phase::Undone(Undone::Compensated | Undone::Nothing | Undone::ByHand) => Next::Undone,
         Phase::Failed | Phase::Waiting => Next::TurnBack,
         Phase::Stuck { reason, .. } => Next::Stuck(reason),
-        // It is undone already: as an effect that is known, or as one that may be there.
+        // The step is being undone already: a known effect, or one that may be there.
         Phase::Active { direction: Direction::Compensation, .. } if direction == Direction::Action => {
             if one.output.is_some() { Next::Done } else { Next::CompensateUnknown }
         }

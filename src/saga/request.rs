@@ -1,5 +1,5 @@
-//! What operators and drivers may ask for, under the same law as everybody else. Owns which verb is legal
-//! when, and what it does; who may ask at all is decided by roles, outside.
+//! Requests of operators and drivers. Owns when a verb is legal and what it does. Roles, outside of the core, decide
+//! who may ask.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,8 @@ use super::transition::{IllegalEvent, transition};
 use super::transition_context::TransitionContext;
 
 impl Request {
-    /// Whether a saga that has not begun ends with this and nothing else. Both are legal in its first state.
+    /// Returns whether this request, made before a saga has begun, ends the saga and does nothing else. True for a
+    /// cancel, and for an abandon with a reason: both are legal in the first state of a saga.
     pub fn calls_off(&self) -> bool {
         match self {
             Self::Cancel { .. } => true,
@@ -40,13 +41,13 @@ impl Request {
         }
     }
 
-    /// Every verb: whatever else somebody asked for is none.
+    /// Names of all verbs.
     pub const VERBS: [&'static str; 15] = [
         "cancel", "retry", "skip", "resolve", "pause", "resume", "abandon", "evict", "append", "commit", "abort",
         "touch", "approve", "deny", "provide",
     ];
 
-    /// Returns the verb, as in the CLI and in SQL; one of [`Request::VERBS`].
+    /// Returns the verb, as in the CLI and in SQL: one of [`Request::VERBS`].
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Cancel { .. } => "cancel",
@@ -68,8 +69,9 @@ impl Request {
     }
 }
 
-/// Returns the operator's verbs that are legal at a time, as one would type them: `cancel`, `resolve charge
-/// applied`, `provide approval`. A verb may become useless by the time it is used, when a deadline or a key expires.
+/// Returns the operator's verbs that are legal at the time `now`, as an operator types them: `cancel`, `resolve
+/// charge applied`, `provide approval`. A verb may stop being legal before the operator uses it, because a deadline
+/// or a key expires.
 pub fn legal_verbs(definition: &Definition, state: &State, now: Millis) -> Vec<String> {
     let at = state.at.max(now);
     let reason = || "asked which verbs are legal".to_owned();
@@ -120,7 +122,8 @@ pub fn legal_verbs(definition: &Definition, state: &State, now: Millis) -> Vec<S
     candidates.into_iter().filter_map(|(verb, request)| is_legal(request).then_some(verb)).collect()
 }
 
-/// Signals are applied or refused once each, in their order. Number 0 is for requests that are no signal.
+/// Counts a signal as handled. Each signal is handled once, in order. Number 0 stands for a request that is no
+/// signal.
 pub(super) fn next_signal(ctx: &mut TransitionContext<'_>, signal: u64) -> Result<(), IllegalEvent> {
     let seen = ctx.state.signals_seen;
     if signal != 0 && signal <= seen {
@@ -177,8 +180,8 @@ fn answer(ctx: &mut TransitionContext<'_>, event: &Requested) -> Result<(), Ille
     }
 }
 
-/// Refuses a finding that is older than the doubt: an attempt that ended after the look, or at least after the request,
-/// may have had its effect since.
+/// Refuses a finding that is older than the doubt. An attempt that ended after the operator looked, or after the
+/// request was made, may have had its effect since.
 fn looked_again(
     ctx: &TransitionContext<'_>,
     step: usize,
@@ -191,7 +194,7 @@ fn looked_again(
     let seen = attempts.is_none_or(|seen| seen == tally.attempts);
     let asked_since = tally.evidence().heard_at.is_none_or(|heard_at| asked_at >= heard_at);
     if ctx.law() >= Law::V2 && ctx.in_doubt(step, direction) && !(seen && asked_since) {
-        return not(ctx, step, "was tried once more after this was found; find out again, then resolve it");
+        return not(ctx, step, "was attempted again after this finding; find out again, then resolve it");
     }
     Ok(())
 }
@@ -206,7 +209,7 @@ fn named(ctx: &TransitionContext<'_>, name: &str) -> Result<usize, IllegalEvent>
 
 fn reasoned(verb: &str, reason: &str) -> Result<(), IllegalEvent> {
     if reason.trim().is_empty() {
-        return Err(IllegalEvent::new(format!("{verb} needs a reason; say why, it is kept in the journal")));
+        return Err(IllegalEvent::new(format!("{verb} needs a reason; the journal keeps it")));
     }
     Ok(())
 }
@@ -232,15 +235,15 @@ fn pause(ctx: &mut TransitionContext<'_>, paused: bool) -> Result<(), IllegalEve
     Ok(())
 }
 
-/// Tries a step again now, with a fresh budget. What is in doubt goes through its ways out once more: a `once`
-/// call is not sent again by this.
+/// Attempts a step again now, with a new budget. A call in doubt goes through its ways out again; this never repeats
+/// a `once` call in doubt.
 fn retry(ctx: &mut TransitionContext<'_>, step: usize, new_key: bool) -> Result<(), IllegalEvent> {
     let at = ctx.at;
     if let Phase::Active { direction, .. } | Phase::Stuck { direction, .. } = ctx.state.steps[step].phase
         && new_key
     {
         if ctx.law() == Law::V1 {
-            return not(ctx, step, "takes a new key by itself after a failure; retry it without asking for one");
+            return not(ctx, step, "takes a new key by itself after a failure; retry it without a new key");
         }
         if ctx.in_doubt(step, direction) {
             return not(ctx, step, "is in doubt; under a new key it could take effect twice");
@@ -264,7 +267,7 @@ fn retry(ctx: &mut TransitionContext<'_>, step: usize, new_key: bool) -> Result<
             | Activity::Awaiting { .. }
             | Activity::Asking { .. }
             | Activity::Sleeping { .. } => {
-                return not(ctx, step, "waits for something that a retry cannot bring");
+                return not(ctx, step, "waits for an event, a person, a time or a step; a retry does not end the wait");
             }
         },
         Phase::Stuck { direction, .. } => retry_stuck(ctx, step, direction)?,
@@ -275,7 +278,7 @@ fn retry(ctx: &mut TransitionContext<'_>, step: usize, new_key: bool) -> Result<
     Ok(())
 }
 
-/// Grants a fresh budget of attempts and probes.
+/// Grants a new budget of attempts and probes.
 fn forgive(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
     let tally = ctx.state.step_mut(step).tally_mut(direction);
     tally.attempts_forgiven = tally.attempts;
@@ -316,8 +319,8 @@ fn retry_stuck(ctx: &mut TransitionContext<'_>, step: usize, direction: Directio
     Ok(())
 }
 
-/// Takes a step for done without calling it; or a compensation, when a person undid the effect by hand; or,
-/// of a failed step, lets the driver of an open saga go on without it.
+/// Skips a step. Takes an action as done without calling it, takes a stuck compensation as done by hand, or lets the
+/// driver of an open saga go on without a failed step.
 fn skip(ctx: &mut TransitionContext<'_>, step: usize, output: &Json) -> Result<(), IllegalEvent> {
     let in_doubt = ctx.in_doubt(step, Direction::Action);
     let turning_back = ctx.state.course == Course::Backward || ctx.state.turn_back.is_some();
@@ -360,7 +363,7 @@ fn skip(ctx: &mut TransitionContext<'_>, step: usize, output: &Json) -> Result<(
     Ok(())
 }
 
-/// Says what became of a call in doubt.
+/// Records the outcome of a call in doubt.
 fn resolve(ctx: &mut TransitionContext<'_>, step: usize, finding: &Finding) -> Result<(), IllegalEvent> {
     let one = &ctx.state.steps[step];
     let direction = match one.phase {
@@ -375,7 +378,7 @@ fn resolve(ctx: &mut TransitionContext<'_>, step: usize, finding: &Finding) -> R
     let in_doubt = one.tally(direction).evidence().doubt_at.is_some();
     let sure = ctx.call(step, direction).is_some_and(Call::is_transactional);
     if ctx.law() >= Law::V2 && sure && !in_doubt {
-        return not(ctx, step, "is never in doubt: what is recorded of it is what it did");
+        return not(ctx, step, "is never in doubt: its effect and its record are one transaction");
     }
     let tally = ctx.state.step_mut(step).tally_mut(direction);
     (tally.lost, tally.probes_lost) = (0, 0);
@@ -390,7 +393,7 @@ fn resolve(ctx: &mut TransitionContext<'_>, step: usize, finding: &Finding) -> R
     Ok(())
 }
 
-/// Refuses a verb for a step.
+/// Refuses a request about a step.
 pub(super) fn not(ctx: &TransitionContext<'_>, step: usize, why: &str) -> Result<(), IllegalEvent> {
     let name = &ctx.definition.step(&ctx.state, step).name;
     Err(IllegalEvent::new(format!("step {name:?} {why}")))

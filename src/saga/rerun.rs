@@ -1,5 +1,6 @@
-//! A new saga that goes on from a step of an ended one. Owns when that is true: what came before the step is in place
-//! and its outcome is known, what is to be done anew has left nothing, and nobody else will undo what is taken over.
+//! Reruns: a new saga that goes on from a step of an ended saga. Owns the rules for when that is safe. The steps
+//! before it must have known outcomes in place. The steps that run again must have left no effect. No other saga may
+//! undo what the new saga takes over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,48 +16,48 @@ use super::plan::{self, Definition};
 use super::state::{Activity, Origin, Phase, State, StepState, Undone};
 use super::transition::IllegalEvent;
 
-/// Why a saga does not begin with nothing: it takes over outcomes of another.
+/// Start of a rerun: the new saga takes over outcomes of an ended saga.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rerun {
-    /// The saga that had them. It has ended, and is taken over once at most.
+    /// The ended saga. It can be taken over once at most.
     pub of: Uuid,
-    /// Name of the step from which on everything is done anew.
+    /// Name of the step from which everything runs again.
     pub from: String,
-    /// Who asked, as the database saw them.
+    /// Name of the caller, as the database knows it.
     pub by: String,
     /// Why.
     pub reason: String,
-    /// What is taken over.
+    /// Outcomes that the new saga takes over.
     pub outcomes: Vec<TakenOver>,
 }
 
-/// The outcome of one step of the other saga.
+/// Outcome of one step of the ended saga.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TakenOver {
     /// Index of the step.
     pub step: usize,
-    /// What it left; none: its `when` was false.
+    /// Effect of the step. None if its `when` was false.
     pub effect: Option<Inherited>,
 }
 
-/// An effect that is in place, and under which key its participant knows it.
+/// An effect that is in place, with the key that its participant knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inherited {
     /// The action's output.
     pub output: Json,
-    /// Taken for done by an operator without a call: there is nothing to undo.
+    /// An operator skipped the step: its action was not called, so there is nothing to undo.
     pub by_hand: bool,
-    /// The saga of the action's idempotency key: the one that made the call, however often it was taken over.
+    /// Saga of the action's idempotency key: the saga that made the call, even after several reruns.
     pub saga: Uuid,
-    /// The generation of that key.
+    /// Generation of that key.
     pub generation: u32,
-    /// The law of that key.
+    /// Law of that key.
     #[serde(default, skip_serializing_if = "Law::is_first")]
     pub law: Law,
 }
 
-/// Says what a new saga takes over of this one when it goes on from a step. Refused where that would do an effect
-/// twice, or leave one that nobody knows of.
+/// Returns what a new saga takes over from this saga when it goes on from a step. Refuses a rerun that would repeat
+/// an effect, or that would leave an unknown one behind.
 pub fn take_over(
     definition: &Definition,
     saga: Uuid,
@@ -64,14 +65,14 @@ pub fn take_over(
     from: &str,
 ) -> Result<Vec<TakenOver>, IllegalEvent> {
     if state.end().is_none() {
-        let what = format!("the saga is {}; until it has ended, its effects are its own", state.status());
+        let what = format!("expected an ended saga, found one that is {}; wait until it has ended", state.status());
         return Err(IllegalEvent::new(what));
     }
     if definition.lease_ms().is_some() {
-        return Err(IllegalEvent::new("the saga was open: its plan is its driver's, who may start another"));
+        return Err(IllegalEvent::new("the saga was open, so its driver has the plan; start another saga"));
     }
     if definition.draft().concurrency.is_some() {
-        return Err(IllegalEvent::new("sagas of this definition take turns, which a rerun would not wait for"));
+        return Err(IllegalEvent::new("sagas of this definition take turns, and a rerun would not wait for its turn"));
     }
     let Some(first) = definition.index_of(state, from) else {
         let known: Vec<_> = definition.steps().iter().map(|planned| &*planned.name).collect();
@@ -82,7 +83,7 @@ pub fn take_over(
     for (index, one) in state.steps.iter().enumerate() {
         let name = &definition.step(state, index).name;
         if anew.contains(&index) && !leaves_nothing(definition, state, index) {
-            let what = format!("step {name:?} {}: it would be done twice", left(one));
+            let what = format!("step {name:?} {}; in a rerun it would be done twice", left(one));
             return Err(IllegalEvent::new(what));
         }
         if anew.contains(&index) && index != first && comes_before(definition, state, index, first) {
@@ -96,13 +97,13 @@ pub fn take_over(
         .collect())
 }
 
-/// Names the steps from which a new saga may go on.
+/// Returns the names of the steps from which a new saga may go on.
 pub fn rerunnable(definition: &Definition, saga: Uuid, state: &State) -> Vec<String> {
     let names = definition.steps().iter().map(|planned| planned.step.name.clone());
     names.filter(|name| take_over(definition, saga, state, name).is_ok()).collect()
 }
 
-/// The steps of a saga as it begins: nothing has happened, but for what is taken over.
+/// Returns the steps of a saga at its start: all waiting, except those with an outcome that is taken over.
 pub(super) fn first_steps(definition: &Definition, started: &Started) -> Vec<Arc<StepState>> {
     let waiting = Arc::new(StepState::waiting());
     let mut steps = vec![waiting; definition.steps().len()];
@@ -134,7 +135,8 @@ fn inherited(here: Origin, one: &StepState) -> Option<Inherited> {
     })
 }
 
-/// What is done anew: the step, what has no outcome, and all that comes after these.
+/// Returns the steps that run again: the chosen step, the steps without an outcome, and all steps that come after
+/// these.
 fn anew(definition: &Definition, state: &State, first: usize) -> BTreeSet<usize> {
     let unsettled = |one: &StepState| !matches!(one.phase, Phase::Done | Phase::Skipped);
     let mut anew: BTreeSet<usize> =
@@ -152,7 +154,7 @@ fn anew(definition: &Definition, state: &State, first: usize) -> BTreeSet<usize>
     }
 }
 
-/// Whether a step waits for another, by its needs or by its kind.
+/// Returns whether a step waits for another one, by its needs or by its kind.
 fn directly_after(definition: &Definition, state: &State, later: usize, earlier: usize) -> bool {
     let kind = |index: usize| definition.step(state, index).kind;
     let needs = definition.at(state, later).needs.contains(&earlier);
@@ -172,7 +174,7 @@ fn comes_before(definition: &Definition, state: &State, earlier: usize, later: u
     seen.contains(&earlier)
 }
 
-/// Whether nothing of a step is in place, or may be.
+/// Returns whether the step surely left no effect in place.
 fn leaves_nothing(definition: &Definition, state: &State, index: usize) -> bool {
     let one = &state.steps[index];
     let harmless = match &definition.step(state, index).action {
@@ -190,7 +192,7 @@ fn leaves_nothing(definition: &Definition, state: &State, index: usize) -> bool 
         },
         Phase::Done => one.skipped_by_hand,
         Phase::Active { direction: Direction::Action, activity } => match activity {
-            // What a participant has accepted may yet take effect.
+            // A call that the participant accepted may still take effect.
             Activity::BackingOff { .. } => one.action.evidence().doubt_at.is_none(),
             Activity::Attempting
             | Activity::Probing
@@ -207,12 +209,12 @@ fn leaves_nothing(definition: &Definition, state: &State, index: usize) -> bool 
     }
 }
 
-/// What a step has left, in words.
+/// Returns what the step left, in words.
 fn left(one: &StepState) -> &'static str {
     match one.phase {
         Phase::Done | Phase::Undone(_) => "has its effect in place",
         Phase::Active { direction: Direction::Compensation, .. }
-        | Phase::Stuck { direction: Direction::Compensation, .. } => "was not undone to the end",
+        | Phase::Stuck { direction: Direction::Compensation, .. } => "was not undone completely",
         Phase::Waiting
         | Phase::Deciding
         | Phase::Skipped

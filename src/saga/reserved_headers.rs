@@ -1,22 +1,19 @@
-//! Which headers of an HTTP request are no definition's to set. Owns their names; values, and the headers that the
-//! settings give a participant, belong to the rooms above.
+//! HTTP headers that a definition must not set. Owns their names. Rooms above this one check values, and the headers
+//! in the settings of a participant.
 
-/// Names, in lower case, and why a definition may not set them.
+/// Names in lower case, and the reason why a definition must not set them.
 const RESERVED: [(&[&str], &str); 5] = [
-    (&["host"], "which host is meant is said by the participant's URL"),
-    (
-        &["content-length", "transfer-encoding", "trailer", "te", "expect"],
-        "where a request ends is not the definition's business",
-    ),
-    (&["connection", "keep-alive", "upgrade", "http2-settings"], "it is about a connection, which calls share"),
-    (&["idempotency-key"], "the key of the call is sent by itself"),
-    (&["traceparent"], "the position in a trace is sent by itself"),
+    (&["host"], "the participant's URL names the host"),
+    (&["content-length", "transfer-encoding", "trailer", "te", "expect"], "the HTTP client frames the request"),
+    (&["connection", "keep-alive", "upgrade", "http2-settings"], "it controls a connection that calls share"),
+    (&["idempotency-key"], "the runtime sends the key of the call"),
+    (&["traceparent"], "the runtime sends the trace context"),
 ];
 
-/// Returns why a definition may not set the header of this name, in any spelling; none if it may.
+/// Returns why a definition must not set the header of this name, in any spelling; none if it may.
 ///
-/// A value is a template, so one that said where a request goes, or where it ends, would leave that to whoever
-/// starts a saga.
+/// The value of a header is a template. If a definition could set these headers, the caller that starts a saga could
+/// redirect a request or change where it ends.
 pub fn reserved_header(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     if name.starts_with("proxy-") {

@@ -1,21 +1,21 @@
-//! The JSON Schema of a saga's input, compiled once. Owns what is accepted: patterns whose time is linear in
-//! the input, and no reference that would have to be fetched.
+//! The JSON Schema of a saga's input, compiled once. Owns what a schema may contain: patterns that match in linear
+//! time, and no references that would have to be fetched.
 
 use serde_json::Value;
 
 use super::Json;
 
-/// Most faults of one input that are named.
+/// Largest number of faults that are reported for one input.
 const INPUT_FAULTS_MAX: usize = 50;
 
 /// A compiled JSON Schema.
 pub(super) struct Schema {
-    /// None when the schema takes anything.
+    /// None if the schema accepts anything.
     validator: Option<jsonschema::Validator>,
 }
 
 impl Schema {
-    /// Compiles a schema; says what is wrong with it.
+    /// Compiles a schema, or returns what is wrong with it.
     pub(super) fn compile(schema: &Value) -> Result<Self, String> {
         if *schema == Value::Bool(true) {
             return Ok(Self { validator: None });
@@ -25,7 +25,7 @@ impl Schema {
         Ok(Self { validator: Some(validator) })
     }
 
-    /// Checks an input; names every fault with its place, `input.guest: ...`.
+    /// Checks an input. Returns all faults (at most `INPUT_FAULTS_MAX`) with their places, as `input.guest: ...`.
     pub(super) fn check(&self, input: &Json) -> Result<(), Vec<String>> {
         let Some(validator) = &self.validator else { return Ok(()) };
         let value = input.to_value();

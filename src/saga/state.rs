@@ -1,5 +1,5 @@
-//! Where a saga stands: the fold of its journal. Owns the shapes and the questions one may ask of them; only
-//! the files of `transition` change them.
+//! The state of a saga: the result of folding its journal. Owns the types and the queries on them. Only the
+//! transition function changes a state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,45 +18,48 @@ use super::plan::PlannedStep;
 /// The state of one saga.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// The law of the journal.
+    /// Law of the journal.
     pub law: Law,
-    /// The input it was started with.
+    /// Input of the saga.
     pub input: Json,
-    /// The position in a trace from which it was started.
+    /// W3C trace context of the caller that started the saga.
     pub traceparent: Option<Arc<str>>,
-    /// When it was started, or got its turn, though no node took it up then.
+    /// Start time. For sagas that take turns (`concurrency`) it is the time of the turn. A node may take the saga up
+    /// later.
     pub started_at: Millis,
-    /// When its last event happened. Clocks may step back between owners; a saga's own time never does.
+    /// Time of the last event. A clock may step back between owners; the time of a saga never does.
     pub at: Millis,
-    /// Which way it goes.
+    /// Direction of the saga.
     pub course: Course,
-    /// Start nothing new: an operator paused it.
+    /// An operator paused the saga: nothing new starts.
     pub paused: bool,
-    /// Why the saga shall turn back, as soon as no pivot is in flight.
+    /// Why the saga turns back. It turns back as soon as no pivot is in flight.
     pub turn_back: Option<TurnBack>,
-    /// One entry for each step of the definition, then one for each appended step. Shared between a state and
-    /// the next, but for the steps that differ.
+    /// One entry for each step of the definition, then one for each appended step. Consecutive states share the
+    /// entries that did not change.
     pub steps: Vec<Arc<StepState>>,
-    /// Steps appended by the driver of an open saga, in order.
+    /// Steps that the driver of an open saga appended, in order.
     pub appended: Vec<Arc<PlannedStep>>,
-    /// When the driver's lease on an open saga ends; none once it is committed, or was never open.
+    /// End of the driver's lease on an open saga. None once the plan is closed or the saga runs backward, and for a
+    /// saga that was never open.
     pub lease_until: Option<Millis>,
-    /// The plan of an open saga was closed by a deadline when it was too late to turn back, and not by its driver.
+    /// A deadline or the end of the lease closed the plan of an open saga after its point of no return; the driver
+    /// did not.
     pub plan_expired: bool,
-    /// Events provided before a step waited for them.
+    /// Events that were provided before a step waited for them, by name.
     pub mailbox: BTreeMap<String, Json>,
     /// Highest signal number that was applied or refused.
     pub signals_seen: u64,
 }
 
-/// Which way a saga goes.
+/// Direction of a saga.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Course {
-    /// Towards the end of its graph.
+    /// Runs its steps.
     Forward,
-    /// Undoing what was done.
+    /// Undoes its steps.
     Backward,
-    /// Nowhere: it has ended.
+    /// The saga has ended.
     Ended(End),
 }
 
@@ -64,7 +67,7 @@ pub enum Course {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// Each step's effect is in place.
+    /// The effect of each step is in place.
     Completed,
     /// No net effect.
     Compensated,
@@ -72,30 +75,30 @@ pub enum End {
     Abandoned,
 }
 
-/// Where a saga stands, in one word: the status of SQL, metrics and logs.
+/// Status of a saga, as SQL, metrics and logs show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Started from outside; no node has taken it yet. The core never says this, the store does.
+    /// Started by a caller, not taken by a node yet. The store reports this status; the core never does.
     Queued,
-    /// Going forward.
+    /// The saga goes forward.
     Running,
-    /// Undoing.
+    /// The saga turns back.
     Compensating,
-    /// Held by an operator.
+    /// An operator paused the saga.
     Paused,
     /// A step needs a person.
     Stuck,
-    /// Ended: each step's effect is in place.
+    /// Ended: the effect of each step is in place.
     Completed,
     /// Ended: no net effect.
     Compensated,
-    /// Ended: closed by hand.
+    /// Ended: an operator closed it by hand.
     Abandoned,
 }
 
 impl Status {
-    /// All of them, in the order in which they are shown.
+    /// All statuses, in display order.
     pub const ALL: [Self; 8] = [
         Self::Queued,
         Self::Running,
@@ -121,7 +124,7 @@ impl Status {
         }
     }
 
-    /// Whether the saga is over.
+    /// Returns whether the saga has ended.
     pub fn is_end(self) -> bool {
         match self {
             Self::Completed | Self::Compensated | Self::Abandoned => true,
@@ -147,7 +150,7 @@ impl std::str::FromStr for Status {
     }
 }
 
-/// Why a saga turned back.
+/// Why a saga turns back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnBack {
@@ -155,87 +158,87 @@ pub enum TurnBack {
     StepFailed {
         /// Index of the step.
         step: usize,
-        /// Its error.
+        /// Error of the step.
         error: Error,
     },
-    /// An operator cancelled it, or its driver aborted.
+    /// An operator cancelled the saga, or its driver aborted it.
     Asked {
-        /// Who.
+        /// Name of the caller.
         by: String,
-        /// Why.
+        /// Reason that the caller gave.
         reason: String,
     },
     /// The saga's deadline passed.
     Deadline,
-    /// The driver of an open saga was not heard from within its lease.
+    /// The driver of an open saga sent nothing within its lease.
     DriverLost,
 }
 
-/// Where one step stands.
+/// State of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepState {
-    /// What it is doing.
+    /// What the step is doing.
     pub phase: Phase,
-    /// Since when; none while nothing has happened.
+    /// When the phase began. None while nothing has happened.
     pub since: Option<Millis>,
-    /// The action's output, once known; kept while the step is undone.
+    /// Output of the action, once known. It stays while the step is undone.
     pub output: Option<Json>,
-    /// What a person was asked to approve; none before it was on record.
+    /// What the step asked a person to approve. None before it is on record.
     pub shown: Option<Box<Shown>>,
-    /// Taken for done by an operator without a call: there is no effect to undo. Of a failed step of an open
-    /// saga: its driver goes on without it.
+    /// An operator skipped the step: its action was not called, so there is no effect to undo. On a failed step of an
+    /// open saga: the driver goes on without the step.
     pub skipped_by_hand: bool,
-    /// Whose key the action had, if its outcome was taken over from another saga.
+    /// Origin of the action's key, if the outcome was taken over from another saga.
     pub origin: Option<Origin>,
-    /// Calls of the action so far.
+    /// Attempts and probes of the action.
     pub action: Tally,
-    /// Calls of the compensation so far.
+    /// Attempts and probes of the compensation.
     pub compensation: Tally,
 }
 
-/// The saga whose key an action had whose outcome was taken over.
+/// The saga that first used an idempotency key. Kept for an outcome that was taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// Which saga.
+    /// Id of that saga.
     pub saga: Uuid,
-    /// Its law: the form of the key.
+    /// Law of that saga. It decides the form of the key.
     pub law: Law,
 }
 
 /// What a step is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Its needs are not met, or the saga does not move.
+    /// The needs of the step are not met, or the saga does not move.
     Waiting,
-    /// Its `when` is being evaluated.
+    /// The `when` of the step is being evaluated.
     Deciding,
-    /// Its action or compensation is under way.
+    /// The action or the compensation is under way.
     Active {
-        /// Which of the two.
+        /// Action or compensation.
         direction: Direction,
-        /// How.
+        /// What the call or wait is doing.
         activity: Activity,
     },
-    /// Its `when` was false.
+    /// The `when` of the step was false.
     Skipped,
-    /// The action's effect is in place.
+    /// The effect of the action is in place.
     Done,
-    /// The action definitely has no effect, and will not be tried again.
+    /// The action definitely had no effect and is not attempted again.
     Failed,
-    /// Nothing of it is left.
+    /// No effect of the step is left to undo.
     Undone(Undone),
-    /// It needs a person.
+    /// The step needs a person.
     Stuck {
         /// Whether the action or the compensation is stuck.
         direction: Direction,
-        /// Why.
+        /// Reason.
         reason: StuckReason,
     },
 }
 
 impl Phase {
-    /// The deadline of a wait for an event or for an approval; none without one, and where nothing of the kind is
-    /// waited for.
+    /// Returns the deadline of a wait for an event or for an approval. None for a wait without a deadline, and in all
+    /// other phases.
     pub(super) fn waits_until(&self) -> Option<Millis> {
         match self {
             Self::Active { activity: Activity::Awaiting { until } | Activity::Asking { until }, .. } => *until,
@@ -251,57 +254,56 @@ impl Phase {
     }
 }
 
-/// How a call that is under way stands.
+/// What a call or wait that is under way is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// An attempt is in flight; its number is the tally's.
+    /// An attempt is in flight. Its number is in the tally.
     Attempting,
-    /// Waits until then for the next attempt.
+    /// Waits for the next attempt.
     BackingOff {
-        /// When.
+        /// When the next attempt begins.
         until: Millis,
     },
-    /// In doubt; a probe is in flight; its number is the tally's.
+    /// In doubt. A probe is in flight; its number is in the tally.
     Probing,
-    /// In doubt; waits until then for the next probe.
+    /// In doubt. Waits for the next probe.
     Settling {
-        /// When.
+        /// When the next probe begins.
         until: Millis,
     },
-    /// In doubt, by choice: the saga turns back, and the compensation is safe either way or the effect may
-    /// stay. Its turn comes when the steps that need this one are undone, and not before a late effect has
-    /// had its time to land.
+    /// The doubt is left open by choice: the saga turns back, and the compensation is safe either way or the effect
+    /// may stay. The step is undone after the steps that need it, and not before the settle window ends.
     Unresolved {
-        /// When the settle window ends.
+        /// End of the settle window.
         until: Millis,
     },
     /// Waits for an event.
     Awaiting {
-        /// Until when at most.
+        /// Deadline of the wait.
         until: Option<Millis>,
     },
-    /// What a person shall approve is being rendered.
+    /// The question for the approver is being rendered.
     Showing,
-    /// Waits for a person to approve or deny what it shows.
+    /// Waits for a person to approve or deny the question.
     Asking {
-        /// Until when at most.
+        /// Deadline of the wait.
         until: Option<Millis>,
     },
-    /// Waits for a time.
+    /// Sleeps.
     Sleeping {
-        /// When.
+        /// When the sleep ends.
         until: Millis,
     },
 }
 
-/// How it came that nothing of a step is left.
+/// Why a step has no effect left to undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undone {
     /// Its compensation succeeded.
     Compensated,
-    /// There was nothing to undo: it only read, waited, or was skipped by hand.
+    /// There was nothing to undo: the step only read or waited, or an operator skipped it.
     Nothing,
-    /// Its effect stays: the definition says that it is irreversible.
+    /// The effect stays, because the definition declares it irreversible.
     LeftInPlace,
     /// An operator undid it by hand.
     ByHand,
@@ -311,11 +313,11 @@ pub enum Undone {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StuckReason {
-    /// Nobody knows whether the call took effect, and no declared means is left to find out.
+    /// It is unknown whether the call took effect, and no declared means is left to find out.
     InDoubt,
-    /// It failed for good where the saga may not turn back any more.
+    /// An action failed for good past the point of no return, or a compensation failed for good.
     Failed,
-    /// Its process died too often during this call.
+    /// Too many processes died during this call.
     ProcessDied,
 }
 
@@ -330,59 +332,60 @@ impl StuckReason {
     }
 }
 
-/// Counts of one call, the action's or the compensation's.
+/// Counts and times of one call: the action or the compensation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     /// Attempts begun.
     pub attempts: u32,
-    /// Attempts begun before an operator granted a fresh budget.
+    /// Attempts begun before an operator granted a new budget.
     pub attempts_forgiven: u32,
     /// Probes begun.
     pub probes: u32,
-    /// Probes begun before the present doubt.
+    /// Probes that do not count against the budget: those begun before the present doubt or before an operator
+    /// granted a new budget, and those that found no effect before the settle window ended.
     pub probes_forgiven: u32,
-    /// Attempts or conditions lost with their process, since the last one that was not.
+    /// Attempts, conditions and renderings in a row that were lost with their process.
     pub lost: u32,
-    /// Probes lost with their process, since the last one that was not. Apart: a probe that answers says nothing of a
-    /// call that kills its process, and one that is asked for weeks may see several processes die.
+    /// Probes in a row that were lost with their process. They are counted apart from `lost`: a probe that answers
+    /// does not clear a call that kills its process. A call that is probed for weeks may see several processes die.
     pub probes_lost: u32,
     /// Generation of the idempotency key of the last attempt.
     pub generation: u32,
-    /// When the first attempt of this generation began; none before, and none when the next attempt takes a new key.
+    /// When the first attempt of this generation began. None before, and none when the next attempt takes a new key.
     pub generation_at: Option<Millis>,
-    /// When the first attempt of this budget began; none before.
+    /// When the first attempt of this budget began. None before.
     pub first_at: Option<Millis>,
-    /// When the last attempt began; none before.
+    /// When the last attempt began. None before.
     pub attempt_at: Option<Millis>,
-    /// The last error. Boxed, as `shown`: most calls have none, and sagas wait by the ten thousand.
+    /// The last error. Boxed, like `shown`, because most calls have none and a node holds tens of thousands of
+    /// waiting sagas.
     pub error: Option<Box<Error>>,
-    /// What went on besides; none while each answer was a success. Boxed for the same reason.
+    /// Further facts. None while every answer was a success. Boxed for the same reason.
     evidence: Option<Box<Evidence>>,
 }
 
-/// What is known of a call beside its counts: what its participant asked for, and what nobody knows about it.
+/// Facts about a call beside its counts: what the participant asked for, and what is in doubt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
-    /// When the last probe was sent; none before.
+    /// When the last probe was sent. None before.
     pub probed_at: Option<Millis>,
-    /// The participant asked to be left alone until then: neither an attempt nor a probe begins before.
+    /// Pause that the participant asked for: no attempt and no probe begins before this time.
     pub not_before: Option<Millis>,
-    /// When the last attempt of this generation whose effect nobody knows had ended at the latest; none when
-    /// not in doubt.
+    /// Latest possible end of the last attempt of this generation whose effect is unknown. None when not in doubt.
     pub doubt_at: Option<Millis>,
-    /// When the end of that attempt was heard of: what somebody found out before says nothing of it.
+    /// When the saga learned of that end. A finding from before this time says nothing about the attempt.
     pub heard_at: Option<Millis>,
-    /// The participant accepted an attempt of this generation. It may carry it out as late as it likes: only word from
-    /// the participant ends the doubt.
+    /// The participant accepted an attempt of this generation and may carry it out at any time. Only word from the
+    /// participant ends the doubt.
     pub pending: bool,
-    /// The present doubt came with an error of the participant's: a repeat would meet it again.
+    /// The present doubt came from an error that the participant answered. A repeat would meet the same error.
     pub errored: bool,
-    /// The last definite failure said that another attempt is no use.
+    /// The last definite failure ruled out another attempt.
     pub final_failure: bool,
 }
 
 impl Evidence {
-    /// Of a call whose answers were successes.
+    /// Evidence of a call with only successful answers.
     const NONE: Self = Self {
         probed_at: None,
         not_before: None,
@@ -395,17 +398,17 @@ impl Evidence {
 }
 
 impl Tally {
-    /// What is known beside the counts.
+    /// Returns the facts beside the counts.
     pub fn evidence(&self) -> &Evidence {
         self.evidence.as_deref().unwrap_or(&Evidence::NONE)
     }
 
-    /// The same, to add to it.
+    /// Returns the facts beside the counts, to add to them.
     pub(super) fn evidence_mut(&mut self) -> &mut Evidence {
         self.evidence.get_or_insert_with(|| Box::new(Evidence::NONE))
     }
 
-    /// Takes something back of what is known, if anything is.
+    /// Corrects the facts beside the counts, if there are any.
     pub(super) fn correct(&mut self, take_back: impl FnOnce(&mut Evidence)) {
         if let Some(evidence) = &mut self.evidence {
             take_back(evidence);
@@ -414,7 +417,7 @@ impl Tally {
 }
 
 impl State {
-    /// Whether the saga has ended.
+    /// Returns how the saga ended; none while it has not.
     pub fn end(&self) -> Option<End> {
         match self.course {
             Course::Ended(end) => Some(end),
@@ -422,12 +425,12 @@ impl State {
         }
     }
 
-    /// One step, to change it.
+    /// Returns one step, to change it.
     pub(super) fn step_mut(&mut self, index: usize) -> &mut StepState {
         Arc::make_mut(&mut self.steps[index])
     }
 
-    /// The step that needs a person, if any.
+    /// Returns the first step that needs a person, if any.
     pub fn stuck(&self) -> Option<(usize, Direction, StuckReason)> {
         self.steps.iter().enumerate().find_map(|(index, step)| match step.phase {
             Phase::Stuck { direction, reason } => Some((index, direction, reason)),
@@ -441,7 +444,7 @@ impl State {
         })
     }
 
-    /// Where the saga stands, in one word.
+    /// Returns the status of the saga.
     pub fn status(&self) -> Status {
         match self.course {
             Course::Ended(End::Completed) => Status::Completed,
@@ -456,7 +459,7 @@ impl State {
 }
 
 impl StepState {
-    /// A step of which nothing has happened yet.
+    /// Makes a step to which nothing has happened yet.
     pub fn waiting() -> Self {
         Self {
             phase: Phase::Waiting,
@@ -470,7 +473,7 @@ impl StepState {
         }
     }
 
-    /// The counts of one direction.
+    /// Returns the counts of one direction.
     pub fn tally(&self, direction: Direction) -> &Tally {
         match direction {
             Direction::Action => &self.action,
@@ -478,7 +481,7 @@ impl StepState {
         }
     }
 
-    /// The counts of one direction, to change them.
+    /// Returns the counts of one direction, to change them.
     pub(super) fn tally_mut(&mut self, direction: Direction) -> &mut Tally {
         match direction {
             Direction::Action => &mut self.action,

@@ -1,7 +1,7 @@
-//! The law: `(definition, state, event) -> (state, commands)`, pure and total. Owns the fold and what each
-//! event does to the one step that it names; what becomes of the saga as a whole follows in `advance.rs`,
-//! doubts are resolved in `doubt.rs`, requests in `request.rs`, what a lost owner leaves behind in
-//! `owner_loss.rs`. The idea of a legal-transition function over a log is steno's.
+//! The transition function of sagas: `(definition, state, event) -> (state, commands)`, pure and total. Folds a
+//! journal into a state and applies each event to the step that it names. `advance.rs` then moves the whole saga,
+//! `doubt.rs` resolves doubts, `request.rs` applies requests, and `owner_loss.rs` handles the loss of an owner. The
+//! idea of a legal-transition function over a log comes from steno.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use super::retry;
 use super::state::{Activity, Course, Phase, State, StepState};
 use super::transition_context::TransitionContext;
 
-/// An event that the law does not allow in this state. Nothing has changed.
+/// An event that is illegal in this state. The state is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct IllegalEvent {
-    /// What was expected and what was found.
+    /// What was expected, and what was found.
     pub what: String,
 }
 
-/// Begins the reason of a request that was refused since it came after a deadline.
+/// Prefix of the reason of a refusal: the request came after a deadline.
 pub const DEADLINE_PASSED: &str = "deadline_passed";
 
 impl IllegalEvent {
@@ -40,13 +40,13 @@ impl IllegalEvent {
         Self { what: what.into() }
     }
 
-    /// The request was made after a deadline.
+    /// Makes the error for a request that was made after a deadline.
     pub(super) fn deadline_passed(what: &str) -> Self {
         Self::new(format!("{DEADLINE_PASSED}: {what}"))
     }
 }
 
-/// Begins a saga: the state after its first row, and what to do.
+/// Begins a saga. Returns the state after its first row, and the commands to carry out.
 pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>) {
     let state = State {
         law: started.law,
@@ -64,7 +64,7 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
         mailbox: BTreeMap::new(),
         signals_seen: 0,
     };
-    // Its deadline may have passed before any node was there.
+    // The deadline may have passed before a node took the saga up.
     let ends_waits = started.law == Law::V1;
     let mut ctx = TransitionContext { definition, state, at: started.at, jitter: 0.0, ends_waits, moved: false };
     advance::advance(&mut ctx);
@@ -72,14 +72,15 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
     (ctx.state, commands)
 }
 
-/// Applies one event. The commands are those that the new state asks for and the old one did not.
+/// Applies one event. Returns the new state and its new commands: those that the old state did not ask for. After
+/// `OwnerLost` it returns every command of the new state.
 pub fn transition(
     definition: &Definition,
     state: &State,
     event: &Event,
 ) -> Result<(State, Vec<Command>), IllegalEvent> {
     if state.end().is_some() {
-        return Err(IllegalEvent::new("the saga has ended; nothing can happen to it any more"));
+        return Err(IllegalEvent::new("the saga has ended and accepts no more events"));
     }
     let (at, jitter) = moment(state, event);
     let ends_waits = state.law == Law::V1 || matches!(event, Event::TimerFired(_));
@@ -97,7 +98,7 @@ pub fn transition(
                 let what = format!("expected a timer not before {due}, found one at {at}");
                 return Err(IllegalEvent::new(what));
             }
-            None => return Err(IllegalEvent::new("the saga waits for no time")),
+            None => return Err(IllegalEvent::new("the saga waits for no timer")),
         },
         Event::OwnerLost(event) => owner_loss::lost(&mut ctx, event)?,
         Event::Withdrawn(event) => owner_loss::withdrawn(&mut ctx, event)?,
@@ -122,7 +123,7 @@ pub fn transition(
     Ok((ctx.state, commands))
 }
 
-/// Folds a journal into its state; the commands are dropped. The first event must be `Started`.
+/// Folds a journal into its state and drops the commands. The first event must be `Started`.
 pub fn replay<'a>(definition: &Definition, events: impl IntoIterator<Item = &'a Event>) -> Result<State, IllegalEvent> {
     let mut events = events.into_iter();
     let Some(Event::Started(started)) = events.next() else {
@@ -132,8 +133,7 @@ pub fn replay<'a>(definition: &Definition, events: impl IntoIterator<Item = &'a 
     events.try_fold(first, |state, event| Ok(transition(definition, &state, event)?.0))
 }
 
-/// Returns what the state asks its surroundings to do: a new owner carries out these after reporting
-/// `OwnerLost`.
+/// Returns all commands that the state asks for. A new owner carries them out after it has reported `OwnerLost`.
 pub fn outstanding(state: &State) -> Vec<Command> {
     if state.end().is_some() {
         return Vec::new();
@@ -141,7 +141,7 @@ pub fn outstanding(state: &State) -> Vec<Command> {
     state.steps.iter().enumerate().filter_map(|(index, step)| command_of(index, step)).collect()
 }
 
-/// Commands that the new state asks for and the old one did not.
+/// Returns the commands that the new state asks for and the old state did not.
 fn new_commands(old: &State, new: &State) -> Vec<Command> {
     if new.end().is_some() {
         return Vec::new();
@@ -155,7 +155,7 @@ fn new_commands(old: &State, new: &State) -> Vec<Command> {
     new.steps.iter().enumerate().filter_map(|(index, step)| changed(index, step)).collect()
 }
 
-/// What one step asks for.
+/// Returns the command that one step asks for.
 pub(super) fn command_of(step: usize, state: &StepState) -> Option<Command> {
     match &state.phase {
         Phase::Deciding => Some(Command::Decide { step }),
@@ -178,7 +178,7 @@ pub(super) fn command_of(step: usize, state: &StepState) -> Option<Command> {
     }
 }
 
-/// The time of an event and its jitter. Clocks may step back between owners: a saga's own time never does.
+/// Returns the time and the jitter of an event. A clock may step back between owners; the time of a saga never does.
 fn moment(state: &State, event: &Event) -> (Millis, f64) {
     let (at, jitter) = match event {
         Event::Started(event) => (event.at, 0.0),
@@ -198,7 +198,7 @@ fn moment(state: &State, event: &Event) -> (Millis, f64) {
 fn condition_decided(ctx: &mut TransitionContext<'_>, event: &ConditionDecided) -> Result<(), IllegalEvent> {
     let step = event.step;
     if ctx.state.steps.get(step).map(|one| &one.phase) != Some(&Phase::Deciding) {
-        return Err(IllegalEvent::new(format!("step {step} is not being decided")));
+        return Err(IllegalEvent::new(format!("the condition of step {step} is not being decided")));
     }
     let one = ctx.state.step_mut(step);
     one.action.lost = 0;
@@ -256,7 +256,7 @@ fn attempt_ended(ctx: &mut TransitionContext<'_>, event: &AttemptEnded) -> Resul
         }
     }
     if ctx.law() == Law::V1 {
-        // There a pause puts off the attempt that is decided upon with it, and nothing later.
+        // Under law V1 a pause delays only the attempt that is scheduled right now.
         ctx.state.step_mut(step).tally_mut(direction).correct(|evidence| evidence.not_before = None);
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! One transition under way. Owns what can be done to one step: begin, succeed, fail, know that nothing
-//! happened, need a person; when each of them is due is decided by the files that use it.
+//! One transition under way. Owns the changes to one step: begin an attempt, succeed, fail, record the absence of an
+//! effect, mark it stuck. Its callers decide when each of them is due.
 
 use super::advance;
 use super::definition::{Call, Effect, Kind, Millis};
@@ -16,20 +16,20 @@ pub(super) struct TransitionContext<'a> {
     pub(super) state: State,
     pub(super) at: Millis,
     pub(super) jitter: f64,
-    /// Whether deadlines that have passed are over. Under the newest law only the timer says so: whatever else is heard
-    /// first must not shut out a request that was made in time.
+    /// Whether this event may end a wait whose deadline has passed. Under law V2 only the timer may: any other event
+    /// that came first could shut out a request that was made in time.
     pub(super) ends_waits: bool,
     /// Something changed in this round of `advance`.
     pub(super) moved: bool,
 }
 
 impl TransitionContext<'_> {
-    /// The kind of a step.
+    /// Returns the kind of a step.
     pub(super) fn kind(&self, step: usize) -> Kind {
         self.definition.step(&self.state, step).kind
     }
 
-    /// The call of a step in one direction; awaiting and sleeping call nobody.
+    /// Returns the call of a step in one direction; none for an action that calls no participant.
     pub(super) fn call(&self, step: usize, direction: Direction) -> Option<&Call> {
         self.definition.step(&self.state, step).call(direction)
     }
@@ -44,8 +44,8 @@ impl TransitionContext<'_> {
         }
     }
 
-    /// Puts a call into an activity. Whatever makes it wait for an attempt or a probe, the pause that the participant
-    /// asked for is kept.
+    /// Puts a call into an activity. A wait for an attempt or a probe ends no earlier than the pause that the
+    /// participant asked for. Under law V1 that holds only for attempts.
     pub(super) fn set(&mut self, step: usize, direction: Direction, activity: Activity) {
         let rested = |until: Millis| self.rested(step, direction, until);
         let activity = match activity {
@@ -63,7 +63,7 @@ impl TransitionContext<'_> {
         self.put(step, Phase::Active { direction, activity });
     }
 
-    /// The participant asked for this pause, from now on.
+    /// Records a pause that the participant asked for, from now on.
     pub(super) fn rest(&mut self, step: usize, direction: Direction, retry_after_ms: Option<Millis>) {
         if let Some(pause_ms) = retry::asked_pause_ms(retry_after_ms) {
             let until = self.at.saturating_add(pause_ms);
@@ -71,17 +71,17 @@ impl TransitionContext<'_> {
         }
     }
 
-    /// A time for the next attempt or probe, or later, when the participant asked to be left alone until then.
+    /// Returns the given time of an attempt or a probe, or the end of the participant's pause if that is later.
     pub(super) fn rested(&self, step: usize, direction: Direction, until: Millis) -> Millis {
         self.state.steps[step].tally(direction).evidence().not_before.map_or(until, |not_before| not_before.max(until))
     }
 
-    /// A step needs a person.
+    /// Marks a step stuck: it needs a person.
     pub(super) fn mark_stuck(&mut self, step: usize, direction: Direction, reason: StuckReason) {
         self.put(step, Phase::Stuck { direction, reason });
     }
 
-    /// The saga shall turn back; the first reason stands.
+    /// Makes the saga turn back. The first reason stands.
     pub(super) fn turn_back(&mut self, why: TurnBack) {
         if self.state.course == Course::Forward && self.state.turn_back.is_none() {
             self.state.turn_back = Some(why);
@@ -89,12 +89,12 @@ impl TransitionContext<'_> {
         }
     }
 
-    /// The law of the saga.
+    /// Returns the law of the saga.
     pub(super) fn law(&self) -> Law {
         self.state.law
     }
 
-    /// Whether it is unknown what the last attempts of a call have changed.
+    /// Returns whether the effect of the last attempts of a call is unknown.
     pub(super) fn in_doubt(&self, step: usize, direction: Direction) -> bool {
         in_doubt(self.law(), self.call(step, direction), self.state.steps[step].tally(direction))
     }
@@ -113,7 +113,7 @@ impl TransitionContext<'_> {
         self.set(step, direction, Activity::Attempting);
     }
 
-    /// The call took effect.
+    /// Records that the call took effect.
     pub(super) fn succeed(&mut self, step: usize, direction: Direction, output: super::Json) {
         let one = self.state.step_mut(step);
         let tally = one.tally_mut(direction);
@@ -129,15 +129,16 @@ impl TransitionContext<'_> {
         }
     }
 
-    /// Gives the next attempts a new key. Until the first of them begins, the key is that of the last one, which the
-    /// participant has seen.
+    /// Gives the next attempts a new key. Until the first of them begins, the recorded key is that of the last
+    /// attempt, which the participant has seen.
     pub(super) fn renew_key(&mut self, step: usize, direction: Direction) {
         let tally = self.state.step_mut(step).tally_mut(direction);
         tally.generation_at = None;
         tally.correct(|evidence| evidence.pending = false);
     }
 
-    /// It is known that the call had no effect so far: the next attempt is made if it is any use.
+    /// Records that the call has had no effect so far. Schedules the next attempt if one is allowed and useful;
+    /// otherwise the call fails.
     pub(super) fn no_effect(&mut self, step: usize, direction: Direction) {
         if self.law() == Law::V1 {
             self.renew_key(step, direction);
@@ -160,8 +161,9 @@ impl TransitionContext<'_> {
         }
     }
 
-    /// The call failed for good and had no effect. A retriable step that has not begun can still turn the
-    /// saga back.
+    /// Records that the call failed for good without an effect. A compensation is then stuck, and so is an action
+    /// past the point of no return. Any other action fails and turns the saga back; in an open saga the driver
+    /// decides instead.
     pub(super) fn fail(&mut self, step: usize, direction: Direction) {
         let may_turn_back = match direction {
             Direction::Compensation => false,
@@ -177,15 +179,15 @@ impl TransitionContext<'_> {
         }
     }
 
-    /// The last error of a step's action.
+    /// Returns the last error of a step's action.
     pub(super) fn last_error(&self, step: usize) -> Error {
         let known = self.state.steps[step].action.error.as_deref();
         known.cloned().unwrap_or_else(|| Error::new("failed", "the step failed without saying why"))
     }
 }
 
-/// Whether it is unknown what the last attempts of a call have changed. What only reads has changed nothing; what is
-/// recorded together with its effect is in doubt only when its handler has ended their transaction by itself.
+/// Returns whether the effect of the last attempts of a call is unknown. A read-only call is never in doubt. A
+/// transactional call is in doubt only if its handler ended the transaction by itself, and only under law V2.
 pub(super) fn in_doubt(law: Law, call: Option<&Call>, tally: &Tally) -> bool {
     let sure = call.is_some_and(|call| match law {
         Law::V1 => call.effect.is_never_in_doubt(),

@@ -1,19 +1,19 @@
-//! What a definition trusts. An error of a tool may come after its effect, and what was accepted may land late, so a
-//! definition that says nothing of either is let through no door: check, registration, append and new starts refuse
-//! it. One that was stored before stays readable, since sagas of it live. Leaves to `validate.rs` the rules without
-//! which a definition cannot be read, to `advice.rs` those that are only doubtful.
+//! Checks what a definition assumes about its participants. An error of a tool may come after its effect, and an
+//! accepted call may land late. A definition that says nothing about these cases is refused by check, registration,
+//! append and the start of sagas. A definition that was stored before stays readable, because it has running sagas.
+//! `validate.rs` has the rules for every stored definition; `advice.rs` only advises.
 
 use super::definition::{Call, Draft, Effect, Errors, Expression, Kind, Step, Target, Verdict};
 use super::event::Direction;
 use super::validate::Fault;
 
-/// Names each call of an MCP tool whose errors the definition trusts in silence, with the line that mends it. `says`
-/// tells whether the settings of a participant say that its errors are definite.
+/// Returns a fault for each call of an MCP tool whose definition does not say what an error of the tool proves. The
+/// fault says how to mend it. `says` tells whether the settings of a participant declare its errors definite.
 pub fn silent_errors(draft: &Draft, says: impl Fn(&str) -> bool) -> Vec<Fault> {
     each_step(draft, |path, step| silent_errors_of_step(path, step, &says))
 }
 
-/// The same for one step, whose path is given.
+/// Returns the same for one step, whose path is given.
 pub fn silent_errors_of_step(path: &str, step: &Step, says: impl Fn(&str) -> bool) -> Vec<Fault> {
     let silent = step.calls().filter(|(direction, call)| match &call.target {
         Target::Tool { participant, .. } => {
@@ -30,18 +30,18 @@ pub fn silent_errors_of_step(path: &str, step: &Step, says: impl Fn(&str) -> boo
         .collect()
 }
 
-/// Names the rules of a draft that no settings can make sound: the same doors refuse them.
+/// Returns the rules of a draft that are unsound under any settings. The same checks refuse them.
 pub fn unsound_rules(draft: &Draft) -> Vec<Fault> {
     each_step(draft, unsound_rules_of_step)
 }
 
-/// The same for one step, whose path is given.
+/// Returns the same for one step, whose path is given.
 pub fn unsound_rules_of_step(path: &str, step: &Step) -> Vec<Fault> {
     let calls = step.calls();
     calls.flat_map(|(direction, call)| unsound(&format!("{path}.{}", direction.as_str()), call)).collect()
 }
 
-/// Names what is found in each step of a draft, which is told its path.
+/// Returns what `find` returns for each step of a draft. `find` gets the path of the step.
 pub(super) fn each_step(draft: &Draft, find: impl Fn(&str, &Step) -> Vec<Fault>) -> Vec<Fault> {
     let steps = draft.steps.iter().enumerate();
     steps.flat_map(|(index, step)| find(&format!("steps[{index}]"), step)).collect()
@@ -55,8 +55,8 @@ fn unsound(path: &str, call: &Call) -> Vec<Fault> {
         (
             accepts && no_word,
             "probe.absent",
-            "a rule says `pending`, and what was accepted may land late: \"not found\" is \"not yet\"; add an \
-             `absent` that holds only when the participant says that it failed",
+            "a rule says `pending`, and an accepted call may land late, so \"not found\" may mean \"not yet\"; add an \
+             `absent` that holds only when the participant says that the call failed",
         ),
         (
             call.refused.is_some() && call.is_transactional(),
@@ -66,7 +66,7 @@ fn unsound(path: &str, call: &Call) -> Vec<Fault> {
         (
             call.errors.is_some() && by_handler,
             "errors",
-            "a Rust handler says by its `Failure` what an error of it proves; remove `errors`",
+            "the `Failure` of a Rust handler says what its error proves; remove `errors`",
         ),
     ]
     .into_iter()
@@ -75,7 +75,7 @@ fn unsound(path: &str, call: &Call) -> Vec<Fault> {
     .collect()
 }
 
-/// Whether something says what becomes of the step after an error of the call.
+/// Returns whether the definition says what happens to the step after an error of the call.
 fn is_told(step: &Step, direction: Direction, call: &Call) -> bool {
     let goes_on = match direction {
         Direction::Action => step.kind == Kind::Retriable,
@@ -96,13 +96,13 @@ fn is_told(step: &Step, direction: Direction, call: &Call) -> bool {
         || goes_on && call.effect == Effect::Idempotent
 }
 
-/// Whether a rule may hold for an error: not one that asks for another outcome, or for no error, whatever else it asks.
+/// Returns whether a rule may hold for an error. A rule that asks for another outcome, or for no error, cannot.
 fn may_hold_for_error(when: &Expression) -> bool {
     may_hold(&plain(when))
 }
 
-/// The same of a part of it. Alternatives may hold if one may, and what is asked for together only if all may. What
-/// this reading does not know may hold.
+/// Returns the same for a part of the rule. Alternatives (`||`) may hold if one of them may, a conjunction (`&&`)
+/// only if all its parts may. An expression that this parser does not understand may hold.
 fn may_hold(text: &str) -> bool {
     let text = unwrapped(text);
     if split(text, "?").len() > 1 {
@@ -133,7 +133,7 @@ fn may_hold(text: &str) -> bool {
     text != "false" && not.is_none_or(|word| word != "'errored'")
 }
 
-/// A text without the parentheses that are around the whole of it.
+/// Returns the text without the parentheses around the whole of it.
 pub(super) fn unwrapped(text: &str) -> &str {
     let mut text = text.trim();
     while let Some(inner) = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'))
@@ -144,7 +144,7 @@ pub(super) fn unwrapped(text: &str) -> &str {
     text
 }
 
-/// Splits a text at each `at` that stands outside of quotes and brackets.
+/// Splits a text at each `at` outside of quotes and brackets.
 pub(super) fn split<'t>(text: &'t str, at: &str) -> Vec<&'t str> {
     let (mut parts, mut begin, mut depth) = (Vec::new(), 0, 0_usize);
     let (mut quote, mut escaped) = (None, false);
@@ -168,7 +168,7 @@ pub(super) fn split<'t>(text: &'t str, at: &str) -> Vec<&'t str> {
     parts
 }
 
-/// An expression without white space.
+/// Returns an expression without white space.
 pub(super) fn plain(expression: &Expression) -> String {
     expression.0.split_whitespace().collect()
 }

@@ -1,5 +1,5 @@
-//! Refuses definitions that could not keep the promise, with every fault named at once. Owns the rules;
-//! expressions are parsed by the room that evaluates them.
+//! Refuses definitions that could not keep the promise, with all faults at once. Owns the rules. The room that
+//! evaluates expressions parses them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use super::retry;
 /// One thing that is wrong with a definition.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
-    /// Where: `steps[1].action.retry.attempts`, as in the draft's JSON (an action's call is
+    /// Place of the fault, such as `steps[1].action.retry.attempts`, as in the draft's JSON (an action's call is
     /// `steps[1].action`).
     pub path: String,
-    /// What was expected, what was found, what to do.
+    /// What was expected, what was found, and what to do.
     pub message: String,
 }
 
@@ -41,7 +41,7 @@ impl Faults {
     }
 }
 
-/// Checks a draft; returns each step's needs as ascending indexes, or every fault.
+/// Checks a draft. Returns the needs of each step as ascending indexes, or all faults.
 pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
     let mut faults = Faults(Vec::new());
     name(&mut faults, "name", "a definition", &draft.name);
@@ -54,8 +54,8 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
     if let Some(open) = &draft.open {
         faults.within("open.lease_ms".into(), "the driver's lease", open.lease_ms, 1_000);
         if draft.on_disconnect == OnDisconnect::Abort {
-            let message = "an open saga is no tool that is called, and its lease says when it is turned back; \
-                           remove it or `open`";
+            let message = "an open saga cannot be called as a tool, and the end of its lease turns it back; remove \
+                           `on_disconnect` or `open`";
             faults.add("on_disconnect", message);
         }
     }
@@ -104,8 +104,8 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
     if faults.0.is_empty() { Ok(needs) } else { Err(faults.0) }
 }
 
-/// Checks a step that a driver appends after the steps `known`; returns its needs, or every fault. The known
-/// steps are in order among themselves, so the new one is when it is in order with those that it needs.
+/// Checks a step that a driver appends after the steps `known`. Returns its needs, or all faults. The known steps are
+/// in order among themselves, so only the order between the new step and its needs is checked.
 pub(super) fn appended(one: &Step, known: &[&Step]) -> Result<Vec<usize>, Vec<Fault>> {
     let mut faults = Faults(Vec::new());
     if known.len() >= STEPS_MAX {
@@ -122,8 +122,9 @@ pub(super) fn appended(one: &Step, known: &[&Step]) -> Result<Vec<usize>, Vec<Fa
     if faults.0.is_empty() { Ok(needs) } else { Err(faults.0) }
 }
 
-/// What else is wrong with a step that is appended: rules that were not the law of journals, which hold for new
-/// requests alone. `before` are the steps that it comes after unless it names its needs.
+/// Returns further faults of an appended step, by rules that came later. They apply only to new requests, because
+/// older journals were accepted without them. `before` holds the steps that the step comes after if it names no
+/// needs.
 pub(super) fn appended_now(one: &Step, known: &[&Step], before: &[&Step]) -> Vec<Fault> {
     let mut faults = Faults(Vec::new());
     for message in before.iter().filter_map(|earlier| misplaced(one, earlier)) {
@@ -138,7 +139,8 @@ pub(super) fn appended_now(one: &Step, known: &[&Step], before: &[&Step]) -> Vec
     faults.0
 }
 
-/// Whether a text may be a name: lower case letters, digits and `_`, starting with a letter.
+/// Returns whether a text may be a name: lower case letters, digits and `_`, starting with a letter, at most
+/// [`NAME_MAX`] characters.
 pub fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
     text.len() <= NAME_MAX
@@ -189,7 +191,7 @@ fn step(faults: &mut Faults, path: &str, step: &Step) {
         }
         Action::Approval { message, deadline_ms, .. } => {
             if message.0.as_str().is_some_and(|text| text.trim().is_empty()) {
-                faults.add(format!("{path}.action.message"), "expected what the person is asked, found nothing");
+                faults.add(format!("{path}.action.message"), "expected the text of the question, found nothing");
             }
             if let Some(ms) = deadline_ms {
                 faults.within(format!("{path}.action.deadline_ms"), "the longest wait", *ms, 1);
@@ -216,7 +218,7 @@ fn step(faults: &mut Faults, path: &str, step: &Step) {
     undo(faults, path, step, writes);
 }
 
-/// The rules about what may be undone, by whom and when.
+/// Checks the rules about undoing a step.
 fn undo(faults: &mut Faults, path: &str, step: &Step, writes: bool) {
     let undoable = step.compensation.is_some();
     if step.kind == Kind::Compensable && writes && !undoable && !step.irreversible {
@@ -242,7 +244,7 @@ fn undo(faults: &mut Faults, path: &str, step: &Step, writes: bool) {
         faults.add(format!("{path}.irreversible"), message);
     }
     if step.safe_when_absent && !undoable {
-        let message = "`safe_when_absent` speaks of the compensation, and there is none";
+        let message = "`safe_when_absent` needs a compensation, and there is none; add one, or remove it";
         faults.add(format!("{path}.safe_when_absent"), message);
     }
 }
@@ -253,16 +255,16 @@ fn call(faults: &mut Faults, path: &str, call: &Call) {
         faults.within(format!("{path}.deadline_ms"), "the step's deadline", ms, 1);
     }
     if let Some(ms) = call.key_lifetime_ms {
-        faults.within(format!("{path}.key_lifetime_ms"), "the life of a key", ms, 1);
+        faults.within(format!("{path}.key_lifetime_ms"), "the lifetime of a key", ms, 1);
         if call.effect != Effect::Idempotent {
-            let message = "only an idempotent call has a key that lives; set `effect: idempotent` or remove it";
+            let message = "only an idempotent call has a key lifetime; set `effect: idempotent` or remove it";
             faults.add(format!("{path}.key_lifetime_ms"), message);
         }
         let landing_ms = retry::landing_ms(call);
         if ms <= landing_ms {
             let message = format!(
-                "the key is forgotten after {ms} ms, before an attempt has surely landed: `timeout` and \
-                 `settle` make {landing_ms} ms; shorten them or remove it"
+                "the participant forgets the key after {ms} ms, and an attempt may land as late as {landing_ms} ms \
+                 (`timeout` plus `settle`); shorten them or remove the lifetime"
             );
             faults.add(format!("{path}.key_lifetime_ms"), message);
         }
@@ -294,8 +296,8 @@ fn rule(faults: &mut Faults, path: &str, rule: &Rule) {
         Verdict::Succeeded | Verdict::Pending | Verdict::Errored | Verdict::Unknown => false,
     };
     if rule.answers_key && !refusal {
-        let message = "only a refusal can speak of the attempts before it; make the outcome `failed` or \
-                       `retryable`, or remove `answers_key`";
+        let message = "only a refusal can hold for earlier attempts; make the outcome `failed` or `retryable`, or \
+                       remove `answers_key`";
         faults.add(format!("{path}.answers_key"), message);
     }
     if rule.key.is_some() && rule.outcome != Verdict::Retryable {
@@ -304,13 +306,14 @@ fn rule(faults: &mut Faults, path: &str, rule: &Rule) {
     }
 }
 
-/// The effect and its record are one transaction: only a Rust handler is given it, and nothing is left to ask about.
+/// Checks a transactional call. Its effect and its record are one transaction: only a Rust handler can use that
+/// transaction, and there is no doubt to ask about.
 fn transactional(faults: &mut Faults, path: &str, call: &Call) {
     match &call.target {
         Target::Handler { .. } => {}
         Target::Tool { .. } | Target::Http { .. } => {
-            let message = "only a Rust handler can work in the transaction that records it; call a `handler`, or set \
-                           `effect: idempotent` or `once`";
+            let message = "only a Rust handler can use the transaction that records its success; call a `handler`, or \
+                           set `effect: idempotent` or `once`";
             faults.add(format!("{path}.effect"), message);
         }
     }
@@ -326,7 +329,8 @@ fn transactional(faults: &mut Faults, path: &str, call: &Call) {
     }
 }
 
-/// What a request is made of comes from the settings and from us, or whoever starts a saga could send it elsewhere.
+/// Checks that a definition sets no reserved header. Otherwise the caller that starts a saga could send a request
+/// elsewhere.
 fn target(faults: &mut Faults, path: &str, target: &Target) {
     let Target::Http { headers, .. } = target else { return };
     for name in headers.keys() {
@@ -368,7 +372,7 @@ fn expression(faults: &mut Faults, path: String, expression: &Expression) {
     }
 }
 
-/// The rules about order: no cycle, nothing compensable after the point of no return, one pivot on a path.
+/// Checks the rules about order: no cycle, no compensable step after the point of no return, one pivot on a path.
 fn order(faults: &mut Faults, steps: &[Step], needs: &[Vec<usize>]) {
     let before = ancestors(needs);
     let mut cyclic = Vec::new();
@@ -388,8 +392,8 @@ fn order(faults: &mut Faults, steps: &[Step], needs: &[Vec<usize>]) {
     }
 }
 
-/// A call that is pending and has no probe waits for the event of its own name, so nobody else may wait for
-/// that one.
+/// Checks that no step awaits an event that a pending call waits for: a pending call without a probe waits for the
+/// event named after its step.
 fn events(faults: &mut Faults, steps: &[Step]) {
     for (index, step) in steps.iter().enumerate() {
         if steps.iter().any(|other| shares_event(step, other)) {
@@ -398,7 +402,7 @@ fn events(faults: &mut Faults, steps: &[Step]) {
     }
 }
 
-/// Whether a step awaits the event that another waits for when it is pending.
+/// Returns whether a step awaits the event that the other step waits for when it is pending.
 fn shares_event(step: &Step, other: &Step) -> bool {
     match (&step.action, &other.action) {
         (Action::Await { event, .. }, Action::Call(call)) => other.name == *event && call.probe.is_none(),
@@ -412,10 +416,10 @@ fn shared_event(step: &Step) -> String {
         Action::Await { event, .. } => event.as_str(),
         Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => step.name.as_str(),
     };
-    format!("the step {event:?} waits for the event of its own name when it is pending; rename one")
+    format!("the step {event:?} waits for the event of its own name when it is pending; rename one of them")
 }
 
-/// Why a step may not come after another.
+/// Returns why a step may not come after another one.
 fn misplaced(step: &Step, earlier: &Step) -> Option<String> {
     let (name, other) = (&step.name, &earlier.name);
     match (step.kind, earlier.kind) {
@@ -434,7 +438,7 @@ fn misplaced(step: &Step, earlier: &Step) -> Option<String> {
     }
 }
 
-/// For each step all steps before it, itself included when it lies on a cycle.
+/// Returns for each step all steps before it; the step itself too if it lies on a cycle.
 fn ancestors(needs: &[Vec<usize>]) -> Vec<BTreeSet<usize>> {
     let mut all: Vec<BTreeSet<usize>> = Vec::with_capacity(needs.len());
     for direct in needs {

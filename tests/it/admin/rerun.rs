@@ -160,7 +160,7 @@ async fn what_is_not_true_is_refused_with_what_is_legal() {
     refused(saga, "nonsense", "its steps are book, charge").await;
     world.charging.store(BUSY, Ordering::SeqCst);
     let live = node.start("trip", &json!({})).await.unwrap();
-    refused(live, "charge", "until it has ended, its effects are its own; legal now: cancel, pause, abandon").await;
+    refused(live, "charge", "wait until it has ended; legal now: cancel, pause, abandon").await;
     for (sql, code) in [
         (format!("select amends.rerun_from('{saga}', 'charge', ' ')"), "AM005"),
         (format!("select amends.rerun_from('{}', 'charge', 'a try')", Uuid::nil()), "AM001"),
