@@ -1,4 +1,5 @@
-//! Approvals: what is shown is on record first, the answer is bound to it, and is used up.
+//! Approvals: the question is in the journal before a person is asked. An answer is bound to that question and counts
+//! once.
 
 use super::story::{Story, check, check_refused};
 use crate::saga::Json;
@@ -21,7 +22,7 @@ fn an_answer_is_bound_to_what_was_shown_and_used_up() {
     check_refused("a(approval) b<a", "a shows; approve a; ?approve a", "asks for no approval now");
     check_refused("a(approval) b<a", "a shows; approve a; ?deny a", "asks for no approval now");
     check_refused("a(approval) b<a", "a shows; ?skip a", "approve or deny what it shows");
-    check_refused("a(approval) b<a", "a shows; ?retry a", "a retry cannot bring");
+    check_refused("a(approval) b<a", "a shows; ?retry a", "a retry does not end");
     check_refused("a", "?approve a", "asks for no approval now");
     let story = Story::tell("a(approval) b<a", "a shows; approve a");
     let output = story.state.steps[0].output.as_ref().unwrap().to_value();

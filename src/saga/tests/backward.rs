@@ -1,4 +1,4 @@
-//! The way back: who is undone, in which order, and what happens when that fails.
+//! Compensation: which steps are undone, in which order, and what happens when a compensation fails.
 
 use super::story::check;
 

@@ -1,5 +1,5 @@
-//! Errors that may come after the effect, refusals that speak of the key, calls that were accepted, and when a key is
-//! given up: what the second law makes of them.
+//! Law 2: errors that may come after the effect, refusals that answer for the key, accepted calls, and the reasons to
+//! give up a key.
 
 use super::story::{check, check_refused};
 
@@ -15,7 +15,7 @@ fn an_error_is_asked_about_at_once_and_again_when_a_late_effect_has_had_its_time
     check(graph, spent, "running a:settling@500");
     check(graph, &format!("{spent}; timer; a absent"), "compensated a:failed");
     check(graph, &format!("{spent}; timer; a inconclusive"), "stuck a:stuck(in_doubt)");
-    // So it is of what must go on, and of each attempt anew.
+    // The same holds for a compensation, which must go on, and for each of its attempts.
     let undoing = "a ok; b refuses; ~a errors; ~a inconclusive; timer; ~a inconclusive";
     let undoable = "a(~probe,~tries=2) b<a";
     check(undoable, undoing, "compensating a:~settling@500 b:failed");
@@ -38,7 +38,7 @@ fn an_error_without_a_probe_is_no_reason_to_repeat_an_action() {
     check("a(safe,probe)", "a errors", "running a:probing#1 -> probe a#1");
     check("a(stays)", "a errors; timer", "compensated a:left");
     check("a", "a unknown; timer; a errors", "stuck a:stuck(in_doubt)");
-    // An operator who knows that it is safe may have it repeated under the same key.
+    // An operator who knows that a repeat is safe may have the call repeated under the same key.
     check("a", "a errors; retry a; timer", "running a:attempting#2 -> a#2");
     check_refused("a(once)", "a errors; ?retry a", "must not be repeated");
 }
@@ -82,11 +82,11 @@ fn a_key_is_given_up_for_four_reasons_only() {
     check("a(life=2000)", "a fails; +600; timer", "running a:attempting#2 -> a#2k1");
     check("a(life=2000)", "a fails; timer", "running a:attempting#2 -> a#2");
     check("a(life=2000)", "a unknown; +600; timer", "stuck a:stuck(in_doubt)");
-    // The definition knows that the participant repeats its refusal.
+    // The definition says that the participant repeats its refusal under this key.
     check("a", "a renews; timer", "running a:attempting#2 -> a#2k1");
     check("a(probe)", "a unknown; timer; a renews", "running a:probing#1 -> probe a#1");
     check("a", "a unknown; timer; a renews; timer", "running a:attempting#3 -> a#3");
-    // An operator says so.
+    // An operator asks for a new key.
     let stuck = "a ok; b refuses";
     check("a b+<a", &format!("{stuck}; retry b"), "running a:done b:attempting#2 -> b#2");
     check("a b+<a", &format!("{stuck}; retry b newly"), "running a:done b:attempting#2 -> b#2k1");
@@ -96,14 +96,14 @@ fn a_key_is_given_up_for_four_reasons_only() {
 
 #[test]
 fn a_refusal_answers_for_the_attempts_before_only_if_it_says_so_and_they_have_landed() {
-    // Marked, and asked when the doubtful attempt could not land any more.
+    // The refusal answers for the key, and its attempt began after the settle window of the doubtful attempt.
     check("a(settle=100)", "a unknown; timer; a declines", "compensated a:failed");
-    // Marked, but asked too early: the same question is put again later.
+    // The refusal answers for the key, but its attempt began too early. The call is repeated later.
     check("a", "a unknown; timer; a declines", "running a:backing_off@500");
     check("a", "a unknown; timer; a declines; timer; a declines", "compensated a:failed");
     check("a", "a unknown; timer; a declines; timer; a ok", "completed a:done");
     check("a(tries=2)", "a unknown; timer; a declines", "stuck a:stuck(in_doubt)");
-    // Not marked: it says nothing of the attempt before.
+    // The refusal does not answer for the key, so it says nothing of the attempt before.
     check("a(settle=100)", "a unknown; timer; a refuses; timer; a refuses", "stuck a:stuck(in_doubt)");
     // With a probe, the probe is asked.
     check("a(probe,settle=0)", "a unknown; timer; a declines", "running a:probing#1 -> probe a#1");
@@ -113,10 +113,10 @@ fn a_refusal_answers_for_the_attempts_before_only_if_it_says_so_and_they_have_la
 
 #[test]
 fn what_was_accepted_is_never_sent_again_by_itself() {
-    // "Not found" proves nothing of what may still come.
+    // "Not found" does not prove that nothing will come.
     check("a(probe)", "a pending@600; timer; a absent", "running a:settling@650");
     check("a(probe)", "a pending@600; timer; a absent; timer; a absent", "stuck a:stuck(in_doubt)");
-    // Word that it failed does.
+    // `absent` of a `sure` probe does: the job has failed.
     check("a(sure)", "a pending@600; timer; a absent", "compensated a:failed");
     check("a(sure)", "a pending; timer; a absent", "running a:settling@500");
     let spent = "a pending; timer; a inconclusive; timer; a inconclusive";
@@ -124,7 +124,7 @@ fn what_was_accepted_is_never_sent_again_by_itself() {
     check("a b+(sure)<a", "a ok; b pending@600; timer; b absent", "stuck a:done b:stuck(failed)");
     check("a(~sure) b<a", "a ok; b refuses; ~a pending@600; timer; ~a absent", "stuck a:~stuck(failed) b:failed");
     check("a(sure)", "a unknown; timer; a pending@600; timer; a absent", "compensated a:failed");
-    // It is not left open either.
+    // `safe` and `stays` do not leave an accepted call open.
     check("a(safe,limit=800)", "a pending; timer", "stuck a:stuck(in_doubt)");
     check("a(safe,sure) b", "a pending; b refuses", "compensating a:settling@50 b:failed");
     check("a(stays,sure) b", "a pending; b refuses; timer; a applied", "compensated a:left b:failed");
@@ -145,7 +145,7 @@ fn a_request_after_a_deadline_is_refused_whenever_it_is_read() {
     check("a(await=go,limit=100)", "+200; provide go @99", "completed a:done");
     check_refused("a(await=go,limit=100)", "+200; ?provide go @100", late);
     check_refused("@deadline=100 a(await=go)", "+200; ?provide go @100", late);
-    // In time for its step, and the saga is late all the same.
+    // The event is in time for its step, but the saga is past its deadline.
     check("@deadline=100 a(await=go) b<a", "+200; provide go @99", "running a:done");
     check("@deadline=100 a(await=go)", "+200; provide go @99; timer", "compensated a:nothing");
     check_refused("@open=1000", "append a; a ok; +2000; ?touch @1000", late);
@@ -153,7 +153,7 @@ fn a_request_after_a_deadline_is_refused_whenever_it_is_read() {
     check_refused("@open=1000", "append a; a ok; +2000; ?commit @1500", late);
     check("a(limit=100)", "a pending; +200; provide a @99", "completed a:done");
     check_refused("a(limit=100)", "a pending; +200; ?provide a @100", late);
-    // Whatever is heard first, only the timer ends a wait.
+    // Only the timer ends a wait, whatever is heard before it.
     let two = "a(await=x,limit=100) b(await=y,limit=100)";
     check(two, "+200; provide x @50; provide y @50", "completed a:done b:done");
     check(two, "+200; provide x @50; timer; ", "compensated a:nothing b:failed");
@@ -168,15 +168,15 @@ fn a_request_after_a_deadline_is_refused_whenever_it_is_read() {
     check("@open=1000", "append a; a ok; +2000; append b @500", "running a:done b:attempting#1 -> b#1");
     check_refused("a(await=go,limit=100)", "+200; ?skip a @100", late);
     check("a(await=go,limit=100)", "+200; skip a @99", "completed a:done");
-    // What stops a saga is never too late.
+    // A request that stops the saga is never too late.
     check("@deadline=100 a(await=go)", "+200; cancel", "compensated");
 }
 
-/// The timer has fired, and the saga goes on or turns back.
+/// The deadline's timer has fired, and the saga goes on or turns back.
 #[test]
 fn a_request_after_a_deadline_is_refused_by_that_name_until_the_saga_ends() {
     let late = |graph: &str, history: &str| check_refused(graph, history, "deadline_passed: ");
-    // The step has failed by it.
+    // The step has failed by its deadline.
     let asks = "b a(approval,limit=100)<b";
     for word in ["approve a", "deny a", "skip a"] {
         late(asks, &format!("b ok; a shows; timer; ?{word}"));
@@ -192,7 +192,7 @@ fn a_request_after_a_deadline_is_refused_by_that_name_until_the_saga_ends() {
     late("a(limit=100)", "a pending; timer; ?provide a");
     late("a b(limit=100)<a c<b", "a ok; b pending; timer; ?provide b");
     late("a(~limit=100) b<a", "a ok; b refuses; ~a pending; timer; ?provide a.compensation");
-    // In an open saga, too, whose driver decides what follows; another step may wait for the event.
+    // The same in an open saga, whose driver decides what follows. Another step may wait for the same event.
     let open = "append a(await=go,limit=100); timer";
     late("@open=5000", &format!("{open}; ?provide go"));
     check("@open=5000", &format!("{open}; append b(await=go); provide go"), "running a:failed b:done");
@@ -210,7 +210,7 @@ fn a_request_after_a_deadline_is_refused_by_that_name_until_the_saga_ends() {
         }
     }
     late("@open=1000 a b(approval)<a", "a ok; b shows; timer; ?approve b");
-    // It could not turn back any more, so the plan stays as it is.
+    // The saga could not turn back any more, so the plan stays as it is.
     for word in ["append b", "commit", "touch"] {
         late("@open=1000 p! c+<p", &format!("p ok; timer; ?{word}"));
         late("@open=1000 p! c+<p", &format!("timer; p ok; ?{word}"));
@@ -255,7 +255,7 @@ fn a_handler_that_ended_its_transaction_is_looked_at_by_a_person() {
     check("a(~within) b<a", undo, "stuck a:~stuck(in_doubt) b:failed");
     check_refused("a(~within) b<a", &format!("{undo}; ?retry a"), "must not be repeated");
     check("a(~within) b<a", &format!("{undo}; resolve a applied"), "compensated a:by_hand b:failed");
-    // Else it is never in doubt.
+    // Otherwise the call is never in doubt.
     check_refused("a(within,tries=9)", "lost; timer; lost; timer; lost; ?resolve a absent", "never in doubt");
     check_refused("a(~within) b<a", "a ok; b refuses; ~a refuses; ?resolve a applied", "never in doubt");
 }

@@ -1,12 +1,19 @@
-//! All small sagas, and all that can happen to them with few faults. Owns which graphs there are and the
-//! search through their states; what must hold is in `invariants.rs` and `world.rs`.
+//! Explores all small sagas and everything that can happen to them with few faults. Owns the set of graphs and the
+//! search through their states. The properties are in `invariants.rs` and `world.rs`.
 //!
-//! Explored are all graphs of up to four steps with all kinds, up to isomorphism, whose steps have one of a
-//! few manners. In each, every order in which things can go well, with every choice of at most [`faults_max`]
-//! faults among: definite, final and cached failures, unknown and pending outcomes (without effect, with one,
-//! with one that lands late), inconclusive probes, broken conditions, lost owners, handovers, `cancel`, `pause`, a
-//! silence of all until keys are forgotten. Some participants ask for a pause. `AMENDS_EXPLORE=1` allows one fault more
-//! everywhere.
+//! The graphs are all graphs of up to four steps with all kinds, up to isomorphism. Each step behaves in one of a few
+//! manners. In each graph the search takes every order in which things can go well, with every choice of at most
+//! [`faults_max`] faults. These count as faults:
+//!
+//! * retryable failures, final refusals, and errors that the participant repeats under the key
+//! * errored, unknown and pending outcomes: without effect, with an effect, or with a late effect
+//! * inconclusive probes
+//! * conditions that fail, and approvals that cannot be rendered or are denied
+//! * lost owners and handovers
+//! * `cancel` and `pause`
+//! * a silence of all sides until keys are forgotten
+//!
+//! Some participants ask for a pause. `AMENDS_EXPLORE=1` allows one more fault everywhere.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
@@ -36,7 +43,7 @@ const MANNERS: &[&str] = &[
     "approval,limit=900",
 ];
 
-/// The most faults in one history of a graph whose steps have these manners.
+/// Returns the most faults in one history of a graph whose steps have these manners.
 fn faults_max(manners: &[usize]) -> u32 {
     let uniform = manners.iter().all(|manner| *manner == manners[0]);
     match (manners.len(), uniform, manners[0]) {
@@ -46,8 +53,8 @@ fn faults_max(manners: &[usize]) -> u32 {
     }
 }
 
-/// The manners of so many steps: freely mixed for two, the same for all in larger graphs, where the largest
-/// have a choice of two.
+/// Returns the choices of manners for this many steps. Two steps mix all manners freely. Otherwise all steps of a
+/// graph share one manner; four steps have only two manners to choose from.
 fn manners(steps: usize) -> Vec<Vec<usize>> {
     let all = 0..MANNERS.len();
     match steps {
@@ -72,7 +79,7 @@ fn all_small_sagas_keep_the_promise() {
                     match explore(graph, faults + more) {
                         Ok(count) => states.fetch_add(count, Ordering::Relaxed),
                         Err(story) => {
-                            let mut broken = broken.lock().expect("no thread panics with it");
+                            let mut broken = broken.lock().expect("no thread panics while it holds the lock");
                             let shortest: &mut Option<String> = &mut broken;
                             if shortest.as_ref().is_none_or(|found| story.lines().count() < found.lines().count()) {
                                 *shortest = Some(story);
@@ -90,8 +97,8 @@ fn all_small_sagas_keep_the_promise() {
     println!("{} graphs, {} states", graphs.len(), states.into_inner());
 }
 
-/// All graphs of so many steps with all kinds, in all of their manners, with the most faults of one history.
-/// The smaller ones also with a driver, who may commit, abort, or vanish.
+/// Returns all graphs of this many steps with all kinds and manners, each with its most faults per history. Graphs of
+/// one or two steps also come with a driver, which may commit, abort or vanish.
 fn all_graphs(steps: usize) -> Vec<(Graph, u32)> {
     let manners = manners(steps);
     let mut all = Vec::new();
@@ -108,11 +115,11 @@ fn all_graphs(steps: usize) -> Vec<(Graph, u32)> {
     all
 }
 
-/// States of a graph without faults, at the most; each fault makes four times as many, at the most. Far above
-/// what there is.
+/// Most states of a graph without faults. Each allowed fault multiplies the limit by four. Both are far above the
+/// real numbers.
 const STATES_MAX: usize = 64_000;
 
-/// Who needs whom, and the kinds.
+/// Which step needs which, and the kind of each step.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Shape {
     kinds: Vec<Kind>,
@@ -134,7 +141,7 @@ impl Shape {
         graph
     }
 
-    /// The same graph with its steps in another order.
+    /// Returns the same graph with its steps in another order.
     fn permuted(&self, order: &[usize]) -> Self {
         Self {
             kinds: order.iter().map(|&old| self.kinds[old]).collect(),
@@ -143,7 +150,7 @@ impl Shape {
     }
 }
 
-/// All valid shapes of so many steps, one of each class of isomorphic ones.
+/// Returns all valid shapes of this many steps, one of each class of isomorphic shapes.
 fn shapes(steps: usize) -> Vec<Shape> {
     let orders = permutations(steps);
     let pairs: Vec<(usize, usize)> =
@@ -186,14 +193,14 @@ fn permutations(count: usize) -> Vec<Vec<usize>> {
         .collect()
 }
 
-/// One state that was reached, and how.
+/// A state that was reached: the state before it and the move between them.
 struct Reached {
     from: usize,
     by: Option<Move>,
 }
 
-/// Visits every state that can be reached with so many faults, those with fewer faults first, and of these
-/// the nearest; returns their number, or the history that breaks a property.
+/// Visits every state that can be reached with at most this many faults. States with fewer faults come first, and
+/// among these the nearest. Returns the number of states, or the history that breaks a property.
 fn explore(graph: &Graph, faults_max: u32) -> Result<usize, String> {
     let definition = graph.build().map_err(|faults| format!("{graph} is refused: {faults:?}"))?;
     let start = World::new(&definition, graph.law(), false).map_err(|fault| format!("{graph}: {fault}"))?;
@@ -216,7 +223,7 @@ fn explore(graph: &Graph, faults_max: u32) -> Result<usize, String> {
                     continue;
                 }
                 if visited.len() > STATES_MAX << (2 * faults_max) {
-                    let fault = format!("more than {} states: something repeats without end", visited.len());
+                    let fault = format!("more than {} states: a history repeats without end", visited.len());
                     return Err(story(graph, &reached, at, &one, &fault));
                 }
                 reached.push(Reached { from: at, by: Some(one) });
@@ -229,7 +236,8 @@ fn explore(graph: &Graph, faults_max: u32) -> Result<usize, String> {
     Ok(visited.len())
 }
 
-/// What can happen in an exploration: the world's own moves, and those requests that lead somewhere.
+/// Returns the open moves of an exploration with their costs: the moves of the world and the requests that lead
+/// somewhere.
 fn open_moves(world: &World) -> Vec<(Move, u32)> {
     if world.state.end().is_some() {
         return Vec::new();
@@ -266,7 +274,8 @@ fn open_moves(world: &World) -> Vec<(Move, u32)> {
     moves
 }
 
-/// No node and no person looks for so long that a participant has forgotten the key of a call that is not over.
+/// Returns the time after which the participants have forgotten the keys of all calls that are not over. No node and
+/// no person acts in that time.
 fn long_silence(world: &World) -> Option<Millis> {
     let steps = world.state.steps.iter().enumerate();
     let open = steps.filter(|(_, one)| matches!(one.phase, Phase::Active { .. } | Phase::Stuck { .. }));
@@ -301,7 +310,7 @@ fn story(graph: &Graph, reached: &[Reached], at: usize, last: &Move, fault: &str
 
 #[test]
 fn there_are_as_many_shapes_as_there_should_be() {
-    // Unlabelled acyclic graphs of 1 to 4 nodes are 1, 2, 6 and 31; the kinds make more of each.
+    // There are 1, 2, 6 and 31 unlabelled acyclic graphs of 1 to 4 nodes. The kinds make more of each.
     let plain = |steps: usize| {
         let compensable = |shape: &Shape| shape.kinds.iter().all(|kind| *kind == Kind::Compensable);
         shapes(steps).into_iter().filter(compensable).count()

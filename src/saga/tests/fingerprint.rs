@@ -1,5 +1,5 @@
-//! When two worlds are the same for all that can follow. Owns the hash of what matters: times only as
-//! distances from now, and only those that something can still depend on.
+//! Fingerprint of a world: two worlds with the same future have the same hash. It covers what a later event can
+//! depend on. Times enter only as distances from now.
 
 use std::hash::{Hash, Hasher};
 
@@ -9,10 +9,10 @@ use crate::saga::definition::Millis;
 use crate::saga::event::Direction;
 use crate::saga::state::{Activity, Course, Phase, StepState};
 
-/// Distances beyond this are all the same: longer than any window of the tests.
+/// Distances beyond this into the past count as equal. It is longer than any window of the tests.
 const PAST_MS: i64 = 5_000;
 
-/// Mixes words quickly: the standard hasher takes a fifth of an exploration.
+/// A fast hasher: the standard one takes a fifth of the time of an exploration.
 struct Mixer(u64);
 
 impl Hasher for Mixer {

@@ -121,7 +121,8 @@ fn the_sagas_deadline_turns_it_back_even_when_it_is_paused_or_stuck() {
     check("@deadline=1000 a!  b+(sleep=5000)<a", "a ok", "running a:done b:sleeping@5000");
 }
 
-/// A saga that was started while no node lived is as old as its start says, and its steps are as old as its journal.
+/// A saga may be started while no node lives. The age of the saga counts from its start, the age of its steps from
+/// the first row of its journal.
 #[test]
 fn a_deadline_counts_from_the_start_though_no_node_was_there() {
     let definition = Graph::parse("@deadline=1000 a(limit=300) b(await=go)<a").build().unwrap();
@@ -133,7 +134,7 @@ fn a_deadline_counts_from_the_start_though_no_node_was_there() {
         let (state, commands) = after(waited_ms);
         assert_eq!((state_text(&definition, &state).as_str(), commands.len()), ("running", 0));
         assert_eq!(next_timer(&definition, &state), Some(due));
-        // What was asked in time is heard before it turns back.
+        // Requests that were made in time are heard before the saga turns back.
         let timer = Event::TimerFired(TimerFired { at: 90_001 });
         let (ended, commands) = transition(&definition, &state, &timer).unwrap();
         assert_eq!((state_text(&definition, &ended).as_str(), commands.len()), ("compensated", 0));

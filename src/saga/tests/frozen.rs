@@ -1,8 +1,8 @@
-//! Journals of the second law as they were recorded, with what the fold made of each row. Owns that they are folded so
-//! for ever: a saga that waits for a year must go on by the law under which it began.
+//! Recorded journals of law 2, with the result of the fold after each row. The fold must give the same results for
+//! ever: a saga that waits for a year goes on by the law under which it began.
 //!
-//! A file has the definition in its first line, then rows; after each row what followed: the state, the next timer, and
-//! the calls that it asks for, each with its key.
+//! The first line of a file is the definition. Rows follow. After each row comes its result: the state, the next
+//! timer, and the commands, with the key of each call.
 
 use uuid::Uuid;
 
@@ -33,19 +33,19 @@ const JOURNALS: &[(&str, &str)] = journals![
     "rerun"
 ];
 
-/// A journal with what its fold makes of it now.
+/// Returns the journal with the results of the present fold.
 fn retold(text: &str) -> String {
     let mut lines = text.lines();
     let draft = lines.next().expect("a definition");
-    let definition: Draft = serde_json::from_str(draft).expect("a definition that is read as ever");
-    let definition = Definition::build(definition).expect("a definition that is built as ever");
+    let definition: Draft = serde_json::from_str(draft).expect("a definition that is still readable");
+    let definition = Definition::build(definition).expect("a definition that is still valid");
     let mut told = vec![draft.to_owned()];
     let mut state: Option<State> = None;
     for row in lines.filter(|line| line.starts_with('{')) {
         let event: Event = serde_json::from_str(row).unwrap_or_else(|error| panic!("{row}: {error}"));
         let followed = match (&state, &event) {
             (None, Event::Started(started)) => Ok(begin(&definition, started)),
-            (None, event) => panic!("a journal begins with {event:?}"),
+            (None, event) => panic!("expected `begun` as the first row, found {event:?}"),
             (Some(state), event) => transition(&definition, state, event),
         };
         told.push(row.to_owned());
@@ -92,7 +92,7 @@ fn what_follows(definition: &Definition, state: &State, commands: &[Command]) ->
 
 #[test]
 fn a_journal_is_folded_as_it_was_when_it_was_written() {
-    assert_eq!(Law::NEWEST.number(), 2, "freeze journals of the new law, too, and keep these");
+    assert_eq!(Law::NEWEST.number(), 2, "record journals of the new law too, and keep these");
     let mut changed = Vec::new();
     for (name, text) in JOURNALS {
         let found = retold(text);

@@ -1,5 +1,5 @@
-//! Brings a saga home: from any state, a world where everything goes well from now on and people do their
-//! work. Owns the proof that there is always a way to an end, and what must hold of every end.
+//! Drives a saga to its end from any state, in a world where everything goes well from now on and people do their
+//! work. Proves that an end can always be reached, and checks what must hold at every end.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::saga::{Json, Law, legal_verbs, next_timer, outstanding, passed_deadli
 const MOVES_MAX: usize = 400;
 
 impl World {
-    /// Lets the saga end. Late effects land at once, or never.
+    /// Drives the saga to its end. Late effects land at once, or never.
     pub(super) fn go_home(&mut self, land: bool, told: &mut Vec<Move>) -> Result<(), Fault> {
         for _ in 0..MOVES_MAX {
             if self.state.end().is_some() {
@@ -30,7 +30,7 @@ impl World {
         Err(format!("the saga does not end: {}", self.state.status()))
     }
 
-    /// The next move on the way home.
+    /// Returns the next move towards the end.
     fn homeward(&self, land: bool) -> Result<Move, Fault> {
         for (step, ledger) in self.ledgers.iter().enumerate() {
             for direction in [Direction::Action, Direction::Compensation] {
@@ -66,7 +66,7 @@ impl World {
         if let Some(word) = self.tell() {
             return Ok(word);
         }
-        must!(next_timer(&self.definition, &self.state).is_some(), "the saga stands still, and nobody can help");
+        must!(next_timer(&self.definition, &self.state).is_some(), "the saga waits for no timer, command or request");
         Ok(Move::Fire)
     }
 
@@ -85,8 +85,8 @@ impl World {
         }
     }
 
-    /// A person looks at what is stuck, and says what is true or has it tried again. There must be a verb for
-    /// that.
+    /// Returns what a person does about a stuck step: resolve it with the truth, retry it or skip it. One of the
+    /// verbs that help must be legal.
     fn unstick(&self) -> Result<Move, Fault> {
         let (step, direction, reason) = self.state.stuck().ok_or("nothing is stuck")?;
         let name = self.definition.step(&self.state, step).name.clone();
@@ -101,14 +101,14 @@ impl World {
             .definition
             .planned(&self.state, step)
             .is_some_and(|planned| planned.needs.iter().any(|&need| self.state.steps[need].phase == Phase::Failed));
-        // Under the first law a definite failure got the next attempt a new key, and nobody can ask for one.
+        // Under law 1 a definite failure gave the next attempt a new key, and a request cannot ask for one.
         let new_key = self.state.law > Law::V1 && self.ledgers[step].of(direction).cursed.is_some();
         let retry = Request::Retry { step: name.clone(), new_key, reason: String::new() };
         let skip = Request::Skip { step: name.clone(), output: Json::null(), reason: "hopeless".to_owned() };
         let resolvable = verbs.iter().any(|verb| verb.starts_with(&format!("resolve {name} absent")));
         must!(
             resolvable || verbs.contains(&format!("retry {name}")),
-            "{name:?} is stuck ({}), and nobody can help: {verbs:?}",
+            "{name:?} is stuck ({}), and no legal verb helps: {verbs:?}",
             reason.as_str()
         );
         match resolve {
@@ -118,7 +118,8 @@ impl World {
         }
     }
 
-    /// Somebody says what the saga waits to be told; of what came to nothing, that it did.
+    /// Returns the request for which a step waits: an event, an approval, or the finding that an accepted call came
+    /// to nothing.
     fn tell(&self) -> Option<Move> {
         let waits = |one: &Arc<StepState>| {
             matches!(one.phase, Phase::Active { activity: Activity::Awaiting { .. } | Activity::Asking { .. }, .. })
@@ -138,7 +139,7 @@ impl World {
         told.map(Move::Ask)
     }
 
-    /// The promise: what an end says is true, and stays true whatever still lands.
+    /// Checks the promise at an end: what the end says is true, and stays true whatever still lands.
     pub(super) fn of_end(&self) -> Result<(), Fault> {
         let end = match self.state.end() {
             None | Some(End::Abandoned) => return Ok(()),
@@ -157,7 +158,7 @@ impl World {
             let now = self.ledgers[index].in_place;
             let then = later.ledgers[index].in_place;
             let name = &planned.name;
-            must!(now == then, "{name:?}: the saga ended as {end:?}, and then an effect landed");
+            must!(now == then, "{name:?}: an effect landed after the saga ended as {end:?}");
             let reads = call_of(&self.definition, &self.state, index, Direction::Action)
                 .is_none_or(|call| call.effect == Effect::ReadOnly);
             let expected = match end {
@@ -165,7 +166,7 @@ impl World {
                 End::Compensated if planned.irreversible => now,
                 End::Compensated | End::Abandoned => 0,
             };
-            must!(now == expected, "{name:?}: the saga ended as {end:?} with {now} effects, not {expected}");
+            must!(now == expected, "{name:?}: expected {expected} effects at the end {end:?}, found {now}");
         }
         Ok(())
     }

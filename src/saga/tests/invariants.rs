@@ -1,6 +1,5 @@
-//! What must hold after every event, whatever happened, as far as the state itself can tell. Owns the
-//! structural half of the properties in DESIGN section 4; what needs the truth about effects is in
-//! `world.rs`.
+//! Checks what must hold after every event, as far as the state itself can tell. What needs the truth about effects
+//! is checked in `world.rs`.
 
 use crate::saga::advance::limits;
 use crate::saga::command::Command;
@@ -26,7 +25,7 @@ macro_rules! must {
 }
 pub(super) use must;
 
-/// What must hold of one transition.
+/// Checks one transition.
 pub(super) fn of_transition(
     definition: &Definition,
     old: &State,
@@ -43,10 +42,10 @@ pub(super) fn of_transition(
     of_state(definition, new)?;
     let due = next_timer(definition, new);
     let handed_over = matches!(event, Event::Withdrawn(_));
-    // What ends a wait is its timer, before which everything is heard that was asked in time.
+    // Only its timer ends a wait, and requests that were made in time are heard before it.
     let heard_first = new.law >= Law::V2 && !matches!(event, Event::TimerFired(_));
     let waits = heard_first && passed_deadline(definition, new, new.at).is_some();
-    must!(handed_over || waits || due.is_none_or(|due| due > new.at), "a timer of the past is due: {due:?}");
+    must!(handed_over || waits || due.is_none_or(|due| due > new.at), "expected a timer in the future, found {due:?}");
     let late = limits(definition, new).into_iter().flatten().any(|limit| limit <= new.at);
     let forward = |command: &Command| {
         matches!(command, Command::Execute { direction: Direction::Action, .. } | Command::Decide { .. })
@@ -55,8 +54,8 @@ pub(super) fn of_transition(
     Ok(())
 }
 
-/// An approval is done by nothing but a yes to what it shows, which was on record before; what is shown never
-/// changes under the eyes of who is asked.
+/// Checks approvals. Only a yes to the question that is in the journal completes an approval. A question never
+/// changes while a person is asked.
 fn of_approvals(definition: &Definition, old: &State, event: &Event, new: &State) -> Result<(), Fault> {
     for (index, (was, is)) in old.steps.iter().zip(&new.steps).enumerate() {
         let planned = definition.step(new, index);
@@ -64,8 +63,8 @@ fn of_approvals(definition: &Definition, old: &State, event: &Event, new: &State
             continue;
         }
         let asks = |one: &StepState| matches!(one.phase, Phase::Active { activity: Activity::Asking { .. }, .. });
-        must!(!asks(is) || is.shown.is_some(), "{:?} asks, and shows nothing", planned.name);
-        must!(!(asks(was) && asks(is)) || was.shown == is.shown, "{:?} shows another thing", planned.name);
+        must!(!asks(is) || is.shown.is_some(), "{:?} asks without a recorded question", planned.name);
+        must!(!(asks(was) && asks(is)) || was.shown == is.shown, "{:?} changed its question", planned.name);
         if is.phase == Phase::Done && was.phase != Phase::Done {
             let approved = match event {
                 Event::Requested(Requested { request: Request::Approve { step, digest, .. }, .. }) => {
@@ -73,13 +72,14 @@ fn of_approvals(definition: &Definition, old: &State, event: &Event, new: &State
                 }
                 _ => false,
             };
-            must!(asks(was) && approved, "{:?} is done, and nobody approved what it shows", planned.name);
+            must!(asks(was) && approved, "{:?} is done without an approval of its question", planned.name);
         }
     }
     Ok(())
 }
 
-/// Commands are what the new state asks for and the old one did not; an attempt in flight is never forgotten.
+/// Checks commands. The new commands are those that the new state asks for and the old one did not. No attempt in
+/// flight is forgotten.
 fn of_commands(old: &State, event: &Event, new: &State, commands: &[Command]) -> Result<(), Fault> {
     let (before, after) = (outstanding(old), outstanding(new));
     let lost = matches!(event, Event::OwnerLost(_));
@@ -101,17 +101,17 @@ fn of_commands(old: &State, event: &Event, new: &State, commands: &[Command]) ->
     Ok(())
 }
 
-/// What must hold when a call begins.
+/// Checks what must hold when a call begins.
 fn of_begun(definition: &Definition, old: &State, new: &State, command: Command) -> Result<(), Fault> {
     let Command::Execute { step, direction, .. } = command else { return Ok(()) };
     let planned = definition.planned(new, step).expect("a step that begins exists");
     let phase = |index: usize| new.steps[index].phase;
-    let call = call_of(definition, new, step, direction).expect("a step that calls nobody begins no call");
+    let call = call_of(definition, new, step, direction).expect("a call that begins is one that the step has");
     let in_doubt = new.steps[step].tally(direction).evidence().doubt_at.is_some();
-    must!(call.effect != Effect::Once || !in_doubt, "once, in doubt, and sent again: {command:?}");
-    must!(!new.paused, "{command:?} while the saga is paused");
+    must!(call.effect != Effect::Once || !in_doubt, "a `once` call in doubt was sent again: {command:?}");
+    must!(!new.paused, "{command:?} began while the saga is paused");
     let still_stuck = old.stuck().is_some() && old.stuck() == new.stuck();
-    must!(!still_stuck, "{command:?} while a step needs a person");
+    must!(!still_stuck, "{command:?} began while a step is stuck");
     match direction {
         Direction::Action => {
             must!(
@@ -121,14 +121,14 @@ fn of_begun(definition: &Definition, old: &State, new: &State, command: Command)
         }
         Direction::Compensation => {
             for later in descendants(definition, new, step) {
-                must!(is_gone(phase(later)), "step {step} is undone before step {later}, which came after it");
+                must!(is_gone(phase(later)), "step {step} is undone before the later step {later}");
             }
         }
     }
     Ok(())
 }
 
-/// What must hold of every state.
+/// Checks what must hold of every state.
 pub(super) fn of_state(definition: &Definition, state: &State) -> Result<(), Fault> {
     of_status(state)?;
     for (index, one) in state.steps.iter().enumerate() {
@@ -136,7 +136,7 @@ pub(super) fn of_state(definition: &Definition, state: &State) -> Result<(), Fau
             let tally = one.tally(direction);
             must!(
                 tally.attempts_forgiven <= tally.attempts && tally.probes_forgiven <= tally.probes,
-                "step {index} has a budget beyond its calls: {tally:?}"
+                "step {index} was forgiven more calls than it made: {tally:?}"
             );
         }
     }
@@ -169,11 +169,11 @@ pub(super) fn of_state(definition: &Definition, state: &State) -> Result<(), Fau
         matches!(activity, Some(Activity::Awaiting { .. } | Activity::Asking { .. }))
     });
     let moves = !outstanding(state).is_empty() || next_timer(definition, state).is_some();
-    must!(halted || told || moves, "the saga stands still and waits for nothing");
+    must!(halted || told || moves, "the saga waits for no timer, command or request");
     of_stuck(definition, state)
 }
 
-/// On the way forward, nothing has begun or is taken for done before the steps that its kind waits for.
+/// Checks that on the way forward no step begins or is done before the steps that its kind waits for.
 fn of_barriers(definition: &Definition, state: &State) -> Result<(), Fault> {
     if state.course != Course::Forward {
         return Ok(());
@@ -187,13 +187,13 @@ fn of_barriers(definition: &Definition, state: &State) -> Result<(), Fault> {
             let settled = matches!(other.phase, Phase::Done | Phase::Skipped)
                 || other.phase == Phase::Failed && other.skipped_by_hand;
             let before = plan::waits_for(kind(later), kind(earlier));
-            must!(!before || settled, "step {later} is past a barrier, and step {earlier} is not");
+            must!(!before || settled, "step {later} passed the barrier before step {earlier}");
         }
     }
     Ok(())
 }
 
-/// The status is one word for what the state says at length.
+/// Checks that the status agrees with the rest of the state.
 fn of_status(state: &State) -> Result<(), Fault> {
     let stuck = state.steps.iter().any(|one| matches!(one.phase, Phase::Stuck { .. }));
     let expected = match (&state.course, stuck, state.paused) {
@@ -210,10 +210,10 @@ fn of_status(state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Ends emit nothing, and nothing happens after them.
+/// Checks that an ended saga asks for nothing and accepts nothing.
 fn of_end(definition: &Definition, state: &State, end: End) -> Result<(), Fault> {
     must!(outstanding(state).is_empty(), "an ended saga asks for {:?}", outstanding(state));
-    must!(next_timer(definition, state).is_none(), "an ended saga waits for a time");
+    must!(next_timer(definition, state).is_none(), "an ended saga waits for a timer");
     must!(legal_verbs(definition, state, state.at).is_empty(), "an ended saga takes requests");
     let timer = Event::TimerFired(TimerFired { at: state.at });
     must!(transition(definition, state, &timer).is_err(), "an ended saga goes on");
@@ -232,34 +232,34 @@ fn of_end(definition: &Definition, state: &State, end: End) -> Result<(), Fault>
     Ok(())
 }
 
-/// A step is stuck only when no declared means is left.
+/// Checks that a step is stuck only when no declared means is left.
 fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
     let Some((step, direction, reason)) = state.stuck() else { return Ok(()) };
     let tally = state.steps[step].tally(direction);
     let Some(call) = call_of(definition, state, step, direction) else {
-        must!(reason != StuckReason::InDoubt, "step {step} calls nobody and is in doubt");
+        must!(reason != StuckReason::InDoubt, "step {step} makes no call and is in doubt");
         return Ok(());
     };
     if reason != StuckReason::InDoubt {
         return Ok(());
     }
-    must!(tally.evidence().doubt_at.is_some(), "step {step} is stuck in doubt, and not in doubt");
+    must!(tally.evidence().doubt_at.is_some(), "step {step} is stuck in doubt without a doubt");
     let probes = call.probe.as_ref().map_or(0, |probe| probe.retry.attempts);
     must!(tally.probes - tally.probes_forgiven >= probes, "step {step} is stuck with probes left");
     let settled_at = tally.evidence().doubt_at.unwrap_or(0) + call.settle_ms;
     let asked = tally.evidence().probed_at.is_some_and(|asked_at| asked_at >= settled_at);
     must!(
         asked || call.probe.is_none() || state.law == Law::V1,
-        "step {step} is stuck, and its probe was not asked when a late effect had had its time"
+        "step {step} is stuck without a probe after its settle window"
     );
     let tried = tally.attempts - tally.attempts_forgiven >= call.retry.attempts;
-    // A compensation of an action in doubt knows no more than the action's key.
+    // A compensation of an action in doubt finds the effect by the action's key only.
     let acts_by_key = direction == Direction::Compensation && state.steps[step].action.evidence().doubt_at.is_some();
     let action = call_of(definition, state, step, Direction::Action).filter(|_| acts_by_key);
     let forgets = [Some(call), action].into_iter().flatten().any(|call| call.key_lifetime_ms.is_some());
     let limited = call.deadline_ms.is_some() || forgets;
-    // A repeat of what met an error meets it again, what was accepted is carried out without one, and a handler that
-    // ended its transaction is not trusted with another.
+    // A repeat after an error would meet the same error. An accepted call is carried out without a repeat. A handler
+    // that ended its transaction gets no other transaction.
     let goes_on = direction == Direction::Compensation || definition.step(state, step).kind == Kind::Retriable;
     let barred =
         tally.evidence().pending || tally.evidence().errored && !goes_on || call.effect == Effect::Transactional;
@@ -270,7 +270,7 @@ fn of_stuck(definition: &Definition, state: &State) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The operator's verbs that are offered are those that are accepted.
+/// Checks that the saga accepts exactly the operator's verbs that it offers.
 pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fault> {
     let reason = || "test".to_owned();
     let mut all = vec![
@@ -314,12 +314,13 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
         let event = Event::Requested(Requested { at: state.at, asked_at: None, signal, by: String::new(), request });
         let accepted = transition(definition, state, &event).is_ok();
         let word = if accepted { "accepted" } else { "refused" };
-        must!(accepted == offered.contains(&verb), "{verb:?} is {word}, and the offer is {offered:?}");
+        must!(accepted == offered.contains(&verb), "{verb:?} is {word}; offered are {offered:?}");
     }
     Ok(())
 }
 
-/// Answers to questions that were not asked, times that have not come and losses of nothing are refused.
+/// Checks that the saga refuses answers that it did not ask for, timers that are not due, and the loss of an owner
+/// with nothing in flight.
 pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(), Fault> {
     let (at, jitter) = (state.at, 0.0);
     let input = Json::null();
@@ -375,7 +376,7 @@ pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(),
     Ok(())
 }
 
-/// A journal, read back from its JSON, leads to the same state; and it is bounded.
+/// Checks that the journal, read back from its JSON, leads to the same state, and that it is bounded.
 pub(super) fn of_journal(definition: &Definition, journal: &[Event], state: &State) -> Result<(), Fault> {
     let mut read = Vec::with_capacity(journal.len());
     for event in journal {
@@ -391,9 +392,9 @@ pub(super) fn of_journal(definition: &Definition, journal: &[Event], state: &Sta
     Ok(())
 }
 
-/// The most rows that a journal can have. Undisturbed: one for the start, one each for the saga's deadline
-/// and the driver's lease; for each step its condition, what it shows, its own wait, and the rows of its calls.
-/// A request or a lost owner begins everything anew at worst.
+/// Returns the most rows that a journal can have. Without disturbances: one row for the start, one for the saga's
+/// deadline and one for the driver's lease; for each step one for its condition, one for what it shows, one for its
+/// own wait, and the rows of its calls. Each request, lost owner or handover repeats all of that at worst.
 fn rows_max(definition: &Definition, state: &State, journal: &[Event]) -> usize {
     let calls = |step: usize| {
         [Direction::Action, Direction::Compensation]
@@ -409,16 +410,16 @@ fn rows_max(definition: &Definition, state: &State, journal: &[Event]) -> usize 
     undisturbed * (1 + disturbances.count())
 }
 
-/// Each of `a` attempts ends and may wait, 2 rows; and it may be a doubt of its own, which is probed `p`
-/// times, once more when absence proved nothing yet and once more when it was pending, 2 rows each. One more
-/// when the compensation waits for the window.
+/// Returns the most rows of a call. Each of its `a` attempts ends and may wait: 2 rows. Each attempt may leave a
+/// doubt of its own, with `p` probes, one more when absence proved nothing yet, and one more when the call was
+/// pending: 2 rows for each probe. One more row when the compensation waits for the window.
 fn rows_of_call(call: &Call) -> usize {
     let attempts = call.retry.attempts as usize;
     let probes = call.probe.as_ref().map_or(0, |probe| probe.retry.attempts as usize + 2);
     1 + 2 * attempts * (1 + probes)
 }
 
-/// The call of a step in one direction.
+/// Returns the call of a step in one direction.
 pub(super) fn call_of<'a>(
     definition: &'a Definition,
     state: &'a State,
@@ -433,7 +434,7 @@ pub(super) fn call_of<'a>(
     }
 }
 
-/// All steps that come after a step, directly or not.
+/// Returns all steps that come after a step, directly or not.
 pub(super) fn descendants(definition: &Definition, state: &State, step: usize) -> Vec<usize> {
     let mut found = vec![step];
     let mut next = 0;

@@ -1,4 +1,4 @@
-//! The first law: journals that begin with `started` are read as they were when they were written, to their end.
+//! Law 1: journals that begin with `started` keep the rules under which they were written, to their end.
 
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ fn a_definite_failure_makes_a_new_key() {
     check("@law=1 a b<a", "a ok; b refuses; ~a fails; timer", "compensating a:~attempting#2 b:failed -> ~a#2k1");
 }
 
-/// An older node reads the request without the word, and would count the keys in another way.
+/// An older node reads the request without `new_key`, and would count the keys in another way.
 #[test]
 fn a_new_key_cannot_be_asked_for() {
     check_refused("@law=1 a b!<a c+<b", "a ok; b ok; c refuses; ?retry c newly", "takes a new key by itself");
@@ -91,8 +91,7 @@ fn a_probe_is_believed_however_old_the_key_is() {
     check("@law=1 a(life=4000,probe)", history, "running a:attempting#2 -> a#2k1");
 }
 
-/// What a journal of the first law looks like, and what one of a later law must look like to an older version: a kind
-/// that it does not know.
+/// The form of the first row under each law. An older version does not know the kind of the first row of a later law.
 #[test]
 fn the_first_row_says_the_law() {
     let text = r#"{"started":{"at":7,"input":{"n":1}}}"#;

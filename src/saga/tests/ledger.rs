@@ -1,11 +1,13 @@
 //! The truth about effects, which the core never sees: what landed, what may still land, what a participant
-//! remembers. Owns the model of one step's participant; when something happens is decided by `world.rs`.
+//! remembers. Owns the model of one step's participant. `world.rs` decides when something happens.
 //!
-//! The model does what a participant may do under the words of the definition, and no more: an idempotent one carries
-//! out a key once while it remembers it; an effect without an answer lands before its settle window ends, or never;
-//! what was accepted lands whenever it likes, or never. It may answer with an error after its effect: only a refusal
-//! that the definition knows for one had none. A key that it has forgotten is unknown to it, whether it is called or
-//! asked; then it may also be one that is asked by a name of its own, and finds the effect.
+//! The model does everything that the definition allows a participant, and no more. An idempotent participant carries
+//! out a key once while it remembers the key. An effect without an answer lands before its settle window ends, or
+//! never. An accepted call lands at any time, or never. A participant may answer with an error after its effect: only
+//! a refusal that the definition declares had no effect.
+//!
+//! A call or a probe does not find a key that the participant has forgotten. The participant may also look the effect
+//! up by a name of its own. Then a probe finds the effect even after the key is forgotten.
 
 use super::invariants::{Fault, must};
 use crate::saga::definition::{Call, Effect, Millis};
@@ -14,9 +16,9 @@ use crate::saga::event::Direction;
 /// The truth about one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Ledger {
-    /// Effects of the action that are in place, net.
+    /// Net number of effects of the action that are in place.
     pub(super) in_place: u32,
-    /// A person undid it; what the compensation does afterwards is theirs to know.
+    /// A person undid the effect. Then it is up to that person what a later compensation finds.
     pub(super) by_hand: bool,
     action: Records,
     compensation: Records,
@@ -25,21 +27,21 @@ pub(super) struct Ledger {
 /// The truth about one call, over all of its attempts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Records {
-    /// Keys that were carried out, with the time: generations.
+    /// Keys that were carried out: their generations, each with its time.
     pub(super) landed: Vec<(u32, Millis)>,
     /// Attempts without an answer whose effect may still land.
     pub(super) flights: Vec<Flight>,
-    /// Generations of calls that were accepted and may still be carried out, at any time.
+    /// Generations of accepted calls that may still be carried out, at any time.
     pub(super) jobs: Vec<u32>,
-    /// The generation for which the participant will repeat an error for ever.
+    /// The generation under which the participant will repeat an error for ever.
     pub(super) cursed: Option<u32>,
     /// When the attempt in flight began.
     pub(super) begun_at: Millis,
-    /// Whether the participant found the effect by its key when the probe in flight was asked.
+    /// Whether the participant could find the effect by its key when the probe in flight was sent.
     pub(super) seen: bool,
-    /// Whether an accepted call was open then.
+    /// Whether an accepted call was open when the probe in flight was sent.
     pub(super) open: bool,
-    /// The participant asked to be left alone until then.
+    /// End of the pause that the participant asked for.
     pub(super) quiet_until: Millis,
 }
 
@@ -56,19 +58,19 @@ impl Records {
         !self.flights.is_empty() || !self.jobs.is_empty()
     }
 
-    /// The generations of what may still land.
+    /// Returns the generations of the effects that may still land.
     pub(super) fn landing(&self) -> impl Iterator<Item = u32> + '_ {
         self.flights.iter().map(|flight| flight.generation).chain(self.jobs.iter().copied())
     }
 
-    /// No call and no probe comes before the pause that the participant asked for is over.
+    /// Checks that no call and no probe comes before the pause of the participant is over.
     pub(super) fn rested(&self, now: Millis) -> Result<(), Fault> {
         let until = self.quiet_until;
-        must!(now >= until, "it is called at {now}, and asked to be left alone until {until}");
+        must!(now >= until, "expected no call before {until}, found one at {now}");
         Ok(())
     }
 
-    /// Takes what lands next.
+    /// Removes the next effect to land, and returns its generation.
     pub(super) fn lands(&mut self) -> Option<u32> {
         match self.flights.is_empty() {
             false => Some(self.flights.remove(0).generation),
@@ -92,8 +94,8 @@ impl Ledger {
         }
     }
 
-    /// A call arrives at the participant and is carried out, unless its key is remembered. A compensation undoes what it
-    /// finds.
+    /// Carries out a call that arrives at the participant, unless the participant remembers its key. `finds`: whether
+    /// a compensation finds the effect.
     pub(super) fn land(
         &mut self,
         call: &Call,
@@ -117,18 +119,18 @@ impl Ledger {
         match direction {
             Direction::Action => {
                 self.in_place += 1;
-                must!(self.in_place == 1, "the effect is there {} times", self.in_place);
+                must!(self.in_place == 1, "expected one effect, found {}", self.in_place);
             }
             Direction::Compensation => {
                 let absent = self.in_place == 0;
-                must!(!absent || safe_when_absent || self.by_hand, "something was undone that is not there");
+                must!(!absent || safe_when_absent || self.by_hand, "an effect was undone that is not in place");
                 self.in_place = self.in_place.saturating_sub(u32::from(finds));
             }
         }
         Ok(())
     }
 
-    /// Whether the participant finds a call by its key: it was carried out, and the key is not forgotten yet.
+    /// Whether the participant finds a call by its key: the call was carried out, and the key is not forgotten yet.
     pub(super) fn remembers(&self, call: &Call, direction: Direction, generation: u32, at: Millis) -> bool {
         let lives = |first: Millis| call.key_lifetime_ms.is_none_or(|life| at <= first + life);
         self.of(direction).landed.iter().any(|(key, first)| *key == generation && lives(*first))
@@ -139,23 +141,23 @@ impl Ledger {
         self.of(direction).landed.iter().any(|(key, _)| *key == generation)
     }
 
-    /// Whether anything may still land.
+    /// Whether an attempt without an answer may still land.
     pub(super) fn in_flight(&self) -> bool {
         !self.action.flights.is_empty() || !self.compensation.flights.is_empty()
     }
 
-    /// The same effect, as the saga finds it that has taken it over: its compensation has a key of its own.
+    /// Returns the same effect for a saga that takes it over. The compensation of that saga has a key of its own.
     pub(super) fn taken_over(&self) -> Self {
         Self { compensation: Records::default(), ..self.clone() }
     }
 
-    /// What has not landed by now never will.
+    /// Removes attempts whose window has ended: their effect never lands.
     pub(super) fn expire(&mut self, now: Millis) {
         self.action.flights.retain(|flight| now < flight.until);
         self.compensation.flights.retain(|flight| now < flight.until);
     }
 
-    /// The earliest end of a window.
+    /// Returns the earliest end of a window.
     pub(super) fn expires_at(&self) -> Option<Millis> {
         let flights = self.action.flights.iter().chain(&self.compensation.flights);
         flights.map(|flight| flight.until).min()

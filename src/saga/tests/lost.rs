@@ -1,4 +1,4 @@
-//! Processes that die, and processes that hand back in good order.
+//! Processes that die, and processes that hand back their sagas.
 
 use super::story::{Story, check, check_refused};
 use crate::saga::event::{Event, OwnerLost};
@@ -11,7 +11,7 @@ fn an_attempt_lost_with_its_process_is_unknown() {
     check("a(once)", "lost", "stuck a:stuck(in_doubt)");
     check("a(once,probe)", "lost", "running a:probing#1 -> probe a#1");
     check("a(reads)", "lost; timer", "running a:attempting#2 -> a#2");
-    // Its effect would be in the row that is not there.
+    // The effect would be in the same transaction as the missing row.
     check("a(within)", "lost; timer", "running a:attempting#2 -> a#2");
     check("a(within,tries=1)", "lost", "compensated a:failed");
     check("a(~within) b<a", "a ok; b refuses; lost; timer", "compensating a:~attempting#2 b:failed -> ~a#2");
@@ -22,7 +22,8 @@ fn an_attempt_lost_with_its_process_is_unknown() {
 
 #[test]
 fn a_lost_owner_may_still_live_so_its_attempt_ends_with_its_timeout() {
-    // Given up after 100 ms; the call can still be answered until 1000 ms, and land until 1500 ms.
+    // The owner is given up at 100 ms, but may live. Its call can still be answered 1000 ms later, and can land 1500
+    // ms later, at 1600 ms.
     check("a(once,probe)", "+100; lost; a absent", "running a:settling@1600");
     check("a(safe,once)", "+100; lost", "compensating a:unresolved@1600");
     check("a(once,probe)", "+3000; lost; a absent", "running a:settling@4500");
@@ -55,7 +56,7 @@ fn deaths_alone_convict_nobody() {
     check("a(tries=9)", five, "running a:backing_off@2500");
     check("a(when)", "lost; lost; lost; lost", "running a:deciding -> decide a");
     check("a(once,probe)", "a unknown; lost; lost; lost; lost", "running a:probing#5 -> probe a#5");
-    // A trial speaks of the call that was tried, not of one that began since, nor of one that runs beside it.
+    // A trial convicts only the call that was tried, not one that began later, nor one that runs beside it.
     check("a(tries=9)", "lost; timer; convicted", "running a:backing_off@300");
     check(
         "a(tries=9) b(tries=9)",
@@ -84,11 +85,11 @@ fn deaths_are_counted_while_a_call_waits_for_its_next_attempt() {
 
 #[test]
 fn what_a_probe_answers_is_no_news_of_a_call_that_kills() {
-    // Asked too soon, then once the settle window is over; then it is tried again.
+    // The probe is asked too early, then again after the settle window. Then the call is tried again.
     let death = "lost; a absent; timer; a absent; timer";
     check("a(once,probe,tries=9)", &format!("{death}; {death}"), "running a:attempting#3 -> a#3k2");
     check("a(once,probe,tries=9)", &format!("{death}; {death}; convicted"), "stuck a:stuck(process_died)");
-    // Several processes may die while it is asked, as long as it is answered between.
+    // Several processes may die during probes, as long as a probe is answered in between.
     let asked = "a unknown; lost; lost; a absent; timer; lost; lost";
     check("a(once,probe)", asked, "running a:probing#6 -> probe a#6");
 }
@@ -101,7 +102,7 @@ fn a_call_is_suspected_before_the_last_death() {
     assert!(is_suspect("a(tries=9)", "lost; timer; lost; timer"));
     assert!(!is_suspect("a(tries=9)", "lost; timer; lost; timer; a fails; timer"));
     assert!(is_suspect("a(once,probe)", "a unknown; lost; lost"));
-    // What only an expression can kill is tried alone as well.
+    // A condition or a question, where only an expression can crash the process, is tried alone too.
     assert!(!is_suspect("a(when)", "lost"));
     assert!(is_suspect("a(when)", "lost; lost"));
     assert!(is_suspect("a(approval)", "lost; lost"));
@@ -139,10 +140,10 @@ fn what_an_owner_hands_back_unbegun_costs_no_attempt() {
         "a ok; b refuses; handover a; +500; timer",
         "compensating a:~attempting#1 b:failed -> ~a#1",
     );
-    // It is over all the same when it passes while the call waits for its place.
+    // The limit also ends the step while the call waits for its place.
     check("a(limit=400)", "+400; handover a; timer", "compensated a:failed");
     check("a(~limit=400) b<a", "a ok; b refuses; +400; handover a; timer", "stuck a:~stuck(failed) b:failed");
-    // So is a repeat whose key would be forgotten before it had landed.
+    // So does the lifetime of the key: no repeat is made that could land after it.
     check("a(life=2000)", "a unknown; timer; +400; handover a; timer", "stuck a:stuck(in_doubt)");
     check("a(life=2000)", "a unknown; timer; +399; handover a; timer", "running a:attempting#2 -> a#2");
     check_refused("a b<a", "?handover b", "neither an attempt nor a probe");

@@ -1,7 +1,8 @@
-//! The proof of the law, in three kinds. Tables say by example what follows from what (`forward`, `doubt`,
-//! `backward`, `pivot`, `requests`, `rerun`, `open`, `lost`, `validation`, `scenarios`); `properties` tries random
-//! sagas against a model of the world that knows the truth; `explore` tries all small ones. `notation` is the
-//! language in which all three speak.
+//! Proves the law in three ways. Example tables check single histories (`forward`, `doubt`, `errors`, `backward`,
+//! `pivot`, `requests`, `rerun`, `approvals`, `open`, `lost`, `law1`, `trust`, `validation`, `scenarios`).
+//! `properties` runs random sagas against a model of the world that knows the truth. `explore` runs all small sagas
+//! against the same model. All use the language of `notation` and `story`. `frozen` checks that recorded journals
+//! fold as before.
 
 mod explore;
 mod fingerprint;

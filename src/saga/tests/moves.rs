@@ -1,5 +1,5 @@
-//! What can happen next to a saga in its world. Owns the moves, which of them are open, what each costs in
-//! the bounds of an exploration, and how they read; `world.rs` carries them out.
+//! Everything that can happen next to a saga in its world. Owns the moves: which are open, what each costs an
+//! exploration, and how it reads. `world.rs` carries them out.
 
 use super::notation::{Graph, StepSpec};
 use super::story::{mark, question};
@@ -16,7 +16,7 @@ use crate::saga::{Json, Law, next_timer, outstanding};
 pub(super) enum Move {
     /// A condition is decided.
     Decide(usize, Verdict),
-    /// What an approval asks is rendered, or cannot be.
+    /// The question of an approval is rendered, or rendering fails.
     Show(usize, bool),
     /// The attempt in flight ends.
     End(usize, Direction, Fate),
@@ -26,23 +26,23 @@ pub(super) enum Move {
     Fire,
     /// Time passes.
     Pass(Millis),
-    /// Time passes until a late effect is about to miss its window, or has.
+    /// Time passes until a late effect is about to miss its window, or just misses it.
     Elapse,
     /// A late effect lands.
     Land(usize, Direction),
-    /// A call that was accepted comes to nothing.
+    /// An accepted call comes to nothing.
     Drop(usize, Direction),
-    /// The owner dies, and this became of what it had in flight.
+    /// The owner dies. The trace says what its attempts in flight did.
     Lose(Trace),
-    /// The owner hands back everything unbegun.
+    /// The owner hands back every call that it has not begun.
     HandOver,
-    /// Somebody asks.
+    /// A request is made.
     Ask(Request),
     /// A driver appends this step.
     Append(StepSpec),
 }
 
-/// What a condition says.
+/// The result of a condition.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
     Run,
@@ -50,7 +50,7 @@ pub(super) enum Verdict {
     Break,
 }
 
-/// How an attempt ends, with the truth behind it.
+/// How an attempt ends, together with the truth about its effect.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fate {
     Ok,
@@ -58,19 +58,19 @@ pub(super) enum Fate {
     Refuses,
     /// Fails, and the participant repeats the error under this key for ever.
     Curses,
-    /// Fails, and the definition knows that the participant repeats the error under this key.
+    /// Fails, and the definition says that the participant repeats the error under this key.
     Renews,
-    /// Refuses, after a look at the key: no attempt under it has been carried out.
+    /// Refuses after a look at the key: no attempt under the key has been carried out.
     Declines,
     /// Answers with an error, which may come after the effect.
     Errors(Trace),
     Unknown(Trace),
-    /// Its handler ended the transaction that it was to be recorded with.
+    /// The handler ended the transaction that should have recorded the attempt.
     Ends(Trace),
     Pending(Trace),
 }
 
-/// What became of an attempt of which nobody knows.
+/// The truth about an attempt with an unknown effect.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Trace {
     /// It had no effect.
@@ -81,7 +81,7 @@ pub(super) enum Trace {
     Flying,
 }
 
-/// What a probe answers.
+/// The answer of a probe.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Seen {
     Applied,
@@ -92,8 +92,8 @@ pub(super) enum Seen {
 const TRACES: [Trace; 3] = [Trace::None, Trace::Landed, Trace::Flying];
 
 impl World {
-    /// All moves of the world's own, each with its cost: 0 for what goes well, 1 for a fault. Requests are in
-    /// [`World::requests`].
+    /// Returns all open moves of the world, each with its cost: 0 if it goes well, 1 if it is a fault. Requests are
+    /// in [`World::requests`].
     pub(super) fn moves(&self) -> Vec<(Move, u32)> {
         let mut moves = Vec::new();
         let commands = outstanding(&self.state);
@@ -118,10 +118,11 @@ impl World {
                     if applied {
                         answer(Seen::Applied, 0);
                     }
-                    // Without a predicate of its own, "not found" is said of what is only not there yet.
+                    // Without an `absent` of its own, a probe answers "absent" even if the effect is only not there
+                    // yet.
                     let found = records.seen && self.found(step, direction, generation);
                     if !(found || sure && records.open) {
-                        // And it gets the saga nowhere, as what is said of an old key.
+                        // Such an answer, and one about a forgotten key, gets the saga nowhere. So it costs a fault.
                         let tally = self.state.steps[step].tally(direction);
                         let old = forgotten(self.call(step, direction), tally, self.now);
                         answer(Seen::Absent, u32::from(tally.evidence().pending && !sure || old));
@@ -198,8 +199,8 @@ impl World {
         }
     }
 
-    /// What operators and drivers could ask for, and would be right to: nobody says that something is applied
-    /// or absent which is not.
+    /// Returns every request that operators and drivers could rightly make. No request claims `applied` or `absent`
+    /// against the truth.
     pub(super) fn requests(&self) -> Vec<Request> {
         let reason = || "model".to_owned();
         let mut all = vec![
@@ -229,8 +230,8 @@ impl World {
         all
     }
 
-    /// What people may say to an approval: yes to what is shown, yes to something else, no; as long as nobody has,
-    /// and again after.
+    /// Returns the possible answers to an approval: yes to the question shown, yes to another question, and no. They
+    /// stay possible after a first answer.
     fn answers(&self, step: usize) -> Vec<Request> {
         use crate::saga::definition::Action;
         let planned = self.definition.step(&self.state, step);
@@ -243,7 +244,7 @@ impl World {
         vec![approve(question(name).digest), approve("another".to_owned()), deny]
     }
 
-    /// What a person finds who looks: nothing certain while something may still land.
+    /// Returns what a person finds out about a call. None while something may still land.
     pub(super) fn truth(&self, step: usize, direction: Direction) -> Option<Finding> {
         let ledger = &self.ledgers[step];
         let generation = self.state.steps[step].tally(direction).generation;
@@ -253,8 +254,8 @@ impl World {
         (!ledger.of(direction).may_land()).then_some(Finding::Absent)
     }
 
-    /// The event that somebody can provide for a step by right: its own, or word of a pending call that was
-    /// carried out.
+    /// Returns the event that may rightly be provided for a step: the event that it awaits, or the success of an
+    /// accepted call that was carried out.
     fn word(&self, step: usize) -> Option<String> {
         use crate::saga::definition::Action;
         let planned = self.definition.step(&self.state, step);
@@ -270,7 +271,7 @@ impl World {
         }
     }
 
-    /// How a move reads.
+    /// Returns a move as text.
     pub(super) fn describe(&self, one: &Move) -> String {
         let name = |step: usize| self.definition.step(&self.state, step).name.clone();
         match one {
@@ -340,7 +341,7 @@ fn ask_text(request: &Request) -> String {
     }
 }
 
-/// Makes a valid graph out of what may not be one: what comes after a pivot or a retriable step is retriable.
+/// Makes any graph valid: every step after a pivot or a retriable step becomes retriable.
 pub(super) fn put_in_order(graph: &mut Graph) {
     for index in 0..graph.steps.len() {
         let (before, rest) = graph.steps.split_at_mut(index);

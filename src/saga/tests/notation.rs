@@ -1,22 +1,23 @@
-//! The language of the tests: a graph and a history, each as one line of text. Owns parsing and printing of
-//! both; what must follow is said by the tests.
+//! The notation of graphs: one line of text for each. Owns parsing and printing. Histories are in `story.rs`; the
+//! tests say what must follow.
 //!
-//! A graph is a list of steps, `NAME[!|+][(ATTRIBUTES)][<NEEDS]`: `!` is a pivot, `+` a retriable step, needs
-//! are separated by commas. Steps are idempotent and compensable unless they say otherwise:
+//! A graph is a list of steps, `NAME[!|+][(ATTRIBUTES)][<NEEDS]`: `!` is a pivot, `+` a retriable step, needs are
+//! separated by commas. Steps are idempotent and compensable unless they say otherwise:
 //!
 //! | attribute | meaning |
 //! |---|---|
-//! | `once`, `reads` | effect |
-//! | `probe`, `sure` | has a probe; the probe says by an `absent` of its own that nothing will come |
+//! | `once`, `reads`, `within` | effect: `once`, `read_only`, `transactional` |
+//! | `probe`, `sure` | has a probe; has a probe with an `absent` of its own, which proves that nothing will come |
 //! | `safe`, `stays` | `safe_when_absent`, `irreversible` |
 //! | `when` | has a condition |
-//! | `await=E`, `sleep=N`, `approval` | waits for an event, for a time, for a person |
-//! | `tries=N`, `settle=N`, `life=N`, `limit=N` | attempts, settle window, life of keys, deadline; ms |
-//! | `asks=N` | its participant asks for this pause with whatever is not a success; ms |
-//! | `~once`, `~probe`, `~tries=N`, ... | the same of the compensation |
+//! | `await=E`, `sleep=N`, `approval` | waits for an event, for N ms, for a person |
+//! | `tries=N` | number of attempts |
+//! | `settle=N`, `life=N`, `limit=N` | settle window, lifetime of keys, deadline; ms |
+//! | `asks=N` | the participant asks for this pause with every answer that is no success; ms |
+//! | `~once`, `~probe`, `~tries=N`, ... | the same for the compensation |
 //!
-//! `@deadline=N` and `@open=N` are the saga's deadline and the driver's lease, `@law=1` is the law of the journal.
-//! Defaults are those of [`call`].
+//! `@deadline=N` and `@open=N` are the saga's deadline and the driver's lease in ms. `@law=1` is the law of the
+//! journal. Defaults are those of [`call`].
 
 use std::fmt;
 
@@ -52,7 +53,7 @@ pub(super) struct StepSpec {
     pub(super) compensation: CallSpec,
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Does {
     Call,
@@ -61,7 +62,7 @@ pub(super) enum Does {
     Approval,
 }
 
-/// What is said about one call.
+/// The attributes of one call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct CallSpec {
     pub(super) effect: Effect,
@@ -74,13 +75,13 @@ pub(super) struct CallSpec {
     pub(super) asks_ms: Option<Millis>,
 }
 
-/// Attempts of a call that does not say otherwise; pauses are 100, 200, 400, ... ms.
+/// Attempts of a call that does not set them; the pauses are 100, 200, 400, ... ms.
 pub(super) const TRIES: u32 = 3;
 /// Time-out of every call.
 pub(super) const TIMEOUT_MS: Millis = 1_000;
-/// Settle window of a call that does not say otherwise.
+/// Settle window of a call that does not set it.
 pub(super) const SETTLE_MS: Millis = 500;
-/// Probes of one doubt; the pause is 50 ms.
+/// Probes of one doubt; the first pause is 50 ms, and doubles.
 pub(super) const PROBES: u32 = 2;
 
 impl Default for CallSpec {
@@ -113,7 +114,7 @@ impl StepSpec {
         }
     }
 
-    /// Whether there is something to undo.
+    /// Whether the step has a compensation.
     pub(super) fn undoable(&self) -> bool {
         self.kind == Kind::Compensable
             && self.does == Does::Call
@@ -121,7 +122,7 @@ impl StepSpec {
             && !self.stays
     }
 
-    /// Drops what would not be valid, so that any mixture of words is a step.
+    /// Drops attributes that would not be valid, so that any mixture of attributes is a step.
     pub(super) fn tidy(&mut self) {
         if self.kind != Kind::Compensable && self.does == Does::Approval {
             self.does = Does::Call;
@@ -184,11 +185,11 @@ impl StepSpec {
             "await" => self.does = Does::Await(value.to_owned()),
             "sleep" => self.does = Does::Sleep(ms()),
             "approval" => self.does = Does::Approval,
-            other => panic!("no attribute is called {other:?}"),
+            other => panic!("expected an attribute, found {other:?}"),
         }
     }
 
-    /// The step as a draft has it.
+    /// Returns the step for a draft.
     pub(super) fn step(&self) -> Step {
         let action = match &self.does {
             Does::Call => Action::Call(call(&self.name, &self.action)),
@@ -215,9 +216,10 @@ impl StepSpec {
     }
 }
 
-/// A call of the tests: retries after 100, 200, 400 ms without jitter, time-out 1 s, settle window 500 ms.
+/// Makes a call for the tests: retries after 100, 200, 400 ms without jitter, time-out 1 s; the settle window is 500
+/// ms unless set.
 fn call(handler: &str, spec: &CallSpec) -> Call {
-    // The core reads no arguments: here they tell the model what the participant does.
+    // The core does not read arguments. Here they carry the pause for the model of the participant.
     let arguments = spec.asks_ms.map(|ms| Template(json!(ms)));
     let target = || Target::Handler { name: handler.to_owned(), arguments: arguments.clone() };
     let retry =
@@ -246,7 +248,7 @@ fn call(handler: &str, spec: &CallSpec) -> Call {
     }
 }
 
-/// The pause that the participant of a call asks for.
+/// Returns the pause that the participant of a call asks for.
 pub(super) fn asked_pause(call: &Call) -> Option<Millis> {
     match &call.target {
         Target::Handler { arguments: Some(Template(pause)), .. } => pause.as_u64(),
@@ -271,7 +273,7 @@ impl Graph {
         graph
     }
 
-    /// The law of its sagas: the newest, unless the graph says another.
+    /// Returns the law of the graph's sagas: the newest, unless the graph sets another.
     pub(super) fn law(&self) -> Law {
         self.law.unwrap_or(Law::NEWEST)
     }

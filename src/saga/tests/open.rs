@@ -1,4 +1,4 @@
-//! Open saga: the plan grows while it runs, and its driver may vanish.
+//! Open sagas: the plan grows while the saga runs, and its driver may vanish.
 
 use super::story::{check, check_refused};
 use crate::saga::definition::{Call, Draft, Step};
@@ -44,10 +44,10 @@ fn a_failed_step_is_its_drivers_choice_and_must_be_taken_note_of() {
     check("@open=5000", &format!("{failed}; append c; c ok; skip b; commit"), "completed a:done b:failed c:done");
     check_refused("@open=5000", &format!("{failed}; ?commit"), "has failed; abort, or skip it");
     check_refused("@open=5000", &format!("{failed}; skip b; ?skip b"), "settled already");
-    // What needs a failed step fails with it.
+    // A step that needs a failed step fails with it.
     check("@open=5000", "append a; a refuses; append b<a", "running a:failed b:failed");
     check_refused("@open=5000", "append a; a refuses; append b<a; skip a; ?commit", "\"b\" has failed");
-    // After the commit nobody listens: the saga turns back.
+    // After the commit the driver decides nothing any more: a failure turns the saga back.
     check("@open=5000", "append a; append b; a ok; commit; b refuses", "compensating a:~attempting#1 b:failed -> ~a#1");
 }
 
@@ -88,11 +88,11 @@ fn past_the_point_of_no_return_a_lost_driver_leaves_the_plan_as_it_stands() {
     check(graph, "p ok; timer", "running p:done r:attempting#1 -> r#1");
     check_refused(graph, "p ok; ?abort", "point of no return");
     check(graph, "+4000; abort; p ok", "running p:done r:attempting#1 -> r#1");
-    // A pivot that failed beside one that succeeded, and nobody took note: a person must.
+    // One pivot failed beside one that succeeded, and the driver did not skip it: a person must decide.
     check("@open=5000 p! q!", "p ok; q refuses", "stuck p:done q:stuck(failed)");
     check("@open=5000 p! q!", "q refuses; p ok; timer", "stuck p:done q:stuck(failed)");
     check("@open=5000 p! q!", "q refuses; skip q; p ok; timer", "completed p:done q:failed");
-    // What needs the pivot that failed goes on when a person has mended that.
+    // A step that needs the failed pivot goes on once a person has mended the pivot.
     let graph = "@open=5000 p! q! r+<q";
     check(graph, "q refuses; p ok; timer", "stuck p:done q:stuck(failed)");
     check(graph, "q refuses; p ok; timer; retry q; q ok", "running p:done q:done r:attempting#1 -> r#1");
@@ -109,7 +109,8 @@ fn a_doubt_that_is_left_open_turns_an_open_saga_back_too() {
     check("@open=5000", "append a(once); a unknown; timer", "stuck a:stuck(in_doubt)");
 }
 
-/// The fold takes what journals of before hold; the node that judges a request does not.
+/// The fold accepts every step that old journals hold. The node that judges a request refuses a step that no
+/// definition could have.
 #[test]
 fn a_step_is_appended_only_where_it_could_have_stood_in_a_definition() {
     let call = || Call::handler("h").idempotent();
@@ -127,7 +128,7 @@ fn a_step_is_appended_only_where_it_could_have_stood_in_a_definition() {
     assert_eq!(refused(&started, &q), none);
     assert_eq!(refused(&started, &Step::new("word", call()).retriable()), ["step.name"]);
     assert_eq!(refused(&started, &Step::awaiting("x", "p", None)), ["step.action.event"]);
-    // By its kind it comes after the pivot, whether it says so or not.
+    // A retriable step comes after the pivot by its kind, even without `needs`.
     let before = steps_before(&definition, &started, &Step::new("r", call()).retriable());
     assert_eq!(before.into_iter().collect::<Vec<_>>(), ["p", "w"]);
     let mut done = started;

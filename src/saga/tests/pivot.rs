@@ -1,5 +1,5 @@
-//! The point of no return: what waits before it, what may happen after it, and a turning back that comes too
-//! late.
+//! The pivot is the point of no return: what waits before it, what may happen after it, and what happens when the
+//! saga turns back too late.
 
 use super::story::{check, check_refused};
 
@@ -59,7 +59,7 @@ fn of_two_pivots_one_that_failed_beside_one_that_succeeded_needs_a_person() {
     check(graph, "a ok; p refuses; q ok", "stuck a:done p:stuck(failed) q:done");
     check(graph, "a ok; p refuses; q ok; retry p", "running a:done p:attempting#2 q:done -> p#2");
     check(graph, "a ok; p refuses; q refuses", "compensating a:~attempting#1 p:failed q:failed -> ~a#1");
-    // What the turning back stopped goes on where it was: with the budget that is left.
+    // A step that was stopped when the saga turned back goes on where it was, with the budget that is left.
     check(graph, "a ok; p fails; cancel; q ok", "running a:done p:attempting#2 q:done -> p#2");
 }
 

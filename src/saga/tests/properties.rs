@@ -1,7 +1,7 @@
-//! Random sagas in random worlds. Owns the choice: of a graph, of what happens, of when; what must hold is in
-//! `invariants.rs`, `world.rs` and `home.rs`.
+//! Runs random sagas in random worlds. Owns the random choices: the graph, the moves and their times. The properties
+//! are in `invariants.rs`, `world.rs` and `home.rs`.
 //!
-//! `PROPTEST_CASES` sets the number of cases, `AMENDS_SEED` the seed, which is printed with a failure.
+//! `PROPTEST_CASES` sets the number of cases and `AMENDS_SEED` the seed. A failure prints its seed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,20 +20,20 @@ use crate::saga::state::Status;
 
 /// Cases of the big test, over all threads.
 const CASES: u32 = 100_000;
-/// Seed unless set otherwise, so that a red run is about the change at hand; set another to search on.
+/// Default seed: fixed, so that a failure comes from the change at hand. Set another seed to search further.
 const SEED: u64 = 20_261_122;
 /// Most steps of a random graph.
 const STEPS_MAX: usize = 5;
-/// Most random moves, before everything goes well.
+/// Most random moves. After them everything goes well.
 const MOVES_MAX: usize = 32;
 
-/// Cases that were not stuck when chance left them; that were; that ended completed; that ended compensated.
+/// Counts of cases: not stuck after the random moves; stuck after them; ended completed; ended compensated.
 static REACHED: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 
-/// How often a saga could have gone on in another.
+/// Counts how often a rerun of a saga was legal.
 static TAKEN_OVER: AtomicUsize = AtomicUsize::new(0);
 
-/// A saga as chance makes it: bits for each step, bits for each move.
+/// A random saga: bits for each step and for each move.
 #[derive(Clone, Debug)]
 struct Chance {
     saga: u16,
@@ -50,7 +50,7 @@ fn chance() -> impl Strategy<Value = Chance> {
     })
 }
 
-/// Takes small choices out of bits; no bits are left means the first.
+/// Takes small choices out of bits. When no bits are left, the first choice is taken.
 struct Bits(u64);
 
 impl Bits {
@@ -69,7 +69,7 @@ impl Chance {
     fn graph(&self) -> Graph {
         let mut bits = Bits(u64::from(self.saga));
         let mut graph = Graph {
-            // Journals of the first law are folded by it to their end.
+            // Sagas of law 1 keep that law to their end.
             law: bits.one_in(4).then_some(Law::V1),
             deadline_ms: bits.one_in(4).then_some(1_500),
             lease_ms: (self.steps.is_empty() || bits.one_in(4)).then_some(3_000),
@@ -87,7 +87,7 @@ fn letter(index: usize) -> String {
     char::from(b'a' + u8::try_from(index % 26).unwrap()).to_string()
 }
 
-/// A step after `earlier` others, out of bits.
+/// Makes a step after `earlier` others, out of bits.
 fn spec(name: &str, bits: u64, earlier: usize) -> StepSpec {
     let mut bits = Bits(bits);
     let mut step = StepSpec::new(name);
@@ -128,8 +128,8 @@ fn call(bits: &mut Bits, effect: Effect) -> CallSpec {
     }
 }
 
-/// The move that chance means in this world: half of the time something that goes well, sometimes a fault or
-/// a request.
+/// Chooses a move for these bits: three times in eight a move that goes well, three times in eight any move, else
+/// time passes or a request is made.
 fn choose(world: &World, bits: u32) -> Option<Move> {
     let mut bits = Bits(u64::from(bits));
     let manner = bits.below(8);
@@ -155,7 +155,7 @@ fn choose(world: &World, bits: u32) -> Option<Move> {
     }
 }
 
-/// Runs a case to its end; the history is told for the one who must understand it.
+/// Runs a case to its end. If it fails, writes down its history.
 fn run(chance: &Chance, history: &mut Vec<String>) -> Result<(), String> {
     let graph = chance.graph();
     let definition = graph.build().map_err(|faults| format!("{graph} is refused: {faults:?}"))?;
@@ -217,13 +217,13 @@ fn every_saga_keeps_the_promise() {
     let [moving, stuck, completed, compensated] = REACHED.each_ref().map(|count| count.load(Ordering::Relaxed));
     println!("{moving} moving, {stuck} stuck, then {completed} completed, {compensated} compensated");
     let taken_over = TAKEN_OVER.load(Ordering::Relaxed);
-    println!("{taken_over} times another could have gone on");
+    println!("{taken_over} reruns were legal");
     let least = cases as usize / 20;
-    assert!(taken_over >= least, "only {taken_over} times a saga could be taken over");
-    assert!(stuck >= least && completed >= least && compensated >= least, "chance leaves too much out");
+    assert!(taken_over >= least, "expected at least {least} legal reruns, found {taken_over}");
+    assert!(stuck >= least && completed >= least && compensated >= least, "too few cases of one kind were reached");
 }
 
-/// Tries a share of the cases; the first that fails is shrunk and told.
+/// Runs a share of the cases. Shrinks the first that fails, and panics with its history.
 fn search(cases: u32, seed: u64, thread: u32) {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());

@@ -1,5 +1,4 @@
-//! What operators may ask for, and when: each verb where it is legal, and where it is refused with the
-//! reason.
+//! Requests of operators and drivers: where each verb is legal, and with which reason it is refused elsewhere.
 
 use super::story::{Story, check, check_refused};
 use crate::saga::event::{Event, Request, RequestRefused, Requested};
@@ -52,9 +51,9 @@ fn retry_tries_again_now_with_a_fresh_budget() {
     check_refused("a(probe)", "a unknown; timer; a fails; ?retry a", "tried right now");
     check_refused("a b<a", "?retry b", "neither stuck nor waiting");
     check_refused("a b<a", "a ok; ?retry a", "neither stuck nor waiting");
-    check_refused("a(await=go)", "?retry a", "a retry cannot bring");
-    check_refused("a(sleep=9)", "?retry a", "a retry cannot bring");
-    check_refused("a(safe,once)", "a unknown; ?retry a", "a retry cannot bring");
+    check_refused("a(await=go)", "?retry a", "a retry does not end");
+    check_refused("a(sleep=9)", "?retry a", "a retry does not end");
+    check_refused("a(safe,once)", "a unknown; ?retry a", "a retry does not end");
     check_refused("a", "?retry z", "its steps are a");
 }
 
@@ -94,7 +93,8 @@ fn resolve_says_what_became_of_a_doubt() {
         "compensating a:~attempting#2 b:failed -> ~a#2",
     );
     check_refused("a", "?resolve a applied", "being tried right now");
-    // A finding says nothing of an attempt that ended after it was asked for: whoever asks twice has looked once.
+    // A finding says nothing about an attempt that ended after the request was made. Here the second attempt ends at
+    // 100.
     let twice = "a unknown; resolve a absent; timer; a unknown";
     check_refused("a(once,tries=9)", &format!("{twice}; ?resolve a absent @99"), "find out again");
     check_refused("a(once,tries=9)", &format!("{twice}; ?resolve a applied @99"), "find out again");
@@ -177,7 +177,7 @@ fn a_signal_is_answered_once() {
     let answered = after(&paused, refused).unwrap();
     assert_eq!(answered.signals_seen, 2);
     assert!(after(&answered, request(2, resume())).is_err());
-    // Requests that are no signal have no number, and may come at any time.
+    // Requests that are not signals have no number, and may come at any time.
     let resumed = after(&answered, request(0, resume())).unwrap();
     assert_eq!((resumed.signals_seen, resumed.paused), (2, false));
 }

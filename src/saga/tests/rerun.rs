@@ -1,5 +1,5 @@
-//! A new saga that goes on from a step of an ended one: where it is legal, what it takes over, and under which keys it
-//! undoes that.
+//! Reruns: a new saga goes on from a step of an ended one. Tests where that is legal, which outcomes the new saga
+//! takes over, and under which keys it undoes them.
 
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ fn rerun(story: &Story, from: &str) -> Result<Started, String> {
     Ok(started(&story.state, from, outcomes))
 }
 
-/// Ends a saga, and compares how another begins that goes on from a step.
+/// Runs a saga to its end, and compares how a rerun from a step begins.
 #[track_caller]
 fn check(graph: &str, history: &str, from: &str, expected: &str) {
     let story = Story::tell(graph, history);
@@ -58,7 +58,7 @@ fn what_came_before_is_taken_over_and_the_rest_is_done_anew() {
     check("a p!<a r+<p", "a ok; p ok; r refuses; abandon", "r", "running a:done p:done r:attempting#1");
     check("a b<a", "a fails; skip a; b fails; abandon", "b", "running a:done b:attempting#1");
     check("a(await=go) b<a", "provide go; b fails; abandon", "b", "running a:done b:attempting#1");
-    // What only reads may be read again, of a saga that has completed too.
+    // A step that only reads may be rerun, even in a saga that has completed.
     check("a b(reads)<a", "a ok; b ok", "b", "running a:done b:attempting#1");
     check("a(reads) b<a", "a ok; b refuses", "a", "running a:attempting#1");
 }
@@ -82,7 +82,7 @@ fn it_undoes_what_it_took_over_by_the_keys_that_the_participant_knows() {
     journal.push(Event::AttemptEnded(crate::saga::event::AttemptEnded { at: 1_001, step: 1, ..ended }));
     let state = replay(&story.definition, &journal).unwrap();
     assert_eq!(state_text(&story.definition, &state), "compensating a:~attempting#1 b:failed");
-    // Taken over once more, it is still the key of the saga that called.
+    // Taken over a second time, the outcome still has the key of the saga that made the call.
     journal.truncate(1);
     let abandon = Request::Abandon { reason: "test".into() };
     let abandon = Requested { at: 1_000, asked_at: None, signal: 1, by: "ada".into(), request: abandon };
@@ -104,26 +104,27 @@ fn nothing_is_done_twice_and_nothing_left_behind() {
     check_refused("a b<a", "a ok; b ok", "b", twice);
     check_refused("a b<a", "a ok; b ok", "a", twice);
     check_refused("a b<a", "a ok; b fails; abandon", "a", "step \"a\" has its effect in place");
-    // In flight, in doubt, accepted: it may be there.
+    // In flight, in doubt or accepted: the effect may be there.
     check_refused("a b<a", "a ok; abandon", "b", "may have taken effect");
     check_refused("a b(once)<a", "a ok; b unknown; abandon", "b", "may have taken effect");
     check_refused("a b(probe)<a", "a ok; b pending; abandon", "b", "may have taken effect");
     check_refused("a b<a", "a ok; b unknown; abandon", "b", "may have taken effect");
-    // Beside what is rerun, too.
+    // This also holds for a step beside the rerun step.
     check_refused("a b", "a fails; abandon", "a", "step \"b\" may have taken effect");
-    // What was undone has no outcome; what is half undone is nobody's to do again.
+    // A step that was undone has no outcome. A step whose undoing is unfinished must not be done again.
     check_refused("a b<a", "a ok; b refuses; ~a ok", "b", "comes before");
     check_refused("a b<a c<b", "a ok; b ok; c refuses; ~b ok; abandon", "c", "step \"a\"");
-    check_refused("a b<a", "a ok; b refuses; abandon", "b", "was not undone to the end");
+    check_refused("a b<a", "a ok; b refuses; abandon", "b", "was not undone completely");
     check_refused("a(stays) b<a", "a ok; b refuses", "a", "has its effect in place");
-    // A step whose kind waits for it comes after it, whatever it needs.
+    // A step whose kind waits for another comes after it, whatever its `needs` say.
     check_refused("a(reads) p!", "a ok; p ok", "a", "step \"p\" has its effect in place");
     check_refused("a", "a ok", "z", "its steps are a");
     check_refused("@open=1000 a", "a ok; commit", "a", "was open");
 }
 
-/// The saga as it is, closed by hand, then taken over from each step where that is legal, in a world that knows the
-/// truth: what is done anew has left nothing, what is taken over is there. Then it turns back, and nothing is left.
+/// Closes the saga as it is, and reruns it from each legal step in a world that knows the truth. Steps that are done
+/// again have left no effect; outcomes that are taken over are in place. Then each new saga is driven to its end.
+/// Returns the number of legal steps.
 pub(super) fn of_takeovers(world: &World, land: bool) -> Result<usize, Fault> {
     let mut closed = world.clone();
     if closed.state.end().is_none() {
@@ -146,13 +147,13 @@ pub(super) fn of_takeovers(world: &World, land: bool) -> Result<usize, Fault> {
             let taken = outcomes.iter().find(|outcome| outcome.step == index);
             match taken {
                 None => {
-                    must!(ledger.in_place == 0, "{name:?} is done anew from {from:?}, and is there");
-                    // A late compensation knows the effect that it undoes by its key.
-                    must!(!closed.may_land(index), "{name:?} is done anew from {from:?}, and may land");
+                    must!(ledger.in_place == 0, "{name:?} is rerun from {from:?}, but its effect is in place");
+                    // A late compensation finds the effect by its key, so an effect that may land blocks the rerun.
+                    must!(!closed.may_land(index), "{name:?} is rerun from {from:?}, but may still land");
                 }
                 Some(outcome) => {
                     let there = one.phase == Phase::Done && !one.skipped_by_hand && !reads;
-                    must!(ledger.in_place == u32::from(there), "{name:?} is taken over: {}", ledger.in_place);
+                    must!(ledger.in_place == u32::from(there), "{name:?}: {} effects taken over", ledger.in_place);
                     must!(outcome.effect.is_some() == (one.phase == Phase::Done), "{name:?} is {:?}", one.phase);
                 }
             }

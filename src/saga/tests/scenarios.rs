@@ -1,6 +1,6 @@
-//! What other engines test or had to mend, as far as a pure core can meet it: steno and omicron (S1 to S13),
-//! DTM (D1 to D8), and the faults of tools (F1 to F22), by the numbers of our notes on peers and on MCP. What
-//! is a store's or a participant's is tested there.
+//! Scenarios from other engines, as far as a pure core can meet them: steno and omicron (S1 to S13), DTM (D1 to D8),
+//! and the faults of tools (F1 to F22). The numbers are those of our notes on peers and on MCP. Scenarios of a store
+//! or a participant are tested there.
 
 use std::cmp::Ordering;
 
@@ -15,7 +15,7 @@ fn s1_each_action_runs_once_and_nothing_starts_twice() {
     check_refused("a b<a", "a ok; ?a ok", "not in flight");
 }
 
-/// How often each step was attempted, forward and backward.
+/// Returns the number of attempts of each step, forward and backward.
 fn attempts(story: &Story) -> Vec<[usize; 2]> {
     let mut counts = vec![[0; 2]; story.definition.steps().len()];
     for event in &story.journal {
@@ -26,7 +26,7 @@ fn attempts(story: &Story) -> Vec<[usize; 2]> {
     counts
 }
 
-/// Attempts of one direction of a step whose outcome is unknown until the last.
+/// Returns the history of a step that is attempted `times` times: unknown each time but the last.
 fn repeated(step: &str, times: usize) -> String {
     format!("{step} unknown; timer; ").repeat(times - 1) + step + " ok"
 }
@@ -100,7 +100,8 @@ fn s8_two_failures_at_once_are_one_turning_back() {
 fn s10_every_node_may_fail_and_leaves_no_residue() {
     let names = ["a", "b", "c", "d"];
     for failing in 0..4 {
-        // Plainly; with each step and each undoing carried out twice; with only the last undoing carried out twice.
+        // First with single attempts; then with each action and each compensation carried out twice; then with only
+        // the last compensation carried out twice.
         for (times, undone, last) in [(1, 1, 1), (2, 2, 2), (1, 1, 2)] {
             let done = &names[..failing];
             let mut history: Vec<String> = done.iter().map(|name| repeated(name, times)).collect();

@@ -1,28 +1,32 @@
-//! Histories as text, and the one `check` of the tables. Owns the words for events, states and commands; the
-//! graph's notation is `notation.rs`.
+//! Histories as text, and the `check` functions of the tables. Owns the words for events, states and commands. Graphs
+//! are in `notation.rs`.
 //!
-//! A history is a list of events between `;`. They happen at the time of the event before, 0 first; `+N` lets
-//! N ms pass, `-N` sets the clock back.
+//! A history is a list of events between `;`. An event happens at the time of the event before it; the first happens
+//! at 0. `+N` lets N ms pass, `-N` sets the clock back by N ms.
 //!
 //! | event | meaning |
 //! |---|---|
 //! | `a ok`, `a fails`, `a refuses`, `a unknown`, `a pending` | the attempt in flight ends |
 //! | `a errors` | the participant answers with an error |
-//! | `a declines`, `a renews` | refuses after a look at the key; fails, and will under this key |
-//! | `a fails@N`, `a pending@N` | the participant asks for a pause |
+//! | `a declines` | the participant refuses after a look at the key |
+//! | `a renews` | the attempt fails, and would fail again under this key |
+//! | `a ends` | the handler ended its transaction |
+//! | `a fails@N`, `a pending@N` | the participant asks for a pause of N ms |
 //! | `a applied`, `a absent`, `a inconclusive` | the probe in flight answers |
 //! | `~a ok`, `~a applied`, ... | the same for the compensation |
 //! | `a run`, `a leave`, `a breaks` | the condition is decided |
-//! | `a shows`, `a blanks` | what an approval asks is on record, or cannot be rendered |
-//! | `timer` | the next timer fires, on time; `early` fires one now |
-//! | `lost`, `handover a b` | the owner died; the owner hands back what it has not begun |
-//! | `convicted` | the owner died, of this saga as lone trials have shown |
+//! | `a shows`, `a blanks` | the question of an approval is on record, or cannot be rendered |
+//! | `timer`, `early` | the next timer fires on time; a timer fires now, too early |
+//! | `lost` | the owner died |
+//! | `convicted` | the owner died; lone trials have convicted this saga |
+//! | `handover a b` | the owner hands back the calls of these steps, which it has not begun |
+//! | `refused` | a `resume` was refused, since the saga is not paused |
 //! | `cancel`, `retry a`, `retry a newly`, `resolve a applied`, `append b<a`, ... | requests; `@N`: made at N |
-//! | `resolve a absent #2` | found when there were two attempts |
-//! | `approve a`, `approve a another`, `deny a` | what is shown is approved, something else is, it is denied |
+//! | `resolve a absent #2` | the finding dates from when there were two attempts |
+//! | `approve a`, `approve a another`, `deny a` | approves the question shown, approves another one, denies it |
 //!
-//! `?` before an event says that it must be refused. A state is `STATUS NAME:PHASE ... -> COMMANDS`, with the
-//! commands of the last event; steps that wait are left out.
+//! `?` before an event means that it must be refused. A state is `STATUS NAME:PHASE ... -> COMMANDS`, with the
+//! commands of the last event. Steps that wait are left out.
 
 use std::sync::Arc;
 
@@ -38,7 +42,7 @@ use crate::saga::outcome::{Answer, Error, Outcome, TRANSACTION_ENDED};
 use crate::saga::state::{Activity, Phase, State, Undone};
 use crate::saga::{Definition, Json, Shown, begin, next_timer, transition};
 
-/// Runs a history and compares where it leads.
+/// Runs a history and compares the state that it leads to.
 #[track_caller]
 pub(super) fn check(graph: &str, history: &str, expected: &str) {
     let story = Story::tell(graph, history);
@@ -49,7 +53,7 @@ pub(super) fn check(graph: &str, history: &str, expected: &str) {
     );
 }
 
-/// Runs a history and looks for a text in the refusal of its last event.
+/// Runs a history and expects this text in the refusal of its last event.
 #[track_caller]
 pub(super) fn check_refused(graph: &str, history: &str, because: &str) {
     let story = Story::tell(graph, history);
@@ -60,7 +64,7 @@ pub(super) fn check_refused(graph: &str, history: &str, because: &str) {
     );
 }
 
-/// A saga under test with all that has happened to it.
+/// A saga under test and its history.
 pub(super) struct Story {
     pub(super) definition: Arc<Definition>,
     pub(super) state: State,
@@ -154,7 +158,7 @@ impl Story {
                 })
             }
             [step, what] => self.step_event(step, what),
-            other => panic!("what is {other:?}?"),
+            other => panic!("expected an event of the table, found {other:?}"),
         }
     }
 
@@ -205,7 +209,7 @@ impl Story {
             "applied" => answered(Answer::Applied { output }),
             "absent" => answered(Answer::Absent),
             "inconclusive" => answered(Answer::Inconclusive { error, retry_after_ms }),
-            other => panic!("what is {other:?}?"),
+            other => panic!("expected an event of the table, found {other:?}"),
         }
     }
 }
@@ -214,7 +218,7 @@ fn refused(error: Error, retryable: bool, answers_key: bool, renew_key: bool) ->
     Outcome::Failed { error, retryable, retry_after_ms: None, answers_key, renew_key }
 }
 
-/// What an approval of the tests shows.
+/// Returns the question of an approval in the tests.
 pub(super) fn question(step: &str) -> Shown {
     Shown::new(step, "may it?".to_owned(), Json::null())
 }
@@ -241,7 +245,7 @@ fn request(parts: &[&str]) -> Request {
             finding: match *found {
                 "applied" => Finding::Applied { output: output() },
                 "absent" => Finding::Absent,
-                other => panic!("what is {other:?}?"),
+                other => panic!("expected an event of the table, found {other:?}"),
             },
             attempts: seen.first().map(|seen| seen.strip_prefix('#').unwrap().parse().unwrap()),
             reason: reason(),
@@ -260,7 +264,7 @@ fn request(parts: &[&str]) -> Request {
             let step = graph.steps.first().map(StepSpec::step).expect("a step");
             Request::Append { step: Box::new(step) }
         }
-        other => panic!("what is {other:?}?"),
+        other => panic!("expected an event of the table, found {other:?}"),
     }
 }
 
@@ -273,7 +277,7 @@ impl std::fmt::Display for Story {
     }
 }
 
-/// A state in one line: `compensating a:~attempting#1 b:failed`.
+/// Returns a state as one line: `compensating a:~attempting#1 b:failed`.
 pub(super) fn state_text(definition: &Definition, state: &State) -> String {
     let mut text = state.status().to_string();
     for (index, one) in state.steps.iter().enumerate() {
@@ -312,7 +316,7 @@ pub(super) fn state_text(definition: &Definition, state: &State) -> String {
     text
 }
 
-/// A command: `b#1`, `~b#2k1` (attempt 2 under the key of generation 1), `probe a#1`, `decide c`.
+/// Returns a command as text: `b#1`, `~b#2k1` (attempt 2 under the key of generation 1), `probe a#1`, `decide c`.
 pub(super) fn command_text(definition: &Definition, state: &State, command: Command) -> String {
     let name = |step: usize| &*definition.step(state, step).name;
     let key = |generation: u32| if generation == 0 { String::new() } else { format!("k{generation}") };

@@ -1,4 +1,5 @@
-//! What tells an error of a tool apart from a failure without effect, by what calls it; and what no door lets through.
+//! Declarations that prove that an error of a tool had no effect. Rules that amends refuses in new definitions but
+//! still folds. Rules that draw a warning.
 
 use serde_json::json;
 
@@ -22,7 +23,8 @@ fn probed(call: Call) -> Call {
     call.probe(Probe::new(target, "result.found"))
 }
 
-/// Whether an item counts: for an action, a compensation, a pivot, a retriable step, and one that only reads.
+/// Returns where a declaration counts, one letter each: for an action, a compensation, a pivot, a retriable step and
+/// a step that only reads.
 fn counted(of_call: &dyn Fn(Call) -> Call, of_step: &dyn Fn(Step) -> Step) -> String {
     let call = || of_call(tool());
     [
@@ -38,7 +40,7 @@ fn counted(of_call: &dyn Fn(Call) -> Call, of_step: &dyn Fn(Step) -> Step) -> St
     .collect()
 }
 
-/// An item in words, what it does to the call and to the step, and where it counts.
+/// A declaration in words, its change to the call, its change to the step, and where it counts.
 type Item<'a> = (&'a str, &'a dyn Fn(Call) -> Call, &'a dyn Fn(Step) -> Step, &'a str);
 
 #[test]
@@ -60,7 +62,7 @@ fn each_item_counts_where_it_says_what_an_error_proves() {
         ("errors: definite", &errors(Errors::Definite), &|step| step, "xxxxx"),
         ("errors: unknown", &errors(Errors::Unknown), &|step| step, "....x"),
         ("probe", &probed, &|step| step, "xxxxx"),
-        // Of what is undone alone: a pivot and a retriable step have no compensation.
+        // `safe_when_absent` counts only with a compensation, which a pivot and a retriable step do not have.
         ("safe_when_absent", &|call| call, &Step::safe_when_absent, "x...x"),
         ("irreversible", &|call| call, &Step::irreversible, "x.xxx"),
         ("idempotent", &Call::idempotent, &|step| step, ".x.xx"),
@@ -69,7 +71,7 @@ fn each_item_counts_where_it_says_what_an_error_proves() {
         let found = counted(of_call, of_step);
         assert_eq!(found, expected, "{item}: action, compensation, pivot, retriable, read_only");
     }
-    // What the settings vouch for is withdrawn by the call.
+    // `errors: unknown` of the call overrides what the settings say.
     let step = |call: Call| Step::new("a", call).pivot();
     assert!(silent_errors_of_step("step", &step(tool()), |_| true).is_empty());
     let withdrawn = step(tool().errors(Errors::Unknown));
@@ -124,7 +126,7 @@ fn what_no_door_lets_through_can_be_built_all_the_same() {
     assert!(unsound_rules_of_step("step", &sound).is_empty());
 }
 
-/// A key that is never answered for, and an absence that rests on the status or on an error alone.
+/// Warns of a key for which no refusal answers, and of an absence that rests only on the status or on an error.
 #[test]
 fn rules_that_are_often_wrong_are_named() {
     let http = |path: &str| -> Call {
@@ -174,7 +176,7 @@ fn rules_that_are_often_wrong_are_named() {
     }
 }
 
-/// A compensation that takes longer than the participant remembers the action's key.
+/// Warns of a compensation that takes longer than the participant remembers the action's key.
 #[test]
 fn a_compensation_that_can_never_come_in_time_is_named() {
     let call = |timeout_ms| Call::handler("pay").timeout_ms(timeout_ms).settle_ms(500).idempotent();

@@ -1,5 +1,5 @@
-//! Definitions that could not keep the promise are refused, with every fault named at once; and what a digest
-//! depends on.
+//! Definitions that could not keep the promise are refused, with all faults at once. Also tests what a digest depends
+//! on.
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ fn action(draft: &mut Draft, step: usize) -> &mut Call {
     match &mut draft.steps[step].action {
         Action::Call(call) => call,
         Action::Await { .. } | Action::Sleep { .. } | Action::Approval { .. } => {
-            panic!("step {step} calls nobody")
+            panic!("step {step} makes no call")
         }
     }
 }
@@ -157,7 +157,7 @@ fn limits_are_within_bounds() {
     let eager = |draft: &mut Draft| action(draft, 0).retry.attempts = ATTEMPTS_MAX + 1;
     check("a", eager, &[("steps[0].action.retry.attempts", "found 1001")]);
     let leaving = |draft: &mut Draft| draft.on_disconnect = OnDisconnect::Abort;
-    check("@open=1000", leaving, &[("on_disconnect", "an open saga is no tool")]);
+    check("@open=1000", leaving, &[("on_disconnect", "an open saga cannot be called")]);
     check("a(approval,limit=0)", as_written, &[("steps[0].action.deadline_ms", "1 to")]);
     check("a!(approval)", as_written, &[("steps[0].kind", "before the point of no return")]);
     check("@open=999", as_written, &[("open.lease_ms", "1000 to")]);
@@ -238,7 +238,7 @@ fn equal_drafts_have_equal_digests_and_others_do_not() {
     other.steps[1].kind = Kind::Pivot;
     other.steps[1].compensation = None;
     assert_ne!(digest(draft()), digest(other));
-    // Keys of templates keep their author's order in memory, and lose it in a `jsonb` column.
+    // Keys of a template keep their author's order in memory, but not in a `jsonb` column.
     let with = |text: &str| {
         let mut draft = draft();
         let arguments = Some(Template(serde_json::from_str(text).unwrap()));
@@ -248,7 +248,7 @@ fn equal_drafts_have_equal_digests_and_others_do_not() {
     let (one, two) = (r#"{"x": {"b": 1, "a": [2]}, "y": 3}"#, r#"{"y": 3, "x": {"a": [2], "b": 1}}"#);
     assert_eq!(digest(with(one)), digest(with(two)));
     assert_ne!(digest(with(one)), digest(with(r#"{"x": {"b": 1, "a": [3]}, "y": 3}"#)));
-    // Through JSON and back it is the same definition; a template that is null is not one that is missing.
+    // A round trip through JSON gives the same definition. A template that is null differs from a missing one.
     let null = || with("null").output(json!(null));
     for draft in [with(one), null()] {
         let text = serde_json::to_string(&draft).unwrap();

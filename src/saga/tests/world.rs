@@ -1,6 +1,6 @@
-//! A saga in a world that knows the truth. Owns the clock and the carrying out of moves, and checks the
-//! properties that need the truth; those that need only the state are in `invariants.rs`, participants in
-//! `ledger.rs`, what may happen in `moves.rs`.
+//! A saga in a world that knows the truth. Owns the clock and carries out moves. Checks the properties that need the
+//! truth; `invariants.rs` checks those that need only the state. Participants are in `ledger.rs`, possible moves in
+//! `moves.rs`.
 
 use std::sync::Arc;
 
@@ -27,9 +27,9 @@ pub(super) struct World {
     pub(super) ledgers: Vec<Ledger>,
     pub(super) now: Millis,
     pub(super) journal: Vec<Event>,
-    /// Keep the journal: explorations do not, since a history can be told again.
+    /// Whether the world keeps its journal. Explorations do not, since they can run a history again.
     pub(super) keeps: bool,
-    /// Share of the jitter of the next event.
+    /// Jitter of the next event, 0 to 1.
     pub(super) chance: f64,
 }
 
@@ -50,8 +50,8 @@ impl World {
         Ok(world)
     }
 
-    /// A saga that begins with outcomes of another, in the world as that one has left it. What is done anew has keys of
-    /// its own, which no participant has seen.
+    /// Starts a saga that takes over outcomes of another, in the world that the other left behind. Steps that are
+    /// done again have new keys, which no participant has seen.
     pub(super) fn rerun(old: &Self, started: Started) -> Result<Self, Fault> {
         let (state, commands) = begin(&old.definition, &started);
         invariants::of_state(&old.definition, &state)?;
@@ -70,7 +70,7 @@ impl World {
         call_of(&self.definition, &self.state, step, direction).expect("a call that is in flight exists")
     }
 
-    /// Carries out a move. Moves that are not open do nothing, so that any part of a history is one.
+    /// Carries out a move. A move that is not open does nothing, so any part of a history can be carried out.
     pub(super) fn apply(&mut self, one: &Move) -> Result<(), Fault> {
         match one {
             Move::Decide(step, verdict) => self.decide(*step, *verdict),
@@ -113,7 +113,7 @@ impl World {
         self.ledgers.iter_mut().for_each(|ledger| ledger.expire(time));
     }
 
-    /// Feeds an event to the law, and checks everything that must hold afterwards.
+    /// Applies an event by the law, and checks everything that must hold afterwards.
     fn happen(&mut self, event: Event) -> Result<(), Fault> {
         let followed = transition(&self.definition, &self.state, &event)
             .map_err(|illegal| format!("{event:?} was refused: {illegal}"))?;
@@ -131,7 +131,7 @@ impl World {
         self.of_end()
     }
 
-    /// Commands are under way: what must be true when they are?
+    /// Checks what must be true when commands are sent, and records them in the ledgers.
     fn dispatched(&mut self, commands: &[Command]) -> Result<(), Fault> {
         for command in commands {
             match *command {
@@ -154,7 +154,8 @@ impl World {
         Ok(())
     }
 
-    /// The participant does not carry a call out, or does not say so: it may ask for a pause.
+    /// Returns the pause that the participant asks for. Called when the participant does not carry out a call, or
+    /// does not say so.
     fn pause(&mut self, step: usize, direction: Direction) -> Option<Millis> {
         let pause_ms = asked_pause(self.call(step, direction))?;
         if self.state.law == Law::NEWEST {
@@ -163,29 +164,29 @@ impl World {
         Some(pause_ms)
     }
 
-    /// Only what happened or may have happened is undone, after all that came after it, and never past the
-    /// point of no return.
+    /// Checks a compensation that begins: its action had an effect or may have had one, all later steps are undone,
+    /// and the point of no return is not passed.
     fn of_compensation(&self, step: usize) -> Result<(), Fault> {
         let planned = self.definition.step(&self.state, step);
         let ledger = &self.ledgers[step];
         let undoing = ledger.of(Direction::Compensation);
         let had = ledger.in_place > 0 || !undoing.landed.is_empty();
-        must!(had || planned.safe_when_absent, "{:?} is undone and was never there", planned.name);
+        must!(had || planned.safe_when_absent, "{:?} is undone without an effect", planned.name);
         let may_be = |index: usize| {
             let stays = self.definition.step(&self.state, index).irreversible;
             !stays && (self.ledgers[index].in_place > 0 || self.may_land(index))
         };
         for later in descendants(&self.definition, &self.state, step) {
-            must!(!may_be(later), "{:?} is undone while step {later}, which needs it, may be there", planned.name);
+            must!(!may_be(later), "{:?} is undone before the later step {later}", planned.name);
         }
         for index in 0..self.state.steps.len() {
             let pivot = self.definition.step(&self.state, index).kind != Kind::Compensable;
-            must!(!pivot || !may_be(index), "{:?} is undone although step {index} is past return", planned.name);
+            must!(!pivot || !may_be(index), "{:?} is undone although step {index} passed the pivot", planned.name);
         }
         Ok(())
     }
 
-    /// Whether an action without an answer may still have an effect that it had not yet.
+    /// Whether an action without an answer may still have a new effect.
     pub(super) fn may_land(&self, step: usize) -> bool {
         let ledger = &self.ledgers[step];
         let mut landing = ledger.of(Direction::Action).landing();
@@ -215,7 +216,7 @@ impl World {
         self.happen(Event::ApprovalShown(ApprovalShown { at: self.now, step, showing }))
     }
 
-    /// The number and the generation of the attempt in flight.
+    /// Returns the number and the generation of the attempt in flight.
     fn in_flight(&self, step: usize, direction: Direction) -> Option<(u32, u32)> {
         outstanding(&self.state).into_iter().find_map(|command| match command {
             Command::Execute { step: found, direction: way, attempt, generation } => {
@@ -265,7 +266,8 @@ impl World {
                 Outcome::unknown(Error::new(TRANSACTION_ENDED, "told"))
             }
             Fate::Pending(Trace::Flying) if self.state.law == Law::NEWEST => {
-                // It lands when it likes, or never; what was carried out under this key already is not taken on again.
+                // The call lands at any time, or never. A call that was carried out under this key is not accepted
+                // again.
                 if !self.ledgers[step].applied(direction, generation) {
                     self.ledgers[step].of_mut(direction).jobs.push(generation);
                 }
@@ -288,7 +290,7 @@ impl World {
         }))
     }
 
-    /// What became of an attempt that ends by `ended_at` without an answer.
+    /// Records the truth about an attempt that ends by `ended_at` without an answer.
     fn trace(
         &mut self,
         step: usize,
@@ -312,7 +314,7 @@ impl World {
         }
     }
 
-    /// When the process that makes the attempt in flight stops waiting for an answer.
+    /// Returns when the process of the attempt in flight stops waiting for the answer.
     pub(super) fn times_out_at(&self, step: usize, direction: Direction) -> Millis {
         self.ledgers[step].of(direction).begun_at + self.call(step, direction).timeout_ms
     }
@@ -326,8 +328,8 @@ impl World {
             .map_err(|fault| format!("{}{}: {fault}", super::story::mark(direction), planned.name))
     }
 
-    /// Whether a compensation finds the effect: it knows what an action that is done has answered, and nothing but the key
-    /// of one in doubt. The first law trusts that it finds it for ever.
+    /// Whether a compensation finds the effect. It knows the answer of an action that is done, but only the key of an
+    /// action in doubt. Law 1 trusts that it finds the effect for ever.
     fn compensation_finds(&self, step: usize, at: Millis) -> bool {
         let tally = &self.state.steps[step].action;
         let by_key = self.state.law >= Law::V2 && tally.evidence().doubt_at.is_some();
@@ -352,7 +354,7 @@ impl World {
         let ledger = &self.ledgers[step];
         let answer = match seen {
             Seen::Applied if ledger.applied(direction, generation) => Answer::Applied { output: Json::null() },
-            // It was looked up at any time until now.
+            // The participant may have looked it up at any time until now.
             Seen::Absent if !(ledger.of(direction).seen && self.found(step, direction, generation)) => {
                 let probe = self.call(step, direction).probe.as_ref();
                 let sure = probe.is_some_and(|probe| probe.absent.is_some());
@@ -375,7 +377,7 @@ impl World {
         }))
     }
 
-    /// Whether a look-up by the key finds the effect now. The first law trusts that it does for ever.
+    /// Whether a look-up by the key finds the effect now. Law 1 trusts that it does for ever.
     pub(super) fn found(&self, step: usize, direction: Direction, generation: u32) -> bool {
         let ledger = &self.ledgers[step];
         match self.state.law {
@@ -384,13 +386,13 @@ impl World {
         }
     }
 
-    /// The probe cannot tell, and its participant may ask for a pause.
+    /// Returns the answer of a probe that cannot tell; its participant may ask for a pause.
     fn tells_nothing(&mut self, step: usize, direction: Direction) -> Answer {
         let retry_after_ms = self.pause(step, direction);
         Answer::Inconclusive { error: Error::new("model", "told"), retry_after_ms }
     }
 
-    /// The owner is given up. It may live on, cut off, until its attempts time out.
+    /// Gives up the owner. The owner may live on, cut off, until its attempts time out.
     fn lose(&mut self, trace: Trace) -> Result<(), Fault> {
         let commands = outstanding(&self.state);
         if commands.is_empty() {
@@ -403,7 +405,7 @@ impl World {
             let trace = if cursed { Trace::None } else { trace };
             self.trace(step, direction, generation, trace, ended_at)?;
         }
-        // The worst that can come of it.
+        // The worst case: the saga is convicted as early as possible.
         let convicted = deaths_in_a_row(&self.state) + 1 >= LOST_MAX;
         self.happen(Event::OwnerLost(OwnerLost { at: self.now, jitter: self.chance, convicted }))
     }
@@ -420,13 +422,13 @@ impl World {
         self.happen(Event::Withdrawn(Withdrawn { at: self.now, steps }))
     }
 
-    /// A request as an event.
+    /// Returns a request as an event.
     pub(super) fn asked(&self, request: Request) -> Event {
         let (at, signal, by) = (self.now, self.state.signals_seen + 1, "ada".to_owned());
         Event::Requested(Requested { at, asked_at: None, signal, by, request })
     }
 
-    /// Somebody asks; what is refused is recorded as such, as the runtime does.
+    /// Makes a request. A refused request is recorded as such, as the runtime does.
     fn ask(&mut self, request: Request) -> Result<(), Fault> {
         if self.state.end().is_some() {
             return Ok(());
@@ -446,7 +448,7 @@ impl World {
         }
     }
 
-    /// An operator who has a step tried again does not wait for its participant.
+    /// Lifts the participant's pause after a retry: an operator's retry does not wait for it.
     fn hurried(&mut self, request: &Request) {
         let Request::Retry { step, .. } = request else { return };
         let step = self.definition.index_of(&self.state, step).expect("the step that was accepted exists");
@@ -455,14 +457,14 @@ impl World {
         }
     }
 
-    /// An operator who skips a compensation has undone the effect; one who skips an action must find nothing
-    /// of it.
+    /// Records a skip. An operator who skips a compensation has undone the effect. An operator who skips an action
+    /// must have found no effect of it.
     fn done_by_hand(&mut self, request: &Request) -> Result<(), Fault> {
         let Request::Skip { step: name, .. } = request else { return Ok(()) };
         let step = self.definition.index_of(&self.state, name).expect("the step that was accepted exists");
         let undone = matches!(self.state.steps[step].phase, Phase::Stuck { direction: Direction::Compensation, .. });
         let may_be = self.ledgers[step].in_place > 0 || self.may_land(step);
-        must!(undone || !may_be, "{name:?} was skipped although it may have happened");
+        must!(undone || !may_be, "{name:?} was skipped although it may have an effect");
         if undone {
             self.ledgers[step].in_place = 0;
             self.ledgers[step].by_hand = true;
