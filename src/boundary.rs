@@ -1,12 +1,14 @@
-//! Named places between which a process can die: before and after each statement and each call, and where actors start
-//! and stop. Owns the names of those that are no statement's; a statement's are made of the name of its file, where it
-//! is included. In a release build passing a place is nothing at all; the crash matrix of the tests (`tests/it/crash`)
-//! kills a process at each of them.
+//! Boundaries: named places at which a test can kill the process. There is one before and one after each statement
+//! and each call, and where actors start and stop. The crash matrix of the tests (`tests/it/crash`) kills a process
+//! at each of them. In a release build passing a place does nothing.
+//!
+//! Owns the names of all places that are not around a statement. The `sql!` macro (`store/statement.rs`) names the
+//! places of a statement after its file.
 
-/// Every place that is not around a statement. Each is passed somewhere in `src`; `tests/it/crash` holds this list and
-/// the sources against each other.
+/// Every place that is neither around a statement nor in [`OF_SAGAS`]. `tests/it/crash` checks this list against the
+/// sources: each place is passed somewhere in `src`.
 pub const ALL: &[&str] = &[
-    // Sends of a batch whose rows may be there already.
+    // Sends of a batch whose rows may be in the journal already.
     "commit again: sending",
     "commit again: answered",
     "transactional: begun",
@@ -60,9 +62,9 @@ pub const ALL: &[&str] = &[
     "compact: copying",
 ];
 
-/// Places that a process passes on behalf of one saga: each may be wanted for one definition and one direction only.
+/// Places that a process passes on behalf of one saga. A test can limit each to one definition and one direction.
 pub const OF_SAGAS: &[&str] = &[
-    // Nobody knows yet in which direction it goes: always forward.
+    // The direction is not known yet: always forward.
     "saga: reading",
     "saga: decided",
     "batch: sending",
@@ -76,7 +78,7 @@ pub const OF_SAGAS: &[&str] = &[
     "probe: answered",
 ];
 
-/// For which definition a place is passed, and whether the saga goes back. Empty in a release build.
+/// The definition and the direction for which a process passes a place. Empty in a release build.
 #[derive(Clone, Debug)]
 pub(crate) struct Aim {
     #[cfg(debug_assertions)]
@@ -106,7 +108,7 @@ pub(crate) fn pass(place: &'static str) {
 #[inline]
 pub(crate) fn pass_statement(place: &'static str) {
     fail::fail_point!(place);
-    // Without the feature nobody asks which.
+    // Without the feature `failpoints` the place is not used.
     let _ = place;
 }
 
@@ -118,20 +120,20 @@ pub(crate) fn pass_for(place: &'static str, aim: &Aim) {
     #[cfg(debug_assertions)]
     {
         fail::fail_point!(&format!("{place} for {}", aim.words));
-        // Without the feature nobody asks for whom.
+        // Without the feature `failpoints` the aim is not used.
         let _ = &aim.words;
     }
     let _ = aim;
 }
 
-/// How long the pauses before lone trials are, where a test says so.
+/// Returns the pause before lone trials in milliseconds, if a test sets it.
 #[inline]
 pub(crate) fn trial_pause_ms() -> Option<u64> {
     fail::fail_point!("trial pause", |pause| pause.and_then(|pause| pause.parse().ok()));
     None
 }
 
-/// Passes a place at which a test may lose the answer to a statement; returns whether it does.
+/// Passes a place at which a test may lose the answer to a statement. Returns whether it does.
 #[inline]
 pub(crate) fn is_answer_lost() -> bool {
     fail::fail_point!("answer lost", |_| true);

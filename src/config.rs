@@ -1,5 +1,5 @@
-//! Limits and defaults: every loop, queue, batch, retry, wait and payload has its named maximum here, with
-//! unit and default.
+//! Limits and defaults. Every loop, queue, batch, retry, wait and payload has its named maximum here, with unit and
+//! default.
 
 pub mod actor;
 pub mod catalog;

@@ -28,7 +28,7 @@ pub mod postgres;
 pub mod step_transaction;
 pub mod trace;
 
-/// The README's Rust, compiled by `cargo test`.
+/// The Rust examples of the README, compiled by `cargo test`.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

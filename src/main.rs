@@ -1,8 +1,8 @@
-//! The `amends` binary: everything is in the library but the choice of an allocator.
+//! The `amends` binary. It chooses the allocator; everything else is in the library.
 
 use std::process::ExitCode;
 
-/// A saga is many small pieces that are made on one thread and dropped on another.
+/// mimalloc: a saga makes many small allocations on one thread and frees them on another.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,8 +1,8 @@
-//! Every metric, one line each: name, labels, help. Owns the names and their Prometheus text; counting is
-//! done where things happen, and serving the text is left to `http`.
+//! The metrics: one line each with name, labels and help. Owns the names and the text for Prometheus. The rooms do the
+//! counting, and `http` serves the text.
 //!
-//! Names follow the conventions of Prometheus. Labels come from closed sets: words of the vocabulary, names
-//! of definitions and of their steps; never an id. Steps that a driver appends share the label [`APPENDED`].
+//! Names follow the conventions of Prometheus. The values of a label are a closed set: words of the vocabulary, names
+//! of definitions and of their steps, never an id. All steps that a driver appends share the value [`APPENDED`].
 //!
 //! ```
 //! use amends::metrics;
@@ -16,10 +16,10 @@ use std::sync::OnceLock;
 use metrics::{Key, Label, Level, Metadata, SharedString, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// Value of the label `step` for all steps that drivers append, whose names are theirs to choose.
+/// Value of the label `step` for all steps that drivers append: drivers may choose any name.
 pub const APPENDED: &str = "(appended)";
 
-/// Declares the metrics and the list of them all.
+/// Declares each metric and the list of all metrics.
 macro_rules! metrics {
     ($($kind:ident $constant:ident $name:literal [$($label:ident),*] $help:literal;)+) => {
         $(
@@ -42,67 +42,67 @@ macro_rules! metrics {
 }
 
 metrics! {
-    Counter SAGAS_STARTED "amends_sagas_started_total" [definition] "Sagas that were started.";
-    Counter SAGAS_ENDED "amends_sagas_ended_total" [definition, status] "Sagas that ended, by how.";
-    Counter SAGAS_STUCK "amends_sagas_stuck_total" [definition] "Times that a saga came to need a person.";
+    Counter SAGAS_STARTED "amends_sagas_started_total" [definition] "Sagas started.";
+    Counter SAGAS_ENDED "amends_sagas_ended_total" [definition, status] "Sagas ended, by status.";
+    Counter SAGAS_STUCK "amends_sagas_stuck_total" [definition] "Times that a saga became stuck.";
     Counter SAGAS_RECOVERED "amends_sagas_recovered_total" [] "Sagas taken over after their owner was lost.";
-    Counter SAGAS_PARKED "amends_sagas_parked_total" [] "Sagas put aside while they wait.";
-    Counter SAGAS_CLAIMED "amends_sagas_claimed_total" [] "Sagas claimed from the ready ones.";
-    Gauge SAGAS_RESIDENT "amends_sagas_resident" [] "Sagas that are actors on this node now.";
+    Counter SAGAS_PARKED "amends_sagas_parked_total" [] "Sagas parked while they wait.";
+    Counter SAGAS_CLAIMED "amends_sagas_claimed_total" [] "Sagas claimed from the ready queue.";
+    Gauge SAGAS_RESIDENT "amends_sagas_resident" [] "Sagas with an actor on this node.";
     Gauge SAGAS_LIVE "amends_sagas_live" [definition, status] "Sagas that have not ended, as of the last census.";
-    Gauge READY_SAGAS "amends_ready_sagas" [definition] "Sagas that wait for a node, counted up to 10000 a version.";
+    Gauge READY_SAGAS "amends_ready_sagas" [definition] "Sagas that wait for a node, up to 10000 of each version.";
     Gauge READY_OLDEST "amends_ready_oldest_seconds" [definition] "How long the oldest saga has waited for a node.";
-    Seconds CLAIM_WAIT "amends_claim_wait_seconds" [] "Time that sagas waited for a node before it took them.";
+    Seconds CLAIM_WAIT "amends_claim_wait_seconds" [] "Time that a saga waited until a node claimed it.";
     Seconds SAGA_SECONDS "amends_saga_duration_seconds" [definition, status] "Time from start to end of a saga.";
 
-    Counter STEPS_ENDED "amends_steps_ended_total" [definition, step, direction, outcome] "Steps that ended.";
+    Counter STEPS_ENDED "amends_steps_ended_total" [definition, step, direction, outcome] "Steps ended or stuck.";
     Seconds STEP_SECONDS "amends_step_duration_seconds" [definition, step, direction] "Time from first attempt to end.";
     Counter ATTEMPTS "amends_attempts_total" [definition, step, direction, outcome] "Attempts that ended.";
-    Counter RETRIES "amends_retries_total" [definition, step, direction] "Attempts beyond the first.";
-    Counter IN_DOUBT "amends_in_doubt_total" [definition, step, direction] "Calls of unknown fate.";
+    Counter RETRIES "amends_retries_total" [definition, step, direction] "Attempts after the first.";
+    Counter IN_DOUBT "amends_in_doubt_total" [definition, step, direction] "Attempts with unknown effect.";
     Counter PROBES "amends_probes_total" [definition, step, direction, answer] "Probes that ended.";
     Seconds ATTEMPT_SECONDS "amends_attempt_duration_seconds" [definition, step, direction] "Time of an attempt.";
     Counter SIGNALS "amends_signals_total" [verb, fate] "Signals to sagas, applied or refused.";
 
-    Seconds COMMIT_SECONDS "amends_commit_duration_seconds" [] "Time that a batch took to be durable.";
+    Seconds COMMIT_SECONDS "amends_commit_duration_seconds" [] "Time until a batch was durable.";
     Count COMMIT_TRANSITIONS "amends_commit_transitions" [] "Transitions in a batch.";
-    Counter COMMITS_REPEATED "amends_commits_repeated_total" [reason] "Batches sent again.";
-    Counter TRANSITIONS_REFUSED "amends_transitions_refused_total" [] "Transitions lost to another owner.";
-    Counter FENCED "amends_fenced_total" [] "Lanes that were found to be out of service.";
+    Counter COMMITS_REPEATED "amends_commits_repeated_total" [reason] "Batches, or busy transitions, sent again.";
+    Counter TRANSITIONS_REFUSED "amends_transitions_refused_total" [] "Transitions refused in favour of another owner.";
+    Counter FENCED "amends_fenced_total" [] "Lanes of this node that were fenced.";
 
-    Counter EVENTS_RELAYED "amends_events_relayed_total" [event] "Events that their receiver took.";
-    Counter EVENTS_FAILED "amends_events_failed_total" [event] "Attempts to relay an event that failed.";
-    Gauge OUTBOX_EVENTS "amends_outbox_events" [] "Events that are not relayed yet, up to a limit.";
+    Counter EVENTS_RELAYED "amends_events_relayed_total" [event] "Events that their receiver accepted.";
+    Counter EVENTS_FAILED "amends_events_failed_total" [event] "Failed attempts to relay an event.";
+    Gauge OUTBOX_EVENTS "amends_outbox_events" [] "Events that are not relayed yet, up to 100000.";
     Gauge OUTBOX_AGE "amends_outbox_oldest_seconds" [] "Age of the oldest event that is not relayed yet.";
-    Counter TURNS_GIVEN "amends_turns_given_total" [] "Starts that waited for their turn and got it.";
-    Gauge TIMER_LAG "amends_timer_lag_seconds" [] "How late the oldest timer is that is due and has not fired.";
+    Counter TURNS_GIVEN "amends_turns_given_total" [] "Waiting starts that got their turn.";
+    Gauge TIMER_LAG "amends_timer_lag_seconds" [] "How late the oldest due timer is.";
     Counter TIMERS_FIRED "amends_timers_fired_total" [] "Timers of parked sagas that came due.";
-    Counter SWEEPS "amends_sweeps_total" [] "Rounds of the sweeper.";
+    Counter SWEEPS "amends_sweeps_total" [] "Sweeps for dead nodes.";
     Counter LANES_SWEPT "amends_lanes_swept_total" [] "Lanes of dead nodes that were taken out of service.";
-    Counter LOST_WAKES "amends_lost_wakes_total" [] "Sagas that only the safety net found; a defect unless 0.";
+    Counter LOST_WAKES "amends_lost_wakes_total" [] "Sagas that only the safety net found; more than 0 is a defect.";
 
     Gauge LEASE_TRUSTED "amends_lease_trusted" [] "1 while the node may begin effects, else 0.";
     Gauge BUILD "amends_build_info" [version] "1, with the version of this node.";
-    Gauge PLACES_WAITING "amends_places_waiting" [place] "Calls that wait for a place to begin.";
+    Gauge PLACES_WAITING "amends_places_waiting" [place] "Calls that wait for a place before they begin.";
     Gauge POOL_CONNECTIONS "amends_pool_connections" [state] "Connections of the pool: busy, idle, wanted.";
-    Gauge DEAD_ROWS "amends_database_dead_rows" [table] "Dead rows in tables whose rows come and go.";
-    Counter COMPACTIONS "amends_compactions_total" [table] "Tables written anew, as vacuum could not empty them.";
+    Gauge DEAD_ROWS "amends_database_dead_rows" [table] "Dead rows in tables with short-lived rows.";
+    Counter COMPACTIONS "amends_compactions_total" [table] "Rewrites of tables that vacuum could not clean.";
     Gauge OLDEST_XMIN_AGE "amends_database_oldest_xmin_age" [] "Transactions since the oldest snapshot in use.";
     Counter WAL_BYTES "amends_database_wal_bytes_total" [] "Bytes of write-ahead log of the server.";
-    Gauge SLOT_BYTES "amends_database_slot_bytes" [] "Most write-ahead log that a replication slot holds back.";
-    Gauge PARTITIONS_AHEAD "amends_partitions_ahead" [table] "Partitions that lie in the future.";
-    Counter ACTOR_RESTARTS "amends_actor_restarts_total" [actor] "Actors that the supervisor made anew.";
+    Gauge SLOT_BYTES "amends_database_slot_bytes" [] "Most write-ahead log that one replication slot holds back.";
+    Gauge PARTITIONS_AHEAD "amends_partitions_ahead" [table] "Partitions made ahead.";
+    Counter ACTOR_RESTARTS "amends_actor_restarts_total" [actor] "Actors that were restarted.";
     Counter PANICS "amends_panics_total" [place] "Panics survived: in a handler, or in an actor.";
 }
 
-/// Buckets of times, in seconds: from a fast commit to a saga of an hour.
+/// Buckets of durations, in seconds: from a fast commit to a saga of an hour.
 const SECONDS: [f64; 18] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0, 3_600.0];
 
 /// Buckets of counts: the sizes of batches.
 const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
 
-/// What a metric of `N` labels is called.
+/// The name of a metric and of its `N` labels.
 #[derive(Debug)]
 struct Family<const N: usize> {
     name: &'static str,
@@ -116,15 +116,15 @@ impl<const N: usize> Family<N> {
     }
 }
 
-/// Something that only grows.
+/// A value that only grows.
 #[derive(Debug)]
 pub struct Counter<const N: usize>(Family<N>);
 
-/// Something that goes up and down.
+/// A value that goes up and down.
 #[derive(Debug)]
 pub struct Gauge<const N: usize>(Family<N>);
 
-/// A histogram of times in seconds.
+/// A histogram of durations in seconds.
 #[derive(Debug)]
 pub struct Seconds<const N: usize>(Family<N>);
 
@@ -135,7 +135,8 @@ pub struct Count<const N: usize>(Family<N>);
 const METADATA: Metadata<'static> = Metadata::new("amends", Level::INFO, None);
 
 impl<const N: usize> Counter<N> {
-    /// Returns the counter for these values of its labels, in their order. Cheap to use, dearer to look up.
+    /// Returns the counter for these label values, in the order of the labels. The look-up costs more than an
+    /// increment.
     pub fn with(&self, values: [SharedString; N]) -> metrics::Counter {
         let key = self.0.key(values);
         metrics::with_recorder(|recorder| recorder.register_counter(&key, &METADATA))
@@ -143,7 +144,7 @@ impl<const N: usize> Counter<N> {
 }
 
 impl<const N: usize> Gauge<N> {
-    /// Returns the gauge for these values of its labels, in their order.
+    /// Returns the gauge for these label values, in the order of the labels.
     pub fn with(&self, values: [SharedString; N]) -> metrics::Gauge {
         let key = self.0.key(values);
         metrics::with_recorder(|recorder| recorder.register_gauge(&key, &METADATA))
@@ -151,7 +152,7 @@ impl<const N: usize> Gauge<N> {
 }
 
 impl<const N: usize> Seconds<N> {
-    /// Returns the histogram for these values of its labels, in their order. Record seconds or a `Duration`.
+    /// Returns the histogram for these label values, in the order of the labels. Record seconds or a `Duration`.
     pub fn with(&self, values: [SharedString; N]) -> metrics::Histogram {
         let key = self.0.key(values);
         metrics::with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
@@ -159,40 +160,40 @@ impl<const N: usize> Seconds<N> {
 }
 
 impl<const N: usize> Count<N> {
-    /// Returns the histogram for these values of its labels, in their order.
+    /// Returns the histogram for these label values, in the order of the labels.
     pub fn with(&self, values: [SharedString; N]) -> metrics::Histogram {
         let key = self.0.key(values);
         metrics::with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
     }
 }
 
-/// What kind of metric it is.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Something that only grows.
+    /// A value that only grows.
     Counter,
-    /// Something that goes up and down.
+    /// A value that goes up and down.
     Gauge,
-    /// A histogram of times.
+    /// A histogram of durations in seconds.
     Seconds,
     /// A histogram of counts.
     Count,
 }
 
-/// A metric as documentation needs it.
+/// A metric as the documentation lists it.
 #[derive(Clone, Copy, Debug)]
 pub struct Described {
-    /// What kind of metric it is.
+    /// The type of the metric.
     pub kind: Kind,
-    /// Its name.
+    /// The name of the metric.
     pub name: &'static str,
-    /// Names of its labels.
+    /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// What it counts.
+    /// The help text: what the metric counts.
     pub help: &'static str,
 }
 
-/// The text that Prometheus reads.
+/// The metrics as text for Prometheus.
 #[derive(Clone, Debug)]
 pub struct Exposition(PrometheusHandle);
 
@@ -202,27 +203,27 @@ impl Exposition {
         self.0.render()
     }
 
-    /// Folds what histograms recorded into their buckets. Call it every few seconds: without it and without a
-    /// scrape, memory grows.
+    /// Moves recorded values of histograms into their buckets. Call it every few seconds: memory grows without it and
+    /// without a scrape.
     pub fn upkeep(&self) {
         self.0.run_upkeep();
     }
 }
 
-/// Why there is no Prometheus text.
+/// Why the metrics cannot be served as text.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The program has a recorder of its own, which gets our metrics.
+    /// The program has another recorder, which gets the metrics of amends.
     #[error("the program has installed another metrics recorder, which gets the metrics of amends too")]
     Taken,
-    /// A setting of ours was refused.
+    /// The exporter refused a setting of amends.
     #[error("cannot set up the metrics: {0}")]
     Setup(String),
 }
 
-/// Makes the metrics of this process available as text. Later calls return the same.
+/// Makes the metrics of this process available as text. Later calls return the same exposition.
 ///
-/// A program with a recorder of its own need not call it: without it, metrics go to that recorder.
+/// A program with a recorder of its own need not call it: without the call, the metrics go to that recorder.
 pub fn install() -> Result<Exposition, Error> {
     static INSTALLED: OnceLock<Result<Exposition, Error>> = OnceLock::new();
     INSTALLED.get_or_init(install_once).clone()
@@ -254,8 +255,8 @@ fn builder() -> Result<PrometheusBuilder, Error> {
     Ok(builder)
 }
 
-/// Gives a metric its help; one without labels also its first value, since an alert on a missing series is
-/// mute.
+/// Gives a metric its help text. A metric without labels also gets its first value, since an alert on a missing
+/// series never fires.
 fn describe(metric: &Described) {
     let key = metric.labels.is_empty().then(|| Key::from_static_name(metric.name));
     metrics::with_recorder(|recorder| match metric.kind {
@@ -274,7 +275,7 @@ fn describe(metric: &Described) {
     });
 }
 
-/// Gives what is rare and has few labels its first value as well.
+/// Gives rare metrics with few label values their first value too.
 fn begin_rare() {
     for place in ["handler", "actor"] {
         PANICS.with([place.into()]).absolute(0);
@@ -320,7 +321,7 @@ mod tests {
         exposition.upkeep();
         let text = install().unwrap().render();
         for expected in [
-            "# HELP amends_sagas_ended_total Sagas that ended, by how.",
+            "# HELP amends_sagas_ended_total Sagas ended, by status.",
             "# TYPE amends_sagas_ended_total counter",
             r#"amends_sagas_ended_total{definition="hotel",status="completed"} 2"#,
             "amends_sagas_resident 3",

@@ -1,22 +1,22 @@
-//! Places: how many calls may be under way at once, and whether a call that waits for its place has begun. Owns the
-//! wait and the moment at which it is over; what is called is left to the rooms that call.
+//! Places: limits how many calls may be under way at once, and records whether a waiting call has begun. Owns the
+//! wait and the instant at which it ends. Making the call is left to the caller.
 //!
-//! A call that waits has done nothing yet. So the wait is no part of an attempt: the clock of the attempt starts with
-//! [`Ticket::begin`], and a call that is given up before then is withdrawn, which leaves nothing in doubt.
+//! A waiting call has done nothing yet, so the wait is no part of an attempt. The clock of the attempt starts with
+//! [`Ticket::begin`]. A call that is given up before that is withdrawn and leaves nothing in doubt.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce};
 
-/// How many calls may be under way at once.
+/// A limit on the calls that may be under way at once.
 pub(crate) struct Places {
     permits: Arc<Semaphore>,
-    /// Finds the gauge of calls that wait; asked for only by a call that does.
+    /// Returns the gauge of waiting calls. Only a call that waits asks for it.
     waiting: fn() -> metrics::Gauge,
 }
 
-/// One place; dropped, it is free.
+/// One place. Dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Place(#[expect(dead_code, reason = "held, never read")] OwnedSemaphorePermit);
 
@@ -25,7 +25,7 @@ impl Places {
         Self { permits: Arc::new(Semaphore::new(count)), waiting }
     }
 
-    /// Waits for a place, in the order of arrival, however long that takes. Dropping the future ends the wait.
+    /// Waits for a place without a limit, in the order of arrival. Dropping the future ends the wait.
     pub(crate) async fn take(&self) -> Place {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
             return Place(permit);
@@ -33,13 +33,13 @@ impl Places {
         let _waiting = Waiting::begin((self.waiting)());
         match self.permits.clone().acquire_owned().await {
             Ok(permit) => Place(permit),
-            // The places are never closed.
+            // The semaphore is never closed.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-/// One call that waits, counted as long as it does.
+/// Counts one waiting call until it is dropped.
 struct Waiting(metrics::Gauge);
 
 impl Waiting {
@@ -55,14 +55,15 @@ impl Drop for Waiting {
     }
 }
 
-/// Whether a call has begun, and until when it may. Shared by the task that makes the call and the actor that may take
-/// it back: exactly one of [`Ticket::begin`] and [`Ticket::withdraw`] comes first, and the other answers `false`.
+/// Whether a call has begun, and until when it may begin. The task that makes the call and the actor that may
+/// withdraw it share the ticket. Only the first of [`Ticket::begin`] and [`Ticket::withdraw`] succeeds; the other
+/// returns `false`.
 #[derive(Debug, Default)]
 pub(crate) struct Ticket {
     stage: Mutex<Stage>,
-    /// A call that has not begun by then must not begin any more.
+    /// The call must not begin at or after this instant.
     until: Option<Instant>,
-    /// Set once: nothing waits for the call's answer any more.
+    /// Set once the call is given up: its answer is not needed any more.
     given_up: SetOnce<()>,
 }
 
@@ -75,16 +76,16 @@ enum Stage {
 }
 
 impl Ticket {
-    /// A call that waits, until then at the latest.
+    /// Makes the ticket of a waiting call, which must begin before `until`.
     pub(crate) fn new(until: Option<Instant>) -> Self {
         Self { until, ..Self::default() }
     }
 
-    /// Waits for what the call needs before it begins. None if that comes too late: then it is withdrawn.
+    /// Waits for what the call needs before it begins. If that comes too late, withdraws the call and returns none.
     pub(crate) async fn wait<T>(&self, needed: impl Future<Output = T>) -> Option<T> {
         let Some(until) = self.until else { return Some(needed.await) };
         let got = tokio::time::timeout_at(until.into(), needed).await.ok();
-        // What is ready at once comes too late all the same.
+        // The time may be over even if what the call needs is ready at once.
         let got = got.filter(|_| Instant::now() < until);
         if got.is_none() {
             self.withdraw();
@@ -92,8 +93,8 @@ impl Ticket {
         got
     }
 
-    /// Begins the call: from now on its time runs, and its outcome may be unknown. `false`: it was withdrawn, so
-    /// nothing may be done.
+    /// Begins the call: its clock runs from now on, and its outcome may be unknown. Returns `false` if the call was
+    /// withdrawn; then the caller must do nothing.
     pub(crate) fn begin(&self) -> bool {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         if let Stage::Waiting = *stage {
@@ -102,7 +103,8 @@ impl Ticket {
         matches!(*stage, Stage::Begun(_))
     }
 
-    /// Takes the call back, unless it has begun. `true`: it never begins, and nothing was done.
+    /// Withdraws the call, unless it has begun. Returns `true` if it is withdrawn: it never begins, and nothing was
+    /// done.
     pub(crate) fn withdraw(&self) -> bool {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         if let Stage::Waiting = *stage {
@@ -111,9 +113,9 @@ impl Ticket {
         matches!(*stage, Stage::Withdrawn)
     }
 
-    /// Gives up a call that has begun and that ends by itself then.
+    /// Gives up a call that has begun. The call then ends by itself.
     pub(crate) fn give_up(&self) {
-        // A second time says nothing new.
+        // It may have been given up before.
         let _ = self.given_up.set(());
     }
 

@@ -1,5 +1,5 @@
-//! The `amends` program: the verbs of an installation, and beside them the demo and the bench, which are programs of
-//! their own. Owns the command line as a whole; each program owns its options and what it prints.
+//! The `amends` program: reads the command line and runs a verb, the demo or the bench. Each program owns its options
+//! and its output.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -24,12 +24,12 @@ struct Amends {
 enum Program {
     #[command(flatten)]
     Verb(cli::Verb),
-    /// Runs hundreds of checkouts through faults and a killed node, then audits what is left.
+    /// Runs hundreds of checkouts with faults and a killed node, then audits all effects.
     Demo(demo::DemoArgs),
     /// Runs one participant of the demo.
     #[command(hide = true)]
     DemoParticipant(demo::ParticipantArgs),
-    /// Measures how many sagas this machine and this Postgres can do.
+    /// Measures how many sagas a second this machine and this Postgres can run.
     Bench(bench::Args),
     /// Runs one node of the bench.
     #[command(hide = true)]
@@ -61,14 +61,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints what clap has to say: help goes to stdout with exit code 0, an error to stderr with 2.
+/// Prints a message of clap: help goes to stdout with exit code 0, an error to stderr with exit code 2.
 fn usage(error: &clap::Error, json: bool) -> ExitCode {
     if json && error.use_stderr() {
         let text = error.render().to_string();
         let text = text.trim().trim_start_matches("error: ");
         Output::new(true).failure(&Failure::usage(text));
     } else {
-        // Nothing is left to do if even this cannot be printed.
+        // If even this cannot be printed, there is nothing left to do.
         let _ = error.print();
     }
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }

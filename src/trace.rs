@@ -1,5 +1,5 @@
-//! W3C Trace Context: which trace a saga belongs to. Owns the form of a `traceparent`; who sends one on is the
-//! participants' business, and what is told of a trace the actors'.
+//! W3C Trace Context: reads and writes a `traceparent`, which names the trace of a saga. Passing it on is left to the
+//! participants, and exporting spans to the actors.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,18 +7,18 @@ use std::str::FromStr;
 /// A position in a trace: `VERSION-TRACE-SPAN-FLAGS`, in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
-    /// The trace; never 0.
+    /// The id of the trace; never 0.
     pub trace: u128,
-    /// The span under which the next one hangs; never 0.
+    /// The id of the parent span; never 0.
     pub span: u64,
-    /// Whoever began the trace records it.
+    /// Whether the caller records the trace.
     pub sampled: bool,
 }
 
-/// Name of the header, and of the field in `_meta` of MCP.
+/// Name of the HTTP header, and of the field in `_meta` of MCP.
 pub const NAME: &str = "traceparent";
 
-/// Length of a text that this version knows.
+/// Length of a `traceparent` of version 00.
 const LENGTH: usize = 55;
 
 impl FromStr for TraceParent {
@@ -30,7 +30,7 @@ impl FromStr for TraceParent {
         let parts: Vec<&str> = text.splitn(5, '-').collect();
         let [version, trace, span, flags, rest @ ..] = parts.as_slice() else { return Err(expected()) };
         let lengths = [version.len(), trace.len(), span.len(), flags.len()] == [2, 32, 16, 2];
-        // A later version may have more after the flags; 255 is none.
+        // A later version may append more after the flags. Version ff is invalid.
         let is_known = *version != "ff" && (*version != "00" || rest.is_empty() && text.len() == LENGTH);
         if !lengths || !is_known || ![version, trace, span, flags].into_iter().all(|part| is_plain(part)) {
             return Err(expected());

@@ -1,5 +1,5 @@
-//! Looking at one saga: its row, its definition and the fold of its journal. Owns gathering them; what a
-//! state means in words is said by the doors.
+//! Inspects one saga: gathers its row, its definition and the state that its journal folds to. The doors put the
+//! state into words.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use crate::store::{self, JournalRow, SagaRow};
 /// One saga as it stands.
 #[derive(Clone, Debug)]
 pub struct Inspection {
-    /// Its row.
+    /// The row of the saga.
     pub saga: SagaRow,
-    /// The definition that it is pinned to.
+    /// The definition that the saga is pinned to.
     pub definition: Arc<Definition>,
-    /// The fold of its journal; none before a node has taken it.
+    /// The state that the journal folds to. None before a node has taken the saga.
     pub state: Option<State>,
-    /// How many events its journal holds.
+    /// Number of events in the journal.
     pub events: usize,
 }
 
 impl Client {
-    /// Looks at a saga.
+    /// Reads a saga. Does not read a journal that was set aside because it crashed every process that read it.
     pub async fn inspect(&self, saga: Uuid) -> Result<Inspection, Error> {
         let client = self.clone();
         self.on_work(async move {
@@ -36,7 +36,7 @@ impl Client {
             if row.status == Status::Stuck
                 && let Some(aside) = store.unreadable(saga).await?.filter(|aside| aside.died)
             {
-                // This process would rather not be the next.
+                // Reading the journal could crash this process too.
                 return Err(unreadable(aside.reason));
             }
             let journal = store.journal(saga).await?;
@@ -51,7 +51,7 @@ impl Client {
         .await
     }
 
-    /// The definition of a saga: as the registry knows it, else as it is stored.
+    /// Returns the definition of a saga: from the registry, else from the store.
     async fn pinned(&self, saga: Uuid, row: &SagaRow) -> Result<Arc<Definition>, Error> {
         if let Some(pinned) = self.registry().await?.get(row.definition) {
             return Ok(pinned.definition);

@@ -1,6 +1,6 @@
-//! Asks: starts sagas, waits for them, signals and inspects them. Owns the handle that every door shares:
-//! over the store alone, or beside the node of this process, which is then the faster way. What becomes of a
-//! request is decided by the core.
+//! Client: starts sagas, waits for them, signals and inspects them. Owns the handle that all doors share. A client
+//! works through the store alone, or beside the node of this process, which is faster. What a request does is decided
+//! by the core.
 
 mod inspect;
 mod start;
@@ -27,33 +27,33 @@ pub use inspect::Inspection;
 pub use start::Started;
 pub use wait::WaitOutcome;
 
-/// What can go wrong with asking, one variant for each thing that a caller does differently.
+/// Why a request failed. Each variant calls for a different reaction of the caller.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database: see the inner error.
+    /// The database failed: see the inner error.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The input does not fit the definition's schema, or the definition lacks what new sagas need; all faults at once.
-    /// Nothing was started.
+    /// The input does not fit the schema of the definition, or the definition lacks what new sagas need. Holds all
+    /// faults. Nothing was started.
     #[error("the start is refused: {}", .0.join("; "))]
     Input(Vec<String>),
     /// The idempotency key was used before with another input.
-    #[error("{0}; take another key")]
+    #[error("{0}; use another key")]
     KeyConflict(String),
-    /// The connection was lost on the way: the saga may have started under this id, or not.
+    /// The connection was lost during the start: the saga may or may not have started under this id.
     #[error(
-        "nobody knows whether saga {0} was started; look for it, and start with an idempotency key to repeat safely"
+        "it is unknown whether saga {0} was started; look for it, and use an idempotency key to repeat starts safely"
     )]
     StartUnknown(Uuid),
-    /// The journal of this saga cannot be read by this version of the program.
-    #[error("the journal of saga {0} does not follow the law of this version of amends: {1}")]
+    /// This version of amends cannot read the journal of this saga, or must not: reading it crashed other processes.
+    #[error("cannot read the journal of saga {0}: {1}")]
     Unreadable(Uuid, String),
     /// The runtime was stopped.
     #[error("the runtime was stopped")]
     Stopped,
 }
 
-/// Asks of sagas, wherever they run. Cheap to clone.
+/// Starts, signals and inspects sagas on any node. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -61,31 +61,31 @@ pub struct Client {
 
 struct Inner {
     store: Store,
-    /// Where the drivers of the store find their runtime, whatever executor the caller is on.
+    /// The runtime that the drivers of the store need, whatever executor the caller is on.
     work: Handle,
     backend: Backend,
 }
 
-/// Where the client stands.
+/// Where the client runs.
 enum Backend {
-    /// In the process of a node: its lanes start sagas at once, and its actors tell of their ends.
+    /// In the process of a node. Its lanes start sagas at once, and its actors report their ends.
     Node(LocalNode),
-    /// Beside the database only.
+    /// Without a node, beside the database only.
     Store { definitions: Definitions, without_participants: Participants, refreshed_at: Mutex<Option<Instant>> },
 }
 
 impl Client {
-    /// A client in the process of a node.
+    /// Makes a client in the process of a node.
     pub fn for_node(node: LocalNode) -> Self {
         let (store, work) = (node.store().clone(), node.work().clone());
         Self { inner: Arc::new(Inner { store, work, backend: Backend::Node(node) }) }
     }
 
-    /// A client beside the database; some node elsewhere does the work. Call from within a tokio runtime,
-    /// which carries the connections.
+    /// Makes a client without a node; nodes elsewhere do the work. Call it within a tokio runtime, which then carries
+    /// the connections.
     pub fn new(store: Store) -> Self {
         let work = Handle::current();
-        // Without participants there is nothing that could be wrong with them.
+        // Without participants no fault is possible.
         let without_participants =
             Participants::new(Vec::new(), Handlers::new(), &work).unwrap_or_else(|_| unreachable!());
         let backend = Backend::Store {
@@ -96,30 +96,30 @@ impl Client {
         Self { inner: Arc::new(Inner { store, work, backend }) }
     }
 
-    /// The store, to look at sagas.
+    /// Returns the store, for reading sagas.
     pub fn store(&self) -> &Store {
         &self.inner.store
     }
 
-    /// The definitions that starts by name take, in order of their names.
+    /// Returns the definitions that new sagas use, ordered by name.
     pub async fn definitions(&self) -> Result<Vec<Arc<Definition>>, Error> {
         let client = self.clone();
         self.on_work(async move { Ok(client.registry().await?.all_current()) }).await
     }
 
-    /// The definition that starts by this name take.
+    /// Returns the definition that new sagas of this name use.
     pub async fn definition(&self, name: &str) -> Result<Option<Arc<Definition>>, Error> {
         let (client, name) = (self.clone(), name.to_owned());
         self.on_work(async move { Ok(client.registry().await?.current(&name).map(|(pinned, _)| pinned.definition)) })
             .await
     }
 
-    /// Asks something of a saga, as an operator or a driver; returns the number of the signal.
+    /// Sends a request to a saga, as an operator or a driver. Returns the number of the signal.
     pub async fn signal(&self, saga: Uuid, request: Request) -> Result<u64, Error> {
         self.ask(saga, request, None).await
     }
 
-    /// The same for somebody whom a door knows; the journal has their name.
+    /// Sends a request to a saga on behalf of `asker`, a name that a door has verified. The journal records the name.
     pub async fn signal_for(&self, asker: &str, saga: Uuid, request: Request) -> Result<u64, Error> {
         self.ask(saga, request, Some(asker.to_owned())).await
     }
@@ -140,7 +140,7 @@ impl Client {
         .await
     }
 
-    /// What time it is by the database's clock, in milliseconds since the Unix epoch.
+    /// Returns the time by the database's clock, in milliseconds since the Unix epoch.
     pub async fn now_ms(&self) -> Result<Millis, Error> {
         match &self.inner.backend {
             Backend::Node(node) => Ok(node.now_ms()),
@@ -151,13 +151,13 @@ impl Client {
         }
     }
 
-    /// Which saga a key has started, unless that is longer ago than `within`.
+    /// Returns the saga that this key started, unless the start is longer ago than `within`.
     pub async fn started_by(&self, name: &str, key: &str, within: Duration) -> Result<Option<Uuid>, Error> {
         let (store, name, key) = (self.inner.store.clone(), name.to_owned(), key.to_owned());
         self.on_work(async move { Ok(store.started_by(&name, &key, within).await?) }).await
     }
 
-    /// The row of a saga and the key that started it, if one did; none if there is no such saga.
+    /// Returns the row of a saga, and the key that started it if there was one. None if there is no such saga.
     pub async fn saga(&self, saga: Uuid) -> Result<Option<(SagaRow, Option<String>)>, Error> {
         let store = self.inner.store.clone();
         self.on_work(async move {
@@ -168,14 +168,15 @@ impl Client {
         .await
     }
 
-    /// What a saga has said to a signal: applied, or refused for this reason; none before it has seen it.
+    /// Returns the saga's answer to a signal: applied, or refused with the reason. None before the saga has read the
+    /// signal.
     pub async fn signal_outcome(&self, saga: Uuid, signal: u64) -> Result<Option<Result<(), String>>, Error> {
         let store = self.inner.store.clone();
         self.on_work(async move {
             Ok(store.signal_fate(saga, signal).await?.map(|fate| match fate {
                 SignalFate::Applied => Ok(()),
                 SignalFate::Refused(reason) => Err(reason),
-                SignalFate::Moot => Err("it ended before".to_owned()),
+                SignalFate::Moot => Err("the saga ended first".to_owned()),
             }))
         })
         .await
@@ -187,20 +188,20 @@ impl Client {
         self.on_work(async move { Ok(store.list(&filter).await?) }).await
     }
 
-    /// The runtime that carries the connections.
+    /// Returns the runtime that carries the connections.
     pub fn work(&self) -> &Handle {
         &self.inner.work
     }
 
-    /// A UUIDv7 by the database's clock, so that ids fall into the partitions that are there.
+    /// Returns a UUIDv7 by the database's clock, so that the id falls into an existing partition.
     pub async fn fresh_id(&self) -> Result<Uuid, Error> {
         let now_ms = self.now_ms().await?;
         let nanos = u32::try_from(now_ms % 1_000).unwrap_or_default() * 1_000_000;
         Ok(Uuid::new_v7(Timestamp::from_unix(NoContext, now_ms / 1_000, nanos)))
     }
 
-    /// The registry of definitions. A node keeps its own up to date; beside the database it is read when it
-    /// is old.
+    /// Returns the registry of definitions. A node keeps its own up to date. A client without a node reads it again
+    /// when it is old.
     async fn registry(&self) -> Result<&Definitions, Error> {
         match &self.inner.backend {
             Backend::Node(node) => Ok(node.definitions()),
@@ -216,7 +217,7 @@ impl Client {
         }
     }
 
-    /// Runs a future where the drivers of the store find their runtime.
+    /// Runs a future on the runtime that the drivers of the store need.
     async fn on_work<T: Send + 'static>(
         &self,
         future: impl Future<Output = Result<T, Error>> + Send + 'static,

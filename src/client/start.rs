@@ -1,5 +1,5 @@
-//! Starting sagas. Owns the choice of the way: a lane of this process where there is one, else the queue for
-//! whichever node takes it.
+//! Starts sagas: on a lane of this process if one takes the saga, else through the queue, from which any node takes
+//! it.
 
 use std::sync::Arc;
 
@@ -11,25 +11,25 @@ use crate::saga::Json;
 use crate::store::{self, StartKey};
 use crate::trace::TraceParent;
 
-/// What a start came to.
+/// The result of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Started {
     /// The saga.
     pub id: Uuid,
-    /// It was started by this request; otherwise one before, with the same key and the same input, has.
+    /// Whether this request started the saga. Otherwise an earlier request with the same key and the same input did.
     pub created: bool,
 }
 
 impl Client {
     /// Starts a saga under `id`, or returns the first saga of the same key and the same input.
     ///
-    /// With a key this may be repeated until there is an answer. Without one, [`Error::StartUnknown`] and a
-    /// lost database may hide a start.
+    /// With a key, the caller may repeat the start until there is an answer. Without a key, the saga may have started
+    /// despite [`Error::StartUnknown`] or a lost database.
     pub async fn start(&self, id: Uuid, definition: &str, input: Json, key: Option<String>) -> Result<Started, Error> {
         self.start_traced(id, definition, input, key, None).await
     }
 
-    /// Starts a saga as [`Client::start`] does, at a position in somebody's trace.
+    /// Starts a saga as [`Client::start`] does, at a position in the trace of its caller.
     pub async fn start_traced(
         &self,
         id: Uuid,
@@ -43,7 +43,7 @@ impl Client {
             && let Some((pinned, missing)) = node.definitions().current(definition)
         {
             pinned.check_start(&input).map_err(Error::Input)?;
-            // With a concurrency key the database says whose turn it is.
+            // With a concurrency key the saga must wait for its turn in the database.
             let takes_turns = pinned.definition.draft().concurrency.is_some();
             if missing.is_empty() && !takes_turns && !node.definitions().is_paused(pinned.id) {
                 let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;
@@ -64,7 +64,7 @@ impl Client {
         .await
     }
 
-    /// Starts through the queue, for whichever node takes it.
+    /// Starts a saga through the queue, from which any node takes it.
     async fn start_queued(
         &self,
         id: Uuid,
@@ -85,7 +85,7 @@ impl Client {
     }
 }
 
-/// What a lane of this node has made of a start; none when no lane takes it.
+/// Returns the result of a start on a lane of this node. None if no lane took the saga.
 fn started_here(id: Uuid, answer: StartOutcome) -> Result<Option<Started>, Error> {
     match answer {
         StartOutcome::Fresh(saga) => Ok(Some(Started { id: saga, created: true })),

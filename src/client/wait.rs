@@ -1,5 +1,5 @@
-//! Waiting for sagas, wherever they run. Owns the rhythm of looking: actors of this process tell of an end,
-//! and the database is asked from time to time, since another node may run the saga.
+//! Waits for sagas on any node. The actors of this process report the ends that they see. Another node may run the
+//! saga, so the wait also polls the database.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::saga::Json;
 use crate::saga::state::Status;
 use crate::store;
 
-/// Longest time between two looks.
+/// Longest pause between two polls.
 const PAUSE_MAX: Duration = Duration::from_millis(limits::WAIT_POLL_MAX_MS);
-/// Shortest time between two looks.
+/// Shortest pause between two polls after the first.
 const PAUSE_MIN: Duration = Duration::from_millis(limits::WAIT_POLL_MS);
 
 /// Why a wait is over.
@@ -24,24 +24,24 @@ const PAUSE_MIN: Duration = Duration::from_millis(limits::WAIT_POLL_MS);
 pub enum WaitOutcome {
     /// The saga has ended.
     Ended(Ended),
-    /// A step of it needs a person.
+    /// A step of the saga needs a person.
     Stuck,
-    /// The time is up; the saga goes on.
+    /// The time limit has passed, and the saga goes on.
     Unfinished,
 }
 
-/// A place to be told of an end, taken before the start, so that an end on this node is never missed. Given up
-/// when it is dropped.
+/// A registration for the end of a saga. Registering before the start means that no end on this node is missed.
+/// Dropping it cancels the registration.
 struct Expectation {
     saga: Uuid,
-    /// None beside the database only.
+    /// None if the client has no node.
     node: Option<LocalNode>,
     told: Option<oneshot::Receiver<Ended>>,
 }
 
 impl Drop for Expectation {
     fn drop(&mut self) {
-        // Nobody may be forgotten who still listens.
+        // `forget` removes only callers whose receiver is closed, so this one is closed first.
         drop(self.told.take());
         if let Some(node) = &self.node {
             node.forget(self.saga);
@@ -53,7 +53,7 @@ impl Client {
     /// Starts a saga without a key and waits for its end.
     pub async fn run(&self, definition: &str, input: Json) -> Result<Ended, Error> {
         let id = self.fresh_id().await?;
-        // Whoever waits before the start is told of the end without asking the database.
+        // A registration before the start hears of the end without a poll of the database.
         let told = self.expect(id);
         let started = self.start(id, definition, input, None).await;
         match started {
@@ -63,8 +63,8 @@ impl Client {
         }
     }
 
-    /// Waits for a saga that was just started: its end is told, here or by the herald. Only who is not told, because
-    /// there is no node here or it stops, looks for it.
+    /// Waits for a saga that was just started. Its end is reported by an actor of this process or by the completion
+    /// poller. Polls the database only if the client has no node, or its node stops.
     async fn wait_told(&self, saga: Uuid, mut told: Expectation) -> Result<Ended, Error> {
         if let Some(receiver) = &mut told.told
             && let Ok(ended) = receiver.await
@@ -88,14 +88,14 @@ impl Client {
         .await
     }
 
-    /// Waits until a saga has ended or needs a person, for at most `limit`.
+    /// Waits until a saga has ended or needs a person, at most for `limit`.
     pub async fn halt(&self, saga: Uuid, limit: Duration) -> Result<WaitOutcome, Error> {
         let (client, told) = (self.clone(), self.expect(saga));
         let halts = |status: Status| status.is_end() || status == Status::Stuck;
         self.on_work(async move { client.look(saga, told, Some(limit), halts).await }).await
     }
 
-    /// Waits to be told, and looks from time to time, ever more seldom.
+    /// Waits for a report of the end, and polls the database with growing pauses.
     async fn look(
         &self,
         saga: Uuid,
@@ -126,7 +126,7 @@ impl Client {
         }
     }
 
-    /// Asks to be told of the end, if this process is the one that sees it.
+    /// Registers for the end of a saga, in case this process sees it.
     fn expect(&self, saga: Uuid) -> Expectation {
         let node = match &self.inner.backend {
             Backend::Node(node) => Some(node.clone()),
@@ -137,7 +137,7 @@ impl Client {
     }
 }
 
-/// Waits to be told until then. Whoever dropped the sender says nothing; then time passes.
+/// Waits for a report of the end until then. If the sender was dropped, no report comes and only the time passes.
 async fn hear(told: &mut Option<oneshot::Receiver<Ended>>, until: Instant) -> Option<Ended> {
     if let Some(receiver) = told {
         match tokio::time::timeout_at(until, receiver).await {

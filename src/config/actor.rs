@@ -1,122 +1,126 @@
 //! Limits of the actors.
 
-/// Time without a beat after which others may take a node for dead unless set otherwise, in milliseconds.
+/// Default time without a beat after which other nodes may declare a node dead, in milliseconds.
 pub const LEASE_MS: u64 = 8_000;
-/// Least such time, in milliseconds.
+/// Shortest lease, in milliseconds.
 pub const LEASE_MS_MIN: u64 = 2_000;
-/// After this share of it without a confirmed beat the node itself begins no effect any more.
+/// Share of the lease for which a node trusts a confirmed beat, counted from its sending. After it the node starts no
+/// effect until the next confirmed beat.
 pub const TRUSTED_SHARE: f64 = 0.75;
-/// Time between two beats, in milliseconds.
+/// Pause between two beats, in milliseconds.
 pub const BEAT_MS: u64 = 1_000;
-/// Pause before a command that waits for trust is tried again, in milliseconds.
+/// Pause before a call checks again whether the lease is trusted, in milliseconds.
 pub const DISTRUST_PAUSE_MS: u64 = 100;
-/// A call that has waited so long for its place is shown to people, in milliseconds.
+/// Wait of a call for its place after which `amends.waits` lists it, in milliseconds.
 pub const WAIT_LISTED_MS: u64 = 500;
-/// Most waits that a node shows at once, the oldest first.
+/// Most waits that a node lists; the oldest come first.
 pub const WAITS_SHOWN_MAX: usize = 200;
-/// How long a call under suspicion is alone with its suspicion on a node in its first trial, in milliseconds;
-/// doubles with each death during the call.
+/// How long a lone trial holds the trial place of its node, in milliseconds. The time for a suspected call doubles
+/// with each further death during the call.
 pub const ISOLATED_MS: u64 = 2_000;
-/// Longest such time, in milliseconds.
+/// Longest time for which a lone trial holds the trial place, in milliseconds.
 pub const ISOLATED_MS_MAX: u64 = 600_000;
-/// Most sagas claimed at once by one lane.
+/// Most sagas that one lane claims at once.
 pub const CLAIM_MAX: usize = 200;
-/// Pause between two claims while there is work, in milliseconds.
+/// Pause of a lane after a claim that found sagas, in milliseconds. Doubles after each claim that found none.
 pub const POLL_LEAST_MS: u64 = 2;
-/// Pause between two claims while there is none, in milliseconds.
+/// Longest pause between two claims of a lane, in milliseconds.
 pub const POLL_MOST_MS: u64 = 250;
-/// Time between two looks for sagas that a lane owns and nobody runs, in milliseconds.
+/// Shortest pause between two searches for orphans, in milliseconds. An orphan is a saga that a lane owns and no
+/// actor runs.
 pub const STRAYS_LOOK_MS: u64 = 15_000;
-/// A look that may have to walk over dead rows is repeated after that many times what it took.
+/// A query that may walk over dead rows pauses for at least this many times its own duration.
 pub const SELDOM: u32 = 50;
-/// Time between two looks for tables full of dead rows, in milliseconds.
+/// Pause between two checks for bloated tables, in milliseconds.
 pub const CROWDED_LOOK_MS: u64 = 10_000;
-/// Dead rows from which on a table is full of them.
+/// Fewest dead rows of a bloated table.
 pub const CROWDED_DEAD_MIN: u64 = 500_000;
-/// Looks that pass, at most, after one that could not have a table written anew.
+/// Most checks that skip a table whose rewrite failed.
 pub const CROWDED_LOOKS_PASSED_MAX: u32 = 64;
-/// Most live rows of a table that is written anew: about a thirtieth of a second during which all wait.
+/// Most live rows of a table that is rewritten. The rewrite blocks all users of the table, for about a thirtieth of a
+/// second.
 pub const CROWDED_LIVE_MAX: u64 = 20_000;
-/// A saga that waits longer than this, in milliseconds, leaves its node for the time.
+/// Longest wait for a timer that a saga spends on its node, in milliseconds. A saga with a longer wait parks.
 pub const PARK_AFTER_MS: u64 = 10_000;
-/// Pause before a batch whose outcome is not known is sent again, in milliseconds; doubles.
+/// First pause before a batch with an unknown outcome is sent again, in milliseconds; doubles.
 pub const RESEND_PAUSE_MS: u64 = 100;
 /// Longest such pause, in milliseconds.
 pub const RESEND_PAUSE_MAX_MS: u64 = 2_000;
-/// Pause before a saga is taken up again whose actor died, in milliseconds; doubles.
+/// First pause before a saga whose actor died is taken up again, in milliseconds; doubles.
 pub const REVIVE_PAUSE_MS: u64 = 100;
 /// Longest such pause, in milliseconds.
 pub const REVIVE_PAUSE_MAX_MS: u64 = 60_000;
-/// Time between two rounds of the supervisor, in milliseconds.
+/// Pause between two rounds of the supervisor, in milliseconds.
 pub const HEARTBEAT_MS: u64 = 500;
-/// An actor that has not answered for so long is complained about, in milliseconds.
+/// Silence of an actor after which the supervisor reports it, in milliseconds.
 pub const STALLED_MS: u64 = 10_000;
-/// How often one actor is made anew within the window.
+/// Most restarts of one actor within [`RESTART_WINDOW_MS`].
 pub const RESTARTS_MAX: usize = 20;
-/// The window of that budget, in milliseconds.
+/// Window in which the restarts of an actor are counted, in milliseconds.
 pub const RESTART_WINDOW_MS: u64 = 60_000;
-/// Timers fired by one statement.
+/// Most timers that one statement fires.
 pub const TIMERS_MAX: usize = 1_000;
-/// Pause between two looks for timers that are due, in milliseconds.
+/// Pause between two polls for due timers, in milliseconds.
 pub const TIMERS_POLL_MS: u64 = 250;
-/// How long a collector of spans may take to answer, in milliseconds.
+/// Longest wait for an answer of the trace collector, and for the last export at a stop, in milliseconds.
 pub const TRACES_TIMEOUT_MS: u64 = 5_000;
-/// Reruns that one look takes.
+/// Most reruns that one poll takes.
 pub const RERUNS_MAX: usize = 16;
-/// Pause between two looks for sagas that shall go on from a step of an ended one, in milliseconds.
+/// Pause between two polls for requested reruns, in milliseconds.
 pub const RERUNS_POLL_MS: u64 = 500;
-/// Pause between two looks for starts whose turn it is while there are none, in milliseconds.
+/// Longest pause between two polls for starts that wait for a turn, in milliseconds.
 pub const TURNS_POLL_MOST_MS: u64 = 250;
-/// Pause between two such looks while there are some, in milliseconds.
+/// Pause after a poll that gave a turn, in milliseconds. Doubles after each poll that gave none.
 pub const TURNS_POLL_LEAST_MS: u64 = 5;
-/// Pause between two steps of the walk over all turns, in milliseconds.
+/// Shortest time between two steps of the walk over all turns, in milliseconds.
 pub const TURNS_WALK_MS: u64 = 1_000;
-/// Events that one node relays at a time.
+/// Most events that one node relays at a time.
 pub const RELAYS_MAX: usize = 32;
-/// Pause between two looks into the outbox while there is nothing, in milliseconds.
+/// Longest pause between two polls of the outbox, in milliseconds.
 pub const RELAY_POLL_MS: u64 = 250;
-/// How much longer than the longest time-out of a notice an event is kept from others, in milliseconds.
+/// A node claims an event for the longest time-out of a notice and this much longer, in milliseconds.
 pub const RELAY_MARGIN_MS: u64 = 10_000;
-/// Pause after an event could not be relayed, in milliseconds; doubles.
+/// Pause after the first failure to relay an event, in milliseconds, half of it random; doubles.
 pub const RELAY_PAUSE_MS: u64 = 500;
 /// Longest such pause, in milliseconds.
 pub const RELAY_PAUSE_MAX_MS: u64 = 300_000;
-/// Pause between two looks at the outbox as a whole, in milliseconds.
+/// Shortest time between two rounds that free the events of dead nodes and count the outbox, in milliseconds.
 pub const RELAY_CHORES_MS: u64 = 1_000;
-/// Pause between two sweeps, in milliseconds.
+/// Pause between two sweeps, and before a chore that failed is tried again, in milliseconds.
 pub const SWEEP_MS: u64 = 1_000;
-/// Pause between two looks at the database for metrics, in milliseconds.
+/// Pause between two measurements of the database for metrics, in milliseconds.
 pub const MEASURE_MS: u64 = 15_000;
-/// How long a node claims nothing after a saga was taken from it, in milliseconds: longer than the longest
-/// pause between two looks of another.
+/// How long a node claims nothing after an eviction from it, in milliseconds. Longer than the longest pause between
+/// two claims of another node, so that another node claims the saga first.
 pub const AVERTED_MS: u64 = 2_000;
-/// How long calls of a saga that is taken away may take to end, in milliseconds; then their outcome is unknown.
+/// How long the calls of an evicted saga may take to end, in milliseconds. After it their outcome is unknown.
 pub const EVICTED_GRACE_MS: u64 = 2_000;
-/// Pause between two rounds of the chores that may wait, in milliseconds.
+/// Pause between two rounds of upkeep for retention and partitions, in milliseconds.
 pub const TIDY_MS: u64 = 300_000;
 /// Pause between two steps of the safety net, in milliseconds.
 pub const SAFETY_NET_MS: u64 = 120_000;
-/// Pause between two looks for new definitions, in milliseconds.
+/// Pause between two polls for new definitions, in milliseconds.
 pub const DEFINITIONS_REFRESH_MS: u64 = 2_000;
-/// Time between two looks whether a lane is open, when a node begins, in milliseconds.
+/// Pause between two checks of a starting node for an open lane, in milliseconds.
 pub const LANES_OPEN_LOOK_MS: u64 = 5;
-/// How often a beginning node looks for an open lane before it goes on without.
+/// Most such checks. After them the node starts without an open lane.
 pub const LANES_OPEN_LOOKS_MAX: u32 = 1_000;
-/// Lanes of a node unless set otherwise.
+/// Default number of lanes of a node.
 pub const LANES: usize = 2;
-/// Threads on which the actors of a node run unless set otherwise.
+/// Default number of threads for the actors of a node.
 pub const THREADS: usize = 2;
-/// Most sagas of a node at a time unless set otherwise.
+/// Default for the most sagas that a node holds at a time.
 pub const RESIDENTS_MAX: usize = 10_000;
-/// How long attempts may take to end when a node is drained, unless set otherwise, in milliseconds.
+/// How long calls may take to end when an operator drains their node, in milliseconds.
 pub const GRACE_MS: u64 = 20_000;
-/// Time between two looks for the end of a saga that another node may run, in milliseconds; doubles.
+/// First pause between two polls for the end of a saga that another node may run, in milliseconds; doubles.
 pub const WAIT_POLL_MS: u64 = 50;
-/// Longest such time, in milliseconds.
+/// Longest such pause, in milliseconds.
 pub const WAIT_POLL_MAX_MS: u64 = 2_000;
-/// Time between two looks of a node for ends that its callers wait for and other nodes saw, in milliseconds.
+/// Pause between two polls for sagas that ended on other nodes while callers on this node wait for them, in
+/// milliseconds.
 pub const ENDS_POLL_MS: u64 = 500;
-/// Sagas whose ends are read in one statement, for callers who wait.
+/// Most sagas that one statement of such a poll reads.
 pub const ENDS_READ_MAX: usize = 1_000;
-/// How much longer than its grace a drain may take, in milliseconds.
+/// How much longer than its grace period a drain may take, in milliseconds.
 pub const DRAIN_MARGIN_MS: u64 = 5_000;

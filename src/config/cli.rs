@@ -1,8 +1,8 @@
 //! Limits of the command line.
 
-/// Shortest pause between two looks at what others do, in milliseconds.
+/// Shortest pause between two polls for the end of a saga or the outcome of a request, in milliseconds.
 pub const POLL_MS_MIN: u64 = 10;
-/// Longest pause between two looks, in milliseconds.
+/// Longest such pause, in milliseconds.
 pub const POLL_MS_MAX: u64 = 500;
-/// Most characters of a value that are shown to people, unless they ask for all of it.
+/// Most characters of a value that people see, unless they ask for all of it.
 pub const VALUE_CHARS_MAX: usize = 300;

@@ -8,5 +8,5 @@ pub const KEEP_ALIVE_S: u64 = 30;
 pub const REQUEST_HEAD_S_MAX: u64 = 5;
 /// Longest wait for requests under way when the server stops, in seconds.
 pub const STOP_S_MAX: u64 = 5;
-/// Pause between two upkeeps of the metrics, in seconds.
+/// Pause between two rounds of upkeep of the metrics, in seconds.
 pub const UPKEEP_S: u64 = 5;

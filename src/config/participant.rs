@@ -6,63 +6,64 @@ use std::time::Duration;
 pub const EXPRESSION_BYTES_MAX: usize = 4_096;
 /// Deepest nesting of an expression's syntax tree.
 pub const EXPRESSION_DEPTH_MAX: usize = 48;
-/// Work that one evaluation may do, in units of about one visited node or 64 bytes of text.
+/// Most work of one evaluation. One unit is about one visited node or 64 bytes of text.
 pub const EXPRESSION_WORK_MAX: i64 = 2_000_000;
-/// Stack of a thread of its own for an expression, in bytes: its parser recurses with the text.
+/// Stack of a thread that parses or evaluates one expression, in bytes: the parser recurses with the text.
 pub const EXPRESSION_STACK_BYTES: usize = 64 << 20;
-/// Deepest metered syntax tree that is evaluated on the caller's stack. CEL takes about 50 KiB a level in
-/// a debug build.
+/// Deepest metered syntax tree that is evaluated on the caller's stack. CEL takes about 50 KiB a level in a debug
+/// build.
 pub const EXPRESSION_DEPTH_ON_STACK: usize = 12;
-/// Compiled expressions kept per process; beyond it the cache starts anew.
+/// Most compiled expressions in the cache of a process. A full cache is emptied.
 pub const EXPRESSIONS_CACHED_MAX: usize = 16_384;
 /// Largest compiled pattern of `matches`, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 1 << 18;
 /// Largest value that a template may render, in bytes.
 pub const RENDERED_BYTES_MAX: usize = 16 << 20;
-/// Deepest nesting of an answer; deeper JSON cannot be read by expressions.
+/// Deepest nesting of an answer. Expressions cannot read deeper JSON.
 pub const ANSWER_DEPTH_MAX: usize = 100;
 /// Largest arguments or body of a call, in bytes. Default of `Limits::arguments_bytes_max`.
 pub const ARGUMENTS_BYTES_MAX: usize = 1 << 20;
 /// Largest answer to a call, in bytes. Default of `Limits::answer_bytes_max`.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
-/// Calls of one participant in flight. Default of `Limits::concurrency_max`.
+/// Most calls in flight to one participant. Default of `Limits::concurrency_max`.
 pub const CONCURRENCY_MAX: usize = 256;
-/// Longest message of an MCP server that is read at all, in bytes; a call that a longer one answers is in
-/// doubt.
+/// Longest message of an MCP server that is read, in bytes. A call whose answer is longer is in doubt.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// Most that `Limits::arguments_bytes_max` and `Limits::answer_bytes_max` may be: no message is longer.
+/// Largest allowed value of `Limits::arguments_bytes_max` and `Limits::answer_bytes_max`: the longest message that is
+/// read.
 pub const LIMIT_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
-/// An answer longer than this, in bytes, is read on a thread of its own: decoding it would hold up other
-/// calls.
+/// Largest answer that is decoded on the thread of its call, in bytes. A larger one gets a thread of its own, since
+/// decoding it would delay other calls.
 pub const ANSWER_BYTES_INLINE_MAX: usize = 64 << 10;
 /// Limit for the look-up of a participant's name.
 pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Limit for opening a TCP and TLS connection, the look-up of the name included.
+/// Limit for opening a TCP and TLS connection, including the look-up of the name.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept. Shorter than servers keep theirs (Node: 5 s), for a request on a
+/// How long an idle connection is kept. Shorter than the time that servers keep theirs (Node: 5 s): a request on a
 /// connection that the server is closing has an unknown outcome.
 pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(4);
-/// Limit for starting an MCP server and its handshake; package runners download first.
+/// Limit for the start of an MCP server and its handshake. Package runners download first.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Limit for the answer to a ping, after a call timed out or its session was refused. A child that leaves one
-/// unanswered is given no further call, and counts as hung once the time of its calls in flight is over.
+/// Limit for the answer to a ping. A ping is sent after a call timed out or its session was refused. A child that
+/// leaves a ping unanswered gets no further call, and counts as hung when no call in flight has time left.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a session over HTTP counts as known after an answer in it. Later it is asked for before a call that may not
-/// be repeated.
+/// How long a session over HTTP counts as known after an answer in it. Later the session is checked before a call
+/// that may not be repeated.
 pub const SESSION_KNOWN: Duration = Duration::from_secs(1);
-/// Pages of a server's list of tools that are read; a longer list says nothing.
+/// Most pages of a server's list of tools that are read. A longer list proves nothing.
 pub const TOOL_PAGES_MAX: usize = 100;
-/// Pause before the second start in a row of an MCP server; doubled from one to the next.
+/// Pause before an MCP server is started again after two failures in a row. Doubles with each further failure. After
+/// one failure there is no pause.
 pub const RESTART_BACKOFF: Duration = Duration::from_millis(200);
 /// Longest pause between two starts of an MCP server.
 pub const RESTART_BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// Longest pause that a call waits for; beyond it the call fails at once, to be tried later.
+/// Longest such pause that a call waits for. With a longer pause the call fails at once and is tried again later.
 pub const RESTART_WAIT_MAX: Duration = Duration::from_secs(1);
-/// Time that a child has to end by itself, after its input closed and again after SIGTERM.
+/// How long a child may take to exit after its input closed, and again after SIGTERM.
 pub const CHILD_GRACE: Duration = Duration::from_secs(2);
 /// Longest line of a child's error output that is kept, in bytes.
 pub const CHILD_LINE_BYTES_MAX: usize = 2_000;
-/// Longest pause that is taken from a `Retry-After`.
+/// Longest pause that a `Retry-After` can ask for.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3_600);
-/// Secrets shorter than this, in bytes, are not cut out of answers: they would match by chance.
+/// Shortest secret that is cut out of answers, in bytes: a shorter one would match by chance.
 pub const SECRET_BYTES_MIN: usize = 6;

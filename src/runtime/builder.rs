@@ -1,5 +1,5 @@
-//! How a node is made: its settings and the order in which it comes up. Owns what is checked before anything
-//! runs; what runs is in `threads.rs`.
+//! Builds a node: its settings, the checks before anything runs, and the order of the start. The threads are in
+//! `threads.rs`.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::saga::definition::Draft;
 use crate::saga::{Definition, Fault};
 use crate::store::{PostgresConfig, Store};
 
-/// How a node is made. Get one from [`Runtime::builder`].
+/// The settings of a node that has not started. Get one from [`Runtime::builder`].
 pub struct Builder {
     database_url: String,
     name: String,
@@ -67,7 +67,7 @@ impl Builder {
         self
     }
 
-    /// Sets how many connections the node has at most besides its lanes. Default 8.
+    /// Sets the most connections of the node besides its lanes. Default 8.
     pub fn pool(mut self, connections: usize) -> Self {
         self.pool = Some(connections);
         self
@@ -79,19 +79,19 @@ impl Builder {
         self
     }
 
-    /// Sets how many sagas the node keeps at a time. Default 10,000. Beyond that, sagas wait in the queue.
+    /// Sets the most sagas that the node holds at a time. Default 10,000. Further sagas wait in the queue.
     pub fn residents_max(mut self, residents_max: usize) -> Self {
         self.residents_max = residents_max.max(1);
         self
     }
 
-    /// Leaves the schema alone: it was migrated by somebody else, and is only checked.
+    /// Does not migrate the schema, only checks it: its owner has migrated it.
     pub fn without_migration(mut self) -> Self {
         self.migrate = false;
         self
     }
 
-    /// Gives the Rust handlers that definitions may name.
+    /// Sets the Rust handlers that definitions may name.
     pub fn handlers(mut self, handlers: Handlers) -> Self {
         self.handlers = handlers;
         self
@@ -109,28 +109,27 @@ impl Builder {
         self
     }
 
-    /// Adds definitions that were checked already.
+    /// Adds definitions that are already checked.
     pub fn definitions(mut self, definitions: impl IntoIterator<Item = Arc<Definition>>) -> Self {
         self.checked.extend(definitions);
         self
     }
 
-    /// Sets the time without a sign of life after which other nodes take this one for dead. Default 8 s; at
-    /// least 2 s.
+    /// Sets the time without a beat after which other nodes declare this one dead. Default 8 s; at least 2 s.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.max(Duration::from_millis(limits::LEASE_MS_MIN));
         self
     }
 
-    /// Tells a collector at this URL of sagas, steps, attempts and batches (OTLP over HTTP, JSON; usually
-    /// `http://HOST:4318/v1/traces`). Default: nobody.
+    /// Sends spans of sagas, steps, attempts and batches to the trace collector at this URL (OTLP over HTTP, JSON;
+    /// usually `http://HOST:4318/v1/traces`). Default: no collector.
     pub fn traces(mut self, endpoint: impl Into<String>) -> Self {
         self.traces = Some(endpoint.into());
         self
     }
 
-    /// Starts the node: connects, migrates, registers the definitions and begins to take sagas. Works from
-    /// any executor, or none.
+    /// Starts the node: connects, migrates, registers the definitions and begins to take sagas. Works from any
+    /// executor, or without one.
     pub async fn begin(self) -> Result<Runtime, Error> {
         let work = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -156,7 +155,7 @@ impl Builder {
         Ok(Runtime { inner: Arc::new(inner) })
     }
 
-    /// Everything that the actors need.
+    /// Makes everything that the actors need.
     async fn prepare(self, work: tokio::runtime::Handle) -> Result<Node, Error> {
         let definitions = build(self.definitions)?;
         let participants = Participants::new(self.participants, self.handlers, &work)
@@ -203,8 +202,8 @@ impl Builder {
     }
 }
 
-/// Waits until a lane takes sagas, so that the first start need not go through the queue. A node whose lanes
-/// are late still begins.
+/// Waits until a lane takes sagas, so that the first start need not go through the queue. If the lanes are late, the
+/// node starts all the same.
 async fn lanes_open(router: LaneRouter) {
     for _ in 0..limits::LANES_OPEN_LOOKS_MAX {
         if router.is_working() {
@@ -214,7 +213,7 @@ async fn lanes_open(router: LaneRouter) {
     }
 }
 
-/// Checks drafts and their expressions; names every fault of all of them.
+/// Checks all drafts and their expressions. Returns every fault of every draft.
 fn build(drafts: Vec<Draft>) -> Result<Vec<Arc<Definition>>, Error> {
     let mut faults = Vec::new();
     let mut definitions = Vec::new();

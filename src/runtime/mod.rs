@@ -1,6 +1,5 @@
-//! Composes a node: the store, the participants, the definitions and the actors, on threads of its own,
-//! behind a handle that any program can hold. Owns the order of starting and stopping; each room does the
-//! rest.
+//! Composes a node from the store, the participants, the definitions and the actors, on threads of its own, behind a
+//! handle that any program can hold. Owns the order of the start and the stop. Everything else is left to the rooms.
 
 mod builder;
 mod threads;
@@ -23,25 +22,25 @@ use crate::store::{self, Store};
 pub use builder::Builder;
 use threads::Threads;
 
-/// What can go wrong with beginning and stopping a node; what can go wrong with asking is [`client::Error`].
+/// Why a node could not start or stop. The errors of a request are in [`client::Error`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database: see the inner error.
+    /// The database failed: see the inner error.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// A definition or a participant is wrong; all faults at once.
+    /// Definitions, participants or the trace collector are wrong. Holds all faults.
     #[error("{}", .0.join("\n"))]
     Faults(Vec<String>),
     /// The runtime was stopped.
     #[error("the runtime was stopped")]
     Stopped,
-    /// The threads of the runtime cannot be made.
-    #[error("threads: {0}")]
+    /// The threads of the runtime could not be started.
+    #[error("cannot start the threads of the runtime: {0}")]
     Threads(std::io::Error),
 }
 
-/// A node in this process. Cheap to clone, and to be shared between threads; the node runs until
-/// [`Runtime::stop`] or until the last handle is dropped.
+/// A node in this process. Cheap to clone and to share between threads. The node runs until [`Runtime::stop`], or
+/// until the last handle is dropped.
 #[derive(Clone)]
 pub struct Runtime {
     inner: Arc<Inner>,
@@ -57,22 +56,23 @@ struct Inner {
 }
 
 impl Runtime {
-    /// Begins to describe a node on this database: a connection string as libpq takes it.
+    /// Returns a builder of a node on this database, given as a connection string of libpq.
     pub fn builder(database_url: impl Into<String>) -> Builder {
         Builder::new(database_url.into())
     }
 
-    /// A handle that only asks: it starts, waits, signals and inspects, and does not keep the node running.
+    /// Returns a client of this node: it starts, waits for, signals and inspects sagas. It does not keep the node
+    /// running.
     pub fn client(&self) -> &Client {
         &self.inner.client
     }
 
-    /// Starts a saga; returns its id when that is durable.
+    /// Starts a saga. Returns its id once the start is durable.
     pub async fn start(&self, definition: &str, input: &impl Serialize) -> Result<Uuid, client::Error> {
         self.start_saga(definition, input, None).await
     }
 
-    /// Starts a saga under an idempotency key: the same key with the same input returns the first saga's id.
+    /// Starts a saga under an idempotency key. The same key with the same input returns the id of the first saga.
     pub async fn start_once(&self, definition: &str, input: &impl Serialize, key: &str) -> Result<Uuid, client::Error> {
         self.start_saga(definition, input, Some(key.to_owned())).await
     }
@@ -87,27 +87,27 @@ impl Runtime {
         self.inner.client.wait(saga).await
     }
 
-    /// Asks something of a saga, as an operator or a driver; returns the number of the signal.
+    /// Sends a request to a saga, as an operator or a driver. Returns the number of the signal.
     pub async fn signal(&self, saga: Uuid, request: Request) -> Result<u64, client::Error> {
         self.inner.client.signal(saga, request).await
     }
 
-    /// The store, to look at sagas.
+    /// Returns the store, for reading sagas.
     pub fn store(&self) -> &Store {
         &self.inner.node.store
     }
 
-    /// The node's name, for people.
+    /// Returns the node's name, which is for people.
     pub fn name(&self) -> &str {
         self.inner.node.lease.membership.name()
     }
 
-    /// Why the node does not work as it should, for people; empty when it does.
+    /// Returns, for people, why the node does not work as it should. Empty if it does.
     pub fn health_issues(&self) -> Vec<String> {
         let mut health_issues = self.inner.health.health_issues();
         health_issues.extend(self.inner.node.telemetry.write_failures.complaint());
         if !self.inner.node.lease.clock.is_trusted() {
-            health_issues.push("no beat was confirmed of late: is the database reachable?".to_owned());
+            health_issues.push("no recent beat was confirmed; check that the database is reachable".to_owned());
         }
         if !self.inner.router.is_working() {
             health_issues.push("no lane takes sagas".to_owned());
@@ -115,13 +115,13 @@ impl Runtime {
         health_issues
     }
 
-    /// Definitions that this node cannot run, with what it lacks.
+    /// Returns the definitions that this node cannot run, each with what it lacks.
     pub fn unrunnable_definitions(&self) -> Vec<(String, Vec<String>)> {
         self.inner.node.definitions.unrunnable_definitions()
     }
 
-    /// Stops the node in good order: takes no more, lets attempts end within `grace`, hands back the rest and
-    /// says goodbye. Returns whether everything was handed back; what was not is taken over by others all the
+    /// Stops the node: takes no more sagas, lets attempts end within `grace`, hands back the rest and leaves the list
+    /// of nodes. Returns whether the lanes handed everything back in time. Other nodes take over the rest all the
     /// same.
     pub async fn stop(&self, grace: Duration) -> Result<bool, Error> {
         let (node, router) = (self.inner.node.clone(), self.inner.router.clone());
@@ -130,7 +130,7 @@ impl Runtime {
                 boundary::pass("runtime: stopping");
                 let member = node.lease.membership.id();
                 if let Err(error) = node.store.announce_end(member).await {
-                    tracing::warn!(%error, "the node's end is not announced");
+                    tracing::warn!(%error, "could not announce that the node is stopping");
                 }
                 let clean = router.drain(grace).await;
                 let member = node.lease.membership.id();
@@ -138,7 +138,7 @@ impl Runtime {
                 node.store.sweep(member).await?;
                 node.participants.shutdown().await;
                 if node.telemetry.traces.is_some() {
-                    // It blocks, and the requests that it waits for need this thread.
+                    // `Traces::end` blocks, and the requests that it waits for need this thread.
                     let told = tokio::task::spawn_blocking(move || node.telemetry.traces.as_ref().map(Traces::end));
                     told.await.map_err(|_| Error::Stopped)?;
                 }
@@ -147,12 +147,12 @@ impl Runtime {
             .await;
         let running = self.inner.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((stop, thread)) = running {
-            // A thread that is gone already needs no word.
+            // A thread that has already ended does not receive it.
             let _ = stop.send(());
-            // Joining may block for a moment, and not a thread that drives futures.
+            // Joining blocks, so it must not run on a thread that drives futures.
             let joined = self.inner.node.work.spawn_blocking(move || thread.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!("the actors' thread died");
+                tracing::error!("the thread of the actors panicked");
             }
         }
         clean
@@ -168,7 +168,7 @@ impl Runtime {
         Ok(client.start(client.fresh_id().await?, definition, encode(input)?, key).await?.id)
     }
 
-    /// Runs a future where the drivers of the store find their runtime, whatever executor the caller is on.
+    /// Runs a future on the runtime that the drivers of the store need, whatever executor the caller is on.
     async fn on_work<T: Send + 'static>(
         &self,
         future: impl Future<Output = Result<T, Error>> + Send + 'static,

@@ -1,5 +1,5 @@
-//! The threads of a node: one for its own actors and the supervisor, some for lanes, and a runtime for calls.
-//! Owns their start and end; what the actors do is theirs.
+//! The threads of a node: one for its own actors and the supervisor, some for the lanes, and a runtime for calls.
+//! Owns their start and end. The work on them is left to the actors.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::actor::{Child, Health, LaneRouter, LaneWorker, Node, Supervisor, chores};
 
-/// What the system thread is given.
+/// What the system thread gets.
 pub(super) struct Crew {
     pub(super) node: Arc<Node>,
     pub(super) router: LaneRouter,
@@ -19,8 +19,8 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    /// Runs the actors until told to stop. The supervisor and the node's own actors live on this thread, the
-    /// lanes on theirs.
+    /// Runs the actors until told to stop. The supervisor and the node's own actors live on this thread, the lanes on
+    /// threads of their own.
     pub(super) fn run(self, stopped: oneshot::Receiver<()>) {
         let system = System::new();
         system.block_on(async move {
@@ -35,7 +35,7 @@ impl Crew {
                 }));
             }
             Supervisor::new(children, self.health).start();
-            // The handle is gone or says so: both mean stop.
+            // A message and a dropped sender both mean stop.
             let _ = stopped.await;
             for arbiter in arbiters {
                 arbiter.stop();
@@ -46,8 +46,7 @@ impl Crew {
     }
 }
 
-/// The runtime for calls; its last owner may itself be asynchronous, where a runtime must not be dropped by
-/// waiting.
+/// The runtime for calls. Its last owner may drop it in async code, where a drop that waits for the runtime panics.
 pub(super) struct Threads(pub(super) Option<tokio::runtime::Runtime>);
 
 impl Drop for Threads {
