@@ -1,4 +1,4 @@
-//! The node of this process as clients see it: it starts sagas on its lanes, tells of their ends and is told of
+//! The node of this process as clients see it. It starts sagas on its lanes, reports their ends and passes on
 //! signals.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::saga::Json;
 use crate::saga::definition::Millis;
 use crate::store::{StartKey, Store};
 
-/// The node of this process. Cheap to clone.
+/// Handle to the node of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct LocalNode {
     node: Arc<Node>,
@@ -24,32 +24,32 @@ pub struct LocalNode {
 }
 
 impl LocalNode {
-    /// The node with its lanes.
+    /// Creates a handle to a node and its lanes.
     pub fn new(node: Arc<Node>, router: LaneRouter) -> Self {
         Self { node, router }
     }
 
-    /// Where the node records everything.
+    /// Returns the node's store.
     pub fn store(&self) -> &Store {
         &self.node.store
     }
 
-    /// The runtime that carries the store's connections.
+    /// Returns the runtime that carries the store's connections.
     pub fn work(&self) -> &Handle {
         &self.node.work
     }
 
-    /// The definitions that the node knows, which it keeps up to date.
+    /// Returns the node's registry of definitions, which the node keeps up to date.
     pub fn definitions(&self) -> &Definitions {
         &self.node.definitions
     }
 
-    /// What time it is by the database's clock, in milliseconds since the Unix epoch.
+    /// Returns the database's time, in milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> Millis {
         self.node.lease.clock.now_ms()
     }
 
-    /// Starts a saga under this id on the next lane in turn.
+    /// Starts a saga under this id, on the next lane in round-robin order.
     pub async fn start(
         &self,
         id: Uuid,
@@ -61,19 +61,21 @@ impl LocalNode {
         self.router.start(id, pinned, input, key, traceparent).await
     }
 
-    /// A start has come into the queue: a lane looks now, and so does the node for starts that wait for their turn.
+    /// Hints that a start was queued. A lane claims at once, and the node looks for starts whose turn has come.
     pub fn queued(&self) {
         self.node.wakeups.hints.ring_for_turns();
         self.router.look();
     }
 
-    /// A saga got a signal: the lane that has it looks now.
+    /// Hints that a saga got a signal. The lane that runs the saga reads it at once. The node also looks at the
+    /// starts that wait for their turn, since the saga may be one of them.
     pub fn signalled(&self, saga: Uuid) {
         self.router.poke(saga);
         self.node.wakeups.hints.ring_for_turns();
     }
 
-    /// Returns a future of the saga's end, if this process is the one that sees it.
+    /// Returns a future of the saga's end. The future fails if the actors of this process are gone, or if no saga has
+    /// this id.
     pub fn expect(&self, saga: Uuid) -> oneshot::Receiver<Ended> {
         self.node.wakeups.waiters.expect(saga)
     }

@@ -1,10 +1,10 @@
-//! Carries out what the core decided, with actix: one supervised actor for each saga on this node, and the few that
-//! serve them. A message is a hint: losing it may cost time, never work.
+//! Carries out the decisions of the core with actix: one supervised actor for each saga on this node, and a few actors
+//! that serve them. A message is a hint: losing one may cost time, but it loses no work.
 //!
-//! The rooms stand on each other; each names only those below it.
+//! The rooms are layers; each uses only the rooms below it.
 //!
 //! ```text
-//!   maintenance   heartbeat, sweeps, timers, turns, outbox, reruns, polls: chores, an actor each
+//!   maintenance   one actor per chore: heartbeat, sweeps, timers, turns, outbox, reruns, polls
 //!   dispatch      lane worker -> dispatcher: claims, loads, starts, restarts
 //!   residents     saga actor <- events <- calls of participants
 //!                     | rows            ^ answers

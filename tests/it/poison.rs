@@ -164,7 +164,7 @@ async fn a_saga_that_waits_for_its_lone_trial_says_so() {
     let show = ["show", &saga.to_string(), "--database-url", &database.url].map(str::to_owned);
     let said = std::process::Command::new(env!("CARGO_BIN_EXE_amends")).args(show).output().unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
-    assert!(said.contains("the saga has waited for its lone trial, since processes died"), "{said}");
+    assert!(said.contains("the saga has waited for its lone trial (processes died while they ran it) for "), "{said}");
     node.kill().unwrap();
     node.wait().unwrap();
 }

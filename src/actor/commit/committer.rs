@@ -1,6 +1,8 @@
-//! One lane: gathers the transitions that queue while the last batch is under way and writes them in the
-//! next. Owns the order in which a lane is used; the statements are the store's. Natural batching: no timer,
-//! the latency of one commit when idle, hundreds of rows per commit under load.
+//! The committer of one lane: gathers the transitions that arrive while a batch is being written, and writes them in
+//! the next batch. Owns the order in which the lane is used; the statements are the store's.
+//!
+//! Batches need no timer: an idle lane has the latency of one commit, and a busy lane writes hundreds of rows per
+//! commit.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -18,23 +20,23 @@ use crate::config::store::BATCH_ROWS_MAX;
 use crate::metrics;
 use crate::store::{Error, Lane, LaneId, Parking, Transition, Written};
 
-/// Whose row it is: for whom a test may want it, and who is told.
+/// Crash-test label of a row, and the recipient of its answer.
 type Sender = (Aim, Recipient<Committed>);
 
 /// The committer of one lane.
 pub(crate) struct Committer {
     node: Arc<Node>,
     id: LaneId,
-    /// None while a statement is under way.
+    /// None while a statement is under way, and during a pause after a failure.
     lane: Option<Lane>,
     rows: VecDeque<Commit>,
     parks: Vec<Park>,
     releases: Vec<Release>,
     claim: Option<Claim>,
     flushes: Vec<Flush>,
-    /// Sagas whose rows are in the batch under way.
+    /// Sagas with a row in the batch under way.
     writing: HashSet<Uuid>,
-    /// The last use of the lane was a batch: something else that waits comes first now.
+    /// Set if the lane was last used for a batch: other waiting work goes first now.
     wrote: bool,
     pause: Duration,
     fenced: bool,
@@ -58,7 +60,7 @@ impl Committer {
         }
     }
 
-    /// Uses the lane if it is free. Batches and everything else take turns, so that neither waits for long.
+    /// Uses the lane if it is free. Batches and all other work take turns, so that neither waits for long.
     fn next(&mut self, ctx: &mut Context<Self>) {
         if self.lane.is_none() || self.fenced {
             return;
@@ -78,14 +80,14 @@ impl Committer {
         } else if !self.releases.is_empty() {
             self.release(ctx);
         } else if let Some(claim) = self.claim.take() {
-            // What cannot be recorded is not taken on: without an answer, the dispatcher asks again later.
+            // No claim while rows cannot be written. The dispatcher gets no answer, and asks again later.
             if self.rows.is_empty() || self.pause.is_zero() {
                 self.claim(claim, ctx);
             }
         }
     }
 
-    /// The lane's statement was carried out, so the database takes rows.
+    /// Ends the pause: a statement has succeeded, so the database takes rows again.
     fn recovered(&mut self) {
         if !self.pause.is_zero() {
             self.pause = Duration::ZERO;
@@ -97,7 +99,7 @@ impl Committer {
         let (rows, writing) = (&self.rows, &self.writing);
         let under_way = |saga: Uuid| writing.contains(&saga) || rows.iter().any(|commit| commit.row.id == saga);
         for flush in self.flushes.extract_if(.., |flush| !under_way(flush.saga)) {
-            // Who stopped waiting needs no answer.
+            // The asker may have stopped waiting.
             let _ = flush.settled.send(());
         }
     }
@@ -132,7 +134,7 @@ impl Committer {
         }));
     }
 
-    /// Tells each saga what became of its row; a row that somebody's lock kept out goes into a later batch.
+    /// Tells each saga what became of its row. A row that was kept out by a lock goes into a later batch.
     fn answer(&mut self, rows: Vec<Transition>, from: Vec<Sender>, written: Vec<Written>) {
         self.recovered();
         for ((row, (aim, from)), written) in rows.into_iter().zip(from).zip(written) {
@@ -153,22 +155,22 @@ impl Committer {
         }
     }
 
-    /// The outcome of a batch is unknown as long as the database is: the same rows are sent again, before any
-    /// other.
+    /// Handles a failed batch. Its outcome is unknown while the database does not answer, so the same rows are sent
+    /// again, before any other.
     fn failed(&mut self, error: Error, rows: Vec<Transition>, from: Vec<Sender>, ctx: &mut Context<Self>) {
         if matches!(error, Error::Fenced) {
             return self.fence(ctx, from);
         }
         metrics::COMMITS_REPEATED.with(["unavailable".into()]).increment(1);
         self.node.telemetry.write_failures.begins(self.id, &error);
-        tracing::warn!(%error, rows = rows.len(), "batch not committed yet, it is sent again");
+        tracing::warn!(%error, rows = rows.len(), "batch not committed; sending it again");
         for (row, (aim, from)) in rows.into_iter().zip(from).rev() {
             self.rows.push_front(Commit { row, aim, from });
         }
         self.wait(ctx);
     }
 
-    /// The lane is dead: everybody steps down quietly.
+    /// Stops the committer of a dead lane. Each saga with an unwritten row is told that its row was refused.
     fn fence(&mut self, ctx: &mut Context<Self>, writing: Vec<Sender>) {
         self.fenced = true;
         metrics::FENCED.with([]).increment(1);
@@ -180,7 +182,7 @@ impl Committer {
         ctx.stop();
     }
 
-    /// Keeps the lane back for a while.
+    /// Pauses the lane: first for `RESEND_PAUSE_MS`, then twice as long each time, up to `RESEND_PAUSE_MAX_MS`.
     fn wait(&mut self, ctx: &mut Context<Self>) {
         let least = Duration::from_millis(limits::RESEND_PAUSE_MS);
         self.pause = (self.pause * 2).clamp(least, Duration::from_millis(limits::RESEND_PAUSE_MAX_MS));
@@ -235,7 +237,7 @@ impl Committer {
                 self.fence(ctx, Vec::new());
             }
             Err(error) => {
-                tracing::warn!(%error, sagas = asked.len(), "sagas not let go, they are asked again");
+                tracing::warn!(%error, sagas = asked.len(), "sagas not released; they will ask again");
                 for (_, from) in asked {
                     from.do_send(Released::No);
                 }
@@ -256,8 +258,7 @@ impl Committer {
             act.lane = Some(lane);
             match claimed {
                 Ok(claimed) => {
-                    // The dispatcher is gone only when the lane is given up; then the sweep takes what was
-                    // claimed.
+                    // The dispatcher is gone only if the lane is given up. Then the sweep requeues the claimed sagas.
                     let _ = answer.send(claimed);
                     act.recovered();
                 }
@@ -291,14 +292,14 @@ impl Handler<Commit> for Committer {
 
     fn handle(&mut self, commit: Commit, ctx: &mut Self::Context) {
         self.rows.push_back(commit);
-        // The batch is cut when this actor has read its mailbox: what arrived together is written together.
+        // The batch is cut after this actor has read its mailbox: rows that arrive together are written together.
         if self.lane.is_some() && self.rows.len() == 1 {
             ctx.notify(CutBatch);
         }
     }
 }
 
-/// Use the lane now.
+/// Message to self: use the lane now.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct CutBatch;

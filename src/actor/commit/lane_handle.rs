@@ -8,19 +8,19 @@ use super::committer::Committer;
 use crate::actor::node::context::Node;
 use crate::store::{LaneId, NodeId};
 
-/// Where a saga stands on this node.
+/// Handle to the lane that owns a saga.
 pub(crate) struct LaneHandle {
     pub(crate) node: Arc<Node>,
     pub(crate) id: LaneId,
-    /// The incarnation of this process to which the lane belongs.
+    /// Incarnation of this process that owns the lane.
     pub(crate) member: NodeId,
     pub(crate) committer: Addr<Committer>,
 }
 
 impl LaneHandle {
-    /// Whether effects may begin: the lease is trusted, and it is still the lease of this lane, which is served. A
-    /// process that was taken for dead joins again and is trusted anew, and a lane without a committer is taken out of
-    /// service; what such lanes had is not theirs any more.
+    /// Whether effects may begin. The node must trust its lease, the lease must still be that of this lane, and the
+    /// lane must have its committer. A process that was declared dead joins again and trusts a new lease. A lane
+    /// without a committer is taken out of service. In both cases the lane no longer owns its sagas.
     pub(crate) fn may_begin(&self) -> bool {
         self.node.lease.clock.is_trusted()
             && self.node.lease.membership.id() == self.member

@@ -1,5 +1,5 @@
-//! Messages between a lane's committer and those whose rows it writes. Replies go to a `Recipient`, so that the
-//! committer knows no actor above it.
+//! Messages between a lane's committer and the actors that use the lane. Replies go to a `Recipient`, so that the
+//! committer depends on no actor above it.
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::boundary::Aim;
 use crate::store::{self, Claimed, DefinitionId, Parking, Transition, Written};
 
-/// Write this row with the next batch.
+/// Request to write this row with the next batch.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Commit {
@@ -17,17 +17,18 @@ pub(crate) struct Commit {
     pub(crate) from: Recipient<Committed>,
 }
 
-/// Says whether a row was written.
+/// Answer: what became of a row.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Committed(pub(crate) Written);
 
-/// The transaction of a row was rolled back: there is neither a row nor an effect.
+/// Answer: the transaction of a row was rolled back. There is neither a row nor an effect, unless the handler had
+/// ended the transaction.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct RolledBack(pub(crate) store::RolledBack);
 
-/// Release this saga until its time or a signal comes.
+/// Request to release this saga until its time or a signal comes.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Park {
@@ -35,7 +36,7 @@ pub(crate) struct Park {
     pub(crate) from: Recipient<Released>,
 }
 
-/// Release this saga for any node to claim.
+/// Request to release this saga for any node to claim.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Release {
@@ -43,19 +44,20 @@ pub(crate) struct Release {
     pub(crate) from: Recipient<Released>,
 }
 
-/// Says whether the saga was released.
+/// Answer: whether the saga was released.
 #[derive(Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(crate) enum Released {
-    /// It is parked, or any node may claim it.
+    /// The saga is parked, or any node may claim it.
     Yes,
-    /// A signal came first, or its row is locked just now.
+    /// The lane still owns the saga: a signal came first, the row is locked just now, or the database failed.
     No,
     /// The lane is fenced: it owns nothing.
     Fenced,
 }
 
-/// Claim up to `limit` sagas. The answer is empty when the claim failed; another will follow.
+/// Request to claim up to `limit` sagas. If the claim fails, the channel closes without an answer, and the dispatcher
+/// asks again later.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Claim {
@@ -64,7 +66,7 @@ pub(crate) struct Claim {
     pub(crate) answer: oneshot::Sender<Vec<Claimed>>,
 }
 
-/// Answer when no row of this saga is under way: each is written or refused.
+/// Request for an answer once no row of this saga is under way: each is written or refused.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Flush {
@@ -72,7 +74,7 @@ pub(crate) struct Flush {
     pub(crate) settled: oneshot::Sender<()>,
 }
 
-/// The lane is lost: stop at once and write nothing more.
+/// Notice that the lane is lost: stop at once and write nothing more.
 #[derive(Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(crate) struct LaneLost;

@@ -1,6 +1,6 @@
-//! Takes sagas for one lane, up to its free slots, and keeps those that are here alive. Owns the table of
-//! residents: what is lost with it is taken up again from the journal. Notifications are hints; it decides
-//! itself how much to take and when.
+//! The dispatcher of one lane: claims sagas up to the lane's free slots, starts their actors and restarts those that
+//! crash. Owns the table of residents; if the table is lost, its sagas are loaded again from their journals. Hints
+//! only make it poll sooner: it decides itself how much to claim, and when.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,12 +30,12 @@ use crate::metrics;
 use crate::saga::event::Started;
 use crate::store::{Claimed, Error, LaneId};
 
-/// One round: claim, and look into the inbox.
+/// Message to self: claim, and read the inbox.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Poll;
 
-/// The dispatcher of one lane.
+/// Dispatcher of one lane.
 pub(crate) struct Dispatcher {
     node: Arc<Node>,
     lane: LaneId,
@@ -43,12 +43,12 @@ pub(crate) struct Dispatcher {
     handle: Arc<LaneHandle>,
     slots: Slots<Addr<SagaActor>>,
     orphans: Orphans,
-    /// The last answer about wakes was lost, and they may be gone with it.
+    /// Set if the last answer to an inbox read was lost: its wakes may be gone.
     wakes_lost: bool,
     pause: Duration,
-    /// The next round, while none is under way.
+    /// Timer of the next round; none while a round is under way.
     next: Option<SpawnHandle>,
-    /// An operator drains the node: calls that are under way are given up after this.
+    /// Timer of an operator's drain, after which calls in flight are given up; none unless the node drains.
     grace: Option<SpawnHandle>,
     draining: Option<oneshot::Sender<()>>,
     stopping: bool,
@@ -80,7 +80,7 @@ impl Dispatcher {
         self.node.telemetry.residents.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Asks for as much as there is room for, and for the wakes of residents.
+    /// Runs one round: claims as many sagas as there is room for, and takes the wakes of residents.
     fn poll(&mut self, ctx: &mut Context<Self>) {
         if self.draining.is_some() || self.stopping {
             return;
@@ -105,7 +105,8 @@ impl Dispatcher {
         }));
     }
 
-    /// Hands everything over when an operator drains the node, and takes sagas again when that is undone.
+    /// Hands all sagas back when an operator drains the node. When the drain is undone, calls still in flight are not
+    /// given up, and the lane claims again.
     fn apply_drain(&mut self, ctx: &mut Context<Self>) {
         match (self.node.claiming.is_draining(), self.grace.take()) {
             (true, Some(grace)) => self.grace = Some(grace),
@@ -117,7 +118,7 @@ impl Dispatcher {
         }
     }
 
-    /// Hands back what is here: what is in flight may end within the grace.
+    /// Hands back all residents. Gives up their calls that have not ended within the grace.
     fn hand_over(&self, grace: Duration, ctx: &mut Context<Self>) -> SpawnHandle {
         for saga in self.slots.residents() {
             saga.do_send(HandBack);
@@ -129,7 +130,7 @@ impl Dispatcher {
         })
     }
 
-    /// Polls soon after a round that brought something, and ever later after those that did not.
+    /// Schedules the next round: soon after one that brought sagas, and ever later after each that did not.
     fn schedule_poll(&mut self, busy: bool, ctx: &mut Context<Self>) {
         let least = Duration::from_millis(limits::POLL_LEAST_MS);
         let most = Duration::from_millis(limits::POLL_MOST_MS);
@@ -138,8 +139,8 @@ impl Dispatcher {
         self.next = Some(ctx.notify_later(Poll, self.pause.mul_f64(jitter)));
     }
 
-    /// Takes up what was claimed. One that is here already is woken, unless the claim says that it had left:
-    /// then its actor is about to go, and it comes back when it has.
+    /// Loads the claimed sagas. Wakes one that is resident already, unless the claim says that this lane did not own
+    /// it: then its actor is about to stop, and the saga is loaded afterwards.
     fn take(&mut self, claimed: Vec<Claimed>, ctx: &mut Context<Self>) {
         let mut fetch = Vec::with_capacity(claimed.len());
         if claimed.iter().any(|saga| saga.adopted) {
@@ -156,7 +157,7 @@ impl Dispatcher {
         self.fetch(fetch, ctx);
     }
 
-    /// Reads journals in a later statement than the claim's; of suspects one at a time.
+    /// Reads journals in a later statement than the claim. Suspects are read one at a time.
     fn fetch(&mut self, claimed: Vec<Claimed>, ctx: &mut Context<Self>) {
         if claimed.is_empty() {
             return;
@@ -194,11 +195,11 @@ impl Dispatcher {
                 self.slots.leave(id);
             }
             Read::Unreadable(id, reason) => {
-                tracing::error!(saga.id = %id, reason, "the saga's journal cannot be read: it is stuck");
+                tracing::error!(saga.id = %id, reason, "the saga's journal cannot be read; the saga is stuck");
                 self.slots.leave(id);
             }
             Read::Later(id, reason) => {
-                tracing::error!(saga.id = %id, reason, "saga not taken up yet, it is tried again");
+                tracing::error!(saga.id = %id, reason, "could not load the saga; retrying");
                 self.restart_later(id, ctx);
             }
         }
@@ -207,9 +208,9 @@ impl Dispatcher {
     fn wake(&mut self, wakes: Result<Vec<Uuid>, Error>) {
         self.wakes_lost = wakes.is_err();
         match wakes {
-            // A wake of a saga that is not here any more was seen before it left.
+            // A saga that is no longer here saw its wake before it left.
             Ok(wakes) => wakes.into_iter().for_each(|id| self.tell(id, Wake)),
-            Err(error) => tracing::warn!(%error, "inbox not read"),
+            Err(error) => tracing::warn!(%error, "could not read the inbox; retrying"),
         }
     }
 
@@ -223,7 +224,8 @@ impl Dispatcher {
         }
     }
 
-    /// Takes a saga up again whose actor died: after all its rows are settled, and each time later.
+    /// Loads a saga again after a pause, for example because its actor died. The pause doubles each time. The load
+    /// waits until no row of the saga is under way.
     fn restart_later(&mut self, id: Uuid, ctx: &mut Context<Self>) {
         let crashes = self.slots.back_off(id);
         let pause = Duration::from_millis(limits::REVIVE_PAUSE_MS) * 2_u32.saturating_pow((crashes - 1).min(16));
@@ -239,14 +241,14 @@ impl Dispatcher {
         let load = async move {
             match rows_settled.await {
                 Ok(()) => recovery::again(&node, lane, id).await,
-                // Without a committer the lane is gone, and the saga with it.
+                // Without a committer the lane is gone, and its sagas with it.
                 Err(_) => Read::NotOurs(id),
             }
         };
         self.receive(async move { vec![load.await] }, ctx);
     }
 
-    /// Looks from time to time for sagas that this lane owns and nobody runs, and takes them up.
+    /// Looks from time to time for orphans: sagas that this lane owns and that have no actor. Loads them.
     fn look_for_orphans(&mut self, ctx: &mut Context<Self>) {
         let (node, lane, began) = (self.node.clone(), self.lane, Instant::now());
         let look = async move { node.store.owned_by(lane).await };
@@ -256,11 +258,11 @@ impl Dispatcher {
                 Ok(_) if act.draining.is_some() || act.stopping => {}
                 Ok(owned) => {
                     for id in act.orphans.confirm(owned, is_here) {
-                        tracing::warn!(saga.id = %id, "nobody runs this saga of ours, it is taken up");
+                        tracing::warn!(saga.id = %id, "orphaned saga: the lane owns it but does not run it; loading");
                         act.restart_later(id, ctx);
                     }
                 }
-                Err(error) => tracing::warn!(%error, "strays not looked for"),
+                Err(error) => tracing::warn!(%error, "could not look for orphans; retrying"),
             }
             let pause = pacing::in_proportion(Duration::from_millis(limits::STRAYS_LOOK_MS), began.elapsed());
             ctx.run_later(pause, Self::look_for_orphans);
@@ -273,7 +275,7 @@ impl Dispatcher {
         }
         if let Some(done) = self.draining.take() {
             self.stopping = true;
-            // Who waits for the drain may have given up.
+            // The caller may have stopped waiting for the drain.
             let _ = done.send(());
         }
     }
@@ -311,7 +313,7 @@ impl Handler<Look> for Dispatcher {
                 ctx.cancel_future(next);
                 self.poll(ctx);
             }
-            // The round under way may have looked already; the one after it comes soon.
+            // The round under way may have claimed already; the next one comes soon.
             None => self.pause = Duration::from_millis(limits::POLL_LEAST_MS) / 2,
         }
     }
@@ -322,7 +324,7 @@ impl Handler<StartSaga> for Dispatcher {
 
     fn handle(&mut self, start: StartSaga, ctx: &mut Self::Context) {
         if self.slots.free() == 0 || self.draining.is_some() || self.stopping || self.node.claiming.is_draining() {
-            // Who asked may have gone.
+            // The caller may have gone.
             let _ = start.answer.send(StartOutcome::NotTaken);
             return;
         }
@@ -341,7 +343,7 @@ impl Handler<Left> for Dispatcher {
             self.node.telemetry.residents.fetch_sub(1, Ordering::Relaxed);
         }
         if reason == ExitReason::Crashed && !self.stopping {
-            tracing::error!(saga.id = %saga, "the saga's actor died, it is taken up again from its journal");
+            tracing::error!(saga.id = %saga, "the saga's actor died; loading it again from its journal");
             metrics::ACTOR_RESTARTS.with(["saga".into()]).increment(1);
             self.restart_later(saga, ctx);
         } else if let Some(again) = self.slots.leave(saga) {

@@ -1,5 +1,5 @@
-//! The lanes of this node that take sagas now. Owns their addresses, which change when a lane is replaced;
-//! what a lane does with a saga is its dispatcher's.
+//! The lanes of this node that take sagas now. Owns their addresses, which change when a lane is replaced. Leaves
+//! sagas to each lane's dispatcher.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,7 +19,7 @@ use crate::saga::Json;
 use crate::saga::rerun::Rerun;
 use crate::store::{NodeId, StartKey};
 
-/// The lanes at work. Cheap to clone.
+/// Router to the lanes at work. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LaneRouter {
     node: Arc<Node>,
@@ -27,7 +27,8 @@ pub struct LaneRouter {
     turn: Arc<AtomicUsize>,
 }
 
-/// One lane at work, of one incarnation of this process. After the process has joined again it is of no use.
+/// Lane at work, and the incarnation of this process that opened it. Once the process has joined again, the lane is
+/// of no use.
 #[derive(Clone, Debug)]
 struct Place {
     member: NodeId,
@@ -35,7 +36,7 @@ struct Place {
 }
 
 impl LaneRouter {
-    /// A roster with this many places, all empty.
+    /// Creates a router with this many places for lanes, all empty.
     pub fn new(node: Arc<Node>, places: usize) -> Self {
         Self { node, places: Arc::new(RwLock::new(vec![None; places])), turn: Arc::default() }
     }
@@ -60,7 +61,7 @@ impl LaneRouter {
         !self.working().is_empty()
     }
 
-    /// Starts a saga under this id on the next lane in turn.
+    /// Starts a saga under this id, on the next lane in round-robin order.
     pub async fn start(
         &self,
         id: Uuid,
@@ -72,7 +73,7 @@ impl LaneRouter {
         self.begin(|answer| StartSaga { id, pinned, input, key, rerun: None, traceparent, answer }).await
     }
 
-    /// Starts a saga under this id that takes over outcomes of another.
+    /// Starts a saga under this id that takes over outcomes of an ended saga.
     pub(crate) async fn rerun(&self, id: Uuid, pinned: Pinned, input: Json, rerun: Rerun) -> StartOutcome {
         let (key, rerun, traceparent) = (None, Some(Box::new(rerun)), None);
         self.begin(|answer| StartSaga { id, pinned, input, key, rerun, traceparent, answer }).await
@@ -91,7 +92,7 @@ impl LaneRouter {
         answered.await.unwrap_or(StartOutcome::Unknown)
     }
 
-    /// Tells the next lane in turn that there is something to claim.
+    /// Tells the next lane in round-robin order that there is something to claim.
     pub fn look(&self) {
         let working = self.working();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -100,14 +101,15 @@ impl LaneRouter {
         }
     }
 
-    /// Tells all lanes that a saga was asked something; the one that has it looks.
+    /// Tells all lanes that a saga got a signal; the lane that runs it reads the signal.
     pub fn poke(&self, saga: Uuid) {
         for dispatcher in self.working() {
             dispatcher.do_send(Poke(vec![saga]));
         }
     }
 
-    /// Hands everything back: what is in flight may end within `grace`. Returns whether nothing is left.
+    /// Hands all sagas back; calls in flight may end within `grace`. Returns whether all lanes are empty, at the
+    /// latest `DRAIN_MARGIN_MS` after the grace.
     pub async fn drain(&self, grace: Duration) -> bool {
         let waits: Vec<_> = self
             .working()

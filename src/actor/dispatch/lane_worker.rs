@@ -1,5 +1,5 @@
-//! One lane's committer and dispatcher, which live and die together. Owns that: when one of them is gone the
-//! other steps down, the old lane is taken out of service, and the supervisor opens a new one in its place.
+//! One lane's committer and dispatcher, which live and die together. When one of them is gone, the worker stops the
+//! other and takes the lane out of service. The supervisor then opens a new lane in its place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::boundary;
 use crate::config::actor as limits;
 use crate::store::{Lane, LaneId, NodeId};
 
-/// One lane at work.
+/// Lane at work.
 pub struct LaneWorker {
     node: Arc<Node>,
     member: NodeId,
@@ -28,8 +28,8 @@ pub struct LaneWorker {
 }
 
 impl LaneWorker {
-    /// Opens a lane and puts its actors on an arbiter. `place` is its place in the roster, `slots` the most
-    /// sagas it keeps.
+    /// Opens a lane and starts its actors on an arbiter. `place` is its place in the router, and `slots` the most
+    /// sagas that it runs.
     pub async fn begin(
         node: Arc<Node>,
         arbiter: ArbiterHandle,
@@ -38,13 +38,13 @@ impl LaneWorker {
         slots: usize,
     ) -> Result<Recipient<Observe>, String> {
         let (config, member) = (node.store.config().clone(), node.lease.membership.id());
-        // The connection lives where its actors do: a batch and its answer change no thread.
+        // The connection lives on the thread of its actors, so a batch and its answer do not change threads.
         let (lane, opened) = oneshot::channel();
         arbiter.spawn(async move {
-            // Who asked may have given up; the lane then has no sagas, and its node's end is its own.
+            // The caller may have given up. Then the lane has no sagas, and it ends with its node.
             let _ = lane.send(Lane::open(&config, member).await);
         });
-        let opened = opened.await.map_err(|_| "the thread for its actors is gone".to_owned())?;
+        let opened = opened.await.map_err(|_| "the thread for the lane's actors is gone".to_owned())?;
         let lane = opened.map_err(|error| error.to_string())?;
         let id = lane.id();
         let committer = {
@@ -68,14 +68,14 @@ impl LaneWorker {
     }
 }
 
-/// Takes a lane that nobody serves any more out of service. Its node lives, so no sweep would, and what it owns would
-/// be nobody's: as after a failover, where the lane met a promoted standby.
+/// Takes a lane without actors out of service. Its node is alive, so no sweep does this, and no node could claim what
+/// the lane owns. This happens after a failover, for example, when the lane meets a promoted standby.
 async fn retire(node: Arc<Node>, member: NodeId, lane: LaneId) {
-    // Once the node is another, its lanes die with what it was.
+    // Once the process has joined again, its earlier lanes are dead.
     while node.lease.membership.id() == member {
         match node.store.retire(lane).await {
             Ok(()) => return,
-            Err(error) => tracing::warn!(%error, lane = lane.0, "lane not taken out of service yet"),
+            Err(error) => tracing::warn!(%error, lane = lane.0, "could not take the lane out of service; retrying"),
         }
         tokio::time::sleep(Duration::from_millis(limits::RESEND_PAUSE_MAX_MS)).await;
     }

@@ -13,7 +13,7 @@ use crate::saga::Json;
 use crate::saga::rerun::Rerun;
 use crate::store::StartKey;
 
-/// Start a saga here.
+/// Request to start a saga here.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct StartSaga {
@@ -26,17 +26,17 @@ pub(crate) struct StartSaga {
     pub(crate) answer: oneshot::Sender<StartOutcome>,
 }
 
-/// Look for signals of these sagas, if they are here.
+/// Hint to read the signals of these sagas, if they are here.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Poke(pub(crate) Vec<Uuid>);
 
-/// There is something to claim: do not wait for the next round.
+/// Hint that there is something to claim: do not wait for the next round.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Look;
 
-/// Take no more; hand back what is here. Answered when nothing is left.
+/// Request to claim no more and to hand all sagas back. Answered when none is left.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Drain {

@@ -1,5 +1,5 @@
-//! Takes sagas up from their journals. Owns reading and folding; a journal that cannot be read is reported
-//! with its reason and never guessed at.
+//! Loads sagas from their journals. Owns reading and folding. A journal that cannot be read is reported with the
+//! reason, and never guessed at.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use crate::saga::state::State;
 use crate::saga::{next_timer, outstanding, replay};
 use crate::store::{Claimed, Error, JournalRow, LaneId};
 
-/// What came of reading one saga.
+/// Result of reading one saga.
 pub(crate) enum Read {
-    /// It can go on.
+    /// The saga can go on.
     Ready(Uuid, Pinned, Box<Arrival>),
-    /// It has ended, or belongs to another lane.
+    /// The saga has ended, or belongs to another lane.
     NotOurs(Uuid),
-    /// The database did not answer, or what is needed to read it is not here yet; try again later.
+    /// The database did not answer, or something needed to read the saga is missing here; try again later.
     Later(Uuid, String),
-    /// Its journal cannot be read by this version of amends.
+    /// This version of amends cannot read the saga's journal.
     Unreadable(Uuid, String),
 }
 
-/// Reads claimed sagas, each once, and clears those that only wait of the deaths of their owners.
+/// Reads claimed sagas, each once. Acquits the sagas that only wait: earlier deaths of their owners no longer count.
 pub(crate) async fn load(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) -> Vec<Read> {
     let died: Vec<Uuid> = claimed.iter().filter(|saga| saga.deaths > 0).map(|saga| saga.id).collect();
     let read = read(node, lane, claimed).await;
@@ -40,8 +40,8 @@ pub(crate) async fn load(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) 
     read
 }
 
-/// Reads sagas. One that cannot be read is set aside, stuck with the reason; one that was set aside and can
-/// be read again is taken back.
+/// Reads sagas. One that cannot be read is set aside: it is stuck, with the reason. One that was set aside and can be
+/// read again is taken back.
 async fn read(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) -> Vec<Read> {
     let mut journals = match read_journals(node, &claimed).await {
         Ok(journals) => journals,
@@ -58,9 +58,9 @@ async fn read(node: &Arc<Node>, lane: LaneId, claimed: Vec<Claimed>) -> Vec<Read
     read
 }
 
-/// Reads a saga of which processes died that took it up: alone on this node, and under a mark, so that the
-/// next death is known to be its doing. The trial goes on until the saga waits, parks, or has not killed its
-/// process for a while.
+/// Reads a suspect: processes died while they had it and had written no row of it. The suspect is read alone on this
+/// node and under a mark, so that the next death counts against it. The trial goes on until the saga waits, parks, or
+/// has run for `ISOLATED_MS` without a crash.
 pub(crate) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> Read {
     let id = saga.id;
     let listed = node.waits.list(&node.lease.clock, Wait::of_saga(id, quarantine::LONE_TRIAL));
@@ -68,7 +68,7 @@ pub(crate) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> 
     drop(listed);
     let (mut trying, convicted) = match asked {
         Asked::Alone(trying) => (trying, false),
-        // What its trials read before, any process may read.
+        // The saga was read in its trials without a crash, so reading it is safe.
         Asked::Convicted(trying) => (trying, true),
         Asked::NotOurs => return Read::NotOurs(id),
         Asked::Later(why) => return Read::Later(id, why),
@@ -85,8 +85,8 @@ pub(crate) async fn try_alone(node: &Arc<Node>, lane: LaneId, saga: Claimed) -> 
     read
 }
 
-/// Clears sagas of which a process died that had them, and that only wait: their journals were read, and
-/// nothing of them is due.
+/// Acquits sagas that only wait although a process died while it had them: their journals were read, and nothing of
+/// them is due.
 async fn acquit(node: &Node, lane: LaneId, died: &[Uuid], read: &[Read]) {
     let now = node.lease.clock.now_ms();
     let waits = |state: &State, pinned: &Pinned| {
@@ -100,13 +100,13 @@ async fn acquit(node: &Node, lane: LaneId, died: &[Uuid], read: &[Read]) {
     if innocent.is_empty() {
         return;
     }
-    // The next one that reads them says the same.
+    // The next owner of these sagas tries again.
     if let Err(error) = node.store.acquit(lane, &innocent).await {
-        tracing::warn!(%error, sagas = innocent.len(), "not recorded that nothing died of sagas that only wait");
+        tracing::warn!(%error, sagas = innocent.len(), "could not clear the deaths of sagas that only wait");
     }
 }
 
-/// Reads the journals of sagas whose claim did not write them.
+/// Reads the journals of the sagas whose first row was not written by this claim.
 async fn read_journals(node: &Node, claimed: &[Claimed]) -> Result<HashMap<Uuid, Vec<JournalRow>>, Error> {
     let unknown: Vec<Uuid> = claimed.iter().filter(|saga| saga.first.is_none()).map(|saga| saga.id).collect();
     if unknown.is_empty() {
@@ -115,7 +115,7 @@ async fn read_journals(node: &Node, claimed: &[Claimed]) -> Result<HashMap<Uuid,
     node.store.load(&unknown).await
 }
 
-/// Makes the saga's row say what was found out about its journal, where it does not yet.
+/// Updates the saga's row with what its journal has shown, if the row does not say so yet.
 async fn settle(node: &Arc<Node>, lane: LaneId, saga: &Claimed, read: Read) -> Read {
     let settled = match &read {
         Read::Ready(id, _, arrival) if saga.stuck => {
@@ -132,7 +132,7 @@ async fn settle(node: &Arc<Node>, lane: LaneId, saga: &Claimed, read: Read) -> R
     }
 }
 
-/// Reads one saga again whose actor is gone, if it is still this lane's.
+/// Reads a saga again after its actor is gone, if this lane still owns it.
 pub(crate) async fn again(node: &Arc<Node>, lane: LaneId, id: Uuid) -> Read {
     match node.store.of_lane(lane, id).await {
         Ok(Some(saga)) if quarantine::is_suspect(&saga) => try_alone(node, lane, saga).await,
@@ -149,7 +149,7 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
     boundary::pass_for("saga: reading", &Aim::of(pinned.definition.name(), false));
     let events: Result<Vec<Event>, String> = journal.iter().map(JournalRow::event).collect();
     let state = events.and_then(|events| {
-        replay(&pinned.definition, &events).map_err(|illegal| format!("the journal breaks the law: {illegal}"))
+        replay(&pinned.definition, &events).map_err(|illegal| format!("the journal has an illegal event: {illegal}"))
     });
     match state {
         Ok(state) => {

@@ -1,5 +1,5 @@
 //! The sagas that one lane has on this node, each in a slot: loading, resident, leaving or in backoff. Owns how many
-//! there may be and what becomes of a slot; the dispatcher reads journals and starts actors.
+//! there may be, and the changes of a slot. Leaves reading journals and starting actors to the dispatcher.
 
 use std::collections::HashMap;
 
@@ -7,59 +7,59 @@ use uuid::Uuid;
 
 use crate::store::Claimed;
 
-/// The slots of a lane. `A` is the address of a saga's actor.
+/// Slots of a lane. `A` is the address of a saga's actor.
 pub(crate) struct Slots<A> {
     most: usize,
-    /// How many more the claim under way may bring.
+    /// Number of sagas that the claim under way may bring.
     reserved: usize,
     slots: HashMap<Uuid, Slot<A>>,
 }
 
 struct Slot<A> {
     stage: Stage<A>,
-    /// How often the saga's actor has crashed since the saga came here.
+    /// How often the saga's actor has crashed, or its load has failed, since the saga came here.
     crashes: u32,
 }
 
 enum Stage<A> {
-    /// Its journal is being read. The saga looks for signals when it is resident.
+    /// Its journal is being read. It reads its signals once it is resident.
     Loading,
-    /// An actor runs it.
+    /// An actor runs the saga.
     Resident(A),
-    /// The lane claimed it again before its actor had left: it is loaded once the actor is gone.
+    /// The lane claimed the saga again before its actor had stopped: the saga is loaded once the actor is gone.
     Leaving(A, Box<Claimed>),
-    /// Its actor crashed, or its journal could not be read yet: it is loaded after a pause.
+    /// Its actor crashed, its journal could not be read yet, or it was an orphan: it is loaded after a pause.
     Backoff,
 }
 
-/// What to do with a claimed saga.
+/// What the dispatcher must do with a claimed saga.
 #[derive(Debug)]
 pub(crate) enum Taken<A> {
     /// Read its journal.
     Load(Claimed),
-    /// It is resident: wake it.
+    /// The saga is resident: wake it.
     Wake(A),
-    /// It is loading, or is loaded once its actor has left.
+    /// Nothing: the saga is loading, or is loaded later.
     Wait,
 }
 
 impl<A: Clone> Slots<A> {
-    /// Has room for `most` sagas.
+    /// Creates slots for up to `most` sagas.
     pub(crate) fn new(most: usize) -> Self {
         Self { most, reserved: 0, slots: HashMap::new() }
     }
 
-    /// For how many more sagas there is room.
+    /// Returns how many more sagas there is room for.
     pub(crate) fn free(&self) -> usize {
         self.most.saturating_sub(self.slots.len() + self.reserved)
     }
 
-    /// Keeps room for what a claim brings, until it has.
+    /// Keeps room for the sagas that a claim may bring, until the claim has ended.
     pub(crate) fn reserve(&mut self, sagas: usize) {
         self.reserved = sagas;
     }
 
-    /// Whether there is no saga here.
+    /// Whether no saga is here.
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -69,18 +69,18 @@ impl<A: Clone> Slots<A> {
         self.slots.contains_key(id)
     }
 
-    /// The actor of a saga, if it has one.
+    /// Returns the actor of a saga, if it has one.
     pub(crate) fn resident(&self, id: Uuid) -> Option<&A> {
         actor(self.slots.get(&id)?)
     }
 
-    /// All actors.
+    /// Returns all actors.
     pub(crate) fn residents(&self) -> impl Iterator<Item = &A> {
         self.slots.values().filter_map(actor)
     }
 
-    /// Gives a claimed saga its slot. A saga that was adopted from another owner while its actor is here had left: the
-    /// actor is about to stop, and the saga is loaded after it.
+    /// Gives a claimed saga its slot. If the lane did not own the saga before the claim and its actor is still here,
+    /// the actor is about to stop: the saga is loaded after it.
     pub(crate) fn take(&mut self, saga: Claimed) -> Taken<A> {
         let Some(slot) = self.slots.get_mut(&saga.id) else {
             self.load(saga.id);
@@ -96,24 +96,25 @@ impl<A: Clone> Slots<A> {
         }
     }
 
-    /// The saga's journal is being read.
+    /// Marks the saga as loading: its journal is being read.
     pub(crate) fn load(&mut self, id: Uuid) {
         self.stage(id, Stage::Loading);
     }
 
-    /// The saga's actor has started.
+    /// Marks the saga as resident: its actor has started.
     pub(crate) fn arrive(&mut self, id: Uuid, actor: A) {
         self.stage(id, Stage::Resident(actor));
     }
 
-    /// The saga is loaded after a pause; returns how often that was needed since it came here, at least once.
+    /// Marks the saga for a load after a pause. Returns how often that was needed since it came here, at least once.
     pub(crate) fn back_off(&mut self, id: Uuid) -> u32 {
         let slot = self.stage(id, Stage::Backoff);
         slot.crashes = slot.crashes.saturating_add(1);
         slot.crashes
     }
 
-    /// The saga is gone; returns the claim that brought it back before it had left.
+    /// Frees the slot of a saga that is gone. Returns the claim that brought the saga back before its actor had
+    /// stopped.
     pub(crate) fn leave(&mut self, id: Uuid) -> Option<Claimed> {
         match self.slots.remove(&id)?.stage {
             Stage::Leaving(_, again) => Some(*again),

@@ -1,5 +1,5 @@
-//! Finds tables full of dead rows that vacuum cannot remove, because a session holds an old snapshot, and has them
-//! rewritten. Rewriting a table is the store's (`store/compact.rs`).
+//! Finds tables full of dead rows that vacuum cannot remove because a session holds an old snapshot, and has them
+//! rewritten. Leaves the rewrite to the store (`store/compact.rs`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(crate) struct Compactor {
 }
 
 impl Compactor {
-    /// Compacts on behalf of this node.
+    /// Creates the compactor of this node.
     pub(crate) fn new(node: Arc<Node>) -> Self {
         Self { node, bloat: Bloat::default(), bloated: Vec::new() }
     }
@@ -38,13 +38,13 @@ impl Compactor {
     }
 
     async fn rewrite(&mut self, table: String) -> Duration {
-        // A failure counts as a try, and keeps no other table from its own.
+        // A try counts as failed until it succeeds. A failure does not delay other tables.
         self.bloat.tried(&table, false);
         match self.node.store.compact(&table).await {
             Ok(None) => self.pause(),
             Ok(Some(done)) => {
                 self.bloat.tried(&table, true);
-                tracing::info!(table, bytes = done.before, "written anew, as vacuum could not empty it");
+                tracing::info!(table, bytes = done.before, "rewrote the table: vacuum could not remove its dead rows");
                 metrics::COMPACTIONS.with([table.into()]).increment(1);
                 self.pause()
             }
@@ -71,7 +71,7 @@ impl Chore for Compactor {
     }
 }
 
-/// What is known of the tables.
+/// What is known of each table.
 #[derive(Debug, Default)]
 struct Bloat(HashMap<String, Known>);
 
@@ -80,17 +80,19 @@ struct Known {
     dead: u64,
     vacuums: u64,
     users: Vec<String>,
-    /// Vacuum came, and left most of the dead rows.
+    /// Set if vacuum has run and left most of the dead rows.
     in_vain: bool,
-    /// Looks to pass, and how many the next failure makes pass.
+    /// Number of looks to skip.
     pause: u32,
+    /// Number of looks that the next failure skips.
     next_pause: u32,
 }
 
 impl Bloat {
-    /// Takes in a look, and names the tables to write anew: those that a vacuum since the last look has left full,
-    /// and since then, as long as nothing emptied them. Where much is alive the table waits for vacuum, and where
-    /// somebody has used it since the last look, for whoever that is.
+    /// Takes the counts of a look, and returns the tables to rewrite. A table qualifies once a vacuum since the last
+    /// look has left most of its dead rows, at least `CROWDED_DEAD_MIN`, and for as long as nothing empties it. A
+    /// table with many live rows waits for vacuum. A table with a transaction that was already using it at the last
+    /// look waits for that transaction.
     fn look(&mut self, rows: Vec<Rows>) -> Vec<String> {
         rows.into_iter().filter_map(|one| self.is_due(&one).then_some(one.table)).collect()
     }
@@ -108,7 +110,8 @@ impl Bloat {
         known.in_vain && is_free && has_passed && now.live <= limits::CROWDED_LIVE_MAX
     }
 
-    /// A table was written anew, or could not be: then it is left alone for a while, twice as long each time.
+    /// Records a rewrite or a failed try. After a failure the table is left alone for some looks, twice as many each
+    /// time, up to `CROWDED_LOOKS_PASSED_MAX`.
     fn tried(&mut self, table: &str, is_done: bool) {
         if let Some(known) = self.0.get_mut(table) {
             known.pause = if is_done { 0 } else { known.next_pause };
@@ -128,7 +131,7 @@ mod tests {
         Rows { table: "saga".to_owned(), live: 1, dead, vacuums, users: Vec::new() }
     }
 
-    /// Looks one after the other, each as dead rows and vacuums, and whether the last finds the table crowded.
+    /// Runs looks, each given as dead rows and vacuums; returns whether the last one finds the table crowded.
     fn is_crowded(looks: &[(u64, u64)]) -> bool {
         let mut bloat = Bloat::default();
         looks.iter().map(|(dead, vacuums)| bloat.is_due(&rows(*dead, *vacuums))).last().unwrap()
@@ -145,8 +148,8 @@ mod tests {
 
     #[test]
     fn what_vacuum_removes_is_left_to_it() {
-        assert!(!is_crowded(&[(9 * MANY, 0), (2 * MANY, 1)]), "what died since it came");
-        assert!(!is_crowded(&[(MANY, 0), (MANY, 1), (0, 1), (MANY, 1)]), "written anew: the next vacuum is asked");
+        assert!(!is_crowded(&[(9 * MANY, 0), (2 * MANY, 1)]), "these rows died after the vacuum");
+        assert!(!is_crowded(&[(MANY, 0), (MANY, 1), (0, 1), (MANY, 1)]), "rewritten: the next vacuum decides");
         assert!(!is_crowded(&[(MANY, 0), (MANY, 1), (9 * MANY, 1), (MANY, 2)]), "the snapshot is gone");
     }
 
@@ -156,8 +159,8 @@ mod tests {
         bloat.is_due(&rows(MANY, 0));
         assert!(!bloat.is_due(&Rows { live: limits::CROWDED_LIVE_MAX + 1, ..rows(MANY, 1) }));
         let used_by = |users: &[&str]| Rows { users: users.iter().map(ToString::to_string).collect(), ..rows(MANY, 1) };
-        assert!(bloat.is_due(&used_by(&["1/2", "3/4"])), "by batches, each of which ends");
-        assert!(!bloat.is_due(&used_by(&["1/3", "3/4"])), "by a dump, or a transaction that is left open");
+        assert!(bloat.is_due(&used_by(&["1/2", "3/4"])), "used by batches, and each batch ends");
+        assert!(!bloat.is_due(&used_by(&["1/3", "3/4"])), "used by a dump, or by a transaction that is left open");
         assert!(bloat.is_due(&used_by(&["1/4"])));
     }
 

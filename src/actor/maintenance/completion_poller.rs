@@ -1,5 +1,5 @@
-//! Polls for sagas that ended on other nodes and wakes their waiting callers: one look for all that wait, however many.
-//! The callers are listed in `node/waiters.rs`.
+//! Polls for sagas that ended on other nodes and wakes their waiting callers. One round reads the ends of all awaited
+//! sagas, `ENDS_READ_MAX` per statement. The callers are listed in `node/waiters.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::actor::node::context::Node;
 use crate::actor::node::waiters::Ended;
 use crate::config::actor as limits;
 
-/// Looks for ends that other nodes saw.
+/// Poller for ends on other nodes.
 pub(crate) struct CompletionPoller(pub(crate) Arc<Node>);
 
 impl Chore for CompletionPoller {
@@ -23,7 +23,7 @@ impl Chore for CompletionPoller {
                     Some((status, result)) => node.wakeups.waiters.tell(saga, &Ended { status, result }),
                     None => node.wakeups.waiters.release_unknown(saga),
                 }),
-                Err(error) => tracing::warn!(%error, "ends of sagas that callers wait for not read"),
+                Err(error) => tracing::warn!(%error, "could not read the ends of awaited sagas; retrying"),
             }
         }
         Duration::from_millis(limits::ENDS_POLL_MS)

@@ -1,5 +1,5 @@
-//! Declares silent nodes dead and requeues their sagas, for any node to claim. Then looks for what an earlier sweep
-//! left behind. Any node may do so at any time; what a death means for a saga is judged by the store's statements.
+//! Declares silent nodes dead and requeues their sagas for any node to claim. Then looks for what an earlier sweep
+//! left behind. Any node may do so at any time. The store's statements judge what a death means for a saga.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,10 +13,11 @@ use crate::config::actor as limits;
 use crate::metrics;
 use crate::store::{DefinitionId, Error, Swept};
 
-/// Sweeps up after nodes whose lease has passed, and disowns those that do not release a saga they were told to.
+/// Chore that declares a node dead once its lease has passed, and disowns a node that was told to release a saga and
+/// did not.
 pub(crate) struct DeadNodes(pub(crate) Arc<Node>);
 
-/// Requeues sagas of lanes that are gone and that no sweep has requeued.
+/// Chore that requeues sagas of lanes that are gone and that no sweep has requeued.
 pub(crate) struct LeftBehind(pub(crate) Arc<Node>);
 
 impl Chore for DeadNodes {
@@ -47,7 +48,7 @@ impl Chore for LeftBehind {
         match self.0.store.sweep_orphans().await {
             Ok(swept) => {
                 if swept.sagas > 0 {
-                    tracing::info!(sagas = swept.sagas, "handed back what a sweep before had left");
+                    tracing::info!(sagas = swept.sagas, "requeued sagas that an earlier sweep had left behind");
                 }
                 report_convicted(&self.0, &swept.aside);
                 pacing::in_proportion(Duration::from_millis(limits::SWEEP_MS), began.elapsed())
@@ -59,15 +60,15 @@ impl Chore for LeftBehind {
 
 async fn sweep(node: &Node) -> Result<Swept, Error> {
     for lost in node.store.enforce_evictions().await? {
-        tracing::warn!(node = lost.0, "a node did not let go of a saga, it counts for dead");
+        tracing::warn!(node = lost.0, "a node did not release a saga in time; declaring it dead");
     }
     node.store.sweep_dead(node.lease.membership.id()).await
 }
 
-/// Reports sagas that the sweep set aside, since every process that took them up died.
+/// Reports the sagas that the sweep set aside because each crashed every process that took it up alone.
 fn report_convicted(node: &Node, aside: &[(Uuid, DefinitionId)]) {
     for (saga, definition) in aside {
-        tracing::error!(saga.id = %saga, "each process died that took this saga up: it is stuck");
+        tracing::error!(saga.id = %saga, "the saga crashed every process that took it up; it is stuck");
         if let Some(pinned) = node.definitions.get(*definition) {
             pinned.counts.became_stuck();
         }

@@ -1,5 +1,4 @@
-//! Reads the definitions that other programs have registered since the last look. The registry is
-//! `node/definitions.rs`.
+//! Reads the definitions that other programs have registered. The registry is `node/definitions.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use super::periodic::Chore;
 use crate::actor::node::context::Node;
 use crate::config::actor as limits;
 
-/// Keeps the registry up to date.
+/// Chore that keeps the registry up to date.
 pub(crate) struct DefinitionPoller(pub(crate) Arc<Node>);
 
 impl Chore for DefinitionPoller {
@@ -17,7 +16,7 @@ impl Chore for DefinitionPoller {
     async fn round(&mut self) -> Duration {
         let node = &self.0;
         if let Err(error) = node.definitions.refresh(&node.store, &node.participants).await {
-            tracing::warn!(%error, "definitions not read");
+            tracing::warn!(%error, "could not read definitions; retrying");
         }
         Duration::from_millis(limits::DEFINITIONS_REFRESH_MS)
     }

@@ -1,4 +1,4 @@
-//! Renews the lease of this node and takes a sample of the database's clock with each beat. A node that was declared
+//! Renews the lease of this node, and takes a sample of the database's clock with each beat. A node that was declared
 //! dead joins again here. Leaves declaring nodes dead to `dead_nodes.rs`.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::config::actor as limits;
 use crate::metrics;
 use crate::store::{Beat, Error, NodeId};
 
-/// The beat.
+/// Chore that renews the lease.
 pub(crate) struct Heartbeat(pub(crate) Arc<Node>);
 
 impl Chore for Heartbeat {
@@ -34,7 +34,7 @@ impl Chore for Heartbeat {
 /// Sets the gauges of the node itself.
 fn show(node: &Node, residents: usize) {
     metrics::SAGAS_RESIDENT.with([]).set(residents as f64);
-    // Shown before a call has waited for the first time, too.
+    // The gauge must exist even before a call has waited.
     for place in ["transaction", "participant"] {
         metrics::PLACES_WAITING.with([place.into()]).increment(0.0);
     }
@@ -47,31 +47,31 @@ fn confirmed(node: &Node, sent: Instant, beat: &Beat) {
     node.claiming.told(beat.draining);
 }
 
-/// Somebody took this node for dead: what it had belongs to others now. Its lanes find that out by
-/// themselves.
+/// Joins again: this node was declared dead, or is about to be. The sagas of this node belong to others; its lanes
+/// find that out by themselves.
 async fn rejoin(node: &Arc<Node>) {
     node.lease.clock.distrust();
-    tracing::warn!(node = node.lease.membership.id().0, "this node was taken for dead, it joins again as another");
+    tracing::warn!(node = node.lease.membership.id().0, "this node was declared dead; joining again as another");
     let before = node.lease.membership.id();
     match node.lease.membership.rejoin(&node.store).await {
         Ok((sent, beat)) => {
             confirmed(node, sent, &beat);
             actix::spawn(exonerate(node.clone(), before));
         }
-        Err(error) => tracing::warn!(%error, "not joined again yet"),
+        Err(error) => tracing::warn!(%error, "could not join again; retrying"),
     }
 }
 
-/// Whatever was being tried as that node, this process has not died of it: says so until everybody must have judged
-/// what that node had.
+/// Clears every saga that was being tried on the node `before`: this process is alive, so it did not die of them.
+/// Repeats that until every node must have judged the sagas of `before`.
 async fn exonerate(node: Arc<Node>, before: NodeId) {
     let judged = Instant::now() + node.lease.membership.lease() * 2 + Duration::from_millis(limits::SWEEP_MS * 2);
     loop {
         match node.store.exonerate(before).await {
             Ok(_) if Instant::now() > judged => return,
             Ok(0) => {}
-            Ok(sagas) => tracing::info!(sagas, "they were put aside as if this process had died of them"),
-            Err(error) => tracing::warn!(%error, "not recorded yet that this process lives"),
+            Ok(sagas) => tracing::info!(sagas, "cleared sagas that were set aside for a death of this process"),
+            Err(error) => tracing::warn!(%error, "could not clear the quarantine marks of this process; retrying"),
         }
         tokio::time::sleep(Duration::from_millis(limits::BEAT_MS)).await;
     }

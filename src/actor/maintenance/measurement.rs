@@ -1,4 +1,4 @@
-//! Writes down what this node's sagas did, counts what is live, and sets the gauges of the database.
+//! Writes this node's throughput, counts live sagas, and sets the gauges of the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::actor::telemetry::database_gauges;
 use crate::config::actor as limits;
 use crate::store::{Error, Measured};
 
-/// Measures.
+/// Chore that measures.
 pub(crate) struct Measurement(pub(crate) Arc<Node>);
 
 impl Chore for Measurement {

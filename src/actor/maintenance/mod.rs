@@ -1,5 +1,5 @@
-//! What a node does besides running sagas: it renews its lease, sweeps up after dead nodes, fires timers, grants turns,
-//! relays events, begins reruns and polls. A chore a file, each in an actor of its own.
+//! What a node does besides running sagas: it renews its lease, sweeps up after dead nodes, fires timers, grants
+//! turns, relays events, begins reruns and polls. One file per chore, each in an actor of its own.
 
 mod bloat;
 mod completion_poller;
@@ -36,7 +36,7 @@ use crate::actor::dispatch::lane_router::LaneRouter;
 use crate::actor::node::context::Node;
 use crate::actor::node::supervisor::{Child, Observe};
 
-/// The chores of a node, for its supervisor. Their names are the label of `amends_actor_restarts_total`.
+/// Returns the chores of a node, for its supervisor. Their names are the label of `amends_actor_restarts_total`.
 pub fn chores(node: &Arc<Node>, router: &LaneRouter) -> Vec<Child> {
     let chore = |name, begin: fn(Arc<Node>, LaneRouter) -> Recipient<Observe>| {
         let (node, router) = (node.clone(), router.clone());

@@ -1,5 +1,5 @@
-//! Relays the events of the outbox until each was received, and never gives one up. Owns the rhythm and how many
-//! are told at a time; what is told is `notification.rs`, and the statements are the store's.
+//! Relays each event of the outbox until it is received, and never gives one up. Owns the rhythm and how many events
+//! are delivered at once. `residents/notification.rs` delivers an event; the statements are the store's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use crate::participant::NotReceived;
 use crate::saga::definition::{Millis, NOTICE_TIMEOUT_MS_MAX};
 use crate::store::{Error, NodeId, Relaying};
 
-/// Relays.
+/// Chore that relays events.
 pub(crate) struct OutboxRelay {
     node: Arc<Node>,
     telling: Arc<AtomicUsize>,
@@ -23,12 +23,13 @@ pub(crate) struct OutboxRelay {
 }
 
 impl OutboxRelay {
-    /// Relays on behalf of this node.
+    /// Creates the relay of this node.
     pub(crate) fn new(node: Arc<Node>) -> Self {
         Self { node, telling: Arc::default(), chores_at: None }
     }
 
-    /// Takes as many events as may be told at a time; returns whether there may be more.
+    /// Takes as many events as there is room to deliver, up to `RELAYS_MAX` at once; returns whether there may be
+    /// more.
     async fn take(&mut self) -> bool {
         let room = limits::RELAYS_MAX.saturating_sub(self.telling.load(Ordering::Relaxed));
         let interval = Duration::from_millis(limits::RELAY_CHORES_MS);
@@ -43,21 +44,21 @@ impl OutboxRelay {
                 more
             }
             Err(error) => {
-                tracing::warn!(%error, "outbox not read, it is read again");
+                tracing::warn!(%error, "could not read the outbox; retrying");
                 false
             }
         }
     }
 
-    /// Tells one event in a task of its own, where user code may run.
+    /// Delivers one event in a task of its own, where user code may run.
     fn tell(&self, member: NodeId, event: Relaying) {
         self.telling.fetch_add(1, Ordering::Relaxed);
         let (node, telling) = (self.node.clone(), self.telling.clone());
         let told = node.work.spawn(deliver(node.clone(), member, event));
         actix::spawn(async move {
-            // A task that died leaves its event to the end of the lease.
+            // If the task dies, its event is due again at the end of the event's lease.
             if let Err(error) = told.await {
-                tracing::error!(%error, "relaying an event died, it is relayed again");
+                tracing::error!(%error, "the task that relays an event died; retrying");
             }
             telling.fetch_sub(1, Ordering::Relaxed);
             node.wakeups.hints.ring_for_events();
@@ -68,7 +69,7 @@ impl OutboxRelay {
 impl Chore for OutboxRelay {
     const PLACES: [&'static str; 2] = ["outbox_relay: started", "outbox_relay: stopped"];
 
-    /// One look; the next comes after a pause, or when an event was written.
+    /// Looks once; the next look comes after a pause, or when an event was written.
     async fn round(&mut self) -> Duration {
         let pause = if self.take().await { 1 } else { limits::RELAY_POLL_MS };
         self.node.wakeups.hints.events(Duration::from_millis(pause)).await;
@@ -76,7 +77,7 @@ impl Chore for OutboxRelay {
     }
 }
 
-/// Looks after what dead nodes left behind and how much there is, now and then; and takes events.
+/// Takes events. From time to time also frees events that dead nodes had taken, and measures the outbox.
 async fn look(node: &Node, room: usize, chores: bool) -> Result<(NodeId, Vec<Relaying>), Error> {
     let member = node.lease.membership.id();
     let definitions = node.definitions.telling();
@@ -96,7 +97,7 @@ async fn look(node: &Node, room: usize, chores: bool) -> Result<(NodeId, Vec<Rel
     Ok((member, node.store.take_events(member, room, &definitions, lease).await?))
 }
 
-/// Tells one event and records what became of it.
+/// Delivers one event and records the result.
 async fn deliver(node: Arc<Node>, member: NodeId, event: Relaying) {
     let n = event.n;
     boundary::pass("notification: sending");
@@ -113,18 +114,19 @@ async fn deliver(node: Arc<Node>, member: NodeId, event: Relaying) {
                 event.body.decode::<notification::Telling>().map_or("unreadable", |told| told.event.as_str());
             metrics::EVENTS_FAILED.with([occasion.into()]).increment(1);
             let attempts = event.attempts;
-            tracing::warn!(saga.id = %event.saga, occasion, attempts, %error, "event not received, it is told again");
+            tracing::warn!(saga.id = %event.saga, occasion, attempts, %error, "event not received; retrying");
             // Not earlier than the receiver asks for.
             let pause_ms = pause_ms(attempts).max(retry_after_ms.unwrap_or(0));
             node.store.event_failed(n, member, pause_ms, &error.to_string()).await
         }
     };
     if let Err(error) = recorded {
-        tracing::warn!(saga.id = %event.saga, %error, "what became of an event is not recorded, it is told again");
+        tracing::warn!(saga.id = %event.saga, %error, "could not record the result of an event; sending it again");
     }
 }
 
-/// The pause after so many attempts: doubles, with a little chance, up to the longest.
+/// Returns the pause after this many attempts: doubles up to `RELAY_PAUSE_MAX_MS`, with jitter between half and all
+/// of it.
 fn pause_ms(attempts: u32) -> Millis {
     let doubled = limits::RELAY_PAUSE_MS.saturating_mul(1 << attempts.saturating_sub(1).min(20));
     let pause = doubled.min(limits::RELAY_PAUSE_MAX_MS);

@@ -1,4 +1,4 @@
-//! Runs one chore of a node again and again, as a supervised actor. Owns the loop, the start and the stop; each chore
+//! Runs one chore of a node again and again, as a supervised actor. Owns the loop, the start and the stop. Each chore
 //! decides what it does and how long it pauses.
 
 use std::time::Duration;
@@ -10,16 +10,16 @@ use crate::boundary;
 use crate::config::actor as limits;
 use crate::store::Error;
 
-/// Work that a node repeats. A chore fails by logging: its next round tries again.
+/// Work that a node repeats. A chore that fails logs the failure, and its next round tries again.
 pub(crate) trait Chore: Unpin + 'static {
-    /// The places of the crash matrix at which its actor starts and stops.
+    /// Crash-test boundaries at which the chore's actor starts and stops.
     const PLACES: [&'static str; 2];
 
     /// Does the work once; returns the pause before the next round.
     async fn round(&mut self) -> Duration;
 }
 
-/// The actor of a chore. The chore is away while a round is under way.
+/// Actor of a chore; `chore` is none while a round is under way.
 pub(crate) struct Periodic<C> {
     chore: Option<C>,
     first: Duration,
@@ -31,7 +31,7 @@ impl<C: Chore> Periodic<C> {
         Self::begin_after(Duration::ZERO, chore)
     }
 
-    /// Starts it with a pause before the first round.
+    /// Starts the actor with a pause before the first round.
     pub(crate) fn begin_after(first: Duration, chore: C) -> Recipient<Observe> {
         Self { chore: Some(chore), first }.start().recipient()
     }
@@ -71,8 +71,8 @@ impl<C: Chore> Handler<Observe> for Periodic<C> {
     fn handle(&mut self, _: Observe, _: &mut Self::Context) {}
 }
 
-/// Logs that a chore of the sweeper failed; returns the pause before it is tried again.
+/// Logs that a chore failed; returns the pause before it is tried again.
 pub(crate) fn failed(chore: &'static str, error: &Error) -> Duration {
-    tracing::warn!(%error, chore, "chore not done, it is done again");
+    tracing::warn!(%error, chore, "chore not done; retrying");
     Duration::from_millis(limits::SWEEP_MS)
 }

@@ -1,6 +1,6 @@
-//! Begins sagas that go on from a step of an ended one. Owns looking for those that were asked for; whether one is
-//! legal and what it takes over is the core's decision, and any node may look at any time: the first row of the new
-//! saga can be written once.
+//! Begins reruns: new sagas that go on from a step of an ended saga. Owns the search for requested reruns. The core
+//! decides whether a rerun is legal and what it takes over. Any node may look at any time, since the first row of the
+//! new saga can be written only once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::saga::state::State;
 use crate::saga::{LOST_MAX, legal_verbs, replay};
 use crate::store::{Error, JournalRow, RerunFate, Rerunning};
 
-/// Begins reruns.
+/// Chore that begins reruns.
 pub(crate) struct Rerunner {
     pub(crate) node: Arc<Node>,
     pub(crate) router: LaneRouter,
@@ -29,13 +29,13 @@ impl Chore for Rerunner {
 
     async fn round(&mut self) -> Duration {
         if let Err(error) = look(&self.node, &self.router).await {
-            tracing::warn!(%error, "reruns not begun, they are looked at again");
+            tracing::warn!(%error, "could not begin reruns; retrying");
         }
         Duration::from_millis(limits::RERUNS_POLL_MS)
     }
 }
 
-/// Looks once.
+/// Takes up to `RERUNS_MAX` requested reruns and begins them.
 async fn look(node: &Node, router: &LaneRouter) -> Result<(), Error> {
     if node.claiming.is_draining() {
         return Ok(());
@@ -51,7 +51,7 @@ async fn look(node: &Node, router: &LaneRouter) -> Result<(), Error> {
     Ok(())
 }
 
-/// Begins one, unless it is refused; none when nobody knows yet, and somebody looks again.
+/// Begins a rerun or refuses it. Returns none while the result is unknown; then a later look decides.
 async fn begin(
     node: &Node,
     router: &LaneRouter,
@@ -61,9 +61,9 @@ async fn begin(
     if node.store.saga(asked.rerun).await?.is_some() {
         return Ok(Some(Ok(())));
     }
-    // This process would rather not be the next.
+    // Deciding this rerun may crash the process, so it is refused.
     if asked.deaths >= LOST_MAX {
-        return Ok(Some(Err(format!("{} nodes in a row died when they were about to decide it", asked.deaths))));
+        return Ok(Some(Err(format!("{} nodes in a row died before they could decide the rerun", asked.deaths))));
     }
     if let Some(aside) = node.store.unreadable(asked.of).await?.filter(|aside| aside.died) {
         return Ok(Some(Err(format!("saga {} has not ended: {}", asked.of, aside.reason))));
@@ -77,7 +77,7 @@ async fn begin(
         };
     if let Err(faults) = pinned.check_admission() {
         let faults = faults.join("; ");
-        return Ok(Some(Err(format!("{faults}; mend the definition and start a saga of it"))));
+        return Ok(Some(Err(format!("{faults}; fix the definition and start a new saga of it"))));
     }
     let outcomes = match take_over(&pinned.definition, asked.of, &state, &asked.step) {
         Ok(outcomes) => outcomes,
@@ -94,7 +94,7 @@ async fn begin(
     })
 }
 
-/// What is legal instead.
+/// Returns what is legal instead.
 fn legal(pinned: &Pinned, asked: &Rerunning, state: &State, now: Millis) -> String {
     let verbs = match state.end() {
         None => legal_verbs(&pinned.definition, state, now),

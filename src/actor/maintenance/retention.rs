@@ -1,4 +1,5 @@
-//! Makes partitions ahead, drops those whose retention has passed, and forgets nodes and lanes that are long gone.
+//! Makes partitions ahead of time, drops those whose retention has passed, and forgets what is long gone: nodes,
+//! lanes, ended suspects and old throughput.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use super::periodic::{Chore, failed};
 use crate::actor::node::context::Node;
 use crate::config::actor as limits;
 
-/// Looks after partitions and retention.
+/// Chore for partitions and retention.
 pub(crate) struct Retention(pub(crate) Arc<Node>);
 
 impl Chore for Retention {
@@ -17,7 +18,7 @@ impl Chore for Retention {
         match self.0.store.tidy().await {
             Ok(rows) => {
                 if rows > 0 {
-                    tracing::error!(rows, "rows in a default partition: are the partitions made ahead?");
+                    tracing::error!(rows, "rows in a default partition; check that partitions are made ahead of time");
                 }
                 Duration::from_millis(limits::TIDY_MS)
             }

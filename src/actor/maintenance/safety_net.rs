@@ -1,5 +1,5 @@
-//! Walks over all sagas, a bounded step at a time, and makes those ready that nothing would wake. There must be none:
-//! each is a defect, counted and logged.
+//! Walks over all live sagas, a bounded step at a time, and makes ready the sagas that nothing would wake. There must
+//! be none; each one is a defect, counted and logged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::config::actor as limits;
 use crate::metrics;
 use crate::store::NetCursor;
 
-/// The walk, from where its last step ended.
+/// Chore that walks over the sagas; each step goes on where the last one ended.
 pub(crate) struct SafetyNet {
     node: Arc<Node>,
     cursor: NetCursor,
@@ -20,7 +20,7 @@ impl SafetyNet {
     /// The pause before the first step.
     pub(crate) const PAUSE: Duration = Duration::from_millis(limits::SAFETY_NET_MS);
 
-    /// Begins a walk.
+    /// Creates the chore at the beginning of a walk.
     pub(crate) fn new(node: Arc<Node>) -> Self {
         Self { node, cursor: NetCursor::default() }
     }
@@ -39,7 +39,7 @@ impl Chore for SafetyNet {
         };
         metrics::LOST_WAKES.with([]).increment(lost);
         if lost > 0 {
-            tracing::error!(sagas = lost, "sagas that nobody would have woken; this is a defect, please report it");
+            tracing::error!(sagas = lost, "sagas that nothing would have woken; this is a defect, please report it");
         }
         Self::PAUSE
     }

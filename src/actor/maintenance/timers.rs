@@ -1,4 +1,4 @@
-//! Fires the timers of parked sagas: makes them ready when their time has come. Any node may do so at any time.
+//! Fires the timers of parked sagas: makes a saga ready when its time has come. Any node may do so at any time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::actor::node::context::Node;
 use crate::config::actor as limits;
 use crate::metrics;
 
-/// Fires timers.
+/// Chore that fires timers.
 pub(crate) struct Timers(pub(crate) Arc<Node>);
 
 impl Chore for Timers {

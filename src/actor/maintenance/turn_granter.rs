@@ -1,5 +1,5 @@
-//! Gives turns to starts with a concurrency key. Owns when to look, and what is to become of a start that waits
-//! when something is asked of it; any node may look at any time, and the statements are the store's.
+//! Grants turns to starts with a concurrency key. Owns when to look, and what a signal does to a start that waits for
+//! its turn. Any node may look at any time; the statements are the store's.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::metrics;
 use crate::saga::event::Request;
 use crate::store::{Error, Signal, TurnCursor};
 
-/// Gives turns.
+/// Chore that grants turns.
 pub(crate) struct TurnGranter {
     node: Arc<Node>,
     router: LaneRouter,
@@ -23,7 +23,7 @@ pub(crate) struct TurnGranter {
     pause: Duration,
 }
 
-/// The walk over all turns, for holders that ended without a word.
+/// Walk over all turns, for holders whose end gave no hint.
 #[derive(Default)]
 struct Walk {
     cursor: TurnCursor,
@@ -31,7 +31,7 @@ struct Walk {
 }
 
 impl TurnGranter {
-    /// Gives turns on behalf of this node.
+    /// Creates the turn granter of this node.
     pub(crate) fn new(node: Arc<Node>, router: LaneRouter) -> Self {
         Self { node, router, walk: Walk::default(), pause: Duration::from_millis(limits::TURNS_POLL_MOST_MS) }
     }
@@ -49,7 +49,7 @@ impl TurnGranter {
                 Duration::from_millis(limits::TURNS_POLL_LEAST_MS)
             }
             Err(error) => {
-                tracing::warn!(%error, "turns not looked at, they are looked at again");
+                tracing::warn!(%error, "could not look at turns; retrying");
                 most
             }
         }
@@ -59,7 +59,7 @@ impl TurnGranter {
 impl Chore for TurnGranter {
     const PLACES: [&'static str; 2] = ["turn_granter: started", "turn_granter: stopped"];
 
-    /// One look; the next comes after a pause, or when a start or an end asks for it.
+    /// Looks once; the next look comes after a pause, or when a start or an end asks for it.
     async fn round(&mut self) -> Duration {
         self.pause = self.grant().await;
         self.node.wakeups.hints.turns(self.pause).await;
@@ -67,7 +67,7 @@ impl Chore for TurnGranter {
     }
 }
 
-/// Looks once; returns how many starts were made ready.
+/// Grants turns once; returns how many starts were made ready.
 async fn look(node: &Node, walk: &mut Walk) -> Result<u64, Error> {
     let mut ended = node.wakeups.hints.take_ended();
     if let Err(error) = step(node, walk, &mut ended).await {
@@ -81,13 +81,13 @@ async fn look(node: &Node, walk: &mut Walk) -> Result<u64, Error> {
     Ok(turns.given + cancel_waiting(node).await?)
 }
 
-/// Keeps the hint for the next look.
+/// Keeps the hints for the next look, and returns the error.
 fn again_later(node: &Node, ended: Vec<Uuid>, error: Error) -> Error {
     ended.into_iter().for_each(|saga| node.wakeups.hints.ended(saga));
     error
 }
 
-/// Takes a step of the walk, if it is time for one.
+/// Takes a step of the walk, if one is due.
 async fn step(node: &Node, walk: &mut Walk, ended: &mut Vec<Uuid>) -> Result<(), Error> {
     let interval = Duration::from_millis(limits::TURNS_WALK_MS);
     if walk.stepped_at.is_some_and(|at| at.elapsed() < interval) {
@@ -99,8 +99,8 @@ async fn step(node: &Node, walk: &mut Walk, ended: &mut Vec<Uuid>) -> Result<(),
     Ok(())
 }
 
-/// Takes starts out of the queue that shall end before they begin; everything else that was asked of them waits
-/// until they have begun.
+/// Takes starts that a signal ends out of the queue, so that any node can end them before they begin anything. Every
+/// other signal waits until its start has begun.
 async fn cancel_waiting(node: &Node) -> Result<u64, Error> {
     let asked = node.store.asked_while_waiting().await?;
     if asked.is_empty() {

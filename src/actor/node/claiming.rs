@@ -1,18 +1,18 @@
-//! Whether this node takes sagas now. Owns what its beat was told, and the short while after an eviction in which it
-//! leaves sagas to others; each dispatcher looks before it claims.
+//! Whether this node claims sagas now. Owns the drain flag from the last beat, and the pause after an eviction during
+//! which other nodes claim first. Each dispatcher checks before it claims.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::actor as limits;
 
-/// What the node takes on.
+/// What stops this node from claiming.
 #[derive(Debug)]
 pub struct Claiming {
     origin: Instant,
-    /// An operator has told the node to take no sagas, and to hand over those that it has.
+    /// Set while an operator drains the node: it claims no sagas and hands back those that it has.
     draining: AtomicBool,
-    /// Milliseconds since `origin` until which it claims nothing.
+    /// End of the pause after an eviction, in milliseconds since `origin`.
     averted_until_ms: AtomicU64,
 }
 
@@ -23,20 +23,21 @@ impl Default for Claiming {
 }
 
 impl Claiming {
-    /// Takes in what the beat was told.
+    /// Takes the drain flag from a beat, and logs a change.
     pub(crate) fn told(&self, draining: bool) {
         if self.draining.swap(draining, Ordering::Relaxed) != draining {
-            let word = if draining { "hands over its sagas and takes no more" } else { "takes sagas again" };
-            tracing::warn!("an operator said so: this node {word}");
+            let word = if draining { "draining" } else { "claiming sagas again" };
+            tracing::warn!("{word}: requested by an operator");
         }
     }
 
-    /// Whether sagas are to be handed over, and none to be taken.
+    /// Whether an operator drains the node.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// A saga was taken from this node: for a moment others come first. If there is nobody else it comes back.
+    /// Pauses claims for `AVERTED_MS` after an eviction, so that another node claims the saga. If there is no other
+    /// node, the saga comes back.
     pub(crate) fn avert(&self) {
         let until = self.origin.elapsed() + Duration::from_millis(limits::AVERTED_MS);
         self.averted_until_ms.store(millis(until), Ordering::Relaxed);

@@ -1,48 +1,49 @@
-//! What time it is, by the database's clock, and how long this node may still trust its lease. Owns the
-//! arithmetic between the two; the heart takes the samples. The process's own clock is monotonic and used
-//! only to stop early (as in River's leases).
+//! The database's time, and how long this node may trust its lease. Owns the arithmetic between the two;
+//! `maintenance/heartbeat.rs` takes the samples.
+//!
+//! The process's own clock is monotonic. It continues the time between samples, and ends the trust early rather than
+//! late (as in River's leases).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::saga::definition::Millis;
 
-/// The database's time, carried on between samples by the process's monotonic clock.
+/// Database time, continued between samples by the process's monotonic clock.
 #[derive(Debug)]
 pub struct Clock {
     origin: Instant,
-    /// The database's time at `origin`, in milliseconds since the epoch.
+    /// Database time at `origin`, in milliseconds since the Unix epoch.
     epoch_ms: AtomicU64,
-    /// Milliseconds since `origin` until which the lease is trusted.
+    /// End of the trust in the lease, in milliseconds since `origin`.
     trusted_until_ms: AtomicU64,
 }
 
 impl Clock {
-    /// Starts from a first sample: the database said `now_ms` in answer to a beat that was sent at `sent`.
+    /// Starts from a first sample: a beat was sent at `sent`, and the database answered `now_ms`.
     pub fn new(sent: Instant, now_ms: Millis, trust: Duration) -> Self {
         Self { origin: sent, epoch_ms: AtomicU64::new(now_ms), trusted_until_ms: AtomicU64::new(millis(trust)) }
     }
 
-    /// Takes another sample. Trust is counted from the sending of the beat, since nobody knows when it
-    /// arrived.
+    /// Takes another sample. Trust counts from the sending of the beat, since its arrival time is unknown.
     pub fn sample(&self, sent: Instant, now_ms: Millis, trust: Duration) {
         let sent_ms = millis(sent.saturating_duration_since(self.origin));
         self.epoch_ms.store(now_ms.saturating_sub(sent_ms), Ordering::Relaxed);
         self.trusted_until_ms.store(sent_ms + millis(trust), Ordering::Release);
     }
 
-    /// The database's time now, in milliseconds since the epoch.
+    /// Returns the database's time now, in milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> Millis {
         self.epoch_ms.load(Ordering::Relaxed) + millis(self.origin.elapsed())
     }
 
-    /// Whether this node may still begin effects: its last confirmed beat is recent enough that nobody has
+    /// Whether this node may still begin effects: its last confirmed beat is so recent that no other node can have
     /// taken its sagas.
     pub fn is_trusted(&self) -> bool {
         millis(self.origin.elapsed()) < self.trusted_until_ms.load(Ordering::Acquire)
     }
 
-    /// Ends the trust at once: somebody took the sagas.
+    /// Ends the trust at once: this node was declared dead.
     pub fn distrust(&self) {
         self.trusted_until_ms.store(0, Ordering::Release);
     }
@@ -64,7 +65,7 @@ mod tests {
         assert!(clock.is_trusted());
         clock.sample(sent, 5_000_000, Duration::ZERO);
         assert!(clock.now_ms() >= 5_000_000);
-        assert!(!clock.is_trusted(), "a beat sent a whole trust ago is worth nothing");
+        assert!(!clock.is_trusted(), "a beat gives no trust after its time");
         clock.sample(Instant::now(), 5_000_000, Duration::from_secs(6));
         assert!(clock.is_trusted());
         clock.distrust();

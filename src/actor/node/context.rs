@@ -1,4 +1,4 @@
-//! What the actors of one node share: the rooms below, the lease, the registry and the lists. Owns nothing but these
+//! The context that the actors of one node share: store, participants, lease, registry and lists. Owns only these
 //! handles.
 
 use std::sync::atomic::AtomicUsize;
@@ -20,60 +20,60 @@ use crate::participant::Participants;
 use crate::saga::state::State;
 use crate::store::Store;
 
-/// The context of every actor on this node.
+/// Context of every actor on this node.
 pub struct Node {
-    /// Where everything is recorded.
+    /// Database access.
     pub store: Store,
-    /// What steps call.
+    /// Participants that steps call.
     pub participants: Participants,
-    /// What this node knows how to run.
+    /// Definitions that this node knows.
     pub definitions: Definitions,
-    /// Which incarnation this is, and how long its lease may be trusted.
+    /// Incarnation of this node, and trust in its lease.
     pub lease: Lease,
-    /// Whether sagas are claimed.
+    /// Whether this node claims sagas.
     pub claiming: Claiming,
-    /// Where suspected poison sagas run alone.
+    /// Place where suspected poison sagas run, one at a time.
     pub trial_place: TrialPlace,
-    /// What waits here before it may begin.
+    /// Calls and sagas that wait before they may begin.
     pub waits: Waits,
-    /// What is to be looked at now, and the callers that wait for ends.
+    /// Hints for actors, and callers that wait for the end of a saga.
     pub wakeups: Wakeups,
-    /// What is counted and reported.
+    /// Counts, traces and failures.
     pub telemetry: Telemetry,
-    /// Where calls of participants run, so that a slow one holds up no actor.
+    /// Runtime for calls of participants, so that a slow call delays no actor.
     pub work: Handle,
 }
 
-/// The node's identity and its time.
+/// Identity of the node, and its time.
 #[derive(Debug)]
 pub struct Lease {
-    /// The present incarnation of this process.
+    /// Current incarnation of this process.
     pub membership: Membership,
-    /// What time it is, and whether effects may begin.
+    /// Database time, and whether effects may begin.
     pub clock: Clock,
 }
 
 /// What a node counts and reports.
 #[derive(Debug, Default)]
 pub struct Telemetry {
-    /// Where sagas go as spans; none unless the settings name a collector.
+    /// Exporter of spans; none unless the settings name a collector.
     pub traces: Option<Traces>,
-    /// Sagas that began and ended here, until that is written down.
+    /// Sagas that began and ended here, until the counts are written.
     pub throughput: Throughput,
     /// The latest write failure of each lane.
     pub write_failures: WriteFailures,
-    /// How many sagas are actors here now.
+    /// Number of sagas with an actor on this node.
     pub residents: AtomicUsize,
 }
 
 impl Node {
-    /// A saga has begun: its first row is durable, whoever wrote it.
+    /// Counts a saga that has begun. Its first row is durable, written by its actor or by the claim.
     pub(crate) fn began(&self, pinned: &Pinned) {
         pinned.counts.started();
         self.telemetry.throughput.began(pinned.id);
     }
 
-    /// A transition is durable.
+    /// Counts and traces a durable transition.
     pub(crate) fn moved(&self, saga: Uuid, pinned: &Pinned, old: &State, new: &State) {
         self.telemetry.throughput.moved(pinned.id, old, new);
         if let Some(traces) = &self.telemetry.traces {

@@ -1,5 +1,5 @@
-//! The definitions that this node knows and those that it can run. Owns the registry by number; what a
-//! definition is, is the core's; where it is kept, the store's.
+//! The definitions that this node knows, and those that it can run. Owns the registry by number. Leaves the meaning
+//! of a definition to the core, and its storage to the store.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,16 +9,17 @@ use crate::participant::{Participants, expr};
 use crate::saga::{Definition, Json, unsound_rules};
 use crate::store::{self, DefinitionId, Store, StoredDefinition};
 
-/// One definition under its number in this database.
+/// Definition with its number in this database.
 #[derive(Clone, Debug)]
 pub struct Pinned {
     /// Number in this database.
     pub id: DefinitionId,
     /// The definition.
     pub definition: Arc<Definition>,
-    /// What is counted of its sagas.
+    /// Metrics of its sagas.
     pub(crate) counts: Arc<SagaMetrics>,
-    /// What no door lets through now. It was stored before that was refused; sagas that run go on.
+    /// Faults for which its new sagas are refused. The definition was stored before this check existed, or by a node
+    /// with other settings; its running sagas go on.
     inadmissible: Arc<[String]>,
 }
 
@@ -30,7 +31,7 @@ impl Pinned {
         Self { id, definition, counts, inadmissible }
     }
 
-    /// Says why nothing new may begin under this definition; all reasons at once.
+    /// Checks whether new sagas may begin under this definition. The error lists every fault.
     pub(crate) fn check_admission(&self) -> Result<(), Vec<String>> {
         if self.inadmissible.is_empty() {
             return Ok(());
@@ -39,12 +40,13 @@ impl Pinned {
         Err(self.inadmissible.iter().map(|fault| format!("definition {name}: {fault}")).collect())
     }
 
-    /// Whether a saga with this input begins on no node, whatever the settings there.
+    /// Whether every node refuses to begin a saga with this input, whatever its settings.
     pub(crate) fn never_starts(&self, input: &Json) -> bool {
         self.definition.check_input(input).is_err() || !unsound_rules(self.definition.draft()).is_empty()
     }
 
-    /// Says why no saga may start under this definition with this input; all reasons at once.
+    /// Checks whether a saga may start under this definition with this input. The error lists every fault of the
+    /// definition, or, if it has none, every fault of the input.
     pub fn check_start(&self, input: &Json) -> Result<(), Vec<String>> {
         self.check_admission()?;
         self.definition.check_input(input)
@@ -55,24 +57,24 @@ impl Pinned {
 struct Known {
     by_id: HashMap<DefinitionId, Entry>,
     by_name: HashMap<String, DefinitionId>,
-    /// Numbers of those that an operator has paused.
+    /// Numbers of the definitions that an operator has paused.
     paused: HashSet<DefinitionId>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// None when the stored draft cannot be read by this version of the program.
+    /// None if this version of the program cannot read the stored draft.
     pinned: Option<Pinned>,
     /// What this node lacks to run it.
     missing: Vec<String>,
 }
 
-/// The registry of one node.
+/// Registry of one node.
 #[derive(Debug, Default)]
 pub struct Definitions(RwLock<Known>);
 
 impl Definitions {
-    /// Registers a definition in the database and here; starts by its name take it from now on.
+    /// Registers a definition in the database and here. It becomes the current definition of its name.
     pub async fn register(
         &self,
         store: &Store,
@@ -93,7 +95,7 @@ impl Definitions {
         Ok(id)
     }
 
-    /// Reads what others have registered since.
+    /// Reads the definitions that other programs have registered, and which definitions are current and paused.
     pub async fn refresh(&self, store: &Store, participants: &Participants) -> Result<(), store::Error> {
         for stored in store.definitions().await? {
             if !self.0.read().unwrap_or_else(PoisonError::into_inner).by_id.contains_key(&stored.id) {
@@ -113,13 +115,13 @@ impl Definitions {
         Ok(())
     }
 
-    /// The definition with this number, if this node can read it.
+    /// Returns the definition with this number, if this node can read it.
     pub fn get(&self, id: DefinitionId) -> Option<Pinned> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.by_id.get(&id)?.pinned.clone()
     }
 
-    /// The definition that starts by this name take, with what this node lacks to run it.
+    /// Returns the current definition of a name, which new sagas use, and what this node lacks to run it.
     pub fn current(&self, name: &str) -> Option<(Pinned, Vec<String>)> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let id = *known.by_name.get(name)?;
@@ -127,7 +129,7 @@ impl Definitions {
         Some((entry.pinned.clone()?, entry.missing.clone()))
     }
 
-    /// The definitions that starts by name take, in order of their names.
+    /// Returns the current definitions of all names, ordered by name.
     pub fn all_current(&self) -> Vec<Arc<Definition>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let pinned = known.by_name.values().filter_map(|id| known.by_id.get(id)?.pinned.as_ref());
@@ -136,12 +138,12 @@ impl Definitions {
         all
     }
 
-    /// Whether an operator has paused this definition: its sagas are not taken up.
+    /// Whether an operator has paused this definition. No node claims sagas of a paused definition.
     pub fn is_paused(&self, id: DefinitionId) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).paused.contains(&id)
     }
 
-    /// Numbers of the definitions whose sagas this node may claim.
+    /// Returns the numbers of the definitions whose sagas this node may claim.
     pub fn runnable(&self) -> Vec<DefinitionId> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let able = known
@@ -153,7 +155,7 @@ impl Definitions {
         ids
     }
 
-    /// Numbers of the definitions that tell somebody of their sagas, and whom this node can tell.
+    /// Returns the numbers of the definitions that have notices and that this node can run.
     pub(crate) fn telling(&self) -> Vec<DefinitionId> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let able = known.by_id.values().filter(|entry| entry.missing.is_empty());
@@ -161,14 +163,14 @@ impl Definitions {
         pinned.filter(|pinned| pinned.definition.draft().tells()).map(|pinned| pinned.id).collect()
     }
 
-    /// Whether sagas of any definition known here wait for their turn.
+    /// Whether any definition known here has a concurrency key, so that its sagas take turns.
     pub fn any_takes_turns(&self) -> bool {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut pinned = known.by_id.values().filter_map(|entry| entry.pinned.as_ref());
         pinned.any(|pinned| pinned.definition.draft().concurrency.is_some())
     }
 
-    /// Definitions that this node cannot run, with what it lacks.
+    /// Returns the current definitions that this node cannot run, with what it lacks.
     pub fn unrunnable_definitions(&self) -> Vec<(String, Vec<String>)> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let named = known.by_name.iter().filter_map(|(name, id)| {
@@ -190,7 +192,7 @@ fn read(stored: &StoredDefinition, participants: &Participants) -> Entry {
         }
         Err(reason) => {
             tracing::warn!(definition = stored.name, digest = stored.digest, reason, "unreadable definition");
-            Entry { pinned: None, missing: vec![format!("a version that reads it: {reason}")] }
+            Entry { pinned: None, missing: vec![format!("a version of amends that can read it: {reason}")] }
         }
     }
 }

@@ -1,11 +1,12 @@
-//! How long work that repeats pauses.
+//! Pauses between rounds of repeated work.
 
 use std::time::Duration;
 
 use crate::config::actor as limits;
 
-/// Returns the pause after work that took `took`: at least `least`, and so long that the work takes a small share of
-/// the time. A statement that walks over dead rows takes long while an old snapshot keeps them from vacuum.
+/// Returns the pause after work that took `took`: at least `least`, and at least `SELDOM` times `took`, so that the
+/// work takes only a small share of the time. A statement that reads dead rows is slow while an old snapshot keeps
+/// vacuum from removing them.
 pub(crate) fn in_proportion(least: Duration, took: Duration) -> Duration {
     least.max(took * limits::SELDOM)
 }

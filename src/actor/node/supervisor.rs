@@ -1,7 +1,8 @@
-//! Makes the node's actors anew when they are gone. Owns their factories, a bounded budget of restarts and
-//! the node's health; sagas are kept alive by their dispatcher. actix's own supervisor restarts an actor that
-//! stopped but not one that panicked, so this one asks each for a sign of life and starts a new one when
-//! there is nobody to answer. The shape is quickwit's.
+//! Restarts the node's actors when they are gone. Owns their factories, a bounded budget of restarts and the node's
+//! health. Leaves saga actors to their dispatcher.
+//!
+//! actix's own supervisor restarts an actor that stopped but not one that panicked. So this one asks each actor for a
+//! sign of life, and starts a new actor when the old one is gone. The design is quickwit's.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -15,28 +16,28 @@ use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
 
-/// Answer, as a sign of life. An actor that is gone does not.
+/// Request for a sign of life. An actor that is gone does not answer.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Observe;
 
-/// Makes an actor; fails when what it needs is not there yet.
+/// Makes an actor; fails while something that the actor needs is missing.
 type Factory = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Recipient<Observe>, String>>>>>;
 
-/// One actor under supervision.
+/// Actor under supervision.
 pub struct Child {
     name: &'static str,
     make: Factory,
     alive: Option<Recipient<Observe>>,
-    /// An answer or a new actor is under way since then.
+    /// When an answer or a new actor was asked for; none once it has come.
     asked_at: Option<Instant>,
-    /// When it was made anew, within the budget's window.
+    /// Times of its restarts within the budget's window.
     restarts: VecDeque<Instant>,
     made_before: bool,
 }
 
 impl Child {
-    /// Names an actor and says how to make it.
+    /// Creates a child from the actor's name and its factory.
     pub fn new<F, Made>(name: &'static str, make: F) -> Self
     where
         F: Fn() -> Made + 'static,
@@ -53,12 +54,12 @@ impl Child {
     }
 }
 
-/// Why the node does not work as it should; empty when it does. Shared with the readiness check.
+/// Reasons why the node does not work as it should; empty if it does. Shared with the readiness check.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Mutex<Vec<String>>>);
 
 impl Health {
-    /// Reasons, for people.
+    /// Returns the reasons, for people.
     pub fn health_issues(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -68,19 +69,19 @@ impl Health {
     }
 }
 
-/// Keeps the node's actors alive.
+/// Supervisor of the node's actors.
 pub struct Supervisor {
     children: Vec<Child>,
     health: Health,
 }
 
 impl Supervisor {
-    /// Takes the actors in; they are made when it starts.
+    /// Creates a supervisor. It makes the actors when it starts.
     pub fn new(children: Vec<Child>, health: Health) -> Self {
         Self { children, health }
     }
 
-    /// One round: asks everybody, makes anew who is gone.
+    /// Runs one round: asks every actor for a sign of life, and restarts those that are gone.
     fn round(&mut self, ctx: &mut Context<Self>) {
         for index in 0..self.children.len() {
             let child = &mut self.children[index];
@@ -106,7 +107,8 @@ impl Supervisor {
         ctx.run_later(Duration::from_millis(limits::HEARTBEAT_MS), Self::round);
     }
 
-    /// Makes an actor, unless it died too often of late: then it waits until its budget grows again.
+    /// Makes an actor, unless it was restarted `RESTARTS_MAX` times within the window. Then it waits until the oldest
+    /// restart has left the window.
     fn make(&mut self, index: usize, ctx: &mut Context<Self>) {
         let child = &mut self.children[index];
         child.alive = None;
@@ -116,7 +118,7 @@ impl Supervisor {
             return;
         }
         if child.made_before {
-            tracing::warn!(actor = child.name, "actor is gone, it is made anew");
+            tracing::warn!(actor = child.name, "actor is gone; restarting it");
             metrics::ACTOR_RESTARTS.with([child.name.into()]).increment(1);
         }
         child.asked_at = Some(Instant::now());
@@ -132,7 +134,7 @@ impl Supervisor {
                     child.made_before = true;
                     child.alive = Some(alive);
                 }
-                Err(reason) => tracing::warn!(actor = child.name, reason, "actor not made yet"),
+                Err(reason) => tracing::warn!(actor = child.name, reason, "could not make the actor; retrying"),
             }
             act.report();
         }));

@@ -1,11 +1,11 @@
-//! The one place on a node where a suspected poison saga runs alone. Who is tried there, and what a death then means,
-//! is `residents/quarantine.rs`.
+//! The one place on a node where a suspected poison saga runs alone. `residents/quarantine.rs` decides which saga
+//! runs there; the sweep judges a death (`store/sweep.rs`).
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Room for one lone trial at a time. Cheap to clone.
+/// Place for one lone trial at a time. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TrialPlace(Arc<Semaphore>);
 
@@ -16,7 +16,7 @@ impl Default for TrialPlace {
 }
 
 impl TrialPlace {
-    /// Waits until the place is free. None only if it were closed, and nothing closes it.
+    /// Waits until the place is free. Returns none only if the semaphore is closed, and it never is.
     pub(crate) async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
         self.0.clone().acquire_owned().await.ok()
     }

@@ -1,5 +1,5 @@
-//! Who in this process waits for the end of which saga. Owns only that: an actor that sees an end here tells of it, the
-//! herald of those that other nodes saw.
+//! Callers in this process that wait for the end of a saga. Owns only the list. The saga's actor reports an end that
+//! happens here; `maintenance/completion_poller.rs` reports one from another node.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,20 +27,20 @@ pub struct Waiters(Mutex<Callers>);
 #[derive(Debug, Default)]
 struct Callers {
     by_saga: HashMap<Uuid, Waiting>,
-    /// Nobody is here any more who could tell.
+    /// Set once the actors of this process are gone: no end can be reported any more.
     closed: bool,
 }
 
-/// Those who wait for one saga.
+/// Callers that wait for one saga.
 #[derive(Debug, Default)]
 struct Waiting {
     callers: Vec<oneshot::Sender<Ended>>,
-    /// How often it was asked for those who wait long.
+    /// How often [`Waiters::overdue`] has seen this entry.
     asked: u32,
 }
 
 impl Waiters {
-    /// Returns a future of the saga's end, if this process is the one that sees it.
+    /// Returns a future of the saga's end. The future fails if the list is closed, or if no saga has this id.
     pub fn expect(&self, saga: Uuid) -> oneshot::Receiver<Ended> {
         let (sender, receiver) = oneshot::channel();
         let mut callers = self.lock();
@@ -52,18 +52,18 @@ impl Waiters {
         receiver
     }
 
-    /// Tells everybody who waits for the saga.
+    /// Tells the end to every caller that waits for the saga.
     pub fn tell(&self, saga: Uuid, ended: &Ended) {
         boundary::pass("saga: ended");
         let those = self.lock().by_saga.remove(&saga);
         for waiter in those.into_iter().flat_map(|those| those.callers) {
-            // Who stopped waiting is not told.
+            // The caller may have stopped waiting.
             let _ = waiter.send(ended.clone());
         }
     }
 
-    /// Lists sagas that somebody has waited for since the call before, and longer: at first each time, then each
-    /// fourth.
+    /// Returns the sagas that callers have waited for since an earlier call of this function. A saga is left out at
+    /// its first call, returned at the next three, then at every fourth call.
     pub(crate) fn overdue(&self) -> Vec<Uuid> {
         let mut callers = self.lock();
         let sagas = callers.by_saga.iter_mut();
@@ -74,17 +74,17 @@ impl Waiters {
         sagas.filter_map(|(saga, those)| due(those).then_some(*saga)).collect()
     }
 
-    /// Lets callers go who wait for a saga that nobody knows: they find out themselves.
+    /// Releases the callers of a saga that does not exist. Their futures fail, and each caller finds out by itself.
     pub(crate) fn release_unknown(&self, saga: Uuid) {
         self.lock().by_saga.remove(&saga);
     }
 
-    /// Lets everybody go, now and later: the actors of this process are gone.
+    /// Releases all callers, now and later: the actors of this process are gone.
     pub fn close(&self) {
         *self.lock() = Callers { by_saga: HashMap::new(), closed: true };
     }
 
-    /// Forgets callers who stopped waiting for the saga.
+    /// Forgets callers that stopped waiting for the saga.
     pub fn forget(&self, saga: Uuid) {
         let mut callers = self.lock();
         if let Some(those) = callers.by_saga.get_mut(&saga) {

@@ -1,6 +1,6 @@
-//! Lists what waits on this node before it may begin: calls for a place, sagas for a lone trial. The journal does not
-//! say that, so each beat writes the list to the node's row, and `amends.waits` shows it. Owns the list; each wait is
-//! where its reason is.
+//! Lists what waits on this node before it may begin: calls for a place, and sagas for a lone trial. The journal does
+//! not show these waits. So each beat writes the list to the node's row, and `amends.waits` shows it. Owns only the
+//! list; `residents` and `dispatch` do the waiting.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -17,33 +17,33 @@ use crate::participant::Scope;
 use crate::saga::definition::Millis;
 use crate::saga::event::Direction;
 
-/// Something that waits on this node.
+/// One wait on this node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Wait {
     pub(crate) saga: Uuid,
-    /// The step whose call waits; none where the whole saga does.
+    /// Step whose call waits; none if the whole saga waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) step: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) direction: Option<Direction>,
-    /// What it waits for, as people read it: `a place at participant crm`.
+    /// What it waits for, in words: `a place at participant crm`.
     #[serde(rename = "for")]
     pub(crate) waits_for: String,
 }
 
 impl Wait {
-    /// The whole saga waits.
+    /// Returns the wait of a whole saga.
     pub(crate) fn of_saga(saga: Uuid, waits_for: &str) -> Self {
         Self { saga, step: None, direction: None, waits_for: waits_for.to_owned() }
     }
 
-    /// The call that a scope is for waits.
+    /// Returns the wait of the call with this scope.
     pub(crate) fn of_call(scope: &Scope, waits_for: String) -> Self {
         Self { saga: scope.saga, step: Some(scope.step.to_string()), direction: Some(scope.direction), waits_for }
     }
 }
 
-/// The list.
+/// List of waits.
 #[derive(Debug, Default)]
 pub struct Waits(Mutex<Listed>);
 
@@ -53,12 +53,12 @@ struct Listed {
     waits: BTreeMap<u64, (Millis, Wait)>,
 }
 
-/// A wait as the node's row has it.
+/// Wait as written to the node's row.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(flatten)]
     wait: &'a Wait,
-    /// Milliseconds of the Unix epoch.
+    /// Start of the wait, in milliseconds since the Unix epoch.
     since: Millis,
 }
 
@@ -73,7 +73,7 @@ impl Waits {
         Guard { list: self, number }
     }
 
-    /// Waits for what is needed; lists the wait if it is a long one.
+    /// Waits for `needed`. Lists the wait if it takes longer than `WAIT_LISTED_MS`.
     pub(crate) async fn during<T>(
         &self,
         clock: &Clock,
@@ -81,7 +81,7 @@ impl Waits {
         needed: impl Future<Output = T>,
     ) -> T {
         let mut needed = pin!(needed);
-        // Hardly anything waits, and a timer costs more than a look.
+        // Most calls need not wait, and one poll is cheaper than a timer.
         if let Poll::Ready(done) = futures_util::poll!(&mut needed) {
             return done;
         }
@@ -95,7 +95,7 @@ impl Waits {
         }
     }
 
-    /// The oldest waits as JSON, for the node's row; none if nothing waits.
+    /// Returns the oldest waits as JSON for the node's row, `WAITS_SHOWN_MAX` at most; none if nothing waits.
     pub(crate) fn json(&self) -> Option<String> {
         let listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest = listed.waits.values().take(limits::WAITS_SHOWN_MAX);
@@ -104,7 +104,7 @@ impl Waits {
     }
 }
 
-/// Keeps a wait on the list.
+/// Guard that keeps a wait on the list.
 pub(crate) struct Guard<'a> {
     list: &'a Waits,
     number: u64,

@@ -1,5 +1,5 @@
-//! Wake-ups inside a node: hints that there is something to look at, and the callers that wait for ends. A hint saves a
-//! poll; nothing is lost with it.
+//! Wake-ups inside a node: hints for actors that poll a table, and callers that wait for the end of a saga. A hint
+//! saves a poll; losing one loses no work.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,16 +9,16 @@ use uuid::Uuid;
 
 use super::waiters::Waiters;
 
-/// What wakes actors and callers of one node.
+/// Wake-ups for the actors and callers of one node.
 #[derive(Debug, Default)]
 pub struct Wakeups {
-    /// For the actors that look at a table now and then.
+    /// For actors that poll a table.
     pub hints: Hints,
     /// Callers that wait for the end of a saga.
     pub waiters: Waiters,
 }
 
-/// Hints for the actors of one node that look at a table now and then.
+/// Hints for the actors of one node that poll a table.
 #[derive(Debug, Default)]
 pub struct Hints {
     turns: Notify,
@@ -27,36 +27,36 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// A start has come that waits for its turn, or something was asked of one.
+    /// Hints that a start may wait for its turn, or that a waiting start may have got a signal.
     pub fn ring_for_turns(&self) {
         self.turns.notify_one();
     }
 
-    /// A saga has ended that may have held a turn.
+    /// Hints that a saga has ended: it may have held a turn.
     pub(crate) fn ended(&self, saga: Uuid) {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(saga);
         self.turns.notify_one();
     }
 
-    /// What has ended since the last look.
+    /// Takes the sagas that have ended since the last call.
     pub(crate) fn take_ended(&self) -> Vec<Uuid> {
         std::mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until there is something to look at, or for this long.
+    /// Waits for a hint about turns, for `pause` at most.
     pub(crate) async fn turns(&self, pause: Duration) {
-        // Both mean: look.
+        // The caller looks in either case.
         let _ = tokio::time::timeout(pause, self.turns.notified()).await;
     }
 
-    /// Something was written to the outbox, or may be taken from it now.
+    /// Hints that an event was written to the outbox, or that the relay has room for another.
     pub(crate) fn ring_for_events(&self) {
         self.events.notify_one();
     }
 
-    /// The same for the outbox.
+    /// Waits for a hint about the outbox, for `pause` at most.
     pub(crate) async fn events(&self, pause: Duration) {
-        // Both mean: look.
+        // The caller looks in either case.
         let _ = tokio::time::timeout(pause, self.events.notified()).await;
     }
 }

@@ -1,5 +1,5 @@
-//! What a node checks of a step that a driver appends, before the law decides: its expressions, and what it trusts. A
-//! definition is checked for the same when it is registered. Leaves the rest to the core.
+//! Checks a step that a driver appends, before the core decides: its expressions, and which errors it trusts. The
+//! same checks apply to a definition when it is registered. Leaves all other checks to the core.
 
 use crate::actor::node::context::Node;
 use crate::actor::node::definitions::Pinned;
@@ -8,11 +8,11 @@ use crate::saga::event::{Event, Request, Requested};
 use crate::saga::state::State;
 use crate::saga::{IllegalEvent, appendable, steps_before};
 
-/// Refuses a step that could not have stood in a definition, with every fault. Other events pass.
+/// Refuses an appended step that a definition could not contain; the error lists every fault. Other events pass.
 pub(crate) fn check(event: &Event, pinned: &Pinned, node: &Node, state: &State) -> Result<(), IllegalEvent> {
     let Event::Requested(Requested { request: Request::Append { step }, .. }) = event else { return Ok(()) };
     if pinned.definition.index_of(state, &step.name).is_some() {
-        // The same step again changes nothing; another of its name is refused by the core.
+        // The core decides here: the same step again changes nothing, and another step of that name is refused.
         return Ok(());
     }
     let before = steps_before(&pinned.definition, state, step);

@@ -1,4 +1,4 @@
-//! How a saga comes to a node, and what its actor does first. Owns the shapes; the actor does it.
+//! How a saga comes to a node, and what its actor does first. Owns the types; `saga_actor.rs` acts on them.
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -10,50 +10,50 @@ use crate::saga::state::State;
 use crate::saga::{Definition, begin};
 use crate::store::StartKey;
 
-/// What became of a start.
+/// Outcome of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartOutcome {
     /// A new saga runs under this id.
     Fresh(Uuid),
-    /// The idempotency key was used before with the same input: this is its saga.
+    /// The idempotency key was used before with the same input, for this saga.
     Existing(Uuid),
     /// The idempotency key was used before with another input, for this saga.
     KeyConflict(Uuid),
-    /// The database cannot take it, now or later.
+    /// The database rejects the row, and would reject it again.
     Rejected(String),
     /// No lane takes sagas now; nothing was written.
     NotTaken,
-    /// The lane was lost on the way: nobody knows whether it started, under the id that was proposed.
+    /// The lane was lost on the way. Whether the saga started, under the proposed id, is unknown.
     Unknown,
 }
 
-/// A saga as it comes to this node.
+/// Saga as it comes to this node.
 pub(crate) struct Arrival {
-    /// The fold of its journal, or what its first row leads to.
+    /// State after the rows of its journal, or after its first row if that is still to be written.
     pub(crate) state: State,
-    /// Rows of its journal that are durable.
+    /// Number of durable rows in its journal.
     pub(crate) seq: i32,
     pub(crate) first: First,
-    /// Who wants to know whether it starts.
+    /// Caller that waits to learn whether the saga starts.
     pub(crate) answer: Option<oneshot::Sender<StartOutcome>>,
-    /// Set where processes died of it, so that it is tried alone.
+    /// Set if processes died while they ran the saga, so that it is tried alone.
     pub(crate) confinement: Confinement,
 }
 
-/// What its actor does first.
+/// What the saga's actor does first.
 pub(crate) enum First {
-    /// Write the row that starts it.
+    /// Write the row that starts the saga.
     Write { event: Event, commands: Vec<Command>, key: Option<StartKey> },
-    /// Carry out what the first row asks for: the claim wrote it.
+    /// Carry out the commands of the first row, which the claim wrote.
     CarryOut,
-    /// The same, but look first at what was asked of it: it may end before it begins anything.
+    /// The same, but read the saga's signals first: one of them may end the saga before it begins anything.
     Listen,
-    /// What was in flight is lost with the owner before.
+    /// Tell the core that the calls of the previous owner are lost.
     Recover,
 }
 
 impl Arrival {
-    /// The saga starts here.
+    /// Returns the arrival of a saga that starts here.
     pub(crate) fn start(
         definition: &Definition,
         started: Started,
@@ -65,8 +65,9 @@ impl Arrival {
         Self { state, seq: 0, first, answer: Some(answer), confinement: Confinement::No }
     }
 
-    /// The saga was claimed, or is loaded again: its state after `seq` rows. `fresh`: the claim itself wrote the first
-    /// row, and no actor began what that asks for. `asked`: it has signals that it has not seen.
+    /// Returns the arrival of a saga that was claimed or is loaded again, with its state after `seq` rows. `fresh`:
+    /// the claim itself wrote the first row, and no actor has begun its commands. `asked`: the saga has signals that
+    /// it has not read.
     pub(crate) fn claimed(state: State, seq: i32, fresh: bool, asked: bool) -> Self {
         let first = match (fresh, asked) {
             (true, false) => First::CarryOut,

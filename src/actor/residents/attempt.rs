@@ -1,6 +1,6 @@
-//! Carries out one command of the core: evaluates a condition, makes an attempt, asks a probe. Owns the
-//! call's own task, where user code runs, and that its end is always reported, even if the task dies; what
-//! the end means is the core's.
+//! Carries out one command of the core: evaluates a condition, renders an approval, makes an attempt or asks a probe.
+//! Owns the task of each call, where user code runs, and reports the call's end even if the task dies. Leaves the
+//! meaning of the end to the core.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,20 +30,20 @@ use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use crate::saga::state::State;
 use crate::saga::{Json, Law, PlannedStep, Shown, begins_before};
 
-/// One call that is in flight.
+/// Call in flight.
 pub(crate) struct InFlight {
     pub(crate) step: usize,
     pub(crate) direction: Direction,
     /// Number of the attempt, or of the probe.
     number: u32,
     is_probe: bool,
-    /// The law of its saga, if its handler works in a transaction of ours.
+    /// Law of the saga, if this is an attempt whose handler works in a transaction of this node; otherwise none.
     within: Option<Law>,
     ticket: Arc<Ticket>,
     task: AbortHandle,
 }
 
-/// Carries out a command that calls nobody; returns what happened.
+/// Carries out a command that needs no call, and returns its event; none for a command that needs one.
 pub(crate) fn at_once(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, command: Command) -> Option<Event> {
     match command {
         Command::Decide { step } => Some(decide(saga, pinned, node, state, step)),
@@ -88,7 +88,7 @@ fn show(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, step: usize) ->
     Event::ApprovalShown(ApprovalShown { at: node.lease.clock.now_ms(), step, showing })
 }
 
-/// Begins a call in a task of its own and reports its end to the saga.
+/// Begins a call in a task of its own, which reports the call's end to the saga.
 pub(crate) fn begin(
     saga: Uuid,
     pinned: &Pinned,
@@ -111,14 +111,14 @@ pub(crate) fn begin(
     let within = !order.is_probe && plan.step().call(order.direction).is_some_and(Call::is_transactional);
     let within = within.then_some(state.law);
     let before = begins_before(&pinned.definition, state, order.step, order.direction);
-    // A question may always be asked.
+    // A probe may begin at any time.
     let before = before.filter(|_| !order.is_probe);
     let ticket = Arc::new(Ticket::new(before.and_then(|before| instant(node, before))));
     let report = Report { lane: lane.clone(), order, told, ticket: ticket.clone(), report_to: Some(report_to) };
     let law = state.law;
     let counts = pinned.counts.clone();
-    // Whatever is logged during the call, by a handler too, says whose it is. No payloads. An attempt says it all by
-    // itself: its saga and its step are spans only for who wants to know that much.
+    // Every log line of the call, including a handler's, carries its saga and step, but no payload. The attempt's
+    // span has all of these fields; the spans of the saga and the step appear only at level debug.
     let of_saga = tracing::debug_span!(parent: None, "saga", saga.id = %saga, definition = pinned.definition.name());
     let of_step = tracing::debug_span!(parent: &of_saga, "step", step = %scope.step);
     let span = tracing::info_span!(
@@ -158,13 +158,14 @@ pub(crate) fn begin(
     InFlight { step, direction, number, is_probe, within, ticket, task: task.abort_handle() }
 }
 
-/// A time of the saga as this process counts it.
+/// Converts a database time to this process's clock.
 fn instant(node: &Node, time: Millis) -> Option<Instant> {
     Instant::now().checked_add(Duration::from_millis(time.saturating_sub(node.lease.clock.now_ms())))
 }
 
-/// How a call ends that waited for its place for too long: the core decides anew, and nothing was tried. The first law
-/// counts it for an attempt that failed.
+/// Returns the end of a call that waited for its place until it was too late to begin. Nothing was tried, and the
+/// core decides again; law V1 counts it as a failed attempt. Returns only once the database's clock has reached
+/// `before`.
 async fn too_late(node: &Node, law: Law, before: Option<Millis>) -> End {
     while before.is_some_and(|before| node.lease.clock.now_ms() < before) {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -179,7 +180,7 @@ async fn too_late(node: &Node, law: Law, before: Option<Millis>) -> End {
     }
 }
 
-/// Where a process can die before and after a call.
+/// Returns the boundaries before and after a call, at which crash tests kill the process.
 fn boundaries(order: CallSpec) -> [&'static str; 2] {
     match (order.is_probe, order.direction) {
         (true, _) => ["probe: sending", "probe: answered"],
@@ -198,7 +199,7 @@ impl InFlight {
             Event::ProbeAnswered(end) => {
                 self.is_probe && (end.step, end.direction, end.probe) == (self.step, self.direction, self.number)
             }
-            // One that has not begun is withdrawn alone, by its own report.
+            // A call that has not begun is withdrawn by its own report, which names no other step.
             Event::Withdrawn(withdrawn) => withdrawn.steps.contains(&self.step) && self.ticket.withdraw(),
             Event::Started(_)
             | Event::ConditionDecided(_)
@@ -210,7 +211,7 @@ impl InFlight {
         }
     }
 
-    /// Its end as far as this node will ever know, for a call that does not end though it was given up.
+    /// Returns the end of a call that was given up and still has not ended, as far as this node will ever know it.
     pub(crate) fn forsaken(&self, node: &Node) -> Event {
         let Self { step, direction, number, .. } = *self;
         let end = match (self.ticket.withdraw(), self.is_probe, self.within) {
@@ -222,8 +223,8 @@ impl InFlight {
         end.happened(node, step, direction, number).event
     }
 
-    /// Gives the call up; its task reports that its outcome is unknown, or that it never began. One that works in a
-    /// transaction of ours asks before it does.
+    /// Gives the call up. Its task reports that the outcome is unknown, or that the call never began. A transactional
+    /// call that has begun first asks its session about the transaction.
     pub(crate) fn give_up(&self) {
         match self.within.is_some() && !self.ticket.withdraw() {
             true => self.ticket.give_up(),
@@ -231,7 +232,7 @@ impl InFlight {
         }
     }
 
-    /// Takes the call back if it still waits for its place; its task reports that it never began.
+    /// Withdraws the call if it still waits for its place. Its task then reports that it never began.
     pub(crate) fn withdraw(&self) {
         if self.ticket.withdraw() {
             self.task.abort();
@@ -240,14 +241,14 @@ impl InFlight {
 }
 
 impl Drop for InFlight {
-    /// A saga that leaves this node takes the calls along that have not begun: they are another's to make.
+    /// Withdraws the call if it has not begun: when its saga leaves this node, the next owner makes the call.
     fn drop(&mut self) {
         self.withdraw();
     }
 }
 
-/// Takes back the calls that still wait for their place although the saga does not want them any more: all of them
-/// when it is paused, those of actions when it shall turn back.
+/// Withdraws the calls that still wait for their place and that the saga no longer wants: all of them if it is
+/// paused, those of actions if it turns back.
 pub(crate) fn recall(in_flight: &[InFlight], state: &State) {
     let unwanted =
         |call: &&InFlight| state.paused || (state.turn_back.is_some() && call.direction == Direction::Action);
@@ -267,7 +268,7 @@ async fn call(node: &Node, step: &Step, order: CallSpec, law: Law, scope: &Arc<S
         };
     }
     if !ticket.begin() {
-        // This task is being given up.
+        // The call was withdrawn: this task is about to be aborted.
         return std::future::pending().await;
     }
     match (order.is_probe, &call.probe) {
@@ -286,7 +287,7 @@ async fn call(node: &Node, step: &Step, order: CallSpec, law: Law, scope: &Arc<S
     }
 }
 
-/// Keeps the step alive for its task: a definition's, or one that a driver appended.
+/// The step of a call, kept alive for the call's task: one of the definition, or one that a driver appended.
 enum Plan {
     Defined(Pinned, usize),
     Appended(Arc<PlannedStep>),
@@ -308,21 +309,21 @@ impl Plan {
     }
 }
 
-/// What came of waiting for a place.
+/// Result of the wait for a place.
 enum Waited {
     For(Place),
-    /// The call must not begin any more.
+    /// It is too late for the call to begin.
     TooLong,
     /// The saga has left this node.
     InVain,
 }
 
-/// Reports the end of a call exactly once: dropped without one, because the task died or was given up, it
-/// reports that the outcome is unknown, or that the call had not begun.
+/// Reports the end of a call exactly once. If the task dies or is given up, the drop reports that the outcome is
+/// unknown, or that the call had not begun.
 struct Report {
     lane: Arc<LaneHandle>,
     order: CallSpec,
-    /// The attempt as a span, where somebody is told.
+    /// Span of the call; none if it is not traced.
     told: Option<Box<traces::Attempt>>,
     /// Whether the call has begun.
     ticket: Arc<Ticket>,
@@ -330,14 +331,14 @@ struct Report {
 }
 
 impl Report {
-    /// Waits until the participant has a place for the call. The lease may be lost meanwhile: then nothing begins
-    /// before a beat has confirmed it.
+    /// Waits until the participant has a place for the call. If the lease is no longer trusted by then, waits until a
+    /// beat has confirmed it.
     async fn place(&self, step: &Step, scope: &Scope) -> Waited {
         let call = step.call(self.order.direction);
         let probe = call.and_then(|call| call.probe.as_ref()).filter(|_| self.order.is_probe);
         let target = probe.map(|probe| &probe.target).or(call.map(|call| &call.target));
         match target {
-            // A handler has room for all, and hardly ever waits for the lease.
+            // A handler has no limit of places. It waits only while the lease is not trusted, which is rare.
             Some(target) if target.participant().is_some() || !self.lane.may_begin() => {
                 Box::pin(self.wait(target, scope)).await
             }
@@ -345,7 +346,8 @@ impl Report {
         }
     }
 
-    /// The same for what may have to wait. Apart, so that a call that need not carries no room for it.
+    /// Waits for the place and for the lease. A separate function keeps the future of a call that need not wait
+    /// small.
     async fn wait(&self, target: &Target, scope: &Scope) -> Waited {
         let wait = || {
             let participant = target.participant().unwrap_or("itself");

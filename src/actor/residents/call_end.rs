@@ -1,4 +1,5 @@
-//! How a call ended, as the task that made it saw it, and the event that it becomes. Leaves what follows to the core.
+//! The end of a call, as the task that made the call saw it, and the event that it becomes. Leaves the consequences
+//! to the core.
 
 use super::messages::EventOccurred;
 use crate::actor::node::context::Node;
@@ -8,13 +9,13 @@ use crate::saga::event::{AttemptEnded, Direction, Event, ProbeAnswered, Withdraw
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome, TRANSACTION_ENDED};
 use crate::store::Within;
 
-/// How a call ended.
+/// End of a call.
 pub(crate) enum End {
     Attempt(Outcome, Option<DecidedBy>),
-    /// It succeeded, if it is recorded in this transaction.
+    /// Success that counts once it is recorded in this transaction and committed.
     Within(Outcome, Option<DecidedBy>, Box<Within>),
     Probe(Answer, Option<DecidedBy>),
-    /// It was given up while it waited for its place: nothing was done.
+    /// The call was withdrawn, or too late, while it waited for its place: nothing was done.
     NeverBegun,
 }
 
@@ -28,7 +29,7 @@ impl End {
         Self::Probe(Answer::inconclusive(lost()), Some(DefaultRule::Lost.decided()))
     }
 
-    /// The end in one word, and the code of its error.
+    /// Returns the end as one word, and the code of its error.
     pub(crate) fn in_words(&self) -> (&'static str, Option<&str>) {
         match self {
             Self::Attempt(Outcome::Succeeded { .. }, _) => ("succeeded", None),
@@ -36,7 +37,7 @@ impl End {
             Self::Attempt(Outcome::Failed { error, .. }, _) => ("failed", Some(&error.code)),
             Self::Attempt(Outcome::Errored { error, .. }, _) => ("errored", Some(&error.code)),
             Self::Attempt(Outcome::Unknown { error, .. }, _) => ("unknown", Some(&error.code)),
-            // It succeeds with the transaction, which is yet to be committed.
+            // The success counts only once the transaction is committed.
             Self::Within(..) => ("handled", None),
             Self::NeverBegun => ("withdrawn", None),
             Self::Probe(Answer::Applied { .. }, _) => ("applied", None),
@@ -69,7 +70,7 @@ impl End {
     }
 }
 
-/// The outcome of an attempt that was given up, and what decided so.
+/// Returns the outcome of an attempt that was given up, and the rule that decided it.
 pub(crate) fn lost_call() -> (Outcome, Option<DecidedBy>) {
     (Outcome::unknown(lost()), Some(DefaultRule::Lost.decided()))
 }
@@ -78,10 +79,12 @@ fn lost() -> Error {
     Error::new(DefaultRule::Lost.word(), "the call was given up before it answered")
 }
 
-/// An outcome as the saga's law knows it: an older node must be able to read it. Answers were read by the law before;
-/// what is an error all the same, since a rule says so, was never known as one, and proves nothing. A transaction that
-/// its handler has ended was a failure for good: that law would repeat what is unknown, and the effect would be there
-/// twice.
+/// Translates an outcome into the words of the saga's law, so that an older node can read the journal. The answer
+/// itself was already read by that law.
+///
+/// Law V1 has no `errored`. A rule of the definition can still produce it; it becomes `unknown`, since it proves
+/// nothing. A transaction that its handler ended becomes a permanent failure: law V1 would repeat an unknown attempt,
+/// and the effect would happen twice.
 pub(crate) fn in_words_of(law: Law, outcome: Outcome) -> Outcome {
     match (law, outcome) {
         (Law::V1, Outcome::Errored { error, retry_after_ms }) => Outcome::Unknown { error, retry_after_ms },
@@ -112,7 +115,8 @@ mod tests {
         assert_eq!(in_words_of(Law::V2, Outcome::unknown(ended())), Outcome::unknown(ended()));
     }
 
-    /// The core knows by it that a call is in doubt which is never else, and the guide has the rules by these words.
+    /// The core recognizes a transactional call in doubt by this code; no other code puts such a call in doubt. The
+    /// guide lists the rules under these words.
     #[test]
     fn an_ended_transaction_has_one_code() {
         assert_eq!(crate::step_transaction::ENDED, TRANSACTION_ENDED);

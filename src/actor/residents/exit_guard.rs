@@ -1,4 +1,4 @@
-//! Drop guard: tells the dispatcher when a saga's actor stops, even by a panic.
+//! Drop guard: tells the dispatcher when a saga actor stops, even by a panic.
 
 use actix::Recipient;
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use super::messages::{ExitReason, Left};
 use crate::boundary;
 use crate::metrics;
 
-/// Tells the dispatcher when it is dropped, as the actor is.
+/// Guard that tells the dispatcher when it is dropped with its actor.
 pub(crate) struct ExitGuard {
     pub(crate) id: Uuid,
     pub(crate) dispatcher: Recipient<Left>,

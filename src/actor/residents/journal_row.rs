@@ -1,5 +1,5 @@
-//! What a transition looks like in the store: the journal's row and what changes with it. Owns the
-//! translation, pure but for the output's expression; writing it is the committer's.
+//! Translates a transition into a row of the journal, and into the changes that are written with it. Pure, except
+//! that it evaluates the output's expression. Leaves writing to the committer.
 
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use crate::saga::state::{End, State, Status, StuckReason};
 use crate::saga::{self, Definition, Json};
 use crate::store::{self, Fate, Transition};
 
-/// Builds the row of one event that led from `old` (none before the first) to `new`.
+/// Builds the row of the event that led from `old` to `new`; `old` is none before the first row.
 pub(crate) fn of(
     saga: Uuid,
     seq: i32,
@@ -44,13 +44,13 @@ pub(crate) fn of(
     row
 }
 
-/// The steps in doubt or stuck as people see them in SQL, each with its idempotency key; none when there is
+/// Returns the steps in doubt or stuck as the SQL views show them, each with its idempotency key; none if there are
 /// none.
 fn attention(saga: Uuid, definition: &Definition, state: &State) -> Option<Json> {
     let found = saga::attention(definition, state);
     let shown = found.into_iter().map(|one| {
         let key = Key { saga, step: &one.step, direction: one.direction, generation: one.generation }.text(state.law);
-        // A text of SQL cannot hold a NUL, and a message may have come from anywhere.
+        // Postgres text cannot hold a NUL, and a participant's message may have one.
         let words = |text: String| text.replace('\0', "\u{fffd}");
         serde_json::json!({
             "step": one.step,
@@ -70,7 +70,7 @@ fn attention(saga: Uuid, definition: &Definition, state: &State) -> Option<Json>
     (!shown.is_empty()).then(|| Json::from(serde_json::Value::Array(shown)))
 }
 
-/// What came out: the output of a completed saga, or why there is none.
+/// Returns the saga's result: the output of a completed saga, or why there is none.
 fn result(saga: Uuid, definition: &Definition, event: &Event, state: &State, end: End) -> Json {
     match end {
         End::Completed => output(saga, definition, state),
@@ -108,8 +108,8 @@ fn result(saga: Uuid, definition: &Definition, event: &Event, state: &State, end
     }
 }
 
-/// The output template over what the steps returned; without one, an object of all outputs by step. The
-/// effects are in place either way, so an expression that fails is part of the result.
+/// Renders the output template over the outputs of the steps. Without a template, returns an object of all outputs by
+/// step. The effects are in place either way, so the error of a failed expression becomes the result.
 fn output(saga: Uuid, definition: &Definition, state: &State) -> Json {
     match &definition.draft().output {
         Some(template) => match expr::render(template, &scope::of_saga(saga, definition, state)) {
@@ -123,7 +123,7 @@ fn output(saga: Uuid, definition: &Definition, state: &State) -> Json {
                 if text.len() > 1 {
                     text.push(',');
                 }
-                // Names of steps are plain words, so they need no escaping.
+                // Step names are plain words and need no escaping.
                 text.push_str(&format!("\"{}\":{}", definition.step(state, index).name, output.get()));
             }
             text.push('}');

@@ -1,4 +1,4 @@
-//! Messages to the actor of a saga from its dispatcher and from the tasks that make its calls, and what the actor tells
+//! Messages to a saga actor from its dispatcher and from the tasks that make its calls, and the actor's message to
 //! its dispatcher.
 
 use actix::Message;
@@ -7,27 +7,27 @@ use uuid::Uuid;
 use crate::saga::event::Event;
 use crate::store::Within;
 
-/// Look for signals: there is a new one, or may be.
+/// Hint to read signals: there is a new one, or may be.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Wake;
 
-/// Hand the saga back: what is in flight may end, nothing else begins.
+/// Request to hand the saga back: calls in flight may end, nothing else begins.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct HandBack;
 
-/// Give up what is still in flight; its outcome is unknown.
+/// Request to give up the calls still in flight; their outcomes are unknown.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct AbortCalls;
 
-/// Something happened to the saga, told by the task that saw it.
+/// Event of the saga, reported by the task that saw it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct EventOccurred {
     pub(crate) event: Event,
-    /// The transaction in which the event is to be recorded.
+    /// Transaction in which the event must be recorded.
     pub(crate) within: Option<Box<Within>>,
 }
 
@@ -37,7 +37,7 @@ impl From<Event> for EventOccurred {
     }
 }
 
-/// A saga's actor has stopped.
+/// Notice that a saga actor has stopped.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Left {
@@ -45,15 +45,15 @@ pub(crate) struct Left {
     pub(crate) reason: ExitReason,
 }
 
-/// How a saga left this node.
+/// Reason why a saga left this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExitReason {
-    /// It has ended.
+    /// The saga has ended.
     Ended,
-    /// It is parked, or was handed back.
+    /// The saga is parked, or was handed back.
     Released,
-    /// Another lane owns it, or it never began.
+    /// Another lane owns the saga, or the saga never began.
     Fenced,
-    /// Its actor died.
+    /// The actor died, or the database rejected its row.
     Crashed,
 }

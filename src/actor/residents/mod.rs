@@ -1,5 +1,5 @@
-//! The sagas on this node, an actor each: feeds events to the core, has each transition written, then carries it out.
-//! Also the parts of that: calls, signals, journal rows, notifications and the quarantine.
+//! The sagas on this node, one actor each. The actor feeds events to the core, has each transition written, then
+//! carries it out. Also the parts of that: calls, signals, journal rows, notifications and the quarantine.
 
 pub(super) mod append_check;
 pub(super) mod arrival;

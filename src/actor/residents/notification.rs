@@ -1,5 +1,5 @@
-//! What is told to the outside of a saga: the event that goes into the outbox with a transition, and how it is
-//! told later. Owns the event's shape; when it is told is the relay's.
+//! Notices about a saga: the event that goes into the outbox with a transition, and its later delivery to a receiver.
+//! Owns the event's shape; the relay decides when to deliver.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::saga::state::{State, Status, TurnBack};
 use crate::saga::{Definition, Json, Law};
 use crate::store::{DefinitionId, Relaying, Transition};
 
-/// Which of a definition's notices.
+/// Which notice of a definition an event belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Occasion {
@@ -25,7 +25,7 @@ pub(crate) enum Occasion {
 }
 
 impl Occasion {
-    /// The word in keys and metrics: the field of the definition.
+    /// Returns the word in keys and metrics: the definition's field name.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::OnStuck => "on_stuck",
@@ -41,12 +41,12 @@ impl Occasion {
     }
 }
 
-/// An event as it lies in the outbox. Small: input and result are read when it is told.
+/// Event as stored in the outbox. It is small: the saga's input and result are read when it is delivered.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Telling {
     pub(crate) event: Occasion,
-    /// The law of the saga, and so of the key under which it is told: the journal may be gone by then. None in events
-    /// of before, whose sagas are told by the law of their journal.
+    /// Law of the saga, which determines the key of the notice. It is stored here because the journal may be gone at
+    /// delivery. None in events from older versions: for these, the law of the journal holds.
     law: Option<Law>,
     definition: i32,
     status: String,
@@ -55,7 +55,8 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
-    /// The key under which it is told, the same each time, and the saga's input; null when the journal is gone.
+    /// Returns the key of the notice, which is the same at each delivery, and the saga's input; the input is null if
+    /// the journal is gone.
     fn key_and_input(&self, event: &Relaying) -> (String, Json) {
         let (begun, input) = match event.started.as_ref().map(Json::decode::<Event>) {
             Some(Ok(Event::Started(Started { law, input, .. }))) => (law, input),
@@ -66,7 +67,7 @@ impl Telling {
     }
 }
 
-/// The event that a transition puts into the outbox, if the definition tells of it.
+/// Returns the event that a transition puts into the outbox, if the definition has a notice for it.
 pub(crate) fn of(pinned: &Pinned, old: Option<&State>, new: &State, row: &Transition) -> Option<Json> {
     let draft = pinned.definition.draft();
     if !draft.tells() {
@@ -83,13 +84,13 @@ pub(crate) fn of(pinned: &Pinned, old: Option<&State>, new: &State, row: &Transi
         Occasion::OnStuck => stuck(&pinned.definition, new),
         Occasion::OnEnd => ended(&pinned.definition, new, row),
     };
-    // Postgres reads the event, and no text of it can hold a NUL.
+    // Postgres parses the event, and its text cannot hold a NUL.
     let reason = reason.map(|reason| reason.replace('\0', "\u{fffd}"));
     let (law, definition, status) = (Some(new.law), pinned.id.0, status.as_str().to_owned());
     Json::encode(&Telling { event, law, definition, status, step, reason }).ok()
 }
 
-/// The step that needs a person, and why.
+/// Returns the step that needs a person, and why.
 fn stuck(definition: &Definition, state: &State) -> (Option<String>, Option<String>) {
     let Some((index, direction, reason)) = state.stuck() else { return (None, None) };
     let error = state.steps[index].tally(direction).error.as_ref();
@@ -98,7 +99,7 @@ fn stuck(definition: &Definition, state: &State) -> (Option<String>, Option<Stri
     (Some(definition.step(state, index).name.clone()), Some(reason))
 }
 
-/// Why the saga did not complete, and by which step.
+/// Returns the step that kept the saga from completing, if there is one, and the reason.
 fn ended(definition: &Definition, state: &State, row: &Transition) -> (Option<String>, Option<String>) {
     #[derive(Deserialize)]
     struct Abandoned {
@@ -120,14 +121,14 @@ fn ended(definition: &Definition, state: &State, row: &Transition) -> (Option<St
     }
 }
 
-/// Tells an event to whom the saga's definition names, under a key that is the same each time.
+/// Delivers an event to the target in the saga's definition, under a key that is the same each time.
 pub(crate) async fn tell(node: &Node, event: &Relaying) -> Result<Occasion, NotReceived> {
     let wrong = |message: String| Error::new("outbox", message);
     let telling: Telling = event.body.decode().map_err(|error| wrong(error.to_string()))?;
     let pinned = node.definitions.get(DefinitionId(telling.definition));
     let pinned = pinned.ok_or_else(|| wrong(format!("definition {} is not known here", telling.definition)))?;
     let notice = telling.event.notice(pinned.definition.draft());
-    let notice = notice.ok_or_else(|| wrong("the definition tells nobody of this".to_owned()))?;
+    let notice = notice.ok_or_else(|| wrong("the definition has no notice for this event".to_owned()))?;
     let (key, input) = telling.key_and_input(event);
     let mut scope = Scope::of_saga(event.saga, input, Vec::new());
     scope.key = key;
@@ -162,7 +163,7 @@ mod tests {
     const FIRST: &str = r#"{"started":{"at":7,"input":null}}"#;
     const SECOND: &str = r#"{"begun":{"law":2,"at":7,"input":null}}"#;
 
-    /// Retention may have dropped the journal when the receiver is back.
+    /// Retention may drop the journal before the receiver is back.
     #[test]
     fn an_event_has_one_key_with_its_journal_and_without() {
         for first_row in [Some(SECOND), None] {

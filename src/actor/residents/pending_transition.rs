@@ -1,5 +1,5 @@
-//! A transition that is decided and not yet durable. Owns what is kept of it until then, and the row that is written;
-//! nothing follows from it before its row is accepted.
+//! A transition that is decided and not yet durable. Owns its row, and what must be kept until the row is accepted;
+//! nothing follows from the transition before then.
 
 use uuid::Uuid;
 
@@ -15,28 +15,28 @@ use crate::saga::event::Event;
 use crate::saga::state::{Course, End, State};
 use crate::store::{Start, Transition};
 
-/// What an event leads to: the state, and what that asks for.
+/// State that an event leads to, and the commands that the state asks for.
 pub(crate) type Next = (State, Vec<Command>);
 
-/// What follows from the transition once it is durable.
+/// What follows from a transition once it is durable.
 pub(crate) struct PendingTransition {
     pub(crate) state: State,
     pub(crate) commands: Vec<Command>,
-    /// What those who wait are told, if this is the end.
+    /// What waiting callers are told, if this ends the saga.
     pub(crate) ended: Option<Ended>,
-    /// Its row has an event for the outbox.
+    /// Set if its row puts an event into the outbox.
     pub(crate) tells: bool,
-    /// It takes the saga from this lane.
+    /// Set if it evicts the saga from this lane.
     pub(crate) evicts: bool,
     /// The event, if its row is written in a handler's transaction, which may still be rolled back.
     pub(crate) within: Option<Box<Event>>,
-    /// For whom the places on its way are passed.
+    /// Crash-test label of its row.
     pub(crate) aim: Aim,
 }
 
 impl PendingTransition {
-    /// Proposes what an event leads to from `old`, as row `seq`; returns it with its row. `start`: it is the saga's
-    /// first row. `within`: the row goes into a handler's transaction, not into the lane's next batch.
+    /// Builds the transition that an event makes from `old`, and its row number `seq`. `start`: the row is the saga's
+    /// first. `within`: the row goes into a handler's transaction, not into the lane's next batch.
     pub(crate) fn new(
         (saga, seq): (Uuid, i32),
         pinned: &Pinned,

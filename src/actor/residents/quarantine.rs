@@ -1,6 +1,6 @@
-//! Quarantine: runs suspected poison sagas one at a time per node, so that a crash takes no other saga down. A mark is
-//! durable before such a saga moves, and a death under the mark counts against that saga alone. Owns the mark's
-//! beginning and end; the sweep judges what a death means (`store/sweep.rs`).
+//! Quarantine: runs suspected poison sagas one at a time per node, so that a crash convicts no other saga. A durable
+//! mark is set before such a saga runs, and only deaths under the mark convict it. Owns the beginning and the end of
+//! the mark; the sweep judges what a death means (`store/sweep.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,57 +18,58 @@ use crate::saga::state::State;
 use crate::saga::{LOST_MAX, deaths_in_a_row, suspected};
 use crate::store::{Claimed, Error, LaneId, Trial};
 
-/// What a saga under suspicion waits for, as people read it.
-pub(crate) const LONE_TRIAL: &str = "its lone trial, since processes died during a call of it";
+/// What a suspect waits for, in words.
+pub(crate) const LONE_TRIAL: &str = "its lone trial (processes died while they ran it)";
 
-/// A marked saga at that place.
+/// Saga that holds the trial place and may be marked.
 pub(crate) struct Trying {
     node: Arc<Node>,
     lane: LaneId,
     saga: Uuid,
-    // Nothing closes it; without it a suspect would be tried like any other saga.
+    // None once the saga is no longer alone. It would also be none if the semaphore were closed, and then a suspect
+    // would run beside others; nothing closes it.
     permit: Option<OwnedSemaphorePermit>,
-    /// The mark may be there.
+    /// Set while the mark may be in the database.
     is_marked: bool,
 }
 
-/// What comes of asking for a lone trial.
+/// Answer to the request for a lone trial.
 pub(crate) enum Asked {
-    /// It is marked and alone.
+    /// The saga is marked and alone.
     Alone(Trying),
-    /// It was tried often enough.
+    /// The saga has crashed its process in enough trials.
     Convicted(Trying),
-    /// The lane does not own it.
+    /// The lane does not own the saga.
     NotOurs,
-    /// Nothing is marked; it is to be asked again later.
+    /// The saga is not marked; ask again later.
     Later(String),
 }
 
-/// A trial under way: it ends when this is dropped, with an acquittal unless something else is said. It is
-/// alone no longer than it was given time.
+/// Lone trial in progress. Dropping it ends the trial and acquits the saga, unless [`LoneTrial::let_be`] came first.
+/// Once its time is over the saga is no longer alone.
 #[derive(Debug)]
 pub(crate) struct LoneTrial {
     is_alone: Arc<AtomicBool>,
     showed_nothing: Option<oneshot::Sender<()>>,
 }
 
-/// How a saga stands to that place.
+/// Where a saga stands with the quarantine.
 #[derive(Debug, Default)]
 pub(crate) enum Confinement {
-    /// It has nothing to do with it.
+    /// The saga is no suspect.
     #[default]
     No,
-    /// It waits for its trial, and does nothing by itself meanwhile.
+    /// The saga waits for its trial, and begins nothing by itself meanwhile.
     Queued,
-    /// It is being tried.
+    /// The saga is being tried.
     Alone(LoneTrial),
-    /// It was tried, and is about to say so in its journal.
+    /// The saga was convicted, and is about to write that into its journal.
     Convicted(LoneTrial),
 }
 
 impl Confinement {
-    /// Whether a step must wait for a lone trial before it is taken. After a death calls begin again when it
-    /// is found out, or in their time.
+    /// Whether a transition must wait for a lone trial, because it would begin a suspected call again. After a death
+    /// a call begins again when the death is found out (`OwnerLost`) or when its retry is due (`TimerFired`).
     pub(crate) fn holds(&self, event: &Event, next: &State) -> bool {
         match self {
             Self::Alone(trial) | Self::Convicted(trial) if trial.is_alone.load(Ordering::Acquire) => false,
@@ -83,20 +84,20 @@ impl Confinement {
         matches!(self, Self::Queued)
     }
 
-    /// Whether lone trials have shown that a call of it kills its process.
+    /// Whether lone trials have shown that a call of the saga kills its process.
     pub(crate) fn is_convicted(&self) -> bool {
         matches!(self, Self::Convicted(_))
     }
 
-    /// Waits for a trial; one before has shown nothing yet.
+    /// Queues the saga for a trial. An earlier trial ends without a result.
     pub(crate) fn queue(&mut self) {
         if let Self::Alone(trial) | Self::Convicted(trial) = std::mem::replace(self, Self::Queued) {
             trial.let_be();
         }
     }
 
-    /// Ends the trial when what it was about is over. A call under which processes died, and whose next
-    /// attempt is not due yet, is not cleared by that.
+    /// Ends the trial once no suspected call is under way. If a call during which enough processes died still waits
+    /// for its next attempt, the trial ends without a result instead of an acquittal.
     pub(crate) fn leave(&mut self, state: &State) {
         if !matches!(self, Self::Alone(_) | Self::Convicted(_)) || suspected(state) {
             return;
@@ -118,20 +119,21 @@ impl LoneTrial {
     }
 }
 
-/// Whether so many processes died that had this saga and wrote no row of it that it is read alone.
+/// Whether the saga must be read alone: at least `SILENT_DEATHS_MAX` processes in a row died while they had it and
+/// had written no row of it.
 pub(crate) fn is_suspect(saga: &Claimed) -> bool {
     saga.deaths >= u32::from(SILENT_DEATHS_MAX.unsigned_abs())
 }
 
-/// Waits for the place and for the pause after the last death, then marks the saga. `is_first`: it has not been
-/// tried since it is under suspicion.
+/// Waits for the trial place, and for the pause after the last death, then marks the saga. `is_first`: the saga has
+/// not been tried under the present suspicion, so that earlier trials do not count.
 pub(crate) async fn ask(node: &Arc<Node>, lane: LaneId, saga: Uuid, is_first: bool) -> Asked {
     loop {
         let permit = node.trial_place.acquire().await;
         let mut trying = Trying { node: node.clone(), lane, saga, permit, is_marked: true };
         match node.store.try_suspect(lane, saga, is_first).await {
             Ok(Trial::Marked) => {
-                tracing::info!(saga.id = %saga, "processes died of it, perhaps: it is tried alone");
+                tracing::info!(saga.id = %saga, "suspected poison saga: running it alone");
                 return Asked::Alone(trying);
             }
             Ok(Trial::Convicted) => return Asked::Convicted(trying),
@@ -144,13 +146,13 @@ pub(crate) async fn ask(node: &Arc<Node>, lane: LaneId, saga: Uuid, is_first: bo
                 drop(trying);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
-            // Its row is locked: nothing was written.
+            // The row is locked: nothing was written.
             Err(Error::Busy(why)) => {
                 trying.is_marked = false;
                 return Asked::Later(why);
             }
             Err(error) => {
-                // The answer may be lost, and the mark there.
+                // The answer may be lost after the mark was set.
                 trying.let_be(false).await;
                 return Asked::Later(error.to_string());
             }
@@ -158,7 +160,8 @@ pub(crate) async fn ask(node: &Arc<Node>, lane: LaneId, saga: Uuid, is_first: bo
     }
 }
 
-/// Waits for the lone trial of a call during which so many processes died in a row.
+/// Waits until a call can be tried alone; `deaths` processes in a row died during it. The first trial comes after the
+/// first pause of `TRIAL_PAUSES_MS`.
 pub(crate) async fn ask_for_call(node: Arc<Node>, lane: LaneId, saga: Uuid, deaths: u32) -> Confinement {
     let is_first = deaths < LOST_MAX;
     let _listed = node.waits.list(&node.lease.clock, Wait::of_saga(saga, LONE_TRIAL));
@@ -167,30 +170,31 @@ pub(crate) async fn ask_for_call(node: Arc<Node>, lane: LaneId, saga: Uuid, deat
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
     loop {
-        // It goes on without its actor: a mark that was asked for is cleared, too.
+        // Spawned, so that it goes on if the actor stops: a mark that was requested must also be cleared.
         let asking = node.clone();
         let asked = actix::spawn(async move { ask(&asking, lane, saga, is_first).await });
         match asked.await.unwrap_or(Asked::NotOurs) {
             Asked::Alone(trying) => return Confinement::Alone(trying.begin(alone_ms(deaths))),
             Asked::Convicted(trying) => return Confinement::Convicted(trying.begin(limits::ISOLATED_MS)),
-            // Its lane is dead, and so is whatever waits here.
+            // The lane is dead, so this actor will stop, too.
             Asked::NotOurs => return Confinement::Queued,
             Asked::Later(why) => {
-                tracing::warn!(saga.id = %saga, why, "not marked for its trial yet");
+                tracing::warn!(saga.id = %saga, why, "could not mark the saga for its lone trial; retrying");
                 tokio::time::sleep(Duration::from_millis(limits::RESEND_PAUSE_MAX_MS)).await;
             }
         }
     }
 }
 
-/// How long a call is alone: longer with each death, so that what kills late is found out, too.
+/// Returns how long a call is alone. The time doubles with each death, so that a call that kills its process late is
+/// found out, too.
 fn alone_ms(deaths: u32) -> u64 {
     let doublings = (deaths + 1).saturating_sub(LOST_MAX).min(16);
     limits::ISOLATED_MS.saturating_mul(1 << doublings).min(limits::ISOLATED_MS_MAX)
 }
 
 impl Trying {
-    /// Begins the trial. The next saga is tried when the mark of this one is gone.
+    /// Begins the trial. The trial place is free again once the mark of this saga is cleared.
     pub(crate) fn begin(mut self, alone_ms: u64) -> LoneTrial {
         let is_alone = Arc::new(AtomicBool::new(true));
         let (showed_nothing, mut over) = oneshot::channel();
@@ -213,7 +217,8 @@ impl Trying {
         trial
     }
 
-    /// Says that the trial showed nothing. `was_read`: at least reading the saga killed nothing.
+    /// Clears the mark without a result: the trial showed nothing. `was_read`: the journal was read, so reading it
+    /// kills no process.
     pub(crate) async fn let_be(&mut self, was_read: bool) {
         let (store, lane, id) = (&self.node.store, self.lane, self.saga);
         until_heard(id, || store.let_be(lane, id, was_read)).await;
@@ -236,13 +241,14 @@ impl Drop for Trying {
     }
 }
 
-/// Says that nothing died of a saga, until it is heard: a mark that stays would make the next death its doing.
+/// Repeats a statement that clears a mark until it succeeds. If a mark stayed, the next death of the process would
+/// count against the saga.
 async fn until_heard<Said>(id: Uuid, say: impl Fn() -> Said)
 where
     Said: Future<Output = Result<(), Error>>,
 {
     while let Err(error) = say().await {
-        tracing::warn!(saga.id = %id, %error, "the mark of a trial is not cleared yet");
+        tracing::warn!(saga.id = %id, %error, "could not clear the quarantine mark; retrying");
         tokio::time::sleep(Duration::from_millis(limits::RESEND_PAUSE_MAX_MS)).await;
     }
 }

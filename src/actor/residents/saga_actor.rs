@@ -1,6 +1,6 @@
-//! One saga on this node: feeds events to the core, hands each transition to its lane, and only then carries
-//! out what the core asked for. Owns the order of these three; calls are made in `attempt.rs`, rows written
-//! by the committer. At most one row of a saga is unacknowledged.
+//! One saga on this node: feeds events to the core, hands each transition to its lane, and only then carries out the
+//! core's commands. Owns the order of these three. At most one row of a saga is unacknowledged. Leaves calls to
+//! `attempt.rs`, and writing rows to the committer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use crate::store::{Parking, Start, Within, Written};
 
 mod leaving;
 
-/// One saga on this node.
+/// Actor of one saga.
 pub(crate) struct SagaActor {
     id: Uuid,
     pinned: Pinned,
@@ -41,16 +41,16 @@ pub(crate) struct SagaActor {
     lane: Arc<LaneHandle>,
     exit_guard: ExitGuard,
     state: State,
-    /// Rows of the journal that are durable.
+    /// Number of durable rows in the journal.
     seq: i32,
-    /// What to do first, until the actor has started.
+    /// What the actor does first; none once it has started.
     first: Option<Box<First>>,
-    /// Events that happened and are not yet decided.
+    /// Events that are not yet decided.
     events: VecDeque<EventOccurred>,
     mode: Mode,
     at_lane: AtLane,
     in_flight: Vec<InFlight>,
-    /// Commands that wait until the node may trust its lease again.
+    /// Commands that wait until the node trusts its lease again.
     postponed: Vec<Command>,
     answer: Option<oneshot::Sender<StartOutcome>>,
     timer: Option<SpawnHandle>,
@@ -58,27 +58,27 @@ pub(crate) struct SagaActor {
     signals: signal_reader::Reading,
 }
 
-/// Whether the saga begins what is due.
+/// Whether the saga begins calls that are due.
 enum Mode {
-    /// It begins nothing before it is known what was asked of it: all that is due comes again then.
+    /// Begins no call until the saga's signals are read; then every call that is due comes again.
     Listening,
-    /// It begins what is due.
+    /// Begins calls that are due.
     Running,
-    /// It leaves this node when what is in flight has ended. The calls of these steps were not begun.
+    /// Leaves this node once the calls in flight have ended. The calls of the withheld steps were not begun.
     HandingBack { withheld: Vec<usize> },
 }
 
 /// What the lane was asked for and has not answered: one thing at a time.
 enum AtLane {
     Nothing,
-    /// A transition that is decided and not yet durable.
+    /// Transition that is decided and not yet durable.
     Row(Box<PendingTransition>),
-    /// To park or to release the saga.
+    /// Request to park or to release the saga.
     Release,
 }
 
 impl SagaActor {
-    /// Puts a saga on this node; it begins to move when the actor has started.
+    /// Creates the actor of a saga. The saga moves once the actor has started.
     pub(crate) fn new(
         id: Uuid,
         pinned: Pinned,
@@ -109,7 +109,7 @@ impl SagaActor {
         }
     }
 
-    /// Decides the next event, unless a row is under way; with nothing to decide, waits.
+    /// Decides events until a row is under way or no event is left; then waits.
     fn decide(&mut self, ctx: &mut Context<Self>) {
         let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
         while matches!(self.at_lane, AtLane::Nothing) {
@@ -152,7 +152,7 @@ impl SagaActor {
         }
     }
 
-    /// The transition that the lane has, once it has answered.
+    /// Takes the pending transition out, once the lane has answered.
     fn take_pending(&mut self) -> Option<Box<PendingTransition>> {
         match std::mem::replace(&mut self.at_lane, AtLane::Nothing) {
             AtLane::Row(pending) => Some(pending),
@@ -163,8 +163,8 @@ impl SagaActor {
         }
     }
 
-    /// A request that is not legal is recorded as refused, with what is; any other event that is not is a
-    /// hint come too late.
+    /// Records an illegal request as refused, with the verbs that are legal. Drops any other illegal event: it came
+    /// too late.
     fn refuse(&mut self, event: Event, illegal: &IllegalEvent) {
         let Event::Requested(requested) = event else {
             tracing::debug!(saga.id = %self.id, event = event.kind(), %illegal, "event came too late");
@@ -174,7 +174,7 @@ impl SagaActor {
         self.events.push_front(signal_reader::refused(requested, illegal, &legal).into());
     }
 
-    /// The transition is durable: it is the state now, and what it asks for is carried out.
+    /// Makes the durable transition the current state, and carries out its commands.
     fn accepted(&mut self, ctx: &mut Context<Self>) {
         let Some(pending) = self.take_pending() else { return };
         let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
@@ -193,7 +193,7 @@ impl SagaActor {
             self.node.wakeups.hints.ring_for_events();
         }
         if let Some(answer) = self.answer.take() {
-            // Who started it may have gone; the saga runs all the same.
+            // The caller may have gone; the saga runs all the same.
             let _ = answer.send(StartOutcome::Fresh(self.id));
         }
         if let Some(ended) = pending.ended {
@@ -211,7 +211,8 @@ impl SagaActor {
         self.decide(ctx);
     }
 
-    /// Carries out one command, unless the saga is being handed back or the node may not trust its lease.
+    /// Carries out one command. A call does not begin while the saga listens, while it is handed back, or while the
+    /// lease is not trusted.
     fn carry_out(&mut self, command: Command, ctx: &mut Context<Self>) {
         let at_once = attempt::at_once(self.id, &self.pinned, &self.node, &self.state, command);
         if let Some(event) = at_once {
@@ -219,7 +220,7 @@ impl SagaActor {
         }
         let Some(call) = CallSpec::for_command(command) else { return };
         match &mut self.mode {
-            // It is outstanding, and comes again.
+            // The call stays outstanding; [`Self::begin`] carries it out.
             Mode::Listening => return,
             Mode::HandingBack { withheld } => return withheld.push(call.step),
             Mode::Running => {}
@@ -229,12 +230,12 @@ impl SagaActor {
         }
         let report_to = ctx.address().recipient();
         let begun = attempt::begin(self.id, &self.pinned, &self.lane, &self.state, call, report_to);
-        // Hardly ever more than one: what waits by the ten thousand keeps no room for more.
+        // A saga rarely has more than one call in flight. A node has thousands of sagas, so none keeps spare room.
         self.in_flight.reserve_exact(1);
         self.in_flight.push(begun);
     }
 
-    /// The lease may be lost: nothing that is outside begins until a beat has confirmed it.
+    /// Postpones a call until a beat has confirmed the lease, since the lease may be lost.
     fn postpone(&mut self, command: Command, ctx: &mut Context<Self>) {
         self.postponed.push(command);
         if self.postponed.len() == 1 {
@@ -247,7 +248,7 @@ impl SagaActor {
         }
     }
 
-    /// Processes died during the call that is due: it waits until it is tried alone on this node.
+    /// Makes a call during which processes died wait until it can be tried alone on this node.
     fn queue(&mut self, event: &Event, next: &State, ctx: &mut Context<Self>) {
         if self.confinement.is_queued() {
             return;
@@ -264,7 +265,8 @@ impl SagaActor {
         }));
     }
 
-    /// Nothing is to be decided: sleeps until the next time, or leaves this node if that is far.
+    /// Handles a saga with nothing to decide. It sleeps until its next timer. If no call is outstanding, and it has
+    /// no timer or the timer is more than `PARK_AFTER_MS` away, it is parked instead.
     fn wait(&mut self, ctx: &mut Context<Self>) {
         if !matches!(self.at_lane, AtLane::Nothing) || self.signals.is_reading() {
             return;
@@ -273,7 +275,7 @@ impl SagaActor {
             return self.begin(ctx);
         }
         let (now, due) = (self.node.lease.clock.now_ms(), next_timer(&self.pinned.definition, &self.state));
-        // What is due at once is part of the trial.
+        // A timer that is due now is part of the trial.
         if due.is_none_or(|due| due > now) {
             self.confinement.leave(&self.state);
         }
@@ -298,8 +300,8 @@ impl SagaActor {
         }
     }
 
-    /// What was asked before the saga began is answered now: begins, unless it shall turn back or is paused; then what
-    /// it was about to do never happened.
+    /// Ends the listening once the signals are read and decided. Begins the outstanding calls; if the saga turns back
+    /// or is paused, withdraws them instead.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         if !self.signals.has_read() {
             return;
@@ -319,7 +321,7 @@ impl SagaActor {
         self.timer = None;
         let at = self.node.lease.clock.now_ms();
         let passed = passed_deadline(&self.pinned.definition, &self.state, at);
-        // What was asked in time comes before it.
+        // Signals sent before the deadline come before it.
         if passed.is_some_and(|deadline| !self.signals.has_heard(deadline)) {
             return self.read_signals(ctx);
         }
@@ -327,7 +329,7 @@ impl SagaActor {
         self.decide(ctx);
     }
 
-    /// What the owner before had in flight is lost.
+    /// Tells the core that the calls of the previous owner are lost.
     fn recover(&mut self, ctx: &mut Context<Self>) {
         let (at, jitter) = (self.node.lease.clock.now_ms(), rand::random());
         let convicted = self.confinement.is_convicted();
@@ -335,7 +337,7 @@ impl SagaActor {
         self.decide(ctx);
     }
 
-    /// Reads what was asked of the saga since the last signal that it has seen.
+    /// Reads the signals after the last one that the saga has seen.
     fn read_signals(&mut self, ctx: &mut Context<Self>) {
         if let Some(read) = self.signals.begin(self.id, self.state.signals_seen, &self.node) {
             ctx.spawn(read.into_actor(self).map(|arrived, act, ctx| act.arrived(arrived, ctx)));
@@ -347,7 +349,7 @@ impl SagaActor {
         match arrived {
             Ok(events) => self.events.extend(self.signals.unseen(events).into_iter().map(EventOccurred::from)),
             Err(error) => {
-                tracing::warn!(saga.id = %self.id, %error, "signals not read yet");
+                tracing::warn!(saga.id = %self.id, %error, "could not read signals; retrying");
                 ctx.run_later(Duration::from_millis(limits::RESEND_PAUSE_MAX_MS), Self::read_signals);
             }
         }
@@ -398,7 +400,7 @@ impl Handler<Committed> for SagaActor {
     fn handle(&mut self, Committed(written): Committed, ctx: &mut Self::Context) {
         let answer = match written {
             Written::Accepted => return self.accepted(ctx),
-            // The committer sends such a row again by itself.
+            // The committer sends the row again by itself.
             Written::Busy => return,
             Written::Refused => return self.part(ExitReason::Fenced, ctx),
             Written::Duplicate { existing } => StartOutcome::Existing(existing),
@@ -410,7 +412,7 @@ impl Handler<Committed> for SagaActor {
         };
         match self.answer.take() {
             Some(asker) => {
-                // Who started it may have gone.
+                // The caller may have gone.
                 let _ = asker.send(answer);
                 self.part(ExitReason::Fenced, ctx);
             }

@@ -1,5 +1,5 @@
-//! What expressions see: a saga's input and outputs, and for a call its step, number and keys. Evaluating them is the
-//! participants'.
+//! The values that expressions see: a saga's input and outputs, and for a call also its step, number and keys. Leaves
+//! evaluation to `participant/expr`.
 
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use crate::saga::key::Key;
 use crate::saga::state::{Origin, State};
 use crate::saga::{Definition, Json};
 
-/// What the expressions of a saga see: its input and the outputs of its steps.
+/// Returns what the expressions of a saga see: its input and the outputs of its steps.
 pub(crate) fn of_saga(saga: Uuid, definition: &Definition, state: &State) -> Scope {
     let outputs = state.steps.iter().enumerate().map(|(index, one)| {
         let name = definition.at(state, index).name.clone();
@@ -19,7 +19,7 @@ pub(crate) fn of_saga(saga: Uuid, definition: &Definition, state: &State) -> Sco
     Scope { law: state.law, ..Scope::of_saga(saga, state.input.clone(), outputs.collect()) }
 }
 
-/// What the expressions of one call see besides.
+/// Returns what the expressions of one call see: also its step, direction, number and keys.
 pub(crate) fn of_call(saga: Uuid, definition: &Definition, state: &State, call: CallSpec) -> Scope {
     let mut scope = of_saga(saga, definition, state);
     let name = &definition.at(state, call.step).name;
@@ -30,7 +30,7 @@ pub(crate) fn of_call(saga: Uuid, definition: &Definition, state: &State, call: 
     scope.key = Key { saga, step: name, direction, generation }.text(state.law);
     if call.direction == Direction::Compensation {
         let undone = &state.steps[call.step];
-        // The key that the participant saw, whichever saga it was that called.
+        // The key that the participant saw. In a rerun, the action may have been called by another saga.
         let Origin { saga, law } = undone.origin.unwrap_or(Origin { saga, law: state.law });
         let (direction, generation) = (Direction::Action, undone.action.generation);
         scope.action_key = Some(Key { saga, step: name, direction, generation }.text(law));

@@ -1,5 +1,5 @@
-//! Reads what was asked of one saga and turns it into events. Owns that each signal is read once, in order;
-//! whether it is legal is the core's decision.
+//! Reads the signals of one saga and turns them into events. Each signal is read once, in order. Leaves it to the
+//! core whether a signal is legal.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,42 +12,43 @@ use crate::saga::definition::Millis;
 use crate::saga::event::{Event, Request, RequestRefused, Requested};
 use crate::store::{Error, LaneId, Signal};
 
-/// Signals as events, in their order.
+/// Signals as events, in order.
 pub(crate) type Arrived = Result<Vec<Event>, Error>;
 
 /// How far a saga has read its signals.
 #[derive(Default)]
 pub(crate) struct Reading {
     under_way: bool,
-    /// The last read failed, and is made again after a pause.
+    /// Set if the last read failed; it is repeated after a pause.
     failed: bool,
-    /// A wake came while a read was under way.
+    /// Set if a wake came during a read.
     again: bool,
     /// Number of the last signal that was handed out.
     last: u64,
-    /// When the read under way began, and when the last one that succeeded did.
+    /// When the latest read began.
     began_at: Millis,
+    /// When the latest successful read began.
     heard_at: Option<Millis>,
 }
 
 impl Reading {
-    /// Whether a read is under way; the saga does not go before it has ended.
+    /// Whether a read is under way or must be repeated; the saga does not leave before it has succeeded.
     pub(crate) fn is_reading(&self) -> bool {
         self.under_way || self.failed
     }
 
-    /// Whether everything that was asked before the saga came here was handed out.
+    /// Whether every signal from before the saga came here was handed out.
     pub(crate) fn has_read(&self) -> bool {
         self.heard_at.is_some()
     }
 
-    /// Whether everything was handed out that was asked until a time in the past.
+    /// Whether every signal sent up to a past time was handed out.
     pub(crate) fn has_heard(&self, until: Millis) -> bool {
         self.heard_at.is_some_and(|heard_at| heard_at >= until)
     }
 
-    /// Begins to read what came after signal `seen`, unless a read is under way already: then it is repeated
-    /// afterwards.
+    /// Begins to read the signals after number `seen`. If a read is under way, returns none; another read then
+    /// follows it.
     pub(crate) fn begin(
         &mut self,
         saga: Uuid,
@@ -69,13 +70,13 @@ impl Reading {
         })
     }
 
-    /// The read has ended; returns whether another shall follow.
+    /// Ends the read; returns whether another must follow.
     pub(crate) fn end(&mut self, failed: bool) -> bool {
         (self.under_way, self.failed) = (false, failed);
         std::mem::take(&mut self.again)
     }
 
-    /// The events that were not handed out before.
+    /// Returns the events that were not handed out before.
     pub(crate) fn unseen(&mut self, events: Vec<Event>) -> Vec<Event> {
         self.heard_at = Some(self.began_at);
         let last = self.last;
@@ -100,12 +101,13 @@ fn number(event: &Event) -> u64 {
     }
 }
 
-/// Whether an event takes the saga from its lane.
+/// Whether an event evicts the saga from its lane.
 pub(crate) fn evicts(event: &Event) -> bool {
     matches!(event, Event::Requested(Requested { request: Request::Evict { .. }, .. }))
 }
 
-/// Refuses to take the saga from a lane that has it no more: where a saga is, only its lane knows.
+/// Refuses an eviction that names another lane than `here`: the saga has moved since. Only the lane of a saga knows
+/// where the saga is.
 pub(crate) fn in_place(event: &Event, here: LaneId) -> Result<(), IllegalEvent> {
     match event {
         Event::Requested(Requested { request: Request::Evict { lane, .. }, .. })
@@ -119,7 +121,7 @@ pub(crate) fn in_place(event: &Event, here: LaneId) -> Result<(), IllegalEvent> 
     }
 }
 
-/// The refusal of a request, with what is legal instead.
+/// Returns the refusal of a request, with what is legal instead.
 pub(crate) fn refused(requested: Requested, illegal: &IllegalEvent, legal: &[String]) -> Event {
     let Requested { at, asked_at: _, signal, by, request } = requested;
     let reason = match legal.is_empty() {
@@ -129,7 +131,7 @@ pub(crate) fn refused(requested: Requested, illegal: &IllegalEvent, legal: &[Str
     Event::RequestRefused(RequestRefused { at, signal, by, verb: request.verb().to_owned(), reason })
 }
 
-/// A signal as an event; one that cannot be read is refused, since anybody may have written it.
+/// Returns a signal as an event. One that cannot be read becomes a refusal, since any SQL client may have written it.
 fn event(signal: &Signal, at: u64) -> Event {
     let by = match &signal.addr {
         Some(addr) => format!("{} ({}, {addr})", signal.by, signal.application_name),

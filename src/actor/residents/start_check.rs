@@ -1,5 +1,5 @@
-//! Whether a saga that was started from outside may begin: only a node can check its input and its definition, and only
-//! before anything was done. Owns how one is refused that may not.
+//! Checks whether a saga that was started by SQL may begin. Only a node can check its input and its definition, and
+//! only before anything was done. Owns the refusal of a saga that may not begin.
 
 use crate::actor::node::context::Node;
 use crate::actor::node::definitions::Pinned;
@@ -9,7 +9,7 @@ use crate::saga::outcome::{DecidedBy, Error, Outcome};
 use crate::saga::state::State;
 use crate::saga::{Law, outstanding};
 
-/// What happens to a saga that was just claimed and may not begin; nothing if it may.
+/// Returns the events that refuse a saga that was just claimed; empty if it may begin.
 pub(crate) fn of_fresh(pinned: &Pinned, node: &Node, state: &State) -> Vec<Event> {
     match pinned.check_start(&state.input) {
         Ok(()) => Vec::new(),
@@ -17,17 +17,17 @@ pub(crate) fn of_fresh(pinned: &Pinned, node: &Node, state: &State) -> Vec<Event
     }
 }
 
-/// What happens to a saga whose owner died when no more than its first row was written.
+/// Refusal of a saga whose owner died before it wrote a second row.
 #[derive(Default)]
 pub(crate) struct Refusal {
-    /// Empty: it may go on.
+    /// Events that refuse the saga; empty if it may go on.
     pub(crate) events: Vec<Event>,
-    /// No node begins such a saga, so nothing was done. Else one with other settings may have begun it, and what it may
-    /// have done is in doubt.
+    /// Set if no node begins such a saga, so that nothing was done. Otherwise a node with other settings may have
+    /// begun it, and the effect of that is in doubt.
     pub(crate) never_begun: bool,
 }
 
-/// Checks a saga whose owner may have died before it did.
+/// Checks a saga whose owner may have died before it checked the saga itself.
 pub(crate) fn of_lost(pinned: &Pinned, node: &Node, state: &State, seq: i32) -> Refusal {
     if seq > 1 || state.law == Law::V1 {
         return Refusal::default();
@@ -51,8 +51,8 @@ fn reason(faults: &[String]) -> String {
     format!("the start is refused: {}", faults.join("; "))
 }
 
-/// Cancels a saga that was started from outside and may not start: its definition does not take the input, or lacks
-/// what new sagas need. What it began with fails before any call.
+/// Cancels a saga that may not start: its definition does not accept the input, or has faults for which new sagas are
+/// refused. Its first commands fail before any call.
 fn refuse(node: &Node, state: &State, faults: &[String]) -> Vec<Event> {
     let at = node.lease.clock.now_ms();
     let error = Error::new("input", reason(faults));

@@ -1,6 +1,6 @@
-//! Calls whose effect and whose record are one transaction. Owns the order: begin, let the handler work,
-//! decide, write the row, commit; and that whatever does not come to the end of it has had no effect. The
-//! transaction is the store's.
+//! Calls whose effect and record are one transaction. Owns the order: begin, let the handler work, decide, write the
+//! row, commit. A call that does not get to the commit has no effect, unless its handler ended the transaction.
+//! Leaves the transaction to the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,20 +21,22 @@ use crate::saga::outcome::{DecidedBy, Error, Outcome};
 use crate::step_transaction;
 use crate::store::{self, LaneId, Transition, Within};
 
-/// Makes an attempt within a transaction of its own. Waiting for the transaction is no part of the attempt, which
-/// begins with it. A success comes with the transaction, and counts once it is committed; anything else is rolled
-/// back. What a handler committed by itself is not known here: then the outcome is unknown, whatever the handler said.
-/// None: it was too late to begin when there was a transaction.
+/// Makes an attempt in a transaction of its own. The attempt begins once there is a transaction; waiting for one is
+/// no part of it. Returns none if the transaction came too late for the attempt to begin.
 ///
-/// A call that is given up ends here, too: the handler is dropped, and its session is asked whether the transaction
-/// was still the one that was begun. If the session does not say so in time, the step waits for a person.
+/// A success is returned with its transaction, and counts once that is committed. Any other outcome is rolled back.
+/// If the handler ended the transaction itself, the outcome is unknown, whatever the handler returned, since this
+/// node does not know what was committed.
+///
+/// A call that is given up also ends here. The handler is dropped, and the session is asked whether the transaction
+/// is still the one that was begun. If the session does not answer in time, the step waits for a person.
 pub(crate) async fn call(node: &Node, call: &Call, law: Law, scope: &Arc<Scope>, ticket: &Ticket) -> Option<End> {
     let name = format!("{}#{}", scope.key, scope.attempt);
     let wait = || Wait::of_call(scope, "one of the node's transactions".to_owned());
     let begun = node.waits.during(&node.lease.clock, wait, node.store.begin_within(&name, call.timeout_ms));
     let began = ticket.wait(begun).await?;
     if !ticket.begin() {
-        // The task that called is being given up.
+        // The call was withdrawn: its task is about to be aborted.
         return std::future::pending().await;
     }
     let until = Instant::now() + Duration::from_millis(call.timeout_ms);
@@ -76,8 +78,8 @@ pub(crate) async fn call(node: &Node, call: &Call, law: Law, scope: &Arc<Scope>,
     Some(End::Attempt(outcome, Some(decided_by)))
 }
 
-/// The end of a call that was given up, and that may have ended its transaction: a repeat could make its effect twice.
-/// The first law knows no such end, and repeats the call.
+/// Returns the end of a call that was given up and may have ended its transaction. A repeat could have the effect
+/// twice, so the step waits for a person. Law V1 has no such end, and repeats the call.
 pub(crate) fn not_asked(law: Law) -> End {
     if law == Law::V1 {
         return End::lost_attempt();
@@ -87,7 +89,8 @@ pub(crate) fn not_asked(law: Law) -> End {
     End::Attempt(Outcome::unknown(Error::new(rule.word(), message)), Some(rule.decided()))
 }
 
-/// What a transaction that was not committed comes to: a failure without effect, unless its handler ended it.
+/// Returns the outcome of a transaction that was not committed: a failure without effect, unless the handler ended
+/// it.
 fn outcome_of(rolled_back: store::RolledBack) -> (Outcome, DecidedBy) {
     let store::RolledBack { code, message, retryable, .. } = rolled_back;
     let error = Error::new(code, message);
@@ -100,8 +103,8 @@ fn outcome_of(rolled_back: store::RolledBack) -> (Outcome, DecidedBy) {
     (outcome, rule.decided())
 }
 
-/// Writes the row of a success in its handler's transaction and commits both. In a task that nobody gives up:
-/// its end must be known.
+/// Writes the row of a success in its handler's transaction and commits both. Runs in a task that nothing aborts,
+/// since its end must be known.
 pub(crate) fn commit(
     node: &Arc<Node>,
     within: Box<Within>,
@@ -119,7 +122,7 @@ pub(crate) fn commit(
     });
 }
 
-/// What happened instead of a success that was rolled back.
+/// Returns the event of an attempt whose success was rolled back.
 pub(crate) fn failed(event: Event, rolled_back: store::RolledBack) -> Event {
     match event {
         Event::AttemptEnded(end) => {

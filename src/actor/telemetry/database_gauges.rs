@@ -1,5 +1,5 @@
-//! What the database says of itself, as gauges. Owns which number is which metric; measuring is the store's,
-//! when to measure is the sweeper's.
+//! Publishes measurements of the database as metrics. Owns which number sets which metric. Leaves measuring to the
+//! store, and when to measure to `maintenance/measurement.rs`.
 
 use ::metrics::SharedString;
 
@@ -7,7 +7,7 @@ use crate::metrics;
 use crate::saga::state::Status;
 use crate::store::Measured;
 
-/// Sets every gauge of the database. Each node does; a query over several nodes takes the greatest.
+/// Sets every metric of the database. Every node does, so a query over several nodes must take the maximum.
 pub(crate) fn set(measured: &Measured) {
     for (name, ready, oldest_s) in &measured.backlog {
         let label = || -> [SharedString; 1] { [name.clone().into()] };

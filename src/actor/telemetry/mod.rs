@@ -1,5 +1,5 @@
-//! What the actors of a node count and report: metrics of sagas, throughput, traces, gauges and write failures. Names
-//! no other room of actors.
+//! What the actors of a node count and report: metrics of sagas, throughput, traces, gauges and write failures. Uses
+//! no other room of the actors.
 
 pub(super) mod database_gauges;
 pub(super) mod saga_metrics;

@@ -1,5 +1,5 @@
-//! What is counted of a saga's life. Owns which event moves which metric; names and labels are in
-//! `metrics.rs`. The core neither logs nor counts.
+//! Counts what happens to sagas. Owns which event moves which metric; names and labels are in `metrics.rs`. The core
+//! neither logs nor counts.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,33 +13,34 @@ use crate::saga::event::{AttemptEnded, Direction, Event, ProbeAnswered, Request}
 use crate::saga::outcome::{Answer, Outcome};
 use crate::saga::state::{Phase, State, Status, StepState, Undone};
 
-/// The metrics of one definition. What moves with every saga is looked up once, when it first moves; what is
-/// rare is looked up each time.
+/// Metrics of one definition. A metric that every saga moves is looked up once, at its first use. A rare one is
+/// looked up at each use.
 pub(crate) struct SagaMetrics {
     name: SharedString,
     started: OnceLock<Counter>,
-    /// By status.
+    /// Count and duration of ended sagas, by status.
     ended: [OnceLock<(Counter, Histogram)>; Status::ALL.len()],
-    /// By step, action before compensation; the last is of all appended steps.
+    /// By step, then by direction: the action before the compensation. The last entry covers all appended steps.
     calls: Vec<[Call; 2]>,
 }
 
-/// The metrics of a step in one direction.
+/// Metrics of one step in one direction.
 struct Call {
     labels: [SharedString; 3],
-    /// Of an attempt, and of the step from its first attempt on.
+    /// Duration of an attempt.
     seconds: OnceLock<Histogram>,
+    /// Duration of the step, from its first attempt.
     took: OnceLock<Histogram>,
-    /// By [`OUTCOMES`].
+    /// Ended attempts, by [`OUTCOMES`].
     attempts: [OnceLock<Counter>; OUTCOMES.len()],
-    /// By [`RESTS`].
+    /// Times that the step came to rest, by [`RESTS`].
     ended: [OnceLock<Counter>; RESTS.len()],
 }
 
-/// How an attempt ends.
+/// Outcomes of an attempt.
 const OUTCOMES: [&str; 6] = ["succeeded", "failed_retryable", "failed", "pending", "errored", "unknown"];
 
-/// How a step comes to a rest from which only turning back or a person moves it.
+/// States in which a step rests. It leaves one only when the saga turns back or a person acts.
 const RESTS: [&str; 8] =
     ["done", "skipped", "failed", "compensated", "nothing_to_undo", "left_in_place", "by_hand", "stuck"];
 
@@ -60,12 +61,12 @@ impl SagaMetrics {
         Self { calls: calls.collect(), name, started: OnceLock::new(), ended: Default::default() }
     }
 
-    /// A saga was started on this node.
+    /// Counts a saga that began on this node.
     pub(crate) fn started(&self) {
         self.started.get_or_init(|| metrics::SAGAS_STARTED.with([self.name.clone()])).increment(1);
     }
 
-    /// A saga has ended on this node.
+    /// Counts a saga that ended on this node, and records its duration.
     pub(crate) fn ended(&self, state: &State, now_ms: u64) {
         let status = state.status();
         let (ended, duration) = self.ended[status as usize].get_or_init(|| {
@@ -76,7 +77,7 @@ impl SagaMetrics {
         duration.record(now_ms.saturating_sub(state.started_at) as f64 / 1_000.0);
     }
 
-    /// An event led from `old` to `new`.
+    /// Counts an event, and the changes of steps that it made from `old` to `new`.
     pub(crate) fn decided(&self, event: &Event, old: Option<&State>, new: &State) {
         match event {
             Event::AttemptEnded(event) => self.attempt(event),
@@ -102,12 +103,12 @@ impl SagaMetrics {
         }
     }
 
-    /// A saga came to need a person.
+    /// Counts a saga that now needs a person.
     pub(crate) fn became_stuck(&self) {
         metrics::SAGAS_STUCK.with([self.name.clone()]).increment(1);
     }
 
-    /// An attempt took this long, user code and wire included.
+    /// Records the duration of an attempt, including user code and network.
     pub(crate) fn took(&self, step: usize, direction: Direction, time: Duration) {
         let call = self.call(step, direction);
         call.seconds.get_or_init(|| metrics::ATTEMPT_SECONDS.with(call.labels.clone())).record(time);
@@ -171,7 +172,7 @@ impl SagaMetrics {
 }
 
 impl Call {
-    /// The labels and one more.
+    /// Returns the labels and one more.
     fn and(&self, last: &'static str) -> [SharedString; 4] {
         let [name, step, direction] = self.labels.clone();
         [name, step, direction, last.into()]
@@ -184,7 +185,8 @@ impl std::fmt::Debug for SagaMetrics {
     }
 }
 
-/// The verb as a word of a closed set: the journal's may be whatever somebody wrote into a signal.
+/// Returns the verb as a label from a closed set. The journal's verb may be any text that a client wrote into a
+/// signal.
 fn verb(text: &str) -> &'static str {
     Request::VERBS.into_iter().find(|verb| *verb == text).unwrap_or("unknown")
 }

@@ -1,6 +1,6 @@
-//! How many sagas begin and end on this node, until that is written down for people. Owns the sums; a sweep
-//! writes them every few seconds. What a killed node had not written is missing: it is a picture of the flow,
-//! not an account.
+//! Counts the sagas that begin and end on this node, until the counts are written for `amends.throughput`. Owns the
+//! sums; `maintenance/measurement.rs` writes them every `MEASURE_MS`. A killed node loses its unwritten sums, so the
+//! numbers show the flow and are no exact account.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,17 +8,17 @@ use std::sync::{Mutex, PoisonError};
 use crate::saga::state::{State, Status};
 use crate::store::{DefinitionId, Passed};
 
-/// Sums since they were last taken.
+/// Sums since the last take.
 #[derive(Debug, Default)]
 pub struct Throughput(Mutex<HashMap<DefinitionId, Passed>>);
 
 impl Throughput {
-    /// A saga has begun: its first row is durable, whoever wrote it.
+    /// Counts a saga that has begun. Its first row is durable, written by its actor or by the claim.
     pub(crate) fn began(&self, definition: DefinitionId) {
         self.add(definition, |passed| passed.started += 1);
     }
 
-    /// A saga has moved; only coming to an end, or to need a person, is told.
+    /// Counts a saga that has ended or become stuck. Other changes are not counted.
     pub(crate) fn moved(&self, definition: DefinitionId, old: &State, new: &State) {
         match new.status() {
             same if same == old.status() => {}
@@ -30,12 +30,12 @@ impl Throughput {
         }
     }
 
-    /// Takes the sums.
+    /// Takes the sums and resets them.
     pub(crate) fn take(&self) -> Vec<(DefinitionId, Passed)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
     }
 
-    /// Gives back sums that could not be written.
+    /// Adds back sums that could not be written.
     pub(crate) fn give_back(&self, sums: Vec<(DefinitionId, Passed)>) {
         for (definition, sum) in sums {
             self.add(definition, |passed| {

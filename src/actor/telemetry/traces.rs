@@ -1,6 +1,6 @@
-//! Tells a collector of sagas, their steps, attempts and batches, as OpenTelemetry spans. Owns what a span says, and
-//! that one saga is one trace wherever it runs: the ids of its own span and of its steps' follow from the saga, so
-//! that any node can hang an attempt under them. Without a collector in the settings nothing is done.
+//! Exports sagas, steps, attempts and batches as OpenTelemetry spans. Owns what a span says. One saga is one trace,
+//! on whichever nodes it runs: the span ids of the saga and its steps are derived from the saga's id, so any node can
+//! attach an attempt to them. Does nothing unless the settings name a collector.
 
 use std::fmt;
 use std::pin::Pin;
@@ -26,13 +26,13 @@ use crate::saga::state::{Phase, State, StepState, Undone};
 use crate::store::LaneId;
 use crate::trace::TraceParent;
 
-/// Where spans go.
+/// Exporter of spans.
 pub struct Traces {
     processor: BatchSpanProcessor,
     scope: InstrumentationScope,
 }
 
-/// An attempt or a probe that is under way, as a span.
+/// Span of an attempt or a probe in progress.
 pub(crate) struct Attempt {
     parent: TraceParent,
     span: u64,
@@ -41,8 +41,8 @@ pub(crate) struct Attempt {
 }
 
 impl Traces {
-    /// Tells the collector at this URL (OTLP over HTTP, JSON), in batches, from a thread of its own; its requests run
-    /// on `work`. A collector that is away costs spans, never work.
+    /// Starts to export to the collector at this URL (OTLP over HTTP, JSON). A thread of its own exports spans in
+    /// batches; its requests run on `work`. While the collector is down, spans may be lost, but no saga waits.
     pub fn begin(endpoint: &str, node: &str, work: &Handle, client: reqwest::Client) -> Result<Self, String> {
         let client = Sender { client, work: work.clone() };
         let mut exporter = opentelemetry_otlp::SpanExporter::builder()
@@ -61,14 +61,14 @@ impl Traces {
         Ok(Self { processor: BatchSpanProcessor::builder(exporter).build(), scope })
     }
 
-    /// Sends what is left; blocks for as long as the collector takes, a few seconds at most.
+    /// Sends the remaining spans. Blocks until the collector has answered, for `TRACES_TIMEOUT_MS` at most.
     pub fn end(&self) {
         if let Err(error) = self.processor.shutdown_with_timeout(Duration::from_millis(limits::TRACES_TIMEOUT_MS)) {
-            tracing::warn!(%error, "the last spans were not told");
+            tracing::warn!(%error, "could not send the last spans");
         }
     }
 
-    /// Begins to tell of an attempt; none when whoever began the trace does not record it.
+    /// Begins the span of an attempt or a probe; none if the caller's trace is not sampled.
     pub(crate) fn attempt(
         &self,
         saga: Uuid,
@@ -93,8 +93,8 @@ impl Traces {
         })
     }
 
-    /// Tells how an attempt or a probe ended; `outcome` in one word, with the error's code but not its words, which may
-    /// be a participant's.
+    /// Exports the span of an attempt or a probe that has ended. `outcome` is one word. The span has the error's code
+    /// but not its message, which may contain text from a participant.
     pub(crate) fn ended(&self, attempt: Attempt, is_probe: bool, outcome: &'static str, code: Option<&str>) {
         let Attempt { parent, span, began_at, mut attributes } = attempt;
         attributes.push(KeyValue::new("outcome", outcome));
@@ -105,7 +105,7 @@ impl Traces {
         self.tell(parent, span, SpanKind::Client, name.to_owned(), start, end, attributes, status);
     }
 
-    /// Tells of steps that a transition has settled, and of the saga when it has ended.
+    /// Exports the spans of the steps that a transition has settled, and the saga's span once the saga has ended.
     pub(crate) fn moved(&self, saga: Uuid, definition: &Definition, old: &State, new: &State) {
         let trace = trace_of(saga, new);
         if !trace.sampled {
@@ -147,7 +147,7 @@ impl Traces {
         }
     }
 
-    /// Tells of a batch: rows of many sagas, so a trace of its own.
+    /// Exports the span of a batch. It is a trace of its own, since a batch has rows of many sagas.
     pub(crate) fn batch(&self, lane: LaneId, rows: usize, took: Duration) {
         let trace = TraceParent { trace: rand::random::<u128>().max(1), span: 0, sampled: true };
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);
@@ -157,7 +157,7 @@ impl Traces {
         self.tell(trace, span, SpanKind::Client, name, end - took, end, attributes, Status::Ok);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a span has as many fields")]
+    #[expect(clippy::too_many_arguments, reason = "a span has this many fields")]
     fn tell(
         &self,
         parent: TraceParent,
@@ -190,7 +190,7 @@ impl Traces {
 }
 
 impl Attempt {
-    /// What a participant is told, so that its own spans hang under the attempt.
+    /// Returns the `traceparent` for the participant, so that the participant's spans are children of the attempt.
     pub(crate) fn traceparent(&self) -> Arc<str> {
         TraceParent { span: self.span, ..self.parent }.to_string().into()
     }
@@ -202,7 +202,8 @@ impl fmt::Debug for Traces {
     }
 }
 
-/// Whether a step has come to an end of one of its two ways.
+/// Returns the direction that a change of phase has settled, if any. A compensation that has nothing to undo, or
+/// leaves the effect in place, has no span.
 fn settled(was: &StepState, is: &StepState) -> Option<Direction> {
     if was.phase == is.phase {
         return None;
@@ -218,8 +219,8 @@ fn settled(was: &StepState, is: &StepState) -> Option<Direction> {
     }
 }
 
-/// The trace of a saga, with the span under which its own hangs: the caller's, or one that follows from its id, and
-/// then nothing is above it.
+/// Returns the saga's trace and the parent of the saga's span, as the caller gave them. Without a caller's trace, the
+/// trace id is the saga's id, and the saga's span is the root.
 fn trace_of(saga: Uuid, state: &State) -> TraceParent {
     let given = state.traceparent.as_ref().and_then(|text| text.parse().ok());
     given.unwrap_or(TraceParent { trace: saga.as_u128().max(1), span: 0, sampled: true })
@@ -242,7 +243,7 @@ fn instant(at: Millis) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(at)
 }
 
-/// Sends on the runtime for calls: the exporter has a thread without one.
+/// HTTP client that sends on the runtime for calls, since the exporter's own thread has no runtime.
 struct Sender {
     client: reqwest::Client,
     work: Handle,

@@ -1,30 +1,31 @@
-//! What the database does not take at present: a full disk, a standby, a server that is away. Owns the last
-//! word of each writer of the node, for people; who writes decides by itself when to try again.
+//! The latest write failure of each lane, for the readiness check: a full disk, a standby, a server that is down.
+//! Leaves retries to the lane.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::store::{Error, LaneId};
 
-/// What was refused to whom, until something is taken again.
+/// Latest write failure by lane. A lane has none once a batch or a claim succeeds again.
 #[derive(Debug, Default)]
 pub struct WriteFailures(Mutex<BTreeMap<LaneId, String>>);
 
 impl WriteFailures {
-    /// Something was not taken, and is tried again.
+    /// Records that a batch or a claim of the lane failed; it will be retried.
     pub(crate) fn begins(&self, lane: LaneId, error: &Error) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(lane, error.to_string());
     }
 
-    /// Something was taken, or the lane is gone.
+    /// Clears the failure of a lane: a batch or a claim succeeded, or the lane is gone.
     pub(crate) fn is_over(&self, lane: LaneId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&lane);
     }
 
-    /// Says that nothing can be recorded, and why; none while everything is taken.
+    /// Returns a complaint that nothing can be recorded, with the error of one lane; none while no lane has a
+    /// failure.
     pub fn complaint(&self) -> Option<String> {
         let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, error) = refused.last_key_value()?;
-        Some(format!("nothing can be recorded, so nothing is begun: {error}"))
+        Some(format!("nothing can be recorded, so no work starts: {error}"))
     }
 }

@@ -1,5 +1,5 @@
-//! How a saga leaves this node: handed back in good order, evicted, released by its lane, or with a lane that is lost.
-//! The dispatcher hears of each by the exit guard.
+//! How a saga leaves this node: handed back in good order, evicted, released by its lane, or with a lost lane. The
+//! exit guard tells the dispatcher.
 
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ use crate::saga::event::{Event, Withdrawn};
 use crate::saga::outstanding;
 
 impl SagaActor {
-    /// Leaves for another node: what is in flight is given up, and what does not end even so is left to itself.
+    /// Leaves for another node: gives up the calls in flight. A call that has not ended after `EVICTED_GRACE_MS` is
+    /// left to itself, and its outcome is unknown unless it never began.
     pub(super) fn evicted(&mut self, ctx: &mut Context<Self>) {
-        tracing::warn!(saga.id = %self.id, "an operator said so: the saga is handed to another node");
+        tracing::warn!(saga.id = %self.id, "evicting the saga: requested by an operator");
         self.node.claiming.avert();
         self.stop_beginning(ctx);
         self.in_flight.iter().for_each(InFlight::give_up);
@@ -29,7 +30,7 @@ impl SagaActor {
 
     fn stop_beginning(&mut self, ctx: &mut Context<Self>) {
         match self.mode {
-            // Nothing of what is due was begun.
+            // None of the calls that are due was begun.
             Mode::Listening => self.mode = Mode::HandingBack { withheld: self.due_steps() },
             Mode::Running => self.mode = Mode::HandingBack { withheld: Vec::new() },
             Mode::HandingBack { .. } => {}
@@ -38,7 +39,8 @@ impl SagaActor {
         self.timer.take().map(|timer| ctx.cancel_future(timer));
     }
 
-    /// Leaves in good order: what is in flight ends first, what was not begun is withdrawn.
+    /// Leaves in good order: waits for the calls in flight, withdraws those that were not begun, then releases the
+    /// saga.
     pub(super) fn hand_back(&mut self, ctx: &mut Context<Self>) {
         if !self.in_flight.is_empty() || !self.postponed.is_empty() {
             return;
@@ -57,7 +59,7 @@ impl SagaActor {
         self.lane.committer.do_send(Release { saga: self.id, from });
     }
 
-    /// The steps whose calls are due or in flight.
+    /// Returns the steps whose calls are due or in flight.
     fn due_steps(&self) -> Vec<usize> {
         outstanding(&self.state).into_iter().filter_map(CallSpec::for_command).map(|call| call.step).collect()
     }
@@ -66,7 +68,7 @@ impl SagaActor {
         matches!(self.mode, Mode::HandingBack { .. })
     }
 
-    /// Goes; the dispatcher is told how when the actor is dropped.
+    /// Stops the actor. The exit guard tells the dispatcher the reason when the actor is dropped.
     pub(super) fn part(&mut self, reason: ExitReason, ctx: &mut Context<Self>) {
         self.exit_guard.reason = reason;
         ctx.stop();
