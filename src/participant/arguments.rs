@@ -1,5 +1,5 @@
-//! What a call is made of: the arguments of a tool, an HTTP request. Rendered from the definition's templates before
-//! anything is sent, within the participant's limits. Leaves sending to each kind of participant.
+//! Renders the arguments of a tool or an HTTP request from the templates of a definition, within the participant's
+//! limits and before anything is sent. The client of each protocol does the sending.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::saga::Json;
 use crate::saga::definition::{Target, Template};
 use crate::saga::outcome::Error;
 
-/// Refuses arguments that are too large.
+/// Refuses arguments larger than the limit.
 pub(super) fn bounded(arguments: Json, limits: &Limits) -> Result<Json, Error> {
     let (most, found) = (limits.arguments_bytes_max, arguments.get().len());
     if found > most {
@@ -22,7 +22,7 @@ pub(super) fn bounded(arguments: Json, limits: &Limits) -> Result<Json, Error> {
     Ok(arguments)
 }
 
-/// Renders the arguments of a tool, an object.
+/// Renders the arguments of a tool. They must be an object.
 pub(super) fn tool_arguments(template: &Template, scope: &Scope, limits: &Limits) -> Result<Json, Error> {
     let arguments = bounded(expr::render(template, scope)?, limits)?;
     if !arguments.get().trim_start().starts_with('{') {

@@ -1,10 +1,9 @@
-//! Answers to outcomes. Owns how a definition's `classify`, `success` and `output` change what the default
-//! rules made of an answer, and what a probe's predicates find; the default rules themselves live with each
-//! kind of participant.
+//! Turns answers into outcomes. Applies the definition's `classify`, `refused`, `success` and `output` to an answer
+//! that the default rules have judged, and evaluates the predicates of a probe. The client of each protocol applies
+//! the default rules.
 //!
-//! One law for expressions over answers: the call has been made, so an expression that fails makes the
-//! outcome unknown, never a failure. A rule that asks for a field which the answer does not have does not
-//! match.
+//! An expression over an answer runs after the call was made. If the expression fails, the outcome is unknown and
+//! never a failure. A rule that reads a field which the answer lacks does not match.
 
 use std::borrow::Cow;
 
@@ -17,7 +16,7 @@ use crate::saga::definition::{Call, Effect, Errors, Expression, KeyRule, Probe, 
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use crate::saga::{Json, Law};
 
-/// Makes an outcome of the answer to a call, and says what decided it. `errors`: what errors of the participant prove.
+/// Returns the outcome of an answered call, and what decided it. `errors`: what the participant's errors prove.
 pub(super) fn outcome(
     call: &Call,
     scope: &Scope,
@@ -59,9 +58,9 @@ pub(super) fn outcome(
     (decided.outcome(reply), by)
 }
 
-/// Withholds from rules what is there of an answer that is not there whole, and returns its error for people. Rules are
-/// for answers, and this is none: its beginning may be that of a proxy, which sent the request a second time. They may
-/// still name the error by its code.
+/// Hides an incomplete answer from the rules, and returns its error for people. Rules are for whole answers. The
+/// beginning of an incomplete one may come from a proxy that sent the request a second time. A rule can still match
+/// the code of the error.
 fn withhold(reply: &mut Reply) -> Option<Error> {
     (reply.status, reply.text) = (None, None);
     reply.headers.clear();
@@ -69,27 +68,30 @@ fn withhold(reply: &mut Reply) -> Option<Error> {
     std::mem::replace(&mut reply.error, seen)
 }
 
-/// Makes an outcome of an answer to which this default rule applies, when no rule of the definition does.
+/// Returns the outcome of an answer to which this default rule applies, if no rule of the definition matches it.
 pub fn outcome_by_default(call: &Call, errors: Option<Errors>, rule: DefaultRule) -> Outcome {
     let mut reply = Reply::of(rule, rule.answer());
     reply.error = reply.error.filter(|_| rule.verdict() != Verdict::Succeeded);
     by_default(call, Law::NEWEST, errors, &mut reply);
     let outcome = Decided::new(reply.verdict, rule.word(), None).outcome(reply);
     match rule {
-        // What its handler committed by itself is not rolled back; and these are no answer of a handler.
+        // A transaction that the handler ended by itself is not rolled back. `Lost` and `ProcessDied` are not answers
+        // of a handler.
         DefaultRule::TransactionEnded | DefaultRule::Lost | DefaultRule::ProcessDied => outcome,
         _ => as_recorded(call, outcome),
     }
 }
 
-/// Makes an outcome of an answer that the definition takes for a refusal: `refused` holds, or `success` does not.
+/// Returns the outcome of an answer that the definition takes for a refusal: `refused` is true, or `success` is
+/// false.
 pub fn outcome_of_refusal(answers_key: bool) -> Outcome {
     let error = Some(Error::new("refused", "the definition says so"));
     let reply = Reply::succeeded(DefaultRule::Handler, Json::null());
     Decided { answers_key, ..Decided::new(Verdict::Failed, "refused", error) }.outcome(reply)
 }
 
-/// What is recorded of an outcome of such a call: one that a transactional handler leaves open is rolled back.
+/// Returns the outcome that is recorded for a call. An outcome that a transactional handler leaves open is rolled
+/// back.
 pub fn as_recorded(call: &Call, outcome: Outcome) -> Outcome {
     match call.effect {
         Effect::Transactional => rolled_back(outcome),
@@ -97,8 +99,7 @@ pub fn as_recorded(call: &Call, outcome: Outcome) -> Outcome {
     }
 }
 
-/// What the outcome of a transactional handler comes to: what does not succeed is rolled back, so nothing is unknown or
-/// pending.
+/// Returns the outcome of a transactional handler after its rollback: nothing stays unknown, errored or pending.
 pub(super) fn rolled_back(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Unknown { error, retry_after_ms } | Outcome::Errored { error, retry_after_ms } => {
@@ -111,7 +112,7 @@ pub(super) fn rolled_back(outcome: Outcome) -> Outcome {
     }
 }
 
-/// Makes an outcome of an answer for which this rule of a definition holds.
+/// Returns the outcome of an answer that matches this rule of a definition.
 pub fn outcome_of_rule(rule: &Rule) -> Outcome {
     let decided = Decided::new(rule.outcome, "classify", Some(Error::new("classified", rule.when.0.as_str())));
     let renew_key = rule.key == Some(KeyRule::Renew);
@@ -119,9 +120,9 @@ pub fn outcome_of_rule(rule: &Rule) -> Outcome {
     Decided { answers_key: rule.answers_key, renew_key, ..decided }.outcome(reply)
 }
 
-/// What the default rule makes of an answer for this call, and the setting that changed it. What only reads has done
-/// nothing, so an error of it is a failure as ever; else errors prove what the participant's settings or the
-/// definition say.
+/// Adjusts the verdict of the default rule to the call, and returns the setting that changed it. A `read_only` call
+/// has no effect, so its error is a failure; one that may stand for a lost answer, such as -32603, is unknown. For
+/// other calls an error proves what the definition or the participant's settings say.
 fn by_default(call: &Call, law: Law, errors: Option<Errors>, reply: &mut Reply) -> Option<Errors> {
     let reads = call.effect == Effect::ReadOnly;
     match law {
@@ -131,7 +132,7 @@ fn by_default(call: &Call, law: Law, errors: Option<Errors>, reply: &mut Reply) 
     }
     let verdict = match (reply.verdict, reply.rule, errors) {
         (Verdict::Errored, _, Some(Errors::Definite)) => Verdict::Failed,
-        // The convention of HTTP is withdrawn: such an answer says as much as none.
+        // The setting withdraws HTTP's convention, so this answer proves nothing.
         (_, rule, Some(Errors::Unknown)) if rule.is_convention() && !reads => Verdict::Unknown,
         (verdict, _, _) => verdict,
     };
@@ -140,7 +141,7 @@ fn by_default(call: &Call, law: Law, errors: Option<Errors>, reply: &mut Reply) 
     setting
 }
 
-/// Names the default rule that holds, with the setting that changed it.
+/// Names the default rule that applied, with the setting that changed its verdict.
 fn default_word(setting: Option<Errors>, reply: &Reply) -> Cow<'static, str> {
     let word = reply.rule.word();
     match setting {
@@ -150,12 +151,12 @@ fn default_word(setting: Option<Errors>, reply: &Reply) -> Cow<'static, str> {
     }
 }
 
-/// What is made of an answer.
+/// The decision on an answer.
 struct Decided {
     verdict: Verdict,
-    /// By what.
+    /// The rule that decided.
     rule: Cow<'static, str>,
-    /// An error of the rule's own.
+    /// The error that the rule gives; none if it takes the answer's.
     error: Option<Error>,
     answers_key: bool,
     renew_key: bool,
@@ -166,10 +167,11 @@ impl Decided {
         Self { verdict, rule: rule.into(), error, answers_key: false, renew_key: false }
     }
 
-    /// What decided, as it is recorded. Nothing is for a plain success: `DefaultRule::of_plain_success` knows its rule.
+    /// Returns what decided, for the journal. None for a plain success: `DefaultRule::of_plain_success` knows its
+    /// rule.
     fn by(&self, reply: &Reply, status: Option<u16>) -> Option<DecidedBy> {
         let plain = self.rule == reply.rule.word() && self.verdict == Verdict::Succeeded;
-        // A status tells more than its class: 202 is no 200.
+        // A success over HTTP is recorded with its status: 202 is not 200.
         let plain = plain && reply.rule != DefaultRule::Http2xx;
         (!plain).then(|| DecidedBy::new(self.rule.clone(), status))
     }
@@ -198,7 +200,7 @@ impl Decided {
     }
 }
 
-/// What the definition makes of an answer; none: what the default rule does.
+/// Returns what the definition decides on an answer; none if the default rule decides.
 fn decide(call: &Call, view: &View<'_>, reply: &Reply) -> Result<Option<Decided>, Error> {
     for (index, rule) in call.classify.iter().enumerate() {
         if matched(&rule.when, view)? {
@@ -252,15 +254,15 @@ fn output(template: Option<&Template>, view: &View<'_>, reply: &Reply) -> Result
     }
 }
 
-/// Returns the words of an answer, for messages.
+/// Returns an answer as text, for messages.
 fn said(reply: &Reply) -> &str {
     if reply.text().is_empty() { reply.result.get() } else { reply.text() }
 }
 
-/// Makes an answer of what a probe was told, and says what decided it: `applied`, `absent`, or why neither did.
+/// Returns a probe's answer and what decided it: `applied`, `absent`, or why neither did.
 ///
-/// A definite answer is asked `applied` and then `absent`. An answer that is itself a failure (HTTP 404,
-/// `isError`) proves absence only if the definition says so by an `absent` of its own.
+/// `applied` and then `absent` are evaluated over a definite answer. An answer that is itself a failure (HTTP 404,
+/// `isError`) proves absence only if the probe has an `absent` of its own.
 pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> (Answer, DecidedBy) {
     let former = (scope.law == Law::V1).then(|| {
         let mut former = reply.clone();
@@ -281,7 +283,7 @@ pub(super) fn answer(probe: &Probe, scope: &Scope, reply: &Reply) -> (Answer, De
         Verdict::Errored if first_law::of_error(reply) == Verdict::Unknown => {
             return inconclusive(says_nothing(), default);
         }
-        // A probe's own error is read by its predicates.
+        // The predicates of a probe can read an error.
         Verdict::Succeeded | Verdict::Failed | Verdict::Errored => {}
         Verdict::Retryable | Verdict::Pending | Verdict::Unknown => {
             return inconclusive(says_nothing(), default);
@@ -368,7 +370,7 @@ mod tests {
         assert!(unreadable.starts_with("unknown expression: `result.ok`"), "{unreadable}");
         let no_output = said(rules(), good(json!({"ok": true})));
         assert!(no_output.starts_with("unknown expression: `result.id`"), "{no_output}");
-        // A failure stays one, whatever `success` would say.
+        // A failure stays a failure: `success` is not evaluated.
         assert_eq!(said(rules(), Reply::of(DefaultRule::ToolError, "no")), "errored tool_error: no");
     }
 
@@ -396,7 +398,7 @@ mod tests {
         assert_eq!(said(rules(), declined), "failed http_500: oh");
         assert_eq!(said(rules(), good(json!({"state": "queued"}))), "pending None");
         assert_eq!(said(rules(), Reply::of(DefaultRule::Timeout, "late")), "retryable timeout: late None");
-        // A missing field is no match; a wrong type is a rule that cannot be trusted.
+        // A rule does not match where a field is missing. A wrong type makes the outcome unknown.
         assert_eq!(said(rules(), good(json!({"state": "done"}))), r#"succeeded {"state":"done"}"#);
         let wrong = said(rules(), good(json!({"id": "x"})));
         assert!(wrong.starts_with("unknown expression: `result.id + 1 == 2`"), "{wrong}");

@@ -1,5 +1,4 @@
-//! Participants as the settings describe them. Owns the shapes and what is wrong with them, all faults at
-//! once; reading a settings file and its secrets is the catalog's business.
+//! Settings of participants, and the checks of their limits. The catalog reads the settings file and its secrets.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +6,29 @@ use super::secret::Secret;
 use crate::config::participant::{ANSWER_BYTES_MAX, ARGUMENTS_BYTES_MAX, CONCURRENCY_MAX, LIMIT_BYTES_MAX};
 use crate::saga::definition::Errors;
 
-/// Secrets by name: headers, or variables of an environment.
+/// Secrets by the name of a header or an environment variable.
 pub(super) type Secrets = BTreeMap<String, Secret>;
 
-/// One participant of the settings.
+/// Settings of one participant.
 #[derive(Clone, Debug)]
 pub struct ParticipantConfig {
     /// Name by which definitions call it.
     pub name: String,
     /// How it is reached.
     pub transport: Transport,
-    /// Limits of its calls.
+    /// Limits on its calls.
     pub limits: Limits,
-    /// What its answers mean, as far as they do not say so themselves.
+    /// What its answers mean, where they do not say it themselves.
     pub answers: Answers,
 }
 
-/// What the settings vouch for about a participant's answers.
+/// What the settings say about the meaning of a participant's answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// Whether its errors prove that there was no effect. Default: those of tools do not, HTTP's 4xx do.
+    /// Whether an error proves that there was no effect. Default: an error of a tool does not, an HTTP 4xx does.
     pub errors: Option<Errors>,
-    /// HTTP statuses from 400 to 599 by which it turns a request away before it works on it, besides 425, 429, and 403
-    /// or 413 with `Retry-After`.
+    /// HTTP statuses from 400 to 599 by which the participant turns a request away before it works on it, in addition
+    /// to 425, 429, and 403 or 413 with `Retry-After`.
     pub busy: Vec<u16>,
 }
 
@@ -42,10 +41,10 @@ pub enum Transport {
         command: Secret,
         /// Its arguments.
         args: Vec<Secret>,
-        /// Its environment, on top of `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL` and `TERM`; nothing else is
-        /// inherited.
+        /// Its environment variables. The child also inherits `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL` and `TERM`,
+        /// and nothing else.
         env: BTreeMap<String, Secret>,
-        /// Its working directory. Default: ours.
+        /// Its working directory. Default: that of the node.
         cwd: Option<Secret>,
     },
     /// An MCP server over streamable HTTP.
@@ -57,21 +56,23 @@ pub enum Transport {
     },
     /// A plain HTTP API.
     Http {
-        /// The base URL; no request leaves it.
+        /// The base URL; every request stays below it.
         url: Secret,
         /// Headers of every request.
         headers: BTreeMap<String, Secret>,
     },
 }
 
-/// Limits of a participant's calls.
+/// Limits on a participant's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest arguments or body, in bytes, 1 to 16 MiB; beyond it a call fails before it is made. Default 1 MiB.
+    /// Largest arguments or body, in bytes, from 1 byte to 16 MiB. A larger call fails before it is sent. Default 1
+    /// MiB.
     pub arguments_bytes_max: usize,
-    /// Largest answer, in bytes, 1 to 16 MiB; beyond it the outcome is unknown. Default 1 MiB.
+    /// Largest answer, in bytes, from 1 byte to 16 MiB. The outcome of a call with a larger answer is unknown.
+    /// Default 1 MiB.
     pub answer_bytes_max: usize,
-    /// Calls in flight at once; further ones wait. Default 256.
+    /// Calls in flight at once, at least 1. Further calls wait. Default 256.
     pub concurrency_max: usize,
 }
 
@@ -86,7 +87,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Returns what is wrong with them: the field, and what was expected.
+    /// Returns each field that is out of range, and what was expected.
     pub(super) fn faults(&self) -> Vec<(&'static str, String)> {
         let sizes = [("arguments_bytes_max", self.arguments_bytes_max), ("answer_bytes_max", self.answer_bytes_max)];
         let sizes = sizes.into_iter().filter(|(_, bytes)| !(1..=LIMIT_BYTES_MAX).contains(bytes));
@@ -99,7 +100,7 @@ impl Limits {
 }
 
 impl Transport {
-    /// Returns every text of it that may hold a secret.
+    /// Returns every text that may hold a secret.
     pub fn secrets(&self) -> Vec<&Secret> {
         match self {
             Self::Stdio { command, args, env, cwd } => {
@@ -112,10 +113,10 @@ impl Transport {
     }
 }
 
-/// Installs the process's default for TLS, unless the program has chosen one.
+/// Installs the process's default TLS provider, unless the program has installed one.
 pub(super) fn install_crypto() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Losing the race to another thread leaves a default as well.
+        // If another thread installs one first, the process has a default, too.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }

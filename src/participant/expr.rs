@@ -1,7 +1,7 @@
-//! Expressions and templates of definitions, in CEL. Owns their evaluation over a scope and an answer, and
-//! their check before a definition is accepted; what follows from a value is left to the callers. No text and
-//! no value can make it hang, overflow the stack or panic: texts are limited, work is metered, and maps are
-//! looped over in the order of their keys.
+//! Evaluates the CEL expressions and templates of definitions over a scope and an answer, and checks them before a
+//! definition is accepted. Callers decide what follows from a value. No text and no value can make an evaluation
+//! hang, overflow the stack or panic: texts are limited and work is metered. Loops go over maps in the order of their
+//! keys.
 
 mod bindings;
 mod budget;
@@ -41,7 +41,7 @@ pub(super) const CODE: &str = "expression";
 /// Why an expression has no value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It asks for a field, a position or a step that is not there.
+    /// It reads a field, a position or a step's output that is not there.
     Missing(String),
     /// Anything else.
     Wrong(String),
@@ -57,24 +57,24 @@ impl Fault {
 
 /// Evaluates an expression to JSON.
 ///
-/// The error's code is always `expression`; its message names the expression and what it asked for.
+/// The error's code is always `expression`. Its message names the expression and what is wrong.
 pub fn evaluate(expression: &Expression, scope: &Scope) -> Result<Json, Error> {
     let fault = |fault: Fault| fault.in_expression(&expression.0);
     json(&expression.0, &View::of(scope)).map_err(fault)
 }
 
-/// Evaluates a condition. Anything but `true` and `false` is an error, as in [`evaluate`].
+/// Evaluates a condition. A value other than `true` and `false` is an error, as in [`evaluate`].
 pub fn holds(expression: &Expression, scope: &Scope) -> Result<bool, Error> {
     condition(expression, &View::of(scope)).map_err(|fault| fault.in_expression(&expression.0))
 }
 
-/// Renders a template: strings that are one `${ expression }` become its value, with its type; in longer
-/// strings the value becomes text. `$${` stands for `${`.
+/// Renders a template. A string that is one `${ expression }` becomes its value and keeps the type. In a longer
+/// string the value becomes text. `$${` stands for `${`.
 pub fn render(template: &Template, scope: &Scope) -> Result<Json, Error> {
     template::render(template, &View::of(scope))
 }
 
-/// Renders a template over a view; for calls and answers.
+/// Renders a template over the view of a call or an answer.
 pub(super) fn render_view(template: &Template, view: &View<'_>) -> Result<Json, Error> {
     template::render(template, view)
 }
@@ -83,14 +83,14 @@ pub(super) fn render_view(template: &Template, view: &View<'_>) -> Result<Json, 
 pub(super) fn render_text(template: &Template, view: &View<'_>) -> Result<String, Error> {
     match serde_json::from_str(template::render(template, view)?.get()) {
         Ok(serde_json::Value::String(text)) => Ok(text),
-        Ok(serde_json::Value::Null) => Err(recorded(CODE, format!("{} is null, expected a text", template.0))),
+        Ok(serde_json::Value::Null) => Err(recorded(CODE, format!("expected a text for {}, found null", template.0))),
         Ok(other) => Ok(other.to_string()),
         Err(error) => Err(recorded(CODE, error.to_string())),
     }
 }
 
-/// Returns the fields and positions on the way into the input, if the expression is no more than that. Postgres
-/// follows the same way by `#>`.
+/// Returns the fields and positions of a plain path into the input; none for any other expression. Postgres follows
+/// the same path with `#>`.
 pub fn input_path(expression: &Expression) -> Option<Vec<String>> {
     let path = path::Path::parse(&expression.0).filter(|path| path.root == "input")?;
     let segments = path.segments.into_iter().map(|segment| match segment {
@@ -100,7 +100,7 @@ pub fn input_path(expression: &Expression) -> Option<Vec<String>> {
     Some(segments.collect())
 }
 
-/// Removes the `${ }` around a field that is an expression as a whole; other texts are returned as they are.
+/// Removes the `${ }` around a text that is one expression. Returns any other text as it is.
 pub fn unwrap(text: &str) -> &str {
     template::unwrap(text)
 }
@@ -142,7 +142,7 @@ fn raw<'a>(compiled: &Compiled, view: &View<'a>) -> Result<Cow<'a, str>, Fault> 
     }
 }
 
-/// Evaluates an expression to the text that stands for it inside of a longer one; none for null.
+/// Evaluates an expression to the text that takes its place in a longer text; none for null.
 fn spelled(compiled: &Compiled, view: &View<'_>) -> Result<Option<String>, Fault> {
     match &compiled.form {
         Form::Path(path) => {
@@ -174,7 +174,8 @@ fn run<T: Send>(
     if program.depth <= EXPRESSION_DEPTH_ON_STACK {
         return run_here(&program.tree, view, take);
     }
-    // CEL recurses with the tree, in large steps; a deep one gets a stack of its own.
+    // CEL recurses over the tree and takes much stack for each level. So a deep tree gets a thread with a large
+    // stack.
     std::thread::scope(|scope| {
         let worker = std::thread::Builder::new().stack_size(EXPRESSION_STACK_BYTES);
         let running = worker.spawn_scoped(scope, || run_here(&program.tree, view, take));
@@ -212,8 +213,8 @@ fn fault(error: &ExecutionError) -> Fault {
         ExecutionError::NoSuchKey(key) => Fault::Missing(format!("there is no field `{key}`")),
         ExecutionError::IndexOutOfBounds(_) => Fault::Missing("there is no such position".into()),
         ExecutionError::UndeclaredReference(name) => Fault::Wrong(format!("there is no `{name}` here")),
-        // Null has no fields, as an object may have none: a lost answer is null. Neither has a text: an answer that
-        // is no JSON is one.
+        // Fields of null and of texts count as missing: a lost answer is null, and an answer that is not JSON is a
+        // text.
         ExecutionError::NoSuchOverload(error)
             if matches!(error.function(), "_._" | "_[_]")
                 && error.argument_types().first().is_some_and(|of| of == "null_type" || of == "string") =>
@@ -222,7 +223,7 @@ fn fault(error: &ExecutionError) -> Fault {
                 error.argument_types().first().map_or("null", |of| if of == "string" { "a text" } else { "null" });
             Fault::Missing(format!("{what} has no fields"))
         }
-        // Never the `Debug` of whole values: these may be large.
+        // Not the `Debug` text of whole values: they may be large.
         ExecutionError::NoSuchOverload(error) => Fault::Wrong(error.to_string()),
         ExecutionError::FunctionError { function, message } => Fault::Wrong(format!("{function}: {message}")),
         ExecutionError::UnexpectedType { got, want } => Fault::Wrong(format!("expected {want}, found {got}")),

@@ -1,12 +1,14 @@
-//! What answers meant before errors were an outcome of their own. Sagas that began under the first law keep that
-//! reading to their end, in outcomes and in the words that rules see, except where today's is safer. Of errors it
-//! holds for calls that only read, and for probes, under every law: nothing of theirs can be in doubt.
+//! Reads answers as law 1 did, before `errored` was an outcome. A saga that began under law 1 keeps this reading to
+//! its end, in its outcomes and in the words that its rules see. Where the current reading is safer, that one
+//! applies.
+//!
+//! Under every law, `read_only` calls and probes read errors in this way: they have no effect that could be in doubt.
 
 use super::reply::Reply;
 use super::rule::DefaultRule;
 use crate::saga::definition::Verdict;
 
-/// Reads an answer as it was read under the first law.
+/// Gives a reply the verdict and the error code that law 1 gave it.
 pub(super) fn read(reply: &mut Reply) {
     match (reply.rule, reply.status) {
         (DefaultRule::ToolError | DefaultRule::ProtocolInternal | DefaultRule::ProtocolError, _) => {
@@ -22,8 +24,8 @@ pub(super) fn read(reply: &mut Reply) {
     }
 }
 
-/// What an error of a participant's tool meant: a failure, unless it may stand for a lost answer. "Internal error" is
-/// also how clients in between report that they lost it.
+/// Returns what an error of a tool meant under law 1: a failure, unless the error may stand for a lost answer. An
+/// intermediary, too, reports a lost answer as "internal error".
 pub(super) fn of_error(reply: &Reply) -> Verdict {
     let lost = || reply.status.is_some_and(|status| !matches!(status, 200..=299 | 400..=499));
     match reply.rule {
@@ -40,7 +42,8 @@ fn coded(reply: &mut Reply, verdict: Verdict, code: &str) {
     }
 }
 
-/// Whether a refusal spoke of our own key: by its words wherever they stood, or by asking for patience.
+/// Whether law 1 takes a refusal for one about our own key: its text speaks of the key anywhere, or a 409 asks for a
+/// pause. For a 400 or 422 the text must also say how the key was used.
 fn speaks_of_key(status: u16, reply: &Reply) -> bool {
     const USED: [&str; 8] = ["same", "different", "mismatch", "reuse", "already", "in use", "in progress", "conflict"];
     let text = reply.text().to_ascii_lowercase();
@@ -84,7 +87,7 @@ mod tests {
         Scope { law, ..Scope::of_saga(Uuid::nil(), Json::null(), Vec::new()) }
     }
 
-    /// The outcome in one word, and what a rule sees in `outcome` and `error.code`.
+    /// Returns the outcome in one word, and what a rule sees in `outcome` and `error.code`.
     fn read(law: Law, effect: &str, reply: Reply) -> [String; 3] {
         let seen = json!({ "when": "true", "outcome": "failed", "error": "outcome + ' ' + error.code" });
         let call = |rules: Value| -> Call {
@@ -105,7 +108,7 @@ mod tests {
         [word.into(), outcome.into(), code.into()]
     }
 
-    /// Each answer with what the last version under the first law made of it, and its code.
+    /// Returns answers, each with the outcome and the error code that the last version under law 1 gave it.
     fn before() -> Vec<(Reply, &'static str, &'static str)> {
         vec![
             (tool(), "failed", "tool_error"),
@@ -147,7 +150,7 @@ mod tests {
                 assert_eq!(found, [word, word, code], "{effect}: {reply:?}");
             }
         }
-        // Where today's reading is safer it counts: these were refusals.
+        // The current reading is safer for these, so it applies. Law 1 took them for refusals.
         for reply in [status(503, Some(2), ""), status(409, None, "the booking is closed")] {
             assert_eq!(read(Law::V1, "once", reply)[0], "unknown");
         }
@@ -181,7 +184,7 @@ mod tests {
             serde_json::from_value(json!({ "target": { "handler": { "name": "h" } }, "effect": "read_only" })).unwrap();
         let scope = Arc::new(scope(Law::V2));
         let by = |errors, reply| classify::outcome(&call, &scope, errors, reply).1.unwrap().rule;
-        // It decided nothing.
+        // The setting changed nothing, so it is not named.
         assert_eq!(by(Some(Errors::Unknown), tool()), "tool_error");
         assert_eq!(by(Some(Errors::Definite), rpc(-32603, None)), "protocol_internal");
     }

@@ -1,6 +1,6 @@
-//! Rust functions as participants. Owns their registry, what they are given, and the boundary around them: a
-//! panic is an unknown outcome and stays inside. They run in the caller's task, so a call costs no more than
-//! its future.
+//! Rust functions as participants: their registry, the context that they get, and the boundary around them. A panic
+//! stays inside that boundary and makes the outcome unknown. A handler runs in the caller's task, so a call costs no
+//! more than its future.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ type Running = Pin<Box<dyn Future<Output = Result<Json, Failure>> + Send>>;
 type Handler = dyn Fn(StepContext, Json) -> Running + Send + Sync;
 type Transactional = dyn Fn(StepContext, Transaction, Json) -> Running + Send + Sync;
 
-/// The Rust functions that definitions may call by name: as actions, as compensations and as probes.
+/// Rust functions that definitions call by name: actions, compensations, probes and receivers of notices.
 #[derive(Clone, Default)]
 pub struct Handlers {
     by_name: BTreeMap<String, Arc<Handler>>,
@@ -45,11 +45,11 @@ impl Handlers {
         Self::default()
     }
 
-    /// Registers an async function under a name; a later one of the same name replaces it.
+    /// Registers an async function under a name. Replaces an earlier one of the same name.
     ///
-    /// `In` is decoded from the call's arguments; a call without arguments gives the saga's input. What does
-    /// not decode is a definite failure. A panic is an unknown outcome, as is a function that has not
-    /// returned when the call's time is over: its future is dropped.
+    /// `In` is decoded from the call's arguments, or from the saga's input if the call has none. Arguments that do
+    /// not decode are a definite failure. A panic makes the outcome unknown. So does a function that has not returned
+    /// when the call's time is over; its future is dropped.
     pub fn register<In, Out, Fut, F>(mut self, name: impl Into<String>, function: F) -> Self
     where
         In: DeserializeOwned + Send + 'static,
@@ -66,15 +66,15 @@ impl Handlers {
         self
     }
 
-    /// Registers an async function that makes its effect in the transaction in which its success is recorded, for
-    /// calls whose `effect` is `transactional`; a later one of the same name replaces it.
+    /// Registers an async function for calls whose `effect` is `transactional`. It makes its effect in the
+    /// transaction that records its success. Replaces an earlier one of the same name.
     ///
-    /// The transaction is open, in the runtime's own Postgres. When the function succeeds, the journal's row is written
-    /// in it, behind the fence that holds for every row of the node, and it is committed: the effect is there exactly
-    /// once. In every other case it is rolled back, and the failure is definite: an error whose outcome is unknown
-    /// counts as one that may be tried again, unless the database's refusal is one that it would repeat (a
-    /// constraint, a privilege, a syntax error). The function neither commits nor rolls back, nor keeps the
-    /// transaction.
+    /// The transaction is open, in the runtime's own Postgres. If the function succeeds, the runtime writes the
+    /// journal row in this transaction and commits it. The row passes the same fence as every row of the node. So the
+    /// effect happens exactly once. In every other case the transaction is rolled back and the failure is definite.
+    /// An error with an unknown outcome then counts as retryable, unless the database would refuse the same
+    /// statements again (a constraint, a privilege, a syntax error). The function must not commit, roll back or keep
+    /// the transaction.
     pub fn register_transactional<In, Out, Fut, F>(mut self, name: impl Into<String>, function: F) -> Self
     where
         In: DeserializeOwned + Send + 'static,
@@ -95,12 +95,12 @@ impl Handlers {
         self
     }
 
-    /// Whether a function of that name is registered.
+    /// Whether a function of this name is registered with [`register`](Self::register).
     pub fn contains(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }
 
-    /// Whether a function of that name is registered that works in the transaction of its record.
+    /// Whether a function of this name is registered with [`register_transactional`](Self::register_transactional).
     pub fn contains_transactional(&self, name: &str) -> bool {
         self.transactional.contains_key(name)
     }
@@ -110,7 +110,7 @@ impl Handlers {
         self.by_name.keys().chain(self.transactional.keys()).map(String::as_str)
     }
 
-    /// Calls a function. The reply to a panic is unknown.
+    /// Calls a function. A panic makes the outcome unknown.
     pub(super) async fn call(&self, name: &str, scope: &Arc<Scope>, arguments: Json) -> Reply {
         let Some(handler) = self.by_name.get(name) else {
             return Reply::of(Rule::Missing, format!("this process has no handler `{name}`"));
@@ -119,7 +119,7 @@ impl Handlers {
         catch_panic(name, handler(context, arguments)).await
     }
 
-    /// Calls a function within a transaction. The same reply to a panic.
+    /// Calls a transactional function. A panic makes the outcome unknown.
     pub(super) async fn call_within(
         &self,
         name: &str,
@@ -135,7 +135,7 @@ impl Handlers {
     }
 }
 
-/// Decodes what a handler takes.
+/// Decodes the arguments of a handler.
 fn decode_arguments<In: DeserializeOwned>(arguments: &Json) -> Result<In, Failure> {
     arguments.decode().map_err(|error| {
         Failure::new(Rule::Arguments, "arguments", format!("the arguments do not fit the handler: {error}"))
@@ -144,10 +144,10 @@ fn decode_arguments<In: DeserializeOwned>(arguments: &Json) -> Result<In, Failur
 
 fn encoded(output: impl Serialize) -> Result<Json, Failure> {
     Json::encode(&output)
-        .map_err(|error| Failure::new(Rule::Invalid, "answer_invalid", format!("the output is no JSON: {error}")))
+        .map_err(|error| Failure::new(Rule::Invalid, "answer_invalid", format!("the output is not JSON: {error}")))
 }
 
-/// Runs a handler to its end, whichever that is.
+/// Runs a handler to its end and makes its reply. A panic is a reply, too.
 async fn catch_panic(name: &str, running: Running) -> Reply {
     let mut running = PanicSafe(Some(running));
     match AssertUnwindSafe(running.future()).catch_unwind().await {
@@ -157,7 +157,7 @@ async fn catch_panic(name: &str, running: Running) -> Reply {
     }
 }
 
-/// A future whose destructors may panic, too.
+/// A future whose destructor may panic; the panic is caught.
 struct PanicSafe(Option<Running>);
 
 impl PanicSafe {
@@ -172,18 +172,20 @@ impl PanicSafe {
 impl Drop for PanicSafe {
     fn drop(&mut self) {
         let running = self.0.take();
-        // What a panicking destructor had to say was said by the panic hook.
+        // The panic hook has already reported it.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
     }
 }
 
-/// Returns what a panic said.
+/// Returns the message of a panic.
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
-/// What a handler may know of the saga it works for.
+/// The context of one call of a handler.
+///
+/// A value that does not decode is a definite failure. So decode values before the handler has an effect.
 #[derive(Clone, Debug)]
 pub struct StepContext {
     scope: Arc<Scope>,
@@ -210,7 +212,7 @@ impl StepContext {
         self.scope.attempt
     }
 
-    /// Returns the idempotency key: the same for every attempt, until the runtime knows that there was no
+    /// Returns the idempotency key. It is the same for every attempt until the runtime knows that there was no
     /// effect.
     pub fn key(&self) -> &str {
         &self.scope.key
@@ -221,8 +223,8 @@ impl StepContext {
         self.scope.action_key.as_deref()
     }
 
-    /// Returns the position of this call in a trace, as W3C writes it, if the saga was started in one or the node
-    /// tells a collector: to be sent on.
+    /// Returns the W3C `traceparent` of this call, to be sent on. None unless the saga was started in a trace or the
+    /// node exports traces.
     pub fn traceparent(&self) -> Option<&str> {
         self.scope.traceparent.as_deref()
     }
@@ -232,7 +234,7 @@ impl StepContext {
         decoded("the saga's input", &self.scope.input)
     }
 
-    /// Decodes the action's output, in a compensation that knows it.
+    /// Decodes the action's output, in a compensation; none if it is not known.
     pub fn output<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
         self.scope.output.as_ref().map(|output| decoded("the action's output", output)).transpose()
     }
@@ -243,22 +245,22 @@ impl StepContext {
     }
 }
 
-/// Decodes a value before anything was done: what does not fit is a definite failure.
+/// Decodes a value. A value that does not fit is a definite failure.
 fn decoded<T: DeserializeOwned>(what: &str, json: &Json) -> Result<T, Failure> {
     json.decode().map_err(|error| Failure::permanent("arguments", format!("{what} does not fit: {error}")))
 }
 
-/// Why a handler did not succeed. The kinds differ in what they promise about the effect.
+/// Why a handler did not succeed. Each kind says what is known of the effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What it promises.
+    /// What is known of the effect.
     rule: Rule,
     code: Cow<'static, str>,
     message: String,
     after: Option<Duration>,
-    /// It was passed on with `?`, and the database's word is that the same would fail again.
+    /// Whether a handler passed it on with `?` and the database would refuse the same statements again.
     definite: bool,
-    /// It was passed on with `?`, and says no more than that the transaction had failed before.
+    /// Whether a handler passed it on with `?` and it only says that the transaction had failed before.
     aftermath: bool,
 }
 
@@ -268,22 +270,23 @@ impl Failure {
         Self { rule, code, message, after: None, definite: false, aftermath: false }
     }
 
-    /// There was definitely no effect, and another attempt is no use.
+    /// Reports that there was definitely no effect and that another attempt is useless.
     pub fn permanent(code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
         Self::new(Rule::HandlerPermanent, code, message)
     }
 
-    /// There was definitely no effect; another attempt may succeed.
+    /// Reports that there was definitely no effect and that another attempt may succeed.
     pub fn retryable(code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
         Self::new(Rule::HandlerRetryable, code, message)
     }
 
-    /// Nobody knows whether there was an effect.
+    /// Reports that the effect is unknown.
     pub fn unknown(code: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
         Self::new(Rule::HandlerUnknown, code, message)
     }
 
-    /// Accepted: the effect will come or not. The step's probe, or an event of the step's name, tells later.
+    /// Reports that the call was accepted and that its effect comes later, or not at all. The step's probe finds out,
+    /// or an event of the step's name tells.
     pub fn pending() -> Self {
         Self::new(Rule::HandlerPending, "pending", "")
     }
@@ -294,8 +297,9 @@ impl Failure {
         self
     }
 
-    /// The same in a transaction that is rolled back: what the database refused for good had no effect, and is no use
-    /// to try again.
+    /// Returns the failure after the rollback of its transaction. A refusal that the database would repeat becomes
+    /// `Rejected`, which is not tried again. If an error only says that the transaction had failed before, the
+    /// earlier error decides and is added to the message.
     fn rolled_back(mut self, heard: &Heard) -> Self {
         if let Some(cause) = heard.cause().filter(|_| self.aftermath) {
             self.definite = cause.definite;
@@ -312,8 +316,8 @@ impl Failure {
     }
 }
 
-/// Any error that a handler passes on with `?` leaves the effect in doubt: it says nothing about how far the
-/// call came.
+/// Makes an unknown outcome of any error that a handler passes on with `?`: the error does not say how far the call
+/// came.
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut message = error.to_string();
@@ -384,7 +388,7 @@ mod tests {
         assert_eq!((end.word(), code(&end)), ("unknown", "panic"));
         assert!(end.error.is_some_and(|error| error.message.contains("before the future")));
 
-        // Dropped in flight, with a destructor that panics: the caller goes on.
+        // The future is dropped in flight and its destructor panics. The caller goes on.
         let late = Handlers::new().register("h", late);
         let cut = tokio::time::timeout(Duration::from_millis(20), reply(&late, json!(null))).await;
         assert!(cut.is_err());

@@ -1,5 +1,5 @@
-//! Plain HTTP requests as participants: one exchange, from the request to the reply, within the time of an
-//! attempt. Opening a connection, reading a body and judging an answer have files of their own.
+//! HTTP participants. Makes one exchange, from the request to the reply, within the time of an attempt. `connect.rs`
+//! opens connections, `body.rs` reads bodies and `status.rs` judges answers.
 
 mod body;
 mod connect;
@@ -39,7 +39,8 @@ pub(super) struct HttpParticipant {
 }
 
 impl HttpParticipant {
-    /// `busy`: statuses that the settings vouch for: the request was turned away before it was worked on.
+    /// `busy`: statuses by which the participant turns a request away before it works on it, according to the
+    /// settings.
     pub(super) fn new(
         base: Url,
         headers: HeaderMap,
@@ -78,7 +79,8 @@ impl HttpParticipant {
         if arrived.length() <= ANSWER_BYTES_INLINE_MAX {
             return self.reading.reply(&arrived, asked);
         }
-        // Other calls share this thread, and their time goes on; so does the time of this attempt.
+        // A large answer is read on another thread. Other calls share this one, and the deadline of this attempt must
+        // hold meanwhile.
         let reading = Arc::clone(&self.reading);
         let read = tokio::task::spawn_blocking(move || reading.reply(&arrived, asked)).await;
         read.unwrap_or_else(|error| Reply::of(Rule::Invalid, format!("the answer was not read: {error}")))

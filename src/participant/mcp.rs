@@ -1,5 +1,5 @@
-//! Tools of MCP servers as participants. Makes one call within its time, and decides what a missing answer means.
-//! `connection.rs` keeps the connection; `answer.rs` reads answers.
+//! MCP participants. Makes one call of a tool within its time, and decides what a missing answer means.
+//! `connection.rs` keeps the connection, `answer.rs` reads answers.
 
 mod answer;
 mod child;
@@ -37,22 +37,22 @@ use crate::saga::Json;
 use crate::saga::definition::Effect;
 use crate::trace;
 
-/// Name under which the idempotency key travels in `_meta`, for servers that know it.
+/// Name of the idempotency key in `_meta`, for servers that read it.
 pub const KEY_META: &str = "amends/idempotency_key";
 
-/// What goes with a call besides its arguments.
+/// What a call carries besides its arguments.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent<'a> {
-    /// The idempotency key, for all but probes.
+    /// The idempotency key; none for a probe.
     pub(super) key: Option<&'a str>,
-    /// The position in a trace.
+    /// The W3C `traceparent` of the call.
     pub(super) traceparent: Option<&'a str>,
-    /// What the call does.
+    /// The declared effect of the call.
     pub(super) effect: Effect,
 }
 
 impl Sent<'_> {
-    /// Whether the call may have an effect and carries a key: its answer may be about an earlier attempt.
+    /// Whether the call may have an effect and carries a key. Then its answer may be about an earlier attempt.
     fn is_keyed(&self) -> bool {
         self.key.is_some() && self.effect != Effect::ReadOnly
     }
@@ -65,7 +65,7 @@ impl Sent<'_> {
     }
 }
 
-/// How long a broken call waits for the reason.
+/// How long a broken call waits to learn why its connection ended.
 const ENDING_WAIT: Duration = Duration::from_millis(300);
 
 /// A participant that speaks MCP.
@@ -106,7 +106,7 @@ impl McpParticipant {
             Ok(Ok(heard)) => {
                 let judged = answer::reply(&heard, sent.is_keyed(), &self.limits, self.link.filter());
                 let doubts = self.settled(&session, (tool, sent.effect), &heard, &judged, begun);
-                // What is not settled in the time of the attempt stands as it was judged.
+                // If the time of the attempt ends first, the answer stands as it was judged.
                 timeout_at(deadline, doubts).await.ok().flatten().unwrap_or(judged)
             }
             Ok(Err(error)) => self.broken(&session, &slot, &error, deadline).await,
@@ -118,15 +118,16 @@ impl McpParticipant {
         reply.cleaned(self.link.filter())
     }
 
-    /// Waits while the server has left a ping unanswered: until it answers, or is replaced.
+    /// Waits while the server has left a ping unanswered: until it answers, or until its session is over.
     pub(super) async fn ready(&self) {
         if let Some(session) = self.link.open_session() {
             session.ready().await;
         }
     }
 
-    /// Returns a session that may be given a call. A server that hangs is waited for, or replaced. What may not be
-    /// repeated goes to a session that the server knew a moment ago: its loss would leave the call in doubt.
+    /// Returns a session that may take a call. Waits for a server that hangs, until it answers or is replaced. A
+    /// `once` call gets a session that the server knew a moment ago: if the session were lost, the call would be in
+    /// doubt.
     async fn session(&self, effect: Effect) -> Result<Arc<Session>, Reply> {
         loop {
             let session = self.link.session().await?;
@@ -139,8 +140,8 @@ impl McpParticipant {
         }
     }
 
-    /// Settles what an answer alone does not say: whether it was the session that was refused, and whether the server
-    /// has the tool. Returns none if the answer stands as it was judged.
+    /// Finds out what an answer alone does not say: whether the server refused the session rather than the call, and
+    /// whether it has the tool. Returns the new reply; none if the answer stands as it was judged.
     async fn settled(
         &self,
         session: &Arc<Session>,
@@ -170,18 +171,17 @@ impl McpParticipant {
         None
     }
 
-    /// Makes a reply of a call whose connection failed, and lets go of the connection if it is no use any
-    /// more.
+    /// Makes the reply for a call whose connection failed, and retires the connection.
     async fn broken(&self, session: &Arc<Session>, slot: &Slot, error: &ServiceError, deadline: Instant) -> Reply {
         if let Some(error) = http_cause(error) {
             self.link.retire(session);
             return over_http(error, slot, self.link.filter());
         }
-        // A child's end says more than its closed pipe; it is known at once or not at all.
+        // The end of a child process says more than its closed pipe. It is known at once or not at all.
         let most = deadline.min(Instant::now() + ENDING_WAIT);
         let how = timeout_at(most, session.ending()).await.ok().flatten();
-        // Also after a single exchange over HTTP that ended without its answer. rmcp reports both alike, and a gateway
-        // may end every exchange of a dead session so.
+        // A single HTTP exchange that ended without its answer retires the session, too. rmcp reports both cases
+        // alike, and a gateway may end every exchange of a dead session like this.
         self.link.retire(session);
         if !slot.was_sent() {
             return Reply::of(Rule::Refused, "the connection was closed already; nothing was sent");
@@ -205,7 +205,7 @@ fn http_cause(error: &ServiceError) -> Option<&StreamableHttpError<reqwest::Erro
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// Makes a reply of a failed POST: what was answered is no failure here.
+/// Makes the reply for a failed POST. A POST that was answered is not one, whatever its status.
 fn over_http(error: &StreamableHttpError<reqwest::Error>, slot: &Slot, filter: &Filter) -> Reply {
     match error {
         StreamableHttpError::Client(error) if slot.was_sent() || error.is_connect() || error.is_dns() => {

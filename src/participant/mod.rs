@@ -1,5 +1,5 @@
-//! Reaches out: calls participants and says what became of it. Owns Rust handlers, MCP tools, HTTP requests,
-//! expressions and the classification of answers; when to call is the core's decision.
+//! Calls participants (Rust handlers, MCP tools, HTTP APIs) and classifies their answers into outcomes. Also
+//! evaluates expressions and templates. The saga core decides when to call.
 
 mod arguments;
 mod classify;
@@ -42,7 +42,7 @@ use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use crate::saga::{Fault, Json, silent_errors, silent_errors_of_step, unsound_rules, unsound_rules_of_step};
 use crate::step_transaction::Transaction;
 
-/// Everybody whom this process can call. Cheap to clone; the clones share connections.
+/// All handlers and participants that this process can call. Cheap to clone: clones share their connections.
 #[derive(Clone)]
 pub struct Participants {
     inner: Arc<Inner>,
@@ -53,28 +53,28 @@ struct Inner {
     remotes: BTreeMap<String, Remote>,
 }
 
-/// A participant outside of this process.
+/// A participant outside this process.
 struct Remote {
     wire: Wire,
-    /// Calls that may be in flight from here.
+    /// Limits the calls in flight from this process.
     places: Places,
     errors: Option<Errors>,
 }
 
-/// What there is to know of a call besides its target.
+/// What a call needs besides its target.
 struct Asked<'a> {
     timeout_ms: Millis,
-    /// The idempotency key, for all but probes.
+    /// The idempotency key; none for a probe.
     key: Option<&'a str>,
     effect: Effect,
 }
 
-/// Why a notice was not received.
+/// Why a receiver did not take a notice.
 #[derive(Clone, Debug)]
 pub struct NotReceived {
     /// The reason.
     pub error: Error,
-    /// The receiver asks for this pause.
+    /// The pause that the receiver asked for.
     pub retry_after_ms: Option<Millis>,
 }
 
@@ -84,13 +84,13 @@ impl From<Error> for NotReceived {
     }
 }
 
-/// How a participant is spoken to.
+/// The client of a participant, by protocol.
 enum Wire {
     Mcp(Box<McpParticipant>),
     Http(Box<HttpParticipant>),
 }
 
-/// A place among the calls of a participant that may be in flight at once; given back when it is dropped.
+/// A place among a participant's calls in flight. Dropping it frees the place.
 #[derive(Debug, Default)]
 pub struct Place(#[expect(dead_code, reason = "it is held, not read")] Option<place::Place>);
 
@@ -103,17 +103,17 @@ impl std::fmt::Debug for Participants {
     }
 }
 
-/// Makes an HTTP client that does nothing on its own, as participants have it: for those who are told of what they do.
+/// Makes the HTTP client that participants use, for other parts of the program: no redirects, no retries, no proxy.
 pub fn http_client() -> Result<reqwest::Client, String> {
     config::install_crypto();
     http::client().map_err(|error| format!("cannot make an HTTP client: {error}"))
 }
 
 impl Participants {
-    /// Makes participants of their settings. Nothing is connected before the first call.
+    /// Creates the participants from their settings. Opens no connection before the first call.
     ///
-    /// `runtime` carries the connections to MCP servers, which outlive the task that opened them. Paths of
-    /// faults are `participants.NAME.url` and the like.
+    /// `runtime` runs the connections to MCP servers, which outlive the task that opened them. The path of a fault
+    /// looks like `participants.NAME.url`.
     pub fn new(configs: Vec<ParticipantConfig>, handlers: Handlers, runtime: &Handle) -> Result<Self, Vec<Fault>> {
         config::install_crypto();
         let mut remotes = BTreeMap::new();
@@ -121,7 +121,7 @@ impl Participants {
         for config in configs {
             let path = format!("participants.{}", config.name);
             if remotes.contains_key(&config.name) {
-                faults.push(Fault { path, message: "there are two participants of this name".into() });
+                faults.push(Fault { path, message: "two participants have this name".into() });
                 continue;
             }
             match wire(&config, &path, runtime) {
@@ -137,9 +137,8 @@ impl Participants {
         if faults.is_empty() { Ok(Self { inner: Arc::new(Inner { handlers, remotes }) }) } else { Err(faults) }
     }
 
-    /// Waits until a target may be called: each participant has as many places as its `concurrency` says, and an MCP
-    /// server that does not answer for now is given no call. Waiting takes as long as it takes, and is no part of an
-    /// attempt.
+    /// Waits until a target may be called. A participant takes at most `concurrency` calls at a time. An MCP server
+    /// that has left a ping unanswered takes none. The wait has no limit and is not part of an attempt.
     pub async fn place(&self, target: &Target) -> Place {
         let remote = match target {
             Target::Handler { .. } => None,
@@ -153,19 +152,20 @@ impl Participants {
         Place(Some(place))
     }
 
-    /// Makes a call and says how it ended, and what decided that. Never panics, and never takes longer than the
-    /// call's time-out. Take the [`place`](Self::place) first.
+    /// Makes a call and returns its outcome and what decided it. Never panics, and never takes longer than the call's
+    /// time-out. Take a [`place`](Self::place) first.
     ///
-    /// Expressions that fail and arguments that are too large are definite failures before any call. Dropping
-    /// the future is safe; what became of the call is unknown then.
+    /// If an expression fails or the arguments are too large, the call is a definite failure and nothing is sent.
+    /// Dropping the future is safe; the effect of the call is then unknown.
     pub async fn execute(&self, call: &Call, scope: &Arc<Scope>) -> (Outcome, Option<DecidedBy>) {
         let asked = Asked { timeout_ms: call.timeout_ms, key: Some(&scope.key), effect: call.effect };
         let reply = self.inner.reply(&call.target, scope, asked).await;
         classify::outcome(call, scope, self.inner.errors(call), reply)
     }
 
-    /// Calls the handler of a transactional call within an open transaction. Whatever does not succeed has no effect
-    /// once the transaction is rolled back: no outcome is unknown, and none is pending. Says what decided, too.
+    /// Calls the handler of a transactional call in an open transaction. Returns the outcome and what decided it. An
+    /// attempt that does not succeed has no effect once its transaction is rolled back, so the outcome is never
+    /// unknown or pending.
     pub async fn execute_within(
         &self,
         call: &Call,
@@ -184,7 +184,7 @@ impl Participants {
         (classify::rolled_back(outcome), by)
     }
 
-    /// Tells somebody, under the key of the scope, and says whether it was received.
+    /// Sends a notice under the key of the scope. An error means that the receiver did not take it.
     pub async fn tell(&self, notice: &Notice, scope: &Arc<Scope>) -> Result<(), NotReceived> {
         let target = match &notice.target {
             Target::Handler { name, arguments: None } => {
@@ -197,7 +197,7 @@ impl Participants {
         let _place = self.place(&call.target).await;
         let asked = Asked { timeout_ms: call.timeout_ms, key: Some(&scope.key), effect: call.effect };
         let reply = self.inner.reply(&call.target, scope, asked).await;
-        // A refusal, too, is told again: a notice is never given up.
+        // A notice that was refused is sent again, too: no notice is given up.
         let retry_after_ms = reply.retry_after_ms;
         match classify::outcome(&call, scope, self.inner.errors(&call), reply).0 {
             Outcome::Succeeded { .. } | Outcome::Pending { .. } => Ok(()),
@@ -207,15 +207,15 @@ impl Participants {
         }
     }
 
-    /// Asks a participant whether a call took effect, and says what decided the answer. The same promises as for
-    /// [`execute`](Self::execute).
+    /// Asks a participant whether a call took effect. Returns the answer and what decided it. Never panics, and never
+    /// takes longer than the probe's time-out.
     pub async fn probe(&self, probe: &Probe, scope: &Arc<Scope>) -> (Answer, DecidedBy) {
         let asked = Asked { timeout_ms: probe.timeout_ms, key: None, effect: Effect::ReadOnly };
         let reply = self.inner.reply(&probe.target, scope, asked).await;
         classify::answer(probe, scope, &reply)
     }
 
-    /// Returns what this process lacks to run a definition, such as `handler "charge"`; empty if it can.
+    /// Returns what this process lacks to run a definition, such as `handler "charge"`; empty if it lacks nothing.
     pub fn missing(&self, draft: &Draft) -> Vec<String> {
         let mut lacks = self.missing_for(&draft.steps);
         let told = draft.on_stuck.iter().chain(&draft.on_end);
@@ -225,7 +225,7 @@ impl Participants {
         lacks
     }
 
-    /// Returns what this process lacks to run some steps.
+    /// Returns what this process lacks to run these steps.
     pub fn missing_for(&self, steps: &[Step]) -> Vec<String> {
         let calls = steps.iter().flat_map(Step::calls).map(|(_, call)| call);
         let lacks = calls.flat_map(|call| {
@@ -238,15 +238,15 @@ impl Participants {
         missing
     }
 
-    /// Names what no door lets through in a definition: errors that it trusts in silence, and rules that nothing makes
-    /// sound. See [`silent_errors`] and [`unsound_rules`].
+    /// Returns the faults for which a definition is always refused: tool calls whose errors nothing explains, and
+    /// unsound rules. See [`silent_errors`] and [`unsound_rules`].
     pub fn inadmissible(&self, draft: &Draft) -> Vec<Fault> {
         let mut faults = silent_errors(draft, |participant| self.inner.trusts_errors(participant));
         faults.extend(unsound_rules(draft));
         faults
     }
 
-    /// The same for one step, whose path is given.
+    /// Returns the same faults for one step, whose path is `path`.
     pub fn inadmissible_of_step(&self, path: &str, step: &Step) -> Vec<Fault> {
         let mut faults = silent_errors_of_step(path, step, |participant| self.inner.trusts_errors(participant));
         faults.extend(unsound_rules_of_step(path, step));
@@ -263,7 +263,7 @@ impl Participants {
     }
 }
 
-/// Makes what speaks to one participant of its settings.
+/// Makes the client of one participant from its settings, or returns what is wrong with them.
 fn wire(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Wire, Vec<Fault>> {
     let filter = Filter::of(config.transport.secrets());
     let limits = config.limits;
@@ -314,7 +314,8 @@ fn wire(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Wire
 }
 
 impl Inner {
-    /// Names the target of a call if nobody here answers to it in the way that the call's effect asks for.
+    /// Names the target of a call if this process cannot call it as the call's effect demands: a transactional call
+    /// needs a transactional handler.
     fn lacks_for(&self, call: &Call) -> Option<String> {
         match (&call.target, call.effect) {
             (Target::Handler { name, .. }, Effect::Transactional) => {
@@ -331,12 +332,12 @@ impl Inner {
         self.remotes.get(participant).map(|remote| &remote.wire)
     }
 
-    /// Whether the settings of a participant say that its errors had no effect.
+    /// Whether the settings say that an error of this participant proves that there was no effect.
     fn trusts_errors(&self, participant: &str) -> bool {
         self.remotes.get(participant).is_some_and(|remote| remote.errors == Some(Errors::Definite))
     }
 
-    /// What a call's errors prove: what the definition says, else the settings of its participant.
+    /// Returns what an error of this call proves: by the definition, else by the settings of its participant.
     fn errors(&self, call: &Call) -> Option<Errors> {
         let remote = match &call.target {
             Target::Handler { .. } => None,
@@ -345,7 +346,7 @@ impl Inner {
         call.errors.or(remote.and_then(|remote| remote.errors))
     }
 
-    /// Names the target if nobody here answers to it.
+    /// Names the target if this process cannot call it.
     fn lacks(&self, target: &Target) -> Option<String> {
         match target {
             Target::Handler { name, .. } => (!self.handlers.contains(name)).then(|| format!("handler {name:?}")),
@@ -364,11 +365,11 @@ impl Inner {
         }
     }
 
-    /// Calls a target and returns its end, as the default rules see it. Calls over the wire are boxed: their
-    /// futures are large, and a handler's call would carry the room for them.
+    /// Calls a target and judges the answer by the default rules. The futures of remote calls are large. They are
+    /// boxed, so that the future of a handler's call stays small.
     async fn reply(&self, target: &Target, scope: &Arc<Scope>, asked: Asked<'_>) -> Reply {
         let Asked { timeout_ms, key, effect } = asked;
-        // Rendering the arguments is a part of the attempt.
+        // The time of an attempt includes rendering its arguments.
         let time = Duration::from_millis(timeout_ms);
         let deadline = Instant::now() + time;
         let made = match target {
@@ -409,7 +410,7 @@ impl Inner {
     }
 }
 
-/// Runs a handler within the limits of its time, its arguments and its output.
+/// Runs a handler within the limits on its time, its arguments and its output.
 async fn in_time<Running: Future<Output = Reply>>(
     arguments: Option<&Template>,
     scope: &Scope,
@@ -432,22 +433,22 @@ async fn in_time<Running: Future<Output = Reply>>(
     Ok(reply)
 }
 
-/// What a handler is told that asks for nothing else.
+/// Returns the arguments for a notice's handler that declares none: all variables of a notice.
 fn everything() -> Template {
     let names = expr::Place::Notice.variables();
-    // The key in other forms is for participants that cannot take it as it is.
+    // The other forms of the key are for participants that cannot take it as it is.
     let plain = names.iter().filter(|name| !name.starts_with("key_"));
     let fields = plain.map(|name| ((*name).to_owned(), format!("${{ {name} }}").into()));
     Template(serde_json::Value::Object(fields.collect()))
 }
 
-/// The reply of a participant that is not there: nothing was sent, and another node may know it.
+/// Makes the reply for a participant that this process lacks. Nothing was sent, and another node may have it.
 fn absent(what: Option<String>) -> Reply {
     let what = what.unwrap_or_else(|| "participant".into());
     Reply::of(Rule::Missing, format!("this process has no {what}"))
 }
 
-/// The reply of a call that could not be made: an expression failed, or the arguments do not fit.
+/// Makes the reply for a call that was not made: an expression failed, or the arguments do not fit.
 fn unsent(error: Error) -> Reply {
     let rule = if error.code == Rule::Expression.word() { Rule::Expression } else { Rule::Arguments };
     Reply::coded(rule, &error.code, error.message)

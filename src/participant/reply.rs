@@ -1,5 +1,5 @@
-//! What came back of one call, whatever carried it. Owns the common shape of answers from handlers, tools and
-//! HTTP, and what the default rules make of each; `classify.rs` applies the definition's own rules on top.
+//! The reply to one call: one shape for the answers of handlers, tools and HTTP, with the verdict of the default
+//! rules. `classify.rs` applies the rules of a definition to it.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use crate::saga::Json;
 use crate::saga::definition::{Millis, Verdict};
 use crate::saga::outcome::Error;
 
-/// The end of one call.
+/// The reply to one call.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
-    /// What the default rules make of it.
+    /// The verdict of the default rules.
     pub(super) verdict: Verdict,
-    /// Which of them.
+    /// The default rule that applied.
     pub(super) rule: Rule,
-    /// Why it is not a success; always there unless the verdict is succeeded or pending.
+    /// Why the call is no success; always set unless the verdict is succeeded or pending.
     pub(super) error: Option<Error>,
-    /// The participant asked for this pause.
+    /// The pause that the participant asked for.
     pub(super) retry_after_ms: Option<Millis>,
     /// The answer as JSON; null if there is none.
     pub(super) result: Json,
-    /// The answer as text, where it came as text.
+    /// The answer as text, if it came as text.
     pub(super) text: Option<String>,
-    /// What else came with a tool's result.
+    /// Other parts of a tool's result.
     pub(super) raw: Option<Box<Raw>>,
     /// The HTTP status, if there is one.
     pub(super) status: Option<u16>,
@@ -33,28 +33,28 @@ pub(super) struct Reply {
     pub(super) headers: Vec<(String, String)>,
 }
 
-/// The parts of a tool's result, as they came.
+/// Parts of a tool's result, as received.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Raw {
-    /// Its blocks.
+    /// The content blocks.
     pub(super) content: Option<Json>,
-    /// Its `_meta`.
+    /// The `_meta` field.
     pub(super) meta: Option<Json>,
 }
 
 impl Reply {
-    /// An answer to which a rule applies; its error has the rule's word as code.
+    /// Makes the reply of a rule. Its error has the rule's word as code.
     pub(super) fn of(rule: Rule, message: impl Into<String>) -> Self {
         Self::coded(rule, rule.word(), message)
     }
 
-    /// The same with a code of its own.
+    /// Makes the reply of a rule, with another error code.
     pub(super) fn coded(rule: Rule, code: &str, message: impl Into<String>) -> Self {
         let reply = Self::succeeded(rule, Json::null());
         Self { verdict: rule.verdict(), error: Some(recorded(code, message)), ..reply }
     }
 
-    /// An answer that says: done.
+    /// Makes the reply of a success.
     pub(super) fn succeeded(rule: Rule, result: Json) -> Self {
         Self {
             verdict: Verdict::Succeeded,
@@ -69,13 +69,13 @@ impl Reply {
         }
     }
 
-    /// Adds the pause that the participant asked for.
+    /// Adds the pause that the participant asked for, at most `RETRY_AFTER_MAX`.
     pub(super) fn after(self, pause: Option<Duration>) -> Self {
         let ms = |pause: Duration| Millis::try_from(pause.min(RETRY_AFTER_MAX).as_millis()).unwrap_or(Millis::MAX);
         Self { retry_after_ms: pause.map(ms), ..self }
     }
 
-    /// Cuts secrets out of everything that came from outside.
+    /// Removes secrets from everything that came from outside.
     pub(super) fn cleaned(self, filter: &Filter) -> Self {
         if filter.is_empty() {
             return self;
@@ -94,12 +94,12 @@ impl Reply {
         }
     }
 
-    /// Returns the answer as text; empty if it was none.
+    /// Returns the answer as text; empty if it did not come as text.
     pub(super) fn text(&self) -> &str {
         self.text.as_deref().unwrap_or("")
     }
 
-    /// Returns the blocks of a tool's result as JSON text; null if it has none.
+    /// Returns the content blocks of a tool's result as JSON text; null if it has none.
     pub(super) fn content(&self) -> &str {
         self.raw.as_ref().and_then(|raw| raw.content.as_ref()).map_or("null", Json::get)
     }
@@ -134,12 +134,12 @@ impl Reply {
     }
 }
 
-/// Whether a rule is for answers that arrived only in part. Rules of a definition do not read them.
+/// Whether a rule is for answers that arrived only in part. The rules of a definition do not see such an answer.
 pub(super) fn is_in_part(rule: Rule) -> bool {
     matches!(rule, Rule::Incomplete | Rule::TooLarge)
 }
 
-/// Reads the pause from a `Retry-After`: seconds, or a date.
+/// Reads the pause from a `Retry-After`, which is a number of seconds or a date. At most `RETRY_AFTER_MAX`.
 pub(super) fn retry_after(text: &str) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
@@ -148,7 +148,8 @@ pub(super) fn retry_after(text: &str) -> Option<Duration> {
     Some(between(jiff::Timestamp::now(), http_date(text)?))
 }
 
-/// The same for a date, by the clock of the server that wrote it: what its answer says of the time.
+/// Reads the pause from a `Retry-After` date by the server's own clock, which its `Date` header shows. None without
+/// that header, or if `Retry-After` is no date.
 pub(super) fn retry_after_at(text: &str, date: Option<&str>) -> Option<Duration> {
     Some(between(http_date(date?)?, http_date(text)?))
 }
@@ -182,14 +183,14 @@ pub(super) fn too_deep(text: &str) -> bool {
     false
 }
 
-/// Makes an error to be recorded. Whatever it quotes, its message is one line without control characters: it
-/// is read again in logs and on terminals.
+/// Makes an error for the journal. Its message is one line without control characters, whatever it quotes: logs and
+/// terminals show it.
 pub(super) fn recorded(code: impl Into<String>, message: impl Into<String>) -> Error {
     Error::new(code, one_line(message.into()))
 }
 
-/// Returns a text with everything escaped that could break a line, colour a terminal or turn the writing
-/// around.
+/// Escapes every character that could break a line, colour a terminal or reverse the direction of the text. A line
+/// break or a tab becomes a space.
 pub(super) fn one_line(text: String) -> String {
     let plain = |c: char| {
         !c.is_control()
@@ -209,7 +210,7 @@ pub(super) fn one_line(text: String) -> String {
     line
 }
 
-/// Returns the beginning of a text as one line, for an error's message.
+/// Returns the first 500 characters of a text as one line, for an error's message.
 pub(super) fn excerpt(text: &str) -> String {
     const CHARS_MAX: usize = 500;
     let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");

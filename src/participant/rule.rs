@@ -1,11 +1,11 @@
-//! The default rules: what an answer, or the want of one, means where the definition says nothing else. One
-//! table: the calls are classified by it, and the guide's table of outcomes is printed from it. Leaves the
-//! rules of a definition to `classify.rs`.
+//! The default rules: what an answer, or a missing answer, means unless the definition says otherwise. Calls are
+//! classified by one table, and the guide's table of outcomes is printed from it. `classify.rs` applies the rules of
+//! a definition.
 
 use crate::saga::definition::{Call, Effect, Target, Verdict};
 use crate::saga::outcome::DecidedBy;
 
-/// Declares the rules with what there is to know of each.
+/// Declares each rule with its word, its verdict and a description of its answers.
 macro_rules! rules {
     ($($name:ident $word:literal $verdict:ident $answer:literal,)*) => {
         /// A default rule.
@@ -15,21 +15,21 @@ macro_rules! rules {
         }
 
         impl DefaultRule {
-            /// All of them, in the order of the guide.
+            /// All rules, in the order of the guide.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// Returns the rule's word: in the journal, in `show`, and the code of the error unless the
-            /// answer has a code of its own.
+            /// Returns the rule's word. The journal and `amends show` use it, and it is the code of the error unless
+            /// the answer has a code of its own.
             pub fn word(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
             }
 
-            /// Returns what the rule makes of an answer.
+            /// Returns the rule's verdict on an answer.
             pub fn verdict(self) -> Verdict {
                 match self { $(Self::$name => Verdict::$verdict,)* }
             }
 
-            /// Returns which answers the rule is for, in words.
+            /// Describes the answers that the rule is for.
             pub fn answer(self) -> &'static str {
                 match self { $(Self::$name => $answer,)* }
             }
@@ -45,15 +45,14 @@ rules! {
     Unresolved "unresolved" Retryable
         "the participant's name does not resolve within `timeout` or 5 s; nothing was sent",
     SessionLost "session_lost" Retryable
-        "the MCP server does not know the session, to a call with `read_only` or `idempotent`; it was not carried out",
+        "the MCP server does not know the session of a `read_only` or `idempotent` call; it did not carry the call out",
     SessionRefused "session_refused" Unknown
-        "the MCP server does not know the session, to a call with `once`, which an earlier delivery may have carried \
-         out",
+        "the MCP server does not know the session of a `once` call; an earlier delivery may have carried the call out",
     ProcessDied "process_died" Unknown "the node's process died before the answer was on record",
     Lost "call_lost" Unknown "the node gave the call up before the answer: it stopped, or lost its lease",
     Timeout "timeout" Unknown "no answer within `timeout`",
     Closed "closed" Unknown
-        "the connection ended before the answer; the JSON-RPC errors -32000 and -32001 by which an SDK says so",
+        "the connection ended before the answer, or an SDK says so by the JSON-RPC error -32000 or -32001",
     Incomplete "answer_incomplete" Unknown
         "the answer did not arrive whole, whatever its status: cut off, or a part that was not asked for",
     Invalid "answer_invalid" Unknown
@@ -67,8 +66,8 @@ rules! {
     HttpBusy "busy" Retryable
         "HTTP 425 or 429, 403 or 413 with `Retry-After`",
     KeyConflict "key_conflict" Unknown
-        "to a call that may have an effect: HTTP 400, 409 or 422 whose code, type or title speaks of the key, 409 with \
-         `Retry-After`, 409 whose body names no error; a JSON-RPC error about the key",
+        "a call that may have an effect gets HTTP 400, 409 or 422 whose code, type or title speaks of the key, 409 \
+         with `Retry-After`, 409 whose body names no error, or a JSON-RPC error about the key",
     Http4xx "http_4xx" Failed "another HTTP 4xx",
     Http5xx "http_5xx" Unknown "HTTP 500 to 599, or a status outside of 200 to 599",
     ToolResult "tool_result" Succeeded "a tool's result",
@@ -88,25 +87,26 @@ rules! {
         "`Failure::unknown` of a Rust handler, or an error that it passes on with `?`",
     Panic "panic" Unknown "a panic of a Rust handler",
     NoTransaction "no_transaction" Retryable
-        "the node could begin no transaction for a transactional handler, which was not called",
+        "the node could not begin a transaction; the transactional handler was not called",
     Rejected "rejected" Failed
-        "the database refuses a statement of a transactional handler, or its commit, as it would each time: a \
+        "the database refuses a statement or the commit of a transactional handler, and would do so each time: a \
          constraint, a privilege",
     NotCommitted "not_committed" Retryable
         "the transaction of a transactional handler was not committed, for another reason",
     HandlerBrokeTransaction "handler_broke_transaction" Failed
-        "a transactional handler kept its transaction beyond its end",
+        "a transactional handler kept its transaction after it returned",
     TransactionEnded "transaction_ended" Unknown
         "a transactional handler ended its transaction by itself, or tried to",
 }
 
 impl DefaultRule {
-    /// Whether it takes an answer for a refusal by HTTP's convention, which `errors: unknown` withdraws.
+    /// Whether the rule reads an answer as a refusal by HTTP's convention. `errors: unknown` withdraws that
+    /// convention.
     pub(super) fn is_convention(self) -> bool {
         matches!(self, Self::HttpRedirect | Self::HttpBusy | Self::Http4xx)
     }
 
-    /// Whether such a call can meet such an answer.
+    /// Whether this call can get an answer that the rule is for.
     pub fn is_for(self, call: &Call) -> bool {
         let [handler, tool, http] = match self {
             Self::Expression
@@ -141,14 +141,14 @@ impl DefaultRule {
             | Self::Unresolved
             | Self::Closed
             | Self::Incomplete
-            // Of MCP over HTTP, whose statuses mean the same.
+            // MCP over HTTP has the same statuses, with the same meaning.
             | Self::HttpRedirect
             | Self::Http3xx
             | Self::Http408
             | Self::HttpBusy
             | Self::Http4xx
             | Self::Http5xx => [false, true, true],
-            // What only reads has no earlier attempt that could be in doubt.
+            // A `read_only` call has no earlier attempt that could be in doubt.
             Self::KeyConflict => {
                 let has_effect = call.effect != Effect::ReadOnly;
                 [false, has_effect, has_effect]
@@ -162,12 +162,13 @@ impl DefaultRule {
         }
     }
 
-    /// Returns what is recorded where this rule decided, and no status was seen.
+    /// Returns the record of a decision by this rule without an HTTP status.
     pub fn decided(self) -> DecidedBy {
         DecidedBy::new(self.word(), None)
     }
 
-    /// Returns the rule of a plain success of such a call: none is recorded for it. None for HTTP, whose statuses are.
+    /// Returns the rule of a plain success. This rule is not recorded. None for HTTP: its rule is recorded with the
+    /// status.
     pub fn of_plain_success(target: &Target) -> Option<Self> {
         match target {
             Target::Handler { .. } => Some(Self::Handler),

@@ -1,5 +1,4 @@
-//! What an expression or a handler may know of the saga it works for. Owns the shape; which outputs are in it
-//! is the actor's choice.
+//! The data of a saga that expressions and handlers can read. The saga's actor chooses the outputs in it.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -10,20 +9,20 @@ use crate::saga::event::Direction;
 use crate::saga::key::Key;
 use crate::saga::{Json, Law};
 
-/// Names of keys in expressions.
+/// Variables of expressions that hold a key.
 pub(super) const KEYS: [&str; 6] = ["key", "key_uuid", "key_hex", "action_key", "action_key_uuid", "action_key_hex"];
 
-/// The name of no step.
+/// Empty step name, for expressions outside a step.
 static NO_STEP: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
 
-/// The surroundings of one call. Cheap to build: every value shares its text with the journal.
+/// The context of one call. Cheap to build: every value shares its text with the journal.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// The saga, `saga` in expressions.
     pub saga: Uuid,
-    /// The law of its journal, by which answers are read.
+    /// The law of the saga's journal. It says how answers are read.
     pub law: Law,
-    /// The step, `step` in expressions. Empty where none is called.
+    /// The step, `step` in expressions. Empty outside a step.
     pub step: Arc<str>,
     /// Whether the action or its compensation is called.
     pub direction: Direction,
@@ -31,34 +30,34 @@ pub struct Scope {
     pub attempt: u32,
     /// The idempotency key, `key` in expressions.
     pub key: String,
-    /// In a compensation, the idempotency key of the action that is undone, for participants that void by
-    /// key; `action_key` in expressions.
+    /// In a compensation, the idempotency key of the action that it undoes; `action_key` in expressions. For
+    /// participants that void by key.
     pub action_key: Option<String>,
-    /// The position in a trace that the call has, as W3C writes it; sent on to who is called.
+    /// The W3C `traceparent` of the call; sent to the participant.
     pub traceparent: Option<Arc<str>>,
     /// The saga's input, `input` in expressions.
     pub input: Json,
     /// Outputs of steps by name, `steps.NAME` in expressions. A skipped step has null.
     pub steps: Vec<(Arc<str>, Json)>,
-    /// Output of the action, where a compensation knows it; `output` in expressions, null if it is not known.
+    /// In a compensation, the action's output if it is known; `output` in expressions, null if it is not known.
     pub output: Option<Json>,
-    /// What a notice tells; none in the calls of steps.
+    /// The content of a notice; none in a call of a step.
     pub news: Option<NotificationContext>,
 }
 
-/// What became of a saga, for those who are told.
+/// What a notice says of its saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotificationContext {
     /// Name of the definition; `definition` in expressions.
     pub definition: String,
-    /// Where the saga stands; `status` in expressions.
+    /// The saga's status; `status` in expressions.
     pub status: String,
-    /// Why; `reason` in expressions, null if there is nothing to say.
+    /// The reason for the status; `reason` in expressions, null if there is none.
     pub reason: Option<String>,
 }
 
 impl Scope {
-    /// Makes the surroundings of a saga's own expressions: a step's `when`, and the saga's output.
+    /// Makes the context of a saga's own expressions: a step's `when` and the saga's output.
     pub fn of_saga(saga: Uuid, input: Json, steps: Vec<(Arc<str>, Json)>) -> Self {
         Self {
             saga,
@@ -76,8 +75,8 @@ impl Scope {
         }
     }
 
-    /// Returns a key by the name that it has in expressions: as it is, as a UUID, or as the UUID's 32 hexadecimal
-    /// digits.
+    /// Returns a key by its name in expressions: the key itself, its UUID, or the 32 hexadecimal digits of that UUID.
+    /// None if the name is no key, or if there is no action key.
     pub(super) fn key_as(&self, name: &str) -> Option<Cow<'_, str>> {
         let (key, form) = match name.strip_prefix("action_key") {
             Some(form) => (self.action_key.as_deref()?, form),

@@ -1,11 +1,11 @@
-//! Text that must not be seen: values of settings, and the filter that cuts them out of whatever a
-//! participant says. Owns nothing about where secrets come from; the catalog resolves them.
+//! Secret texts of the settings, and the filter that removes them from what participants say. The catalog looks the
+//! secrets up.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::participant::SECRET_BYTES_MIN;
 
-/// A text of the settings that never prints, with the parts of it that came from the environment.
+/// A text of the settings that is never printed. It knows which of its parts came from the environment.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret {
     text: String,
@@ -13,29 +13,29 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// Wraps a text that stands in the settings file itself.
+    /// Wraps a text that is written in the settings file itself.
     pub fn plain(text: impl Into<String>) -> Self {
         Self { text: text.into(), parts: Vec::new() }
     }
 
-    /// Wraps a text and names the parts of it that nobody may see: `Bearer abc` with the part `abc`.
+    /// Wraps a text and names its secret parts: `Bearer abc` with the part `abc`.
     pub fn sensitive(text: impl Into<String>, parts: Vec<String>) -> Self {
         Self { text: text.into(), parts }
     }
 
-    /// Returns the text, for the wire only.
+    /// Returns the whole text. Use it only to send it.
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// Returns the text as people may see it: without what came from the environment.
+    /// Returns the text for people: each secret part is replaced.
     pub fn shown(&self) -> String {
         let mut parts: Vec<&String> = self.parts.iter().collect();
         parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
         parts.iter().fold(self.text.clone(), |text, part| text.replace(part.as_str(), CUT))
     }
 
-    /// Puts another text in place of this one, which holds the same parts.
+    /// Replaces the text with another one that has the same secret parts.
     pub(crate) fn with_text(self, text: String) -> Self {
         Self { text, ..self }
     }
@@ -47,13 +47,13 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// What stands in place of a secret.
+/// Replacement for a secret.
 const CUT: &str = "[secret]";
 
-/// Cuts known secrets out of texts, as they are and as JSON, URLs and base64 spell them.
+/// Removes known secrets from texts, both as they are and as JSON, URLs and base64 encode them.
 #[derive(Clone, Default)]
 pub struct Filter {
-    /// Everything that is cut, the longest first.
+    /// Every text to remove, the longest first.
     spellings: Vec<String>,
 }
 
@@ -64,8 +64,8 @@ impl std::fmt::Debug for Filter {
 }
 
 impl Filter {
-    /// Collects the secret parts of some settings. Parts too short to be told from ordinary text are left
-    /// out.
+    /// Collects the secret parts of some settings. Leaves out parts shorter than `SECRET_BYTES_MIN`: they would match
+    /// ordinary text.
     pub fn of<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let parts = secrets.into_iter().flat_map(|secret| &secret.parts);
         let mut spellings: Vec<String> =
@@ -75,7 +75,7 @@ impl Filter {
         Self { spellings }
     }
 
-    /// Whether there is nothing to cut out.
+    /// Whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
         self.spellings.is_empty()
     }
@@ -91,7 +91,7 @@ impl Filter {
         text
     }
 
-    /// The same for a text that was cut off, perhaps in the midst of a secret.
+    /// Removes secrets from a text that was cut off, including the beginning of a secret at its end.
     pub(super) fn clean_beginning(&self, text: String) -> String {
         let mut text = self.clean(text);
         let begun = |spelling: &String| {
@@ -99,7 +99,7 @@ impl Filter {
             (SECRET_BYTES_MIN..=most).rev().find(|length| text.as_bytes().ends_with(&spelling.as_bytes()[..*length]))
         };
         if let Some(length) = self.spellings.iter().filter_map(begun).max() {
-            // The beginning of a spelling begins with a whole character.
+            // The match starts at a whole character, because every spelling does.
             text.truncate(text.len() - length);
             text.push_str(CUT);
         }
@@ -107,10 +107,10 @@ impl Filter {
     }
 }
 
-/// Returns a secret and what it looks like elsewhere.
+/// Returns a secret in each of its encodings.
 fn spellings(part: &str) -> Vec<String> {
     let mut all = vec![part.to_owned()];
-    // In JSON a secret with quotes, backslashes or line ends looks different.
+    // JSON escapes quotes, backslashes and line breaks.
     let escaped = serde_json::Value::from(part).to_string();
     all.push(escaped[1..escaped.len() - 1].to_owned());
     for kept in [NON_ALPHANUMERIC, UNRESERVED, FORM] {
@@ -128,12 +128,12 @@ fn spellings(part: &str) -> Vec<String> {
     all
 }
 
-/// What `encodeURIComponent` and the like leave as it is.
+/// Characters that RFC 3986 leaves unreserved. URL encoders do not encode them.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// What forms leave as it is.
+/// Characters that HTML forms do not encode.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
 
-/// Returns a percent-encoded text with its digits in lower case.
+/// Returns a percent-encoded text with its hexadecimal digits in lower case.
 fn lower_hex(encoded: &str) -> String {
     let mut out = String::with_capacity(encoded.len());
     let mut left = 0_u8;
@@ -144,8 +144,8 @@ fn lower_hex(encoded: &str) -> String {
     out
 }
 
-/// Returns the digits of base64 that tell of these bytes alone when `shift` bytes (modulo 3) stand before them and
-/// anything may follow.
+/// Returns the base64 digits that depend on these bytes alone, if `shift` bytes (modulo 3) come before them and any
+/// bytes may follow.
 fn base64_amid(bytes: &[u8], shift: usize) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bits = |index: usize| -> u8 {
@@ -181,7 +181,7 @@ mod tests {
     fn cuts_what_urls_and_base64_make_of_a_secret_wherever_it_stands() {
         let filter = Filter::of([&Secret::sensitive("", vec!["s3 c/r+é:t?>~".into()])]);
         let said = |text: &str| filter.clean(text.to_owned());
-        // By `encodeURIComponent`, in a form, with every mark encoded, and with digits in lower case.
+        // By a URL encoder, in a form, with every mark encoded, and with digits in lower case.
         for spelled in [
             "s3%20c%2Fr%2B%C3%A9%3At%3F%3E~",
             "s3+c%2Fr%2B%C3%A9%3At%3F%3E%7E",
@@ -190,7 +190,7 @@ mod tests {
         ] {
             assert_eq!(said(&format!("?k={spelled}&x")), "?k=[secret]&x", "{spelled}");
         }
-        // Alone, padded, after `u:` and `me:`, and in the alphabet of URLs.
+        // Alone, padded, after `u:` and `me:`, and in the base64 alphabet for URLs.
         for spelled in [
             "czMgYy9yK8OpOnQ/Pn4=",
             "czMgYy9yK8OpOnQ_Pn4",

@@ -1,5 +1,5 @@
-//! The variables of one evaluation. Owns their names and how each gets its value: JSON text is read only when
-//! a variable is asked for, and of the steps only the one that is.
+//! The variables of one evaluation, with their names and values. JSON text is parsed only when an expression reads
+//! its variable. For `steps.NAME`, only the output of that step is parsed.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub(in crate::participant) struct View<'a> {
     cells: Cells<'a>,
 }
 
-/// Values that were read already.
+/// Values that were parsed already.
 #[derive(Default)]
 struct Cells<'a> {
     input: OnceLock<Option<Owned<'a>>>,
@@ -49,7 +49,7 @@ impl<'a> View<'a> {
         Self { reply: Some(reply), ..Self::of(scope) }
     }
 
-    /// Looks a plain path up in JSON text.
+    /// Looks up a plain path in JSON text.
     pub(super) fn find(&self, path: &Path) -> Result<Cow<'a, str>, Fault> {
         let (text, segments) = self.root(path)?;
         let Some(text) = text else {
@@ -59,7 +59,7 @@ impl<'a> View<'a> {
             return Ok(text);
         }
         let wrong = |error: serde_json::Error| match bare(&error) {
-            // The same for CEL: see `fault`.
+            // `fault` does the same for CEL.
             message if message.starts_with("invalid type: null") => Fault::Missing("null has no fields".into()),
             message if message.starts_with("invalid type: string") => Fault::Missing("a text has no fields".into()),
             message if message.starts_with("invalid type: map") => {
@@ -77,7 +77,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Returns the JSON text of a path's variable and what is left of the path.
+    /// Returns the JSON text of a path's variable, and the rest of the path.
     fn root<'p>(&self, path: &'p Path) -> Result<(Option<Cow<'a, str>>, &'p [Segment]), Fault> {
         let json = |json: &'a Json| Some(Cow::Borrowed(json.get()));
         let quoted = |text: &str| Some(Cow::Owned(serde_json::Value::from(text).to_string()));
@@ -96,7 +96,7 @@ impl<'a> View<'a> {
                         output.ok_or_else(|| Fault::Missing(format!("the step `{name}` has no output here")))?;
                     return Ok((Some(Cow::Borrowed(output.get())), rest));
                 }
-                Some((Segment::Index(_), _)) => return Err(Fault::Wrong("steps are found by name".into())),
+                Some((Segment::Index(_), _)) => return Err(Fault::Wrong("expected the name of a step".into())),
                 None => Some(Cow::Owned(self.all_steps())),
             },
             name if self.news(name).is_some() => self.news(name).map(|text| match text {
@@ -118,7 +118,7 @@ impl<'a> View<'a> {
         Ok((text, &path.segments))
     }
 
-    /// Returns what a notice says under a name, which may be nothing.
+    /// Returns the value of a notice's variable, which may be null; none if the notice has no such variable.
     fn news(&self, name: &str) -> Option<Option<&'a str>> {
         let news = self.scope.news.as_ref()?;
         match name {
@@ -129,7 +129,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Returns one object with the outputs of all steps, as text.
+    /// Returns one object with the outputs of all steps, as JSON text.
     fn all_steps(&self) -> String {
         let mut text = String::from("{");
         for (index, (name, output)) in self.scope.steps.iter().enumerate() {
@@ -201,7 +201,7 @@ impl VariableResolver for View<'_> {
     }
 }
 
-/// Returns the value of a cell, reading it from JSON text the first time.
+/// Returns the value of a cell. Parses it from JSON text the first time.
 fn read<'b, 'a: 'b>(cell: &'b OnceLock<Option<Owned<'a>>>, text: &'a str) -> Option<CowVal<'b, 'b>> {
     held(cell, || value::from_json(text).ok())
 }

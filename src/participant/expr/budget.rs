@@ -1,6 +1,6 @@
-//! Rewrites the syntax tree of an expression so that its work is paid for before it is done: CEL itself has
-//! no limit on loops over large values. Owns where the calls of `function.rs` go, and what the tree says
-//! about its own variables.
+//! Rewrites the syntax tree of an expression so that work is paid for before it is done: CEL itself has no limit on
+//! loops over large values. Places the calls of `function.rs`, and collects the variables, steps and functions that a
+//! tree uses.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use cel::common::ast::{MapEntryExpr, operators};
 
 use super::function::{RANGE, WEIGH};
 
-/// What an expression asks of its surroundings.
+/// The variables, steps and functions that an expression uses.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
     /// Variables that are not bound by a loop of the expression itself.
@@ -23,7 +23,7 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    /// Notes that the output of one step is read.
+    /// Records that the output of one step is read.
     pub(super) fn note_step(&mut self, name: &str) {
         self.variables.insert("steps".into());
         self.steps.insert(name.to_owned());
@@ -59,7 +59,7 @@ fn entry_children(entry: &IdedEntryExpr) -> Vec<&IdedExpr> {
     }
 }
 
-/// Collects what a tree asks of its surroundings. `bound` are the variables of the loops around it.
+/// Collects the needs of a tree. `bound`: the variables of the loops around it.
 pub(super) fn needs(expr: &IdedExpr, bound: &mut Vec<String>, needs_: &mut Needs) {
     match &expr.expr {
         Expr::Ident(name) if !name.starts_with('@') && !bound.contains(name) => {
@@ -167,10 +167,10 @@ fn rewrite_loop(comprehension: &mut ComprehensionExpr, in_loop: bool) {
     comprehension.iter_range = call(RANGE, range.id, vec![range, weight]);
 }
 
-/// Rewrites the parts of a call. Returns whether its result may be larger than its parts are.
+/// Rewrites the parts of a call. Returns whether its result may be larger than its parts.
 fn rewrite_call(call: &mut CallExpr, in_loop: bool) -> bool {
     let name = call.func_name.as_str();
-    // The accumulator of a loop: the interpreter knows this shape and appends in place.
+    // The first operand is the accumulator of a loop. The interpreter recognizes this shape and appends in place.
     if name == operators::ADD
         && let [IdedExpr { expr: Expr::Ident(first), .. }, second] = call.args.as_mut_slice()
         && first.starts_with('@')
@@ -191,7 +191,7 @@ fn rewrite_call(call: &mut CallExpr, in_loop: bool) -> bool {
             | operators::NEGATE
     );
     let grows = name == operators::ADD;
-    // Outside of loops the length of the expression bounds how often its parts are read.
+    // Outside loops, the length of the expression bounds how often its parts are read.
     let weighs = in_loop && !free;
     if let Some(target) = call.target.as_deref_mut()
         && !matches!(&target.expr, Expr::Ident(name) if name == "optional")

@@ -1,5 +1,5 @@
-//! Checks expressions and templates before a definition is accepted. Owns which variables exist where, and
-//! the rule that a step may only speak of steps that were done before it; all faults are found at once.
+//! Checks expressions and templates before a definition is accepted, and finds all faults at once. Says which
+//! variables exist where. A step may read the outputs only of steps that are over before it starts.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::participant::reply::one_line;
 use crate::saga::Fault;
 use crate::saga::definition::{Action, Call, Draft, Expression, Kind, Probe, Step, Target, Template};
 
-/// A place in a definition where expressions stand.
+/// A place in a definition that holds expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A step's `when`, and the saga's `output`.
@@ -20,9 +20,9 @@ pub enum Place {
     Action,
     /// Arguments of a compensation, or of the probe that asks about it.
     Compensation,
-    /// `success`, `classify` and `output` of an action, and the predicates of its probe.
+    /// `success`, `refused`, `classify` and `output` of an action, and the predicates of its probe.
     ActionAnswer,
-    /// The same of a compensation.
+    /// The same fields of a compensation.
     CompensationAnswer,
     /// Arguments of a notice.
     Notice,
@@ -65,14 +65,14 @@ pub fn check_expression(text: &str, allowed: &[&str]) -> Result<(), String> {
     if faults.is_empty() { Ok(()) } else { Err(one_line(faults.join("; "))) }
 }
 
-/// Checks every expression of a template. Faults name their path inside of it: `.a[0].b`.
+/// Checks every expression of a template. The path of a fault begins inside the template: `.a[0].b`.
 pub fn check_template(template: &Template, allowed: &[&str]) -> Result<(), Vec<Fault>> {
     let mut check = Check { steps: None, faults: Vec::new() };
     check.template(String::new(), template, allowed);
     if check.faults.is_empty() { Ok(()) } else { Err(check.faults) }
 }
 
-/// Checks every expression of a draft. Paths are those of [`Fault`].
+/// Checks every expression of a draft. The paths are those of [`Fault`].
 pub fn check_draft(draft: &Draft) -> Vec<Fault> {
     let mut check = Check { steps: None, faults: Vec::new() };
     for (index, step) in draft.steps.iter().enumerate() {
@@ -97,16 +97,16 @@ pub fn check_draft(draft: &Draft) -> Vec<Fault> {
     check.faults
 }
 
-/// Checks every expression of a step that is appended to an open saga. `over` names the steps that it may
-/// speak of: its needs, and theirs. Paths begin with `step`.
+/// Checks every expression of a step that is appended to an open saga. `over`: the steps whose outputs it may read,
+/// which are its needs and theirs. Paths begin with `step`.
 pub fn check_step(step: &Step, over: &BTreeSet<String>) -> Vec<Fault> {
     let mut check = Check { steps: Some((step.name.clone(), over.clone())), faults: Vec::new() };
     check.step("step", step);
     check.faults
 }
 
-/// Returns the names of the steps that are over when this one starts: its needs and theirs, and for a pivot
-/// or a retriable step everything that is undone before it or starts before it by its kind.
+/// Returns the names of the steps that are over when this one starts: its needs, the steps of an earlier kind
+/// (compensable, pivot, retriable), and the needs of all of these.
 fn before(draft: &Draft, step: &Step) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut open: Vec<&str> = step.needs.iter().map(String::as_str).collect();
@@ -121,7 +121,7 @@ fn before(draft: &Draft, step: &Step) -> BTreeSet<String> {
     names
 }
 
-/// Returns what an expression asks for and nobody has.
+/// Returns a message for each variable and function that does not exist here.
 fn unknown(compiled: &Compiled, allowed: &[&str]) -> Vec<String> {
     let mut faults = Vec::new();
     for name in &compiled.needs.variables {
@@ -136,9 +136,9 @@ fn unknown(compiled: &Compiled, allowed: &[&str]) -> Vec<String> {
     faults
 }
 
-/// A check under way.
+/// The state of a check.
 struct Check {
-    /// The step at hand and the steps it may speak of; none where steps are not known.
+    /// The current step and the steps whose outputs it may read; none where the steps are not known.
     steps: Option<(String, BTreeSet<String>)>,
     faults: Vec<Fault>,
 }
@@ -148,12 +148,12 @@ impl Check {
         self.faults.push(Fault { path, message: one_line(message) });
     }
 
-    /// The database evaluates the concurrency key of a start, and knows no CEL.
+    /// Checks the concurrency key. The database evaluates it when a saga starts, and the database has no CEL.
     fn concurrency(&mut self, key: &Expression) {
         if super::input_path(key).is_none_or(|path| path.is_empty()) {
             let message = format!(
                 "expected a plain path into the input, such as `input.guest` or `input.order['guest-id']`, found \
-                 `{}`; let whoever starts the saga put what is computed into the input",
+                 `{}`; compute the value before the start and put it into the input",
                 key.0
             );
             self.add("concurrency".into(), message);
@@ -223,7 +223,7 @@ impl Check {
             Target::Tool { arguments, .. } => {
                 let path = format!("{path}.tool.arguments");
                 if !arguments.0.is_object() && Text::whole(&arguments.0).is_none() {
-                    self.add(path.clone(), "the arguments of a tool are an object".into());
+                    self.add(path.clone(), "expected the arguments of a tool to be an object".into());
                 }
                 self.template(path, arguments, variables);
             }
@@ -239,7 +239,7 @@ impl Check {
                 }
                 for (name, value) in headers {
                     if reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_err() {
-                        self.add(format!("{path}.headers.{name}"), format!("{name:?} is no name of a header"));
+                        self.add(format!("{path}.headers.{name}"), format!("{name:?} is not the name of a header"));
                     }
                     self.text_template(format!("{path}.headers.{name}"), value, variables);
                 }
@@ -301,7 +301,7 @@ impl Check {
             self.add(path.to_owned(), format!("`{}`: {message}", compiled.text));
         }
         let Some((step, before)) = &self.steps else { return };
-        // Of steps that run beside this one, an attempt may see more than the one before it did.
+        // Other steps may end between two attempts, and the second attempt would see more than the first.
         if compiled.needs.any_step && !step.is_empty() {
             let message = "name the steps, as in `steps.NAME`: every attempt must see the same";
             self.faults.push(Fault { path: path.to_owned(), message: format!("`{}`: {message}", compiled.text) });
@@ -383,7 +383,7 @@ mod tests {
             ("steps[1].when: ", "\"third\" is not over when \"second\" starts"),
             ("steps[1].action.target.http.method: ", "FETCH"),
             ("steps[1].action.target.http.path: ", "name the steps"),
-            ("steps[1].action.target.http.headers.a b: ", "no name of a header"),
+            ("steps[1].action.target.http.headers.a b: ", "not the name of a header"),
             ("steps[1].action.success: ", "this step itself"),
             ("steps[1].action.output: ", "not a template"),
             ("steps[1].action.output.${ x }: ", "no variable `reslt`"),

@@ -1,5 +1,5 @@
-//! Texts of expressions to something that runs. Owns the limits on a text, the thread on which it is parsed,
-//! and the cache: an expression is compiled once per process.
+//! Compiles the texts of expressions. Limits a text, parses it on a thread of its own, and caches the result. An
+//! expression is compiled once per process, and again only after the full cache was emptied.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -19,9 +19,9 @@ use crate::participant::reply::one_line;
 pub(super) struct Compiled {
     /// The text, for messages.
     pub(super) text: String,
-    /// How it runs.
+    /// How the expression runs.
     pub(super) form: Form,
-    /// What it asks of its surroundings.
+    /// The variables, steps and functions that it uses.
     pub(super) needs: Needs,
 }
 
@@ -85,7 +85,7 @@ const STANDARD: [&str; 36] = [
 
 static CACHE: LazyLock<RwLock<HashMap<Box<str>, Arc<Compiled>>>> = LazyLock::new(RwLock::default);
 
-/// Returns the compiled form of `text`, from the cache if it was asked for before.
+/// Returns the compiled form of `text`, from the cache if it was compiled before.
 pub(super) fn compiled(text: &str) -> Result<Arc<Compiled>, String> {
     if let Some(known) = CACHE.read().unwrap_or_else(PoisonError::into_inner).get(text) {
         return Ok(Arc::clone(known));
@@ -110,7 +110,7 @@ fn compile(text: &str) -> Result<Compiled, String> {
         let needs = path_needs(&path);
         return Ok(Compiled { text: text.to_owned(), form: Form::Path(path), needs });
     }
-    // CEL's parser recurses with the text, and may panic: it gets a stack of its own, and its panics end
+    // CEL's parser recurses with the text, and it may panic. So it gets a thread with a large stack, and a panic ends
     // there.
     let source = text.to_owned();
     let parsed = std::thread::Builder::new()
@@ -151,7 +151,7 @@ fn parse(text: &str) -> Result<(Program, Needs), String> {
     Ok((Program { depth: budget::depth(&tree), tree }, needs))
 }
 
-/// Returns a parser's message in fewer words: it lists every token that could have been there.
+/// Shortens a parser's message, which lists every token that it would have accepted.
 fn spoken(message: &str) -> String {
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
     let message = message.split(" expecting ").next().unwrap_or(message);
@@ -164,7 +164,7 @@ fn spoken(message: &str) -> String {
 }
 
 impl Compiled {
-    /// Returns the functions that nobody declared.
+    /// Returns the names of the functions that do not exist.
     pub(super) fn unknown_functions(&self) -> Vec<&str> {
         let known = |name: &str| !is_word(name) || STANDARD.contains(&name) || MEMBERS.contains(&name);
         self.needs.functions.iter().map(String::as_str).filter(|name| !known(name)).collect()

@@ -1,6 +1,5 @@
-//! The functions of our expressions beyond CEL's standard library, and the meter under all of them. Owns the
-//! budget of one evaluation: what a loop, a copy or a search costs is taken from it before it is done.
-//! `budget.rs` places the calls.
+//! The functions that expressions have beyond CEL's standard library, and the budget of one evaluation. A loop, a
+//! copy or a search pays for its work before it does it. `budget.rs` places the calls.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -49,12 +48,12 @@ fn declare(env: &mut Env) -> Result<(), cel::DeclarationError> {
 }
 
 thread_local! {
-    /// What is left of the running evaluation's budget. An evaluation never leaves its thread.
+    /// What is left of the running evaluation's budget. An evaluation stays on its thread.
     static WORK: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Runs one evaluation with a fresh budget. Returns none if it went beyond: an error inside a condition may
-/// have been swallowed, so the result would be worth nothing.
+/// Runs one evaluation with a full budget. Returns none if the budget ran out: a condition may have swallowed that
+/// error, so the result cannot be trusted.
 pub(super) fn budgeted<T>(evaluation: impl FnOnce() -> T) -> Option<T> {
     WORK.set(EXPRESSION_WORK_MAX);
     let result = evaluation();
@@ -66,7 +65,7 @@ fn spend(units: i64) -> Result<(), ExecutionError> {
     solvent()
 }
 
-/// Fails once the budget is spent. Conditions swallow errors and go on, so it is asked before anything is
+/// Fails once the budget is spent. Conditions swallow errors and go on, so this check comes before anything is
 /// measured.
 fn solvent() -> Result<(), ExecutionError> {
     if WORK.get() < 0 {
@@ -170,7 +169,7 @@ fn matches<'b, 'v>(args: Arguments<'b, 'v>) -> Returned<'b, 'v> {
     Ok(CowVal::owned(CelBool::from(pattern.is_match(text))))
 }
 
-/// Compiled patterns; in a loop the same one comes again and again.
+/// Cache of compiled patterns: a loop uses the same pattern many times.
 static PATTERNS: LazyLock<RwLock<HashMap<String, Regex>>> = LazyLock::new(RwLock::default);
 
 /// Most compiled patterns that are kept.

@@ -1,12 +1,12 @@
-//! Plain paths such as `input.guest.name` or `steps.charge.items[0]`: most expressions are no more than that.
-//! Owns their syntax and their lookup in JSON text, which is neither parsed into a tree nor encoded again:
-//! numbers keep their digits. Whatever is not a plain path is left to CEL.
+//! Plain paths such as `input.guest.name` or `steps.charge.items[0]`. Most expressions are plain paths. Reads them,
+//! and looks them up in JSON text without parsing it into a tree or encoding it again, so numbers keep their digits.
+//! CEL evaluates all other expressions.
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A variable and the way into it.
+/// A variable and the path into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Path {
     /// Name of the variable.
@@ -15,7 +15,7 @@ pub(super) struct Path {
     pub(super) segments: Vec<Segment>,
 }
 
-/// One step into a value.
+/// One segment of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Segment {
     /// A field of an object.
@@ -24,7 +24,7 @@ pub(super) enum Segment {
     Index(usize),
 }
 
-/// Words that are no variables in CEL.
+/// Words that cannot be variables in CEL.
 const RESERVED: [&str; 20] = [
     "true",
     "false",
@@ -82,7 +82,7 @@ fn identifier<'a>(rest: &mut &'a str) -> Option<&'a str> {
     Some(name)
 }
 
-/// Reads what stands in brackets: a position, or a quoted field name without escapes.
+/// Reads the text in brackets: a position of at most 9 digits, or a quoted field name without escapes.
 fn subscript(text: &str) -> Option<Segment> {
     if !text.is_empty() && text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().ok().map(Segment::Index);
@@ -94,8 +94,8 @@ fn subscript(text: &str) -> Option<Segment> {
 
 /// Finds the value at the end of `segments` in JSON text, as text.
 ///
-/// Returns none if a field or a position is not there, and an error if the way leads through something else
-/// than an object or an array.
+/// Returns none if a field or a position is not there. Returns an error if a value on the path has the wrong type: a
+/// field needs an object, and a position needs an array.
 pub(super) fn find<'a>(text: &'a str, segments: &[Segment]) -> Result<Option<&'a str>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let found = Way(segments).deserialize(&mut deserializer)?;
@@ -103,7 +103,7 @@ pub(super) fn find<'a>(text: &'a str, segments: &[Segment]) -> Result<Option<&'a
     Ok(found.map(RawValue::get))
 }
 
-/// The rest of the way.
+/// The rest of the path.
 struct Way<'p>(&'p [Segment]);
 
 impl<'de> DeserializeSeed<'de> for Way<'_> {
@@ -133,7 +133,7 @@ impl<'de> Visitor<'de> for Way<'_> {
             return Err(A::Error::invalid_type(serde::de::Unexpected::Map, &self));
         };
         let mut found = None;
-        // To the end: of two fields with one name the last one counts.
+        // Reads to the end: the last of two fields with one name counts.
         while let Some(is_it) = entries.next_key_seed(Is(name))? {
             if is_it {
                 found = entries.next_value_seed(Way(rest))?;

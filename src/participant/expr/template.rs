@@ -1,5 +1,5 @@
-//! Templates: JSON whose strings may hold `${ expression }`. Owns their syntax and their rendering to JSON
-//! text; parts that hold no expression are written as they are, and values of plain paths are copied as text.
+//! Templates: JSON whose strings may hold `${ expression }`. Parses them and renders them to JSON text. Parts without
+//! an expression are written as they are, and values of plain paths are copied as text.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,10 +18,10 @@ use crate::saga::Json;
 use crate::saga::definition::Template;
 use crate::saga::outcome::Error;
 
-/// A string of a template, taken apart.
+/// A parsed string of a template.
 #[derive(Debug)]
 pub(in crate::participant) enum Text {
-    /// No expression; the text without escapes.
+    /// No expression: the text with its escapes resolved.
     Plain(String),
     /// One expression and nothing else: its value keeps its type.
     Whole(Arc<Compiled>),
@@ -32,16 +32,16 @@ pub(in crate::participant) enum Text {
 /// A part of a mixed text.
 #[derive(Debug)]
 pub(in crate::participant) enum Piece {
-    /// As it stands.
+    /// Literal text.
     Plain(String),
-    /// The text of a value.
+    /// An expression; its value becomes text.
     Value(Arc<Compiled>),
 }
 
 static CACHE: LazyLock<RwLock<HashMap<Box<str>, Arc<Text>>>> = LazyLock::new(RwLock::default);
 
 impl Text {
-    /// Returns the parts of a string, from the cache if it was asked for before.
+    /// Returns the parsed form of a string, from the cache if it was parsed before.
     pub(super) fn of(text: &str) -> Result<Arc<Self>, String> {
         if let Some(known) = CACHE.read().unwrap_or_else(PoisonError::into_inner).get(text) {
             return Ok(Arc::clone(known));
@@ -91,7 +91,7 @@ impl Text {
         })
     }
 
-    /// Returns the text of a value that is one expression.
+    /// Returns the expression of a string that is one expression; none for any other value.
     pub(super) fn whole(value: &Value) -> Option<Arc<Compiled>> {
         match &*Self::of(value.as_str()?).ok()? {
             Self::Whole(whole) => Some(Arc::clone(whole)),
@@ -113,7 +113,7 @@ impl Text {
     }
 }
 
-/// Finds the brace that closes an expression; braces in its strings and maps do not.
+/// Finds the brace that closes an expression. Skips the braces of its strings and maps.
 fn end_of_expression(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut depth = 0_usize;
@@ -225,18 +225,18 @@ fn mixed(pieces: &[Piece], view: &View<'_>, spell: impl Fn(&str) -> String) -> R
     Ok(text)
 }
 
-/// Evaluates a value inside of a longer text, where null is nearly always a mistake.
+/// Evaluates a value inside a longer text. Null is an error: it is nearly always a mistake there.
 fn part(compiled: &Compiled, view: &View<'_>) -> Result<String, Error> {
     let in_expression = |fault: Fault| fault.in_expression(&compiled.text);
     let null = || Fault::Wrong("it is null, which cannot be part of a text".into());
     spelled(compiled, view).and_then(|text| text.ok_or_else(null)).map_err(in_expression)
 }
 
-/// Everything that means something in the path of a URL.
+/// Characters that are encoded in a path's values: all that have a meaning in the path of a URL.
 const PATH_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Renders the path of a URL: what stands in the template stays as it is, values are percent-encoded and so
-/// cannot leave their segment.
+/// Renders the path of a URL. Literal text stays as it is. Values are percent-encoded, so they cannot leave their
+/// segment.
 pub(in crate::participant) fn url_path(template: &Template, view: &View<'_>) -> Result<String, Error> {
     let Value::String(text) = &template.0 else {
         return Err(recorded(CODE, "expected the path to be a string"));

@@ -1,4 +1,4 @@
-//! Tests of expressions and templates as the rest of the room uses them: values in, JSON out.
+//! Tests of expressions and templates as the other files of this module use them: values in, JSON out.
 
 use std::time::{Duration, Instant};
 
@@ -116,7 +116,7 @@ fn errors_name_the_expression_and_what_is_wrong() {
     }
 }
 
-/// A rule that asks for what an answer lacks does not match, in whichever way it is evaluated.
+/// A rule that reads what an answer lacks does not match, whether it is a plain path or a program.
 #[test]
 fn a_plain_path_and_a_program_find_the_same_missing() {
     let scope = scope();
@@ -222,7 +222,7 @@ fn work_is_limited() {
         assert!(start.elapsed() < Duration::from_secs(10), "{text} took {:?}", start.elapsed());
         assert!(error.message.contains("work"), "{text}: {error}");
     }
-    // What people write is far from the limit.
+    // Ordinary expressions stay far below the limit.
     let fine = evaluate(&Expression::from("input.list.filter(x, x % 2 == 0).map(x, {'n': x}).size()"), &scope);
     assert_eq!(fine.map(|json| json.to_value()), Ok(json!(10_000)));
     let fine = evaluate(&Expression::from("[input.deep].map(x, x).size()"), &scope);
@@ -235,7 +235,7 @@ fn deep(levels: usize) -> Value {
 
 #[test]
 fn deepest_expressions_run_on_small_stacks() {
-    // The deepest trees that the limit lets through, evaluated on the 2 MiB of an ordinary thread.
+    // The deepest trees within the limit, evaluated on the 2 MiB stack of an ordinary thread.
     let shapes = [
         format!("{}1{}", "(1 + ".repeat(44), ")".repeat(44)),
         format!("{}1{}", "[".repeat(44), "]".repeat(44)),
@@ -257,7 +257,7 @@ fn deepest_expressions_run_on_small_stacks() {
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config::with_cases(400))]
 
-    /// Whatever the text, checking and evaluating it ends, in time and without a panic of ours.
+    /// Checking and evaluating any text ends in time and without a panic.
     #[test]
     fn any_text_ends(words in proptest::collection::vec(proptest::sample::select(WORDS), 0..40)) {
         let text = words.concat();

@@ -1,6 +1,5 @@
-//! JSON text to CEL values and back. Owns the mapping: integers stay integers, objects become maps with
-//! string keys, and maps are written in the order of their keys, so that the same value is the same text on
-//! every attempt.
+//! Converts JSON text to CEL values and back. Integers stay integers, and objects become maps with string keys. Maps
+//! are written in the order of their keys, so that the same value has the same text on every attempt.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -227,7 +226,7 @@ fn seconds(seconds: i64, nanos: i32) -> String {
     format!("{sign}{whole}.{}s", fraction.trim_end_matches('0'))
 }
 
-/// Returns the size of a value in units of work: its nodes, and one for every 64 bytes of text.
+/// Returns the size of a value in units of work: one for each node, and one for every 64 bytes of text.
 pub(super) fn units(value: &dyn Val) -> i64 {
     let text = |bytes: usize| 1 + i64::try_from(bytes / 64).unwrap_or(i64::MAX / 2);
     if let Some(string) = value.downcast_ref::<CelString>() {

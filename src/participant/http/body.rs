@@ -1,9 +1,9 @@
-//! Bodies of answers: checks that the length, the coding, the charset and the media type are what the headers
-//! announce. `status.rs` says what an answer means.
+//! Reads the body of an answer and checks it against the headers: length, coding, charset and media type. `status.rs`
+//! says what an answer means.
 //!
-//! Where neither a length nor chunks announce the end of a body, the end of the connection is its end, as HTTP has it
-//! (RFC 9112, section 8). So such a body may be cut, and no header tells. JSON tells by itself whether it is whole, but
-//! for a number. A text does not, and counts as it came.
+//! A body without an announced length or chunks ends where the connection ends (RFC 9112, section 8). Such a body may
+//! be cut, and no header shows it. JSON shows by itself whether it is whole, except for a number. A text does not
+//! show it, so it counts as received.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
@@ -18,12 +18,12 @@ use crate::participant::reply::too_deep;
 use crate::participant::rule::DefaultRule as Rule;
 use crate::saga::Json;
 
-/// An answer as it arrived.
+/// An answer as received.
 pub(in crate::participant) struct Arrived {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// Whether its end was announced: by a length, by chunks, by frames. Else it ends where the connection
-    /// does.
+    /// Whether the end of the body was announced: by a length, by chunks, by frames. Otherwise the body ends where
+    /// the connection ends.
     framed: bool,
     bytes: Vec<u8>,
     end: End,
@@ -31,30 +31,30 @@ pub(in crate::participant) struct Arrived {
 
 /// Where reading a body ended.
 enum End {
-    /// Where it was announced, as far as it was.
+    /// At the announced end, or at the end of the connection if none was announced.
     Announced,
-    /// Before that, by this cause.
+    /// Before the announced end, by this cause.
     Early(String),
-    /// At our own limit.
+    /// At the size limit.
     Limit,
 }
 
-/// A body that is what was announced.
+/// A body that is what its headers announce.
 pub(in crate::participant) struct Content {
-    /// It as text; none where it is neither text nor JSON.
+    /// The body as text; none if it is neither text nor JSON.
     pub(in crate::participant) text: Option<String>,
-    /// It as JSON: null if it is empty, a string if it is no JSON.
+    /// The body as JSON: null if it is empty or no text, a string if it is text and not JSON.
     pub(super) result: Json,
-    /// Whether it is JSON.
+    /// Whether the body is JSON.
     pub(super) is_json: bool,
 }
 
 /// What is wrong with a body.
 pub(in crate::participant) struct Flaw {
     pub(in crate::participant) rule: Rule,
-    /// In words.
+    /// The fault in words.
     pub(in crate::participant) what: String,
-    /// What was read of it, for people.
+    /// The part of the body that was read, for people.
     pub(super) text: String,
 }
 
@@ -69,7 +69,7 @@ impl Flaw {
 }
 
 impl Arrived {
-    /// Reads an answer up to a limit.
+    /// Reads an answer, with at most `bytes_max` bytes of its body.
     pub(in crate::participant) async fn of(mut response: Response, bytes_max: usize) -> Self {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
@@ -92,7 +92,7 @@ impl Arrived {
         Self { status, headers, framed, bytes, end }
     }
 
-    /// How much of the body was read, in bytes.
+    /// Returns how many bytes of the body were read.
     pub(in crate::participant) fn length(&self) -> usize {
         self.bytes.len()
     }
@@ -103,7 +103,7 @@ impl Arrived {
         self.announced(bytes_max)
     }
 
-    /// Returns the body as text for those who read JSON by themselves; none where it is no text.
+    /// Returns the body as text, for callers that read JSON themselves; none if it is no text.
     pub(in crate::participant) fn text(&self, bytes_max: usize) -> Result<Option<String>, Flaw> {
         self.arrived_whole(bytes_max, false)?;
         Media::of(&self.headers)?.decoded(&self.unpacked(bytes_max)?, self.framed)
@@ -112,7 +112,7 @@ impl Arrived {
     fn arrived_whole(&self, bytes_max: usize, in_part: bool) -> Result<(), Flaw> {
         let flaw = match &self.end {
             End::Announced if self.status == StatusCode::PARTIAL_CONTENT && !in_part => {
-                Flaw::incomplete("the answer is a part, which was not asked for")
+                Flaw::incomplete("the answer is a part that the request did not ask for")
             }
             End::Announced => return Ok(()),
             End::Early(cause) => Flaw::incomplete(format!("the answer did not arrive whole: {cause}")),
@@ -140,7 +140,7 @@ impl Arrived {
         }
     }
 
-    /// Takes the coding off.
+    /// Removes the content coding.
     fn unpacked(&self, bytes_max: usize) -> Result<Cow<'_, [u8]>, Flaw> {
         if let Some(other) = codings(&self.headers, &TRANSFER_ENCODING).find(|coding| coding != "chunked") {
             return Err(Flaw::invalid(format!("the answer has the transfer coding {other:?}")));
@@ -152,34 +152,35 @@ impl Arrived {
             _ if bytes.is_empty() => Ok(Cow::Borrowed(bytes)),
             [one] if one == "gzip" || one == "x-gzip" => unpacked(MultiGzDecoder::new(bytes), bytes_max, |_| true),
             [one] if one == "deflate" => match bytes {
-                // The standard means zlib by `deflate`, and some servers mean what is in it.
+                // In the standard, `deflate` is a zlib stream. Some servers send the deflate data without the zlib
+                // wrapper.
                 [first, second, ..] if first & 15 == 8 && (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0 => {
                     unpacked(ZlibDecoder::new(bytes), bytes_max, |decoder| decoder.get_ref().is_empty())
                 }
                 _ => unpacked(DeflateDecoder::new(bytes), bytes_max, |decoder| decoder.get_ref().is_empty()),
             },
             others => Err(Flaw::invalid(format!(
-                "the answer has the content coding {:?}, which is not read",
+                "the answer has the content coding {:?}, which is not supported",
                 others.join(", ")
             ))),
         }
     }
 
-    /// Reads a text as JSON: where its type announces it, and where it happens to be. None if it is no JSON.
+    /// Reads a text as JSON, whether or not its media type announces JSON. None if it is not JSON.
     fn json(&self, text: &str, media: &Media) -> Result<Option<Json>, Flaw> {
         let json = text.trim_matches([' ', '\t', '\r', '\n']);
         let announced = media.kind == Kind::Json;
         if json.is_empty() {
             // The connection may have ended before the first byte.
             return if announced && !self.framed && !bodiless(self.status) {
-                Err(Flaw::incomplete("the answer is announced as JSON and is empty"))
+                Err(Flaw::incomplete("the answer is announced as JSON but is empty"))
             } else {
                 Ok(None)
             };
         }
         match Json::parse(json) {
             Ok(_) if too_deep(json) => Err(Flaw::invalid("the answer nests deeper than expressions can read")),
-            // Where the connection's end is the answer's end, `12` may have been `123`.
+            // Without an announced end, `12` may be the beginning of `123`.
             Ok(_) if announced && !self.framed && ends_open(json) => {
                 Err(Flaw::incomplete("the answer is a number whose end was not announced"))
             }
@@ -191,12 +192,13 @@ impl Arrived {
                 let begins = json.starts_with(['{', '[']) && (media.kind == Kind::Unsaid || !self.framed);
                 let quotes = json.starts_with('"') && !self.framed;
                 if error.is_eof() && (announced || begins || quotes) {
-                    // Whatever length was announced: a gateway may announce its own for a body that reached it cut.
-                    Err(Flaw::incomplete(format!("the answer ends amid its JSON: {error}")))
+                    // An announced length changes nothing: a gateway may announce its own length for a body that it
+                    // received cut.
+                    Err(Flaw::incomplete(format!("the answer ends inside its JSON: {error}")))
                 } else if announced {
-                    Err(Flaw::invalid(format!("the answer is announced as JSON and is none: {error}")))
+                    Err(Flaw::invalid(format!("the answer is announced as JSON but is not JSON: {error}")))
                 } else if begins {
-                    Err(Flaw::invalid(format!("the answer begins as JSON and is none: {error}")))
+                    Err(Flaw::invalid(format!("the answer begins like JSON but is not JSON: {error}")))
                 } else {
                     Ok(None)
                 }
@@ -205,7 +207,7 @@ impl Arrived {
     }
 }
 
-/// Whether all that is wrong with a text is that its last character is not whole.
+/// Whether the only fault of a text is an incomplete last character.
 fn ends_amid_character(encoding: &'static Encoding, bytes: &[u8]) -> bool {
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let room = decoder.max_utf8_buffer_length_without_replacement(bytes.len()).unwrap_or(0);
@@ -213,7 +215,7 @@ fn ends_amid_character(encoding: &'static Encoding, bytes: &[u8]) -> bool {
     result == DecoderResult::InputEmpty && read == bytes.len()
 }
 
-/// Whether more digits could have followed.
+/// Whether JSON text is a number, so that more digits could have followed.
 fn ends_open(json: &str) -> bool {
     json.starts_with(|first: char| first == '-' || first.is_ascii_digit())
 }
@@ -227,12 +229,13 @@ fn too_large(bytes_max: usize) -> Flaw {
     Flaw { rule: Rule::TooLarge, what, text: String::new() }
 }
 
-/// Says what keeps a stream of events from being read: it is plain UTF-8, whatever its headers announce.
+/// Returns why a stream of events cannot be read; none if it can. Such a stream is plain UTF-8, whatever its headers
+/// announce.
 pub(in crate::participant) fn flaw_of_stream(headers: &HeaderMap) -> Option<Flaw> {
     let mut codings = codings(headers, &CONTENT_ENCODING)
         .chain(codings(headers, &TRANSFER_ENCODING).filter(|coding| coding != "chunked"));
     if let Some(coding) = codings.next() {
-        return Some(Flaw::invalid(format!("the stream has the coding {coding:?}, which is not read")));
+        return Some(Flaw::invalid(format!("the stream has the coding {coding:?}, which is not supported")));
     }
     match Media::of(headers) {
         Ok(Media { charset: Some(other), .. }) if other != UTF_8 => {
@@ -243,7 +246,7 @@ pub(in crate::participant) fn flaw_of_stream(headers: &HeaderMap) -> Option<Flaw
     }
 }
 
-/// Returns the codings that a header names, in lower case; `identity` is none.
+/// Returns the codings that a header names, in lower case, without `identity`.
 fn codings<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> + 'a {
     let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let names =
@@ -251,7 +254,7 @@ fn codings<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item 
     names.filter(|name| !name.is_empty() && name != "identity")
 }
 
-/// Unpacks a body up to a limit, and nothing after it.
+/// Decompresses a body up to a limit. Refuses bytes after the end of the coding.
 fn unpacked<Decoder: Read>(
     decoder: Decoder,
     bytes_max: usize,
@@ -262,7 +265,7 @@ fn unpacked<Decoder: Read>(
     match limited.read_to_end(&mut bytes) {
         Ok(_) if bytes.len() > bytes_max => Err(too_large(bytes_max)),
         Ok(_) if ended(limited.get_ref()) => Ok(Cow::Owned(bytes)),
-        Ok(_) => Err(Flaw::invalid("the answer goes on after its content coding ends")),
+        Ok(_) => Err(Flaw::invalid("the answer has bytes after the end of its content coding")),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
             Err(Flaw::incomplete(format!("the answer's content coding ends early: {error}")))
         }
@@ -270,13 +273,13 @@ fn unpacked<Decoder: Read>(
     }
 }
 
-/// What an answer says that it is.
+/// The media type and charset that an answer announces.
 struct Media {
     kind: Kind,
     charset: Option<&'static Encoding>,
 }
 
-/// The kinds that are told apart.
+/// Kinds of media types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// `application/json`, `text/json`, `application/problem+json` and the like.
@@ -285,7 +288,7 @@ enum Kind {
     Text,
     /// Anything else.
     Other,
-    /// It does not say.
+    /// Not announced.
     Unsaid,
 }
 
@@ -318,8 +321,8 @@ impl Media {
         Ok(Self { kind, charset })
     }
 
-    /// Returns the text without its byte order mark; none if it does not say that it is a text, and is none. `framed`:
-    /// its end was announced.
+    /// Returns the body as text, without its byte order mark. None for a body of `Kind::Other` that names no charset
+    /// and cannot be decoded. `framed`: the end of the body was announced.
     fn decoded(&self, bytes: &[u8], framed: bool) -> Result<Option<String>, Flaw> {
         let (marked, bytes) = match Encoding::for_bom(bytes) {
             Some((encoding, length)) => (Some(encoding), &bytes[length..]),
@@ -330,14 +333,14 @@ impl Media {
             return Ok(Some(text.into_owned()));
         }
         match (self.kind, marked.or(self.charset)) {
-            // What a text was to HTTP before UTF-8 was. Every byte means something in it.
+            // The default charset of text in HTTP before UTF-8. Every byte can be decoded in it.
             (Kind::Text, None) => Ok(Some(WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned())),
-            // Two bytes at the beginning of an image mark no text.
+            // The first bytes of an image can look like a byte order mark.
             (Kind::Other, _) if self.charset.is_none() => Ok(None),
             _ if (!framed || self.kind == Kind::Json) && ends_amid_character(encoding, bytes) => {
-                Err(Flaw::incomplete(format!("the answer ends amid a character of {}", encoding.name())))
+                Err(Flaw::incomplete(format!("the answer ends inside a character of {}", encoding.name())))
             }
-            _ => Err(Flaw::invalid(format!("the answer is not written in {}", encoding.name()))),
+            _ => Err(Flaw::invalid(format!("the answer is not valid {}", encoding.name()))),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Opens connections: the client, the look-up of names, and the stage that an attempt had reached when its
-//! time ended. "Nothing was sent" rests on this file.
+//! Opens connections: the HTTP client, the look-up of names, and the stage that an attempt reached before its time
+//! ended. This file upholds the promise "nothing was sent".
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,20 +22,20 @@ use crate::config::participant::{CONNECT_TIMEOUT, CONNECTION_IDLE_MAX, RESOLVE_T
 use crate::participant::reply::Reply;
 use crate::participant::rule::DefaultRule as Rule;
 
-/// Makes a client that does nothing on its own: no redirects, which would leave the base URL, no retries,
-/// which are the journal's, and no proxy that the environment names, which would see secrets.
+/// Makes a client that does nothing on its own. It follows no redirects: they would leave the base URL. It makes no
+/// retries: the journal decides on them. It uses no proxy that the environment names: a proxy would see secrets.
 pub(in crate::participant) fn client() -> reqwest::Result<reqwest::Client> {
     builder().build()
 }
 
-/// The same with a connection for each request. An answer of HTTP does not say to which request it is: one
-/// that a server sends twice, or too late, would be taken for the answer to the next call on its connection.
-/// Those of MCP say it.
+/// Makes a client that opens a connection for each request. An HTTP answer does not say which request it answers. If
+/// a server sent an answer twice, or too late, the next call on the connection would take it for its own. Answers of
+/// MCP name their request.
 pub(in crate::participant) fn client_of_single_calls() -> reqwest::Result<reqwest::Client> {
     builder().pool_max_idle_per_host(0).build()
 }
 
-/// The same for a machine whose resolver never answers.
+/// Makes a client for a machine whose resolver never answers.
 #[cfg(test)]
 pub(in crate::participant) fn client_without_names() -> reqwest::Result<reqwest::Client> {
     let long = Duration::from_secs(3_600);
@@ -65,16 +65,16 @@ fn builder_within(limit: Duration, resolver: Resolver) -> reqwest::ClientBuilder
         .user_agent(concat!("amends/", env!("CARGO_PKG_VERSION")))
 }
 
-/// How far one attempt has come. Nothing is sent before a connection is open.
+/// The progress of one attempt. Nothing is sent before its connection is open.
 #[derive(Debug)]
 pub(in crate::participant) struct Progress {
     deadline: Instant,
     stage: AtomicU8,
-    /// The pause that the head of the answer asks for: the rest may never come.
+    /// The pause that the head of the answer asks for. The body may never come.
     pause: OnceLock<Duration>,
 }
 
-/// Where an attempt stands.
+/// The stage of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Stage {
@@ -82,7 +82,7 @@ enum Stage {
     Connecting,
     /// The name is being looked up.
     Resolving,
-    /// The connection is open, and whatever happens now may have an effect.
+    /// The connection is open. From here on the call may have an effect.
     Open,
 }
 
@@ -96,7 +96,7 @@ impl Progress {
         Arc::new(Self { deadline, stage: AtomicU8::new(Stage::Connecting as u8), pause: OnceLock::new() })
     }
 
-    /// Runs an exchange until the deadline, watching how far it comes.
+    /// Runs an exchange until the deadline and records its progress.
     pub(super) async fn watch(self: Arc<Self>, exchange: impl Future<Output = Reply>) -> Reply {
         let deadline = self.deadline;
         match timeout_at(deadline, Arc::clone(&self).of(exchange)).await {
@@ -105,12 +105,12 @@ impl Progress {
         }
     }
 
-    /// Runs an exchange, watching how far it comes.
+    /// Runs an exchange and records its progress.
     pub(in crate::participant) async fn of<Exchange: Future>(self: Arc<Self>, exchange: Exchange) -> Exchange::Output {
         ATTEMPT.scope(self, exchange).await
     }
 
-    /// What is known of an attempt whose time is over.
+    /// Makes the reply for an attempt whose time is over.
     fn late(&self) -> Reply {
         if self.is_at(Stage::Open) {
             Reply::of(Rule::Timeout, "no answer within the time of an attempt").after(self.pause.get().copied())
@@ -119,14 +119,14 @@ impl Progress {
         }
     }
 
-    /// Notes the head of the answer.
+    /// Records the pause that the head of the answer asks for.
     pub(super) fn answered(&self, headers: &HeaderMap) {
         if let Some(pause) = super::pause(headers) {
             self.pause.get_or_init(|| pause);
         }
     }
 
-    /// What is known of an attempt that sent nothing within its time.
+    /// Makes the reply for an attempt that sent nothing within its time.
     pub(in crate::participant) fn unsent(&self) -> Reply {
         if self.is_resolving() {
             let message = "the name did not resolve within the time of an attempt; nothing was sent";
@@ -149,7 +149,7 @@ impl Progress {
         self.stage.store(stage as u8, Ordering::SeqCst);
     }
 
-    /// Marks the connection as open, unless it is too late to use it.
+    /// Marks the connection as open, unless the attempt's time is over: then the connection is not used.
     fn open(&self) -> Result<(), NotOpened> {
         if Instant::now() >= self.deadline {
             return Err(NotOpened("the connection came after the time of the attempt"));
@@ -171,7 +171,7 @@ impl fmt::Display for NotOpened {
 
 impl std::error::Error for NotOpened {}
 
-/// Watches each connection that a client opens.
+/// Layer that watches each connection that a client opens.
 #[derive(Clone, Copy)]
 struct Watch;
 
@@ -183,7 +183,7 @@ impl<S> Layer<S> for Watch {
     }
 }
 
-/// A connector that says to the attempt when the connection is open.
+/// A connector that tells the attempt when its connection is open.
 #[derive(Clone)]
 struct Watched<S>(S);
 
@@ -204,7 +204,7 @@ where
         let opening = self.0.call(target);
         Box::pin(async move {
             let connection = opening.await?;
-            // None where the connection belongs to no attempt, such as a session's.
+            // A connection outside an attempt, such as that of a session, has no progress to record.
             if let Ok(opened) = ATTEMPT.try_with(|attempt| attempt.open()) {
                 opened?;
             }
@@ -213,11 +213,11 @@ where
     }
 }
 
-/// The addresses of a name, as the machine knows them; a failure is shared by all who wait for it.
+/// A look-up of a name by the machine's resolver. Its callers share the addresses, or the failure.
 type LookUp = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, String>>>;
 
-/// Looks names up. The machine's resolver blocks a thread, for half a minute where no name server answers. So
-/// a name has one look-up at a time, its callers share it, and each of them waits up to the limit.
+/// Looks up names. The machine's resolver blocks a thread, for half a minute if no name server answers. So each name
+/// has one look-up at a time. Its callers share it, and each caller waits up to the limit.
 #[derive(Clone)]
 struct Resolver {
     limit: Duration,
@@ -242,7 +242,7 @@ impl Resolver {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins the look-up of a name, or begins it.
+    /// Joins the look-up of a name, or starts one.
     fn look_up(&self, host: &str) -> LookUp {
         let mut pending = self.pending();
         if let Some(begun) = pending.get(host) {
@@ -264,7 +264,7 @@ impl Resolver {
         match timeout(self.limit, look_up.clone()).await {
             Ok(Ok(found)) if found.is_empty() => Err(format!("{host:?} has no address")),
             Ok(found) => {
-                // A look-up whose task was cancelled did not take itself away.
+                // A look-up whose task was cancelled did not remove itself.
                 let mut pending = self.pending();
                 if pending.get(&host).is_some_and(|other| other.ptr_eq(&look_up)) {
                     pending.remove(&host);
@@ -292,7 +292,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// Returns what an error's innermost cause says: what happened. The outer ones repeat the URL.
+/// Returns the message of an error's innermost cause. The outer errors repeat the URL.
 pub(in crate::participant) fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
@@ -301,7 +301,7 @@ pub(in crate::participant) fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// Makes a reply of an exchange that ended without an answer.
+/// Makes the reply for an exchange that ended without an answer.
 pub(in crate::participant) fn lost(error: &reqwest::Error) -> Reply {
     let cause = innermost(error);
     if error.is_builder() {
@@ -326,7 +326,7 @@ mod tests {
     use crate::participant::config::install_crypto;
     use crate::saga::definition::Verdict;
 
-    /// A limit that is not the one meant. Which one it was shows by what is said.
+    /// A limit that must not take effect. The message shows which limit did.
     const LONG: Duration = Duration::from_secs(60);
     const SHORT: Duration = Duration::from_millis(20);
 
@@ -353,7 +353,7 @@ mod tests {
                 assert_eq!(found, Err("no answer of the resolver within 20ms".to_owned()));
             }
             assert_eq!(LOOK_UPS.load(Ordering::SeqCst), 1);
-            // Another name has the other thread, however long that takes.
+            // Another name gets the other thread, and the long limit gives it time.
             let other = Resolver { limit: LONG, ..resolver };
             for _ in 0..3 {
                 assert!(!other.clone().resolved("127.0.0.1".to_owned()).await.unwrap().is_empty());
@@ -381,7 +381,7 @@ mod tests {
         }
     }
 
-    /// As where all ports of the machine towards a participant are in use: the kernel says the same.
+    /// Stands for a machine that has no free port left towards a participant: the kernel gives the same error.
     #[tokio::test]
     async fn without_an_address_of_our_own_nothing_is_sent() {
         install_crypto();
@@ -406,8 +406,8 @@ mod tests {
         assert_eq!(Resolver::of_machine().limit, Duration::from_secs(5));
     }
 
-    /// A machine that neither takes a connection nor refuses it: the queue of its listener is full. The kernel would go
-    /// on for two minutes.
+    /// Stands for a machine that neither accepts nor refuses a connection: the queue of its listener is full. The
+    /// kernel would try for two minutes.
     #[tokio::test]
     async fn a_connection_that_does_not_open_is_given_up_at_its_limit() {
         install_crypto();
@@ -427,14 +427,14 @@ mod tests {
                 })
             })
             .collect();
-        // One more than the queue is long.
+        // One connection more than the queue takes.
         for _ in 0..2 {
             count.recv().await.unwrap();
         }
         let client = builder_within(SHORT, Resolver::new(LONG, addresses)).build().unwrap();
         let reply = called(&client, format!("http://{address}/")).await;
         assert_eq!((reply.rule, reply.verdict), (Rule::Refused, Verdict::Retryable), "{reply:?}");
-        // The kernel says it with a number.
+        // An error of the kernel would have a number.
         let message = reply.error.unwrap().message;
         let ours = ["operation timed out", "deadline has elapsed"];
         assert!(ours.iter().any(|end| message.ends_with(&format!("nothing was sent: {end}"))), "{message}");

@@ -1,16 +1,15 @@
-//! Tells refusals that speak of our own idempotency key from other conflicts: another request with the key is
-//! in flight, or came before. The rules of a definition come before this default.
+//! Distinguishes refusals that are about our own idempotency key from other conflicts. Such a refusal means that
+//! another request with the key is in flight, or came before. The rules of a definition come before this default.
 //!
-//! The IETF draft on the header answers 409 to the first and 422 to the second, Stripe 409 and 400. A member
-//! for a code, a type or a title says so. A message or a detail may quote our own input, so it proves
-//! nothing.
+//! For a request in flight, the IETF draft on the header and Stripe both use 409. For an earlier request, the draft
+//! uses 422 and Stripe 400. A member for a code, a type or a title shows such a refusal. A message or a detail may
+//! quote our own input, so it proves nothing.
 
 use serde_json::Value;
 
 use crate::saga::Json;
 
-/// Says why a 400, 409 or 422 may be about our key, and so about an attempt of ours; none where it is a
-/// refusal.
+/// Returns why a 400, 409 or 422 may be about our key, and so about another attempt of ours; none if it is a refusal.
 pub(super) fn found(status: u16, asks_for_patience: bool, body: Option<&Json>) -> Option<&'static str> {
     let body = body.map(Json::to_value);
     let said = body.as_ref().map(naming).unwrap_or_default();
@@ -26,23 +25,23 @@ pub(super) fn found(status: u16, asks_for_patience: bool, body: Option<&Json>) -
     }
 }
 
-/// Whether a member of JSON that names an error speaks of our own key.
+/// Whether the JSON names an error that is about our own key.
 pub(in crate::participant) fn speaks_of_own_key(body: &Json) -> bool {
     naming(&body.to_value()).iter().any(|text| speaks_of_key(text))
 }
 
-/// Members under which services put what they say of an error: OAuth and Stripe, FastAPI, problem details within an
-/// envelope, Apigee.
+/// Members that hold a service's error: `error` (OAuth, Stripe), `detail` (FastAPI), `problem` (problem details in an
+/// envelope) and `fault` (Apigee).
 const ENVELOPES: [&str; 4] = ["error", "detail", "problem", "fault"];
 
-/// Returns the texts of the members that name an error: at the top, under an envelope, and in each of `errors`.
+/// Returns the texts that name an error: at the top, in an envelope, and in each item of `errors`.
 fn naming(body: &Value) -> Vec<&str> {
     let mut said = Vec::new();
     for place in std::iter::once(body).chain(ENVELOPES.iter().filter_map(|name| body.get(name))) {
         said.extend(named_in(place));
         said.extend(place.get("errors").and_then(Value::as_array).into_iter().flatten().flat_map(named_in));
     }
-    // `{"error": "key_in_use"}`, as OAuth has it: a code, if it is one word.
+    // `{"error": "key_in_use"}`, as in OAuth: a single word is a code.
     let word = body.get("error").and_then(Value::as_str);
     said.extend(word.filter(|text| !text.contains(char::is_whitespace)));
     said
@@ -54,15 +53,14 @@ fn named_in(place: &Value) -> Vec<&str> {
     members.filter(|(name, _)| is_naming(name)).filter_map(|(_, value)| value.as_str()).collect()
 }
 
-/// Whether a member names an error: `code`, `type`, `title`, `errorCode`, `error_type`, `__type` and the
-/// like.
+/// Whether a member names an error: `code`, `type`, `title`, `errorCode`, `error_type`, `__type` and the like.
 fn is_naming(name: &str) -> bool {
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     let bare = name.strip_prefix("error").unwrap_or(&name);
     matches!(bare, "code" | "type" | "title")
 }
 
-/// Returns the words of a name: of `idempotency_key_in_use`, `IdempotencyKeyInUse`, or the path of a URL.
+/// Splits a name into its words: `idempotency_key_in_use`, `IdempotencyKeyInUse`, or the path of a URL.
 fn words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
@@ -79,7 +77,7 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Whether the name of an error speaks of an idempotency key, or of a request that came before.
+/// Whether the name of an error is about an idempotency key, or about an earlier request.
 fn speaks_of_key(text: &str) -> bool {
     const USED: [&str; 14] = [
         "same",
@@ -100,23 +98,23 @@ fn speaks_of_key(text: &str) -> bool {
     let words = words(text);
     let has = |any: &[&str]| words.iter().any(|word| any.contains(&word.as_str()));
     if words.iter().any(|word| word.starts_with("idempoten")) {
-        // That it is missing says that it was not looked up.
+        // A participant that misses the key has not looked it up.
         return has(&USED) || !has(&["missing", "required", "absent"]);
     }
     let again = ["duplicate", "duplicated", "reused", "mismatch", "progress", "flight", "outstanding"];
     has(&["key", "keys", "request", "requests"]) && has(&again)
 }
 
-/// Whether the name of an error says more than that there is one.
+/// Whether the name of an error says which conflict it is.
 fn names_a_conflict(text: &str) -> bool {
     const HOLLOW: [&str; 11] =
         ["http", "https", "status", "code", "error", "errors", "conflict", "about", "blank", "exception", "e"];
     let lower = text.to_ascii_lowercase();
-    // The standard's own pages, which frameworks name where an application says nothing.
+    // Pages of the standard. Frameworks name them if the application says nothing.
     if lower.contains("rfc-editor.org") || lower.contains("ietf.org") || lower.contains("httpwg") {
         return false;
     }
-    // Of a URL, the page: `https://httpstatuses.io/409` says no more than the status.
+    // Only the last part of a URL counts: `https://httpstatuses.io/409` says no more than the status.
     let page = if text.contains("://") { text.rsplit(['/', '#']).next().unwrap_or(text) } else { text };
     let words = words(page);
     words.iter().any(|word| !HOLLOW.contains(&word.as_str()) && !word.bytes().all(|b| b.is_ascii_digit()))

@@ -1,12 +1,12 @@
-//! Finds a member that an object of JSON text has twice: one reader takes the first, another the last.
+//! Finds a duplicate member in JSON text. One reader takes the first of the two, another takes the last.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// Returns a name that an object of the text has twice. The text is valid JSON.
+/// Returns a name that one object of the text has twice. The text must be valid JSON.
 pub(super) fn named_twice(json: &str) -> Option<String> {
     let bytes = json.as_bytes();
-    // The names of each object that is open; none for an array.
+    // The names in each open object; none for an array.
     let mut open: Vec<Option<HashSet<Cow<'_, str>>>> = Vec::new();
     let (mut at, mut name_follows) = (0, false);
     while at < bytes.len() {
@@ -49,13 +49,13 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     (at + 1).min(bytes.len())
 }
 
-/// Returns what a quoted name says.
+/// Decodes a quoted name.
 fn plain(quoted: &str) -> Cow<'_, str> {
     let inside = quoted.get(1..quoted.len() - 1).unwrap_or_default();
     if !inside.contains('\\') {
         return Cow::Borrowed(inside);
     }
-    // Half a surrogate is no text; as it is spelled, it is a name all the same.
+    // Half a surrogate pair cannot be decoded. Its escaped form still is a name.
     serde_json::from_str(quoted).map_or(Cow::Borrowed(inside), Cow::Owned)
 }
 

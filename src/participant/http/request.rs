@@ -1,5 +1,5 @@
-//! Builds requests of what the settings, the definition and the call say. No request leaves the base URL, and
-//! the headers of the settings win over those of a definition.
+//! Builds requests from the settings, the definition and the call. Every request stays below the base URL. Headers of
+//! the settings override those of a definition.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::trace;
 /// Name of the header with the idempotency key.
 const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A request, rendered.
+/// A rendered request.
 pub(in crate::participant) struct Request {
     /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub(in crate::participant) method: String,
@@ -22,35 +22,35 @@ pub(in crate::participant) struct Request {
     pub(in crate::participant) path: String,
     /// Query parameters.
     pub(in crate::participant) query: Vec<(String, String)>,
-    /// Headers of the definition; those of the participant and our own are stronger.
+    /// Headers of the definition. Those of the participant and our own override them.
     pub(in crate::participant) headers: Vec<(String, String)>,
     /// JSON body.
     pub(in crate::participant) body: Option<Json>,
-    /// The idempotency key, for all but probes.
+    /// The idempotency key; none for a probe.
     pub(in crate::participant) key: Option<String>,
-    /// The position in a trace.
+    /// The W3C `traceparent` of the call.
     pub(in crate::participant) traceparent: Option<Arc<str>>,
 }
 
-/// Reads a base URL. The message never holds the URL itself.
+/// Reads a base URL. The error never contains the URL itself.
 pub(in crate::participant) fn base_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("expected an http or https URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
         return Err(format!("expected an http or https URL, found the scheme {:?}", url.scheme()));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("a URL with a user or a password; put them into an `Authorization` header".into());
+        return Err("expected a URL without a user or a password; put them into an `Authorization` header".into());
     }
     Ok(url)
 }
 
-/// Reads the headers of the settings. Messages name the header, never its value.
+/// Reads the headers of the settings. An error names the header, never its value.
 pub(in crate::participant) fn header_map(headers: &Secrets) -> Result<HeaderMap, Vec<(String, String)>> {
     let mut map = HeaderMap::new();
     let mut faults = Vec::new();
     for (name, value) in headers {
-        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "this is no name of a header");
-        let value = HeaderValue::from_str(value.expose()).map_err(|_| "the value has characters no header may have");
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "this is not the name of a header");
+        let value = HeaderValue::from_str(value.expose()).map_err(|_| "the value has characters that are not allowed");
         match (parsed, value) {
             (Ok(name), Ok(mut value)) => {
                 value.set_sensitive(true);
@@ -62,14 +62,14 @@ pub(in crate::participant) fn header_map(headers: &Secrets) -> Result<HeaderMap,
     if faults.is_empty() { Ok(map) } else { Err(faults) }
 }
 
-/// Where requests of a participant go, and what its settings say in each of them.
+/// The base URL of a participant, and the headers that its settings add to every request.
 pub(super) struct Address {
     pub(super) base: Url,
     pub(super) headers: HeaderMap,
 }
 
 impl Address {
-    /// Makes the request of a call.
+    /// Builds the request of a call.
     pub(super) fn build(&self, request: Request) -> Result<reqwest::Request, String> {
         let method = match request.method.as_str() {
             "GET" => Method::GET,
@@ -82,26 +82,26 @@ impl Address {
         let mut built = reqwest::Request::new(method, self.url(&request.path, &request.query)?);
         let headers = built.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        // Without it a server may choose any coding; one that compresses all the same is decoded as far as we
-        // can.
+        // Without this header a server may choose any coding. Some servers compress all the same; `body.rs` decodes
+        // the codings that it knows.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if request.body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         for (name, value) in &request.headers {
-            let wrong = |what| format!("the {what} of the header {name:?} has characters it may not have");
+            let wrong = |what| format!("the {what} of the header {name:?} has characters that are not allowed");
             let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("name"))?;
             if let Some(why) = reserved_header(name) {
                 return Err(format!("a definition cannot set the header {name:?}: {why}"));
             }
             headers.insert(parsed, HeaderValue::from_str(value).map_err(|_| wrong("value"))?);
         }
-        // What the settings say, and what we say ourselves, comes later, and wins.
+        // Headers of the settings, and then our own, are set last. So they win.
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
         }
         if let Some(key) = &request.key {
-            let key = HeaderValue::from_str(key).map_err(|_| "the key has characters no header may have")?;
+            let key = HeaderValue::from_str(key).map_err(|_| "the key has characters that are not allowed")?;
             headers.insert(KEY_HEADER, key);
         }
         if let Some(Ok(position)) = request.traceparent.as_deref().map(HeaderValue::from_str) {
@@ -113,10 +113,10 @@ impl Address {
         Ok(built)
     }
 
-    /// Puts a path below the base URL. It cannot leave it.
+    /// Puts a path below the base URL. The path cannot leave it.
     fn url(&self, path: &str, query: &[(String, String)]) -> Result<Url, String> {
         if path.contains(['?', '#', '\\']) {
-            return Err(format!("the path {path:?} has a character of `?`, `#`, `\\`; parameters go to `query`"));
+            return Err(format!("expected a path without `?`, `#` and `\\`, found {path:?}; use `query`"));
         }
         for segment in path.split('/') {
             let plain = percent_decode_str(segment).decode_utf8_lossy();

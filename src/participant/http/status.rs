@@ -1,4 +1,4 @@
-//! Applies the default rules to statuses and bodies. `body.rs` checks what was announced; `classify.rs`
+//! Applies the default rules to HTTP statuses and bodies. `body.rs` checks a body against its headers. `classify.rs`
 //! applies the rules of a definition, which win.
 
 use std::time::Duration;
@@ -14,25 +14,25 @@ use crate::saga::Json;
 
 /// How a participant's answers are read.
 pub(super) struct Reading {
-    /// Cuts its secrets out of them.
+    /// Removes the participant's secrets.
     pub(super) filter: Filter,
-    /// Statuses that the settings vouch for: the request was turned away before it was worked on.
+    /// Statuses by which the participant turns a request away before it works on it, according to the settings.
     pub(super) busy: Vec<u16>,
     /// Largest answer, in bytes.
     pub(super) bytes_max: usize,
 }
 
-/// What there is to know of a request when its answer is read.
+/// What must be known of a request to read its answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    /// It may have an effect and carried a key.
+    /// Whether the request may have an effect and carried a key.
     pub(super) keyed: bool,
-    /// It asked for a part of a resource.
+    /// Whether the request asked for a part of a resource.
     pub(super) in_part: bool,
 }
 
 impl Reading {
-    /// Makes a reply of an answer.
+    /// Makes the reply for an answer.
     pub(super) fn reply(&self, arrived: &Arrived, asked: Asked) -> Reply {
         let status = arrived.status.as_u16();
         let pause = pause(&arrived.headers);
@@ -42,7 +42,7 @@ impl Reading {
                 Reply { result: content.result, text: content.text, ..done }
             }
             Ok(content) => {
-                // Before it is quoted: half a secret is not known for one.
+                // The filter runs before the text is cut: it would not find half a secret.
                 let text = content.text.map(|text| self.filter.clean(text));
                 let said = text.as_deref().unwrap_or("");
                 let json = content.is_json.then_some(&content.result);
@@ -54,7 +54,7 @@ impl Reading {
         Reply { status: Some(status), headers: recorded(&arrived.headers), ..reply.after(pause) }.cleaned(&self.filter)
     }
 
-    /// An answer that is not what was announced proves nothing, whatever its status.
+    /// Makes the reply for an answer whose body has a flaw. It proves nothing, whatever its status.
     fn flawed(&self, arrived: &Arrived, pause: Option<Duration>, flaw: Flaw) -> Reply {
         let status = arrived.status.as_u16();
         let text = self.filter.clean_beginning(flaw.text);
@@ -75,7 +75,7 @@ impl Reading {
 pub(in crate::participant) fn pause(headers: &HeaderMap) -> Option<Duration> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let asked = header(RETRY_AFTER)?;
-    // By the server's clock, where it says what that shows.
+    // A date is read by the server's clock if the answer has a `Date` header.
     retry_after_at(asked, header(DATE)).or_else(|| retry_after(asked))
 }
 
@@ -96,13 +96,13 @@ struct Status<'a> {
     pause: Option<Duration>,
 }
 
-/// Whether no body makes more of a status than doubt.
+/// Whether a status leaves the effect in doubt, whatever the body says.
 pub(in crate::participant) fn proves_nothing(status: u16) -> bool {
     !matches!(status, 200..=299 | 307 | 308 | 400..=407 | 409..=499)
 }
 
 impl Status<'_> {
-    /// Makes a reply of it. `text` is the body for people, `json` for programs.
+    /// Makes the reply for the status. `text` is the body for people, `json` the body for programs.
     fn read(self, keyed: bool, text: &str, json: Option<&Json>) -> Reply {
         let status = self.status;
         let code = format!("http_{status}");
@@ -110,20 +110,19 @@ impl Status<'_> {
         let message = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
         match status {
             status if self.busy.contains(&status) => Reply::coded(Rule::HttpVouched, "busy", message),
-            // The request was turned away before it was worked on.
+            // The participant turned the request away before it worked on it.
             425 | 429 => Reply::of(Rule::HttpBusy, message),
-            // GitHub's secondary limits, and a body that is too large only now.
+            // GitHub's secondary rate limits, and a body that is too large only for now.
             403 | 413 if self.pause.is_some() => Reply::of(Rule::HttpBusy, message),
-            // The server, or something before it, gave up waiting, and does not say for what.
+            // The server, or a proxy before it, gave up waiting and does not say for what.
             408 => Reply::coded(Rule::Http408, &code, message),
-            // A conflict over our own key means that an attempt of ours is under way, or was: that proves no
-            // absence.
+            // A conflict over our own key means that an attempt of ours is under way, or was. It proves no absence.
             400 | 409 | 422 if keyed => match key_conflict::found(status, self.pause.is_some(), json) {
                 Some(why) => Reply::of(Rule::KeyConflict, format!("{message} ({why})")),
                 None => Reply::coded(Rule::Http4xx, &code, message),
             },
             400..=499 => Reply::coded(Rule::Http4xx, &code, message),
-            // These two ask for the same request elsewhere, so it had no effect here.
+            // Both statuses ask for the same request at another URL, so it had no effect here.
             307 | 308 => Reply::coded(
                 Rule::HttpRedirect,
                 &code,
@@ -135,8 +134,8 @@ impl Status<'_> {
     }
 }
 
-/// Makes a reply of a status of MCP over HTTP, whose body is only text. `keyed`: the call may have an effect and
-/// carried a key.
+/// Makes the reply for an HTTP status of an MCP server, whose body is only text. `keyed`: the call may have an effect
+/// and carried a key.
 pub(in crate::participant) fn judged(status: u16, keyed: bool, pause: Option<Duration>, text: String) -> Reply {
     let json = Json::parse(text.trim()).ok();
     let reply = Status { status, busy: &[], pause }.read(keyed, &text, json.as_ref()).after(pause);

@@ -1,5 +1,5 @@
-//! Default rules for the answers of MCP servers. Reads raw results and errors so that no shape of theirs loses the
-//! answer. `connection.rs` checks doubtful sessions, `tools.rs` doubtful tools.
+//! Applies the default rules to the answers of MCP servers. Reads raw results and errors, so that no unusual shape
+//! loses an answer. `connection.rs` checks doubtful sessions, `tools.rs` checks for missing tools.
 
 use serde_json::value::RawValue;
 
@@ -18,11 +18,12 @@ const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 const INTERNAL_ERROR: i64 = -32603;
 const UNSUPPORTED_VERSION: i64 = -32022;
-/// Errors that proxies of the TypeScript SDK pass on when they lost the connection, or the patience, behind them.
+/// Errors of the TypeScript SDK. A proxy built on it sends them when its connection to the server behind it closed or
+/// timed out.
 const CONNECTION_CLOSED: i64 = -32000;
 const REQUEST_TIMEOUT: i64 = -32001;
 
-/// Makes a reply of an answer. `keyed`: the call may have an effect and carried a key.
+/// Makes the reply for an answer. `keyed`: the call may have an effect and carried a key.
 pub(super) fn reply(heard: &Heard, keyed: bool, limits: &Limits, filter: &Filter) -> Reply {
     let Heard { said, via } = heard;
     let reply = match said {
@@ -48,21 +49,22 @@ fn no_message(text: &str, filter: &Filter) -> String {
     if said.is_empty() {
         "the answer is empty".into()
     } else {
-        format!("the answer is no answer of JSON-RPC to the request: {said}")
+        format!("expected a JSON-RPC answer to the request, found: {said}")
     }
 }
 
-/// Makes a reply of a JSON-RPC error. Two codes say that the call was not carried out: servers answer with the others
-/// when a tool is done as well, to its output that does not fit, or to what it has thrown, "invalid request" among it.
-/// An error that does not name the request may be a gateway's, whatever its code.
+/// Makes the reply for a JSON-RPC error. Two codes prove that the call was not carried out: -32700 and -32601.
+/// Servers send every other code, "invalid request" (-32600) among them, also after a tool has run: because its
+/// output does not fit, or because it threw that error. An error that does not name the request may come from a
+/// gateway, whatever its code.
 fn refused(error: &str, named: bool, keyed: bool, via: &Via, filter: &Filter) -> Reply {
-    // Before it is quoted: half a secret is not known for one.
+    // The filter runs before the text is cut: it would not find half a secret.
     let said = filter.clean(message(error));
     let kind = kind(error);
     if kind.as_deref() == Some(framing::TOO_LONG) {
         return Reply::of(Rule::TooLarge, excerpt(&said));
     }
-    // These are the transport's own, or a gateway's.
+    // Errors under these statuses come from the transport or a gateway.
     if let Some(status @ (401 | 403 | 405 | 406 | 408 | 413 | 415 | 425 | 429 | ..=399 | 500..)) = via.status {
         return http::judged(status, keyed, via.pause, said);
     }
@@ -90,13 +92,13 @@ fn refused(error: &str, named: bool, keyed: bool, via: &Via, filter: &Filter) ->
     Reply { result: result.unwrap_or_else(Json::null), text: Some(said), ..reply }
 }
 
-/// Returns `data.type` of an error, by which some servers say more.
+/// Returns `data.type` of an error, by which some servers and `framing.rs` name its kind.
 fn kind(error: &str) -> Option<String> {
     let fields = fields(error)?;
     string(self::fields(fields.get("data")?.get())?.get("type")?)
 }
 
-/// Makes a reply of a result.
+/// Makes the reply for a result.
 fn complete(result: &str, limits: &Limits, filter: &Filter) -> Reply {
     let fields = fields(result);
     let given = |name: &str| fields.as_ref()?.get(name).copied().filter(|raw| raw.get() != "null");
@@ -135,10 +137,10 @@ fn complete(result: &str, limits: &Limits, filter: &Filter) -> Reply {
     Reply { result, text: Some(text), raw: Some(Box::new(raw)), ..reply }
 }
 
-/// Makes a reply of a result that is not the tool's.
+/// Makes the reply for a result that is not the tool's own; none if it is.
 fn incomplete(kind: Option<&RawValue>, task: Option<&RawValue>, has_content: bool) -> Option<Reply> {
     match kind.map(RawValue::get) {
-        // The protocol ends the request here: without the input it is not carried out.
+        // The protocol ends the request here. Without the input the tool was not carried out.
         Some("\"input_required\"") => {
             let message = "the tool asks for more input, which a step cannot give";
             Some(Reply::of(Rule::InputRequired, message))
@@ -146,14 +148,15 @@ fn incomplete(kind: Option<&RawValue>, task: Option<&RawValue>, has_content: boo
         None if task.is_none() || has_content => None,
         Some("\"complete\"") => None,
         None | Some("\"task\"") => {
-            let message = "the server made a task of the call, which was not offered to it";
+            let message = "the server made a task of the call, which the call did not offer";
             Some(Reply::of(Rule::Invalid, message))
         }
-        Some(_) => Some(Reply::of(Rule::Invalid, "the answer is of a kind that this version does not know")),
+        Some(_) => Some(Reply::of(Rule::Invalid, "the answer has a `resultType` that this version does not know")),
     }
 }
 
-/// Returns the texts of an answer's content. Other blocks, and those of no known type, have none.
+/// Returns the texts in the content of an answer. A block without a type counts as text; a block of another type has
+/// none.
 fn texts(content: &RawValue) -> Vec<String> {
     let Ok(blocks) = serde_json::from_str::<Vec<&RawValue>>(content.get()) else {
         return block_text(content).or_else(|| string(content)).into_iter().collect();
@@ -167,8 +170,8 @@ fn block_text(block: &RawValue) -> Option<String> {
     string(fields.get("text").filter(|_| is_text)?)
 }
 
-/// Shapes an answer without structured content: a text that is a JSON object or array is that, any other text
-/// a string, and an answer without text its content.
+/// Returns the JSON of an answer without structured content. A text that is a JSON object or array is taken as JSON,
+/// any other text as a string. Without a text it is the content, or null if there is none.
 fn shaped(text: &str, content: Option<&RawValue>) -> String {
     let trimmed = text.trim();
     if trimmed.starts_with(['{', '[']) && Json::parse(trimmed).is_ok() {
@@ -181,16 +184,16 @@ fn shaped(text: &str, content: Option<&RawValue>) -> String {
     }
 }
 
-/// Makes a refusal of a failure to find the tool.
+/// Makes a refusal of a failed call, because the server does not list the tool.
 pub(super) fn no_such_tool(judged: Reply) -> Reply {
     let said = judged.error.as_ref().map(|error| error.message.as_str()).unwrap_or_default();
     let refusal = Reply::of(Rule::ProtocolRefusal, format!("{said}; the server lists no such tool"));
     Reply { verdict: refusal.verdict, rule: refusal.rule, error: refusal.error, ..judged }
 }
 
-/// Makes a reply of a call whose session the server does not know: the refusal is not of the call. Whoever keeps the
-/// sessions has not carried it out, and yet another process may have: a proxy sends a request again that a dying server
-/// was given first. So what may not be repeated is in doubt.
+/// Makes the reply for a call whose session the server does not know: it refused the session, not the call. This
+/// server has not carried the call out, but another process may have. A proxy sends a request again if the first
+/// server dies with it. So a call that must not be repeated is in doubt.
 pub(super) fn session_lost(heard: &Heard, effect: Effect) -> Reply {
     let rule = match effect {
         Effect::ReadOnly | Effect::Idempotent => Rule::SessionLost,
@@ -200,25 +203,27 @@ pub(super) fn session_lost(heard: &Heard, effect: Effect) -> Reply {
     Reply { status: heard.via.status, ..Reply::of(rule, message).after(heard.via.pause) }
 }
 
-/// What a failure says of the session that the request named.
+/// What an answer says about the session that the request named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionWord {
     /// Nothing.
     Nothing,
-    /// That something is wrong with it, be it since the call was carried out: to be checked.
+    /// Something is wrong with the session, and the call may have been carried out. The session needs a check.
     Wrong,
-    /// Perhaps that there is none: to be checked, and then nothing was carried out.
+    /// The server may not know the session. If a check confirms it, nothing was carried out.
     Doubtful,
-    /// That there is none, as the protocol has it.
+    /// The server does not know the session: it says so as the protocol demands.
     Gone,
 }
 
-/// Returns what an answer says of the session. The protocol answers 404 to a session that is over; servers answer 400,
-/// 401, 410 or 422 as well, and 200 with words that speak of it, or with an error that names no request. A balancer
-/// whose server has died answers 502 for ever. Whatever is no answer of a server that knows the session is looked into.
+/// Returns what an answer says about the session. By the protocol, a server answers 404 if the session is over.
+/// Servers also answer 400, 401, 410 or 422, or 200 with a text about the session, or with an error that names no
+/// request. A load balancer whose server has died answers 502 for ever. So the session is checked unless a server
+/// that knows it has answered, or the status is 425 or 429.
 pub(super) fn of_session(heard: &Heard) -> SessionWord {
     let via = &heard.via;
-    // An error that names the request is of a server that has read it, and so may be one that did not arrive whole.
+    // A server that names the request in its error has read the request. So may a server whose answer did not arrive
+    // whole.
     let (reads, word) = match &heard.said {
         Said::Result(_) => return SessionWord::Nothing,
         said if speaks_of_session(said) => (matches!(said, Said::Error { named: true, .. }), SessionWord::Doubtful),
@@ -237,7 +242,7 @@ pub(super) fn of_session(heard: &Heard) -> SessionWord {
     }
 }
 
-/// Whether an answer speaks of the session, or of the version that was agreed upon.
+/// Whether an answer is about the session, or about the agreed protocol version.
 fn speaks_of_session(said: &Said) -> bool {
     let speaks = |text: &str| text.to_ascii_lowercase().contains("session");
     match said {
@@ -247,18 +252,18 @@ fn speaks_of_session(said: &Said) -> bool {
     }
 }
 
-/// Whether a check was answered as by a server that knows the session, be it by an error: the server may not know the
-/// request.
+/// Whether the answer to a check shows that the server knows the session. An error that names the request shows it,
+/// too: the server may not support the request.
 pub(super) fn knows_session(heard: &Heard) -> bool {
     let answers = matches!(heard.said, Said::Result(_) | Said::Error { named: true, .. });
     answers && !speaks_of_session(&heard.said) && !matches!(heard.via.status, Some(500..))
 }
 
-/// Whether a failure may say that the server has no such tool. SDKs say it as a protocol error or as a tool's own, and
-/// a tool may say the like of what it was asked for: only the server's list tells.
+/// Whether a failure may mean that the server has no such tool. SDKs report it as a protocol error or as an error of
+/// the tool. A tool may use similar words about its own subject. Only the server's list decides.
 pub(super) fn may_miss_tool(heard: &Heard, reply: &Reply) -> bool {
     let said = match &heard.said {
-        // A gateway's word is nothing to ask the list about: its own may have changed since.
+        // A gateway's error is not checked against the list: the gateway's tools may have changed since.
         Said::Error { error, .. } if code(error) == Some(INVALID_PARAMS) => reply.rule == Rule::ProtocolError,
         Said::Result(_) => reply.rule == Rule::ToolError,
         Said::Error { .. } | Said::Body(_) | Said::Unread(..) => false,

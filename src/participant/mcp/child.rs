@@ -1,5 +1,5 @@
-//! An MCP server as a child process. Owns its start, its environment, its error output and its end: closed
-//! input, then SIGTERM, then SIGKILL, to its whole process group.
+//! Runs an MCP server as a child process: its start, its environment, its error output and its end. To end it, closes
+//! its input, then sends SIGTERM and then SIGKILL to its whole process group.
 
 use std::collections::BTreeMap;
 use std::process::{ExitStatus, Stdio};
@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::participant::{CHILD_GRACE, CHILD_LINE_BYTES_MAX};
 use crate::participant::secret::{Filter, Secret};
 
-/// What a child inherits without being told to: what programs need to find themselves, and no secrets.
+/// Environment variables that a child always inherits: those that programs need to start, and no secrets.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM"];
 
-/// How a child is started.
+/// The program of a child, with its arguments and environment.
 pub(in crate::participant) struct Program {
     pub(in crate::participant) command: Secret,
     pub(in crate::participant) args: Vec<Secret>,
@@ -24,7 +24,7 @@ pub(in crate::participant) struct Program {
     pub(in crate::participant) cwd: Option<Secret>,
 }
 
-/// A child that was started, and our ends of its pipes.
+/// A started child, and our ends of its pipes.
 pub(super) struct Started {
     pub(super) process: Process,
     pub(super) input: ChildStdin,
@@ -48,7 +48,8 @@ pub(super) fn start(name: &str, program: &Program, filter: &Filter) -> std::io::
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // A group of its own: Ctrl-C is for us, and what the child starts ends with it.
+        // The child has its own process group. So Ctrl-C does not reach it, and the processes that it starts end with
+        // it.
         .process_group(0)
         .kill_on_drop(true);
     if let Some(cwd) = &program.cwd {
@@ -64,7 +65,7 @@ pub(super) fn start(name: &str, program: &Program, filter: &Filter) -> std::io::
     Ok(Started { process: Process { child, last_line }, input, output })
 }
 
-/// Reads lines to the log until the end; keeps the last one.
+/// Logs each line until the end of the output, and keeps the last one.
 async fn log_lines(name: String, mut errors: impl AsyncRead + Unpin, filter: Filter, last_line: Arc<Mutex<String>>) {
     let mut line = Vec::new();
     let mut chunk = [0; 4_096];
@@ -91,8 +92,8 @@ async fn log_lines(name: String, mut errors: impl AsyncRead + Unpin, filter: Fil
 }
 
 impl Process {
-    /// Waits for the child's end, and brings it about once `stop` is cancelled: its input is closed by then.
-    /// Returns how it ended, for people.
+    /// Waits for the child's end. Ends the child once `stop` is cancelled; its input is closed by then. Returns how
+    /// it ended, for people.
     pub(super) async fn attend(mut self, stop: CancellationToken) -> String {
         let by_itself = tokio::select! {
             status = self.child.wait() => Some(status),
@@ -133,6 +134,6 @@ impl Process {
             Err(error) => format!("the server's process was lost: {error}"),
         };
         let last_line = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
-        if last_line.is_empty() { status } else { format!("{status}; its last words: {last_line}") }
+        if last_line.is_empty() { status } else { format!("{status}; its last error line: {last_line}") }
     }
 }

@@ -1,6 +1,5 @@
-//! The connection to one MCP server. Owns its life: opened by the first call and shared by all, watched,
-//! closed when it hangs or breaks, and opened again with growing pauses. A call that is dropped changes
-//! nothing here.
+//! The connection to one MCP server. The first call opens it, and all calls share it. It is closed when the server
+//! hangs or the connection breaks, and opened again after growing pauses. Dropping a call does not change it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,13 +33,13 @@ pub(in crate::participant) struct Link {
 type Opening = Shared<BoxFuture<'static, Result<Arc<Session>, String>>>;
 
 enum State {
-    /// Not connected; how often that failed in a row, and when it may be tried again.
+    /// Not connected: the number of failures in a row, and the time of the next try.
     Closed { failures: u32, not_before: Instant },
-    /// Being connected, by a task of its own.
+    /// A task is opening the connection.
     Opening(Opening, Arc<Greeting>),
     /// Connected.
     Open(Arc<Session>),
-    /// Never again.
+    /// Closed for good.
     ShutDown,
 }
 
@@ -50,7 +49,7 @@ impl Link {
         Arc::new(Self { name, server, filter, runtime, state })
     }
 
-    /// Returns what cuts this server's secrets out of its words.
+    /// Returns the filter that removes this server's secrets.
     pub(super) fn filter(&self) -> &Filter {
         &self.filter
     }
@@ -59,7 +58,8 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns what watches the connections that a call opens until `deadline`; none where it opens none.
+    /// Returns a record for the progress of a connection that a call opens before `deadline`. None for a child
+    /// process: a call opens no connection to it.
     pub(super) fn progress(&self, deadline: Instant) -> Option<Arc<Progress>> {
         match &self.server {
             Server::Child(_) => None,
@@ -104,7 +104,7 @@ impl Link {
         opening.await.map_err(|message| greeting.failed(message))
     }
 
-    /// What is known of a call that got no connection within its time: nothing was sent.
+    /// Makes the reply for a call that got no connection within its time: nothing was sent.
     pub(super) fn unready(&self) -> Reply {
         let unresolved = match &*self.state() {
             State::Opening(_, greeting) => greeting.unresolved(),
@@ -116,7 +116,7 @@ impl Link {
         })
     }
 
-    /// Opens a connection in a task of its own: callers may give up on it without ending it.
+    /// Starts a task that opens a connection. The task goes on if its callers give up.
     fn opening(self: &Arc<Self>, failures: u32, not_before: Instant, greeting: &Arc<Greeting>) -> Opening {
         let (link, greeting) = (Arc::clone(self), Arc::clone(greeting));
         let task = self.runtime.spawn(async move {
@@ -128,8 +128,7 @@ impl Link {
         });
         let lost = |error| Err(format!("the connection's task ended: {error}"));
         let link = Arc::clone(self);
-        // A task that ended without a word (its runtime shut down) must not leave the link waiting for it for
-        // ever.
+        // A task that ended without a result (its runtime shut down) must not leave the link in `Opening` for ever.
         let joined = task.map(move |joined| joined.unwrap_or_else(|error| link.opened(lost(error), failures)));
         joined.boxed().shared()
     }
@@ -153,7 +152,7 @@ impl Link {
         result
     }
 
-    /// Lets go of a connection that failed, so that the next call opens another.
+    /// Drops a connection that failed, so that the next call opens another.
     pub(super) fn retire(&self, session: &Arc<Session>) {
         let mut state = self.state();
         if matches!(&*state, State::Open(open) if Arc::ptr_eq(open, session)) {
@@ -161,8 +160,8 @@ impl Link {
         }
     }
 
-    /// Finds out whether a server that let a call time out is still there. A child that is not is ended; a session over
-    /// HTTP whose server does not answer what it must is let go of.
+    /// Checks a server that let a call time out. Ends a child process that hangs. Drops an HTTP session if the server
+    /// does not answer the check.
     pub(super) fn suspect(self: &Arc<Self>, session: &Arc<Session>) {
         if !session.begin_suspicion() {
             return;
@@ -171,7 +170,7 @@ impl Link {
         self.runtime.spawn(async move {
             match &link.server {
                 Server::Child(_) if session.hangs().await => {
-                    tracing::warn!(participant = link.name, "participant hangs; its process is ended");
+                    tracing::warn!(participant = link.name, "participant hangs; ending its process");
                     link.retire(&session);
                     session.stop();
                 }
@@ -179,7 +178,7 @@ impl Link {
                 Server::Http { .. } => {
                     let checked = timeout(PING_TIMEOUT, session.check()).await;
                     if !checked.is_ok_and(|answer| answer.is_ok_and(|heard| answer::knows_session(&heard))) {
-                        tracing::info!(participant = link.name, "the session does not answer; a new one is made");
+                        tracing::info!(participant = link.name, "the session does not answer; it is dropped");
                         link.retire(&session);
                     }
                     session.end_suspicion();
@@ -188,7 +187,8 @@ impl Link {
         });
     }
 
-    /// Whether the server still knows a session. One that leaves the question open may just be busy.
+    /// Whether the server still knows a session. A server that does not answer in time may just be busy, so it counts
+    /// as knowing it.
     pub(super) async fn knows(&self, session: &Session) -> bool {
         match timeout(PING_TIMEOUT, session.check()).await {
             Ok(Ok(heard)) => answer::knows_session(&heard),
@@ -197,15 +197,16 @@ impl Link {
         }
     }
 
-    /// Finds out whether it was the session that a server refused, so that nothing was carried out: a check in the same
-    /// session is refused alike, and one in a new session is not. A session that is refused is let go of in any case.
+    /// Finds out whether the server refused the session rather than the call, so that nothing was carried out. That
+    /// is so if the server refuses a check in the same session alike, and answers a check in a new session. Drops the
+    /// session unless the first check shows that the server knows it.
     pub(super) async fn refused_session(self: &Arc<Self>, session: &Arc<Session>, refusal: &Heard) -> bool {
         let alike = match timeout(PING_TIMEOUT, session.check()).await {
             Ok(Ok(heard)) if heard.is_like(refusal) => true,
             Ok(Ok(heard)) if answer::knows_session(&heard) => return false,
             Ok(Ok(_) | Err(_)) | Err(_) => false,
         };
-        tracing::info!(participant = self.name, "the server refuses the session; a new one is made");
+        tracing::info!(participant = self.name, "the server refuses the session; it is dropped");
         self.retire(session);
         if !alike {
             return false;
@@ -229,12 +230,12 @@ impl Link {
             State::Closed { .. } | State::ShutDown => return,
         };
         session.stop();
-        // Closed input, SIGTERM, SIGKILL: each has its grace.
+        // Closed input, SIGTERM and SIGKILL each have their grace.
         let _ = timeout(CHILD_GRACE * 3, session.ending()).await;
     }
 }
 
-/// The state after a number of failures in a row.
+/// Returns the state after a number of failures in a row.
 fn closed(failures: u32) -> State {
     let pause = match failures {
         0 | 1 => Duration::ZERO,
@@ -243,8 +244,8 @@ fn closed(failures: u32) -> State {
     State::Closed { failures, not_before: Instant::now() + pause.min(RESTART_BACKOFF_MAX) }
 }
 
-/// The state after a session's end: one that answered is replaced at once, one that never did counts as a
-/// failure.
+/// Returns the state after a session's end. A session that answered is replaced at once. One that never answered
+/// counts as two failures, so a pause follows.
 fn closed_after(session: &Session) -> State {
     closed(if session.has_answered() { 0 } else { 2 })
 }

@@ -1,5 +1,5 @@
-//! The lines that a child writes to its standard output. Owns their limit: a message that is longer is not read, and
-//! whoever waits for it is told so in its place. What messages mean is rmcp's business.
+//! Limits the length of the lines that a child process writes to its standard output. A longer message is cut, and
+//! the request that it answers gets an error in its place. rmcp reads the messages.
 
 use std::io;
 use std::pin::Pin;
@@ -7,23 +7,23 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Kind of the error, in its `data.type`, that stands in for an answer that was too long.
+/// `data.type` of the error that takes the place of an answer that was too long.
 pub(super) const TOO_LONG: &str = "amends/answer_too_long";
 
-/// Longest `id` of a message that is looked at, in bytes.
+/// Longest `id` of a message that is recognized, in bytes.
 const ID_BYTES_MAX: usize = 256;
 
 /// Output of a child, with lines of bounded length.
 pub(super) struct Lines<R> {
     inner: R,
     line: Line,
-    /// What was read and is not handed on yet.
+    /// Bytes that were read and not handed on yet.
     out: Vec<u8>,
     handed: usize,
 }
 
 impl<R> Lines<R> {
-    /// Bounds the lines of `inner`, in bytes.
+    /// Limits the lines of `inner` to `bytes_max` bytes.
     pub(super) fn new(inner: R, bytes_max: usize) -> Self {
         Self { inner, line: Line { bytes_max, ..Line::default() }, out: Vec::new(), handed: 0 }
     }
@@ -62,8 +62,8 @@ struct Line {
 }
 
 impl Line {
-    /// Passes bytes on, but for those of a line that are beyond the limit. Such a line is ended there, which leaves no
-    /// JSON, and followed by an error for the one whom it would have answered.
+    /// Passes bytes on, except those of a line beyond the limit. Such a line ends at the limit, so it is not JSON.
+    /// After it comes an error for the request that the line would have answered.
     fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         for &byte in bytes {
             if byte != b'\n' {
@@ -92,23 +92,23 @@ impl Line {
 }
 
 fn too_long(id: &serde_json::Value, bytes_max: usize) -> String {
-    let message = format!("the answer is larger than a message may be, {bytes_max} bytes");
+    let message = format!("the answer is larger than the limit of {bytes_max} bytes for a message");
     let error = serde_json::json!({ "code": -32603, "message": message, "data": { "type": TOO_LONG } });
     format!("{}\n", serde_json::json!({ "jsonrpc": "2.0", "id": id, "error": error }))
 }
 
-/// What is known of a message without keeping it: its `id`, which may come last, and whether it is a request itself.
+/// What is kept of a message: its `id`, which may come last, and whether it is a request itself.
 #[derive(Default)]
 struct Sight {
     depth: u32,
     in_string: bool,
     escaped: bool,
-    /// Whether the next string at the top is a name.
+    /// Whether the next string at the top level is a name.
     names: bool,
-    /// The name at the top that was read last, as far as it matters.
+    /// The latest name at the top level, or its first bytes.
     name: Vec<u8>,
     in_name: bool,
-    /// The value of `id`, while it is read and after.
+    /// The value of `id`, as far as it was read.
     id: Vec<u8>,
     in_id: bool,
     asks: bool,

@@ -1,5 +1,5 @@
-//! Pipes to an MCP server that is a child process: one message a line in both directions. Records for each request
-//! whether it was written. `framing.rs` limits the length of a line.
+//! Transport to an MCP server that is a child process: one message per line in both directions. Records for each
+//! request whether it was written. `framing.rs` limits the length of a line.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,14 +13,14 @@ use tokio::sync::Mutex;
 
 use super::raw::{self, Slot, Waiting};
 
-/// Our ends of a child's pipes, as rmcp reads and writes them.
+/// Our ends of a child's pipes, as a transport of rmcp.
 pub(super) struct Pipes<R, W> {
     output: BufReader<R>,
-    /// The line that is being read. It outlives a read that is given up.
+    /// The line that is being read. It survives a read that is dropped.
     line: Vec<u8>,
     /// Messages that were read and not handed on yet.
     read: VecDeque<ServerJsonRpcMessage>,
-    /// Closed once it is none.
+    /// None once it is closed.
     input: Arc<Mutex<Option<W>>>,
     waiting: Arc<Waiting>,
 }
@@ -36,7 +36,7 @@ impl<R: AsyncRead + Unpin, W> Pipes<R, W> {
         }
     }
 
-    /// Reads the messages of a line. What is none is left out: servers print what they should not.
+    /// Hands on the messages of a line. Drops anything else: some servers print other text to their output.
     fn hand_on(&mut self) {
         let line = raw::decoded(&std::mem::take(&mut self.line));
         for text in raw::messages(&line).into_iter().filter(|text| !text.is_empty()) {
@@ -84,7 +84,7 @@ where
                 return Some(message);
             }
             match self.output.read_until(b'\n', &mut self.line).await {
-                // The end; a line without its own end is no message.
+                // The end of the output. A line without a line break is no message.
                 Ok(_) if !self.line.ends_with(b"\n") => return None,
                 Ok(_) => self.hand_on(),
                 Err(error) => {
@@ -105,7 +105,7 @@ async fn write(input: &mut (impl AsyncWrite + Unpin), line: &[u8], slot: Option<
     let begun = match input.write(line).await {
         Ok(begun) => begun,
         Err(error) => {
-            // Of this request not one byte was taken.
+            // The pipe took not one byte of this request.
             if let Some(slot) = slot {
                 slot.unwritten();
             }
@@ -153,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_not_written_is_known() {
-        // A server that reads nothing: the pipe takes the first request, the second waits and is given up.
+        // The server reads nothing. The pipe takes the first request; the second one waits and is given up.
         let (near, far) = tokio::io::duplex(16);
         let mut pipes = Pipes::new(&b""[..], near, Waiting::new());
         let slots = [Arc::new(Slot::default()), Arc::new(Slot::default()), Arc::new(Slot::default())];
@@ -167,7 +167,7 @@ mod tests {
         assert!(first.await.unwrap().is_err());
         assert!(second.await.unwrap().is_ok(), "it is not written");
         assert!(slots[0].was_sent() && !slots[1].was_sent());
-        // And one that is gone takes nothing at all.
+        // A server that is gone takes nothing at all.
         assert!(pipes.send(ping(3, &slots[2])).await.is_err());
         assert!(!slots[2].was_sent());
     }

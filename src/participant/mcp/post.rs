@@ -1,6 +1,6 @@
-//! The HTTP client under rmcp. It sends each POST and reads the answer itself, whatever the status is: the answer to a
-//! request of ours is taken off, and of the answers to rmcp's own messages it notes what rmcp does not say. rmcp
-//! handles sessions and resumed streams.
+//! The HTTP client under rmcp. Sends each POST and reads its answer, whatever the status. It takes the answer to a
+//! request of ours before rmcp sees it. From the answers to rmcp's own messages it records what rmcp does not report.
+//! rmcp handles sessions and resumed streams.
 
 use std::collections::HashMap;
 use std::io;
@@ -48,7 +48,8 @@ impl Posts {
         Self { client, waiting, greeting }
     }
 
-    /// Sends a message of rmcp's own and reads what is answered: a message to a request, else nothing that matters.
+    /// Sends a message of rmcp's own and returns the answer. For a request the answer is a message, otherwise only
+    /// that the server accepted it.
     async fn pass_on(
         &self,
         message: ClientJsonRpcMessage,
@@ -86,11 +87,11 @@ impl Posts {
         }
         let text = Arrived::of(response, MESSAGE_BYTES_MAX).await.text(MESSAGE_BYTES_MAX);
         let text = text.map(Option::unwrap_or_default);
-        // Where these are a gateway's, so is the error, whatever it looks like.
+        // Under these statuses a gateway answers, so an error in the body is not the server's.
         let is_gateways = matches!(status.as_u16(), 401 | 403 | 429);
         match text.as_deref().ok().and_then(|text| serde_json::from_str(text).ok()) {
             Some(ServerJsonRpcMessage::Error(mut error)) if !is_gateways => {
-                // What cannot be read is refused under another id, or under none.
+                // A server that cannot read the request refuses it under another id, or under none.
                 if matches!(asked.request, ClientRequest::DiscoverRequest(_)) {
                     error.id = Some(asked.id);
                 }
@@ -114,7 +115,7 @@ impl Posts {
         in_session: bool,
     ) -> Result<StreamableHttpPostResponse, Failure> {
         let text = slot.written(message).map_err(io::Error::from)?;
-        // Before it is sent: its answer may come on another stream of the session, and at once.
+        // Registered before it is sent: its answer may come at once, and on another stream of the session.
         self.waiting.expect(&id, &slot);
         let sending = request.body(Body::wrap(Sending::of(text, &slot))).send();
         let response = match slot.progress() {
@@ -139,7 +140,7 @@ impl Posts {
         Ok(answered(id))
     }
 
-    /// Reads the events of an answer; the answer itself is taken off them if it is to a request of ours.
+    /// Reads the events of an answer, and takes the answer to a request of ours out of them.
     fn events(&self, response: Response, id: Option<RequestId>) -> Events {
         let chunks = stream::unfold(Some((response, EventSize::default())), |reading| async {
             let (mut response, mut size) = reading?;
@@ -153,7 +154,7 @@ impl Posts {
         self.taken(SseStream::from_bytes_stream(chunks).boxed(), id)
     }
 
-    /// Takes answers off a stream of events.
+    /// Takes the answers to our requests out of a stream of events.
     fn taken(&self, events: Events, alone: Option<RequestId>) -> Events {
         let waiting = Arc::clone(&self.waiting);
         let take = move |event: Sse| match event.data.as_deref().and_then(|data| waiting.take(data, alone.as_ref())) {
@@ -189,7 +190,7 @@ impl StreamableHttpClient for Posts {
         _: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failure> {
         let slot = raw::slot_of(&message);
-        // Settings that name one of the protocol's own headers are refused with the handshake.
+        // If the settings name one of the protocol's own headers, the handshake is refused.
         let is_reserved = |name: &&HeaderName| {
             let reserved = [ACCEPT.as_str(), HEADER_SESSION_ID, HEADER_LAST_EVENT_ID];
             reserved.iter().any(|other| name.as_str().eq_ignore_ascii_case(other))
@@ -199,7 +200,7 @@ impl StreamableHttpClient for Posts {
         }
         let accepted = [JSON_MIME_TYPE, EVENT_STREAM_MIME_TYPE].join(", ");
         let mut request = self.client.post(uri.as_ref()).header(ACCEPT, accepted);
-        // Without it a server may choose any coding; of a body it is taken off all the same.
+        // Without this header a server may choose any coding. The coding of a body is removed all the same.
         request = request.header(ACCEPT_ENCODING, "identity").header(CONTENT_TYPE, JSON_MIME_TYPE);
         if let Some(token) = auth_header {
             request = request.bearer_auth(token);
@@ -255,7 +256,7 @@ impl StreamableHttpClient for Posts {
     }
 }
 
-/// What is learned of a handshake on the way, and rmcp does not say of one that failed.
+/// Facts about a handshake that rmcp does not report if it fails.
 #[derive(Debug)]
 pub(super) struct Greeting {
     progress: Arc<Progress>,
@@ -280,7 +281,7 @@ impl Greeting {
         *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = http::pause(response.headers());
     }
 
-    /// Makes a reply of a call for which there is no session: nothing was sent.
+    /// Makes the reply for a call that got no session: nothing was sent.
     pub(super) fn failed(&self, message: String) -> Reply {
         let is_unresolved = self.is_unresolved.load(Ordering::Relaxed);
         let rule = if is_unresolved { Rule::Unresolved } else { Rule::Refused };
@@ -288,13 +289,13 @@ impl Greeting {
         Reply::of(rule, message).after(pause)
     }
 
-    /// The same for one whose time is over; none unless the name is being looked up.
+    /// Makes the reply for a call whose time ended during the handshake; none unless the name is being looked up.
     pub(super) fn unresolved(&self) -> Option<Reply> {
         self.progress.is_resolving().then(|| self.progress.unsent())
     }
 }
 
-/// What rmcp reads in place of an answer.
+/// Makes the empty result that rmcp reads in place of an answer.
 fn answered(id: RequestId) -> StreamableHttpPostResponse {
     StreamableHttpPostResponse::Json(ServerJsonRpcMessage::response(ServerResult::empty(()), id), None)
 }
@@ -305,7 +306,7 @@ fn is_stream(response: &Response) -> bool {
     essence.eq_ignore_ascii_case(EVENT_STREAM_MIME_TYPE)
 }
 
-/// Reads a body. A large one is read on a thread of its own: other calls share this one.
+/// Reads a body. A large one is read on another thread, because other calls share this one.
 async fn heard(arrived: Arrived, id: RequestId) -> Said {
     if arrived.length() <= ANSWER_BYTES_INLINE_MAX {
         return said(&arrived, &id);
@@ -314,7 +315,7 @@ async fn heard(arrived: Arrived, id: RequestId) -> Said {
     read.unwrap_or_else(|error| Said::Unread(Rule::Invalid, format!("the answer was not read: {error}")))
 }
 
-/// Returns the message that answers the request, else the body as HTTP has it.
+/// Returns the message that answers the request, else the plain body or what is wrong with it.
 fn said(arrived: &Arrived, id: &RequestId) -> Said {
     let message = |text: String| {
         let mut messages = raw::messages(&text).into_iter().filter_map(Message::of);
@@ -329,8 +330,8 @@ fn said(arrived: &Arrived, id: &RequestId) -> Said {
     }
 }
 
-/// The body of a request. Its connection asks for it when it begins to write the request, and not before: that is the
-/// moment from which on the server may see it. A request that was given up by then is not written.
+/// The body of a request. The connection asks for it when it begins to write the request, and not before. From that
+/// moment on the server may see the request. A request that was given up before is not written.
 struct Sending {
     text: Body,
     slot: Arc<Slot>,
@@ -379,7 +380,8 @@ struct EventSize {
 }
 
 impl EventSize {
-    /// Whether the event stays within the limit of a message. Comments are not kept, and do not count.
+    /// Whether the event stays within the limit of a message. Comments are not kept and do not count, unless one line
+    /// of them is longer than the limit.
     fn admits(&mut self, chunk: &[u8]) -> bool {
         for byte in chunk {
             let ends_already = std::mem::replace(&mut self.after_return, *byte == b'\r');

@@ -1,5 +1,5 @@
-//! Raw calls and answers of MCP servers. A transport writes the arguments of a call as raw JSON into the message that
-//! rmcp made without them, and takes each answer off the wire as raw JSON before rmcp parses it; rmcp gets an empty
+//! Raw JSON of calls and answers, which rmcp neither writes nor parses. rmcp makes the message of a call without
+//! arguments; a transport inserts them as raw JSON. A transport takes each answer as raw JSON, and rmcp gets an empty
 //! result in its place. rmcp keeps ids and sessions.
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,12 +16,12 @@ use crate::participant::reply::Reply;
 use crate::participant::rule::DefaultRule as Rule;
 use crate::saga::Json;
 
-/// A request of ours on its way: what is written of it, whether it was, and what came back.
+/// A request of ours: its raw arguments, whether it was written, and its answer.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     /// The arguments of a tool.
     arguments: Option<Json>,
-    /// How far the connection for it has come, where one may have to be opened.
+    /// The progress of its connection, if it may have to open one.
     progress: Option<Arc<Progress>>,
     stage: AtomicU8,
     via: OnceLock<Via>,
@@ -39,7 +39,7 @@ pub(super) struct Via {
     pub(super) in_session: bool,
 }
 
-/// What came back.
+/// An answer, and the exchange that carried it.
 #[derive(Clone, Debug)]
 pub(super) struct Heard {
     pub(super) said: Said,
@@ -49,9 +49,9 @@ pub(super) struct Heard {
 /// The answer itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// The `result` of JSON-RPC, as it came.
+    /// The `result` of JSON-RPC, as received.
     Result(String),
-    /// The `error` of JSON-RPC, as it came.
+    /// The `error` of JSON-RPC, as received.
     Error {
         error: String,
         /// Whether it names the request.
@@ -59,12 +59,12 @@ pub(super) enum Said {
     },
     /// A body that is no message of JSON-RPC.
     Body(String),
-    /// What is no answer to go by: not whole, not what was announced, or more than a message may have.
+    /// An answer that cannot be used: not whole, not what its headers announce, or larger than a message may be.
     Unread(Rule, String),
 }
 
 impl Heard {
-    /// Whether two answers say the same, but for numbers: requests have some, and clocks.
+    /// Whether two answers are the same apart from their digits. Request numbers and times differ.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let words = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
         let alike = |a: &str, b: &str| words(a) == words(b);
@@ -84,16 +84,16 @@ const SENT: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
 impl Slot {
-    /// A call of a tool. `progress`: of an attempt that may have to open a connection.
+    /// Makes the slot of a call. `progress`: of an attempt that may have to open a connection.
     pub(super) fn of_call(arguments: Json, progress: Option<Arc<Progress>>) -> Self {
         Self { arguments: Some(arguments), progress, ..Self::default() }
     }
 
-    /// Returns a message as it is written, on one line. Arguments go in as they are: their numbers keep their digits.
+    /// Returns a message as one line. The arguments are inserted as raw JSON, so their numbers keep their digits.
     pub(super) fn written(&self, message: &ClientJsonRpcMessage) -> serde_json::Result<String> {
         let text = serde_json::to_string(message)?;
         let Some(arguments) = &self.arguments else { return Ok(text) };
-        // A line break within JSON stands between its parts, for strings have theirs escaped.
+        // A line break in JSON text stands between its parts: strings escape theirs.
         let arguments = RawValue::from_string(arguments.get().replace(['\n', '\r'], " "))?;
         let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(&text)?;
         let mut params: BTreeMap<String, &RawValue> = match fields.get("params") {
@@ -106,12 +106,12 @@ impl Slot {
         serde_json::to_string(&fields)
     }
 
-    /// Returns how far its connection has come.
+    /// Returns the progress of its connection.
     pub(super) fn progress(&self) -> Option<Arc<Progress>> {
         self.progress.clone()
     }
 
-    /// What is known of a call whose time is over without an answer.
+    /// Makes the reply for a call whose time ended without an answer.
     pub(super) fn late(&self) -> Reply {
         match &self.progress {
             _ if self.was_sent() => {
@@ -125,17 +125,18 @@ impl Slot {
         }
     }
 
-    /// Notes that the request is about to be written. Returns false if its caller has given it up: it is not written.
+    /// Records that the request is about to be written. Returns false if its caller has given it up; then it must not
+    /// be written.
     pub(super) fn begin(&self) -> bool {
         self.stage.compare_exchange(QUEUED, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Notes that not one byte of the request was written after all.
+    /// Records that not one byte of the request was written after all.
     pub(super) fn unwritten(&self) {
         self.stage.store(WITHDRAWN, Ordering::Release);
     }
 
-    /// Gives the request up. From here on it is not written, unless that has begun.
+    /// Gives the request up. It is not written any more, unless writing has begun.
     pub(super) fn withdraw(&self) {
         let _ = self.stage.compare_exchange(QUEUED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire);
     }
@@ -145,29 +146,29 @@ impl Slot {
         self.stage.load(Ordering::Acquire) == SENT
     }
 
-    /// Notes the exchange that carries the request.
+    /// Records the exchange that carries the request.
     pub(super) fn carried(&self, via: Via) {
         let _ = self.via.set(via);
     }
 
-    /// Returns the pause that the head of the answer asks for: the rest may never come.
+    /// Returns the pause that the head of the answer asks for. The body may never come.
     pub(super) fn pause(&self) -> Option<Duration> {
         self.via.get().and_then(|via| via.pause)
     }
 
-    /// Records what came back. The first answer counts.
+    /// Records the answer. Only the first one counts.
     pub(super) fn hear(&self, said: Said) {
         let heard = Heard { said, via: self.via.get().copied().unwrap_or_default() };
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(heard);
     }
 
-    /// Takes what came back.
+    /// Takes the answer.
     pub(super) fn take(&self) -> Option<Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// Returns the slot of a request, and its id; none for what rmcp reads itself.
+/// Returns the id and the slot of a request of ours; none for a message of rmcp's own.
 pub(super) fn slot_of(message: &ClientJsonRpcMessage) -> Option<(RequestId, Arc<Slot>)> {
     let ClientJsonRpcMessage::Request(request) = message else { return None };
     let slot = request.request.extensions().get::<Arc<Slot>>()?;
@@ -187,24 +188,24 @@ impl Waiting {
         Arc::new(Self { slots: Mutex::default(), heard: watch::Sender::new(()) })
     }
 
-    /// Returns what changes with every answer.
+    /// Returns a receiver that changes with every answer.
     pub(super) fn answers(&self) -> watch::Receiver<()> {
         self.heard.subscribe()
     }
 
-    /// Waits for the answer to a request.
+    /// Registers a request that waits for its answer.
     pub(super) fn expect(&self, id: &RequestId, slot: &Arc<Slot>) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.insert(id.clone(), Arc::downgrade(slot));
     }
 
-    /// Waits for an answer no more.
+    /// Removes a request. Returns its slot if the caller still has it.
     pub(super) fn forget(&self, id: &RequestId) -> Option<Arc<Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(id)?.upgrade()
     }
 
-    /// Hands an answer to the request that waits for it, and returns the message that rmcp reads in its place. An error
-    /// that names no request of ours is for `alone`, the request whose POST was answered.
+    /// Hands an answer to its request, and returns the message that rmcp reads in its place. None for any other
+    /// message. An error that names no request of ours is for `alone`, the request whose POST was answered.
     pub(super) fn take(&self, text: &str, alone: Option<&RequestId>) -> Option<String> {
         let message = Message::of(text)?;
         if message.answer.is_some() {
@@ -215,7 +216,7 @@ impl Waiting {
             let named = message.id.clone().filter(|id| slots.contains_key(id));
             let id = match (named, &message.answer) {
                 (Some(id), Some(_)) => id,
-                // Servers that cannot say which request they refuse leave the id out, or write another.
+                // A server that cannot say which request it refuses leaves the id out, or sends another.
                 (None, Some(Answer::Error(_))) => alone?.clone(),
                 (None, Some(Answer::Result(_))) | (_, None) => return None,
             };
@@ -233,7 +234,7 @@ fn answered(id: &RequestId) -> String {
     serde_json::json!({ "jsonrpc": "2.0", "id": id, "result": {} }).to_string()
 }
 
-/// A message of JSON-RPC, as far as it matters what it answers.
+/// A JSON-RPC message, reduced to what it answers.
 pub(super) struct Message<'a> {
     id: Option<RequestId>,
     answer: Option<Answer<'a>>,
@@ -245,7 +246,7 @@ enum Answer<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a message; none if the text is none.
+    /// Reads a message; none if the text is no JSON object.
     pub(super) fn of(text: &'a str) -> Option<Self> {
         let fields = fields(text)?;
         let given = |name: &str| fields.get(name).map(|raw| raw.get());
@@ -258,7 +259,8 @@ impl<'a> Message<'a> {
         Some(Self { id: given("id").and_then(id), answer })
     }
 
-    /// Returns what it answers to a request; none if it is no answer to it.
+    /// Returns its answer to a request; none if it has none. An error is an answer even if it does not name the
+    /// request.
     pub(super) fn said(&self, to: &RequestId) -> Option<Said> {
         let named = self.id.as_ref() == Some(to);
         match self.answer.as_ref()? {
@@ -268,7 +270,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Reads the id of an answer. Ours are numbers; some servers answer with the same as a text, or as a fraction.
+/// Reads the id of an answer. Our ids are numbers. Some servers return them as a string or with a fraction: `"7"`,
+/// `7.0`.
 fn id(text: &str) -> Option<RequestId> {
     let number = text.trim_matches('"');
     let whole = number.strip_suffix(".0").unwrap_or(number);
@@ -278,7 +281,7 @@ fn id(text: &str) -> Option<RequestId> {
     }
 }
 
-/// Returns the fields of a JSON object as they stand; of two with one name the last one counts.
+/// Returns the raw fields of a JSON object. The last of two fields with one name counts.
 pub(super) fn fields(text: &str) -> Option<HashMap<String, &RawValue>> {
     serde_json::from_str(text).ok()
 }
@@ -290,7 +293,7 @@ pub(super) fn code(error: &str) -> Option<i64> {
     code.strip_suffix(".0").unwrap_or(code).parse().ok()
 }
 
-/// Returns what an `error` says.
+/// Returns the message of an `error`; the whole error if it has none.
 pub(super) fn message(error: &str) -> String {
     match fields(error).as_ref().and_then(|fields| fields.get("message")) {
         Some(message) => string(message).unwrap_or_else(|| message.get().to_owned()),
@@ -298,7 +301,7 @@ pub(super) fn message(error: &str) -> String {
     }
 }
 
-/// Decodes a string of JSON; none if it is none. One with half a character in it is taken as it is written.
+/// Decodes a JSON string; none for another value. A string with half a surrogate pair keeps its escaped form.
 pub(super) fn string(raw: &RawValue) -> Option<String> {
     let text = raw.get();
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
@@ -314,8 +317,8 @@ pub(super) fn messages(text: &str) -> Vec<&str> {
     serde_json::from_str::<Vec<&RawValue>>(text).unwrap_or_default().into_iter().map(RawValue::get).collect()
 }
 
-/// Returns the text of some bytes, without the mark that some writers put before it. What is no UTF-8 is replaced: the
-/// rest of the answer is not lost for it.
+/// Decodes bytes as text, without a byte order mark. Replaces invalid UTF-8, so that the rest of the answer is not
+/// lost.
 pub(super) fn decoded(bytes: &[u8]) -> String {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     String::from_utf8_lossy(bytes).into_owned()

@@ -1,5 +1,5 @@
-//! One open connection to an MCP server. Owns the handshake over a child's pipes or over HTTP, and the watch
-//! over its end; when to open one, and when to give up, is `connection.rs`'s business.
+//! One open connection to an MCP server: the handshake over a child's pipes or over HTTP, the requests, and the watch
+//! over its end. `connection.rs` decides when to open one and when to give up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +34,7 @@ use crate::participant::http;
 use crate::participant::reply::excerpt;
 use crate::participant::secret::Filter;
 
-/// Where an MCP server is.
+/// How an MCP server is reached.
 pub(in crate::participant) enum Server {
     /// A child process.
     Child(Program),
@@ -43,30 +43,29 @@ pub(in crate::participant) enum Server {
         url: String,
         headers: HeaderMap,
         client: reqwest::Client,
-        /// Calls at once.
+        /// Most calls in flight at once.
         concurrency_max: usize,
     },
 }
 
-/// A connection that was opened. It is closed when the last call on it is over and the link has let go of it.
+/// An open connection. It closes when the link has dropped it and its last call is over.
 pub(super) struct Session {
     peer: Peer<RoleClient>,
     waiting: Arc<Waiting>,
     tools: Tools,
     /// Whether the server speaks the newest protocol, which has no sessions and no pings.
     is_modern: bool,
-    /// When the server last answered in a session that has an id, and so may be forgotten; none where there is no such
-    /// thing.
+    /// When the server last answered in a session with an id, which it may forget. None if the session has no id.
     known_at: Mutex<Option<Instant>>,
-    /// Whether it ever answered: then its end is no reason to wait before the next one.
+    /// Whether the server ever answered. If so, the next session is opened without a pause.
     answered: AtomicBool,
-    /// Whether it is being found out if it hangs.
+    /// Whether the check for a hanging server is running.
     suspected: AtomicBool,
-    /// Whether the server has left a ping unanswered: it is given no further call until it answers.
+    /// Whether the server has left a ping unanswered. It gets no further call until it answers.
     silent: watch::Sender<bool>,
     /// Calls in flight.
     calls: watch::Sender<usize>,
-    /// How it ended.
+    /// How the session ended; none while it is open.
     ended: watch::Receiver<Option<String>>,
     stop: CancellationToken,
 }
@@ -96,7 +95,7 @@ impl tools::Server for Session {
 }
 
 impl Session {
-    /// Sends a request and waits for its answer, whatever it is. An error means that no answer came. Dropping the
+    /// Sends a request and returns its answer, whatever it is. An error means that no answer came. Dropping the
     /// future cancels the request at the server.
     pub(super) async fn ask(&self, slot: &Arc<Slot>, mut request: ClientRequest) -> Result<Heard, ServiceError> {
         request.extensions_mut().insert(Arc::clone(slot));
@@ -118,7 +117,7 @@ impl Session {
         }
     }
 
-    /// Notes that the server answered, unless it turned the request itself away.
+    /// Records that the server answered. Only a result counts, or an error that names the request.
     fn note(&self, heard: &Heard) {
         if matches!(heard.said, Said::Result(_) | Said::Error { named: true, .. }) {
             self.answered.store(true, Ordering::Relaxed);
@@ -127,13 +126,13 @@ impl Session {
         }
     }
 
-    /// Whether the server may have forgotten the session since it last answered in it.
+    /// Whether the server may have forgotten the session: its last answer in it is `SESSION_KNOWN` old or older.
     pub(super) fn may_be_forgotten(&self) -> bool {
         let known_at = *self.known_at.lock().unwrap_or_else(PoisonError::into_inner);
         known_at.is_some_and(|at| at.elapsed() >= SESSION_KNOWN)
     }
 
-    /// Counts a call as in flight until what is returned is dropped.
+    /// Counts a call as in flight until the returned guard is dropped.
     pub(super) fn begin_call(&self) -> InFlight<'_> {
         self.calls.send_modify(|calls| *calls += 1);
         InFlight(self)
@@ -152,18 +151,18 @@ impl Session {
         self.ended.borrow().is_none() && !self.stop.is_cancelled() && !self.peer.is_transport_closed()
     }
 
-    /// Closes it, and ends the process under it.
+    /// Closes the session and ends the child process under it.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Waits for its end and returns how it came.
+    /// Waits for the end of the session and returns how it ended.
     pub(super) async fn ending(&self) -> Option<String> {
         let mut ended = self.ended.clone();
         ended.wait_for(Option::is_some).await.ok()?.clone()
     }
 
-    /// Waits until the server may be given a call: it has not left a ping unanswered, or the session is over.
+    /// Waits until the server may take a call: no ping is unanswered, or the session is over.
     pub(super) async fn ready(&self) {
         let mut silent = self.silent.subscribe();
         tokio::select! {
@@ -172,25 +171,26 @@ impl Session {
         }
     }
 
-    /// Returns false if it is being found out already whether it hangs.
+    /// Begins a check of whether the server hangs. Returns false if one is running already.
     pub(super) fn begin_suspicion(&self) -> bool {
         !self.suspected.swap(true, Ordering::Relaxed)
     }
 
-    /// Ends what [`begin_suspicion`](Self::begin_suspicion) began.
+    /// Ends the check that [`begin_suspicion`](Self::begin_suspicion) began.
     pub(super) fn end_suspicion(&self) {
         self.suspected.store(false, Ordering::Relaxed);
     }
 
     /// Whether the server hangs: it answers neither a ping nor anything else, and the time of all calls in flight is
-    /// over. Until then a server that does one thing after the other may just be busy. Meanwhile it is given no call.
+    /// over. Until then it may just be busy, if it handles one request at a time. Once it has left the ping
+    /// unanswered for `PING_TIMEOUT`, it gets no further call.
     pub(super) async fn hangs(&self) -> bool {
         let mut answers = self.waiting.answers();
         let mut calls = self.calls.subscribe();
         let patience = async {
             sleep(PING_TIMEOUT).await;
             self.silent.send_replace(true);
-            // No sender is dropped before the session is.
+            // The sender lives as long as the session.
             let _ = calls.wait_for(|calls| *calls == 0).await;
         };
         let hangs = tokio::select! {
@@ -206,8 +206,8 @@ impl Session {
         hangs
     }
 
-    /// Asks what a session must answer: a ping, or for the tools where there are no pings. That the server does not
-    /// know the request is an answer, too.
+    /// Sends a request that a server must answer: a ping, or a list of tools where the protocol has no pings. An
+    /// error that the request is unknown is an answer, too.
     pub(super) async fn check(&self) -> Result<Heard, ServiceError> {
         let request = if self.is_modern {
             ClientRequest::ListToolsRequest(ListToolsRequest::with_param(PaginatedRequestParams::default()))
@@ -218,7 +218,7 @@ impl Session {
     }
 }
 
-/// Gives a request up when its caller does, unless it is on its way.
+/// Drop guard: gives a request up with its caller, unless writing has begun.
 struct Unsent<'a>(&'a Slot);
 
 impl Drop for Unsent<'_> {
@@ -227,7 +227,7 @@ impl Drop for Unsent<'_> {
     }
 }
 
-/// Tells the server of a request whose answer is not waited for any more.
+/// Drop guard: tells the server that a request is cancelled, because its caller no longer waits for the answer.
 struct Unanswered<'a> {
     session: &'a Session,
     id: Option<RequestId>,
@@ -245,7 +245,7 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-/// Opens a connection. The error is for people; nothing was sent but the handshake. `greeting` learns more of it.
+/// Opens a connection. The error is for people. Only the handshake was sent; `greeting` records more about it.
 pub(super) async fn open(
     name: &str,
     server: &Server,
@@ -253,7 +253,7 @@ pub(super) async fn open(
     greeting: &Arc<Greeting>,
 ) -> Result<Arc<Session>, String> {
     match connect(name, server, filter, greeting, ClientLifecycleMode::Initialize).await {
-        // A server of the newest protocol alone knows no handshake, only self-contained requests.
+        // A server that speaks only the newest protocol has no handshake, only self-contained requests.
         Err(Refusal { modern: true, .. }) => {
             let mode = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::LATEST] };
             connect(name, server, filter, greeting, mode).await.map_err(|refusal| refusal.message)
@@ -270,7 +270,7 @@ async fn connect(
     mode: ClientLifecycleMode,
 ) -> Result<Arc<Session>, Refusal> {
     let stop = CancellationToken::new();
-    // Whoever gives up on the handshake ends what was begun.
+    // A caller that gives up on the handshake ends what was begun.
     let unfinished = stop.clone().drop_guard();
     let ourselves = Implementation::new("amends", env!("CARGO_PKG_VERSION"));
     let config = ClientConfig::new(ClientCapabilities::default(), ourselves);
@@ -286,7 +286,7 @@ async fn connect(
             match serve_client_with_lifecycle_and_ct(config, transport, mode, stop.child_token()).await {
                 Ok(service) => (service, async { attending.await.ok() }.boxed()),
                 Err(error) => {
-                    // A process that ended by itself has more to say than its closed pipe.
+                    // The end of a process says more than its closed pipe.
                     let how = timeout(CHILD_GRACE / 4, attending).await.ok().and_then(Result::ok);
                     return Err(Refusal::of(&error, how, filter));
                 }
@@ -300,7 +300,7 @@ async fn connect(
                 .max_concurrent_requests(concurrency_max.saturating_mul(2))
                 .max_json_response_size(MESSAGE_BYTES_MAX)
                 .max_sse_event_size(MESSAGE_BYTES_MAX)
-                // It would send a request again by itself; every dispatch is the journal's.
+                // rmcp would send a request again by itself. Only the journal decides on that.
                 .reinit_on_expired_session(false);
             let client = Posts::new(client.clone(), Arc::clone(&waiting), Arc::clone(greeting));
             let transport = StreamableHttpClientTransport::with_client(client, transport_config);
@@ -329,7 +329,7 @@ async fn connect(
     Ok(Arc::new(session))
 }
 
-/// Sees to the end of a session.
+/// Starts a task that waits for the end of a session and reports it.
 fn watch_over(
     name: String,
     filter: Filter,
@@ -340,7 +340,7 @@ fn watch_over(
 ) {
     tokio::spawn(async move {
         let quit = service.waiting().await;
-        // Its transport is gone, and with it the child's input.
+        // The transport is gone, and so the child's input is closed.
         stop.cancel();
         let how = ending.await.unwrap_or_else(|| match quit {
             Ok(reason) => format!("the session ended: {reason:?}"),
@@ -355,7 +355,7 @@ fn watch_over(
 /// Why a connection could not be opened.
 struct Refusal {
     message: String,
-    /// The server may speak the newest protocol only.
+    /// Whether the server may speak only the newest protocol.
     modern: bool,
 }
 
@@ -377,8 +377,8 @@ impl Refusal {
     }
 }
 
-/// Returns what a transport's error says, without the URL that reqwest puts into its own, and without secrets: half of
-/// one is not known for one.
+/// Returns the message of a transport's error, without the URL that reqwest adds to its own errors, and without
+/// secrets. The filter runs before the message is cut: it would not find half a secret.
 fn told(error: &(dyn std::error::Error + 'static), filter: &Filter) -> String {
     match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
         Some(StreamableHttpError::Client(error)) => http::innermost(error),

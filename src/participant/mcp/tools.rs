@@ -1,5 +1,5 @@
-//! The tools that a server lists. A call asks for the list when its failure may mean that the server lacks the tool.
-//! All pages are read, as raw JSON.
+//! The list of tools of an MCP server. A call asks for the list when its failure may mean that the server lacks the
+//! tool. Reads all pages, at most `TOOL_PAGES_MAX`, as raw JSON.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use super::raw::fields;
 use crate::config::participant::TOOL_PAGES_MAX;
 
-/// A server that is asked for its list.
+/// A server that can be asked for its list of tools.
 pub(super) trait Server: Sync {
-    /// Sends a request; returns the text of the result, if it got one.
+    /// Sends a request and returns the text of its result; none if there is no result.
     fn answer(&self, request: ClientRequest) -> impl Future<Output = Option<String>> + Send;
 }
 
-/// The list of a session, once it was asked for.
+/// The list of tools of a session, once it was read.
 #[derive(Default)]
 pub(super) struct Tools(Mutex<Option<Listed>>);
 
@@ -28,8 +28,9 @@ struct Listed {
 }
 
 impl Tools {
-    /// Whether the server lists a tool, so that it may have carried out a call begun at `begun`; none if that cannot be
-    /// found out. A list of before proves that there is such a tool, and only one of after that there is none.
+    /// Whether the server lists a tool, so that it may have carried out a call begun at `begun`; none if that cannot
+    /// be found out. An older list can prove that there is such a tool. Only a list asked for after `begun` can prove
+    /// that there is none.
     pub(super) async fn has(&self, tool: &str, begun: Instant, server: &impl Server) -> Option<bool> {
         let last = self.last();
         match last.filter(|last| last.at >= begun || last.names.contains(tool)) {
@@ -49,7 +50,7 @@ impl Tools {
     }
 }
 
-/// Asks for all pages; none unless each of them is one.
+/// Reads all pages; none if one of them cannot be read.
 async fn list(server: &impl Server) -> Option<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     let mut cursor = None;
@@ -66,7 +67,7 @@ async fn list(server: &impl Server) -> Option<BTreeSet<String>> {
     None
 }
 
-/// Reads the names of a page, and where the next one begins. Of a tool nothing but its name matters.
+/// Reads the names on a page, and the cursor of the next page. Ignores everything else about a tool.
 fn page(page: &str) -> Option<(Vec<String>, Option<String>)> {
     let fields = fields(page)?;
     let tools: Vec<&serde_json::value::RawValue> = serde_json::from_str(fields.get("tools")?.get()).ok()?;

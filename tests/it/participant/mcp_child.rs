@@ -176,7 +176,7 @@ async fn a_server_that_cannot_start_is_refused_with_growing_pauses() {
         let line = executed(&mcp, &echo()).await;
         says(&line, "retryable ", "refused: ");
         if line.contains("handshake failed") {
-            says(&line, "retryable ", "exit status: 3; its last words: cannot open the ledger of [secret]");
+            says(&line, "retryable ", "exit status: 3; its last error line: cannot open the ledger of [secret]");
         } else {
             says(&line, "retryable after ", "failed");
             pauses.push(line);

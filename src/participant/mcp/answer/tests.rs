@@ -1,4 +1,4 @@
-//! Answers of servers, and what each is to a call.
+//! Tests of the replies made for answers of MCP servers.
 
 use super::*;
 use crate::saga::definition::Verdict;
@@ -20,7 +20,7 @@ fn judged_of(heard: &Heard, keyed: bool) -> Reply {
     reply(heard, keyed, &Limits::default(), &Filter::default())
 }
 
-/// Checks the rule, the result, the text and the content that a result has.
+/// Checks the rule of the reply to a result, and its result, text and content.
 #[track_caller]
 fn check(result: &str, rule: Rule, parts: [&str; 3]) {
     let reply = judged(&heard(Said::Result(result.into())));
@@ -40,7 +40,7 @@ fn no_result_is_lost_whatever_its_blocks_are() {
     check(&format!(r#"{{"content":{odd}}}"#), ok, [r#""seen\nsaid""#, "seen\nsaid", odd]);
     let image = r#"[{"type":"image","data":"AA==","mimeType":5}]"#;
     check(&format!(r#"{{"content":{image}}}"#), ok, [image, "", image]);
-    // Numbers keep their digits, and of two fields the last one counts.
+    // Numbers keep their digits. The last of two fields with one name counts.
     let exact = r#"{"structuredContent":{"n":1},"structuredContent":{"n":12345678901234567890.10},"content":[]}"#;
     check(exact, ok, [r#"{"n":12345678901234567890.10}"#, "", "[]"]);
     for nothing in ["{}", r#"{"content":null}"#, r#"{"content":[],"structuredContent":null}"#] {
@@ -49,7 +49,7 @@ fn no_result_is_lost_whatever_its_blocks_are() {
     check(r#"{"content":"plain"}"#, ok, [r#""plain""#, "plain", r#""plain""#]);
     let block = r#"{"type":"text","text":"alone"}"#;
     check(&format!(r#"{{"content":{block}}}"#), ok, [r#""alone""#, "alone", block]);
-    // Half a character cannot be decoded; it is passed on as it is written.
+    // Half a surrogate pair cannot be decoded, so its escaped form is passed on.
     let half = format!("[{}]", text(r#""\ud800""#));
     assert_eq!(judged(&heard(Said::Result(format!(r#"{{"content":{half}}}"#)))).text(), r"\ud800");
     check(r#""done""#, ok, [r#""done""#, "", "null"]);
@@ -75,7 +75,7 @@ fn an_error_of_a_tool_keeps_what_was_said() {
     for flag in ["false", "null", "0", "\"false\""] {
         check(&format!(r#"{{"isError":{flag}}}"#), Rule::ToolResult, ["null", "", "null"]);
     }
-    // One that is too large or too deep is one all the same.
+    // An error that is too large or too deep is still an error.
     let deep = format!(r#"{{"isError":true,"structuredContent":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
     check(&deep, Rule::ToolError, ["null", "", "null"]);
 }
@@ -90,7 +90,7 @@ fn what_is_no_result_of_the_tool_is_told_apart() {
     assert_eq!(rule(&format!("[{}]", "[".repeat(200) + &"]".repeat(200))), Rule::Invalid);
     let large = format!(r#"{{"structuredContent":"{}"}}"#, "x".repeat(2 << 20));
     assert_eq!(rule(&large), Rule::TooLarge);
-    // A large block beside a small result is left out of `content`, and takes nothing along.
+    // A large block beside a small result is left out of `content`. The result stays.
     let image = format!(r#"{{"structuredContent":1,"content":[{{"data":"{}"}}]}}"#, "x".repeat(2 << 20));
     check(&image, Rule::ToolResult, ["1", "", "null"]);
 }
@@ -106,7 +106,7 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
         assert_eq!(rule(code, "no", None), (Rule::ProtocolRefusal, Verdict::Failed), "{code}");
         assert_eq!(rule(code, "no", Some(400)), (Rule::ProtocolRefusal, Verdict::Failed), "{code}");
     }
-    // A tool of the official SDKs throws -32600 as it throws any other.
+    // A tool of the official SDKs can throw -32600 like any other error.
     for code in ["-32600", "-32602", "-32000", "-32001", "-32042", "500", "null", "\"E\"", "-32602.0"] {
         for status in [None, Some(400), Some(422)] {
             assert_eq!(rule(code, "no such customer", status), (Rule::ProtocolError, Verdict::Errored), "{code}");
@@ -122,7 +122,7 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
     assert_eq!(rule("-32001", "Request timed out", None), (Rule::Closed, Verdict::Unknown));
     assert_eq!(rule("-32000", "slow down", Some(429)).0, Rule::HttpBusy);
     assert_eq!(rule("-32001", "who?", Some(401)).0, Rule::Http4xx);
-    // A gateway's word, whatever its code.
+    // The error of a gateway, whatever its code.
     for code in ["-32700", "-32600", "-32601", "-32603"] {
         for status in [500, 502, 503] {
             assert_eq!(rule(code, "no", Some(status)), (Rule::Http5xx, Verdict::Unknown), "{code} {status}");
@@ -133,7 +133,7 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
             assert_eq!((reply.rule, reply.verdict), (Rule::ProtocolUnnamed, Verdict::Unknown), "{code}");
         }
     }
-    // No shape of an error loses it.
+    // No unusual shape loses an error.
     for odd in ["\"no\"", "{}", r#"{"message":7}"#, r#"{"code":"-32602","data":[]}"#] {
         assert_eq!(judged(&error(odd, true, None, false)).rule, Rule::ProtocolError, "{odd}");
     }
@@ -141,7 +141,7 @@ fn few_protocol_errors_prove_that_nothing_was_done() {
     assert_eq!(judged(&error(key, true, None, false)).rule, Rule::KeyConflict);
     let key = r#"{"code":-32601,"message":"busy","data":{"error":{"code":"idempotency_key_in_use"}}}"#;
     assert_eq!(judged(&error(key, true, Some(409), false)).rule, Rule::KeyConflict);
-    // What only reads has nothing that could conflict.
+    // A `read_only` call has no earlier attempt to conflict with.
     assert_eq!(judged_of(&error(key, true, Some(409), false), false).rule, Rule::ProtocolRefusal);
     let bare =
         Heard { said: Said::Body(String::new()), via: Via { status: Some(409), pause: None, in_session: false } };
@@ -203,7 +203,7 @@ fn a_session_is_doubted_by_what_may_refuse_it() {
     for status in [425, 429] {
         assert_eq!(body(status, true), Nothing, "{status}");
     }
-    // A balancer whose server has died.
+    // A load balancer whose server has died.
     for status in [302, 408, 500, 502, 503] {
         assert_eq!((body(status, true), body(status, false)), (Wrong, Nothing), "{status}");
         assert_eq!(word(none, true, Some(status), true), Wrong, "it may have been carried out");
