@@ -1,16 +1,16 @@
-//! The barrier, for participants with their own Postgres: three calls that a participant makes inside its own
-//! transaction. Owns the reading of the barrier's verdicts; the law is in `sql/barrier/barrier.sql`, and the
-//! effect is the participant's.
+//! Client of the barrier: three calls for a participant with its own Postgres, made inside the participant's
+//! transaction. Reads the verdicts of the barrier. The rules are in `sql/barrier/barrier.sql`; the effect itself is
+//! the participant's.
 //!
-//! It settles what a participant otherwise has to settle by itself, each time anew: the same action twice, the
-//! compensation that comes before its action, the action that comes after its compensation, and the probe that
-//! says "absent" a moment before the action lands. A step whose participant has a barrier is `idempotent` and
+//! The barrier settles four cases that each participant would otherwise have to settle itself: a repeated action, a
+//! compensation that comes before its action, an action that comes after its compensation, and a probe that answers
+//! "absent" just before the action lands. A step whose participant has a barrier is `idempotent` and
 //! `safe_when_absent`, and needs no settle window.
 //!
-//! A key that the barrier does not hold and may have forgotten (`amends_barrier.forget`) has no verdict: the call
-//! fails, and [`is_unknown`] tells this error from others. Answer the caller so that the outcome stays unknown
-//! ([`Failure::unknown`](crate::participant::Failure::unknown), or an HTTP 500): a compensation that cannot look
-//! its action up is no success, and a probe that cannot has found no absence. The saga then waits for a person.
+//! The barrier may have forgotten a key that it does not hold (`amends_barrier.forget`). Then it gives no verdict:
+//! the call fails, and [`is_unknown`] recognizes the error. Answer the caller so that the outcome stays unknown
+//! ([`Failure::unknown`](crate::participant::Failure::unknown), or an HTTP 500). A compensation that cannot look up
+//! its action must not report success, and such a probe must not report absence. The saga then waits for a person.
 //!
 //! ```no_run
 //! use amends::barrier::{self, Action, Compensation, Probe};
@@ -26,10 +26,10 @@
 //!             transaction.execute(sql, &[&account, &cents]).await?;
 //!             Some(charge)
 //!         }
-//!         Action::Applied { output } => output, // a duplicate: the first answer again
-//!         Action::Barred => None,               // it comes too late: refuse it, a definite failure
+//!         Action::Applied { output } => output, // a duplicate: give the first answer again
+//!         Action::Barred => None,               // too late: refuse it, a definite failure
 //!     };
-//!     transaction.commit().await?; // only now may the caller hear of it
+//!     transaction.commit().await?; // answer the caller only after the commit
 //!     Ok(answer)
 //! }
 //!
@@ -39,11 +39,11 @@
 //!     if let Compensation::Proceed { .. } = barrier::compensation(&transaction, action_key).await? {
 //!         let sql = "update account set cents = cents + $2 where id = $1";
 //!         transaction.execute(sql, &[&account, &cents]).await?;
-//!     } // undone before, or absent and barred: nothing to do, and that is a success; a forgotten key is an error
+//!     } // already undone, or absent and barred: a success with nothing to do; a forgotten key is an error
 //!     transaction.commit().await
 //! }
 //!
-//! /// GET /charges/KEY: an absence that is answered is an absence for ever.
+//! /// GET /charges/KEY: after the answer "absent" the action can never take effect.
 //! async fn find(client: &mut Client, key: &str) -> Result<bool, Error> {
 //!     let transaction = client.transaction().await?;
 //!     let found = matches!(barrier::probe(&transaction, key).await?, Probe::Applied { .. });
@@ -55,66 +55,66 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, GenericClient, Row};
 
-/// The barrier's schema `amends_barrier`: its table and functions. It may be run again, and by hand.
+/// SQL that creates the schema `amends_barrier`: its tables and functions. It may be run again, also by hand.
 pub const SQL: &str = include_str!("../sql/barrier/barrier.sql");
 
-/// What to do about an action.
+/// Verdict of the barrier on an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Make the effect, in this transaction.
     Proceed,
-    /// It took effect before: answer as the first time.
+    /// The action took effect before: give the first answer again.
     Applied {
-        /// What was noted as its answer, if anything.
+        /// The recorded answer, if any.
         output: Option<String>,
     },
-    /// It was undone before it came, or was said to be absent: refuse it, and say that nothing was done.
+    /// The action was compensated, or reported absent: refuse it, and answer that nothing was done.
     Barred,
 }
 
-/// What to do about a compensation.
+/// Verdict of the barrier on a compensation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compensation {
     /// Undo the effect, in this transaction.
     Proceed {
-        /// What was noted as the action's answer, if anything.
+        /// The recorded answer of the action, if any.
         output: Option<String>,
     },
-    /// It was undone before: a success, with nothing to do.
+    /// The action was undone before: a success, with nothing to do.
     Undone,
     /// The action never took effect and is barred from now on: a success, with nothing to do.
     Absent,
 }
 
-/// What to answer a probe.
+/// Answer of the barrier to a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// The action took effect.
     Applied {
-        /// What was noted as its answer, if anything.
+        /// The recorded answer of the action, if any.
         output: Option<String>,
     },
-    /// It has no effect, and is barred from now on.
+    /// The action has no effect, and is barred from now on.
     Absent,
 }
 
-/// SQLSTATE of the error that stands for a verdict when a key may have been forgotten.
+/// SQLSTATE of the error that replaces the verdict when the key may have been forgotten.
 pub const UNKNOWN: &str = "AM010";
 
-/// Whether a call failed because the barrier may have forgotten its key: the answer is unknown, and stays so. The
-/// transaction is over, nothing was done in it.
+/// Returns whether a call failed because the barrier may have forgotten its key. The answer is unknown, and stays so.
+/// The transaction has failed, and nothing was done in it.
 pub fn is_unknown(error: &Error) -> bool {
     error.code().is_some_and(|code| code.code() == UNKNOWN)
 }
 
-/// Creates the barrier in the participant's database, unless it is there.
+/// Creates the barrier in the participant's database. An existing barrier keeps its keys; its functions are replaced.
 pub async fn install(client: &impl GenericClient) -> Result<(), Error> {
     client.batch_execute(SQL).await
 }
 
-/// Asks whether the action with this key may take effect in this transaction. `output` is what a duplicate is
-/// answered with, if it is known by now; else see [`answer`]. Waits while another transaction holds the key. Fails
-/// if the key may have been forgotten ([`is_unknown`]): the action may have taken effect before.
+/// Asks whether the action with this key may take effect in this transaction. `output` is the answer for duplicates,
+/// if it is known by now; else call [`answer`] later. Waits while another transaction holds the key. Fails if the key
+/// may have been forgotten ([`is_unknown`]): the action may have taken effect before.
 pub async fn action(transaction: &impl GenericClient, key: &str, output: Option<&str>) -> Result<Action, Error> {
     let sql = "select verdict, known from amends_barrier.action($1, $2)";
     let row = ask(transaction, sql, &[(&key, Type::TEXT), (&output, Type::TEXT)]).await?;
@@ -126,14 +126,14 @@ pub async fn action(transaction: &impl GenericClient, key: &str, output: Option<
     })
 }
 
-/// Notes what a duplicate of the action is answered with; in the transaction in which it proceeds.
+/// Records the answer for duplicates of an action. Call it in the transaction in which the action proceeds.
 pub async fn answer(transaction: &impl GenericClient, key: &str, output: &str) -> Result<(), Error> {
     let sql = "select amends_barrier.answer($1, $2)";
     ask(transaction, sql, &[(&key, Type::TEXT), (&output, Type::TEXT)]).await.map(drop)
 }
 
-/// Asks whether the action with this key is to be undone in this transaction. Waits while another transaction
-/// holds the key. Fails if the key may have been forgotten ([`is_unknown`]): the effect may be there.
+/// Asks whether to undo the action with this key in this transaction. Waits while another transaction holds the key.
+/// Fails if the key may have been forgotten ([`is_unknown`]): the effect may be in place.
 pub async fn compensation(transaction: &impl GenericClient, action_key: &str) -> Result<Compensation, Error> {
     let sql = "select verdict, known from amends_barrier.compensation($1)";
     let row = ask(transaction, sql, &[(&action_key, Type::TEXT)]).await?;
@@ -145,7 +145,7 @@ pub async fn compensation(transaction: &impl GenericClient, action_key: &str) ->
     })
 }
 
-/// Asks whether the action with this key took effect, and bars it if it did not. Commit before you answer.
+/// Asks whether the action with this key took effect, and bars it if it did not. Commit before you answer the probe.
 /// Waits while another transaction holds the key. Fails if the key may have been forgotten ([`is_unknown`]).
 pub async fn probe(transaction: &impl GenericClient, key: &str) -> Result<Probe, Error> {
     let sql = "select verdict, known from amends_barrier.probe($1)";
@@ -157,7 +157,7 @@ pub async fn probe(transaction: &impl GenericClient, key: &str) -> Result<Probe,
     })
 }
 
-/// One round trip, without a statement that would have to be prepared on each connection, also behind a pooler.
+/// Sends one query in one round trip. It prepares no statement, so it also works behind a pooler.
 async fn ask(client: &impl GenericClient, sql: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Result<Row, Error> {
     client.query_typed_one(sql, params).await
 }

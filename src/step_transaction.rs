@@ -1,5 +1,6 @@
-//! The transaction that a transactional handler makes its effect in, in the runtime's own Postgres. Owns what
-//! the handler is given, and that whatever is not committed is rolled back; committing is the store's.
+//! The transaction in which a transactional handler makes its effect, in the runtime's own Postgres. Lends the
+//! handler the connection, refuses statements that end the transaction, and records the errors of the handler's
+//! calls. `store/step_transaction.rs` commits the transaction or rolls it back.
 //!
 //! ```
 //! use amends::participant::{Failure, Handlers, StepContext};
@@ -41,67 +42,66 @@ use tokio_postgres::{Client, CopyInSink, CopyOutStream, Error, Row, RowStream, S
 use tokio_postgres::{SimpleQueryStream, Statement, ToStatement};
 use tokio_util::bytes::Buf;
 
-/// Code of the outcome of an attempt whose handler ended its transaction, or tried to.
+/// Outcome code of an attempt whose handler ended its transaction, or tried to.
 pub const ENDED: &str = "transaction_ended";
 
-/// Code of the outcome of an attempt whose handler kept its transaction beyond its end.
+/// Outcome code of an attempt whose handler still held its transaction after it returned.
 pub const KEPT: &str = "handler_broke_transaction";
 
-/// What is sent in place of a statement that would end the transaction.
+/// Statement that is sent in place of one that would end the transaction.
 const REFUSAL: &str = "do $$ begin raise exception using errcode = 'invalid_transaction_termination', message = \
                        'expected a transactional handler to leave its transaction open, found a statement that ends \
                        it; amends commits when the handler succeeds, and rolls back when it does not'; end $$";
 
-/// A transaction that is open. It behaves as a connection of `tokio_postgres` does: `execute`, `query`,
-/// `prepare` and their like work in it, and so do functions that take a [`Client`] (`&*transaction`), those of
-/// [`crate::barrier`] among them.
+/// An open transaction. It works like a connection of `tokio_postgres`: `execute`, `query`, `prepare` and the other
+/// calls run in it. So do functions that take a [`Client`] (`&*transaction`), such as those of [`crate::barrier`].
 ///
-/// `SAVEPOINT`, `ROLLBACK TO` and `RELEASE` are fine. A statement that ends the transaction (`COMMIT`, `END`,
-/// `ROLLBACK`, `ABORT`, `PREPARE TRANSACTION`) is refused with an error, and the attempt ends as
-/// [`ENDED`], whatever the handler returns: the step waits for a person. A function that is lent the [`Client`] can
-/// still end the transaction. That is noticed and ends the same way, and the session takes no writes afterwards; but
-/// what such a `COMMIT` has committed stays.
+/// `SAVEPOINT`, `ROLLBACK TO` and `RELEASE` are allowed. A statement that ends the transaction (`COMMIT`, `END`,
+/// `ROLLBACK`, `ABORT`, `PREPARE TRANSACTION`) is refused with an error. The attempt then ends as [`ENDED`], whatever
+/// the handler returns, and the step waits for a person. A function that borrows the [`Client`] can still end the
+/// transaction. The runtime notices that, and the attempt ends as [`ENDED`] too. The session takes no writes
+/// afterwards, but what such a `COMMIT` has committed stays.
 ///
-/// A transaction that has failed stays so, whatever the handler makes of the error: the attempt ends as it would if the
-/// handler had passed the error on. An error that only a stream or a lent [`Client`] has told is not known here; the
-/// attempt is then made again.
+/// A handler cannot save a failed transaction by ignoring the error: the attempt ends as if the handler had returned
+/// the error. Only a rollback to a savepoint makes the transaction usable again. An error that only a stream or a
+/// borrowed [`Client`] has reported is not recorded here; the attempt is then repeated.
 #[derive(Debug)]
 pub struct Transaction {
     client: Arc<Client>,
     heard: Arc<Heard>,
 }
 
-/// What a handler's calls have shown of its transaction.
+/// Record of how the handler's calls in its transaction ended.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// A statement was refused, as it would have ended the transaction.
+    /// A statement was refused because it would have ended the transaction.
     refused: AtomicBool,
-    /// The error since which no statement has succeeded.
+    /// The error that failed the transaction; none once a later statement has succeeded.
     failure: Mutex<Option<Cause>>,
 }
 
-/// Why a transaction has failed.
+/// Reason why a transaction has failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Cause {
-    /// SQLSTATE and message.
+    /// SQLSTATE, message and detail.
     pub(crate) message: String,
-    /// The same statements would meet it again.
+    /// The same statements would fail in the same way again.
     pub(crate) definite: bool,
 }
 
 impl Heard {
-    /// Whether a statement was refused, as it would have ended the transaction.
+    /// Returns whether a statement was refused because it would have ended the transaction.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }
 
-    /// The error by which the transaction has failed, if a call of the handler met it.
+    /// Returns the error that failed the transaction, if a call of the handler met it.
     pub(crate) fn cause(&self) -> Option<Cause> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Hears how a statement ended. After the failure of a transaction, nothing succeeds but what takes it back to a
-    /// savepoint, and every other error only says that it has failed.
+    /// Records how a statement ended. In a failed transaction only a rollback to a savepoint succeeds. Other
+    /// statements only report that the transaction has failed, so their errors do not replace the cause.
     fn hear<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
         let cause = match &answer {
             Ok(_) => None,
@@ -123,9 +123,9 @@ impl Cause {
     }
 }
 
-/// What a statement is given as: a text, or one that was prepared.
+/// A statement: SQL text or prepared.
 pub trait Text: ToStatement + std::fmt::Debug {
-    /// Returns the text, unless it was prepared before.
+    /// Returns the SQL text; none for a prepared statement.
     fn text(&self) -> Option<&str>;
 }
 
@@ -148,17 +148,17 @@ impl Text for Statement {
 }
 
 impl Transaction {
-    /// Lends a connection on which a transaction was begun, and hears what the handler's calls meet.
+    /// Lends a connection with an open transaction. `heard` records how the handler's calls end.
     pub(crate) fn lend(client: &Arc<Client>, heard: &Arc<Heard>) -> Self {
         Self { client: Arc::clone(client), heard: Arc::clone(heard) }
     }
 
-    /// What the handler's calls have shown of the transaction: outlives it.
+    /// Returns the record of the handler's calls. It outlives the transaction.
     pub(crate) fn heard(&self) -> Arc<Heard> {
         Arc::clone(&self.heard)
     }
 
-    /// Fails for a text that ends the transaction, and with it the transaction.
+    /// Refuses a text that ends the transaction. Sends [`REFUSAL`] in its place, and its error fails the transaction.
     async fn check<T: ?Sized + Text>(&self, statement: &T) -> Result<(), Error> {
         if !statement.text().is_some_and(control::ends_transaction) {
             return Ok(());
@@ -167,18 +167,20 @@ impl Transaction {
         self.client.batch_execute(REFUSAL).await
     }
 
-    /// Sends nothing: it would end the transaction, or take a text, without a word.
+    /// Sends nothing and records a refusal. This call of [`Client`] would send a rollback, with any text as the
+    /// savepoint's name, and report no error.
     #[doc(hidden)]
     pub fn __private_api_rollback(&self, _: Option<&str>) {
         self.heard.refused.store(true, Ordering::Release);
     }
 }
 
-/// Makes the calls of [`Client`] that take a text again, each under its own name, with the check before it: what is
-/// left out is there by `Deref`, unchecked. Generics stand in brackets; the text comes first.
+/// Repeats the calls of [`Client`] that take SQL text, under the same names, with the check before each. All other
+/// calls go to [`Client`] by `Deref`, unchecked. In the table below generics stand in brackets, and the SQL text is
+/// the first argument.
 macro_rules! checked {
     ($($name:ident [$($generics:tt)*] ($sql:ident: $text:ty $(, $given:ident: $kind:ty)*) -> $answer:ty;)*) => {
-        /// The calls of [`Client`] that take a text, with the check; see there.
+        /// Calls of [`Client`] that take SQL text. A text that ends the transaction is refused.
         impl Transaction {$(
             #[doc = concat!("See [`Client::", stringify!($name), "`].")]
             pub async fn $name<$($generics)*>(&self, $sql: &$text $(, $given: $kind)*) -> Result<$answer, Error> {
@@ -225,28 +227,30 @@ impl Deref for Transaction {
     }
 }
 
-/// Whether an error, or a cause of one, is a refusal of the database that the same statements would meet again: a
-/// constraint, a privilege, a syntax error, a table that is not there, or what a function raised by itself.
+/// Returns whether an error is a [`DbError`] that the same statements would meet again: a constraint, a privilege, a
+/// syntax error, a missing table, or an error that a function raised. Does not look at the sources of the error.
 pub(crate) fn is_definite(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<DbError>().is_some_and(|error| is_definite_code(error.code()))
 }
 
-/// The same, of a SQLSTATE. Serialization failures, deadlocks, locks, time-outs, exhausted resources and lost
-/// connections pass; so may what a stale plan or a transaction that has failed before is blamed for.
+/// Returns whether the same statements would meet this SQLSTATE again. Serialization failures, deadlocks, lock
+/// failures, time-outs, exhausted resources and lost connections are transient. Errors that stem from a stale plan,
+/// or from an earlier failure of the transaction, may be transient.
 pub(crate) fn is_definite_code(code: &SqlState) -> bool {
-    // 21 cardinality, 22 data, 23 constraints, 2B dependent objects, 2D transaction control, 2F and 38 and 39
-    // functions, 3D and 3F and 42 names and rights, 44 views, 54 limits of a statement, P0 raised by a function.
+    // 21 cardinality, 22 data, 23 constraints, 2B dependent objects, 2D transaction control, 2F, 38 and 39 functions,
+    // 3D, 3F and 42 names and rights, 44 views, 54 limits of a statement, P0 raised by a function.
     const CLASSES: [&str; 14] = ["21", "22", "23", "2B", "2D", "2F", "38", "39", "3D", "3F", "42", "44", "54", "P0"];
     let code = code.code();
     code == SqlState::ACTIVE_SQL_TRANSACTION.code() || CLASSES.iter().any(|class| code.starts_with(class))
 }
 
-/// Whether an error, or a cause of one, says no more than that the transaction has failed before.
+/// Returns whether an error is a [`DbError`] that only reports an earlier failure of the transaction. Does not look
+/// at the sources of the error.
 pub(crate) fn is_aftermath(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<DbError>().is_some_and(|error| has_failed(error.code()))
 }
 
-/// The same, of a SQLSTATE.
+/// Returns whether this SQLSTATE only reports an earlier failure of the transaction.
 pub(crate) fn has_failed(code: &SqlState) -> bool {
     *code == SqlState::IN_FAILED_SQL_TRANSACTION
 }

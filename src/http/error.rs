@@ -1,21 +1,21 @@
-//! What can go wrong with the HTTP door. Owns the words.
+//! Errors of the node's HTTP server, with their texts.
 
 use std::io;
 use std::net::SocketAddr;
 
-/// Why the HTTP door is not open.
+/// Reason why the HTTP server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error("cannot listen on {address}: {source}{}", advice(source))]
     Bind {
-        /// Which address.
+        /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The server could not be started, or ended by itself.
-    #[error("the HTTP server does not run: {0}")]
+    /// The server did not start, or ended by itself.
+    #[error("the HTTP server failed: {0}")]
     Server(io::Error),
 }
 

@@ -1,5 +1,5 @@
-//! The HTTP door of a node: `/metrics`, `/healthz`, `/readyz`. Owns the listener, its thread and its end;
-//! what is counted and what makes a node ready is said by others.
+//! HTTP server of a node: `/metrics`, `/healthz`, `/readyz`, and the routes that the caller mounts. Owns the
+//! listener, its thread and its shutdown. The caller supplies the metrics and the readiness check.
 
 mod error;
 mod routes;

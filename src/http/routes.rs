@@ -1,4 +1,4 @@
-//! What the HTTP door answers. Owns paths, status codes and content types.
+//! Endpoints of the HTTP server: paths, status codes and content types.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Door;
 
-/// Says what keeps a node from taking sagas: nothing when it is ready, else one sentence for each reason.
+/// Returns the reasons why the node takes no sagas, one sentence each; empty when the node is ready.
 pub type Readiness = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -18,12 +18,12 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .route("/metrics", web::get().to(metrics));
 }
 
-/// Answers as long as the process can: a database that is gone is no reason to kill the node.
+/// Answers 200 as long as the process can answer. A lost database is no reason to kill the node.
 async fn healthz() -> impl Responder {
     HttpResponse::Ok().json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// Answers 503 with the reasons while the node should get no traffic.
+/// Answers 200 when the node is ready, else 503 with the reasons. A node that is not ready should get no traffic.
 async fn readyz(door: Data<Door>) -> impl Responder {
     let reasons = (door.readiness)();
     if reasons.is_empty() {

@@ -1,4 +1,4 @@
-//! The listener and its thread. Owns start and end.
+//! Starts and stops the HTTP server: its listener and its thread.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
@@ -15,18 +15,18 @@ use super::routes::{Readiness, routes};
 use crate::config::http::{KEEP_ALIVE_S, REQUEST_HEAD_S_MAX, STOP_S_MAX, UPKEEP_S, WORKERS};
 use crate::metrics::{self, Exposition};
 
-/// What the HTTP door shows.
+/// What the HTTP server serves.
 #[derive(Clone)]
 pub struct Door {
-    /// The metrics, or why there are none.
+    /// The metrics, or the reason why there are none.
     pub metrics: Result<Exposition, metrics::Error>,
-    /// What keeps the node from taking sagas.
+    /// Readiness check of the node.
     pub readiness: Readiness,
-    /// Further doors on the same port.
+    /// Further routes on the same port.
     pub mounts: Vec<Mount>,
 }
 
-/// Adds the routes of another door.
+/// Adds further routes to the server.
 pub type Mount = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
 impl fmt::Debug for Door {
@@ -35,7 +35,7 @@ impl fmt::Debug for Door {
     }
 }
 
-/// A running HTTP server. Dropping it stops it.
+/// A running HTTP server. Dropping it stops it without waiting for open requests.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -44,7 +44,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on an address (port 0: any free one) and serves from a thread of its own.
+    /// Listens on an address and serves it from a thread of its own. Port 0 takes any free port.
     pub fn start(address: SocketAddr, door: Door) -> Result<Self, Error> {
         let listener = TcpListener::bind(address).map_err(|source| Error::Bind { address, source })?;
         let address = listener.local_addr().map_err(Error::Server)?;
@@ -55,24 +55,25 @@ impl Server {
             .map_err(Error::Server)?;
         match is_up.recv() {
             Ok(handle) => Ok(Self { address, handle, thread: Some(thread) }),
-            // The thread has ended without a handle.
+            // The thread ended before it sent its handle.
             Err(_) => Err(Error::Server(join(thread).err().unwrap_or_else(|| io::ErrorKind::Other.into()))),
         }
     }
 
-    /// Returns the address that is listened on.
+    /// Returns the address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops listening, lets requests end and waits for it.
+    /// Stops listening, lets open requests end for up to `STOP_S_MAX` seconds, and waits for the thread.
     pub fn stop(mut self) -> Result<(), Error> {
         self.end(true).map_err(Error::Server)
     }
 
     fn end(&mut self, graceful: bool) -> io::Result<()> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
-        // The returned future only waits; the command is sent by the call. The thread's end says more.
+        // The call itself sends the command; its future only waits. Joining the thread waits too, and returns its
+        // error.
         drop(self.handle.stop(graceful));
         join(thread)
     }
@@ -109,14 +110,14 @@ async fn serve(listener: TcpListener, door: Door, up: &mpsc::Sender<ServerHandle
     })
     .workers(WORKERS)
     .disable_signals()
-    // A client that has closed its end is gone, and streams must hear of it before they next write.
+    // A client that has closed its side is gone. Streams must notice this before their next write.
     .h1_allow_half_closed(false)
     .keep_alive(Duration::from_secs(KEEP_ALIVE_S))
     .client_request_timeout(Duration::from_secs(REQUEST_HEAD_S_MAX))
     .shutdown_timeout(STOP_S_MAX)
     .listen(listener)?
     .run();
-    // The receiver waits for exactly this.
+    // `start` waits for this handle.
     let _ = up.send(server.handle());
     server.await
 }

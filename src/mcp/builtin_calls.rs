@@ -1,5 +1,5 @@
-//! Carries out calls of the built-in tools, for a handle that an earlier call has answered with. A caller sees and
-//! cancels what its grants allow and no more.
+//! Runs the built-in tools `saga_status`, `saga_cancel` and `saga_list`. A caller reads and cancels only what its
+//! grants allow.
 
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ enum Word {
 }
 
 impl Inner {
-    /// Carries out a call of a built-in tool.
+    /// Runs a call of a built-in tool.
     pub(super) async fn call_builtin(
         &self,
         tool: BuiltinTool,
@@ -96,12 +96,12 @@ impl Inner {
         let (row, key) = self.seen(arguments.saga_id, caller).await?;
         if !caller.principal.may_operate(&row.name, key.as_deref()) {
             let (saga, tool) = (row.id, &row.name);
-            return Ok(refusal(format!("You may see saga {saga} of {tool}, and not cancel it.")).into());
+            return Ok(refusal(format!("You may read saga {saga} of {tool}, but not cancel it.")).into());
         }
         let (asker, reason) = (caller.principal.asker(), arguments.reason.trim().to_owned());
         let signal = match self.client.signal_for(&asker, row.id, Request::Cancel { reason }).await {
             Ok(signal) => signal,
-            // Whatever has ended is answered with its end.
+            // A saga that has ended is answered with its result.
             Err(Error::Store(store::Error::SagaEnded(_))) => {
                 return Ok(self.stands(&row.name, row.id).await.result(None).into());
             }
@@ -109,14 +109,15 @@ impl Inner {
         };
         if let Some(why) = self.refusal_of(row.id, signal).await? {
             let mut result = self.stands(&row.name, row.id).await.result(None);
-            result.content.insert(0, ContentBlock::text(format!("It was not cancelled: {why}.")));
+            result.content.insert(0, ContentBlock::text(format!("The saga was not cancelled: {why}.")));
             return Ok(result.into());
         }
         let told = self.answer(&row.name, row.id, self.config.wait, Taken::default(), caller).await;
         Ok(told.response(row.id, None))
     }
 
-    /// Waits for what the saga says to a signal; returns why it was refused, if it was.
+    /// Waits for the saga's decision on a signal, for up to `CANCEL_MS_MAX`. Returns the reason if the signal was
+    /// refused; none if it was applied, or if the saga has not decided in time.
     pub(super) async fn refusal_of(&self, saga: Uuid, signal: u64) -> Result<Option<String>, Error> {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(limits::CANCEL_MS_MAX) {
@@ -150,7 +151,7 @@ impl Inner {
         rows.truncate(limit);
         let sagas: Vec<Value> = rows.iter().map(listed).collect();
         let text = match sagas.as_slice() {
-            [] => "There are none.".to_owned(),
+            [] => "There are no such sagas.".to_owned(),
             sagas => sagas.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"),
         };
         let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
@@ -158,7 +159,7 @@ impl Inner {
         Ok(result.into())
     }
 
-    /// A saga that the caller may see. Others' do not exist for it.
+    /// Returns a saga that the caller may read. To the caller, all other sagas do not exist.
     pub(super) async fn seen(&self, saga: Uuid, caller: &Caller) -> Result<(SagaRow, Option<String>), Error> {
         let found = self.client.saga(saga).await?;
         let seen = found.filter(|(row, key)| caller.principal.may_read(&row.name, key.as_deref()));
@@ -166,22 +167,22 @@ impl Inner {
     }
 }
 
-/// Says why a verb came to nothing, to whoever can do something about it.
+/// Says why a built-in tool failed: to the model if the model can act on it, else to the host.
 fn failed(error: &Error) -> Result<CallToolResult, ErrorData> {
     match error {
         Error::Store(store::Error::UnknownSaga(saga)) => Ok(refusal(format!("There is no saga {saga}."))),
         Error::Store(store::Error::Unavailable(_) | store::Error::Busy(_)) => {
-            tracing::warn!(%error, "a verb found no database");
+            tracing::warn!(%error, "a built-in tool cannot reach the database");
             Ok(refusal("The database does not answer at the moment. Call again."))
         }
         error => {
-            tracing::error!(%error, "a verb failed");
+            tracing::error!(%error, "a built-in tool failed");
             Err(ErrorData::internal_error("the call failed; see the log of the node", None))
         }
     }
 }
 
-/// Reads arguments; says what is wrong with them.
+/// Reads arguments. The error says what is wrong with them.
 fn read<Arguments: for<'a> Deserialize<'a>>(arguments: JsonObject) -> Result<Arguments, String> {
     serde_json::from_value(Value::Object(arguments)).map_err(|error| format!("The arguments are wrong: {error}."))
 }

@@ -1,5 +1,5 @@
-//! The tools that every server lists: `saga_status`, `saga_cancel`, `saga_list`, with their schemas. Carrying them out
-//! is `builtin_calls.rs`.
+//! The tools that every server lists: `saga_status`, `saga_cancel` and `saga_list`, with their schemas.
+//! `builtin_calls.rs` runs them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::schema;
 use crate::config::mcp as limits;
 
-/// A tool that every server has.
+/// A built-in tool. Every server lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BuiltinTool {
     Status,
@@ -18,10 +18,10 @@ pub(super) enum BuiltinTool {
 }
 
 impl BuiltinTool {
-    /// All of them, in the order of the list.
+    /// All built-in tools, in the order of the list.
     pub(super) const ALL: [Self; 3] = [Self::Cancel, Self::List, Self::Status];
 
-    /// The tool of this name.
+    /// Returns the tool with this name.
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tool| tool.name() == name)
     }
@@ -34,36 +34,35 @@ impl BuiltinTool {
         }
     }
 
-    /// The tool as it is listed.
+    /// Returns the tool as `tools/list` shows it.
     pub(super) fn tool(self) -> Tool {
         let saga_id = json!({ "type": "string", "format": "uuid", "description": "The saga_id of an earlier answer." });
         let (title, description, properties, required, output) = match self {
             Self::Status => (
                 "Saga status",
-                "Says how something that was started earlier stands or ended. The saga_id stays valid for as long as \
-                 sagas are kept.",
+                "Returns the state or the result of a saga that an earlier call started. The saga_id stays valid for \
+                 as long as sagas are kept.",
                 json!({ "saga_id": saga_id, "wait_seconds": { "type": "integer", "minimum": 0,
-                    "description": "How long to wait for its end. Default 0." } }),
+                    "description": "How long to wait for its end, in seconds. Default 0." } }),
                 json!(["saga_id"]),
                 schema::result(None),
             ),
             Self::Cancel => (
                 "Cancel saga",
-                "Turns back what is in progress: whatever was done is undone. It is refused past the point of no \
-                 return.",
-                json!({ "saga_id": saga_id, "reason": { "type": "string", "description": "Why; kept on record." } }),
+                "Cancels a saga in progress and undoes what it has done. It is refused past the point of no return.",
+                json!({ "saga_id": saga_id, "reason": { "type": "string", "description": "Reason, kept on record." } }),
                 json!(["saga_id"]),
                 schema::result(None),
             ),
             Self::List => (
                 "List sagas",
-                "Lists what was started, newest first.",
+                "Lists sagas, newest first.",
                 json!({
-                    "tool": { "type": "string", "description": "Only of this tool." },
+                    "tool": { "type": "string", "description": "Only sagas of this tool." },
                     "status": { "enum": ["completed", "compensated", "in_progress", "stuck", "abandoned"] },
                     "limit": { "type": "integer", "minimum": 1, "maximum": limits::LIST_ROWS_MAX },
                     "before": { "type": "string", "format": "uuid",
-                        "description": "Only older ones than this: the last of the page before." },
+                        "description": "Only sagas older than this one: the last of the previous page." },
                 }),
                 json!([]),
                 list_schema(),

@@ -1,6 +1,5 @@
-//! One call of a tool that is a definition. Owns its course: key, input, start, wait, answer. A caller that
-//! goes away stops its saga only where the definition says so. A call that is made again with replies to what
-//! its saga asked goes on with that saga.
+//! One call of a saga's tool: key, input, start, wait, answer. If the caller goes away, its saga stops only where the
+//! definition says so (`on_disconnect`). A call that brings replies to its saga's questions continues that saga.
 
 use std::time::{Duration, Instant};
 
@@ -27,12 +26,12 @@ use crate::saga::definition::OnDisconnect;
 use crate::saga::event::Request;
 use crate::store;
 
-/// What a call that has waited answers with.
+/// Answer of a call that has waited.
 #[derive(Debug)]
 pub(super) enum CallAnswer {
-    /// How the saga stands, and what else there is to say.
+    /// State of the saga, and further messages to the caller.
     Report(Box<Report>, Vec<String>),
-    /// What it asks.
+    /// Questions of the saga.
     Questions(Vec<Question>),
 }
 
@@ -91,15 +90,15 @@ impl Inner {
         Ok(told.response(started.id, meta))
     }
 
-    /// The saga that a call goes on with, and the key in the store that started it: where the call before has
-    /// answered with questions, and the saga is the caller's own.
+    /// Returns the stored key of the saga that this call continues; none if the call continues no saga. Fails unless
+    /// this caller started that saga, and with this tool.
     async fn begun(&self, offer: &SagaTool, caller: &Caller) -> Result<Option<String>, ErrorData> {
         let Some(state) = &caller.continued.state else { return Ok(None) };
         let none = || ErrorData::invalid_params("expected the requestState of an answer to this tool", None);
         let saga = Uuid::parse_str(state).map_err(|_| none())?;
         let found = self.client.saga(saga).await.map_err(|error| {
-            tracing::warn!(%error, "a saga that a call goes on with was not found");
-            ErrorData::internal_error("the saga cannot be looked at at the moment; call again", None)
+            tracing::warn!(%error, "cannot read the saga that a call continues");
+            ErrorData::internal_error("the saga cannot be read at the moment; call again", None)
         })?;
         let (row, key) = found.ok_or_else(none)?;
         let key = key.filter(|key| caller.principal.has_started(Some(key)));
@@ -109,8 +108,8 @@ impl Inner {
         }
     }
 
-    /// Starts a saga under the key of a call. Every start has a key of its own at least, so that it can be
-    /// repeated until the database has answered.
+    /// Starts a saga under the key of a call. Every start has a stored key, so that it can be repeated while the
+    /// database is away, for up to `START_MS_MAX`.
     async fn start(
         &self,
         offer: &SagaTool,
@@ -132,7 +131,7 @@ impl Inner {
                 };
                 let stored = match (key.text(), &stored, self.config.dedupe) {
                     (Some(key), _, _) => key::named(principal, key),
-                    // It has been started under this one.
+                    // The continued saga was started under this key.
                     (None, Some(stored), _) => stored.clone(),
                     (None, None, None) => key::unnamed(principal, id),
                     (None, None, Some(window)) => {
@@ -155,7 +154,7 @@ impl Inner {
         }
     }
 
-    /// Cancels the saga of a caller that has gone away.
+    /// Cancels the saga of a caller that went away.
     async fn abort(&self, saga: Uuid, caller: &Caller) {
         let asker = caller.principal.asker();
         let reason = "the caller went away before the answer (on_disconnect: abort)".to_owned();
@@ -167,14 +166,14 @@ impl Inner {
                     tokio::time::sleep(Duration::from_millis(limits::START_PAUSE_MS)).await;
                 }
                 Err(error) => {
-                    tracing::warn!(saga.id = %saga, %error, "a saga without a caller was not cancelled");
+                    tracing::warn!(saga.id = %saga, %error, "could not cancel the saga of a caller that went away");
                     return;
                 }
             }
         }
     }
 
-    /// Waits for a saga, asks the caller's person what it asks, and says how it stands then.
+    /// Waits for a saga and reports its state. Meanwhile asks the person at the client the saga's questions.
     pub(super) async fn answer(
         &self,
         tool: &str,
@@ -194,7 +193,7 @@ impl Inner {
             asked = asking.run(), if !wait.is_zero() => Some(asked),
             never = progress::tell(&self.client, saga, caller) => match never {},
             () = self.stopping.cancelled() => None,
-            // There is nobody to answer.
+            // No client can get the answer any more.
             () = caller.listener.gone_for_good() => None,
         };
         let said = asking.end().await;
@@ -204,18 +203,18 @@ impl Inner {
         }
     }
 
-    /// Says how a saga stands.
+    /// Reports the state of a saga.
     pub(super) async fn stands(&self, tool: &str, saga: Uuid) -> Report {
         let found = self.client.inspect(saga).await;
         found.map(|found| Report::of(&found)).unwrap_or_else(|error| {
-            tracing::warn!(saga.id = %saga, %error, "a call cannot say how its saga stands");
+            tracing::warn!(saga.id = %saga, %error, "a call cannot read the state of its saga");
             Report::unseen(tool, saga, "its state cannot be read at the moment".to_owned())
         })
     }
 }
 
 impl CallAnswer {
-    /// The answer on the wire.
+    /// Returns the answer in the form of the protocol.
     pub(super) fn response(self, saga: Uuid, meta: Option<MetaObject>) -> CallToolResponse {
         match self {
             Self::Report(report, said) => {
@@ -233,7 +232,7 @@ impl CallAnswer {
     }
 }
 
-/// Whether the same start may come to something a moment later.
+/// Returns whether the same request may succeed a moment later.
 fn is_passing(error: &Error) -> bool {
     matches!(
         error,
@@ -242,7 +241,7 @@ fn is_passing(error: &Error) -> bool {
     )
 }
 
-/// Says why nothing was started, to whoever can do something about it.
+/// Says why nothing was started: to the model if the model can act on it, else to the host.
 fn refused(offer: &SagaTool, key: &Key, error: Error) -> Result<CallToolResult, ErrorData> {
     let tool = offer.definition.name();
     match error {
@@ -252,14 +251,14 @@ fn refused(offer: &SagaTool, key: &Key, error: Error) -> Result<CallToolResult, 
         ))),
         Error::KeyConflict(message) => match key {
             Key::Model(_) => Ok(refusal(format!(
-                "Nothing was started: idempotency_key_conflict: {message}. The same key is for a repeat with the same \
-                 arguments; what is meant anew needs a new key."
+                "Nothing was started: idempotency_key_conflict: {message}. A repeat needs the same key and the same \
+                 arguments. A new intention needs a new key."
             ))),
             Key::Host(_) | Key::None => Err(key::conflict(&message)),
         },
         Error::Store(store::Error::Invalid(message)) => Ok(refusal(format!("Nothing was started: {message}."))),
         error if is_passing(&error) => {
-            tracing::warn!(%error, tool, "a call was not started");
+            tracing::warn!(%error, tool, "a call could not start its saga");
             let safe = match key {
                 Key::None => "It may or may not have started; saga_list shows it if it has.",
                 Key::Host(_) | Key::Model(_) => "Call again with the same idempotency_key; nothing happens twice.",

@@ -1,4 +1,4 @@
-//! Where a call comes from: the principal, what its client is able to do, and what a continued call brings.
+//! The caller of a request: its principal, what its client supports, and what a continued call brings.
 
 use rmcp::RoleServer;
 use rmcp::model::{CallToolRequestParams, InputResponses, ProtocolVersion, RequestMetaObject};
@@ -8,33 +8,33 @@ use super::listener::Listener;
 use super::principal::Principal;
 use crate::trace::{self, TraceParent};
 
-/// Whom a call comes from, and how it wants to be answered.
+/// The caller of a request, and the answers that its client supports.
 pub(super) struct Caller {
     pub(super) principal: Principal,
     pub(super) meta: RequestMetaObject,
     pub(super) peer: Peer<RoleServer>,
     pub(super) listener: Listener,
-    /// It takes a task for an answer.
+    /// The client accepts a task as an answer.
     pub(super) takes_tasks: bool,
-    /// It shows forms to a person.
+    /// The client shows forms to a person.
     pub(super) elicits: bool,
-    /// It speaks the new era, in which servers ask nothing by themselves.
+    /// The client speaks the new era, in which servers send no requests.
     pub(super) is_modern: bool,
-    /// What it brings from the call before, of which this is the continuation.
+    /// What the call brings, if it continues an earlier call.
     pub(super) continued: Continued,
 }
 
-/// What a call brings that was answered with questions before.
+/// What a call brings if an earlier call was answered with questions.
 #[derive(Debug, Default)]
 pub(super) struct Continued {
-    /// Replies to the questions, by their ids.
+    /// Replies to the questions, by question id.
     pub(super) replies: InputResponses,
-    /// What the answer gave along: the saga's id. Whoever makes one up gets no more than `saga_status` tells.
+    /// The saga's id, from the answer with the questions. A forged id reveals no more than `saga_status` does.
     pub(super) state: Option<String>,
 }
 
 impl Continued {
-    /// Takes them out of a request.
+    /// Takes the replies and the state out of a request.
     pub(super) fn take_from(request: &mut CallToolRequestParams) -> Self {
         let replies = request.input_responses.take().unwrap_or_default();
         Self { replies, state: request.request_state.take() }
@@ -42,12 +42,12 @@ impl Continued {
 }
 
 impl Caller {
-    /// The caller of a request.
+    /// Creates the caller of a request.
     pub(super) fn new(principal: Principal, context: RequestContext<RoleServer>) -> Self {
         let takes_tasks = takes_tasks(&context);
         let is_modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
         let elicits = context.client_capabilities().is_some_and(|capabilities| {
-            // Whoever names no mode means forms.
+            // A client that names no mode means forms.
             capabilities.elicitation.is_some_and(|able| able.form.is_some() || able.url.is_none())
         });
         let listener = Listener::of(&context);
@@ -55,7 +55,7 @@ impl Caller {
         Self { principal, meta, peer, listener, takes_tasks, elicits, is_modern, continued }
     }
 
-    /// The same, with what the request brings from the call before. The old era knows no such thing.
+    /// Adds what a continued call brings. In the old era there are no such calls, and nothing is added.
     pub(super) fn continuing(mut self, continued: Continued) -> Self {
         if self.is_modern {
             self.continued = continued;
@@ -63,13 +63,13 @@ impl Caller {
         self
     }
 
-    /// Where in a trace it calls. What is no position is left out, as W3C says.
+    /// Returns the caller's position in a trace. As W3C Trace Context says, an invalid position is ignored.
     pub(super) fn trace(&self) -> Option<TraceParent> {
         self.meta.0.get(trace::NAME)?.as_str()?.parse().ok()
     }
 }
 
-/// Whether a client takes a task for an answer: it speaks the new era, and says that it knows them.
+/// Returns whether a client accepts a task as an answer: it speaks the new era and declares tasks.
 fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
     let modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
     modern && context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks())

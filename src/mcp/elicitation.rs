@@ -1,8 +1,8 @@
-//! Puts questions of a saga to the person in front of a client, and passes their word on. Owns the rhythm, who
-//! is asked, and that an answer is a signal like that of `amends approve`; the core decides what it does.
+//! Asks the person at a client the questions of a saga, and passes the replies on. Owns the pace, and who is asked. A
+//! reply is a signal like that of `amends approve`; the core decides what it does.
 //!
-//! Clients of the old era are asked while their call waits. In the new era the questions are the answer to the
-//! call, which is then made again with the replies, or they are those of its task.
+//! In the old era a client is asked while its call waits. In the new era the questions are the answer to the call,
+//! and the client repeats the call with the replies. If the call has a task, the task asks the questions.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,16 +21,16 @@ use crate::config::mcp as limits;
 use crate::saga::definition::Action;
 use crate::store;
 
-/// Asks for as long as a call waits.
+/// Asks the questions of a saga while a call waits.
 pub(super) struct Asking<'a> {
     door: &'a Inner,
     caller: &'a Caller,
     saga: Uuid,
-    /// Questions that this call puts no more: they were answered, or put aside.
+    /// Ids of the questions that this call does not ask again: they were sent or dismissed.
     over: BTreeSet<String>,
-    /// The question that the client has before it.
+    /// The question that the client shows now.
     before: Option<Before>,
-    /// What the caller has to be told of answers that were not taken.
+    /// Messages to the caller about replies that were not accepted.
     said: Vec<String>,
 }
 
@@ -39,31 +39,32 @@ struct Before {
     handle: RequestHandle<RoleServer>,
 }
 
-/// Why a call does not wait any longer.
+/// Reason why a call stops waiting.
 #[derive(Debug)]
 pub(super) enum Asked {
-    /// These belong into its answer.
+    /// These questions are the answer to the call.
     Open(Vec<Question>),
-    /// The person has put aside what is asked.
+    /// The person dismissed the questions.
     Dismissed,
 }
 
-/// What came of replies.
+/// Result of earlier replies.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    /// Ids of the questions that were put aside.
+    /// Ids of the questions that were dismissed.
     dismissed: BTreeSet<String>,
-    /// What the caller has to be told of answers that were not taken.
+    /// Messages to the caller about replies that were not accepted.
     said: Vec<String>,
 }
 
 impl<'a> Asking<'a> {
-    /// Asks of a saga, after these replies.
+    /// Prepares to ask the questions of a saga, given the result of earlier replies.
     pub(super) fn new(door: &'a Inner, caller: &'a Caller, saga: Uuid, taken: Taken) -> Self {
         Self { door, caller, saga, over: taken.dismissed, before: None, said: taken.said }
     }
 
-    /// Puts what the saga asks to the person at the other end, one question after the other.
+    /// Asks the person at the client the questions of the saga, one after the other. In the new era it returns them
+    /// instead.
     pub(super) async fn run(&mut self) -> Asked {
         let mut pause = Duration::from_millis(limits::ASK_MS);
         let mut dismissed = !self.over.is_empty();
@@ -72,13 +73,13 @@ impl<'a> Asking<'a> {
                 Ok(Some(open)) => open,
                 Ok(None) => return std::future::pending().await,
                 Err(error) => {
-                    tracing::debug!(saga.id = %self.saga, %error, "what it asks is not known");
+                    tracing::debug!(saga.id = %self.saga, %error, "cannot read the questions of a saga");
                     Vec::new()
                 }
             };
             let answered = |before: &Before| !open.contains(&before.question);
             if self.before.as_ref().is_some_and(answered) {
-                self.withdraw("somebody else has answered, or nobody needs an answer any more").await;
+                self.withdraw("the question was answered elsewhere, or no longer needs an answer").await;
             }
             let mut rest = open.into_iter().filter(|question| !self.over.contains(&question.id())).peekable();
             if self.caller.is_modern && rest.peek().is_some() {
@@ -101,10 +102,9 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Ends asking: takes back the question that the client still has before it. Returns what the caller has to
-    /// be told.
+    /// Stops asking, and withdraws the question that the client still shows. Returns the messages to the caller.
     pub(super) async fn end(mut self) -> Vec<String> {
-        self.withdraw("the call does not wait any longer").await;
+        self.withdraw("the call no longer waits").await;
         self.said
     }
 
@@ -114,11 +114,12 @@ impl<'a> Asking<'a> {
         let peer = &self.caller.peer;
         match peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await {
             Ok(handle) => self.before = Some(Before { question, handle }),
-            Err(error) => tracing::warn!(saga.id = %self.saga, %error, "a question was not put"),
+            Err(error) => tracing::warn!(saga.id = %self.saga, %error, "could not send a question to the client"),
         }
     }
 
-    /// Passes on what the client said; returns whether the question was put aside.
+    /// Passes the client's reply on. Returns true if the question was dismissed, if the reply is invalid, or if it
+    /// could not be passed on.
     async fn hear(&mut self, reply: Result<ClientResult, ServiceError>) -> bool {
         let Some(Before { question, .. }) = self.before.take() else { return false };
         let reply = match reply {
@@ -128,8 +129,8 @@ impl<'a> Asking<'a> {
         let reply = match reply {
             Ok(reply) => reply,
             Err(why) => {
-                tracing::info!(saga.id = %self.saga, why, "a question was not answered");
-                self.said.push(format!("The client gave no answer that can be taken: {why}."));
+                tracing::info!(saga.id = %self.saga, why, "the client gave no valid reply to a question");
+                self.said.push(format!("The client gave no valid answer: {why}."));
                 return true;
             }
         };
@@ -137,8 +138,8 @@ impl<'a> Asking<'a> {
         match self.door.pass_on(self.saga, &question.id(), reply, self.caller).await {
             Ok(said) => self.said.extend(said),
             Err(error) => {
-                tracing::warn!(saga.id = %self.saga, %error, "an answer was not passed on");
-                self.said.push("The answer could not be passed on, and will be asked for again.".to_owned());
+                tracing::warn!(saga.id = %self.saga, %error, "could not pass an answer on to the saga");
+                self.said.push("The answer did not reach the saga. The next call asks again.".to_owned());
                 return true;
             }
         }
@@ -147,13 +148,13 @@ impl<'a> Asking<'a> {
 
     async fn withdraw(&mut self, why: &str) {
         let Some(Before { handle, .. }) = self.before.take() else { return };
-        // A client that is gone does not hear it.
+        // A client that is gone does not receive this.
         let withdrawn = handle.cancel(Some(why.to_owned()));
         let _ = tokio::time::timeout(Duration::from_millis(limits::WITHDRAW_MS_MAX), withdrawn).await;
     }
 }
 
-/// Waits for the client's word.
+/// Waits for the client's reply. Without a question it waits for ever.
 async fn heard(before: &mut Option<Before>) -> Result<ClientResult, ServiceError> {
     match before {
         Some(before) => (&mut before.handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed)),
@@ -161,10 +162,10 @@ async fn heard(before: &mut Option<Before>) -> Result<ClientResult, ServiceError
     }
 }
 
-/// Replies to questions, by their ids.
+/// Replies to questions, by question id.
 pub(super) type Replies = Vec<(String, Reply)>;
 
-/// Reads replies before anything is done about them; says which is none.
+/// Reads all replies before any of them takes effect. The error says which reply is invalid.
 pub(super) fn read(responses: &InputResponses) -> Result<Replies, ErrorData> {
     let replies = responses.iter().map(|(id, result)| match Reply::read(result) {
         Ok(reply) => Ok((id.clone(), reply)),
@@ -174,7 +175,8 @@ pub(super) fn read(responses: &InputResponses) -> Result<Replies, ErrorData> {
 }
 
 impl Inner {
-    /// What a saga asks that this caller may answer and its client can show; none if it never will.
+    /// Returns the open questions of a saga that this caller may answer and its client can show; none if there will
+    /// never be any.
     pub(super) async fn questions(&self, saga: Uuid, caller: &Caller) -> Result<Option<Vec<Question>>, Error> {
         if !caller.elicits {
             return Ok(None);
@@ -187,7 +189,7 @@ impl Inner {
         Ok(Some(self.questions_of(&found, caller).await?))
     }
 
-    /// The same of a saga that was looked at.
+    /// Returns the same for a saga that was already read.
     pub(super) async fn questions_of(&self, found: &Inspection, caller: &Caller) -> Result<Vec<Question>, Error> {
         if !caller.elicits || found.state.as_ref().is_none_or(|state| state.steps.is_empty()) {
             return Ok(Vec::new());
@@ -197,7 +199,7 @@ impl Inner {
         Ok(Question::open(found, may))
     }
 
-    /// Takes replies to questions of a saga; those to what was never asked are nobody's.
+    /// Passes replies on to a saga. A reply to a question that the saga does not ask has no effect.
     pub(super) async fn take(&self, saga: Uuid, replies: Replies, caller: &Caller) -> Result<Taken, ErrorData> {
         let mut taken = Taken::default();
         for (id, reply) in replies {
@@ -206,22 +208,22 @@ impl Inner {
                 continue;
             }
             let said = self.pass_on(saga, &id, reply, caller).await.map_err(|error| {
-                tracing::warn!(saga.id = %saga, %error, "an answer was not passed on");
-                ErrorData::internal_error("the answer could not be passed on; send it again", None)
+                tracing::warn!(saga.id = %saga, %error, "could not pass an answer on to the saga");
+                ErrorData::internal_error("the answer did not reach the saga; send it again", None)
             })?;
             taken.said.extend(said);
         }
         Ok(taken)
     }
 
-    /// Passes a person's word on to the saga, if it still asks this and takes their word. Returns what the caller
-    /// has to be told when it was not taken; whoever says the same again is told nothing.
+    /// Passes a person's reply on to the saga, if the saga still asks the question and the person may answer it.
+    /// Returns a message to the caller if the reply was not accepted. A repeat of an accepted reply gets no message.
     async fn pass_on(&self, saga: Uuid, id: &str, reply: Reply, caller: &Caller) -> Result<Option<String>, Error> {
         let Some((step, digest)) = id.split_once(':') else { return Ok(None) };
         let approves = matches!(reply, Reply::Approve(_));
         let Some(request) = reply.request(step, digest) else { return Ok(None) };
         let found = self.client.inspect(saga).await?;
-        let mut why = "it does not ask this now".to_owned();
+        let mut why = "the saga does not ask this now".to_owned();
         if asks(&found, step, digest) {
             let key = self.client.saga(saga).await?.and_then(|(_, key)| key);
             let may = |approver| caller.principal.may_approve(&found.saga.name, key.as_deref(), approver);
@@ -245,7 +247,7 @@ impl Inner {
     }
 }
 
-/// Whether a step asks this right now.
+/// Returns whether a step asks this question now.
 fn asks(found: &Inspection, step: &str, digest: &str) -> bool {
     let state = found.state.as_ref();
     state.is_some_and(|state| {
@@ -254,7 +256,7 @@ fn asks(found: &Inspection, step: &str, digest: &str) -> bool {
     })
 }
 
-/// Whether this very answer was given before: a call that was made again brings it again.
+/// Returns whether this same reply was accepted before. A repeated call brings it again.
 fn says_so(found: &Inspection, step: &str, digest: &str, approves: bool) -> bool {
     let Some(state) = &found.state else { return false };
     let mut steps = state.steps.iter().enumerate();

@@ -1,5 +1,5 @@
-//! Under which key a call starts its saga. Owns the order of places where a caller may say that it is a
-//! repeat, and the key's form in the store: principal first, so that one caller's keys are nobody else's.
+//! The key under which a call starts its saga. Owns the order of the places where a caller can name a key, and the
+//! form of the key in the store. A stored key begins with the principal, so that no two principals share a key.
 
 use std::time::Duration;
 
@@ -14,19 +14,20 @@ use crate::config::mcp::KEY_BYTES_MAX;
 use crate::participant::KEY_META;
 use crate::saga::canonical;
 
-/// Who said that a call is a repeat.
+/// Idempotency key of a call, by its author.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    /// The host, in `_meta` or `params`: it reads errors, the model does not.
+    /// From the host, in `_meta` or `params`. Faults are protocol errors, which the host reads and the model does
+    /// not.
     Host(String),
-    /// The model, in an argument.
+    /// From the model, in an argument.
     Model(String),
-    /// Nobody.
+    /// The call has no key.
     None,
 }
 
 impl Key {
-    /// Reads the key of a call: the host's word goes before the model's. Says what is wrong with it.
+    /// Reads the key of a call. The host's key wins over the model's. The error says what is wrong with the key.
     pub(super) fn of(meta: &RequestMetaObject, argument: Option<Value>) -> Result<Self, Fault> {
         if let Some(given) = meta.0.get(KEY_META) {
             return Ok(Self::Host(checked(given).map_err(|why| Fault::Host(format!("_meta[{KEY_META:?}]: {why}")))?));
@@ -39,7 +40,7 @@ impl Key {
         }
     }
 
-    /// The key as the caller wrote it.
+    /// Returns the key as the caller wrote it.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Host(key) | Self::Model(key) => Some(key),
@@ -48,7 +49,7 @@ impl Key {
     }
 }
 
-/// What is wrong with a key, and who has to be told.
+/// What is wrong with a key, by who has to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Host(String),
@@ -62,24 +63,24 @@ fn checked(given: &Value) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err(format!("{expected}, found one of {} bytes", text.len())) }
 }
 
-/// The error of a key that was used with other arguments, in the shape of SEP-3182.
+/// Returns the error for a key that was used with other arguments, in the shape of SEP-3182.
 pub(super) fn conflict(message: &str) -> ErrorData {
     let data = json!({ "type": "idempotency_key_conflict" });
     ErrorData::invalid_params(format!("idempotency_key_conflict: {message}"), Some(data))
 }
 
-/// The key in the store of a start that named one.
+/// Returns the stored key of a start that names a key.
 pub(super) fn named(principal: &Principal, key: &str) -> String {
     format!("{}k:{key}", principal.key_prefix())
 }
 
-/// The key in the store of a start that named none: it is only known to this call, which may repeat it.
+/// Returns the stored key of a start that names no key. Only this call knows it, and can repeat the start under it.
 pub(super) fn unnamed(principal: &Principal, saga: Uuid) -> String {
     format!("{}u:{saga}", principal.key_prefix())
 }
 
-/// The keys in the store under which equal arguments are the same call for some time: the one of this stretch
-/// of time, and the one before.
+/// Returns the stored keys under which equal arguments are the same call for some time: the key of the current window
+/// of time, and the key of the window before.
 pub(super) fn by_arguments(principal: &Principal, input: &Value, window: Duration, now_ms: u64) -> [String; 2] {
     let digest: String =
         Sha256::digest(canonical(input).to_string()).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -1,5 +1,5 @@
-//! Whether anybody still listens to the answer of a request. Owns noticing that a stream was closed, which
-//! rmcp does not tell of while a session lives; what follows from it is the definition's to say.
+//! Notices when a client no longer listens for the answer to its request. rmcp does not report a closed stream while
+//! its session lives. The definition decides what follows (`on_disconnect`).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,23 +11,23 @@ use rmcp::model::ProtocolVersion;
 use rmcp::service::RequestContext;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The far end of a request.
+/// The client's end of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
-    /// The client cancelled the request, or its session is gone.
+    /// Cancelled when the client cancels the request, or when its session ends.
     cancelled: CancellationToken,
-    /// The HTTP response was dropped before it was whole; never over a pipe.
+    /// Cancelled when the HTTP response is dropped before it is complete; none over a pipe.
     dropped: Option<Dropped>,
-    /// A client of the old era takes up a stream that broke where it broke.
+    /// The client speaks the old era, in which it can resume a broken stream.
     may_return: bool,
 }
 
-/// Is cancelled when an HTTP response is dropped before it was whole.
+/// Token that is cancelled when an HTTP response is dropped before it is complete.
 #[derive(Clone, Debug)]
 pub(super) struct Dropped(CancellationToken);
 
 impl Listener {
-    /// Whoever listens to the answer of a request.
+    /// Returns the listener of a request.
     pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
         let extensions = rmcp_actix_web::transport::on_request_extensions(&context.extensions);
         let dropped = extensions.and_then(|extensions| extensions.get::<Dropped>());
@@ -35,7 +35,7 @@ impl Listener {
         Self { cancelled: context.ct.clone(), dropped: dropped.cloned(), may_return: !is_modern }
     }
 
-    /// Waits until nobody can hear the answer any more, not even by coming back.
+    /// Waits until the client can no longer get the answer, not even by resuming its stream.
     pub(super) async fn gone_for_good(&self) {
         match self.may_return {
             true => self.cancelled.cancelled().await,
@@ -43,7 +43,7 @@ impl Listener {
         }
     }
 
-    /// Waits until nobody listens any more.
+    /// Waits until the client no longer listens.
     pub(super) async fn gone(&self) {
         match &self.dropped {
             Some(Dropped(dropped)) => tokio::select! {
@@ -55,18 +55,18 @@ impl Listener {
     }
 }
 
-/// Watches a request from before it is handled: dropped, it is gone.
+/// Drop guard of a request. Dropped before the response is complete, it cancels its [`Dropped`].
 #[derive(Debug)]
 pub(super) struct Watch(DropGuard);
 
-/// Begins to watch a request.
+/// Starts to watch a request. Call it before the request is handled.
 pub(super) fn watch() -> (Dropped, Watch) {
     let token = CancellationToken::new();
     (Dropped(token.clone()), Watch(token.drop_guard()))
 }
 
 impl Watch {
-    /// Goes on watching until the response is whole.
+    /// Watches the response until it is complete. A response that is not a stream is complete at once.
     pub(super) fn over(self, body: impl MessageBody + 'static) -> Watched {
         let is_stream = matches!(body.size(), BodySize::Stream);
         let mut watched = Watched { body: body.boxed(), watch: Some(self.0) };
@@ -77,7 +77,7 @@ impl Watch {
     }
 }
 
-/// A response that is watched.
+/// A response with a drop guard.
 pub(super) struct Watched {
     body: BoxBody,
     watch: Option<DropGuard>,

@@ -1,6 +1,6 @@
-//! Messages before rmcp reads them, and those that it cannot read. Owns two things that its types drop:
-//! `params.idempotencyKey` of a call (the shape of SEP-3182) and the `traceparent` of the request that brought
-//! it, which are put into `_meta`, where they are kept.
+//! Prepares messages for rmcp, and answers messages that rmcp cannot read. The types of rmcp drop two things:
+//! `params.idempotencyKey` of a call (the shape of SEP-3182), and the `traceparent` header of the request. Both are
+//! moved into `_meta`, where rmcp keeps them.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::participant::KEY_META;
 use crate::trace;
 
-/// Returns the message with its idempotency key, and the position in a trace of its request, where rmcp keeps them.
-/// Whatever is not such a call passes as it is. What is in `_meta` goes before what is beside it.
+/// Returns the message with its idempotency key, and the trace position of its request, in `_meta`. Other messages
+/// pass unchanged. A value that is already in `_meta` wins.
 pub(super) fn keep<'a>(message: &'a [u8], traceparent: Option<&str>) -> Cow<'a, [u8]> {
-    // Most messages hold no such word, and need not be parsed twice.
+    // Most messages hold neither word, and need not be parsed twice.
     let holds = |word: &[u8]| message.windows(word.len()).any(|window| window == word);
     let may_call = holds(b"\"idempotencyKey\"") || traceparent.is_some() && holds(b"\"tools/call\"");
     if !may_call {
@@ -43,7 +43,7 @@ fn put(message: &mut Value, traceparent: Option<&str>) -> bool {
     true
 }
 
-/// The answer to a message that rmcp cannot read.
+/// Returns the answer to a message that rmcp cannot read.
 pub(super) fn unreadable(message: &[u8]) -> Value {
     let (code, why, id) = match serde_json::from_slice::<Value>(message) {
         Err(error) => (ErrorCode::PARSE_ERROR, format!("expected JSON: {error}"), None),

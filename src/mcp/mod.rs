@@ -1,18 +1,21 @@
-//! The agents' door: every saga is an MCP tool that a model can call and need not understand. Owns what goes
-//! over the wire: tools from definitions, calls that wait, one shape of results, who may do what. Starting
-//! and waiting is the client's, what becomes of a saga the core's.
+//! The MCP server for agents: every saga definition is a tool. A model can call a tool without knowledge of sagas.
+//! Owns what goes over the wire: tools from definitions, calls that wait, one shape of results, and who may do what.
+//! `client` starts sagas and waits for them. The core decides what becomes of a saga.
+//!
+//! MCP has two eras, and the server speaks both. The old era is version 2025-11-25 and older. The new era is version
+//! 2026-07-28 and newer; it has no handshake.
 //!
 //! ```text
 //!   web (actix, /mcp)   stdio
 //!          \              /
-//!           raw: what rmcp's types drop is moved to where they keep it
+//!           message_shim: moves what rmcp's types drop to where rmcp keeps it
 //!                |
 //!            session (rmcp's ServerHandler, both eras)
 //!            /        |         \
-//!        tools      call       verbs (saga_status, saga_cancel, saga_list)
+//!        tools      call       builtin_calls (saga_status, saga_cancel, saga_list)
 //!     (definitions)   |  \      /
-//!                  asking  report: one shape of results
-//!           (approvals)  \
+//!            elicitation  report: one shape of results
+//!            (approvals)  \
 //!                       client
 //! ```
 

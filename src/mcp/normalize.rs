@@ -1,12 +1,12 @@
-//! Numbers of arguments in one notation. Owns that `1.0` and `1` are the same input under a key, as they are
-//! the same JSON number to whoever compares parsed values.
+//! Writes numbers in arguments in one form. `1.0` and `1` are the same input under a key, because they are the same
+//! JSON number to a program that compares parsed values.
 
 use serde_json::{Number, Value};
 
-/// Largest magnitude at which every integer has a float of its own.
+/// Largest magnitude up to which every integer has a float of its own (2^53).
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Writes whole numbers as integers, in all depths.
+/// Writes whole numbers up to [`EXACT_MAX`] as integers, at every depth.
 pub(super) fn settle(value: &mut Value) {
     match value {
         Value::Number(number) => {

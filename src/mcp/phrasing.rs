@@ -1,12 +1,12 @@
-//! A saga's state in words that a model can relay to a person. Owns the sentences; no name of a node, no
-//! attempt's number, nothing that a caller could act on wrongly.
+//! Describes a saga's state in words that a model can relay to a person. The sentences hold no node names, no attempt
+//! numbers, and nothing that could mislead a caller into acting.
 
 use crate::saga::Definition;
 use crate::saga::definition::{Action, Effect};
 use crate::saga::event::Direction;
 use crate::saga::state::{Activity, Phase, State, StuckReason, TurnBack, Undone};
 
-/// Says why a saga turned back; none if it has not.
+/// Says why a saga turned to compensation; none if it did not.
 pub(super) fn turned_back(definition: &Definition, state: &State) -> Option<String> {
     Some(match state.turn_back.as_ref()? {
         TurnBack::StepFailed { step, error } => {
@@ -15,11 +15,11 @@ pub(super) fn turned_back(definition: &Definition, state: &State) -> Option<Stri
         TurnBack::Asked { by, reason } if reason.is_empty() => format!("{} cancelled it", who(by)),
         TurnBack::Asked { by, reason } => format!("{} cancelled it: {reason}", who(by)),
         TurnBack::Deadline => "its deadline passed".to_owned(),
-        TurnBack::DriverLost => "whoever drove it was not heard from in time".to_owned(),
+        TurnBack::DriverLost => "its driver was not heard from in time".to_owned(),
     })
 }
 
-/// Says what a stuck saga waits for.
+/// Says what a stuck saga waits for; none if the saga is not stuck.
 pub(super) fn stuck(definition: &Definition, state: &State) -> Option<String> {
     let (step, direction, reason) = state.stuck()?;
     let step = name(definition, state, step);
@@ -28,15 +28,15 @@ pub(super) fn stuck(definition: &Definition, state: &State) -> Option<String> {
         Direction::Compensation => format!("undoing step {step}"),
     };
     Some(match reason {
-        StuckReason::InDoubt => format!("nobody knows whether {what} took effect; a person has to find out"),
-        StuckReason::Failed => format!("{what} failed for good, and a person has to see to it"),
+        StuckReason::InDoubt => format!("it is unknown whether {what} took effect; a person has to find out"),
+        StuckReason::Failed => format!("{what} failed for good; a person has to act"),
         StuckReason::ProcessDied => {
-            format!("{what} brought its process down too often; a person has to look")
+            format!("{what} crashed its process too often; a person has to look")
         }
     })
 }
 
-/// Says what is under way.
+/// Says what is in progress: one sentence for each active step.
 pub(super) fn under_way(definition: &Definition, state: &State) -> Vec<String> {
     let mut said = Vec::new();
     for (index, step) in state.steps.iter().enumerate() {
@@ -60,7 +60,7 @@ pub(super) fn under_way(definition: &Definition, state: &State) -> Vec<String> {
     said
 }
 
-/// Names the steps that were done and undone.
+/// Names the steps that were done and then undone.
 pub(super) fn undone(definition: &Definition, state: &State) -> Vec<String> {
     named(definition, state, |_, phase| matches!(phase, Phase::Undone(Undone::Compensated | Undone::ByHand)))
 }
@@ -100,7 +100,7 @@ fn named(definition: &Definition, state: &State, is_named: impl Fn(usize, &Phase
         .collect()
 }
 
-/// Who asked, without the session they asked in.
+/// Returns who asked, without the session in parentheses.
 fn who(by: &str) -> &str {
     by.rsplit_once(" (").map_or(by, |(name, _)| name)
 }
@@ -108,7 +108,7 @@ fn who(by: &str) -> &str {
 fn awaited(definition: &Definition, state: &State, index: usize) -> String {
     match &definition.step(state, index).action {
         Action::Await { event, .. } => format!("event {event}"),
-        Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => "word from the participant".to_owned(),
+        Action::Call(_) | Action::Sleep { .. } | Action::Approval { .. } => "an answer from the participant".to_owned(),
     }
 }
 
@@ -116,7 +116,7 @@ fn name(definition: &Definition, state: &State, index: usize) -> String {
     definition.planned(state, index).map_or_else(|| format!("#{index}"), |planned| planned.step.name.clone())
 }
 
-/// An instant as RFC 3339.
+/// Formats an instant, in milliseconds since 1970, as RFC 3339.
 pub(super) fn instant(at: u64) -> String {
     let at = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     at.map_or_else(String::new, |at| at.to_string())

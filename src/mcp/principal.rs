@@ -1,5 +1,5 @@
-//! Who calls, and what they may do. Owns the grants by definition, and whose saga is whose: the key that
-//! started a saga begins with its principal. How callers prove who they are is left to the wire.
+//! Principals and their grants, by definition. Also decides which principal started a saga: the key of a start begins
+//! with its principal. The transport proves who the caller is (`auth`, or the pipe).
 
 use std::sync::Arc;
 
@@ -10,29 +10,30 @@ use crate::config::mcp::PRINCIPAL_BYTES_MAX;
 use crate::saga::definition::Approver;
 use crate::store::Visible;
 
-/// Letters that a name keeps within keys; the separator is not among them.
+/// Characters that are percent-encoded in a principal's name within keys. The separator `:` is one of them, so no
+/// encoded name holds it.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'@');
 
-/// Who calls.
+/// A caller and its grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     name: Arc<str>,
     grants: Arc<Grants>,
 }
 
-/// What somebody may do. Whoever may start sagas may always see and cancel those that they have started.
+/// What a principal may do. A principal may always read and cancel the sagas that it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Definitions whose sagas they may start; these are their tools.
+    /// Definitions whose sagas the principal may start. They are its tools.
     pub start: Names,
-    /// Definitions whose sagas they may see, whoever started them.
+    /// Definitions whose sagas the principal may read, even if another principal started them.
     pub read: Names,
-    /// Definitions whose sagas they may see, cancel and approve, whoever started them. Approving takes this grant,
-    /// unless the definition takes the word of whoever started the saga.
+    /// Definitions whose sagas the principal may read, cancel and approve, even if another principal started them. An
+    /// approval needs this grant, unless the step says `approver: caller` and the principal started the saga.
     pub operate: Names,
 }
 
-/// Names of definitions: each is one name, a beginning with `*` after it, or `*` alone for all.
+/// Patterns for names of definitions: a name, a prefix with `*` after it, or `*` alone for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names(Vec<String>);
 
@@ -47,7 +48,7 @@ impl Names {
         Self(vec!["*".to_owned()])
     }
 
-    /// Reads patterns; says which is none.
+    /// Reads patterns. The error says which pattern is invalid.
     pub fn parse<Text: AsRef<str>>(patterns: impl IntoIterator<Item = Text>) -> Result<Self, String> {
         let fits = |text: &str| {
             let name = text.strip_suffix('*').unwrap_or(text);
@@ -56,13 +57,13 @@ impl Names {
         };
         let patterns = patterns.into_iter().map(|text| {
             let text = text.as_ref();
-            let expected = "expected the name of a definition, or a beginning with `*` such as `hotel_*`";
+            let expected = "expected the name of a definition, or a prefix with `*` such as `hotel_*`";
             if fits(text) { Ok(text.to_owned()) } else { Err(format!("{expected}, found {text:?}")) }
         });
         Ok(Self(patterns.collect::<Result<_, _>>()?))
     }
 
-    /// Whether a definition is among them.
+    /// Returns whether a pattern matches this name.
     pub fn hold(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| match pattern.strip_suffix('*') {
             Some(beginning) => name.starts_with(beginning),
@@ -72,8 +73,8 @@ impl Names {
 }
 
 impl Grants {
-    /// Reads scopes: `start:`, `read:` or `operate:` and names of definitions. Words that are none of these,
-    /// as an authorization server has for others, allow nothing.
+    /// Reads scopes: `start:`, `read:` or `operate:`, followed by a pattern. An authorization server may have other
+    /// words for other services; these grant nothing.
     pub fn of_scopes<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Self {
         let mut grants = Self::default();
         for scope in scopes {
@@ -89,45 +90,47 @@ impl Grants {
         grants
     }
 
-    /// Whether a text is a scope of ours.
+    /// Returns whether a text is a scope of amends.
     pub fn is_scope(scope: &str) -> bool {
         Self::of_scopes([scope]) != Self::default()
     }
 }
 
 impl Principal {
-    /// Makes a principal.
+    /// Creates a principal.
     pub fn new(name: impl Into<Arc<str>>, grants: Grants) -> Self {
         Self { name: name.into(), grants: Arc::new(grants) }
     }
 
-    /// Whoever has this machine: the caller over stdio, and over loopback without authentication.
+    /// Returns the principal for the user of this machine: over stdio, and on loopback without authentication. It may
+    /// do everything.
     pub fn local() -> Self {
         Self::new("local", Grants { start: Names::all(), read: Names::all(), operate: Names::all() })
     }
 
-    /// The name, as the caller proved it.
+    /// Returns the name that the caller proved.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether they may start sagas of a definition.
+    /// Returns whether the principal may start sagas of a definition.
     pub(super) fn may_start(&self, definition: &str) -> bool {
         self.grants.start.hold(definition)
     }
 
-    /// Whether they may see a saga of a definition that was started by this key.
+    /// Returns whether the principal may read a saga of this definition that was started under this key.
     pub(super) fn may_read(&self, definition: &str, key: Option<&str>) -> bool {
         self.grants.read.hold(definition) || self.may_operate(definition, key)
     }
 
-    /// Whether they may act on a saga of a definition that was started by this key.
+    /// Returns whether the principal may act on a saga of this definition that was started under this key.
     pub(super) fn may_operate(&self, definition: &str, key: Option<&str>) -> bool {
         self.grants.operate.hold(definition) || self.has_started(key)
     }
 
-    /// Whether a step that asks takes their word, in a saga of a definition that was started by this key. Having
-    /// started it is not enough: whoever may start what a person has to approve is not that person.
+    /// Returns whether the principal may approve a step, in a saga of this definition that was started under this
+    /// key. With `Approver::Operator` the start of the saga is not enough: a caller that starts a saga must not
+    /// approve it itself.
     pub(super) fn may_approve(&self, definition: &str, key: Option<&str>, approver: Approver) -> bool {
         self.grants.operate.hold(definition)
             || match approver {
@@ -136,18 +139,19 @@ impl Principal {
             }
     }
 
-    /// Whether a saga that was started by this key is theirs.
+    /// Returns whether the principal started the saga with this key.
     pub(super) fn has_started(&self, key: Option<&str>) -> bool {
         key.is_some_and(|key| key.starts_with(&self.key_prefix()))
     }
 
-    /// How the journal names them. A name comes from a token, and may hold what Postgres takes for no text.
+    /// Returns the principal's name for the journal. A name comes from a token, and Postgres does not accept every
+    /// character as text, so control characters are replaced.
     pub(super) fn asker(&self) -> String {
         let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
         format!("{} over MCP", self.name.chars().map(shown).collect::<String>())
     }
 
-    /// How the keys of all their starts begin.
+    /// Returns the prefix of all keys under which the principal starts sagas. In it, a digest stands for a long name.
     pub(super) fn key_prefix(&self) -> String {
         let name = utf8_percent_encode(&self.name, KEPT).to_string();
         if name.len() <= PRINCIPAL_BYTES_MAX {
@@ -157,7 +161,8 @@ impl Principal {
         format!("mcp:~{digest}:")
     }
 
-    /// Which of the sagas of these definitions they may see; none: all of all.
+    /// Returns a filter for the sagas of these definitions that the principal may read; none if it may read all
+    /// sagas.
     pub(super) fn visible(&self, definitions: &[String]) -> Option<Visible> {
         if [&self.grants.read, &self.grants.operate].iter().any(|names| names.0.iter().any(|name| name == "*")) {
             return None;

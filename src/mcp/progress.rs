@@ -1,5 +1,5 @@
-//! Progress of a call, told to callers who asked for it. Owns the rhythm and the words; telling is a courtesy
-//! and never holds up or ends a call.
+//! Sends the progress of a call to a caller that asks for it. Owns the pace and the wording. Progress is best effort:
+//! it never delays or ends a call.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::phrasing;
 use crate::client::{Client, Inspection};
 use crate::config::mcp as limits;
 
-/// Tells of every change of a saga until it is dropped. Without a progress token it says nothing.
+/// Reports every change of a saga until it is dropped. Without a progress token it reports nothing.
 pub(super) async fn tell(client: &Client, saga: Uuid, caller: &Caller) -> Infallible {
     let Some(token) = caller.meta.get_progress_token() else { return std::future::pending().await };
     let (mut told, mut pause) = (0, Duration::from_millis(limits::PROGRESS_MS));
@@ -21,7 +21,7 @@ pub(super) async fn tell(client: &Client, saga: Uuid, caller: &Caller) -> Infall
             Ok(found) if found.events > told && !found.saga.status.is_end() => {
                 told = found.events;
                 pause = Duration::from_millis(limits::PROGRESS_MS);
-                // Events only ever grow, as progress must; nobody knows how many there will be.
+                // The number of events only grows, as MCP requires of progress. The total is unknown.
                 #[expect(clippy::cast_precision_loss, reason = "a journal is shorter than 2^52 events")]
                 let param = ProgressNotificationParam::new(token.clone(), told as f64).with_message(said(&found));
                 if caller.peer.notify_progress(param).await.is_err() {
@@ -29,7 +29,7 @@ pub(super) async fn tell(client: &Client, saga: Uuid, caller: &Caller) -> Infall
                 }
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(saga.id = %saga, %error, "progress is not known"),
+            Err(error) => tracing::debug!(saga.id = %saga, %error, "cannot read the progress of a saga"),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(limits::PROGRESS_MS_MAX));

@@ -1,5 +1,5 @@
-//! An approval as a question to a person, and what an answer means. Owns the words and the form; putting the
-//! question is left to others, and what an answer does to the saga to the core.
+//! An approval as a question to a person, and the meaning of a reply. Owns the wording and the form. `elicitation.rs`
+//! sends the question. The core decides what a reply does to the saga.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,16 @@ use crate::saga::Shown;
 use crate::saga::definition::Approver;
 use crate::saga::event::Request;
 
-/// Key in a question's `_meta`: the digest of what is approved.
+/// Key in a question's `_meta`: digest of what is approved.
 const DIGEST_META: &str = "amends/digest";
-/// Key in a question's `_meta`: the saga that asks.
+/// Key in a question's `_meta`: id of the saga that asks.
 const SAGA_META: &str = "amends/saga_id";
 const DECISION: &str = "decision";
 const REASON: &str = "reason";
 const APPROVE: &str = "approve";
 const DENY: &str = "deny";
 
-/// What a step asks right now.
+/// A question that a step asks now.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Question {
     saga: Uuid,
@@ -35,7 +35,8 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// What a saga asks of those whose word is taken. Whatever is too long to be shown whole is not asked here.
+    /// Returns the open questions of a saga, if `is_taken` accepts their approver. A question that is too long to be
+    /// shown whole (`QUESTION_BYTES_MAX`) is left out.
     pub(super) fn open(found: &Inspection, is_taken: impl Fn(Approver) -> bool) -> Vec<Self> {
         let Some(state) = &found.state else { return Vec::new() };
         let asking = crate::saga::asking(&found.definition, state);
@@ -51,12 +52,12 @@ impl Question {
             .collect()
     }
 
-    /// Names the question within its saga: the step, and the digest of what it shows.
+    /// Returns the id of the question within its saga: the step, and the digest of what is shown.
     pub(super) fn id(&self) -> String {
         format!("{}:{}", self.step, self.shown.digest)
     }
 
-    /// The question as a form.
+    /// Returns the question as a form.
     pub(super) fn elicitation(&self) -> ElicitRequestParams {
         let Shown { message, arguments, digest } = &self.shown;
         let mut said = plain(message);
@@ -76,26 +77,26 @@ impl Question {
     }
 }
 
-/// Several questions, by their ids.
+/// Returns questions as requests, by question id.
 pub(super) fn requests(questions: &[Question]) -> InputRequests {
     let request = |question: &Question| InputRequest::Elicitation(ElicitRequest::new(question.elicitation()));
     questions.iter().map(|question| (question.id(), request(question))).collect()
 }
 
-/// What a person said to a question.
+/// A person's reply to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// Yes, to exactly what was shown.
+    /// Approves exactly what was shown, for this reason.
     Approve(String),
-    /// No.
+    /// Denies it, for this reason.
     Deny(String),
-    /// Nothing: the question was put aside, and stands.
+    /// No decision: the question was dismissed and stays open.
     Dismissed,
 }
 
 impl Reply {
-    /// Reads the result of an elicitation; says what is wrong with it. Whatever is no clear yes is never taken
-    /// for one.
+    /// Reads the result of an elicitation. The error says what is wrong with it. Only a clear approval counts as an
+    /// approval.
     pub(super) fn read(result: &Value) -> Result<Self, String> {
         let content = &result["content"];
         let reason = match &content[REASON] {
@@ -121,7 +122,7 @@ impl Reply {
         }
     }
 
-    /// What is asked of the saga; nothing where nothing was said.
+    /// Returns the request to the saga; none if the reply holds no decision.
     pub(super) fn request(self, step: &str, digest: &str) -> Option<Request> {
         let step = step.to_owned();
         match self {
@@ -132,13 +133,13 @@ impl Reply {
     }
 }
 
-/// The form: nothing in it is filled in, so that a form sent by accident says nothing.
+/// Returns the form. No field is filled in, so that a form sent by accident decides nothing.
 fn form() -> ElicitationSchema {
     let decision = EnumSchema::builder(vec![APPROVE.to_owned(), DENY.to_owned()])
         .title("Decision")
         .description("approve: exactly what is shown above. deny: nothing of it is done.")
         .build();
-    let reason = StringSchema::new().title("Reason").description("Why; kept on record.");
+    let reason = StringSchema::new().title("Reason").description("Reason, kept on record.");
     let properties = BTreeMap::from([
         (DECISION.to_owned(), PrimitiveSchemaDefinition::Enum(decision)),
         (REASON.to_owned(), PrimitiveSchemaDefinition::String(reason)),
@@ -146,7 +147,8 @@ fn form() -> ElicitationSchema {
     ElicitationSchema::new(properties).with_required(vec![DECISION.to_owned()])
 }
 
-/// Text in which nothing can hide: without what moves a cursor or turns the direction of writing.
+/// Replaces all characters that could hide text: invisible ones, and those that move a cursor or turn the direction
+/// of writing.
 fn plain(text: &str) -> String {
     let hides = |c: char| {
         (c.is_control() && c != '\n')

@@ -1,5 +1,5 @@
-//! The one shape of results. Owns what a caller is told of a saga: a status of five, what remains, why, and
-//! what to do next, in `structuredContent` and as text that says the same.
+//! The one shape of results: one of five statuses, what remains, why, and what to do next. Writes it as
+//! `structuredContent`, and as text that says the same.
 
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, MetaObject};
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use crate::client::Inspection;
 use crate::saga::state::Status;
 use crate::saga::{Json, asking};
 
-/// Key in a result's `_meta`: the call was a repeat, and this is the first call's saga.
+/// Key in a result's `_meta`: the call was a repeat, and the saga is that of the first call.
 pub(super) const REPLAY_META: &str = "amends/replay";
-/// Key in a result's `_meta`: the idempotency key that the saga was started under.
+/// Key in a result's `_meta`: idempotency key of the call.
 pub(super) const KEY_META: &str = crate::participant::KEY_META;
 
-/// What a caller is told.
+/// What a caller is told about a saga.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Report {
     tool: String,
@@ -29,7 +29,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Says how a saga stands.
+    /// Describes the state of a saga.
     pub(super) fn of(found: &Inspection) -> Self {
         let (definition, state) = (&*found.definition, found.state.as_ref());
         let (mut output, mut output_unchecked) = (None, None);
@@ -47,20 +47,20 @@ impl Report {
             Status::Compensated => (
                 "compensated",
                 state.and_then(|state| phrasing::turned_back(definition, state)),
-                "Nothing. The answer is final. Another try is another call, under another idempotency key.",
+                "Nothing. The answer is final. To try again, make a new call with a new idempotency key.",
             ),
             Status::Abandoned => ("abandoned", abandoned(found), "Nothing. A person has closed it by hand."),
             Status::Stuck => (
                 "stuck",
                 state.and_then(|state| phrasing::stuck(definition, state)),
-                "Nothing. A person is looking at it; saga_status tells how it went on.",
+                "Nothing. A person is looking at it; saga_status tells how it goes on.",
             ),
             Status::Queued | Status::Running | Status::Compensating | Status::Paused => {
                 let asks = state.is_some_and(|state| !asking(definition, state).is_empty());
                 let next = if asks {
-                    "A person has to approve what it asks; you cannot. Ask saga_status with this saga_id later."
+                    "A person has to approve a step; you cannot. Call saga_status with this saga_id later."
                 } else {
-                    "It goes on by itself. Ask saga_status with this saga_id later."
+                    "It goes on by itself. Call saga_status with this saga_id later."
                 };
                 ("in_progress", Some(going_on(found)), next)
             }
@@ -76,7 +76,7 @@ impl Report {
         Self { tool, saga, status, output, output_unchecked, undone, in_place, reason, next }
     }
 
-    /// Says that a saga goes on, when that is all one knows.
+    /// Says only that a saga goes on, for a saga whose state cannot be read.
     pub(super) fn unseen(tool: &str, saga: uuid::Uuid, reason: String) -> Self {
         Self {
             tool: tool.to_owned(),
@@ -87,16 +87,16 @@ impl Report {
             undone: Vec::new(),
             in_place: Vec::new(),
             reason: Some(reason),
-            next: "It goes on by itself. Ask saga_status with this saga_id later.",
+            next: "It goes on by itself. Call saga_status with this saga_id later.",
         }
     }
 
-    /// Whether the saga goes on by itself.
+    /// Returns whether the status is `in_progress`.
     pub(super) fn is_in_progress(&self) -> bool {
         self.status == "in_progress"
     }
 
-    /// The structured form.
+    /// Returns the structured form.
     pub(super) fn value(&self) -> Value {
         let mut value = json!({ "status": self.status, "saga_id": self.saga, "next": self.next });
         let fields = [
@@ -114,7 +114,7 @@ impl Report {
         value
     }
 
-    /// The same as text.
+    /// Returns the same as text.
     pub(super) fn text(&self) -> String {
         let (tool, undone, in_place) = (&self.tool, self.undone.join(", "), self.in_place.join(", "));
         let reason = self.reason.as_deref().unwrap_or("no reason is on record");
@@ -125,12 +125,12 @@ impl Report {
             ),
             "compensated" => {
                 format!(
-                    "{tool} was not carried out: {reason}. What can be undone was undone; \
-                     what cannot, and may be in place: {in_place}."
+                    "{tool} was not carried out: {reason}. What can be undone was undone. \
+                     Steps that cannot be undone and may be in place: {in_place}."
                 )
             }
             "stuck" => {
-                format!("{tool} is stuck: {reason}. A person is looking at it, and nothing else of it moves.")
+                format!("{tool} is stuck: {reason}. A person is looking at it; meanwhile the saga does nothing.")
             }
             "abandoned" => format!("{tool} was closed by hand: {reason}."),
             _ => format!("{tool} is in progress: {reason}."),
@@ -147,7 +147,7 @@ impl Report {
         format!("{said}\nsaga_id: {}\nNext: {}", self.saga, self.next)
     }
 
-    /// The result of a call.
+    /// Returns the result of a call.
     pub(super) fn result(&self, meta: Option<MetaObject>) -> CallToolResult {
         let mut result = CallToolResult::success(vec![ContentBlock::text(self.text())]);
         result.structured_content = Some(self.value());
@@ -156,12 +156,12 @@ impl Report {
     }
 }
 
-/// A refusal that the model can act upon: nothing was started.
+/// Returns a refusal that the model can act on.
 pub(super) fn refusal(text: impl Into<String>) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(text.into())])
 }
 
-/// What is said of a call beside its result.
+/// Returns the `_meta` of a result: the key, and whether the call was a repeat.
 pub(super) fn meta(key: Option<&str>, replayed: bool) -> Option<MetaObject> {
     let mut meta = JsonObject::new();
     if let Some(key) = key {
@@ -177,7 +177,7 @@ fn listed(names: &[String]) -> Option<Value> {
     (!names.is_empty()).then(|| names.into())
 }
 
-/// Whether an output is what the definition announced. Whoever announced nothing is never wrong.
+/// Returns whether an output fits the schema that the definition announces. Without a schema every output fits.
 fn fits(schema: Option<&Value>, output: &Value) -> bool {
     let Some(schema) = schema else { return true };
     let options = jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());

@@ -1,25 +1,25 @@
-//! A definition as a tool's schemas. Owns how the input's schema becomes one of arguments, and the shape that
-//! all results share.
+//! Turns a definition into the schemas of a tool: arguments from the definition's input, and the shape that all
+//! results share.
 
 use serde_json::{Map, Value, json};
 
 use crate::saga::Definition;
 
-/// Name of the argument by which a model says that a call is a repeat.
+/// Name of the argument in which a model gives an idempotency key.
 pub(super) const KEY_ARGUMENT: &str = "idempotency_key";
-/// Name of the argument that carries an input which is no object.
+/// Name of the argument that carries an input if the input is not an object.
 const INPUT_ARGUMENT: &str = "input";
 
 /// How a tool's arguments become a saga's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// The input is no object, so it is an argument of its own.
+    /// The input is not an object, so it gets an argument of its own.
     pub(super) wrapped: bool,
-    /// The definition itself has a property of the key's name, which then is both.
+    /// The input has a property with the name of the key argument. The property is then also the key.
     pub(super) key_is_input: bool,
 }
 
-/// Makes the schema of a tool's arguments.
+/// Returns the schema of a tool's arguments, and their shape.
 pub(super) fn arguments(definition: &Definition) -> (Map<String, Value>, Shape) {
     let input = &definition.draft().input;
     let (mut schema, wrapped) = match input {
@@ -51,7 +51,7 @@ fn wrap(input: &Value) -> Map<String, Value> {
     schema.as_object().cloned().unwrap_or_default()
 }
 
-/// A schema within another; its references to itself stay its own.
+/// Prepares a schema for use within another. Its `#` references still point into it.
 fn embedded(schema: &Value, name: &str) -> Value {
     let mut schema = schema.clone();
     if let Some(object) = schema.as_object_mut()
@@ -63,7 +63,7 @@ fn embedded(schema: &Value, name: &str) -> Value {
     schema
 }
 
-/// A schema that says in so many words that every value will do; linters ask whether an empty one was meant.
+/// Returns a schema that lists all types, and so accepts every value. Linters warn about an empty schema.
 fn anything() -> Value {
     const TYPES: [&str; 6] = ["object", "array", "string", "number", "boolean", "null"];
     json!({ "anyOf": TYPES.map(|name| json!({ "type": name })) })
@@ -99,14 +99,14 @@ pub(super) fn unpack(shape: Shape, mut arguments: Map<String, Value>) -> (Value,
     (input, key)
 }
 
-/// Makes the schema of a tool's results.
+/// Returns the schema of a tool's results.
 pub(super) fn result(output: Option<&Value>) -> Map<String, Value> {
     let output = match output {
         Some(schema) => embedded(schema, "output"),
         None => anything(),
     };
     let mut unchecked = anything();
-    unchecked["description"] = "The output where it is not what was announced.".into();
+    unchecked["description"] = "The output, if it does not fit the announced schema.".into();
     let texts = |what: &str| json!({ "type": "array", "items": { "type": "string" }, "description": what });
     let schema = json!({
         "type": "object",
@@ -120,8 +120,8 @@ pub(super) fn result(output: Option<&Value>) -> Map<String, Value> {
             "saga_id": { "type": "string", "description": "The handle for saga_status and saga_cancel." },
             "output": output,
             "output_unchecked": unchecked,
-            "undone": texts("Steps that had been done and were undone."),
-            "in_place": texts("Steps whose effect stays although the whole was not done."),
+            "undone": texts("Steps that were done and then undone."),
+            "in_place": texts("Steps whose effect stays although not everything was done."),
             "reason": { "type": "string", "description": "Why it is not completed." },
             "next": { "type": "string", "description": "What the caller may do." },
         },

@@ -1,5 +1,5 @@
-//! The door itself: what every session shares. Owns the settings, the tools and their upkeep, and the word
-//! that the node is stopping, upon which calls that wait answer with a handle.
+//! The MCP server's shared state: settings, tools and their upkeep, and the stop signal. On that signal, calls that
+//! wait answer with a handle.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,22 +13,22 @@ use super::tools::Tools;
 use crate::client::{Client, Error};
 use crate::config::mcp as limits;
 
-/// How the door behaves.
+/// Settings of the MCP server.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How long a call waits for its saga before it answers with a handle. Default: 50 s.
     pub wait: Duration,
-    /// How long equal arguments of one principal are the same call when no key is given. Default: none, every
-    /// call without a key is one of its own.
+    /// How long equal arguments of one principal are the same call when no key is given. Default: none; every call
+    /// without a key is a call of its own.
     pub dedupe: Option<Duration>,
-    /// Whom it believes over HTTP. Default: everybody.
+    /// Which callers are accepted over HTTP. Default: everybody.
     pub trust: Trust,
-    /// Names under which it may be reached over HTTP, besides those of loopback: `HOST` or `HOST:PORT`.
+    /// Names under which the server may be reached over HTTP, besides those of loopback: `HOST` or `HOST:PORT`.
     /// Default: none.
     pub hosts: Vec<String>,
-    /// Origins of web pages that may call. Default: none, and pages of loopback while it believes everybody.
+    /// Origins of web pages that may call. Default: pages of loopback while everybody is accepted, else none.
     pub origins: Vec<String>,
-    /// Most requests of one principal within a minute. Default: 600.
+    /// Requests of one principal per minute, which is also the largest burst. Default: 600.
     pub requests_per_minute: u32,
 }
 
@@ -45,13 +45,13 @@ impl Default for Config {
     }
 }
 
-/// The agents' door. Cheap to clone.
+/// The MCP server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Door {
     pub(super) inner: Arc<Inner>,
 }
 
-/// What every session shares.
+/// State that all sessions share.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) client: Client,
@@ -59,18 +59,18 @@ pub(super) struct Inner {
     pub(super) tools: Tools,
     pub(super) authority: Authority,
     pub(super) limits: Limits,
-    /// On the ids of sessions over HTTP.
+    /// Seals the ids of sessions over HTTP.
     pub(super) seal: Seal,
-    /// Calls under way.
+    /// Calls in progress.
     pub(super) calls: TaskTracker,
     /// Cancelled when the node begins to stop.
     pub(super) stopping: CancellationToken,
-    /// Cancelled when no answer is to be waited for any more.
+    /// Cancelled when the server no longer waits for answers.
     pub(super) closed: CancellationToken,
 }
 
 impl Door {
-    /// Opens the door: reads the tools, and keeps them up to date until [`Door::stop`].
+    /// Opens the server: reads the tools, and keeps them up to date until [`Door::stop`].
     pub async fn open(client: Client, config: Config) -> Result<Self, Error> {
         let tools = Tools::new(config.dedupe.is_some());
         tools.refresh(&client).await?;
@@ -93,22 +93,22 @@ impl Door {
         Ok(Self { inner })
     }
 
-    /// Says that the node is stopping: calls that wait answer with a handle, and the tools are no longer kept
+    /// Tells all calls that the node is stopping: calls that wait answer with a handle. The tools are no longer kept
     /// up to date.
     pub fn stop(&self) {
         self.inner.stopping.cancel();
     }
 
-    /// Ends all sessions and streams, once the calls under way have answered.
+    /// Ends all sessions and streams, once the calls in progress have answered, or after `CLOSE_MS_MAX`.
     pub async fn close(&self) {
         self.stop();
         self.inner.calls.close();
         let answered = async {
             self.inner.calls.wait().await;
-            // The last answer is on its way through the transport.
+            // The last answer may still be in the transport.
             tokio::time::sleep(Duration::from_millis(limits::LAST_ANSWER_MS)).await;
         };
-        // Whoever does not answer by then never will.
+        // A call that has not answered by then never will.
         let _ = tokio::time::timeout(Duration::from_millis(limits::CLOSE_MS_MAX), answered).await;
         self.inner.closed.cancel();
     }
@@ -120,7 +120,7 @@ impl Inner {
         let mut tidied_at = Instant::now();
         while self.stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             if let Err(error) = self.tools.refresh(&self.client).await {
-                tracing::warn!(%error, "the tools were not read");
+                tracing::warn!(%error, "could not read the definitions of the tools");
             }
             if tidied_at.elapsed() >= Duration::from_secs(limits::LIMITS_UPKEEP_S) {
                 self.limits.forget();

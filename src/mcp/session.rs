@@ -1,4 +1,4 @@
-//! What a client may ask over MCP, in both eras. Owns the dispatch; rmcp owns the protocol.
+//! One MCP session, in both eras: dispatches the requests of a client. rmcp owns the protocol.
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, CustomRequest, CustomResult, ErrorCode, GetTaskParams,
@@ -16,28 +16,29 @@ use super::principal::Principal;
 use super::server::Inner;
 use crate::config::mcp as limits;
 
-/// What the model is told of the whole.
+/// Instructions to the model for all tools.
 const INSTRUCTIONS: &str = "\
-Each tool carries out a multi-step undertaking wholly or not at all. An answer is final and true: completed, \
-compensated (nothing of it is left), stuck or abandoned (a person is, or was, on it). Do not retry by yourself: \
-recovery is done here. When you or your host may call twice for one intention, give both calls the same \
-idempotency_key. When the answer is in_progress, ask saga_status with its saga_id.";
+Each tool runs a multi-step saga completely or not at all. An answer is final and true: completed, compensated \
+(nothing of it is left), stuck (a person is looking at it) or abandoned (a person has closed it). Do not retry by \
+yourself: recovery is done here. If you or your host may call twice for one intention, give both calls the same \
+idempotency_key. If the answer is in_progress, call saga_status with its saga_id.";
 
-/// One client's session, or one request of a client without sessions: what a [`Door`](super::Door) answers.
+/// Handles the requests of one client's session, or one request of a client without sessions. A [`Door`](super::Door)
+/// creates it.
 #[derive(Clone, Debug)]
 pub struct Session {
     door: Arc<Inner>,
-    /// Whoever is at the other end of a pipe; over HTTP each request says who it is.
+    /// The principal at the other end of a pipe; none over HTTP, where each request carries its own.
     principal: Option<Principal>,
 }
 
 impl Session {
-    /// A session over HTTP.
+    /// Creates a session over HTTP.
     pub(super) fn over_http(door: Arc<Inner>) -> Self {
         Self { door, principal: None }
     }
 
-    /// A session over a pipe.
+    /// Creates a session over a pipe.
     pub(super) fn over_pipe(door: Arc<Inner>, principal: Principal) -> Self {
         Self { door, principal: Some(principal) }
     }
@@ -46,7 +47,7 @@ impl Session {
         let given = rmcp_actix_web::transport::on_request_extensions(&context.extensions)
             .and_then(|extensions| extensions.get::<Principal>());
         let principal = self.principal.as_ref().or(given).cloned();
-        principal.ok_or_else(|| ErrorData::internal_error("the request came in without a principal", None))
+        principal.ok_or_else(|| ErrorData::internal_error("the request has no principal", None))
     }
 }
 
@@ -96,7 +97,7 @@ impl ServerHandler for Session {
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
         let mut answer = self.negotiate_initialize(&request)?;
-        // Tasks of this kind are of the new era, which shakes no hands.
+        // Hides the tasks extension: it belongs to the new era, and `initialize` to the old one.
         answer.capabilities.extensions = None;
         context.peer.set_peer_info(request);
         Ok(answer)
@@ -108,7 +109,7 @@ impl ServerHandler for Session {
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let method = request.method;
-        // A request whose params do not fit is none of its method to rmcp.
+        // If the params of a method do not fit, rmcp reports its request as a custom one.
         let is_ours = match &*method {
             "tools/call" | "tools/list" => true,
             "subscriptions/listen" | "tasks/cancel" | "tasks/get" | "tasks/update" => {
@@ -117,7 +118,7 @@ impl ServerHandler for Session {
             _ => false,
         };
         Err(match is_ours {
-            true => ErrorData::invalid_params(format!("the params of {method} are not what it takes"), None),
+            true => ErrorData::invalid_params(format!("the params do not fit the method {method}"), None),
             false => {
                 let named: String = method.chars().take(limits::METHOD_CHARS_MAX).collect();
                 ErrorData::new(ErrorCode::METHOD_NOT_FOUND, named, None)
@@ -171,7 +172,7 @@ impl ServerHandler for Session {
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        // rmcp takes the part of it that the capabilities advertise.
+        // rmcp keeps the part that the capabilities advertise.
         Some(requested.clone())
     }
 

@@ -1,28 +1,28 @@
-//! Whose session it is. Owns the seal under which a session's id leaves the door: it is of no use to anybody but the
-//! principal who began the session. The sessions themselves are rmcp's, and end with the process, as the seal does.
+//! Seals session ids. Only the principal that began a session can use its sealed id. rmcp owns the sessions. Sessions
+//! and seal end with the process.
 
 use rand::RngExt as _;
 use ring::hmac;
 use subtle::ConstantTimeEq as _;
 
-/// Seals ids of sessions.
+/// Key that seals session ids.
 #[derive(Debug)]
 pub(super) struct Seal(hmac::Key);
 
 impl Seal {
-    /// A seal by chance.
+    /// Creates a seal with a random key.
     pub(super) fn new() -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &rand::rng().random::<[u8; 32]>()))
     }
 
-    /// The id as the principal is told it.
+    /// Returns the sealed id that the principal gets: the id, and an HMAC of id and principal.
     pub(super) fn close(&self, id: &str, principal: &str) -> String {
-        // Neither contains the separator: an id is the value of a header.
+        // Unambiguous: an id is a header value, and a header value holds no newline.
         let tag = hmac::sign(&self.0, format!("{id}\n{principal}").as_bytes());
         tag.as_ref().iter().fold(format!("{id}."), |sealed, byte| format!("{sealed}{byte:02x}"))
     }
 
-    /// The id behind what a principal has sent; none if it is not theirs.
+    /// Returns the id in a sealed id; none if it was not sealed for this principal.
     pub(super) fn open<'a>(&self, sealed: &'a str, principal: &str) -> Option<&'a str> {
         let (id, _) = sealed.rsplit_once('.')?;
         let is_theirs = self.close(id, principal).as_bytes().ct_eq(sealed.as_bytes());

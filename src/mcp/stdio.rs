@@ -1,5 +1,5 @@
-//! MCP over the standard streams, for hosts that start their servers. Owns the pipe and its limits; whoever
-//! started the process is the local principal.
+//! MCP over standard input and output, for hosts that start their servers. Owns the pipe and its limits. The user
+//! that started the process is the local principal.
 
 use std::io;
 
@@ -16,7 +16,7 @@ use super::session::Session;
 use crate::config::mcp::MESSAGE_BYTES_MAX;
 
 impl Door {
-    /// Serves one client on standard input and output until its input ends or [`Door::stop`].
+    /// Serves one client on standard input and output, until its input ends or [`Door::stop`] is called.
     pub async fn serve_stdio(&self) -> io::Result<()> {
         self.serve_pipe(tokio::io::stdin(), tokio::io::stdout()).await
     }
@@ -26,7 +26,7 @@ impl Door {
         input: impl AsyncRead + Unpin + Send + 'static,
         output: impl AsyncWrite + Unpin + Send + 'static,
     ) -> io::Result<()> {
-        // rmcp reads from a pipe of ours, in which keys are where it keeps them.
+        // rmcp reads from an internal pipe. There, the keys are where rmcp keeps them.
         let (mut kept, read) = tokio::io::duplex(64 << 10);
         let stopping = self.inner.stopping.clone();
         let forward = tokio::spawn(async move {
@@ -47,10 +47,11 @@ impl Door {
     }
 }
 
-/// Stands for a message that was too long to be heard, and so is none: rmcp says so in its answer.
+/// Stands for a message that was too long. It is no valid message, and rmcp answers with an error.
 const TOO_LONG: &[u8] = b"\"too long\"";
 
-/// Passes messages on, one a line. Whatever else the client waits for outlives one that is too long.
+/// Passes messages on, one per line, and [`TOO_LONG`] in place of a message that is too long. Other requests of the
+/// client go on.
 async fn forward(input: impl AsyncRead + Unpin, kept: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
@@ -63,7 +64,7 @@ async fn forward(input: impl AsyncRead + Unpin, kept: &mut (impl AsyncWrite + Un
         let message = line.strip_suffix(b"\n").unwrap_or(&line);
         if message.len() > MESSAGE_BYTES_MAX {
             tracing::warn!(
-                "expected a message of at most {MESSAGE_BYTES_MAX} bytes, found a longer one; it is not heard"
+                "expected a message of at most {MESSAGE_BYTES_MAX} bytes, found a longer one; the message is skipped"
             );
             pass_over(&mut input).await?;
             kept.write_all(TOO_LONG).await?;

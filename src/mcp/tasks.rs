@@ -1,6 +1,5 @@
-//! MCP tasks (SEP-2663) for clients that declare them. Owns how a saga looks as a task: the task is the saga,
-//! its id the handle, so a task is durable before its answer leaves and can be read on any node, and nothing
-//! is kept twice.
+//! MCP tasks (SEP-2663), for clients that declare them. A task is the saga, and its id is the saga's id. So a task is
+//! durable before its answer leaves, any node can read it, and nothing is stored twice.
 
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -22,14 +21,14 @@ use crate::saga::state::{Status, TurnBack};
 use crate::store;
 
 impl Inner {
-    /// The task that a saga is.
+    /// Returns the task of a saga.
     pub(super) async fn task(&self, saga: Uuid, caller: &Caller) -> Result<Task, Error> {
         let found = self.client.inspect(saga).await?;
         let questions = self.questions_of(&found, caller).await?;
         Ok(detailed(&found, &questions).task)
     }
 
-    /// Says how a task stands, with its result when it has one.
+    /// Returns the state of a task, with its result when it has one.
     pub(super) async fn get_task(&self, id: &str, caller: &Caller) -> Result<GetTaskResult, ErrorData> {
         let saga = self.task_of(id, caller).await?.0;
         let found = self.client.inspect(saga).await.map_err(|error| failed(&error))?;
@@ -37,7 +36,8 @@ impl Inner {
         Ok(GetTaskResult::new(detailed(&found, &questions)))
     }
 
-    /// Takes replies to what a task asks. It is only acknowledged; what is not asked any more is nobody's.
+    /// Takes replies to the questions of a task. The client gets only an acknowledgement. A reply to a question that
+    /// is no longer asked has no effect.
     pub(super) async fn update_task(
         &self,
         id: &str,
@@ -46,15 +46,16 @@ impl Inner {
     ) -> Result<(), ErrorData> {
         let (saga, _) = self.task_of(id, caller).await?;
         let taken = self.take(saga, elicitation::read(replies)?, caller).await?;
-        tracing::debug!(saga.id = %saga, ?taken, "a task was told");
+        tracing::debug!(saga.id = %saga, ?taken, "replies to a task were passed on");
         Ok(())
     }
 
-    /// Turns a task's saga back. It is only acknowledged: whether the saga may turn back is its own to say.
+    /// Cancels the saga of a task. The client gets only an acknowledgement: the saga decides whether it can be
+    /// cancelled.
     pub(super) async fn cancel_task(&self, id: &str, caller: &Caller) -> Result<(), ErrorData> {
         let (saga, may_operate) = self.task_of(id, caller).await?;
         if !may_operate {
-            return Err(ErrorData::invalid_params("you may see this task, and not cancel it", None));
+            return Err(ErrorData::invalid_params("you may read this task, but not cancel it", None));
         }
         let asker = caller.principal.asker();
         match self.client.signal_for(&asker, saga, Request::Cancel { reason: String::new() }).await {
@@ -63,7 +64,7 @@ impl Inner {
         }
     }
 
-    /// The saga of a task that the caller may see, and whether it may act on it.
+    /// Returns the saga of a task that the caller may read, and whether the caller may act on it.
     pub(super) async fn task_of(&self, id: &str, caller: &Caller) -> Result<(Uuid, bool), ErrorData> {
         let unknown = || ErrorData::invalid_params(format!("there is no task {id:?}"), None);
         let saga = Uuid::parse_str(id).map_err(|_| unknown())?;
@@ -76,8 +77,8 @@ impl Inner {
 }
 
 fn failed(error: &Error) -> ErrorData {
-    tracing::warn!(%error, "a task could not be asked about");
-    ErrorData::internal_error("the task cannot be asked about at the moment", None)
+    tracing::warn!(%error, "cannot read or signal the saga of a task");
+    ErrorData::internal_error("the task cannot be reached at the moment; try again", None)
 }
 
 fn detailed(found: &Inspection, questions: &[Question]) -> DetailedTask {
@@ -89,7 +90,7 @@ fn detailed(found: &Inspection, questions: &[Question]) -> DetailedTask {
         Status::Queued | Status::Running | Status::Compensating | Status::Paused if !questions.is_empty() => {
             TaskPayload::InputRequired { input_requests: question::requests(questions) }
         }
-        // A result never changes; what a stuck saga comes to is not known yet.
+        // A result never changes, and the result of a stuck saga is not known yet.
         Status::Queued | Status::Running | Status::Compensating | Status::Paused | Status::Stuck => {
             TaskPayload::Working
         }
@@ -114,7 +115,7 @@ fn done(result: &CallToolResult) -> TaskPayload {
     TaskPayload::Completed { result }
 }
 
-/// Whether somebody asked for it to be turned back.
+/// Returns whether a cancel made the saga compensate.
 fn was_cancelled(found: &Inspection) -> bool {
     let turned_back = found.state.as_ref().and_then(|state| state.turn_back.as_ref());
     matches!(turned_back, Some(TurnBack::Asked { .. }))

@@ -1,6 +1,6 @@
-//! The tools: one for each definition that can be called, and the verbs. Owns what a tool promises, and
-//! noticing that the definitions have changed. The list depends on definitions and principal only, in the
-//! order of names.
+//! The tools: one for each definition that can be called, and the built-in ones. Owns what a tool promises, and
+//! notices changes of the definitions. The list depends only on the definitions and the principal. Definitions come
+//! first, by name.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,7 +15,7 @@ use crate::client::{Client, Error};
 use crate::saga::Definition;
 use crate::saga::definition::{Action, Effect, Kind, Step};
 
-/// One definition as a tool.
+/// A definition as a tool.
 #[derive(Debug)]
 pub(super) struct SagaTool {
     pub(super) definition: Arc<Definition>,
@@ -23,22 +23,22 @@ pub(super) struct SagaTool {
     pub(super) tool: Tool,
 }
 
-/// The tools as of the last look.
+/// The tools as of the last refresh.
 #[derive(Debug)]
 pub(super) struct Tools {
-    /// A repeat with equal arguments and no key is the same call for some time.
+    /// For some time, a repeat with equal arguments and no key is the same call (`mcp.dedupe`).
     deduped: bool,
     offers: RwLock<Arc<BTreeMap<String, Arc<SagaTool>>>>,
     changed: watch::Sender<u64>,
 }
 
 impl Tools {
-    /// No tools yet.
+    /// Creates an empty list.
     pub(super) fn new(deduped: bool) -> Self {
         Self { deduped, offers: RwLock::default(), changed: watch::Sender::new(0) }
     }
 
-    /// Reads the definitions, and tells everybody when they have changed.
+    /// Reads the definitions, and notifies all subscribers if they have changed.
     pub(super) async fn refresh(&self, client: &Client) -> Result<(), Error> {
         let definitions = client.definitions().await?;
         let mut offers = self.offers.write().unwrap_or_else(PoisonError::into_inner);
@@ -60,30 +60,30 @@ impl Tools {
         Ok(())
     }
 
-    /// Hears of every change from now on.
+    /// Subscribes to changes from now on.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
-    /// The tools that somebody may call, in order.
+    /// Returns the tools that a principal may call, in order.
     pub(super) fn list(&self, principal: &Principal) -> Vec<Tool> {
         let offers = self.offers();
         let callable = offers.iter().filter(|(name, _)| principal.may_start(name));
         callable.map(|(_, offer)| offer.tool.clone()).chain(BuiltinTool::ALL.map(BuiltinTool::tool)).collect()
     }
 
-    /// The tool of this name, whoever may call it.
+    /// Returns the tool with this name, without a look at grants.
     pub(super) fn tool(&self, name: &str) -> Option<Tool> {
         let offer = self.offers().get(name).map(|offer| offer.tool.clone());
         offer.or_else(|| BuiltinTool::from_name(name).map(BuiltinTool::tool))
     }
 
-    /// The definition that a tool starts, if somebody may.
+    /// Returns the definition that a tool starts, if the principal may start it.
     pub(super) fn offer(&self, name: &str, principal: &Principal) -> Option<Arc<SagaTool>> {
         self.offers().get(name).filter(|_| principal.may_start(name)).cloned()
     }
 
-    /// Names of all definitions that are tools.
+    /// Returns the names of all definitions that are tools.
     pub(super) fn names(&self) -> Vec<String> {
         self.offers().keys().cloned().collect()
     }
@@ -103,19 +103,20 @@ impl Tools {
     }
 }
 
-/// Whether a call can start it. An open saga needs a driver, and a verb keeps its name.
+/// Returns whether a call can start a saga of this definition. An open saga needs a driver. A definition with the
+/// name of a built-in tool has no tool.
 fn is_callable(definition: &Definition) -> bool {
     definition.lease_ms().is_none() && BuiltinTool::from_name(definition.name()).is_none()
 }
 
-/// `hotel_checkout` as a title: `Hotel checkout`.
+/// Turns `hotel_checkout` into the title `Hotel checkout`.
 fn title(name: &str) -> String {
     let words = name.replace('_', " ");
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// What the model is told: what the author says, and what holds for all.
+/// Returns the description for the model: the author's text, and what holds for all tools.
 fn description(definition: &Definition) -> String {
     let own = definition.draft().description.trim();
     let stop = if own.is_empty() || own.ends_with(['.', '!', '?']) { "" } else { "." };
@@ -129,7 +130,7 @@ fn description(definition: &Definition) -> String {
     format!("{own}{stop} {promise}{approval}").trim().to_owned()
 }
 
-/// What follows from the steps.
+/// Returns the tool's hints, which follow from its steps.
 fn annotations(definition: &Definition, deduped: bool) -> ToolAnnotations {
     let steps: Vec<&Step> = definition.steps().iter().map(|planned| &planned.step).collect();
     let changes = |step: &&&Step| match &step.action {

@@ -1,6 +1,6 @@
-//! MCP over streamable HTTP, on the node's own port. Owns what happens to a request before rmcp sees it: who
-//! sends it, how much of that is heard, its size, where its key is, and whose session it names. Sessions, streams,
-//! Host and Origin are rmcp's.
+//! MCP over streamable HTTP, on the node's own port. Prepares a request for rmcp: authenticates the caller, limits
+//! rate and size, moves the idempotency key to where rmcp keeps it, and checks the owner of the session. rmcp owns
+//! sessions and streams, and checks Host and Origin.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,24 +27,25 @@ use crate::trace;
 
 /// Path of the endpoint.
 const PATH: &str = "/mcp";
-/// Path of what an OAuth client has to know of this server; the endpoint's path may follow.
+/// Path of the metadata for OAuth clients. The endpoint's path may follow it.
 const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
-/// Header with the id of a session.
+/// Header with a session id.
 const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
-/// The id of no session.
+/// An id that no session has.
 const NO_SESSION: HeaderValue = HeaderValue::from_static("none");
-/// Names under which a node on loopback is reached.
+/// Host names of a node on loopback.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 impl Door {
-    /// Returns what adds the endpoint `/mcp` to an HTTP server. All its workers share the sessions.
+    /// Returns a function that adds the endpoint `/mcp` to an HTTP server. All its workers share the sessions.
     pub fn routes(&self) -> impl Fn(&mut ServiceConfig) + Clone + Send + Sync + 'static {
         self.routes_around(|session| session)
     }
 
-    /// The same with a handler of the embedding program around each session, which offers more than sagas and passes on
-    /// whatever else it is asked. Requests come to it as they come to a session: admitted, limited, one era like the
-    /// other. Its trait is that of the version of `rmcp` that amends depends on.
+    /// Like [`Door::routes`], with a handler of the embedding program around each session. The handler can offer more
+    /// than sagas, and passes all other requests on to the session. It gets requests in the same way as a session:
+    /// authenticated, limited, and alike in both eras. `ServerHandler` is the trait of the `rmcp` version that amends
+    /// depends on.
     pub fn routes_around<Handler: ServerHandler>(
         &self,
         around: impl Fn(Session) -> Handler + Send + Sync + 'static,
@@ -79,7 +80,7 @@ impl Door {
     }
 }
 
-/// Origins of pages that may call. An empty list would let all of them in, so it is never empty.
+/// Returns the origins of pages that may call. rmcp lets in all origins if the list is empty, so it is never empty.
 fn origins(door: &Inner) -> Vec<String> {
     match (&door.config.trust, door.config.origins.as_slice()) {
         (Trust::Everybody, []) => LOOPBACK.iter().flat_map(|host| local_origins(host)).collect(),
@@ -93,7 +94,7 @@ fn local_origins(host: &str) -> [String; 2] {
     [format!("http://{host}:*"), format!("https://{host}:*")]
 }
 
-/// Lets a request in: with its principal, and with its key where rmcp keeps it.
+/// Admits a request: adds its principal, and moves its idempotency key to where rmcp keeps it.
 async fn admit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -123,12 +124,12 @@ async fn admit(
     let is_of_session = request.headers().contains_key(SESSION_HEADER);
     let mut answered = next.call(request).await?;
     if is_of_session && answered.status() == StatusCode::INTERNAL_SERVER_ERROR {
-        // The session has ended while the request was on its way: 404 tells the client to begin another.
+        // The session ended while the request was on its way. 404 tells the client to begin another session.
         let answer = HttpResponse::NotFound().body("the session has ended\n");
         return Ok(answered.into_response(answer.map_into_right_body()));
     }
     if is_json && answered.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        // So rmcp says that it could not read a message.
+        // rmcp answers 415 for a message that it cannot read.
         let answer = HttpResponse::BadRequest().json(unreadable(&kept));
         return Ok(answered.into_response(answer.map_into_right_body()));
     }
@@ -136,7 +137,8 @@ async fn admit(
     Ok(answered.map_body(|_, body| watch.over(body)).map_into_left_body())
 }
 
-/// Puts another id in the place of a session's. Without one there is no such session, and rmcp says so.
+/// Replaces the session id in the headers. Without a new id the request gets [`NO_SESSION`], and rmcp answers that
+/// there is no such session.
 fn rename_session(headers: &mut HeaderMap, name: impl Fn(&str) -> Option<String>) {
     let Some(given) = headers.get(SESSION_HEADER) else { return };
     let renamed = given.to_str().ok().and_then(name).and_then(|id| HeaderValue::try_from(id).ok());
@@ -150,7 +152,7 @@ fn refuse<Body>(
     Ok(request.into_response(response).map_into_right_body())
 }
 
-/// Says who sends a request, or what it is answered with.
+/// Returns the principal of a request, or the response that refuses it.
 async fn authenticated(door: &Inner, request: &ServiceRequest) -> Result<Principal, HttpResponse> {
     let address = request.peer_addr().map_or_else(String::new, |address| address.ip().to_string());
     let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -168,14 +170,14 @@ async fn authenticated(door: &Inner, request: &ServiceRequest) -> Result<Princip
             .insert_header((WWW_AUTHENTICATE, format!("Bearer realm=\"amends\"{metadata}")))
             .body("expected a bearer token\n"),
         Refusal::Invalid(why) => {
-            tracing::info!(address, why, "a caller was refused");
+            tracing::info!(address, why, "refused a caller");
             let challenge =
                 format!("Bearer realm=\"amends\", error=\"invalid_token\", error_description=\"{why}\"{metadata}");
             HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, challenge)).body(format!("{why}\n"))
         }
         Refusal::Unavailable => HttpResponse::ServiceUnavailable()
             .insert_header((RETRY_AFTER, "1"))
-            .body("tokens cannot be looked at at the moment\n"),
+            .body("tokens cannot be checked at the moment\n"),
     })
 }
 
@@ -186,7 +188,7 @@ fn too_many(wait: Duration) -> HttpResponse {
         .body(format!("too many requests; wait {seconds} s\n"))
 }
 
-/// Where a client finds the metadata: RFC 9728 puts the well-known part before the resource's path.
+/// Returns the URL of the metadata. As RFC 9728 says, the well-known part stands before the resource's path.
 fn metadata_url(issuer: &Issuer) -> String {
     let audience = &issuer.audience;
     let scheme = audience.find("://").map_or(0, |at| at + 3);
@@ -194,14 +196,14 @@ fn metadata_url(issuer: &Issuer) -> String {
     format!("{origin}{METADATA_PATH}{}", path.trim_end_matches('/'))
 }
 
-/// Protected-resource metadata, RFC 9728.
+/// Returns the protected-resource metadata of RFC 9728.
 async fn metadata(door: Data<Inner>) -> impl Responder {
     let Some(issuer) = door.authority.issuer() else { return HttpResponse::NotFound().finish() };
     HttpResponse::Ok().json(json!({
         "resource": issuer.audience,
         "authorization_servers": [issuer.issuer],
         "bearer_methods_supported": ["header"],
-        // Which definitions there are is told to those who come in.
+        // Only an authenticated caller learns which definitions exist.
         "scopes_supported": ["start:*", "read:*", "operate:*"],
         "resource_name": "amends",
     }))

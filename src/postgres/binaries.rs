@@ -1,5 +1,5 @@
-//! Finds an installed Postgres server. Owns the list of places and the choice of a version; running it is
-//! left to `cluster.rs`.
+//! Finds an installed Postgres server. Owns the list of folders to search and the choice of a version. `cluster.rs`
+//! runs the server.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,16 +12,17 @@ use super::{Error, VERSION_MIN};
 /// An installed server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Binaries {
-    /// Folder of `postgres` and `initdb`.
+    /// Folder that holds `postgres` and `initdb`.
     pub(super) dir: PathBuf,
     /// Major version.
     pub(super) major: u32,
 }
 
 impl Binaries {
-    /// Finds the server for a cluster: its own major version if it exists already, else the highest one.
+    /// Finds the server for a cluster: the cluster's own major version if the cluster exists, else the highest
+    /// installed version.
     ///
-    /// A folder that was named is the only one that counts: a wrong name must not be healed in silence.
+    /// A named folder is the only folder that is searched. A wrong name must not be corrected in silence.
     pub(super) fn find(named: Option<&Path>, data: &Path, account: &Account) -> Result<Self, Error> {
         let candidates = match named {
             Some(dir) => vec![dir.to_owned()],
@@ -35,7 +36,7 @@ impl Binaries {
                 Ok(major) => {
                     rejected.push(format!("{}: expected version {VERSION_MIN} or newer, found {major}", dir.display()))
                 }
-                // Most folders of PATH have no server; only a folder that was named owes us one.
+                // Most folders of PATH hold no server. A named folder must hold one.
                 Err(Reason::NoServer(_)) if named.is_none() => {}
                 Err(Reason::NoServer(text) | Reason::Unusable(text)) => {
                     rejected.push(format!("{}: {text}", dir.display()));
@@ -45,17 +46,17 @@ impl Binaries {
         choose(usable, data, rejected)
     }
 
-    /// Returns the path of one of its programs.
+    /// Returns the path of a program of this server.
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 }
 
-/// Why a folder will not do.
+/// Reason why a folder is not usable.
 enum Reason {
     /// A program is missing. `pg_config` or a client alone is no server.
     NoServer(String),
-    /// There is a server, but it cannot be used.
+    /// The server cannot be used.
     Unusable(String),
 }
 
@@ -76,7 +77,7 @@ fn choose(usable: Vec<Binaries>, data: &Path, rejected: Vec<String>) -> Result<B
     })
 }
 
-/// Asks a server for its major version, as the user that would run it.
+/// Reads the major version of a server. Runs it as the user that would run Postgres.
 fn examine(dir: &Path, account: &Account) -> Result<u32, Reason> {
     for name in ["postgres", "initdb"] {
         if !dir.join(name).is_file() {
@@ -91,7 +92,7 @@ fn examine(dir: &Path, account: &Account) -> Result<u32, Reason> {
     let text = String::from_utf8_lossy(&output.stdout);
     major(&text).ok_or_else(|| {
         let said = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
-        Reason::Unusable(format!("`postgres --version` gave no version, but {:?}", said.trim()))
+        Reason::Unusable(format!("expected a version from `postgres --version`, found {:?}", said.trim()))
     })
 }
 
@@ -102,7 +103,7 @@ fn major(text: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// Lists the folders in which a server may be installed, the nearest first, none twice.
+/// Lists the folders that may hold a server, each once: those of PATH, that of `pg_config`, then the usual ones.
 fn installed() -> Vec<PathBuf> {
     let mut dirs: Vec<PathBuf> = Vec::new();
     if let Some(path) = std::env::var_os("PATH") {
@@ -117,8 +118,7 @@ fn installed() -> Vec<PathBuf> {
     dirs
 }
 
-/// Folders of the distributions, Homebrew, MacPorts and the graphical installers; one `*` stands for a
-/// version.
+/// Folders of Linux distributions, Homebrew, MacPorts and the graphical installers. `*` stands for a version.
 const PATTERNS: [&str; 12] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -140,7 +140,7 @@ fn from_pg_config() -> Option<PathBuf> {
     Some(PathBuf::from(text.trim())).filter(|dir| dir.is_absolute())
 }
 
-/// Lists the folders that a pattern with one `*` stands for.
+/// Lists the folders that match a pattern with one `*`.
 fn matching(pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once('*') else { return Vec::new() };
     let Some((parent, prefix)) = before.rsplit_once('/') else { return Vec::new() };
@@ -167,7 +167,7 @@ fn install_hint() -> String {
     }
 }
 
-/// Returns the install command of the distribution that `/etc/os-release` describes.
+/// Returns the install command for the distribution that `/etc/os-release` describes.
 fn install_command(release: &str) -> Option<&'static str> {
     let field = |name: &str| {
         let line = release.lines().find_map(|line| line.strip_prefix(name))?;

@@ -1,5 +1,5 @@
-//! Brings a cluster up. Owns the order of things from nothing, or from what a killed run left, to a server
-//! that answers; who may do so at which time is left to `keeper.rs`.
+//! Brings a cluster up: from nothing, or from what a killed run left, to a server that answers. `keeper.rs` decides
+//! when, and in which process.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -14,23 +14,23 @@ use super::stop::Stop;
 use super::{EmbeddedConfig, Error, initialise, lockfile};
 use crate::config::postgres::{LOG_TAIL_BYTES_MAX, POLL_MS, PREDECESSOR_MS_MAX, REMAINS_MS_MAX, START_MS_MAX};
 
-/// A cluster that may or may not run, or exist.
+/// A cluster. It may not exist yet, and it may not run.
 #[derive(Debug)]
 pub(super) struct Cluster {
     places: Places,
     config: EmbeddedConfig,
 }
 
-/// What came of a start.
+/// Result of a start.
 pub(super) enum Launched {
     /// The server answers.
     Answers(Postmaster),
-    /// We were asked to stop meanwhile, and did.
+    /// A stop was requested during the start. The server was told to stop.
     Stopped,
 }
 
 impl Cluster {
-    /// Lays out the data directory.
+    /// Creates the data directory if it is missing, and lays out its paths.
     pub(super) fn prepare(config: &EmbeddedConfig) -> Result<Self, Error> {
         Ok(Self { places: Places::lay_out(&config.data_dir)?, config: config.clone() })
     }
@@ -39,7 +39,7 @@ impl Cluster {
         &self.places
     }
 
-    /// Brings the server up and returns when it answers. Only the holder of `lock` may call it.
+    /// Starts or adopts the server, and returns when it answers. Only the holder of `lock` may call it.
     pub(super) fn launch(&self, lock: &mut File, stop: &Stop) -> Result<Launched, Error> {
         if let Some(adopted) = self.outlive_predecessor(lock)? {
             return self.until_ready(adopted, self.log_length(), stop);
@@ -57,8 +57,8 @@ impl Cluster {
             let log_before = self.log_length();
             let postmaster = self.spawn(&binaries, &account, lock)?;
             match self.until_ready(postmaster, log_before, stop) {
-                // Backends of a killed postmaster hold its shared memory until they notice, and Postgres
-                // rightly refuses to start beside them.
+                // Backends of a killed postmaster hold its shared memory until they notice its death. Postgres
+                // refuses to start beside them, so the start is repeated for up to `REMAINS_MS_MAX`.
                 Err(_) if remains && started.elapsed().as_millis() < u128::from(REMAINS_MS_MAX) => {
                     if stop.asked_within(Duration::from_millis(POLL_MS * 10)) {
                         return Ok(Launched::Stopped);
@@ -69,8 +69,9 @@ impl Cluster {
         }
     }
 
-    /// Waits for the end of a postmaster whose owner is gone: on Linux it has been told to end. Returns it if
-    /// it stays.
+    /// Looks for a postmaster that already runs on the data directory. On Linux a postmaster of a dead owner has been
+    /// told to stop, so this waits for its end, for up to `PREDECESSOR_MS_MAX`. Returns the postmaster if it still
+    /// runs.
     fn outlive_predecessor(&self, lock: &mut File) -> Result<Option<Postmaster>, Error> {
         let Some(pid) = lockfile::living_postmaster(&self.places.data) else { return Ok(None) };
         let mut recorded = String::new();
@@ -83,19 +84,19 @@ impl Cluster {
         if ends && predecessor.ends_within(Duration::from_millis(PREDECESSOR_MS_MAX)) {
             return Ok(None);
         }
-        tracing::info!(pid, "adopts the Postgres that runs on the data directory already");
+        tracing::info!(pid, "adopting the Postgres that already runs on the data directory");
         Ok(Some(predecessor))
     }
 
-    /// Starts the postmaster. Its command line holds what must not be configured away.
+    /// Starts the postmaster. Its command line holds the settings that `postgresql.conf` must not override.
     fn spawn(&self, binaries: &Binaries, account: &Account, lock: &mut File) -> Result<Postmaster, Error> {
         let log = self.places.open_log()?;
         let copy = log.try_clone().map_err(Error::io("open", &self.places.log))?;
         let program = binaries.program("postgres");
-        // Told to end cleanly when we die.
+        // On Linux the postmaster gets SIGINT, a clean stop, when this process dies.
         let mut command = account.command(&program, &self.places.data, libc::SIGINT);
         command.arg("-D").arg(&self.places.data).stdout(log).stderr(copy);
-        // A list, whose elements are quoted like identifiers.
+        // The setting is a list. Its elements are quoted like identifiers.
         let socket_dir = self.places.socket_dir.display().to_string().replace('"', "\"\"");
         let mut settings = vec![
             "listen_addresses=".to_owned(),
@@ -123,7 +124,8 @@ impl Cluster {
         Ok(Postmaster::Child(child))
     }
 
-    /// Waits until the server answers; if it ends or takes too long, says what it wrote.
+    /// Waits until the server answers. If the server ends, refuses the connection or takes too long, the error shows
+    /// the new lines of its log.
     fn until_ready(&self, mut postmaster: Postmaster, log_before: u64, stop: &Stop) -> Result<Launched, Error> {
         let started = Instant::now();
         let socket = self.places.socket();
@@ -138,7 +140,7 @@ impl Cluster {
             };
             if let Some(reason) = refused {
                 postmaster.stop(&self.places.log)?;
-                return Err(self.failed(log_before, format!("Postgres will not have us: {reason}")));
+                return Err(self.failed(log_before, format!("Postgres refused the connection: {reason}")));
             }
             if started.elapsed() >= Duration::from_millis(START_MS_MAX) {
                 postmaster.stop(&self.places.log)?;
@@ -161,15 +163,15 @@ impl Cluster {
         Error::Failed { what, output: self.log_since(log_before), log: Some(log) }
     }
 
-    /// Reads what was logged since the log had a length, or the end of it.
+    /// Reads what was logged after the log had the length `log_before`, at most the last `LOG_TAIL_BYTES_MAX` bytes.
     fn log_since(&self, log_before: u64) -> String {
         let mut bytes = Vec::new();
         if let Ok(mut log) = File::open(&self.places.log) {
             let length = self.log_length();
-            // A log that was put aside starts anew.
+            // A rotated log starts again at 0.
             let since = if log_before > length { 0 } else { log_before };
             let from = since.max(length.saturating_sub(LOG_TAIL_BYTES_MAX));
-            // Best effort: the error that is being made matters more.
+            // Best effort: the error that is being built matters more.
             let _ = log.seek(SeekFrom::Start(from)).and_then(|_| log.read_to_end(&mut bytes));
         }
         String::from_utf8_lossy(&bytes).into_owned()

@@ -1,19 +1,18 @@
-//! What can go wrong with the embedded Postgres, one variant for each thing that a person does about it. Owns
-//! the words.
+//! Errors of the embedded Postgres, with their texts: one variant for each thing that a person does about it.
 
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the embedded Postgres is not there.
+/// Reason why the embedded Postgres is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No server binaries that can be used are installed.
+    /// No usable server binaries are installed.
     #[error("{}", no_binaries(rejected, install))]
     NoBinaries {
-        /// Folders that were looked at more closely, each with the reason why it will not do.
+        /// Folders that hold an unusable server, and a named folder without one, each with the reason.
         rejected: Vec<String>,
-        /// Command that installs Postgres on this platform.
+        /// Advice how to install Postgres on this platform.
         install: String,
     },
     /// The cluster was made by a major version that is not installed.
@@ -25,39 +24,39 @@ pub enum Error {
     WrongVersion {
         /// Folder of the cluster.
         data: PathBuf,
-        /// Its major version.
+        /// Major version of the cluster.
         wanted: String,
-        /// Versions that were found.
+        /// Major versions that are installed.
         found: String,
     },
-    /// No user can run Postgres on this data directory; the text says why and what to do.
+    /// No user can run Postgres on this data directory. The text says why and what to do.
     #[error("{0}")]
     Account(String),
     /// Neither `--data-dir` nor a home directory is known.
-    #[error("expected a data directory for the embedded Postgres, but this user has none; name one with --data-dir")]
+    #[error("expected a data directory for the embedded Postgres, found no home directory; name one with --data-dir")]
     NoDataDir,
-    /// Another process holds the data directory, but its Postgres does not answer.
+    /// Another process holds the data directory, but its Postgres refuses the connection or does not answer in time.
     #[error(
-        "another process holds {} but its Postgres did not answer within {waited_s} s{reason}; end that \
+        "another process holds {}, and its Postgres was not ready after {waited_s} s{reason}; end that \
          process, or choose another --data-dir",
         lock.display()
     )]
     Busy {
         /// The lock file.
         lock: PathBuf,
-        /// How long was waited, in seconds.
+        /// Time waited, in seconds.
         waited_s: u64,
-        /// What the socket said last, if anything.
+        /// Reason of the refusal, after `: `; empty if there was no answer.
         reason: String,
     },
-    /// A program of Postgres failed; its last words are included.
+    /// A program of Postgres failed. The text shows the end of its output.
     #[error("{what}; {}", last_words(output, log.as_deref()))]
     Failed {
         /// What failed, and how.
         what: String,
-        /// The end of what it wrote.
+        /// End of its output.
         output: String,
-        /// Where the rest is.
+        /// File with the whole output.
         log: Option<PathBuf>,
     },
     /// A file or folder could not be used.
@@ -65,15 +64,15 @@ pub enum Error {
     Io {
         /// What was tried, as an infinitive.
         action: &'static str,
-        /// On which file.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Returns a closure for `map_err` that says what was tried on which file.
+    /// Returns a closure for `map_err` that adds the action and the path.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
@@ -82,7 +81,7 @@ impl Error {
 
 fn no_binaries(rejected: &[String], install: &str) -> String {
     let mut text = format!(
-        "no DATABASE_URL is given and no PostgreSQL server ({} or newer) is installed to run an embedded \
+        "no DATABASE_URL is given, and no usable PostgreSQL server ({} or newer) is installed for the embedded \
          one; {install}, or set DATABASE_URL, or name the folder of `postgres` and `initdb` in AMENDS_PG_BIN",
         super::VERSION_MIN
     );

@@ -1,5 +1,4 @@
-//! Makes a new cluster. Owns the call of `initdb` and the first settings; starting it is left to
-//! `cluster.rs`.
+//! Creates a new cluster: runs `initdb` and writes the first settings. `cluster.rs` starts it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -11,16 +10,16 @@ use super::os_user::Account;
 use super::paths::Places;
 use super::{Error, ROLE};
 
-/// What a user may change in `postgresql.conf`; what they must not is on the command line of every start.
+/// Settings that a user may change in `postgresql.conf`. The fixed ones are on the command line of every start.
 const SETTINGS: &str = "
-# Set by amends when it made this cluster; yours to change.
+# Set by amends when it created this cluster. You may change these settings.
 # Several nodes, each with its lanes and its pool, share this server.
 max_connections = 200
 # Fewer checkpoints under load.
 max_wal_size = '2GB'
 ";
 
-/// Makes the cluster under another name and renames it when it is whole.
+/// Creates the cluster under another name, and renames it when it is complete.
 pub(super) fn initialise(places: &Places, binaries: &Binaries, account: &Account) -> Result<(), Error> {
     if account.name.is_none() {
         return Err(Error::Account(format!(
@@ -33,7 +32,7 @@ pub(super) fn initialise(places: &Places, binaries: &Binaries, account: &Account
     run_initdb(places, binaries, account)?;
     append_settings(&places.unfinished)?;
     fs::rename(&places.unfinished, &places.data).map_err(Error::io("rename", &places.unfinished))?;
-    File::open(&places.home).and_then(|home| home.sync_all()).map_err(Error::io("make durable", &places.home))
+    File::open(&places.home).and_then(|home| home.sync_all()).map_err(Error::io("sync", &places.home))
 }
 
 fn remove_unfinished(dir: &Path) -> Result<(), Error> {
@@ -45,13 +44,13 @@ fn remove_unfinished(dir: &Path) -> Result<(), Error> {
 
 fn run_initdb(places: &Places, binaries: &Binaries, account: &Account) -> Result<(), Error> {
     let program = binaries.program("initdb");
-    // Killed with us: a half-made cluster is worth nothing, and the next run removes it.
+    // On Linux `initdb` dies with this process. The next run removes the half-made cluster.
     let output = account
         .command(&program, &places.home, libc::SIGKILL)
         .arg("--pgdata")
         .arg(&places.unfinished)
         .arg(format!("--username={ROLE}"))
-        // The folder of the socket keeps others out, and nothing listens on TCP.
+        // The permissions of the socket's folder keep other users out, and nothing listens on TCP.
         .args(["--auth-local=trust", "--auth-host=reject"])
         // Byte order: the same on every platform, and the fastest.
         .args(["--encoding=UTF8", "--locale=C", "--no-instructions"])

@@ -1,8 +1,7 @@
-//! The thread that keeps a cluster running while this process lives. Owns the turn of owner and guests, and
-//! restarts; how a server is brought up is left to `cluster.rs`.
+//! The thread that keeps a cluster running while this process lives. Owns the hand-over from the owner to a guest,
+//! and restarts. `cluster.rs` brings the server up.
 //!
-//! It is one thread from start to stop because Linux ties the last signal of a child to the thread that
-//! spawned it.
+//! It is one thread from start to stop: Linux sends a child its last signal when the thread that spawned it ends.
 
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
@@ -18,20 +17,20 @@ use super::postmaster::Postmaster;
 use super::stop::Stop;
 use crate::config::postgres::{POLL_MS, RESTART_MS_MAX, RESTART_MS_MIN, START_MS_MAX, WATCH_MS};
 
-/// What a process is to the cluster it uses.
+/// Role of a process in the cluster that it uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It runs Postgres.
+    /// This process runs Postgres.
     Owner,
-    /// Another process does; this one takes over when that one goes.
+    /// Another process runs Postgres. This process takes over when that one leaves.
     Guest,
 }
 
-/// The handle of the thread.
+/// Handle of the keeper thread.
 #[derive(Debug)]
 pub(super) struct Keeper {
     owner: Arc<AtomicBool>,
-    /// Dropped to ask for the end.
+    /// Dropping it tells the thread to stop.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<Result<(), Error>>>,
 }
@@ -47,13 +46,13 @@ impl Keeper {
         let thread = thread::Builder::new()
             .name("amends-postgres".to_owned())
             .spawn(move || duty.keep())
-            .map_err(Error::io("start the thread that keeps", &path))?;
+            .map_err(Error::io("start the keeper thread for", &path))?;
         let mut keeper = Self { owner, stop: Some(stop), thread: Some(thread) };
         match is_up.recv() {
             Ok(()) => Ok(keeper),
-            // The thread has ended, and says why.
+            // The thread has ended, and its result says why.
             Err(_) => Err(keeper.stop().err().unwrap_or_else(|| Error::Failed {
-                what: "the embedded Postgres stopped before it was up".to_owned(),
+                what: "the embedded Postgres stopped before it was ready".to_owned(),
                 output: String::new(),
                 log: None,
             })),
@@ -64,7 +63,7 @@ impl Keeper {
         if self.owner.load(Ordering::Relaxed) { Role::Owner } else { Role::Guest }
     }
 
-    /// Asks the thread to end and waits for it.
+    /// Tells the thread to stop and waits for it.
     pub(super) fn stop(&mut self) -> Result<(), Error> {
         self.stop = None;
         let Some(thread) = self.thread.take() else { return Ok(()) };
@@ -82,16 +81,16 @@ impl Drop for Keeper {
         match thread.join() {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the embedded Postgres did not stop cleanly"),
-            Err(_) => tracing::error!("the thread that keeps the embedded Postgres panicked"),
+            Err(_) => tracing::error!("the keeper thread of the embedded Postgres panicked"),
         }
     }
 }
 
-/// What the thread knows.
+/// State of the keeper thread.
 struct Duty {
     cluster: Cluster,
     owner: Arc<AtomicBool>,
-    /// Taken once the cluster has answered; until then errors end the thread.
+    /// Taken once the cluster has answered. Until then errors end the thread.
     up: Option<Sender<()>>,
     stop: Stop,
 }
@@ -103,11 +102,11 @@ impl Duty {
             return Ok(());
         }
         self.owner.store(true, Ordering::Relaxed);
-        // The lock is released when the file is closed, after Postgres has stopped.
+        // Closing the file releases the lock, after Postgres has stopped.
         self.serve_as_owner(lock)
     }
 
-    /// Returns true when the lock is ours, false when the end was asked for.
+    /// Waits for the lock. Returns true when this process has it, false when a stop was requested.
     fn wait_as_guest(&mut self, lock: &File) -> Result<bool, Error> {
         let started = Instant::now();
         let limit = Duration::from_millis(START_MS_MAX);
@@ -129,7 +128,7 @@ impl Duty {
         }
     }
 
-    /// Reports success once the owner's Postgres answers, and gives up after the limit.
+    /// Reports success once the owner's Postgres answers. Fails when it refuses the connection, or after the limit.
     fn look_at_owner(&mut self, waited: Duration, limit: Duration) -> Result<(), Error> {
         let reason = match ping(&self.cluster.places().socket()) {
             Answer::Ready => {
@@ -159,7 +158,7 @@ impl Duty {
                     }
                 }
                 Err(error) if self.up.is_some() => return Err(error),
-                Err(error) => tracing::error!(%error, "the embedded Postgres does not come up again"),
+                Err(error) => tracing::error!(%error, "cannot restart the embedded Postgres; retrying"),
             }
             if self.stop.asked_within(pause) {
                 return Ok(());
@@ -168,14 +167,14 @@ impl Duty {
         }
     }
 
-    /// Returns true when the end was asked for, false when Postgres ended by itself.
+    /// Watches Postgres. Returns true when a stop was requested, false when Postgres ended by itself.
     fn watch(&self, postmaster: &mut Postmaster) -> bool {
         loop {
             if self.stop.asked_within(Duration::from_millis(WATCH_MS)) {
                 return true;
             }
             if let Some(status) = postmaster.ended() {
-                tracing::warn!(%status, "the embedded Postgres ended and is started again");
+                tracing::warn!(%status, "the embedded Postgres ended; restarting it");
                 return false;
             }
         }
@@ -183,7 +182,7 @@ impl Duty {
 
     fn report(&mut self) {
         if let Some(up) = self.up.take() {
-            // The receiver waits for exactly this.
+            // `Keeper::start` waits for this message.
             let _ = up.send(());
         }
     }

@@ -1,11 +1,10 @@
-//! The lock files of Postgres and what they are worth. Owns the judgement whether the postmaster they name
-//! lives, and disowning the files of a dead one.
+//! Lock files of Postgres. Decides whether the postmaster that they name lives, and disowns the files of a dead one.
 //!
-//! Postgres itself only asks whether *some* process has the recorded number. A postmaster that nobody reaped
-//! (a container whose first process is no init) is a zombie and has it; after a restart of the container any
-//! stranger may have it. Deleting the files instead would also delete the check that no old backend still
-//! uses the shared memory. A lock file that names the postmaster's own parent counts as stale and keeps that
-//! check, so we write our own number in.
+//! Postgres itself only asks whether *some* process has the recorded process id. A dead postmaster that was not
+//! reaped is a zombie and still has that id, as in a container whose first process is no init. After a restart of the
+//! container an unrelated process may have it. Deleting the files instead would also delete the check that no old
+//! backend still uses the shared memory. If a lock file names the parent of the new postmaster, Postgres treats it as
+//! stale, and still makes that check. So this process writes its own id into the file.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -18,30 +17,30 @@ use super::Error;
 /// Returns the process id of the living postmaster of a cluster, if there is one.
 pub(super) fn living_postmaster(data: &Path) -> Option<u32> {
     let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
-    // A negative number is a single-user backend.
+    // A negative id is a single-user backend.
     let pid = text.lines().next()?.trim().parse::<i32>().ok()?.unsigned_abs();
     is_postmaster_of(pid, data).then_some(pid)
 }
 
-/// Whether a process lives and runs the cluster in `data`.
+/// Returns whether a process lives and is the postmaster of the cluster in `data`.
 pub(super) fn is_postmaster_of(pid: u32, data: &Path) -> bool {
     let Ok(number) = libc::pid_t::try_from(pid) else { return false };
-    // SAFETY: signal 0 only checks.
+    // SAFETY: signal 0 only checks whether the process exists.
     if unsafe { libc::kill(number, 0) } != 0 {
         return false;
     }
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        // No /proc on this system: the number is all there is to go by.
+        // Without /proc the process id is the only evidence.
         return !Path::new("/proc/self/stat").exists();
     };
-    // The state follows the name, which is in parentheses and may itself hold some.
+    // The name stands in parentheses and may hold parentheses itself. The state follows it.
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     if matches!(state, None | Some('Z' | 'X' | 'x')) {
         return false;
     }
     let Ok(data) = data.canonicalize() else { return false };
-    // A postmaster's working directory is its cluster. Root without CAP_SYS_PTRACE, as in a container, may
-    // not see the folder of another user's process, but its command line.
+    // A postmaster's working directory is its cluster. Root without CAP_SYS_PTRACE, as in a container, may be unable
+    // to read the working directory of another user's process, but can read its command line.
     match fs::read_link(format!("/proc/{pid}/cwd")) {
         Ok(cwd) => cwd == data,
         Err(_) => fs::read(format!("/proc/{pid}/cmdline"))
@@ -49,14 +48,14 @@ pub(super) fn is_postmaster_of(pid: u32, data: &Path) -> bool {
     }
 }
 
-/// Writes our own process id into a lock file that a dead postmaster left. Returns whether there was one.
+/// Writes the id of this process into a lock file that a dead postmaster left. Returns whether there was a file.
 ///
-/// Call it only as the owner of the cluster and after [`living_postmaster`] returned none.
+/// Call it only as the owner of the cluster, after [`living_postmaster`] returned none.
 pub(super) fn disown(lock_file: &Path) -> Result<bool, Error> {
     let Ok(text) = fs::read_to_string(lock_file) else { return Ok(false) };
     let Some((_, rest)) = text.split_once('\n') else {
-        // A crash between creating and writing it. Postgres refuses to judge an empty file; we hold the
-        // owner's lock, so nobody is about to fill it.
+        // A crash between creating and writing the file. Postgres does not judge an empty file. This process holds
+        // the owner's lock, so no other process is about to fill the file.
         fs::remove_file(lock_file).map_err(Error::io("remove", lock_file))?;
         return Ok(true);
     };

@@ -1,15 +1,15 @@
-//! The embedded default: a private, durable Postgres for a program that was given no DATABASE_URL. Owns
-//! finding installed server binaries, the cluster under the data directory, and the life of its postmaster;
-//! what is stored in it is the store's business.
+//! The embedded Postgres: a private, durable database for a program without a DATABASE_URL. Finds installed server
+//! binaries, creates the cluster under the data directory, and keeps its postmaster running. The store decides what
+//! the database holds.
 //!
-//! Several processes may start on one data directory at once. One of them *owns* the cluster: it holds the
-//! lock file, is the parent of the postmaster, and restarts it should it die. The others are *guests*. When
-//! the owner leaves, by whatever way, a guest takes its place on the same socket, so the URL stays valid and
-//! a reconnect finds the database again. When the last process leaves, Postgres is stopped; on Linux also
-//! when it is killed.
+//! Several processes may start on one data directory at once. One of them *owns* the cluster: it holds the lock file,
+//! is the parent of the postmaster, and restarts it if it dies. The others are *guests*. When the owner leaves or
+//! dies, a guest takes its place on the same socket. So the URL stays valid, and a client that reconnects finds the
+//! database again. When the last process leaves, Postgres is stopped. On Linux it is also stopped when that process
+//! is killed.
 //!
-//! Everything here blocks, and works on Unix only. Call [`Embedded::start`] before an async runtime is
-//! entered, or from a thread where blocking is allowed.
+//! All functions here block, and work on Unix only. Call [`Embedded::start`] before an async runtime is entered, or
+//! from a thread that may block.
 
 mod binaries;
 mod cluster;
@@ -32,32 +32,34 @@ pub use keeper::Role;
 use cluster::Cluster;
 use keeper::Keeper;
 
-/// Role and superuser of the embedded cluster; only its operating-system user and root can reach the socket.
+/// Role and superuser of the embedded cluster. Only root and the operating-system user that runs Postgres can reach
+/// the socket.
 pub const ROLE: &str = "amends";
 /// Database of the embedded cluster.
 pub const DATABASE: &str = "postgres";
 /// Oldest major version of Postgres that amends works with.
 pub const VERSION_MIN: u32 = 14;
 
-/// What an embedded Postgres needs to know.
+/// Settings of the embedded Postgres.
 #[derive(Clone, Debug)]
 pub struct EmbeddedConfig {
-    /// Folder of the cluster, its log and its lock; made if missing.
+    /// Folder of the cluster, its log and its lock. Created if missing.
     pub data_dir: PathBuf,
-    /// Folder of `postgres` and `initdb`. Default: `AMENDS_PG_BIN`, else the installed ones are searched.
+    /// Folder of `postgres` and `initdb`; none: an installed server is searched for. Default: `AMENDS_PG_BIN`, if
+    /// set.
     pub binaries: Option<PathBuf>,
 }
 
 impl EmbeddedConfig {
-    /// Takes the binaries from `AMENDS_PG_BIN`, or leaves them to be found.
+    /// Creates the settings for a data directory. Takes the binaries from `AMENDS_PG_BIN`, if set.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let binaries = std::env::var_os("AMENDS_PG_BIN").filter(|text| !text.is_empty());
         Self { data_dir: data_dir.into(), binaries: binaries.map(PathBuf::from) }
     }
 }
 
-/// Returns the data directory of a user who named none: `amends` in the platform's data directory, or
-/// `/var/lib/amends` for root, whose own home the unprivileged user that runs Postgres cannot enter.
+/// Returns the data directory for a user who named none: `amends` in the platform's data directory. For root it is
+/// `/var/lib/amends`, because the unprivileged user that runs Postgres cannot enter root's home.
 pub fn default_data_dir() -> Result<PathBuf, Error> {
     if os_user::is_root() {
         return Ok(PathBuf::from("/var/lib/amends"));
@@ -65,7 +67,7 @@ pub fn default_data_dir() -> Result<PathBuf, Error> {
     dirs::data_dir().map(|dir| dir.join("amends")).ok_or(Error::NoDataDir)
 }
 
-/// A running Postgres of our own. Dropping it stops Postgres, unless another process still uses it.
+/// A running embedded Postgres. Dropping it is like [`Embedded::stop`], but errors are logged.
 #[derive(Debug)]
 pub struct Embedded {
     url: String,
@@ -75,11 +77,11 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts the cluster of a data directory, or joins the one that another process runs there, and returns
-    /// when it answers.
+    /// Starts the cluster of a data directory, or joins the cluster that another process runs there. Returns when the
+    /// cluster answers.
     ///
-    /// Makes the cluster first if there is none (about a second, several on a loaded machine). Recovers what
-    /// a killed run left.
+    /// Creates the cluster first if there is none, which takes about a second, or several on a loaded machine.
+    /// Recovers what a killed run left.
     pub fn start(config: &EmbeddedConfig) -> Result<Self, Error> {
         let cluster = Cluster::prepare(config)?;
         let url = url(&cluster.places().socket_dir);
@@ -88,7 +90,7 @@ impl Embedded {
         Ok(Self { url, log, data, keeper })
     }
 
-    /// Returns the URL to connect to, for this process and for others of the same user.
+    /// Returns the URL to connect to, for this process and for other processes of the same user.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -98,18 +100,19 @@ impl Embedded {
         &self.log
     }
 
-    /// Returns what this process is to the cluster right now.
+    /// Returns the current role of this process in the cluster.
     pub fn role(&self) -> Role {
         self.keeper.role()
     }
 
-    /// Kills Postgres with all of its processes, as the crash of its machine would, to see what lives through that.
-    /// Its owner starts it again within a second or so; what it acknowledged is there. Returns whether it ran.
+    /// Kills Postgres with all its processes, as a crash of its machine would. For tests of recovery. The owner
+    /// starts it again within a second or so, with all acknowledged data. Returns whether Postgres ran.
     pub fn crash(&self) -> bool {
         crash::crash(&self.data)
     }
 
-    /// Leaves the cluster: the owner stops Postgres and waits for its clean end, a guest just goes.
+    /// Leaves the cluster. The owner stops Postgres and waits for its end; a guest, if there is one, then starts it
+    /// again. A guest only leaves. An adopted Postgres that a person started keeps running.
     pub fn stop(mut self) -> Result<(), Error> {
         self.keeper.stop()
     }

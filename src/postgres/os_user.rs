@@ -1,5 +1,5 @@
-//! Under which user Postgres runs, since it refuses to run as root. Owns the choice, the passwd database, and
-//! commands that run as that user and die with us; where the files lie is left to `paths.rs`.
+//! Chooses the user that runs Postgres, which refuses to run as root. Owns look-ups in the passwd database, and
+//! commands that run as that user and die with this process. `paths.rs` decides where the files are.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
@@ -16,15 +16,15 @@ use super::Error;
 pub(super) struct Account {
     pub(super) uid: libc::uid_t,
     pub(super) gid: libc::gid_t,
-    /// Name in the passwd database; none if it has no entry there.
+    /// Name in the passwd database; none if the user has no entry there.
     pub(super) name: Option<String>,
-    /// We are root and have to become this user first.
+    /// This process is root and has to switch to this user.
     pub(super) switch: bool,
 }
 
 impl Account {
-    /// Chooses the user: ourselves, or for root the owner of an existing cluster, else `postgres`, else
-    /// `nobody`.
+    /// Chooses the user. Without root it is the user of this process. For root it is the owner of an existing
+    /// cluster, else `postgres`, else `nobody`.
     pub(super) fn choose(data: &Path) -> Result<Self, Error> {
         if !is_root() {
             // SAFETY: these calls have no preconditions and cannot fail.
@@ -46,25 +46,25 @@ impl Account {
         let entry = by_name("postgres").or_else(|| by_name("nobody")).filter(|entry| entry.uid != 0);
         let entry = entry.ok_or_else(|| {
             Error::Account(
-                "Postgres refuses to run as root, and there is neither a user `postgres` nor `nobody` \
-                 to run it; create one (useradd --system postgres), or set DATABASE_URL"
+                "Postgres refuses to run as root, and neither the user `postgres` nor the user `nobody` \
+                 exists; create one (useradd --system postgres), or set DATABASE_URL"
                     .to_owned(),
             )
         })?;
         Ok(Self { uid: entry.uid, gid: entry.gid, name: Some(entry.name), switch: true })
     }
 
-    /// Returns the name, or the number of a user without one.
+    /// Returns the user's name, or the user id if it has no name.
     pub(super) fn label(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("{} (no name)", self.uid))
     }
 
-    /// Makes a command that runs as this user in `dir`, with nothing of our environment that could change how
-    /// Postgres works, in a process group of its own (a Ctrl-C in the terminal is for us to act upon), and
-    /// that gets `last_signal` when we die.
+    /// Creates a command that runs as this user in `dir`. The command gets no environment variable that could change
+    /// how Postgres works. It gets a process group of its own, so that a Ctrl-C in the terminal reaches only this
+    /// process. On Linux it gets `last_signal` when this process dies.
     ///
-    /// Linux sends that signal when the *thread* that spawned ends: spawn from one that lives as long as the
-    /// child shall.
+    /// Linux sends that signal when the *thread* that spawned the command ends. Spawn it from a thread that lives as
+    /// long as the command should run.
     pub(super) fn command(&self, program: impl AsRef<OsStr>, dir: &Path, last_signal: libc::c_int) -> Command {
         let mut command = Command::new(program);
         command.current_dir(dir).stdin(Stdio::null()).process_group(0).env_clear();
@@ -78,13 +78,14 @@ impl Account {
             command.uid(self.uid).gid(self.gid);
         }
         let parent = std::process::id();
-        // SAFETY: the closure only makes async-signal-safe system calls. It runs after the change of user,
-        // which would clear the setting.
+        // SAFETY: the closure only makes async-signal-safe system calls. It runs after the change of user, because
+        // that change clears the last signal.
         unsafe { command.pre_exec(move || die_with_parent(parent, last_signal)) };
         command
     }
 
-    /// Checks that this user can enter a folder, and names the first one on the way that it cannot.
+    /// Checks that this user can enter a folder. The error names the first folder on the way that the user cannot
+    /// enter.
     pub(super) fn check_entry(&self, dir: &Path) -> Result<(), Error> {
         if self.can_enter(dir) {
             return Ok(());
@@ -93,7 +94,7 @@ impl Account {
         way.reverse();
         let closed = way.into_iter().find(|folder| !self.can_enter(folder)).unwrap_or(dir);
         Err(Error::Account(format!(
-            "Postgres has to run as user {} here, which may not enter {}; choose another --data-dir, or \
+            "Postgres has to run as user {} here, but that user may not enter {}; choose another --data-dir, or \
              open that folder (chmod o+x {})",
             self.label(),
             closed.display(),
@@ -101,7 +102,7 @@ impl Account {
         )))
     }
 
-    /// Tries it for real: access lists and groups count too.
+    /// Really runs a command in the folder, because access lists and groups count too.
     fn can_enter(&self, dir: &Path) -> bool {
         let mut command = self.command("true", dir, libc::SIGKILL);
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -112,7 +113,7 @@ impl Account {
     }
 }
 
-/// Whether we are root.
+/// Returns whether this process runs as root.
 pub(super) fn is_root() -> bool {
     // SAFETY: the call has no preconditions and cannot fail.
     unsafe { libc::geteuid() == 0 }
@@ -133,8 +134,7 @@ fn die_with_parent(parent: u32, signal: libc::c_int) -> io::Result<()> {
     Ok(())
 }
 
-/// Other systems have no such signal: there, a killed run leaves Postgres running, and the next run adopts
-/// it.
+/// Other systems have no such signal. There, a killed run leaves Postgres running, and the next run adopts it.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(_parent: u32, _signal: libc::c_int) -> io::Result<()> {
     Ok(())
@@ -148,7 +148,7 @@ struct Entry {
 }
 
 fn by_uid(uid: libc::uid_t) -> Option<Entry> {
-    // SAFETY: `look_up` hands over valid pointers and the true length of the buffer.
+    // SAFETY: `look_up` passes valid pointers and the true length of the buffer.
     look_up(|entry, buffer, length, found| unsafe { libc::getpwuid_r(uid, entry, buffer, length, found) })
 }
 
@@ -164,7 +164,7 @@ fn look_up(
     call: impl Fn(*mut libc::passwd, *mut libc::c_char, usize, *mut *mut libc::passwd) -> libc::c_int,
 ) -> Option<Entry> {
     let call: &Call<'_> = &call;
-    // Large enough for any entry; a longer one counts as missing.
+    // Large enough for any entry. A longer entry counts as missing.
     let mut buffer = vec![0 as libc::c_char; 16 * 1024];
     let mut entry = MaybeUninit::<libc::passwd>::uninit();
     let mut found: *mut libc::passwd = std::ptr::null_mut();

@@ -1,8 +1,8 @@
-//! Where the embedded cluster keeps its files. Owns the paths, who owns the folders, and the limit on a
-//! socket's path.
+//! Paths of the embedded cluster's files. Also sets the owners of the folders, and keeps the path of the socket short
+//! enough.
 //!
-//! Files that root writes lie in the data directory itself, where the user that runs Postgres cannot swap
-//! them for links.
+//! Files that root writes lie in the data directory itself. There, the user that runs Postgres cannot replace them
+//! with links.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -15,32 +15,31 @@ use super::Error;
 use super::os_user::Account;
 use crate::config::postgres::{LOG_BYTES_MAX, SOCKET_PATH_BYTES_MAX};
 
-/// Names the socket; nothing listens on TCP.
+/// Port number in the socket's name. Nothing listens on TCP.
 pub(super) const PORT: u16 = 5432;
 
 /// The paths of one embedded cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
-    /// Held locked by the owner; its text is the process id of the postmaster that the owner started.
+    /// Lock file of the owner. It holds the process id of the postmaster that the owner started.
     pub(super) lock: PathBuf,
-    /// What Postgres writes to stderr.
+    /// Output of Postgres.
     pub(super) log: PathBuf,
-    /// Folder of the following two; belongs to the user that runs Postgres.
+    /// Folder of `data` and `unfinished`. Belongs to the user that runs Postgres.
     pub(super) home: PathBuf,
     /// The cluster.
     pub(super) data: PathBuf,
-    /// A cluster that is being made; becomes `data` by a rename, so that a killed first start leaves nothing
-    /// half made.
+    /// A cluster under construction. A rename makes it `data`, so a killed first start leaves no half-made cluster.
     pub(super) unfinished: PathBuf,
-    /// Folder of the socket.
+    /// Folder of the socket. It is in `/tmp` if the path in `home` would be too long.
     pub(super) socket_dir: PathBuf,
 }
 
 impl Places {
-    /// Makes the data directory if it is missing and lays out the paths in it.
+    /// Creates the data directory if it is missing, and lays out the paths in it.
     pub(super) fn lay_out(data_dir: &Path) -> Result<Self, Error> {
         fs::create_dir_all(data_dir).map_err(Error::io("create the data directory", data_dir))?;
-        // Every process has to come to the same socket, by whatever path it was given the folder.
+        // All processes must use the same socket, whatever path to the folder they were given.
         let root = data_dir.canonicalize().map_err(Error::io("resolve", data_dir))?;
         let home = root.join("postgres");
         let own = home.join("run");
@@ -60,13 +59,13 @@ impl Places {
         socket_in(&self.socket_dir)
     }
 
-    /// Returns the path of the socket's own lock file.
+    /// Returns the path of the socket's lock file.
     pub(super) fn socket_lock(&self) -> PathBuf {
         self.socket_dir.join(format!(".s.PGSQL.{PORT}.lock"))
     }
 
-    /// Makes the folders for the user that runs Postgres, and checks that it can reach them. Existing ones
-    /// are left as they are.
+    /// Creates the folders for the user that runs Postgres, and checks that the user can reach them. Existing folders
+    /// are kept, but a folder of root is given to that user.
     pub(super) fn furnish(&self, account: &Account) -> Result<(), Error> {
         for dir in [&self.home, &self.socket_dir] {
             make_private(dir, account)?;
@@ -77,7 +76,7 @@ impl Places {
         let found = self.socket_dir.symlink_metadata().map_err(Error::io("read", &self.socket_dir))?;
         if !found.is_dir() || found.uid() != account.uid || found.permissions().mode() & 0o077 != 0 {
             return Err(Error::Account(format!(
-                "expected {} to be a folder that only user {} may enter, found one of user {} with mode {:o}; \
+                "expected {} to be a folder that only user {} may enter, found one owned by user {} with mode {:o}; \
                  remove it",
                 self.socket_dir.display(),
                 account.label(),
@@ -88,18 +87,18 @@ impl Places {
         Ok(())
     }
 
-    /// Opens the lock file, without taking the lock.
+    /// Opens the lock file without taking the lock.
     pub(super) fn open_lock(&self) -> Result<File, Error> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         options.open(&self.lock).map_err(Error::io("open", &self.lock))
     }
 
-    /// Opens the log to append to it; a long one is put aside first, in place of the one before.
+    /// Opens the log to append to it. First renames a log above `LOG_BYTES_MAX`; only one renamed log is kept.
     pub(super) fn open_log(&self) -> Result<File, Error> {
         if self.log.metadata().is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
             let aside = self.log.with_extension("log.1");
-            fs::rename(&self.log, &aside).map_err(Error::io("put aside", &self.log))?;
+            fs::rename(&self.log, &aside).map_err(Error::io("rename", &self.log))?;
         }
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
@@ -107,7 +106,7 @@ impl Places {
     }
 }
 
-/// Makes a folder that only `account` may enter, unless it exists.
+/// Creates a folder that only `account` may enter, unless it exists.
 fn make_private(dir: &Path, account: &Account) -> Result<(), Error> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -116,9 +115,9 @@ fn make_private(dir: &Path, account: &Account) -> Result<(), Error> {
         _ => {}
     }
     let found = dir.symlink_metadata().map_err(Error::io("read", dir))?;
-    // One of root's is ours, made just now or by a run that was killed before the next line.
+    // A folder of root was created above, or by a run that was killed before the next line.
     if account.switch && found.uid() == 0 {
-        lchown(dir, Some(account.uid), Some(account.gid)).map_err(Error::io("give away", dir))?;
+        lchown(dir, Some(account.uid), Some(account.gid)).map_err(Error::io("change the owner of", dir))?;
     }
     Ok(())
 }
@@ -131,7 +130,7 @@ fn fits(socket_dir: &Path) -> bool {
     socket_in(socket_dir).as_os_str().len() <= SOCKET_PATH_BYTES_MAX
 }
 
-/// A folder with a short name that follows from the data directory alone.
+/// Returns a folder with a short name that depends on the data directory alone.
 fn short_dir(root: &Path) -> PathBuf {
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
     let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();

@@ -1,5 +1,4 @@
-//! Asks whether a Postgres answers at a socket, by its own protocol. Owns that one question; the store speaks
-//! to it for real.
+//! Asks at a socket whether Postgres answers, in the Postgres protocol. The store makes the real connections.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -9,20 +8,20 @@ use std::time::Duration;
 use super::{DATABASE, ROLE};
 use crate::config::postgres::PING_MS_MAX;
 
-/// What the socket said.
+/// Answer at the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It takes queries.
+    /// The server takes queries.
     Ready,
-    /// It starts, recovers or shuts down.
+    /// The server starts, recovers or shuts down.
     NotYet,
-    /// Nobody listens, or not in time.
+    /// No valid answer came, or none in time.
     Silent,
-    /// It will not have us, and says why.
+    /// The connection is refused, for this reason.
     Refused(String),
 }
 
-/// Asks once.
+/// Asks once, with `PING_MS_MAX` for each read and write.
 pub(super) fn ping(socket: &Path) -> Answer {
     match converse(socket) {
         Ok(answer) => answer,
@@ -47,12 +46,12 @@ fn converse(socket: &Path) -> io::Result<Answer> {
             _ => {}
         }
     }
-    // A polite end keeps the server's log clean.
+    // A clean end of the session keeps errors out of the server's log.
     stream.write_all(&[b'X', 0, 0, 0, 4])?;
     Ok(Answer::Ready)
 }
 
-/// Protocol 3.0: length, version, then pairs of zero-terminated strings.
+/// Returns the startup message of protocol 3.0: length, version, then pairs of zero-terminated strings.
 fn startup_message() -> Vec<u8> {
     let mut body = 196_608_u32.to_be_bytes().to_vec();
     for text in ["user", ROLE, "database", DATABASE, "application_name", "amends ping", ""] {
@@ -63,20 +62,20 @@ fn startup_message() -> Vec<u8> {
     [length.to_be_bytes().as_slice(), &body].concat()
 }
 
-/// Reads a message's kind and its body, which is never long here.
+/// Reads the kind and the body of a message. A message above 64 KiB is an error; none is that long here.
 fn read_message(stream: &mut UnixStream) -> io::Result<(u8, Vec<u8>)> {
     let mut head = [0; 5];
     stream.read_exact(&mut head)?;
     let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
     if !(4..=64 * 1024).contains(&length) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "no message of Postgres"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a Postgres message"));
     }
     let mut body = vec![0; length - 4];
     stream.read_exact(&mut body)?;
     Ok((head[0], body))
 }
 
-/// Judges an error message: fields of one letter and a zero-terminated string each.
+/// Judges an error message: its fields are a letter and a zero-terminated string each.
 fn judge(body: &[u8]) -> Answer {
     let field = |letter: u8| {
         let found = body.split(|&byte| byte == 0).find(|field| field.first() == Some(&letter))?;
@@ -85,9 +84,9 @@ fn judge(body: &[u8]) -> Answer {
     match field(b'C').as_deref() {
         // cannot_connect_now, admin_shutdown, crash_shutdown
         Some("57P03" | "57P01" | "57P02") => Answer::NotYet,
-        // too_many_connections: it is up, and busy
+        // too_many_connections: the server is up, and busy
         Some("53300") => Answer::Ready,
-        _ => Answer::Refused(field(b'M').unwrap_or_else(|| "an error without a text".to_owned())),
+        _ => Answer::Refused(field(b'M').unwrap_or_else(|| "an error without a message".to_owned())),
     }
 }
 
@@ -100,7 +99,7 @@ mod tests {
         assert_eq!(judge(b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"), Answer::NotYet);
         assert_eq!(judge(b"SFATAL\0C53300\0Msorry\0\0"), Answer::Ready);
         assert_eq!(judge(b"SFATAL\0C28000\0Mno role\0\0"), Answer::Refused("no role".to_owned()));
-        assert_eq!(judge(b""), Answer::Refused("an error without a text".to_owned()));
+        assert_eq!(judge(b""), Answer::Refused("an error without a message".to_owned()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The running postmaster. Owns whether it lives and how it ends; starting it is left to `cluster.rs`.
+//! A running postmaster. Tells whether it lives, and stops it. `cluster.rs` starts it.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -8,23 +8,24 @@ use std::time::{Duration, Instant};
 use super::{Error, lockfile};
 use crate::config::postgres::{POLL_MS, STOP_FAST_MS_MAX, STOP_IMMEDIATE_MS_MAX};
 
-/// A postmaster that somebody started on our cluster.
+/// A postmaster of the embedded cluster.
 #[derive(Debug)]
 pub(super) enum Postmaster {
-    /// We started it.
+    /// This process started it.
     Child(Child),
-    /// It was there already.
+    /// It already ran when this process became the owner.
     Adopted {
         pid: u32,
         data: PathBuf,
-        /// A killed run of ours left it, so it is ours to stop. Otherwise a person started it, who will stop
+        /// A killed run of amends left it, so this process stops it. Otherwise a person started it and has to stop
         /// it.
         left_by_us: bool,
     },
 }
 
 impl Postmaster {
-    /// Returns how it ended, if it has. The end of an adopted one is not known in detail.
+    /// Returns the exit status, if the postmaster has ended. The status of an adopted one is not known; 0 stands for
+    /// it.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
         match self {
             Self::Child(child) => child.try_wait().unwrap_or(Some(ExitStatus::from_raw(0))),
@@ -34,8 +35,8 @@ impl Postmaster {
         }
     }
 
-    /// Ends it cleanly; if it takes too long, at once, which costs the next start a recovery but no committed
-    /// row.
+    /// Stops the postmaster cleanly. If that takes too long, stops it at once: the next start then needs a recovery,
+    /// but no committed row is lost. Leaves a postmaster running that a person started.
     pub(super) fn stop(&mut self, log: &Path) -> Result<(), Error> {
         if matches!(self, Self::Adopted { left_by_us: false, .. }) {
             return Ok(());
@@ -54,7 +55,7 @@ impl Postmaster {
         })
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the postmaster. Returns false when the limit passes first.
     pub(super) fn ends_within(&mut self, limit: Duration) -> bool {
         let started = Instant::now();
         while self.ended().is_none() {
@@ -73,14 +74,14 @@ impl Postmaster {
         }
     }
 
-    /// Sends a signal, unless it has ended: then its number may be another's.
+    /// Sends a signal, unless the postmaster has ended: then its process id may belong to another process.
     fn signal(&mut self, signal: libc::c_int) {
         if self.ended().is_some() {
             return;
         }
         if let Ok(pid) = libc::pid_t::try_from(self.pid()) {
-            // SAFETY: the process lives, as checked above; if it ended since, the call fails and nothing is
-            // lost.
+            // SAFETY: a plain system call. The process lived at the check above. If it has ended since, the call
+            // fails, and nothing is lost.
             unsafe { libc::kill(pid, signal) };
         }
     }

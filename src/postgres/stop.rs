@@ -1,19 +1,19 @@
-//! The word by which the thread that keeps a cluster is asked to end.
+//! The stop request to the keeper thread.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-/// The keeper's end of it. The other end is dropped to ask.
+/// Receiving end of the stop request. Dropping the sending end requests the stop.
 #[derive(Debug)]
 pub(super) struct Stop(Receiver<()>);
 
 impl Stop {
-    /// Listens on a channel.
+    /// Wraps the receiving end of a channel.
     pub(super) fn new(asked: Receiver<()>) -> Self {
         Self(asked)
     }
 
-    /// Waits, and returns early with true when the end is asked for.
+    /// Waits for `pause`. Returns true as soon as a stop is requested, else false.
     pub(super) fn asked_within(&self, pause: Duration) -> bool {
         !matches!(self.0.recv_timeout(pause), Err(RecvTimeoutError::Timeout))
     }

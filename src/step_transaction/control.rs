@@ -1,8 +1,8 @@
-//! Finds statements that end a transaction in a text of SQL. Owns as much of the lexical rules of Postgres as that
-//! takes: comments, strings, quoted names, dollar quotes, parentheses and bodies of routines hide words.
+//! Finds statements in SQL text that end a transaction. Knows only those lexical rules of Postgres that can hide a
+//! word: comments, strings, quoted names, dollar quotes, parentheses and bodies of routines.
 
-/// Whether one of the statements in a text ends the transaction: `COMMIT`, `END`, `ABORT`, `PREPARE TRANSACTION` or a
-/// `ROLLBACK` that is not to a savepoint.
+/// Returns whether a statement in the text ends the transaction: `COMMIT`, `END`, `ABORT`, `PREPARE TRANSACTION`, or
+/// a `ROLLBACK` that is not to a savepoint.
 pub(super) fn ends_transaction(sql: &str) -> bool {
     let mut statement = Statement::default();
     let mut rest = sql;
@@ -25,16 +25,16 @@ pub(super) fn ends_transaction(sql: &str) -> bool {
     }
 }
 
-/// How many words of a statement matter.
+/// Number of leading words that are kept of a statement: enough for `create or replace function`.
 const WORDS: usize = 4;
 
-/// What was seen of a statement so far.
+/// The part of a statement that was read so far.
 #[derive(Default)]
 struct Statement {
-    /// Its first words, in lower case.
+    /// The first words, in lower case.
     words: Vec<String>,
     parens: u32,
-    /// Bodies of a routine that are open, with each `case` in them: their semicolons end no statement.
+    /// Open bodies of a routine, plus each open `case` in them. A semicolon in a body ends no statement.
     bodies: u32,
 }
 
@@ -82,7 +82,7 @@ enum Token<'a> {
     End,
 }
 
-/// Cuts one token off a text.
+/// Cuts the next token off a text. Returns the token and the rest of the text.
 fn next(sql: &str) -> (Token<'_>, &str) {
     let Some(first) = sql.chars().next() else { return (Token::End, sql) };
     let after = &sql[first.len_utf8()..];
@@ -98,7 +98,7 @@ fn next(sql: &str) -> (Token<'_>, &str) {
         _ if begins_word(first) => {
             let end = sql.find(|c: char| !goes_on(c)).unwrap_or(sql.len());
             let (word, after) = sql.split_at(end);
-            // The escapes of E'..' reach into the string.
+            // `E` belongs to the string: it allows backslash escapes.
             match after.strip_prefix('\'') {
                 Some(string) if word.eq_ignore_ascii_case("e") => (Token::Other, after_quote(string, '\'', true)),
                 _ => (Token::Word(word), after),
@@ -116,7 +116,8 @@ fn goes_on(c: char) -> bool {
     begins_word(c) || c.is_ascii_digit() || c == '$'
 }
 
-/// What follows a string or a quoted name. A doubled quote is two strings, which comes to the same but for escapes.
+/// Returns the text after a string or a quoted name. Without escapes, a doubled quote is read as two strings in a
+/// row, which gives the same result. With escapes, the doubled quote is skipped.
 fn after_quote(inside: &str, quote: char, escapes: bool) -> &str {
     let mut places = inside.char_indices();
     while let Some((place, c)) = places.next() {
@@ -133,7 +134,7 @@ fn after_quote(inside: &str, quote: char, escapes: bool) -> &str {
     ""
 }
 
-/// What follows a comment, in which others may stand.
+/// Returns the text after a comment. Comments nest.
 fn after_comment(mut inside: &str) -> &str {
     let mut depth = 1_u32;
     while depth > 0 {
@@ -150,7 +151,8 @@ fn after_comment(mut inside: &str) -> &str {
     inside
 }
 
-/// What follows a dollar: the end of a string that it opens, or the rest of a parameter.
+/// Returns the text after a dollar sign. If the dollar sign opens a dollar-quoted string, returns the text after that
+/// string.
 fn after_dollars(after: &str) -> &str {
     let Some((tag, inside)) = after.split_once('$') else { return after };
     let is_tag = tag.chars().next().is_none_or(begins_word) && tag.chars().all(|c| goes_on(c) && c != '$');

@@ -1,5 +1,5 @@
-//! Access tokens of an authorization server: this node is an OAuth 2.1 resource server. Owns its keys as they
-//! were read last, and what a token must say: who made it, that it is for us, and until when.
+//! Access tokens of an authorization server: this node is an OAuth 2.1 resource server. Owns the cache of the
+//! server's keys, and the checks of a token: signature, issuer, audience and time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use super::{Grants, Principal, Refusal, ring};
 use crate::client::Client;
 use crate::config::mcp as limits;
 
-/// An authorization server, and what is believed of it.
+/// An authorization server, and what is accepted from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
-    /// As its tokens say in `iss`.
+    /// The issuer's name, as in `iss` of its tokens.
     pub issuer: String,
-    /// This server, as tokens for it say in `aud`.
+    /// Name of this server, as in `aud` of tokens for it.
     pub audience: String,
-    /// Where its keys are.
+    /// URL of the issuer's keys.
     pub jwks_url: String,
     /// Scopes that every valid token has.
     pub scopes: Vec<String>,
@@ -37,19 +37,19 @@ pub(super) struct Verifier {
 #[derive(Debug, Default)]
 struct Keys {
     set: Option<Arc<JwkSet>>,
-    /// When they were read.
+    /// Time of the last successful read.
     read_at: Option<Instant>,
-    /// When they were asked for, in vain or not.
+    /// Time of the last read, successful or not.
     asked_at: Option<Instant>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Claims {
     sub: String,
-    /// Words with spaces between them.
+    /// Scopes, separated by spaces.
     #[serde(default)]
     scope: Option<String>,
-    /// The same under the name that some servers give it.
+    /// The scopes, under the name that some servers use.
     #[serde(default)]
     scp: Option<Scp>,
 }
@@ -71,11 +71,11 @@ impl Verifier {
         &self.issuer
     }
 
-    /// Says whose token it is.
+    /// Checks a token and returns its principal.
     pub(super) async fn principal(&self, client: &Client, token: &str) -> Result<Principal, Refusal> {
         let header = decode_header(token).map_err(|_| Refusal::Invalid("expected an access token"))?;
         if !ring::ACCEPTED.contains(&header.alg) {
-            return Err(Refusal::Invalid("the token is signed by an algorithm that is not accepted"));
+            return Err(Refusal::Invalid("the signature algorithm of the token is not accepted"));
         }
         let (http, keys, url) = (self.http.clone(), self.keys.clone(), self.issuer.jwks_url.clone());
         let wanted = header.kid.clone();
@@ -89,7 +89,7 @@ impl Verifier {
         };
         let own = claims.scope.iter().flat_map(|words| words.split_whitespace()).chain(scp);
         let grants = Grants::of_scopes(self.issuer.scopes.iter().map(String::as_str).chain(own));
-        // No name of a token of ours holds a colon.
+        // The name of an `amends token` holds no colon, so the two cannot be the same.
         Ok(Principal::new(format!("oauth:{}", claims.sub), grants))
     }
 
@@ -101,17 +101,18 @@ impl Verifier {
         validation.validate_nbf = true;
         validation.leeway = limits::CLOCK_LEEWAY_S;
         let named = header.kid.as_ref().and_then(|kid| set.find(kid));
-        // A server with one key need not name it.
+        // A server with only one key need not name it.
         let only = (header.kid.is_none() && set.keys.len() == 1).then(|| &set.keys[0]);
-        let key = named.or(only).ok_or(Refusal::Invalid("the key of the token is not one of its issuer's"))?;
-        let key = DecodingKey::from_jwk(key).map_err(|_| Refusal::Invalid("the key of the token cannot be used"))?;
+        let key = named.or(only).ok_or(Refusal::Invalid("no key of the issuer fits the token"))?;
+        let key = DecodingKey::from_jwk(key).map_err(|_| Refusal::Invalid("the key of the token is unusable"))?;
         let invalid = Refusal::Invalid("the token is not valid here: its signature, issuer, audience or time is wrong");
         decode::<Claims>(token, &key, &validation).map(|data| data.claims).map_err(|_| invalid)
     }
 }
 
 impl Keys {
-    /// The keys, read again when they are old or do not hold the wanted one. Old ones are better than none.
+    /// Returns the keys. Reads them again when they are old or lack the wanted key, but at most every `KEYS_PAUSE_S`
+    /// seconds, unless there are none yet. Old keys are better than none.
     async fn current(&mut self, http: &reqwest::Client, url: &str, wanted: Option<&str>) -> Option<Arc<JwkSet>> {
         let older = |at: Option<Instant>, seconds| at.is_none_or(|at| at.elapsed() >= Duration::from_secs(seconds));
         let lacking = self.set.as_ref().is_none_or(|set| wanted.is_some_and(|kid| set.find(kid).is_none()));
@@ -121,7 +122,7 @@ impl Keys {
             match read(http, url).await {
                 Ok(set) => (self.set, self.read_at) = (Some(Arc::new(set)), Some(Instant::now())),
                 Err(error) => {
-                    tracing::warn!(url, error, "the keys of the authorization server were not read")
+                    tracing::warn!(url, error, "could not read the keys of the authorization server")
                 }
             }
         }
@@ -129,11 +130,11 @@ impl Keys {
     }
 }
 
-/// A client that goes to the authorization server itself, whatever proxy the environment names.
+/// Returns an HTTP client that connects directly, even if the environment names a proxy.
 fn direct() -> reqwest::Client {
     let client = reqwest::Client::builder().no_proxy().build();
-    // Without a client nothing of the process could speak TLS: `reqwest::Client::new` panics then, too.
-    client.unwrap_or_else(|error| panic!("no HTTP client: {error}"))
+    // If this fails, nothing in the process could use TLS: `reqwest::Client::new` panics then, too.
+    client.unwrap_or_else(|error| panic!("cannot create the HTTP client: {error}"))
 }
 
 async fn read(http: &reqwest::Client, url: &str) -> Result<JwkSet, String> {
@@ -150,5 +151,5 @@ async fn read(http: &reqwest::Client, url: &str) -> Result<JwkSet, String> {
     };
     let body = tokio::time::timeout(Duration::from_millis(limits::KEYS_MS_MAX), reading).await;
     let body = body.map_err(|_| "no answer in time".to_owned())?.map_err(|error| error.to_string())?;
-    serde_json::from_slice(&body).map_err(|error| format!("expected a set of keys: {error}"))
+    serde_json::from_slice(&body).map_err(|error| format!("expected a set of keys (JWKS): {error}"))
 }

@@ -1,4 +1,4 @@
-//! How much of one caller is heard. Owns the counts of this node; across nodes there is no common count.
+//! Rate limits for callers. The counts are those of this node; nodes share no counts.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::config::mcp::FAILURES_PER_MINUTE;
 
 type Counts = RateLimiter<String, HashMapStateStore<String>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
-/// Counts requests by principal, and failed proofs by address.
+/// Counts requests by principal, and failed authentications by address.
 pub(in crate::mcp) struct Limits {
     requests: Counts,
     failures: Counts,
@@ -27,17 +27,17 @@ impl Limits {
         Self { requests: counts(requests_per_minute), failures: counts(FAILURES_PER_MINUTE) }
     }
 
-    /// Counts a request; says how long to wait when it is one too many.
+    /// Counts a request. If it is one too many, the error says how long to wait.
     pub(in crate::mcp) fn request(&self, principal: &str) -> Result<(), Duration> {
         count(&self.requests, principal)
     }
 
-    /// Counts a failed proof; says how long to wait when it is one too many.
+    /// Counts a failed authentication. If it is one too many, the error says how long to wait.
     pub(in crate::mcp) fn failure(&self, address: &str) -> Result<(), Duration> {
         count(&self.failures, address)
     }
 
-    /// Forgets whom nothing is held against.
+    /// Forgets callers whose counts have fully recovered.
     pub(in crate::mcp) fn forget(&self) {
         self.requests.retain_recent();
         self.failures.retain_recent();

@@ -1,5 +1,5 @@
-//! Who may come in over HTTP. Owns the choice between a door on loopback that believes everybody and one that
-//! asks for proof, and what a refusal says.
+//! Authentication over HTTP. Either accepts everybody, which is right on loopback only, or asks for bearer tokens.
+//! Also decides what a refusal says.
 
 mod jwt;
 mod limit;
@@ -15,32 +15,32 @@ pub use token::{Minted, mint};
 use super::principal::{Grants, Principal};
 use jwt::Verifier;
 
-/// Whom the door believes.
+/// Which callers the server accepts.
 #[derive(Clone, Debug, Default)]
 pub enum Trust {
-    /// Everybody who reaches it; only right where that is this machine.
+    /// Every caller. Only right if no other machine can reach the server.
     #[default]
     Everybody,
-    /// Who has a token: one of `amends token`, or one of this authorization server.
+    /// Callers with a token: one of `amends token`, or one of this authorization server.
     Bearer(Option<Issuer>),
 }
 
-/// Looks at proofs.
+/// Authenticates callers.
 #[derive(Debug)]
 pub(super) struct Authority {
     client: Client,
     trust: Option<Option<Verifier>>,
 }
 
-/// Why a caller does not come in.
+/// Reason why a caller is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// No token came.
+    /// The request has no token.
     Missing,
-    /// The token is none, or not valid any more. The text is for the caller, and never says what would be
-    /// valid.
+    /// The token is malformed, unknown or no longer valid. The text is for the caller, and never says which token
+    /// would be valid.
     Invalid(&'static str),
-    /// It cannot be looked at now.
+    /// The token cannot be checked now.
     Unavailable,
 }
 
@@ -53,12 +53,12 @@ impl Authority {
         Self { client, trust }
     }
 
-    /// The authorization server, if one is trusted.
+    /// Returns the authorization server, if there is one.
     pub(super) fn issuer(&self) -> Option<&Issuer> {
         self.trust.as_ref()?.as_ref().map(Verifier::issuer)
     }
 
-    /// Says who came with this value of `Authorization`.
+    /// Returns the principal for a value of the header `Authorization`.
     pub(super) async fn principal(&self, authorization: Option<&str>) -> Result<Principal, Refusal> {
         let Some(verifier) = &self.trust else { return Ok(Principal::local()) };
         let token = authorization.ok_or(Refusal::Missing)?;
@@ -69,7 +69,7 @@ impl Authority {
         match (token::parts(token), verifier) {
             (Some((id, secret)), _) => self.kept(id, secret).await,
             (None, Some(verifier)) => verifier.principal(&self.client, token).await,
-            (None, None) => Err(Refusal::Invalid("the token is not known")),
+            (None, None) => Err(Refusal::Invalid("unknown token")),
         }
     }
 
@@ -79,13 +79,13 @@ impl Authority {
         let found = match found {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "a token could not be looked up");
+                tracing::warn!(%error, "cannot look up a token");
                 return Err(Refusal::Unavailable);
             }
             Err(_) => return Err(Refusal::Unavailable),
         };
-        // One answer for all that is wrong, so that nothing is learned from it.
-        let unknown = Refusal::Invalid("the token is not known, is over or was revoked");
+        // One answer for all these faults, so that the caller learns nothing from it.
+        let unknown = Refusal::Invalid("unknown, expired or revoked token");
         let kept = found.filter(|kept| token::is_secret(secret, &kept.digest) && kept.live).ok_or(unknown)?;
         Ok(Principal::new(kept.name, Grants::of_scopes(kept.scopes.iter().map(String::as_str))))
     }

@@ -1,5 +1,5 @@
-//! Signatures of tokens by `ring`. Owns which algorithms are known: those with public keys, and no other, so
-//! that no public key can ever pass for a shared secret.
+//! Checks token signatures with `ring`. Accepts only algorithms with public keys, so that a public key can never pass
+//! for a shared secret.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -7,7 +7,7 @@ use jsonwebtoken::signature::{Error, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 
-/// The algorithms that are accepted.
+/// Algorithms that are accepted.
 pub(super) const ACCEPTED: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -20,18 +20,18 @@ pub(super) const ACCEPTED: [Algorithm; 9] = [
     Algorithm::EdDSA,
 ];
 
-/// Makes `ring` check the tokens of this process, unless the program has chosen something else.
+/// Makes `ring` check the tokens of this process, unless the program has chosen another provider.
 pub(super) fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
         verifier_factory: |algorithm, key| Ok(Box::new(Check::of(*algorithm, key)?)),
         key_utils: KeyUtils::new_unimplemented(),
     };
-    // Whoever came first decided; its choice is as good.
+    // If the program has installed a provider before, that one stays; it is as good.
     let _ = PROVIDER.install_default();
 }
 
-/// One algorithm with one key.
+/// An algorithm with a key.
 struct Check {
     algorithm: Algorithm,
     means: Means,
@@ -55,7 +55,7 @@ impl Check {
             Algorithm::ES256 => Means::Other(&signature::ECDSA_P256_SHA256_FIXED),
             Algorithm::ES384 => Means::Other(&signature::ECDSA_P384_SHA384_FIXED),
             Algorithm::EdDSA => Means::Other(&signature::ED25519),
-            // Shared secrets, and whatever comes later.
+            // Algorithms with shared secrets, and future algorithms.
             _ => return Err(ErrorKind::InvalidAlgorithm.into()),
         };
         Ok(Self { algorithm, means, key: key.clone() })

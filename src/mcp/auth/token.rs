@@ -1,20 +1,20 @@
-//! Tokens of our own: `amends_ID_SECRET`. Owns their form; only the digest of the secret is kept, which is
-//! enough for 256 bits of chance, and it is compared in constant time.
+//! Tokens of amends itself: `amends_ID_SECRET`. Owns their form. Only the digest of the secret is stored, which is
+//! enough for 256 random bits, and it is compared in constant time.
 
 use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// How every token of ours begins, so that scanners of leaked secrets find them.
+/// Prefix of every token of amends, so that scanners for leaked secrets find them.
 const BEGINNING: &str = "amends_";
 
-/// A token that was just made.
+/// A new token.
 pub struct Minted {
     /// Public part.
     pub id: String,
-    /// The token; it is shown once.
+    /// The token. It is shown once.
     pub token: String,
-    /// Digest of its secret part.
+    /// Digest of the secret part.
     pub digest: Vec<u8>,
 }
 
@@ -24,7 +24,7 @@ impl std::fmt::Debug for Minted {
     }
 }
 
-/// Makes a token by chance.
+/// Creates a random token.
 pub fn mint() -> Minted {
     let mut random = rand::rng();
     let (id, secret) = (hexadecimal(&random.random::<[u8; 6]>()), hexadecimal(&random.random::<[u8; 32]>()));
@@ -32,12 +32,12 @@ pub fn mint() -> Minted {
     Minted { token: format!("{BEGINNING}{id}_{secret}"), id, digest }
 }
 
-/// The public and the secret part, if it has the form of our tokens.
+/// Returns the public and the secret part, if the text has the form of a token of amends.
 pub(super) fn parts(token: &str) -> Option<(&str, &str)> {
     token.strip_prefix(BEGINNING)?.split_once('_')
 }
 
-/// Whether a secret is the one of this digest.
+/// Returns whether a secret has this digest.
 pub(super) fn is_secret(secret: &str, kept: &[u8]) -> bool {
     digest(secret).ct_eq(kept).into()
 }

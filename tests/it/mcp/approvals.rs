@@ -33,13 +33,13 @@ async fn a_person_is_asked_while_the_call_waits_and_every_answer_means_something
         ("no", accept("deny"), "compensated", "local over MCP (amends) denied it: so"),
         ("declined it", json!({ "result": { "action": "decline" } }), "compensated", "denied it"),
         ("aside", json!({ "result": { "action": "cancel" } }), "in_progress", "A person has to approve"),
-        ("blank", json!({ "result": { "action": "accept" } }), "in_progress", "gave no answer that can be taken"),
-        ("odd", json!({ "result": { "yes": true } }), "in_progress", "gave no answer that can be taken"),
+        ("blank", json!({ "result": { "action": "accept" } }), "in_progress", "gave no valid answer"),
+        ("odd", json!({ "result": { "yes": true } }), "in_progress", "gave no valid answer"),
         (
             "bool",
             json!({ "result": { "action": "accept", "content": { "decision": true } } }),
             "in_progress",
-            "no answer",
+            "no valid answer",
         ),
         ("failed", error, "in_progress", "nobody is here"),
     ];
