@@ -1,5 +1,7 @@
-//! Owns what files say together: which are definitions and which settings, names that clash, participants that nobody
-//! configured. Leaves each file to `definition.rs` and `settings.rs`.
+//! Reads a set of files and checks them against each other: duplicate definition names, participants that the
+//! settings lack, headers that the settings override. Decides which file is a definition and which is settings.
+//!
+//! Leaves single files to `definition.rs` and `settings.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ use crate::participant::{ParticipantConfig, Transport};
 use crate::saga::Definition;
 use crate::saga::definition::{Action, Draft, Errors, Target};
 
-/// What a node runs: its settings, and the definitions that they name.
+/// Settings of a node and the definitions that they name.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// The settings.
@@ -25,26 +27,22 @@ pub struct Catalog {
     pub definitions: Vec<Arc<Definition>>,
 }
 
-/// What [`check`] found.
+/// Result of [`check`].
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Files that were read, those named by settings included.
+    /// Number of files read, including the files that settings name. A path that cannot be read counts as one file.
     pub files: usize,
-    /// Files without a fault.
+    /// Number of files without a fault.
     pub files_fine: usize,
-    /// Definitions without a fault.
+    /// Number of definitions without a fault of their own. Faults between files do not lower it.
     pub definitions: usize,
-    /// All faults, sorted by file and line; none when everything is fine.
+    /// All faults, sorted by file and line. Empty if there are none.
     pub faults: Faults,
-    /// What is legal and often wrong, sorted likewise.
+    /// Rules that are legal but often wrong, sorted by file and line.
     pub advice: Faults,
 }
 
-/// Reads settings and the definitions that they name.
-///
-/// # Errors
-///
-/// Returns every fault of every file at once.
+/// Returns the faults of all files at once.
 pub fn load(settings_file: &Path, environment: &Environment) -> Result<Catalog, Faults> {
     let mut reading = Reading::default();
     let settings = reading.settings(Source::of_file(settings_file), environment);
@@ -53,11 +51,7 @@ pub fn load(settings_file: &Path, environment: &Environment) -> Result<Catalog, 
     reading.faults.or(Catalog { settings, definitions })
 }
 
-/// Reads definitions from files, folders (their `*.yaml` and `*.yml`) and patterns such as `sagas/**/*.yaml`.
-///
-/// # Errors
-///
-/// Returns every fault of every file at once.
+/// Returns the faults of all files at once.
 pub fn load_definitions(paths: &[PathBuf]) -> Result<Vec<Arc<Definition>>, Faults> {
     let mut reading = Reading::default();
     for path in paths {
@@ -65,16 +59,18 @@ pub fn load_definitions(paths: &[PathBuf]) -> Result<Vec<Arc<Definition>>, Fault
             reading.definition(Source::of_file(&file));
         }
     }
-    // The settings are the program's; they are asked when it registers the definitions.
+    // The settings belong to the calling program. Registration checks the definitions against them.
     reading.cross_check(true);
     let definitions = reading.definitions.iter().filter_map(|one| Definition::build(one.draft.clone()).ok()).collect();
     reading.faults.or(definitions)
 }
 
-/// Checks files, folders and patterns of definitions and settings, and the definitions that settings name.
+/// Checks definitions and settings in files, folders and patterns. Also checks the definitions that the settings
+/// name.
 ///
-/// A file with `saga` or `steps` at its top is a definition, any other is settings. Where there are settings,
-/// every `tool` and `http` is looked up among their participants.
+/// A file is a definition if a document in it has `saga` or `steps` at the top level, or if no document in it is a
+/// mapping. Every other file is settings. If there are settings, every `tool` and `http` call must name one of their
+/// participants.
 pub fn check(paths: &[PathBuf], environment: &Environment) -> Report {
     let mut reading = Reading::default();
     for path in paths {
@@ -99,21 +95,21 @@ pub fn check(paths: &[PathBuf], environment: &Environment) -> Report {
     Report { files: reading.files.len(), files_fine, definitions: reading.definitions.len(), faults, advice }
 }
 
-/// What was read so far.
+/// Files and definitions read so far, and their faults.
 #[derive(Default)]
 struct Reading {
     faults: Faults,
-    /// Names of the files that were read.
+    /// Names of the files read, as faults show them.
     files: BTreeSet<String>,
-    /// The same files as the machine knows them, so that one is not read twice under two names.
+    /// Canonical paths of the files, so that no file is read twice under two names.
     seen: BTreeSet<PathBuf>,
     definitions: Vec<definition::Located>,
-    /// Participants of all settings, by name; none without settings.
+    /// Participants of all settings, by name. `None` if no settings were read.
     participants: Option<BTreeMap<String, Known>>,
 }
 
 impl Reading {
-    /// Returns the files of a path that were not read yet.
+    /// Returns the files of a path, without the files that were read before.
     fn files(&mut self, path: &Path) -> Vec<PathBuf> {
         let found = match files_of(path) {
             Ok(found) => found,
@@ -170,7 +166,9 @@ impl Reading {
         located.settings
     }
 
-    /// Looks for what no file can know alone. Settings that are elsewhere may say what errors prove.
+    /// Finds faults between files: duplicate definition names, unknown participants, overridden headers, and tool
+    /// calls for which nothing says what an error proves. If `settings_elsewhere` is set and no settings were read,
+    /// every participant counts as one with `errors: definite`.
     fn cross_check(&mut self, settings_elsewhere: bool) {
         let mut first: BTreeMap<&str, String> = BTreeMap::new();
         let mut faults: Vec<LocatedFault> = Vec::new();
@@ -200,13 +198,13 @@ impl Reading {
     }
 }
 
-/// What definitions must know of a participant.
+/// Settings of a participant that matter to definitions.
 struct Known {
-    /// The field that calls it.
+    /// Field that calls the participant: `tool` or `http`.
     protocol: &'static str,
-    /// Names of the headers that the settings give its requests, in lower case.
+    /// Names of the headers that the settings add to its requests, in lower case.
     headers: BTreeSet<String>,
-    /// Whether they say that its errors had no effect.
+    /// Whether the settings declare `errors: definite`: an error proves that the call had no effect.
     trusts_errors: bool,
 }
 
@@ -226,7 +224,7 @@ impl Known {
     }
 }
 
-/// Returns a fault for each call of a participant that the settings do not have, or have with another protocol.
+/// Returns a fault for each call to an unknown participant and for each call with the wrong protocol.
 fn unknown_participants(draft: &Draft, participants: &BTreeMap<String, Known>) -> Vec<PathFault> {
     let mut faults = Vec::new();
     for (path, target) in targets(draft) {
@@ -239,7 +237,7 @@ fn unknown_participants(draft: &Draft, participants: &BTreeMap<String, Known>) -
         let message = match participants.get(participant.as_str()) {
             Some(Known { protocol, .. }) if *protocol == field => continue,
             Some(Known { protocol, .. }) => {
-                format!("the participant {name} is called by `{protocol}`, not by `{field}`; see its settings")
+                format!("expected `{protocol}` calls to participant {name}, found `{field}`; see its settings")
             }
             None => {
                 let near = did_you_mean(participant, participants.keys().map(String::as_str));
@@ -252,7 +250,8 @@ fn unknown_participants(draft: &Draft, participants: &BTreeMap<String, Known>) -
     faults
 }
 
-/// Returns a fault for each header of a call that the settings give its participant: theirs is sent, and not that one.
+/// Returns a fault for each header that both a call and the settings of its participant set. The request carries the
+/// value from the settings.
 fn overridden_headers(draft: &Draft, participants: &BTreeMap<String, Known>) -> Vec<PathFault> {
     let mut faults = Vec::new();
     for (path, target) in targets(draft) {
@@ -261,7 +260,7 @@ fn overridden_headers(draft: &Draft, participants: &BTreeMap<String, Known>) -> 
         for name in headers.keys().filter(|name| known.headers.contains(&name.to_ascii_lowercase())) {
             let path: FieldPath = path.iter().cloned().chain(["headers".into(), name.as_str().into()]).collect();
             let message = format!(
-                "the settings give {} the header {}, which no definition overrides; remove it",
+                "the settings of participant {} set the header {}, which a definition cannot override; remove it",
                 quoted(participant),
                 quoted(name)
             );

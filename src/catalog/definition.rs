@@ -1,6 +1,7 @@
-//! Owns the way from a definition's file to [`Draft`]s: syntax, shape, defaults that depend on the place, and
-//! at last the core's and the expressions' own verdict, all named by line. The shape itself is
-//! `definition.schema.json`.
+//! Reads a definition file into [`Draft`]s. Checks the syntax and the shape, fills in the defaults that depend on the
+//! place of a field, then runs the checks of the core and of the expressions. Every fault names its line.
+//!
+//! The shape is `definition.schema.json`.
 
 pub(super) mod defaults;
 mod draft;
@@ -14,7 +15,7 @@ use crate::saga::definition::Draft;
 
 pub(super) use draft::duration_ms;
 
-/// A definition and where it was read.
+/// A definition, its file and its YAML node.
 #[derive(Clone, Debug)]
 pub(super) struct Located {
     pub(super) file: String,
@@ -22,10 +23,10 @@ pub(super) struct Located {
     pub(super) draft: Draft,
 }
 
-/// Reads the definitions of one text: one, or several divided by `---`.
+/// Parses the definitions in a text: one, or several separated by `---`.
 ///
-/// `file` is the name that faults carry. Every fault of the text is returned at once: of the syntax, of the
-/// shape, and of what the saga could not promise.
+/// `file` is the file name in the faults. All faults of the text are returned at once: of the syntax, of the shape,
+/// and from the checks of the core and of the expressions.
 ///
 /// # Errors
 ///
@@ -35,10 +36,10 @@ pub fn parse_definitions(file: &str, text: &str) -> Result<Vec<Draft>, Faults> {
     faults.or(located.into_iter().map(|one| one.draft).collect())
 }
 
-/// Reads what can be read of a source, and returns the faults beside it.
+/// Decodes the definitions of a source. Returns every definition without a fault, and the faults of the others.
 pub(super) fn read(source: Source) -> (Vec<Located>, Faults) {
     let Source { file, mut documents, mut faults } = source;
-    // A `---` at the begin or end of a file divides nothing.
+    // A `---` at the start or end of a file adds a null document.
     documents.retain(|document| !document.is_null());
     if documents.is_empty() && faults.is_empty() {
         faults.push_file(&file, "expected a definition, found an empty file; begin with `saga: NAME`");
@@ -53,25 +54,25 @@ pub(super) fn read(source: Source) -> (Vec<Located>, Faults) {
     (located, faults)
 }
 
-/// Returns the calls whose errors a definition trusts in silence; `says` tells whether the settings of a participant
-/// say that its errors had no effect.
+/// Returns a fault for each tool call for which the definition does not say what an error of the tool proves. `says`
+/// returns whether the settings of a participant declare `errors: definite`.
 pub(super) fn silent_errors(one: &Located, says: impl Fn(&str) -> bool) -> Vec<PathFault> {
     validation::silent_errors(&one.draft, &one.node, says)
 }
 
-/// Returns rules of a definition that are legal and often wrong.
+/// Returns advice on the rules of a definition that are legal but often wrong.
 pub(super) fn doubtful_rules(one: &Located) -> Vec<PathFault> {
     validation::doubtful_rules(&one.draft, &one.node)
 }
 
-/// Names a fault by file and line.
+/// Adds the file, the line and the readable path to a fault.
 pub(super) fn locate(file: &str, node: &Node, fault: PathFault) -> LocatedFault {
     let PathFault { path, anchor, message } = fault;
     let at = Some(node.locate(&path, anchor));
     LocatedFault { file: file.to_owned(), at, path: node.describe(&path), message }
 }
 
-/// Turns one document into a draft that the core and the expressions accept.
+/// Decodes one document into a draft that passes the checks of the core and of the expressions.
 fn decode(node: &Node) -> Result<Draft, Vec<PathFault>> {
     let value = node.to_json();
     let mut faults = schema::DEFINITION.faults(&value);
@@ -88,12 +89,12 @@ fn decode(node: &Node) -> Result<Draft, Vec<PathFault>> {
             faults.extend(verdict);
             if faults.is_empty() { Ok(draft) } else { Err(faults) }
         }
-        // What is left does not decode: the shape's own faults say why.
+        // The rest of the document does not decode. Faults of the shape explain why, if there are any.
         Err(fault) => Err(if faults.is_empty() { vec![fault] } else { faults }),
     }
 }
 
-/// Decodes a text by its shape alone, whatever the core says of it.
+/// Decodes a text by its shape alone, without the checks of the core.
 #[cfg(test)]
 pub(super) fn decode_shape(text: &str) -> Result<Draft, String> {
     let source = Source::of_text("test", text);

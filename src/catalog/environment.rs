@@ -1,17 +1,19 @@
-//! Owns `${env.NAME}` in settings: where values come from, how a text is put together, and that no value is
-//! ever shown. Leaves to `settings.rs` which texts are secrets.
+//! Replaces `${env.NAME}` in settings with values from the environment. Keeps those values out of everything that is
+//! printed.
+//!
+//! Leaves to `settings.rs` which texts are secrets.
 
 use std::collections::BTreeMap;
 
 use super::fault::quoted;
 use crate::participant::Secret;
 
-/// The variables that settings may name.
+/// The environment variables that settings may refer to.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// Returns the variables of this process; those that are not Unicode are left out.
+    /// Returns the variables of this process. Leaves out names and values that are not Unicode.
     pub fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -31,11 +33,11 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-/// A text of the settings with its variables put in.
+/// A text of the settings after its variables were replaced.
 #[derive(Clone, Default)]
 pub(super) struct Resolved {
     pub(super) text: String,
-    /// The values that were put in.
+    /// The values put into the text, from the environment or from a default. Empty values are left out.
     pub(super) parts: Vec<String>,
 }
 
@@ -46,7 +48,7 @@ impl Resolved {
 }
 
 impl Environment {
-    /// Puts the variables into a text, or says all that is wrong with its references.
+    /// Replaces the variables in a text. Returns a message for each faulty reference.
     pub(super) fn resolve(&self, raw: &str) -> Result<Resolved, Vec<String>> {
         let mut out = Resolved::default();
         let mut faults = Vec::new();
@@ -86,7 +88,7 @@ impl Environment {
         };
         let name = name.trim().strip_prefix("env.").filter(|name| is_variable(name)).ok_or_else(|| {
             let found = quoted(&format!("${{{reference}}}"));
-            format!("settings know `${{env.NAME}}` and `${{env.NAME:-default}}` only; found {found}")
+            format!("expected `${{env.NAME}}` or `${{env.NAME:-default}}`, found {found}")
         })?;
         match (self.0.get(name), default) {
             (Some(value), None) => Ok(value.clone()),
@@ -99,7 +101,7 @@ impl Environment {
     }
 }
 
-/// Whether a text takes at least one value from the environment.
+/// Returns whether a text holds at least one `${…}` reference.
 pub(super) fn has_reference(raw: &str) -> bool {
     raw.replace("$${", "").contains("${")
 }

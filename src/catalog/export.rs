@@ -1,5 +1,7 @@
-//! Owns the way back: a draft as the YAML that a person would have written, defaults left out. Reading it
-//! again gives the same draft. Leaves the meaning of fields to `definition.rs`.
+//! Writes a draft as YAML in the form that a person would write, without defaults. Parsing the YAML gives the same
+//! draft.
+//!
+//! Leaves the meaning of the fields to `definition.rs`.
 
 mod emit;
 
@@ -15,7 +17,7 @@ use emit::{Tree, text};
 
 /// Writes a definition as YAML, in the form that [`parse_definitions`](super::parse_definitions) reads.
 ///
-/// Defaults are left out, so the text says no more than its author must have said. Comments are not part of a draft.
+/// Leaves out every field that has its default value. A draft holds no comments, so the YAML has none.
 pub fn to_yaml(draft: &Draft) -> String {
     let mut root = Fields::default();
     root.put("saga", text(&draft.name));
@@ -40,7 +42,7 @@ pub fn to_yaml(draft: &Draft) -> String {
     emit::document(&root.into_tree())
 }
 
-/// The fields of a mapping in the order in which they are written.
+/// The fields of a mapping, in the order of writing.
 #[derive(Default)]
 struct Fields(Vec<(String, Tree)>);
 
@@ -116,9 +118,9 @@ fn notice(notice: &Notice) -> Tree {
     fields.into_tree()
 }
 
-/// Writes what stands beside a call's target.
+/// Writes the fields of a call, except its target.
 fn put_call(fields: &mut Fields, call: &Call, default: &defaults::CallDefaults) {
-    // A compensation takes over the life of its step's keys together with the effect, or neither.
+    // A compensation inherits the effect and the key lifetime of its step together, or neither of them.
     let forgets = call.key_lifetime_ms.is_none() && default.key_lifetime_ms.is_some();
     let same = call.effect == default.effect && !forgets;
     fields.put_unless(same, "effect", || text(effect_word(call.effect)));
@@ -190,7 +192,7 @@ fn put_target(fields: &mut Fields, target: &Target, method_default: &str) {
     }
 }
 
-/// Writes the fields of a retry that differ from what would hold without them.
+/// Writes the fields of a retry that differ from the defaults. Returns `None` if no field differs.
 fn retry(retry: &Retry, default: &Retry) -> Option<Tree> {
     let number = |number: f64| Tree::of(&Value::from(number));
     let mut fields = Fields::default();
@@ -212,7 +214,7 @@ fn template(template: &Template) -> Tree {
     Tree::of(&template.0)
 }
 
-/// Writes a duration in its largest whole units: `1h30m`.
+/// Writes a duration with the largest possible units, such as `1h30m`.
 fn duration(ms: Millis) -> Tree {
     const UNITS: [(Millis, &str); 5] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
     let mut rest = ms;

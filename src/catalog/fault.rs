@@ -1,5 +1,6 @@
-//! Owns how a fault in a file is named: file, line, column, path, and a message that is safe to print. Leaves
-//! to the other files of this room what counts as a fault.
+//! Faults of files: file, line, column, path, and a message that is safe to print.
+//!
+//! Leaves to the other files of this room what counts as a fault.
 
 use std::fmt;
 
@@ -19,14 +20,14 @@ pub struct Position {
 /// One fault of one file. Prints as `FILE:LINE:COLUMN: PATH: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct LocatedFault {
-    /// The file, as it was named to us or found.
+    /// Name of the file, as the caller gave it or as it was found in a folder or by a pattern.
     pub file: String,
-    /// Where in it; none when the file as a whole is at fault, for example because it cannot be read.
+    /// Position in the file. `None` if the fault is about the whole file, for example if it cannot be read.
     #[serde(flatten)]
     pub at: Option<Position>,
-    /// The field, for example `steps.charge.compensation.tool`; empty for the document as a whole.
+    /// Path of the field, for example `steps.charge.compensation.tool`. Empty for the whole document.
     pub path: String,
-    /// What was expected, what was found, what to do. One line, without control characters or secrets.
+    /// What was expected, what was found, and what to do. One line, without control characters and without secrets.
     pub message: String,
 }
 
@@ -43,7 +44,7 @@ impl fmt::Display for LocatedFault {
     }
 }
 
-/// All faults of one input, in the order of files and lines; never empty when it is an `Err`.
+/// Faults of one input, sorted by file and line. Never empty in an `Err`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Faults(Vec<LocatedFault>);
@@ -54,7 +55,7 @@ impl Faults {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no faults.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -64,18 +65,19 @@ impl Faults {
         self.0.extend(other.0);
     }
 
-    /// Adds a fault of a file as a whole.
+    /// Adds a fault about a whole file.
     pub(super) fn push_file(&mut self, file: &str, message: impl Into<String>) {
         self.0.push(LocatedFault { file: file.to_owned(), at: None, path: String::new(), message: message.into() });
     }
 
-    /// Adds one fault. Its message may quote a file, by our own hand or a library's: it is made printable here.
+    /// Adds a fault. Makes its message printable, because the message may quote a file, directly or through a
+    /// library.
     pub(super) fn push(&mut self, fault: LocatedFault) {
         let message = printable(&fault.message);
         self.0.push(LocatedFault { message, ..fault });
     }
 
-    /// Sorts, removes what was said twice, and cuts the tail of a hopeless file.
+    /// Sorts the faults, removes duplicates and keeps the first 200 (`FAULTS_MAX`). A note replaces the others.
     pub(super) fn sorted(mut self) -> Self {
         self.0.sort();
         self.0.dedup();
@@ -87,7 +89,7 @@ impl Faults {
         self
     }
 
-    /// Returns the value if there is no fault.
+    /// Returns the value if there are no faults, else the sorted faults.
     pub(super) fn or<T>(self, value: T) -> Result<T, Self> {
         if self.is_empty() { Ok(value) } else { Err(self.sorted()) }
     }
@@ -116,7 +118,8 @@ impl IntoIterator for Faults {
     }
 }
 
-/// Returns the text with control characters escaped, so that a file cannot write into the terminal or forge a log line.
+/// Escapes control characters and invisible characters, so that a file cannot control the terminal or forge a log
+/// line.
 pub(super) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -129,7 +132,7 @@ pub(super) fn printable(text: &str) -> String {
     out
 }
 
-/// Returns a text as it is quoted in a message: in backticks, printable, and cut when it is long.
+/// Quotes a text for a message: in backticks, printable, and cut after 60 characters.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 60;
     let mut shown: String = printable(&text.chars().take(SHOWN_CHARS_MAX).collect::<String>());
@@ -139,7 +142,8 @@ pub(super) fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
-/// Returns `, did you mean `x`?` when one of the known words is close to the one found, else nothing.
+/// Returns `; did you mean …?` with the known word closest to the one found. Returns an empty text if no word is
+/// close.
 pub(super) fn did_you_mean<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> String {
     const SIMILARITY_MIN: f64 = 0.75;
     let nearest = known
@@ -149,7 +153,8 @@ pub(super) fn did_you_mean<'a>(found: &str, known: impl Iterator<Item = &'a str>
     nearest.map(|(_, word)| format!("; did you mean {}?", quoted(word))).unwrap_or_default()
 }
 
-/// Line and paragraph separators, joiners and marks that turn the direction of text: they hide what a line says.
+/// Returns whether a character can hide what a line says: a line or paragraph separator, a joiner, or a mark that
+/// changes the direction of the text.
 fn is_invisible(character: char) -> bool {
     matches!(character,
         '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -1,7 +1,8 @@
-//! Reads files: definitions and settings in YAML, with every fault of every file named at once by file, line,
-//! column and path. Owns the two formats, their JSON Schemas and their defaults; what a definition may
-//! promise is the core's to judge, what an expression may say the participants', and this room maps their
-//! faults to lines.
+//! Reads definitions and settings from YAML files. Reports every fault of every file at once, each with file, line,
+//! column and path.
+//!
+//! Owns the two formats, their JSON Schemas and their defaults. Leaves the rules for definitions to the core (`saga`)
+//! and the rules for expressions to `participant`; this room maps their faults to lines.
 
 mod check;
 mod definition;

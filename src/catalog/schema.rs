@@ -1,5 +1,7 @@
-//! Owns the two JSON Schemas that this crate ships, and how a violation is said to a person. Leaves to
-//! `definition.rs` and `settings.rs` what a schema cannot express.
+//! Checks files against the two JSON Schemas that this crate ships, and turns each violation into a message for
+//! people.
+//!
+//! Leaves to `definition.rs` and `settings.rs` what a schema cannot express.
 
 use std::sync::LazyLock;
 
@@ -12,12 +14,12 @@ use super::fault::{did_you_mean, quoted};
 use super::yaml::{AMBIGUOUS_BOOLEANS, Path, PathFault, Segment};
 use crate::config::catalog::FAULTS_MAX;
 
-/// JSON Schema of a definition's file, for editors.
+/// JSON Schema of a definition file, for editors.
 pub const DEFINITION_SCHEMA: &str = include_str!("definition.schema.json");
-/// JSON Schema of the settings' file, for editors.
+/// JSON Schema of a settings file, for editors.
 pub const SETTINGS_SCHEMA: &str = include_str!("settings.schema.json");
 
-/// A schema of ours, ready for use.
+/// A shipped schema with its compiled validator.
 pub(super) struct Schema {
     document: Value,
     validator: Validator,
@@ -37,13 +39,13 @@ impl Schema {
         Self { document, validator }
     }
 
-    /// Returns the violations of a document, at most one more than are ever shown.
+    /// Returns the violations of a document, at most one more than the number of faults that are shown.
     pub(super) fn faults(&self, value: &Value) -> Vec<PathFault> {
         let errors: Vec<_> = self.validator.iter_errors(value).take(FAULTS_MAX + 1).collect();
         let undecided: Vec<_> = errors.iter().filter(|error| is_choice(error)).map(path_of).collect();
         let mut faults = Vec::new();
         for error in &errors {
-            // The rules of each alternative say nothing useful while it is open which one is meant.
+            // While the choice between alternatives is open, the rules of each alternative are of no help.
             let implied = is_rule(error) && undecided.iter().any(|path| path_of(error).starts_with(path));
             if !implied {
                 self.explain(error, &mut faults);
@@ -95,7 +97,8 @@ impl Schema {
         }
     }
 
-    /// Says what the failed keyword asks for: the title of its schema if that covers it, else the keyword's own words.
+    /// Describes what the failed keyword asks for. `minimum`, `maximum`, `maxItems` and `maxLength` name their limit.
+    /// Any other keyword is described by the title of its schema, or by itself if the schema has no title.
     fn expected(&self, error: &ValidationError<'_>) -> String {
         let bound = match error.kind() {
             ValidationErrorKind::Type { kind } => types(kind),
@@ -106,13 +109,13 @@ impl Schema {
             ValidationErrorKind::MinLength { limit: 1 } => "text that is not empty".to_owned(),
             ValidationErrorKind::UniqueItems => "items that differ".to_owned(),
             ValidationErrorKind::Pattern { pattern } => format!("text like `{pattern}`"),
-            kind => format!("what the schema says of `{}`", kind.keyword()),
+            kind => format!("a value that the schema keyword `{}` accepts", kind.keyword()),
         };
         let title = self.parent(error).and_then(|parent| parent["title"].as_str());
         title.map_or(bound, str::to_owned)
     }
 
-    /// Explains a choice between fields, such as `tool`, `http` or `handler`.
+    /// Describes a failed choice between fields, such as `tool`, `http` or `handler`.
     fn alternatives(&self, error: &ValidationError<'_>, path: &[Segment]) -> PathFault {
         let branches = self.document.pointer(error.schema_path().as_str()).and_then(Value::as_array);
         let names = || branches.into_iter().flatten().filter_map(|branch| branch["required"][0].as_str());
@@ -144,17 +147,17 @@ impl Schema {
     }
 }
 
-/// Whether fields exclude each other, or none of them is there.
+/// Returns whether the error is a choice of exactly one field: several of the fields are set, or none.
 fn is_choice(error: &ValidationError<'_>) -> bool {
     matches!(error.kind(), ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::OneOfMultipleValid { .. })
 }
 
-/// Whether an error comes from a rule that depends on which of the alternatives is there.
+/// Returns whether the error comes from a rule for one of the alternatives.
 fn is_rule(error: &ValidationError<'_>) -> bool {
     error.schema_path().as_str().contains("/then/")
 }
 
-/// Returns what is wrong with a JSON Schema that a file contains, by path below it.
+/// Returns the faults of a JSON Schema inside a file, with paths below that schema.
 pub(super) fn schema_faults(schema: &Value) -> Vec<PathFault> {
     let meta = match jsonschema::meta::validator_for(schema) {
         Ok(meta) => meta,
@@ -164,8 +167,8 @@ pub(super) fn schema_faults(schema: &Value) -> Vec<PathFault> {
     };
     let mut faults: Vec<PathFault> =
         meta.iter_errors(schema).map(|error| PathFault::value(&path_of(&error), meta_message(&error))).collect();
-    // Patterns and references are looked at only when a validator is built. Only `regex` is used, whose time
-    // is linear in the input, and nothing is fetched.
+    // Only building a validator checks patterns and references. The `regex` engine takes time linear in its input,
+    // and nothing is fetched.
     let options = jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());
     if let Err(error) = options.build(schema) {
         let path = path_of(&error);
@@ -176,7 +179,7 @@ pub(super) fn schema_faults(schema: &Value) -> Vec<PathFault> {
     faults
 }
 
-/// Says what is wrong with a part of a JSON Schema.
+/// Describes a fault in a part of a JSON Schema.
 fn meta_message(error: &ValidationError<'_>) -> String {
     if path_of(error).last() == Some(&"type".into()) {
         let found = describe(error.instance());
@@ -187,7 +190,7 @@ fn meta_message(error: &ValidationError<'_>) -> String {
     format!("expected a JSON Schema: {}", one_line(error))
 }
 
-/// Removes what the schema refused, so that the rest can be decoded and judged in the same run.
+/// Removes the parts that the schema refused, so that the same run can decode and check the rest.
 pub(super) fn without(mut value: Value, faults: &[PathFault]) -> Value {
     for fault in faults {
         remove(&mut value, &fault.path);
@@ -204,7 +207,7 @@ fn remove(value: &mut Value, path: &[Segment]) {
     match (holder, last) {
         (Some(Value::Object(fields)), Segment::Key(key)) => drop(fields.remove(key)),
         (Some(Value::Object(fields)), Segment::Index(index)) => drop(fields.remove(&index.to_string())),
-        // Items keep their index, since other faults refer to it.
+        // Items keep their index, because other faults refer to it.
         (Some(Value::Array(items)), Segment::Index(index)) => {
             if let Some(item) = items.get_mut(*index).filter(|item| !item.is_object()) {
                 *item = Value::Null;
@@ -214,7 +217,7 @@ fn remove(value: &mut Value, path: &[Segment]) {
     }
 }
 
-/// Says what a value is, without showing more of it than a line can bear.
+/// Describes a value in a message, in at most one short line.
 pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),
@@ -227,7 +230,7 @@ pub(super) fn describe(value: &Value) -> String {
     }
 }
 
-/// Adds what most likely went wrong.
+/// Returns a hint about the most likely mistake.
 fn hint(error: &ValidationError<'_>) -> &'static str {
     let ValidationErrorKind::Type { kind } = error.kind() else { return "" };
     let wants = |wanted: JsonType| match kind {

@@ -1,5 +1,7 @@
-//! Owns a node's settings: `amends.yaml` as values, its defaults, and which texts are secrets. The shape itself is
-//! `settings.schema.json`. Leaves connecting to the rooms that use them.
+//! The settings of a node: `amends.yaml` as values, with defaults, and which texts are secrets. The shape is
+//! `settings.schema.json`.
+//!
+//! Leaves connecting to the rooms that use the settings.
 
 mod mcp;
 mod read;
@@ -19,92 +21,93 @@ use crate::config::store::POOL_CONNECTIONS;
 use crate::participant::{Filter, ParticipantConfig, Secret};
 use crate::saga::definition::Millis;
 
-/// Settings of one node. The default is what holds without a file.
+/// Settings of one node. The default is the settings without a file.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// What steps call.
+    /// Participants that steps call.
     pub participants: Vec<ParticipantConfig>,
-    /// Files, folders and patterns of definitions; relative ones were joined to the settings' folder.
+    /// Files, folders and patterns of definitions. Relative paths are already joined to the folder of the settings
+    /// file.
     pub definitions: Vec<PathBuf>,
-    /// Where sagas are recorded.
+    /// Database that records the sagas.
     pub database: DatabaseSettings,
-    /// This process among others.
+    /// This node among others.
     pub node: NodeSettings,
-    /// The node's own HTTP.
+    /// HTTP server of the node.
     pub http: HttpSettings,
-    /// The agents' door.
+    /// MCP endpoint for agents.
     pub mcp: McpSettings,
-    /// What is logged, and how.
+    /// Level and format of the log.
     pub log: LogSettings,
-    /// Who is told of sagas as spans.
+    /// Export of sagas as trace spans.
     pub traces: TracesSettings,
 }
 
 impl Settings {
-    /// Returns what cuts out of any text what the environment gave to participants, to the database's URL and to the
-    /// collector's.
+    /// Returns a filter that removes secrets from any text: the values put in from the environment for participants,
+    /// the database URL and the collector URL.
     pub fn filter(&self) -> Filter {
         let of_participants = self.participants.iter().flat_map(|participant| participant.transport.secrets());
         Filter::of(of_participants.chain(&self.database.url).chain(&self.traces.otlp))
     }
 }
 
-/// Where sagas are recorded.
+/// Database that records the sagas.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
-    /// Postgres URL. Default: none, which leaves it to `DATABASE_URL` and then to the embedded Postgres.
+    /// Postgres URL. Default: none; then `DATABASE_URL` is used, else the embedded Postgres.
     pub url: Option<Secret>,
-    /// Most pooled connections, besides lanes. Default: 8.
+    /// Most pooled connections. Lanes have their own connections. Default: 8.
     pub pool: usize,
-    /// Folder of the embedded Postgres. Default: none, the platform's data folder.
+    /// Folder of the embedded Postgres. Default: none; then the platform's data folder is used.
     pub data_dir: Option<PathBuf>,
 }
 
-/// This process among others on the same database.
+/// This node among others on the same database.
 #[derive(Clone, Debug)]
 pub struct NodeSettings {
-    /// Name in lists and logs. Default: none, the host's name.
+    /// Name in lists and logs. Default: none; then the name of the host is used.
     pub name: Option<String>,
-    /// Committing connections. Default: 2.
+    /// Number of lanes, each with its own connection for commits. Default: 2.
     pub lanes: usize,
-    /// Most sagas that run here at the same time. Default: 10,000.
+    /// Most sagas that run on this node at the same time. Default: 10,000.
     pub actors_max: usize,
-    /// Time without a heartbeat after which other nodes take this one for dead, in milliseconds. Default: 8,000.
+    /// Time without a heartbeat until other nodes declare this node dead, in milliseconds. Default: 8,000.
     pub lease_ms: Millis,
-    /// Time that attempts under way get to end after SIGTERM, in milliseconds. Default: 30,000.
+    /// Time for running attempts to end after SIGTERM, in milliseconds. Default: 30,000.
     pub grace_period_ms: Millis,
 }
 
-/// The node's own HTTP.
+/// HTTP server of the node.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// Where it listens; none when it was switched off. Default: 127.0.0.1:7171.
+    /// Address of the listener. `None` if HTTP is switched off. Default: 127.0.0.1:7171.
     pub address: Option<SocketAddr>,
 }
 
-/// Who is told of sagas as spans.
+/// Export of sagas as trace spans.
 #[derive(Clone, Debug, Default)]
 pub struct TracesSettings {
-    /// URL of a collector. Default: none, nobody is told.
+    /// URL of an OTLP collector. Default: none; then no spans are sent.
     pub otlp: Option<Secret>,
 }
 
-/// What is logged, and how.
+/// Level and format of the log.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// Level or directives of `tracing`. Default: `info`.
+    /// Level, or directives of `tracing`. Default: `info`.
     pub level: String,
-    /// Form of a line. Default: text.
+    /// Format of a log line. Default: text.
     pub format: LogFormat,
 }
 
-/// Form of a line of the log.
+/// Format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// For programs: one JSON object a line.
+    /// For programs: one JSON object per line.
     Json,
 }
 
@@ -138,27 +141,29 @@ impl Default for LogSettings {
     }
 }
 
-/// Port of the node's HTTP, unless the settings say otherwise.
+/// Default port of the HTTP server.
 const HTTP_PORT: u16 = 7171;
 
-/// Settings and where they were read.
+/// Settings and their YAML node.
 pub(super) struct Located {
     pub(super) node: Node,
     pub(super) settings: Settings,
 }
 
-/// Reads settings from a text. `file` is the name that faults carry; relative paths in the text start at its folder.
+/// Parses settings from a text. `file` is the file name in the faults. Relative paths in the text start at the folder
+/// of `file`.
 ///
 /// # Errors
 ///
-/// Returns all faults, sorted by line: of the syntax, of the shape, of references to the environment, and
-/// secrets in plain text.
+/// Returns all faults, sorted by line: of the syntax, of the shape, of references to the environment, and of secrets
+/// in plain text.
 pub fn parse_settings(file: &str, text: &str, environment: &Environment) -> Result<Settings, Faults> {
     let (located, faults) = read(Source::of_text(file, text), environment);
     faults.or(located.settings)
 }
 
-/// Reads what can be read of a source, and returns the faults beside it. An empty file gives the defaults.
+/// Reads the settings of a source. Returns the valid parts together with the faults. An empty file gives the
+/// defaults.
 pub(super) fn read(source: Source, environment: &Environment) -> (Located, Faults) {
     let Source { file, documents, mut faults } = source;
     let mut documents = documents.into_iter();

@@ -1,5 +1,7 @@
-//! Owns where texts come from: files, folders and patterns, within the limits on size and number. Leaves what
-//! they say to others.
+//! Finds and reads the files of a path: a file, a folder or a pattern. Enforces the limits on file size and number of
+//! files.
+//!
+//! Leaves the content to the other files of this room.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,7 +12,7 @@ use super::fault::{Faults, LocatedFault, Position};
 use super::yaml::{self, Node};
 use crate::config::catalog::{FILE_BYTES_MAX, FILES_MAX};
 
-/// The documents of one text, and what was wrong with its syntax.
+/// The YAML documents of a text, and the faults of its syntax.
 pub(super) struct Source {
     pub(super) file: String,
     pub(super) documents: Vec<Node>,
@@ -46,7 +48,8 @@ impl Source {
         Self { file, documents: Vec::new(), faults }
     }
 
-    /// Whether the text is a definition; settings otherwise.
+    /// Returns whether the text is a definition: a document has `saga` or `steps`, or no document is a mapping. Any
+    /// other text is settings.
     pub(super) fn is_definition(&self) -> bool {
         let says = |key: &str| self.documents.iter().any(|document| document.field(key).is_some());
         says("saga") || says("steps") || !self.documents.iter().any(Node::is_mapping)
@@ -75,11 +78,11 @@ fn text_of(path: &Path) -> Result<String, (Option<Position>, String)> {
 }
 
 fn too_large() -> String {
-    format!("is larger than {} KiB; divide it", FILE_BYTES_MAX >> 10)
+    format!("is larger than {} KiB; split it", FILE_BYTES_MAX >> 10)
 }
 
-/// Returns the files that a path names: itself, the `*.yaml` and `*.yml` of a folder, or what a pattern
-/// matches. Sorted.
+/// Returns the files of a path, sorted: the file itself, the `*.yaml` and `*.yml` of a folder, or the matches of a
+/// pattern.
 pub(super) fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);

@@ -1,6 +1,7 @@
-//! Owns YAML as a tree whose nodes know their place: parsing by YAML 1.2, limits, and the way from a path to
-//! a line. Everything that JSON cannot say, or that YAML 1.1 would read otherwise, is a fault. Leaves to
-//! others what a document means.
+//! YAML as a tree of nodes with positions. Translates a path into a line. Parsing follows YAML 1.2 and enforces
+//! limits. A value that JSON cannot express, or that YAML 1.1 reads differently, is a fault.
+//!
+//! Leaves the meaning of a document to others.
 
 mod builder;
 mod scalar;
@@ -11,14 +12,14 @@ use super::fault::{Position, printable};
 pub(super) use builder::parse;
 pub(super) use scalar::AMBIGUOUS_BOOLEANS;
 
-/// One value and where it starts.
+/// A value and its start position.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) at: Position,
     pub(super) content: Content,
 }
 
-/// What a node holds: exactly what JSON can.
+/// The content of a node: exactly the types of JSON.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Null,
@@ -29,7 +30,7 @@ pub(super) enum Content {
     Mapping(Vec<Entry>),
 }
 
-/// One key of a mapping with its value. Keys are unique.
+/// A key of a mapping and its value. The keys of a mapping are unique.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
@@ -37,7 +38,7 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
-/// One turn on the way from the root to a node.
+/// One segment of a path: a key or an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Segment {
     Key(String),
@@ -56,24 +57,25 @@ impl From<usize> for Segment {
     }
 }
 
-/// Whether a text without quotes is read as text, and not as a number, a boolean or nothing.
+/// Returns whether a text without quotes is text: not a number, a boolean, null, or a word that YAML 1.1 reads
+/// differently.
 pub(super) fn reads_as_text(plain: &str) -> bool {
     matches!(scalar::resolve_plain(plain), Ok(scalar::Plain::String))
 }
 
-/// The way from the root of a document to a node.
+/// Path from the root of a document to a node.
 pub(super) type Path = Vec<Segment>;
 
-/// Which end of an entry a fault points at.
+/// The part of an entry that a fault points at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
-    /// The key: it is unknown, or something is missing in what it holds.
+    /// The key: the key is unknown, or its value lacks something.
     Key,
-    /// The value: it is of a wrong type or out of bounds.
+    /// The value: it has a wrong type or is out of bounds.
     Value,
 }
 
-/// A fault within one document, before file and line are known.
+/// A fault within one document, without file and line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PathFault {
     pub(super) path: Path,
@@ -82,19 +84,19 @@ pub(super) struct PathFault {
 }
 
 impl PathFault {
-    /// Makes a fault that points at a value.
+    /// Returns a fault that points at a value.
     pub(super) fn value(path: &[Segment], message: impl Into<String>) -> Self {
         Self { path: path.to_vec(), anchor: Anchor::Value, message: message.into() }
     }
 
-    /// Makes a fault that points at a key.
+    /// Returns a fault that points at a key.
     pub(super) fn key(path: &[Segment], message: impl Into<String>) -> Self {
         Self { path: path.to_vec(), anchor: Anchor::Key, message: message.into() }
     }
 }
 
 impl Node {
-    /// Returns what an empty document holds.
+    /// Returns the node of an empty document.
     pub(super) fn empty() -> Self {
         Self { at: Position { line: 1, column: 1 }, content: Content::Null }
     }
@@ -105,12 +107,12 @@ impl Node {
         way.try_fold(self, |node, segment| node.turn(segment).map(|(_, next)| next))
     }
 
-    /// Whether the node is neither a list nor a mapping.
+    /// Returns whether the node is neither a list nor a mapping.
     pub(super) fn is_scalar(&self) -> bool {
         !matches!(self.content, Content::Sequence(_) | Content::Mapping(_))
     }
 
-    /// Returns the node as JSON; nothing is lost, since the loader refused what JSON cannot say.
+    /// Returns the node as JSON. Nothing is lost: the parser refuses what JSON cannot express.
     pub(super) fn to_json(&self) -> Value {
         match &self.content {
             Content::Null => Value::Null,
@@ -130,12 +132,12 @@ impl Node {
         self.entry(key).map(|entry| &entry.node)
     }
 
-    /// Whether the node says nothing.
+    /// Returns whether the node is null.
     pub(super) fn is_null(&self) -> bool {
         matches!(self.content, Content::Null)
     }
 
-    /// Whether the node is a mapping.
+    /// Returns whether the node is a mapping.
     pub(super) fn is_mapping(&self) -> bool {
         matches!(self.content, Content::Mapping(_))
     }
@@ -161,8 +163,8 @@ impl Node {
         at
     }
 
-    /// Returns the path as people read it: `steps.charge.action`, where an item of a list goes by its `step`
-    /// if it has one.
+    /// Returns the path for people, such as `steps.charge.action`. An item of a list is named by its `step`, or by
+    /// its index if it has none.
     pub(super) fn describe(&self, path: &[Segment]) -> String {
         let mut out = String::new();
         let mut node = Some(self);
@@ -179,11 +181,11 @@ impl Node {
         out
     }
 
-    /// Goes one turn down: the position of the key, and the node.
+    /// Follows one segment of a path. Returns the position of the key and the node.
     fn turn(&self, segment: &Segment) -> Option<(Position, &Self)> {
         match segment {
             Segment::Key(key) => self.entry(key).map(|entry| (entry.at, &entry.node)),
-            // A JSON pointer does not tell the key `0` from the first item.
+            // In a JSON pointer, the key `0` and the first item look the same.
             Segment::Index(index) => match &self.content {
                 Content::Sequence(items) => items.get(*index).map(|item| (item.at, item)),
                 _ => self.entry(&index.to_string()).map(|entry| (entry.at, &entry.node)),
@@ -199,7 +201,7 @@ impl Node {
     }
 }
 
-/// Length after which a path grows no more; a person finds the place by its line.
+/// Length at which a path is cut, in bytes. The line number still identifies the place.
 const PATH_BYTES_MAX: usize = 200;
 
 fn push_index(out: &mut String, index: usize) {

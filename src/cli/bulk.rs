@@ -1,5 +1,7 @@
-//! `amends bulk | pause-definition | resume-definition | drain-node | undrain-node`: asks something of many sagas, of a
-//! definition or of a node. Owns the options and the report; the words are those of the SQL functions.
+//! `amends bulk | pause-definition | resume-definition | drain-node | undrain-node`: sends a request to many sagas,
+//! to a definition or to a node. Owns the options and the report.
+//!
+//! The verbs are those of the SQL functions.
 
 use std::time::Duration;
 
@@ -13,44 +15,44 @@ use super::value;
 use crate::saga::definition::Millis;
 use crate::store::{self, NodeId};
 
-/// What may be asked of many sagas at once.
+/// Request to many sagas.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Verb {
-    /// Turns them back.
+    /// Cancels them and compensates what they did.
     Cancel,
     /// Closes them as they are.
     Abandon,
-    /// Begins nothing new in them.
+    /// Pauses them: they start no call until they are resumed.
     Pause,
-    /// Goes on after a pause.
+    /// Resumes them after a pause.
     Resume,
-    /// Tries the step again that is stuck.
+    /// Retries the step that is stuck.
     Retry,
 }
 
 /// `amends bulk`.
 #[derive(Debug, Args)]
 pub(super) struct Bulk {
-    /// What to ask of each.
+    /// Request to each saga.
     verb: Verb,
     /// Name of the definition.
     definition: String,
-    /// Why; kept in the journal of each.
+    /// Why; kept in the journal of each saga.
     #[arg(long)]
     reason: String,
     /// Only sagas with this status.
     #[arg(long, default_value = "stuck", value_parser = ["queued", "running", "compensating", "paused", "stuck"])]
     status: String,
-    /// Only sagas that were started before this time, such as 2026-03-01T12:00:00Z.
+    /// Only sagas started before this time, such as 2026-03-01T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = millis)]
     started_before: Option<Millis>,
-    /// Most sagas, oldest first; ask again until none is left.
+    /// Most sagas, oldest first. Repeat the command until no saga is left.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i32).range(1..=1000))]
     most: i32,
-    /// Wakes those that are parked one by one over this time.
+    /// Spreads the wakes of parked sagas over this time.
     #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "0s")]
     spread: Duration,
-    /// Retries under a new idempotency key; a call that is in doubt refuses.
+    /// Retries under a new idempotency key. A saga refuses this while the call is in doubt.
     #[arg(long)]
     new_key: bool,
 }
@@ -60,7 +62,7 @@ pub(super) struct Bulk {
 pub(super) struct Pause {
     /// Name of the definition.
     definition: String,
-    /// Why; kept.
+    /// Why; kept with the request.
     #[arg(long)]
     reason: String,
 }
@@ -70,7 +72,7 @@ pub(super) struct Pause {
 pub(super) struct Resume {
     /// Name of the definition.
     definition: String,
-    /// Why; kept.
+    /// Why; kept with the request.
     #[arg(long, default_value = "")]
     reason: String,
 }
@@ -78,9 +80,9 @@ pub(super) struct Resume {
 /// `amends drain-node`.
 #[derive(Debug, Args)]
 pub(super) struct Drain {
-    /// Number of the node, as amends.nodes has it.
+    /// Number of the node, as in amends.nodes.
     node: i64,
-    /// Why; kept.
+    /// Why; kept with the request.
     #[arg(long)]
     reason: String,
 }
@@ -90,19 +92,19 @@ pub(super) struct Drain {
 pub(super) struct Undrain {
     /// Number of the node.
     node: i64,
-    /// Why; kept.
+    /// Why; kept with the request.
     #[arg(long, default_value = "")]
     reason: String,
 }
 
-/// Reads an instant as milliseconds since 1970.
+/// Parses an instant and returns milliseconds since 1970.
 fn millis(text: &str) -> Result<Millis, String> {
     let expected = |error: String| format!("expected a time such as 2026-03-01T12:00:00Z: {error}");
     let at: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| expected(error.to_string()))?;
     Millis::try_from(at.as_millisecond()).map_err(|_| expected("it is before 1970".to_owned()))
 }
 
-/// Asks the same of many sagas and says of how many; what each answers is in its timeline.
+/// Sends one request to many sagas and prints how many got it. The answer of each saga is in its timeline.
 pub(super) fn bulk(args: Bulk, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let verb = match args.verb {
         Verb::Cancel => "cancel",
@@ -112,7 +114,7 @@ pub(super) fn bulk(args: Bulk, database: &DatabaseArgs, output: &Output) -> Resu
         Verb::Retry => "retry",
     };
     if args.new_key && !matches!(args.verb, Verb::Retry) {
-        return Err(Failure::usage("--new-key goes with retry; leave it out"));
+        return Err(Failure::usage("--new-key is only for retry; remove it"));
     }
     let bulk = store::Bulk {
         verb: verb.to_owned(),
@@ -129,12 +131,12 @@ pub(super) fn bulk(args: Bulk, database: &DatabaseArgs, output: &Output) -> Resu
         output.value(&json!({ "verb": verb, "definition": bulk.definition, "asked": asked }))?;
     } else {
         let (definition, status) = (harmless(&bulk.definition), &bulk.status);
-        output.line(&format!("{verb} was asked of {asked} {status} sagas of {definition}"))?;
+        output.line(&format!("sent {verb} to {asked} {status} sagas of {definition}"))?;
     }
     Ok(Exit::Done)
 }
 
-/// Pauses a definition; nodes hear of it within seconds.
+/// Pauses a definition. Nodes learn of it within seconds.
 pub(super) fn pause(args: &Pause, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Pause { definition, reason } = args;
     let signal = database.run(Schema::Current, async |store| Ok(store.pause_definition(definition, reason).await?))?;
@@ -151,7 +153,8 @@ pub(super) fn resume(args: &Resume, database: &DatabaseArgs, output: &Output) ->
     report(&told, &format!("{} is resumed", harmless(definition)), signal, output)
 }
 
-/// Tells a node to take no more sagas and to hand over those that it has; it hears of it with its next beat.
+/// Drains a node: it claims no more sagas and hands over the sagas that it runs. The node learns of it with its next
+/// heartbeat.
 pub(super) fn drain(args: &Drain, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Drain { node, reason } = args;
     let signal = database.run(Schema::Current, async |store| Ok(store.drain_node(NodeId(*node), reason).await?))?;
@@ -159,7 +162,7 @@ pub(super) fn drain(args: &Drain, database: &DatabaseArgs, output: &Output) -> R
     report(&told, &format!("node {node} hands over its sagas and takes no more"), signal, output)
 }
 
-/// Lets a node take sagas again.
+/// Ends the drain of a node.
 pub(super) fn undrain(args: &Undrain, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Undrain { node, reason } = args;
     let signal = database.run(Schema::Current, async |store| Ok(store.undrain_node(NodeId(*node), reason).await?))?;

@@ -1,4 +1,6 @@
-//! `amends check`: definitions and settings before they run. Owns the report; the catalog finds the faults.
+//! `amends check`: checks definitions and settings before they run. Owns the report.
+//!
+//! Leaves finding the faults to the catalog.
 
 use std::path::PathBuf;
 
@@ -15,12 +17,12 @@ pub(super) struct Args {
     /// Files, folders (their *.yaml and *.yml) and patterns of definitions and settings.
     #[arg(value_name = "FILES", required_unless_present = "schema")]
     files: Vec<PathBuf>,
-    /// Prints the JSON Schema of a format instead, for editors.
+    /// Prints the JSON Schema of a file format for editors, instead of a check.
     #[arg(long, value_name = "FORMAT", conflicts_with = "files")]
     schema: Option<Format>,
 }
 
-/// A format of files.
+/// A file format.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
     /// A saga's definition.
@@ -29,7 +31,7 @@ enum Format {
     Settings,
 }
 
-/// Checks files: exit code 1 if there is a fault.
+/// Runs `amends check`. The exit code is 1 if there is a fault.
 pub(super) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
     match args.schema {
         Some(Format::Definition) => return printed(DEFINITION_SCHEMA, output),

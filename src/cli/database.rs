@@ -1,5 +1,4 @@
-//! Which database a verb works on. Owns the order of places: an option, DATABASE_URL, the settings, else the
-//! embedded one.
+//! Finds the database of a verb. The order is: an option, DATABASE_URL, the settings, the embedded Postgres.
 
 use std::path::{Path, PathBuf};
 
@@ -10,43 +9,44 @@ use crate::catalog::{DatabaseSettings, Environment, parse_settings};
 use crate::postgres::{self, Embedded, EmbeddedConfig, Role};
 use crate::store::{PostgresConfig, Store};
 
-/// Settings file that is taken when none is named and it is there.
+/// Default settings file, used if it exists.
 const SETTINGS_FILE: &str = "amends.yaml";
 
 /// Options of every verb that needs a database.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// Settings: participants, definitions, database, node. Default: amends.yaml in this folder, if there is
-    /// one.
+    /// Settings file: participants, definitions, database, node. Default: amends.yaml in the current folder, if it
+    /// exists.
     #[arg(long, global = true, env = "AMENDS_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Postgres to use. Default: the settings', else an embedded one under --data-dir.
+    /// URL of the Postgres to use. Default: the URL in the settings, else an embedded Postgres under --data-dir.
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
-    /// Folder of the embedded Postgres. Default: the settings', else `amends` in the platform's data
+    /// Folder of the embedded Postgres. Default: the folder in the settings, else `amends` in the platform's data
     /// directory, or /var/lib/amends for root.
     #[arg(long, global = true, env = "AMENDS_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
-/// What a verb expects of the schema.
+/// Requirement of a verb on the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Schema {
-    /// It is that of this program. An embedded database is ours, so it is brought up to date first.
+    /// The schema must have the version of this program. An embedded database belongs to amends and is migrated
+    /// first.
     Current,
-    /// Whatever it is, the verb sees to it.
+    /// Any version. The verb deals with the schema itself.
     Any,
 }
 
 impl DatabaseArgs {
-    /// Returns the settings file: the named one, or the usual one if it is there.
+    /// Returns the settings file: the one in the options, else the default file if it exists.
     pub(crate) fn settings_file(&self) -> Option<&Path> {
         let usual = Path::new(SETTINGS_FILE);
         self.config.as_deref().or_else(|| usual.exists().then_some(usual))
     }
 
-    /// Reads the settings file for a verb that only needs to know where the database is. It may name
-    /// variables that an operator does not have, so it is read only if it matters.
+    /// Adds the database of the settings file to the options. Reads the file only if the options give no URL, because
+    /// the file may need environment variables that an operator does not have.
     pub(crate) fn settled(&self) -> Result<Self, Failure> {
         let given = self.database_url.as_ref().is_some_and(|url| !url.is_empty());
         let Some(path) = self.settings_file().filter(|_| !given) else { return Ok(self.clone()) };
@@ -66,7 +66,7 @@ impl DatabaseArgs {
         Ok(Embedded::start(&EmbeddedConfig::new(data_dir))?)
     }
 
-    /// The same with the settings' places where the options name none.
+    /// Returns the options, completed with the URL and the folder of the settings. Values in the options win.
     pub(crate) fn or_settings(&self, settings: &DatabaseSettings) -> Self {
         let url = settings.url.as_ref().map(|url| url.expose().to_owned());
         let given = self.database_url.clone().filter(|url| !url.is_empty());
@@ -77,7 +77,7 @@ impl DatabaseArgs {
         }
     }
 
-    /// Finds the database, and starts or joins the embedded one if none is named. Blocks.
+    /// Opens the database: starts or joins the embedded Postgres if there is no URL. Blocks.
     pub(crate) fn open(&self) -> Result<Place, Failure> {
         match self.database_url.as_deref().filter(|url| !url.is_empty()) {
             Some(url) => Ok(Place::Given(url.to_owned())),
@@ -107,7 +107,7 @@ impl DatabaseArgs {
             }
             work(&store).await
         });
-        // Connections first, then what they are connected to. A read of standard input would be waited for otherwise.
+        // Closes the connections before the database. A normal shutdown would wait for a pending read of stdin.
         runtime.shutdown_background();
         let result = result.map_err(|failure| match failure.exit {
             Exit::Database => Failure { message: format!("{} (database {described})", failure.message), ..failure },
@@ -123,14 +123,14 @@ impl DatabaseArgs {
 /// The database that a verb works on.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// Somebody else's, at this URL.
+    /// An external Postgres at this URL.
     Given(String),
-    /// Ours.
+    /// The embedded Postgres.
     Embedded(Embedded),
 }
 
 impl Place {
-    /// How to get there.
+    /// Returns the URL of the database.
     pub(crate) fn url(&self) -> &str {
         match self {
             Self::Given(url) => url,
@@ -138,12 +138,13 @@ impl Place {
         }
     }
 
-    /// Whether it is ours.
+    /// Returns whether it is the embedded Postgres.
     pub(crate) fn is_embedded(&self) -> bool {
         matches!(self, Self::Embedded(_))
     }
 
-    /// The server that this process runs. One that it merely shares is not its to be rough with.
+    /// Returns the embedded Postgres if this process owns it. A process must not crash a Postgres that another
+    /// process owns.
     pub(crate) fn own(&self) -> Option<&Embedded> {
         match self {
             Self::Embedded(embedded) if embedded.role() == Role::Owner => Some(embedded),
@@ -151,7 +152,8 @@ impl Place {
         }
     }
 
-    /// Stops the embedded one, if nobody else uses it.
+    /// Leaves the embedded Postgres. The owner stops it, and another process on it becomes the owner and starts it
+    /// again. A guest only leaves.
     pub(crate) fn close(self) -> Result<(), Failure> {
         match self {
             Self::Given(_) => Ok(()),

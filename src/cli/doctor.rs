@@ -1,5 +1,7 @@
-//! `amends doctor`: what is wrong with the installation, and what to do about it. Owns the printing, the
-//! comparison of the clocks and the exit code; what is looked at is the view `amends.checkup`.
+//! `amends doctor`: checks the installation and says how to fix each problem. Owns the printing, the comparison of
+//! the clocks and the exit code.
+//!
+//! Leaves the other checks to the view `amends.checkup`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,14 +12,14 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, harmless};
 use crate::store::{Finding, SCHEMA_VERSION};
 
-/// Clocks further apart than this, in milliseconds, are worth a look. Sagas go by the database's.
+/// Largest difference of the clocks without a warning, in milliseconds. Sagas use the clock of the database.
 const CLOCK_APART_MS: u64 = 2_000;
 
 /// Options of `amends doctor`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-/// Looks at the installation; exit code 1 when something is at fault.
+/// Runs `amends doctor`. The exit code is 1 if a finding is a fault.
 pub(super) fn run(_args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let mut findings = database.run(Schema::Current, async |store| {
         let mut findings = vec![Finding {
@@ -29,7 +31,7 @@ pub(super) fn run(_args: &Args, database: &DatabaseArgs, output: &Output) -> Res
         findings.push(Finding {
             subject: "sessions".to_owned(),
             level: "ok".to_owned(),
-            found: "each connection keeps its server process".to_owned(),
+            found: "each connection keeps its own server process".to_owned(),
             remedy: None,
         });
         findings.push(clock(store.clock().await?));
@@ -60,7 +62,7 @@ pub(super) fn run(_args: &Args, database: &DatabaseArgs, output: &Output) -> Res
     Ok(if is_well { Exit::Done } else { Exit::Failed })
 }
 
-/// Compares the database's clock with this machine's.
+/// Compares the clock of the database with the clock of this machine.
 fn clock(database_ms: u64) -> Finding {
     let here = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let here_ms = u64::try_from(here.as_millis()).unwrap_or(u64::MAX);
@@ -69,7 +71,7 @@ fn clock(database_ms: u64) -> Finding {
     Finding {
         subject: "clock".to_owned(),
         level: if far { "warning" } else { "ok" }.to_owned(),
-        found: format!("the database and this machine are {apart} ms apart"),
-        remedy: far.then(|| "sagas go by the database's clock; logs go by the machine's: run NTP on both".to_owned()),
+        found: format!("the clocks of the database and this machine differ by {apart} ms"),
+        remedy: far.then(|| "sagas use the database clock, logs use the machine clock: run NTP on both".to_owned()),
     }
 }

@@ -1,27 +1,28 @@
-//! How a verb ends. Owns the exit codes and the words for them; `amends --help` documents them.
+//! The results of a verb: exit codes and error codes. Maps the errors of other rooms to them. `amends --help`
+//! documents the exit codes.
 
 use std::process::ExitCode;
 
 use crate::{catalog, client, http, postgres, runtime, store};
 
-/// The exit codes.
+/// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done.
     Done,
-    /// The thing itself failed.
+    /// The work of the verb failed.
     Failed,
     /// The command line or a value on it is wrong.
     Usage,
     /// The database cannot be reached or used.
     Database,
-    /// There is no such saga, definition or step.
+    /// The saga, definition or step does not exist.
     NotFound,
-    /// The verb is not legal now.
+    /// The verb is not legal in this state.
     Refused,
-    /// No answer in time.
+    /// No answer came in time.
     Unanswered,
-    /// A signal came first.
+    /// SIGINT or SIGTERM ended the verb.
     Interrupted,
 }
 
@@ -39,7 +40,7 @@ impl Exit {
         }
     }
 
-    /// Returns the word that programs find in a JSON error.
+    /// Returns the error code in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -60,7 +61,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a verb did not do what was asked.
+/// Failure of a verb: exit code and message.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -89,7 +90,7 @@ impl From<postgres::Error> for Failure {
 
 impl From<catalog::Faults> for Failure {
     fn from(faults: catalog::Faults) -> Self {
-        Self::failed(format!("there are faults:\n{faults}"))
+        Self::failed(format!("found faults:\n{faults}"))
     }
 }
 

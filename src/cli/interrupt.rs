@@ -1,11 +1,11 @@
-//! SIGINT and SIGTERM. Owns catching them from the first moment, so that none is lost before somebody waits.
+//! Catches SIGINT and SIGTERM from the start of a verb, so that no signal is lost before the program waits for one.
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::failure::Failure;
 
-/// The signals that ask a program to end.
+/// The signals that stop a program.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
     terminate: Signal,
@@ -21,7 +21,7 @@ impl Interrupt {
         Ok(Self { terminate, interrupt: signal(SignalKind::interrupt()).map_err(cannot)? })
     }
 
-    /// Waits for the next of them.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

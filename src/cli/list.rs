@@ -1,4 +1,4 @@
-//! `amends list`: which sagas there are, newest first. Owns the table.
+//! `amends list`: lists sagas, newest first. Owns the table.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,22 +13,21 @@ use crate::store::{Filter, SagaRow};
 /// Options of `amends list`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only sagas of this status: queued, running, compensating, paused, stuck, completed, compensated,
-    /// abandoned.
+    /// Only sagas with this status: queued, running, compensating, paused, stuck, completed, compensated, abandoned.
     #[arg(long)]
     status: Option<Status>,
     /// Only sagas of this definition.
     #[arg(long, value_name = "NAME")]
     definition: Option<String>,
-    /// Most sagas to show.
+    /// Most sagas to list.
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u16,
-    /// Only sagas older than this one: the last of the page before.
+    /// Only sagas older than this one, which is the last saga of the previous page.
     #[arg(long, value_name = "ID")]
     before: Option<Uuid>,
 }
 
-/// Prints the sagas that the options select.
+/// Runs `amends list`.
 pub(super) fn run(args: Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let limit = usize::from(args.limit.max(1));
     let Args { status: wanted, definition, before, limit: _ } = args;
@@ -59,12 +58,12 @@ pub(super) fn run(args: Args, database: &DatabaseArgs, output: &Output) -> Resul
     }
     output.line(&table.trim_fmt())?;
     if let (true, Some(last)) = (sagas.len() == limit, sagas.last()) {
-        output.remark(&format!("there may be more: --before {}", last.id));
+        output.remark(&format!("more sagas may follow: --before {}", last.id));
     }
     Ok(Exit::Done)
 }
 
-/// The status, and behind whom a saga waits for its turn.
+/// Returns the status, and the saga that this saga waits behind, if any.
 fn status(saga: &SagaRow) -> String {
     match saga.behind {
         Some(holder) => format!("{} behind {holder}", saga.status),
@@ -72,7 +71,7 @@ fn status(saga: &SagaRow) -> String {
     }
 }
 
-/// A saga without its result, for programs.
+/// Returns a saga as JSON, without its result.
 pub(super) fn saga_json(saga: &SagaRow) -> Value {
     json!({
         "id": saga.id,
@@ -88,7 +87,7 @@ pub(super) fn saga_json(saga: &SagaRow) -> Value {
     })
 }
 
-/// How good a status is.
+/// Returns the tone of a status.
 pub(super) fn tone(status: Status) -> Tone {
     match status {
         Status::Completed => Tone::Good,

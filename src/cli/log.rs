@@ -1,5 +1,5 @@
-//! The log of a node, on stderr. Owns its form, that one event is one line whatever it carries, and that no secret of
-//! the settings is in it whoever writes it.
+//! The log of a node, on stderr. Owns its format. Each event is one line, whatever its content. No line holds a
+//! secret of the settings, whichever library wrote it.
 
 use std::io::{self, Write};
 
@@ -11,8 +11,7 @@ use super::output::harmless;
 use crate::catalog::{LogFormat, LogSettings};
 use crate::participant::Filter;
 
-/// Starts logging. A mere level is for amends itself; libraries are heard when they warn, unless directives
-/// ask for more.
+/// Starts logging. A plain level applies to amends itself; libraries log from `warn` on. Directives replace both.
 pub(super) fn start(settings: &LogSettings, secrets: Filter) -> Result<(), Failure> {
     let level = &settings.level;
     let is_mere = level.chars().all(|c| c.is_ascii_alphabetic());
@@ -22,7 +21,7 @@ pub(super) fn start(settings: &LogSettings, secrets: Filter) -> Result<(), Failu
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     let started = match settings.format {
-        // Without colour, so that no event may carry an escape.
+        // Without colour, so that an event cannot carry an escape sequence.
         LogFormat::Text => {
             let lines = Lines { secrets, escape: true };
             builder.with_ansi(false).with_writer(lines).try_init()
@@ -35,11 +34,11 @@ pub(super) fn start(settings: &LogSettings, secrets: Filter) -> Result<(), Failu
     started.map_err(|error| Failure::failed(format!("cannot start logging: {error}")))
 }
 
-/// Writes each event as one line without secrets. The formatter hands over a whole event at once.
+/// Writes each event as one line without secrets. The formatter passes each event whole.
 #[derive(Clone, Debug)]
 struct Lines {
     secrets: Filter,
-    /// Whether the text is made harmless here; JSON is by its own rules.
+    /// Whether to make the text harmless. JSON escapes control characters by itself.
     escape: bool,
 }
 

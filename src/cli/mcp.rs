@@ -1,5 +1,5 @@
-//! `amends mcp`: sagas as MCP tools on the standard streams, for hosts that start their servers. Owns the
-//! choice between a node in this process and one that runs elsewhere.
+//! `amends mcp`: serves sagas as MCP tools on stdin and stdout, for hosts that start their servers. Owns the choice
+//! between a node in this process and a node elsewhere.
 
 use super::database::{DatabaseArgs, Schema};
 use super::failure::{Exit, Failure};
@@ -8,13 +8,13 @@ use super::serve::{self, Face, Http};
 use crate::client::Client;
 use crate::mcp::Door;
 
-/// Options of `amends mcp`: those of `amends serve`, but HTTP is off unless an address is given.
+/// Options of `amends mcp`: the options of `amends serve`. HTTP is off unless an address is given.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
     #[command(flatten)]
     node: serve::Args,
-    /// Runs no node here; one on the same database does the work (amends serve).
+    /// Runs no node in this process; a node on the same database executes the sagas (amends serve).
     #[arg(long)]
     no_node: bool,
 }
@@ -30,10 +30,10 @@ pub(super) fn run(mut args: Args, database: &DatabaseArgs) -> Result<Exit, Failu
     let config = serve::door(&catalog.settings.mcp, None)?;
     database.or_settings(&catalog.settings.database).run(Schema::Current, async |store| {
         let door = Door::open(Client::new(store.clone()), config).await;
-        let door = door.map_err(|error| Failure::failed(format!("the MCP door does not open: {error}")))?;
+        let door = door.map_err(|error| Failure::failed(format!("cannot open the MCP endpoint: {error}")))?;
         let served = door.serve_stdio().await;
         door.close().await;
-        served.map_err(|error| Failure::failed(format!("MCP on the standard streams: {error}")))?;
+        served.map_err(|error| Failure::failed(format!("MCP on stdin and stdout: {error}")))?;
         Ok(Exit::Done)
     })
 }

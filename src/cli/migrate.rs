@@ -1,5 +1,6 @@
-//! `amends migrate`: brings the database's schema up to date, or prints how. Owns the choice; the store knows
-//! the migrations.
+//! `amends migrate`: brings the schema of the database up to date, verifies it, or prints the migrations.
+//!
+//! Leaves the migrations to the store.
 
 use serde_json::json;
 
@@ -11,15 +12,15 @@ use crate::store::{SCHEMA_VERSION, migrations_text};
 /// Options of `amends migrate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Prints all migrations as SQL, for those who run them by hand; touches no database.
+    /// Prints all migrations as SQL, for running them by hand; touches no database.
     #[arg(long)]
     print: bool,
-    /// Only says whether the schema is up to date: exit code 3 if not.
+    /// Only verifies that the schema is up to date: exit code 3 if it is not.
     #[arg(long, conflicts_with = "print")]
     verify: bool,
 }
 
-/// Migrates, verifies or prints.
+/// Runs `amends migrate`.
 pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     if args.print {
         let text = migrations_text();

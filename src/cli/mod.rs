@@ -1,5 +1,6 @@
-//! The verbs of an installation, one a file. Owns what an operator types and sees, and the exit codes; the rooms below do
-//! what a verb asks.
+//! The command line: one file per verb. Owns the options, the output for operators and the exit codes.
+//!
+//! Leaves the work of each verb to the rooms below.
 
 mod bulk;
 mod check;
@@ -29,19 +30,19 @@ use database::DatabaseArgs;
 use failure::{Exit, Failure};
 use output::Output;
 
-/// What `--help` says of exit codes and of errors as JSON.
+/// Part of `--help` about exit codes and errors as JSON.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
     0  done
-    1  the thing itself failed: the saga did not complete, faults were found, an audit did not hold
+    1  the work failed: a saga did not complete, a check found faults, an audit failed
     2  usage: unknown option, missing argument, malformed value
     3  the database cannot be reached or used
     4  not found: no such saga, definition or step
-    5  refused: the verb is not legal in this state, or a key is taken by another input
-    6  no answer in time; what was asked for may still happen
+    5  refused: the verb is not legal in this state, or a key was used with another input
+    6  no answer in time; the request may still take effect
   130  interrupted
 
-With --json the answer is one JSON value on stdout, and an error one JSON object on stderr:
+With --json, the answer is one JSON value on stdout. An error is one JSON object on stderr:
     {\"error\": {\"code\": \"not_found\", \"message\": \"...\"}}";
 
 /// Options of every verb.
@@ -57,58 +58,58 @@ pub(crate) struct Options {
 /// The verbs of an installation.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Runs a node: takes sagas and carries them out, until SIGTERM.
+    /// Runs a node: claims sagas and executes them until SIGTERM.
     Serve(serve::Args),
-    /// Serves sagas as MCP tools on the standard streams, for hosts such as Claude Code, Cursor and VS Code.
+    /// Serves sagas as MCP tools on stdin and stdout, for hosts such as Claude Code, Cursor and VS Code.
     Mcp(mcp::Args),
-    /// Makes, lists and revokes the tokens of those who call over MCP.
+    /// Creates, lists and revokes the tokens of MCP callers.
     #[command(subcommand)]
     Token(token::Verb),
-    /// Starts a saga, and waits for its end with --wait.
+    /// Starts a saga; with --wait, waits for its end.
     Start(start::Args),
     /// Lists sagas, newest first.
     List(list::Args),
-    /// Shows all that is known of a saga: every attempt, outcome, probe and compensation.
+    /// Shows a saga in full: every attempt, outcome, probe and compensation.
     Show(show::Args),
-    /// Turns a saga back: what was done is compensated.
+    /// Cancels a saga and compensates what it did.
     Cancel(signal::Saga),
-    /// Tries a step again now, with a fresh budget of attempts.
+    /// Retries a step now, with a new budget of attempts.
     Retry(signal::Retry),
-    /// Takes a step for done without calling it, or a stuck compensation for done by hand.
+    /// Marks a step as done without a call, or a stuck compensation as done by hand.
     Skip(signal::Skip),
-    /// Says what became of a call in doubt.
+    /// Records the outcome of a call in doubt: applied or absent.
     Resolve(signal::Resolve),
-    /// Starts nothing new in a saga until it is resumed.
+    /// Pauses a saga: it starts no call until it is resumed.
     Pause(signal::Saga),
-    /// Goes on after a pause.
+    /// Resumes a paused saga.
     Resume(signal::Saga),
-    /// Closes a saga by hand, as it is.
+    /// Ends a saga in its current state, without compensation.
     Abandon(signal::Abandon),
-    /// Approves what a step shows.
+    /// Approves the request that a step shows.
     Approve(signal::Approve),
-    /// Denies what a step asks; the saga turns back.
+    /// Denies the request that a step shows; the step fails without an effect.
     Deny(signal::Deny),
-    /// Provides an event for which a step waits, or will.
+    /// Provides an event that a step waits for, now or later.
     Provide(signal::Provide),
-    /// Asks the same of many sagas of a definition, oldest first.
+    /// Sends one request to many sagas of a definition, oldest first.
     Bulk(bulk::Bulk),
-    /// Lets no node take up a saga of a definition.
+    /// Pauses a definition: no node claims its sagas until it is resumed.
     PauseDefinition(bulk::Pause),
-    /// Lets nodes take up sagas of a definition again.
+    /// Resumes a definition: nodes claim its sagas again.
     ResumeDefinition(bulk::Resume),
-    /// Tells a node to take no more sagas and to hand over those that it has.
+    /// Drains a node: it claims no more sagas and hands over the sagas that it runs.
     DrainNode(bulk::Drain),
-    /// Lets a node take sagas again.
+    /// Ends the drain of a node: it claims sagas again.
     UndrainNode(bulk::Undrain),
-    /// Takes a saga from the node that has it; another goes on.
+    /// Evicts a saga from its node; another node continues it.
     Evict(signal::Evict),
-    /// Begins a new saga that goes on from a step of one that has ended.
+    /// Starts a new saga that continues an ended saga from one of its steps.
     RerunFrom(signal::Rerun),
-    /// Checks definitions and settings, and names every fault with file, line and path.
+    /// Checks definitions and settings; reports every fault with file, line and path.
     Check(check::Args),
-    /// Says what becomes of each step of a definition by each answer of its participant.
+    /// Shows what each answer of a participant means for each step of a definition.
     Explain(explain::Args),
-    /// Says what is wrong with the installation, and what to do about it.
+    /// Checks the installation and says how to fix each problem.
     Doctor(doctor::Args),
     /// Brings the database's schema up to date.
     Migrate(migrate::Args),
@@ -116,7 +117,7 @@ pub(crate) enum Verb {
     Postgres(postgres::Args),
 }
 
-/// Carries out a verb.
+/// Executes a verb.
 pub(crate) fn run(verb: Verb, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     match verb {
         Verb::Serve(args) => serve::run(&args, database, output),

@@ -1,5 +1,5 @@
-//! What is written where. Owns stdout and stderr, JSON or text, tables and colour, and making foreign text
-//! harmless for a terminal.
+//! Output of the command line: stdout and stderr, JSON or text, tables and colour. Makes foreign text harmless for a
+//! terminal.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -10,14 +10,14 @@ use serde_json::json;
 
 use super::failure::Failure;
 
-/// How this run speaks.
+/// Format of the output of this run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
     colour: bool,
 }
 
-/// What a colour means; the terminal's own palette is used.
+/// Meaning of a colour. The terminal's own palette is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tone {
     Good,
@@ -29,7 +29,8 @@ pub(crate) enum Tone {
 }
 
 impl Output {
-    /// Colour is used only on a terminal, and not if `NO_COLOR` is set.
+    /// Returns the output of a run. Text on stdout is coloured only on a terminal, and not if `NO_COLOR` is set or
+    /// `TERM` is `dumb`.
     pub(crate) fn new(json: bool) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -47,7 +48,7 @@ impl Output {
         self.line(&text)
     }
 
-    /// Writes a line to stdout. A reader that went away (`| head`) is no error of ours.
+    /// Writes a line to stdout. A reader that has closed the pipe (`| head`) is not an error.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -58,10 +59,10 @@ impl Output {
         }
     }
 
-    /// Writes a remark for people to stderr; programs do without.
+    /// Writes a remark to stderr, except with `--json`.
     pub(crate) fn remark(&self, text: &str) {
         if !self.json {
-            // A remark that nobody can read is none.
+            // A failed write is ignored: without stderr there is no reader.
             let _ = writeln!(io::stderr(), "{}", lines(text));
         }
     }
@@ -74,18 +75,18 @@ impl Output {
         } else {
             format!("error: {}", lines(&failure.message))
         };
-        // The exit code remains.
+        // If this write fails, the exit code still reports the failure.
         let _ = writeln!(io::stderr(), "{text}");
     }
 
-    /// Makes an empty table without lines, as wide as the terminal at most.
+    /// Returns an empty table without lines, at most as wide as the terminal.
     pub(crate) fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(TableStyle::default()).set_content_arrangement(ContentArrangement::Dynamic);
         table
     }
 
-    /// Makes a cell. Foreign text in it must have been made harmless.
+    /// Returns a cell. The caller must make foreign text harmless first.
     pub(crate) fn cell(&self, tone: Tone, text: impl Into<String>) -> Cell {
         let cell = Cell::new_owned(text.into());
         match (self.colour, tone) {
@@ -98,8 +99,8 @@ impl Output {
     }
 }
 
-/// Makes foreign text harmless on one line: control characters, which could move the cursor or fake a log
-/// line, and characters that turn the direction of writing are shown as escapes.
+/// Makes foreign text harmless on one line. Control characters could move the cursor or fake a log line; other
+/// characters change the direction of the text or break the line. All of them are shown as escapes.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
@@ -107,7 +108,7 @@ pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escape).collect())
 }
 
-/// The same for a text of several lines.
+/// Makes a text of several lines harmless and keeps its line feeds.
 pub(crate) fn lines(text: &str) -> String {
     text.split('\n').map(|line| harmless(line).into_owned()).collect::<Vec<_>>().join("\n")
 }

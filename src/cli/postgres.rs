@@ -1,5 +1,6 @@
-//! `amends postgres`: runs the embedded Postgres in the foreground. Owns waiting for the end; the launcher
-//! does the rest.
+//! `amends postgres`: runs the embedded Postgres in the foreground until SIGINT or SIGTERM.
+//!
+//! Leaves starting and stopping to the room `postgres`.
 
 use serde_json::json;
 
@@ -13,13 +14,13 @@ use crate::postgres::Role;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-/// Prints the URL, then waits for SIGINT or SIGTERM and leaves the cluster.
+/// Prints the URL, waits for SIGINT or SIGTERM, and leaves the cluster.
 pub(super) fn run(_args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
         .map_err(|error| Failure::failed(format!("cannot wait for signals: {error}")))?;
-    // From here on a signal waits for its turn, so that Postgres is never left half started.
+    // From here on, a signal waits until Postgres has started, so that no start is cut off.
     let mut interrupt = Interrupt::catch(&runtime)?;
     let embedded = database.settled()?.embedded()?;
     let role = match embedded.role() {

@@ -1,5 +1,6 @@
-//! `amends serve`: a node. Owns reading the settings, starting in order and stopping on a signal; what a node
-//! does is the runtime's.
+//! `amends serve`: runs a node. Reads the settings, starts the parts in order and stops them on a signal.
+//!
+//! Leaves the work of the node to the runtime.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,39 +20,39 @@ use crate::http::{Door, Mount, Server};
 use crate::runtime::Runtime;
 use crate::{mcp, metrics};
 
-/// Options of `amends serve`. Each has the last word over the settings.
+/// Options of `amends serve`. Each option overrides the settings.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Definitions besides those of the settings: files, folders and patterns.
+    /// Files, folders and patterns of definitions, in addition to those of the settings.
     #[arg(value_name = "FILES")]
     definitions: Vec<PathBuf>,
-    /// Name of the node in lists and logs. Default: the settings', else the host's name.
+    /// Name of the node in lists and logs. Default: the name in the settings, else the name of the host.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Address of /metrics, /healthz and /readyz (port 0: any free one), or `off`. Default: the settings',
-    /// else
-    /// 127.0.0.1:7171.
+    /// Address of /metrics, /healthz and /readyz (port 0: any free port), or `off`. Default: the address in the
+    /// settings, else 127.0.0.1:7171.
     #[arg(long, value_name = "ADDRESS", value_parser = http_address)]
     pub(super) http: Option<Http>,
-    /// Committing connections. Default: the settings', else 2.
+    /// Number of lanes, each with its own connection for commits. Default: the number in the settings, else 2.
     #[arg(long, value_name = "N")]
     lanes: Option<usize>,
-    /// How long attempts may take to end after SIGTERM, such as 30s. Default: the settings', else 30s.
+    /// Time for running attempts to end after SIGTERM, such as 30s. Default: the time in the settings, else 30s.
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     grace: Option<Duration>,
-    /// Leaves the schema alone and refuses to run if it is not up to date.
+    /// Does not migrate the schema; refuses to run if the schema is not up to date. No effect on an embedded
+    /// Postgres.
     #[arg(long)]
     no_migrate: bool,
-    /// What is logged: error, warn, info, debug, trace, or directives. Default: AMENDS_LOG, else the
-    /// settings'.
+    /// Log level: error, warn, info, debug, trace, or directives. Default: AMENDS_LOG, else the level in the
+    /// settings.
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
-    /// Logs JSON, one object a line.
+    /// Logs JSON, one object per line.
     #[arg(long)]
     log_json: bool,
 }
 
-/// Whether and where HTTP listens.
+/// Address of the HTTP server, or off.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Http {
     Off,
@@ -66,24 +67,24 @@ fn http_address(text: &str) -> Result<Http, String> {
     text.parse().map(Http::At).map_err(|_| expected.to_owned())
 }
 
-/// Runs a node until SIGTERM or SIGINT; a second signal stops at once.
+/// Runs a node until SIGTERM or SIGINT. A second signal stops it at once.
 pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     carry(read(args, database)?, args, database, Face::Network(output))
 }
 
-/// Where a node is asked.
+/// How callers reach a node.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Face<'a> {
-    /// Over HTTP, until a signal; says on this output that it is up.
+    /// Over HTTP, until a signal. Writes to this output that the node is up.
     Network(&'a Output),
-    /// Over MCP on the standard streams, until the input ends or a signal comes; HTTP besides, if asked for.
+    /// Over MCP on stdin and stdout, until the input ends or a signal comes. Also over HTTP, if there is an address.
     Streams,
 }
 
-/// Runs a node and its doors.
+/// Runs a node with its HTTP server and its MCP endpoint.
 pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face: Face<'_>) -> Result<Exit, Failure> {
     log::start(&catalog.settings.log, catalog.settings.filter())?;
-    // The node has threads of its own; this one only waits.
+    // The node has its own threads. This thread only waits.
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -94,7 +95,7 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
     let mounted = catalog.settings.mcp.enabled;
     let agents = door(&catalog.settings.mcp, address.filter(|_| mounted))?;
     let grace = Duration::from_millis(catalog.settings.node.grace_period_ms);
-    // The embedded database is ours to bring up to date.
+    // An embedded database belongs to amends, so it is always migrated.
     let migrate = place.is_embedded() || !args.no_migrate;
     let served = executor.block_on(async {
         let runtime = tokio::select! {
@@ -108,7 +109,7 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
                 let mounts: Vec<Mount> = if mounted { vec![Arc::new(agents.routes())] } else { Vec::new() };
                 open(&runtime, address, &draining, mounts, face)
             }
-            Err(error) => Err(Failure::failed(format!("the MCP door does not open: {error}"))),
+            Err(error) => Err(Failure::failed(format!("cannot open the MCP endpoint: {error}"))),
         };
         let mut ended = Ok(());
         if let (Ok(_), Ok(agents)) = (&opened, &agents) {
@@ -122,7 +123,7 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
                     ended = agents.serve_stdio() => ended,
                 },
             };
-            // Whoever waits for a saga hears that it goes on, before the node does not.
+            // Callers that wait for a saga learn that it continues, before the node stops.
             agents.stop();
         }
         draining.store(true, Ordering::Relaxed);
@@ -133,10 +134,10 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
         if let Some(http) = opened? {
             http.stop()?;
         }
-        ended.map_err(|error| Failure::failed(format!("MCP on the standard streams: {error}")))?;
+        ended.map_err(|error| Failure::failed(format!("MCP on stdin and stdout: {error}")))?;
         Ok(Exit::Done)
     });
-    // A read of standard input would be waited for otherwise.
+    // A normal shutdown would wait for a pending read of stdin.
     executor.shutdown_background();
     match place.close() {
         Err(error) if served.is_ok() => Err(error),
@@ -144,7 +145,7 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
     }
 }
 
-/// Reads settings and definitions, and lets the options have the last word.
+/// Reads settings and definitions. Options override the settings.
 pub(super) fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Failure> {
     let mut catalog = match database.settings_file() {
         Some(file) => catalog::load(file, &Environment::of_process())?,
@@ -173,14 +174,14 @@ pub(super) fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Fail
     Ok(catalog)
 }
 
-/// The agents' door as the settings want it, on HTTP at this address. It refuses to believe everybody where more than
-/// this machine reaches it.
+/// Returns the configuration of the MCP endpoint for HTTP at this address. Fails if callers need not authenticate and
+/// the address is not on loopback.
 pub(super) fn door(settings: &McpSettings, address: Option<SocketAddr>) -> Result<mcp::Config, Failure> {
     let on_loopback = address.is_none_or(|address| address.ip().is_loopback());
     let authenticate = settings.authenticate.unwrap_or(!on_loopback);
     if let (false, false, Some(address)) = (authenticate, on_loopback, address) {
         let message = format!(
-            "mcp.auth is `none`, and {address} can be reached from elsewhere; set mcp.auth: bearer and make tokens \
+            "mcp.auth is `none`, but other machines can reach {address}; set mcp.auth: bearer and create tokens \
              (amends token add), listen on 127.0.0.1, or set mcp.enabled: false"
         );
         return Err(Failure::usage(message));
@@ -191,7 +192,7 @@ pub(super) fn door(settings: &McpSettings, address: Option<SocketAddr>) -> Resul
     });
     let own = address.map(|address| address.ip()).filter(|ip| !ip.is_unspecified());
     if authenticate && own.is_none() && settings.hosts.is_empty() && address.is_some() {
-        tracing::warn!("mcp.hosts is empty: /mcp answers only callers who reach it as localhost");
+        tracing::warn!("mcp.hosts is empty: /mcp answers only requests for localhost");
     }
     Ok(mcp::Config {
         wait: Duration::from_millis(settings.wait_ms),
@@ -224,7 +225,7 @@ async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Ru
     Ok(builder.begin().await?)
 }
 
-/// Opens the HTTP door and says that the node is up.
+/// Starts the HTTP server and reports that the node is up.
 fn open(
     runtime: &Runtime,
     address: Option<SocketAddr>,
@@ -234,13 +235,13 @@ fn open(
 ) -> Result<Option<Server>, Failure> {
     for (definition, missing) in runtime.unrunnable_definitions() {
         let missing = missing.join(", ");
-        tracing::warn!(definition, missing, "this node cannot run a definition; others may");
+        tracing::warn!(definition, missing, "this node cannot run a definition; other nodes may");
     }
     let (watched, draining) = (runtime.clone(), Arc::clone(draining));
     let readiness = Arc::new(move || {
         let mut reasons = watched.health_issues();
         if draining.load(Ordering::Relaxed) {
-            reasons.push("the node is being stopped".to_owned());
+            reasons.push("the node is stopping".to_owned());
         }
         reasons
     });
@@ -254,25 +255,25 @@ fn open(
             output.value(&json!({ "node": name, "http": address }))?;
         }
         Face::Network(output) => output.line(&format!("node {} takes sagas; {shown}", harmless(name)))?,
-        // Standard output belongs to the protocol.
+        // Stdout belongs to the protocol.
         Face::Streams => {}
     }
     Ok(http)
 }
 
-/// Hands back what the node has. On the second signal the process ends as it stands, and others take over.
+/// Stops the node and hands back its sagas. On a second signal, the process exits at once and other nodes take over.
 async fn drain(runtime: &Runtime, grace: Duration, interrupt: &mut Interrupt) {
-    tracing::info!("stopping: attempts may end within the grace period; a second signal stops at once");
+    tracing::info!("stopping: attempts may end within the grace period; a second signal stops the node at once");
     let stopped = tokio::select! {
         stopped = runtime.stop(grace) => stopped,
         () = interrupt.next() => {
-            tracing::warn!("stopped at once; other nodes take over");
+            tracing::warn!("stopped at once; other nodes take over its sagas");
             std::process::exit(Exit::Interrupted.code().into());
         }
     };
     match stopped {
-        Ok(true) => tracing::info!("node stopped, everything was handed back"),
-        Ok(false) => tracing::warn!("node stopped, other nodes take over what was left"),
-        Err(error) => tracing::warn!(%error, "node stopped without a goodbye, other nodes take over"),
+        Ok(true) => tracing::info!("node stopped; all its sagas are handed back"),
+        Ok(false) => tracing::warn!("node stopped; other nodes take over its remaining sagas"),
+        Err(error) => tracing::warn!(%error, "node stopped, but is still listed as live; other nodes take over"),
     }
 }

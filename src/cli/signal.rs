@@ -1,6 +1,7 @@
-//! `amends cancel | retry | skip | resolve | pause | resume | abandon | approve | deny | provide | evict | rerun-from`:
-//! asks something of a saga. Owns the options of each verb and the report of its fate; the saga decides, by the law of
-//! the core.
+//! `amends cancel | retry | skip | resolve | pause | resume | abandon | approve | deny | provide | evict |
+//! rerun-from`: sends a request to a saga. Owns the options of each verb and the report of the decision.
+//!
+//! Leaves the decision to the saga, by the rules of the core.
 
 use std::time::Duration;
 
@@ -17,18 +18,18 @@ use super::wait;
 use crate::saga::event::{Finding, Request};
 use crate::store::{SignalFate, Store};
 
-/// What every verb takes.
+/// Arguments of every verb.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
     /// The saga.
     #[arg(value_name = "ID")]
     saga: Uuid,
-    /// How long to wait for the saga's answer; then exit code 6, and the request stands.
+    /// Longest wait for the saga's answer. After it, the exit code is 6 and the request stands.
     #[arg(long, value_name = "TIME", value_parser = value::duration, default_value = "10s")]
     timeout: Duration,
 }
 
-/// A verb that needs no more than a reason.
+/// Arguments of a verb that takes only a reason.
 #[derive(Debug, Args)]
 pub(super) struct Saga {
     #[command(flatten)]
@@ -63,7 +64,7 @@ pub(super) struct Evict {
 pub(super) struct Rerun {
     #[command(flatten)]
     asked: Asked,
-    /// Name of the step from which on everything is done anew.
+    /// Name of the step from which everything runs again.
     step: String,
     /// Why; kept in the journal of the new saga.
     #[arg(long)]
@@ -77,8 +78,8 @@ pub(super) struct Retry {
     asked: Asked,
     /// Name of the step.
     step: String,
-    /// Tries under a new idempotency key, for a participant that repeats its refusal under the old one. Refused while
-    /// the call is in doubt.
+    /// Retries under a new idempotency key, for a participant that repeats its refusal under the old key. Refused
+    /// while the call is in doubt.
     #[arg(long)]
     new_key: bool,
     /// Why; kept in the journal.
@@ -93,7 +94,7 @@ pub(super) struct Skip {
     asked: Asked,
     /// Name of the step.
     step: String,
-    /// Output that the step shall have: JSON, @FILE, or @- for stdin.
+    /// Output to record for the step: JSON, @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON", default_value = "null")]
     output: String,
     /// Why; kept in the journal.
@@ -108,25 +109,25 @@ pub(super) struct Resolve {
     asked: Asked,
     /// Name of the step.
     step: String,
-    /// What was found.
+    /// Outcome that you found.
     finding: Found,
-    /// The output that the lost answer would have carried, if applied: JSON, @FILE, or @- for stdin.
+    /// Output of the lost answer, if applied: JSON, @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON")]
     output: Option<String>,
-    /// How many attempts there were when you looked, as `amends show` says: refused if there was another one since.
+    /// Number of attempts when you looked, from `amends show`. Refused if there was another attempt since.
     #[arg(long, value_name = "N")]
     attempts: Option<u32>,
-    /// How this is known; kept in the journal.
+    /// How you know; kept in the journal.
     #[arg(long)]
     reason: String,
 }
 
-/// What became of a call in doubt.
+/// Outcome of a call in doubt.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Found {
     /// The effect is in place.
     Applied,
-    /// The effect is not there and cannot land any more.
+    /// The effect is not there and cannot land later.
     Absent,
 }
 
@@ -137,7 +138,7 @@ pub(super) struct Provide {
     asked: Asked,
     /// Name of the event.
     event: String,
-    /// Output of the step that waits for it: JSON, @FILE, or @- for stdin.
+    /// Output of the step that waits for the event: JSON, @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON", default_value = "null")]
     payload: String,
 }
@@ -149,7 +150,7 @@ pub(super) struct Approve {
     asked: Asked,
     /// Name of the step.
     step: String,
-    /// Digest of what the step shows, from `amends show`; anything else is refused.
+    /// Digest of the request that the step shows, from `amends show`. Any other digest is refused.
     #[arg(long, value_name = "DIGEST")]
     digest: String,
     /// Why; kept in the journal.
@@ -236,7 +237,7 @@ impl Provide {
     }
 }
 
-/// Asks, waits for the answer and reports it.
+/// Sends a request, waits for the answer and reports it.
 pub(super) fn run(
     (asked, request): (Asked, Request),
     database: &DatabaseArgs,
@@ -249,7 +250,7 @@ pub(super) fn run(
     })
 }
 
-/// Takes a saga from the node that has it.
+/// Evicts a saga from its node.
 pub(super) fn evict(args: Evict, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Evict { asked, reason } = args;
     database.run(Schema::Current, async |store| {
@@ -258,7 +259,7 @@ pub(super) fn evict(args: Evict, database: &DatabaseArgs, output: &Output) -> Re
     })
 }
 
-/// Asks for a new saga that goes on from a step of one that has ended.
+/// Starts a new saga that continues an ended saga from one of its steps.
 pub(super) fn rerun(args: Rerun, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Rerun { asked, step, reason } = args;
     let of = asked.saga;
@@ -269,7 +270,7 @@ pub(super) fn rerun(args: Rerun, database: &DatabaseArgs, output: &Output) -> Re
             Some(Err(reason)) => return Err(Failure::new(Exit::Refused, reason)),
             None => {
                 let message = format!(
-                    "no node has answered in time; saga {id} begins when one does that can run it (amends serve)"
+                    "no node has answered in time; saga {id} begins when a node that can run it answers (amends serve)"
                 );
                 return Err(Failure::new(Exit::Unanswered, message));
             }
@@ -283,14 +284,14 @@ pub(super) fn rerun(args: Rerun, database: &DatabaseArgs, output: &Output) -> Re
     })
 }
 
-/// Waits for the fate of a signal and says what it is.
+/// Waits until a signal is decided and reports the decision.
 async fn report(store: &Store, asked: &Asked, verb: &str, signal: u64, output: &Output) -> Result<Exit, Failure> {
     let id = asked.saga;
     match wait::for_fate(store, id, signal, asked.timeout).await? {
         Some(SignalFate::Applied) => {}
         Some(SignalFate::Refused(reason)) => return Err(Failure::new(Exit::Refused, reason)),
         Some(SignalFate::Moot) => {
-            return Err(Failure::new(Exit::Refused, "the saga ended before it was seen"));
+            return Err(Failure::new(Exit::Refused, "the saga ended before it saw the request"));
         }
         None => {
             let limit = span(u64::try_from(asked.timeout.as_millis()).unwrap_or(u64::MAX));

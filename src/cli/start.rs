@@ -1,5 +1,6 @@
-//! `amends start`: starts a saga, and on request waits for what becomes of it. Owns the check of the input
-//! before it is sent; the node that takes the saga checks it again.
+//! `amends start`: starts a saga and, with `--wait`, waits for its end. Checks the input before the start.
+//!
+//! The node that claims the saga checks the input again.
 
 use std::time::Duration;
 
@@ -27,17 +28,16 @@ pub(super) struct Args {
     /// Input: JSON, @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     input: String,
-    /// Idempotency key: the same key with the same input returns the first saga, with another input it is
-    /// refused.
+    /// Idempotency key. The same key with the same input returns the first saga; with another input it is refused.
     #[arg(long)]
     key: Option<String>,
-    /// Position in a trace from which it is started, as W3C writes it: kept with the saga, and sent on in its calls.
+    /// Trace context of the caller, as a W3C traceparent. Stored with the saga and passed on in its calls.
     #[arg(long, value_name = "00-TRACE-SPAN-FLAGS", env = "TRACEPARENT")]
     traceparent: Option<TraceParent>,
-    /// Waits until the saga has ended; exit code 0 if completed, 1 if compensated, abandoned or stuck.
+    /// Waits until the saga ends: exit code 0 if completed, 1 if compensated, abandoned or stuck.
     #[arg(long)]
     wait: bool,
-    /// Longest wait, such as 30s; then exit code 6. Default: no limit.
+    /// Longest wait, such as 30s. After it, the exit code is 6. Default: no limit.
     #[arg(long, value_name = "TIME", value_parser = value::duration, requires = "wait")]
     timeout: Option<Duration>,
 }
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
             Some(saga) => halted(&saga, output),
             None => {
                 let limit = span(args.timeout.map_or(0, millis));
-                let message = format!("saga {id} has not ended within {limit}; it goes on");
+                let message = format!("saga {id} has not ended within {limit}; it continues");
                 Err(Failure::new(Exit::Unanswered, message))
             }
         }
@@ -84,18 +84,18 @@ fn halted(saga: &SagaRow, output: &Output) -> Result<Exit, Failure> {
         let line = format!("{} {}", saga.status, clipped(result, VALUE_CHARS_MAX));
         output.line(line.trim_end())?;
         if saga.status != Status::Completed {
-            output.remark(&format!("see why: amends show {}", saga.id));
+            output.remark(&format!("for the reason: amends show {}", saga.id));
         }
     }
     Ok(if saga.status == Status::Completed { Exit::Done } else { Exit::Failed })
 }
 
-/// Checks the input against the schema of the definition that a start would take, and names every fault.
+/// Checks the input against the input schema of the current definition. Reports every fault.
 async fn check(store: &Store, name: &str, input: &Json) -> Result<(), Failure> {
     let Some(definition) = store.current_definition(name).await? else {
         return Err(unknown(store, name).await?);
     };
-    // A draft that this version cannot read is the node's to judge.
+    // If this version cannot read the draft, the node decides.
     let Ok(definition) = definition.build() else { return Ok(()) };
     definition.check_input(input).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
@@ -109,7 +109,7 @@ async fn unknown(store: &Store, name: &str) -> Result<Failure, Failure> {
     names.sort_unstable();
     names.dedup();
     let known = match names.as_slice() {
-        [] => "none is registered yet; a node registers its own: amends serve".to_owned(),
+        [] => "none is registered yet; a node registers its definitions at its start: amends serve".to_owned(),
         names => format!("registered are {}", names.join(", ")),
     };
     Ok(Failure::new(Exit::NotFound, format!("there is no definition {name:?}; {known}")))

@@ -1,5 +1,5 @@
-//! `amends token`: who may call over MCP. Owns what is shown of tokens; a token itself is shown once, when it
-//! is made.
+//! `amends token`: creates, lists and revokes the tokens of MCP callers. Owns the display of tokens. A token itself
+//! is shown only once, when it is created.
 
 use std::time::Duration;
 
@@ -17,27 +17,27 @@ use crate::store::{AccessToken, Store};
 /// Longest name of a caller, in characters.
 const NAME_CHARS_MAX: usize = 64;
 
-/// What is done with tokens.
+/// Verbs of `amends token`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Makes a token and shows it, this once.
+    /// Creates a token and shows it once.
     Add(Add),
-    /// Lists tokens, without their secrets.
+    /// Lists tokens without their secrets.
     List,
-    /// Ends a token at once.
+    /// Revokes a token at once.
     Revoke(Revoke),
 }
 
 /// `amends token add`.
 #[derive(Debug, Args)]
 pub(super) struct Add {
-    /// Whose it is: lower case letters, digits, `-`, `_`, `.`. Tokens of one name are one caller.
+    /// Name of the caller: lower case letters, digits, `-`, `_`, `.`. Tokens with the same name belong to one caller.
     name: String,
-    /// What it allows: `start:NAME`, `read:NAME` or `operate:NAME` of a definition, or `*` at the end for
-    /// many. May be given often.
+    /// Permission: `start:NAME`, `read:NAME` or `operate:NAME`, where NAME is a definition, or ends in `*` for
+    /// several. May be given more than once.
     #[arg(long = "scope", value_name = "SCOPE", required = true)]
     scopes: Vec<String>,
-    /// How long it lives, such as 90days. Default: until it is revoked.
+    /// Lifetime of the token, such as 90days. Default: until it is revoked.
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     life: Option<Duration>,
 }
@@ -45,11 +45,11 @@ pub(super) struct Add {
 /// `amends token revoke`.
 #[derive(Debug, Args)]
 pub(super) struct Revoke {
-    /// The token's id, as `amends token list` shows it.
+    /// Id of the token, from `amends token list`.
     id: String,
 }
 
-/// Carries out a verb.
+/// Executes a verb of `amends token`.
 pub(super) fn run(verb: Verb, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     if let Verb::Add(add) = &verb {
         check(add)?;
@@ -73,7 +73,7 @@ fn check(add: &Add) -> Result<(), Failure> {
     let mut faults = Vec::new();
     if !fits {
         faults.push(format!(
-            "expected a name of 1 to {NAME_CHARS_MAX} of the letters a-z, 0-9, `-`, `_`, `.`, and not `local`; \
+            "expected a name of 1 to {NAME_CHARS_MAX} characters a-z, 0-9, `-`, `_`, `.`, other than `local`, \
              found {:?}",
             add.name
         ));
@@ -109,7 +109,7 @@ fn list(tokens: &[AccessToken], output: &Output) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if tokens.is_empty() {
-        output.remark("no tokens; make one by amends token add");
+        output.remark("no tokens; create one with amends token add");
         return Ok(Exit::Done);
     }
     let mut table = output.table();
@@ -118,7 +118,7 @@ fn list(tokens: &[AccessToken], output: &Output) -> Result<Exit, Failure> {
         let until = match (token.revoked_at, token.expires_at) {
             (Some(at), _) => format!("revoked {}", instant(at)),
             (None, Some(at)) => instant(at),
-            (None, None) => "revoked".to_owned(),
+            (None, None) => "no expiry".to_owned(),
         };
         let tone = if token.live { Tone::Plain } else { Tone::Quiet };
         table.add_row([

@@ -1,4 +1,4 @@
-//! Values on the command line. Owns their notation: JSON as it is, `@FILE`, or `@-` for stdin.
+//! Values on the command line: durations, and JSON as text, as `@FILE`, or as `@-` for stdin.
 
 use std::io::{self, Read as _};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::failure::Failure;
 use crate::config::store::BODY_BYTES_MAX;
 use crate::saga::Json;
 
-/// Reads a JSON value: the text itself, or the file after `@`. `what` names it in errors.
+/// Reads a JSON value from the text itself, or from the file after `@`. `what` names the value in errors.
 pub(super) fn json(what: &str, text: &str) -> Result<Json, Failure> {
     let text = match text.strip_prefix('@') {
         None => text.to_owned(),
@@ -40,7 +40,7 @@ fn too_large(what: &str) -> Failure {
     Failure::usage(format!("{what}: expected at most {BODY_BYTES_MAX} bytes, found more"))
 }
 
-/// Reads a duration such as `500ms`, `10s` or `2m 30s`.
+/// Parses a duration such as `500ms`, `10s` or `2m 30s`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("expected a duration such as 500ms or 10s: {error}"))
 }

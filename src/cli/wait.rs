@@ -1,4 +1,5 @@
-//! Waiting for what others do: the end of a saga, the fate of a signal. Owns the polling and its limits.
+//! Waits until a node has acted: a saga has ended, or a signal or a rerun is decided. Owns the polling and its
+//! limits.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::config::cli::{POLL_MS_MAX, POLL_MS_MIN};
 use crate::saga::state::Status;
 use crate::store::{RerunFate, SagaRow, SignalFate, Store};
 
-/// Waits until a saga has ended or needs a person. None: not within `limit`.
+/// Waits until a saga has ended or is stuck. Returns `None` after `limit`.
 pub(super) async fn for_halt(store: &Store, id: Uuid, limit: Option<Duration>) -> Result<Option<SagaRow>, Failure> {
     poll(limit, async || {
         let saga = store.saga(id).await?.ok_or(crate::store::Error::UnknownSaga(id))?;
@@ -18,7 +19,7 @@ pub(super) async fn for_halt(store: &Store, id: Uuid, limit: Option<Duration>) -
     .await
 }
 
-/// Waits until it is known what became of a signal. None: not within `limit`.
+/// Waits until a signal is decided. Returns `None` after `limit`.
 pub(super) async fn for_fate(
     store: &Store,
     id: Uuid,
@@ -28,13 +29,13 @@ pub(super) async fn for_fate(
     poll(Some(limit), async || Ok(store.signal_fate(id, signal).await?)).await
 }
 
-/// Waits until a node has decided about a rerun. None: not within `limit`.
+/// Waits until a node has decided a rerun. Returns `None` after `limit`.
 pub(super) async fn for_rerun(store: &Store, rerun: Uuid, limit: Duration) -> Result<Option<RerunFate>, Failure> {
     poll(Some(limit), async || Ok(store.rerun_fate(rerun).await?)).await
 }
 
-/// Asks again and again, ever more slowly, until there is an answer or the limit is over. A database that is
-/// away for a moment is asked again, too.
+/// Polls with growing pauses until there is an answer or the limit is over. Polls again after `store::Error::Busy`.
+/// Every other failure ends the wait.
 async fn poll<T>(
     limit: Option<Duration>,
     mut ask: impl AsyncFnMut() -> Result<Option<T>, Failure>,

@@ -95,10 +95,10 @@ fn finds_what_no_file_can_know_alone() {
     assert_eq!(
         folder.faults(&["a.yaml", "b.yaml", "c.yaml", "amends.yaml"]),
         "a.yaml:3:45: steps.a.action.tool: the settings have no participant `paymens`; did you mean `payments`?\n\
-         b.yaml:3:45: steps.a.action.tool: the participant `shop` is called by `http`, not by `tool`; see its \
+         b.yaml:3:45: steps.a.action.tool: expected `http` calls to participant `shop`, found `tool`; see its \
          settings\n\
          c.yaml:1:7: saga: the definition `a` is also in a.yaml:1; rename one\n\
-         c.yaml:3:45: steps.a.action.http: the participant `payments` is called by `tool`, not by `http`; see its \
+         c.yaml:3:45: steps.a.action.http: expected `tool` calls to participant `payments`, found `http`; see its \
          settings"
     );
     // Without settings nobody knows the participants.
@@ -115,8 +115,8 @@ fn a_definition_does_not_override_what_the_settings_send() {
     let environment = [("T".to_owned(), "s3cr3t".to_owned())].into_iter().collect();
     let report = check(&[folder.path("a.yaml"), folder.path("amends.yaml")], &environment);
     let said = report.faults.to_string();
-    let expected = "a.yaml:8:33: steps.a.action.headers.authorization: the settings give `shop` the header \
-                    `authorization`, which no definition overrides; remove it";
+    let expected = "a.yaml:8:33: steps.a.action.headers.authorization: the settings of participant `shop` set \
+                    the header `authorization`, which a definition cannot override; remove it";
     assert!(said.ends_with(expected), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }
@@ -156,7 +156,7 @@ fn names_what_is_no_file() {
          amends.yaml:1:45: definitions[3]: `***`: expected a pattern: \
          wildcards are either regular `*` or recursive `**`\n\
          gone: cannot be read: No such file or directory (os error 2)\n\
-         large.yaml: is larger than 1024 KiB; divide it\n\
+         large.yaml: is larger than 1024 KiB; split it\n\
          latin.yaml:2:3: expected UTF-8, found a byte that is not; save the file as UTF-8"
     );
 }

@@ -334,7 +334,7 @@ steps:
         format!("{}: {}", row["outcome"].as_str().unwrap(), row["next"].as_str().unwrap())
     };
     let error = "a tool's result with `isError`";
-    let probed = "errored: probe (applied: done; absent: turn back; no word: stuck: a person decides)";
+    let probed = "errored: probe (applied: done; absent: turn back; inconclusive: stuck: a person decides)";
     assert_eq!(next("book", "action", error), probed);
     assert_eq!(next("book", "compensation", error), "errored: repeat under the same key");
     assert_eq!(next("charge", "action", "no answer within `timeout`"), "unknown: repeat under the same key");

@@ -1,28 +1,28 @@
-//! Owns the defaults of a definition's file that depend on the place: what holds for a field that its author left out.
+//! Defaults for the fields that a definition file leaves out, where the default depends on the place of the field.
 
 use crate::saga::definition::{Action, Effect, Kind, Millis, Retry};
 
-/// Limit of an attempt or a probe.
+/// `timeout` of an attempt or a probe.
 pub(in crate::catalog) const TIMEOUT_MS: Millis = 30_000;
-/// How long an effect can land after its call.
+/// `settle`: how long an effect can still land after its call ended.
 pub(in crate::catalog) const SETTLE_MS: Millis = 10_000;
 /// HTTP method of an action or a compensation.
 pub(in crate::catalog) const METHOD: &str = "POST";
 /// HTTP method of a probe, which only reads.
 pub(in crate::catalog) const PROBE_METHOD: &str = "GET";
 
-/// Attempts of a retriable step: nothing else can be done than going on.
+/// Attempts of a retriable step. The number is high because such a step can only go forward.
 const RETRIABLE_ATTEMPTS: u32 = 20;
-/// Attempts of a compensation: when it fails for good, a person is needed.
+/// Attempts of a compensation. A compensation that fails for good needs an operator.
 const COMPENSATION_ATTEMPTS: u32 = 10;
-/// Probes of an outcome that stays inconclusive.
+/// Probes of a call while the answers stay inconclusive.
 const PROBE_ATTEMPTS: u32 = 10;
 
-/// What holds for a call's fields that were left out.
+/// Defaults for the fields of a call.
 #[derive(Clone, Debug)]
 pub(in crate::catalog) struct CallDefaults {
     pub(in crate::catalog) effect: Effect,
-    /// Holds only together with the effect.
+    /// Applies only if the default effect applies too.
     pub(in crate::catalog) key_lifetime_ms: Option<Millis>,
     pub(in crate::catalog) retry: Retry,
     pub(in crate::catalog) timeout_ms: Millis,
@@ -42,8 +42,8 @@ pub(in crate::catalog) fn action(kind: Kind) -> CallDefaults {
     }
 }
 
-/// Returns the defaults of a compensation: its step's, except for attempts, which are more unless the step
-/// asks for more still.
+/// Returns the defaults of a compensation: the values of its step's call, with at least 10 attempts. If the step has
+/// no call, the defaults are those of a compensable action, with 10 attempts.
 pub(in crate::catalog) fn compensation(of: &Action) -> CallDefaults {
     let own = CallDefaults { retry: retry_of(COMPENSATION_ATTEMPTS), ..action(Kind::Compensable) };
     match of {

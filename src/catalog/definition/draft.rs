@@ -1,5 +1,7 @@
-//! Owns the file's shape as Rust types and what it stands for: where the fields of a call live, and the
-//! defaults that depend on the place. Leaves limits and types to the schema, which is checked first.
+//! The shape of a definition file as Rust types, and the conversion to a [`Draft`]: where the fields of a call go,
+//! and the defaults that depend on the place.
+//!
+//! Leaves limits and types to the schema, which is checked first.
 
 use std::collections::BTreeMap;
 
@@ -77,7 +79,7 @@ struct NoticeShape {
     success: Option<Text>,
 }
 
-/// The fields of a call that stand beside its target.
+/// The fields of a call, except its target.
 #[derive(Deserialize)]
 struct CallShape {
     effect: Option<Effect>,
@@ -146,7 +148,7 @@ struct RuleShape {
     key: Option<KeyRule>,
 }
 
-/// A predicate alone, or with what it says besides.
+/// `refused`: a predicate, or a mapping with a predicate and `answers_key`.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum RefusedShape {
@@ -168,7 +170,7 @@ struct RetryShape {
     jitter: Option<f64>,
 }
 
-/// An expression: text, or a boolean that YAML already read.
+/// An expression: text, or a boolean that the YAML parser has already resolved.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Text {
@@ -182,8 +184,8 @@ impl Default for Text {
     }
 }
 
-/// Decodes a document from which everything was removed that the schema refused; what is missing then is
-/// empty. Faults beside the draft leave it usable for further checks.
+/// Decodes a document without the parts that the schema refused. A missing part becomes an empty value. If there are
+/// faults, the draft is still fit for further checks.
 pub(super) fn decode(value: &Value) -> Result<(Draft, Vec<PathFault>), PathFault> {
     let shape = FileShape::deserialize(value)
         .map_err(|error| PathFault::value(&[], format!("expected a definition: {error}")))?;
@@ -192,7 +194,7 @@ pub(super) fn decode(value: &Value) -> Result<(Draft, Vec<PathFault>), PathFault
     Ok((draft, reading.faults))
 }
 
-/// Where the reading stands, and what was wrong on the way.
+/// The current path in the document, and the faults so far.
 #[derive(Default)]
 struct Reading {
     path: Path,
@@ -287,11 +289,11 @@ impl Reading {
         }
     }
 
-    /// The settle window: of the call, or said in its probe.
+    /// Returns the settle window, which may be set in the call or in its probe.
     fn settle(&mut self, shape: &CallShape) -> Option<Millis> {
         let of_probe = shape.probe.as_ref().and_then(|probe| probe.settle.clone());
         if shape.settle.is_some() && of_probe.is_some() {
-            self.fault(["settle".into()], "`settle` is said here and in the probe; say it once");
+            self.fault(["settle".into()], "`settle` is set here and in the probe; keep one of the two");
         }
         let of_call = self.duration("settle", shape.settle.clone());
         of_call.or_else(|| self.within(["probe".into()], |reading| reading.duration("settle", of_probe)))
@@ -319,7 +321,7 @@ impl Reading {
         })
     }
 
-    /// Reads a duration; the schema has seen to its form, so only its size can be wrong.
+    /// Parses a duration. The schema has checked its form, so only its size can be wrong.
     fn duration(&mut self, key: &str, text: Option<String>) -> Option<Millis> {
         let text = text?;
         let read = duration_ms(&text);
@@ -385,7 +387,8 @@ impl RefusedShape {
     }
 }
 
-/// Returns a duration such as `1h30m` in milliseconds; none if it is not one, or longer than a definition may name.
+/// Parses a duration such as `1h30m` and returns milliseconds. Returns `None` for any other text, and for more than
+/// ten years, the longest duration in a definition.
 pub(in crate::catalog) fn duration_ms(text: &str) -> Option<Millis> {
     let duration = humantime::parse_duration(text).ok()?;
     Millis::try_from(duration.as_millis()).ok().filter(|ms| *ms <= DURATION_MS_MAX)

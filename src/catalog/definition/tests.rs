@@ -1,4 +1,4 @@
-//! What a file stands for: defaults by place, what a compensation takes over, and where the fields of a call go.
+//! How a file becomes a draft: defaults by place, what a compensation inherits, and where the fields of a call go.
 
 use serde_json::json;
 

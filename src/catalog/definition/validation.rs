@@ -1,12 +1,12 @@
-//! Owns the seam to those who judge a draft: the core, and the room that evaluates expressions. Translates
-//! the paths of their faults, which are a draft's, into the file's. Leaves the judging to them.
+//! Runs the checks of the core and of the expressions on a draft. Translates the paths in their faults from the draft
+//! to the file.
 
 use crate::catalog::yaml::{Anchor, Node, Path, PathFault, Segment};
 use crate::participant::expr;
 use crate::saga::definition::Draft;
 use crate::saga::{self, Definition, Fault};
 
-/// Returns every fault that the core or an expression finds in a draft, at the file's paths.
+/// Returns every fault that the core or an expression finds in a draft, with paths in the file.
 pub(super) fn faults(draft: &Draft, file: &Node) -> Vec<PathFault> {
     let of_core = Definition::build(draft.clone()).err().unwrap_or_default();
     let unsound = saga::unsound_rules(draft);
@@ -14,12 +14,13 @@ pub(super) fn faults(draft: &Draft, file: &Node) -> Vec<PathFault> {
     without_inherited(at_paths_of_file(found, file))
 }
 
-/// Returns the calls whose errors a draft trusts in silence, at the file's paths.
+/// Returns a fault for each tool call for which the draft does not say what an error of the tool proves, with paths
+/// in the file.
 pub(super) fn silent_errors(draft: &Draft, file: &Node, says: impl Fn(&str) -> bool) -> Vec<PathFault> {
     at_paths_of_file(saga::silent_errors(draft, says), file)
 }
 
-/// Returns rules of a draft that are often wrong, at the file's paths.
+/// Returns advice on the rules of a draft that are legal but often wrong, with paths in the file.
 pub(super) fn doubtful_rules(draft: &Draft, file: &Node) -> Vec<PathFault> {
     at_paths_of_file(saga::doubtful_rules(draft), file)
 }
@@ -33,7 +34,7 @@ fn at_paths_of_file(faults: impl IntoIterator<Item = Fault>, file: &Node) -> Vec
     faults.into_iter().map(at_path).collect()
 }
 
-/// Drops the faults of what a compensation took over from its step: the step has them too.
+/// Drops the faults of fields that a compensation inherits from its step. The step has the same faults.
 fn without_inherited(faults: Vec<PathFault>) -> Vec<PathFault> {
     let is_inherited = |fault: &PathFault| {
         let mut of_step = fault.path.clone();
@@ -44,7 +45,7 @@ fn without_inherited(faults: Vec<PathFault>) -> Vec<PathFault> {
     faults.iter().filter(|fault| !is_inherited(fault)).cloned().collect()
 }
 
-/// Drops the faults that may only follow from a step or field that was refused before and taken out of the draft.
+/// Drops the faults that may only follow from a refused field: the field is no longer in the draft.
 pub(super) fn not_implied_by(verdict: Vec<PathFault>, shape: &[PathFault]) -> Vec<PathFault> {
     let place = |path: &Path| path.iter().take(2).cloned().collect::<Vec<_>>();
     let shaken: Vec<_> = shape.iter().map(|fault| place(&fault.path)).collect();
@@ -53,7 +54,7 @@ pub(super) fn not_implied_by(verdict: Vec<PathFault>, shape: &[PathFault]) -> Ve
     verdict.into_iter().filter(|fault| !implied(fault)).collect()
 }
 
-/// Whether a refused field took a step, or its name, away; others may need it.
+/// Returns whether the refused field removes a step or its name, which other steps may refer to.
 fn names_a_step(path: &[Segment]) -> bool {
     match path {
         [Segment::Key(steps)] => steps == "steps",
@@ -82,7 +83,7 @@ fn file_path(draft_path: &str, file: &Node) -> Path {
             (_, key) => path.push(key.strip_suffix("_ms").unwrap_or(key).into()),
         }
         if path.last().is_some_and(|field| TEMPLATES.iter().any(|template| *field == Segment::from(*template))) {
-            // Below a template the names are the author's.
+            // The names inside a template are the author's.
             path.extend(words);
             break;
         }
@@ -95,7 +96,7 @@ const TEMPLATES: [&str; 5] = ["arguments", "query", "headers", "body", "output"]
 
 type Words = std::iter::Peekable<std::vec::IntoIter<Segment>>;
 
-/// The fields of an action's call stand beside `action`, its target stands in it.
+/// In the file, the target of an action is inside `action`, and the other fields of its call are next to it.
 fn action(path: &mut Path, words: &mut Words) {
     words.next_if(|word| *word == "call".into());
     match words.peek() {
@@ -115,7 +116,7 @@ fn action(path: &mut Path, words: &mut Words) {
     }
 }
 
-/// A target's variant is no level in the file.
+/// In the file, the variant of a target is not a level of its own.
 fn target(path: &mut Path, words: &mut Words) {
     let Some(Segment::Key(variant)) = words.next() else { return };
     if let Some(Segment::Key(field)) = words.peek() {
@@ -128,14 +129,14 @@ fn target(path: &mut Path, words: &mut Words) {
     }
 }
 
-/// The settle window may be said in the call or in its probe.
+/// The settle window may be set in the call or in its probe.
 fn settle(path: &mut Path, file: &Node) {
     let mut in_probe = path.clone();
     in_probe.extend(["probe".into(), "settle".into()]);
     if file.find(&in_probe).is_some() { *path = in_probe } else { path.push("settle".into()) }
 }
 
-/// Splits `steps[1].retry` into its words.
+/// Splits `steps[1].retry` into its segments.
 fn split(path: &str) -> Path {
     let mut out = Path::new();
     for part in path.split('.') {

@@ -1,24 +1,24 @@
-//! Owns the writing of YAML: blocks for what nests, one line for what is short, and quotes wherever a reader
-//! of any YAML version could see anything but text.
+//! Writes YAML: blocks for nested values, one line for short values, and quotes around every text that some YAML
+//! version could read as another type.
 
 use serde_json::{Number, Value};
 
 use crate::catalog::yaml::reads_as_text;
 
-/// A value whose mappings keep their order.
+/// A YAML value. Its mappings keep the order of their fields.
 pub(super) enum Tree {
     Null,
     Bool(bool),
     Number(Number),
     Text(String),
-    /// A text of ours that needs no quotes, such as a duration.
+    /// A text that is safe without quotes, such as a duration.
     Plain(String),
     Sequence(Vec<Tree>),
     Mapping(Vec<(String, Tree)>),
 }
 
 impl Tree {
-    /// Takes over a JSON value.
+    /// Converts a JSON value.
     pub(super) fn of(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,
@@ -33,12 +33,12 @@ impl Tree {
     }
 }
 
-/// Makes a text.
+/// Returns a text value.
 pub(super) fn text(words: &str) -> Tree {
     Tree::Text(words.to_owned())
 }
 
-/// Longest value that is written in one line.
+/// Longest value that is written on one line, in bytes.
 const LINE_BYTES_MAX: usize = 90;
 
 /// Writes a document.
@@ -48,7 +48,7 @@ pub(super) fn document(tree: &Tree) -> String {
     out
 }
 
-/// Writes a value that begins at the current column, and ends the line.
+/// Writes a value from the current column on, and ends the line.
 fn block(out: &mut String, tree: &Tree, indent: usize) {
     match tree {
         Tree::Mapping(fields) if !fields.is_empty() => {
@@ -82,14 +82,14 @@ fn block(out: &mut String, tree: &Tree, indent: usize) {
     }
 }
 
-/// The first entry stands where its holder began; the others begin a line.
+/// Indents an entry, unless it is the first entry and continues the line of its parent.
 fn begin_line(out: &mut String, index: usize, indent: usize) {
     if index > 0 || out.is_empty() || out.ends_with('\n') {
         out.push_str(&" ".repeat(indent));
     }
 }
 
-/// Writes the value of a key: in its line if it is short, else below.
+/// Writes the value of a key: on the line of the key if it is short, else on the lines below.
 fn below(out: &mut String, value: &Tree, indent: usize) {
     let short = match value {
         Tree::Mapping(fields) => inline(value).filter(|_| fields.iter().all(|(_, value)| is_flat(value))),
@@ -109,7 +109,7 @@ fn below(out: &mut String, value: &Tree, indent: usize) {
     }
 }
 
-/// Returns the value in one line, if it is short enough.
+/// Returns the value on one line, or `None` if that is too long.
 fn inline(tree: &Tree) -> Option<String> {
     let line = flow(tree);
     (line.len() <= LINE_BYTES_MAX).then_some(line)
@@ -131,7 +131,7 @@ fn flow(tree: &Tree) -> String {
     }
 }
 
-/// Whether a value is no mapping, and holds none.
+/// Returns whether a value holds no mapping, except an empty one.
 fn is_flat(tree: &Tree) -> bool {
     match tree {
         Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::Plain(_) => true,
@@ -144,7 +144,7 @@ fn is_step(tree: &Tree) -> bool {
     matches!(tree, Tree::Mapping(fields) if fields.first().is_some_and(|(key, _)| key == "step"))
 }
 
-/// Writes a text, in quotes unless it is made of safe signs and no reader could take it for anything else.
+/// Returns a text as YAML. It needs no quotes if it has only safe characters and every YAML version reads it as text.
 fn scalar(words: &str) -> String {
     let mut characters = words.chars();
     let safe_begin = characters.next().is_some_and(|first| first.is_ascii_alphabetic() || matches!(first, '_' | '/'));

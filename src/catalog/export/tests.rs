@@ -1,4 +1,4 @@
-//! Drafts of every shape, written and read again.
+//! Writes drafts of every shape and reads them again.
 
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
@@ -153,7 +153,7 @@ fn call() -> impl Strategy<Value = Call> {
     let marks = (any::<bool>(), of(Just(KeyRule::Renew)));
     let rule = (some_expression(), verdict, of(some_expression()), marks).prop_map(
         |(when, outcome, error, (answers_key, key))| {
-            // The core refuses the marks elsewhere.
+            // The core refuses `answers_key` and `key` for other outcomes.
             let definite = matches!(outcome, Verdict::Failed | Verdict::Retryable);
             let (answers_key, key) = (answers_key && definite, key.filter(|_| outcome == Verdict::Retryable));
             Rule { when, outcome, error, answers_key, key }

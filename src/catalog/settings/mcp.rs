@@ -1,42 +1,42 @@
-//! Owns the settings of the MCP door as values, and their defaults.
+//! Settings of the MCP endpoint, with their defaults.
 
 use crate::config::mcp as limits;
 use crate::saga::definition::Millis;
 
-/// The agents' door.
+/// MCP endpoint for agents.
 #[derive(Clone, Debug)]
 pub struct McpSettings {
-    /// Whether `/mcp` is served. Default: true.
+    /// Whether the node serves `/mcp`. Default: true.
     pub enabled: bool,
-    /// How long a call waits for its saga before it answers with a handle, in milliseconds. Default: 50,000.
+    /// Time that a call waits for its saga before it answers with a handle, in milliseconds. Default: 50,000.
     pub wait_ms: Millis,
-    /// How long equal arguments of one principal are the same call when no key is given, in milliseconds.
-    /// Default: none.
+    /// Time in which equal arguments from one principal count as the same call if no key is given, in milliseconds.
+    /// Default: none; then every call without a key is a call of its own.
     pub dedupe_ms: Option<Millis>,
-    /// Whether callers must prove who they are. Default: none, which asks for it unless HTTP listens on
+    /// Whether callers must authenticate. Default: none; then callers must authenticate unless HTTP listens on
     /// loopback.
     pub authenticate: Option<bool>,
-    /// Names under which callers may reach the node, besides those of loopback: `HOST` or `HOST:PORT`.
+    /// Host names at which callers may reach the node, in addition to those of loopback: `HOST` or `HOST:PORT`.
     /// Default: none.
     pub hosts: Vec<String>,
-    /// Origins of web pages that may call. Default: none, so that no page may.
+    /// Origins of web pages that may call. Default: none; then no web page may call.
     pub origins: Vec<String>,
-    /// Most requests of one principal within a minute, on this node. Default: 600.
+    /// Most requests of one principal per minute on this node. Default: 600.
     pub requests_per_minute: u32,
-    /// Access tokens of an authorization server, besides those of `amends token`. Default: none.
+    /// Authorization server whose access tokens are accepted, in addition to those of `amends token`. Default: none.
     pub oauth: Option<OauthSettings>,
 }
 
-/// Whose access tokens are accepted.
+/// Authorization server whose access tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OauthSettings {
-    /// The authorization server, as its tokens say in `iss`.
+    /// URL of the authorization server, as in the claim `iss` of its tokens.
     pub issuer: String,
-    /// This server, as tokens for it say in `aud`: its public URL.
+    /// Public URL of this server, as in the claim `aud` of the tokens for it.
     pub audience: String,
-    /// Where the server's keys are. Default: `ISSUER/.well-known/jwks.json`.
+    /// URL of the keys of the authorization server. Default: `ISSUER/.well-known/jwks.json`.
     pub jwks_url: String,
-    /// Scopes that every valid token has, such as `start:hotel_*`. Default: none but those in the token.
+    /// Scopes that every valid token has in addition to its own, such as `start:hotel_*`. Default: none.
     pub scopes: Vec<String>,
 }
 

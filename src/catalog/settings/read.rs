@@ -1,6 +1,7 @@
-//! Owns the way from a document that satisfies the schema to [`Settings`]: values of the environment, units,
-//! bounds after substitution, and the refusal of secrets in plain text. A value is never part of a message,
-//! only what the file itself says.
+//! Reads a document that satisfies the schema into [`Settings`]: puts in values from the environment, parses units,
+//! checks bounds on the result, and refuses secrets in plain text.
+//!
+//! No message shows a value from the environment. A message may quote the file itself.
 
 mod mcp;
 
@@ -22,11 +23,12 @@ use crate::participant::{Answers, Limits, ParticipantConfig, Secret, Transport};
 use crate::saga::definition::{Errors, Millis};
 use crate::store::PostgresConfig;
 
-/// Reads a document. Settings are returned beside faults as far as they go, for checks that involve other files.
+/// Reads a document. Returns the valid settings together with the faults, because checks across files need the
+/// settings.
 pub(super) fn settings(node: &Node, folder: &Path, environment: &Environment) -> (Settings, Vec<PathFault>) {
     let value = node.to_json();
     if value.is_null() {
-        // A file of comments: all defaults.
+        // The file holds only comments: all fields have their defaults.
         return (Settings::default(), Vec::new());
     }
     let shape = schema::SETTINGS.faults(&value);
@@ -42,7 +44,7 @@ struct Reading<'a> {
     faults: Vec<PathFault>,
 }
 
-/// One field: its value if it is there, and its path.
+/// One field: its path, and its value if it is set.
 struct Field<'a> {
     value: Option<&'a Value>,
     path: FieldPath,
@@ -107,7 +109,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads the URL as the store will. Its errors never repeat a password; what the environment gave is cut out, too.
+    /// Reads the database URL with the parser of the store. Its errors never repeat a password. Values from the
+    /// environment are cut out of them too.
     fn database_url(&mut self, field: &Field<'_>) -> Option<Secret> {
         let resolved = self.resolved(field)?;
         if let Err(error) = PostgresConfig::parse(&resolved.text) {
@@ -215,7 +218,7 @@ impl Reading<'_> {
         self.checked(field, "an argument without NUL", |text| !text.contains('\0'))
     }
 
-    /// Reads a size; the schema has seen to its form.
+    /// Parses a size. The schema has checked its form, so only its value can be wrong.
     fn size(&mut self, field: &Field<'_>) -> Option<usize> {
         let text = field.text()?;
         let size = bytes(text).filter(|bytes| (1..=LIMIT_BYTES_MAX).contains(bytes));
@@ -248,14 +251,15 @@ impl Reading<'_> {
         out
     }
 
-    /// Puts the environment into a text and checks the outcome, which no message shows.
+    /// Puts the environment into a text and checks the result with `fits`. No message shows a result that holds a
+    /// value from the environment.
     fn checked(&mut self, field: &Field<'_>, expected: &str, fits: impl Fn(&str) -> bool) -> Option<Secret> {
         let resolved = self.resolved(field)?;
         if fits(&resolved.text) {
             return Some(resolved.into_secret());
         }
         let message = if !resolved.parts.is_empty() {
-            format!("expected {expected}; what the environment makes of it is something else")
+            format!("expected {expected}, found another value; check the environment variables")
         } else if may_be_shown(&field.path, &resolved.text) {
             format!("expected {expected}, found {}", quoted(&resolved.text))
         } else {
@@ -276,7 +280,7 @@ impl Reading<'_> {
     }
 
     fn number(&mut self, field: &Field<'_>, bounds: RangeInclusive<usize>) -> Option<usize> {
-        // The schema has seen to the bounds of a number that stands in the file.
+        // The schema has checked the bounds of a number that is written in the file.
         if let Some(number) = field.value.and_then(Value::as_u64) {
             return usize::try_from(number).ok();
         }
@@ -293,20 +297,20 @@ impl Reading<'_> {
         read(text.expose())
     }
 
-    /// Reads a path; a relative one starts at the settings' folder.
+    /// Reads a path. A relative path starts at the folder of the settings file.
     fn file_path(&mut self, field: &Field<'_>) -> Option<PathBuf> {
         let fits = |text: &str| !text.is_empty() && !text.contains('\0');
         self.checked(field, "a path", fits).map(|text| self.folder.join(text.expose()))
     }
 
-    /// Reads the folder of a child: as a path, and what the environment gave of it stays unseen.
+    /// Reads the working folder of a child process as a path. Values from the environment in it stay secret.
     fn child_folder(&mut self, field: &Field<'_>) -> Option<Secret> {
         let fits = |text: &str| !text.is_empty() && !text.contains('\0');
         let path = self.checked(field, "a path", fits)?;
         match self.folder.join(path.expose()).into_os_string().into_string() {
             Ok(text) => Some(path.with_text(text)),
             Err(_) => {
-                let message = "the settings' folder has a name that is not Unicode; write the whole path";
+                let message = "expected a Unicode name of the settings folder, found another; write an absolute path";
                 self.faults.push(PathFault::value(&field.path, message));
                 None
             }
@@ -314,12 +318,13 @@ impl Reading<'_> {
     }
 
     fn plain_secret(&mut self, field: &Field<'_>) {
-        let message = "a secret in plain text; write `${env.NAME}` and put it into the environment";
+        let message = "a secret in plain text; write `${env.NAME}` and set the variable in the environment";
         self.faults.push(PathFault::value(&field.path, message));
     }
 }
 
-/// Whether a text holds `scheme://user:password@` with a password that stands in the file.
+/// Returns whether a text holds a password that is written in the file: `scheme://user:password@`, or a word
+/// `password=…` in a text without `://`.
 fn holds_password(raw: &str) -> bool {
     let Some((_, rest)) = raw.split_once("://") else {
         let mut words = raw.split_whitespace();
@@ -331,13 +336,14 @@ fn holds_password(raw: &str) -> bool {
     !password.is_empty() && !has_reference(password)
 }
 
-/// Whether a header carries credentials: `Authorization`, `Cookie`, or a last word such as `X-Api-Key`'s.
+/// Returns whether a header carries credentials: its name ends in `Authorization` or `Cookie`, or its last words name
+/// a secret, as in `X-Api-Key`.
 fn is_secret_header(name: &str) -> bool {
     let name = name.to_ascii_uppercase().replace('-', "_");
     ["AUTHORIZATION", "COOKIE"].iter().any(|word| name.ends_with(word)) || is_secret_variable(&name)
 }
 
-/// Whether a variable carries a secret, by its last word; `MAX_TOKENS` and `TOKEN_URL` do not.
+/// Returns whether a variable carries a secret, by the last words of its name. `MAX_TOKENS` and `TOKEN_URL` do not.
 fn is_secret_variable(name: &str) -> bool {
     const WORDS: [&str; 8] =
         ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"];
@@ -345,7 +351,8 @@ fn is_secret_variable(name: &str) -> bool {
     WORDS.iter().any(|word| name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_')))
 }
 
-/// Whether a text of the file may stand in a message: not if it is where secrets use to be, even misplaced ones.
+/// Returns whether a message may show a text of the file. It hides a text with an `@` and a text in `env`, `headers`
+/// or `args`: secrets are often put there, even by mistake.
 fn may_be_shown(path: &[Segment], text: &str) -> bool {
     let secretive = |key: &&str| path.contains(&Segment::from(*key));
     !text.contains('@') && !["env", "headers", "args"].iter().any(secretive)
@@ -355,7 +362,7 @@ fn is_http_url(text: &str) -> bool {
     reqwest::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
-/// Returns a size such as `64KiB` in bytes.
+/// Parses a size such as `64KiB` and returns bytes.
 fn bytes(text: &str) -> Option<usize> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
@@ -367,7 +374,7 @@ fn bytes(text: &str) -> Option<usize> {
     digits.parse::<usize>().ok()?.checked_mul(unit)
 }
 
-/// Reads what the settings vouch for; the schema has seen to words and numbers.
+/// Reads what the settings declare about the answers of a participant. The schema has checked the words and numbers.
 fn answers(field: &Field<'_>) -> Answers {
     let errors = match field.at("errors").text() {
         Some("definite") => Some(Errors::Definite),

@@ -1,5 +1,5 @@
-//! Owns the way from text to documents: it drives the parser's events, keeps every limit, and goes on after a
-//! fault where it can.
+//! Builds documents from the events of the YAML parser. Enforces every limit, and continues after a fault where it
+//! can.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use super::{Content, Entry, Node, push_index, push_word};
 use crate::catalog::fault::{Position, printable, quoted};
 use crate::config::catalog::{DEPTH_MAX, DOCUMENTS_MAX, EXPANDED_BYTES_MAX, FAULTS_MAX};
 
-/// A fault found while the text was read.
+/// A fault in the text of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::catalog) struct TextFault {
     pub(in crate::catalog) at: Position,
@@ -18,8 +18,8 @@ pub(in crate::catalog) struct TextFault {
     pub(in crate::catalog) message: String,
 }
 
-/// Reads all documents of a text. Faults that leave the rest readable (a key said twice, a number too large)
-/// do not stop it; a fault of the syntax does, and the documents before it are returned.
+/// Parses all documents of a text. Parsing continues after a fault that leaves the rest readable, such as a duplicate
+/// key or a number that is too large. It stops at a syntax error and returns the documents before it.
 pub(in crate::catalog) fn parse(text: &str) -> (Vec<Node>, Vec<TextFault>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder::default();
@@ -38,7 +38,7 @@ pub(in crate::catalog) fn parse(text: &str) -> (Vec<Node>, Vec<TextFault>) {
 
 type Flow = std::ops::ControlFlow<()>;
 
-/// Bytes that a node is taken to cost, besides its text.
+/// Estimated cost of a node, in bytes, without its text.
 const NODE_BYTES: usize = std::mem::size_of::<Entry>();
 
 #[derive(Default)]
@@ -46,15 +46,15 @@ struct Builder {
     documents: Vec<Node>,
     faults: Vec<TextFault>,
     open: Vec<Open>,
-    /// Finished anchored nodes of this document, with the bytes that one more copy costs.
+    /// Finished anchored nodes of the current document, each with the cost of one more copy, in bytes.
     anchors: HashMap<usize, (Node, usize)>,
-    /// Bytes of the document so far, aliases expanded.
+    /// Cost of the document so far with its aliases expanded, in bytes.
     bytes: usize,
-    /// Bytes of the copies in `anchors`.
+    /// Cost of the copies in `anchors`, in bytes.
     bytes_kept: usize,
 }
 
-/// A list or mapping that has begun.
+/// A list or mapping whose end has not been read yet.
 struct Open {
     at: Position,
     anchor: usize,
@@ -67,12 +67,12 @@ enum Holds {
     Mapping { entries: Vec<Entry>, seen: HashSet<String>, key: Option<Key>, merged: Vec<Entry> },
 }
 
-/// The key whose value is awaited.
+/// The key that waits for its value.
 enum Key {
     Named(String, Position),
-    /// `<<`: the value's entries belong to this mapping.
+    /// `<<`: the entries of the value are merged into this mapping.
     Merge,
-    /// A key that was refused; its value is read and dropped.
+    /// A refused key. Its value is read and dropped.
     Refused,
 }
 
@@ -84,7 +84,7 @@ impl Builder {
                 self.anchors.clear();
                 (self.bytes, self.bytes_kept) = (0, 0);
                 if self.documents.len() > DOCUMENTS_MAX {
-                    self.fault(at, format!("more than {DOCUMENTS_MAX} documents in one file; divide it"));
+                    self.fault(at, format!("more than {DOCUMENTS_MAX} documents in one file; split it"));
                     return Flow::Break(());
                 }
                 Flow::Continue(())
@@ -107,14 +107,14 @@ impl Builder {
         }
     }
 
-    /// Records a syntax error; nothing after it can be read.
+    /// Records a syntax error and stops. Nothing after a syntax error can be read.
     fn take_error(&mut self, error: &ScanError, text: &str) -> Flow {
         let at = position(error.marker());
         let line = text.lines().nth(at.line as usize - 1).unwrap_or_default();
         let hint = if line.contains('\t') && line.trim_start_matches(' ').starts_with('\t') {
             "; indent with spaces"
         } else if line.contains("${") {
-            "; a template that holds `: `, ` #` or stands inside `{ }` or `[ ]` must be quoted: \"${ … }\""
+            "; quote a template that contains `: ` or ` #`, or is inside `{ }` or `[ ]`: \"${ … }\""
         } else {
             ""
         };
@@ -150,9 +150,10 @@ impl Builder {
     }
 
     fn alias(&mut self, id: usize, at: Position) -> Flow {
-        // An unknown anchor is a syntax error; one without a node is an anchor that holds itself.
+        // The parser reports an unknown anchor as a syntax error. An anchor without a node is still open: the alias
+        // is inside it.
         let Some((node, bytes)) = self.anchors.get(&id) else {
-            self.fault(at, "the alias stands inside of what it names; a document cannot hold itself");
+            self.fault(at, "the alias is inside the node that it refers to; remove the alias");
             return self.finish(Node { at, content: Content::Null }, 0, NODE_BYTES);
         };
         if self.bytes + self.bytes_kept + bytes > EXPANDED_BYTES_MAX {
@@ -161,13 +162,13 @@ impl Builder {
         }
         let (node, bytes) = (node.clone(), *bytes);
         if self.open.len() + depth(&node) > DEPTH_MAX {
-            self.fault(at, format!("nested deeper than {DEPTH_MAX} levels once the alias is expanded; flatten it"));
+            self.fault(at, format!("nested deeper than {DEPTH_MAX} levels after the alias is expanded; flatten it"));
             return Flow::Break(());
         }
         self.finish(node, 0, bytes)
     }
 
-    /// Puts a finished node where it belongs.
+    /// Adds a finished node to the open list or mapping, or to the documents.
     fn finish(&mut self, node: Node, anchor: usize, bytes: usize) -> Flow {
         self.bytes += bytes;
         if anchor != 0 {
@@ -191,7 +192,7 @@ impl Builder {
                     let at = node.at;
                     match merge_entries(node) {
                         Some(new) => merged.extend(new),
-                        None => self.fault(at, "`<<` merges a mapping or a list of mappings; found something else"),
+                        None => self.fault(at, "expected one or more mappings after `<<`, found another value"),
                     }
                 }
                 Some(Key::Refused) | None => {}
@@ -200,7 +201,7 @@ impl Builder {
         Flow::Continue(())
     }
 
-    /// Decides what a node in the place of a key stands for.
+    /// Converts a node at the place of a key into a key.
     fn key(&mut self, node: Node) -> Key {
         let found = match node.content {
             Content::String(text) if text == "<<" => return Key::Merge,
@@ -213,21 +214,16 @@ impl Builder {
                     return Key::Named(text, node.at);
                 }
                 let first = self.first_position(&text);
-                self.fault(
-                    node.at,
-                    format!("the key {} was said before, {first}; remove one of the two", quoted(&text)),
-                );
+                self.fault(node.at, format!("the key {} is already set {first}; remove one of the two", quoted(&text)));
                 return Key::Refused;
             }
             Content::Null => "nothing".to_owned(),
             Content::Bool(value) => format!("the boolean {value}"),
             Content::Number(value) => format!("the number {value}"),
             Content::Sequence(_) => "a list".to_owned(),
-            Content::Mapping(_) => {
-                "a mapping; a template must be quoted, since `{` opens a mapping: \"${ … }\"".to_owned()
-            }
+            Content::Mapping(_) => "a mapping; quote a template, because `{` opens a mapping: \"${ … }\"".to_owned(),
         };
-        self.fault(node.at, format!("expected a key that is text, quoted if need be; found {found}"));
+        self.fault(node.at, format!("expected a key that is text (quote it if needed), found {found}"));
         Key::Refused
     }
 
@@ -243,7 +239,7 @@ impl Builder {
             Some(Holds::Sequence(_)) | None => &[],
         };
         let first = entries.iter().find(|entry| entry.key == text);
-        first.map_or_else(|| "above".to_owned(), |entry| format!("in line {}", entry.at.line))
+        first.map_or_else(|| "above".to_owned(), |entry| format!("on line {}", entry.at.line))
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Position) -> Content {
@@ -256,7 +252,7 @@ impl Builder {
         }
         match resolve_plain(text) {
             Ok(plain) => content(plain, text),
-            // A key is text in every reading that matters: `on:` is what its author wrote.
+            // A key is text even if YAML 1.1 reads it differently: `on:` means the word `on`.
             Err(_) if is_key => Content::String(text.to_owned()),
             Err(message) => {
                 self.fault(at, message);
@@ -265,9 +261,9 @@ impl Builder {
         }
     }
 
-    /// Resolves a scalar whose type the author states with `!!str`, `!!int` and so on.
+    /// Resolves a scalar with an explicit type, such as `!!str` or `!!int`.
     fn tagged(&mut self, text: &str, tag: &Tag, at: Position) -> Content {
-        // `! text` is YAML's way to say: not resolved, a string.
+        // In YAML, `! text` is always a string.
         let non_specific = tag.handle.is_empty() && tag.suffix == "!";
         if non_specific || (tag.is_yaml_core_schema() && tag.suffix == "str") {
             return Content::String(text.to_owned());
@@ -289,7 +285,7 @@ impl Builder {
                 Content::String(text.to_owned())
             }
             Ok(_) if matches!(tag.suffix.as_str(), "null" | "bool" | "int" | "float") => {
-                self.fault(at, format!("{} is not what its tag `!!{}` says", quoted(text), tag.suffix));
+                self.fault(at, format!("{} does not match its tag `!!{}`", quoted(text), tag.suffix));
                 Content::String(text.to_owned())
             }
             Ok(_) => {
@@ -304,7 +300,7 @@ impl Builder {
         self.faults.push(TextFault { at, path, message: message.into() });
     }
 
-    /// Names the place that is being read, from what is open.
+    /// Returns the path of the current place, from the open lists and mappings.
     fn path(&self) -> String {
         let mut path = String::new();
         for (depth, open) in self.open.iter().enumerate() {
@@ -322,7 +318,7 @@ impl Builder {
 }
 
 impl Open {
-    /// The `step` of a mapping, if it was read already.
+    /// Returns the `step` of a mapping, if it has already been read.
     fn step_name(&self) -> Option<&str> {
         match &self.holds {
             Holds::Mapping { entries, .. } => {
@@ -333,7 +329,8 @@ impl Open {
     }
 }
 
-/// Returns the entries that `<<` brings in; what is said first wins.
+/// Returns the entries that `<<` merges. In a list of mappings, the first entry with a key wins. Returns `None` if
+/// the value is not a mapping or a list of mappings.
 fn merge_entries(node: Node) -> Option<Vec<Entry>> {
     match node.content {
         Content::Mapping(entries) => Some(entries),
@@ -369,13 +366,11 @@ fn depth(node: &Node) -> usize {
 }
 
 fn refused_tag(tag: &Tag) -> String {
-    format!("tags other than `!!str`, `!!int`, `!!float`, `!!bool` and `!!null` are not supported; found {}", {
-        quoted(&tag.to_string())
-    })
+    format!("expected a tag `!!str`, `!!int`, `!!float`, `!!bool` or `!!null`, found {}", { quoted(&tag.to_string()) })
 }
 
 fn expanded_too_far() -> String {
-    format!("takes more than {} MiB once its aliases are expanded; use fewer aliases", EXPANDED_BYTES_MAX >> 20)
+    format!("takes more than {} MiB after its aliases are expanded; use fewer aliases", EXPANDED_BYTES_MAX >> 20)
 }
 
 fn position(marker: &Marker) -> Position {

@@ -1,9 +1,9 @@
-//! Owns what an untagged plain scalar is: YAML 1.2's core schema, minus what JSON cannot say and what YAML
-//! 1.1 reads otherwise.
+//! Resolves plain scalars without a tag by the core schema of YAML 1.2. Refuses values that JSON cannot express and
+//! values that YAML 1.1 reads differently.
 
 use serde_json::Number;
 
-/// What a plain scalar resolves to.
+/// Type and value of a plain scalar.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::catalog) enum Plain {
     Null,
@@ -15,7 +15,7 @@ pub(in crate::catalog) enum Plain {
 /// Words that YAML 1.1 reads as booleans and YAML 1.2 as strings, in lower case.
 pub(in crate::catalog) const AMBIGUOUS_BOOLEANS: [&str; 4] = ["yes", "no", "on", "off"];
 
-/// Resolves a plain scalar, or says why nobody should have to guess what it means.
+/// Resolves a plain scalar. Returns a message if its meaning depends on the reader or JSON cannot express it.
 pub(in crate::catalog) fn resolve_plain(text: &str) -> Result<Plain, String> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Plain::Null),
@@ -23,7 +23,7 @@ pub(in crate::catalog) fn resolve_plain(text: &str) -> Result<Plain, String> {
         "false" | "False" | "FALSE" => return Ok(Plain::Bool(false)),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" | ".nan" | ".NaN"
         | ".NAN" => {
-            return Err(format!("`{text}` is not a number that JSON knows; quote it if it is meant as text"));
+            return Err(format!("`{text}` is not a number in JSON; quote it if it is meant as text"));
         }
         _ => {}
     }
@@ -75,7 +75,8 @@ fn integer(negative: bool, digits: &str, radix: u32) -> Option<Number> {
     if negative { 0_i64.checked_sub_unsigned(magnitude).map(Number::from) } else { Some(Number::from(magnitude)) }
 }
 
-/// Whether an unsigned text is `[0-9]*.[0-9]*` with an exponent, and at least one digit before it.
+/// Returns whether a text without a sign is a float: `[0-9]*.[0-9]*` with at least one digit, then an exponent or
+/// nothing.
 fn is_float(text: &str) -> bool {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),

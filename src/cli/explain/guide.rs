@@ -1,5 +1,5 @@
-//! The tables of the guide: what each answer means, and what follows for each kind of step. Markdown, asked of the same
-//! rules and the same law as everything else; a test holds the guide against it.
+//! Markdown tables of the guide: what each answer means, and what follows for each kind of step. The program's own
+//! rules fill the tables. A test compares the README with them.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use crate::saga::definition::{Call, Effect, Errors, Probe, Step, Target, Templat
 use crate::saga::event::Direction;
 use crate::saga::outcome::{Error, Outcome};
 
-/// Writes both tables.
+/// Returns both tables.
 pub(super) fn tables() -> String {
     format!("{}\n{}", answers(), followings())
 }
 
-/// What each answer means, without rules of the definition.
+/// Returns the table of answers: what each answer means without rules of a definition.
 fn answers() -> String {
     let mut text = String::from(
         "| answer | rule | outcome | with `errors: definite` | with `errors: unknown` | `read_only` | \
@@ -28,7 +28,7 @@ fn answers() -> String {
         };
         let [keyed, once] = [Effect::Idempotent, Effect::Once];
         let with_effect = |errors| outcome(keyed, errors).or(outcome(once, errors));
-        // What only a transactional handler meets has one outcome.
+        // An answer that only a transactional handler gets has one outcome.
         let usual = with_effect(None).unwrap_or_default();
         let other = |outcome: Option<&'static str>| outcome.filter(|other| *other != usual).unwrap_or_default();
         let [definite, unknown] = [Errors::Definite, Errors::Unknown].map(|errors| other(with_effect(Some(errors))));
@@ -43,7 +43,7 @@ fn answers() -> String {
     text
 }
 
-/// A call with this effect that can meet an answer to which a rule applies.
+/// Returns a call with this effect that can get an answer for this rule.
 fn meets(rule: DefaultRule, effect: Effect) -> Option<Call> {
     let handler = Call::handler("a").target;
     let tool = Call::tool("p", "t", serde_json::json!({})).target;
@@ -55,7 +55,7 @@ fn meets(rule: DefaultRule, effect: Effect) -> Option<Call> {
     calls.into_iter().find(|call| rule.is_for(call))
 }
 
-/// What follows each outcome of a first attempt, by the kind of step.
+/// Returns the table of consequences: what follows each outcome of a first attempt, by kind of step.
 fn followings() -> String {
     let failed = |retryable| {
         let error = Error::new("guide", "guide");
@@ -84,7 +84,7 @@ fn followings() -> String {
     text
 }
 
-/// The kinds of calls that the law treats apart.
+/// Returns the kinds of calls with different rules, each as an example step.
 fn kinds() -> Vec<(&'static str, Step, Direction)> {
     let once = || Call::handler("a");
     let idempotent = || Call::handler("a").idempotent();
@@ -129,14 +129,15 @@ fn kinds() -> Vec<(&'static str, Step, Direction)> {
 mod tests {
     use super::*;
 
-    /// Finds a row of a table by its first cell; returns the others.
+    /// Finds a row of a table by its first cell. Returns the other cells that are not empty.
     fn row(table: &str, name: &str) -> Vec<String> {
         let found = table.lines().find(|line| line.starts_with(&format!("| {name} |")));
         let cells = found.unwrap_or_else(|| panic!("no row {name:?} in\n{table}")).split(" |").skip(1);
         cells.map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect()
     }
 
-    /// What such a handler leaves open is rolled back: pending is a failure for good, and the rest may be tried again.
+    /// An open outcome of a transactional handler is rolled back: pending fails for good, and other outcomes may be
+    /// retried.
     #[test]
     fn what_a_transactional_handler_leaves_open_is_rolled_back() {
         let again = "repeat under the same key";
@@ -146,12 +147,12 @@ mod tests {
         assert_eq!(row(&said, "compensation, `transactional`"), [stuck, again, stuck, again, again]);
     }
 
-    /// An effect that may be there is not done: the saga turns back.
+    /// A step with a possible effect is not done: the saga turns back.
     #[test]
     fn a_probe_without_a_word_leaves_no_step_done() {
         let said = followings();
-        assert!(!said.contains("no word: done"), "{said}");
+        assert!(!said.contains("inconclusive: done"), "{said}");
         let errored = &row(&said, "`once`, `safe_when_absent`, probe")[3];
-        assert!(errored.ends_with("no word: turn back, compensate after `settle`)"), "{errored}");
+        assert!(errored.ends_with("inconclusive: turn back, compensate after `settle`)"), "{errored}");
     }
 }

@@ -1,6 +1,5 @@
-//! `amends explain`: what becomes of each step by each answer. Owns the table; what an answer means is the
-//! participants' business, and what follows is the core's: both are asked, so that the table cannot say anything else
-//! than they do.
+//! `amends explain`: what each answer means for each step. Owns the table. `participant` says what an answer means
+//! and the core says what follows, so the table always agrees with them.
 
 mod guide;
 
@@ -26,27 +25,27 @@ use crate::store::Error;
 /// Options of `amends explain`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A file of definitions, or the name of a definition that is registered. Without one: the tables for all kinds of
-    /// steps, as Markdown.
+    /// File of definitions, or name of a registered definition. Without it: the tables for all kinds of steps, as
+    /// Markdown.
     #[arg(value_name = "DEFINITION")]
     definition: Option<String>,
-    /// Settings whose participants say what their errors prove.
+    /// Settings file whose participants declare what their errors prove.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// The table of one call.
+/// Table of one call.
 #[derive(Debug, Serialize)]
 struct Explained {
     step: String,
     /// `action` or `compensation`.
     call: &'static str,
-    /// Its effect, and what it has to find out by, in words.
+    /// Effect and marks of the call, such as `once, probe`.
     has: String,
     rows: Vec<Row>,
 }
 
-/// One line: these answers have this outcome, and that follows.
+/// One row: answers with the same outcome and the same consequence.
 #[derive(Debug, Serialize)]
 struct Row {
     answers: Vec<String>,
@@ -54,7 +53,7 @@ struct Row {
     next: String,
 }
 
-/// Prints what becomes of each step by each answer.
+/// Runs `amends explain`.
 pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let Some(name) = &args.definition else {
         output.line(guide::tables().trim_end())?;
@@ -109,7 +108,7 @@ fn table(step: &Step, direction: Direction, call: &Call, participants: &[Partici
             None => rows.push(Row { answers: vec![answer], outcome: outcome_word, next }),
         }
     };
-    // In the order in which they are asked.
+    // In the order in which the program applies them.
     for (index, rule) in call.classify.iter().enumerate() {
         add(format!("`classify[{index}]`: {}", rule.when.0), &outcome_of_rule(rule));
     }
@@ -125,7 +124,8 @@ fn table(step: &Step, direction: Direction, call: &Call, participants: &[Partici
     Explained { step: step.name.clone(), call: direction.as_str(), has: has(step, direction, call, errors), rows }
 }
 
-/// What a call has to find out by.
+/// Returns the effect of a call and its marks: how an outcome in doubt is found out or tolerated, and what errors
+/// prove.
 fn has(step: &Step, direction: Direction, call: &Call, errors: Option<Errors>) -> String {
     let effect = match call.effect {
         Effect::ReadOnly => "read_only",
@@ -147,7 +147,7 @@ fn has(step: &Step, direction: Direction, call: &Call, errors: Option<Errors>) -
     std::iter::once(effect).chain(marks).chain(errors).collect::<Vec<_>>().join(", ")
 }
 
-/// The word of an outcome.
+/// Returns the word for an outcome.
 fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Succeeded { .. } => "succeeded",
@@ -159,13 +159,13 @@ fn word(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// Says what follows an outcome.
+/// Describes what follows an outcome.
 pub(super) fn next_words(step: &Step, direction: Direction, outcome: &Outcome) -> String {
     let Some(Prospect { next, applied, absent, inconclusive }) = prospect(step, direction, outcome) else {
-        return "nothing: the definition cannot have such a step".to_owned();
+        return "nothing: a definition cannot contain such a step".to_owned();
     };
     let mut text = one(next).to_owned();
-    let answers = [("applied", applied), ("absent", absent), ("no word", inconclusive)];
+    let answers = [("applied", applied), ("absent", absent), ("inconclusive", inconclusive)];
     let answers: Vec<String> =
         answers.into_iter().filter_map(|(answer, next)| Some(format!("{answer}: {}", one(next?)))).collect();
     if !answers.is_empty() {
@@ -210,7 +210,7 @@ fn print(definition: &str, explained: &Explained, output: &Output) -> Result<(),
 mod tests {
     use super::*;
 
-    /// Says what follows an answer to the action of a step.
+    /// Returns what follows an answer to the action of a step.
     fn said(step: &Step, answer: &str) -> String {
         let call = step.call(Direction::Action).unwrap();
         let rows = table(step, Direction::Action, call, &[]).rows;
@@ -219,7 +219,7 @@ mod tests {
         format!("{outcome}: {next}")
     }
 
-    /// The answer by which clients in between tell that they lost the tool's own.
+    /// With this error, an intermediate client reports that it lost the answer of the tool.
     #[test]
     fn an_internal_error_is_no_other_protocol_error() {
         let (internal, other) = ("the JSON-RPC error -32603", "another JSON-RPC error");
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(said(&definite, internal), "failed: turn back");
     }
 
-    /// Each kind of failure that a handler may return.
+    /// A handler has a row for each kind of failure that it may return.
     #[test]
     fn a_handler_has_a_row_for_each_of_its_failures() {
         let keyed = Step::new("charge", Call::handler("charge").idempotent()).irreversible();
@@ -258,7 +258,7 @@ mod tests {
         ] {
             assert_eq!(said(&within, answer), follows, "{answer}");
         }
-        // What only a transactional handler does.
+        // Rows that only a transactional handler has.
         let call = keyed.call(Direction::Action).unwrap();
         let rows = table(&keyed, Direction::Action, call, &[]).rows;
         assert!(!format!("{rows:?}").contains("transaction"), "{rows:#?}");

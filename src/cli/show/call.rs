@@ -1,5 +1,6 @@
-//! What is known of a call beside how it ended: the key that the participant was sent, and the rule that decided.
-//! Leaves the text of keys to the core, and what a rule is to the participants.
+//! Facts about a call, except its outcome: the idempotency key of the call, and the rule that decided the outcome.
+//!
+//! Leaves the text of keys to the core and the meaning of rules to `participant`.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -18,13 +19,13 @@ pub(super) struct Lost {
     pub(super) step: String,
     pub(super) direction: Direction,
     pub(super) attempt: u32,
-    /// The idempotency key that the participant was sent, if it was sent anything.
+    /// The idempotency key of the attempt. The participant may never have received it.
     pub(super) key: String,
-    /// The rule that decided what becomes of it.
+    /// The rule that decided the outcome.
     pub(super) rule: &'static str,
 }
 
-/// The attempts that an event ends without a word of their participants.
+/// Returns the attempts that an event ends without an answer of their participants.
 pub(super) fn lost(saga: Uuid, definition: &Definition, before: &State, event: &Event) -> Vec<Lost> {
     let Event::OwnerLost(_) = event else { return Vec::new() };
     let commands = outstanding(before).into_iter();
@@ -41,13 +42,13 @@ pub(super) fn lost(saga: Uuid, definition: &Definition, before: &State, event: &
     lost.collect()
 }
 
-/// The idempotency key of an attempt that ended.
+/// Returns the idempotency key of the attempt that an event ends.
 pub(super) fn key_of_end(saga: Uuid, definition: &Definition, before: &State, event: &Event) -> Option<String> {
     let Event::AttemptEnded(AttemptEnded { step, direction, .. }) = event else { return None };
     key(saga, definition, before, *step, *direction)
 }
 
-/// The idempotency key of the call of a step that is under way or needs a person.
+/// Returns the idempotency key of a step's call that is in progress or stuck.
 pub(super) fn key_under_way(saga: Uuid, definition: &Definition, state: &State, step: usize) -> Option<String> {
     match state.steps.get(step)?.phase {
         Phase::Active { direction, .. } | Phase::Stuck { direction, .. } => {
@@ -57,7 +58,7 @@ pub(super) fn key_under_way(saga: Uuid, definition: &Definition, state: &State, 
     }
 }
 
-/// The idempotency key of the last attempt of a call; none without one.
+/// Returns the idempotency key of the last attempt of a call. Returns `None` if there was no attempt.
 fn key(saga: Uuid, definition: &Definition, state: &State, step: usize, direction: Direction) -> Option<String> {
     let tally = state.steps.get(step)?.tally(direction);
     let name = &definition.planned(state, step)?.name;
@@ -65,7 +66,8 @@ fn key(saga: Uuid, definition: &Definition, state: &State, step: usize, directio
     (tally.attempts > 0).then(|| Key { saga, step: name, direction, generation }.text(state.law))
 }
 
-/// What decided how an attempt ended, or what a probe answered. None where an older version has recorded no rule.
+/// Returns the rule that decided the outcome of an attempt or the answer of a probe. Returns `None` if an older
+/// version recorded no rule.
 pub(super) fn decided_by(definition: &Definition, before: &State, event: &Event) -> Option<DecidedBy> {
     match event {
         Event::AttemptEnded(AttemptEnded { decided_by: Some(by), .. })
@@ -86,7 +88,8 @@ pub(super) fn decided_by(definition: &Definition, before: &State, event: &Event)
     }
 }
 
-/// The rule of a success for which none is recorded. A journal of the first law may be of a version that recorded none.
+/// Returns the rule of a success without a recorded rule. Returns `None` under the first law, because the version
+/// that wrote the journal may have recorded no rules at all.
 fn plain_success(definition: &Definition, before: &State, step: usize, direction: Direction) -> Option<DecidedBy> {
     let planned = definition.planned(before, step).filter(|_| before.law > Law::V1)?;
     let call = planned.step.call(direction)?;

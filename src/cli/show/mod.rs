@@ -1,5 +1,6 @@
-//! `amends show`: everything that is known of a saga. Owns gathering it; the journal's story is told by
-//! `timeline.rs`, its look is `render.rs`.
+//! `amends show`: shows a saga in full. Collects the data.
+//!
+//! `timeline.rs` turns the journal into a timeline, and `render.rs` prints it.
 
 mod call;
 mod key;
@@ -28,41 +29,41 @@ use timeline::Timeline;
 /// Options of `amends show`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The saga, or an idempotency key that a participant was sent.
+    /// Id of a saga, or an idempotency key that a participant received.
     #[arg(value_name = "ID|KEY")]
     subject: String,
-    /// A key that was sent as `key_uuid` or `key_hex`, which does not name its saga.
+    /// A key that was sent as `key_uuid` or `key_hex`: such a key does not contain the id of its saga.
     #[arg(value_name = "KEY")]
     key: Option<String>,
-    /// Shows values in full length.
+    /// Shows values in full.
     #[arg(long)]
     full: bool,
 }
 
-/// Everything that is known of a saga.
+/// All data about a saga.
 pub(super) struct Shown {
     saga: SagaRow,
-    /// None before a node has taken it, and when the journal cannot be read.
+    /// `None` until a node has written the first row, and if the journal cannot be read.
     timeline: Option<Timeline>,
-    /// Why the journal could not be read: here, or by the node that set the saga aside.
+    /// Why the journal cannot be read: an error found here, or the reason of the node that set the saga aside.
     unreadable: Option<String>,
-    /// Processes died of reading it: it was not read here.
+    /// The saga crashed processes that read it, so its journal is not read here.
     died: bool,
-    /// An older version lost its input before its first row.
+    /// An older version lost the input of the saga before its first row.
     lost: bool,
     input: Option<Json>,
-    /// Which call the key that was asked about was given to.
+    /// The call to which the key of the subject belongs.
     key: Option<String>,
-    /// What it waits for on its node before it may begin.
+    /// What the saga or its calls wait for on the node before they may begin.
     waits: Vec<WaitRow>,
-    /// Asked, but not answered yet.
+    /// Signals without an answer.
     open_signals: Vec<Signal>,
-    /// Told of it, but not received yet.
+    /// Notices that are not delivered yet.
     notices: Vec<Pending>,
     now: Millis,
 }
 
-/// Prints a saga.
+/// Runs `amends show`.
 pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let subject = Subject::read(&args.subject, args.key.as_deref())?;
     let shown = database.run(Schema::Current, async |store| gather(store, &subject).await)?;
@@ -106,7 +107,7 @@ async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Defini
     stored.build().map_err(|why| Failure::failed(format!("cannot read definition {} ({digest}): {why}", stored.name)))
 }
 
-/// Says which call a key was given to.
+/// Describes the call to which a key belongs.
 fn explained(saga: Uuid, definition: &Definition, rows: &[JournalRow], key: &str) -> String {
     let events: Vec<Event> = rows.iter().map_while(|row| row.event().ok()).collect();
     match replay(definition, &events) {
@@ -115,7 +116,7 @@ fn explained(saga: Uuid, definition: &Definition, rows: &[JournalRow], key: &str
     }
 }
 
-/// Tells a journal's story; none if there is nothing to tell yet.
+/// Returns the timeline of a journal. Returns `None` if the journal has no rows yet.
 fn told(saga: Uuid, definition: &Definition, rows: &[JournalRow], now: Millis) -> Result<Option<Timeline>, String> {
     let decode = |row: &JournalRow| match serde_json::from_str::<Event>(&row.body) {
         Ok(event) => Ok((row.seq, event)),
@@ -127,7 +128,7 @@ fn told(saga: Uuid, definition: &Definition, rows: &[JournalRow], now: Millis) -
     }
     match Timeline::of(saga, definition, &journal, now) {
         Ok(timeline) => Ok(Some(timeline)),
-        Err(illegal) => Err(format!("the journal breaks the law of this version of amends: {illegal}")),
+        Err(illegal) => Err(format!("the journal is illegal in this version of amends: {illegal}")),
     }
 }
 
@@ -181,7 +182,7 @@ fn signal_json(signal: &Signal) -> Value {
     })
 }
 
-/// Returns the verb of a signal that anybody may have written.
+/// Returns the verb of a signal. The request may be unreadable, because any SQL client can write one.
 fn verb(signal: &Signal) -> String {
     match signal.request.decode::<Request>() {
         Ok(request) => request.verb().to_owned(),

@@ -1,5 +1,5 @@
-//! A saga for people: head, timeline, steps, and what may be done. Owns the look, and that nothing foreign
-//! reaches the terminal as it is.
+//! Prints a saga for people: head, timeline, steps, and what an operator may do. Owns the layout. Makes all foreign
+//! text harmless for the terminal.
 
 use comfy_table::Table;
 
@@ -61,7 +61,7 @@ fn head(shown: &Shown, length: usize, output: &Output) -> Table {
     table
 }
 
-/// Tells the timeline; `keys`: those that were met so far.
+/// Returns the timeline as a table. `keys` collects the keys that were already printed.
 fn happened<'a>(timeline: &'a Timeline, keys: &mut Vec<&'a str>, output: &Output) -> Table {
     let mut table = output.table();
     let started_at = timeline.entries.first().map_or(0, |entry| entry.at);
@@ -78,7 +78,8 @@ fn happened<'a>(timeline: &'a Timeline, keys: &mut Vec<&'a str>, output: &Output
     table
 }
 
-/// The event, its error and what came of it, a line each; of each key where it is met first.
+/// Returns the text of an entry: the event, its error and its consequences, one line each. Each key is printed only
+/// where it appears first.
 pub(super) fn story<'a>(entry: &'a Entry, keys: &mut Vec<&'a str>) -> String {
     let mut story = harmless(&entry.text).into_owned();
     for key in entry.key.iter().chain(entry.lost.iter().map(|lost| &lost.key)) {
@@ -93,7 +94,7 @@ pub(super) fn story<'a>(entry: &'a Entry, keys: &mut Vec<&'a str>) -> String {
     story
 }
 
-/// A line with a key where it is met first, else nothing.
+/// Returns a line with the key if the key was not printed before, else nothing.
 fn met<'a>(key: &'a str, keys: &mut Vec<&'a str>) -> String {
     if keys.contains(&key) {
         return String::new();
@@ -127,17 +128,17 @@ fn shown_value(json: &Json, length: usize) -> String {
     clipped(json.get(), length)
 }
 
-/// Whom nobody has heard yet.
+/// Describes the notices that are not delivered yet.
 fn told(shown: &Shown) -> impl Iterator<Item = String> {
     shown.notices.iter().map(|notice| {
         let event = notice.body.to_value()["event"].as_str().unwrap_or("notice").to_owned();
-        let error = notice.error.as_deref().map(|error| format!("; the last error: {}", harmless(error)));
+        let error = notice.error.as_deref().map(|error| format!("; last error: {}", harmless(error)));
         let (event, attempts) = (harmless(&event), notice.attempts);
-        format!("{event} not received yet, told {attempts} times{}", error.unwrap_or_default())
+        format!("{event} not delivered yet (attempts: {attempts}){}", error.unwrap_or_default())
     })
 }
 
-/// What has not begun, and why.
+/// Describes the waits of the saga and of its calls.
 fn waits(shown: &Shown) -> impl Iterator<Item = String> {
     shown.waits.iter().map(|wait| {
         let took = span(shown.now.saturating_sub(wait.since));
@@ -156,7 +157,7 @@ fn waits(shown: &Shown) -> impl Iterator<Item = String> {
     })
 }
 
-/// What was asked and not answered yet.
+/// Describes the signals without an answer.
 fn asked(shown: &Shown) -> impl Iterator<Item = String> {
     shown.open_signals.iter().map(|signal| {
         let by = harmless(&signal.by);
@@ -164,35 +165,34 @@ fn asked(shown: &Shown) -> impl Iterator<Item = String> {
     })
 }
 
-/// What is yet to come: the next timer, open requests, and the legal verbs.
+/// Returns the lines below the tables: problems with the journal, waits, open signals, the next timer and the legal
+/// verbs.
 fn outlook(shown: &Shown) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(reason) = shown.unreadable.as_ref().filter(|_| shown.died) {
-        lines.push(format!("It was put aside, and its journal is not read here: {}.", harmless(reason)));
-        lines.push(
-            "Find out why in the logs of the nodes. When it is told to resume, one node tries it once.".to_owned(),
-        );
+        lines.push(format!("The saga was put aside, and its journal is not read here: {}.", harmless(reason)));
+        lines.push("Find the cause in the logs of the nodes. After a resume, one node tries the saga once.".to_owned());
     } else if shown.lost {
-        lines.push("An older version lost its input before its first row, so it has called nothing.".to_owned());
+        lines.push("An older version lost the saga's input before its first row, so it has called nothing.".to_owned());
         lines.push(format!(
-            "Give it the input, in SQL: select amends.restore_input('{}', INPUT, REASON). If the input is not known, \
-             cancel the saga first, then give it any.",
+            "Restore the input in SQL: select amends.restore_input('{}', INPUT, REASON). If the input is unknown, \
+             cancel the saga first, then restore any input.",
             shown.saga.id
         ));
     } else if let Some(reason) = &shown.unreadable {
         lines.push(format!("The journal cannot be read: {}", harmless(reason)));
-        lines.push("A node of the version that wrote it takes the saga up by itself.".to_owned());
+        lines.push("A node of the version that wrote the journal claims the saga by itself.".to_owned());
     }
     let Some(timeline) = &shown.timeline else {
         if shown.unreadable.is_none() {
             lines.push(match shown.saga.behind {
-                Some(holder) => format!("It waits for its turn behind {holder}."),
-                None => "No node has taken this saga yet. Is one running that knows its definition?".to_owned(),
+                Some(holder) => format!("The saga waits for its turn behind {holder}."),
+                None => "No node has claimed this saga yet. Is a node with its definition running?".to_owned(),
             });
         }
         lines.extend(asked(shown));
         if shown.saga.behind.is_some() {
-            lines.push("legal now: cancel, abandon; whatever else is asked is answered when it begins".to_owned());
+            lines.push("legal now: cancel, abandon; other requests are answered when the saga begins".to_owned());
         }
         lines.insert(0, String::new());
         return lines;

@@ -1,4 +1,4 @@
-//! Stories of sagas whose journals are written here, and what they name: rules, statuses and keys.
+//! Timelines of sagas whose journals are written here: rules, statuses and keys in them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::saga::{Definition, Json, Law, begin, next_timer, outstanding, transit
 
 const SAGA: Uuid = Uuid::nil();
 
-/// A journal under way.
+/// A saga in progress, with its journal.
 struct Played {
     definition: Arc<Definition>,
     state: State,
@@ -39,7 +39,7 @@ impl Played {
         self.journal.push((seq, event));
     }
 
-    /// The call that is under way ends, and this decided how.
+    /// Ends the attempt that is in progress. `by` is the rule that decided the outcome, with the HTTP status.
     fn ends(&mut self, outcome: Outcome, by: Option<(&str, Option<u16>)>) {
         let under_way = outstanding(&self.state).into_iter().find_map(|command| match command {
             Command::Execute { step, direction, attempt, .. } => Some((step, direction, attempt)),
@@ -98,12 +98,12 @@ fn http() -> Target {
     Target::Http { participant, method, path, query: BTreeMap::new(), headers: BTreeMap::new(), body: None }
 }
 
-/// What is said of an entry, as it is printed.
+/// Returns the text of an entry, as it is printed.
 fn printed(entry: &Entry) -> String {
     story(entry, &mut Vec::new())
 }
 
-/// Each attempt has a rule: the recorded one, or that of the plain success for which none is recorded.
+/// Each attempt has a rule: the recorded one, or the rule of a plain success if none is recorded.
 #[test]
 fn each_attempt_names_its_rule() {
     let draft = Draft::new("shop")
@@ -120,13 +120,13 @@ fn each_attempt_names_its_rule() {
     for (text, by) in texts.iter().zip(["tool_result", "handler", "http_2xx, HTTP 201", "classify[0]"]) {
         assert!(text.contains(&format!("attempt 1 succeeded (by {by})\n  key {SAGA}-")), "{text}");
     }
-    // For programs, too.
+    // JSON has the rules too.
     let entries = serde_json::to_value(&told.entries).unwrap();
     assert_eq!(entries[1]["decided_by"], json!({ "rule": "tool_result" }));
     assert_eq!(entries[3]["decided_by"], json!({ "rule": "http_2xx", "status": 201 }));
 }
 
-/// The version that wrote a journal of the first law may have recorded no rules.
+/// The version that wrote a journal under the first law may have recorded no rules.
 #[test]
 fn a_journal_of_an_older_version_gets_no_rule_by_guess() {
     let draft = Draft::new("shop").step(Step::new("a", Call::handler("a").idempotent()).irreversible());
@@ -136,7 +136,8 @@ fn a_journal_of_an_older_version_gets_no_rule_by_guess() {
     assert!(text.starts_with(&format!("attempt 1 succeeded\n  key {SAGA}/a/action/0\n")), "{text}");
 }
 
-/// Where each attempt died with its process, and where one is under way, a person still needs the key.
+/// An operator needs the key even if no attempt has ended: while the call is in progress, and after each process died
+/// during it.
 #[test]
 fn a_key_is_told_though_no_attempt_has_ended() {
     let step = |name: &str| Step::new(name, Call::handler(name)).irreversible();
@@ -159,7 +160,7 @@ fn a_key_is_told_though_no_attempt_has_ended() {
     assert_eq!(said, format!("key {key}: the action of step a, generation 0, attempt 1"));
 }
 
-/// What a probe was told decides what happens to money: the predicate and the status stand beside it.
+/// A probe's answer decides what happens to money, so the entry shows the predicate and the status.
 #[test]
 fn a_probe_names_its_predicate_and_the_status() {
     let probe = Probe::new(http(), "result.found").absent("status == 404 && result.code == 'none'");
@@ -175,7 +176,7 @@ fn a_probe_names_its_predicate_and_the_status() {
     assert!(texts[4].starts_with("probe 2 found no effect (by absent, HTTP 404)"), "{texts:#?}");
 }
 
-/// What a retry does to the key is the saga's law; where no key was sent there is nothing to say of one.
+/// The law of the saga decides what a retry does to the key. If no key was sent, the text does not mention a key.
 #[test]
 fn a_stuck_step_says_what_a_retry_does() {
     let keyed = || Call::handler("a").idempotent();

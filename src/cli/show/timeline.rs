@@ -1,5 +1,6 @@
-//! The journal as a timeline: the fold of the core, watched. Owns what happened when and how long it took;
-//! the words are in `words.rs`.
+//! Turns a journal into a timeline by folding it with the core. Owns when each event happened and how long it took.
+//!
+//! Leaves the words to `words.rs`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,23 +18,23 @@ use crate::saga::outcome::{DecidedBy, Error};
 use crate::saga::state::{State, StepState};
 use crate::saga::{Definition, IllegalEvent, Json, begin, legal_verbs, next_timer, transition};
 
-/// Everything that a journal tells.
+/// Timeline of a saga.
 #[derive(Debug)]
 pub(super) struct Timeline {
-    /// What happened, in order.
+    /// Events, in order.
     pub(super) entries: Vec<Entry>,
-    /// Where each step stands.
+    /// State of each step.
     pub(super) steps: Vec<StepLine>,
-    /// When the saga wakes by itself.
+    /// Time of the next timer.
     pub(super) wakes_at: Option<Millis>,
-    /// What an operator may ask for now.
+    /// Verbs that are legal now.
     pub(super) legal_verbs: Vec<String>,
 }
 
-/// One event.
+/// An entry of the timeline: one event.
 #[derive(Debug, Serialize)]
 pub(super) struct Entry {
-    /// Place in the journal.
+    /// Number of the row in the journal.
     pub(super) seq: i32,
     #[serde(serialize_with = "as_instant")]
     pub(super) at: Millis,
@@ -42,7 +43,7 @@ pub(super) struct Entry {
     pub(super) text: String,
     #[serde(skip)]
     pub(super) tone: Tone,
-    /// How long the attempt or the probe took, from the moment that its intent was durable.
+    /// Duration of the attempt or probe, from the time at which its intent was durable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) took_ms: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,19 +51,19 @@ pub(super) struct Entry {
     /// The idempotency key of the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,
-    /// What decided how the attempt ended, or what the probe answered.
+    /// Rule that decided the outcome of the attempt or the answer of the probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) decided_by: Option<DecidedBy>,
-    /// The attempts that were lost with their process.
+    /// Attempts that were lost with their process.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) lost: Vec<Lost>,
-    /// What came of it.
+    /// Consequences of the event.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) consequences: Vec<String>,
     pub(super) event: Event,
 }
 
-/// One step.
+/// State of one step.
 #[derive(Debug, Serialize)]
 pub(super) struct StepLine {
     pub(super) step: String,
@@ -74,10 +75,10 @@ pub(super) struct StepLine {
     pub(super) probes: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) output: Option<Json>,
-    /// The last error of the call that was made last.
+    /// Last error of the compensation, else of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<Error>,
-    /// The idempotency key of a call that is under way or needs a person.
+    /// Idempotency key of a call that is in progress or stuck.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,
 }
@@ -86,7 +87,7 @@ pub(super) fn as_instant<S: serde::Serializer>(at: &Millis, serializer: S) -> Re
     serializer.serialize_str(&crate::cli::time::instant(*at))
 }
 
-/// What a call is known by.
+/// Identity of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Call {
     Attempt(usize, Direction, u32),
@@ -94,7 +95,7 @@ enum Call {
 }
 
 impl Timeline {
-    /// Folds a journal, and says what is legal at a time. Fails if the journal is not one of this definition.
+    /// Folds a journal. `now` decides which verbs are legal. Fails if the journal does not fit the definition.
     pub(super) fn of(
         saga: Uuid,
         definition: &Definition,
@@ -141,7 +142,7 @@ impl Timeline {
     }
 }
 
-/// Numbers of the attempts of a call that were made under the key of this generation, or are under way.
+/// Returns the numbers of the attempts of a call under the key of this generation, including attempts in progress.
 pub(super) fn attempts_under(
     definition: &Definition,
     events: &[Event],
@@ -159,7 +160,7 @@ pub(super) fn attempts_under(
         };
         let Some((after, commands)) = followed else { break };
         if matches!(event, Event::Withdrawn(_)) {
-            // What had not begun is made another time, under its number.
+            // An attempt that had not begun is withdrawn. Its number is used again.
             let begun = after.steps.get(step).map_or(0, |one| one.tally(direction).attempts);
             found.retain(|attempt| *attempt <= begun);
         }
@@ -174,7 +175,7 @@ pub(super) fn attempts_under(
     found.into_iter().collect()
 }
 
-/// The state before the first row, in which nothing has happened.
+/// Returns the state before the first row.
 fn untouched(first: &State) -> State {
     let mut state = first.clone();
     state.steps.fill(Arc::new(StepState::waiting()));
@@ -216,7 +217,7 @@ fn at(event: &Event) -> Millis {
     }
 }
 
-/// The call that an event ends.
+/// Returns the call that an event ends.
 fn call_of(event: &Event) -> Option<Call> {
     match event {
         Event::AttemptEnded(event) => Some(Call::Attempt(event.step, event.direction, event.attempt)),
@@ -225,7 +226,7 @@ fn call_of(event: &Event) -> Option<Call> {
     }
 }
 
-/// The call that a command begins.
+/// Returns the call that a command begins.
 fn begins(command: &Command) -> Option<Call> {
     match *command {
         Command::Execute { step, direction, attempt, .. } => Some(Call::Attempt(step, direction, attempt)),

@@ -1,5 +1,6 @@
-//! Events and states in words. Owns the sentences; the order of things is left to `timeline.rs`, the look to
-//! `render.rs`.
+//! Sentences for events and states.
+//!
+//! Leaves the order to `timeline.rs` and the layout to `render.rs`.
 
 use std::sync::Arc;
 
@@ -13,9 +14,9 @@ use crate::saga::rerun::Rerun;
 use crate::saga::state::{Activity, End, Phase, State, StepState, StuckReason, TurnBack, Undone};
 use crate::saga::{Definition, Law};
 
-/// What one event says.
+/// Text of one event.
 pub(super) struct Said {
-    /// Index of the step that it is about.
+    /// Index of the step of the event.
     pub(super) step: Option<usize>,
     pub(super) text: String,
     pub(super) tone: Tone,
@@ -42,7 +43,7 @@ impl Said {
     }
 }
 
-/// Says what happened; `before` is the state that it happened to, `by` what decided how a call ended.
+/// Describes an event. `before` is the state before the event; `by` is the rule that decided the outcome of a call.
 pub(super) fn event(definition: &Definition, before: &State, event: &Event, by: Option<&DecidedBy>) -> Said {
     match event {
         Event::Started(event) => match &event.rerun {
@@ -63,7 +64,7 @@ pub(super) fn event(definition: &Definition, before: &State, event: &Event, by: 
             let lost = match (lost.is_empty(), event.convicted) {
                 (true, _) => "nothing was under way".to_owned(),
                 (false, false) => format!("lost: {lost} (by {died})"),
-                (false, true) => format!("lost, as each time that it was tried alone: {lost} (by {died})"),
+                (false, true) => format!("lost in every lone trial: {lost} (by {died})"),
             };
             Said::new(format!("taken over from a node that died; {lost}"), Tone::Warning)
         }
@@ -95,12 +96,12 @@ fn showed(showing: &Showing) -> Said {
             Said::new(text, Tone::Warning)
         }
         Showing::Failed(error) => {
-            Said::new("what is to be approved cannot be shown; nobody was asked", Tone::Bad).because(error)
+            Said::new("what is to be approved cannot be shown; no approver was asked", Tone::Bad).because(error)
         }
     }
 }
 
-/// Names a direction as the start of a sentence.
+/// Returns the prefix for a direction at the start of a sentence.
 fn call(direction: Direction) -> &'static str {
     match direction {
         Direction::Action => "",
@@ -173,7 +174,7 @@ fn request(definition: &Definition, state: &State, request: &Request) -> (Option
     }
 }
 
-/// Says what came of an event about step `about`, beyond the event itself.
+/// Describes the consequences of an event. `about` is the step of the event; its own end is not repeated.
 pub(super) fn consequences(
     definition: &Definition,
     before: &State,
@@ -254,7 +255,7 @@ fn consequence(definition: &Definition, before: &State, state: &State, index: us
     }
 }
 
-/// Says why a step needs a person.
+/// Describes why a step is stuck.
 fn stuck(state: &State, index: usize, direction: Direction, reason: StuckReason) -> String {
     let what = match direction {
         Direction::Action => "the action",
@@ -266,7 +267,7 @@ fn stuck(state: &State, index: usize, direction: Direction, reason: StuckReason)
         }
         StuckReason::Failed => {
             let retry = match state.law {
-                // The participant has seen no key.
+                // The participant has received no key.
                 _ if state.steps[index].tally(direction).attempts == 0 => "",
                 Law::V1 => "; a retry takes a new key",
                 Law::V2 => {
@@ -291,7 +292,7 @@ fn turn_back(definition: &Definition, state: &State, why: &TurnBack) -> String {
     }
 }
 
-/// Says where a step stands, as of the last event.
+/// Describes the state of a step after the last event.
 pub(super) fn phase(definition: &Definition, state: &State, index: usize) -> (String, Tone) {
     let step = &state.steps[index];
     match &step.phase {
@@ -336,7 +337,7 @@ fn activity_words(
     }
 }
 
-/// Names the event that a step waits for.
+/// Returns the name of the event that a step waits for.
 fn awaited(definition: &Definition, state: &State, index: usize) -> String {
     match &definition.step(state, index).action {
         Action::Await { event, .. } => event.clone(),
@@ -344,7 +345,7 @@ fn awaited(definition: &Definition, state: &State, index: usize) -> String {
     }
 }
 
-/// Lists the calls that are under way.
+/// Lists the calls in progress.
 pub(super) fn under_way(definition: &Definition, state: &State) -> Vec<String> {
     let words = |(index, step): (usize, &Arc<StepState>)| match &step.phase {
         Phase::Active { direction, activity: activity @ (Activity::Attempting | Activity::Probing) } => {
@@ -360,7 +361,7 @@ pub(super) fn under_way(definition: &Definition, state: &State) -> Vec<String> {
     state.steps.iter().enumerate().filter_map(words).collect()
 }
 
-/// Names a step.
+/// Returns the name of a step, or its index if the definition does not have it.
 pub(super) fn name(definition: &Definition, state: &State, index: usize) -> String {
     definition.planned(state, index).map_or_else(|| format!("#{index}"), |planned| planned.step.name.clone())
 }

@@ -1,10 +1,10 @@
-//! Owns the way from `mcp` in a document to [`McpSettings`].
+//! Reads the field `mcp` of a settings document into [`McpSettings`].
 
 use super::super::{McpSettings, OauthSettings};
 use super::{Field, Reading, Value, is_http_url};
 use crate::config::mcp::{DEDUPE_MS_MAX, REQUESTS_PER_MINUTE_MAX, WAIT_MS_MAX};
 
-/// Whether a text is `start`, `read` or `operate` of definitions.
+/// Returns whether a text is a scope: `start`, `read` or `operate`, a colon, and a name that may end in `*`.
 fn is_scope(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     text.split_once(':').is_some_and(|(right, names)| {
