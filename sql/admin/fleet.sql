@@ -1,6 +1,7 @@
--- What people read about nodes, definitions and the flow as a whole; the views of sagas are in views.sql, whose rules hold here.
+-- The views of nodes, definitions and throughput, for people. The views of sagas are in views.sql; its rules hold
+-- here too.
 
--- What waits for a node: how many (10000 means at least that many), and since when the oldest.
+-- What waits for a node: how many sagas (10000 means at least that many), and since when the oldest waits.
 create or replace view amends.backlog as
 select d.name as definition, d.digest, r.ready, o.at as oldest_at, amends.now() - o.at as oldest_age
 from amends.definition d
@@ -12,8 +13,8 @@ left join lateral (
 ) o on true
 where r.ready > 0;
 
--- Node incarnations: `live`, `late` (no beat within its time to live: its sagas are about to be taken over), `draining` and
--- then `drained` (an operator told it to take no sagas), or `gone`.
+-- Node incarnations: `live`; `late` (no beat within its time to live: its sagas are about to be taken over);
+-- `draining`, then `drained` (an operator told it to take no sagas); or `gone`.
 create or replace view amends.nodes as
 select n.id as node, n.name, n.version, n.schema_version,
        case when n.gone_at is not null then 'gone'
@@ -30,8 +31,8 @@ select n.id as node, n.name, n.version, n.schema_version,
 from amends.node n
 left join amends.fleet_signal d on d.node = n.id and d.verb = 'drain_node' and d.lifted_by is null;
 
--- What waits on a node before it may begin, as of the node's last beat, the oldest first: calls for a place at a participant or
--- for a transaction (`step`, `direction`; nothing has been sent yet), and sagas for a lone trial.
+-- What waits on a node before it may begin, as of the node's last beat, oldest first. Calls (`step`, `direction`)
+-- wait for a place at a participant or for a transaction, and nothing has been sent yet. Sagas wait for a lone trial.
 create or replace view amends.waits as
 select (w.wait ->> 'saga')::uuid as saga, w.wait ->> 'step' as step, w.wait ->> 'direction' as direction,
        w.wait ->> 'for' as waits_for,
@@ -41,7 +42,7 @@ cross join lateral json_array_elements(n.waits) with ordinality as w (wait, plac
 where n.gone_at is null
 order by since, n.id, w.place;
 
--- Nodes that were told to take no sagas (`held`: still are): who did it, when and why.
+-- Nodes that were told to take no sagas: the operator, the time and the reason. `held`: the drain still holds.
 create or replace view amends.node_drains as
 select d.node, n.name, d.lifted_by is null as held, d.at, d.by, d.application_name, host(d.addr) as address, d.reason,
        l.at as undone_at, l.by as undone_by, l.reason as undo_reason, d.n as signal, d.lifted_by as undone_with
@@ -50,8 +51,8 @@ left join amends.fleet_signal l on l.n = d.lifted_by
 left join amends.node n on n.id = d.node
 where d.verb = 'drain_node';
 
--- Sagas that began and ended, by minute and definition, of the last day. What a node saw in the seconds before it was
--- killed is missing: for accounts, count amends.sagas.
+-- Sagas that began and ended, by minute and definition, in the last day. What a node saw in the seconds before it was
+-- killed is missing: for exact numbers, count amends.sagas.
 create or replace view amends.throughput as
 select p.minute, d.name as definition, sum(p.started)::bigint as started, sum(p.completed)::bigint as completed,
        sum(p.compensated)::bigint as compensated, sum(p.abandoned)::bigint as abandoned, sum(p.stuck)::bigint as stuck
@@ -59,13 +60,14 @@ from amends.passage p
 join amends.definition d on d.id = p.definition
 group by p.minute, d.name;
 
--- Events that are not relayed yet: how many (10000 means at least that many), and since when the oldest.
+-- Events that are not relayed yet: how many (10000 means at least that many), and since when the oldest waits.
 create or replace view amends.outbox_lag as
 select c.events, o.at as oldest_at, amends.now() - o.at as oldest_age
 from (select count(*) as events from (select from amends.outbox limit 10000) o) c
 left join lateral (select o.at from amends.outbox o order by o.n limit 1) o on true;
 
--- Definitions with their live sagas, as of the last census. One that is not current and has no live saga may be retired.
+-- Definitions with their live sagas, as of the last census. One that is not current and has no live saga may be
+-- retired.
 create or replace view amends.definitions as
 select d.name, d.digest, c.definition is not null as current, coalesce(s.live, 0) as live, coalesce(s.stuck, 0) as stuck,
        coalesce(s.paused, 0) as paused, (select max(c.at) from amends.census c) as counted_at, d.created_at,
@@ -78,7 +80,7 @@ left join lateral (
     from amends.census c where c.definition = d.id
 ) s on true;
 
--- Definitions that are paused, or were: who did it, when and why.
+-- Definitions that are or were paused: the operator, the time and the reason.
 create or replace view amends.definition_pauses as
 select p.definition, p.lifted_by is null as held, p.at, p.by, p.application_name, host(p.addr) as address, p.reason,
        l.at as resumed_at, l.by as resumed_by, l.reason as resume_reason, p.n as signal, p.lifted_by as resumed_with
@@ -86,7 +88,8 @@ from amends.fleet_signal p
 left join amends.fleet_signal l on l.n = p.lifted_by
 where p.verb = 'pause_definition';
 
--- What is wrong with the installation, and what to do about it: `level` is ok, warning or fault. `amends doctor` prints it.
+-- What is wrong with the installation, and what to do about it: `level` is ok, warning or fault. `amends doctor`
+-- prints it.
 create or replace view amends.checkup as
 select c.subject, case when c.fault then 'fault' when c.warning then 'warning' else 'ok' end as level, c.found,
        case when c.fault or c.warning then c.remedy end as remedy

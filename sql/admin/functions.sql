@@ -1,44 +1,44 @@
--- What operators and drivers may ask for. Each function asks and returns the number of the signal within its saga, or of the
--- signal to the fleet; the runtime decides, and amends.signal_status says what became of it. Who asked (session_user, application name, address,
--- time, reason) is recorded by the database and kept in the timeline.
+-- What operators and drivers may ask for. Each function asks, and returns the number of the signal within its saga or
+-- of the signal to the fleet. The runtime decides; amends.signal_status tells what became of the signal. The database
+-- records the asker (session_user, application name, address, time, reason) and keeps it in the timeline.
 --
--- Each is dated by the clock when it is asked, however long its transaction takes.
+-- A signal has the time of the call, however long the caller's transaction takes.
 --
--- AM001 no such saga. AM002 it has ended. AM003 no such definition. AM004 the key was used with another input.
--- AM005 bad argument. AM006 no such node in service. AM007 no node has the saga. AM008 it was rerun already. AM009 it is so
+-- AM001 no such saga. AM002 it has ended. AM003 no such definition. AM004 the key was used with another input. AM005
+-- bad argument. AM006 no such node in service. AM007 no node has the saga. AM008 it was rerun already. AM009 it is so
 -- already.
 
--- Is sure that somebody says why who asks for this.
+-- Fails with AM005 if there is no reason.
 create or replace function amends.need_reason(asked text, reason text) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
     if coalesce(btrim(need_reason.reason), '') = '' then
         raise exception 'expected a reason to %, found none', need_reason.asked
-            using errcode = 'AM005', hint = 'It is kept: say why, for those who ask next week.';
+            using errcode = 'AM005', hint = 'It is kept: say why, for a reader next week.';
     end if;
 end
 $$;
 
--- Asks, once it is sure that a reason is given where one is needed.
+-- Sends a request to a saga. If `reasoned`, it fails with AM005 without a reason.
 create or replace function amends.ask(saga uuid, verb text, argument json, reasoned boolean) returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
     if ask.reasoned and btrim(ask.argument ->> 'reason') = '' then
         raise exception 'expected a reason to % saga %, found none', ask.verb, ask.saga
-            using errcode = 'AM005', hint = 'It is kept in the journal: say why, for those who ask next week.';
+            using errcode = 'AM005', hint = 'It is kept in the journal: say why, for a reader next week.';
     end if;
     return amends.request(ask.saga, json_build_object(ask.verb, ask.argument));
 end
 $$;
 
--- Turns a saga back: what it did is compensated.
+-- Cancels a saga and compensates what it did.
 create or replace function amends.cancel(saga uuid, reason text) returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
     select amends.ask(cancel.saga, 'cancel', json_build_object('reason', coalesce(cancel.reason, '')), true)
 $$;
 
--- Tries a step again now, with a fresh budget of attempts; under a new idempotency key, for a participant that repeats its
--- refusal under the old one, unless the call is in doubt.
+-- Tries a step again now, with a fresh budget of attempts. `new_key` takes a new idempotency key, for a participant
+-- that repeats its refusal under the old one; it is refused while the call is in doubt.
 drop function if exists amends.retry(uuid, text, text);
 create or replace function amends.retry(saga uuid, step text, reason text default '', new_key boolean default false)
 returns bigint
@@ -48,7 +48,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                           'reason', coalesce(retry.reason, '')), false)
 $$;
 
--- Takes a step for done with this output, without calling it; a stuck compensation, for done by hand.
+-- Treats a step as done with this output, without calling it. A stuck compensation counts as done by hand.
 create or replace function amends.skip(saga uuid, step text, output json, reason text) returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
     select amends.ask(skip.saga, 'skip',
@@ -56,8 +56,9 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                           'reason', coalesce(skip.reason, '')), true)
 $$;
 
--- Says what became of a call in doubt: 'applied', with the output that the lost answer would have carried, or 'absent'.
--- `attempts`: those of amends.stuck when it was looked up; refused if there was another one since.
+-- Records what became of a call in doubt: 'applied', with the output that the lost answer would have had, or
+-- 'absent'. `attempts`: the number in amends.stuck when the operator looked the call up; refused if there was another
+-- attempt since.
 drop function if exists amends.resolve(uuid, text, text, json, text);
 create or replace function amends.resolve(
     saga uuid, step text, finding text, output json, reason text, attempts int default null
@@ -98,13 +99,13 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     select amends.ask(resume.saga, 'resume', json_build_object('reason', coalesce(resume.reason, '')), false)
 $$;
 
--- Closes a saga by hand, as it is: what it did stays, and nobody will undo it.
+-- Closes a saga by hand, as it is: what it did stays, and amends will not undo it.
 create or replace function amends.abandon(saga uuid, reason text) returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
     select amends.ask(abandon.saga, 'abandon', json_build_object('reason', coalesce(abandon.reason, '')), true)
 $$;
 
--- Approves what a step shows, which is the timeline's to read; refused unless the digest is that of what it shows now.
+-- Approves what a step asks for; the timeline shows it. Refused unless the digest is that of what the step shows now.
 create or replace function amends.approve(saga uuid, step text, digest text, reason text default '') returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
     select amends.ask(approve.saga, 'approve',
@@ -112,14 +113,14 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                           'reason', coalesce(approve.reason, '')), false)
 $$;
 
--- Denies what a step asks: the saga turns back.
+-- Denies what a step asks for: the saga is compensated.
 create or replace function amends.deny(saga uuid, step text, reason text default '') returns bigint
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
     select amends.ask(deny.saga, 'deny',
         json_build_object('step', coalesce(deny.step, ''), 'reason', coalesce(deny.reason, '')), false)
 $$;
 
--- Provides an event for which a step waits, or will; the payload is the step's output.
+-- Provides an event for which a step waits or will wait; the payload becomes the step's output.
 create or replace function amends.signal(saga uuid, event text, payload json default 'null') returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -131,9 +132,9 @@ begin
 end
 $$;
 
--- What became of a signal, of the last one unless a number is given: `waiting` until the saga has decided, then `applied`
--- or `refused`, with the reason and the legal verbs; `too_late` when the saga ended first. Of a signal to a definition or a
--- node: name no saga. No row: no such signal.
+-- Tells what became of a signal, by default of the last one: `waiting` until the saga has decided, then `applied`, or
+-- `refused` with the reason and the legal verbs; `too_late` if the saga ended first. For a signal to a definition or
+-- a node, the saga is null. No row: no such signal.
 create or replace function amends.signal_status(saga uuid, signal bigint default null)
 returns table (signal bigint, verb text, fate text, answer text, asked_by text, asked_at timestamptz)
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -148,7 +149,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     limit 1
 $$;
 
--- Records what an operator tells all nodes of a definition, or one node; the number of the signal. None: it holds already.
+-- Records what an operator tells all nodes of a definition, or one node; returns the number of the signal. Null: it
+-- holds already.
 create or replace function amends.tell_fleet(verb text, definition text, node bigint, reason text) returns bigint
 language sql volatile set search_path = pg_catalog, pg_temp as $$
     insert into amends.fleet_signal (verb, definition, node, at, by, application_name, addr, reason)
@@ -158,8 +160,9 @@ language sql volatile set search_path = pg_catalog, pg_temp as $$
     returning n
 $$;
 
--- Lets no node take up a saga of this definition, new or parked; those under way go on until they wait or end. Nodes hear of
--- it within seconds. Returns the number of the signal. AM003: no such definition. AM009: it is paused already.
+-- Keeps nodes from taking up sagas of this definition, new or parked; running ones go on until they wait or end.
+-- Nodes see it within seconds. Returns the number of the signal. AM003: no such definition. AM009: it is paused
+-- already.
 create or replace function amends.pause_definition(definition text, reason text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -173,7 +176,7 @@ begin
     end if;
     v_signal := amends.tell_fleet('pause_definition', pause_definition.definition, null, pause_definition.reason);
     if v_signal is null then
-        raise exception 'expected a definition that is taken up, found % paused already',
+        raise exception 'expected a definition that is not paused, found % paused already',
             quote_literal(pause_definition.definition)
             using errcode = 'AM009', hint = 'Legal now: resume_definition. Who paused it: amends.definition_pauses.';
     end if;
@@ -201,9 +204,9 @@ begin
 end
 $$;
 
--- Tells a node to take no more sagas and to hand over those that it has, as when it stops in good order; amends.nodes shows
--- `draining`, then `drained`. It hears of it with its next beat. Returns the number of the signal. AM006: no such node in
--- service. AM009: it was told already.
+-- Tells a node to take no more sagas and to hand over those that it has, as in an orderly stop; amends.nodes shows
+-- `draining`, then `drained`. The node learns it with its next beat. Returns the number of the signal. AM006: no such
+-- node in service. AM009: it was told already.
 create or replace function amends.drain_node(node bigint, reason text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -225,7 +228,7 @@ begin
 end
 $$;
 
--- Lets a node take sagas again. Returns the number of the signal. AM009: nobody has told it not to.
+-- Lets a node take sagas again. Returns the number of the signal. AM009: it was not told to drain.
 create or replace function amends.undrain_node(node bigint, reason text default '') returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -244,9 +247,9 @@ begin
 end
 $$;
 
--- Takes a saga from the node that has it: its calls are given up (nobody knows their outcome), and another node goes on. The
--- node lets go of it by itself; one that has not done so within seconds counts for dead, with all that it has. Returns the
--- number of the signal. AM007: no node has it.
+-- Takes a saga from its node: its calls are given up, their outcomes are unknown, and another node goes on. The node
+-- lets go of the saga by itself. A node that has not done so within seconds counts as dead, with all its sagas.
+-- Returns the number of the signal. AM007: no node has the saga.
 create or replace function amends.evict(saga uuid, reason text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -256,10 +259,10 @@ declare
 begin
     select g.lane, g.status into v_lane, v_status from amends.saga g where g.id = evict.saga;
     if found and v_lane is null then
-        raise exception 'expected a saga that some node has, found % which is %', evict.saga, v_status
+        raise exception 'expected a saga on a node, found % which is %', evict.saga, v_status
             using errcode = 'AM007',
-                  hint = 'Nothing is to be taken away: any node may take it when it wakes. Legal: cancel, pause, abandon, and '
-                         'what amends.stuck names.';
+                  hint = 'No node has it: any node may take it when it wakes. Legal: cancel, pause, abandon, and the '
+                         'verbs in amends.stuck.';
     end if;
     v_signal := amends.ask(evict.saga, 'evict',
         json_build_object('lane', v_lane, 'reason', coalesce(evict.reason, '')), true);
@@ -270,9 +273,10 @@ begin
 end
 $$;
 
--- Gives a saga its input back that an older version lost before the saga's first row: amends.stuck lists it with the reason `lost`. It
--- begins then, under its own id, with what was asked of it. One whose input is not known is closed by amends.cancel, and then
--- any input. Returns the number of the signal. AM001: no such saga. AM004: its key was used with another input. AM009: it has its input.
+-- Gives a saga its input if an older version lost it before the saga's first row; amends.stuck lists such a saga with
+-- the reason `lost`. The saga then begins under its own id, with the signals that it has got. If its input is not
+-- known, cancel the saga and give it any input: it ends before it calls anything. Returns the number of the signal.
+-- AM001: no such saga. AM004: its key was used with another input. AM009: it has its input.
 create or replace function amends.restore_input(saga uuid, input json, reason text) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -294,7 +298,7 @@ begin
        or exists (select from amends.ready r
                   where r.definition = v_saga.definition and r.id = v_saga.id and r.input is not null) then
         raise exception 'expected a saga without its input, found % which is %', v_saga.id, v_saga.status
-            using errcode = 'AM009', hint = 'Those without: amends.stuck, where the reason is lost.';
+            using errcode = 'AM009', hint = 'Sagas without input: amends.stuck, where the reason is lost.';
     end if;
     if exists (select from amends.start_key k
                where k.id = v_saga.id and k.digest <> amends.input_digest(restore_input.input::text))
@@ -309,10 +313,11 @@ begin
 end
 $$;
 
--- Asks for a new saga of the same definition and input that goes on from a step of one that has ended: it takes over the
--- outcomes of what came before, and undoes them, if it must, by the keys that the participants know. Refused where an effect
--- would be done twice. Returns the id of the new saga, whose signal 0 this is: amends.signal_status of it, or amends.reruns, says
--- what became of it. The same asked again returns the same. AM008: it goes on from another step already.
+-- Asks for a new saga of the same definition and input that goes on from a step of an ended saga. The new saga takes
+-- over the outcomes of the earlier steps. If it must undo them, it uses the keys that the participants know. Refused
+-- if an effect would be done twice. Returns the id of the new saga. The request is signal 0 of the new saga:
+-- amends.signal_status for it, or amends.reruns, tells what became of it. The same request again returns the same id.
+-- AM008: the saga goes on from another step already.
 create or replace function amends.rerun_from(saga uuid, step text, reason text) returns uuid
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -343,16 +348,16 @@ begin
     if v_first.step = rerun_from.step then
         return v_first.rerun;
     end if;
-    raise exception 'expected a saga whose outcomes are its own, found % which saga % has taken over',
+    raise exception 'expected a saga without a rerun, found %; saga % reruns it',
         rerun_from.saga, v_first.rerun
-        using errcode = 'AM008', hint = format('Rerun %s, once it has ended.', v_first.rerun);
+        using errcode = 'AM008', hint = format('Rerun saga %s once it has ended.', v_first.rerun);
 end
 $$;
 
--- Asks the same of many sagas of a definition, oldest first: 'cancel', 'abandon', 'pause', 'resume', or 'retry' of the step
--- that is stuck (under a new key, see amends.retry). Only of those of this status, started before this time, `most` of them
--- at a time, and spread over this time where they are parked. Returns how many were asked; call it again until that is 0.
--- Each gets a signal of its own, and decides by itself.
+-- Asks the same of many sagas of a definition, oldest first: 'cancel', 'abandon', 'pause', 'resume', or 'retry' of
+-- the stuck step (`new_key` as in amends.retry). Only sagas with this status that were started before this time,
+-- `most` at a time. The wakes of parked sagas are spread over `spread`. Returns how many were asked; call it again
+-- until that is 0. Each saga gets a signal of its own, and decides for itself.
 drop function if exists amends.bulk(text, text, text, text, timestamptz, int, interval);
 create or replace function amends.bulk(
     verb text, definition text, reason text, status text default 'stuck', started_before timestamptz default 'infinity',
@@ -389,8 +394,8 @@ begin
         where g.status = bulk.status
           and g.definition = any (array (select d.id from amends.definition d where d.name = bulk.definition))
           and g.id < coalesce(amends.uuid_floor(nullif(bulk.started_before, 'infinity')), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-          -- What was asked and is not yet answered is not asked again; but what was put aside since processes died of it answers
-          -- only once it has been told to resume.
+          -- A saga with an unanswered signal is not asked again. The exception is a saga that was set aside because
+          -- processes died of it: it answers only after it was told to resume.
           and (not exists (select from amends.signal s where s.id = g.id and s.n = g.signals and s.fate is null)
                or bulk.verb = 'resume' and g.tried and g.lane is null
                   and exists (select from amends.timer t where t.id = g.id and t.fire_at = 'infinity')
@@ -411,7 +416,7 @@ begin
         perform amends.ask(v_saga.id, bulk.verb, v_argument, bulk.verb in ('cancel', 'abandon'));
         v_asked := v_asked + 1;
         if bulk.spread > interval '0' then
-            -- A parked saga looks when it is woken: let that be later.
+            -- A parked saga reads its signals when it wakes: the wake comes later.
             with woken as (
                 delete from amends.ready r using amends.saga g
                 where g.id = v_saga.id and g.lane is null and r.definition = g.definition and r.id = g.id and r.input is null
@@ -426,10 +431,10 @@ begin
 end
 $$;
 
--- Lets go of what is older than the longest retention of any definition (in the draft; else this default): partitions of
--- ended sagas, then partitions of the journal all of whose sagas have gone, with their signals; then start keys. A live
--- saga keeps its journal, and everything beside it in its partition. Returns the names of the partitions that were dropped.
--- Waits for nobody long: what is locked is dropped next time.
+-- Drops what is older than the longest retention of any definition (`default_ms` for a definition whose draft has
+-- none): partitions of ended sagas, then partitions of the journal whose sagas are all gone, with their signals, then
+-- start keys. A live saga keeps its journal, and with it everything in the same partition. Returns the names of the
+-- dropped partitions. Waits only briefly: a locked partition is dropped next time.
 create or replace function amends.expire(default_ms bigint) returns setof text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_bitmapscan = on as $$
 declare

@@ -1,5 +1,5 @@
--- Who may do what. Four roles that nobody logs in as; grant them to those who do. A database whose owner may not create
--- roles works without them: its owner's word is the only one then, and `amends doctor` says so.
+-- Rights. Four roles without login; grant them to the users that log in. If the owner of a database may not create
+-- roles, amends works without them: then only the owner has rights, and `amends doctor` reports it.
 
 do $$
 declare
@@ -28,7 +28,7 @@ declare
     v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog, amends.nodes,
         amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals, amends.definition_pauses,
         amends.node_drains, amends.reruns, amends.checkup, amends.waits';
-    -- What the views call runs with the right of whoever looks.
+    -- Functions that the views call run with the rights of the reader.
     v_reading text := 'amends.now(), amends.steps_of(uuid), amends.timeline_of(uuid), amends.signal_status(uuid, bigint)';
     v_producing text := 'amends.start(text, json, text, text), amends.signal(uuid, text, json), amends.cancel(uuid, text),
         amends.signal_status(uuid, bigint)';
@@ -39,7 +39,7 @@ declare
         amends.drain_node(bigint, text), amends.undrain_node(bigint, text), amends.evict(uuid, text),
         amends.rerun_from(uuid, text, text), amends.restore_input(uuid, json, text),
         amends.bulk(text, text, text, text, timestamptz, int, interval, boolean)';
-    -- What a node writes: the journal, ended sagas, definitions and keys of starts it only adds to.
+    -- What a node writes. It only inserts into the journal, ended sagas, definitions and start keys.
     v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal, amends.rerun,
         amends.signal';
     v_passing text := 'amends.eviction, amends.inbox, amends.knock, amends.lane, amends.node, amends.outbox, amends.passage,
@@ -75,6 +75,6 @@ begin
 end
 $$;
 
--- Partitions are made and dropped by their owner, whoever asks.
+-- Partitions are created and dropped with the rights of their owner, whichever role asks.
 alter function amends.ensure_partition(text, text, text, text, text) security definer;
 alter function amends.ensure_partitions(int, int) security definer;

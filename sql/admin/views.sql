@@ -1,8 +1,9 @@
--- What people read. The supported surface: columns are only added, at the end, so that a view is replaced in place and what
--- depends on it stays. Each view is fast whatever the size of the tables if one saga is named or if it lists what is rare;
--- amends.sagas in order of its id, newest first, is fast too.
+-- The views for people. They are the supported surface: columns are only added, at the end, so that a view is
+-- replaced in place and what depends on it stays. If a query names one saga, or lists something rare, each view is
+-- fast whatever the size of the tables. So is amends.sagas in order of its id, newest first.
 
--- Reads a journal's body as JSON. What Postgres cannot read in texts (a NUL, half a surrogate) becomes U+FFFD.
+-- Reads the body of a journal row as JSON. What Postgres cannot hold in texts (a NUL, half a surrogate) becomes
+-- U+FFFD.
 create or replace function amends.readable(body text) returns json language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp as $$
 begin
@@ -17,7 +18,7 @@ exception when others then
 end
 $$;
 
--- The verb of a request, as it is written in the signal.
+-- Returns the verb of a signal's request.
 create or replace function amends.verb_of(request text) returns text language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp as $$
     select coalesce((select k from json_object_keys(case when json_typeof(r.request) = 'object' then r.request else '{}' end) k
@@ -25,7 +26,8 @@ set search_path = pg_catalog, pg_temp as $$
     from (select amends.readable(verb_of.request) as request) r
 $$;
 
--- The steps of a saga in the order of their indexes: the definition's, then those that a driver appended.
+-- Returns the steps of a saga in the order of their indexes: those of the definition, then those that a driver
+-- appended.
 create or replace function amends.step_names(saga uuid, draft json) returns text[] language sql stable
 set search_path = pg_catalog, pg_temp as $$
     select array(select s.step ->> 'name' from json_array_elements(draft -> 'steps') with ordinality s (step, n) order by s.n)
@@ -110,7 +112,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                when 'request_refused' then (v.e ->> 'verb') || ' was refused: ' || (v.e ->> 'reason')
                else v.kind
            end
-               -- The rule that held, and the HTTP status that it read.
+               -- The rule that decided, and the HTTP status that it read.
                || coalesce(' (by ' || (v.e #>> '{decided_by,rule}')
                            || coalesce(', HTTP ' || (v.e #>> '{decided_by,status}'), '') || ')', ''),
            coalesce(
@@ -134,8 +136,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     order by v.seq
 $$;
 
--- Where each step of one saga stands, as its journal tells. A step in doubt or stuck is as the core says; for the rest the
--- last word about it is taken. `amends show` folds the journal by the law itself.
+-- The state of each step of one saga, by its journal. A step in doubt or stuck is as the core tells; for all others
+-- the last row about the step counts. `amends show` folds the journal with the core itself.
 create or replace function amends.steps_of(saga uuid)
 returns table (
     "position" int, step text, kind text, state text, attempts int, compensation_attempts int, probes int,
@@ -220,7 +222,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                     or a.verb = 'provide' and a.request ->> 'event' in (
                         coalesce(p.step #>> '{action,await,event}', p.name), p.name || '.compensation')
         cross join lateral (
-            -- By hand goes the way that the last call of the step went.
+            -- A decision by hand has the direction of the step's last call.
             select coalesce(a.request ->> 'event' = p.name || '.compensation', (
                 select c.e ->> 'direction' = 'compensation' from happened c
                 where c.seq < a.seq and c.kind in ('attempt_ended', 'probe_answered')
@@ -271,7 +273,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     ), settled as materialized (
         select j.name, j.step ->> 'kind' as kind,
                j.state is not null and j.state in ('done', 'skipped')
-               -- What waits for nobody leaves no word of its own; a later step that has begun tells that it is over.
+               -- A step that only sleeps leaves no row of its own; a later step that has begun shows that it is over.
                or exists (select from judged k where k.outcome is not null and (k.step -> 'needs')::jsonb ? j.name) as settled
         from judged j
     )
@@ -300,7 +302,7 @@ $$;
 -- Sagas, live and ended. To page: `where saga < LAST order by saga desc limit 50`.
 create or replace view amends.sagas as
 select s.id as saga, d.name as definition, s.status, s.started_at, s.ended_at,
-       -- When a parked one wakes by itself; infinity: when it is asked something.
+       -- When a parked saga wakes by itself; infinity: only a signal wakes it.
        t.fire_at as wakes_at, n.name as node, s.signals, d.digest, s.result, s.attention is not null as needs_attention
 from (
     select g.id, g.definition, g.status, g.lane, g.signals, g.started_at, null::timestamptz as ended_at,
@@ -322,15 +324,16 @@ select s.id as saga, f.position, f.step, f.kind, f.state, f.attempts, f.compensa
 from (select g.id from amends.saga g union all select g.id from amends.saga_done g) s
 cross join lateral amends.steps_of(s.id) f;
 
--- What happened to one saga, who asked for what, and why: `where saga = ID`.
+-- What happened to one saga, with the asker and the reason of each request: `where saga = ID`.
 create or replace view amends.timeline as
 select s.id as saga, f.seq, f.at, f.kind, f.step, f.what, f.error, f.signal, f.asked_by, f.application_name, f.address,
        f.asked_at, f.reason, f.node
 from (select g.id from amends.saga g union all select g.id from amends.saga_done g) s
 cross join lateral amends.timeline_of(s.id) f;
 
--- Steps that need a person: why, since when, what is known, and which verbs are legal. A saga is listed without a step when its
--- journal cannot be read, when each process died that took it up, and when an older version lost its input before its first row.
+-- Steps that need a person: why, since when, what is known, and which verbs are legal. A saga is listed without a
+-- step in three cases: its journal cannot be read; each process that took it up died; an older version lost its input
+-- before its first row.
 create or replace view amends.stuck as
 select g.id as saga, d.name as definition, a.step, a.direction, a.stuck as reason,
        case a.stuck
@@ -366,7 +369,7 @@ from (
 ) u
 join amends.definition d on d.id = u.definition;
 
--- Calls of which nobody knows whether they took effect; `stuck` says whether the runtime still has means to find out.
+-- Calls whose effect is unknown; `stuck` tells that the runtime has no means left to find out.
 create or replace view amends.in_doubt as
 select g.id as saga, d.name as definition, a.step, a.direction, a.stuck is not null as stuck,
        to_timestamp(a.since / 1000.0) as since, a.error_code, a.error, a.attempts, a.probes, a.key,
@@ -378,15 +381,16 @@ cross join lateral json_to_recordset(g.attention::json) as a (
     error text, key text, legal json)
 where g.attention is not null and a.in_doubt;
 
--- Parked sagas and when they wake; infinity: when they are asked something. In order of time: `order by fires_at limit 50`.
+-- Parked sagas and when they wake; infinity: only a signal wakes it. In order of time: `order by fires_at limit 50`.
 create or replace view amends.timers as
 select t.id as saga, d.name as definition, g.status, t.fire_at as fires_at, t.fire_at < amends.now() as overdue
 from amends.timer t
 join amends.saga g on g.id = t.id
 join amends.definition d on d.id = g.definition;
 
--- What was asked of a saga and what became of it: `where saga = ID`; number 0 is the rerun that the saga is. And what was asked
--- of definitions and nodes: `where saga is null`. A node that has not heard of it yet lets it wait.
+-- What was asked of a saga, and what became of it: `where saga = ID`; number 0 is the rerun that created the saga.
+-- And what was told to definitions and nodes: `where saga is null`; a signal to a node is `waiting` until the node
+-- has seen it.
 create or replace view amends.signals as
 select s.id as saga, s.n as signal, s.at as asked_at, s.by as asked_by, s.application_name, host(s.addr) as address,
        s.request, coalesce(s.fate, case when g.id is null then 'too_late' else 'waiting' end) as fate, s.answer
@@ -407,7 +411,7 @@ select null, f.n, f.at, f.by, f.application_name, host(f.addr),
 from amends.fleet_signal f
 left join amends.node n on n.id = f.node and n.gone_at is null and n.disowned_at is null;
 
--- Sagas that were asked to go on from a step in a new one: `fate` is waiting, applied, or refused with the reason.
+-- Requests to go on from a step in a new saga. `fate` is waiting, applied, or refused, with the reason in `answer`.
 create or replace view amends.reruns as
 select r.id as saga, r.step, r.rerun, coalesce(r.fate, 'waiting') as fate, r.answer, r.at as asked_at, r.by as asked_by,
        r.application_name, host(r.addr) as address, r.reason

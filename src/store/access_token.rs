@@ -1,5 +1,5 @@
-//! Access tokens of callers. Owns keeping, reading and revoking them; the secret itself is never here, and
-//! what a scope allows is the door's to say.
+//! Access tokens of callers over MCP. Owns storing, reading and revoking them. The secret part is never stored, only
+//! its digest. The MCP door decides what a scope allows.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use tokio_postgres::Row;
 use super::{Error, Store};
 use crate::saga::definition::Millis;
 
-/// An access token as it is kept.
+/// A stored access token.
 #[derive(Clone)]
 pub struct AccessToken {
     /// Public part.
     pub id: String,
-    /// Whose it is.
+    /// Name of the caller.
     pub name: String,
     /// Digest of the secret part.
     pub digest: Vec<u8>,
-    /// What it allows.
+    /// Scopes that it grants.
     pub scopes: Vec<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Millis,
-    /// When it ends by itself.
+    /// When it expires; none: never.
     pub expires_at: Option<Millis>,
-    /// When somebody revoked it.
+    /// When it was revoked.
     pub revoked_at: Option<Millis>,
-    /// Whether it is neither over nor revoked, by the database's clock.
+    /// Whether it is neither expired nor revoked, by the database's clock.
     pub live: bool,
 }
 
 impl Store {
-    /// Keeps a new access token for `life`, or until it is revoked.
+    /// Stores a new access token that expires after `life`; without `life` it lives until it is revoked.
     pub async fn put_access_token(
         &self,
         id: &str,
@@ -45,7 +45,7 @@ impl Store {
         Ok(())
     }
 
-    /// Reads the access token of this public part.
+    /// Reads the access token with this public part.
     pub async fn access_token(&self, id: &str) -> Result<Option<AccessToken>, Error> {
         Ok(self.read_access_tokens(Some(id)).await?.pop())
     }
@@ -55,7 +55,7 @@ impl Store {
         self.read_access_tokens(None).await
     }
 
-    /// Revokes an access token; returns whether there is one.
+    /// Revokes an access token; returns whether it exists.
     pub async fn revoke_access_token(&self, id: &str) -> Result<bool, Error> {
         let rows = self.query(sql!("access_token", "revoke"), &[&id]).await?;
         Ok(!rows.is_empty())

@@ -1,6 +1,5 @@
-//! The batch as arrays, which the statement takes apart by `unnest`: each table gets only the rows that
-//! concern it. Owns the order of the statement's parameters; `sql/queries/transition/commit.sql` is its other
-//! half.
+//! A batch as arrays. The statement takes them apart with `unnest`, so each table gets only the rows that concern it.
+//! Owns the order of the statement's parameters, which `sql/queries/transition/commit.sql` repeats.
 
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -22,7 +21,7 @@ pub(super) struct Columns<'a> {
     told: Told<'a>,
 }
 
-/// Rows of the journal, but those of starts with a key.
+/// Journal rows, except those of starts with a key.
 #[derive(Default)]
 struct Plain<'a> {
     ids: Vec<Uuid>,
@@ -31,7 +30,7 @@ struct Plain<'a> {
     bodies: Vec<&'a str>,
 }
 
-/// Starts with a key: their row is written only if the key is new.
+/// Starts with a key. The journal row is written only if the key is new.
 #[derive(Default)]
 struct Keyed<'a> {
     ids: Vec<Uuid>,
@@ -50,7 +49,7 @@ struct Created<'a> {
     statuses: Vec<&'a str>,
 }
 
-/// Sagas whose status changes, or what in them needs attention.
+/// Sagas with a new status or with new steps that need attention.
 #[derive(Default)]
 struct Changed<'a> {
     ids: Vec<Uuid>,
@@ -58,7 +57,7 @@ struct Changed<'a> {
     attentions: Vec<Option<&'a str>>,
 }
 
-/// Sagas that end; with a definition those that were never live.
+/// Sagas that end. A definition is there only if the saga starts and ends in one row.
 #[derive(Default)]
 struct Ended<'a> {
     ids: Vec<Uuid>,
@@ -76,7 +75,7 @@ struct Answered<'a> {
     answers: Vec<Option<&'a str>>,
 }
 
-/// Events for the outside.
+/// Events for the outbox.
 #[derive(Default)]
 struct Told<'a> {
     ids: Vec<Uuid>,
@@ -84,7 +83,7 @@ struct Told<'a> {
     bodies: Vec<&'a str>,
 }
 
-/// The types of the statement's parameters.
+/// Types of the statement's parameters.
 pub(super) const TYPES: [Type; 28] = [
     Type::INT8,
     Type::UUID_ARRAY,
@@ -127,7 +126,7 @@ impl<'a> Columns<'a> {
         columns
     }
 
-    /// Which parts of the statement have something to do.
+    /// Returns which parts of the statement the batch needs.
     pub(super) fn shape(&self) -> Shape {
         let Self { plain: _, keyed, created, changed, ended, answered, told } = self;
         Shape {
@@ -138,7 +137,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// The statement's parameters.
+    /// Returns the statement's parameters.
     pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 28] {
         let Self { plain, keyed, created, changed, ended, answered, told } = self;
         [

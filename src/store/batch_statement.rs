@@ -1,17 +1,17 @@
-//! The batch's statement in its shapes: what no row of a batch needs is left out, since each part of a statement is
-//! set up and torn down even when it has nothing to do, which is most of what a small batch costs. Owns the marks
-//! in `commit.sql`; which shape a batch has is for `batch_columns.rs` to say.
+//! Variants of the batch statement. Each leaves out the parts that no row of the batch needs: Postgres sets up and
+//! tears down every part of a statement, even one with nothing to do, and that is most of the cost of a small batch.
+//! Owns the marks in `commit.sql`; `batch_columns.rs` tells which shape a batch has.
 
 use super::statement::Sql;
 
-/// What lets a row of the journal in only once. It costs a look before each row and a confirmation after it, so what
-/// nobody has sent before goes without: then a row that is there is an error, and the same is sent again with it.
+/// Lets a journal row in only once. It costs a look-up before each row and a confirmation after it, so a first send
+/// goes without it. If a row exists then, the send fails, and the batch is sent again with this clause.
 const ONCE: &str = "    on conflict (id, seq) do nothing\n";
 
 /// The statement with all its parts.
 pub(super) const COMMIT: Sql = sql!("transition", "commit");
 
-/// What a batch has besides plain rows of the journal.
+/// What a batch has besides plain journal rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     /// Starts with an idempotency key.
@@ -20,12 +20,12 @@ pub(super) struct Shape {
     pub(super) created: bool,
     /// Sagas that end.
     pub(super) ended: bool,
-    /// What is rare: new statuses, answered signals, events for the outside.
+    /// Rare parts: new statuses, answered signals, events for the outbox.
     pub(super) aside: bool,
 }
 
 impl Shape {
-    /// The statement for batches of this shape; `again` if rows of it may be there already.
+    /// Returns the statement for batches of this shape; `again` if some of the rows may exist already.
     pub(super) fn statement(self, again: bool) -> String {
         let mut needed = true;
         let mut text = String::with_capacity(COMMIT.text.len());
@@ -45,13 +45,13 @@ impl Shape {
             "keyed" => self.keyed,
             "created" => self.created,
             "ended" => self.ended,
-            // A word that is not known is never left out.
+            // The mark `aside`; a test below checks that there are no others.
             _ => self.aside,
         }
     }
 }
 
-/// A statement without its look for rows of the journal that are there already.
+/// Returns a statement without its look-up for existing journal rows.
 pub(super) fn without_conflicts(statement: &str) -> String {
     statement.replacen(ONCE, "", 1)
 }

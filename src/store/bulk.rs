@@ -1,5 +1,5 @@
-//! What operators ask of many sagas, and of definitions. Owns asking; each saga decides by itself, and nodes leave
-//! paused definitions alone.
+//! Requests of operators to many sagas, to definitions and to nodes. Owns asking. Each saga decides for itself, and
+//! nodes leave paused definitions alone.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use super::statement::Sql;
 use super::{Error, NodeId, Store};
 use crate::saga::definition::Millis;
 
-/// The same asked of many sagas of a definition, oldest first.
+/// One request to many sagas of a definition, oldest first.
 #[derive(Clone, Debug)]
 pub struct Bulk {
-    /// `cancel`, `abandon`, `pause`, `resume`, or `retry` of the step that is stuck.
+    /// `cancel`, `abandon`, `pause`, `resume`, or `retry` of the stuck step.
     pub verb: String,
     /// Name of the definition.
     pub definition: String,
-    /// Why; `cancel` and `abandon` need one.
+    /// Reason; `cancel` and `abandon` need one.
     pub reason: String,
-    /// Status of the sagas.
+    /// Only sagas with this status.
     pub status: String,
     /// Only sagas that were started before this time; none: all.
     pub started_before: Option<Millis>,
     /// Most sagas at a time, 1 to 1000.
     pub most: i32,
-    /// Over which time parked sagas are woken.
+    /// Time over which the wakes of parked sagas are spread.
     pub spread: Duration,
-    /// A `retry` goes under a new key.
+    /// Whether a `retry` uses a new idempotency key.
     pub new_key: bool,
 }
 
 impl Store {
-    /// Asks the same of many sagas; returns how many were asked, 0 when none is left. [`Error::Invalid`],
+    /// Sends one request to many sagas; returns how many were asked, 0 if none is left. Errors: [`Error::Invalid`],
     /// [`Error::UnknownDefinition`].
     pub async fn bulk(&self, bulk: &Bulk) -> Result<u32, Error> {
         let before = bulk.started_before.map(super::signed);
@@ -56,38 +56,38 @@ impl Store {
         Ok(asked.unsigned_abs())
     }
 
-    /// Lets no node take up a saga of this definition, for a reason; returns the number of the signal.
-    /// [`Error::Invalid`], [`Error::UnknownDefinition`], [`Error::OutOfPlace`] when it is paused already.
+    /// Pauses a definition, so that no node takes up its sagas; returns the number of the signal. Errors:
+    /// [`Error::Invalid`], [`Error::UnknownDefinition`], and [`Error::OutOfPlace`] if it is paused already.
     pub async fn pause_definition(&self, name: &str, reason: &str) -> Result<u64, Error> {
         self.told(sql!("definition", "pause"), &[&name, &reason]).await
     }
 
-    /// Lets nodes take up sagas of this definition again; returns the number of the signal. [`Error::OutOfPlace`]
-    /// when it is not paused.
+    /// Lets nodes take up sagas of a paused definition again; returns the number of the signal. [`Error::OutOfPlace`]
+    /// if it is not paused.
     pub async fn resume_definition(&self, name: &str, reason: &str) -> Result<u64, Error> {
         self.told(sql!("definition", "resume"), &[&name, &reason]).await
     }
 
     /// Tells a node to take no more sagas and to hand over those that it has; returns the number of the signal.
-    /// [`Error::Invalid`], [`Error::OutOfPlace`] when it is not in service or was told already.
+    /// Errors: [`Error::Invalid`], and [`Error::OutOfPlace`] if the node is not in service or was told already.
     pub async fn drain_node(&self, node: NodeId, reason: &str) -> Result<u64, Error> {
         self.told(sql!("node", "drain"), &[&node.0, &reason]).await
     }
 
-    /// Lets a node take sagas again; returns the number of the signal. [`Error::OutOfPlace`] when nobody has told it
-    /// not to.
+    /// Lets a node take sagas again; returns the number of the signal. [`Error::OutOfPlace`] if it was not told to
+    /// drain.
     pub async fn undrain_node(&self, node: NodeId, reason: &str) -> Result<u64, Error> {
         self.told(sql!("node", "undrain"), &[&node.0, &reason]).await
     }
 
-    /// Asks that a saga be taken from the node that has it; returns the number of the signal. [`Error::Invalid`],
-    /// [`Error::OutOfPlace`] when no node has it, [`Error::UnknownSaga`], [`Error::SagaEnded`].
+    /// Asks to take a saga from its node; returns the number of the signal. Errors: [`Error::Invalid`],
+    /// [`Error::UnknownSaga`], [`Error::SagaEnded`], and [`Error::OutOfPlace`] if no node has it.
     pub async fn evict(&self, id: Uuid, reason: &str) -> Result<u64, Error> {
         let sql = sql!("signal", "evict");
         self.asked(id, sql, &[&id, &reason]).await
     }
 
-    /// Sends a statement that tells the fleet something, once; returns the number of the signal.
+    /// Runs a statement that tells the fleet something, once; returns the number of the signal.
     async fn told(&self, sql: Sql, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let rows = self.query_once(sql, params).await?;
         Ok(super::millis(rows.first().map_or(Ok(0), |row| row.try_get("n"))?))

@@ -1,5 +1,5 @@
-//! Work: which sagas a lane takes, parks and hands back, and what wakes them. Owns claims, parking, timers
-//! and inboxes; what to do with a saga is left to the actors.
+//! Claims: which sagas a lane takes, parks and releases, and what wakes them. Owns claims, parking, timers and
+//! inboxes. The actors decide what to do with a saga.
 
 use std::collections::HashMap;
 
@@ -13,47 +13,47 @@ use super::{DefinitionId, Error, JournalRow, Store};
 use crate::config::store as limits;
 use crate::saga::definition::Millis;
 
-/// A saga that a lane owns, and that has reason to look around.
+/// A saga that a lane owns and that was woken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
-    /// Which saga.
+    /// Id of the saga.
     pub id: Uuid,
     /// Its definition.
     pub definition: DefinitionId,
     /// How many signals it has got.
     pub signals: u64,
-    /// How many processes in a row died when they had it and had written no row of it.
+    /// How many processes in a row died while they had the saga and before they wrote a row of it.
     pub deaths: u32,
-    /// Its row says that it is stuck, perhaps only because its journal could not be read.
+    /// Whether its row says that it is stuck, perhaps only because its journal could not be read.
     pub stuck: bool,
-    /// The lane owns it since now. Otherwise it owned it before, and this is a wake.
+    /// Whether this claim gave it to the lane. If not, the lane owned it before, and this is only a wake.
     pub adopted: bool,
-    /// It was started by SQL, and this claim wrote row 1: its whole journal. None when an owner before has written
-    /// some.
+    /// Row 1 of a saga that was started by SQL, if this claim wrote it: it is the whole journal. None if an earlier
+    /// owner wrote rows.
     pub first: Option<JournalRow>,
     /// How long it was ready before this claim.
     pub waited_ms: Millis,
 }
 
-/// A saga that shall be parked.
+/// A saga to park.
 #[derive(Clone, Copy, Debug)]
 pub struct Parking {
-    /// Which saga.
+    /// Id of the saga.
     pub id: Uuid,
-    /// Highest signal that it has applied or refused.
+    /// Number of the last signal that it has applied or refused.
     pub signals_seen: u64,
-    /// Its earliest time; none when only a signal can wake it.
+    /// The earliest time at which it wakes; none if only a signal can wake it.
     pub wake_at: Option<Millis>,
 }
 
 impl Lane {
-    /// Claims up to `limit` wakes (`CLAIM_ROWS_MAX` at most) of sagas of these definitions. Returns the sagas
-    /// of this lane among them, each once; wakes of sagas that another lane owns are forwarded. Load the
-    /// journals of adopted ones afterwards, by [`Store::load`].
+    /// Claims up to `limit` wakes (`CLAIM_ROWS_MAX` at most) of sagas of these definitions. Returns the sagas of this
+    /// lane among them, each once. Forwards wakes of sagas that another lane owns. Load the journals of adopted sagas
+    /// afterwards, with [`Store::load`].
     ///
-    /// After an error other than [`Error::Fenced`] the answer may be lost; the next claim then returns
-    /// everything that the lane owns, as wakes. An empty answer does not mean that there is nothing: somebody
-    /// may roll back.
+    /// After an error other than [`Error::Fenced`] the answer may be lost; the next claim then returns everything
+    /// that the lane owns, as wakes. An empty answer does not mean that nothing is there: a claim skips locked rows,
+    /// and the transaction that holds them may roll back.
     pub async fn claim(&mut self, limit: usize, definitions: &[DefinitionId]) -> Result<Vec<Claimed>, Error> {
         if self.has_strays {
             let owned = self.owned().await?;
@@ -68,7 +68,7 @@ impl Lane {
         let (ids, lows) = self.watermarks.next(definitions);
         let limit = i64::try_from(limit.min(limits::CLAIM_ROWS_MAX)).unwrap_or(i64::MAX);
         let lane = self.id().0;
-        // Until the answer is there; also when this future is dropped.
+        // Until the answer is there, and also if this future is dropped.
         self.has_strays = true;
         let params: Params<'_> = &[&lane, &ids, &lows, &limit];
         let answer = match self.send(Verb::ClaimNew, params).await {
@@ -98,7 +98,7 @@ impl Lane {
                 first: first(row, self.id())?,
                 waited_ms: super::millis(row.try_get::<_, Option<i64>>("waited_ms")?.unwrap_or_default()),
             };
-            // Of several wakes of one saga only the first brought its input.
+            // If a saga has several wakes, keeps the row 1 that one of them brought.
             claimed
                 .entry(id)
                 .and_modify(|known: &mut Claimed| known.first = known.first.take().or(saga.first.clone()))
@@ -107,16 +107,16 @@ impl Lane {
         Ok(claimed.into_values().collect())
     }
 
-    /// Lists everything that the lane owns, as wakes.
+    /// Lists every saga that the lane owns, as wakes.
     pub async fn owned(&mut self) -> Result<Vec<Claimed>, Error> {
         let lane = self.id().0;
         let rows = self.send_until_answered(Verb::Owned, &[&lane]).await.map_err(|failure| failure.error)?;
         rows.iter().map(owned).collect()
     }
 
-    /// Lets go of sagas that wait long, and returns those that were let go. One that has got a signal which
-    /// it has not seen, or whose row is locked just now, stays. No row of it may be under way. Sending this
-    /// again is safe.
+    /// Parks sagas that wait long; returns those that were parked. A saga stays if it has got a signal that it has
+    /// not seen, or if its row is locked just now. No row of these sagas may be under way. Sending this again is
+    /// safe.
     pub async fn park(&mut self, parkings: &[Parking]) -> Result<Vec<Uuid>, Error> {
         let ids: Vec<Uuid> = parkings.iter().map(|parking| parking.id).collect();
         let seen: Vec<i64> = parkings.iter().map(|parking| super::signed(parking.signals_seen)).collect();
@@ -126,16 +126,16 @@ impl Lane {
         self.let_go(answer, &ids).await
     }
 
-    /// Hands sagas back for any node to claim, and returns those that were. What is left over goes with the
-    /// lane, once it is dead. No row of them may be under way.
+    /// Releases sagas for any node to claim; returns those that were released. The sweep hands back the rest once the
+    /// lane is dead. No row of these sagas may be under way.
     pub async fn release(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
         let lane = self.id().0;
         let answer = self.send(Verb::Release, &[&lane, &ids]).await;
         self.let_go(answer, ids).await
     }
 
-    /// The sagas that were let go: those of the answer, or when it was lost those that the lane does not own
-    /// any more.
+    /// Returns the sagas that were let go: those in the answer or, if the answer was lost, those that the lane no
+    /// longer owns.
     async fn let_go(
         &mut self,
         answer: Result<Vec<tokio_postgres::Row>, Failure>,
@@ -152,7 +152,7 @@ impl Lane {
     }
 }
 
-/// A saga that the lane has owned before.
+/// Reads a saga that the lane owned before.
 fn owned(row: &Row) -> Result<Claimed, Error> {
     Ok(Claimed {
         id: row.try_get("id")?,
@@ -166,7 +166,7 @@ fn owned(row: &Row) -> Result<Claimed, Error> {
     })
 }
 
-/// Row 1 of a saga, if this claim wrote it.
+/// Returns row 1 of a saga if this claim wrote it.
 fn first(row: &Row, lane: LaneId) -> Result<Option<JournalRow>, Error> {
     let Some(body) = row.try_get("first")? else { return Ok(None) };
     let at = super::millis(row.try_get("at")?);
@@ -179,30 +179,30 @@ impl Store {
         self.query(sql!("saga", "of_lane"), &[&lane.0, &id]).await?.first().map(owned).transpose()
     }
 
-    /// Lists what a lane owns, in order.
+    /// Lists the sagas that a lane owns, ordered by id.
     pub async fn owned_by(&self, lane: LaneId) -> Result<Vec<Uuid>, Error> {
         let rows = self.query(sql!("saga", "owned"), &[&lane.0]).await?;
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 
-    /// Lists those of the sagas of a lane that have ever got a signal, in order.
+    /// Lists the sagas of a lane that have ever got a signal, ordered by id.
     pub async fn signalled(&self, lane: LaneId) -> Result<Vec<Uuid>, Error> {
         let rows = self.query(sql!("saga", "owned"), &[&lane.0]).await?;
         let owned = rows.iter().map(owned).collect::<Result<Vec<_>, _>>()?;
         Ok(owned.into_iter().filter(|saga| saga.signals > 0).map(|saga| saga.id).collect())
     }
 
-    /// Takes the wakes of owned sagas from the inboxes of these lanes. A saga among them that is not resident
-    /// was parked meanwhile, and has seen what woke it; drop the wake. After an error the answer may be lost:
-    /// take every [`signalled`](Self::signalled) saga of these lanes for woken.
+    /// Takes the wakes of owned sagas from the inboxes of these lanes, up to `INBOX_ROWS_MAX` of each. Drop the wake
+    /// of a saga that is not resident: it was parked meanwhile, and has seen what woke it. After an error the answer
+    /// may be lost: treat every [`signalled`](Self::signalled) saga of these lanes as woken.
     pub async fn drain_inbox(&self, lanes: &[LaneId]) -> Result<Vec<Uuid>, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
         let rows = self.query_once(sql!("inbox", "drain"), &[&lanes, &limits::INBOX_ROWS_MAX]).await?;
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 
-    /// Makes up to `limit` parked sagas ready whose time has come; returns how many. Ask again at once when
-    /// it is `limit`.
+    /// Makes up to `limit` parked sagas ready, those whose time has come; returns how many. If it returns `limit`,
+    /// call it again at once.
     pub async fn fire_timers(&self, limit: usize) -> Result<u64, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.query(sql!("timer", "fire"), &[&limit]).await?;

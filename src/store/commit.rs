@@ -1,9 +1,8 @@
-//! The batch: transitions of many sagas in one fenced autocommit statement. Owns its shapes, sending it until
-//! its outcome is known, and telling whose row won; gathering batches is left to the actors.
+//! The batch: transitions of many sagas in one fenced autocommit statement. Owns sending a batch until its outcome is
+//! known, and finding out which rows were let in. The actors gather batches.
 //!
-//! Sending a batch again is safe: the journal's key lets each row in once, everything else hangs on the rows
-//! that were let in, and the journal says whose row is there. That holds because a saga has at most one row
-//! under way.
+//! Sending a batch again is safe: the journal's key lets each row in once, every other write depends on the rows that
+//! were let in, and the journal tells which row is there. This holds because a saga has at most one row under way.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,13 +17,14 @@ use super::transition::{Transition, Written};
 use crate::config::store as limits;
 
 impl Lane {
-    /// Writes a batch and returns what became of each transition, in their order. One commit, unless
-    /// somebody's open transaction is in the way: then the rest does not wait for it.
+    /// Writes a batch; returns what became of each transition, in their order. It is one commit, unless another open
+    /// transaction is in the way: then the rest does not wait for that transaction.
     ///
-    /// [`Error::Fenced`]: the lane is dead, nothing was written. [`Error::Unavailable`]: the outcome is
-    /// unknown; call again with *the same* transitions, and with no other row of these sagas, until it is
-    /// known. Do not drop the future and take that for a failure. At most one transition of each saga, at
-    /// most `BATCH_ROWS_MAX` of them.
+    /// [`Error::Fenced`]: the lane is dead and takes no more rows. An earlier send whose answer was lost may have
+    /// written the batch. [`Error::Unavailable`]: the outcome is unknown. Call again with *the same* transitions, and
+    /// with no other row of these sagas, until it is known. Do not drop the future and take that for a failure.
+    ///
+    /// A batch holds at most one transition of each saga, and at most `BATCH_ROWS_MAX` transitions.
     pub async fn commit(&mut self, batch: &[Transition]) -> Result<Vec<Written>, Error> {
         assert!(batch.len() <= limits::BATCH_ROWS_MAX, "a batch has at most {} rows", limits::BATCH_ROWS_MAX);
         if batch.is_empty() {
@@ -45,7 +45,7 @@ impl Lane {
         Ok(answers)
     }
 
-    /// Writes rows that are in the order of ids.
+    /// Writes rows that are ordered by id.
     async fn write_all(&mut self, rows: &[&Transition]) -> Result<Vec<Written>, Failure> {
         match self.write_until_known(rows).await {
             Err(failure) if failure.remedy == Remedy::Split => self.write_apart(rows).await,
@@ -67,7 +67,7 @@ impl Lane {
         }
     }
 
-    /// Sends the batch once; what was not let in is looked up.
+    /// Sends the batch once, or twice if one of its rows exists already. Looks up the rows that were not let in.
     async fn write(&mut self, rows: &[&Transition]) -> Result<Vec<Written>, Failure> {
         let columns = Columns::of(rows);
         let accepted = match self.send_batch(&columns, false).await {
@@ -93,7 +93,7 @@ impl Lane {
             .collect())
     }
 
-    /// Says of rows that were not let in whose row is there instead.
+    /// Finds out, for each row that was not let in, which row is in its place, or which saga used its key.
     async fn resolve(&mut self, missing: &[&Transition]) -> Result<Vec<Written>, Failure> {
         let ids: Vec<Uuid> = missing.iter().map(|row| row.id).collect();
         let seqs: Vec<i32> = missing.iter().map(|row| row.seq).collect();
@@ -116,7 +116,7 @@ impl Lane {
         let first: Option<Uuid> = row.try_get("first")?;
         let same_input: Option<bool> = row.try_get("same_input")?;
         Ok(match (lane, first) {
-            // An earlier send of this very row was committed, only its answer was lost.
+            // An earlier send of this row was committed; only its answer was lost.
             (Some(lane), _) if lane == self.id().0 && same_body == Some(true) => Written::Accepted,
             (Some(lane), _) if lane == self.id().0 => {
                 Written::Rejected { message: "this lane wrote another row to the same place".to_owned() }
@@ -124,13 +124,14 @@ impl Lane {
             (Some(_), _) => Written::Refused,
             (None, Some(existing)) if same_input == Some(true) => Written::Duplicate { existing },
             (None, Some(existing)) => Written::KeyConflict { existing },
-            // The key is gone again between the two statements.
+            // The key disappeared between the two statements.
             (None, None) => Written::Busy,
         })
     }
 
-    /// Writes a batch that as a whole ran into a lock or a rejection: what can wait for nobody in one commit,
-    /// the rest row by row, so that one saga holds up no other for long.
+    /// Writes a batch that as a whole met a lock or a rejection. Rows that need no foreign lock go in one commit, the
+    /// others one by one, so that a locked saga delays the rest only briefly. After `BUSY_ROWS_MAX` locked rows, the
+    /// remaining ones are called busy without a try.
     async fn write_apart(&mut self, rows: &[&Transition]) -> Result<Vec<Written>, Failure> {
         self.check_live().await.map_err(|failure| match failure.remedy {
             Remedy::Split => {

@@ -1,14 +1,14 @@
-//! Compaction: a table is written anew without its dead rows. Vacuum does that, but not while somebody holds an old
-//! snapshot; then the tables whose rows come and go would grow for as long as that lasts. Owns the rewriting;
-//! which table is in need of it, and when, is left to the actors.
+//! Compaction: rewrites a table without its dead rows. Vacuum removes dead rows too, but not while a session holds an
+//! old snapshot; meanwhile the tables whose rows come and go would grow. Owns the rewrite; the actors decide which
+//! table needs it, and when.
 //!
-//! It is a TRUNCATE and a COPY in one transaction, under a lock that is waited for only shortly and held only for
-//! as long as few rows take. That a table emptied by TRUNCATE survives a held snapshot is PgQ's idea. A snapshot
-//! older than a TRUNCATE would find the table empty; COPY's FREEZE makes the rows visible to it, too. What would mix
-//! these with what it saw before is refused (`amends.refuse_old_snapshot`).
+//! A compaction is a TRUNCATE and a COPY in one transaction. It waits only briefly for its lock, and holds the lock
+//! only while it copies few rows. PgQ had the idea that emptying a table by TRUNCATE works despite a held snapshot. A
+//! snapshot older than a TRUNCATE would find the table empty; COPY with FREEZE makes the rows visible to it too.
+//! `amends.refuse_old_snapshot` refuses transactions that would mix these rows with what they saw before.
 //!
-//! A server that waits for its client within a COPY heeds no time limit. So a second connection tells it beforehand to
-//! end the transaction when it lasts too long, whether this process lives or not.
+//! A server that waits for its client within a COPY ignores its time limits. So a second connection tells the server
+//! beforehand to end the transaction if it lasts too long, whether this process lives or not.
 
 use std::io::Cursor;
 
@@ -21,7 +21,7 @@ use super::{Error, Store};
 use crate::boundary;
 use crate::config::store as limits;
 
-/// Tables whose rows come and go, each with what its rows hold besides short columns, in bytes.
+/// Tables whose rows come and go, each with the SQL that sums the bytes of its long columns.
 const TABLES: [(&str, &str); 5] = [
     ("inbox", "sum(0)"),
     ("outbox", "sum(octet_length(body))"),
@@ -30,14 +30,14 @@ const TABLES: [(&str, &str); 5] = [
     ("timer", "sum(0)"),
 ];
 
-/// What a look at a table found; numbers as of the server's statistics.
+/// Rows of one table, by the server's statistics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rows {
-    /// Which table.
+    /// Name of the table.
     pub table: String,
-    /// Rows that somebody may need.
+    /// Live rows.
     pub live: u64,
-    /// Rows that nobody needs.
+    /// Dead rows.
     pub dead: u64,
     /// How often it was vacuumed so far.
     pub vacuums: u64,
@@ -45,7 +45,7 @@ pub struct Rows {
     pub users: Vec<String>,
 }
 
-/// A table that was written anew: its bytes before and after, without indexes.
+/// A rewritten table: its bytes before and after, without indexes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compacted {
     /// Before.
@@ -57,7 +57,7 @@ pub struct Compacted {
 const BEGIN: Sql = sql!("compact", "begin");
 
 impl Store {
-    /// Looks at the tables whose rows come and go, as far as they may be written anew.
+    /// Counts the rows of the tables whose rows come and go. Leaves out tables that must not be rewritten now.
     pub async fn count_rows(&self) -> Result<Vec<Rows>, Error> {
         let tables = TABLES.map(|(table, _)| table);
         let rows = self.query(sql!("compact", "look"), &[&tables.as_slice()]).await?;
@@ -74,9 +74,9 @@ impl Store {
             .collect()
     }
 
-    /// Writes one of these tables anew. Answers none, and has changed nothing, when somebody uses the table and does
-    /// not let go of it at once, when it is small already or too large to be read quickly, when there is too much to
-    /// keep, and when another node is about it.
+    /// Rewrites one of these tables. Returns none, and changes nothing, in any of these cases: a transaction uses the
+    /// table and does not let go of it at once; the table is too small to be worth it or too large to be read
+    /// quickly; there is too much to keep; another compaction is under way.
     pub async fn compact(&self, table: &str) -> Result<Option<Compacted>, Error> {
         match self.compact_in_time(table).await {
             Err(Error::Rejected { code, .. }) if code == SqlState::QUERY_CANCELED.code() => Ok(None),
@@ -97,7 +97,7 @@ impl Store {
             limits::COMPACT_MS_MAX
         );
         transaction.batch_execute(&limited).await?;
-        // What can be known without the lock is looked at before.
+        // The checks that need no lock come before the lock.
         let weight = format!("select coalesce({weight}, 0)::bigint as bytes from amends.{table}");
         let size = format!("select pg_relation_size('amends.{table}') as bytes");
         let sizes = limits::COMPACT_BYTES_MIN..=limits::COMPACT_BYTES_MAX;
@@ -121,7 +121,7 @@ impl Store {
         Ok(Some(Compacted { before, after }))
     }
 
-    /// Has the server end this transaction should it last too long; false if another compaction is under way.
+    /// Makes the server end this transaction if it lasts too long; returns false if another compaction is under way.
     async fn guard(&self, transaction: &Transaction<'_>) -> Result<bool, Error> {
         BEGIN.sending();
         let own = transaction.query_opt(BEGIN.text, &[]).await?;
@@ -138,7 +138,7 @@ impl Store {
         let guard = self.client().await?;
         tokio::spawn(async move {
             if let Err(error) = guard.batch_execute(&end).await {
-                tracing::debug!(error = %super::error::chain(&error), "the guard of a compaction is gone");
+                tracing::debug!(error = %super::error::chain(&error), "lost the connection that limits a compaction");
             }
         });
         Ok(true)
@@ -149,7 +149,7 @@ async fn bytes(transaction: &Transaction<'_>, sql: &str) -> Result<u64, Error> {
     Ok(super::millis(transaction.query_one(sql, &[]).await?.try_get("bytes")?))
 }
 
-/// Empties a locked table and brings its rows back; false when there is too much to keep.
+/// Empties a locked table and brings its rows back; returns false if there is too much to keep.
 async fn rewrite(transaction: &Transaction<'_>, table: &str) -> Result<bool, Error> {
     let out = format!("copy amends.{table} to stdout (format binary)");
     let mut kept = Vec::new();

@@ -1,5 +1,5 @@
-//! Where the database is and how to get there: the connection string, `sslmode`, and the settings of a
-//! session. Owns single connections; the pool is `pool.rs`, a lane's connection is kept by `lane.rs`.
+//! Connecting: the connection string, `sslmode` and the session settings. Owns opening single connections; `pool.rs`
+//! owns the pool, and `lane.rs` keeps a lane's connection.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::Error;
 use super::tls::{self, Check};
 use crate::config::store as limits;
 
-/// Where the database is and how to get there.
+/// Address of the database and how to connect to it.
 #[derive(Clone)]
 pub struct PostgresConfig {
     pub(super) driver: tokio_postgres::Config,
@@ -22,9 +22,10 @@ pub struct PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// Parses a connection string, a URL or `key=value` pairs. `sslmode` has libpq's meaning: `disable`,
-    /// `prefer` (the default), `require` (with `sslrootcert` the same as `verify-ca`), `verify-ca`,
-    /// `verify-full`; `sslrootcert` is a PEM file, or `system`. Errors never repeat the password.
+    /// Parses a connection string: a URL or `key=value` pairs. `sslmode` has libpq's meaning: `disable`, `prefer`
+    /// (the default), `require` (with a file as `sslrootcert` the same as `verify-ca`), `verify-ca`, `verify-full`.
+    /// `sslrootcert` is a PEM file, or `system`. Connections over Unix sockets alone use no TLS. Errors never repeat
+    /// the password.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (rest, ssl) = split_ssl(text);
         let mut driver: tokio_postgres::Config =
@@ -49,18 +50,18 @@ impl PostgresConfig {
         Ok(Self { driver, tls: tls::connector(check, roots.as_deref())?, pool: limits::POOL_CONNECTIONS })
     }
 
-    /// Sets how many connections a store keeps at most, besides lanes. Default 8; at least 1.
+    /// Sets the largest number of connections in the store's pool; lanes have their own. Default 8; at least 1.
     pub fn with_pool(mut self, connections: usize) -> Self {
         self.pool = connections.max(1);
         self
     }
 
-    /// Returns what the driver needs, for participants of the demo, which keep their ledgers by themselves.
+    /// Returns the driver's settings, for the demo's participants, which keep ledgers of their own.
     pub(crate) fn into_parts(self) -> (tokio_postgres::Config, MakeRustlsConnect) {
         (self.driver, self.tls)
     }
 
-    /// Names the database for people: hosts, ports and database, never the password.
+    /// Names the database for people: hosts, ports and database name, never the password.
     pub fn describe(&self) -> String {
         let ports = self.driver.get_ports();
         let port = |index| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
@@ -78,7 +79,7 @@ impl PostgresConfig {
         format!("{}/{}", hosts.join(","), self.driver.get_dbname().unwrap_or_default())
     }
 
-    /// Opens one connection with the settings that the server gives to everybody; the task ends with it.
+    /// Opens one connection with the server's default settings. The task ends with the connection.
     pub(super) async fn dial(&self) -> Result<(Client, JoinHandle<()>), Error> {
         let (client, connection) = self.driver.connect(self.tls.clone()).await?;
         let task = tokio::spawn(async move {
@@ -89,8 +90,8 @@ impl PostgresConfig {
         Ok((client, task))
     }
 
-    /// Checks that a session keeps its server process. A pooler in transaction mode gives each transaction
-    /// another one: our settings would reach strangers, and prepared statements would be gone.
+    /// Checks that a session keeps its server process. A pooler in transaction mode gives each transaction another
+    /// process: the session settings would reach other clients, and prepared statements would be gone.
     pub(super) async fn check_sessions(&self) -> Result<(), Error> {
         let ((one, one_task), (other, other_task)) = tokio::try_join!(self.dial(), self.dial())?;
         let looked = async {
@@ -98,7 +99,7 @@ impl PostgresConfig {
                 let before = process_of(&one).await?;
                 other.batch_execute("begin").await?;
                 let held = process_of(&other).await?;
-                // The one that is held cannot answer anybody else.
+                // The open transaction holds its process, so a pooler must give the other connection a different one.
                 let moved = before == held || before != process_of(&one).await?;
                 other.batch_execute("rollback").await?;
                 if moved {
@@ -113,7 +114,7 @@ impl PostgresConfig {
         if looked? { Err(Error::Settings(POOLED.to_owned())) } else { Ok(()) }
     }
 
-    /// Opens one connection with the settings of our sessions; the task ends with it.
+    /// Opens one connection with the store's session settings. The task ends with the connection.
     pub(crate) async fn open(&self) -> Result<(Client, JoinHandle<()>), Error> {
         let (client, task) = self.dial().await?;
         match client.batch_execute(&session_settings()).await {
@@ -136,7 +137,7 @@ const POOLED: &str = "expected a connection that keeps its server process, found
                       directly, or to a pool in session mode: a node needs a dozen connections for any number of \
                       sagas. `amends.start`, the operators' functions and the views work through the pooler";
 
-/// The number of the server process behind a connection, asked without a prepared statement.
+/// Returns the id of the server process behind a connection, without a prepared statement.
 async fn process_of(client: &Client) -> Result<Option<String>, Error> {
     let answer = client.simple_query("select pg_backend_pid()").await?;
     Ok(answer.iter().find_map(|message| match message {
@@ -145,10 +146,14 @@ async fn process_of(client: &Client) -> Result<Option<String>, Error> {
     }))
 }
 
-/// Settings of every session: a snapshot for each statement, taken when it has its locks; bounds on waiting, so that
-/// a backend whose client is gone holds no lock for long; plans that do not depend on the statistics of tables that
-/// are empty half of the time, and that take rows in the order of their keys (a bitmap would not); never less durable
-/// than the local disk. Some platforms cannot watch a client's connection; they do without.
+/// Returns the SQL that sets up every session of the store:
+///
+/// - Read committed: each statement has a snapshot of its own.
+/// - Limits on waiting, so that a backend whose client is gone holds no lock for long. Some platforms cannot watch a
+///   client's connection; there the server goes without that check.
+/// - Generic plans, which do not depend on the statistics of tables that are empty half of the time. They take rows in
+///   key order; a bitmap scan would not.
+/// - Commits that are at least as durable as the local disk.
 pub(super) fn session_settings() -> String {
     format!(
         "set default_transaction_isolation = 'read committed'; \
@@ -174,7 +179,7 @@ fn is_local(host: &Host) -> bool {
     }
 }
 
-/// The parameters that the driver does not know, or knows less of.
+/// The TLS parameters that the driver does not know, or knows only in part.
 #[derive(Debug, Default)]
 struct Ssl {
     mode: Option<String>,
@@ -211,7 +216,7 @@ impl Ssl {
     }
 }
 
-/// Takes `sslmode` and `sslrootcert` out of a connection string.
+/// Takes `sslmode` and `sslrootcert` out of a connection string; returns the rest and both values.
 fn split_ssl(text: &str) -> (String, Ssl) {
     let mut ssl = Ssl::default();
     if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
@@ -237,7 +242,7 @@ fn split_ssl(text: &str) -> (String, Ssl) {
     (rest, ssl)
 }
 
-/// Cuts `key=value` pairs at blanks outside of quotes; a backslash takes the next character as it is.
+/// Splits `key=value` pairs at white space outside quotes; a backslash escapes the next character.
 fn pairs(text: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |letter: char| {

@@ -1,4 +1,4 @@
-//! Definitions by digest. Owns their rows; building and checking them is left to the core.
+//! Definitions by digest. Owns their rows; the core builds and checks them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::saga::definition::{Draft, Millis};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DefinitionId(pub i32);
 
-/// A definition as stored.
+/// A stored definition.
 #[derive(Clone, Debug)]
 pub struct StoredDefinition {
     /// Number in this database.
@@ -25,14 +25,14 @@ pub struct StoredDefinition {
     pub draft: String,
     /// When it was first registered.
     pub created_at: Millis,
-    /// Whether starts by name take it.
+    /// Whether it is the current definition of its name, which starts by name take.
     pub current: bool,
     /// Whether an operator has paused the definitions of this name.
     pub paused: bool,
 }
 
 impl StoredDefinition {
-    /// Builds the definition again; or says why this version of amends cannot.
+    /// Builds the definition from its draft; an error says why this version of amends cannot.
     pub fn build(&self) -> Result<Arc<Definition>, String> {
         let draft: Draft = serde_json::from_str(&self.draft).map_err(|error| error.to_string())?;
         Definition::build(draft).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
@@ -40,8 +40,8 @@ impl StoredDefinition {
 }
 
 impl Store {
-    /// Registers a definition and makes it the one that starts by name take. The same digest again is the
-    /// same definition. `concurrency` is the way into the input to its concurrency key, if it has one.
+    /// Registers a definition and makes it the current one of its name, which starts by name take. The same digest
+    /// again is the same definition. `concurrency` is the path to the concurrency key in the input, if there is one.
     pub async fn put_definition(
         &self,
         digest: &str,
@@ -61,7 +61,7 @@ impl Store {
         Ok(self.read_definitions(Some(digest), None).await?.pop())
     }
 
-    /// Reads the definition that starts by this name take.
+    /// Reads the current definition of this name, which starts by name take.
     pub async fn current_definition(&self, name: &str) -> Result<Option<StoredDefinition>, Error> {
         Ok(self.read_definitions(None, Some(name)).await?.pop())
     }

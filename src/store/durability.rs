@@ -1,11 +1,10 @@
-//! Whether the server keeps what it has acknowledged. Owns the question; who asks decides what follows from
-//! the answer.
+//! Checks whether the server keeps what it has acknowledged. The caller decides what follows from the answer.
 
 use super::{Error, Store};
 
 impl Store {
-    /// Checks that a commit survives a crash of the server: `fsync`, `synchronous_commit` and
-    /// `full_page_writes` are on.
+    /// Checks that a commit survives a crash of the server: `fsync`, `synchronous_commit` and `full_page_writes` are
+    /// on.
     pub async fn durability(&self) -> Result<(), Error> {
         let rows = self.query(sql!("node", "durability"), &[]).await?;
         let row = rows.first().ok_or_else(super::no_row)?;

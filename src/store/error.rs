@@ -1,11 +1,10 @@
-//! What can go wrong with the store, one variant for each thing that a caller does differently. Owns the
-//! sorting of the driver's errors into them; retrying is left to the files that know what is safe to send
-//! again.
+//! Errors of the store, one variant for each thing that a caller does differently. Owns sorting the driver's errors
+//! into them. The files that know what is safe to send again do the retries.
 
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-/// What went wrong.
+/// An error of the store.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The node or the lane was taken out of service: stop quietly, drop the actors, write nothing more.
@@ -14,16 +13,16 @@ pub enum Error {
     /// The database cannot be reached, or cannot serve now. Try the same again later.
     #[error("database unavailable: {0}")]
     Unavailable(String),
-    /// Somebody else's transaction is in the way for longer than a batch may wait. Try the same again later.
+    /// Another transaction is in the way for longer than a batch may wait. Try the same again later.
     #[error("busy: {0}")]
     Busy(String),
     /// There is no saga with this id.
     #[error("expected the id of a saga, found {0}")]
     UnknownSaga(Uuid),
-    /// The saga has ended; nothing can be asked of it any more.
+    /// The saga has ended and takes no more signals.
     #[error("expected a saga that has not ended, found {0}")]
     SagaEnded(Uuid),
-    /// No definition of this name or digest is registered.
+    /// No definition with this name or digest is registered.
     #[error("expected a registered definition, found {0:?}")]
     UnknownDefinition(String),
     /// The idempotency key was used before, with another input.
@@ -32,17 +31,16 @@ pub enum Error {
     /// An argument is out of bounds; the message says which, and the bounds.
     #[error("{0}")]
     Invalid(String),
-    /// What was asked of a node or of the place of a saga does not apply; the message says what does.
+    /// A request about a node, a definition or the place of a saga does not apply now; the message says what does.
     #[error("{0}")]
     OutOfPlace(String),
-    /// The database's schema is not the one this program was built for.
+    /// The schema of the database is not the one that this program was built for.
     #[error("{0}")]
     Schema(String),
-    /// The settings of the connection are wrong.
+    /// The settings of the connection or of the server are wrong.
     #[error("database settings: {0}")]
     Settings(String),
-    /// The database refused a statement for a reason that repeating cannot change: a defect, or missing
-    /// rights.
+    /// The database refused a statement for a reason that repeating cannot change: a defect, or missing rights.
     #[error("database refused a statement ({code}): {message}")]
     Rejected {
         /// SQLSTATE.
@@ -52,7 +50,7 @@ pub enum Error {
     },
 }
 
-/// What to do about a server that may only be read.
+/// What to do about a server that is read-only.
 pub(super) const READ_ONLY: &str = "expected a server that takes writes, found a hot standby, or one that is set to \
                                     read-only: promote it or take the setting back, or name the primary in the \
                                     database URL (several hosts with target_session_attrs=read-write find it)";
@@ -60,17 +58,17 @@ pub(super) const READ_ONLY: &str = "expected a server that takes writes, found a
 /// What to do about a failed statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// The connection is lost, or not to be trusted: the outcome is unknown. Connect again and send again.
+    /// The connection is lost or cannot be trusted, and the outcome is unknown. Connect again and send again.
     Reconnect,
     /// The statement had no effect and may be sent again on the same connection.
     Repeat,
     /// The statement had no effect because it waited too long for a lock.
     Split,
-    /// The statement had no effect, and the same again would have none either.
+    /// The statement had no effect, and would have none if it were sent again.
     GiveUp,
 }
 
-/// Says what to do about a failed statement.
+/// Returns what to do about a failed statement.
 pub(super) fn remedy(error: &tokio_postgres::Error) -> Remedy {
     let Some(code) = error.code() else {
         return Remedy::Reconnect;
@@ -84,8 +82,8 @@ pub(super) fn remedy(error: &tokio_postgres::Error) -> Remedy {
     {
         return Remedy::Repeat;
     }
-    // After DDL a prepared statement may be refused (0A000) or be gone behind a pooler (26000); after a
-    // failover the server may be read-only (25006). A fresh connection cures them all.
+    // After DDL the server may refuse a prepared statement (0A000), and behind a pooler the statement may be gone
+    // (26000). After a failover the server may be read-only (25006). A fresh connection cures them all.
     let stale = *code == SqlState::FEATURE_NOT_SUPPORTED
         || *code == SqlState::INVALID_SQL_STATEMENT_NAME
         || *code == SqlState::DUPLICATE_PSTATEMENT
@@ -94,8 +92,7 @@ pub(super) fn remedy(error: &tokio_postgres::Error) -> Remedy {
 }
 
 fn is_unavailable(code: &SqlState) -> bool {
-    // 08 connection exceptions, 53 insufficient resources, 57P01..57P05 shutdown and start-up, 58 system
-    // errors.
+    // 08 connection exceptions, 53 insufficient resources, 57P01 to 57P05 shutdown and start-up, 58 system errors.
     let code = code.code();
     code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") || code.starts_with("58")
 }
@@ -133,7 +130,7 @@ impl From<deadpool_postgres::PoolError> for Error {
     }
 }
 
-/// An error with its causes: the driver's own text often says no more than "db error".
+/// Returns an error with its causes. The driver's own text often says only "db error".
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

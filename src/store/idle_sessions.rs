@@ -1,4 +1,4 @@
-//! Sessions for handlers' transactions that no call uses just now, and how many such transactions there may be.
+//! Idle sessions for handlers' transactions, and the limit on such transactions.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use crate::config::store as limits;
 use crate::metrics;
 use crate::place::Places;
 
-/// Sessions that are idle, and how many transactions there may be.
+/// Idle sessions, and the places for transactions.
 pub(super) struct IdleSessions {
     sessions: Mutex<Vec<Session>>,
     pub(super) places: Places,

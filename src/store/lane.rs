@@ -1,6 +1,5 @@
-//! A lane: one dedicated connection and the number under which it owns sagas. Owns the connection, its
-//! prepared statements and the sorting of failures into what may be sent again; what is sent is `commit.rs`
-//! and `claim.rs`.
+//! A lane: one dedicated connection, and the number under which it owns sagas. Owns the connection, its prepared
+//! statements, and sorting failures by what may be sent again. `commit.rs` and `claim.rs` decide what is sent.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,13 +19,13 @@ use super::{Error, NodeId, PostgresConfig};
 use crate::boundary;
 use crate::config::store as limits;
 
-/// Number of a lane: the fencing token. Never used again.
+/// Number of a lane: the fencing token. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId(pub i64);
 
-/// One committing connection. It survives the loss of its connection, but not being taken out of service:
-/// then every call answers [`Error::Fenced`], for ever. The same when it meets a promoted standby: rows that
-/// were acknowledged may be gone there, so that everything must be loaded afresh by a new lane.
+/// One committing connection. It survives the loss of its connection, but not being taken out of service: then every
+/// call returns [`Error::Fenced`], for ever. The same happens when it meets a promoted standby: acknowledged rows may
+/// be missing there, so a new lane must load everything again.
 pub struct Lane {
     id: LaneId,
     node: NodeId,
@@ -34,16 +33,16 @@ pub struct Lane {
     session: Option<Session>,
     timeline: Option<String>,
     pub(super) watermarks: Watermarks,
-    /// A claim is under way, or its answer was lost: the lane may own sagas that nobody here knows of.
+    /// A claim is under way, or its answer was lost: the lane may own sagas that this process does not know of.
     pub(super) has_strays: bool,
 }
 
 /// The statements of a lane besides its batches.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Verb {
-    /// Claims; fails if row 1 of a saga that was just started is there already.
+    /// Claims; fails if row 1 of a started saga exists already.
     ClaimNew,
-    /// Claims, whatever is there already.
+    /// Claims, even if row 1 of a started saga exists already.
     Claim,
     Resolve,
     Live,
@@ -74,9 +73,9 @@ struct Session {
     task: JoinHandle<()>,
     /// In the order of [`Verb`].
     statements: Vec<Statement>,
-    /// By shape, and whether their rows may be there already; prepared when first needed.
+    /// By shape, and by whether rows may exist already; prepared when first needed.
     batches: HashMap<(Shape, bool), Statement>,
-    /// None where the server does not tell.
+    /// None if the server is in recovery.
     timeline: Option<String>,
 }
 
@@ -86,7 +85,7 @@ impl Drop for Session {
     }
 }
 
-/// A statement that failed, and what may be done about it.
+/// A failed statement, and what may be done about it.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) remedy: Remedy,
@@ -94,7 +93,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Whether a row that should be new is there already.
+    /// Returns whether a row that should be new exists already.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(&self.error, Error::Rejected { code, .. } if code == SqlState::UNIQUE_VIOLATION.code())
     }
@@ -111,7 +110,7 @@ impl From<tokio_postgres::Error> for Failure {
 }
 
 impl Lane {
-    /// Opens a lane of a node. [`Error::Fenced`] when the node is out of service.
+    /// Opens a lane of a node. [`Error::Fenced`] if the node is out of service.
     pub async fn open(config: &PostgresConfig, node: NodeId) -> Result<Self, Error> {
         let session = Session::open(config).await.map_err(|failure| failure.error)?;
         OPEN.sending();
@@ -133,19 +132,19 @@ impl Lane {
         self.id
     }
 
-    /// Returns the node it belongs to.
+    /// Returns the lane's node.
     pub fn node(&self) -> NodeId {
         self.node
     }
 
-    /// Sends one statement, connecting first if there is no connection.
+    /// Sends one statement; connects first if there is no connection.
     pub(super) async fn send(&mut self, verb: Verb, params: Params<'_>) -> Result<Vec<Row>, Failure> {
         let session = self.session().await?;
         let statement = session.statements[verb as usize].clone();
         self.exchange(session, &statement, STATEMENTS[verb as usize], params).await
     }
 
-    /// Sends a batch; `again` if rows of it may be there already, otherwise one that is there is an error.
+    /// Sends a batch. `again`: rows of it may exist already; otherwise a row that exists is an error.
     pub(super) async fn send_batch(&mut self, columns: &Columns<'_>, again: bool) -> Result<Vec<Row>, Failure> {
         let mut session = self.session().await?;
         let statement = in_time(session.batch(columns.shape(), again)).await?;
@@ -167,8 +166,8 @@ impl Lane {
         }
     }
 
-    /// A failure after which the connection is not to be trusted drops it. No answer within the limit counts as a
-    /// lost connection: the outcome is unknown, not a failure.
+    /// Sends a statement and waits for its answer. Drops the connection after a failure that makes it untrustworthy.
+    /// No answer within the limit counts as a lost connection: the outcome is unknown, not a failure.
     async fn exchange(
         &mut self,
         session: Session,
@@ -208,8 +207,8 @@ impl Lane {
         }
     }
 
-    /// Sends a statement that comes to the same when sent twice, with pauses, until it is answered or enough
-    /// is enough.
+    /// Sends a statement until it is answered, with pauses, `COMMIT_SENDS_MAX` times at most. Sending it twice must
+    /// have the same effect as once.
     pub(super) async fn send_until_answered(&mut self, verb: Verb, params: Params<'_>) -> Result<Vec<Row>, Failure> {
         let mut sends = Sends::default();
         loop {
@@ -259,14 +258,14 @@ impl Session {
         if let Some(statement) = self.batches.get(&(shape, again)) {
             return Ok(statement.clone());
         }
-        // What a part was left out for is still sent, so its type must be said.
+        // The parameters of omitted parts are sent too, so their types must be given.
         let statement = self.client.prepare_typed(&shape.statement(again), &batch_columns::TYPES).await?;
         self.batches.insert((shape, again), statement.clone());
         Ok(statement)
     }
 }
 
-/// Waits for the database no longer than for any answer.
+/// Waits for the database at most `ANSWER_TIMEOUT_MS`.
 async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
     tokio::time::timeout(wait, asked).await.unwrap_or_else(|_| {
@@ -277,14 +276,14 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T
     })
 }
 
-/// How often something was sent, and the pause before it is sent again.
+/// Counts how often something was sent, and sets the pause before the next send.
 #[derive(Debug, Default)]
 pub(super) struct Sends {
     repeats: u32,
 }
 
 impl Sends {
-    /// Whether a failed statement may be sent once more.
+    /// Returns whether a failed statement may be sent once more.
     pub(super) fn may_repeat(&self, failure: &Failure) -> bool {
         match failure.remedy {
             Remedy::Reconnect | Remedy::Repeat => self.repeats + 1 < limits::COMMIT_SENDS_MAX,

@@ -1,22 +1,22 @@
-//! What the database says of itself, in numbers: for metrics, and for the views of people. Owns the measuring;
-//! when to measure, and what becomes of the numbers, is left to the actors.
+//! Measurements of the database, for metrics and for the views of people. Owns measuring; the actors decide when to
+//! measure and what becomes of the numbers.
 
 use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
 
-/// One look at the database.
+/// One measurement of the database.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// Live sagas by name of the definition and status, as of the last census.
     pub live: Vec<(String, String, u64)>,
-    /// By name of the definition: sagas that wait for a node, [`limits::BACKLOG_ROWS_MAX`] at most of each
-    /// version, and for how long the oldest has waited, in seconds.
+    /// By name of the definition: how many sagas wait for a node, [`limits::BACKLOG_ROWS_MAX`] at most of each
+    /// version, and how long the oldest has waited, in seconds.
     pub backlog: Vec<(String, u64, f64)>,
-    /// How late the oldest timer is that is due, in seconds.
+    /// How late the oldest due timer is, in seconds.
     pub timer_lag_s: f64,
     /// Age of the oldest snapshot that keeps dead rows from being removed, in transactions.
     pub oldest_xmin_age: u64,
-    /// Bytes of write-ahead log since the server was made.
+    /// Bytes of write-ahead log since the cluster was created.
     pub wal_bytes: u64,
     /// Most bytes of write-ahead log that a replication slot holds back.
     pub slot_bytes: u64,
@@ -41,25 +41,25 @@ pub struct Passed {
     pub compensated: i64,
     /// Closed by hand.
     pub abandoned: i64,
-    /// Came to need a person.
+    /// Became stuck: they need a person.
     pub stuck: i64,
 }
 
-/// One thing that was looked at, and what to do about it.
+/// One check of the installation, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub subject: String,
     /// `ok`, `warning` or `fault`.
     pub level: String,
     /// What was found.
     pub found: String,
-    /// What to do; none when it is ok.
+    /// What to do; none if it is ok.
     pub remedy: Option<String>,
 }
 
 impl Store {
-    /// Looks at what may be wrong with the installation.
+    /// Checks the installation for faults.
     pub async fn checkup(&self) -> Result<Vec<Finding>, Error> {
         let rows = self.query(sql!("measure", "checkup"), &[]).await?;
         rows.iter()
@@ -74,7 +74,7 @@ impl Store {
             .collect()
     }
 
-    /// Appends what a node has seen begin and end, for `amends.throughput`.
+    /// Appends how many sagas a node saw begin and end, for `amends.throughput`.
     pub async fn record_passage(&self, node: NodeId, sums: &[(DefinitionId, Passed)]) -> Result<(), Error> {
         let ids: Vec<i32> = sums.iter().map(|(id, _)| id.0).collect();
         let column = |of: fn(&Passed) -> i64| sums.iter().map(|(_, passed)| of(passed)).collect::<Vec<i64>>();
@@ -85,13 +85,14 @@ impl Store {
         self.query_once(sql, &[&node.0, &ids, &started, &completed, &compensated, &abandoned, &stuck]).await.map(drop)
     }
 
-    /// Counts live sagas once a minute, whichever node comes first, so that nobody who looks has to.
+    /// Counts the live sagas, on whichever node comes first, at most once in `CENSUS_INTERVAL_MS`. Readers use the
+    /// stored counts.
     pub async fn take_census(&self) -> Result<(), Error> {
         let sql = sql!("measure", "census");
         self.query_once(sql, &[&limits::CENSUS_INTERVAL_MS]).await.map(drop)
     }
 
-    /// Looks at the database. Reads a bounded number of rows, however large the tables are.
+    /// Measures the database. Reads a bounded number of rows, however large the tables are.
     pub async fn measure(&self) -> Result<Measured, Error> {
         let one = self.query(sql!("measure", "database"), &[]).await?;
         let number = |name| super::count(&one, name);

@@ -1,6 +1,6 @@
-//! The schema: migrations in order, each with its checksum, run by whichever starter comes first; then the
-//! views, functions and roles for people, whose text may be applied any number of times. Owns
-//! `sql/migrations` and `sql/admin`; what is in the tables is everybody else's business.
+//! The schema: numbered migrations with checksums, then the views, functions and roles for people, whose text may be
+//! applied any number of times. Whichever starter comes first runs them. Owns `sql/migrations` and `sql/admin`; the
+//! other files of the store own what is in the tables.
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::{Row, Transaction};
@@ -19,7 +19,7 @@ struct Migration {
     text: &'static str,
 }
 
-/// All migrations, in order. A published one never changes; its checksum is in every database.
+/// All migrations, in order. A published migration never changes: every database holds its checksum.
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "tables", text: include_str!("../../sql/migrations/0001_tables.sql") },
     Migration { version: 2, name: "functions", text: include_str!("../../sql/migrations/0002_functions.sql") },
@@ -30,8 +30,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 7, name: "suspects", text: include_str!("../../sql/migrations/0007_suspects.sql") },
 ];
 
-/// What people and their tools see, in the order in which it is applied. Every statement may be repeated, so
-/// a change here needs no migration, only the next revision.
+/// The views, functions and roles for people and their tools, in the order in which they are applied. Every statement
+/// may be repeated, so a change here needs no migration, only the next [`ADMIN_REVISION`].
 const ADMIN: &[&str] = &[
     include_str!("../../sql/admin/views.sql"),
     include_str!("../../sql/admin/fleet.sql"),
@@ -39,9 +39,9 @@ const ADMIN: &[&str] = &[
     include_str!("../../sql/admin/roles.sql"),
 ];
 
-/// Revision of [`ADMIN`]. Grows with each change of it: of two programs on one database the newer one's text
-/// stays in force, whichever starts last.
-const ADMIN_REVISION: i32 = 13;
+/// Revision of [`ADMIN`]; it grows with each change of it. If two programs share a database, the text of the higher
+/// revision stays in force, whichever program starts last.
+const ADMIN_REVISION: i32 = 14;
 
 const ADMIN_FOUND: Sql = sql!("migration", "admin");
 const ADMIN_RECORD: Sql = sql!("migration", "record_admin");
@@ -54,8 +54,8 @@ const LOCK: Sql = sql!("migration", "lock");
 /// Version of the schema that this program was built for.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
-/// Returns all migrations as one SQL text, for those who do not let programs change their schema. It may be
-/// run as it is in an empty database; `amends` then only verifies.
+/// Returns all migrations as one SQL text, for sites where programs may not change their schema. It runs as it is in
+/// an empty database; `amends` then only verifies.
 pub fn migrations_text() -> String {
     let mut text = format!("begin;\n{};\n", PREPARE.text);
     for migration in MIGRATIONS {
@@ -81,9 +81,9 @@ pub fn migrations_text() -> String {
 }
 
 impl Store {
-    /// Brings the schema up to date and returns the versions that were applied now. Any number of starters
-    /// may do this at once. Refuses a database that is newer than this program, or whose migrations are not
-    /// ours, before any write.
+    /// Brings the schema up to date; returns the versions that this call applied. Any number of starters may call it
+    /// at once. Before any write it refuses a database that is newer than this program, or whose migrations have
+    /// other checksums.
     pub async fn migrate(&self) -> Result<Vec<i32>, Error> {
         if self.applied().await? == Some(SCHEMA_VERSION) && self.admin_is_in_force().await? {
             return Ok(Vec::new());
@@ -91,8 +91,8 @@ impl Store {
         self.migrate_now(false).await
     }
 
-    /// The same, and applies the views, functions and roles even if they are in force: grants that were
-    /// revoked, or whose role was missing, are granted again.
+    /// Brings the schema up to date, and applies the views, functions and roles even if they are in force. This
+    /// grants again what was revoked, and grants what an earlier run could not because the role was missing.
     pub async fn migrate_again(&self) -> Result<Vec<i32>, Error> {
         self.applied().await?;
         self.migrate_now(true).await
@@ -126,7 +126,7 @@ impl Store {
         let ours = (ADMIN_REVISION, admin_checksum());
         let apply = match admin_found(&transaction).await? {
             None => true,
-            // A migration may have dropped what stood in its way.
+            // A migration may have dropped a view or function that was in its way.
             Some(found) if found == ours => again || !done.is_empty(),
             Some((revision, _)) => revision <= ADMIN_REVISION,
         };
@@ -143,7 +143,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Whether the views, functions and roles are ours, or those of a newer program.
+    /// Returns whether the views, functions and roles are those of this program, or of a newer one.
     async fn admin_is_in_force(&self) -> Result<bool, Error> {
         let mut client = self.client().await?;
         let transaction = client.build_transaction().read_only(true).start().await?;
@@ -154,7 +154,7 @@ impl Store {
         }))
     }
 
-    /// Checks that the schema is the one that this program was built for; writes nothing.
+    /// Checks that the schema has the version that this program was built for; writes nothing.
     pub async fn verify_schema(&self) -> Result<(), Error> {
         match self.applied().await? {
             Some(version) if version == SCHEMA_VERSION => Ok(()),
@@ -174,7 +174,7 @@ impl Store {
     }
 }
 
-/// Sends a statement within the transaction.
+/// Runs one statement within the transaction.
 async fn ask(transaction: &Transaction<'_>, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
     sql.sending();
     let rows = transaction.query(sql.text, params).await?;
@@ -182,7 +182,7 @@ async fn ask(transaction: &Transaction<'_>, sql: Sql, params: Params<'_>) -> Res
     Ok(rows)
 }
 
-/// The same for what has no parameters, and may be several.
+/// Runs a text without parameters within the transaction; it may hold several statements.
 async fn run(transaction: &Transaction<'_>, sql: Sql) -> Result<(), Error> {
     sql.sending();
     transaction.batch_execute(sql.text).await?;
@@ -202,7 +202,7 @@ async fn is_present(transaction: &Transaction<'_>) -> Result<bool, Error> {
     Ok(rows.first().ok_or_else(super::no_row)?.try_get("present")?)
 }
 
-/// Reads the version of the database and checks that its history is ours.
+/// Reads the schema version of the database, and checks that its migrations are those of this program.
 async fn read_applied(transaction: &Transaction<'_>) -> Result<Option<i32>, Error> {
     let mut last = None;
     for row in ask(transaction, APPLIED, &[]).await? {

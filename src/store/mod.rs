@@ -1,23 +1,24 @@
-//! Records: the only room that names tokio_postgres or includes `sql/`. Owns connections, migrations, the
-//! fenced batch, claims, timers, signals and sweeps; it never decides a phase.
+//! The store: keeps sagas, journals and all other state of amends in Postgres. Owns the SQL of the runtime,
+//! connections, migrations, the fenced batch, claims, timers, signals and sweeps. It never decides what a saga does
+//! next; the core (`saga`) does.
 //!
-//! **Who owns a saga.** `saga.lane`. A lane is one committing connection of one incarnation of one process;
-//! its number is never used again and is the fencing token: each batch locks its own lane row and writes
-//! nothing when the lane is dead. The journal's key `(id, seq)` is the second guard.
+//! **Ownership.** `saga.lane` names the owner of a saga. A lane is one committing connection of one node; a node is
+//! one incarnation of a process. The lane's number is never reused and is the fencing token: each batch locks its own
+//! lane row and writes nothing if the lane is dead. The journal's primary key `(id, seq)` is the second guard.
 //!
-//! **What wakes a saga.** A live saga always has a lane, a `ready` row or a `timer` row. Wakes of owned sagas
-//! go to the owner's `inbox`. A queued saga has no journal yet: a claim takes it only by the `ready` row that
-//! brings its input, and any other wake of it is dropped.
+//! **Wakes.** A live saga always has a lane, a `ready` row or a `timer` row. A wake of an owned saga goes to the
+//! `inbox` of its lane. A queued saga has no journal yet: only the `ready` row with its input lets a lane claim it,
+//! and a claim drops every other wake of it.
 //!
-//! **Whose turn it is.** Sagas with equal concurrency keys run one at a time: the holder of the `turn`, until
-//! it has ended; the others are rows of `waiting`, whose journals have not begun. A start only knocks; turns
-//! are given by whichever node looks, in a transaction of its own, so no batch and no start waits for a turn.
+//! **Turns.** Sagas with equal concurrency keys run one at a time. The holder of the `turn` keeps it until it has
+//! ended. The others are rows of `waiting`, and their journals have not begun. A start only writes a `knock`. Any
+//! node gives turns, in a transaction of its own, so no batch and no start waits for a turn.
 //!
-//! **Lock order.** node, lane, start key, journal key, knock, turn, waiting start, ready row, saga row, timer
-//! row; within each kind by primary key. Nothing here waits for a ready, saga, timer or inbox row except a
-//! batch and a signal, which wait at most `LOCK_TIMEOUT_MS` for saga rows: claims, parking and sweeps skip
-//! what is locked. Only `amends.start` and `amends.request` run in transactions of strangers; these may lock
-//! in any order, and whoever is chosen as the victim of a deadlock repeats.
+//! **Lock order.** Node, lane, start key, journal key, knock, turn, waiting start, ready row, saga row, timer row;
+//! within each kind by primary key. Claims, parking and sweeps skip locked rows. Batches, signals and updates of a
+//! single saga wait for a saga row, at most `LOCK_TIMEOUT_MS`. `amends.start`, `amends.request` and the operators'
+//! functions also run in foreign transactions, which may lock in any order. Postgres then ends one transaction as the
+//! victim of the deadlock, and its sender repeats it.
 
 #[macro_use]
 mod statement;
@@ -81,17 +82,19 @@ pub use unreadable::Unreadable;
 
 use tokio_postgres::Row;
 
-/// A count or an instant from the database, where there is no unsigned type; none of ours is negative.
+/// Converts a count or an instant from the database, which has no unsigned types. A negative number, which amends
+/// never stores, becomes 0.
 fn millis(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
-/// The reverse; beyond 292 million years it is the latest instant there is.
+/// Converts a count or an instant for the database. A number above `i64::MAX` becomes `i64::MAX`: as an instant, that
+/// is 292 million years away.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// How many processes died of what a row is about.
+/// Reads how many processes in a row died while they had the saga or rerun of this row.
 fn deaths(row: &Row) -> Result<u32, Error> {
     let deaths: i16 = row.try_get("deaths")?;
     Ok(deaths.unsigned_abs().into())

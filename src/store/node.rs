@@ -1,23 +1,23 @@
-//! Nodes: one row per incarnation of a process, kept alive by beats. Owns joining, beating and leaving, and
-//! the clock; taking dead nodes out of service is left to `sweep.rs`.
+//! Nodes: one row for each incarnation of a process, kept alive by beats. Owns joining, beating, leaving, and reading
+//! the database's clock; `sweep.rs` takes dead nodes out of service.
 
 use super::{Error, LaneId, Store};
 use crate::saga::definition::Millis;
 
-/// One incarnation of a process. Never used again.
+/// One incarnation of a process. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub i64);
 
-/// The answer to a beat.
+/// Answer to a beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beat {
     /// The database's clock.
     pub at: Millis,
-    /// An operator has told the node to take no more sagas, and to hand over those that it has.
+    /// An operator told the node to take no more sagas and to hand over those that it has.
     pub draining: bool,
 }
 
-/// A node as stored.
+/// A stored node.
 #[derive(Clone, Debug)]
 pub struct NodeRow {
     /// Which incarnation.
@@ -30,19 +30,19 @@ pub struct NodeRow {
     pub joined_at: Millis,
     /// Its last beat.
     pub beat_at: Millis,
-    /// Whether the last beat is within its time to live.
+    /// Whether the last beat is younger than the node's time to live.
     pub alive: bool,
 }
 
 impl Store {
-    /// Registers this process. `name` is only a label; `ttl_ms` is the time without a beat after which others
-    /// may take the node for dead.
+    /// Registers this process as a node. `name` is only a label. `ttl_ms` is the node's time to live: after that time
+    /// without a beat, other nodes may declare it dead.
     pub async fn join(&self, name: &str, version: &str, ttl_ms: Millis) -> Result<NodeId, Error> {
         self.join_after(None, name, version, ttl_ms).await
     }
 
-    /// The same for a process that was taken for dead, after its incarnation `before`: one that was draining
-    /// still is.
+    /// Registers a process again after it was declared dead as node `before`. If that node was draining, the new one
+    /// is too.
     pub async fn join_after(
         &self,
         before: Option<NodeId>,
@@ -50,7 +50,8 @@ impl Store {
         version: &str,
         ttl_ms: Millis,
     ) -> Result<NodeId, Error> {
-        let ttl_ms = i64::try_from(ttl_ms).map_err(|_| Error::Invalid(format!("ttl of {ttl_ms} ms")))?;
+        let ttl_ms = i64::try_from(ttl_ms)
+            .map_err(|_| Error::Invalid(format!("expected a time to live below 2^63 ms, found {ttl_ms} ms")))?;
         let rows = self
             .query_once(
                 sql!("node", "join"),
@@ -60,8 +61,9 @@ impl Store {
         Ok(NodeId(rows.first().ok_or_else(super::no_row)?.try_get("id")?))
     }
 
-    /// Keeps the node alive; for people, `sagas` is how many are on it, and `waits` what waits there, as JSON.
-    /// [`Error::Fenced`] when it was taken for dead, or is about to be: drop all actors, then join again as a new node.
+    /// Keeps the node alive. `sagas`, the number of sagas on it, and `waits`, what waits there as JSON, are for
+    /// people. [`Error::Fenced`] if the node was declared dead or disowned: drop all actors, then join again as a new
+    /// node.
     pub async fn beat(&self, node: NodeId, sagas: usize, waits: Option<&str>) -> Result<Beat, Error> {
         let sagas = i32::try_from(sagas).unwrap_or(i32::MAX);
         let rows = self.query(sql!("node", "beat"), &[&node.0, &sagas, &waits]).await?;
@@ -69,21 +71,21 @@ impl Store {
         Ok(Beat { at: super::millis(row.try_get("at")?), draining: row.try_get("draining")? })
     }
 
-    /// Says that the node is about to end, so that its death is held against no saga, should it be killed first.
+    /// Announces that the node is about to end. If it is killed before it has ended, its death counts against no
+    /// saga.
     pub async fn announce_end(&self, node: NodeId) -> Result<(), Error> {
         self.query(sql!("stop", "announce"), &[&node.0]).await?;
         Ok(())
     }
 
-    /// Takes the node and its lanes out of service at once; what its sagas still hold goes to others with the
-    /// next sweep.
+    /// Takes the node and its lanes out of service at once. The next sweep hands its remaining sagas to other nodes.
     pub async fn leave(&self, node: NodeId) -> Result<(), Error> {
         self.query(sql!("node", "leave"), &[&node.0]).await?;
         Ok(())
     }
 
-    /// Takes one lane of a living node out of service, since nobody serves it any more; what it owns goes to others
-    /// with the next sweep.
+    /// Takes one lane of a live node out of service because no worker serves it. The next sweep hands its sagas to
+    /// other lanes.
     pub async fn retire(&self, lane: LaneId) -> Result<(), Error> {
         self.query(sql!("lane", "retire"), &[&lane.0]).await?;
         Ok(())

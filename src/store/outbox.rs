@@ -1,5 +1,5 @@
-//! The outbox: events for the outside, written with the transitions that they tell of. Owns taking them, one
-//! relay at a time for each, and what became of them; relaying is left to the actors.
+//! The outbox: events for other systems, written with the transitions that they report. Owns taking events, so that
+//! one relay at a time sends an event, and recording what became of them. The actors relay them.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use crate::saga::definition::Millis;
 pub struct Relaying {
     /// Number in the outbox.
     pub n: i64,
-    /// Which saga it tells of.
+    /// The saga that it is about.
     pub saga: Uuid,
-    /// Which row of its journal.
+    /// The row of the saga's journal that it is about.
     pub seq: i32,
     /// The event.
     pub body: Json,
     /// How often it was taken, this time included.
     pub attempts: u32,
-    /// The first row of the saga's journal, while that is kept.
+    /// First row of the saga's journal, while that is kept.
     pub started: Option<Json>,
-    /// What came out of the saga, once it has ended and while that is kept.
+    /// Result of the saga, once it has ended and while that is kept.
     pub result: Option<Json>,
 }
 
-/// An event that is not relayed yet, as people see it.
+/// An event that is not relayed yet, for people.
 #[derive(Clone, Debug)]
 pub struct Pending {
     /// The event.
@@ -38,15 +38,15 @@ pub struct Pending {
     pub attempts: u32,
     /// Why the last attempt failed.
     pub error: Option<String>,
-    /// Since when it is there.
+    /// When it was written.
     pub at: Millis,
-    /// When it is tried again; none before the first attempt.
+    /// When it is due again; none before the first attempt, and after a node died with it.
     pub due_at: Option<Millis>,
 }
 
 impl Store {
-    /// Takes up to `limit` events that are due, of these definitions, for `lease`. After an error the answer
-    /// may be lost; the events come again when the lease is over.
+    /// Takes up to `limit` due events of these definitions for `lease`. After an error the answer may be lost; the
+    /// events are due again when the lease ends.
     pub async fn take_events(
         &self,
         node: NodeId,
@@ -75,29 +75,29 @@ impl Store {
             .collect()
     }
 
-    /// Forgets an event that was received.
+    /// Deletes an event that was received.
     pub async fn event_relayed(&self, n: i64) -> Result<(), Error> {
         self.query(sql!("outbox", "relayed"), &[&n]).await?;
         Ok(())
     }
 
-    /// Puts an event off that could not be relayed.
+    /// Puts off an event that could not be relayed, and records the error.
     pub async fn event_failed(&self, n: i64, node: NodeId, pause_ms: Millis, error: &str) -> Result<(), Error> {
-        // A text of SQL cannot hold a NUL, and a message may have come from anywhere.
+        // SQL texts cannot hold a NUL, and the message may come from any program.
         let error: String = error.replace('\0', "\u{fffd}").chars().take(limits::EVENT_ERROR_CHARS_MAX).collect();
         let sql = sql!("outbox", "failed");
         self.query(sql, &[&n, &node.0, &super::signed(pause_ms), &error]).await?;
         Ok(())
     }
 
-    /// Makes events due that dead nodes had taken; returns how many.
+    /// Makes events of dead nodes due again, up to `EVENTS_FREED_MAX`; returns how many.
     pub async fn free_events(&self) -> Result<u64, Error> {
         let sql = sql!("outbox", "free");
         super::count(&self.query(sql, &[&limits::EVENTS_FREED_MAX]).await?, "freed")
     }
 
-    /// Counts events that are not relayed yet, up to `EVENTS_COUNTED_MAX`, and says how old the oldest is, in
-    /// milliseconds.
+    /// Counts the events that are not relayed yet, up to `EVENTS_COUNTED_MAX`. Returns the count and the age of the
+    /// oldest in milliseconds.
     pub async fn outbox_depth(&self) -> Result<(u64, Millis), Error> {
         let sql = sql!("outbox", "depth");
         let rows = self.query(sql, &[&limits::EVENTS_COUNTED_MAX]).await?;

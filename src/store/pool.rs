@@ -1,5 +1,5 @@
-//! The store's handle: a pool of connections for everything but the batches. Owns the pool and the running of
-//! single statements on it; lanes have connections of their own.
+//! The store's handle: a connection pool for everything except batches. Owns the pool and runs single statements on
+//! it. Lanes and handlers' transactions have connections of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::statement::Sql;
 use super::{Error, PostgresConfig};
 use crate::config::store as limits;
 
-/// Statement parameters.
+/// Parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// The store's handle. Cheap to clone.
@@ -27,8 +27,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects, and checks that the server can be used: Postgres 14 or newer, encoding UTF8, no pooler that takes
-    /// sessions apart.
+    /// Connects, and checks that the server can be used: Postgres 14 or newer, encoding UTF8, and no pooler in
+    /// transaction mode.
     pub async fn connect(config: PostgresConfig) -> Result<Self, Error> {
         config.check_sessions().await?;
         let manager = Manager::from_config(
@@ -53,17 +53,17 @@ impl Store {
         Ok(store)
     }
 
-    /// Returns where the database is.
+    /// Returns the address of the database and how to connect to it.
     pub fn config(&self) -> &PostgresConfig {
         &self.config
     }
 
-    /// Connections for transactions of handlers.
+    /// Returns the idle sessions for handlers' transactions.
     pub(super) fn within(&self) -> &Arc<IdleSessions> {
         &self.within
     }
 
-    /// How busy the pool is.
+    /// Returns how busy the pool is.
     pub(super) fn pool_status(&self) -> deadpool_postgres::Status {
         self.pool.status()
     }
@@ -90,8 +90,9 @@ impl Store {
         Ok(self.pool.get().await?)
     }
 
-    /// Runs a statement that may be repeated: a read, or a write that comes to the same when done twice. A
-    /// lost connection or a stale plan is met with one repeat on a fresh connection.
+    /// Runs a statement that may be repeated: a read, or a write with the same effect when it runs twice. Repeats it
+    /// once: after a lost connection or a stale plan on a fresh connection, after a deadlock, a serialization failure
+    /// or a cancellation on the same one.
     pub(super) async fn query(&self, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
         let client = self.client().await?;
         match query_on(&client, sql, params).await {
@@ -99,7 +100,8 @@ impl Store {
             Err(error) => match remedy(&error) {
                 Remedy::Reconnect => {
                     drop(Object::take(client));
-                    // Those that lie idle may be lost with it: all that a node's threads drive end with them.
+                    // Drops the idle connections too: a connection ends with the thread that drives it, so they may
+                    // be lost as well.
                     self.pool.retain(|_, _| false);
                     Ok(query_on(&self.client().await?, sql, params).await?)
                 }
@@ -109,12 +111,12 @@ impl Store {
         }
     }
 
-    /// Runs a statement that must not be sent twice without the caller's word.
+    /// Runs a statement once. Only the caller may decide to send it again.
     pub(super) async fn query_once(&self, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
         Ok(self.try_once(sql, params).await??)
     }
 
-    /// The same, for whom the server's code says more than that it failed.
+    /// Runs a statement once, for a caller that needs the server's error code.
     pub(super) async fn try_once(
         &self,
         sql: Sql,

@@ -1,5 +1,6 @@
-//! Sagas that are suspected of killing the process that runs them: the mark of a lone trial, its end, and
-//! what its process may say for them. Deaths are judged where what the dead had is handed back (sweep.rs).
+//! Quarantine of sagas that are suspected of killing the process that runs them. Owns the mark of a lone trial, the
+//! end of the trial, and clearing a suspect. The sweep judges deaths, when it hands back the sagas of a dead lane
+//! (`sweep.rs`).
 
 use uuid::Uuid;
 
@@ -8,14 +9,14 @@ use super::{Error, NodeId, Store};
 use crate::config::store as limits;
 use crate::saga::definition::Millis;
 
-/// What becomes of the wish to try a saga alone.
+/// Answer to the request to try a saga alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trial {
-    /// It is marked: a death of this process counts against it from now on.
+    /// It is marked: from now on a death of this process counts against it.
     Marked,
-    /// The pause after the last death lasts so much longer.
+    /// The pause after the last death lasts this many more milliseconds.
     NotYet(Millis),
-    /// It was tried often enough: its owner writes into the journal that a call of it kills.
+    /// Enough trials ended with a death: the owner writes into the journal that a call of the saga kills.
     Convicted,
     /// The lane is dead, or does not own it.
     NotOurs,
@@ -35,32 +36,32 @@ impl Store {
         })
     }
 
-    /// Ends a trial that showed nothing: the mark is gone, and what counted before still counts. `was_read`:
-    /// at least its journal killed no process.
+    /// Ends a trial that showed nothing: removes the mark, and earlier trials still count. `was_read`: this process
+    /// survived reading the journal, so earlier deaths before a row was written no longer count.
     pub async fn let_be(&self, lane: LaneId, id: Uuid, was_read: bool) -> Result<(), Error> {
         self.query(sql!("quarantine", "let_be"), &[&lane.0, &id, &was_read]).await.map(|_| ())
     }
 
-    /// Says that this process lives, which was that node and was taken for dead. Returns how many sagas were
-    /// put aside as if it had died of them; any node may take them now.
+    /// Reports that the process behind `node`, which was declared dead, is alive. Returns how many sagas were set
+    /// aside because of that death; any node may take them now.
     pub async fn exonerate(&self, node: NodeId) -> Result<u64, Error> {
         let rows = self.query_once(sql!("quarantine", "clear_node"), &[&node.0]).await?;
         super::count(&rows, "sagas")
     }
 
-    /// Says that sagas of this lane killed no process.
+    /// Reports that sagas of this lane killed no process.
     pub async fn acquit(&self, lane: LaneId, ids: &[Uuid]) -> Result<(), Error> {
         self.query(sql!("quarantine", "clear"), &[&lane.0, &ids]).await.map(|_| ())
     }
 
-    /// Forgets suspects that have ended.
+    /// Deletes suspects that have ended.
     pub(super) async fn forget_suspects(&self) -> Result<(), Error> {
         self.query(sql!("quarantine", "forget"), &[]).await.map(|_| ())
     }
 }
 
-/// The pauses before lone trials, in milliseconds: before the first, the second and so on, the last for all
-/// others.
+/// Returns the pauses before lone trials, in milliseconds: before the first, the second and so on. The last holds for
+/// all further trials.
 pub(super) fn trial_pauses() -> Vec<i64> {
     let shortened = crate::boundary::trial_pause_ms();
     limits::TRIAL_PAUSES_MS.into_iter().map(|pause| super::signed(shortened.unwrap_or(pause))).collect()

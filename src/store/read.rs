@@ -1,5 +1,5 @@
-//! Reads: sagas, lists, journals, and starts from outside. Owns the shapes of rows as people and programs see
-//! them; folding a journal is left to the core.
+//! Reads of sagas, lists and journals, and starts outside a batch. Owns the rows that people and programs see; the
+//! core folds a journal into a state.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -15,10 +15,10 @@ use crate::saga::definition::Millis;
 use crate::saga::event::Event;
 use crate::saga::state::Status;
 
-/// A saga as stored.
+/// A stored saga.
 #[derive(Clone, Debug)]
 pub struct SagaRow {
-    /// Which saga.
+    /// Id of the saga.
     pub id: Uuid,
     /// Number of its definition.
     pub definition: DefinitionId,
@@ -26,9 +26,9 @@ pub struct SagaRow {
     pub name: String,
     /// Digest of its definition.
     pub digest: String,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
-    /// The lane that owns it; none while it is queued, parked or ended.
+    /// The lane that owns it; none while it is queued, ready, parked or set aside, and once it has ended.
     pub lane: Option<LaneId>,
     /// The node of that lane.
     pub node: Option<NodeId>,
@@ -38,46 +38,46 @@ pub struct SagaRow {
     pub started_at: Millis,
     /// When it ended.
     pub ended_at: Option<Millis>,
-    /// What came out; lists leave it out.
+    /// Its result; lists leave it out.
     pub result: Option<Json>,
     /// When a parked saga wakes by itself.
     pub wake_at: Option<Millis>,
-    /// The saga with the same concurrency key whose turn it is, while this one waits for its own.
+    /// While it waits for its turn: the saga that holds the turn of the same concurrency key.
     pub behind: Option<Uuid>,
 }
 
-/// What a saga waits for on its node before it may begin.
+/// One wait of a saga on its node before it may begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitRow {
-    /// The step whose call waits; none where the whole saga does.
+    /// The step whose call waits; none if the whole saga waits.
     pub step: Option<String>,
     /// Whether the step's action or its compensation waits.
     pub direction: Option<String>,
-    /// What it waits for, as people read it.
+    /// What it waits for, as text for people.
     pub waits_for: String,
-    /// Since when.
+    /// When the wait began.
     pub since: Millis,
 }
 
-/// What a list shall show.
+/// Which sagas a list shows.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Only sagas of this status.
     pub status: Option<Status>,
-    /// Only sagas of definitions of this name.
+    /// Only sagas of definitions with this name.
     pub definition: Option<String>,
-    /// Only sagas older than this one: the last of the page before.
+    /// Only sagas older than this one: the last saga of the previous page.
     pub before: Option<Uuid>,
-    /// Most sagas; 0 means the limit of a list.
+    /// Most sagas; 0 means `LIST_ROWS_MAX`.
     pub limit: usize,
-    /// Only sagas that somebody may see. Default: all.
+    /// Only sagas that one caller may see. Default: all.
     pub visible: Option<Visible>,
 }
 
-/// Which sagas somebody may see: their own, and those of some definitions.
+/// Which sagas a caller may see: its own, and those of some definitions.
 #[derive(Clone, Debug)]
 pub struct Visible {
-    /// Beginning of the keys that started their own.
+    /// Prefix of the keys that started the caller's own sagas.
     pub key_prefix: String,
     /// Names of the definitions.
     pub definitions: Vec<String>,
@@ -86,20 +86,20 @@ pub struct Visible {
 /// One row of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalRow {
-    /// Place in the journal, from 1, without gaps.
+    /// Position in the journal, from 1, without gaps.
     pub seq: i32,
     /// The lane that wrote it.
     pub lane: LaneId,
     /// When it was written.
     pub at: Millis,
-    /// What kind of event, as a word.
+    /// Kind of event, as a word.
     pub kind: String,
     /// The event as JSON.
     pub body: String,
 }
 
 impl JournalRow {
-    /// Reads the event; or says which row cannot be read, and why.
+    /// Parses the event; an error names the row and the reason.
     pub fn event(&self) -> Result<Event, String> {
         serde_json::from_str(&self.body)
             .map_err(|error| format!("row {} ({}) of the journal: {error}", self.seq, self.kind))
@@ -110,7 +110,7 @@ impl Store {
     /// Reads one saga, live or ended.
     pub async fn saga(&self, id: Uuid) -> Result<Option<SagaRow>, Error> {
         let rows = self.query(sql!("saga", "read"), &[&id]).await?;
-        // Between the two halves of the statement nothing happens: it has one snapshot.
+        // One statement has one snapshot: the saga cannot end between its two halves.
         rows.first().map(saga_row).transpose()
     }
 
@@ -128,7 +128,7 @@ impl Store {
         rows.iter().map(wait).collect()
     }
 
-    /// Returns the result of a saga that has ended, with its status.
+    /// Returns the status and the result of an ended saga; none while it is live.
     pub async fn result(&self, id: Uuid) -> Result<Option<(Status, Option<Json>)>, Error> {
         let saga = self.saga(id).await?.ok_or(Error::UnknownSaga(id))?;
         Ok(saga.status.is_end().then_some((saga.status, saga.result)))
@@ -152,13 +152,13 @@ impl Store {
         rows.iter().map(saga_row).collect()
     }
 
-    /// Counts sagas by status; reads every row, so not for a hot path.
+    /// Counts sagas by status. Reads every row, so keep it out of hot paths.
     pub async fn counts(&self) -> Result<HashMap<Status, u64>, Error> {
         let rows = self.query(sql!("saga", "count"), &[]).await?;
         rows.iter().map(|row| Ok((status(row)?, super::millis(row.try_get("sagas")?)))).collect()
     }
 
-    /// Says of sagas that are not live any more how they ended: their status and result; none of one that nobody knows.
+    /// Returns those of the sagas that are not live, each with its final status and result; none for an unknown saga.
     pub async fn ended(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, Option<(Status, Json)>)>, Error> {
         let rows = self.query(sql!("saga", "ended"), &[&ids]).await?;
         let end = |row: &Row| -> Result<_, Error> {
@@ -175,8 +175,7 @@ impl Store {
         Ok(self.load(&[id]).await?.remove(&id).unwrap_or_default())
     }
 
-    /// Reads the journals of several sagas. After a claim this is the later statement that sees everything
-    /// that the owner before has written.
+    /// Reads the journals of several sagas. After a claim, this later statement sees every row of the previous owner.
     pub async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<JournalRow>>, Error> {
         let rows = self.query(sql!("journal", "load"), &[&ids]).await?;
         let mut journals: HashMap<Uuid, Vec<JournalRow>> = HashMap::with_capacity(ids.len());
@@ -192,15 +191,15 @@ impl Store {
         Ok(journals)
     }
 
-    /// Starts a saga by name for whichever node takes it. With a key this may be repeated: the same key and
-    /// input returns the first saga, another input is [`Error::KeyConflict`]. Without one,
-    /// [`Error::Unavailable`] may hide a start.
+    /// Starts a saga by the name of its definition; any node may take it. With a key, the call may be repeated: the
+    /// same key and input return the first saga, another input is [`Error::KeyConflict`]. Without a key,
+    /// [`Error::Unavailable`] may hide a start that took place.
     pub async fn start(&self, definition: &str, input: &Json, key: Option<&str>) -> Result<Uuid, Error> {
         self.start_under(None, definition, input, key, None).await
     }
 
-    /// Starts a saga as [`Store::start`] does, under an id that the caller chose. Another id comes back when the key
-    /// had started a saga before. `traceparent` is where in a trace it is started.
+    /// Starts a saga as [`Store::start`] does, under an id that the caller chose. Returns another id if the key has
+    /// started a saga before. `traceparent` is the caller's position in a trace.
     pub async fn start_as(
         &self,
         id: Uuid,
@@ -212,7 +211,7 @@ impl Store {
         self.start_under(Some(id), definition, input, key, traceparent).await
     }
 
-    /// Starts a saga as [`Store::start`] does, at a position in somebody's trace.
+    /// Starts a saga as [`Store::start`] does, at the caller's position in a trace.
     pub async fn start_traced(
         &self,
         definition: &str,

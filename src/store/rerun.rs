@@ -1,5 +1,6 @@
-//! Reruns: new sagas that go on from a step of one that has ended. Owns asking, taking and the record of what was
-//! decided; whether one is legal is the core's decision, and the new saga's first row is written like any other.
+//! Reruns: new sagas that go on from a step of an ended saga. Owns asking for a rerun, taking it, and the record of
+//! the decision. The core decides whether a rerun is legal. The new saga's first row is written in a batch like any
+//! other.
 
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -7,32 +8,33 @@ use uuid::Uuid;
 use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
 
-/// A rerun that nobody has decided.
+/// A rerun without a decision.
 #[derive(Clone, Debug)]
 pub struct Rerunning {
     n: i64,
-    /// The saga that has ended.
+    /// The ended saga.
     pub of: Uuid,
-    /// Name of the step from which everything is done anew.
+    /// Name of the first step that the new saga runs itself.
     pub step: String,
-    /// Id of the saga to be.
+    /// Id of the new saga.
     pub rerun: Uuid,
-    /// Definition of both.
+    /// Definition of both sagas.
     pub definition: DefinitionId,
-    /// Who asked: session user, application name and address.
+    /// The asker: session user, application name and address.
     pub by: String,
-    /// Why.
+    /// The asker's reason.
     pub reason: String,
-    /// How many nodes in a row have died that were about to decide it.
+    /// Nodes in a row that took this rerun and died before they decided it.
     pub deaths: u32,
 }
 
-/// What became of a rerun: applied, or refused for a reason.
+/// Decision on a rerun: applied, or refused with a reason.
 pub type RerunFate = Result<(), String>;
 
 impl Store {
-    /// Asks for a new saga that goes on from a step of one that has ended; returns its id. [`Error::UnknownSaga`],
-    /// [`Error::Invalid`], [`Error::OutOfPlace`] when it goes on elsewhere already.
+    /// Asks for a new saga that goes on from a step of an ended one; returns the new saga's id. The same request
+    /// again returns the same id. Errors: [`Error::UnknownSaga`], [`Error::Invalid`], and [`Error::OutOfPlace`] if
+    /// the saga goes on from another step already.
     pub async fn rerun_from(&self, saga: Uuid, step: &str, reason: &str) -> Result<Uuid, Error> {
         match self.try_once(sql!("rerun", "ask"), &[&saga, &step, &reason]).await? {
             Ok(rows) => Ok(rows.first().ok_or_else(super::no_row)?.try_get("rerun")?),
@@ -41,15 +43,15 @@ impl Store {
         }
     }
 
-    /// Takes a rerun of these definitions that nobody has decided, and keeps it from others for a while. One at a time:
-    /// should the node die of one, none of the others is suspected.
+    /// Takes one undecided rerun of these definitions. Keeps it from other nodes for `RERUN_KEPT_MS` plus this node's
+    /// time to live. Takes one at a time, so that if this node dies of it, no other rerun is suspected.
     pub async fn take_rerun(&self, node: NodeId, definitions: &[DefinitionId]) -> Result<Option<Rerunning>, Error> {
         let ids: Vec<i32> = definitions.iter().map(|definition| definition.0).collect();
         let params: super::pool::Params<'_> = &[&ids, &limits::RERUN_KEPT_MS, &node.0];
         self.query_once(sql!("rerun", "take"), params).await?.first().map(rerunning).transpose()
     }
 
-    /// Records what was decided about a rerun; the first word stands.
+    /// Records the decision on a rerun; the first decision stands.
     pub async fn rerun_decided(&self, rerun: &Rerunning, fate: &RerunFate) -> Result<(), Error> {
         let (word, answer) = match fate {
             Ok(()) => ("applied", None),
@@ -60,7 +62,7 @@ impl Store {
         Ok(())
     }
 
-    /// Reads what became of the rerun that would be this saga; none before a node has decided.
+    /// Reads the decision on the rerun that has, or would have, the id `rerun`; none before a node has decided.
     pub async fn rerun_fate(&self, rerun: Uuid) -> Result<Option<RerunFate>, Error> {
         let rows = self.query(sql!("rerun", "outcome"), &[&rerun]).await?;
         let row = rows.first().ok_or(Error::UnknownSaga(rerun))?;

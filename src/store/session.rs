@@ -1,11 +1,13 @@
-//! Sessions in which handlers make their effects. Owns how a session is opened, armed for one transaction and cleaned
-//! after it, and what the server says of the transaction; the transaction's row is written by `step_transaction.rs`.
+//! Sessions of transactional handlers. Owns opening a session, arming it for one transaction, cleaning it afterwards,
+//! and reading what the server reports of the transaction. `step_transaction.rs` writes the transaction's row.
 //!
-//! Two settings tell what became of a transaction, since the server reports each change of them by itself: without a
-//! question, after the connection is lost, and while a result that was not read blocks it.
-//! `default_transaction_read_only` is off in the transaction alone, so it is on again when the transaction has failed
-//! or ended; what is written after that end, each statement a transaction of its own, is refused by the same setting.
-//! `application_name` is set in the transaction for the whole session: a commit keeps it, and nothing else does.
+//! Two settings tell what became of a transaction, because the server reports each change of them by itself. The
+//! report needs no question. It comes while an unread result blocks the connection, and it can be read after the
+//! connection is lost.
+//!
+//! - `default_transaction_read_only` is off only in the transaction. It is on again when the transaction has failed or
+//!   ended. The same setting then refuses later writes, since each later statement is a transaction of its own.
+//! - `application_name` is set in the transaction for the whole session. Only a commit keeps the new value.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -25,14 +27,14 @@ use crate::saga::definition::Millis;
 
 pub(super) const SEAL: Sql = sql!("step_transaction", "seal");
 
-/// Tells that a transaction has failed or ended.
+/// Setting that tells whether the transaction has failed or ended.
 const OVER: &str = "default_transaction_read_only";
 
-/// Tells, then, that it was committed.
+/// Setting that tells whether a transaction that is over was committed.
 const KEPT: &str = "application_name";
 
-/// Makes a session ready for a transaction. A database that an operator has set to read-only says so here, and the
-/// session is never less durable than the local disk, as those of lanes.
+/// Prepares a session for a transaction. The answer tells if an operator has set the database to read-only. The
+/// session is at least as durable as the local disk, like those of lanes.
 const ARM: &str = "reset default_transaction_read_only; \
                    select current_setting('default_transaction_read_only'), \
                           set_config('synchronous_commit', \
@@ -41,12 +43,12 @@ const ARM: &str = "reset default_transaction_read_only; \
                                      false); \
                    set default_transaction_read_only = on";
 
-/// Runs what the handler's constraints have put off, under the handler's own settings; then makes the session's role
-/// and names its own again, and says which transaction it is in.
+/// Runs the handler's deferred constraints under the handler's own settings. Then resets the session's role and
+/// search path, and tells which transaction the session is in.
 const CHECK: &str = "set constraints all immediate; set local session authorization default; set local role none; \
                      set local search_path to default; select coalesce(current_setting('amends.call', true), '')";
 
-/// Forgets what a handler may have left in its session, and says whether a prepared statement stays behind.
+/// Removes what a handler may have left in its session, and tells whether a prepared statement is left.
 const CLEAN: &str = "rollback; close all; set session authorization default; reset all; unlisten *; \
                      select pg_advisory_unlock_all(); discard temp; discard sequences; \
                      select exists (select from pg_catalog.pg_prepared_statements where from_sql)";
@@ -60,7 +62,7 @@ pub(super) struct Session {
     asks: mpsc::UnboundedSender<oneshot::Sender<Said>>,
 }
 
-/// What the server has said of the transaction by itself.
+/// What the server has reported of the transaction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Said {
     /// It has failed or ended.
@@ -71,7 +73,7 @@ pub(super) struct Said {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // A client that was kept cannot be used any more.
+        // A client that the handler kept stops working.
         self.task.abort();
     }
 }
@@ -91,8 +93,9 @@ impl Session {
         }
     }
 
-    /// Begins a transaction; returns how durable the session is. A node that stands still, or is gone, holds its
-    /// locks no longer than the call may take.
+    /// Begins a transaction; returns the session's `synchronous_commit`. Each statement, and each pause between two
+    /// statements, lasts at most `time_ms` plus `IDLE_IN_TRANSACTION_TIMEOUT_MS`, so a node that stalls or dies holds
+    /// no lock for longer.
     pub(super) async fn begin(&self, call: &str, time_ms: Millis) -> Result<String, Error> {
         let pause_ms = time_ms.saturating_add(limits::IDLE_IN_TRANSACTION_TIMEOUT_MS).min(i32::MAX as u64);
         let begin = format!(
@@ -101,7 +104,7 @@ impl Session {
              set local idle_in_transaction_session_timeout = {pause_ms}",
             call.replace('\'', "''"),
         );
-        // Two messages, or what arms would be the first query of the transaction.
+        // Two messages: within one message, the arming would be the first query of the transaction.
         let (armed, ()) = tokio::try_join!(self.client.simple_query(ARM), self.client.batch_execute(&begin))?;
         match last_row(&armed) {
             Some([Some("off"), Some(durability)]) => Ok(durability.to_owned()),
@@ -109,8 +112,8 @@ impl Session {
         }
     }
 
-    /// What the server has said of the transaction. Asks the task that reads from the server, so everything is in it
-    /// that was read before an answer which the handler has seen.
+    /// Returns what the server has reported of the transaction. Asks the task that reads from the server, so this
+    /// covers every report that came before the last answer that the handler has seen.
     pub(super) async fn said(&self) -> Said {
         let (ask, answer) = oneshot::channel();
         // The task lives as long as the session.
@@ -120,19 +123,21 @@ impl Session {
         answer.await.unwrap_or_default()
     }
 
-    /// Rolls back a failed transaction that the server does not report as over. It failed after a savepoint, or the session
-    /// was reset: `false`, since only what was committed before can have been reset.
+    /// Rolls back a failed transaction that the server does not report as over; returns whether the session is still
+    /// armed. `true`: the transaction failed after a savepoint. `false`: the session was reset, and a reset survives
+    /// the rollback only if it was committed before.
     pub(super) async fn is_armed(&self) -> bool {
-        // A connection that is lost has rolled back.
+        // A lost connection has rolled back.
         self.client.batch_execute("rollback").await.is_err() || self.said().await.over
     }
 
-    /// Runs what the handler has put off; `false` if the transaction is not the one that was begun for the call.
+    /// Runs the handler's deferred constraints; returns whether the transaction is the one that was begun for the
+    /// call.
     pub(super) async fn check(&self, call: &str) -> Result<bool, tokio_postgres::Error> {
         self.finds(CHECK, call).await
     }
 
-    /// Whether the transaction is the one that was begun for the call.
+    /// Returns whether the transaction is the one that was begun for the call.
     pub(super) async fn is_in(&self, call: &str) -> Result<bool, tokio_postgres::Error> {
         self.finds("select coalesce(current_setting('amends.call', true), '')", call).await
     }
@@ -142,7 +147,8 @@ impl Session {
         Ok(last_row(&answer).is_some_and(|[found]| found == Some(call)))
     }
 
-    /// Whether the session is as new, except that nothing is prepared. One that is not is thrown away.
+    /// Cleans the session; returns whether it is as new. It is not if the handler kept the client or left a prepared
+    /// statement; the caller then closes it.
     pub(super) async fn clean(&self) -> bool {
         if Arc::strong_count(&self.client) > 1 {
             return false;
@@ -153,12 +159,12 @@ impl Session {
         }
     }
 
-    /// Ends the statement that the server still works on, so that its locks go with the connection.
+    /// Cancels the statement that the server still runs, so that its locks go with the connection.
     pub(super) async fn cancel(&self, config: &PostgresConfig) {
         let wait = Duration::from_millis(limits::CONNECT_TIMEOUT_MS);
         let cancel = self.client.cancel_token();
         if let Ok(Err(error)) = tokio::time::timeout(wait, cancel.cancel_query(config.tls.clone())).await {
-            tracing::debug!(error = %chain(&error), "could not cancel what a transactional handler left running");
+            tracing::debug!(error = %chain(&error), "could not cancel a transactional handler's last statement");
         }
     }
 }
@@ -171,7 +177,7 @@ fn last_row<const N: usize>(answer: &[SimpleQueryMessage]) -> Option<[Option<&st
     })
 }
 
-/// Serves a connection, and answers what the server has said: after the connection's end, too.
+/// Serves a connection and answers what the server has reported, even after the connection's end.
 async fn watch<S, T>(mut connection: Connection<S, T>, mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Said>>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -194,7 +200,7 @@ where
                 None => break,
             },
             Some(ask) = asked.recv() => {
-                // Who asks may have gone.
+                // The asker may be gone.
                 let _ = ask.send(said(&connection));
             }
         }

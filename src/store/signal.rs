@@ -1,5 +1,5 @@
-//! Signals: what operators and drivers ask of a saga. Owns asking and reading; what becomes of a signal is
-//! decided by the core and recorded with the transition that answers it.
+//! Signals: what operators and drivers ask of a saga. Owns asking and reading. The core decides what becomes of a
+//! signal; the transition that answers the signal records the decision.
 
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -19,7 +19,7 @@ pub enum SignalFate {
     Applied,
     /// The saga refused, for this reason.
     Refused(String),
-    /// The saga ended before it was seen.
+    /// The saga ended before it saw the signal.
     Moot,
 }
 
@@ -30,28 +30,28 @@ pub struct Signal {
     pub n: u64,
     /// When it was asked.
     pub at: Millis,
-    /// The session user who asked, as the database saw them, or for whom a node has asked.
+    /// The asker: the session user as the database saw it, or the caller on whose behalf a node asked.
     pub by: String,
     /// Application name of the asking session.
     pub application_name: String,
-    /// Network address of the asking session; none for a local one.
+    /// Network address of the asking session; none for a local session, or if a node asked on behalf of a caller.
     pub addr: Option<String>,
-    /// The request as it was written: JSON, but anybody may have written it.
+    /// The request as it was written: JSON, from any program.
     pub request: Json,
     /// What became of it: `applied` or `refused`; none before the saga has answered.
     pub fate: Option<String>,
-    /// The reason of a refusal.
+    /// Reason of a refusal.
     pub answer: Option<String>,
 }
 
 impl Store {
-    /// Asks something of a saga; returns the number of the signal. [`Error::UnknownSaga`],
+    /// Asks something of a saga; returns the number of the signal. Errors: [`Error::UnknownSaga`],
     /// [`Error::SagaEnded`].
     pub async fn signal(&self, id: Uuid, request: &Request) -> Result<u64, Error> {
         self.ask(id, request, None).await
     }
 
-    /// Asks for somebody whom a door knows and the database does not; the journal has their name.
+    /// Asks on behalf of a caller that a door knows and the database does not; the journal records the caller's name.
     pub async fn signal_for(&self, asker: &str, id: Uuid, request: &Request) -> Result<u64, Error> {
         self.ask(id, request, Some(asker)).await
     }
@@ -61,7 +61,7 @@ impl Store {
         self.asked(id, sql!("signal", "request"), &[&id, &text, &asker]).await
     }
 
-    /// Sends a statement that asks something of a saga, once; returns the number of the signal.
+    /// Runs a statement that asks something of a saga, once; returns the number of the signal.
     pub(super) async fn asked(&self, id: Uuid, sql: Sql, params: Params<'_>) -> Result<u64, Error> {
         match self.try_once(sql, params).await? {
             Ok(rows) => Ok(super::millis(rows.first().ok_or_else(super::no_row)?.try_get("n")?)),
@@ -93,7 +93,7 @@ impl Store {
         if self.saga(id).await?.is_some_and(|saga| !saga.status.is_end()) {
             return Ok(None);
         }
-        // With the end of a saga its open signals become moot, and what became of them is in the journal.
+        // The saga has ended. Its journal tells what became of the signal; without a row there the signal is moot.
         let journal = self.journal(id).await?;
         let mut events = journal.iter().filter_map(|row| row.event().ok());
         let fate = events.find_map(|event| match event {
@@ -104,7 +104,7 @@ impl Store {
         Ok(Some(fate.unwrap_or(SignalFate::Moot)))
     }
 
-    /// Reads the signals of several sagas, each after its own number, in the order of ids and numbers.
+    /// Reads the signals of several sagas, each after its own number, ordered by id and number.
     pub async fn signals(&self, after: &[(Uuid, u64)]) -> Result<Vec<(Uuid, Signal)>, Error> {
         let ids: Vec<Uuid> = after.iter().map(|(id, _)| *id).collect();
         let seen: Vec<i64> = after.iter().map(|(_, seen)| super::signed(*seen)).collect();
@@ -121,8 +121,8 @@ fn stored(row: &Row) -> Result<Signal, Error> {
         by: row.try_get("by")?,
         application_name: row.try_get("application_name")?,
         addr: row.try_get("addr")?,
-        // Postgres checked that it is JSON; depth beyond what serde reads is the asker's fault and is refused
-        // as null.
+        // Postgres has checked that it is JSON. JSON that is nested deeper than serde reads becomes null, and is
+        // refused.
         request: Json::parse(request).unwrap_or_else(|_| Json::null()),
         fate: row.try_get("fate")?,
         answer: row.try_get("answer")?,

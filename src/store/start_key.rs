@@ -1,5 +1,4 @@
-//! Keys of idempotent starts, looked at afterwards. Owns the two questions: which saga a key has started, and which key
-//! a saga was started by; writing keys belongs to the starts themselves.
+//! Look-ups of start keys: the saga that a key started, and the key that started a saga. The starts write the keys.
 
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ pub struct Keyed {
 }
 
 impl Store {
-    /// Finds the saga that a key has started, unless that is longer ago than `within`.
+    /// Finds the saga that a key started, if that was at most `within` ago.
     pub async fn started_by(&self, name: &str, key: &str, within: Duration) -> Result<Option<Uuid>, Error> {
         let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
         let sql = sql!("start_key", "find");

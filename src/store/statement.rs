@@ -1,9 +1,9 @@
-//! A statement by the name of its file. Owns that the places before and after its sending are named as it is: whoever
-//! sends one passes them, and the tests find them in `sql/queries`.
+//! A statement with the name of its file. Owns the crash places before and after a statement is sent: they bear the
+//! file's name, every sender passes them, and the crash tests find them in `sql/queries`.
 
 use crate::boundary;
 
-/// A text that is sent, and where a process can die before and after that.
+/// The text of a statement, and the places before and after it where a process can die.
 #[derive(Clone, Copy)]
 pub(super) struct Sql {
     pub(super) text: &'static str,
@@ -15,18 +15,18 @@ impl Sql {
         Self { text, places }
     }
 
-    /// It is sent next.
+    /// Passes the place before the statement is sent.
     pub(super) fn sending(self) {
         boundary::pass_statement(self.places[0]);
     }
 
-    /// It was answered.
+    /// Passes the place after the statement was answered.
     pub(super) fn answered(self) {
         boundary::pass_statement(self.places[1]);
     }
 }
 
-/// The statement of a file: `sql!("node", "beat")`.
+/// The statement in a file: `sql!("node", "beat")`.
 macro_rules! sql {
     ($noun:literal, $verb:literal) => {
         $crate::store::statement::Sql::new(

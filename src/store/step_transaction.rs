@@ -1,12 +1,11 @@
-//! A handler's transaction, in which the row of its success is written and committed. Owns the fence, the order of
-//! its ends, and finding out what became of a commit whose answer was lost; its session is `session.rs`, the handler's
-//! effect is its own.
+//! Transactions of transactional handlers. The row of the handler's success is written and committed in the handler's
+//! own transaction. Owns the fence, the ways in which such a transaction ends, and finding out what became of a
+//! commit whose answer was lost. `session.rs` owns the session; the effect is the handler's.
 //!
-//! The row is written by the statement of the batches, so everything that holds for a batch holds for it: the
-//! lane's row is locked until the transaction ends, a dead lane lets nothing in, and the journal's key lets
-//! one row in. Nothing is committed before a `COMMIT` is sent, so a connection that is lost until then had no
-//! effect. Afterwards, whoever gets the lane's lock knows that the transaction has ended, and the journal
-//! tells how.
+//! The statement of the batches writes the row, so the rules of a batch hold: the lane's row is locked until the
+//! transaction ends, a dead lane lets nothing in, and the journal's key lets one row in. Nothing is committed before
+//! `COMMIT` is sent, so a connection that is lost earlier had no effect. If it is lost later, the lane's lock becomes
+//! free when the transaction has ended, and the journal tells how it ended.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,27 +27,27 @@ use crate::place::Place;
 use crate::saga::definition::Millis;
 use crate::step_transaction::{self, Heard, Transaction};
 
-/// An open transaction, for one call. Dropped, its connection is closed, and the server rolls back.
+/// An open transaction for one call. Dropping it closes its connection, and the server rolls back.
 pub struct Within {
     session: Session,
     call: String,
-    /// How durable the session is without the handler's doing.
+    /// The `synchronous_commit` of the session before the handler ran.
     durability: String,
     heard: Arc<Heard>,
     place: Place,
 }
 
-/// A transaction was rolled back, or ended by its handler.
+/// A transaction that was rolled back, or that its handler ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RolledBack {
-    /// Why, as a word; [`step_transaction::ENDED`] if the handler ended it, so that nobody knows what was committed.
-    /// With every other it had no effect.
+    /// Reason, as a word. With [`step_transaction::ENDED`] the handler ended the transaction, and it is unknown what
+    /// was committed. With every other code there was no effect, if `known`.
     pub code: &'static str,
-    /// Why, for people.
+    /// Reason, for people.
     pub message: String,
-    /// Whether another attempt is any use.
+    /// Whether another attempt can help.
     pub retryable: bool,
-    /// Whether it is known that the handler has not ended the transaction, or that it has.
+    /// Whether the session told if the handler ended the transaction.
     pub known: bool,
 }
 
@@ -57,9 +56,9 @@ impl RolledBack {
         Self { code: NOT_COMMITTED, message: message.into(), retryable: true, known: true }
     }
 
-    /// The session does not say whether the handler has ended the transaction.
+    /// The session does not tell whether the handler ended the transaction.
     fn unknown() -> Self {
-        let message = "the handler's connection did not answer in time; a result may be left unread";
+        let message = "the handler's connection did not answer in time; the handler may have left a result unread";
         Self { known: false, ..Self::again(message) }
     }
 
@@ -80,23 +79,24 @@ impl From<tokio_postgres::Error> for RolledBack {
     }
 }
 
-/// Code of what was rolled back though its handler had succeeded.
+/// Code of a transaction that was rolled back though its handler succeeded.
 const NOT_COMMITTED: &str = "not_committed";
 
 impl Within {
-    /// The transaction, for the handler.
+    /// Returns the transaction, for the handler.
     pub fn transaction(&self) -> Transaction {
         Transaction::lend(&self.session.client, &self.heard)
     }
 
-    /// Fails if the handler has ended the transaction, or tried to, or if the session does not say; not if the
-    /// transaction has failed.
+    /// Fails if the handler ended the transaction or tried to, or if the session does not tell. A failed transaction
+    /// passes.
     async fn check_open(&self, config: &PostgresConfig) -> Result<(), RolledBack> {
         if self.heard.is_refused() {
             return Err(RolledBack::ended(true));
         }
-        // What the server says by itself can be silenced: a session that was reset says nothing. One whose transaction
-        // has failed answers nothing any more; after one that was ended, it answers from another.
+        // The server's own reports can be silenced: a session that was reset reports nothing. So the session is also
+        // asked which transaction it is in. In a failed transaction it answers with an error only. After the call's
+        // transaction has ended, it answers from another one.
         let wait = Duration::from_millis(limits::LAST_LOOK_MS);
         let mut found = timeout(wait, self.session.is_in(&self.call)).await.ok();
         if found.is_none() {
@@ -108,7 +108,7 @@ impl Within {
             };
             found = timeout(wait, cancelled).await.ok();
         }
-        // Asked last, so that it knows of everything that was answered before.
+        // Asked last, so that it covers everything that was answered before.
         let said = self.session.said().await;
         let open = match found {
             _ if said.committed => false,
@@ -118,7 +118,7 @@ impl Within {
                 Some(code) if !said.over && step_transaction::has_failed(code) => {
                     timeout(wait, self.session.is_armed()).await.map_err(|_| RolledBack::unknown())?
                 }
-                // It has failed, or the connection is lost.
+                // The transaction has failed, or the connection is lost.
                 Some(_) | None => true,
             },
             None => return Err(RolledBack::unknown()),
@@ -126,7 +126,8 @@ impl Within {
         open.then_some(()).ok_or_else(|| RolledBack::ended(false))
     }
 
-    /// What the failure of a transaction comes to that its handler did not pass on: the same as if it had.
+    /// Returns the failure of a transaction whose handler ignored an error: the same failure as if it had passed the
+    /// error on.
     fn failed(&self, error: tokio_postgres::Error) -> RolledBack {
         let aftermath = error.code().is_some_and(step_transaction::has_failed);
         match self.heard.cause().filter(|_| aftermath) {
@@ -138,8 +139,8 @@ impl Within {
         }
     }
 
-    /// Prepares the transaction for its row and writes it: whether the row before it is there, and whether it was let
-    /// in. One round trip.
+    /// Prepares the transaction for its row and writes the row, in one round trip. Returns whether the row before it
+    /// is there, and whether the row was let in.
     async fn write(&self, lane: LaneId, row: &Transition) -> Result<[bool; 2], RolledBack> {
         let text = |limit: u64| limit.to_string();
         let (lock, run, pause) = (
@@ -153,7 +154,7 @@ impl Within {
         SEAL.sending();
         boundary::pass("transactional: sending");
         let params = columns.params(&lane.0);
-        // In this order: what seals is answered before what writes runs.
+        // The order counts: the server answers the seal before it runs the write.
         let written = async { tokio::try_join!(client.query(sealing, seal), client.query(commit, &params)) };
         let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
         let (sealed, written) = match timeout(wait, written).await {
@@ -177,8 +178,8 @@ impl std::fmt::Debug for Within {
 
 impl Store {
     /// Begins a transaction for a call that takes up to `time_ms` milliseconds. Waits while `TRANSACTIONS_MAX` are
-    /// open, and while the database cannot be reached, however long that takes; dropping the future ends the wait.
-    /// Fails only with what waiting cannot change.
+    /// open and while the database cannot be reached, however long that takes; dropping the future ends the wait.
+    /// Fails only with errors that waiting cannot change.
     pub async fn begin_within(&self, call: &str, time_ms: Millis) -> Result<Within, Error> {
         let place = self.within().places.take().await;
         let mut pause = Duration::from_millis(limits::BEGIN_PAUSE_MS);
@@ -199,7 +200,7 @@ impl Store {
         }
     }
 
-    /// A session with a transaction: one that is idle, unless it was lost meanwhile, or a new one.
+    /// Returns a session with an open transaction: an idle session, or a new one if there is none or it was lost.
     async fn session(&self, call: &str, time_ms: Millis) -> Result<(Session, String), Error> {
         let wait = Duration::from_millis(limits::ANSWER_TIMEOUT_MS);
         if let Some(session) = self.within().take().filter(|session| !session.client.is_closed())
@@ -216,8 +217,8 @@ impl Store {
         opened.await.map_err(late)?
     }
 
-    /// Settles a transaction whose handler has succeeded: what its constraints have put off runs, and nothing of it is
-    /// in use any more. Until then, at the latest, or the transaction is given up.
+    /// Settles a transaction whose handler succeeded: runs its deferred constraints, and checks that the handler kept
+    /// no part of it. Gives the transaction up if the constraints are not done when `until` completes.
     pub async fn settle(&self, within: Within, until: impl Future<Output = ()>) -> Result<Within, RolledBack> {
         let checked = before(pin!(until), within.session.check(&within.call)).await;
         let open = match checked {
@@ -236,17 +237,17 @@ impl Store {
             Some(Ok(true)) => return Ok(within),
             Some(Ok(false)) => RolledBack::ended(false),
             Some(Err(error)) => within.failed(error),
-            None => RolledBack::again("what the handler has put off was not done within the time of the attempt"),
+            None => RolledBack::again("the handler's deferred constraints ran beyond the time of the attempt"),
         };
         self.recycle(within);
         Err(why)
     }
 
-    /// Ends a transaction without effect, and waits for the end of it until then at the latest: it comes in any
-    /// case. Fails if the handler has ended the transaction by itself, or if the session does not say.
+    /// Ends a transaction without effect. Waits for the end until `until` completes; the end comes in any case. Fails
+    /// if the handler ended the transaction itself, or if the session does not tell.
     pub async fn roll_back(&self, within: Within, until: impl Future<Output = ()>) -> Result<(), RolledBack> {
         let mut until = pin!(until);
-        // What the handler sent without waiting for it is answered first, if it is answered in time.
+        // Statements that the handler sent without waiting are answered first, if they are answered in time.
         let in_time = before(until.as_mut(), within.session.client.check_connection()).await.is_some();
         let open = within.check_open(self.config()).await;
         let gone = self.recycle(within);
@@ -256,8 +257,9 @@ impl Store {
         open
     }
 
-    /// Rolls back what is open, and keeps the session for others if it comes back clean. If it does not, or does not
-    /// answer, it is closed, which comes to the same. The place is free only then; the answer says so.
+    /// Rolls back the open transaction, and keeps the session for later calls if it comes back clean. If it does not,
+    /// or does not answer, the session is closed, which rolls back as well. Only then is the place free; the receiver
+    /// tells when.
     fn recycle(&self, within: Within) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
         let store = self.clone();
@@ -270,20 +272,20 @@ impl Store {
                 Err(_) => session.cancel(store.config()).await,
             }
             drop(place);
-            // Mostly nobody waits for it.
+            // Most callers do not wait for it.
             let _ = done.send(());
         });
         is_done
     }
 
-    /// Writes a row for a lane in a handler's transaction that was settled, and commits it. Returns when it is known
-    /// what became of both, however long that takes: [`Written::Accepted`], or [`Written::Refused`] if the lane is
-    /// dead or another row has this place in the journal. In that case and in every other, nothing is left of the
-    /// transaction.
+    /// Writes a row for a lane in a handler's settled transaction, and commits it. Returns once it is known what
+    /// became of both, however long that takes: [`Written::Accepted`], or [`Written::Refused`] if the lane is dead,
+    /// another row has this place in the journal, or the row before it is missing. Unless the row was accepted,
+    /// nothing is left of the transaction.
     pub async fn commit_within(&self, within: Within, lane: LaneId, row: &Transition) -> Result<Written, RolledBack> {
-        // Rows of a promoted standby that lacks the ones before are written by nobody.
+        // A promoted standby may lack the row before this one; then no node may write this row there.
         if within.write(lane, row).await? != [true, true] {
-            // It is gone before another writes in its place.
+            // The transaction is gone before another lane writes in its place.
             let _ = self.recycle(within).await;
             return Ok(Written::Refused);
         }
@@ -313,14 +315,14 @@ impl Store {
                     let lost = || RolledBack::again("the connection was lost before the commit");
                     return if is_written { Ok(Written::Accepted) } else { Err(lost()) };
                 }
-                Err(error) => tracing::warn!(%error, "not known yet whether a transaction was committed"),
+                Err(error) => tracing::warn!(%error, "cannot tell yet whether a transaction was committed; retrying"),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(limits::COMMIT_LOOK_MAX_MS));
         }
     }
 
-    /// Whether a lane's row is in the journal, after every transaction that holds the lane has ended.
+    /// Returns whether the lane's row is in the journal, once every transaction that holds the lane has ended.
     async fn is_written(&self, lane: LaneId, row: &Transition) -> Result<bool, Error> {
         self.query(sql!("lane", "live"), &[&lane.0]).await?;
         let sql = sql!("transition", "resolve");
@@ -334,7 +336,7 @@ impl Store {
     }
 }
 
-/// Does something until then at the latest; none if it was not done.
+/// Runs `work` until `until` completes; returns none if the work was not done by then.
 async fn before<T>(until: impl Future<Output = ()> + Unpin, work: impl Future<Output = T>) -> Option<T> {
     match select(pin!(work), until).await {
         Either::Left((done, _)) => Some(done),

@@ -1,6 +1,6 @@
-//! The sweep: dead nodes out of service, their sagas and wakes to where any node may take them. Any node may
-//! sweep at any time. Owns that and the safety net and the partitions ahead; when to sweep is left to the
-//! actors.
+//! The sweep: takes dead nodes out of service and hands their sagas and wakes to nodes that live. Any node may sweep
+//! at any time. Also owns evictions, the safety net, retention and the partitions ahead. The actors decide when each
+//! runs.
 
 use uuid::Uuid;
 
@@ -10,25 +10,26 @@ use super::quarantine::trial_pauses;
 use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
 
-/// What a sweep found.
+/// Result of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Lanes that were taken out of service.
+    /// Lanes taken out of service.
     pub lanes: u64,
-    /// Sagas of dead or missing lanes that were handed back.
+    /// Sagas taken from dead or missing lanes.
     pub sagas: u64,
-    /// Those of them that were put aside: one process after the other died that read them alone.
+    /// The sagas among them that were set aside: processes died in a row while each tried the saga alone, the last
+    /// one before it wrote a row.
     pub aside: Vec<(Uuid, DefinitionId)>,
-    /// Wakes that lay in the inboxes of dead or missing lanes.
+    /// Wakes removed from the inboxes of dead or missing lanes.
     pub wakes: u64,
 }
 
-/// Where the safety net stands in its walk over all live sagas.
+/// Position of the safety net in its walk over all live sagas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetCursor(Uuid);
 
 impl Store {
-    /// Sweeps once and whole, on behalf of `node`.
+    /// Runs one full sweep on behalf of `node`: dead nodes first, then orphans.
     pub async fn sweep(&self, node: NodeId) -> Result<Swept, Error> {
         let mut swept = self.sweep_dead(node).await?;
         let left = self.sweep_orphans().await?;
@@ -37,9 +38,10 @@ impl Store {
         Ok(swept)
     }
 
-    /// Takes dead nodes out of service, on behalf of `node`, and hands back what they had. Each part is its own
-    /// commit: lanes die first, so that their last batch is either before all of it or nowhere. A node that was
-    /// cut off itself, or whose beats are late, calls nobody dead. Costs the same whatever the tables hold.
+    /// Takes dead nodes out of service on behalf of `node`, and hands back their sagas and wakes. Each part is its
+    /// own commit. Lanes die first, so the last batch of a lane is either committed before everything else or never.
+    /// A node that was cut off itself, or whose beats are late, declares no other node dead. The cost does not grow
+    /// with the tables.
     pub async fn sweep_dead(&self, node: NodeId) -> Result<Swept, Error> {
         let buried = self.query(sql!("sweep", "fence_dead_nodes"), &[&node.0]).await?;
         let mut swept = Swept { lanes: buried.len() as u64, ..Swept::default() };
@@ -51,8 +53,8 @@ impl Store {
         Ok(swept)
     }
 
-    /// Hands back what lanes have that are dead for longer, or missing: whoever took them out of service died before
-    /// it was done. Walks over the dead rows of every lane while somebody's snapshot keeps them from vacuum.
+    /// Hands back the sagas of lanes that died earlier or are missing. Such sagas are left when a sweeping node dies
+    /// before it is done. While an old snapshot holds back vacuum, this walks over the dead rows of every lane.
     pub async fn sweep_orphans(&self) -> Result<Swept, Error> {
         let mut swept = Swept::default();
         for lane in self.orphaned_lanes().await? {
@@ -61,9 +63,9 @@ impl Store {
         Ok(swept)
     }
 
-    /// Forgets lanes and nodes that are gone for long and sagas whose retention has passed, and makes
-    /// partitions ahead. Returns how many rows lie
-    /// in a default partition, which there should be none.
+    /// Deletes what is past its time: lanes and nodes gone for `GONE_KEPT_MS`, ended suspects, throughput older than
+    /// `PASSAGE_KEPT_MS`, and sagas past their retention. Creates partitions ahead. Returns how many rows lie in a
+    /// default partition; there should be none.
     pub async fn tidy(&self) -> Result<u64, Error> {
         self.query(sql!("sweep", "forget"), &[&limits::GONE_KEPT_MS]).await?;
         self.query(sql!("sweep", "forget_nodes"), &[&limits::GONE_KEPT_MS]).await?;
@@ -76,30 +78,32 @@ impl Store {
         super::count(&strays, "strays")
     }
 
-    /// Lets go of ended sagas whose retention has passed, by whole partitions; returns the names of those.
+    /// Drops whole partitions whose sagas are past their retention; returns the names of the dropped partitions.
     pub async fn expire(&self) -> Result<Vec<String>, Error> {
         let sql = sql!("partition", "expire");
         let rows = self.query(sql, &[&limits::RETENTION_MS]).await?;
         rows.iter().map(|row| Ok(row.try_get("part")?)).collect()
     }
 
-    /// Makes the partitions of the next weeks; returns how many are new.
+    /// Creates the partitions of the next weeks and days; returns how many are new.
     pub async fn ensure_partitions(&self) -> Result<i32, Error> {
         let rows =
             self.query(sql!("partition", "ensure"), &[&limits::JOURNAL_WEEKS_AHEAD, &limits::DONE_DAYS_AHEAD]).await?;
         Ok(rows.first().ok_or_else(super::no_row)?.try_get("made")?)
     }
 
-    /// Takes one bounded step of the walk that makes lost sagas ready again. Returns how many it found, which
-    /// must be none: count it as a metric, and log it as an error. The cursor starts over at the end.
+    /// Takes one bounded step of the walk that makes lost sagas ready again. Returns how many it found. There must be
+    /// none, so the caller counts them as a metric and logs them as an error. At the end of the walk the cursor
+    /// starts over.
     pub async fn safety_net(&self, cursor: NetCursor) -> Result<(u64, NetCursor), Error> {
         let rows = self.query_once(sql!("saga", "lost"), &[&cursor.0, &limits::SAFETY_NET_ROWS_MAX]).await?;
         let last: Option<Uuid> = rows.first().ok_or_else(super::no_row)?.try_get("last")?;
         Ok((super::count(&rows, "lost")?, NetCursor(last.unwrap_or_default())))
     }
 
-    /// Sees to evictions: forgets those that have come to pass, and lets the beats of nodes count for nothing that
-    /// have not let go of a saga in time. Returns these nodes: they are buried as if they had died.
+    /// Enforces evictions: forgets those that are done, and disowns nodes that did not let go of a saga within
+    /// `EVICTION_MS`. Beats of a disowned node no longer count. Returns the disowned nodes; a sweep then takes them
+    /// out of service as if they had died.
     pub async fn enforce_evictions(&self) -> Result<Vec<NodeId>, Error> {
         self.query(sql!("sweep", "evicted"), &[]).await?;
         let sql = sql!("sweep", "disown");

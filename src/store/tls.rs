@@ -1,5 +1,5 @@
-//! TLS to Postgres with the meaning that `sslmode` has everywhere else. Owns the check of the server's
-//! certificate; parsing of the settings is left to `connect.rs`.
+//! TLS to Postgres, with libpq's meaning of `sslmode`. Owns the check of the server's certificate; `connect.rs`
+//! parses the settings.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use super::Error;
 /// How far a server's certificate is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    /// Not at all: the connection is encrypted, but not against somebody in the middle.
+    /// Not at all: the connection is encrypted, but open to a man in the middle.
     Nothing,
-    /// It was issued by a trusted authority.
+    /// A trusted authority issued it.
     Authority,
-    /// The same, and it was issued for the host that was asked for.
+    /// A trusted authority issued it, for the requested host.
     AuthorityAndName,
 }
 
-/// Makes the connector; `roots` is a PEM file, or the machine's own roots of trust.
+/// Makes the connector. `roots` is a PEM file; without it, the machine's own roots of trust are used.
 pub(super) fn connector(check: Check, roots: Option<&Path>) -> Result<MakeRustlsConnect, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Verifier { check, trusted: Trusted::load(check, roots)?, provider: provider.clone() };
@@ -39,11 +39,11 @@ pub(super) fn connector(check: Check, roots: Option<&Path>) -> Result<MakeRustls
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// Whom to trust.
+/// The trusted certificates.
 #[derive(Debug)]
 struct Trusted {
     roots: RootCertStore,
-    /// The same certificates as they are: a self-signed server certificate is its own authority.
+    /// The same certificates, unparsed: a self-signed server certificate is its own authority.
     certificates: Vec<CertificateDer<'static>>,
 }
 

@@ -1,4 +1,5 @@
-//! A transition as the store takes it: the journal's row and what changes with it; and what became of it.
+//! A transition as the store takes it: a row of the journal and the changes that go with it. Also the result of
+//! writing it.
 
 use uuid::Uuid;
 
@@ -7,41 +8,41 @@ use crate::config::store as limits;
 use crate::saga::Json;
 use crate::saga::state::Status;
 
-/// One row of the journal, and what changes with it.
+/// One row of the journal, and the changes that go with it.
 #[derive(Clone, Debug)]
 pub struct Transition {
-    /// Which saga.
+    /// Id of the saga.
     pub id: Uuid,
-    /// Place in its journal, from 1.
+    /// Position in its journal, from 1.
     pub seq: i32,
-    /// What kind of event, as a word.
+    /// Kind of event, as a word.
     pub kind: &'static str,
     /// The event as JSON.
     pub body: Json,
     /// Set in the first row: creates the saga, owned by the lane.
     pub start: Option<Start>,
-    /// The status when it or `attention` has changed; ends do not need it.
+    /// The status, if it or `attention` has changed; an end does not need it.
     pub status: Option<Status>,
-    /// Together with `status`: the steps in doubt or stuck as JSON, for people; none when nothing is.
+    /// Goes with `status`: the steps in doubt or stuck as JSON, for people; none if there are none.
     pub attention: Option<Json>,
     /// Set in the last row.
     pub end: Option<End>,
     /// The signal that this row answers.
     pub signal: Option<Fate>,
-    /// An event for the outside.
+    /// An event for the outbox.
     pub outbox: Option<Json>,
 }
 
 /// What the first row creates.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// The definition it is pinned to.
+    /// The definition to which the saga is pinned.
     pub definition: DefinitionId,
     /// Makes the start idempotent.
     pub key: Option<StartKey>,
 }
 
-/// An idempotency key of a start, with the input it stands for.
+/// An idempotency key of a start, with the input that it stands for.
 #[derive(Clone, Debug)]
 pub struct StartKey {
     pub(super) key: String,
@@ -71,9 +72,9 @@ impl StartKey {
 /// How a saga ended.
 #[derive(Clone, Debug)]
 pub struct End {
-    /// One of the three ends.
+    /// One of the three end statuses.
     pub status: Status,
-    /// What came out.
+    /// Result of the saga.
     pub result: Option<Json>,
 }
 
@@ -91,40 +92,40 @@ pub struct Fate {
 pub enum Written {
     /// It is durable.
     Accepted,
-    /// Somebody else wrote this place of the journal: drop the actor, the saga has another owner.
+    /// Another lane wrote a row at this position of the journal, and so owns the saga: drop the actor.
     Refused,
     /// The key was used before with the same input; nothing was started.
     Duplicate {
-        /// The saga that was.
+        /// The saga that the key started.
         existing: Uuid,
     },
     /// The key was used before with another input; nothing was started.
     KeyConflict {
-        /// The saga that was started with it.
+        /// The saga that the key started.
         existing: Uuid,
     },
-    /// Somebody's open transaction holds the saga's row or the key. Nothing was written: send the same row
-    /// again after a while.
+    /// Another open transaction holds the saga's row or the key. Nothing was written: send the same row again after a
+    /// while.
     Busy,
     /// The database cannot take this row, now or later: a defect. Nothing was written.
     Rejected {
-        /// The database's words.
+        /// The database's message.
         message: String,
     },
 }
 
 impl Transition {
-    /// A row of the journal with which nothing else changes.
+    /// Makes a row of the journal without further changes.
     pub fn new(id: Uuid, seq: i32, kind: &'static str, body: Json) -> Self {
         Self { id, seq, kind, body, start: None, status: None, attention: None, end: None, signal: None, outbox: None }
     }
 
-    /// Whether somebody else's transaction could hold what the row needs.
+    /// Returns whether another transaction could hold a lock that the row needs.
     pub(super) fn may_wait(&self) -> bool {
         self.end.is_some() || self.status.is_some() || self.key().is_some()
     }
 
-    /// The idempotency key of a start.
+    /// Returns the idempotency key of a start.
     pub(super) fn key(&self) -> Option<&StartKey> {
         self.start.as_ref().and_then(|start| start.key.as_ref())
     }

@@ -1,30 +1,30 @@
 //! Turns: which of the sagas with equal concurrency keys may run. Owns giving turns and taking starts out of the
-//! queue; what was asked of a start that waits is judged by the actors.
+//! queue. The actors judge what was asked of a waiting start.
 
 use uuid::Uuid;
 
 use super::{Error, Store};
 use crate::config::store as limits;
 
-/// What a look at the turns came to.
+/// Result of one look at the turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turns {
-    /// Starts that had come, and were looked at.
+    /// New starts that were looked at.
     pub answered: u64,
-    /// Starts whose turn it is now.
+    /// Starts that were given their turn.
     pub given: u64,
 }
 
-/// A start that waits for its turn, and of which something was asked.
+/// A start that waits for its turn and was asked something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// Number of the knock.
     pub knock: i64,
-    /// Which saga.
+    /// The waiting saga.
     pub saga: Uuid,
 }
 
-/// Where the walk over all turns stands.
+/// Position of the walk over all turns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TurnCursor {
     name: String,
@@ -32,30 +32,31 @@ pub struct TurnCursor {
 }
 
 impl Store {
-    /// Looks at starts that have come, up to `KNOCKS_MAX`, and at the turns of sagas that have ended; makes
-    /// ready whose turn it is. Any node may do this at any time; doing it twice is harmless.
+    /// Looks at up to `KNOCKS_MAX` new starts and at the turns held by the sagas `ended`. Each turn that is free goes
+    /// to the start that has waited longest, which becomes ready. Any node may do this at any time; a repeat is
+    /// harmless.
     pub async fn give_turns(&self, ended: &[Uuid]) -> Result<Turns, Error> {
         let sql = sql!("turn", "give");
         let rows = self.query(sql, &[&limits::KNOCKS_MAX, &ended]).await?;
         Ok(Turns { answered: super::count(&rows, "answered")?, given: super::count(&rows, "given")? })
     }
 
-    /// Lists starts that wait for their turn and of which something was asked, up to `KNOCKS_MAX`.
+    /// Lists up to `KNOCKS_MAX` starts that wait for their turn and were asked something.
     pub async fn asked_while_waiting(&self) -> Result<Vec<Asked>, Error> {
         let sql = sql!("turn", "asked");
         let rows = self.query(sql, &[&limits::KNOCKS_MAX]).await?;
         rows.iter().map(|row| Ok(Asked { knock: row.try_get("n")?, saga: row.try_get("id")? })).collect()
     }
 
-    /// Takes starts out of the queue, for any node to end them before they begin anything, and forgets knocks.
-    /// Returns how many still waited.
+    /// Takes starts out of the queue and forgets knocks. The starts become ready, and any node ends them before they
+    /// begin anything. Returns how many were still waiting.
     pub async fn cancel_waiting(&self, sagas: &[Uuid], knocks: &[i64]) -> Result<u64, Error> {
         let sql = sql!("turn", "cancel_waiting");
         super::count(&self.query(sql, &[&sagas, &knocks]).await?, "called_off")
     }
 
-    /// Takes one bounded step of the walk that finds turns whose holder has ended, in case the node on which it
-    /// did died before it gave the turn on. The cursor starts over at the end.
+    /// Takes one bounded step of the walk that finds turns whose holder has ended. Such a turn is left if the
+    /// holder's node died before it passed the turn on. At the end of the walk the cursor starts over.
     pub async fn ended_holders(&self, cursor: &TurnCursor) -> Result<(Vec<Uuid>, TurnCursor), Error> {
         let sql = sql!("turn", "ended");
         let rows = self.query(sql, &[&cursor.name, &cursor.key, &limits::TURNS_WALKED_MAX]).await?;

@@ -1,6 +1,6 @@
-//! Sagas whose journal cannot be read: a damaged row, or one that a newer version wrote. Owns setting them
-//! aside, visibly and with the reason, and taking them back; whether a journal can be read is the actors'
-//! finding.
+//! Sagas that were set aside: their journal cannot be read (a damaged row, or a row of a newer version), or processes
+//! died of them. Owns setting aside the unreadable ones, with the reason, and taking all of them back. The actors
+//! find out whether a journal can be read; the sweep sets aside sagas that kill.
 
 use uuid::Uuid;
 
@@ -10,30 +10,30 @@ use crate::config::store as limits;
 use crate::saga::definition::Millis;
 use crate::saga::state::Status;
 
-/// Why a saga was set aside: by who could not read it, or by the sweep since each process died that took it up.
+/// Why a saga was set aside: a node could not read it, or the sweep found that processes died of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// When it was last tried.
     pub at: Millis,
-    /// By which node.
+    /// The node that tried it.
     pub node: NodeId,
-    /// What could not be read, or what happened to whoever read it.
+    /// What could not be read, or what happened to the processes that read it.
     pub reason: String,
-    /// Processes died of it, and nobody tries it again before it is told to resume.
+    /// Processes died of it: no node tries it again until an operator resumes it.
     pub died: bool,
 }
 
 impl Store {
-    /// Sets a saga of this lane aside: it is stuck, and any node tries it again after `UNREADABLE_RETRY_MS`,
-    /// or when something is asked of it. Returns whether the lane owned it.
+    /// Sets a saga of this lane aside: it is stuck, and any node tries it again after `UNREADABLE_RETRY_MS` or when
+    /// it gets a signal. Returns whether the lane owned it.
     pub async fn set_aside(&self, lane: LaneId, id: Uuid, reason: &str) -> Result<bool, Error> {
         let retry = super::signed(limits::UNREADABLE_RETRY_MS);
         let sql = sql!("saga", "set_aside");
         Ok(!self.query(sql, &[&lane.0, &id, &reason, &retry]).await?.is_empty())
     }
 
-    /// Says where a saga of this lane stands that was stuck when it was claimed, now that its journal was
-    /// read.
+    /// Sets the status of a saga that was stuck when this lane claimed it, now that its journal was read. It is no
+    /// longer set aside.
     pub async fn take_back(&self, lane: LaneId, id: Uuid, status: Status) -> Result<(), Error> {
         let sql = sql!("saga", "take_back");
         self.query(sql, &[&lane.0, &id, &status.as_str()]).await.map(|_| ())

@@ -1,4 +1,4 @@
-//! How far a lane has claimed: the lowest ready row of each definition that may still be there.
+//! Watermarks of a lane's claims: for each definition, the number from which ready rows may still be there.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use super::DefinitionId;
 use crate::config::store as limits;
 
-/// How far the ready rows of each definition were taken, so that a claim does not walk over the dead ones
-/// again.
+/// How far the ready rows of each definition were taken, so that a claim does not walk over the dead ones again.
 #[derive(Debug, Default)]
 pub(super) struct Watermarks {
     low: HashMap<DefinitionId, i64>,
@@ -16,8 +15,8 @@ pub(super) struct Watermarks {
 }
 
 impl Watermarks {
-    /// Definitions in turn, so that none starves, each with its watermark; from the very beginning once in a
-    /// while, since starts become visible out of order.
+    /// Returns the definitions in rotation, so that none starves, each with its watermark. Every
+    /// `FULL_CLAIM_INTERVAL_MS` all watermarks are 0, since starts become visible out of order.
     pub(super) fn next(&mut self, definitions: &[DefinitionId]) -> (Vec<i32>, Vec<i64>) {
         let interval = Duration::from_millis(limits::FULL_CLAIM_INTERVAL_MS);
         if self.full_at.is_none_or(|at| at.elapsed() >= interval) {

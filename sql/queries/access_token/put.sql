@@ -1,4 +1,4 @@
--- Keeps an access token: its public part $1, the caller's name $2, the digest of the secret $3, scopes $4, life $5 in
+-- Stores an access token: $1 public part, $2 caller's name, $3 digest of the secret, $4 scopes, $5 life in
 -- milliseconds (null: for ever).
 -- Called by: store/access_token.rs. Locks: none. Index: access_token_pkey.
 insert into amends.access_token (id, name, digest, scopes, created_at, expires_at)

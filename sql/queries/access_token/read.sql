@@ -1,4 +1,4 @@
--- Reads access tokens, oldest first; only the one of this public part, if $1 is given.
+-- Reads the access token with the public part $1, or all (null), oldest first.
 -- Called by: store/access_token.rs. Locks: none. Index: access_token_pkey.
 select t.id, t.name, t.digest, t.scopes, amends.millis(t.created_at) as created_at,
        amends.millis(t.expires_at) as expires_at, amends.millis(t.revoked_at) as revoked_at,

@@ -1,4 +1,4 @@
--- Begins a compaction, unless another is under way; returns by what its transaction can be found.
+-- Begins a compaction, unless another is under way. Returns what identifies its transaction.
 -- Called by: store/compact.rs. Locks: an advisory one. Index: none.
 select a.pid, a.backend_start::text, a.xact_start::text
 from pg_stat_activity a

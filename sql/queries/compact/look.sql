@@ -1,6 +1,7 @@
--- Reads how full of dead rows the tables $1 are, how often they were vacuumed, and which transactions use them now. Leaves out what
--- may not be written anew: what is published, since not every subscriber takes a TRUNCATE; and everything, while a standby asks
--- for old rows, since it would replay none of its log before whoever reads there has ended.
+-- Reads how many live and dead rows the tables $1 have, how often they were vacuumed, and which transactions use them
+-- now. Leaves out published tables, since not every subscriber takes a TRUNCATE. Leaves out every table while a
+-- replication slot holds back old rows for a standby: the standby would replay nothing until the readers on it have
+-- ended.
 -- Called by: store/compact.rs. Locks: none. Index: none.
 select s.relname as name, s.n_live_tup as live, s.n_dead_tup as dead, s.vacuum_count + s.autovacuum_count as vacuums,
        array (select l.virtualtransaction from pg_locks l

@@ -1,4 +1,4 @@
--- Makes the definition with digest $1 the one that starts by name take. Returns its id.
+-- Makes the definition with digest $1 the current one of its name, which starts by name take. Returns its id.
 -- Called by: store/definition.rs. Locks: the name's row. Index: definition_digest_key.
 with chosen as (
     insert into amends.current_definition as c (name, definition)

@@ -1,4 +1,4 @@
--- Reads definitions: by digest $1, or by name $2 the one that starts take, or all when both are null.
+-- Reads the definition with digest $1, or the current definition named $2, or all definitions if both are null.
 -- Called by: store/definition.rs. Locks: none. Index: definition_digest_key, fleet_signal_paused.
 select d.id, d.digest, d.name, d.draft, amends.millis(d.created_at) as created_at, c.definition is not null as current,
        exists (select from amends.fleet_signal p

@@ -1,3 +1,3 @@
--- Resumes the definitions named $1, for reason $2; the number of the signal.
--- Called by: store/bulk.rs. Locks: what is lifted. Index: fleet_signal_paused.
+-- Resumes the definitions named $1, for reason $2; returns the number of the signal.
+-- Called by: store/bulk.rs. Locks: the pause that it lifts. Index: fleet_signal_paused.
 select amends.resume_definition($1::text, $2::text) as n

@@ -1,5 +1,5 @@
--- Reads the journals of sagas $1. (`offset 0`, or the planner may join with the whole journal.)
--- Called by: store/read.rs, in a later statement than the claim. Locks: none. Index: journal_pkey.
+-- Reads the journals of sagas $1. (Without `offset 0` the planner may join with the whole journal.)
+-- Called by: store/read.rs, after a claim in a later statement. Locks: none. Index: journal_pkey.
 select j.id, j.seq, j.lane, amends.millis(j.at) as at, j.kind, j.body
 from unnest($1::uuid[]) as u (id)
 cross join lateral (

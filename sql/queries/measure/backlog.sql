@@ -1,4 +1,4 @@
--- Measures what waits for a node, by the name of the definition; counts $1 rows of each at most.
+-- Measures what waits for a node, by name of the definition. Counts at most $1 rows of each version.
 -- Called by: store/measure.rs. Locks: none. Index: ready_pkey.
 select d.name, sum(r.ready)::bigint as ready,
        coalesce(max(extract(epoch from amends.now() - r.at)), 0)::float8 as oldest_s

@@ -1,4 +1,4 @@
--- Measures what is one number for the whole database: lags, and the state of the server.
+-- Measures the numbers of the database as a whole: lags, and the state of the server.
 -- Called by: store/measure.rs. Locks: none. Index: timer_fire_at.
 select greatest(coalesce(extract(epoch from amends.now() - (
            select t.fire_at from amends.timer t where t.fire_at < amends.now() order by t.fire_at limit 1)), 0), 0)::float8

@@ -1,3 +1,3 @@
--- Forgets what passed more than $1 milliseconds ago.
+-- Deletes throughput rows that are older than $1 milliseconds.
 -- Called by: store/sweep.rs. Locks: rows of amends.passage. Index: passage_minute.
 delete from amends.passage p where p.minute < amends.now() - $1::bigint * interval '1 ms'

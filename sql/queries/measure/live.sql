@@ -1,4 +1,4 @@
--- Reads the last census by the name of the definition.
+-- Reads the last census, by name of the definition and status.
 -- Called by: store/measure.rs. Locks: none. Index: none; the tables are small.
 select d.name, c.status, sum(c.sagas)::bigint as sagas
 from amends.census c

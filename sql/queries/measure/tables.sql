@@ -1,4 +1,4 @@
--- Reads how many dead rows the tables hold whose rows come and go.
+-- Reads the numbers of dead rows of the tables whose rows come and go.
 -- Called by: store/measure.rs. Locks: none. Index: none.
 select s.relname as name, s.n_dead_tup as dead
 from pg_stat_user_tables s

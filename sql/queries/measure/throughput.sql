@@ -1,5 +1,5 @@
--- Appends what node $1 has seen begin and end: $2 definitions; $3 started, $4 completed, $5 compensated, $6 abandoned, $7
--- stuck.
+-- Appends what node $1 has seen begin and end: $2 definitions, $3 started, $4 completed, $5 compensated, $6
+-- abandoned, $7 stuck.
 -- Called by: store/measure.rs. Locks: none. Index: none.
 insert into amends.passage (minute, definition, node, started, completed, compensated, abandoned, stuck)
 select date_trunc('minute', amends.now()), u.definition, $1::bigint, u.started, u.completed, u.compensated, u.abandoned, u.stuck

@@ -1,4 +1,4 @@
--- Creates the schema and the table that says what was applied.
+-- Creates the schema and the table of applied migrations.
 -- Called by: store/migrate.rs, under the lock. Locks: none. Index: none.
 create schema if not exists amends;
 create table if not exists amends.migration (

@@ -1,5 +1,5 @@
--- Whether this database was ever migrated. Read from the tables, not by name: names are cached, and who has just waited for
--- another starter would not see what that one made.
+-- Returns whether this database was ever migrated. Reads the catalog tables instead of looking the name up: names are
+-- cached, and a starter that has just waited for another would not see what that one created.
 -- Called by: store/migrate.rs. Locks: none. Index: pg_class_relname_nsp_index.
 select exists (
     select from pg_catalog.pg_class c

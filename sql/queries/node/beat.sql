@@ -1,6 +1,6 @@
--- Keeps node $1 alive, with $2 sagas on it and $3 waiting there, and says whether it shall hand over what it has. No row: it was taken for dead,
--- or is about to be. A beat that comes after more than the time to live, because the database or this node stood still,
--- begins a new steady time.
+-- Keeps node $1 alive, with $2 sagas on it and $3 waiting there, and tells whether it must hand over its sagas. No
+-- row: the node was declared dead or disowned. If a beat comes later than the time to live, because the database or
+-- this node stood still, the node's steady time begins again.
 -- Called by: store/node.rs. Locks: the node. Index: node_pkey, fleet_signal_drained.
 update amends.node n
 set beat_at = amends.now(),

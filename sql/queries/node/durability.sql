@@ -1,4 +1,4 @@
--- Says whether what is committed here survives a crash of the server.
+-- Reads the settings that decide whether a commit survives a crash of the server.
 -- Called by: store/durability.rs. Locks: none. Index: none.
 select current_setting('fsync') as fsync,
        current_setting('synchronous_commit') as synchronous_commit,

@@ -1,5 +1,6 @@
--- Registers one incarnation of a process: $1 name, $2 version, $3 time to live without a beat in milliseconds, $4 the
--- version of the schema that it was built for. One that shall take no more sagas stays so: $5 is its incarnation before.
+-- Registers one incarnation of a process: $1 name, $2 version, $3 time to live without a beat in milliseconds, $4
+-- schema version that it was built for, $5 its previous incarnation. If that one was draining, the new one drains
+-- too.
 -- Called by: store/node.rs. Locks: none. Index: fleet_signal_drained.
 with joined as (
     insert into amends.node (name, version, ttl_ms, joined_at, beat_at, steady_since, schema_version)

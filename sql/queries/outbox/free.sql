@@ -1,4 +1,4 @@
--- Makes events due again that a node had taken which is gone: whether they were received nobody knows.
+-- Makes up to $1 events due again whose node is gone or missing. It is unknown whether they were received.
 -- Called by: store/outbox.rs. Locks: outbox rows (skip locked). Index: outbox_node, node_pkey.
 with lost as materialized (
     select o.n from amends.outbox o

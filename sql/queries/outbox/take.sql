@@ -1,6 +1,7 @@
--- Takes up to $2 events that are due, of the definitions $3, for node $1; puts them off by $4 milliseconds, in which they must
--- be relayed. With the input and the result of their sagas, where these are still there.
--- Called by: store/outbox.rs. Locks: outbox rows (skip locked). Index: outbox_due, outbox_pkey, journal_pkey, saga_done_pkey.
+-- Takes up to $2 due events of the definitions $3 for node $1, which has $4 milliseconds to relay them; then they are
+-- due again. Returns with them the first journal rows and the results of their sagas, if these still exist.
+-- Called by: store/outbox.rs. Locks: outbox rows (skip locked).
+-- Index: outbox_due, outbox_pkey, journal_pkey, saga_done_pkey.
 with due as materialized (
     select o.n from amends.outbox o
     where o.due_at <= amends.now() and (o.body::json ->> 'definition')::int = any ($3::int[])

@@ -1,5 +1,5 @@
--- Says that sagas $2 of lane $1 killed no process: they are under suspicion no more. Those that were parked or have ended since, too;
--- not those that another lane has, or that are held back.
+-- Records that sagas $2 of lane $1 killed no process: they are suspects no longer. This also clears sagas that were
+-- parked or have ended since then. It does not clear sagas that another lane has, or that are held back.
 -- Called by: store/quarantine.rs. Locks: saga rows, then suspects. Index: saga_pkey, suspect_pkey.
 with acquitted as (
     update amends.saga g set deaths = 0, tried = false

@@ -1,7 +1,8 @@
--- Says that the process lives which was node $1 and was taken for dead: it has died of nothing that it tried. What was put aside
--- because of that may be taken again; of what is held back the trial counts for nothing. Returns how many were put aside.
--- Called by: store/quarantine.rs, when it joins again. Locks: saga rows, unreadable, suspects. Index: saga_lane, saga_pkey; the other
--- tables are small.
+-- Records that the process behind node $1, which was declared dead, is alive: no saga that it tried has killed it.
+-- Sagas that were set aside because of that death are ready again. For sagas that are held back, the trial no longer
+-- counts. Returns how many were set aside.
+-- Called by: store/quarantine.rs, when the process joins again. Locks: saga rows, unreadable, suspects.
+-- Index: saga_lane, saga_pkey; the other tables are small.
 with unmarked as (
     update amends.saga g set tried = false
     where g.lane = any (array (select l.id from amends.lane l where l.node = $1::bigint)) and g.tried

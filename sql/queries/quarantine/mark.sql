@@ -1,7 +1,7 @@
--- Marks saga $2 of lane $1: it is tried alone now, and a death of this process counts. $3 are the pauses in milliseconds before
--- the first trial, the second and so on; the last holds for all further ones. $4: trials of an earlier suspicion do not count.
--- Returns how long the pause still lasts (then there is no mark), and whether it is convicted (then it needs none). No row:
--- the lane is dead, or does not own the saga.
+-- Marks saga $2 of lane $1 for a lone trial: from now on a death of this process counts against it. $3: the pauses in
+-- milliseconds before the first trial, the second and so on; the last holds for all further trials. $4: trials of an
+-- earlier suspicion do not count. Returns how much of the pause is left (if any is, there is no mark) and whether the
+-- saga is convicted (then it needs no mark). No row: the lane is dead, or does not own the saga.
 -- Called by: store/quarantine.rs. Locks: the saga row, the suspect. Index: saga_pkey, lane_pkey, suspect_pkey.
 with mine as materialized (
     select g.id from amends.saga g

@@ -1,5 +1,6 @@
--- Takes a rerun of definitions $1 for node $3 that nobody has decided, and keeps it from others for $2 milliseconds and for as long
--- as it takes to know that the node is dead. Counts how many nodes in a row have died that were about to decide it.
+-- Takes one undecided rerun of definitions $1 for node $3. Keeps it from other nodes for $2 milliseconds plus the
+-- node's time to live, so that by then a dead node is known to be dead. Counts how many nodes in a row took it and
+-- died before they decided it.
 -- Called by: store/rerun.rs. Locks: the rerun (skip locked). Index: rerun_open, node_pkey.
 with due as materialized (
     select r.n from amends.rerun r

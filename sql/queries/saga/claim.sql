@@ -1,16 +1,24 @@
--- Claims up to $4 wakes for lane $1, of the definitions $2, each from its watermark $3 on. Takes sagas that nobody owns,
--- forwards wakes of sagas that another lane owns, drops wakes of ended ones; writes row 1 of sagas started by SQL, with
--- how long they have waited since their start or, where they take turns, since their turn.
--- A queued saga has no row 1 yet: it is taken only together with the ready row that brings its input. A wake alone is dropped, since
--- the lane that takes the input reads the number of signals. The row with the input is deleted only by the lane that takes the
--- saga; where a node of an older version took the saga without it, it stays until that node has set the saga aside.
--- `held` is the important part: it locks the saga and returns the newest owner, not the one of the snapshot; what somebody
--- else has locked just now is left for the next claim, so that a claim waits for nobody. `first` is row 1 where this claim
--- wrote it: that is the whole journal. Load all others in a LATER statement: this one's snapshot may be older than the lock.
+-- Claims up to $4 wakes for lane $1, of the definitions $2, each from its watermark $3 on. Takes sagas without an
+-- owner, forwards wakes of sagas that another lane owns, and drops wakes of ended sagas. Writes row 1 of sagas that
+-- were started by SQL, with the time that they waited: since the start or, if they take turns, since they got their
+-- turn.
+--
+-- A queued saga has no row 1 yet. A lane takes it only together with the ready row that holds its input. A wake alone
+-- is dropped, because the lane that takes the input reads the number of signals. Only the lane that takes the saga
+-- deletes the row with the input. If a node of an older version took the saga without it, the row stays until that
+-- node has set the saga aside.
+--
+-- `held` is the important part: it locks the saga and returns the newest owner, not the owner in the snapshot. It
+-- leaves locked sagas to the next claim, so a claim waits for no other transaction. `first` is row 1 if this claim
+-- wrote it: then that is the whole journal. Load all other journals in a LATER statement: the snapshot of this one
+-- may be older than the lock.
+--
 -- No row at all: the lane is dead.
--- Tables are met by arrays of keys and never joined, and `woken` is a full join because that is always a hash join: a plan
--- that was made when the tables were empty is still right when they are large.
--- Called by: store/claim.rs. Locks: the lane, ready rows (skip locked), saga rows (skip locked), timer. Index: ready_pkey.
+--
+-- Tables are looked up by arrays of keys and never joined, and `woken` is a full join because that is always a hash
+-- join. So a plan that was made while the tables were empty is still right when they are large.
+-- Called by: store/claim.rs, prepared by store/lane.rs. Index: ready_pkey.
+-- Locks: the lane, ready rows (skip locked), saga rows (skip locked), timer.
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
 ), chosen as materialized (
@@ -40,7 +48,7 @@ with fence as materialized (
           select c.n from chosen c
           where c.id in (select h.id from held h)
                 and (c.input is null or c.id not in (select h.id from held h where h.owner is not null))
-             -- It has ended. A scalar subquery: the planner may turn an `exists` into a scan of all sagas.
+             -- The saga has ended. A scalar subquery: the planner may turn an `exists` into a scan of all sagas.
              or (select g.id from amends.saga g where g.id = c.id) is null))
     returning r.definition, r.n, r.id, r.input, r.at
 ), owned as (

@@ -1,5 +1,5 @@
--- Lists up to $4 sagas, newest first, before id $3 if given; of status $1 and definition $2 if given;
--- only those of definitions $6 or started by a key that begins with $5, if given.
+-- Lists up to $4 sagas, newest first. Each filter holds only if it is given: ids before $3; status $1; definition $2;
+-- visible sagas, which are those of the definitions $6 and those that a key with the prefix $5 started.
 -- Called by: store/read.rs. Locks: none. Index: saga_pkey, saga_done_pkey, waiting_id, start_key_id.
 with live as (
     select g.id, g.definition, d.name, d.digest, g.status, g.lane, g.signals, g.started_at,
@@ -28,7 +28,7 @@ with live as (
 select e.id, e.definition, e.name, e.digest, e.status, e.lane, l.node, e.signals,
        amends.millis(e.started_at) as started_at, amends.millis(e.ended_at) as ended_at, null::text as result,
        (select amends.millis(t.fire_at) from amends.timer t where t.id = e.id and isfinite(t.fire_at)) as wake_at,
-       -- Limits, or a plan that was made when these tables were empty walks over them.
+       -- Without the limits, a plan that was made while these tables were empty walks over them.
        (select t.holder
         from (select w.name, w.key from amends.waiting w where w.id = e.id and e.status = 'queued' limit 1) w
         cross join lateral (

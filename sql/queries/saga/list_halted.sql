@@ -1,6 +1,6 @@
--- Lists up to $4 sagas that are halted ($1 is paused or stuck), newest first, before id $3 if given; of definition $2 if
--- given; only those of definitions $6 or started by a key that begins with $5, if given. The states are literals so that
--- the index of the few is used.
+-- Lists up to $4 sagas with status $1, which is paused or stuck, newest first. Each filter holds only if it is given:
+-- ids before $3; definition $2; visible sagas, which are those of the definitions $6 and those that a key with the
+-- prefix $5 started. The statuses are literals, so that the partial index of the few halted sagas is used.
 -- Called by: store/read.rs. Locks: none. Index: saga_halted, start_key_id.
 select g.id, g.definition, d.name, d.digest, g.status, g.lane, l.node, g.signals,
        amends.millis(g.started_at) as started_at, null::bigint as ended_at, null::text as result,

@@ -1,7 +1,7 @@
--- The safety net: walks $2 sagas after id $1, and makes ready what has neither lane, ready row nor timer. There is no
--- such saga; each one found is a defect, counted and alarmed. A queued one has lost its input: it counts as running from here on, so
--- that a lane takes it by this wake, finds no journal and sets it aside, where people see it.
--- Called by: store/sweep.rs, every few minutes. Locks: saga rows (skip locked) of what is lost. Index: saga_pkey, timer_pkey.
+-- The safety net: walks over $2 sagas after id $1, and makes ready every saga without a lane, a ready row and a
+-- timer. No such saga should exist; each one found is a defect, counted and alarmed. A queued one has lost its input:
+-- it becomes running, so that a lane takes it by this wake, finds no journal and sets it aside, where people see it.
+-- Called by: store/sweep.rs, every few minutes. Locks: lost queued sagas (skip locked). Index: saga_pkey, timer_pkey.
 with page as materialized (
     select g.id, g.definition, g.lane, g.status from amends.saga g where g.id > $1::uuid order by g.id limit $2::bigint
 ), lost as materialized (

@@ -1,4 +1,4 @@
--- Lists the sagas of lane $1. (Materialized, or the planner may walk over all sagas in order of id.)
+-- Lists the sagas of lane $1. (Materialized; else the planner may walk over all sagas in order of id.)
 -- Called by: store/claim.rs, after a claim whose answer was lost, and from time to time. Locks: none. Index: saga_lane.
 with mine as materialized (
     select g.id, g.definition, g.status = 'stuck' as stuck, g.signals, g.deaths from amends.saga g where g.lane = $1::bigint

@@ -1,7 +1,9 @@
--- Lets go of sagas $2 of lane $1 until a time $4 (milliseconds; null for ever) or a signal. Only those that have had no
--- signal beyond $3: the same row lock serialises this with amends.request, so that no signal falls between. What
--- somebody else has locked just now stays owned. Whoever can park it has read it and lives. (`is not distinct from` keeps the index of lanes out of it.)
--- Called by: store/claim.rs. Locks: the lane, saga rows (skip locked), timer. Index: saga_pkey, timer_pkey.
+-- Parks sagas $2 of lane $1 until a time $4 (milliseconds; null: for ever) or a signal. Parks only sagas without a
+-- signal beyond $3: amends.request takes the same row lock, so no signal falls between. A locked saga stays with the
+-- lane. Parking resets the deaths, since the lane has read the journal and lives. (`is not distinct from` keeps the
+-- planner from using the index of lanes.)
+-- Called by: store/claim.rs, prepared by store/lane.rs. Locks: the lane, saga rows (skip locked), timer.
+-- Index: saga_pkey, timer_pkey.
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
 ), parked as materialized (

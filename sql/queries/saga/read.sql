@@ -3,7 +3,7 @@
 select g.id, g.definition, d.name, d.digest, g.status, g.lane, l.node, g.signals,
        amends.millis(g.started_at) as started_at, null::bigint as ended_at, null::text as result,
        (select amends.millis(t.fire_at) from amends.timer t where t.id = g.id and isfinite(t.fire_at)) as wake_at,
-       -- Limits, or a plan that was made when these tables were empty walks over them.
+       -- Without the limits, a plan that was made while these tables were empty walks over them.
        (select t.holder
         from (select w.name, w.key from amends.waiting w where w.id = g.id and g.status = 'queued' limit 1) w
         cross join lateral (

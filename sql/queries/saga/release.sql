@@ -1,6 +1,6 @@
--- Hands sagas $2 of lane $1 back: any node may claim them. What somebody else has locked just now stays owned; the sweep
--- gets it once the lane is dead. (`is not distinct from` keeps the index of lanes out of it.)
--- Called by: store/claim.rs, on shutdown. Locks: saga rows (skip locked). Index: saga_pkey.
+-- Releases sagas $2 of lane $1: any node may claim them. A locked saga stays with the lane; the sweep hands it back
+-- once the lane is dead. (`is not distinct from` keeps the planner from using the index of lanes.)
+-- Called by: store/claim.rs, on shutdown, prepared by store/lane.rs. Locks: saga rows (skip locked). Index: saga_pkey.
 with held as materialized (
     select g.id, g.definition
     from amends.saga g

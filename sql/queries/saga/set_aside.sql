@@ -1,5 +1,5 @@
--- Sets saga $2 of lane $1 aside, whose journal cannot be read for the reason $3: stuck, and tried again by any node after $4
--- milliseconds, or when something is asked of it. No row: the lane is dead, or does not own it.
+-- Sets saga $2 of lane $1 aside because its journal cannot be read, for the reason $3. It is stuck; any node tries it
+-- again after $4 milliseconds, or when it gets a signal. No row: the lane is dead, or does not own it.
 -- Called by: store/unreadable.rs. Locks: the lane, the saga row, unreadable, timer. Index: saga_pkey.
 with fence as materialized (
     select l.id, l.node from amends.lane l where l.id = $1::bigint and l.live for update

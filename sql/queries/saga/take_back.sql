@@ -1,4 +1,4 @@
--- Says of saga $2 of lane $1, which was stuck, where it stands ($3) now that its journal was read.
+-- Sets the status of the stuck saga $2 of lane $1 to $3, now that its journal was read. It is no longer set aside.
 -- Called by: store/unreadable.rs. Locks: the saga row, unreadable. Index: saga_pkey, unreadable_pkey.
 with back as (
     update amends.saga g set status = $3::text

@@ -1,4 +1,4 @@
--- Reads the signals of sagas $1, each after number $2. (`offset 0`, or the planner may join with all signals.)
+-- Reads the signals of sagas $1, each after number $2. (Without `offset 0` the planner may join with all signals.)
 -- Called by: store/signal.rs. Locks: none. Index: signal_pkey.
 select s.id, s.n, amends.millis(s.at) as at, s.by, s.application_name, host(s.addr) as addr, s.request, s.fate, s.answer
 from unnest($1::uuid[], $2::bigint[]) as u (id, seen)

@@ -1,7 +1,8 @@
--- Prepares a handler's transaction for the row of its success: says whether row $2 of saga $1, which the new one follows, is
--- there: a promoted standby may lack it. The rest of the transaction runs under the settings of our own sessions; it waits for
--- locks up to $3 ms, runs up to $4 ms and pauses up to $5 ms, and its commit is at least as durable as $6.
--- Called by: store/step_transaction.rs. Locks: none. Index: journal_pkey.
+-- Prepares a handler's transaction for the row of the handler's success. Returns whether row $2 of saga $1, the row
+-- before the new one, is there: a promoted standby may lack it. Gives the rest of the transaction the settings of the
+-- store's own sessions: it waits for locks up to $3 ms, runs statements up to $4 ms and pauses up to $5 ms. Its
+-- commit is at least as durable as $6.
+-- Called by: store/step_transaction.rs, prepared by store/session.rs. Locks: none. Index: journal_pkey.
 select $2::int = 0 or exists (
            select from amends.journal j where j.id = $1::uuid and j.seq = $2::int limit 1) as follows,
        set_config('lock_timeout', $3::text, true) as lock_timeout,

@@ -1,6 +1,6 @@
--- Lets the beats of nodes count for nothing that were asked more than $1 milliseconds ago to let go of a saga and still
--- have it. From here on it is as if they had died: their trust in their lease ends, then they are buried, and only then are
--- their sagas anybody's. So no guard is needed but those against the dead.
+-- Disowns nodes that still hold a saga $1 ms after they were told to release it. Their beats no longer count, as if
+-- they had died: their lease ends, then a sweep takes them out of service, and only then may other nodes take their
+-- sagas. So the guards against dead nodes suffice.
 -- Called by: store/sweep.rs. Locks: nodes. Index: saga_pkey, lane_pkey; the table of evictions is small.
 update amends.node n set disowned_at = amends.now()
 where n.gone_at is null and n.disowned_at is null

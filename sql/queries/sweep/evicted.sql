@@ -1,4 +1,4 @@
--- Forgets evictions that have come to pass.
+-- Deletes evictions that are done.
 -- Called by: store/sweep.rs. Locks: evictions (skip locked). Index: saga_pkey; the table is small.
 with past as materialized (
     select e.id from amends.eviction e

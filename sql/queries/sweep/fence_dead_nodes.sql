@@ -1,6 +1,6 @@
--- Takes nodes without a beat, and their lanes, out of service; node $1 sweeps. It does so only if its own beats came
--- without a gap for as long as the others' time to live: after a standstill of the database everybody looks dead.
--- Also takes out lanes whose node is gone or missing. Returns the lanes.
+-- Takes nodes without a beat, and their lanes, out of service; returns the lanes. Node $1 sweeps. It declares another
+-- node dead only if its own beats came without a gap for as long as that node's time to live: after a standstill of
+-- the database every node looks dead. Also takes every lane out of service whose node is gone or missing.
 -- Called by: store/sweep.rs. Locks: nodes (skip locked), then their lanes. Index: none; both tables are small.
 with dead as materialized (
     select n.id

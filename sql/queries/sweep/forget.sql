@@ -1,4 +1,5 @@
--- Forgets lanes of nodes that are gone for more than $1 milliseconds, once no saga and no wake refers to them.
+-- Deletes dead lanes whose node is missing, or gone for more than $1 milliseconds, once no saga and no wake refers to
+-- them.
 -- Called by: store/sweep.rs. Locks: lanes. Index: saga_lane, inbox_pkey.
 delete from amends.lane l
 where not l.live

@@ -1,4 +1,4 @@
--- Forgets nodes that are gone for more than $1 milliseconds and have no lane left.
+-- Deletes nodes that are gone for more than $1 milliseconds and have no lane left.
 -- Called by: store/sweep.rs. Locks: nodes. Index: none; both tables are small.
 delete from amends.node n
 where n.gone_at < amends.now() - $1::bigint * interval '1 ms'

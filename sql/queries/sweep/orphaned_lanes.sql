@@ -1,4 +1,4 @@
--- Lists lanes that own sagas though they are dead or missing: one index probe per owning lane.
+-- Lists lanes that own sagas though they are dead or missing; one index probe for each owning lane.
 -- Called by: store/sweep.rs. Locks: none. Index: saga_lane, lane_pkey.
 with recursive owning as (
     (select g.lane from amends.saga g where g.lane is not null order by g.lane limit 1)

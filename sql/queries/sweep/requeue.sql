@@ -1,13 +1,19 @@
--- Hands up to $2 sagas of lane $1 back, if it is dead or missing. Its own commit; repeated until it finds none.
--- Judges the death of the lane's process, unless it was announced. Under the mark of a lone trial it counts against that saga:
--- from $4 such deaths in a row on, and one more for each other process that died within $6 milliseconds, the saga is convicted; else
--- it is held back for the next of the pauses $5 (milliseconds; the last holds for all further ones). Without a mark a
--- death counts where the process had written no row of the saga: perhaps it died of reading it. After $3 of these the saga is a
--- suspect, and is held back for the first pause.
--- Who is convicted of a death without a row is put aside, stuck, until it is told to resume; otherwise the next owner says so in
--- the journal.
--- Called by: store/sweep.rs. Locks: saga rows (skip locked), unreadable, timer, suspects. Index: saga_lane, then saga_pkey, and
--- the key of the journal.
+-- Hands back up to $2 sagas of lane $1, if the lane is dead or missing. Each run is a commit of its own; the sweep
+-- repeats it until it finds none. Judges the death of the lane's process, unless the process had announced its end or
+-- was draining.
+--
+-- A death during a marked lone trial counts against that saga. $4 such deaths in a row convict it; each other process
+-- that died within $6 milliseconds makes one more necessary. A saga that is not convicted is held back for the next
+-- of the pauses $5 (milliseconds; the last holds for all further ones).
+--
+-- A death without a mark counts if the process had written no row of the saga: perhaps it died of reading it. After
+-- $3 such deaths the saga is a suspect, and is held back for the first pause.
+--
+-- If the process of the last trial died before it wrote a row, the convicted saga is set aside: it is stuck until it
+-- is told to resume. Any other convicted saga is ready again, and its next owner records the conviction in the
+-- journal.
+-- Called by: store/sweep.rs. Locks: saga rows (skip locked), unreadable, timer, suspects.
+-- Index: saga_lane, then saga_pkey, and the key of the journal.
 with found as materialized (
     select g.id from amends.saga g where g.lane = $1::bigint limit $2::bigint
 ), orphan as materialized (
@@ -18,7 +24,7 @@ with found as materialized (
     order by g.id
     for update of g skip locked
 ), died as materialized (
-    -- Else the node goes on and has only lost a connection, or has left in good order, or was about to.
+    -- No row: the node goes on and has only lost a connection, or it has left in good order, or it was about to.
     select n.node, n.beat_at
     from amends.lane l
     cross join lateral (
@@ -81,7 +87,7 @@ with found as materialized (
     select j.id, case when j.tried and not (j.convicted and j.silent) then j.trials else 0 end, amends.now(),
            case when j.tried and not (j.convicted and j.silent) then j.node end, j.convicted and not j.silent
     from judged j
-    -- A saga that was under suspicion before keeps its trials.
+    -- A saga that was a suspect before keeps its trials.
     where j.tried or j.suspected and j.deaths < $3::smallint
     on conflict (id) do update
     set trials = excluded.trials, judged_at = excluded.judged_at, node = excluded.node, convicted = excluded.convicted

@@ -1,4 +1,5 @@
--- Makes up to $1 sagas ready whose time has come. The clock is STABLE: a volatile one could not bound the scan.
+-- Makes up to $1 parked sagas ready, those whose time has come. The clock is STABLE: a volatile one could not bound
+-- the scan.
 -- Called by: store/claim.rs. Locks: timer rows (skip locked). Index: timer_fire_at, then timer_pkey.
 with due as materialized (
     select t.id from amends.timer t

@@ -1,11 +1,15 @@
--- Writes the transitions of a batch, each of another saga, for lane $1; nothing at all if the lane is dead.
--- $2..$5 rows without a key; $6..$10 starts with an idempotency key and their rows, $28 the kinds of these; $11..$13 sagas to create; $14, $15 new
--- statuses, with what needs attention in $27; $16..$19 ends (with the definition if the saga starts and ends in one row); $20..$23 answered signals; $24..$26
--- outbox. Returns the ids of the rows that were written; the rest hangs on these.
--- Tables are met by arrays of keys and never joined: a plan that was made when they were empty is still right when they
--- are large, and a full join is always a hash join.
--- A part between `-- [word` and `-- ]` is left out of the statement for batches with nothing for it (store/batch_statement.rs).
--- Called by: store/commit.rs. Locks: the lane, start keys in order, saga rows of the lane. Index: journal_pkey, saga_pkey.
+-- Writes the transitions of a batch, each of another saga, for lane $1; writes nothing if the lane is dead. Returns
+-- the ids of the journal rows that were let in; everything else that it writes depends on these.
+-- $2..$5 rows without a key; $6..$10 starts with an idempotency key and their rows, $28 the kinds of these rows;
+-- $11..$13 sagas to create; $14, $15 new statuses, $27 what then needs attention; $16..$19 ends (with the definition if
+-- the saga starts and ends in one row); $20..$23 answered signals; $24..$26 outbox.
+-- Tables are looked up by arrays of keys and never joined, and a full join is always a hash join. So a plan that was
+-- made while the tables were empty is still right when they are large.
+--
+-- The part of the statement between `-- [word` and `-- ]` is left out for batches that do not need it
+-- (store/batch_statement.rs).
+-- Called by: store/commit.rs, prepared by store/lane.rs; store/step_transaction.rs, prepared by store/session.rs.
+-- Locks: the lane, start keys in order, saga rows of the lane. Index: journal_pkey, saga_pkey.
 with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
 -- [keyed

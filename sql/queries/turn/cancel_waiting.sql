@@ -1,6 +1,6 @@
--- Takes starts $1 out of the queue and makes them ready, though it is not their turn: they end before they begin anything.
--- Forgets the knocks $2, which were answered by that, or ask for nothing that cannot wait.
--- Called by: store/turn.rs. Locks: knocks (skip locked), then starts that wait, in order. Index: knock_pkey, waiting_id.
+-- Takes starts $1 out of the queue and makes them ready without their turn: they end before they begin anything.
+-- Deletes the knocks $2, which this answers, or which ask for nothing urgent.
+-- Called by: store/turn.rs. Locks: knocks (skip locked), then waiting starts, in order. Index: knock_pkey, waiting_id.
 with mine as materialized (
     select k.n from amends.knock k where k.n = any ($2::bigint[]) order by k.n for update skip locked
 ), heard as (

@@ -1,6 +1,6 @@
--- Walks $3 turns after the one of name $1 and key $2, and lists those whose holder has ended.
--- Called by: store/turn.rs, for holders that ended on a node which died before it could say so. Locks: none. Index:
--- turn_pkey, saga_pkey.
+-- Walks over $3 turns after the one of name $1 and key $2, and lists the holders among them that have ended.
+-- Called by: store/turn.rs, for holders whose node died after their end and before it passed the turn on.
+-- Locks: none. Index: turn_pkey, saga_pkey.
 with page as materialized (
     select t.name, t.key, t.holder from amends.turn t
     where (t.name, t.key) > ($1::text, $2::text)
