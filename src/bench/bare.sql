@@ -1,5 +1,5 @@
--- Writes one row each of many sagas, and nothing around it: no fence, no check, no keys, no signals. What Postgres can do.
--- $1..$4 rows of the journal, $5 sagas that begin, $6 sagas that end; $7..$10 definition, lane, status and result of all.
+-- Writes one row of each of many sagas with nothing around it: no fence, check, key or signal. Postgres can do no more.
+-- $1..$4 journal rows, $5 sagas that begin, $6 sagas that end; $7..$10 definition, lane, status, result of all sagas.
 with written as (
     insert into amends.journal (id, seq, lane, at, kind, body)
     select u.id, u.seq, $8::bigint, now(), u.kind, u.body

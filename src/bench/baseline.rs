@@ -1,6 +1,6 @@
-//! What the engine is measured against: the same rows, written by plain connections with nothing around them.
-//! Owns both yardsticks: the bare statement, in batches, and the naive loop, which commits each row by
-//! itself. They write for a live lane that does nothing else, so that no sweep takes their sagas for lost.
+//! Baselines of the bench: plain connections that write the same rows with nothing around them. Owns both baselines:
+//! the bare statement writes in batches, the naive loop commits each row by itself. A live lane that does nothing
+//! else owns their sagas, so that no sweep recovers them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use super::usage::failed;
 use crate::cli::failure::Failure;
 use crate::store::{Lane, LaneId, PostgresConfig, Store};
 
-/// What the engine is measured against.
+/// A baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Limit {
-    /// The bare statement: batches of the engine's own size, and of the best size.
+    /// The bare statement: in batches of the engine's mean size, and of the best size.
     Bare,
     /// A loop that commits each transition by itself, on 32 connections.
     Naive,
@@ -27,14 +27,14 @@ pub(super) enum Limit {
 /// Connections of the naive loop.
 const NAIVE_CONNECTIONS: usize = 32;
 
-/// Batch sizes among which the best is looked for, each for so many seconds.
+/// Batch sizes to try, each for `TRIAL_S` seconds.
 const BATCHES: [usize; 5] = [100, 250, 500, 1_000, 2_000];
 const TRIAL_S: f64 = 0.7;
 
-/// How long the lane of the yardsticks counts as live without a beat, in milliseconds: longer than any bench.
+/// Lease of the baseline's lane, in milliseconds: longer than any bench, since it has no heartbeat.
 const LEASE_MS: u64 = 7 * 24 * 3_600_000;
 
-/// The rows of one saga, copied from one that the engine ran.
+/// Rows of one saga that the engine ran.
 pub(super) struct Template {
     definition: i32,
     status: String,
@@ -60,22 +60,22 @@ impl Template {
         })
     }
 
-    /// Bytes of bodies and result for each row.
+    /// Returns the bytes of bodies and result per row.
     pub(super) fn body_bytes(&self) -> f64 {
         let bodies: usize = self.rows.iter().map(|(_, body)| body.len()).sum();
         (bodies + self.result.as_ref().map_or(0, String::len)) as f64 / self.rows.len() as f64
     }
 }
 
-/// Connections that write for the yardstick.
+/// Connections that write for a baseline.
 pub(super) struct Writers {
     writers: Vec<Writer>,
-    /// Keeps the lane's connection, and shows whose the rows are.
+    /// Keeps the lane's connection open; the rows carry the lane's number.
     _lane: Lane,
 }
 
 impl Writers {
-    /// Connects as many as `lanes` for the bare statement, or 32 for the naive loop.
+    /// Opens `lanes` connections for the bare statement, or 32 for the naive loop.
     pub(super) async fn open(
         limit: Limit,
         lanes: usize,
@@ -94,7 +94,7 @@ impl Writers {
         Ok(Self { writers: try_join_all(writers).await?, _lane: lane })
     }
 
-    /// The fastest batch size, by a short trial of each.
+    /// Returns the fastest batch size, by a short trial of each.
     pub(super) async fn best_batch(&self) -> Result<usize, Failure> {
         let mut best = (BATCHES[0], 0.0);
         for batch in BATCHES {
@@ -106,14 +106,14 @@ impl Writers {
         Ok(best.0)
     }
 
-    /// Writes in batches for so long; sagas that are under way then are ended outside of the measurement.
+    /// Writes in batches for `seconds`. Sagas under way then are ended outside the measurement.
     pub(super) async fn bare(&self, batch: usize, seconds: f64) -> Result<Round, Failure> {
         let until = Instant::now() + Duration::from_secs_f64(seconds);
         let sides = self.writers.iter().map(|writer| writer.bare(batch.max(1), until));
         Ok(Round::of_all(&spawned(sides).await?))
     }
 
-    /// Commits row by row for so long; at a rate on one connection.
+    /// Commits row by row for `seconds`; at a rate, on one connection.
     pub(super) async fn naive(&self, rate: Option<f64>, seconds: f64) -> Result<Round, Failure> {
         let until = Instant::now() + Duration::from_secs_f64(seconds);
         let count = if rate.is_some() { 1 } else { self.writers.len() };
@@ -122,7 +122,7 @@ impl Writers {
     }
 }
 
-/// Runs each on a task of its own.
+/// Runs each future in a task of its own.
 async fn spawned<F>(sides: impl Iterator<Item = F>) -> Result<Vec<Round>, Failure>
 where
     F: Future<Output = Result<Round, tokio_postgres::Error>> + Send + 'static,
@@ -136,7 +136,7 @@ where
     Ok(rounds)
 }
 
-/// One connection with its statements.
+/// One connection with its prepared statements.
 #[derive(Clone)]
 struct Writer {
     client: Arc<Client>,
@@ -168,8 +168,8 @@ impl Writer {
         Ok(Self { client: Arc::new(client), lane, template, bare, begin, go_on, end })
     }
 
-    /// Keeps `batch` sagas going, one row of each in a statement. They begin one after the other, so that
-    /// every batch holds beginnings, middles and ends alike.
+    /// Keeps `batch` sagas under way and writes one row of each in a statement. They begin one after the other, so
+    /// that each batch has the same mix of first, middle and last rows.
     fn bare(&self, batch: usize, until: Instant) -> impl Future<Output = Result<Round, tokio_postgres::Error>> + use<> {
         let writer = self.clone();
         async move {
@@ -197,7 +197,7 @@ impl Writer {
         }
     }
 
-    /// Writes the next row of each saga whose turn has come; returns how many.
+    /// Writes the next row of each saga that no longer waits. Returns their number.
     async fn write(&self, sagas: &[Saga]) -> Result<usize, tokio_postgres::Error> {
         let rows = &self.template.rows;
         let due: Vec<&Saga> = sagas.iter().filter(|saga| saga.waits == 0).collect();
@@ -215,7 +215,7 @@ impl Writer {
         Ok(due.len())
     }
 
-    /// Runs one saga after the other, each row in a commit of its own.
+    /// Runs one saga after the other, with a commit for each row.
     fn naive(
         &self,
         rate: Option<f64>,
@@ -258,7 +258,7 @@ impl Writer {
     }
 }
 
-/// One saga of the bare statement: its next row, and for how many batches it waits before its first.
+/// A saga of the bare statement: its next row, and the number of batches before its first.
 struct Saga {
     id: Uuid,
     row: usize,
@@ -278,7 +278,7 @@ impl Saga {
     }
 }
 
-/// Rows of a journal count from 1.
+/// Returns the `seq` of a row: journals count from 1.
 fn seq(row: usize) -> i32 {
     i32::try_from(row + 1).unwrap_or(i32::MAX)
 }

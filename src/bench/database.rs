@@ -1,6 +1,5 @@
-//! What happens in the bench's database besides the nodes: its making and its end, tables that are full
-//! already, an old snapshot, starts and signals by SQL. Owns these statements; they come from outside, as an
-//! application's would.
+//! The bench's database: creates and drops it, fills its tables, holds an old snapshot, and starts and signals sagas
+//! by SQL. These statements come from outside the nodes, as those of an application do.
 
 use std::time::{Duration, Instant};
 
@@ -14,28 +13,28 @@ use super::workload::{self, DEFINITION, Drive, EVENT, SLEEP_MS};
 use crate::cli::failure::Failure;
 use crate::store::PostgresConfig;
 
-/// Rows that are there before the bench begins.
+/// Rows in the tables before the bench begins.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Ballast {
     /// Ended sagas with their journals.
     #[arg(long, default_value_t = 0)]
     pub(super) history: u64,
-    /// Parked sagas, whose time is far.
+    /// Parked sagas whose timers are at least 30 days away.
     #[arg(long, default_value_t = 0)]
     pub(super) parked: u64,
-    /// Sagas in the queue; of `claim` only: they are what is run.
+    /// Sagas in the queue, for `claim` only: the bench runs these.
     #[arg(long, default_value_t = 0)]
     pub(super) backlog: u64,
 }
 
-/// Sagas made by one statement.
+/// Sagas created by one statement.
 const CHUNK: u64 = 20_000;
-/// Starts and signals in one transaction from outside.
+/// Starts or signals in one transaction from outside.
 const TOGETHER: i64 = 500;
-/// Pause between two looks whether all is done.
+/// Pause between two checks for the end.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Makes a database for the bench alone, and returns the URL of it.
+/// Creates a database for the bench alone. Returns its URL and its name.
 pub(super) async fn create_database(url: &str) -> Result<(String, String), Failure> {
     let (client, _task) = PostgresConfig::parse(url)?.open().await?;
     let name = format!("amends_bench_{}", std::process::id());
@@ -44,7 +43,7 @@ pub(super) async fn create_database(url: &str) -> Result<(String, String), Failu
         let words = failed(error).message;
         Failure::new(
             crate::cli::failure::Exit::Database,
-            format!("cannot make a database for the bench: {words}; use --in-place for one that may be filled"),
+            format!("cannot create a database for the bench: {words}; use --in-place to fill the given one"),
         )
     })?;
     let joint = match (url.contains("://"), url.contains('?')) {
@@ -55,7 +54,7 @@ pub(super) async fn create_database(url: &str) -> Result<(String, String), Failu
     Ok((format!("{url}{joint}dbname={name}"), name))
 }
 
-/// Removes it again.
+/// Drops the bench's database.
 pub(super) async fn drop_database(url: &str, name: &str) -> Result<(), Failure> {
     let (client, _task) = PostgresConfig::parse(url)?.open().await?;
     client.batch_execute("set statement_timeout = 0").await.map_err(failed)?;
@@ -65,14 +64,15 @@ pub(super) async fn drop_database(url: &str, name: &str) -> Result<(), Failure> 
 /// The bench's own connection to its database.
 pub(super) struct Outside {
     client: Client,
-    /// Holds an old snapshot.
+    /// Holds an old snapshot, if asked to.
     _snapshot: Option<Client>,
 }
 
 impl Outside {
     pub(super) async fn open(config: &PostgresConfig) -> Result<Self, Failure> {
         let (client, _task) = config.open().await?;
-        // Making ballast takes longer than any statement of a node may, and vacuum may have to wait for another.
+        // Filling tables takes longer than any statement of a node may, and vacuum may have to wait for another
+        // vacuum.
         client.batch_execute("set statement_timeout = 0; set lock_timeout = 0").await.map_err(failed)?;
         Ok(Self { client, _snapshot: None })
     }
@@ -81,7 +81,7 @@ impl Outside {
         &self.client
     }
 
-    /// Opens a session that keeps its snapshot: vacuum removes nothing that is newer.
+    /// Opens a session that keeps its snapshot: vacuum removes no row that died after it.
     pub(super) async fn hold_snapshot(&mut self, config: &PostgresConfig) -> Result<(), Failure> {
         let (client, _task) = config.open().await?;
         client
@@ -95,7 +95,7 @@ impl Outside {
         Ok(())
     }
 
-    /// Fills the tables with copies of one saga, and leaves them as a server looks that had time to tidy up.
+    /// Fills the tables with copies of one saga, then vacuums and checkpoints, as a server does over time.
     pub(super) async fn fill(&self, ballast: Ballast, template: &Template) -> Result<(), Failure> {
         if (ballast.history, ballast.parked, ballast.backlog) == (0, 0, 0) {
             return Ok(());
@@ -113,13 +113,13 @@ impl Outside {
             self.client.execute(BACKLOG, &[&count, &input, &DEFINITION]).await.map_err(failed)?;
         }
         self.client.batch_execute("vacuum (analyze)").await.map_err(failed)?;
-        // Only for those who may; otherwise the server's own checkpoint comes when it comes.
+        // Only some roles may run it. Otherwise the server checkpoints at its own time.
         let _ = self.client.batch_execute("checkpoint").await;
         Ok(())
     }
 
-    /// Does what the nodes leave to others, and waits until no saga that is newer than `floor` is left; of a
-    /// backlog, for so long as it was told.
+    /// Does the outside part of a workload and waits until no saga newer than `floor` is left. A backlog runs for its
+    /// given time only.
     pub(super) async fn drive(&self, drive: Drive, floor: Uuid, work: Work) -> Result<(), Failure> {
         let began = Instant::now();
         match drive {
@@ -138,7 +138,7 @@ impl Outside {
         self.until_none(LIVE, &floor).await
     }
 
-    /// Starts sagas by SQL, many in a transaction, as an import would; at a rate one by one.
+    /// Starts sagas by SQL, many in a transaction, as an import does; at a rate, one by one.
     async fn start(&self, work: Work, began: Instant) -> Result<(), Failure> {
         let input = workload::input().to_string();
         let (mut left, mut begun) = (i64::from(work.sagas), 0_u32);
@@ -155,14 +155,14 @@ impl Outside {
         Ok(())
     }
 
-    /// The least id that a saga of this round can have.
+    /// Returns the least id that a saga of this round can have.
     pub(super) async fn floor(&self) -> Result<Uuid, Failure> {
         let row = self.client.query_one("select amends.uuid_floor(clock_timestamp()) as id", &[]).await;
         Ok(row.map_err(failed)?.get("id"))
     }
 
-    /// Waits until there is none from `floor` on. Each look begins at what the one before has found: what is older
-    /// is done, and its dead rows need not be walked over again and again, at the nodes' expense.
+    /// Waits until `sql` finds no saga from `floor` on. Each look starts at the saga found before: all older ones are
+    /// done, and walking over their dead rows again would slow the nodes.
     async fn until_none(&self, sql: &str, floor: &Uuid) -> Result<(), Failure> {
         let (statement, mut floor) = (self.client.prepare(sql).await.map_err(failed)?, *floor);
         while let Some(oldest) = self.client.query_opt(&statement, &[&floor]).await.map_err(failed)? {
@@ -172,8 +172,8 @@ impl Outside {
         Ok(())
     }
 
-    /// How long sagas took that the bench did not wait for itself, in microseconds: from the signal, from the
-    /// time that was due, or from the start to the end.
+    /// Returns the durations of sagas that no node waited for, in microseconds: from the signal, from the due time,
+    /// or from the start, to the end.
     pub(super) async fn latencies_us(&self, drive: Drive, sagas: u32) -> Result<Vec<u64>, Failure> {
         let since = match drive {
             Drive::Closed | Drive::Held => return Ok(Vec::new()),
@@ -204,7 +204,7 @@ const PARKING: &str = "select g.id from amends.saga g \
 
 const START: &str = "select amends.start($3::text, $2::text::json) from generate_series(1, $1::int8)";
 
-/// One statement signals the next few sagas that have had none.
+/// Signals the next sagas that have had no signal.
 const SIGNAL: &str = "select amends.request(g.id, \
     json_build_object('provide', json_build_object('event', $2::text, 'payload', 1))) \
     from (select id from amends.saga where id >= $1 and signals = 0 order by id limit $3) g";

@@ -1,6 +1,6 @@
-//! `amends bench`: how many sagas this machine and this Postgres can do. Owns the order of a bench: nodes in
-//! processes of their own run rounds, and what they are measured against takes turns with them, so that a
-//! drifting machine hits both. Durability is checked, not assumed.
+//! `amends bench`: measures how many sagas this machine and this Postgres can run. Owns the order of a bench: node
+//! processes run rounds in turn with the baseline, so that a drifting machine affects both alike. It checks that the
+//! server is durable.
 
 mod baseline;
 mod database;
@@ -28,11 +28,11 @@ use workload::{Drive, Workload};
 
 pub(super) use node::{NodeArgs, run as run_node};
 
-/// Sagas of a bench that is told neither a number nor a time.
+/// Sagas of a bench without `--sagas` and `--seconds`.
 const SAGAS: u32 = 20_000;
-/// Sagas of the round before the first, which warms caches and plans and is not counted.
+/// Sagas of the warm-up round, which fills caches and plans and is not counted.
 const WARM_UP: u32 = 2_000;
-/// Pairs of rounds when there is something to be measured against.
+/// Pairs of rounds with a baseline.
 const PAIRS: u32 = 5;
 
 /// Options of `amends bench`.
@@ -40,50 +40,50 @@ const PAIRS: u32 = 5;
 pub(super) struct Args {
     #[command(flatten)]
     node: NodeArgs,
-    /// How many sagas, over all nodes and rounds. Default: 20,000, or as many as --seconds allow.
+    /// Number of sagas, over all nodes and rounds. Default: 20,000, or as many as --seconds allow.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     sagas: Option<u32>,
-    /// For how long, over all rounds.
+    /// Duration in seconds, over all rounds.
     #[arg(long, value_name = "S", value_parser = above_zero)]
     seconds: Option<f64>,
-    /// Starts so many sagas a second whatever becomes of them, to measure latency.
+    /// Starts this many sagas a second whatever the load, to measure latency.
     #[arg(long, value_name = "R", value_parser = above_zero)]
     rate: Option<f64>,
     /// Node processes that share the work.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     nodes: u32,
-    /// What takes turns with the engine: `bare`, the same rows in one statement with nothing around it, or
+    /// Baseline that runs in turn with the engine: `bare`, the same rows in one statement with nothing around it, or
     /// `naive`, a loop that commits each transition by itself.
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "bare", value_name = "AGAINST")]
     limit: Option<Limit>,
-    /// Rounds of the engine, and of what it is measured against. Default: 1, with --limit 5.
+    /// Rounds of the engine, and of the baseline. Default: 1, or 5 with --limit.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pairs: Option<u32>,
     #[command(flatten)]
     ballast: Ballast,
-    /// Keeps an old snapshot open all the while, so that vacuum can remove nothing.
+    /// Holds an old snapshot during the whole bench, so that vacuum can remove nothing.
     #[arg(long)]
     held_xmin: bool,
-    /// Reports although the server may lose what it has acknowledged, and says so.
+    /// Runs even on a server that may lose what it acknowledged, and says so in the report.
     #[arg(long = "unsafe")]
     without_durability: bool,
-    /// Fills the database itself, and leaves what was written there. Default: one of its own on the same
-    /// server, which is dropped afterwards.
+    /// Fills the given database and keeps the rows. Default: a database of its own on the same server, dropped
+    /// afterwards.
     #[arg(long)]
     in_place: bool,
 }
 
-/// What one round is to do, over all nodes.
+/// Work of one round, over all nodes.
 #[derive(Clone, Copy, Debug)]
 struct Work {
     sagas: u32,
     seconds: Option<f64>,
     rate: Option<f64>,
-    /// The sagas are there already.
+    /// Whether the sagas are already in the queue.
     backlog: bool,
 }
 
-/// What one round has done: the engine's, or of what it is measured against.
+/// Result of one round of the engine or of a baseline.
 #[derive(Clone, Debug, Default)]
 struct Round {
     transitions: f64,
@@ -92,7 +92,7 @@ struct Round {
 }
 
 impl Round {
-    /// Several sides of one round, which ran at the same time.
+    /// Joins the results of several connections that ran at the same time.
     fn of_all(sides: &[Self]) -> Self {
         Self {
             transitions: sides.iter().map(|side| side.transitions).sum(),
@@ -105,11 +105,11 @@ impl Round {
 /// A round of the engine.
 struct EngineRound {
     round: Round,
-    /// One for each node.
+    /// Answers, one for each node.
     nodes: Vec<Done>,
     wal_bytes: f64,
     postgres_cpu_s: Option<f64>,
-    /// Dead rows in the tables whose rows come and go, at its end, as the server's statistics have them.
+    /// Dead rows at the end of the round, in tables whose rows come and go, by the server's statistics.
     dead_rows: f64,
 }
 
@@ -125,7 +125,7 @@ fn above_zero(text: &str) -> Result<f64, String> {
     if number > 0.0 && number.is_finite() { Ok(number) } else { Err(format!("expected more than 0, found {text}")) }
 }
 
-/// Runs the bench on a server of the caller's choice and reports what came of it.
+/// Runs the bench and prints its report.
 pub(crate) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     args.check()?;
     let place = database.settled()?.open()?;
@@ -149,8 +149,8 @@ impl Args {
             (self.ballast.backlog > 0 && drive != Drive::Queued, "--backlog goes with --workload claim"),
             (self.ballast.backlog > 0 && self.seconds.is_none(), "--backlog needs --seconds"),
             (self.ballast.backlog > 0 && self.limit.is_some(), "--backlog goes without --limit"),
-            (self.rate.is_some() && !rated, "--rate goes with workloads that wait for nobody"),
-            (drive == Drive::Held && self.limit.is_some(), "--limit is of no use to --workload resident"),
+            (self.rate.is_some() && !rated, "--rate goes with workloads whose sagas do not wait"),
+            (drive == Drive::Held && self.limit.is_some(), "--workload resident goes without --limit"),
         ]
         .into_iter()
         .filter_map(|(is_wrong, words)| is_wrong.then_some(words))
@@ -158,7 +158,7 @@ impl Args {
         if faults.is_empty() { Ok(()) } else { Err(Failure::usage(faults.join("; "))) }
     }
 
-    /// Runs in a database of the bench's own, unless told otherwise.
+    /// Runs in a database of the bench's own, unless `--in-place` is given.
     async fn in_database(&self, url: &str) -> Result<Measured, Failure> {
         if self.in_place {
             return self.measure(url).await;
@@ -201,7 +201,7 @@ impl Args {
             Workload::AdminViews => Some(Dashboard::open(&config).await?),
             _ => None,
         };
-        // What the nodes did while they waited for all this is not counted.
+        // Resets the nodes' counts: they also worked while all this was set up.
         bench.tell(Order::NOTHING).await?;
         for _ in 0..self.rounds() {
             let round = bench.round(self.work()).await?;
@@ -218,7 +218,7 @@ impl Args {
         Ok(Measured { settings: self.settings(durable.is_err()), body_bytes, engine, against, looks })
     }
 
-    /// Gives the other side its turn: as long as the engine had.
+    /// Runs the baseline for as long as the engine's round took.
     async fn turn(&self, engine: &EngineRound, writers: &Writers, against: &mut Against) -> Result<(), Failure> {
         let seconds = engine.round.wall_s;
         match self.limit {
@@ -236,7 +236,7 @@ impl Args {
         self.pairs.unwrap_or(if self.limit.is_some() { PAIRS } else { 1 })
     }
 
-    /// What each round does.
+    /// Returns the work of each round.
     fn work(&self) -> Work {
         let rounds = self.rounds();
         let by_rate = self.rate.zip(self.seconds).map(|(rate, seconds)| (rate * seconds).ceil() as u32);
@@ -305,7 +305,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Fills the tables; the nodes are away while the queue is filled, or they would empty it meanwhile.
+    /// Fills the tables. The nodes are stopped while the queue is filled, or they would empty it.
     async fn fill(&mut self, template: &Template) -> Result<(), Failure> {
         let ballast = self.args.ballast;
         if ballast.backlog == 0 {
@@ -316,14 +316,14 @@ impl<'a> Bench<'a> {
         self.start_nodes().await
     }
 
-    /// A small round that is not counted; returns what a saga of this workload writes.
+    /// Runs a small round that is not counted. Returns the rows of a saga of this workload.
     async fn warm_up(&mut self) -> Result<Template, Failure> {
         let sagas = self.args.sagas.unwrap_or(WARM_UP).min(WARM_UP);
         self.round(Work { sagas, seconds: None, rate: None, backlog: false }).await?;
         Template::of_last(self.outside.client()).await
     }
 
-    /// One round on all nodes.
+    /// Runs one round on all nodes.
     async fn round(&mut self, work: Work) -> Result<EngineRound, Failure> {
         let drive = self.args.node.workload.drive();
         let (floor, before) = (self.outside.floor().await?, self.server.used().await?);
@@ -337,7 +337,7 @@ impl<'a> Bench<'a> {
         }
         let wall_s = began.elapsed().as_secs_f64();
         let used = self.server.used().await?;
-        // What was counted since the nodes had done their own part.
+        // Adds the counts since each node carried out its own part.
         for (node, later) in nodes.iter_mut().zip(self.tell(Order::NOTHING).await?) {
             node.add(&later);
         }
@@ -353,7 +353,7 @@ impl<'a> Bench<'a> {
         Ok(EngineRound { round, nodes, wal_bytes, postgres_cpu_s, dead_rows: used.dead_rows })
     }
 
-    /// Tells all nodes the same and waits until each has done it.
+    /// Sends all nodes the same order and waits until each has carried it out.
     async fn tell(&mut self, order: Order) -> Result<Vec<Done>, Failure> {
         for node in &mut self.nodes {
             node.tell(order).await?;

@@ -1,5 +1,5 @@
-//! A node of a bench: a process of its own, as any program would embed it, that is told over stdin what to
-//! run and answers over stdout, one JSON value a line. Owns the loads that a node makes itself.
+//! A node of a bench: a process of its own that embeds the runtime as any program would. Reads orders from stdin and
+//! answers on stdout, one JSON value a line. Owns the loads that a node makes itself.
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, Write as _};
@@ -18,58 +18,58 @@ use crate::metrics::{self, Exposition};
 use crate::runtime::Runtime;
 use crate::saga::state::Status;
 
-/// How a node of a bench is made.
+/// Options of a bench node.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct NodeArgs {
-    /// What is run.
+    /// Workload to run.
     #[arg(long, value_enum, default_value_t = Workload::Checkout3)]
     pub(super) workload: Workload,
-    /// How many sagas each node has under way at a time.
+    /// Sagas under way at a time on each node.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) in_flight: u32,
     /// Committing connections of each node.
     #[arg(long, default_value_t = crate::config::actor::LANES)]
     pub(super) lanes: usize,
-    /// Threads for the actors of each node.
+    /// Actor threads of each node.
     #[arg(long, default_value_t = crate::config::actor::THREADS)]
     pub(super) threads: usize,
-    /// Most sagas that a node keeps.
+    /// Most resident sagas of a node.
     #[arg(long, default_value_t = 100_000)]
     pub(super) residents_max: usize,
 }
 
-/// What a node is told.
+/// An order to a node.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Order {
-    /// How many sagas to start; 0 for none, while others start them.
+    /// Number of sagas to start; 0 if they are started elsewhere.
     pub(super) sagas: u32,
-    /// Stop starting after this time.
+    /// Time after which the node starts no more, in seconds.
     pub(super) seconds: Option<f64>,
-    /// Starts at these times whatever becomes of them: so many a second.
+    /// Starts per second, whatever the load.
     pub(super) rate: Option<f64>,
 }
 
 impl Order {
-    /// Only to hear what was counted.
+    /// An order that only asks for the counts.
     pub(super) const NOTHING: Self = Self { sagas: 0, seconds: None, rate: None };
 }
 
-/// What a node answers: first an empty one when it is ready, then one for each order.
+/// An answer of a node: an empty one when it is ready, then one for each order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Done {
-    /// From the start of each saga to its durable end, in microseconds.
+    /// Time from the start of each saga to its durable end, in microseconds.
     pub(super) latencies_us: Vec<u64>,
-    /// Sagas that ended here since the order before.
+    /// Sagas that ended here since the last answer.
     pub(super) ended: f64,
-    /// Transitions committed since.
+    /// Transitions committed since then.
     pub(super) transitions: f64,
-    /// Commits since.
+    /// Commits since then.
     pub(super) commits: f64,
-    /// Processor time since, in seconds.
+    /// Processor time since then, in seconds.
     pub(super) cpu_s: f64,
     /// Memory in use now, in bytes.
     pub(super) resident_bytes: u64,
-    /// What each waiting saga costs, in bytes.
+    /// Memory of each waiting saga, in bytes.
     pub(super) bytes_per_saga: Option<u64>,
 }
 
@@ -102,7 +102,7 @@ async fn serve(args: NodeArgs, url: &str) -> Result<Exit, Failure> {
     while let Some(order) = orders.recv().await {
         let (latencies_us, bytes_per_saga) = tokio::select! {
             done = node.carry_out(order?) => done?,
-            // Whoever gave it is gone.
+            // The parent is gone.
             _ = &mut last => break,
         };
         let now = node.sample();
@@ -113,8 +113,8 @@ async fn serve(args: NodeArgs, url: &str) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Reads orders on a thread of its own, until stdin ends: that of a parent that is gone does, too. The second part says
-/// that there will be no other.
+/// Reads orders on a thread of its own until stdin ends, which it also does when the parent is gone. The second value
+/// resolves when no more orders come.
 fn orders() -> (mpsc::UnboundedReceiver<Result<Order, Failure>>, oneshot::Receiver<Infallible>) {
     let (send, orders) = mpsc::unbounded_channel();
     let (until, last) = oneshot::channel();
@@ -135,7 +135,7 @@ fn say(done: &Done) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")
         .and_then(|()| stdout.flush())
-        .map_err(|error| Failure::failed(format!("nobody listens any more: {error}")))
+        .map_err(|error| Failure::failed(format!("cannot answer, the bench has closed the pipe: {error}")))
 }
 
 struct BenchNode {
@@ -146,7 +146,7 @@ struct BenchNode {
 }
 
 impl BenchNode {
-    /// Returns the latencies of the sagas that it waited for, and what a waiting saga costs.
+    /// Carries out an order. Returns the latencies of the sagas it waited for, and the memory of a waiting saga.
     async fn carry_out(&self, order: Order) -> Result<(Vec<u64>, Option<u64>), Failure> {
         match self.args.workload.drive() {
             Drive::Closed => Ok((self.start_all(order, true).await?, None)),
@@ -157,8 +157,8 @@ impl BenchNode {
         }
     }
 
-    /// Starts sagas, at most `in_flight` at a time or at a rate, and waits for the end of each, or only for
-    /// its start. Returns how long each took; at a rate from the time at which it was due.
+    /// Starts sagas, at most `in_flight` at a time or at a rate, and waits for the end of each, or only for its
+    /// start. Returns the time each took; at a rate, from its due time.
     async fn start_all(&self, order: Order, to_the_end: bool) -> Result<Vec<u64>, Failure> {
         let in_flight = usize::try_from(self.args.in_flight).unwrap_or(usize::MAX);
         let slots = Arc::new(Semaphore::new(in_flight));
@@ -195,7 +195,7 @@ impl BenchNode {
         Ok(latencies)
     }
 
-    /// Starts sagas that all wait in their step, weighs the process, and lets them go.
+    /// Starts sagas that all wait in their step, measures the memory, and lets them go on.
     async fn hold(&self, order: Order) -> Result<u64, Failure> {
         let before = usage::resident_bytes();
         self.start_all(order, false).await?;
@@ -204,7 +204,7 @@ impl BenchNode {
         Ok(resident / u64::from(order.sagas.max(1)))
     }
 
-    /// What this process has counted and used so far.
+    /// Returns the counts and the usage of this process so far.
     fn sample(&self) -> Done {
         let text = self.exposition.render();
         let sum = |name: &str| -> f64 {
@@ -224,7 +224,7 @@ impl BenchNode {
 }
 
 impl Done {
-    /// Adds what was counted later.
+    /// Adds later counts.
     pub(super) fn add(&mut self, later: &Self) {
         self.ended += later.ended;
         self.transitions += later.transitions;
@@ -232,7 +232,7 @@ impl Done {
         self.cpu_s += later.cpu_s;
     }
 
-    /// What was added since.
+    /// Returns the difference to earlier counts.
     fn since(&self, before: &Self) -> Self {
         Self {
             ended: self.ended - before.ended,

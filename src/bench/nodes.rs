@@ -1,5 +1,5 @@
-//! The nodes of a bench as their parent sees them: processes that are started, told what to run, and heard.
-//! Owns their lives: they end with their stdin, so none outlives a parent that was killed.
+//! Node processes of a bench, as their parent sees them: starts them, sends orders, reads answers. A node ends with
+//! its stdin, so none outlives a killed parent.
 
 use std::process::Stdio;
 
@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use super::node::{Done, NodeArgs, Order};
 use crate::cli::failure::Failure;
 
-/// One node.
+/// A node process.
 pub(super) struct NodeProcess {
     child: Child,
     orders: Option<ChildStdin>,
@@ -39,7 +39,7 @@ impl NodeProcess {
         Ok(node)
     }
 
-    /// Tells it what to run.
+    /// Sends an order.
     pub(super) async fn tell(&mut self, order: Order) -> Result<(), Failure> {
         let text = serde_json::to_string(&order).map_err(|error| Failure::failed(error.to_string()))?;
         let gone = || Failure::failed("a node of the bench is gone");
@@ -47,19 +47,19 @@ impl NodeProcess {
         orders.write_all(format!("{text}\n").as_bytes()).await.map_err(|_| gone())
     }
 
-    /// Waits until it has done what it was told.
+    /// Waits until it has carried out its order.
     pub(super) async fn done(&mut self) -> Result<Done, Failure> {
         let line = self.answers.next_line().await.map_err(|error| Failure::failed(error.to_string()))?;
         match line {
             Some(line) => serde_json::from_str(&line).map_err(|error| Failure::failed(error.to_string())),
             None => {
                 let status = self.child.wait().await.map_err(|error| Failure::failed(error.to_string()))?;
-                Err(Failure::failed(format!("a node of the bench ended early, {status}; see above")))
+                Err(Failure::failed(format!("a node of the bench ended early with {status}; see its messages above")))
             }
         }
     }
 
-    /// Lets it stop in good order.
+    /// Stops it gracefully.
     pub(super) async fn stop(mut self) -> Result<(), Failure> {
         drop(self.orders.take());
         let status = self.child.wait().await.map_err(|error| Failure::failed(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! What a bench found, for people and for programs. Owns the arithmetic and the table.
+//! The bench's report, for people and for programs. Owns the arithmetic and the table.
 
 use serde_json::{Value, json};
 
@@ -7,27 +7,27 @@ use super::{EngineRound, Round};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, Tone};
 
-/// What was measured.
+/// Measurements of a bench.
 pub(super) struct Measured {
     pub(super) settings: Value,
-    /// Bytes of bodies and result for each transition.
+    /// Bytes of bodies and result per transition.
     pub(super) body_bytes: f64,
     pub(super) engine: Vec<EngineRound>,
     pub(super) against: Against,
-    /// How long each view of the dashboard took.
+    /// Times of each view of the dashboard.
     pub(super) looks: Looks,
 }
 
-/// The other side's rounds, each after the engine's of the same place.
+/// Rounds of the baseline, each after the engine's round of the same position.
 #[derive(Default)]
 pub(super) struct Against {
     pub(super) rounds: Vec<Round>,
-    /// The bare statement with the engine's own batch size.
+    /// Rounds of the bare statement with the engine's mean batch size.
     pub(super) same: Vec<Round>,
     pub(super) best_batch: usize,
 }
 
-/// Shows a table, or one line of JSON.
+/// Prints a table, or one line of JSON.
 pub(super) fn show(measured: &Measured, output: &Output) -> Result<(), Failure> {
     let value = summary(measured);
     if output.is_json() {
@@ -90,7 +90,7 @@ fn summary(measured: &Measured) -> Value {
     summary
 }
 
-/// The other side, and the engine as a share of it: in throughput, or at a rate how many times its latency.
+/// Compares the engine with the baseline: the ratio of throughput, and of latency at a rate.
 fn compared(engine: &[EngineRound], against: &Against, latencies: &[u64]) -> Value {
     if against.rounds.is_empty() {
         return json!({ "limit_per_s": null, "ratio": null });
@@ -124,7 +124,7 @@ fn compared(engine: &[EngineRound], against: &Against, latencies: &[u64]) -> Val
     })
 }
 
-/// The median and the longest look at each view.
+/// Returns the median and the longest time of each view.
 fn views(looks: &Looks) -> Value {
     let views = looks.iter().map(|(name, took)| {
         let took = sorted(took.clone());
@@ -134,7 +134,7 @@ fn views(looks: &Looks) -> Value {
     views.collect::<serde_json::Map<_, _>>().into()
 }
 
-/// What one round was like: whether all of them are alike is what a soak is about.
+/// Returns the figures of one round: a soak shows whether all rounds are alike.
 fn one_round(one: &EngineRound) -> Value {
     let latencies = sorted(one.round.latencies_us.clone());
     let ended: f64 = one.nodes.iter().map(|node| node.ended).sum();
@@ -147,12 +147,12 @@ fn one_round(one: &EngineRound) -> Value {
     })
 }
 
-/// Memory of all nodes, at the end of the round.
+/// Returns the memory of all nodes at the end of the round, in MB.
 fn resident_mb(one: &EngineRound) -> f64 {
     round(one.nodes.iter().map(|node| node.resident_bytes).sum::<u64>() as f64 / 1e6, 1)
 }
 
-/// The rounds, one below the other, with the names of what was measured on top.
+/// Returns the table of rounds, one a line.
 fn rounds_table(rounds: &[Value], output: &Output) -> String {
     let mut table = output.table();
     let fields = |one: &Value| one.as_object().cloned().unwrap_or_default();
@@ -165,7 +165,7 @@ fn rounds_table(rounds: &[Value], output: &Output) -> String {
     table.to_string()
 }
 
-/// How many sagas ended on each node.
+/// Returns how many sagas ended on each node.
 fn node_sagas(engine: &[EngineRound]) -> Vec<f64> {
     let count = engine.first().map_or(0, |one| one.nodes.len());
     (0..count).map(|place| engine.iter().map(|one| one.nodes[place].ended).sum()).collect()
@@ -176,7 +176,7 @@ fn sorted(mut latencies: Vec<u64>) -> Vec<u64> {
     latencies
 }
 
-/// The nearest rank.
+/// Returns the value of the nearest rank below, in milliseconds.
 fn percentile_ms(sorted: &[u64], share: f64) -> Value {
     let last = sorted.len().checked_sub(1);
     last.map_or(Value::Null, |last| json!(round(sorted[(last as f64 * share) as usize] as f64 / 1e3, 2)))

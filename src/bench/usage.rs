@@ -1,5 +1,5 @@
-//! What a bench uses up: processor time, memory, WAL. Owns reading it from the system; a system that does not
-//! tell gives nothing, never a guess.
+//! Resource usage of a bench: processor time, memory, WAL. Reads it from the system. Reports nothing, never a guess,
+//! where the system does not tell; only memory is 0 there.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use crate::cli::failure::Failure;
 
-/// Memory of this process that is in use, in bytes; 0 where the system does not say.
+/// Returns the resident memory of this process in bytes; 0 where the system does not tell.
 pub(super) fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -15,10 +15,10 @@ pub(super) fn resident_bytes() -> u64 {
     kibibytes.unwrap_or_default() * 1_024
 }
 
-/// Processor time of this process so far, in seconds.
+/// Returns the processor time of this process so far, in seconds.
 pub(super) fn cpu_s() -> f64 {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: a plain system call that fills the structure it is given, which is valid when zero.
+    // SAFETY: a plain system call that fills the structure it is given; an all-zero structure is valid.
     let usage = unsafe {
         libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
         usage.assume_init()
@@ -27,26 +27,26 @@ pub(super) fn cpu_s() -> f64 {
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
-/// Looks at the server through a connection to it.
+/// Reads the usage of a Postgres server through a connection to it.
 pub(super) struct Server {
     client: Client,
-    /// Process of the postmaster, if the server runs on this machine and this process may see it.
+    /// Process id of the postmaster, if the server runs on this machine and this process may see it.
     postmaster: Option<u32>,
 }
 
-/// What the server had used up at one moment.
+/// Usage of the server up to one moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Used {
     /// Bytes of WAL.
     wal_bytes: f64,
     /// Dead rows in the tables whose rows come and go.
     pub(super) dead_rows: f64,
-    /// Processor time of all its processes, in seconds.
+    /// Processor time of all its processes, in seconds, if known.
     cpu_s: Option<f64>,
 }
 
 impl Used {
-    /// WAL in bytes and processor time in seconds since an earlier moment.
+    /// Returns WAL in bytes and processor time in seconds since an earlier moment.
     pub(super) fn since(&self, before: &Self) -> (f64, Option<f64>) {
         let cpu_s = self.cpu_s.zip(before.cpu_s).map(|(now, then)| now - then);
         (self.wal_bytes - before.wal_bytes, cpu_s)
@@ -72,7 +72,7 @@ impl Server {
     pub(super) async fn used(&self) -> Result<Used, Failure> {
         let sql = concat!(
             "with dead as (",
-            include_str!("../../../sql/queries/measure/tables.sql"),
+            include_str!("../../sql/queries/measure/tables.sql"),
             ") select (pg_current_wal_insert_lsn() - '0/0')::float8 as wal, sum(dead)::float8 as dead from dead"
         );
         let row = self.client.query_one(sql, &[]).await.map_err(failed)?;
@@ -81,17 +81,17 @@ impl Server {
     }
 }
 
-/// A failure of the bench's own statements.
+/// Converts an error of the bench's own statements.
 pub(super) fn failed(error: tokio_postgres::Error) -> Failure {
     let words = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
     Failure::new(crate::cli::failure::Exit::Database, words)
 }
 
-/// One process as /proc shows it.
+/// A process, as /proc shows it.
 struct Process {
     name: String,
     parent: u32,
-    /// Ticks of its own, and of its children that have ended.
+    /// Ticks of the process itself, and of its children that have ended.
     own: f64,
     gone: f64,
 }
@@ -99,7 +99,7 @@ struct Process {
 impl Process {
     fn read(pid: u32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name is in parentheses and may hold any character.
+        // The name is in parentheses and may contain any character.
         let (head, rest) = text.rsplit_once(") ")?;
         let fields: Vec<&str> = rest.split(' ').collect();
         let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
@@ -112,7 +112,7 @@ impl Process {
     }
 }
 
-/// Processor time of a postmaster, of its live children, and of those that have ended.
+/// Returns the processor time of a postmaster, its live children, and its ended children.
 fn family_cpu_s(postmaster: u32) -> Option<f64> {
     let head = Process::read(postmaster)?;
     let pids = fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

@@ -1,5 +1,5 @@
-//! An operator's dashboard beside the load: reads every view once a second. Owns which views are read, and how long
-//! each took; the views are the store's.
+//! An operator's dashboard during the load: reads every view once a second and times it. Owns the list of views; the
+//! store owns the views.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::usage::failed;
 use crate::cli::failure::Failure;
 use crate::store::PostgresConfig;
 
-/// The views as a dashboard reads them: a page of each, and one saga in full.
+/// The queries of a dashboard: a page of each view, and one saga in full.
 const VIEWS: [(&str, &str); 11] = [
     ("stuck", "select * from amends.stuck limit 100"),
     ("in_doubt", "select * from amends.in_doubt limit 100"),
@@ -31,20 +31,20 @@ const VIEWS: [(&str, &str); 11] = [
     ),
 ];
 
-/// Pause between two looks at the dashboard.
+/// Pause between two reads of the dashboard.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long each view took, in microseconds.
+/// Times of each view, in microseconds.
 pub(super) type Looks = BTreeMap<&'static str, Vec<u64>>;
 
-/// A dashboard that is being read.
+/// A running dashboard.
 pub(super) struct Dashboard {
     over: Arc<AtomicBool>,
     reading: JoinHandle<Result<Looks, tokio_postgres::Error>>,
 }
 
 impl Dashboard {
-    /// Begins to read, over a connection of its own.
+    /// Starts reading, on a connection of its own.
     pub(super) async fn open(config: &PostgresConfig) -> Result<Self, Failure> {
         let (client, _task) = config.open().await?;
         let over = Arc::new(AtomicBool::new(false));
@@ -52,7 +52,7 @@ impl Dashboard {
         Ok(Self { over, reading })
     }
 
-    /// Ends reading; every view was read at least once.
+    /// Ends reading. Every view was read at least once.
     pub(super) async fn close(self) -> Result<Looks, Failure> {
         self.over.store(true, Ordering::Relaxed);
         let looks = self.reading.await.map_err(|error| Failure::failed(error.to_string()))?;

@@ -1,5 +1,5 @@
-//! What a bench runs: the shapes of its sagas and the handlers behind them. Owns the definitions, and how
-//! each kind of work is driven; when it is driven is decided by `mod.rs`.
+//! Workloads of a bench: the definitions of its sagas and their handlers. Owns the definitions and how each workload
+//! is driven. `mod.rs` decides when.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::saga::state::Status;
 /// Name of the definition that every bench runs.
 pub(super) const DEFINITION: &str = "bench";
 
-/// Name of the event for which sagas of `signals` wait.
+/// Event that the sagas of `signals` wait for.
 pub(super) const EVENT: &str = "go";
 
-/// How long the sagas of `timers` sleep, in milliseconds: longer than a node keeps what waits.
+/// Sleep of the sagas of `timers`, in milliseconds: longer than a node keeps a waiting saga.
 pub(super) const SLEEP_MS: u64 = crate::config::actor::PARK_AFTER_MS + 2_000;
 
-/// Bytes of payload that make an input of about 200 bytes.
+/// Bytes of payload in an input of about 200 bytes.
 const INPUT_BYTES: usize = 186;
 
-/// What is run.
+/// A workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Workload {
     /// Three in-process steps in sequence, 200 bytes of JSON in and out, each outcome durable before the next
@@ -37,28 +37,28 @@ pub(super) enum Workload {
     FanOut8,
     /// checkout-3, started by SQL from outside, so that every saga passes through the queue.
     Claim,
-    /// Sagas that are parked until a signal comes by SQL from outside.
+    /// Sagas that are parked until a signal by SQL from outside.
     Signals,
-    /// Sagas that are parked until their time comes.
+    /// Sagas that are parked until their timer is due.
     Timers,
     /// checkout-3, while an operator's dashboard reads every view once a second.
     AdminViews,
-    /// Sagas that wait on a node, all at a time: what one of them costs in memory.
+    /// Sagas that all wait on a node at the same time: measures the memory of one.
     Resident,
 }
 
-/// Who starts the sagas of a workload, and who sees them end.
+/// Driver of a workload: who starts its sagas and waits for their ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drive {
-    /// The node, which waits for each.
+    /// The node starts each saga and waits for its end.
     Closed,
-    /// SQL from outside.
+    /// SQL from outside starts the sagas.
     Queued,
-    /// The node, which lets them go; a signal brings them back.
+    /// The node starts the sagas and parks them; a signal wakes them.
     Signalled,
-    /// The node, which lets them go; a timer brings them back.
+    /// The node starts the sagas and parks them; a timer wakes them.
     Timed,
-    /// The node, which keeps them all waiting for a while.
+    /// The node starts the sagas and keeps them all waiting for a while.
     Held,
 }
 
@@ -86,7 +86,7 @@ impl Workload {
         }
     }
 
-    /// How each of its sagas must end.
+    /// Returns the status in which each saga must end.
     pub(super) fn end(self) -> Status {
         match self {
             Self::Checkout3Comp => Status::Compensated,
@@ -127,12 +127,12 @@ impl Workload {
     }
 }
 
-/// The input of every saga.
+/// Returns the input of every saga.
 pub(super) fn input() -> Value {
     json!({ "payload": "x".repeat(INPUT_BYTES) })
 }
 
-/// The functions that the definitions name; `wait` waits for the gate.
+/// Returns the handlers of the definitions; `wait` waits for the gate.
 pub(super) fn handlers(gate: Arc<Semaphore>) -> Handlers {
     Handlers::new()
         .register("echo", |_: StepContext, input: Value| async move { Ok::<_, Failure>(input) })
@@ -142,7 +142,7 @@ pub(super) fn handlers(gate: Arc<Semaphore>) -> Handlers {
         .register("wait", move |_: StepContext, _: Value| {
             let gate = gate.clone();
             async move {
-                // The gate is opened for as many as are waiting, never closed.
+                // The gate gets one permit for each waiting saga, and is never closed.
                 let _ = gate.acquire().await.map(tokio::sync::SemaphorePermit::forget);
                 Ok::<_, Failure>(Value::Null)
             }

@@ -1,5 +1,5 @@
-//! The audit: what the participants' ledgers say against what the sagas promised. Owns the judgement, which
-//! is pure; the ledgers are read in `evidence.rs`, the sagas' ends come from amends.
+//! The audit: compares the participants' ledgers with what the sagas promised. Owns the judgement, which is pure.
+//! `evidence.rs` reads the ledgers, `reported.rs` reads the sagas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,48 +10,48 @@ use super::effect::Kind;
 use super::fault::Fault;
 use crate::saga::state::{Status, StuckReason};
 
-/// What amends says of one checkout.
+/// What amends reports about one checkout.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
     /// The saga.
     pub(super) saga: Uuid,
-    /// The booking that it is about.
+    /// Its booking.
     pub(super) booking: String,
-    /// The cents that it was to charge.
+    /// Cents it was to charge.
     pub(super) amount_cents: i64,
-    /// Where it stands.
+    /// Its status.
     pub(super) status: Status,
-    /// The charge that its output names.
+    /// Charge named in its output.
     pub(super) charge: Option<String>,
     /// Why it is stuck, if it is.
     pub(super) stuck: Option<StuckReason>,
 }
 
-/// One row of a ledger.
+/// One effect in a ledger.
 #[derive(Clone, Debug)]
 pub(super) struct Entered {
-    /// What was done.
+    /// Kind of effect.
     pub(super) kind: Kind,
-    /// The id that the participant gave it.
+    /// Id given by the participant.
     pub(super) id: String,
-    /// For which booking.
+    /// Booking it belongs to.
     pub(super) booking: String,
     /// What it touched.
     pub(super) subject: String,
-    /// Cents that moved.
+    /// Cents moved.
     pub(super) amount_cents: i64,
 }
 
-/// One fault that was injected.
+/// One injected fault.
 #[derive(Clone, Debug)]
 pub(super) struct Injected {
-    /// What went wrong.
+    /// Kind of fault.
     pub(super) fault: Fault,
     /// The booking of the call.
     pub(super) booking: String,
 }
 
-/// Everything that the participants know.
+/// Everything the participants recorded.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     /// All effects, of both ledgers.
@@ -60,23 +60,23 @@ pub(super) struct Evidence {
     pub(super) faults: Vec<Injected>,
 }
 
-/// In which way a promise was broken.
+/// Kind of broken promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Breach {
     /// A completed checkout lacks an effect, or a checkout has no saga at all.
     Lost,
-    /// An effect was made, or undone, more often than once.
+    /// An effect was made, or undone, more than once.
     Doubled,
-    /// An effect is left that no saga answers for.
+    /// An effect is left that no saga accounts for.
     Orphaned,
-    /// A saga has not ended, though it had the time.
+    /// A saga has not ended in the given time.
     Unfinished,
-    /// A saga is stuck without any fault that would explain it.
+    /// A saga is stuck, and no fault explains it.
     Unexplained,
 }
 
 impl Breach {
-    /// Returns the word for people.
+    /// Returns the word for messages.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Lost => "lost",
@@ -91,13 +91,13 @@ impl Breach {
 /// One broken promise.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Violation {
-    /// In which way.
+    /// Kind of breach.
     pub(super) breach: Breach,
-    /// The saga, where there is one.
+    /// The saga, if there is one.
     pub(super) saga: Option<Uuid>,
     /// The booking.
     pub(super) booking: String,
-    /// What was expected, and what the ledger has.
+    /// What was expected, and what was found.
     pub(super) text: String,
 }
 
@@ -111,8 +111,8 @@ impl std::fmt::Display for Violation {
     }
 }
 
-/// Judges the ledgers: `asked` are the bookings for which a checkout was asked for, `claims` what amends says
-/// of its sagas. Returns every broken promise; an empty list is the proof.
+/// Judges the ledgers and returns every broken promise; an empty list is the proof. `asked` are the bookings whose
+/// checkout was started, `claims` is what amends reports about their sagas.
 pub(super) fn audit(asked: &[String], claims: &[Claim], evidence: &Evidence, troubles: Troubles) -> Vec<Violation> {
     let mut ledgers: BTreeMap<&str, Vec<&Entered>> = BTreeMap::new();
     for effect in &evidence.effects {
@@ -138,11 +138,7 @@ pub(super) fn audit(asked: &[String], claims: &[Claim], evidence: &Evidence, tro
     let without_saga =
         |breach, booking: &str, text: String| Violation { breach, saga: None, booking: booking.to_owned(), text };
     for booking in asked.iter().filter(|booking| !answered.contains(booking.as_str())) {
-        violations.push(without_saga(
-            Breach::Lost,
-            booking,
-            "a checkout was asked for, and there is no saga".to_owned(),
-        ));
+        violations.push(without_saga(Breach::Lost, booking, "a checkout was started, and there is no saga".to_owned()));
     }
     for (booking, ledger) in ledgers {
         for effect in ledger {
@@ -153,7 +149,7 @@ pub(super) fn audit(asked: &[String], claims: &[Claim], evidence: &Evidence, tro
     violations
 }
 
-/// Checks what one saga says against the rows of its booking.
+/// Compares one claim with the ledger rows of its booking.
 fn check_claim(claim: &Claim, ledger: &[&Entered], against: &mut impl FnMut(Breach, String)) {
     match claim.status {
         Status::Completed => {
@@ -169,7 +165,7 @@ fn check_claim(claim: &Claim, ledger: &[&Entered], against: &mut impl FnMut(Brea
             }
             check_money(claim, ledger, 0, against);
         }
-        // The rest is nobody's promise; but nothing may ever be there twice.
+        // These sagas promise nothing, except that no effect is there twice.
         Status::Stuck | Status::Abandoned => {
             for deed in Kind::DEEDS {
                 check_net(deed, net(ledger, deed), 0..=1, Breach::Doubled, against);
@@ -181,13 +177,13 @@ fn check_claim(claim: &Claim, ledger: &[&Entered], against: &mut impl FnMut(Brea
     }
 }
 
-/// How often a deed was done, less how often it was undone.
+/// Returns how often an effect was made, less how often it was undone.
 fn net(ledger: &[&Entered], deed: Kind) -> i64 {
     let count = |kind| ledger.iter().filter(|effect| effect.kind == kind).count() as i64;
     count(deed) - deed.undone_by().map_or(0, count)
 }
 
-/// Checks that a net count is within its range; `under` is the breach if it is below.
+/// Checks that a net count is in its range; `under` is the breach if the count is below it.
 fn check_net(
     deed: Kind,
     net: i64,
@@ -199,13 +195,13 @@ fn check_net(
     for _ in net..*range.start() {
         against(under, text());
     }
-    // One too many is a double where one belongs, and an orphan where none does.
+    // One too many is a double if one was expected, and an orphan if none was.
     for extra in *range.end()..net {
         against(if extra == 0 { Breach::Orphaned } else { Breach::Doubled }, text());
     }
 }
 
-/// Checks the cents, once the counts are right.
+/// Checks the cents, if the counts are right.
 fn check_money(claim: &Claim, ledger: &[&Entered], expected: i64, against: &mut impl FnMut(Breach, String)) {
     if net(ledger, Kind::Charge) != i64::from(expected != 0) {
         return;
@@ -220,7 +216,7 @@ fn check_money(claim: &Claim, ledger: &[&Entered], expected: i64, against: &mut 
     }
 }
 
-/// Checks that output, charge and receipt of a completed checkout speak of the same charge.
+/// Checks that output, charge and receipt of a completed checkout name the same charge.
 fn check_charge(claim: &Claim, ledger: &[&Entered], against: &mut impl FnMut(Breach, String)) {
     let refunded = |id: &str| ledger.iter().any(|effect| effect.kind == Kind::Refund && effect.subject == id);
     let Some(charge) = ledger.iter().find(|effect| effect.kind == Kind::Charge && !refunded(&effect.id)) else {
@@ -238,8 +234,7 @@ fn check_charge(claim: &Claim, ledger: &[&Entered], against: &mut impl FnMut(Bre
     }
 }
 
-/// Whether a saga that is stuck has a true reason to be: something that befell it, or one of the processes it
-/// ran on.
+/// Returns whether a stuck saga has a true reason: a fault of its own calls, or of a process it ran on.
 fn is_explained(claim: &Claim, evidence: &Evidence, troubles: Troubles) -> bool {
     let Some(reason) = claim.stuck else {
         return claim.status != Status::Stuck;
@@ -250,14 +245,14 @@ fn is_explained(claim: &Claim, evidence: &Evidence, troubles: Troubles) -> bool 
     };
     match reason {
         StuckReason::InDoubt => befell(hides_outcome) || crashed || troubles.any(),
-        // A participant whose ledger is away refuses, or is not there.
+        // A participant refuses or does not answer while its ledger is away.
         StuckReason::Failed => befell(|_| true) || crashed || troubles.postgres_killed > 0,
-        // Whoever is stopped for longer than its lease counts as dead.
+        // A node that is stopped for longer than its lease counts as dead.
         StuckReason::ProcessDied => troubles.nodes_killed + troubles.nodes_stopped > 0,
     }
 }
 
-/// Whether a fault leaves its caller in doubt.
+/// Returns whether a fault leaves its caller in doubt.
 fn hides_outcome(fault: Fault) -> bool {
     match fault {
         Fault::LostAnswer

@@ -1,11 +1,11 @@
-//! Tests of the audit: a sound world passes, and every way of corrupting one of its rows is found.
+//! Tests of the audit: a sound world passes, and each way to corrupt one of its rows is found.
 
 use uuid::Uuid;
 
 use super::Breach::{Doubled, Lost, Orphaned, Unexplained, Unfinished};
 use super::*;
 
-/// A world of one checkout for each end, with ledgers that keep every promise.
+/// A world with a checkout of each end, and ledgers that keep every promise.
 #[derive(Clone)]
 struct World {
     asked: Vec<String>,
@@ -210,7 +210,7 @@ fn a_stuck_saga_needs_a_true_reason() {
     check(elsewhere, &[]);
 }
 
-/// No row is too small to matter: whichever is lost, doubled or moved, it is found.
+/// Every row matters: the audit finds any row that is lost, doubled or moved.
 #[test]
 fn every_row_matters() {
     let sound = World::sound();
@@ -218,7 +218,7 @@ fn every_row_matters() {
         let booking = sound.evidence.effects[index].booking.clone();
         let mut lost = sound.clone();
         lost.evidence.effects.remove(index);
-        // A halted saga promises nothing about what is missing.
+        // A stuck saga promises nothing about missing effects.
         assert_eq!(lost.breaches().is_empty(), booking == "halted", "row {index} lost");
         let mut doubled = sound.clone();
         doubled.evidence.effects.push(sound.evidence.effects[index].clone());

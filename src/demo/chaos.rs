@@ -1,6 +1,6 @@
-//! What goes wrong all the time in a demo with chaos, by chance from the seed of the run. Owns whose turn it is among
-//! the troubles, how many of each there were, and cutting connections; nodes are killed and stopped by the stage, and
-//! the server by whoever runs it.
+//! Failure injection of `amends demo --chaos`, at random from the seed of the run. Owns the order of the failures,
+//! their counts, and cutting connections. `processes.rs` kills and stops nodes; `Embedded` kills
+//! Postgres.
 
 use std::time::{Duration, Instant};
 
@@ -14,35 +14,35 @@ use super::processes::{Stage, StageError};
 use crate::config::demo::{CHAOS_PAUSE, STOPPED};
 use crate::postgres::Embedded;
 
-/// One trouble.
+/// A kind of injected failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
-    /// A node is killed, and another takes its place.
+    /// Kills a node and starts another in its place.
     Kill,
-    /// A node is stopped for longer than its lease, and goes on as if nothing had been.
+    /// Stops a node for longer than its lease, then continues it.
     Stop,
-    /// All connections between nodes and database are cut.
+    /// Cuts all connections between nodes and database.
     Cut,
-    /// Postgres is killed with all of its processes, and started again.
+    /// Kills Postgres with all of its processes; it is started again.
     Crash,
 }
 
-/// One trouble that is to come.
+/// A planned failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Dealt {
     trouble: Trouble,
-    /// Which node it befalls, counted among those that run.
+    /// Selects the node among those that run.
     pick: u64,
-    /// Time to the one after it.
+    /// Time until the next failure.
     pause: Duration,
 }
 
-/// How much trouble there was.
+/// Counts of injected failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Troubles {
-    /// Nodes that were killed.
+    /// Nodes killed.
     pub(super) nodes_killed: u32,
-    /// Nodes that were stopped for longer than their lease and went on.
+    /// Nodes stopped for longer than their lease, then continued.
     pub(super) nodes_stopped: u32,
     /// Connections of nodes that were cut.
     pub(super) connections_cut: u64,
@@ -51,18 +51,18 @@ pub(super) struct Troubles {
 }
 
 impl Troubles {
-    /// Whether a call under way may have lost its caller, or its ledger.
+    /// Returns whether a call under way may have lost its caller or its ledger.
     pub(super) fn any(self) -> bool {
         self != Self::default()
     }
 }
 
-/// Makes trouble.
+/// Injects failures.
 pub(super) struct Chaos<'a> {
     chance: StdRng,
-    /// The troubles of this round, the next one last. Each comes once before any comes again.
+    /// Failures left of this round, the next one last. Each kind comes once a round.
     deck: Vec<Dealt>,
-    /// The server that may be killed.
+    /// The Postgres that may be killed, if it is the demo's own.
     server: Option<&'a Embedded>,
     due: Instant,
 }
@@ -74,8 +74,9 @@ impl<'a> Chaos<'a> {
         chaos
     }
 
-    /// Lets stopped nodes go on that were stopped for long enough, and makes the trouble that is due, if any. Returns
-    /// what was done, for people. What cannot be done now, since the database is away or no node runs, stays due.
+    /// Continues nodes that were stopped for long enough, and injects a failure if one is due. Returns its
+    /// description for the terminal. A failure stays due if it is not possible now: the database is away, or no node
+    /// runs.
     pub(super) async fn next(
         &mut self,
         made: &mut Troubles,
@@ -115,8 +116,8 @@ impl<'a> Chaos<'a> {
         Ok(done)
     }
 
-    /// How many of so many checkouts may have been started by now: they are spread over the first round, so that no run
-    /// is over before each trouble was there.
+    /// Returns how many of `checkouts` may have been started by now. The starts are spread over the first round, so
+    /// that no run ends before each kind of failure has occurred.
     pub(super) fn share(&self, made: Troubles, checkouts: usize) -> usize {
         let nodes = [made.nodes_killed > 0, made.nodes_stopped > 0, made.connections_cut > 0];
         let kinds = nodes.into_iter().chain(self.server.map(|_| made.postgres_killed > 0));
@@ -124,7 +125,7 @@ impl<'a> Chaos<'a> {
         if had == all { checkouts } else { (checkouts * (had + 1)).div_ceil(all + 1) }
     }
 
-    /// The next trouble; deals another round if there is none left.
+    /// Returns the next failure; plans another round if none is left.
     fn top(&mut self) -> Option<Dealt> {
         if self.deck.is_empty() {
             let mut troubles = vec![Trouble::Kill, Trouble::Stop, Trouble::Cut];
@@ -143,7 +144,7 @@ impl<'a> Chaos<'a> {
     }
 }
 
-/// Cuts the connections of all nodes but those that have only begun; returns how many.
+/// Cuts the connections of all nodes, except those younger than 2 s. Returns their number.
 async fn cut(database_url: &str) -> Result<u64, LedgerError> {
     let (config, tls) = ledger::config(database_url)?.into_parts();
     let (client, connection) = config.connect(tls).await?;
@@ -153,7 +154,7 @@ async fn cut(database_url: &str) -> Result<u64, LedgerError> {
                  and backend_start < now() - interval '2 s'";
     let row = client.query_one(sql, &[&NODE]).await?;
     drop(client);
-    // It ends with its client; how is of no interest.
+    // The connection ends with its client; its result does not matter.
     let _ = connection.await;
     Ok(row.try_get::<_, i64>(0)?.unsigned_abs())
 }
@@ -193,7 +194,7 @@ mod tests {
             for trouble in [Trouble::Kill, Trouble::Stop, Trouble::Cut] {
                 assert!(round.iter().any(|dealt| dealt.trouble == trouble), "{trouble:?} in {round:?}");
             }
-            // A server of somebody else is left alone.
+            // A Postgres that is not the demo's own is never killed.
             assert!(round.iter().all(|dealt| dealt.trouble != Trouble::Crash), "{round:?}");
         }
     }

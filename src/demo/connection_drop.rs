@@ -1,5 +1,5 @@
-//! A middleware that can drop a connection in the middle of an answer, or replace the answer, as a proxy or a
-//! network does. Owns the switch and what is sent instead; when to throw it is the server's business.
+//! A middleware that drops a connection in the middle of an answer, or replaces the answer, as a proxy or a network
+//! does. Owns the switch and the replacement. The server decides when to use the switch.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,11 +13,11 @@ use actix_web::{Error, HttpMessage, HttpResponse};
 use futures_util::stream;
 use tokio::sync::Semaphore;
 
-/// The beginning of a body, and how long it was to be.
+/// Beginning of a cut-off body, and its announced length in bytes.
 const BEGINNING: &[u8] = b"{\"code\":\"in";
 const ANNOUNCED: u64 = 70;
 
-/// The switch of one HTTP request: whoever serves it can drop its connection.
+/// Switch of one HTTP request: its handler can drop the connection or replace the answer.
 #[derive(Clone, Debug)]
 pub(super) struct Cut {
     thrown: Arc<Semaphore>,
@@ -34,19 +34,19 @@ impl Cut {
         self.thrown.close();
     }
 
-    /// Answers with this status at once; a conflict ends in the middle of its body.
+    /// Answers with this status at once. A 503 is complete; the body of any other status is cut off.
     pub(super) fn with(&self, status: u16) {
         let _ = self.status.set(status);
         self.thrown.close();
     }
 
-    /// Waits for the cut.
+    /// Waits until the switch is used.
     async fn made(&self) {
-        // There are no permits, so this ends only when the semaphore is closed.
+        // The semaphore has no permits, so this returns only once it is closed.
         let _ = self.thrown.acquire().await;
     }
 
-    /// What is sent instead of the answer.
+    /// Returns the replacement of the answer.
     fn instead(&self) -> HttpResponse {
         let status = self.status.get().and_then(|status| StatusCode::from_u16(*status).ok());
         if status == Some(StatusCode::SERVICE_UNAVAILABLE) {
@@ -61,7 +61,7 @@ impl Cut {
     }
 }
 
-/// Gives each request its switch, and holds the answer to a call back until it is whole or the switch is thrown.
+/// Adds a switch to each POST request. Holds the answer back until it is complete or the switch is used.
 pub(super) async fn cuttable(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -1,7 +1,7 @@
-//! The effects that the demo's participants can have on the world, and which undoes which. Owns the words;
-//! the tools that make them are in `tool.rs`, what they must add up to is the audit's business.
+//! The effects of the demo's participants, and which effect undoes which. Owns their words. `tool.rs` has the tools
+//! that make them; `audit.rs` checks their sum.
 
-/// What a participant did: one row of its ledger.
+/// Kind of an effect in a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// Money was taken from a guest.
@@ -12,20 +12,20 @@ pub(super) enum Kind {
     BookingClosed,
     /// A closed booking was opened again, and its folio voided.
     BookingReopened,
-    /// A room was given free.
+    /// A room was released.
     RoomReleased,
-    /// A room given free was taken back.
+    /// A released room was occupied again.
     RoomOccupied,
     /// A sales opportunity was advanced.
     OpportunityAdvanced,
-    /// An advanced opportunity was set back.
+    /// An advanced opportunity was reverted.
     OpportunityReverted,
     /// A receipt was mailed; nothing undoes that.
     ReceiptSent,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub(super) const ALL: [Self; 9] = [
         Self::Charge,
         Self::Refund,
@@ -38,7 +38,7 @@ impl Kind {
         Self::ReceiptSent,
     ];
 
-    /// The effects of a checkout that completed, in the order of its steps.
+    /// Effects of a completed checkout, in the order of its steps.
     pub(super) const DEEDS: [Self; 5] =
         [Self::Charge, Self::BookingClosed, Self::RoomReleased, Self::OpportunityAdvanced, Self::ReceiptSent];
 
@@ -57,7 +57,7 @@ impl Kind {
         }
     }
 
-    /// Returns the effect that undoes this one; none if nothing does, or if this one undoes another.
+    /// Returns the effect that undoes this one. None if nothing undoes it, or if it undoes another.
     pub(super) fn undone_by(self) -> Option<Self> {
         match self {
             Self::Charge => Some(Self::Refund),
@@ -77,12 +77,12 @@ impl Kind {
         Self::DEEDS.into_iter().find(|deed| deed.undone_by() == Some(self))
     }
 
-    /// Returns the deed of the pair that this effect belongs to: itself, or what it undoes.
+    /// Returns the effect of the pair that is not an undo: this one, or the one it undoes.
     pub(super) fn deed(self) -> Self {
         self.undoes().unwrap_or(self)
     }
 
-    /// Returns the word for people and answers: what the effect made of its record.
+    /// Returns the status of the record after this effect, for answers.
     pub(super) fn status(self) -> &'static str {
         match self {
             Self::Charge => "charged",
@@ -97,7 +97,7 @@ impl Kind {
         }
     }
 
-    /// Returns the id under which the outside knows the effect at a position of its ledger.
+    /// Returns the public id of the effect at this position of its ledger.
     pub(super) fn id(self, seq: i64) -> String {
         format!("{}_{seq:06}", self.id_prefix())
     }

@@ -1,5 +1,4 @@
-//! Reads the participants' ledgers for the audit. Owns the queries over both schemas; the judgement is in
-//! `audit.rs`.
+//! Reads the participants' ledgers for the audit. Owns the queries over both schemas. `audit.rs` judges the rows.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +10,8 @@ use super::ledger::LedgerError;
 use super::participant::{CRM_SCHEMA, PAYMENTS_SCHEMA};
 use crate::config::demo::LOOK_INTERVAL;
 
-/// Reads the effects and faults of all bookings whose name ends with `tail`. A ledger that was never opened
-/// is an empty one.
+/// Reads the effects and faults of all bookings whose name ends with `tail`. A ledger that was never opened counts as
+/// empty.
 pub(super) async fn read(client: &Client, tail: &str) -> Result<Evidence, LedgerError> {
     let mut evidence = Evidence::default();
     for schema in [PAYMENTS_SCHEMA, CRM_SCHEMA] {
@@ -21,7 +20,7 @@ pub(super) async fn read(client: &Client, tail: &str) -> Result<Evidence, Ledger
             continue;
         }
         let effects = format!(
-            // What was accepted will land.
+            // An accepted call will still make its effect.
             "select seq, kind, booking, subject, amount_cents from (
                  select seq, kind, booking, subject, amount_cents from {schema}.effect
                  union all select 0, kind, booking, subject, amount_cents from {schema}.accepted
@@ -51,8 +50,8 @@ pub(super) async fn read(client: &Client, tail: &str) -> Result<Evidence, Ledger
     Ok(evidence)
 }
 
-/// Waits until no participant has a connection any more, so that no effect can land; for `limit` at most,
-/// since another demo may run on the same database.
+/// Waits until no participant is connected, so that no effect can land any more. Waits for `limit` at most, since
+/// another demo may run on the same database.
 pub(super) async fn wait_for_participants(client: &Client, limit: Duration) -> Result<(), LedgerError> {
     let begun = Instant::now();
     while connected(client).await? > 0 && begun.elapsed() < limit {

@@ -1,19 +1,18 @@
-//! The demo's faults: which call of which tool goes wrong, and how. Owns the draw, which depends on nothing
-//! but the seed, the tool, the booking and the number of the call; carrying a fault out is left to `service.rs`
-//! and `server.rs`.
+//! The demo's faults: which call of which tool fails, and how. Owns the draw, which depends only on the seed, the
+//! tool, the booking and the number of the call. `service.rs` and `server.rs` carry faults out.
 
 use sha2::{Digest, Sha256};
 
-/// A way for a call to go wrong.
+/// A way for a call to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
-    /// Refused for good before any effect: a business rule.
+    /// The call is refused for good before any effect: a business rule.
     Refused,
-    /// Refused for now before any effect; the key is not used up.
+    /// The call is refused for now before any effect; its key can be used again.
     Busy,
     /// The refusal is stored under the key and replayed for ever: only a new key helps.
     CachedError,
-    /// Nothing happens, and the answer says so in the text of a success.
+    /// The call has no effect, and the text of a success says so.
     FailureAsText,
     /// The effect is made, and its answer never arrives.
     LostAnswer,
@@ -23,7 +22,7 @@ pub enum Fault {
     Slow,
     /// The first two calls are refused; for compensations.
     FailsTwice,
-    /// The effect is made, and the answer is the tool's error.
+    /// The effect is made, and the answer is an error of the tool.
     ErrorAfter,
     /// The effect is made, and the answer is an HTTP 503.
     UnavailableAfter,
@@ -34,7 +33,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All of them, in the order in which they are shown.
+    /// All faults, in the order of the report.
     pub(super) const ALL: [Self; 12] = [
         Self::Refused,
         Self::Busy,
@@ -68,7 +67,7 @@ impl Fault {
         }
     }
 
-    /// Returns the words for people.
+    /// Returns the words for the report.
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Refused => "refused before the effect",
@@ -86,8 +85,8 @@ impl Fault {
         }
     }
 
-    /// Whether a call that replays the answer to an earlier one can go wrong in this way: only its answer can
-    /// get lost.
+    /// Returns whether the fault fits a call that replays an earlier answer: only the answer of such a call can be
+    /// lost.
     pub(super) fn fits_replay(self) -> bool {
         match self {
             Self::LostAnswer | Self::Crash | Self::ErrorAfter | Self::UnavailableAfter | Self::ConflictCut => true,
@@ -113,32 +112,31 @@ impl std::str::FromStr for Fault {
     }
 }
 
-/// The faults that may befall a tool.
+/// The faults of a tool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Menu {
-    /// The kinds, and how likely each is among them.
+    /// The kinds, each with its weight.
     pub(super) faults: &'static [(Fault, u64)],
-    /// How much likelier than the run's share a fault of this tool is.
+    /// Factor on the run's share of failing calls.
     pub(super) strain: f64,
 }
 
-/// The faults of one run. Two runs with the same seed and the same calls have the same faults, whichever
-/// process makes or serves a call.
+/// The fault plan of one run. Two runs with the same seed and the same calls have the same faults, whichever process
+/// makes or serves a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FaultPlan {
     /// Seed of the run.
     pub(super) seed: u64,
-    /// Share of calls that go wrong, 0 to 1.
+    /// Share of calls that fail, 0 to 1.
     pub(super) rate: f64,
-    /// The only kinds that may be drawn; empty means all.
+    /// Kinds to draw; empty means all.
     pub(super) only: Vec<Fault>,
-    /// Tools that go wrong at every call, and how; nothing is drawn for them.
+    /// Tools that fail at every call, and how; nothing is drawn for them.
     pub(super) always: Vec<(String, Fault)>,
 }
 
 impl FaultPlan {
-    /// Draws what goes wrong with the `call`th call (from 1) of `tool` for `booking`, out of the tool's
-    /// `menu`.
+    /// Draws the fault of the `call`th call (from 1) of `tool` for `booking` from the tool's `menu`.
     pub(super) fn draw(&self, tool: &str, booking: &str, call: u32, menu: &Menu) -> Option<Fault> {
         if let Some((_, fault)) = self.always.iter().find(|(afflicted, _)| afflicted == tool) {
             return Some(*fault);
@@ -147,8 +145,7 @@ impl FaultPlan {
             return Some(Fault::FailsTwice);
         }
         self.draw_once(tool, booking, call, menu).filter(|fault| match fault {
-            // A rule of the business does not change its mind, and a series of two starts with the first
-            // call.
+            // A business rule does not change its mind, and a series of two starts with the first call.
             Fault::Refused | Fault::FailureAsText | Fault::FailsTwice => call == 1,
             Fault::Busy
             | Fault::CachedError
@@ -169,7 +166,7 @@ impl FaultPlan {
         if weight == 0 {
             return None;
         }
-        // What follows an `@` tells runs apart, and shall not change what befalls them.
+        // The part after `@` names the run and must not change the faults.
         let booking = booking.split_once('@').map_or(booking, |(name, _run)| name);
         let mut digest = Sha256::new();
         digest.update(self.seed.to_be_bytes());
@@ -179,7 +176,7 @@ impl FaultPlan {
         digest.update(booking.as_bytes());
         let digest = digest.finalize();
         let word = |at: usize| digest[at..at + 8].iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
-        // 53 bits: every such integer is a double of its own.
+        // 53 bits: each such integer has a double of its own.
         let chance = (word(0) >> 11) as f64 / (1u64 << 53) as f64;
         if chance >= self.rate * menu.strain {
             return None;

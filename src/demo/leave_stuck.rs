@@ -1,5 +1,5 @@
-//! `amends demo --leave-stuck`: one saga for each way of needing a person, and nodes that carry out what is then
-//! asked. Owns the cases, how each is reached and its remedy; the processes are `processes.rs`'s.
+//! `amends demo --leave-stuck`: makes one stuck saga of each kind, and keeps a node that carries out the operator's
+//! remedies. Owns the cases, how each comes about and its remedy. `processes.rs` owns the processes.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::store::{PostgresConfig, Store};
 
 /// The definitions, as the nodes load them.
 const DEFINITIONS: &str = include_str!("leave_stuck.yaml");
-/// The tools that go wrong at every call, and how.
+/// Tools that fail at every call, and how.
 const ALWAYS: [(&str, Fault); 4] = [
     ("create_charge", Fault::LostAnswer),
     ("email_receipt", Fault::Refused),
@@ -27,14 +27,14 @@ const ALWAYS: [(&str, Fault); 4] = [
     ("revert_opportunity", Fault::Refused),
 ];
 
-/// A way of needing a person.
+/// A kind of stuck saga.
 struct Case {
     definition: &'static str,
-    /// What has happened.
+    /// Cause.
     what: &'static str,
-    /// How a person finds out what to say.
+    /// Query that shows the operator what happened.
     evidence: &'static str,
-    /// The function that remedies it, and its arguments after the saga.
+    /// SQL function of the remedy, and its arguments after the saga.
     function: &'static str,
     arguments: &'static str,
 }
@@ -42,7 +42,7 @@ struct Case {
 const CASES: [Case; 4] = [
     Case {
         definition: "demo_in_doubt",
-        what: "in doubt: the charge was sent, no answer came, and it must not be repeated",
+        what: "in doubt: the charge was sent, no answer came, and the call must not be repeated",
         evidence: "select * from demo_payments.effect",
         function: "resolve",
         arguments: "'charge', 'applied', null, 'seen in the ledger of payments'",
@@ -56,24 +56,24 @@ const CASES: [Case; 4] = [
     },
     Case {
         definition: "demo_not_undone",
-        what: "compensation failed: the saga turned back, and the opportunity cannot be set back",
+        what: "compensation failed: the saga turned back, and the opportunity cannot be reverted",
         evidence: "select * from demo_crm.fault",
         function: "skip",
-        arguments: "'advance_opportunity', null, 'set back by hand'",
+        arguments: "'advance_opportunity', null, 'reverted by hand'",
     },
     Case {
         definition: DIES,
-        what: "the process died during the charge, each time that it was tried alone",
+        what: "process died: each node that tried the charge alone died during it",
         evidence: "select * from demo_payments.effect",
         function: "resolve",
         arguments: "'charge', 'applied', null, 'seen in the ledger of payments'",
     },
 ];
 
-/// Deaths after which a call waits for a person: two make it a suspect, and three lone trials convict it.
+/// Deaths until the call is stuck: two put the saga into quarantine, three more are lone trials.
 const DEATHS: u32 = 5;
 
-/// The case that is reached by killing nodes, after the others are at rest.
+/// The case that kills nodes; it runs after the others are at rest.
 const DIES: &str = "demo_process_died";
 
 impl Case {
@@ -82,7 +82,7 @@ impl Case {
     }
 }
 
-/// Makes the sagas, says which, and stays until a signal comes.
+/// Makes the sagas, prints them, and stays until a signal comes.
 pub(super) fn run(metrics_port: Option<u16>, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     // One thread, the main one: children end with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -90,7 +90,7 @@ pub(super) fn run(metrics_port: Option<u16>, database: &DatabaseArgs, output: &O
     let mut interrupt = Interrupt::catch(&runtime)?;
     let place = database.settled()?.open()?;
     let played = runtime.block_on(play(place.url(), metrics_port, &mut interrupt, output));
-    // Connections first, then what they are connected to.
+    // Closes the connections before the server.
     drop(runtime);
     let closed = place.close();
     played?;
@@ -104,7 +104,7 @@ async fn play(url: &str, metrics_port: Option<u16>, interrupt: &mut Interrupt, o
     let store = Store::connect(PostgresConfig::parse(url)?).await?;
     store.migrate().await?;
     register(&store, script.file, &script.text).await?;
-    output.remark("four sagas are brought to where they need a person; this takes two minutes");
+    output.remark("bringing four sagas to where each needs a person; this takes two minutes");
     let mut stage = Stage::set(&script, url, &run, metrics_port).await.map_err(DemoError::from)?;
     let stood = {
         let mut scene = Scene { url, run: &run, store: &store, stage: &mut stage };
@@ -120,7 +120,7 @@ async fn play(url: &str, metrics_port: Option<u16>, interrupt: &mut Interrupt, o
     };
     let struck = tokio::select! {
         struck = stage.strike() => struck.map(drop).map_err(|error| DemoError::from(error).into()),
-        // A second signal: whoever is left is killed with us.
+        // A second signal: the remaining processes are killed with this one.
         () = interrupt.next() => Err(DemoError::Interrupted.into()),
     };
     match stood.and(struck) {
@@ -137,7 +137,7 @@ fn faults() -> Vec<String> {
     ALWAYS.iter().flat_map(|(tool, fault)| ["--always".to_owned(), format!("{tool}={}", fault.as_str())]).collect()
 }
 
-/// Says which sagas are stuck and how to remedy each.
+/// Prints the stuck sagas and the remedy of each.
 fn tell(url: &str, sagas: &[(&Case, Uuid)], output: &Output) -> Result<(), Failure> {
     if output.is_json() {
         let stuck: Vec<_> = sagas
@@ -160,11 +160,11 @@ fn tell(url: &str, sagas: &[(&Case, Uuid)], output: &Output) -> Result<(), Failu
         output.line(&format!("    remedy    {};", case.remedy(*saga)))?;
     }
     output.remark(&format!("see and act: psql '{url}' -c 'select * from amends.stuck'"));
-    output.remark("a node runs and carries out what is asked, until Ctrl-C; what is stuck stays in the database");
+    output.remark("a node carries out your remedies until Ctrl-C; sagas that are still stuck stay in the database");
     Ok(())
 }
 
-/// The sagas on their way to where they need a person.
+/// The environment in which the sagas get stuck.
 struct Scene<'a> {
     url: &'a str,
     run: &'a str,
@@ -173,8 +173,7 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// Brings each case to where it needs a person. The node is killed for the last one only when the others are
-    /// at rest.
+    /// Brings each case to where it needs a person. Kills nodes for the last case only after the others are at rest.
     async fn reach(&mut self) -> Result<Vec<(&'static Case, Uuid)>, DemoError> {
         self.stage.add_node(self.url)?;
         let mut sagas = Vec::new();
@@ -193,7 +192,7 @@ impl Scene<'_> {
         Ok(sagas)
     }
 
-    /// Watches the processes until one ends that should not.
+    /// Watches the processes until one ends unexpectedly.
     async fn stay(&mut self) -> Result<(), Failure> {
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
@@ -227,7 +226,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Kills whatever node makes the charge for a booking, as often as it takes.
+    /// Kills the node that makes the charge for a booking, [`DEATHS`] times.
     async fn kill_each_owner(&mut self, booking: &str) -> Result<(), DemoError> {
         let (config, tls) = ledger::config(self.url)?.into_parts();
         let (client, connection) = config.connect(tls).await.map_err(LedgerError::from)?;
@@ -253,7 +252,7 @@ impl Scene<'_> {
             self.stage.add_node(self.url)?;
         }
         drop(client);
-        // It ends with its client; how is of no interest.
+        // The connection ends with its client; its result does not matter.
         let _ = connection.await;
         Ok(())
     }

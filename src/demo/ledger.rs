@@ -1,5 +1,5 @@
-//! A participant's ledger: one schema of Postgres, shared by all processes of the participant. Owns its SQL,
-//! the locks and the lookups; which rows a call makes is decided in `service.rs`.
+//! The ledger of a participant: one Postgres schema, shared by all processes of the participant. Owns its SQL, locks
+//! and lookups. `service.rs` decides which rows a call writes.
 
 use std::time::Duration;
 
@@ -12,28 +12,28 @@ use super::fault::Fault;
 use crate::config::demo::{LEDGER_CONNECT_MAX, LEDGER_CONNECTIONS_MAX, LEDGER_WAIT_MAX};
 use crate::store::{PostgresConfig, chain};
 
-/// The tables; see the file.
+/// SQL that creates the tables.
 const SCHEMA: &str = include_str!("ledger.sql");
-/// Creating the tables is serialised under this key: processes of one participant start at once.
+/// Advisory lock that serializes the creation of the tables: processes of one participant start at the same time.
 const SCHEMA_LOCK: i64 = 0x616d_656e_6473_0001;
 
-/// Why a ledger could not answer.
+/// Error of a ledger.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LedgerError {
-    /// The database refused or lost the statement.
+    /// The database refused the statement, or the connection was lost.
     #[error("the ledger's database: {}", in_words(.0))]
     Database(#[from] tokio_postgres::Error),
-    /// No connection came free.
+    /// No connection of the pool became free.
     #[error("the ledger's connections: {}", chain(.0))]
     Pool(#[from] deadpool_postgres::PoolError),
-    /// The URL is malformed; the text never repeats it, since it may hold a password.
+    /// The URL is malformed. The text never repeats the URL, since it may hold a password.
     #[error("expected a Postgres URL for the ledger, found a malformed one: {0}")]
     Url(String),
     /// The pool could not be built.
     #[error("the ledger's connections: {0}")]
     Build(#[from] deadpool_postgres::BuildError),
-    /// The ledger holds something that this program never writes.
-    #[error("the ledger holds what this program never writes: {0}")]
+    /// The ledger holds a value that this program never writes.
+    #[error("the ledger holds a value that this program never writes: {0}")]
     Foreign(String),
 }
 
@@ -41,74 +41,74 @@ fn in_words(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(|| error.to_string(), |error| error.to_string())
 }
 
-/// Reads where a ledger is; `sslmode` means what it means for amends.
+/// Parses the URL of a ledger. `sslmode` means what it means for amends.
 pub(super) fn config(url: &str) -> Result<PostgresConfig, LedgerError> {
     PostgresConfig::parse(url).map_err(|error| LedgerError::Url(error.to_string()))
 }
 
-/// A participant's ledger.
+/// The ledger of a participant; a clone shares the pool.
 #[derive(Clone)]
 pub(super) struct Ledger {
     pool: Pool,
 }
 
-/// One effect as the ledger has it.
+/// One effect, as recorded in the ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Effect {
     /// Position in the ledger.
     pub(super) seq: i64,
-    /// What was done.
+    /// Kind of effect.
     pub(super) kind: Kind,
-    /// For which booking.
+    /// Booking it belongs to.
     pub(super) booking: String,
-    /// What was touched: the customer, charge, room, stage or address.
+    /// What it touched: the customer, charge, room, stage or address.
     pub(super) subject: String,
-    /// Cents that moved, always positive; 0 where no money moves.
+    /// Cents moved, always positive; 0 where no money moves.
     pub(super) amount_cents: i64,
 }
 
-/// What was first answered under a key.
+/// The first answer under a key.
 #[derive(Debug)]
 pub(super) struct FirstAnswer {
-    /// The tool and the arguments of the call.
+    /// Tool of the first call.
     pub(super) tool: String,
-    /// Its arguments.
+    /// Arguments of the first call.
     pub(super) arguments: Value,
-    /// It was an error.
+    /// Whether the answer is an error.
     pub(super) failed: bool,
-    /// The answer.
+    /// Body of the answer.
     pub(super) body: Value,
 }
 
-/// Where an accepted call stands.
+/// State of an accepted call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Landing {
-    /// Its effect is yet to come.
+    /// Its effect is not made yet.
     Accepted,
-    /// Its effect is there, or there was no such call.
+    /// Its effect is made, or there is no such call.
     Landed,
 }
 
-/// One call of a tool, as the ledger counts it.
+/// One call of a tool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
     /// Name of the tool.
     pub(super) tool: &'a str,
-    /// The booking it is about.
+    /// Booking of the call.
     pub(super) booking: &'a str,
-    /// The idempotency key, or the name of the request.
+    /// Idempotency key, or the value of `request`.
     pub(super) key: &'a str,
-    /// Number of the call, from 1, of this tool for this booking.
+    /// Number of this call of this tool for this booking, from 1.
     pub(super) call: u32,
 }
 
 impl Effect {
-    /// Returns the id under which the outside knows the effect.
+    /// Returns the public id of the effect.
     pub(super) fn id(&self) -> String {
         self.kind.id(self.seq)
     }
 
-    /// Returns the effect as tools answer it.
+    /// Returns the effect as tools return it.
     pub(super) fn to_json(&self) -> Value {
         let mut body = json!({
             "id": self.id(),
@@ -134,8 +134,7 @@ impl Effect {
 }
 
 impl Ledger {
-    /// Connects to the database and creates the schema if it is missing; safe when many processes do so at
-    /// once.
+    /// Connects to the database and creates the schema if it is missing. Many processes may do so at the same time.
     pub(super) async fn open(config: PostgresConfig, schema: &'static str) -> Result<Self, LedgerError> {
         let (mut config, tls) = config.into_parts();
         config.application_name(schema);
@@ -155,20 +154,19 @@ impl Ledger {
         transaction.batch_execute(&format!("create schema if not exists {schema};\n{SCHEMA}")).await?;
         transaction.commit().await?;
         drop(client);
-        // All connections at once, so that the first calls do not wait for theirs.
+        // Opens all connections now, so that the first calls do not wait for theirs.
         let connections = (0..LEDGER_CONNECTIONS_MAX).map(|_| ledger.client());
         futures_util::future::try_join_all(connections).await?;
         Ok(ledger)
     }
 
-    /// Takes a connection.
+    /// Takes a connection from the pool.
     pub(super) async fn client(&self) -> Result<Object, LedgerError> {
         Ok(self.pool.get().await?)
     }
 
-    /// Counts a call before anything else happens, so that a call which kills its process counts too. The
-    /// count only steers the draw of faults, so it need not outlive a crash of Postgres and does not wait for
-    /// its disk.
+    /// Counts a call before anything else happens, so that a call that crashes its process counts too. Only the fault
+    /// draw uses the count: it need not survive a crash of Postgres, so the statement does not wait for the disk.
     pub(super) async fn count_call(&self, tool: &str, booking: &str) -> Result<u32, LedgerError> {
         let client = self.client().await?;
         let statement = client
@@ -182,7 +180,7 @@ impl Ledger {
         Ok(calls.unsigned_abs())
     }
 
-    /// Looks for the effect made under a key.
+    /// Returns the first effect of this kind under this key and booking.
     pub(super) async fn find(&self, entry: Entry<'_>, kind: Kind) -> Result<Option<Effect>, LedgerError> {
         let client = self.client().await?;
         let statement = client
@@ -195,7 +193,7 @@ impl Ledger {
         row.as_ref().map(Effect::from_row).transpose()
     }
 
-    /// Makes the effect of an accepted call if it is due, once.
+    /// Makes the effect of an accepted call, once, if it is due.
     pub(super) async fn land(&self, key: &str) -> Result<Landing, LedgerError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
@@ -217,7 +215,7 @@ impl Ledger {
         Ok(Landing::Landed)
     }
 
-    /// Records a fault of a call that changes nothing.
+    /// Records a fault of a call that writes nothing else.
     pub(super) async fn record_fault(&self, entry: Entry<'_>, fault: Fault) -> Result<(), LedgerError> {
         let client = self.client().await?;
         let statement = client.prepare_cached(RECORD_FAULT).await?;
@@ -225,7 +223,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Waits until no more than `busy` connections are in use, or for `limit`.
+    /// Waits until no connection is in use, for `limit` at most, then closes the pool.
     pub(super) async fn close(&self, limit: Duration) {
         let _ = tokio::time::timeout(limit, async {
             while self.pool.status().available < self.pool.status().size {
@@ -247,8 +245,8 @@ fn fault_row<'a>(
     [word, &entry.tool, &entry.booking, &entry.key, call]
 }
 
-/// Locks what a deed and its undoing have in common until the transaction ends, or returns false if a call at
-/// work has it. Calls that are not idempotent share the lock: nothing but their caller keeps them apart.
+/// Locks an effect and its undo for a booking until the transaction ends. Returns false if another call holds the
+/// lock. Calls that are not idempotent share the lock: their caller alone keeps them apart.
 pub(super) async fn lock(
     transaction: &Transaction<'_>,
     booking: &str,
@@ -264,7 +262,7 @@ pub(super) async fn lock(
     Ok(transaction.query_one(&statement, &[&deed.as_str(), &booking]).await?.try_get(0)?)
 }
 
-/// Looks up what was first answered under a key.
+/// Returns the first answer under a key.
 pub(super) async fn first_answer(transaction: &Transaction<'_>, key: &str) -> Result<Option<FirstAnswer>, LedgerError> {
     let statement = transaction
         .prepare_cached("select tool, arguments::text, failed, body::text from answer where key = $1")
@@ -279,7 +277,7 @@ pub(super) async fn first_answer(transaction: &Transaction<'_>, key: &str) -> Re
     }))
 }
 
-/// Keeps the answer under its key. The primary key is the second guard against a double, beside the lock.
+/// Stores the answer under its key. The primary key is the second guard against a double, besides the lock.
 pub(super) async fn keep_answer(
     transaction: &Transaction<'_>,
     entry: Entry<'_>,
@@ -299,7 +297,7 @@ pub(super) async fn keep_answer(
     Ok(())
 }
 
-/// Looks for the last effect of a kind for a booking; with a subject, for the last on that subject.
+/// Returns the last effect of a kind for a booking.
 pub(super) async fn last_effect(
     transaction: &Transaction<'_>,
     booking: &str,
@@ -315,7 +313,7 @@ pub(super) async fn last_effect(
     row.as_ref().map(Effect::from_row).transpose()
 }
 
-/// Makes an effect: one row.
+/// Makes an effect: inserts one row.
 pub(super) async fn make_effect(
     transaction: &Transaction<'_>,
     entry: Entry<'_>,
@@ -337,7 +335,7 @@ pub(super) async fn make_effect(
     Ok(Effect { seq: row.try_get(0)?, kind, booking, subject, amount_cents })
 }
 
-/// Keeps a call whose effect is made in `slow` from now.
+/// Stores an accepted call; its effect is due after `slow`.
 pub(super) async fn accept(
     transaction: &Transaction<'_>,
     entry: Entry<'_>,
@@ -359,7 +357,7 @@ pub(super) async fn accept(
     Ok(())
 }
 
-/// Refuses a deed from now on: its undoing was asked for.
+/// Blocks an effect for a booking from now on: its undo came first.
 pub(super) async fn forestall(transaction: &Transaction<'_>, booking: &str, deed: Kind) -> Result<(), LedgerError> {
     let statement = transaction
         .prepare_cached("insert into tombstone (booking, kind) values ($1, $2) on conflict do nothing")
@@ -368,7 +366,7 @@ pub(super) async fn forestall(transaction: &Transaction<'_>, booking: &str, deed
     Ok(())
 }
 
-/// Whether a deed was forestalled.
+/// Returns whether an effect is blocked by an earlier undo.
 pub(super) async fn is_forestalled(
     transaction: &Transaction<'_>,
     booking: &str,

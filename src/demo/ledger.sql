@@ -2,7 +2,7 @@
 -- Called by: demo/ledger.rs, at the start of every participant process, under an advisory lock.
 -- amends itself never reads these tables; only the audit does.
 
--- What this participant did to the world: one row an effect, never changed.
+-- Effects of this participant: one row for each, never changed.
 create table if not exists effect (
   seq bigint generated always as identity primary key,
   kind text not null,
@@ -16,7 +16,7 @@ create table if not exists effect (
 create index if not exists effect_booking on effect (booking, kind);
 create index if not exists effect_key on effect (key);
 
--- The first answer under each idempotency key, errors that are replayed included.
+-- The first answer under each idempotency key, including errors that are replayed.
 create table if not exists answer (
   key text primary key,
   tool text not null,
@@ -26,7 +26,7 @@ create table if not exists answer (
   at timestamptz not null default clock_timestamp()
 );
 
--- Calls that were accepted, and whose effect is made when it is due.
+-- Accepted calls whose effect is not made yet.
 create table if not exists accepted (
   key text primary key,
   kind text not null,
@@ -37,14 +37,14 @@ create table if not exists accepted (
   due_at timestamptz not null
 );
 
--- Records whose undoing came before the deed: the deed is refused from then on.
+-- Effects whose undo came first: the participant refuses them from then on.
 create table if not exists tombstone (
   booking text not null,
   kind text not null,
   primary key (booking, kind)
 );
 
--- How often each tool was called for each booking; the draw of faults depends on it.
+-- Number of calls of each tool for each booking; the fault draw depends on it.
 create table if not exists call (
   tool text not null,
   booking text not null,
@@ -52,7 +52,7 @@ create table if not exists call (
   primary key (tool, booking)
 );
 
--- The faults that were injected.
+-- Injected faults.
 create table if not exists fault (
   seq bigint generated always as identity primary key,
   kind text not null,

@@ -1,9 +1,10 @@
-//! The database's URL as the nodes of a demo get it, so that the server can tell their connections apart.
+//! The database URL of the demo's nodes: tags their connections, so that the server can tell them apart.
 
-/// By which the server tells connections of nodes from those of participants, whose ledgers must stay true.
+/// Application name of nodes' connections. Chaos cuts these and never those of participants, whose ledgers must stay
+/// true.
 pub(super) const NODE: &str = "amends_demo_node";
 
-/// The database as a node sees it: its connections can be told apart.
+/// Returns the database URL for a node, with the application name added.
 pub(super) fn for_node(database_url: &str) -> String {
     let parameter = format!("application_name={NODE}");
     match (database_url.contains("://"), database_url.contains('?')) {

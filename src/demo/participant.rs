@@ -1,5 +1,5 @@
-//! The demo's participants as programs of their own: payments over stdio, the CRM over streamable HTTP. Owns
-//! their start and their end; what they do is in `service.rs`, how they say it in `server.rs`.
+//! The demo's participants as programs of their own: payments over stdio, the CRM over streamable HTTP. Owns their
+//! start and stop. `service.rs` serves calls, `server.rs` speaks MCP.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use super::service::Desk;
 use super::tool;
 use crate::config::demo::{DRAIN, SLOW};
 
-/// Schema of the payments server's ledger.
+/// Schema of the payments ledger.
 pub(super) const PAYMENTS_SCHEMA: &str = "demo_payments";
-/// Schema of the CRM's ledger.
+/// Schema of the CRM ledger.
 pub(super) const CRM_SCHEMA: &str = "demo_crm";
 
 /// Arguments of `amends demo-participant`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ParticipantArgs {
-    /// Which participant to be.
+    /// Which participant to run.
     #[command(subcommand)]
     pub role: Role,
 }
@@ -42,45 +42,45 @@ pub enum Role {
         /// Address to listen on.
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
-        /// What every participant needs.
+        /// Options that every participant takes.
         #[command(flatten)]
         desk: DeskArgs,
     },
 }
 
-/// What every participant needs.
+/// Options that every participant takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeskArgs {
-    /// Postgres that holds the ledger, as `postgres://...` or `key=value ...`.
+    /// URL of the Postgres that holds the ledger, as `postgres://...` or `key=value ...`.
     #[arg(long, env = "AMENDS_DEMO_LEDGER_URL", hide_env_values = true)]
     pub ledger_url: String,
     /// Seed of the faults.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Share of calls that go wrong, 0 to 1.
+    /// Share of calls that fail on purpose, 0 to 1.
     #[arg(long, default_value_t = 0.0, value_parser = super::share)]
     pub faults: f64,
-    /// The only kinds of fault to draw; default: all that fit the tool.
+    /// Kinds of fault to draw. Default: all that fit the tool.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<Fault>,
-    /// Tools that go wrong at every call, and how: `TOOL=FAULT`.
+    /// Tools that fail at every call, and how: `TOOL=FAULT`.
     #[arg(long, value_name = "TOOL=FAULT", value_parser = super::always)]
     pub always: Vec<(String, Fault)>,
-    /// When a slow call makes its effect, in milliseconds after it came in.
+    /// Delay of a slow call's effect after the call came in, in milliseconds.
     #[arg(long, default_value_t = SLOW.as_millis() as u64)]
     pub slow_ms: u64,
 }
 
-/// Why a participant could not serve.
+/// Error that keeps a participant from serving.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ParticipantError {
     /// The ledger could not be opened.
     #[error(transparent)]
     Ledger(#[from] super::ledger::LedgerError),
-    /// A tool's schema is broken.
+    /// The schema of a tool is invalid.
     #[error("{0}")]
     Schema(String),
-    /// The port could not be bound, or the server ended badly.
+    /// The port could not be bound, or the server failed.
     #[error("serving over HTTP: {0}")]
     Http(#[from] std::io::Error),
     /// The MCP handshake failed.
@@ -101,7 +101,7 @@ async fn payments(args: DeskArgs) -> Result<(), ParticipantError> {
     let server = Server::new("amends-demo-payments", Arc::clone(&desk));
     let running = server.serve(transport::stdio()).await.map_err(|error| ParticipantError::Stdio(error.to_string()))?;
     let _ = running.waiting().await;
-    // The caller is gone, what it asked for is not: a late effect lands all the same.
+    // The caller is gone, but its late effects still land.
     desk.close(DRAIN).await;
     Ok(())
 }
@@ -124,7 +124,7 @@ async fn crm(listen: SocketAddr, args: DeskArgs) -> Result<(), ParticipantError>
     .workers(1)
     .shutdown_timeout(DRAIN.as_secs())
     .bind(listen)?;
-    // The one line that a caller reads: with port 0 nobody else knows where the server is.
+    // The one line that the caller reads: with port 0 it tells where the server is.
     for address in http.addrs() {
         println!("http://{address}/mcp");
     }

@@ -1,5 +1,5 @@
-//! Processes of the demo: how they are started, told to end, and killed. Owns the operating system's side;
-//! which process runs and when is decided in `processes.rs`.
+//! Processes of the demo: starts them, signals them and kills them. `processes.rs` decides which process runs and
+//! when.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,32 +10,32 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
-/// How many bytes of a log are shown when its process ended badly.
+/// Bytes of a log that are shown when its process failed.
 const LOG_TAIL_BYTES: usize = 2_000;
 
-/// A process of this binary with its log.
+/// A process of this binary, with its log.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Name for people: `node-1`.
+    /// Name in messages: `node-1`.
     pub(super) name: String,
     log: PathBuf,
     child: Child,
 }
 
-/// What every process of the demo has in common.
+/// What all processes of the demo share.
 #[derive(Clone, Debug)]
 pub(super) struct Launcher {
-    /// This binary.
+    /// Path of this binary.
     pub(super) program: PathBuf,
-    /// Where settings and logs are.
+    /// Folder of settings and logs.
     pub(super) directory: PathBuf,
-    /// Environment besides the inherited one.
+    /// Environment variables besides the inherited ones.
     pub(super) environment: Vec<(String, String)>,
 }
 
 impl Launcher {
-    /// Starts this binary with `arguments`. It dies with us, whatever becomes of us. `stdout` is where its
-    /// answers go; its log is `NAME.log`, appended to.
+    /// Starts this binary with `arguments`. On Linux the process dies with this one, however this one ends. `stdout`
+    /// receives its answers; it appends its log to `NAME.log`.
     pub(super) fn launch<S: AsRef<OsStr>>(
         &self,
         name: &str,
@@ -56,8 +56,8 @@ impl Launcher {
     }
 }
 
-/// Asks the kernel to kill the child when the thread that starts it ends; the demo starts all of them from
-/// its main thread.
+/// Makes the kernel kill the child when the thread that started it ends. The demo starts all children from its main
+/// thread.
 #[cfg(target_os = "linux")]
 fn die_with_parent(command: &mut Command) {
     let parent = std::process::id();
@@ -78,46 +78,46 @@ fn die_with_parent(command: &mut Command) {
     }
 }
 
-/// Elsewhere a killed demo leaves its processes to be ended by hand.
+/// Does nothing: on other systems the processes of a killed demo must be ended by hand.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(_command: &mut Command) {}
 
 impl Process {
-    /// Takes what it writes to stdout, if that was piped; once.
+    /// Takes the pipe of its stdout, if stdout is a pipe; once.
     pub(super) fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
         self.child.stdout.take()
     }
 
-    /// Returns how it ended, if it has.
+    /// Returns its exit status if it has ended.
     pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 
-    /// Kills it with SIGKILL and waits for its end.
+    /// Kills it with SIGKILL and waits until it is gone.
     pub(super) async fn kill(&mut self) -> io::Result<()> {
         self.child.kill().await
     }
 
-    /// Asks it to end.
+    /// Asks it to end, by SIGTERM.
     pub(super) fn terminate(&self) {
         self.signal(libc::SIGTERM);
     }
 
-    /// Sends a signal: SIGSTOP halts it wherever it is, SIGCONT lets it go on.
+    /// Sends a signal: SIGSTOP stops it, SIGCONT continues it.
     pub(super) fn signal(&self, signal: libc::c_int) {
         let Some(id) = self.child.id().and_then(|id| libc::pid_t::try_from(id).ok()) else { return };
-        // SAFETY: a plain system call. The child was not waited for yet, so the id is still its own.
+        // SAFETY: a plain system call. The child was not waited for yet, so the id still names it.
         unsafe {
             libc::kill(id, signal);
         }
     }
 
-    /// Waits for its end until `limit`, then kills it. Returns whether it ended by itself.
+    /// Waits for its end until `limit`, then kills it. Returns whether it ended before the limit.
     pub(super) async fn join(&mut self, limit: Duration) -> io::Result<bool> {
         match tokio::time::timeout(limit, self.wait()).await {
             Ok(status) => status.map(|_| true),
@@ -125,7 +125,7 @@ impl Process {
         }
     }
 
-    /// Returns the end of its log.
+    /// Returns the last bytes of its log.
     pub(super) fn log_tail(&self) -> String {
         tail(&self.log)
     }

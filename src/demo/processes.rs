@@ -1,5 +1,5 @@
-//! The stage of the demo: the CRM, which is started again whenever a fault crashes it, and the nodes, each
-//! with a payments server of its own. Owns who runs and with which settings; `run.rs` says when.
+//! The stage of the demo: runs the CRM, which is restarted after a crash, and the nodes, each with a payments server
+//! of its own. Owns the processes and their settings. `run.rs` decides when each runs.
 
 use std::borrow::Cow;
 use std::io;
@@ -22,9 +22,10 @@ use crate::config::demo::{DRAIN, NODE_BEGIN_MAX, NODE_LEASE, NODE_STOP_MAX, REST
 /// The demo's definition.
 const DEFINITION: &str = include_str!("hotel_checkout.yaml");
 
-/// What is different in it under chaos. A node that was stopped sends what it was about to send once it goes on, so
-/// silence has to last longer before a probe may be believed; and an outage is no reason to give up a question, or what
-/// has no other way out. Whatever can be turned back still is, soon: its key may have an error cached, for ever.
+/// Changes of the definition under chaos. A stopped node sends its pending calls once it continues, so a probe needs
+/// a longer settle window. An outage must not use up the attempts of a probe, or of a call that has no other way out.
+/// A saga that can still turn back does so as soon as without chaos: the key of its call may hold a cached error for
+/// ever.
 const UNDER_CHAOS: [(&str, &str); 3] = [
     ("&settle 3s", "&settle 9s"),
     ("&persistence { attempts: 30,", "&persistence { attempts: 200,"),
@@ -37,28 +38,28 @@ pub(super) fn definition(chaos: bool) -> Cow<'static, str> {
     changes.iter().fold(DEFINITION.into(), |text: Cow<'_, str>, (from, to)| text.replace(from, to).into())
 }
 
-/// What is played.
+/// Definitions and faults of a run.
 pub(super) struct Script {
-    /// Name of the file of definitions.
+    /// File name of the definitions.
     pub(super) file: &'static str,
     /// The definitions, as YAML.
     pub(super) text: Cow<'static, str>,
-    /// Arguments of the participants: what goes wrong.
+    /// Arguments of the participants that choose the faults.
     pub(super) faults: Vec<String>,
 }
 
-/// Why the stage does not stand.
+/// Error of the stage.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StageError {
-    /// A file or a process could not be made.
+    /// A file or a process could not be created.
     #[error("{what}: {error}")]
     System {
-        /// What was tried.
+        /// Action that failed.
         what: String,
-        /// What the system said.
+        /// Error of the system.
         error: io::Error,
     },
-    /// A process ended that should not have.
+    /// A process ended that should still run.
     #[error("{name} ended by itself ({how}); the end of its log:\n{log}")]
     Ended {
         /// Its name.
@@ -74,28 +75,28 @@ fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> StageError {
     move |error| StageError::System { what: what.into(), error }
 }
 
-/// All processes of a demo but Postgres.
+/// All processes of a demo except Postgres.
 pub(super) struct Stage {
     launcher: Launcher,
     crm: Supervised,
     nodes: Vec<Node>,
     nodes_started: u32,
-    /// Where the first node serves its metrics, if they do.
+    /// Port of the first node's metrics, if the nodes serve metrics.
     metrics_port: Option<u16>,
 }
 
-/// A node.
+/// A node process.
 struct Node {
     process: Process,
-    /// Its place among those that run, from 0: whoever replaces it serves its metrics at the same port.
+    /// Position among the running nodes, from 0. A replacement node takes it over, and with it the metrics port.
     place: u16,
     begun: Instant,
-    /// Since when it is stopped, if it is.
+    /// Time of its SIGSTOP, if it is stopped.
     stopped: Option<Instant>,
 }
 
 impl Stage {
-    /// Writes the settings into a directory of their own and starts the CRM; nodes are added one by one.
+    /// Writes the settings into a folder of their own and starts the CRM. [`Self::add_node`] adds the nodes.
     pub(super) async fn set(
         script: &Script,
         database_url: &str,
@@ -117,7 +118,7 @@ impl Stage {
         Ok(Self { launcher, crm, nodes: Vec::new(), nodes_started: 0, metrics_port })
     }
 
-    /// Starts one more node.
+    /// Starts another node.
     pub(super) fn add_node(&mut self, database_url: &str) -> Result<(), StageError> {
         self.nodes_started += 1;
         let name = format!("node-{}", self.nodes_started);
@@ -135,14 +136,14 @@ impl Stage {
         Ok(())
     }
 
-    /// Where a node is, counted by `pick` among those that are not stopped.
+    /// Returns the index of the node that `pick` selects among those that are not stopped.
     fn running(&self, pick: u64) -> Option<usize> {
         let running: Vec<_> = (0..self.nodes.len()).filter(|&index| self.nodes[index].stopped.is_none()).collect();
         let pick = pick.checked_rem(running.len() as u64)?;
         Some(running[pick as usize])
     }
 
-    /// Kills a node with SIGKILL, counted by `pick` among those that run. Returns its name.
+    /// Kills a running node with SIGKILL; `pick` selects it. Returns its name.
     pub(super) async fn kill_node(&mut self, pick: u64) -> Result<Option<String>, StageError> {
         let Some(index) = self.running(pick) else { return Ok(None) };
         let mut node = self.nodes.remove(index).process;
@@ -150,7 +151,7 @@ impl Stage {
         Ok(Some(node.name))
     }
 
-    /// Stops a node with SIGSTOP, counted by `pick` among those that run. Returns its name.
+    /// Stops a running node with SIGSTOP; `pick` selects it. Returns its name.
     pub(super) fn stop_node(&mut self, pick: u64) -> Option<String> {
         let index = self.running(pick)?;
         let node = &mut self.nodes[index];
@@ -159,7 +160,7 @@ impl Stage {
         Some(node.process.name.clone())
     }
 
-    /// Lets the nodes go on that were stopped for at least `limit`; returns how many.
+    /// Continues the nodes that were stopped for at least `limit`. Returns their number.
     pub(super) fn continue_nodes(&mut self, limit: Duration) -> u32 {
         let mut continued = 0;
         for node in &mut self.nodes {
@@ -172,8 +173,8 @@ impl Stage {
         continued
     }
 
-    /// Checks that every process that should run does. A node that could not begin because the database was away is
-    /// started again if this may happen, which `away` says: the database.
+    /// Checks that every process still runs. `away` is the database's URL if the database may be away: then a node
+    /// that could not begin for lack of the database is started again.
     pub(super) fn check(&mut self, away: Option<&str>) -> Result<(), StageError> {
         let mut missing = Vec::new();
         for (index, node) in self.nodes.iter_mut().enumerate() {
@@ -198,12 +199,12 @@ impl Stage {
         }
     }
 
-    /// How often the CRM was started again after a crash.
+    /// Returns how often the CRM was restarted after a crash.
     pub(super) fn crm_restarts(&self) -> u32 {
         self.crm.restarts.load(Ordering::Relaxed)
     }
 
-    /// Whether no node runs.
+    /// Returns whether no node runs.
     pub(super) fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
@@ -215,13 +216,12 @@ impl Stage {
         }
     }
 
-    /// Where logs and settings are.
+    /// Returns the folder of logs and settings.
     pub(super) fn directory(&self) -> &Path {
         &self.launcher.directory
     }
 
-    /// Tells the nodes to end, then the CRM, and waits for both. Returns the nodes that had to be killed for
-    /// it.
+    /// Ends the nodes, then the CRM, and waits for all. Returns the nodes that did not end in time and were killed.
     pub(super) async fn strike(&mut self) -> Result<Vec<String>, StageError> {
         let mut killed = Vec::new();
         self.continue_nodes(Duration::ZERO);
@@ -239,7 +239,7 @@ impl Stage {
     }
 }
 
-/// The CRM and the task that keeps it running.
+/// The CRM, and the task that restarts it.
 struct Supervised {
     task: Option<JoinHandle<()>>,
     stop: Option<oneshot::Sender<()>>,
@@ -248,7 +248,7 @@ struct Supervised {
 }
 
 impl Supervised {
-    /// Starts the CRM on a free port, and a task that starts it again on the same port when it crashes.
+    /// Starts the CRM on a free port, and a task that restarts it on the same port after a crash.
     async fn start(launcher: Launcher, faults: Vec<String>) -> Result<(Self, String), StageError> {
         let (first, url) = launch_crm(&launcher, &faults, "127.0.0.1:0").await?;
         let address = url.trim_start_matches("http://").trim_end_matches("/mcp").to_owned();
@@ -259,7 +259,7 @@ impl Supervised {
         let task = tokio::spawn(async move {
             let relaunch = || launch_crm(&launcher, &faults, &address);
             if let Err(error) = keep_running(first, relaunch, stopped, &count).await {
-                // Nobody listens any more when the demo is over.
+                // The receiver is gone when the demo is over.
                 let _ = fail.send(error);
             }
         });
@@ -268,7 +268,7 @@ impl Supervised {
 
     async fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            // The task is gone already if the CRM could not be kept running.
+            // The task has already ended if the CRM could not be restarted.
             let _ = stop.send(());
         }
         if let Some(task) = self.task.take() {
@@ -277,7 +277,7 @@ impl Supervised {
     }
 }
 
-/// Waits for the crashes of a process and starts it again, until told to stop; then ends it.
+/// Restarts a process after each crash until `stopped` says to stop, then ends it.
 async fn keep_running<Launch>(
     first: Process,
     relaunch: impl Fn() -> Launch,
@@ -292,7 +292,7 @@ where
         tokio::select! {
             _ = &mut stopped => {
                 process.terminate();
-                // Late effects get their time to land; the audit wants them in the ledger.
+                // Late effects need time to land before the audit reads the ledger.
                 process.join(2 * DRAIN).await.map_err(system("ending the CRM"))?;
                 return Ok(());
             }
@@ -309,7 +309,7 @@ where
     }
 }
 
-/// Starts a process again; its port may take a moment to come free, and its ledger may be away.
+/// Starts a process again, and tries for a while: its port may not be free yet, and its ledger may be away.
 async fn again<Launch>(relaunch: &impl Fn() -> Launch) -> Result<Process, StageError>
 where
     Launch: Future<Output = Result<(Process, String), StageError>>,
@@ -325,7 +325,7 @@ where
     }
 }
 
-/// Starts the CRM and waits for the one line that says where it is.
+/// Starts the CRM and reads its URL from its first line.
 async fn launch_crm(launcher: &Launcher, faults: &[String], listen: &str) -> Result<(Process, String), StageError> {
     let arguments = ["demo-participant", "crm", "--listen", listen].into_iter();
     let arguments = arguments.chain(faults.iter().map(String::as_str));
@@ -344,14 +344,14 @@ async fn launch_crm(launcher: &Launcher, faults: &[String], listen: &str) -> Res
     }
 }
 
-/// The participants' arguments for faults drawn by chance.
+/// Returns the participants' arguments for random faults.
 pub(super) fn fault_arguments(share: f64, seed: u64) -> Vec<String> {
     let slow_ms = SLOW.as_millis().to_string();
     let words = ["--seed", &seed.to_string(), "--faults", &share.to_string(), "--slow-ms", &slow_ms];
     words.map(str::to_owned).to_vec()
 }
 
-/// The nodes' settings. JSON is YAML too, and quotes by itself whatever needs it.
+/// Returns the nodes' settings as JSON, which is also YAML and quotes each value by itself.
 fn settings(program: &Path, crm_url: &str, script: &Script) -> String {
     let plain = |text: &str| text.replace("${", "$${");
     let mut arguments = vec!["demo-participant".to_owned(), "payments".to_owned()];
@@ -378,7 +378,7 @@ fn settings(program: &Path, crm_url: &str, script: &Script) -> String {
     format!("{settings:#}\n")
 }
 
-/// Makes a directory that only its owner can read: the logs say what was sold to whom.
+/// Creates a directory that only its owner can read: the logs name guests and purchases.
 fn private_directory(path: &PathBuf) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().mode(0o700).create(path)
@@ -415,7 +415,7 @@ mod tests {
         assert_eq!(settings.node.name.as_deref(), Some("postgres://AMENDS_DEMO_NODE@host/x"));
     }
 
-    /// A probe trusts its settle window, and a late effect is late only if its caller has given up.
+    /// A late effect must land after its call's time-out and before the probe's settle window ends.
     #[test]
     fn late_effects_are_later_than_time_outs_and_earlier_than_settle_windows() {
         for chaos in [false, true] {
@@ -423,13 +423,14 @@ mod tests {
         }
     }
 
-    /// Whoever takes over from a stopped node begins to wait before that node goes on, and knows no time-out.
+    /// Under chaos, a new owner starts its settle window at the takeover: before the stopped node continues, and
+    /// without a time-out first.
     fn check_settle_windows(chaos: bool) {
         let latest = LEDGER_WAIT_MAX + SLOW + if chaos { STOPPED } else { Duration::ZERO };
         let mut probed = 0;
         for planned in built(chaos).steps() {
             let step = &planned.step;
-            let Action::Call(action) = &step.action else { panic!("{} calls nobody", step.name) };
+            let Action::Call(action) = &step.action else { panic!("{} makes no call", step.name) };
             for call in std::iter::once(action).chain(&step.compensation) {
                 let timeout = Duration::from_millis(call.timeout_ms);
                 assert!(timeout < SLOW, "{}: a slow call must time out", step.name);
@@ -444,12 +445,12 @@ mod tests {
         assert_eq!(probed, 5);
     }
 
-    /// A tool that can lose its answer under a cached error must be asked what became of it.
+    /// A call to a tool with cached errors needs a probe, or a compensation that is safe without the effect.
     #[test]
     fn cached_errors_befall_only_what_has_another_way_out() {
         for planned in built(false).steps() {
             let step = &planned.step;
-            let Action::Call(action) = &step.action else { panic!("{} calls nobody", step.name) };
+            let Action::Call(action) = &step.action else { panic!("{} makes no call", step.name) };
             for call in std::iter::once(action).chain(&step.compensation) {
                 let Target::Tool { tool, .. } = &call.target else { panic!("{} is no tool", step.name) };
                 let tool = PAYMENTS.iter().chain(CRM).find(|known| known.name == tool);

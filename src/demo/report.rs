@@ -1,5 +1,5 @@
-//! What the demo says at its end: a table for people, one JSON object for programs. Owns the words; the
-//! numbers come from `run.rs` and the audit.
+//! The demo's report: a table for people, a JSON object for programs. Owns the words. The numbers come from `run.rs`
+//! and the audit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use super::chaos::Troubles;
 use super::fault::Fault;
 use crate::config::demo::VIOLATIONS_PRINTED_MAX;
 
-/// What became of a demo.
+/// Result of a demo.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Report {
     /// Seed of the faults.
     pub(super) seed: u64,
-    /// Checkouts that were asked for.
+    /// Checkouts started.
     pub(super) sagas: usize,
-    /// Checkouts whose every effect is in place.
+    /// Checkouts with every effect in place.
     pub(super) completed: usize,
     /// Checkouts without net effect.
     pub(super) compensated: usize,
@@ -29,53 +29,53 @@ pub(super) struct Report {
     pub(super) stuck: usize,
     /// Faults by kind.
     pub(super) faults: BTreeMap<Fault, usize>,
-    /// What went wrong besides.
+    /// Injected failures of nodes, connections and Postgres.
     pub(super) troubles: Troubles,
-    /// Sagas under which too many nodes died, and which were tried again when chaos was over.
+    /// Sagas that were stuck because too many nodes died during them, and were retried after chaos.
     pub(super) retried: usize,
-    /// What chaos was asked to do; none if there was none.
+    /// Reach of chaos; none without `--chaos`.
     pub(super) chaos: Option<Reach>,
-    /// Crashed participants that the demo started again; nodes restart theirs by themselves.
+    /// Restarts of the CRM after a crash; nodes restart their payments servers by themselves.
     pub(super) crm_restarts: u32,
-    /// What the journals tell.
+    /// Counts from the journals.
     pub(super) told: Told,
-    /// A saga worth a look: one that was compensated, if any.
+    /// A saga worth a look: a compensated one if any, else the first.
     pub(super) example: Option<Uuid>,
     /// Every broken promise.
     pub(super) violations: Vec<Violation>,
-    /// Time from the first start to the audit's end.
+    /// Time from the start of the demo to the end of the audit.
     pub(super) wall: Duration,
 }
 
-/// How far chaos may go.
+/// What chaos may disturb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Nodes and connections. Postgres is not the demo's own.
+    /// Nodes and connections: Postgres is not the demo's own.
     Nodes,
     /// Postgres too.
     Postgres,
 }
 
-/// What the journals tell of a run.
+/// Counts from the journals of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Told {
     /// Calls of actions and compensations.
     pub(super) attempts: usize,
-    /// Attempts whose outcome nobody knew, those lost with their process included.
+    /// Attempts with an unknown outcome, including those lost with their process.
     pub(super) unknown: usize,
-    /// Probes that found the effect of such an attempt.
+    /// Probes that found the effect of a call in doubt.
     pub(super) applied: usize,
     /// Probes that found no effect.
     pub(super) absent: usize,
-    /// Sagas that another node took over in mid-flight.
+    /// Sagas that another node took over in mid-run.
     pub(super) taken_over: usize,
 }
 
-const LEFT_ALONE: &str = "Postgres was left alone: it is not this demo's own. Without --database-url, and with a \
-                          --data-dir that no other process uses, it is killed too";
+const LEFT_ALONE: &str = "Postgres was left alone: it is not this demo's own. To have it killed too, leave out \
+                          --database-url and use a --data-dir that no other process uses";
 
 impl Report {
-    /// Whether every promise was kept.
+    /// Returns whether every promise was kept.
     pub(super) fn holds(&self) -> bool {
         self.violations.is_empty()
     }
@@ -104,7 +104,7 @@ impl Report {
             "nodes_stopped": self.troubles.nodes_stopped,
             "connections_cut": self.troubles.connections_cut,
             "put_aside_and_retried": self.retried,
-            // Null: it was left alone, since it is not the demo's own or there was no chaos.
+            // Null: Postgres was left alone, because it is not the demo's own or there was no chaos.
             "postgres_killed": (self.chaos == Some(Reach::Postgres)).then_some(self.troubles.postgres_killed),
             "sagas_taken_over": self.told.taken_over,
             "participant_restarts": self.crm_restarts,
@@ -162,7 +162,7 @@ impl Report {
         if self.chaos.is_some() {
             row("nodes stopped longer than their lease", self.troubles.nodes_stopped as usize);
             row("connections cut", self.troubles.connections_cut as usize);
-            row("sagas put aside after lone trials, and retried", self.retried);
+            row("sagas stuck after lone trials, then retried", self.retried);
         }
         if self.chaos == Some(Reach::Postgres) {
             row("Postgres killed", self.troubles.postgres_killed as usize);

@@ -1,5 +1,5 @@
-//! What amends says of the demo's checkouts: status, output, why one is stuck, and what their journals tell.
-//! Owns the reading; the judgement is in `audit.rs`.
+//! Reads what amends reports about the demo's checkouts: status, output, stuck reason, and counts from the journals.
+//! The audit (`audit.rs`) judges it.
 
 use uuid::Uuid;
 
@@ -14,35 +14,35 @@ use crate::store::{self, JournalRow, Store};
 /// One checkout that was started.
 #[derive(Clone, Debug)]
 pub(super) struct Checkout {
-    /// Its saga.
+    /// Id of its saga.
     pub(super) saga: Uuid,
-    /// Its booking.
+    /// Name of its booking.
     pub(super) booking: String,
-    /// What it charges.
+    /// Cents it charges.
     pub(super) amount_cents: i64,
 }
 
-/// Why the claims could not be read.
+/// Error while reading the claims.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClaimError {
-    /// The store could not answer.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// A journal that this program cannot read.
+    /// A journal cannot be decoded or replayed.
     #[error("the journal of saga {saga}: {what}")]
     Journal {
         /// The saga.
         saga: Uuid,
-        /// What is wrong with it.
+        /// Cause.
         what: String,
     },
 }
 
-/// Most journals that are read at once.
+/// Most journals read at once.
 const JOURNALS_MAX: usize = 200;
 
-/// Finds the sagas that were put aside because their processes died too often, each with what an operator would ask of
-/// it: what dies is what chaos kills, so it is to be tried again.
+/// Returns the sagas that are stuck because their processes died too often, each with the request that makes it try
+/// again. Chaos caused these deaths, so the demo tries again.
 pub(super) async fn put_aside(
     store: &Store,
     definition: &Definition,
@@ -65,7 +65,7 @@ pub(super) async fn put_aside(
     Ok(found)
 }
 
-/// Reads what amends says of these checkouts. One whose saga is gone has no claim; the audit misses it.
+/// Reads the claims of these checkouts. A checkout without a saga row has no claim; the audit reports it as lost.
 pub(super) async fn read(
     store: &Store,
     definition: &Definition,
@@ -111,7 +111,7 @@ fn decode(saga: Uuid, journal: &[JournalRow]) -> Result<Vec<Event>, ClaimError> 
 }
 
 impl Told {
-    /// Adds what one saga's journal tells.
+    /// Adds the counts of one saga's journal.
     fn listen(&mut self, events: &[Event]) {
         let mut taken_over = false;
         for event in events {

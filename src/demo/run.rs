@@ -1,5 +1,5 @@
-//! The run of a demo: starts the checkouts, kills a node in mid-run, waits until all have ended, and brings
-//! sagas and ledgers before the audit. Owns the order of these; the processes are `processes.rs`'s.
+//! The run of a demo: starts the checkouts, injects failures, waits until all checkouts have ended, and audits sagas
+//! and ledgers. Owns the order of these steps. `processes.rs` owns the processes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use crate::saga::state::Status;
 use crate::saga::{Definition, Json};
 use crate::store::{self, Filter, PostgresConfig, Store};
 
-/// Why a demo could not be played to its end.
+/// Error that ends a demo early.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DemoError {
     /// Sagas could not be started or read.
@@ -39,17 +39,17 @@ pub(super) enum DemoError {
     /// A process could not be started, or ended by itself.
     #[error(transparent)]
     Stage(#[from] StageError),
-    /// The demo's own definition is refused.
+    /// The demo's own definition was refused.
     #[error("the demo's definition: {0}")]
     Definition(String),
-    /// Something did not happen in time.
+    /// A condition was not met in time.
     #[error("expected {what} within {} s", STILL_MAX.as_secs())]
     Still {
-        /// What was waited for, and what was found.
+        /// The condition, and what was found.
         what: String,
     },
     /// SIGINT or SIGTERM came.
-    #[error("interrupted; the checkouts under way go on when the demo is run again on this database")]
+    #[error("interrupted; run the demo again on this database to let the checkouts under way go on")]
     Interrupted,
 }
 
@@ -68,11 +68,11 @@ impl From<DemoError> for Failure {
     }
 }
 
-/// Plays the demo and says what came of it.
+/// Runs the demo and prints its report.
 pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     output.remark(&format!(
-        "{} checkouts on {} nodes, {}% of the participants' calls go wrong (--seed {seed})",
+        "{} checkouts on {} nodes, {}% of the participants' calls fail on purpose (--seed {seed})",
         args.sagas,
         args.nodes,
         args.faults * 100.0
@@ -88,7 +88,7 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
     let mut interrupt = Interrupt::catch(&runtime)?;
     let place = database.settled()?.open()?;
     let played = runtime.block_on(play(args, seed, &place, &mut interrupt, output));
-    // Connections first, then what they are connected to.
+    // Closes the connections before the server.
     drop(runtime);
     let closed = place.close();
     let report = played?;
@@ -102,7 +102,7 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
     }
     if let Some(saga) = report.example {
         let place = database.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display()));
-        output.remark(&format!("look at one of them: amends show {saga}{}", place.unwrap_or_default()));
+        output.remark(&format!("see one of them in detail: amends show {saga}{}", place.unwrap_or_default()));
     }
     Ok(if report.holds() { Exit::Done } else { Exit::Failed })
 }
@@ -120,8 +120,7 @@ async fn play(
     let text = processes::definition(args.chaos);
     let mut definitions = register(&store, "hotel_checkout.yaml", &text).await?;
     let definition = definitions.pop().ok_or_else(|| DemoError::Definition("the file is empty".to_owned()))?;
-    // Bookings of an earlier run on this database are that run's; the faults depend on what is before the
-    // `@`.
+    // The part after `@` keeps bookings of different runs apart. The faults depend only on the part before it.
     let run = Uuid::now_v7().simple().to_string().split_off(24);
     let script = Script { file: "hotel_checkout.yaml", text, faults: fault_arguments(args.faults, seed) };
     let mut stage = Stage::set(&script, url, &run, args.metrics_port).await?;
@@ -147,10 +146,10 @@ async fn play(
     let (checkouts, troubles) = (std::mem::take(&mut show.checkouts), show.troubles);
     let retried = show.retried;
     bar.finish_and_clear();
-    // Whatever happened: nodes hand back what they have, and late effects land.
+    // In any case the nodes hand back their sagas, and late effects land.
     let unwilling = tokio::select! {
         unwilling = stage.strike() => unwilling?,
-        // A second signal: whoever is left is killed with us.
+        // A second signal: the remaining processes are killed with this one.
         () = interrupt.next() => return Err(DemoError::Interrupted),
     };
     for node in unwilling {
@@ -173,7 +172,7 @@ async fn play(
     Ok(report)
 }
 
-/// Builds the definitions of a file and makes them those that starts take.
+/// Builds the definitions of a file and registers them as the current ones.
 pub(super) async fn register(
     store: &Store,
     file: &str,
@@ -192,7 +191,7 @@ pub(super) async fn register(
     Ok(definitions)
 }
 
-/// Brings sagas and ledgers of this run before the audit.
+/// Audits the sagas and ledgers of this run.
 async fn judge(
     report: Report,
     store: &Store,
@@ -207,7 +206,7 @@ async fn judge(
     evidence::wait_for_participants(&client, 3 * DRAIN).await?;
     let evidence = evidence::read(&client, &format!("@{run}")).await?;
     drop(client);
-    // It ends with its client; how is of no interest.
+    // The connection ends with its client; its result does not matter.
     let _ = connection.await;
     let (claims, told) = reported::read(store, definition, checkouts).await?;
     let count = |status| claims.iter().filter(|claim| claim.status == status).count();
@@ -241,18 +240,18 @@ struct Show<'a> {
     stage: &'a mut Stage,
     chaos: Option<Chaos<'a>>,
     troubles: Troubles,
-    /// Sagas that were put aside and tried again.
+    /// Sagas that were stuck after chaos and retried.
     retried: usize,
     bar: ProgressBar,
     checkouts: Vec<Checkout>,
 }
 
-/// How many checkouts are where.
+/// Counts of checkouts by status.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Standing {
     completed: usize,
     compensated: usize,
-    /// Stuck or abandoned: no further without a person.
+    /// Sagas that are stuck or abandoned.
     halted: Vec<Uuid>,
 }
 
@@ -263,8 +262,8 @@ impl Standing {
 }
 
 impl Show<'_> {
-    /// Starts the nodes and all checkouts, and waits until they are at rest. What chaos has put aside is tried again
-    /// when it is over.
+    /// Starts the nodes and all checkouts, and waits until they are at rest. After chaos, retries the sagas whose
+    /// processes died too often.
     async fn watch(&mut self) -> Result<(), DemoError> {
         for _ in 0..self.args.nodes {
             self.stage.add_node(self.url)?;
@@ -277,7 +276,7 @@ impl Show<'_> {
         Ok(())
     }
 
-    /// Starts what checkouts are missing and waits until all are at rest, or nothing has come to rest for too long.
+    /// Starts the missing checkouts and waits until all are at rest, or none has come to rest for too long.
     async fn until_at_rest(&mut self) -> Result<(), DemoError> {
         let sagas = self.args.sagas as usize;
         let still_max = if self.chaos.is_some() { CHAOS_STILL_MAX } else { STILL_MAX };
@@ -290,7 +289,7 @@ impl Show<'_> {
             if self.checkouts.len() < share && under_way < under_way_max {
                 match self.start(self.checkouts.len() + 1).await {
                     Ok(checkout) => self.checkouts.push(checkout),
-                    // Its key makes the next start find this one, if it has happened.
+                    // The checkout's key makes the next start find this saga, if it was started.
                     Err(error) if self.args.chaos && is_passing(&error) => {}
                     Err(error) => return Err(error),
                 }
@@ -325,7 +324,7 @@ impl Show<'_> {
         Ok(())
     }
 
-    /// Makes the trouble that is due: under chaos all the time, else one node is killed in mid-run.
+    /// Injects the failure that is due: with chaos all the time, else one killed node in mid-run.
     async fn trouble(&mut self, standing: &Standing) -> Result<(), DemoError> {
         if let Some(chaos) = &mut self.chaos {
             let made = chaos.next(&mut self.troubles, self.stage, self.url).await?;
@@ -339,7 +338,7 @@ impl Show<'_> {
         Ok(())
     }
 
-    /// Waits for a database that may be away at the moment.
+    /// Waits until the database answers, and returns the counts.
     async fn calm(&self) -> Result<Standing, DemoError> {
         let begun = Instant::now();
         loop {
@@ -351,10 +350,10 @@ impl Show<'_> {
         }
     }
 
-    /// After chaos: lets stopped nodes go on, and asks as an operator that what was put aside, because too many nodes
-    /// died under it, be tried again.
+    /// Ends chaos: continues stopped nodes, and retries as an operator the sagas that are stuck because too many
+    /// nodes died during them.
     async fn retry_put_aside(&mut self) -> Result<(), DemoError> {
-        // Those are not counted: they may have been stopped for less than their lease.
+        // These nodes are not counted: they may have been stopped for less than their lease.
         self.stage.continue_nodes(Duration::ZERO);
         let before = self.calm().await?.halted;
         let put_aside = reported::put_aside(self.store, self.definition, &before).await?;
@@ -369,13 +368,13 @@ impl Show<'_> {
         Ok(())
     }
 
-    /// Whether a third of the checkouts is at rest and others are under way.
+    /// Returns whether a third of the checkouts is at rest and others are under way.
     fn is_mid_run(&self, standing: &Standing) -> bool {
         let (sagas, at_rest) = (self.args.sagas as usize, standing.at_rest());
         at_rest >= sagas / 3 && at_rest < self.checkouts.len()
     }
 
-    /// Kills a node; if it was the only one, another takes its place.
+    /// Kills a node, and starts another if it was the only one.
     async fn kill(&mut self) -> Result<(), DemoError> {
         if let Some(name) = self.stage.kill_node(self.seed).await? {
             self.bar.println(format!("{name} was killed"));
@@ -386,7 +385,7 @@ impl Show<'_> {
         Ok(())
     }
 
-    /// Starts the checkout with this number. The key makes a repeat after a lost answer find the first saga.
+    /// Starts the checkout with this number. After a lost answer, its key makes a second start find the first saga.
     async fn start(&self, number: usize) -> Result<Checkout, DemoError> {
         let booking = format!("B{number:05}@{}", self.run);
         let amount_cents = 5_000 + (number as i64 * 7_919) % 90_000;
@@ -400,8 +399,7 @@ impl Show<'_> {
         Ok(Checkout { saga, booking, amount_cents })
     }
 
-    /// Counts this run's checkouts at rest. They are the newest of their definition, so the first pages hold
-    /// them.
+    /// Counts this run's checkouts at rest. They are the newest of their definition, so the first pages have them.
     async fn look(&self) -> Result<Standing, DemoError> {
         let mut standing = Standing::default();
         let Some(oldest) = self.checkouts.iter().map(|checkout| checkout.saga).min() else {
@@ -427,7 +425,7 @@ impl Show<'_> {
     }
 }
 
-/// Whether trouble with the database passes by itself.
+/// Returns whether an error of the database passes by itself.
 fn is_passing(error: &DemoError) -> bool {
     matches!(error, DemoError::Store(store::Error::Unavailable(_) | store::Error::Busy(_)))
 }

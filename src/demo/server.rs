@@ -1,6 +1,5 @@
-//! A participant's desk as an MCP server. Owns the wire: what a reply looks like, silence, dropped
-//! connections and crashes; what a call does is decided in `service.rs`, and where the server listens in
-//! `participant.rs`.
+//! A participant as an MCP server. Owns the wire: the shape of replies, silence, dropped connections and crashes.
+//! `service.rs` decides the effect of a call, `participant.rs` where the server listens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +16,10 @@ use super::connection_drop::Cut;
 use super::service::{Desk, Rejection, Reply};
 use crate::config::demo::SILENCE_MAX;
 
-/// Exit status of a participant that was told to crash; the demo's supervisor restarts it.
+/// Exit status of a participant whose fault is a crash; the demo restarts it.
 pub(super) const CRASH_STATUS: i32 = 86;
 
-/// One participant over MCP; a clone for each session, one desk for all.
+/// One participant over MCP. Each session has a clone; all clones share one desk.
 #[derive(Clone)]
 pub(super) struct Server {
     name: &'static str,
@@ -28,7 +27,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Serves `desk` under a name.
+    /// Creates a server for `desk` under a name.
     pub(super) fn new(name: &'static str, desk: Arc<Desk>) -> Self {
         Self { name, desk }
     }
@@ -91,7 +90,7 @@ fn cut_of(context: &RequestContext<RoleServer>) -> Option<&Cut> {
     rmcp_actix_web::transport::on_request_extensions(&context.extensions)?.get::<Cut>()
 }
 
-/// Lets the caller's request be answered with an HTTP status. The error is for a transport without one.
+/// Answers the caller's HTTP request with this status. The returned error serves a transport without a status.
 fn answer_with(context: &RequestContext<RoleServer>, status: u16) -> ErrorData {
     if let Some(cut) = cut_of(context) {
         cut.with(status);
@@ -99,14 +98,14 @@ fn answer_with(context: &RequestContext<RoleServer>, status: u16) -> ErrorData {
     ErrorData::internal_error(format!("the answer was lost to a status {status}"), None)
 }
 
-/// Drops the caller's connection where there is one of its own, and says nothing until the caller has given
+/// Drops the caller's connection, if the transport has one for each request, and stays silent until the caller gives
 /// up.
 async fn silence(context: &RequestContext<RoleServer>) -> ErrorData {
     if let Some(cut) = cut_of(context) {
         cut.now();
     }
     let _ = tokio::time::timeout(SILENCE_MAX, context.ct.cancelled()).await;
-    // The protocol asks for no answer to a cancelled request; the pause keeps ours behind the cancellation.
+    // A cancelled request needs no answer. The pause sends ours after the cancellation.
     tokio::time::sleep(Duration::from_millis(10)).await;
     ErrorData::internal_error("the answer was lost", None)
 }

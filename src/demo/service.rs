@@ -1,6 +1,5 @@
-//! Where a participant serves a call: counts it, draws its fault, and makes the effect at most once a key.
-//! Owns what a call does to the ledger and what is replied; the wire, hanging and crashing are left to
-//! `server.rs`.
+//! Serves the calls of a participant: counts a call, draws its fault, and makes its effect. Owns the ledger rows and
+//! the reply of a call. `server.rs` owns the wire, silence and crashes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,49 +13,49 @@ use super::ledger::{self, Effect, Entry, Landing, Ledger, LedgerError, Transacti
 use super::tool::{Deed, Tool};
 use crate::config::demo::LEDGER_WAIT_MAX;
 
-/// What comes of a call.
+/// Reply to a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Reply {
-    /// It went well.
+    /// Success.
     Answer(Value),
-    /// It had no effect, and says so.
+    /// A refusal: the call had no effect, and the reply says so.
     Refusal {
-        /// Word for programs: [`BUSY`], [`AT_WORK`], [`DECLINED`], ...
+        /// Code for programs: [`BUSY`], [`AT_WORK`], [`DECLINED`], ...
         code: String,
         /// Sentence for people.
         message: String,
     },
-    /// It had no effect, and says so in the text of a success.
+    /// A success whose text says that the call had no effect.
     Text(String),
-    /// It had its effect, and the answer is an error that says nothing of it.
+    /// An error that says nothing of the effect: the call had its effect.
     Failure(String),
-    /// It had its effect, and the answer is this HTTP status, whatever the protocol above.
+    /// This HTTP status, whatever the protocol above: the call had its effect.
     Status(u16),
-    /// No answer shall ever arrive.
+    /// No answer.
     Silence,
-    /// The process shall exit.
+    /// The process exits.
     Crash,
 }
 
-/// Why a call was not served.
+/// Error of a call that was not served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Rejection {
     /// There is no such tool.
     #[error("unknown tool {0:?}")]
     UnknownTool(String),
-    /// The arguments do not fit the tool's schema; all faults.
+    /// The arguments do not fit the tool's schema; lists all faults.
     #[error("bad arguments: {}", .0.join("; "))]
     BadArguments(Vec<String>),
-    /// The ledger could not be read or written; nobody knows what happened.
+    /// The ledger could not be read or written; the effect is unknown.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
 
 /// Code of a refusal that another attempt may overcome.
 pub(super) const BUSY: &str = "temporarily_unavailable";
-/// Code of a refusal that is replayed under its key.
+/// Code of a refusal that is stored under its key and replayed.
 pub(super) const SAVED_ERROR: &str = "saved_error";
-/// Code of a refusal because an earlier call on the same record is still at work.
+/// Code of a refusal while an earlier call on the same booking is still running.
 pub(super) const AT_WORK: &str = "in_progress";
 /// Code of a refusal for good.
 pub(super) const DECLINED: &str = "declined";
@@ -64,20 +63,20 @@ pub(super) const DECLINED: &str = "declined";
 pub(super) const KEY_CONFLICT: &str = "idempotency_key_conflict";
 /// Code of a refusal because there is nothing to undo.
 pub(super) const NOTHING_TO_UNDO: &str = "nothing_to_undo";
-/// Code of a refusal because the undoing came first.
+/// Code of a refusal because the undo came first.
 pub(super) const FORESTALLED: &str = "forestalled";
 
-/// The desk of one participant.
+/// The service of one participant.
 pub(super) struct Desk {
     ledger: Ledger,
     plan: FaultPlan,
     slow: Duration,
     tools: Vec<(&'static Tool, jsonschema::Validator)>,
-    /// Held for reading by every effect under way, for writing by the end.
+    /// Read lock: held by every effect under way. Write lock: taken at the end of the process.
     at_work: Arc<RwLock<()>>,
 }
 
-/// A call whose arguments were checked.
+/// A call with checked arguments.
 struct Order {
     tool: &'static Tool,
     arguments: Value,
@@ -97,7 +96,7 @@ impl Order {
         self.arguments["amount_cents"].as_i64().unwrap_or(0)
     }
 
-    /// What the effect touches, for the ledger.
+    /// Returns what the effect touches, for the ledger.
     fn subject(&self) -> &str {
         ["charge", "customer", "room", "to", "stage", "booking"]
             .into_iter()
@@ -108,7 +107,7 @@ impl Order {
 }
 
 impl Desk {
-    /// Opens a desk for `tools`. A slow call makes its effect `slow` after it came in.
+    /// Creates the service for `tools`. A slow call makes its effect `slow` after it came in.
     pub(super) fn new(ledger: Ledger, plan: FaultPlan, slow: Duration, tools: &'static [Tool]) -> Result<Self, String> {
         let tools = tools
             .iter()
@@ -125,7 +124,7 @@ impl Desk {
         self.tools.iter().map(|(tool, _)| *tool)
     }
 
-    /// Serves one call in a task of its own: whoever stops waiting for the reply does not stop the effect.
+    /// Serves one call in a task of its own: a caller that stops waiting does not stop the effect.
     pub(super) async fn serve(self: Arc<Self>, name: &str, arguments: Value) -> Result<Reply, Rejection> {
         let Some((tool, schema)) = self.tools.iter().find(|(tool, _)| tool.name == name) else {
             return Err(Rejection::UnknownTool(name.to_owned()));
@@ -147,7 +146,7 @@ impl Desk {
         }
     }
 
-    /// Waits until every effect under way is made, for `limit` at most; then closes the ledger.
+    /// Waits until every effect under way is made, for `limit` at most, then closes the ledger.
     pub(super) async fn close(&self, limit: Duration) {
         let _ = tokio::time::timeout(limit, self.at_work.write()).await;
         self.ledger.close(limit).await;
@@ -192,7 +191,7 @@ impl Desk {
         }
         let change = order.text("change");
         let kind = kinds.iter().copied().find(|kind| kind.as_str() == change).or(kinds.first().copied());
-        // An accepted call may be due, and the process that accepted it gone.
+        // An accepted call may be due, and its process may be gone.
         let accepted = self.ledger.land(entry.key).await? == Landing::Accepted;
         let found = match kind {
             Some(kind) => self.ledger.find(entry, kind).await?,
@@ -218,8 +217,8 @@ impl Desk {
         let mut client = self.ledger.client().await?;
         let transaction = client.transaction().await?;
         if order.came_in.elapsed() > LEDGER_WAIT_MAX {
-            // A probe trusts that no effect lands later than its settle window, so this one must not even
-            // begin.
+            // A probe trusts that no effect lands later than its settle window, so a call that waited too long must
+            // not begin.
             return Ok(busy(entry));
         }
         let unkeyed = matches!(order.tool.deed, Deed::Unkeyed(_));
@@ -260,7 +259,7 @@ impl Desk {
         })
     }
 
-    /// Returns why the deed cannot be done as the records stand, if so.
+    /// Returns the refusal if the ledger's state does not allow the effect.
     async fn hindrance(
         &self,
         transaction: &Transaction<'_>,
@@ -285,7 +284,7 @@ impl Desk {
         })
     }
 
-    /// Does what the tool is for, or what the fault makes of it.
+    /// Makes the tool's effect, or carries out the fault.
     async fn carry_out(
         &self,
         transaction: &Transaction<'_>,
@@ -325,7 +324,7 @@ impl Desk {
         Ok(Reply::Answer(body))
     }
 
-    /// Keeps the call, and makes its effect later.
+    /// Stores an accepted call; its effect is made later.
     async fn accept(
         &self,
         transaction: &Transaction<'_>,
@@ -346,20 +345,20 @@ impl Desk {
         Ok(Reply::Answer(body))
     }
 
-    /// Makes the effect of an accepted call when it is due. The end of the process waits for it; one that
-    /// crashes leaves it to the next question.
+    /// Makes the effect of an accepted call when it is due. The process waits for it before it ends. After a crash
+    /// the next probe makes it.
     fn land_later(&self, key: String) {
         let (ledger, slow, at_work) = (self.ledger.clone(), self.slow, Arc::clone(&self.at_work));
         tokio::spawn(async move {
             let _at_work = at_work.read().await;
             tokio::time::sleep(slow).await;
             if let Err(error) = ledger.land(&key).await {
-                tracing::warn!(%error, "an accepted call is left to the next question");
+                tracing::warn!(%error, "could not make the effect of an accepted call; the next probe makes it");
             }
         });
     }
 
-    /// Makes the effect; none if there was nothing to undo.
+    /// Makes the effect. Returns none if there was nothing to undo.
     async fn effect(
         &self,
         transaction: &Transaction<'_>,
@@ -395,7 +394,7 @@ fn refusal_of(body: &Value) -> Reply {
     Reply::Refusal { code: word("code"), message: word("message") }
 }
 
-/// The first answer again, if it is the same call.
+/// Returns the first answer again, if the call is the same.
 fn replayed(order: &Order, first: ledger::FirstAnswer) -> Reply {
     if first.tool != order.tool.name || first.arguments != order.arguments {
         let message = format!("the key {:?} was used for another call of {}", order.key(), first.tool);

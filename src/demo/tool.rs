@@ -1,5 +1,5 @@
-//! The tools of the demo's two participants, as data: what each takes, what it does, and how it may go wrong.
-//! Owns the tables and the schemas; doing it is left to `service.rs`.
+//! The tools of the demo's two participants, as data: their arguments, their effect and their faults. Owns the tables
+//! and schemas. `service.rs` carries calls out.
 
 use std::sync::Arc;
 
@@ -9,37 +9,38 @@ use serde_json::{Value, json};
 use super::effect::Kind;
 use super::fault::{Fault, Menu};
 
-/// One tool of a participant.
+/// A tool of a participant.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tool {
     /// Name over MCP.
     pub(super) name: &'static str,
     /// One sentence for people and models.
     pub(super) description: &'static str,
-    /// What it does.
+    /// Its effect.
     pub(super) deed: Deed,
-    /// Its arguments besides `booking`, all of them required.
+    /// Its arguments besides `booking`, all required.
     pub(super) arguments: &'static [Argument],
-    /// The faults that may befall it.
+    /// Its faults.
     pub(super) faults: Menu,
 }
 
-/// What a tool does.
+/// Effect of a tool.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Deed {
-    /// Makes an effect once per key: the same key again gets the first answer.
+    /// Makes an effect once per key: a repeat under the same key gets the first answer.
     Keyed(Kind),
-    /// Makes an effect at every call, whatever its key.
+    /// Makes an effect at every call, whatever the key.
     Unkeyed(Kind),
-    /// Undoes an effect once per key; refuses if there is nothing to undo.
+    /// Undoes an effect once per key. Refuses if there is nothing to undo.
     Undo(Kind),
-    /// The same, but if there is nothing to undo it answers well, and refuses the deed from then on.
+    /// Undoes an effect once per key. If there is nothing to undo, succeeds and blocks the effect from then on.
     UndoOrForestall(Kind),
-    /// Looks for an effect by its key: of this kind, or of the one that the argument `change` names.
+    /// Looks for an effect by its key. The kind is the one named by the argument `change`, or else the first of
+    /// these.
     Find(&'static [Kind]),
 }
 
-/// One argument of a tool.
+/// An argument of a tool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Argument {
     /// Name.
@@ -55,7 +56,7 @@ pub(super) enum Form {
     Text,
     /// A positive number of cents.
     Cents,
-    /// One of the kinds of effect that a probe looks for.
+    /// One of these kinds of effect, for a probe.
     Change(&'static [Kind]),
 }
 
@@ -66,8 +67,7 @@ const fn text(name: &'static str) -> Argument {
 const KEY: Argument = text("idempotency_key");
 const BOOKING_CHANGES: &[Kind] = &[Kind::BookingClosed, Kind::BookingReopened];
 const ROOM_CHANGES: &[Kind] = &[Kind::RoomReleased, Kind::RoomOccupied];
-/// How likely each kind is beside the others. Crashes are rare: each takes down whatever else its process
-/// does.
+/// Weights of fault kinds. Crashes are rare: each takes down all other calls of its process.
 const OFTEN: u64 = 6;
 const USUAL: u64 = 4;
 const RARE: u64 = 1;
@@ -76,7 +76,7 @@ const fn usual(faults: &'static [(Fault, u64)]) -> Menu {
     Menu { faults, strain: 1.0 }
 }
 
-/// Compensations are few, and are to be tried all the same.
+/// Compensations are few but must be tested: their faults are three times as likely.
 const fn strained(faults: &'static [(Fault, u64)]) -> Menu {
     Menu { faults, strain: 3.0 }
 }
@@ -91,8 +91,8 @@ const UNDO_FAULTS: Menu = strained(&[
     (Fault::ConflictCut, USUAL),
     (Fault::Crash, RARE),
 ]);
-/// A cached error is told from a lost effect only by a probe: without one, no call under that key would get
-/// anywhere. What was accepted is asked about.
+/// Faults of undos that have a probe. A cached error looks like a lost effect and blocks every repeat under its key,
+/// so the undo needs a probe. So does an accepted call.
 const PROBED_UNDO_FAULTS: Menu = strained(&[
     (Fault::FailsTwice, OFTEN),
     (Fault::CachedError, USUAL),
@@ -104,7 +104,7 @@ const PROBED_UNDO_FAULTS: Menu = strained(&[
     (Fault::Accepted, USUAL),
     (Fault::Crash, RARE),
 ]);
-/// Over stdio there is no status.
+/// Faults without HTTP statuses: the payments server speaks stdio.
 const REFUND_FAULTS: Menu = strained(&[
     (Fault::FailsTwice, OFTEN),
     (Fault::CachedError, USUAL),
@@ -192,7 +192,7 @@ pub(super) const CRM: &[Tool] = &[
     },
     Tool {
         name: "release_room",
-        description: "Gives the room of a booking free, once per idempotency key.",
+        description: "Releases the room of a booking, once per idempotency key.",
         deed: Deed::Keyed(Kind::RoomReleased),
         arguments: &[text("room"), KEY],
         faults: usual(&[
@@ -207,7 +207,7 @@ pub(super) const CRM: &[Tool] = &[
     },
     Tool {
         name: "occupy_room",
-        description: "Takes a room given free back, once per idempotency key.",
+        description: "Occupies a released room again, once per idempotency key.",
         deed: Deed::Undo(Kind::RoomOccupied),
         arguments: &[text("room"), KEY],
         faults: UNDO_FAULTS,
@@ -238,7 +238,7 @@ pub(super) const CRM: &[Tool] = &[
     },
     Tool {
         name: "revert_opportunity",
-        description: "Sets an opportunity back, once per idempotency key. Safe to call if it never was advanced.",
+        description: "Reverts an opportunity, once per idempotency key. Safe to call if it never was advanced.",
         deed: Deed::UndoOrForestall(Kind::OpportunityReverted),
         arguments: &[KEY],
         faults: UNDO_FAULTS,
