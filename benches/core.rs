@@ -1,5 +1,4 @@
-//! The core and its encoding, alone: one transition, a replay of 1,000 rows, an event to and from its row. Owns
-//! the journals that it measures; how they come about is the law's.
+//! Benches of the pure core and its encoding: one transition, a replay of 1,000 rows, an event to and from its row.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Bytes of payload that make an input of about 200 bytes, as in `amends bench`.
 const PAYLOAD_BYTES: usize = 186;
 
-/// Steps in sequence, each with its compensation.
+/// Returns a definition with steps in sequence, each with a compensation.
 fn definition(steps: usize) -> Arc<Definition> {
     let draft = (0..steps).fold(Draft::new("bench"), |draft, number| {
         let needs = number.checked_sub(1).map(|before| format!("step_{before}"));
@@ -38,7 +37,7 @@ fn ended(at: u64, step: usize, attempt: u32, outcome: Outcome) -> Event {
     Event::AttemptEnded(AttemptEnded { at, step, direction, attempt, outcome, decided_by: None, jitter: 0.5 })
 }
 
-/// The journal of a saga whose steps each fail `failures` times before they succeed.
+/// Returns the journal of a saga whose steps each fail `failures` times before they succeed.
 fn journal(definition: &Definition, failures: u32) -> Vec<Event> {
     let started = Started::new(1_000, payload());
     let mut state = begin(definition, &started).0;
@@ -64,7 +63,8 @@ fn journal(definition: &Definition, failures: u32) -> Vec<Event> {
     events
 }
 
-/// Lets allocator and linker do once what they do once: `--test` counts the instructions of a single iteration.
+/// Runs the code three times first, so that allocator and linker do their one-time work: `--test` counts the
+/// instructions of a single iteration.
 fn warm<T>(measured: impl Fn() -> T) {
     for _ in 0..3 {
         black_box(measured());
