@@ -127,7 +127,7 @@ impl Wire {
         .expect("a request");
         let scope = Arc::new(Scope::of_saga(uuid::Uuid::nil(), Json::null(), Vec::new()));
         let rules = |call: Call| call.timeout_ms(250).success("result.ok == true").output(json!("${ result }"));
-        drop(participants.execute(&rules(Call::of(web)), &scope).await);
+        drop(participants.execute(&rules(Call::new(web)), &scope).await);
         drop(participants.execute(&rules(Call::tool("mcp", "t", json!({}))), &scope).await);
         participants.shutdown().await;
     }

@@ -87,7 +87,7 @@ pub(crate) struct Aim {
 
 impl Aim {
     #[inline]
-    pub(crate) fn of(definition: &str, backward: bool) -> Self {
+    pub(crate) fn new(definition: &str, backward: bool) -> Self {
         #[cfg(not(debug_assertions))]
         let _ = (definition, backward);
         Self {

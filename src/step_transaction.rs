@@ -106,7 +106,7 @@ impl Heard {
         let cause = match &answer {
             Ok(_) => None,
             Err(error) => match error.as_db_error() {
-                Some(told) if !has_failed(told.code()) => Some(Cause::of(told)),
+                Some(told) if !has_failed(told.code()) => Some(Cause::from_db_error(told)),
                 Some(_) | None => return answer,
             },
         };
@@ -116,7 +116,7 @@ impl Heard {
 }
 
 impl Cause {
-    fn of(told: &DbError) -> Self {
+    fn from_db_error(told: &DbError) -> Self {
         let detail = told.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
         let message = format!("({}) {}{detail}", told.code().code(), told.message());
         Self { message, definite: is_definite_code(told.code()) }

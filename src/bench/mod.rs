@@ -285,7 +285,7 @@ impl<'a> Bench<'a> {
     async fn begin(args: &'a Args, url: &'a str, config: &PostgresConfig) -> Result<Self, Failure> {
         let outside = Outside::open(config).await?;
         let (client, _task) = config.open().await?;
-        let server = Server::of(client).await?;
+        let server = Server::find(client).await?;
         let mut bench = Self { args, url, nodes: Vec::new(), outside, server };
         bench.start_nodes().await?;
         Ok(bench)

@@ -54,7 +54,7 @@ impl Used {
 }
 
 impl Server {
-    pub(super) async fn of(client: Client) -> Result<Self, Failure> {
+    pub(super) async fn find(client: Client) -> Result<Self, Failure> {
         let row = client
             .query_one(
                 "select pg_backend_pid() as pid, \

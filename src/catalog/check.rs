@@ -147,7 +147,7 @@ impl Reading {
         self.faults.extend(faults);
         let participants = self.participants.get_or_insert_default();
         for participant in &located.settings.participants {
-            participants.insert(participant.name.clone(), Known::of(participant));
+            participants.insert(participant.name.clone(), Known::from_participant(participant));
         }
         for (index, path) in located.settings.definitions.iter().enumerate() {
             match files_of(path) {
@@ -209,7 +209,7 @@ struct Known {
 }
 
 impl Known {
-    fn of(participant: &ParticipantConfig) -> Self {
+    fn from_participant(participant: &ParticipantConfig) -> Self {
         let trusts_errors = participant.answers.errors == Some(Errors::Definite);
         match &participant.transport {
             Transport::Stdio { .. } | Transport::McpHttp { .. } => {

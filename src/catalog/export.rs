@@ -22,8 +22,8 @@ pub fn to_yaml(draft: &Draft) -> String {
     let mut root = Fields::default();
     root.put("saga", text(&draft.name));
     root.put_unless(draft.description.is_empty(), "description", || text(&draft.description));
-    root.put_unless(draft.input == Value::Bool(true), "input", || Tree::of(&draft.input));
-    root.put_some("output_schema", draft.output_schema.as_ref(), Tree::of);
+    root.put_unless(draft.input == Value::Bool(true), "input", || Tree::from_value(&draft.input));
+    root.put_some("output_schema", draft.output_schema.as_ref(), Tree::from_value);
     root.put_some("deadline", draft.deadline_ms, duration);
     root.put_some("retention", draft.retention_ms, duration);
     root.put_some("concurrency", draft.concurrency.as_ref(), expression);
@@ -104,8 +104,8 @@ fn step(step: &Step, before: Option<&String>) -> Tree {
         put_call(&mut inner, compensation, &defaults::compensation(&step.action));
         fields.put("compensation", inner.into_tree());
     }
-    fields.put_unless(!step.safe_when_absent, "safe_when_absent", || Tree::of(&Value::Bool(true)));
-    fields.put_unless(!step.irreversible, "irreversible", || Tree::of(&Value::Bool(true)));
+    fields.put_unless(!step.safe_when_absent, "safe_when_absent", || Tree::from_value(&Value::Bool(true)));
+    fields.put_unless(!step.irreversible, "irreversible", || Tree::from_value(&Value::Bool(true)));
     fields.into_tree()
 }
 
@@ -194,9 +194,10 @@ fn put_target(fields: &mut Fields, target: &Target, method_default: &str) {
 
 /// Writes the fields of a retry that differ from the defaults. Returns `None` if no field differs.
 fn retry(retry: &Retry, default: &Retry) -> Option<Tree> {
-    let number = |number: f64| Tree::of(&Value::from(number));
+    let number = |number: f64| Tree::from_value(&Value::from(number));
     let mut fields = Fields::default();
-    fields.put_unless(retry.attempts == default.attempts, "attempts", || Tree::of(&Value::from(retry.attempts)));
+    fields
+        .put_unless(retry.attempts == default.attempts, "attempts", || Tree::from_value(&Value::from(retry.attempts)));
     fields.put_unless(retry.backoff_ms == default.backoff_ms, "backoff", || duration(retry.backoff_ms));
     fields.put_unless(retry.multiplier == default.multiplier, "multiplier", || number(retry.multiplier));
     let same = retry.backoff_max_ms == default.backoff_max_ms;
@@ -211,7 +212,7 @@ fn expression(expression: &Expression) -> Tree {
 }
 
 fn template(template: &Template) -> Tree {
-    Tree::of(&template.0)
+    Tree::from_value(&template.0)
 }
 
 /// Writes a duration with the largest possible units, such as `1h30m`.

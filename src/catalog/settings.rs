@@ -48,7 +48,7 @@ impl Settings {
     /// the database URL and the collector URL.
     pub fn filter(&self) -> Filter {
         let of_participants = self.participants.iter().flat_map(|participant| participant.transport.secrets());
-        Filter::of(of_participants.chain(&self.database.url).chain(&self.traces.otlp))
+        Filter::from_secrets(of_participants.chain(&self.database.url).chain(&self.traces.otlp))
     }
 }
 

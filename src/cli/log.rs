@@ -95,7 +95,7 @@ mod tests {
     fn no_secret_of_the_settings_is_written() {
         let secret = Secret::sensitive("Bearer t0ken-of-mine", vec!["t0ken-of-mine".into()]);
         for escape in [true, false] {
-            let lines = Lines { secrets: Filter::of([&secret]), escape };
+            let lines = Lines { secrets: Filter::from_secrets([&secret]), escape };
             assert_eq!(written("rmcp: said \"t0ken-of-mine\"\n", &lines), "rmcp: said \"[secret]\"\n");
         }
     }

@@ -45,7 +45,7 @@ impl Inner {
     ) -> Result<CallToolResponse, ErrorData> {
         let (mut input, argument) = schema::unpack(offer.shape, arguments);
         normalize::settle(&mut input);
-        let key = match Key::of(&caller.meta, argument) {
+        let key = match Key::from_call(&caller.meta, argument) {
             Ok(key) => key,
             Err(key::Fault::Host(why)) => return Err(ErrorData::invalid_params(why, None)),
             Err(key::Fault::Model(why)) => return Ok(refusal(format!("Nothing was started. {why}")).into()),
@@ -206,7 +206,7 @@ impl Inner {
     /// Reports the state of a saga.
     pub(super) async fn stands(&self, tool: &str, saga: Uuid) -> Report {
         let found = self.client.inspect(saga).await;
-        found.map(|found| Report::of(&found)).unwrap_or_else(|error| {
+        found.map(|found| Report::new(&found)).unwrap_or_else(|error| {
             tracing::warn!(saga.id = %saga, %error, "a call cannot read the state of its saga");
             Report::unseen(tool, saga, "its state cannot be read at the moment".to_owned())
         })

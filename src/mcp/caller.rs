@@ -50,7 +50,7 @@ impl Caller {
             // A client that names no mode means forms.
             capabilities.elicitation.is_some_and(|able| able.form.is_some() || able.url.is_none())
         });
-        let listener = Listener::of(&context);
+        let listener = Listener::from_context(&context);
         let (meta, peer, continued) = (context.meta, context.peer, Continued::default());
         Self { principal, meta, peer, listener, takes_tasks, elicits, is_modern, continued }
     }

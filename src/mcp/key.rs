@@ -28,7 +28,7 @@ pub(super) enum Key {
 
 impl Key {
     /// Reads the key of a call. The host's key wins over the model's. The error says what is wrong with the key.
-    pub(super) fn of(meta: &RequestMetaObject, argument: Option<Value>) -> Result<Self, Fault> {
+    pub(super) fn from_call(meta: &RequestMetaObject, argument: Option<Value>) -> Result<Self, Fault> {
         if let Some(given) = meta.0.get(KEY_META) {
             return Ok(Self::Host(checked(given).map_err(|why| Fault::Host(format!("_meta[{KEY_META:?}]: {why}")))?));
         }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_host_goes_before_the_model() {
-        let of = |host: Option<Value>, model: Option<Value>| Key::of(&meta(host), model);
+        let of = |host: Option<Value>, model: Option<Value>| Key::from_call(&meta(host), model);
         assert_eq!(of(Some(json!("h")), Some(json!("m"))), Ok(Key::Host("h".to_owned())));
         assert_eq!(of(None, Some(json!("m"))), Ok(Key::Model("m".to_owned())));
         assert_eq!(of(None, None), Ok(Key::None));

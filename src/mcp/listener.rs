@@ -28,7 +28,7 @@ pub(super) struct Dropped(CancellationToken);
 
 impl Listener {
     /// Returns the listener of a request.
-    pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
+    pub(super) fn from_context(context: &RequestContext<RoleServer>) -> Self {
         let extensions = rmcp_actix_web::transport::on_request_extensions(&context.extensions);
         let dropped = extensions.and_then(|extensions| extensions.get::<Dropped>());
         let is_modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);

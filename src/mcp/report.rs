@@ -30,7 +30,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Describes the state of a saga.
-    pub(super) fn of(found: &Inspection) -> Self {
+    pub(super) fn new(found: &Inspection) -> Self {
         let (definition, state) = (&*found.definition, found.state.as_ref());
         let (mut output, mut output_unchecked) = (None, None);
         if found.saga.status == Status::Completed {

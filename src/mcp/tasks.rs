@@ -82,7 +82,7 @@ fn failed(error: &Error) -> ErrorData {
 }
 
 fn detailed(found: &Inspection, questions: &[Question]) -> DetailedTask {
-    let report = Report::of(found);
+    let report = Report::new(found);
     let payload = match found.saga.status {
         Status::Completed | Status::Abandoned => done(&report.result(None)),
         Status::Compensated if was_cancelled(found) => TaskPayload::Cancelled,

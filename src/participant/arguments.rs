@@ -41,7 +41,7 @@ pub(super) fn request(
     let Target::Http { method, path, query, headers, body, .. } = target else {
         return Err(recorded("arguments", "expected an HTTP request"));
     };
-    let view = View::of(scope);
+    let view = View::from_scope(scope);
     let texts = |templates: &BTreeMap<String, Template>| -> Result<Vec<(String, String)>, Error> {
         templates.iter().map(|(name, template)| Ok((name.clone(), expr::render_text(template, &view)?))).collect()
     };

@@ -60,18 +60,18 @@ impl Fault {
 /// The error's code is always `expression`. Its message names the expression and what is wrong.
 pub fn evaluate(expression: &Expression, scope: &Scope) -> Result<Json, Error> {
     let fault = |fault: Fault| fault.in_expression(&expression.0);
-    json(&expression.0, &View::of(scope)).map_err(fault)
+    json(&expression.0, &View::from_scope(scope)).map_err(fault)
 }
 
 /// Evaluates a condition. A value other than `true` and `false` is an error, as in [`evaluate`].
 pub fn holds(expression: &Expression, scope: &Scope) -> Result<bool, Error> {
-    condition(expression, &View::of(scope)).map_err(|fault| fault.in_expression(&expression.0))
+    condition(expression, &View::from_scope(scope)).map_err(|fault| fault.in_expression(&expression.0))
 }
 
 /// Renders a template. A string that is one `${ expression }` becomes its value and keeps the type. In a longer
 /// string the value becomes text. `$${` stands for `${`.
 pub fn render(template: &Template, scope: &Scope) -> Result<Json, Error> {
-    template::render(template, &View::of(scope))
+    template::render(template, &View::from_scope(scope))
 }
 
 /// Renders a template over the view of a call or an answer.

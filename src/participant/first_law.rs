@@ -4,8 +4,8 @@
 //!
 //! Under every law, `read_only` calls and probes read errors in this way: they have no effect that could be in doubt.
 
+use super::default_rules::DefaultRule;
 use super::reply::Reply;
-use super::rule::DefaultRule;
 use crate::saga::definition::Verdict;
 
 /// Gives a reply the verdict and the error code that law 1 gave it.
@@ -63,7 +63,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::participant::{classify, http, scope::Scope};
+    use crate::participant::{definition_rules, http, scope::Scope};
     use crate::saga::definition::{Call, Errors};
     use crate::saga::outcome::{Answer, Outcome};
     use crate::saga::{Json, Law};
@@ -75,7 +75,7 @@ mod tests {
     }
 
     fn tool() -> Reply {
-        Reply::of(DefaultRule::ToolError, "no")
+        Reply::new(DefaultRule::ToolError, "no")
     }
 
     fn status(status: u16, pause_s: Option<u64>, text: &str) -> Reply {
@@ -94,7 +94,7 @@ mod tests {
             let call = json!({ "target": { "handler": { "name": "h" } }, "effect": effect, "classify": rules });
             serde_json::from_value(call).unwrap()
         };
-        let outcome = |rules, reply| classify::outcome(&call(rules), &scope(law), None, reply).0;
+        let outcome = |rules, reply| definition_rules::outcome(&call(rules), &scope(law), None, reply).0;
         let word = match outcome(json!([]), reply.clone()) {
             Outcome::Succeeded { .. } => "succeeded",
             Outcome::Failed { retryable: false, .. } => "failed",
@@ -136,9 +136,9 @@ mod tests {
             (status(503, None, ""), "unknown", "http_503"),
             (status(302, None, ""), "unknown", "http_302"),
             (status(307, None, ""), "failed", "http_307"),
-            (Reply::of(DefaultRule::Timeout, "late"), "unknown", "timeout"),
-            (Reply::of(DefaultRule::Refused, "no"), "retryable", "refused"),
-            (Reply::of(DefaultRule::ProtocolRefusal, "no"), "failed", "protocol_refusal"),
+            (Reply::new(DefaultRule::Timeout, "late"), "unknown", "timeout"),
+            (Reply::new(DefaultRule::Refused, "no"), "retryable", "refused"),
+            (Reply::new(DefaultRule::ProtocolRefusal, "no"), "failed", "protocol_refusal"),
         ]
     }
 
@@ -173,7 +173,7 @@ mod tests {
         });
         let probe = serde_json::from_value(probe).unwrap();
         for law in [Law::V1, Law::V2] {
-            let absent = |reply| classify::answer(&probe, &scope(law), &reply).0 == Answer::Absent;
+            let absent = |reply| definition_rules::answer(&probe, &scope(law), &reply).0 == Answer::Absent;
             assert!(absent(tool()) && absent(rpc(-32602, None)) && !absent(rpc(-32603, None)), "{law:?}");
         }
     }
@@ -183,7 +183,7 @@ mod tests {
         let call: Call =
             serde_json::from_value(json!({ "target": { "handler": { "name": "h" } }, "effect": "read_only" })).unwrap();
         let scope = Arc::new(scope(Law::V2));
-        let by = |errors, reply| classify::outcome(&call, &scope, errors, reply).1.unwrap().rule;
+        let by = |errors, reply| definition_rules::outcome(&call, &scope, errors, reply).1.unwrap().rule;
         // The setting changed nothing, so it is not named.
         assert_eq!(by(Some(Errors::Unknown), tool()), "tool_error");
         assert_eq!(by(Some(Errors::Definite), rpc(-32603, None)), "protocol_internal");

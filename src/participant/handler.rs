@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::default_rules::DefaultRule as Rule;
 use super::reply::Reply;
-use super::rule::DefaultRule as Rule;
 use super::scope::Scope;
 use crate::saga::Json;
 use crate::saga::event::Direction;
@@ -113,7 +113,7 @@ impl Handlers {
     /// Calls a function. A panic makes the outcome unknown.
     pub(super) async fn call(&self, name: &str, scope: &Arc<Scope>, arguments: Json) -> Reply {
         let Some(handler) = self.by_name.get(name) else {
-            return Reply::of(Rule::Missing, format!("this process has no handler `{name}`"));
+            return Reply::new(Rule::Missing, format!("this process has no handler `{name}`"));
         };
         let context = StepContext { scope: Arc::clone(scope) };
         catch_panic(name, handler(context, arguments)).await
@@ -128,7 +128,7 @@ impl Handlers {
         arguments: Json,
     ) -> Reply {
         let Some(handler) = self.transactional.get(name) else {
-            return Reply::of(Rule::Missing, format!("this process has no transactional handler `{name}`"));
+            return Reply::new(Rule::Missing, format!("this process has no transactional handler `{name}`"));
         };
         let context = StepContext { scope: Arc::clone(scope) };
         catch_panic(name, handler(context, transaction, arguments)).await
@@ -153,7 +153,7 @@ async fn catch_panic(name: &str, running: Running) -> Reply {
     match AssertUnwindSafe(running.future()).catch_unwind().await {
         Ok(Ok(output)) => Reply::succeeded(Rule::Handler, output),
         Ok(Err(failure)) => failure.into_reply(),
-        Err(panic) => Reply::of(Rule::Panic, format!("the handler `{name}` panicked: {}", panic_message(&*panic))),
+        Err(panic) => Reply::new(Rule::Panic, format!("the handler `{name}` panicked: {}", panic_message(&*panic))),
     }
 }
 

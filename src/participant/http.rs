@@ -15,8 +15,8 @@ use reqwest::header::{HeaderMap, RANGE};
 use tokio::time::Instant;
 
 use super::config::Limits;
+use super::default_rules::DefaultRule as Rule;
 use super::reply::Reply;
-use super::rule::DefaultRule as Rule;
 use super::secret::Filter;
 use crate::config::participant::ANSWER_BYTES_INLINE_MAX;
 use crate::saga::definition::Effect;
@@ -62,7 +62,7 @@ impl HttpParticipant {
         let keyed = request.key.is_some() && effect != Effect::ReadOnly;
         let built = match self.address.build(request) {
             Ok(built) => built,
-            Err(message) => return Reply::of(Rule::Arguments, message).cleaned(&self.reading.filter),
+            Err(message) => return Reply::new(Rule::Arguments, message).cleaned(&self.reading.filter),
         };
         let asked = Asked { keyed, in_part: built.headers().contains_key(RANGE) };
         let progress = Progress::until(deadline);
@@ -75,7 +75,7 @@ impl HttpParticipant {
             Err(error) => return lost(&error).cleaned(&self.reading.filter),
         };
         progress.answered(response.headers());
-        let arrived = Arrived::of(response, self.limits.answer_bytes_max).await;
+        let arrived = Arrived::read(response, self.limits.answer_bytes_max).await;
         if arrived.length() <= ANSWER_BYTES_INLINE_MAX {
             return self.reading.reply(&arrived, asked);
         }
@@ -83,6 +83,6 @@ impl HttpParticipant {
         // hold meanwhile.
         let reading = Arc::clone(&self.reading);
         let read = tokio::task::spawn_blocking(move || reading.reply(&arrived, asked)).await;
-        read.unwrap_or_else(|error| Reply::of(Rule::Invalid, format!("the answer was not read: {error}")))
+        read.unwrap_or_else(|error| Reply::new(Rule::Invalid, format!("the answer was not read: {error}")))
     }
 }

@@ -29,9 +29,9 @@ use raw::{Heard, Slot};
 use session::Session;
 
 use super::config::Limits;
+use super::default_rules::DefaultRule as Rule;
 use super::http;
 use super::reply::{Reply, excerpt};
-use super::rule::DefaultRule as Rule;
 use super::secret::Filter;
 use crate::saga::Json;
 use crate::saga::definition::Effect;
@@ -184,10 +184,10 @@ impl McpParticipant {
         // alike, and a gateway may end every exchange of a dead session like this.
         self.link.retire(session);
         if !slot.was_sent() {
-            return Reply::of(Rule::Refused, "the connection was closed already; nothing was sent");
+            return Reply::new(Rule::Refused, "the connection was closed already; nothing was sent");
         }
         let how = how.unwrap_or_else(|| error.to_string());
-        Reply::of(Rule::Closed, format!("the connection ended before the answer: {how}")).after(slot.pause())
+        Reply::new(Rule::Closed, format!("the connection ended before the answer: {how}")).after(slot.pause())
     }
 }
 
@@ -212,11 +212,11 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>, slot: &Slot, filter: &
             http::lost(error)
         }
         StreamableHttpError::Client(error) => {
-            Reply::of(Rule::Refused, format!("nothing was sent: {}", http::innermost(error)))
+            Reply::new(Rule::Refused, format!("nothing was sent: {}", http::innermost(error)))
         }
         other => {
             let said = filter.clean(other.to_string());
-            Reply::of(Rule::Closed, format!("the exchange failed: {}", excerpt(&said)))
+            Reply::new(Rule::Closed, format!("the exchange failed: {}", excerpt(&said)))
         }
     }
 }

@@ -2,15 +2,15 @@
 //! evaluates expressions and templates. The saga core decides when to call.
 
 mod arguments;
-mod classify;
 mod config;
+mod default_rules;
+mod definition_rules;
 pub mod expr;
 mod first_law;
 mod handler;
 mod http;
 mod mcp;
 mod reply;
-mod rule;
 mod scope;
 mod secret;
 
@@ -21,19 +21,19 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
-pub use classify::{as_recorded, outcome_by_default, outcome_of_refusal, outcome_of_rule};
 pub use config::{Answers, Limits, ParticipantConfig, Transport};
+pub use default_rules::DefaultRule;
+pub use definition_rules::{as_recorded, outcome_by_default, outcome_of_refusal, outcome_of_rule};
 pub use handler::{Failure, Handlers, StepContext};
 pub use mcp::KEY_META;
-pub use rule::DefaultRule;
 pub use scope::{NotificationContext, Scope};
 pub use secret::{Filter, Secret};
 
 use arguments::{bounded, request, tool_arguments};
+use default_rules::DefaultRule as Rule;
 use http::HttpParticipant;
 use mcp::{Link, McpParticipant, Server};
 use reply::Reply;
-use rule::DefaultRule as Rule;
 
 use crate::metrics;
 use crate::place::{self, Places};
@@ -160,7 +160,7 @@ impl Participants {
     pub async fn execute(&self, call: &Call, scope: &Arc<Scope>) -> (Outcome, Option<DecidedBy>) {
         let asked = Asked { timeout_ms: call.timeout_ms, key: Some(&scope.key), effect: call.effect };
         let reply = self.inner.reply(&call.target, scope, asked).await;
-        classify::outcome(call, scope, self.inner.errors(call), reply)
+        definition_rules::outcome(call, scope, self.inner.errors(call), reply)
     }
 
     /// Calls the handler of a transactional call in an open transaction. Returns the outcome and what decided it. An
@@ -180,8 +180,8 @@ impl Participants {
         let run = |arguments| self.inner.handlers.call_within(name, scope, transaction, arguments);
         let made = in_time(arguments.as_ref(), scope, time, run).await;
         let reply = made.unwrap_or_else(unsent);
-        let (outcome, by) = classify::outcome(call, scope, None, reply);
-        (classify::rolled_back(outcome), by)
+        let (outcome, by) = definition_rules::outcome(call, scope, None, reply);
+        (definition_rules::rolled_back(outcome), by)
     }
 
     /// Sends a notice under the key of the scope. An error means that the receiver did not take it.
@@ -192,14 +192,14 @@ impl Participants {
             }
             other => other.clone(),
         };
-        let mut call = Call::of(target).idempotent().timeout_ms(notice.timeout_ms);
+        let mut call = Call::new(target).idempotent().timeout_ms(notice.timeout_ms);
         call.success = notice.success.clone();
         let _place = self.place(&call.target).await;
         let asked = Asked { timeout_ms: call.timeout_ms, key: Some(&scope.key), effect: call.effect };
         let reply = self.inner.reply(&call.target, scope, asked).await;
         // A notice that was refused is sent again, too: no notice is given up.
         let retry_after_ms = reply.retry_after_ms;
-        match classify::outcome(&call, scope, self.inner.errors(&call), reply).0 {
+        match definition_rules::outcome(&call, scope, self.inner.errors(&call), reply).0 {
             Outcome::Succeeded { .. } | Outcome::Pending { .. } => Ok(()),
             Outcome::Failed { error, .. } | Outcome::Errored { error, .. } | Outcome::Unknown { error, .. } => {
                 Err(NotReceived { error, retry_after_ms })
@@ -212,7 +212,7 @@ impl Participants {
     pub async fn probe(&self, probe: &Probe, scope: &Arc<Scope>) -> (Answer, DecidedBy) {
         let asked = Asked { timeout_ms: probe.timeout_ms, key: None, effect: Effect::ReadOnly };
         let reply = self.inner.reply(&probe.target, scope, asked).await;
-        classify::answer(probe, scope, &reply)
+        definition_rules::answer(probe, scope, &reply)
     }
 
     /// Returns what this process lacks to run a definition, such as `handler "charge"`; empty if it lacks nothing.
@@ -265,7 +265,7 @@ impl Participants {
 
 /// Makes the client of one participant from its settings, or returns what is wrong with them.
 fn wire(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Wire, Vec<Fault>> {
-    let filter = Filter::of(config.transport.secrets());
+    let filter = Filter::from_secrets(config.transport.secrets());
     let limits = config.limits;
     let fault = |field: &str, message: String| Fault { path: format!("{path}.{field}"), message };
     let wrong = limits.faults();
@@ -423,12 +423,12 @@ async fn in_time<Running: Future<Output = Reply>>(
         None => scope.input.clone(),
     };
     let Ok(reply) = timeout(time, run(arguments)).await else {
-        return Ok(Reply::of(Rule::Timeout, "no answer within the time of an attempt"));
+        return Ok(Reply::new(Rule::Timeout, "no answer within the time of an attempt"));
     };
     let most = limits.answer_bytes_max;
     if reply.result.get().len() > most {
         let message = format!("the output is larger than the limit of {most} bytes (`answer_bytes_max`)");
-        return Ok(Reply::of(Rule::TooLarge, message));
+        return Ok(Reply::new(Rule::TooLarge, message));
     }
     Ok(reply)
 }
@@ -445,7 +445,7 @@ fn everything() -> Template {
 /// Makes the reply for a participant that this process lacks. Nothing was sent, and another node may have it.
 fn absent(what: Option<String>) -> Reply {
     let what = what.unwrap_or_else(|| "participant".into());
-    Reply::of(Rule::Missing, format!("this process has no {what}"))
+    Reply::new(Rule::Missing, format!("this process has no {what}"))
 }
 
 /// Makes the reply for a call that was not made: an expression failed, or the arguments do not fit.

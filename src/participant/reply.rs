@@ -1,9 +1,9 @@
 //! The reply to one call: one shape for the answers of handlers, tools and HTTP, with the verdict of the default
-//! rules. `classify.rs` applies the rules of a definition to it.
+//! rules. `definition_rules.rs` applies the rules of a definition to it.
 
 use std::time::Duration;
 
-use super::rule::DefaultRule as Rule;
+use super::default_rules::DefaultRule as Rule;
 use super::secret::Filter;
 use crate::config::participant::{ANSWER_DEPTH_MAX, RETRY_AFTER_MAX};
 use crate::saga::Json;
@@ -44,7 +44,7 @@ pub(super) struct Raw {
 
 impl Reply {
     /// Makes the reply of a rule. Its error has the rule's word as code.
-    pub(super) fn of(rule: Rule, message: impl Into<String>) -> Self {
+    pub(super) fn new(rule: Rule, message: impl Into<String>) -> Self {
         Self::coded(rule, rule.word(), message)
     }
 

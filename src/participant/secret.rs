@@ -66,7 +66,7 @@ impl std::fmt::Debug for Filter {
 impl Filter {
     /// Collects the secret parts of some settings. Leaves out parts shorter than `SECRET_BYTES_MIN`: they would match
     /// ordinary text.
-    pub fn of<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+    pub fn from_secrets<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let parts = secrets.into_iter().flat_map(|secret| &secret.parts);
         let mut spellings: Vec<String> =
             parts.filter(|part| part.len() >= SECRET_BYTES_MIN).flat_map(|part| spellings(part)).collect();
@@ -166,7 +166,7 @@ mod tests {
     fn cuts_secrets_in_every_spelling_and_never_prints_them() {
         let secret = Secret::sensitive("Bearer to\"ken-1", vec!["to\"ken-1".into()]);
         assert_eq!(format!("{secret:?}"), "Secret(…)");
-        let filter = Filter::of([&secret, &Secret::sensitive("x", vec!["x".into()])]);
+        let filter = Filter::from_secrets([&secret, &Secret::sensitive("x", vec!["x".into()])]);
         assert_eq!(filter.clean("said to\"ken-1, x".into()), "said [secret], x");
         assert_eq!(filter.clean(r#"{"said":"to\"ken-1"}"#.into()), r#"{"said":"[secret]"}"#);
     }
@@ -174,12 +174,12 @@ mod tests {
     #[test]
     fn cuts_the_longer_of_two_that_overlap() {
         let secrets = [Secret::sensitive("", vec!["abcdef".into()]), Secret::sensitive("", vec!["abcdefgh".into()])];
-        assert_eq!(Filter::of(&secrets).clean("abcdefgh abcdef".into()), "[secret] [secret]");
+        assert_eq!(Filter::from_secrets(&secrets).clean("abcdefgh abcdef".into()), "[secret] [secret]");
     }
 
     #[test]
     fn cuts_what_urls_and_base64_make_of_a_secret_wherever_it_stands() {
-        let filter = Filter::of([&Secret::sensitive("", vec!["s3 c/r+é:t?>~".into()])]);
+        let filter = Filter::from_secrets([&Secret::sensitive("", vec!["s3 c/r+é:t?>~".into()])]);
         let said = |text: &str| filter.clean(text.to_owned());
         // By a URL encoder, in a form, with every mark encoded, and with digits in lower case.
         for spelled in [
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_text_that_was_cut_off_does_not_end_in_the_beginning_of_a_secret() {
-        let filter = Filter::of([&Secret::sensitive("", vec!["abcdefghij".into()])]);
+        let filter = Filter::from_secrets([&Secret::sensitive("", vec!["abcdefghij".into()])]);
         assert_eq!(filter.clean_beginning("key abcdefghi".into()), "key [secret]");
         assert_eq!(filter.clean_beginning("key abcdef".into()), "key [secret]");
         assert_eq!(filter.clean_beginning("abcdefghij, abcde".into()), "[secret], abcde");

@@ -112,12 +112,12 @@ impl Draft {
 impl Step {
     /// Makes a compensable step that calls a participant and needs no other step.
     pub fn new(name: impl Into<String>, action: Call) -> Self {
-        Self::of(name, Action::Call(action))
+        Self::with_action(name, Action::Call(action))
     }
 
     /// Makes a step that waits for an event.
     pub fn awaiting(name: impl Into<String>, event: impl Into<String>, deadline_ms: Option<Millis>) -> Self {
-        Self::of(name, Action::Await { event: event.into(), deadline_ms })
+        Self::with_action(name, Action::Await { event: event.into(), deadline_ms })
     }
 
     /// Makes a step that asks a person for approval. Message and arguments are templates.
@@ -128,15 +128,15 @@ impl Step {
         deadline_ms: Option<Millis>,
     ) -> Self {
         let (message, arguments) = (Template(Value::String(message.into())), arguments.map(Template));
-        Self::of(name, Action::Approval { message, arguments, approver: Approver::Operator, deadline_ms })
+        Self::with_action(name, Action::Approval { message, arguments, approver: Approver::Operator, deadline_ms })
     }
 
     /// Makes a step that sleeps.
     pub fn sleeping(name: impl Into<String>, for_ms: Millis) -> Self {
-        Self::of(name, Action::Sleep { for_ms })
+        Self::with_action(name, Action::Sleep { for_ms })
     }
 
-    fn of(name: impl Into<String>, action: Action) -> Self {
+    fn with_action(name: impl Into<String>, action: Action) -> Self {
         Self {
             name: name.into(),
             needs: Vec::new(),
@@ -205,22 +205,22 @@ impl Step {
 impl Call {
     /// Calls a Rust handler with the saga's input.
     pub fn handler(name: impl Into<String>) -> Self {
-        Self::of(Target::Handler { name: name.into(), arguments: None })
+        Self::new(Target::Handler { name: name.into(), arguments: None })
     }
 
     /// Calls a Rust handler with these arguments.
     pub fn handler_with(name: impl Into<String>, arguments: Value) -> Self {
-        Self::of(Target::Handler { name: name.into(), arguments: Some(Template(arguments)) })
+        Self::new(Target::Handler { name: name.into(), arguments: Some(Template(arguments)) })
     }
 
     /// Calls a tool of an MCP server.
     pub fn tool(participant: impl Into<String>, tool: impl Into<String>, arguments: Value) -> Self {
         let (participant, tool) = (participant.into(), tool.into());
-        Self::of(Target::Tool { participant, tool, arguments: Template(arguments) })
+        Self::new(Target::Tool { participant, tool, arguments: Template(arguments) })
     }
 
     /// Calls a target. By default a call with an unknown outcome is never repeated.
-    pub fn of(target: Target) -> Self {
+    pub fn new(target: Target) -> Self {
         Self {
             target,
             effect: Effect::Once,

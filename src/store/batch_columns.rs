@@ -5,7 +5,7 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::batch_statement::Shape;
-use super::transition::{End, Fate, StartKey, Transition};
+use super::transition::{AnsweredSignal, End, StartKey, Transition};
 use crate::saga::Json;
 use crate::saga::state::Status;
 
@@ -117,7 +117,7 @@ pub(super) const TYPES: [Type; 28] = [
 
 impl<'a> Columns<'a> {
     /// Sorts rows into the arrays.
-    pub(super) fn of(rows: &[&'a Transition]) -> Self {
+    pub(super) fn from_rows(rows: &[&'a Transition]) -> Self {
         let mut columns = Self::default();
         columns.plain.reserve(rows.len());
         for row in rows {
@@ -248,7 +248,7 @@ impl<'a> Ended<'a> {
 }
 
 impl<'a> Answered<'a> {
-    fn push(&mut self, id: Uuid, fate: &'a Fate) {
+    fn push(&mut self, id: Uuid, fate: &'a AnsweredSignal) {
         self.ids.push(id);
         self.numbers.push(super::signed(fate.n));
         self.fates.push(if fate.refusal.is_none() { "applied" } else { "refused" });

@@ -69,7 +69,7 @@ impl Lane {
 
     /// Sends the batch once, or twice if one of its rows exists already. Looks up the rows that were not let in.
     async fn write(&mut self, rows: &[&Transition]) -> Result<Vec<Written>, Failure> {
-        let columns = Columns::of(rows);
+        let columns = Columns::from_rows(rows);
         let accepted = match self.send_batch(&columns, false).await {
             Err(failure) if failure.is_conflict() => self.send_batch(&columns, true).await?,
             answer => answer?,

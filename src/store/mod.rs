@@ -76,7 +76,7 @@ pub use signal::{Signal, SignalFate};
 pub use start_key::Keyed;
 pub use step_transaction::{RolledBack, Within};
 pub use sweep::{NetCursor, Swept};
-pub use transition::{End, Fate, Start, StartKey, Transition, Written};
+pub use transition::{AnsweredSignal, End, Start, StartKey, Transition, Written};
 pub use turn::{Asked, TurnCursor, Turns};
 pub use unreadable::Unreadable;
 

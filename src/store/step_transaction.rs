@@ -150,7 +150,7 @@ impl Within {
         );
         let before = row.seq - 1;
         let seal: Params<'_> = &[&row.id, &before, &lock, &run, &pause, &self.durability];
-        let (columns, Session { client, seal: sealing, commit, .. }) = (Columns::of(&[row]), &self.session);
+        let (columns, Session { client, seal: sealing, commit, .. }) = (Columns::from_rows(&[row]), &self.session);
         SEAL.sending();
         boundary::pass("transactional: sending");
         let params = columns.params(&lane.0);

@@ -43,10 +43,10 @@ impl Store {
     /// A node that was cut off itself, or whose beats are late, declares no other node dead. The cost does not grow
     /// with the tables.
     pub async fn sweep_dead(&self, node: NodeId) -> Result<Swept, Error> {
-        let buried = self.query(sql!("sweep", "fence_dead_nodes"), &[&node.0]).await?;
-        let mut swept = Swept { lanes: buried.len() as u64, ..Swept::default() };
-        for lane in &buried {
-            self.rehome(LaneId(lane.try_get("id")?), &mut swept).await?;
+        let fenced = self.query(sql!("sweep", "fence_dead_nodes"), &[&node.0]).await?;
+        let mut swept = Swept { lanes: fenced.len() as u64, ..Swept::default() };
+        for lane in &fenced {
+            self.requeue(LaneId(lane.try_get("id")?), &mut swept).await?;
         }
         let moved = self.query_once(sql!("sweep", "forward"), &[]).await?;
         swept.wakes = super::count(&moved, "wakes")?;
@@ -58,7 +58,7 @@ impl Store {
     pub async fn sweep_orphans(&self) -> Result<Swept, Error> {
         let mut swept = Swept::default();
         for lane in self.orphaned_lanes().await? {
-            self.rehome(lane, &mut swept).await?;
+            self.requeue(lane, &mut swept).await?;
         }
         Ok(swept)
     }
@@ -116,7 +116,7 @@ impl Store {
         rows.iter().map(|row| Ok(LaneId(row.try_get("lane")?))).collect()
     }
 
-    async fn rehome(&self, lane: LaneId, swept: &mut Swept) -> Result<(), Error> {
+    async fn requeue(&self, lane: LaneId, swept: &mut Swept) -> Result<(), Error> {
         let (deaths, trials, pauses) = (limits::SILENT_DEATHS_MAX, limits::TRIALS_MAX, trial_pauses());
         let (rows_max, beside) = (limits::REHOME_ROWS_MAX, limits::DEATHS_BESIDE_MS);
         for _ in 0..limits::REHOME_CHUNKS_MAX {

@@ -28,7 +28,7 @@ pub struct Transition {
     /// Set in the last row.
     pub end: Option<End>,
     /// The signal that this row answers.
-    pub signal: Option<Fate>,
+    pub signal: Option<AnsweredSignal>,
     /// An event for the outbox.
     pub outbox: Option<Json>,
 }
@@ -80,7 +80,7 @@ pub struct End {
 
 /// What became of a signal.
 #[derive(Clone, Debug)]
-pub struct Fate {
+pub struct AnsweredSignal {
     /// Number of the signal.
     pub n: u64,
     /// Why it was refused; none if it was applied.

@@ -17,7 +17,7 @@ use serde_json::Value;
 struct Folder(PathBuf);
 
 impl Folder {
-    fn of(name: &str, files: &[(&str, &str)]) -> Self {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
         let path = std::env::temp_dir().join(format!("amends-catalog-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         for (file, text) in files {
@@ -54,7 +54,7 @@ fn saga(name: &str, action: &str) -> String {
 
 #[test]
 fn settings_bring_their_definitions() {
-    let folder = Folder::of(
+    let folder = Folder::new(
         "brings",
         &[
             (
@@ -79,7 +79,7 @@ fn settings_bring_their_definitions() {
 
 #[test]
 fn finds_what_no_file_can_know_alone() {
-    let folder = Folder::of(
+    let folder = Folder::new(
         "alone",
         &[
             (
@@ -111,7 +111,7 @@ fn a_definition_does_not_override_what_the_settings_send() {
                     headers: { Authorization: '${env.T}' }\n";
     let definition = "saga: a\nsteps:\n  - step: a\n    irreversible: true\n    action:\n      http: shop\n      \
                       path: /x\n      headers: { authorization: '${ input.auth }', X-Fine: x }\n";
-    let folder = Folder::of("headers", &[("amends.yaml", settings), ("a.yaml", definition)]);
+    let folder = Folder::new("headers", &[("amends.yaml", settings), ("a.yaml", definition)]);
     let environment = [("T".to_owned(), "s3cr3t".to_owned())].into_iter().collect();
     let report = check(&[folder.path("a.yaml"), folder.path("amends.yaml")], &environment);
     let said = report.faults.to_string();
@@ -136,7 +136,7 @@ fn programs_and_their_folders_may_be_secret() {
 
 #[test]
 fn names_what_is_no_file() {
-    let folder = Folder::of(
+    let folder = Folder::new(
         "none",
         &[
             ("amends.yaml", "definitions: [gone.yaml, empty, 'x/*.yaml', '***', a.yaml]\n"),

@@ -12,7 +12,7 @@ use amends::saga::key::Key;
 use amends::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use amends::saga::state::State;
 use amends::saga::{Definition, Json, begin, next_timer, transition};
-use amends::store::{DefinitionId, End, Fate, Lane, Start, Store, Transition, Written};
+use amends::store::{AnsweredSignal, DefinitionId, End, Lane, Start, Store, Transition, Written};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -79,7 +79,7 @@ impl Played {
         Self { id: claimed.id, definition, number, state, seq: 1 }
     }
 
-    async fn happens(&mut self, lane: &mut Lane, event: Event, signal: Option<Fate>) {
+    async fn happens(&mut self, lane: &mut Lane, event: Event, signal: Option<AnsweredSignal>) {
         self.seq += 1;
         let (state, _) = transition(&self.definition, &self.state, &event).unwrap();
         let mut row = row(self.id, self.seq, &event);
@@ -346,7 +346,7 @@ async fn a_verb_waits_for_its_fate() {
     let signal = store.signals_after(saga.id, 0).await.unwrap().remove(0);
     let request = signal.request.decode().unwrap();
     let event = Requested { at: AT + 5, asked_at: None, signal: signal.n, by: signal.by, request };
-    let fate = Fate { n: signal.n, refusal: None };
+    let fate = AnsweredSignal { n: signal.n, refusal: None };
     saga.happens(&mut lane, Event::Requested(event), Some(fate)).await;
     let output = tokio::task::spawn_blocking(|| command.wait_with_output().unwrap()).await.unwrap();
     let (code, text, errors) = finish(output);
@@ -370,7 +370,7 @@ async fn a_verb_waits_for_its_fate() {
         verb: "skip".to_owned(),
         reason: "the saga has no step \"nope\"".to_owned(),
     };
-    let fate = Fate { n: 2, refusal: Some(refused.reason.clone()) };
+    let fate = AnsweredSignal { n: 2, refusal: Some(refused.reason.clone()) };
     saga.happens(&mut lane, Event::RequestRefused(refused), Some(fate)).await;
     let output = tokio::task::spawn_blocking(|| command.wait_with_output().unwrap()).await.unwrap();
     assert_eq!(finish(output), (5, String::new(), "error: the saga has no step \"nope\"\n".to_owned()));

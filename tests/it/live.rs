@@ -331,7 +331,7 @@ async fn slow(pays: Arc<AtomicU32>, hold_ms: u64) -> ParticipantConfig {
 
 fn http(path: &str) -> Call {
     let target = json!({ "http": { "participant": "bank", "method": "POST", "path": path } });
-    Call::of(serde_json::from_value(target).unwrap()).timeout_ms(1_000)
+    Call::new(serde_json::from_value(target).unwrap()).timeout_ms(1_000)
 }
 
 /// A repeat that would come after the key is forgotten is not made, however the call before it was decided; a step

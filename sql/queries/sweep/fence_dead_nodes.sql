@@ -13,7 +13,7 @@ with dead as materialized (
             and me.steady_since < amends.now() - n.ttl_ms * interval '1 ms')
     order by n.id
     for update of n skip locked
-), buried as (
+), fenced as (
     update amends.node n set gone_at = amends.now() from dead d where n.id = d.id
 )
 update amends.lane l set live = false

@@ -146,7 +146,7 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
     let Some(pinned) = node.definitions.get(saga.definition) else {
         return Read::Later(saga.id, format!("definition {} is not known here", saga.definition.0));
     };
-    boundary::pass_for("saga: reading", &Aim::of(pinned.definition.name(), false));
+    boundary::pass_for("saga: reading", &Aim::new(pinned.definition.name(), false));
     let events: Result<Vec<Event>, String> = journal.iter().map(JournalRow::event).collect();
     let state = events.and_then(|events| {
         replay(&pinned.definition, &events).map_err(|illegal| format!("the journal has an illegal event: {illegal}"))

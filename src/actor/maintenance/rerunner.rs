@@ -75,7 +75,7 @@ async fn begin(
             Ok(state) => state,
             Err(why) => return Ok(Some(Err(format!("the journal of saga {} cannot be read: {why}", asked.of)))),
         };
-    if let Err(faults) = pinned.check_admission() {
+    if let Err(faults) = pinned.check_startable() {
         let faults = faults.join("; ");
         return Ok(Some(Err(format!("{faults}; fix the definition and start a new saga of it"))));
     }

@@ -25,14 +25,14 @@ pub struct Pinned {
 
 impl Pinned {
     fn new(id: DefinitionId, definition: Arc<Definition>, participants: &Participants) -> Self {
-        let counts = Arc::new(SagaMetrics::of(&definition));
+        let counts = Arc::new(SagaMetrics::for_definition(&definition));
         let faults = participants.inadmissible(definition.draft());
         let inadmissible = faults.iter().map(ToString::to_string).collect();
         Self { id, definition, counts, inadmissible }
     }
 
     /// Checks whether new sagas may begin under this definition. The error lists every fault.
-    pub(crate) fn check_admission(&self) -> Result<(), Vec<String>> {
+    pub(crate) fn check_startable(&self) -> Result<(), Vec<String>> {
         if self.inadmissible.is_empty() {
             return Ok(());
         }
@@ -48,7 +48,7 @@ impl Pinned {
     /// Checks whether a saga may start under this definition with this input. The error lists every fault of the
     /// definition, or, if it has none, every fault of the input.
     pub fn check_start(&self, input: &Json) -> Result<(), Vec<String>> {
-        self.check_admission()?;
+        self.check_startable()?;
         self.definition.check_input(input)
     }
 }

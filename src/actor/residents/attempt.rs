@@ -107,7 +107,7 @@ pub(crate) fn begin(
         .map(Box::new);
     scope.traceparent = told.as_deref().map(traces::Attempt::traceparent).or_else(|| state.traceparent.clone());
     let scope = Arc::new(scope);
-    let plan = Plan::of(pinned, state, order.step);
+    let plan = Plan::find(pinned, state, order.step);
     let within = !order.is_probe && plan.step().call(order.direction).is_some_and(Call::is_transactional);
     let within = within.then_some(state.law);
     let before = begins_before(&pinned.definition, state, order.step, order.direction);
@@ -131,7 +131,7 @@ pub(crate) fn begin(
         number = order.number,
         probe = order.is_probe,
     );
-    let aim = Aim::of(pinned.definition.name(), order.direction == Direction::Compensation);
+    let aim = Aim::new(pinned.definition.name(), order.direction == Direction::Compensation);
     let attempt = async move {
         let [sending, answered] = boundaries(order);
         let _place = match report.place(plan.step(), &scope).await {
@@ -294,7 +294,7 @@ enum Plan {
 }
 
 impl Plan {
-    fn of(pinned: &Pinned, state: &State, step: usize) -> Self {
+    fn find(pinned: &Pinned, state: &State, step: usize) -> Self {
         match step.checked_sub(pinned.definition.steps().len()) {
             None => Self::Defined(pinned.clone(), step),
             Some(appended) => Self::Appended(state.appended[appended].clone()),

@@ -9,10 +9,10 @@ use crate::saga::event::{Event, Request};
 use crate::saga::key::Key;
 use crate::saga::state::{End, State, Status, StuckReason};
 use crate::saga::{self, Definition, Json};
-use crate::store::{self, Fate, Transition};
+use crate::store::{self, AnsweredSignal, Transition};
 
 /// Builds the row of the event that led from `old` to `new`; `old` is none before the first row.
-pub(crate) fn of(
+pub(crate) fn build(
     saga: Uuid,
     seq: i32,
     definition: &Definition,
@@ -29,8 +29,8 @@ pub(crate) fn of(
     row.status = (changed && !status.is_end()).then_some(status);
     row.end = new.end().map(|end| store::End { status, result: Some(result(saga, definition, event, new, end)) });
     row.signal = match event {
-        Event::Requested(event) if event.signal > 0 => Some(Fate { n: event.signal, refusal: None }),
-        Event::RequestRefused(event) => Some(Fate { n: event.signal, refusal: Some(event.reason.clone()) }),
+        Event::Requested(event) if event.signal > 0 => Some(AnsweredSignal { n: event.signal, refusal: None }),
+        Event::RequestRefused(event) => Some(AnsweredSignal { n: event.signal, refusal: Some(event.reason.clone()) }),
         Event::Requested(_)
         | Event::Started(_)
         | Event::ConditionDecided(_)

@@ -68,7 +68,7 @@ impl Telling {
 }
 
 /// Returns the event that a transition puts into the outbox, if the definition has a notice for it.
-pub(crate) fn of(pinned: &Pinned, old: Option<&State>, new: &State, row: &Transition) -> Option<Json> {
+pub(crate) fn for_row(pinned: &Pinned, old: Option<&State>, new: &State, row: &Transition) -> Option<Json> {
     let draft = pinned.definition.draft();
     if !draft.tells() {
         return None;

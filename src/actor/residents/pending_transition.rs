@@ -47,9 +47,9 @@ impl PendingTransition {
         within: bool,
     ) -> (Self, Transition) {
         let old = start.is_none().then_some(old);
-        let mut row = journal_row::of(saga, seq, &pinned.definition, event, old, &state);
+        let mut row = journal_row::build(saga, seq, &pinned.definition, event, old, &state);
         row.start = start;
-        row.outbox = notification::of(pinned, old, &state, &row);
+        row.outbox = notification::for_row(pinned, old, &state, &row);
         let ended = row
             .end
             .as_ref()
@@ -61,7 +61,7 @@ impl PendingTransition {
         let tells = row.outbox.is_some();
         let evicts = signal_reader::evicts(event);
         let backward = matches!(state.course, Course::Backward | Course::Ended(End::Compensated));
-        let aim = Aim::of(pinned.definition.name(), backward);
+        let aim = Aim::new(pinned.definition.name(), backward);
         boundary::pass_for("saga: decided", &aim);
         (Self { state, commands, ended, tells, evicts, within: kept, aim }, row)
     }

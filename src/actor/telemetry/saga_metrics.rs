@@ -45,7 +45,7 @@ const RESTS: [&str; 8] =
     ["done", "skipped", "failed", "compensated", "nothing_to_undo", "left_in_place", "by_hand", "stuck"];
 
 impl SagaMetrics {
-    pub(crate) fn of(definition: &Definition) -> Self {
+    pub(crate) fn for_definition(definition: &Definition) -> Self {
         let name = SharedString::from_shared(definition.name().into());
         let steps = definition.steps().iter().map(|planned| planned.step.name.as_str());
         let calls = steps.chain([metrics::APPENDED]).map(|step| {

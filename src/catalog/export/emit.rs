@@ -19,15 +19,15 @@ pub(super) enum Tree {
 
 impl Tree {
     /// Converts a JSON value.
-    pub(super) fn of(value: &Value) -> Self {
+    pub(super) fn from_value(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
             Value::Number(number) => Self::Number(number.clone()),
             Value::String(words) => Self::Text(words.clone()),
-            Value::Array(items) => Self::Sequence(items.iter().map(Self::of).collect()),
+            Value::Array(items) => Self::Sequence(items.iter().map(Self::from_value).collect()),
             Value::Object(fields) => {
-                Self::Mapping(fields.iter().map(|(key, value)| (key.clone(), Self::of(value))).collect())
+                Self::Mapping(fields.iter().map(|(key, value)| (key.clone(), Self::from_value(value))).collect())
             }
         }
     }

@@ -51,7 +51,7 @@ fn meets(rule: DefaultRule, effect: Effect) -> Option<Call> {
     let (path, query, headers) = (Template("/".into()), BTreeMap::new(), BTreeMap::new());
     let http = Target::Http { participant, method, path, query, headers, body: None };
     let others = [http, tool].into_iter().filter(|_| effect != Effect::Transactional);
-    let calls = others.chain([handler]).map(|target| Call { effect, ..Call::of(target) });
+    let calls = others.chain([handler]).map(|target| Call { effect, ..Call::new(target) });
     calls.into_iter().find(|call| rule.is_for(call))
 }
 

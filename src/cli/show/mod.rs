@@ -126,7 +126,7 @@ fn told(saga: Uuid, definition: &Definition, rows: &[JournalRow], now: Millis) -
     if journal.is_empty() {
         return Ok(None);
     }
-    match Timeline::of(saga, definition, &journal, now) {
+    match Timeline::new(saga, definition, &journal, now) {
         Ok(timeline) => Ok(Some(timeline)),
         Err(illegal) => Err(format!("the journal is illegal in this version of amends: {illegal}")),
     }

@@ -73,7 +73,7 @@ impl Played {
     }
 
     fn told(&self) -> Timeline {
-        Timeline::of(SAGA, &self.definition, &self.journal, self.state.at).unwrap()
+        Timeline::new(SAGA, &self.definition, &self.journal, self.state.at).unwrap()
     }
 }
 
@@ -109,7 +109,7 @@ fn each_attempt_names_its_rule() {
     let draft = Draft::new("shop")
         .step(Step::new("a", Call::tool("desk", "book", json!({})).idempotent()).irreversible())
         .step(Step::new("b", Call::handler("b").idempotent()).irreversible().needs(["a"]))
-        .step(Step::new("c", Call::of(http()).idempotent()).irreversible().needs(["b"]))
+        .step(Step::new("c", Call::new(http()).idempotent()).irreversible().needs(["b"]))
         .step(Step::new("d", Call::handler("d").transactional()).irreversible().needs(["c"]));
     let mut saga = Played::begin(draft, Law::NEWEST);
     for by in [None, None, Some(("http_2xx", Some(201))), Some(("classify[0]", None))] {
@@ -164,7 +164,7 @@ fn a_key_is_told_though_no_attempt_has_ended() {
 #[test]
 fn a_probe_names_its_predicate_and_the_status() {
     let probe = Probe::new(http(), "result.found").absent("status == 404 && result.code == 'none'");
-    let call = Call::of(http()).settle_ms(0).probe(probe);
+    let call = Call::new(http()).settle_ms(0).probe(probe);
     let mut saga = Played::begin(Draft::new("shop").step(Step::new("a", call).irreversible()), Law::NEWEST);
     saga.ends(lost(), Some(("timeout", None)));
     let busy = Answer::inconclusive(Error::new("http_503", "HTTP 503"));

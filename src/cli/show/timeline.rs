@@ -96,7 +96,7 @@ enum Call {
 
 impl Timeline {
     /// Folds a journal. `now` decides which verbs are legal. Fails if the journal does not fit the definition.
-    pub(super) fn of(
+    pub(super) fn new(
         saga: Uuid,
         definition: &Definition,
         journal: &[(i32, Event)],

@@ -28,7 +28,7 @@ impl Said {
         Self { step: None, text: text.into(), tone, error: None }
     }
 
-    fn of(self, step: usize) -> Self {
+    fn about(self, step: usize) -> Self {
         Self { step: Some(step), ..self }
     }
 
@@ -54,10 +54,10 @@ pub(super) fn event(definition: &Definition, before: &State, event: &Event, by: 
                 Said::new(text, Tone::Warning)
             }
         },
-        Event::ConditionDecided(event) => decided(&event.decision).of(event.step),
-        Event::ApprovalShown(event) => showed(&event.showing).of(event.step),
-        Event::AttemptEnded(event) => attempted(event).by(by).of(event.step),
-        Event::ProbeAnswered(event) => probed(event.direction, event.probe, &event.answer).by(by).of(event.step),
+        Event::ConditionDecided(event) => decided(&event.decision).about(event.step),
+        Event::ApprovalShown(event) => showed(&event.showing).about(event.step),
+        Event::AttemptEnded(event) => attempted(event).by(by).about(event.step),
+        Event::ProbeAnswered(event) => probed(event.direction, event.probe, &event.answer).by(by).about(event.step),
         Event::TimerFired(_) => Said::new("woken by a timer", Tone::Quiet),
         Event::OwnerLost(event) => {
             let (lost, died) = (under_way(definition, before).join(", "), DefaultRule::ProcessDied.word());

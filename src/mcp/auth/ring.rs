@@ -24,7 +24,7 @@ pub(super) const ACCEPTED: [Algorithm; 9] = [
 pub(super) fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
-        verifier_factory: |algorithm, key| Ok(Box::new(Check::of(*algorithm, key)?)),
+        verifier_factory: |algorithm, key| Ok(Box::new(Check::for_algorithm(*algorithm, key)?)),
         key_utils: KeyUtils::new_unimplemented(),
     };
     // If the program has installed a provider before, that one stays; it is as good.
@@ -44,7 +44,7 @@ enum Means {
 }
 
 impl Check {
-    fn of(algorithm: Algorithm, key: &DecodingKey) -> Result<Self> {
+    fn for_algorithm(algorithm: Algorithm, key: &DecodingKey) -> Result<Self> {
         let means = match algorithm {
             Algorithm::RS256 => Means::Rsa(&signature::RSA_PKCS1_2048_8192_SHA256),
             Algorithm::RS384 => Means::Rsa(&signature::RSA_PKCS1_2048_8192_SHA384),

@@ -39,14 +39,14 @@ struct Cells<'a> {
 
 impl<'a> View<'a> {
     /// Makes the view of a call that is about to be made.
-    pub(in crate::participant) fn of(scope: &'a Scope) -> Self {
+    pub(in crate::participant) fn from_scope(scope: &'a Scope) -> Self {
         let cells = Cells { steps: scope.steps.iter().map(|_| OnceLock::new()).collect(), ..Cells::default() };
         Self { scope, reply: None, cells }
     }
 
     /// Makes the view of an answer.
     pub(in crate::participant) fn of_answer(scope: &'a Scope, reply: &'a Reply) -> Self {
-        Self { reply: Some(reply), ..Self::of(scope) }
+        Self { reply: Some(reply), ..Self::from_scope(scope) }
     }
 
     /// Looks up a plain path in JSON text.

@@ -270,7 +270,7 @@ impl Check {
 
     fn value(&mut self, path: String, value: &Value, variables: &[&str]) {
         match value {
-            Value::String(text) => match Text::of(text) {
+            Value::String(text) => match Text::cached(text) {
                 Ok(parts) => {
                     for compiled in parts.expressions() {
                         self.compiled(&path, compiled, variables);

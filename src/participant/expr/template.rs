@@ -42,7 +42,7 @@ static CACHE: LazyLock<RwLock<HashMap<Box<str>, Arc<Text>>>> = LazyLock::new(RwL
 
 impl Text {
     /// Returns the parsed form of a string, from the cache if it was parsed before.
-    pub(super) fn of(text: &str) -> Result<Arc<Self>, String> {
+    pub(super) fn cached(text: &str) -> Result<Arc<Self>, String> {
         if let Some(known) = CACHE.read().unwrap_or_else(PoisonError::into_inner).get(text) {
             return Ok(Arc::clone(known));
         }
@@ -93,7 +93,7 @@ impl Text {
 
     /// Returns the expression of a string that is one expression; none for any other value.
     pub(super) fn whole(value: &Value) -> Option<Arc<Compiled>> {
-        match &*Self::of(value.as_str()?).ok()? {
+        match &*Self::cached(value.as_str()?).ok()? {
             Self::Whole(whole) => Some(Arc::clone(whole)),
             Self::Plain(_) | Self::Mixed(_) => None,
         }
@@ -182,7 +182,7 @@ pub(super) fn render(template: &Template, view: &View<'_>) -> Result<Json, Error
 fn rendered<'t, 'a>(template: &'t Value, view: &View<'a>, room: &mut usize) -> Result<Rendered<'t, 'a>, Error> {
     Ok(match template {
         Value::String(text) if text.contains("${") => {
-            let parts = Text::of(text).map_err(|message| recorded(CODE, message))?;
+            let parts = Text::cached(text).map_err(|message| recorded(CODE, message))?;
             let rendered = match &*parts {
                 Text::Plain(text) => Rendered::Text(text.clone()),
                 Text::Whole(whole) => {
@@ -242,7 +242,7 @@ pub(in crate::participant) fn url_path(template: &Template, view: &View<'_>) -> 
         return Err(recorded(CODE, "expected the path to be a string"));
     };
     let encode = |value: &str| utf8_percent_encode(value, PATH_VALUE).to_string();
-    let parts = Text::of(text).map_err(|message| recorded(CODE, message))?;
+    let parts = Text::cached(text).map_err(|message| recorded(CODE, message))?;
     match &*parts {
         Text::Plain(text) => Ok(text.clone()),
         Text::Whole(whole) => Ok(encode(&part(whole, view)?)),

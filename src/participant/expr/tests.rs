@@ -120,7 +120,7 @@ fn errors_name_the_expression_and_what_is_wrong() {
 #[test]
 fn a_plain_path_and_a_program_find_the_same_missing() {
     let scope = scope();
-    let view = View::of(&scope);
+    let view = View::from_scope(&scope);
     let found = |text: &str| match super::json(text, &view) {
         Ok(_) => "found",
         Err(Fault::Missing(_)) => "missing",
@@ -190,7 +190,7 @@ fn numbers_of_plain_paths_keep_their_digits() {
 #[test]
 fn values_in_url_paths_stay_in_their_segment() {
     let scope = Scope::of_saga(Uuid::nil(), Json::from(json!({"id": "../a b?c#d/é"})), Vec::new());
-    let path = |text: &str| url_path(&Template(json!(text)), &View::of(&scope));
+    let path = |text: &str| url_path(&Template(json!(text)), &View::from_scope(&scope));
     assert_eq!(path("/v1/x/${ input.id }/y").unwrap(), "/v1/x/..%2Fa%20b%3Fc%23d%2F%C3%A9/y");
     assert_eq!(path("/plain").unwrap(), "/plain");
     assert!(path("/${ input.none }").is_err());

@@ -14,8 +14,8 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
 use reqwest::{Response, StatusCode, Version};
 
 use super::names::named_twice;
+use crate::participant::default_rules::DefaultRule as Rule;
 use crate::participant::reply::too_deep;
-use crate::participant::rule::DefaultRule as Rule;
 use crate::saga::Json;
 
 /// An answer as received.
@@ -70,7 +70,7 @@ impl Flaw {
 
 impl Arrived {
     /// Reads an answer, with at most `bytes_max` bytes of its body.
-    pub(in crate::participant) async fn of(mut response: Response, bytes_max: usize) -> Self {
+    pub(in crate::participant) async fn read(mut response: Response, bytes_max: usize) -> Self {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let chunked = codings(&headers, &TRANSFER_ENCODING).last().is_some_and(|last| last == "chunked");
@@ -106,7 +106,7 @@ impl Arrived {
     /// Returns the body as text, for callers that read JSON themselves; none if it is no text.
     pub(in crate::participant) fn text(&self, bytes_max: usize) -> Result<Option<String>, Flaw> {
         self.arrived_whole(bytes_max, false)?;
-        Media::of(&self.headers)?.decoded(&self.unpacked(bytes_max)?, self.framed)
+        Media::from_headers(&self.headers)?.decoded(&self.unpacked(bytes_max)?, self.framed)
     }
 
     fn arrived_whole(&self, bytes_max: usize, in_part: bool) -> Result<(), Flaw> {
@@ -123,7 +123,7 @@ impl Arrived {
 
     fn announced(&self, bytes_max: usize) -> Result<Content, Flaw> {
         let bytes = self.unpacked(bytes_max)?;
-        let media = Media::of(&self.headers)?;
+        let media = Media::from_headers(&self.headers)?;
         let Some(text) = media.decoded(&bytes, self.framed)? else {
             return Ok(Content { text: None, result: Json::null(), is_json: false });
         };
@@ -237,7 +237,7 @@ pub(in crate::participant) fn flaw_of_stream(headers: &HeaderMap) -> Option<Flaw
     if let Some(coding) = codings.next() {
         return Some(Flaw::invalid(format!("the stream has the coding {coding:?}, which is not supported")));
     }
-    match Media::of(headers) {
+    match Media::from_headers(headers) {
         Ok(Media { charset: Some(other), .. }) if other != UTF_8 => {
             Some(Flaw::invalid(format!("the stream is announced in {}, not in UTF-8", other.name())))
         }
@@ -293,7 +293,7 @@ enum Kind {
 }
 
 impl Media {
-    fn of(headers: &HeaderMap) -> Result<Self, Flaw> {
+    fn from_headers(headers: &HeaderMap) -> Result<Self, Flaw> {
         let mut values = headers.get_all(CONTENT_TYPE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let Some(said) = values.next() else { return Ok(Self { kind: Kind::Unsaid, charset: None }) };
         if values.any(|other| other != said) {

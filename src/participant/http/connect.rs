@@ -19,8 +19,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::config::participant::{CONNECT_TIMEOUT, CONNECTION_IDLE_MAX, RESOLVE_TIMEOUT};
+use crate::participant::default_rules::DefaultRule as Rule;
 use crate::participant::reply::Reply;
-use crate::participant::rule::DefaultRule as Rule;
 
 /// Makes a client that does nothing on its own. It follows no redirects: they would leave the base URL. It makes no
 /// retries: the journal decides on them. It uses no proxy that the environment names: a proxy would see secrets.
@@ -99,21 +99,24 @@ impl Progress {
     /// Runs an exchange until the deadline and records its progress.
     pub(super) async fn watch(self: Arc<Self>, exchange: impl Future<Output = Reply>) -> Reply {
         let deadline = self.deadline;
-        match timeout_at(deadline, Arc::clone(&self).of(exchange)).await {
+        match timeout_at(deadline, Arc::clone(&self).record(exchange)).await {
             Ok(reply) => reply,
             Err(_) => self.late(),
         }
     }
 
     /// Runs an exchange and records its progress.
-    pub(in crate::participant) async fn of<Exchange: Future>(self: Arc<Self>, exchange: Exchange) -> Exchange::Output {
+    pub(in crate::participant) async fn record<Exchange: Future>(
+        self: Arc<Self>,
+        exchange: Exchange,
+    ) -> Exchange::Output {
         ATTEMPT.scope(self, exchange).await
     }
 
     /// Makes the reply for an attempt whose time is over.
     fn late(&self) -> Reply {
         if self.is_at(Stage::Open) {
-            Reply::of(Rule::Timeout, "no answer within the time of an attempt").after(self.pause.get().copied())
+            Reply::new(Rule::Timeout, "no answer within the time of an attempt").after(self.pause.get().copied())
         } else {
             self.unsent()
         }
@@ -130,9 +133,9 @@ impl Progress {
     pub(in crate::participant) fn unsent(&self) -> Reply {
         if self.is_resolving() {
             let message = "the name did not resolve within the time of an attempt; nothing was sent";
-            Reply::of(Rule::Unresolved, message)
+            Reply::new(Rule::Unresolved, message)
         } else {
-            Reply::of(Rule::Refused, "no connection within the time of an attempt; nothing was sent")
+            Reply::new(Rule::Refused, "no connection within the time of an attempt; nothing was sent")
         }
     }
 
@@ -305,15 +308,15 @@ pub(in crate::participant) fn innermost(error: &reqwest::Error) -> String {
 pub(in crate::participant) fn lost(error: &reqwest::Error) -> Reply {
     let cause = innermost(error);
     if error.is_builder() {
-        return Reply::of(Rule::Arguments, format!("the request cannot be written: {cause}"));
+        return Reply::new(Rule::Arguments, format!("the request cannot be written: {cause}"));
     }
     if error.is_dns() {
-        return Reply::of(Rule::Unresolved, format!("the name does not resolve, nothing was sent: {cause}"));
+        return Reply::new(Rule::Unresolved, format!("the name does not resolve, nothing was sent: {cause}"));
     }
     if error.is_connect() {
-        return Reply::of(Rule::Refused, format!("no connection, nothing was sent: {cause}"));
+        return Reply::new(Rule::Refused, format!("no connection, nothing was sent: {cause}"));
     }
-    Reply::of(Rule::Closed, format!("the connection ended before the answer: {cause}"))
+    Reply::new(Rule::Closed, format!("the connection ended before the answer: {cause}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Applies the default rules to HTTP statuses and bodies. `body.rs` checks a body against its headers. `classify.rs`
+//! Applies the default rules to HTTP statuses and bodies. `body.rs` checks a body against its headers. `definition_rules.rs`
 //! applies the rules of a definition, which win.
 
 use std::time::Duration;
@@ -7,8 +7,8 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER, SET_COOKIE};
 
 use super::body::{Arrived, Flaw};
 use super::key_conflict;
+use crate::participant::default_rules::DefaultRule as Rule;
 use crate::participant::reply::{Reply, excerpt, is_in_part, retry_after, retry_after_at};
-use crate::participant::rule::DefaultRule as Rule;
 use crate::participant::secret::Filter;
 use crate::saga::Json;
 
@@ -65,7 +65,7 @@ impl Reading {
             let said = if flaw.rule == Rule::TooLarge { String::new() } else { excerpt(&text) };
             let said = if said.is_empty() { said } else { format!(": {said}") };
             let found = if arrived.status.is_success() { String::new() } else { format!("HTTP {status}, ") };
-            Reply::of(flaw.rule, format!("{found}{}{said}", flaw.what))
+            Reply::new(flaw.rule, format!("{found}{}{said}", flaw.what))
         };
         Reply { text: Some(text), ..reply }
     }
@@ -111,14 +111,14 @@ impl Status<'_> {
         match status {
             status if self.busy.contains(&status) => Reply::coded(Rule::HttpVouched, "busy", message),
             // The participant turned the request away before it worked on it.
-            425 | 429 => Reply::of(Rule::HttpBusy, message),
+            425 | 429 => Reply::new(Rule::HttpBusy, message),
             // GitHub's secondary rate limits, and a body that is too large only for now.
-            403 | 413 if self.pause.is_some() => Reply::of(Rule::HttpBusy, message),
+            403 | 413 if self.pause.is_some() => Reply::new(Rule::HttpBusy, message),
             // The server, or a proxy before it, gave up waiting and does not say for what.
             408 => Reply::coded(Rule::Http408, &code, message),
             // A conflict over our own key means that an attempt of ours is under way, or was. It proves no absence.
             400 | 409 | 422 if keyed => match key_conflict::found(status, self.pause.is_some(), json) {
-                Some(why) => Reply::of(Rule::KeyConflict, format!("{message} ({why})")),
+                Some(why) => Reply::new(Rule::KeyConflict, format!("{message} ({why})")),
                 None => Reply::coded(Rule::Http4xx, &code, message),
             },
             400..=499 => Reply::coded(Rule::Http4xx, &code, message),

@@ -6,9 +6,9 @@ use serde_json::value::RawValue;
 use super::framing;
 use super::raw::{Heard, Said, Via, code, fields, message, string};
 use crate::participant::config::Limits;
+use crate::participant::default_rules::DefaultRule as Rule;
 use crate::participant::http;
 use crate::participant::reply::{Raw, Reply, excerpt, is_in_part, too_deep};
-use crate::participant::rule::DefaultRule as Rule;
 use crate::participant::secret::Filter;
 use crate::saga::Json;
 use crate::saga::definition::Effect;
@@ -31,14 +31,14 @@ pub(super) fn reply(heard: &Heard, keyed: bool, limits: &Limits, filter: &Filter
         Said::Error { error, named } => refused(error, *named, keyed, via, filter),
         Said::Body(text) => match via.status {
             Some(status) => http::judged(status, keyed, via.pause, filter.clean(text.clone())),
-            None => Reply::of(Rule::Invalid, no_message(text, filter)),
+            None => Reply::new(Rule::Invalid, no_message(text, filter)),
         },
         Said::Unread(rule, what) => match via.status {
             Some(status) if http::proves_nothing(status) && !is_in_part(*rule) => {
                 http::judged(status, keyed, via.pause, String::new())
             }
-            Some(status) => Reply::of(*rule, format!("HTTP {status}, {what}")),
-            None => Reply::of(*rule, what.as_str()),
+            Some(status) => Reply::new(*rule, format!("HTTP {status}, {what}")),
+            None => Reply::new(*rule, what.as_str()),
         },
     };
     Reply { status: via.status, ..reply.after(via.pause) }
@@ -62,7 +62,7 @@ fn refused(error: &str, named: bool, keyed: bool, via: &Via, filter: &Filter) ->
     let said = filter.clean(message(error));
     let kind = kind(error);
     if kind.as_deref() == Some(framing::TOO_LONG) {
-        return Reply::of(Rule::TooLarge, excerpt(&said));
+        return Reply::new(Rule::TooLarge, excerpt(&said));
     }
     // Errors under these statuses come from the transport or a gateway.
     if let Some(status @ (401 | 403 | 405 | 406 | 408 | 413 | 415 | 425 | 429 | ..=399 | 500..)) = via.status {
@@ -75,10 +75,10 @@ fn refused(error: &str, named: bool, keyed: bool, via: &Via, filter: &Filter) ->
     let data = || fields(error).and_then(|fields| Json::parse(fields.get("data")?.get()).ok());
     let reply = match code {
         _ if keyed && data().is_some_and(|data| http::speaks_of_own_key(&data)) => {
-            Reply::of(Rule::KeyConflict, message)
+            Reply::new(Rule::KeyConflict, message)
         }
-        _ if !named => Reply::of(Rule::ProtocolUnnamed, message),
-        Some(PARSE_ERROR | METHOD_NOT_FOUND) => Reply::of(Rule::ProtocolRefusal, message),
+        _ if !named => Reply::new(Rule::ProtocolUnnamed, message),
+        Some(PARSE_ERROR | METHOD_NOT_FOUND) => Reply::new(Rule::ProtocolRefusal, message),
         Some(CONNECTION_CLOSED) if lower.contains("closed") => {
             Reply::coded(Rule::Closed, Rule::ProtocolError.word(), message)
         }
@@ -86,7 +86,7 @@ fn refused(error: &str, named: bool, keyed: bool, via: &Via, filter: &Filter) ->
             Reply::coded(Rule::Closed, Rule::ProtocolError.word(), message)
         }
         Some(INTERNAL_ERROR) => Reply::coded(Rule::ProtocolInternal, Rule::ProtocolError.word(), message),
-        _ => Reply::of(Rule::ProtocolError, message),
+        _ => Reply::new(Rule::ProtocolError, message),
     };
     let result = if too_deep(error) { None } else { Json::parse(error).ok() };
     Reply { result: result.unwrap_or_else(Json::null), text: Some(said), ..reply }
@@ -116,15 +116,15 @@ fn complete(result: &str, limits: &Limits, filter: &Filter) -> Reply {
     let most = limits.answer_bytes_max;
     if json.len().max(text.len()) > most && !is_error {
         let message = format!("the answer is larger than the limit of {most} bytes (`answer_bytes_max`)");
-        return Reply::of(Rule::TooLarge, message);
+        return Reply::new(Rule::TooLarge, message);
     }
     let fits = |json: &str| json.len() <= most && !too_deep(json);
     if !fits(&json) && !is_error {
-        return Reply::of(Rule::Invalid, "the answer nests deeper than expressions can read");
+        return Reply::new(Rule::Invalid, "the answer nests deeper than expressions can read");
     }
     let reply = if is_error {
         let said = if text.is_empty() { json.clone() } else { text.clone() };
-        Reply::of(Rule::ToolError, excerpt(&filter.clean(said)))
+        Reply::new(Rule::ToolError, excerpt(&filter.clean(said)))
     } else {
         Reply::succeeded(Rule::ToolResult, Json::null())
     };
@@ -143,15 +143,15 @@ fn incomplete(kind: Option<&RawValue>, task: Option<&RawValue>, has_content: boo
         // The protocol ends the request here. Without the input the tool was not carried out.
         Some("\"input_required\"") => {
             let message = "the tool asks for more input, which a step cannot give";
-            Some(Reply::of(Rule::InputRequired, message))
+            Some(Reply::new(Rule::InputRequired, message))
         }
         None if task.is_none() || has_content => None,
         Some("\"complete\"") => None,
         None | Some("\"task\"") => {
             let message = "the server made a task of the call, which the call did not offer";
-            Some(Reply::of(Rule::Invalid, message))
+            Some(Reply::new(Rule::Invalid, message))
         }
-        Some(_) => Some(Reply::of(Rule::Invalid, "the answer has a `resultType` that this version does not know")),
+        Some(_) => Some(Reply::new(Rule::Invalid, "the answer has a `resultType` that this version does not know")),
     }
 }
 
@@ -187,7 +187,7 @@ fn shaped(text: &str, content: Option<&RawValue>) -> String {
 /// Makes a refusal of a failed call, because the server does not list the tool.
 pub(super) fn no_such_tool(judged: Reply) -> Reply {
     let said = judged.error.as_ref().map(|error| error.message.as_str()).unwrap_or_default();
-    let refusal = Reply::of(Rule::ProtocolRefusal, format!("{said}; the server lists no such tool"));
+    let refusal = Reply::new(Rule::ProtocolRefusal, format!("{said}; the server lists no such tool"));
     Reply { verdict: refusal.verdict, rule: refusal.rule, error: refusal.error, ..judged }
 }
 
@@ -200,7 +200,7 @@ pub(super) fn session_lost(heard: &Heard, effect: Effect) -> Reply {
         Effect::Once | Effect::Transactional => Rule::SessionRefused,
     };
     let message = "the server does not know the session any more; a new one is made";
-    Reply { status: heard.via.status, ..Reply::of(rule, message).after(heard.via.pause) }
+    Reply { status: heard.via.status, ..Reply::new(rule, message).after(heard.via.pause) }
 }
 
 /// What an answer says about the session that the request named.

@@ -16,9 +16,9 @@ use super::session::{self, Server, Session};
 use crate::config::participant::{
     CHILD_GRACE, HANDSHAKE_TIMEOUT, PING_TIMEOUT, RESTART_BACKOFF, RESTART_BACKOFF_MAX, RESTART_WAIT_MAX,
 };
+use crate::participant::default_rules::DefaultRule as Rule;
 use crate::participant::http::Progress;
 use crate::participant::reply::Reply;
-use crate::participant::rule::DefaultRule as Rule;
 use crate::participant::secret::Filter;
 
 /// The connection to one MCP server, open or not.
@@ -86,13 +86,13 @@ impl Link {
             }
             match &*state {
                 State::Open(session) => return Ok(Arc::clone(session)),
-                State::ShutDown => return Err(Reply::of(Rule::Refused, "the runtime is shutting down")),
+                State::ShutDown => return Err(Reply::new(Rule::Refused, "the runtime is shutting down")),
                 State::Opening(opening, greeting) => (opening.clone(), Arc::clone(greeting)),
                 State::Closed { failures, not_before } => {
                     let pause = not_before.saturating_duration_since(Instant::now());
                     if pause > RESTART_WAIT_MAX {
                         let message = format!("the server failed {failures} times in a row; it is tried again later");
-                        return Err(Reply::of(Rule::Refused, message).after(Some(pause)));
+                        return Err(Reply::new(Rule::Refused, message).after(Some(pause)));
                     }
                     let greeting = Greeting::until((*not_before).max(Instant::now()) + HANDSHAKE_TIMEOUT);
                     let opening = self.opening(*failures, *not_before, &greeting);
@@ -112,7 +112,7 @@ impl Link {
         };
         unresolved.unwrap_or_else(|| {
             let message = "the server was not ready within the time of an attempt; nothing was sent";
-            Reply::of(Rule::Refused, message)
+            Reply::new(Rule::Refused, message)
         })
     }
 

@@ -27,9 +27,9 @@ use tokio::time::Instant;
 
 use super::raw::{self, Message, Said, Slot, Via, Waiting};
 use crate::config::participant::{ANSWER_BYTES_INLINE_MAX, MESSAGE_BYTES_MAX};
+use crate::participant::default_rules::DefaultRule as Rule;
 use crate::participant::http::{self, Arrived, Progress};
 use crate::participant::reply::Reply;
-use crate::participant::rule::DefaultRule as Rule;
 
 /// The HTTP client of one session.
 #[derive(Clone)]
@@ -85,7 +85,7 @@ impl Posts {
                 None => Ok(StreamableHttpPostResponse::Sse(self.events(response, None), session)),
             };
         }
-        let text = Arrived::of(response, MESSAGE_BYTES_MAX).await.text(MESSAGE_BYTES_MAX);
+        let text = Arrived::read(response, MESSAGE_BYTES_MAX).await.text(MESSAGE_BYTES_MAX);
         let text = text.map(Option::unwrap_or_default);
         // Under these statuses a gateway answers, so an error in the body is not the server's.
         let is_gateways = matches!(status.as_u16(), 401 | 403 | 429);
@@ -117,9 +117,9 @@ impl Posts {
         let text = slot.written(message).map_err(io::Error::from)?;
         // Registered before it is sent: its answer may come at once, and on another stream of the session.
         self.waiting.expect(&id, &slot);
-        let sending = request.body(Body::wrap(Sending::of(text, &slot))).send();
+        let sending = request.body(Body::wrap(Sending::new(text, &slot))).send();
         let response = match slot.progress() {
-            Some(progress) => progress.of(sending).await?,
+            Some(progress) => progress.record(sending).await?,
             None => sending.await?,
         };
         let status = response.status();
@@ -135,7 +135,7 @@ impl Posts {
                 None => return Ok(StreamableHttpPostResponse::Sse(self.events(response, Some(id)), None)),
             }
         } else {
-            slot.hear(heard(Arrived::of(response, MESSAGE_BYTES_MAX).await, id.clone()).await);
+            slot.hear(heard(Arrived::read(response, MESSAGE_BYTES_MAX).await, id.clone()).await);
         }
         Ok(answered(id))
     }
@@ -272,7 +272,7 @@ impl Greeting {
     }
 
     async fn watch(&self, sending: impl Future<Output = reqwest::Result<Response>>) -> reqwest::Result<Response> {
-        let sent = Arc::clone(&self.progress).of(sending).await;
+        let sent = Arc::clone(&self.progress).record(sending).await;
         self.is_unresolved.store(sent.as_ref().is_err_and(reqwest::Error::is_dns), Ordering::Relaxed);
         sent
     }
@@ -286,7 +286,7 @@ impl Greeting {
         let is_unresolved = self.is_unresolved.load(Ordering::Relaxed);
         let rule = if is_unresolved { Rule::Unresolved } else { Rule::Refused };
         let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        Reply::of(rule, message).after(pause)
+        Reply::new(rule, message).after(pause)
     }
 
     /// Makes the reply for a call whose time ended during the handshake; none unless the name is being looked up.
@@ -318,7 +318,7 @@ async fn heard(arrived: Arrived, id: RequestId) -> Said {
 /// Returns the message that answers the request, else the plain body or what is wrong with it.
 fn said(arrived: &Arrived, id: &RequestId) -> Said {
     let message = |text: String| {
-        let mut messages = raw::messages(&text).into_iter().filter_map(Message::of);
+        let mut messages = raw::messages(&text).into_iter().filter_map(Message::parse);
         messages.find_map(|message| message.said(id))
     };
     if let Some(said) = arrived.text(MESSAGE_BYTES_MAX).ok().flatten().and_then(message) {
@@ -339,7 +339,7 @@ struct Sending {
 }
 
 impl Sending {
-    fn of(text: String, slot: &Arc<Slot>) -> Self {
+    fn new(text: String, slot: &Arc<Slot>) -> Self {
         Self { text: text.into(), slot: Arc::clone(slot), begun: false }
     }
 }

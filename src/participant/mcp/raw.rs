@@ -11,9 +11,9 @@ use rmcp::model::{ClientJsonRpcMessage, GetExtensions, RequestId};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
+use crate::participant::default_rules::DefaultRule as Rule;
 use crate::participant::http::Progress;
 use crate::participant::reply::Reply;
-use crate::participant::rule::DefaultRule as Rule;
 use crate::saga::Json;
 
 /// A request of ours: its raw arguments, whether it was written, and its answer.
@@ -115,12 +115,12 @@ impl Slot {
     pub(super) fn late(&self) -> Reply {
         match &self.progress {
             _ if self.was_sent() => {
-                Reply::of(Rule::Timeout, "no answer within the time of an attempt").after(self.pause())
+                Reply::new(Rule::Timeout, "no answer within the time of an attempt").after(self.pause())
             }
             Some(progress) => progress.unsent(),
             None => {
                 let message = "the server took no request within the time of an attempt; nothing was sent";
-                Reply::of(Rule::Refused, message)
+                Reply::new(Rule::Refused, message)
             }
         }
     }
@@ -207,7 +207,7 @@ impl Waiting {
     /// Hands an answer to its request, and returns the message that rmcp reads in its place. None for any other
     /// message. An error that names no request of ours is for `alone`, the request whose POST was answered.
     pub(super) fn take(&self, text: &str, alone: Option<&RequestId>) -> Option<String> {
-        let message = Message::of(text)?;
+        let message = Message::parse(text)?;
         if message.answer.is_some() {
             self.heard.send_replace(());
         }
@@ -247,7 +247,7 @@ enum Answer<'a> {
 
 impl<'a> Message<'a> {
     /// Reads a message; none if the text is no JSON object.
-    pub(super) fn of(text: &'a str) -> Option<Self> {
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
         let fields = fields(text)?;
         let given = |name: &str| fields.get(name).map(|raw| raw.get());
         let answer = match (given("result"), given("error").filter(|error| *error != "null")) {

@@ -288,7 +288,7 @@ async fn connect(
                 Err(error) => {
                     // The end of a process says more than its closed pipe.
                     let how = timeout(CHILD_GRACE / 4, attending).await.ok().and_then(Result::ok);
-                    return Err(Refusal::of(&error, how, filter));
+                    return Err(Refusal::from_error(&error, how, filter));
                 }
             }
         }
@@ -306,7 +306,7 @@ async fn connect(
             let transport = StreamableHttpClientTransport::with_client(client, transport_config);
             let service = serve_client_with_lifecycle_and_ct(config, transport, mode, stop.child_token())
                 .await
-                .map_err(|error| Refusal::of(&error, None, filter))?;
+                .map_err(|error| Refusal::from_error(&error, None, filter))?;
             (service, async { None }.boxed())
         }
     };
@@ -364,7 +364,7 @@ impl Refusal {
         Self { message, modern: false }
     }
 
-    fn of(error: &ClientInitializeError, how: Option<String>, filter: &Filter) -> Self {
+    fn from_error(error: &ClientInitializeError, how: Option<String>, filter: &Filter) -> Self {
         let modern = matches!(error, ClientInitializeError::JsonRpcError(error) if matches!(
             error.code,
             ErrorCode::METHOD_NOT_FOUND | ErrorCode::INVALID_REQUEST | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION

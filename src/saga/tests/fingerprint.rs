@@ -66,7 +66,7 @@ pub(super) fn fingerprint(world: &World) -> u64 {
         (ledger.in_place, ledger.by_hand).hash(&mut hasher);
         for direction in [Direction::Action, Direction::Compensation] {
             let Some(call) = call_of(&world.definition, state, index, direction) else { continue };
-            let (tally, records) = (one.tally(direction), ledger.of(direction));
+            let (tally, records) = (one.tally(direction), ledger.records(direction));
             let attempting = one.phase == Phase::Active { direction, activity: Activity::Attempting };
             let probing = one.phase == Phase::Active { direction, activity: Activity::Probing };
             let evidence = tally.evidence();

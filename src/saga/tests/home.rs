@@ -34,7 +34,7 @@ impl World {
     fn homeward(&self, land: bool) -> Result<Move, Fault> {
         for (step, ledger) in self.ledgers.iter().enumerate() {
             for direction in [Direction::Action, Direction::Compensation] {
-                let records = ledger.of(direction);
+                let records = ledger.records(direction);
                 if records.may_land() && land {
                     return Ok(Move::Land(step, direction));
                 }
@@ -75,7 +75,7 @@ impl World {
             Command::Decide { step } => Move::Decide(step, Verdict::Run),
             Command::Show { step } => Move::Show(step, true),
             Command::Execute { step, direction, generation, .. } => {
-                let cursed = self.ledgers[step].of(direction).cursed == Some(generation);
+                let cursed = self.ledgers[step].records(direction).cursed == Some(generation);
                 Move::End(step, direction, if cursed { Fate::Fails } else { Fate::Ok })
             }
             Command::Probe { step, direction, generation, .. } => {
@@ -102,7 +102,7 @@ impl World {
             .planned(&self.state, step)
             .is_some_and(|planned| planned.needs.iter().any(|&need| self.state.steps[need].phase == Phase::Failed));
         // Under law 1 a definite failure gave the next attempt a new key, and a request cannot ask for one.
-        let new_key = self.state.law > Law::V1 && self.ledgers[step].of(direction).cursed.is_some();
+        let new_key = self.state.law > Law::V1 && self.ledgers[step].records(direction).cursed.is_some();
         let retry = Request::Retry { step: name.clone(), new_key, reason: String::new() };
         let skip = Request::Skip { step: name.clone(), output: Json::null(), reason: "hopeless".to_owned() };
         let resolvable = verbs.iter().any(|verb| verb.starts_with(&format!("resolve {name} absent")));
@@ -148,7 +148,7 @@ impl World {
         let mut later = self.clone();
         for step in 0..later.ledgers.len() {
             for direction in [Direction::Action, Direction::Compensation] {
-                while later.ledgers[step].of(direction).may_land() {
+                while later.ledgers[step].records(direction).may_land() {
                     later.land_late(step, direction)?;
                 }
             }

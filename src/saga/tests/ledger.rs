@@ -80,14 +80,14 @@ impl Records {
 }
 
 impl Ledger {
-    pub(super) fn of(&self, direction: Direction) -> &Records {
+    pub(super) fn records(&self, direction: Direction) -> &Records {
         match direction {
             Direction::Action => &self.action,
             Direction::Compensation => &self.compensation,
         }
     }
 
-    pub(super) fn of_mut(&mut self, direction: Direction) -> &mut Records {
+    pub(super) fn records_mut(&mut self, direction: Direction) -> &mut Records {
         match direction {
             Direction::Action => &mut self.action,
             Direction::Compensation => &mut self.compensation,
@@ -111,7 +111,7 @@ impl Ledger {
         if call.effect == Effect::Idempotent && self.remembers(call, direction, generation, at) {
             return Ok(());
         }
-        let records = self.of_mut(direction);
+        let records = self.records_mut(direction);
         records.landed.push((generation, at));
         if call.effect == Effect::Idempotent {
             records.jobs.retain(|key| *key != generation);
@@ -133,12 +133,12 @@ impl Ledger {
     /// Whether the participant finds a call by its key: the call was carried out, and the key is not forgotten yet.
     pub(super) fn remembers(&self, call: &Call, direction: Direction, generation: u32, at: Millis) -> bool {
         let lives = |first: Millis| call.key_lifetime_ms.is_none_or(|life| at <= first + life);
-        self.of(direction).landed.iter().any(|(key, first)| *key == generation && lives(*first))
+        self.records(direction).landed.iter().any(|(key, first)| *key == generation && lives(*first))
     }
 
     /// Whether a call was carried out, even if the participant has forgotten its key.
     pub(super) fn applied(&self, direction: Direction, generation: u32) -> bool {
-        self.of(direction).landed.iter().any(|(key, _)| *key == generation)
+        self.records(direction).landed.iter().any(|(key, _)| *key == generation)
     }
 
     /// Whether an attempt without an answer may still land.

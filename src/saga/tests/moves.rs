@@ -111,7 +111,7 @@ impl World {
                 }
                 Command::Probe { step, direction, generation, .. } => {
                     let applied = self.ledgers[step].applied(direction, generation);
-                    let records = self.ledgers[step].of(direction);
+                    let records = self.ledgers[step].records(direction);
                     let probe = self.call(step, direction).probe.as_ref();
                     let sure = probe.is_some_and(|probe| probe.absent.is_some());
                     let mut answer = |seen, cost| moves.push((Move::Answer(step, direction, seen), cost));
@@ -136,10 +136,10 @@ impl World {
         }
         for (step, ledger) in self.ledgers.iter().enumerate() {
             for direction in [Direction::Action, Direction::Compensation] {
-                if ledger.of(direction).may_land() {
+                if ledger.records(direction).may_land() {
                     moves.push((Move::Land(step, direction), 0));
                 }
-                if !ledger.of(direction).jobs.is_empty() {
+                if !ledger.records(direction).jobs.is_empty() {
                     moves.push((Move::Drop(step, direction), 0));
                 }
             }
@@ -158,7 +158,7 @@ impl World {
     }
 
     fn fates(&self, moves: &mut Vec<(Move, u32)>, step: usize, direction: Direction, generation: u32) {
-        let records = self.ledgers[step].of(direction);
+        let records = self.ledgers[step].records(direction);
         let call = self.call(step, direction);
         let cursed = records.cursed == Some(generation);
         let applied = self.ledgers[step].applied(direction, generation);
@@ -251,7 +251,7 @@ impl World {
         if ledger.applied(direction, generation) {
             return Some(Finding::Applied { output: Json::null() });
         }
-        (!ledger.of(direction).may_land()).then_some(Finding::Absent)
+        (!ledger.records(direction).may_land()).then_some(Finding::Absent)
     }
 
     /// Returns the event that may rightly be provided for a step: the event that it awaits, or the success of an

@@ -131,7 +131,7 @@ fn what_no_door_lets_through_can_be_built_all_the_same() {
 fn rules_that_are_often_wrong_are_named() {
     let http = |path: &str| -> Call {
         let target = json!({ "http": { "participant": "p", "method": "POST", "path": path } });
-        Call::of(serde_json::from_value(target).unwrap())
+        Call::new(serde_json::from_value(target).unwrap())
     };
     let advised = |call: Call| {
         let faults = doubtful_rules(&Draft::new("d").step(Step::new("a", call).irreversible()));

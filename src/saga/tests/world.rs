@@ -95,7 +95,7 @@ impl World {
             }
             Move::Land(step, direction) => self.land_late(*step, *direction),
             Move::Drop(step, direction) => {
-                let jobs = self.ledgers.get_mut(*step).map(|ledger| &mut ledger.of_mut(*direction).jobs);
+                let jobs = self.ledgers.get_mut(*step).map(|ledger| &mut ledger.records_mut(*direction).jobs);
                 if let Some(jobs) = jobs {
                     jobs.pop();
                 }
@@ -140,13 +140,13 @@ impl World {
                     if direction == Direction::Compensation {
                         self.of_compensation(step)?;
                     }
-                    self.ledgers[step].of(direction).rested(self.now)?;
-                    self.ledgers[step].of_mut(direction).begun_at = self.now;
+                    self.ledgers[step].records(direction).rested(self.now)?;
+                    self.ledgers[step].records_mut(direction).begun_at = self.now;
                 }
                 Command::Probe { step, direction, generation, .. } => {
-                    self.ledgers[step].of(direction).rested(self.now)?;
+                    self.ledgers[step].records(direction).rested(self.now)?;
                     let seen = self.found(step, direction, generation);
-                    let records = self.ledgers[step].of_mut(direction);
+                    let records = self.ledgers[step].records_mut(direction);
                     (records.seen, records.open) = (seen, !records.jobs.is_empty());
                 }
             }
@@ -159,7 +159,7 @@ impl World {
     fn pause(&mut self, step: usize, direction: Direction) -> Option<Millis> {
         let pause_ms = asked_pause(self.call(step, direction))?;
         if self.state.law == Law::NEWEST {
-            self.ledgers[step].of_mut(direction).quiet_until = self.now + pause_ms;
+            self.ledgers[step].records_mut(direction).quiet_until = self.now + pause_ms;
         }
         Some(pause_ms)
     }
@@ -169,7 +169,7 @@ impl World {
     fn of_compensation(&self, step: usize) -> Result<(), Fault> {
         let planned = self.definition.step(&self.state, step);
         let ledger = &self.ledgers[step];
-        let undoing = ledger.of(Direction::Compensation);
+        let undoing = ledger.records(Direction::Compensation);
         let had = ledger.in_place > 0 || !undoing.landed.is_empty();
         must!(had || planned.safe_when_absent, "{:?} is undone without an effect", planned.name);
         let may_be = |index: usize| {
@@ -189,7 +189,7 @@ impl World {
     /// Whether an action without an answer may still have a new effect.
     pub(super) fn may_land(&self, step: usize) -> bool {
         let ledger = &self.ledgers[step];
-        let mut landing = ledger.of(Direction::Action).landing();
+        let mut landing = ledger.records(Direction::Action).landing();
         landing.any(|generation| !ledger.applied(Direction::Action, generation))
     }
 
@@ -238,7 +238,7 @@ impl World {
             Fate::Fails => Outcome::retryable(error, self.pause(step, direction)),
             Fate::Refuses => Outcome::failed(error),
             Fate::Curses => {
-                self.ledgers[step].of_mut(direction).cursed = Some(generation);
+                self.ledgers[step].records_mut(direction).cursed = Some(generation);
                 Outcome::retryable(error, self.pause(step, direction))
             }
             Fate::Renews => Outcome::Failed {
@@ -269,7 +269,7 @@ impl World {
                 // The call lands at any time, or never. A call that was carried out under this key is not accepted
                 // again.
                 if !self.ledgers[step].applied(direction, generation) {
-                    self.ledgers[step].of_mut(direction).jobs.push(generation);
+                    self.ledgers[step].records_mut(direction).jobs.push(generation);
                 }
                 Outcome::Pending { retry_after_ms: self.pause(step, direction) }
             }
@@ -307,7 +307,7 @@ impl World {
             Trace::Flying => {
                 let until = ended_at + self.call(step, direction).settle_ms;
                 if self.now < until {
-                    self.ledgers[step].of_mut(direction).flights.push(Flight { generation, until });
+                    self.ledgers[step].records_mut(direction).flights.push(Flight { generation, until });
                 }
                 Ok(())
             }
@@ -316,7 +316,7 @@ impl World {
 
     /// Returns when the process of the attempt in flight stops waiting for the answer.
     pub(super) fn times_out_at(&self, step: usize, direction: Direction) -> Millis {
-        self.ledgers[step].of(direction).begun_at + self.call(step, direction).timeout_ms
+        self.ledgers[step].records(direction).begun_at + self.call(step, direction).timeout_ms
     }
 
     fn land(&mut self, step: usize, direction: Direction, generation: u32, at: Millis) -> Result<(), Fault> {
@@ -339,7 +339,7 @@ impl World {
 
     pub(super) fn land_late(&mut self, step: usize, direction: Direction) -> Result<(), Fault> {
         let Some(ledger) = self.ledgers.get_mut(step) else { return Ok(()) };
-        let Some(generation) = ledger.of_mut(direction).lands() else { return Ok(()) };
+        let Some(generation) = ledger.records_mut(direction).lands() else { return Ok(()) };
         self.land(step, direction, generation, self.now)
     }
 
@@ -355,10 +355,10 @@ impl World {
         let answer = match seen {
             Seen::Applied if ledger.applied(direction, generation) => Answer::Applied { output: Json::null() },
             // The participant may have looked it up at any time until now.
-            Seen::Absent if !(ledger.of(direction).seen && self.found(step, direction, generation)) => {
+            Seen::Absent if !(ledger.records(direction).seen && self.found(step, direction, generation)) => {
                 let probe = self.call(step, direction).probe.as_ref();
                 let sure = probe.is_some_and(|probe| probe.absent.is_some());
-                match sure && ledger.of(direction).open {
+                match sure && ledger.records(direction).open {
                     false => Answer::Absent,
                     true => self.tells_nothing(step, direction),
                 }
@@ -400,7 +400,7 @@ impl World {
         }
         for command in commands {
             let Command::Execute { step, direction, generation, .. } = command else { continue };
-            let cursed = self.ledgers[step].of(direction).cursed == Some(generation);
+            let cursed = self.ledgers[step].records(direction).cursed == Some(generation);
             let ended_at = self.times_out_at(step, direction);
             let trace = if cursed { Trace::None } else { trace };
             self.trace(step, direction, generation, trace, ended_at)?;
@@ -453,7 +453,7 @@ impl World {
         let Request::Retry { step, .. } = request else { return };
         let step = self.definition.index_of(&self.state, step).expect("the step that was accepted exists");
         for direction in [Direction::Action, Direction::Compensation] {
-            self.ledgers[step].of_mut(direction).quiet_until = 0;
+            self.ledgers[step].records_mut(direction).quiet_until = 0;
         }
     }
 

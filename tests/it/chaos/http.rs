@@ -44,7 +44,7 @@ fn request(method: &str, path: &str, key: &str) -> Target {
 
 fn call(path: &str, key: &str) -> Call {
     let when = Expression("has(result.error) && result.error == 'busy'".into());
-    let call = HABITS.patient(Call::of(request("POST", path, key)));
+    let call = HABITS.patient(Call::new(request("POST", path, key)));
     call.classify(Rule::new(when, Verdict::Retryable))
 }
 

@@ -35,7 +35,7 @@ fn tool(name: &str, key: &str) -> Target {
 
 impl Habits {
     fn tool(self, name: &str, key: &str) -> Call {
-        self.patient(Call::of(tool(name, key)))
+        self.patient(Call::new(tool(name, key)))
     }
 
     fn asked(self, name: &str, key: &str) -> Probe {

@@ -91,7 +91,7 @@ pub(crate) struct Effect {
 }
 
 impl Effect {
-    fn of(context: &StepContext, habits: Habits) -> Self {
+    fn from_context(context: &StepContext, habits: Habits) -> Self {
         let (saga, step) = (context.saga().to_string(), context.step().to_owned());
         Self::new(saga, step, context.key().to_owned(), habits)
     }
@@ -167,7 +167,7 @@ pub(crate) fn handlers(ledger: &Arc<Ledger>) -> Handlers {
             let ledger = slow.clone();
             async move {
                 tokio::time::sleep(Duration::from_millis(900)).await;
-                ledger.write(&Effect::of(&context, ledger.habits), true).await
+                ledger.write(&Effect::from_context(&context, ledger.habits), true).await
             }
         })
         .register("flaky", move |context: StepContext, _: Value| {
@@ -176,7 +176,7 @@ pub(crate) fn handlers(ledger: &Arc<Ledger>) -> Handlers {
                 // By its own count: by one that others share, chance could refuse one saga each time.
                 match context.attempt() % 3 {
                     1 => Err(Failure::retryable("busy", "nothing was done")),
-                    _ => ledger.write(&Effect::of(&context, ledger.habits), true).await,
+                    _ => ledger.write(&Effect::from_context(&context, ledger.habits), true).await,
                 }
             }
         })
@@ -230,7 +230,7 @@ pub(crate) fn handlers(ledger: &Arc<Ledger>) -> Handlers {
 
 /// Makes an effect in one way or another; every fifth answer is lost.
 async fn make(ledger: &Arc<Ledger>, context: &StepContext, repeatable: bool) -> Result<Value, Failure> {
-    let (habits, effect) = (ledger.habits, Effect::of(context, ledger.habits));
+    let (habits, effect) = (ledger.habits, Effect::from_context(context, ledger.habits));
     if habits.forgetful && !repeatable && context.attempt() == 1 {
         ledger.write(&effect, repeatable).await?;
         return Err(Failure::unknown("lost", "the answer was lost"));

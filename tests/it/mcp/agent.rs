@@ -161,7 +161,7 @@ impl Agent {
         let call = self.request("tools/call", json!({ "name": tool, "arguments": arguments }));
         let response = call.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let (mut events, mut before) = (Events::of(response), Vec::new());
+        let (mut events, mut before) = (Events::new(response), Vec::new());
         while let Some(message) = events.next().await {
             if message.get("method").is_none() {
                 return Heard { status, headers, before, answer: message };
@@ -269,7 +269,7 @@ pub(super) async fn hear(response: reqwest::Response) -> Heard {
     let is_stream = headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event"));
     let mut before = Vec::new();
     if is_stream {
-        let mut events = Events::of(response);
+        let mut events = Events::new(response);
         while let Some(message) = events.next().await {
             if message.get("result").is_some() || message.get("error").is_some() {
                 return Heard { status, headers, before, answer: message };
@@ -290,7 +290,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn of(response: reqwest::Response) -> Self {
+    pub(super) fn new(response: reqwest::Response) -> Self {
         Self { response, text: String::new() }
     }
 

@@ -96,7 +96,7 @@ async fn a_question_that_somebody_else_answers_is_withdrawn() {
     let home = Home::with_approvals("withdrawn", "mcp: { wait: 20s }\n").await;
     let node = home.node(&[]);
     let agent = Agent::of_old_with_person(&node.url).await;
-    let mut stream = Events::of(agent.listen().await);
+    let mut stream = Events::new(agent.listen().await);
     let heard = agent
         .call_asked("transfer", json!({ "guest": "ada" }), async |question| {
             let saga = question["params"]["_meta"]["amends/saga_id"].as_str().unwrap();
@@ -120,7 +120,7 @@ async fn a_question_that_somebody_else_answers_is_withdrawn() {
     let home = Home::with_approvals("late", "mcp: { wait: 1s }\n").await;
     let node = home.node(&[]);
     let agent = Agent::of_old_with_person(&node.url).await;
-    let mut stream = Events::of(agent.listen().await);
+    let mut stream = Events::new(agent.listen().await);
     let heard = agent.call_asked("transfer", json!({ "guest": "eve" }), async |_| None).await;
     assert_eq!(status(&heard.answer["result"]), "in_progress", "{heard:?}");
     assert_eq!(withdrawn(&mut stream).await, heard.before[0]["id"]);

@@ -166,7 +166,7 @@ async fn tokens_of_an_authorization_server_are_checked_in_full() {
     // The keys are asked for at their server, and at no proxy.
     command.env_remove("NO_PROXY").env_remove("no_proxy");
     command.envs(["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, "http://127.0.0.1:1")));
-    let node = Node::of(command);
+    let node = Node::spawn(command);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({ "iss": server.url, "aud": audience, "sub": "ada", "exp": now + 300,
         "scope": "openid start:hotel_*" });

@@ -38,7 +38,7 @@ async fn the_example_runs_from_the_inspector_against_its_own_settings() {
     let path = std::env::var("PATH").unwrap();
     serve.arg(settings).env("PATH", format!("{}:{path}", program.parent().unwrap().display()));
     serve.env("AMENDS_DEMO_LEDGER_URL", &ledger.url).env("AMENDS_DEMO_CRM_URL", crm_url);
-    let server = Node::of(serve);
+    let server = Node::spawn(serve);
     let guest = json!({ "guest": "ada", "email": "ada@example.org", "booking": "b17", "room": "12",
         "amount_cents": 25_000, "idempotency_key": "b17" });
     let mut sagas = Vec::new();

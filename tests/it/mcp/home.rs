@@ -198,13 +198,13 @@ impl Home {
     pub(super) fn node(&self, args: &[&str]) -> Node {
         let mut command = self.amends(&["serve", "--json"]);
         command.args(args);
-        Node::of(command)
+        Node::spawn(command)
     }
 }
 
 impl Node {
     /// The node that this command is.
-    pub(super) fn of(mut command: Command) -> Self {
+    pub(super) fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // A pipe that nobody reads from would stop a node that has much to say.
         let mut errors = child.stderr.take().unwrap();

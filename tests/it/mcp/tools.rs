@@ -49,9 +49,9 @@ async fn changes_are_announced_without_a_restart() {
     let home = Home::new("changes").await;
     let node = home.node(&[]);
     let (old, new) = (node.agent().await, node.modern());
-    let (mut session, mut subscription) = (Events::of(old.listen().await), Events::of(new.listen().await));
+    let (mut session, mut subscription) = (Events::new(old.listen().await), Events::new(new.listen().await));
     let to_else = json!({ "notifications": { "promptsListChanged": true } });
-    let mut to_else = Events::of(new.request("subscriptions/listen", to_else).send().await.unwrap());
+    let mut to_else = Events::new(new.request("subscriptions/listen", to_else).send().await.unwrap());
     for stream in [&mut subscription, &mut to_else] {
         let acknowledged = stream.next().await.unwrap();
         assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");

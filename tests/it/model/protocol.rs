@@ -52,7 +52,7 @@ pub(super) struct Fold {
 }
 
 impl Fold {
-    pub(super) fn of(rows: &[Row]) -> Self {
+    pub(super) fn from_rows(rows: &[Row]) -> Self {
         rows.iter().fold(Self::default(), |fold, row| fold.then(row.event))
     }
 
@@ -276,7 +276,7 @@ impl Database {
             Some(_) => Answer::Refused,
             None => {
                 self.journal.push(Row { lane, event });
-                if Fold::of(&self.journal).has_ended(self.awaits_signal) {
+                if Fold::from_rows(&self.journal).has_ended(self.awaits_signal) {
                     (self.ended, self.owner) = (true, None);
                 }
                 Answer::Accepted
@@ -320,7 +320,7 @@ impl Database {
     }
 
     /// sweep/requeue.sql.
-    pub(super) fn rehome(&mut self, open: u8) {
+    pub(super) fn requeue(&mut self, open: u8) {
         self.owner = None;
         self.make_ready(open, false);
     }
@@ -343,7 +343,7 @@ impl Database {
 impl Actor {
     /// An actor that takes up what the journal says.
     pub(super) fn take_up(rows: &[Row], fresh: bool) -> Self {
-        let fold = Fold::of(rows);
+        let fold = Fold::from_rows(rows);
         let lost = (fold.attempting && !fresh).then_some(Event::OwnerLost);
         Self {
             fold,

@@ -15,7 +15,7 @@ impl Protocol {
                 next.early_wakes -= 1;
                 next.db.wake(open);
             }
-            Move::Rehome => next.db.rehome(open),
+            Move::Rehome => next.db.requeue(open),
             Move::Fire => next.db.fire(open),
             Move::Forward(lane) => next.db.forward(lane, open),
             Move::BuryLiving(lane) | Move::Bury(lane) => next.db.lanes[usize::from(lane)] = LaneState::Dead,

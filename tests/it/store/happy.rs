@@ -2,7 +2,7 @@
 
 use amends::saga::event::Request;
 use amends::saga::state::Status;
-use amends::store::{Fate, Filter, Parking, Transition, Written};
+use amends::store::{AnsweredSignal, Filter, Parking, Transition, Written};
 
 use super::{Node, ended, json, keyed, started, went_on};
 
@@ -109,7 +109,7 @@ async fn a_parked_saga_is_woken_by_its_timer_and_by_a_signal() {
     let signals = node.store.signals_after(ids[1], 0).await.unwrap();
     assert_eq!((signals.len(), signals[0].n, signals[0].by.as_str()), (1, 1, "postgres"));
     assert_eq!(signals[0].application_name, "amends");
-    let answered = Transition { signal: Some(Fate { n: 1, refusal: None }), ..went_on(ids[1], 2) };
+    let answered = Transition { signal: Some(AnsweredSignal { n: 1, refusal: None }), ..went_on(ids[1], 2) };
     assert_eq!(node.lane.commit(&[answered]).await.unwrap(), [Written::Accepted]);
     assert_eq!(node.store.signals_after(ids[1], 0).await.unwrap()[0].fate.as_deref(), Some("applied"));
 }

@@ -131,7 +131,8 @@ async fn a_refusal_is_recorded_with_its_reason() {
         node.store.signal(id, &hostile).await.unwrap();
     }
     let refusal = Some("not now: '); --".to_owned());
-    let row = Transition { signal: Some(amends::store::Fate { n: 2, refusal: refusal.clone() }), ..went_on(id, 2) };
+    let row =
+        Transition { signal: Some(amends::store::AnsweredSignal { n: 2, refusal: refusal.clone() }), ..went_on(id, 2) };
     assert_eq!(node.lane.commit(&[row]).await.unwrap(), [Written::Accepted]);
     let signals = node.store.signals_after(id, 1).await.unwrap();
     assert_eq!(signals.iter().map(|signal| signal.n).collect::<Vec<_>>(), [2, 3]);

@@ -129,7 +129,7 @@ struct Stuck {
 }
 
 impl Stuck {
-    fn of(row: &tokio_postgres::Row) -> Self {
+    fn from_row(row: &tokio_postgres::Row) -> Self {
         Self { step: row.get("step"), legal: row.get("legal") }
     }
 }
@@ -141,7 +141,7 @@ pub(super) async fn verdict(client: &Client, case: &Case, id: Uuid, entries: &En
     let (status, result): (String, Option<String>) = (row.get(0), row.get(1));
     let sql = "select step, legal from amends.stuck where saga = $1";
     let stuck = client.query(sql, &[&id]).await.unwrap();
-    let stuck: Vec<Stuck> = stuck.iter().map(Stuck::of).collect();
+    let stuck: Vec<Stuck> = stuck.iter().map(Stuck::from_row).collect();
     let (effects, in_place) = (entries.count("effect"), entries.in_place());
     let said = format!("{status} {stuck:?}, {effects} effects, {in_place} in place");
     match status.as_str() {

@@ -156,7 +156,7 @@ impl Stage {
     pub(super) async fn judged(&self, client: &Client, cases: &[Case], sagas: &[(Uuid, String)]) -> Vec<String> {
         let (ledger, mut faults) = (Entries::read(&self.ledger()), Vec::new());
         for (case, (id, order)) in cases.iter().zip(sagas) {
-            if let Err(fault) = verdict(client, case, *id, &ledger.of(order)).await {
+            if let Err(fault) = verdict(client, case, *id, &ledger.about(order)).await {
                 faults.push(format!("{}: {fault}\n{}", case.name(), timeline(client, *id).await));
             }
         }
@@ -240,7 +240,7 @@ impl Stage {
         let ledger = Entries::read(&self.ledger());
         let mut rest = Vec::new();
         for one in untold.drain(..) {
-            let entries = ledger.of(&one.order);
+            let entries = ledger.about(&one.order);
             if !accepted.contains(&one.saga) || !entries.promised().is_empty() {
                 rest.push(one);
                 continue;
@@ -284,7 +284,7 @@ impl Entries {
         Self(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
-    pub(super) fn of(&self, order: &str) -> Self {
+    pub(super) fn about(&self, order: &str) -> Self {
         Self(self.0.iter().filter(|entry| entry["order"] == order).cloned().collect())
     }
 

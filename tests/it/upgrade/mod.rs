@@ -170,7 +170,7 @@ struct Expected {
 }
 
 impl Expected {
-    fn of(case: &Case, saga: Uuid) -> Self {
+    fn for_case(case: &Case, saga: Uuid) -> Self {
         let calls = case.calls.iter().map(|&call| call.to_owned()).collect();
         Self { name: case.name, saga, law: case.law, ends: case.ends, left: case.left, calls }
     }
@@ -226,7 +226,7 @@ async fn sagas_that_an_older_version_left_are_finished_with_one_effect_each() {
 
     // What is undone was done by the saga that is taken over, under a key of the first law.
     let undone = format!("~/a-c0 of {}/a/action/0", left.sagas["closed_too"]);
-    let mut sagas: Vec<_> = CASES.iter().map(|case| Expected::of(case, left.sagas[case.name])).collect();
+    let mut sagas: Vec<_> = CASES.iter().map(|case| Expected::for_case(case, left.sagas[case.name])).collect();
     sagas.extend([
         Expected::new("beside", &beside, 2, "a b", &["/a-a0", "/b-a0"]),
         Expected::new("rerun, begun then", &rerun_then, 1, "b", &["/b/action/1"]),

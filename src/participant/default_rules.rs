@@ -1,5 +1,5 @@
 //! The default rules: what an answer, or a missing answer, means unless the definition says otherwise. Calls are
-//! classified by one table, and the guide's table of outcomes is printed from it. `classify.rs` applies the rules of
+//! classified by one table, and the guide's table of outcomes is printed from it. `definition_rules.rs` applies the rules of
 //! a definition.
 
 use crate::saga::definition::{Call, Effect, Target, Verdict};

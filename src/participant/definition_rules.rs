@@ -7,10 +7,10 @@
 
 use std::borrow::Cow;
 
+use super::default_rules::DefaultRule;
 use super::expr::{self, Fault, View};
 use super::first_law;
 use super::reply::{Reply, excerpt, is_in_part, recorded};
-use super::rule::DefaultRule;
 use super::scope::Scope;
 use crate::saga::definition::{Call, Effect, Errors, Expression, KeyRule, Probe, Rule, Template, Verdict};
 use crate::saga::outcome::{Answer, DecidedBy, Error, Outcome};
@@ -70,7 +70,7 @@ fn withhold(reply: &mut Reply) -> Option<Error> {
 
 /// Returns the outcome of an answer to which this default rule applies, if no rule of the definition matches it.
 pub fn outcome_by_default(call: &Call, errors: Option<Errors>, rule: DefaultRule) -> Outcome {
-    let mut reply = Reply::of(rule, rule.answer());
+    let mut reply = Reply::new(rule, rule.answer());
     reply.error = reply.error.filter(|_| rule.verdict() != Verdict::Succeeded);
     by_default(call, Law::NEWEST, errors, &mut reply);
     let outcome = Decided::new(reply.verdict, rule.word(), None).outcome(reply);
@@ -354,9 +354,9 @@ mod tests {
     fn without_rules_the_defaults_stand() {
         assert_eq!(said(json!({}), good(json!({"a": 1}))), r#"succeeded {"a":1}"#);
         assert_eq!(said(json!({}), Reply::coded(DefaultRule::Http4xx, "http_404", "gone")), "failed http_404: gone");
-        let busy = Reply::of(DefaultRule::HttpBusy, "later").after(Some(std::time::Duration::from_secs(2)));
+        let busy = Reply::new(DefaultRule::HttpBusy, "later").after(Some(std::time::Duration::from_secs(2)));
         assert_eq!(said(json!({}), busy), "retryable busy: later Some(2000)");
-        assert_eq!(said(json!({}), Reply::of(DefaultRule::Timeout, "late")), "unknown timeout: late");
+        assert_eq!(said(json!({}), Reply::new(DefaultRule::Timeout, "late")), "unknown timeout: late");
     }
 
     #[test]
@@ -371,7 +371,7 @@ mod tests {
         let no_output = said(rules(), good(json!({"ok": true})));
         assert!(no_output.starts_with("unknown expression: `result.id`"), "{no_output}");
         // A failure stays a failure: `success` is not evaluated.
-        assert_eq!(said(rules(), Reply::of(DefaultRule::ToolError, "no")), "errored tool_error: no");
+        assert_eq!(said(rules(), Reply::new(DefaultRule::ToolError, "no")), "errored tool_error: no");
     }
 
     #[test]
@@ -397,7 +397,7 @@ mod tests {
         };
         assert_eq!(said(rules(), declined), "failed http_500: oh");
         assert_eq!(said(rules(), good(json!({"state": "queued"}))), "pending None");
-        assert_eq!(said(rules(), Reply::of(DefaultRule::Timeout, "late")), "retryable timeout: late None");
+        assert_eq!(said(rules(), Reply::new(DefaultRule::Timeout, "late")), "retryable timeout: late None");
         // A rule does not match where a field is missing. A wrong type makes the outcome unknown.
         assert_eq!(said(rules(), good(json!({"state": "done"}))), r#"succeeded {"state":"done"}"#);
         let wrong = said(rules(), good(json!({"id": "x"})));
@@ -435,7 +435,7 @@ mod tests {
             found(json!({"applied": "false"}), Reply::coded(DefaultRule::Http4xx, "http_401", "who?")),
             "inconclusive http_401 by neither applied nor absent"
         );
-        let late = found(short(), Reply::of(DefaultRule::Timeout, "late"));
+        let late = found(short(), Reply::new(DefaultRule::Timeout, "late"));
         assert_eq!(late, "inconclusive timeout by timeout");
 
         let absent = "status == 404 || result.state == 'no'";
