@@ -104,7 +104,7 @@ from (
     union all
     select 'roles', false, count(*) filter (where to_regrole(r.name) is null) > 0,
            coalesce('missing: ' || string_agg(r.name, ', ') filter (where to_regrole(r.name) is null), 'all four are there'),
-           'create them (nologin) as somebody who may, then run `amends migrate` again for the grants'
+           'create them (nologin) as a role that may, then run `amends migrate` again for the grants'
     from (values ('amends_viewer'), ('amends_producer'), ('amends_operator'), ('amends_runtime')) r (name)
     union all
     select 'grants', count(p.oid) > 0, false,
@@ -137,9 +137,9 @@ from (
     union all
     select 'replication slots', coalesce(max(b.bytes), 0) > 10e9, count(*) filter (where not b.active) > 0,
            case when count(*) = 0 then 'none'
-                else string_agg(format('%s%s holds back %s', b.slot_name, case when b.active then '' else ' (nobody reads it)' end,
+                else string_agg(format('%s%s holds back %s', b.slot_name, case when b.active then '' else ' (no reader)' end,
                                        pg_size_pretty(b.bytes)), '; ') end,
-           'a slot that nobody reads fills the disk: mend its reader, or drop the slot'
+           'a slot without a reader fills the disk: repair its reader, or drop the slot'
     from (
         select s.slot_name, s.active, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint as bytes
         from pg_replication_slots s

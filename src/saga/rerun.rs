@@ -79,20 +79,20 @@ pub fn take_over(
         let what = format!("the saga has no step {from:?}; its steps are {}", known.join(", "));
         return Err(IllegalEvent::new(what));
     };
-    let anew = anew(definition, state, first);
+    let to_run = steps_to_run(definition, state, first);
     for (index, one) in state.steps.iter().enumerate() {
         let name = &definition.step(state, index).name;
-        if anew.contains(&index) && !leaves_nothing(definition, state, index) {
+        if to_run.contains(&index) && !leaves_nothing(definition, state, index) {
             let what = format!("step {name:?} {}; in a rerun it would be done twice", left(one));
             return Err(IllegalEvent::new(what));
         }
-        if anew.contains(&index) && index != first && comes_before(definition, state, index, first) {
+        if to_run.contains(&index) && index != first && comes_before(definition, state, index, first) {
             let what = format!("step {name:?} comes before {from:?}, and no outcome of it is in place to take over");
             return Err(IllegalEvent::new(what));
         }
     }
     Ok((0..state.steps.len())
-        .filter(|index| !anew.contains(index))
+        .filter(|index| !to_run.contains(index))
         .map(|step| TakenOver { step, effect: inherited(Origin { saga, law: state.law }, &state.steps[step]) })
         .collect())
 }
@@ -137,20 +137,20 @@ fn inherited(here: Origin, one: &StepState) -> Option<Inherited> {
 
 /// Returns the steps that run again: the chosen step, the steps without an outcome, and all steps that come after
 /// these.
-fn anew(definition: &Definition, state: &State, first: usize) -> BTreeSet<usize> {
+fn steps_to_run(definition: &Definition, state: &State, first: usize) -> BTreeSet<usize> {
     let unsettled = |one: &StepState| !matches!(one.phase, Phase::Done | Phase::Skipped);
-    let mut anew: BTreeSet<usize> =
+    let mut to_run: BTreeSet<usize> =
         state.steps.iter().enumerate().filter(|(_, one)| unsettled(one)).map(|(index, _)| index).collect();
-    anew.insert(first);
+    to_run.insert(first);
     loop {
         let more: Vec<usize> = (0..state.steps.len())
-            .filter(|later| !anew.contains(later))
-            .filter(|later| anew.iter().any(|&earlier| directly_after(definition, state, *later, earlier)))
+            .filter(|later| !to_run.contains(later))
+            .filter(|later| to_run.iter().any(|&earlier| directly_after(definition, state, *later, earlier)))
             .collect();
         if more.is_empty() {
-            return anew;
+            return to_run;
         }
-        anew.extend(more);
+        to_run.extend(more);
     }
 }
 
