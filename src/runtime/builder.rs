@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::threads::{Crew, Threads};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
-    Claiming, Definitions, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces, TrialPlace,
+    Claiming, Definitions, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces, TrialPermit,
     Waits, Wakeups,
 };
 use crate::client::Client;
@@ -193,7 +193,7 @@ impl Builder {
             definitions: registry,
             lease: Lease { membership, clock },
             claiming: Claiming::default(),
-            trial_place: TrialPlace::default(),
+            trial_permit: TrialPermit::default(),
             waits: Waits::default(),
             wakeups: Wakeups::default(),
             telemetry: Telemetry { traces, ..Telemetry::default() },

@@ -7,10 +7,10 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::claiming::Claiming;
-use super::clock::Clock;
 use super::definitions::{Definitions, Pinned};
+use super::lease_clock::LeaseClock;
 use super::membership::Membership;
-use super::trial_place::TrialPlace;
+use super::trial_permit::TrialPermit;
 use super::waits::Waits;
 use super::wakeups::Wakeups;
 use crate::actor::telemetry::throughput::Throughput;
@@ -33,7 +33,7 @@ pub struct Node {
     /// Whether this node claims sagas.
     pub claiming: Claiming,
     /// Place where suspected poison sagas run, one at a time.
-    pub trial_place: TrialPlace,
+    pub trial_permit: TrialPermit,
     /// Calls and sagas that wait before they may begin.
     pub waits: Waits,
     /// Hints for actors, and callers that wait for the end of a saga.
@@ -50,7 +50,7 @@ pub struct Lease {
     /// Current incarnation of this process.
     pub membership: Membership,
     /// Database time, and whether effects may begin.
-    pub clock: Clock,
+    pub clock: LeaseClock,
 }
 
 /// What a node counts and reports.

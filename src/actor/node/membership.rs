@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::clock::Clock;
+use super::lease_clock::LeaseClock;
 use crate::config::actor as limits;
 use crate::saga::definition::Millis;
 use crate::store::{Beat, Error, NodeId, Store};
@@ -19,10 +19,10 @@ pub struct Membership {
 
 impl Membership {
     /// Joins under a name, which is only a label, and starts the clock with the first beat.
-    pub async fn join(store: &Store, name: &str, lease: Duration) -> Result<(Self, Clock), Error> {
+    pub async fn join(store: &Store, name: &str, lease: Duration) -> Result<(Self, LeaseClock), Error> {
         let (id, sent, beat) = join(store, name, lease, None).await?;
         let membership = Self { name: name.to_owned(), lease, id: AtomicI64::new(id.0) };
-        let clock = Clock::new(sent, beat.at, membership.trust());
+        let clock = LeaseClock::new(sent, beat.at, membership.trust());
         Ok((membership, clock))
     }
 

@@ -1,13 +1,13 @@
 //! What all actors of a node share: the context with its clock, membership, registry and lists; and the supervisor.
 
 pub(super) mod claiming;
-pub(super) mod clock;
 pub(super) mod context;
 pub(super) mod definitions;
+pub(super) mod lease_clock;
 pub(super) mod membership;
 pub(super) mod pacing;
 pub(super) mod supervisor;
-pub(super) mod trial_place;
+pub(super) mod trial_permit;
 pub(super) mod waiters;
 pub(super) mod waits;
 pub(super) mod wakeups;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::clock::Clock;
+use super::lease_clock::LeaseClock;
 use crate::config::actor as limits;
 use crate::participant::Scope;
 use crate::saga::definition::Millis;
@@ -64,7 +64,7 @@ struct Line<'a> {
 
 impl Waits {
     /// Lists a wait until the guard is dropped.
-    pub(crate) fn list(&self, clock: &Clock, wait: Wait) -> Guard<'_> {
+    pub(crate) fn list(&self, clock: &LeaseClock, wait: Wait) -> Guard<'_> {
         let since = clock.now_ms();
         let mut listed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = listed.next;
@@ -76,7 +76,7 @@ impl Waits {
     /// Waits for `needed`. Lists the wait if it takes longer than `WAIT_LISTED_MS`.
     pub(crate) async fn during<T>(
         &self,
-        clock: &Clock,
+        clock: &LeaseClock,
         wait: impl FnOnce() -> Wait,
         needed: impl Future<Output = T>,
     ) -> T {

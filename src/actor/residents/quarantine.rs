@@ -129,7 +129,7 @@ pub(crate) fn is_suspect(saga: &Claimed) -> bool {
 /// not been tried under the present suspicion, so that earlier trials do not count.
 pub(crate) async fn ask(node: &Arc<Node>, lane: LaneId, saga: Uuid, is_first: bool) -> Asked {
     loop {
-        let permit = node.trial_place.acquire().await;
+        let permit = node.trial_permit.acquire().await;
         let mut trying = Trying { node: node.clone(), lane, saga, permit, is_marked: true };
         match node.store.try_suspect(lane, saga, is_first).await {
             Ok(Trial::Marked) => {

@@ -11,7 +11,7 @@ use crate::saga::definition::Millis;
 
 /// Database time, continued between samples by the process's monotonic clock.
 #[derive(Debug)]
-pub struct Clock {
+pub struct LeaseClock {
     origin: Instant,
     /// Database time at `origin`, in milliseconds since the Unix epoch.
     epoch_ms: AtomicU64,
@@ -19,7 +19,7 @@ pub struct Clock {
     trusted_until_ms: AtomicU64,
 }
 
-impl Clock {
+impl LeaseClock {
     /// Starts from a first sample: a beat was sent at `sent`, and the database answered `now_ms`.
     pub fn new(sent: Instant, now_ms: Millis, trust: Duration) -> Self {
         Self { origin: sent, epoch_ms: AtomicU64::new(now_ms), trusted_until_ms: AtomicU64::new(millis(trust)) }
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn carries_the_databases_time_on_and_trusts_from_the_sending() {
         let sent = Instant::now();
-        let clock = Clock::new(sent, 1_000_000, Duration::from_secs(6));
+        let clock = LeaseClock::new(sent, 1_000_000, Duration::from_secs(6));
         assert!(clock.now_ms() >= 1_000_000);
         assert!(clock.is_trusted());
         clock.sample(sent, 5_000_000, Duration::ZERO);
