@@ -69,7 +69,8 @@ left join lateral (select o.at from amends.outbox o order by o.n limit 1) o on t
 -- Definitions with their live sagas, as of the last census. One that is not current and has no live saga may be
 -- retired.
 create or replace view amends.definitions as
-select d.name, d.digest, c.definition is not null as current, coalesce(s.live, 0) as live, coalesce(s.stuck, 0) as stuck,
+select d.name, d.digest, c.definition is not null as current, coalesce(s.live, 0) as live,
+    coalesce(s.stuck, 0) as stuck,
        coalesce(s.paused, 0) as paused, (select max(c.at) from amends.census c) as counted_at, d.created_at,
        d.draft::json ->> 'description' as description
 from amends.definition d
@@ -95,7 +96,8 @@ select c.subject, case when c.fault then 'fault' when c.warning then 'warning' e
        case when c.fault or c.warning then c.remedy end as remedy
 from (
     select 'durability', current_setting('fsync') <> 'on' or current_setting('full_page_writes') <> 'on',
-           false, format('fsync %s, full_page_writes %s', current_setting('fsync'), current_setting('full_page_writes')),
+           false, format('fsync %s, full_page_writes %s', current_setting('fsync'),
+               current_setting('full_page_writes')),
            'what is acknowledged may be lost with a crash of the server: turn both on and restart it'
     union all
     select 'vacuum', current_setting('autovacuum') <> 'on' or current_setting('track_counts') <> 'on', false,
@@ -103,12 +105,14 @@ from (
            'dead rows pile up at the head of the queue: turn both on'
     union all
     select 'roles', false, count(*) filter (where to_regrole(r.name) is null) > 0,
-           coalesce('missing: ' || string_agg(r.name, ', ') filter (where to_regrole(r.name) is null), 'all four are there'),
+           coalesce('missing: ' || string_agg(r.name, ', ') filter (where to_regrole(r.name) is null),
+               'all four are there'),
            'create them (nologin) as a role that may, then run `amends migrate` again for the grants'
     from (values ('amends_viewer'), ('amends_producer'), ('amends_operator'), ('amends_runtime')) r (name)
     union all
     select 'grants', count(p.oid) > 0, false,
-           case when count(p.oid) = 0 then 'nothing is granted to everybody' else 'everybody may call ' || string_agg(p.proname, ', ') end,
+           case when count(p.oid) = 0 then 'nothing is granted to everybody' else 'everybody may call '
+               || string_agg(p.proname, ', ') end,
            'revoke it from public; `amends migrate` does'
     from pg_proc p
     where p.pronamespace = 'amends'::regnamespace
@@ -118,17 +122,20 @@ from (
            'nodes make them: does one run, and does its log say `chore not done`?'
     from (values ('journal'), ('saga_done')) t (name)
     left join pg_class c on c.relnamespace = 'amends'::regnamespace and c.relkind = 'r'
-         and c.relname ~ ('^' || t.name || '_[0-9]{8}$') and c.relname > t.name || '_' || to_char(amends.now(), 'YYYYMMDD')
+         and c.relname ~ ('^' || t.name || '_[0-9]{8}$') and c.relname > t.name || '_'
+             || to_char(amends.now(), 'YYYYMMDD')
     group by t.name
     union all
     select 'oldest snapshot', x.age > 50e6, x.age > 5e6, x.age || ' transactions ago, by ' || x.holder,
            'dead rows cannot be removed until it is gone: end that transaction, or drop that slot'
     from (
         select h.age, h.holder from (
-            select age(a.backend_xmin)::bigint as age, 'process ' || a.pid || coalesce(' of ' || a.usename, '') as holder
+            select age(a.backend_xmin)::bigint as age, 'process ' || a.pid
+                || coalesce(' of ' || a.usename, '') as holder
             from pg_stat_activity a where a.backend_xmin is not null
             union all
-            select greatest(age(s.xmin), age(s.catalog_xmin))::bigint, 'slot ' || s.slot_name from pg_replication_slots s
+            select greatest(age(s.xmin), age(s.catalog_xmin))::bigint, 'slot ' || s.slot_name
+                from pg_replication_slots s
             where coalesce(s.xmin, s.catalog_xmin) is not null
             union all
             select age(p.transaction)::bigint, 'prepared transaction ' || p.gid from pg_prepared_xacts p
@@ -137,7 +144,8 @@ from (
     union all
     select 'replication slots', coalesce(max(b.bytes), 0) > 10e9, count(*) filter (where not b.active) > 0,
            case when count(*) = 0 then 'none'
-                else string_agg(format('%s%s holds back %s', b.slot_name, case when b.active then '' else ' (no reader)' end,
+                else string_agg(format('%s%s holds back %s', b.slot_name, case when b.active then ''
+                    else ' (no reader)' end,
                                        pg_size_pretty(b.bytes)), '; ') end,
            'a slot without a reader fills the disk: repair its reader, or drop the slot'
     from (
@@ -151,7 +159,8 @@ from (
     from pg_stat_user_tables t where t.schemaname = 'amends'
     union all
     select 'nodes', false, count(*) filter (where n.state = 'live') = 0 or count(*) filter (where n.state = 'late') > 0,
-           format('%s live, %s late', count(*) filter (where n.state = 'live'), count(*) filter (where n.state = 'late')),
+           format('%s live, %s late', count(*) filter (where n.state = 'live'),
+               count(*) filter (where n.state = 'late')),
            'nothing moves without a live node: `amends serve`'
     from amends.nodes n
     union all
@@ -175,7 +184,8 @@ from (
            'an operator did that: select * from amends.definition_pauses; amends.resume_definition'
     from amends.definition_pauses p where p.held
     union all
-    select 'drained nodes', false, count(*) > 0, coalesce(string_agg(format('%s (%s)', n.node, n.name), ', ' order by n.node), 'none'),
+    select 'drained nodes', false, count(*) > 0, coalesce(string_agg(format('%s (%s)', n.node, n.name), ', '
+        order by n.node), 'none'),
            'an operator did that: select * from amends.node_drains; stop them, or amends.undrain_node'
     from amends.nodes n where n.state in ('draining', 'drained')
 ) c (subject, fault, warning, found, remedy);

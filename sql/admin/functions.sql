@@ -155,7 +155,8 @@ create or replace function amends.tell_fleet(verb text, definition text, node bi
 language sql volatile set search_path = pg_catalog, pg_temp as $$
     insert into amends.fleet_signal (verb, definition, node, at, by, application_name, addr, reason)
     values (tell_fleet.verb, tell_fleet.definition, tell_fleet.node, amends.clock(), session_user,
-            coalesce(current_setting('application_name', true), ''), inet_client_addr(), coalesce(tell_fleet.reason, ''))
+            coalesce(current_setting('application_name', true), ''), inet_client_addr(),
+                coalesce(tell_fleet.reason, ''))
     on conflict do nothing
     returning n
 $$;
@@ -191,14 +192,16 @@ declare
     v_signal bigint;
 begin
     if resume_definition.definition is not null then
-        v_signal := amends.tell_fleet('resume_definition', resume_definition.definition, null, resume_definition.reason);
+        v_signal := amends.tell_fleet('resume_definition', resume_definition.definition, null,
+            resume_definition.reason);
     end if;
     update amends.fleet_signal p set lifted_by = v_signal
     where p.definition = resume_definition.definition and p.verb = 'pause_definition' and p.lifted_by is null;
     if not found then
         raise exception 'expected a definition that is paused, found %',
             coalesce(quote_literal(resume_definition.definition), 'null')
-            using errcode = 'AM009', hint = 'Legal now: pause_definition. Those paused: amends.definition_pauses, where held.';
+            using errcode = 'AM009',
+                hint = 'Legal now: pause_definition. Those paused: amends.definition_pauses, where held.';
     end if;
     return v_signal;
 end
@@ -213,7 +216,8 @@ declare
     v_signal bigint;
 begin
     perform amends.need_reason('drain node ' || coalesce(drain_node.node::text, 'null'), drain_node.reason);
-    if not exists (select from amends.node n where n.id = drain_node.node and n.gone_at is null and n.disowned_at is null) then
+    if not exists (select from amends.node n where n.id = drain_node.node and n.gone_at is null
+        and n.disowned_at is null) then
         raise exception 'expected the number of a node in service, found %', coalesce(drain_node.node::text, 'null')
             using errcode = 'AM006', hint = 'In service: ' || coalesce((
                 select string_agg(format('%s (%s)', n.id, n.name), ', ' order by n.id) from amends.node n
@@ -282,7 +286,8 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
     v_saga amends.saga;
 begin
-    perform amends.need_reason('restore the input of saga ' || coalesce(restore_input.saga::text, 'null'), restore_input.reason);
+    perform amends.need_reason('restore the input of saga ' || coalesce(restore_input.saga::text, 'null'),
+        restore_input.reason);
     if restore_input.input is null or octet_length(restore_input.input::text) > 1048576 then
         raise exception 'expected an input of at most 1048576 bytes, found %',
             coalesce(octet_length(restore_input.input::text)::text, 'null') using errcode = 'AM005';
@@ -290,7 +295,8 @@ begin
     select g.* into v_saga from amends.saga g where g.id = restore_input.saga for update;
     perform amends.refuse_old_snapshot();
     if v_saga.id is null then
-        raise exception 'expected the id of a saga that has not ended, found %', coalesce(restore_input.saga::text, 'null')
+        raise exception 'expected the id of a saga that has not ended, found %',
+            coalesce(restore_input.saga::text, 'null')
             using errcode = 'AM001';
     end if;
     if exists (select from amends.journal j where j.id = v_saga.id)
@@ -308,7 +314,8 @@ begin
             using errcode = 'AM004', hint = 'If it is not known: amends.cancel the saga, then give it any input.';
     end if;
     insert into amends.ready (definition, id, input) values (v_saga.definition, v_saga.id, restore_input.input::text);
-    return amends.tell_fleet('restore_input', (select d.name from amends.definition d where d.id = v_saga.definition), null,
+    return amends.tell_fleet('restore_input', (select d.name from amends.definition d where d.id = v_saga.definition),
+        null,
         'saga ' || v_saga.id || ': ' || restore_input.reason);
 end
 $$;
@@ -335,16 +342,19 @@ begin
     ) s;
     perform amends.refuse_old_snapshot();
     if v_definition is null then
-        raise exception 'expected the id of a saga, found %', coalesce(rerun_from.saga::text, 'null') using errcode = 'AM001';
+        raise exception 'expected the id of a saga, found %', coalesce(rerun_from.saga::text, 'null')
+            using errcode = 'AM001';
     end if;
     insert into amends.rerun (id, step, rerun, definition, at, by, application_name, addr, reason, due_at)
     values (rerun_from.saga, coalesce(rerun_from.step, ''), v_rerun, v_definition, amends.clock(), session_user,
-            coalesce(current_setting('application_name', true), ''), inet_client_addr(), rerun_from.reason, amends.now())
+            coalesce(current_setting('application_name', true), ''), inet_client_addr(), rerun_from.reason,
+                amends.now())
     on conflict (id) where fate is distinct from 'refused' do nothing;
     if found then
         return v_rerun;
     end if;
-    select r.* into strict v_first from amends.rerun r where r.id = rerun_from.saga and r.fate is distinct from 'refused';
+    select r.* into strict v_first from amends.rerun r where r.id = rerun_from.saga
+        and r.fate is distinct from 'refused';
     if v_first.step = rerun_from.step then
         return v_first.rerun;
     end if;
@@ -371,7 +381,8 @@ declare
     v_argument json;
 begin
     if bulk.verb is null or bulk.verb not in ('cancel', 'abandon', 'pause', 'resume', 'retry') then
-        raise exception 'expected cancel, abandon, pause, resume or retry, found %', coalesce(quote_literal(bulk.verb), 'null')
+        raise exception 'expected cancel, abandon, pause, resume or retry, found %',
+            coalesce(quote_literal(bulk.verb), 'null')
             using errcode = 'AM005';
     end if;
     if bulk.new_key and bulk.verb <> 'retry' then
@@ -382,7 +393,8 @@ begin
             using errcode = 'AM005';
     end if;
     if bulk.most is null or bulk.most not between 1 and 1000 then
-        raise exception 'expected 1 to 1000 sagas at a time, found %', coalesce(bulk.most::text, 'null') using errcode = 'AM005';
+        raise exception 'expected 1 to 1000 sagas at a time, found %', coalesce(bulk.most::text, 'null')
+            using errcode = 'AM005';
     end if;
     if not exists (select from amends.definition d where d.name = bulk.definition) then
         raise exception 'expected the name of a registered definition, found %',
@@ -393,7 +405,8 @@ begin
         from amends.saga g
         where g.status = bulk.status
           and g.definition = any (array (select d.id from amends.definition d where d.name = bulk.definition))
-          and g.id < coalesce(amends.uuid_floor(nullif(bulk.started_before, 'infinity')), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+          and g.id < coalesce(amends.uuid_floor(nullif(bulk.started_before, 'infinity')),
+              'ffffffff-ffff-ffff-ffff-ffffffffffff')
           -- A saga with an unanswered signal is not asked again. The exception is a saga that was set aside because
           -- processes died of it: it answers only after it was told to resume.
           and (not exists (select from amends.signal s where s.id = g.id and s.n = g.signals and s.fate is null)
@@ -419,7 +432,8 @@ begin
             -- A parked saga reads its signals when it wakes: the wake comes later.
             with woken as (
                 delete from amends.ready r using amends.saga g
-                where g.id = v_saga.id and g.lane is null and r.definition = g.definition and r.id = g.id and r.input is null
+                where g.id = v_saga.id and g.lane is null and r.definition = g.definition and r.id = g.id
+                    and r.input is null
                 returning r.id
             )
             insert into amends.timer (id, fire_at)

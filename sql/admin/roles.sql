@@ -25,25 +25,27 @@ revoke all on schema amends from public;
 
 do $$
 declare
-    v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog, amends.nodes,
-        amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals, amends.definition_pauses,
-        amends.node_drains, amends.reruns, amends.checkup, amends.waits';
+    v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog,
+        amends.nodes, amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals,
+        amends.definition_pauses, amends.node_drains, amends.reruns, amends.checkup, amends.waits';
     -- Functions that the views call run with the rights of the reader.
-    v_reading text := 'amends.now(), amends.steps_of(uuid), amends.timeline_of(uuid), amends.signal_status(uuid, bigint)';
-    v_producing text := 'amends.start(text, json, text, text), amends.signal(uuid, text, json), amends.cancel(uuid, text),
+    v_reading text := 'amends.now(), amends.steps_of(uuid), amends.timeline_of(uuid),
         amends.signal_status(uuid, bigint)';
+    v_producing text := 'amends.start(text, json, text, text), amends.signal(uuid, text, json),
+        amends.cancel(uuid, text), amends.signal_status(uuid, bigint)';
     v_operating text := 'amends.retry(uuid, text, text, boolean), amends.skip(uuid, text, json, text),
         amends.resolve(uuid, text, text, json, text, int), amends.pause(uuid, text), amends.resume(uuid, text),
-        amends.approve(uuid, text, text, text), amends.deny(uuid, text, text),
-        amends.abandon(uuid, text), amends.pause_definition(text, text), amends.resume_definition(text, text),
-        amends.drain_node(bigint, text), amends.undrain_node(bigint, text), amends.evict(uuid, text),
-        amends.rerun_from(uuid, text, text), amends.restore_input(uuid, json, text),
+        amends.approve(uuid, text, text, text), amends.deny(uuid, text, text), amends.abandon(uuid, text),
+        amends.pause_definition(text, text), amends.resume_definition(text, text), amends.drain_node(bigint, text),
+        amends.undrain_node(bigint, text), amends.evict(uuid, text), amends.rerun_from(uuid, text, text),
+        amends.restore_input(uuid, json, text),
         amends.bulk(text, text, text, text, timestamptz, int, interval, boolean)';
     -- What a node writes. It only inserts into the journal, ended sagas, definitions and start keys.
-    v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal, amends.rerun,
-        amends.signal';
-    v_passing text := 'amends.eviction, amends.inbox, amends.knock, amends.lane, amends.node, amends.outbox, amends.passage,
-        amends.ready, amends.saga, amends.suspect, amends.timer, amends.turn, amends.unreadable, amends.waiting';
+    v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal,
+        amends.rerun, amends.signal';
+    v_passing text := 'amends.eviction, amends.inbox, amends.knock, amends.lane, amends.node, amends.outbox,
+        amends.passage, amends.ready, amends.saga, amends.suspect, amends.timer, amends.turn, amends.unreadable,
+        amends.waiting';
     v_compacted text := 'amends.inbox, amends.outbox, amends.ready, amends.saga, amends.timer';
     v_role text;
 begin
@@ -69,7 +71,8 @@ begin
             execute format('grant truncate on %s to %I', v_compacted, v_role);
             execute format('grant usage on all sequences in schema amends to %I', v_role);
             execute format('grant execute on all functions in schema amends to %I', v_role);
-            execute format('revoke execute on function amends.ensure_partition(text, text, text, text, text) from %I', v_role);
+            execute format(
+                'revoke execute on function amends.ensure_partition(text, text, text, text, text) from %I', v_role);
         end if;
     end loop;
 end

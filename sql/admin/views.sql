@@ -21,7 +21,8 @@ $$;
 -- Returns the verb of a signal's request.
 create or replace function amends.verb_of(request text) returns text language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp as $$
-    select coalesce((select k from json_object_keys(case when json_typeof(r.request) = 'object' then r.request else '{}' end) k
+    select coalesce((select k from json_object_keys(case when json_typeof(r.request) = 'object' then r.request
+        else '{}' end) k
                      limit 1), r.request #>> '{}')
     from (select amends.readable(verb_of.request) as request) r
 $$;
@@ -30,7 +31,8 @@ $$;
 -- appended.
 create or replace function amends.step_names(saga uuid, draft json) returns text[] language sql stable
 set search_path = pg_catalog, pg_temp as $$
-    select array(select s.step ->> 'name' from json_array_elements(draft -> 'steps') with ordinality s (step, n) order by s.n)
+    select array(select s.step ->> 'name' from json_array_elements(draft -> 'steps') with ordinality s (step, n)
+        order by s.n)
            || case when draft -> 'open' is null then '{}' else array(
                select a.name
                from (
@@ -68,7 +70,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     ), verb as materialized (
         select w.*,
                case when json_typeof(w.e -> 'request') = 'string' then w.e ->> 'request'
-                    when json_typeof(w.e -> 'request') = 'object' then (select k from json_object_keys(w.e -> 'request') k)
+                    when json_typeof(w.e -> 'request') = 'object'
+                        then (select k from json_object_keys(w.e -> 'request') k)
                end as verb,
                case w.e ->> 'direction' when 'compensation' then 'compensation ' else '' end as way,
                case when json_typeof(w.e -> 'request') = 'object'
@@ -87,7 +90,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                    else '`when` failed, before any call' end
                when 'attempt_ended' then v.way || 'attempt ' || (v.e ->> 'attempt') || case
                    when v.e -> 'outcome' -> 'succeeded' is not null then ' succeeded'
-                   when v.e #>> '{outcome,failed,retryable}' = 'true' then ' failed without effect of its own, may be repeated'
+                   when v.e #>> '{outcome,failed,retryable}' = 'true'
+                       then ' failed without effect of its own, may be repeated'
                    when v.e -> 'outcome' -> 'failed' is not null then ' failed without effect of its own'
                    when v.e -> 'outcome' -> 'pending' is not null then ' was accepted, effect pending'
                    when v.e -> 'outcome' -> 'errored' is not null then ' was answered with an error, effect unknown'
@@ -178,7 +182,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                h.e ->> 'direction' = 'compensation' as undoing,
                case
                    when h.kind = 'condition_decided' then case
-                       when h.e ->> 'decision' = 'skip' then 'skipped' when h.e ->> 'decision' = 'run' then 'ran' else 'failed'
+                       when h.e ->> 'decision' = 'skip' then 'skipped' when h.e ->> 'decision' = 'run' then 'ran'
+                           else 'failed'
                    end
                    when h.kind = 'probe_answered' then case
                        when h.e -> 'answer' -> 'applied' is not null then 'succeeded'
@@ -191,7 +196,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                    (h.e #>> '{outcome,failed,error,code}') || ': ' || (h.e #>> '{outcome,failed,error,message}'),
                    (h.e #>> '{outcome,errored,error,code}') || ': ' || (h.e #>> '{outcome,errored,error,message}'),
                    (h.e #>> '{outcome,unknown,error,code}') || ': ' || (h.e #>> '{outcome,unknown,error,message}'),
-                   (h.e #>> '{answer,inconclusive,error,code}') || ': ' || (h.e #>> '{answer,inconclusive,error,message}'),
+                   (h.e #>> '{answer,inconclusive,error,code}') || ': '
+                       || (h.e #>> '{answer,inconclusive,error,message}'),
                    (h.e #>> '{decision,failed,code}') || ': ' || (h.e #>> '{decision,failed,message}'),
                    (h.e #>> '{showing,failed,code}') || ': ' || (h.e #>> '{showing,failed,message}')) as error,
                coalesce(h.e #> '{outcome,succeeded,output}', h.e #> '{answer,applied,output}') as output
@@ -216,7 +222,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                     then 'denied: ' || concat_ws(' denied it: ', a.e ->> 'by', nullif(a.request ->> 'reason', '')) end,
                case when a.verb = 'approve'
                     then json_build_object('approved_by', a.e ->> 'by', 'reason', a.request ->> 'reason')
-                    else coalesce(a.request #> '{finding,applied,output}', a.request -> 'output', a.request -> 'payload') end
+                    else coalesce(a.request #> '{finding,applied,output}', a.request -> 'output',
+                        a.request -> 'payload') end
         from asked a
         join plan p on a.verb in ('retry', 'skip', 'resolve', 'approve', 'deny') and a.request ->> 'step' = p.name
                     or a.verb = 'provide' and a.request ->> 'event' in (
@@ -230,7 +237,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                 order by c.seq desc limit 1), false) as undoing
         ) b
     ), summed as materialized (
-        select p.position, p.name, p.step, l.status, t.one as attention, w.attempts, w.undone_attempts, w.probes, w.output,
+        select p.position, p.name, p.step, l.status, t.one as attention, w.attempts, w.undone_attempts, w.probes,
+            w.output,
                last.outcome, last.undoing, last.at, last.error, worst.error as last_error
         from plan p
         cross join live l
@@ -274,7 +282,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
         select j.name, j.step ->> 'kind' as kind,
                j.state is not null and j.state in ('done', 'skipped')
                -- A step that only sleeps leaves no row of its own; a later step that has begun shows that it is over.
-               or exists (select from judged k where k.outcome is not null and (k.step -> 'needs')::jsonb ? j.name) as settled
+               or exists (select from judged k where k.outcome is not null
+                   and (k.step -> 'needs')::jsonb ? j.name) as settled
         from judged j
     )
     select j.position::int, j.name, coalesce(j.step ->> 'kind', 'compensable'),
@@ -354,10 +363,12 @@ union all
 select u.id, d.name, null, null, u.reason,
        case u.reason
            when 'process_died' then 'each process died that took it up: find out why in the logs of the nodes'
-           when 'lost' then 'an older version lost its input before its first row: nothing was called; give it the input'
+           when 'lost'
+               then 'an older version lost its input before its first row: nothing was called; give it the input'
            else 'no node can read its journal: run one of a newer version, or restore the row' end,
        u.at, false, null, u.found, null, null, null,
-       case u.reason when 'process_died' then array['resume'] when 'lost' then array['cancel', 'restore_input'] else '{}' end,
+       case u.reason when 'process_died' then array['resume'] when 'lost' then array['cancel', 'restore_input']
+           else '{}' end,
        u.started_at
 from (
     select u.id, g.definition, u.at, u.reason as found, g.started_at,

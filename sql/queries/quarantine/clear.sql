@@ -7,4 +7,5 @@ with acquitted as (
 )
 delete from amends.suspect s
 where s.id = any ($2::uuid[])
-  and not coalesce((select g.lane <> $1::bigint or g.lane is null and g.tried from amends.saga g where g.id = s.id), false)
+  and not coalesce((select g.lane <> $1::bigint or g.lane is null and g.tried from amends.saga g where g.id = s.id),
+      false)

@@ -35,7 +35,8 @@ with fence as materialized (
     ) r
     limit $4::bigint
 ), held as materialized (
-    select g.id, g.definition, g.lane as owner, g.signals, g.deaths, g.status = 'stuck' as stuck, g.status = 'queued' as queued
+    select g.id, g.definition, g.lane as owner, g.signals, g.deaths, g.status = 'stuck' as stuck,
+        g.status = 'queued' as queued
     from amends.saga g
     where g.id = any (array (select c.id from chosen c))
     order by g.id

@@ -11,7 +11,8 @@ with page as materialized (
       and not exists (select from amends.ready r where r.id = p.id)
 ), inputless as materialized (
     select g.id from amends.saga g
-    where g.id = any (array (select l.id from lost l where l.status = 'queued')) and g.status = 'queued' and g.lane is null
+    where g.id = any (array (select l.id from lost l where l.status = 'queued')) and g.status = 'queued'
+        and g.lane is null
     order by g.id
     for update of g skip locked
 ), unqueued as (

@@ -80,7 +80,8 @@ with found as materialized (
     insert into amends.timer (id, fire_at)
     select a.id, 'infinity'::timestamptz from aside a
     union all
-    select h.id, amends.now() + interval '1 ms' * ($5::bigint[])[least(h.trials + 1, cardinality($5::bigint[]))] from held h
+    select h.id, amends.now() + interval '1 ms' * ($5::bigint[])[least(h.trials + 1, cardinality($5::bigint[]))]
+        from held h
     on conflict (id) do update set fire_at = excluded.fire_at
 ), suspects as (
     insert into amends.suspect (id, trials, judged_at, node, convicted)

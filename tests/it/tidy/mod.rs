@@ -152,13 +152,29 @@ fn files_are_short_and_say_what_they_own() {
         if !text.starts_with("//!") {
             faults.push(format!("{}: the first line does not say what the file owns (`//!`)", file.display()));
         }
-        for (number, line) in text.lines().enumerate() {
-            if line.chars().count() > COLUMNS_MAX && !line.contains("https://") {
-                faults.push(format!("{}:{}: more than {COLUMNS_MAX} columns", file.display(), number + 1));
-            }
+        faults.extend(wide_lines(&file, &text));
+    }
+    for file in files_below(Path::new("sql"), "sql") {
+        // What was published stays as it is.
+        if !file.starts_with("sql/migrations") {
+            faults.extend(wide_lines(&file, &read(&file)));
         }
     }
     assert_none(faults, "untidy files");
+}
+
+fn wide_lines(file: &Path, text: &str) -> Vec<String> {
+    let is_wide = |line: &str| line.chars().count() > COLUMNS_MAX && !line.contains("https://");
+    let wide = text.lines().enumerate().filter(|(_, line)| is_wide(line));
+    wide.map(|(number, _)| format!("{}:{}: more than {COLUMNS_MAX} columns", file.display(), number + 1)).collect()
+}
+
+#[test]
+fn one_width_is_written_down() {
+    let width = format!("max_width = {COLUMNS_MAX}\n");
+    assert!(read(Path::new("rustfmt.toml")).contains(&width), "rustfmt.toml has another width than {COLUMNS_MAX}");
+    let page = read(Path::new("README.md")).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains(&format!("no line more than {COLUMNS_MAX} columns")), "the page has another width");
 }
 
 #[test]
