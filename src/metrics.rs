@@ -280,7 +280,7 @@ fn begin_rare() {
     for place in ["handler", "actor"] {
         PANICS.with([place.into()]).absolute(0);
     }
-    for actor in ["worker", "heart", "registrar", "sweeper", "saga"] {
+    for actor in ["worker", "heart", "registrar", "relay", "rerunner", "herald", "usher", "sweeper", "saga"] {
         ACTOR_RESTARTS.with([actor.into()]).absolute(0);
     }
     for reason in ["busy", "unavailable"] {

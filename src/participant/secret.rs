@@ -113,7 +113,7 @@ fn spellings(part: &str) -> Vec<String> {
     // JSON escapes quotes, backslashes and line breaks.
     let escaped = serde_json::Value::from(part).to_string();
     all.push(escaped[1..escaped.len() - 1].to_owned());
-    for kept in [NON_ALPHANUMERIC, UNRESERVED, FORM] {
+    for kept in [NON_ALPHANUMERIC, UNRESERVED, COMPONENT, WHOLE_URL, FORM] {
         let encoded = utf8_percent_encode(part, kept).to_string();
         for spelled in [encoded.replace("%20", "+"), encoded] {
             all.push(lower_hex(&spelled));
@@ -130,6 +130,21 @@ fn spellings(part: &str) -> Vec<String> {
 
 /// Characters that RFC 3986 leaves unreserved. URL encoders do not encode them.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// Characters that JavaScript's `encodeURIComponent` does not encode.
+const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
+/// Characters that JavaScript's `encodeURI` does not encode.
+const WHOLE_URL: &AsciiSet = &COMPONENT
+    .remove(b';')
+    .remove(b'/')
+    .remove(b'?')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'&')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b'$')
+    .remove(b',')
+    .remove(b'#');
 /// Characters that HTML forms do not encode.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
 
@@ -203,6 +218,14 @@ mod tests {
             assert!(cleaned.contains(CUT) && cleaned.len() < "Basic [secret].".len() + 9, "{spelled}: {cleaned}");
         }
         assert_eq!(format!("{filter:?}").matches("s3").count(), 0);
+    }
+
+    #[test]
+    fn cuts_what_javascript_makes_of_a_secret() {
+        let filter = Filter::from_secrets([&Secret::sensitive("", vec!["a!b c/(d)'*é".into()])]);
+        for spelled in ["a!b%20c%2F(d)'*%C3%A9", "a!b%20c/(d)'*%C3%A9"] {
+            assert_eq!(filter.clean(format!("?k={spelled}&x")), "?k=[secret]&x", "{spelled}");
+        }
     }
 
     #[test]

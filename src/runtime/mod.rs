@@ -134,14 +134,19 @@ impl Runtime {
                 }
                 let clean = router.drain(grace).await;
                 let member = node.lease.membership.id();
-                node.store.leave(member).await?;
-                node.store.sweep(member).await?;
+                // A database that is away keeps neither the participants' processes nor the last spans.
+                let left = async {
+                    node.store.leave(member).await?;
+                    node.store.sweep(member).await
+                };
+                let left = left.await;
                 node.participants.shutdown().await;
                 if node.telemetry.traces.is_some() {
                     // `Traces::end` blocks, and the requests that it waits for need this thread.
                     let told = tokio::task::spawn_blocking(move || node.telemetry.traces.as_ref().map(Traces::end));
                     told.await.map_err(|_| Error::Stopped)?;
                 }
+                left?;
                 Ok(clean)
             })
             .await;

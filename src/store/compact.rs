@@ -78,13 +78,6 @@ impl Store {
     /// table and does not let go of it at once; the table is too small to be worth it or too large to be read
     /// quickly; there is too much to keep; another compaction is under way.
     pub async fn compact(&self, table: &str) -> Result<Option<Compacted>, Error> {
-        match self.compact_in_time(table).await {
-            Err(Error::Rejected { code, .. }) if code == SqlState::QUERY_CANCELED.code() => Ok(None),
-            done => done,
-        }
-    }
-
-    async fn compact_in_time(&self, table: &str) -> Result<Option<Compacted>, Error> {
         let Some((table, weight)) = TABLES.iter().find(|(known, _)| *known == table) else {
             let tables = TABLES.map(|(table, _)| table);
             return Err(Error::Settings(format!("expected one of {tables:?}, found {table:?}")));

@@ -260,7 +260,10 @@ impl Committer {
                 Ok(claimed) => {
                     // The dispatcher is gone only if the lane is given up. Then the sweep requeues the claimed sagas.
                     let _ = answer.send(claimed);
-                    act.recovered();
+                    // A claim of nothing asks the database nothing.
+                    if limit > 0 {
+                        act.recovered();
+                    }
                 }
                 Err(Error::Fenced) => act.fence(ctx, Vec::new()),
                 Err(error) => {
