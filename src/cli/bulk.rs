@@ -32,7 +32,7 @@ enum Verb {
 
 /// `amends bulk`.
 #[derive(Debug, Args)]
-pub(super) struct Bulk {
+pub(crate) struct Bulk {
     /// Request to each saga.
     verb: Verb,
     /// Name of the definition.
@@ -59,7 +59,7 @@ pub(super) struct Bulk {
 
 /// `amends pause-definition`.
 #[derive(Debug, Args)]
-pub(super) struct Pause {
+pub(crate) struct Pause {
     /// Name of the definition.
     definition: String,
     /// Why; kept with the request.
@@ -69,7 +69,7 @@ pub(super) struct Pause {
 
 /// `amends resume-definition`.
 #[derive(Debug, Args)]
-pub(super) struct Resume {
+pub(crate) struct Resume {
     /// Name of the definition.
     definition: String,
     /// Why; kept with the request.
@@ -79,7 +79,7 @@ pub(super) struct Resume {
 
 /// `amends drain-node`.
 #[derive(Debug, Args)]
-pub(super) struct Drain {
+pub(crate) struct Drain {
     /// Number of the node, as in amends.nodes.
     node: i64,
     /// Why; kept with the request.
@@ -89,7 +89,7 @@ pub(super) struct Drain {
 
 /// `amends undrain-node`.
 #[derive(Debug, Args)]
-pub(super) struct Undrain {
+pub(crate) struct Undrain {
     /// Number of the node.
     node: i64,
     /// Why; kept with the request.

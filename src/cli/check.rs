@@ -13,7 +13,7 @@ use crate::catalog::{self, DEFINITION_SCHEMA, Environment, SETTINGS_SCHEMA};
 
 /// Options of `amends check`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Files, folders (their *.yaml and *.yml) and patterns of definitions and settings.
     #[arg(value_name = "FILES", required_unless_present = "schema")]
     files: Vec<PathBuf>,

@@ -17,7 +17,7 @@ const CLOCK_APART_MS: u64 = 2_000;
 
 /// Options of `amends doctor`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(crate) struct Args {}
 
 /// Runs `amends doctor`. The exit code is 1 if a finding is a fault.
 pub(super) fn run(_args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {

@@ -12,7 +12,7 @@ use crate::store::{Filter, SagaRow};
 
 /// Options of `amends list`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Only sagas with this status: queued, running, compensating, paused, stuck, completed, compensated, abandoned.
     #[arg(long)]
     status: Option<Status>,

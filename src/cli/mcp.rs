@@ -11,7 +11,7 @@ use crate::mcp::Door;
 /// Options of `amends mcp`: the options of `amends serve`. HTTP is off unless an address is given.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-pub(super) struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     node: serve::Args,
     /// Runs no node in this process; a node on the same database executes the sagas (amends serve).

@@ -11,7 +11,7 @@ use crate::store::{SCHEMA_VERSION, migrations_text};
 
 /// Options of `amends migrate`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Prints all migrations as SQL, for running them by hand; touches no database.
     #[arg(long)]
     print: bool,

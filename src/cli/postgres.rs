@@ -12,7 +12,7 @@ use crate::postgres::Role;
 
 /// Options of `amends postgres`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(crate) struct Args {}
 
 /// Prints the URL, waits for SIGINT or SIGTERM, and leaves the cluster.
 pub(super) fn run(_args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {

@@ -22,7 +22,7 @@ use crate::{mcp, metrics};
 
 /// Options of `amends serve`. Each option overrides the settings.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Files, folders and patterns of definitions, in addition to those of the settings.
     #[arg(value_name = "FILES")]
     definitions: Vec<PathBuf>,

@@ -31,7 +31,7 @@ pub(super) struct Asked {
 
 /// Arguments of a verb that takes only a reason.
 #[derive(Debug, Args)]
-pub(super) struct Saga {
+pub(crate) struct Saga {
     #[command(flatten)]
     asked: Asked,
     /// Why; kept in the journal.
@@ -41,7 +41,7 @@ pub(super) struct Saga {
 
 /// `amends abandon`.
 #[derive(Debug, Args)]
-pub(super) struct Abandon {
+pub(crate) struct Abandon {
     #[command(flatten)]
     asked: Asked,
     /// Why; kept in the journal.
@@ -51,7 +51,7 @@ pub(super) struct Abandon {
 
 /// `amends evict`.
 #[derive(Debug, Args)]
-pub(super) struct Evict {
+pub(crate) struct Evict {
     #[command(flatten)]
     asked: Asked,
     /// Why; kept in the journal.
@@ -61,7 +61,7 @@ pub(super) struct Evict {
 
 /// `amends rerun-from`.
 #[derive(Debug, Args)]
-pub(super) struct Rerun {
+pub(crate) struct Rerun {
     #[command(flatten)]
     asked: Asked,
     /// Name of the step from which everything runs again.
@@ -73,7 +73,7 @@ pub(super) struct Rerun {
 
 /// `amends retry`.
 #[derive(Debug, Args)]
-pub(super) struct Retry {
+pub(crate) struct Retry {
     #[command(flatten)]
     asked: Asked,
     /// Name of the step.
@@ -89,7 +89,7 @@ pub(super) struct Retry {
 
 /// `amends skip`.
 #[derive(Debug, Args)]
-pub(super) struct Skip {
+pub(crate) struct Skip {
     #[command(flatten)]
     asked: Asked,
     /// Name of the step.
@@ -104,7 +104,7 @@ pub(super) struct Skip {
 
 /// `amends resolve`.
 #[derive(Debug, Args)]
-pub(super) struct Resolve {
+pub(crate) struct Resolve {
     #[command(flatten)]
     asked: Asked,
     /// Name of the step.
@@ -133,7 +133,7 @@ enum Found {
 
 /// `amends provide`.
 #[derive(Debug, Args)]
-pub(super) struct Provide {
+pub(crate) struct Provide {
     #[command(flatten)]
     asked: Asked,
     /// Name of the event.
@@ -145,7 +145,7 @@ pub(super) struct Provide {
 
 /// `amends approve`.
 #[derive(Debug, Args)]
-pub(super) struct Approve {
+pub(crate) struct Approve {
     #[command(flatten)]
     asked: Asked,
     /// Name of the step.
@@ -160,7 +160,7 @@ pub(super) struct Approve {
 
 /// `amends deny`.
 #[derive(Debug, Args)]
-pub(super) struct Deny {
+pub(crate) struct Deny {
     #[command(flatten)]
     asked: Asked,
     /// Name of the step.

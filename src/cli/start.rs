@@ -21,7 +21,7 @@ use crate::trace::TraceParent;
 
 /// Options of `amends start`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Name of the definition.
     #[arg(value_name = "NAME")]
     definition: String,

@@ -19,7 +19,7 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// Verbs of `amends token`.
 #[derive(Debug, Subcommand)]
-pub(super) enum Verb {
+pub(crate) enum Verb {
     /// Creates a token and shows it once.
     Add(Add),
     /// Lists tokens without their secrets.
@@ -30,7 +30,7 @@ pub(super) enum Verb {
 
 /// `amends token add`.
 #[derive(Debug, Args)]
-pub(super) struct Add {
+pub(crate) struct Add {
     /// Name of the caller: lower case letters, digits, `-`, `_`, `.`. Tokens with the same name belong to one caller.
     name: String,
     /// Permission: `start:NAME`, `read:NAME` or `operate:NAME`, where NAME is a definition, or ends in `*` for
@@ -44,7 +44,7 @@ pub(super) struct Add {
 
 /// `amends token revoke`.
 #[derive(Debug, Args)]
-pub(super) struct Revoke {
+pub(crate) struct Revoke {
     /// Id of the token, from `amends token list`.
     id: String,
 }

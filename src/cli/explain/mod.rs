@@ -24,7 +24,7 @@ use crate::store::Error;
 
 /// Options of `amends explain`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// File of definitions, or name of a registered definition. Without it: the tables for all kinds of steps, as
     /// Markdown.
     #[arg(value_name = "DEFINITION")]

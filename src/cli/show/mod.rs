@@ -28,7 +28,7 @@ use timeline::Timeline;
 
 /// Options of `amends show`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Id of a saga, or an idempotency key that a participant received.
     #[arg(value_name = "ID|KEY")]
     subject: String,
