@@ -26,13 +26,13 @@ enum Program {
     Verb(cli::Verb),
     // Help lists the demo before `postgres`, and the bench before `check`.
     /// Runs hundreds of checkouts with faults and a killed node, then audits all effects.
-    #[command(display_order = 27)]
+    #[command(display_order = 31)]
     Demo(demo::DemoArgs),
     /// Runs one participant of the demo.
     #[command(hide = true)]
     DemoParticipant(demo::ParticipantArgs),
     /// Measures how many sagas a second this machine and this Postgres can run.
-    #[command(display_order = 23)]
+    #[command(display_order = 27)]
     Bench(bench::Args),
     /// Runs one node of the bench.
     #[command(hide = true)]

@@ -1,6 +1,6 @@
 //! The default rules: what an answer, or a missing answer, means unless the definition says otherwise. Calls are
-//! classified by one table, and the guide's table of outcomes is printed from it. `definition_rules.rs` applies the rules of
-//! a definition.
+//! classified by one table, and the guide's table of outcomes is printed from it. Leaves the rules of a definition to
+//! `definition_rules.rs`.
 
 use crate::saga::definition::{Call, Effect, Target, Verdict};
 use crate::saga::outcome::DecidedBy;

@@ -1,5 +1,5 @@
-//! Applies the default rules to HTTP statuses and bodies. `body.rs` checks a body against its headers. `definition_rules.rs`
-//! applies the rules of a definition, which win.
+//! Applies the default rules to HTTP statuses and bodies. `body.rs` checks a body against its headers.
+//! `definition_rules.rs` applies the rules of a definition, which win.
 
 use std::time::Duration;
 
