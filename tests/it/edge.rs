@@ -321,8 +321,11 @@ steps:
     let path = file.display().to_string();
     let (code, said) = program(&database.url, &["check", &path]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("advice:") && said.contains("steps.charge.refused: a participant that gives 402"), "{said}");
-    assert!(said.contains("steps.book.probe.absent: a bare 404"), "{said}");
+    assert!(
+        said.contains("advice:") && said.contains("steps.charge.refused: without `answers_key: true`, a 402"),
+        "{said}"
+    );
+    assert!(said.contains("steps.book.probe.absent: a 404 may come"), "{said}");
     let (code, said) = program(&database.url, &["explain", &path, "--json"]);
     assert_eq!(code, 0, "{said}");
     let tables: Value = serde_json::from_str(&said).unwrap();

@@ -31,7 +31,7 @@ async fn what_a_handler_logs_names_its_saga_and_step() {
     let log = Log::default();
     let writer = log.clone();
     // All tests share this process: only what concerns this one is kept.
-    let ours = "off,amends::actor=debug,it::spans=info";
+    let ours = "off,amends::actor=debug,it::log_context=info";
     let format = tracing_subscriber::fmt().json().with_span_events(FmtSpan::CLOSE);
     format.with_env_filter(ours).with_writer(move || writer.clone()).init();
     let handlers = Handlers::new().register("speak", |_: StepContext, _: Value| async move {

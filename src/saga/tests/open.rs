@@ -20,7 +20,7 @@ fn a_plan_grows_and_completes_when_it_is_committed() {
 #[test]
 fn the_same_step_again_is_no_change_so_a_driver_can_run_again_from_the_top() {
     check("@open=5000", "append a; a ok; append a", "running a:done");
-    check_refused("@open=5000", "append a; ?append a(once)", "another step \"a\" already");
+    check_refused("@open=5000", "append a; ?append a(once)", "already has a different step");
     check_refused("@open=5000", "?append a<z", "no step of this saga");
     check_refused("@open=5000", "?append A", "lower case");
 }

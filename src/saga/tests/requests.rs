@@ -28,7 +28,7 @@ fn pause_starts_nothing_new_and_lets_what_is_in_flight_end() {
     check("a(when)", "pause; a run; resume", "running a:deciding -> decide a");
     check_refused("a", "pause; ?pause", "paused already");
     check_refused("a", "?resume", "not paused");
-    check_refused("a", "pause; a fails; +1000; ?early", "waits for no time");
+    check_refused("a", "pause; a fails; +1000; ?early", "waits for no timer");
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn abandon_closes_the_saga_as_it_is_and_says_why() {
 
 #[test]
 fn events_are_kept_for_a_step_that_will_wait_and_not_without_bound() {
-    check_refused("a", "?provide a", "waits for the event");
-    check_refused("a(await=go) b<a", "?provide a", "waits for the event");
+    check_refused("a", "?provide a", "waits or will wait for the event");
+    check_refused("a(await=go) b<a", "?provide a", "waits or will wait for the event");
     check_refused("a b(await=go) c<b", "a refuses; ?provide go", "ended");
     check("a b(await=go)", "pause; provide go; a ok; resume", "completed a:done b:done");
     check("a b(await=go)<a c(await=go)<b", "a ok; provide go", "running a:done b:done c:awaiting");

@@ -170,8 +170,8 @@ fn limits_are_within_bounds() {
 
 #[test]
 fn a_key_lives_longer_than_an_attempt_can_take_to_land() {
-    check("a(life=1500)", as_written, &[("steps[0].action.key_lifetime_ms", "make 1500 ms")]);
-    check("a(life=999,settle=0)", as_written, &[("steps[0].action.key_lifetime_ms", "make 1000 ms")]);
+    check("a(life=1500)", as_written, &[("steps[0].action.key_lifetime_ms", "as late as 1500 ms")]);
+    check("a(life=999,settle=0)", as_written, &[("steps[0].action.key_lifetime_ms", "as late as 1000 ms")]);
     check("a(once,life=9000)", as_written, &[("steps[0].action.key_lifetime_ms", "only an idempotent call")]);
 }
 

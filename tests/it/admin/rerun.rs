@@ -185,7 +185,7 @@ async fn what_is_not_true_is_refused_with_what_is_legal() {
     // The key that a compensation names is that of the saga that made the call.
     let taken = amends::saga::key::Key::uuid(&format!("{saga}-book-a0")).to_string();
     let (_, shown, _) = run(&database, &["show", &rerun.to_string(), &taken]).await;
-    let call = format!("the action of step book, generation 0, which saga {saga} called");
+    let call = format!("the action of step book, generation 0, called by saga {saga}");
     assert!(shown.contains(&call), "{shown}");
     node.stop(Duration::from_secs(5)).await.unwrap();
 }
