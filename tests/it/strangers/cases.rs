@@ -1,6 +1,8 @@
 //! One saga of a stranger: what it begins with, how it must end, and whether its end is true by the ledger. Owns the
 //! verdict; the stage on which it plays is `stage.rs`.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -107,6 +109,8 @@ pub(super) struct Untold {
     pub(super) saga: Uuid,
     pub(super) order: String,
     pub(super) event: &'static str,
+    /// When it was told last.
+    pub(super) told_at: Option<Instant>,
 }
 
 impl Untold {

@@ -19,6 +19,8 @@ use crate::harness::Database;
 
 /// Longest time until the sagas of one stage are at rest.
 const REST_MAX: Duration = Duration::from_secs(150);
+/// Pause before an event or a finding is told again of a saga that still waits for it.
+const TELL_AGAIN: Duration = Duration::from_secs(3);
 
 /// A folder, a database and the strangers' processes; they end with the test.
 pub(super) struct Stage {
@@ -193,7 +195,7 @@ impl Stage {
         let ids: Vec<Uuid> = sagas.iter().map(|(id, _)| *id).collect();
         let mut untold: Vec<Untold> = Vec::new();
         for (case, (id, order)) in cases.iter().zip(&sagas) {
-            untold.extend(case.event.map(|event| Untold { saga: *id, order: order.clone(), event }));
+            untold.extend(case.event.map(|event| Untold { saga: *id, order: order.clone(), event, told_at: None }));
         }
         self.rest(client, &ids, untold).await;
         sagas
@@ -234,19 +236,22 @@ impl Stage {
         // What a person found out must be of later than the attempt, by whichever clock.
         let sql = "select distinct saga from amends.timeline
                    where saga = any ($1) and what like '%was accepted, effect pending%'
-                   and at < clock_timestamp() - interval '1 s'";
+                   and at < clock_timestamp() - interval '1 s'
+                   and saga in (select s.saga from amends.sagas s where s.status in ('running', 'compensating'))";
         let accepted = client.query(sql, &[&ids]).await.unwrap();
         let accepted: Vec<Uuid> = accepted.iter().map(|row| row.get(0)).collect();
         let ledger = Entries::read(&self.ledger());
         let mut rest = Vec::new();
-        for one in untold.drain(..) {
+        for mut one in untold.drain(..) {
             let entries = ledger.about(&one.order);
-            if !accepted.contains(&one.saga) || !entries.promised().is_empty() {
-                rest.push(one);
-                continue;
+            let told = one.told_at.is_some_and(|told_at| told_at.elapsed() < TELL_AGAIN);
+            if accepted.contains(&one.saga) && entries.promised().is_empty() && !told {
+                let did = if one.event.ends_with(".compensation") { "undo" } else { "effect" };
+                one.tell(client, entries.count(did) > 0).await;
+                one.told_at = Some(Instant::now());
             }
-            let did = if one.event.ends_with(".compensation") { "undo" } else { "effect" };
-            one.tell(client, entries.count(did) > 0).await;
+            // If the finding was refused, because a node's clock was more than a second ahead, it is told again.
+            rest.push(one);
         }
         *untold = rest;
     }
