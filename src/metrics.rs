@@ -275,12 +275,15 @@ fn describe(metric: &Described) {
     });
 }
 
+/// Actors that a node's supervisor restarts, as the label `actor` names them.
+pub const SUPERVISED: [&str; 8] = ["worker", "heart", "registrar", "relay", "rerunner", "herald", "usher", "sweeper"];
+
 /// Gives rare metrics with few label values their first value too.
 fn begin_rare() {
     for place in ["handler", "actor"] {
         PANICS.with([place.into()]).absolute(0);
     }
-    for actor in ["worker", "heart", "registrar", "relay", "rerunner", "herald", "usher", "sweeper", "saga"] {
+    for actor in SUPERVISED.into_iter().chain(["saga"]) {
         ACTOR_RESTARTS.with([actor.into()]).absolute(0);
     }
     for reason in ["busy", "unavailable"] {

@@ -242,7 +242,7 @@ fn due(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, activ
 /// doubt is resolved or the call fails instead.
 fn again(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
     let in_doubt = ctx.in_doubt(step, direction);
-    if ctx.law() >= Law::V2 && !in_doubt && is_forgotten(ctx, step, direction) {
+    if ctx.law() >= Law::V2 && !in_doubt && may_outlast_key(ctx, step, direction) {
         ctx.renew_key(step, direction);
     }
     if ctx.rested(step, direction, ctx.at) > ctx.at {
@@ -266,7 +266,7 @@ fn again(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
 }
 
 /// Returns whether the effect of an attempt that begins now could land after the participant forgets the present key.
-fn is_forgotten(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
+fn may_outlast_key(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bool {
     let tally = ctx.state.steps[step].tally(direction);
     ctx.call(step, direction)
         .is_some_and(|call| call.effect == Effect::Idempotent && !retry::repeatable(call, tally, ctx.at))

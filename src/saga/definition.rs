@@ -482,7 +482,7 @@ fn any() -> Value {
 fn empty_object() -> Template {
     Template(Value::Object(serde_json::Map::new()))
 }
-fn is_false(value: &bool) -> bool {
+pub(super) fn is_false(value: &bool) -> bool {
     !value
 }
 fn timeout_default() -> Millis {

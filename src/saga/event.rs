@@ -304,7 +304,7 @@ pub enum Request {
         step: String,
         /// Take a new key, for a participant that repeats a refusal under the old one. Refused while the call is in
         /// doubt.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "super::definition::is_false")]
         new_key: bool,
         /// Why.
         #[serde(default)]
@@ -416,8 +416,4 @@ pub enum Finding {
 
 fn is_zero(value: &Millis) -> bool {
     *value == 0
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }

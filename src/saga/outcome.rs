@@ -26,10 +26,10 @@ pub enum Outcome {
         retry_after_ms: Option<Millis>,
         /// The participant looked the key up before it refused. No earlier attempt under the key has had an effect or
         /// will have one.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "super::definition::is_false")]
         answers_key: bool,
         /// The participant repeats this refusal under the same key, so the next attempt takes a new key.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "super::definition::is_false")]
         renew_key: bool,
     },
     /// The participant answered with an error that does not tell how far the call came. The effect may be in place.
@@ -163,10 +163,6 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.code, self.message)
     }
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// Error code of a transactional attempt whose handler ended the transaction, or tried to. What the handler committed

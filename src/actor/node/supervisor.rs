@@ -43,6 +43,7 @@ impl Child {
         F: Fn() -> Made + 'static,
         Made: Future<Output = Result<Recipient<Observe>, String>> + 'static,
     {
+        debug_assert!(metrics::SUPERVISED.contains(&name), "the restarts of {name:?} have no first value");
         Self {
             name,
             make: Box::new(move || Box::pin(make())),

@@ -372,7 +372,7 @@ impl Actor for SagaActor {
             }
             Some(First::CarryOut | First::Listen) => {
                 self.node.began(&self.pinned);
-                let refusal = start_check::of_fresh(&self.pinned, &self.node, &self.state);
+                let refusal = start_check::check_fresh(&self.pinned, &self.node, &self.state);
                 self.events.extend(refusal.into_iter().map(EventOccurred::from));
                 if self.events.is_empty() {
                     outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx));
@@ -386,7 +386,7 @@ impl Actor for SagaActor {
                     return self.decide(ctx);
                 }
                 metrics::SAGAS_RECOVERED.with([]).increment(1);
-                let refusal = start_check::of_lost(&self.pinned, &self.node, &self.state, self.seq);
+                let refusal = start_check::check_lost(&self.pinned, &self.node, &self.state, self.seq);
                 self.events.extend(refusal.events.into_iter().map(EventOccurred::from));
                 if refusal.never_begun { self.decide(ctx) } else { self.recover(ctx) }
             }

@@ -10,7 +10,7 @@ use crate::saga::state::State;
 use crate::saga::{Law, outstanding};
 
 /// Returns the events that refuse a saga that was just claimed; empty if it may begin.
-pub(crate) fn of_fresh(pinned: &Pinned, node: &Node, state: &State) -> Vec<Event> {
+pub(crate) fn check_fresh(pinned: &Pinned, node: &Node, state: &State) -> Vec<Event> {
     match pinned.check_start(&state.input) {
         Ok(()) => Vec::new(),
         Err(faults) => refuse(node, state, &faults),
@@ -28,7 +28,7 @@ pub(crate) struct Refusal {
 }
 
 /// Checks a saga whose owner may have died before it checked the saga itself.
-pub(crate) fn of_lost(pinned: &Pinned, node: &Node, state: &State, seq: i32) -> Refusal {
+pub(crate) fn check_lost(pinned: &Pinned, node: &Node, state: &State, seq: i32) -> Refusal {
     if seq > 1 || state.law == Law::V1 {
         return Refusal::default();
     }

@@ -209,6 +209,7 @@ impl Stage {
         loop {
             self.tell(client, &mut untold).await;
             let moving = client.query(sql, &[&ids]).await.unwrap();
+            untold.retain(|one| moving.iter().any(|row| row.get::<_, Uuid>(0) == one.saga));
             let promised = Entries::read(&self.ledger()).promised();
             if moving.is_empty() && promised.is_empty() {
                 return;
@@ -228,7 +229,7 @@ impl Stage {
 
 impl Stage {
     /// Tells those whose call was accepted what became of it, as soon as that is known.
-    async fn tell(&self, client: &Client, untold: &mut Vec<Untold>) {
+    async fn tell(&self, client: &Client, untold: &mut [Untold]) {
         if untold.is_empty() {
             return;
         }
@@ -236,13 +237,11 @@ impl Stage {
         // What a person found out must be of later than the attempt, by whichever clock.
         let sql = "select distinct saga from amends.timeline
                    where saga = any ($1) and what like '%was accepted, effect pending%'
-                   and at < clock_timestamp() - interval '1 s'
-                   and saga in (select s.saga from amends.sagas s where s.status in ('running', 'compensating'))";
+                   and at < clock_timestamp() - interval '1 s'";
         let accepted = client.query(sql, &[&ids]).await.unwrap();
         let accepted: Vec<Uuid> = accepted.iter().map(|row| row.get(0)).collect();
         let ledger = Entries::read(&self.ledger());
-        let mut rest = Vec::new();
-        for mut one in untold.drain(..) {
+        for one in untold {
             let entries = ledger.about(&one.order);
             let told = one.told_at.is_some_and(|told_at| told_at.elapsed() < TELL_AGAIN);
             if accepted.contains(&one.saga) && entries.promised().is_empty() && !told {
@@ -250,10 +249,7 @@ impl Stage {
                 one.tell(client, entries.count(did) > 0).await;
                 one.told_at = Some(Instant::now());
             }
-            // If the finding was refused, because a node's clock was more than a second ahead, it is told again.
-            rest.push(one);
         }
-        *untold = rest;
     }
 }
 
