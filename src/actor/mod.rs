@@ -25,7 +25,7 @@ pub use dispatch::lane_router::LaneRouter;
 pub use dispatch::lane_worker::LaneWorker;
 pub use local_node::LocalNode;
 pub use maintenance::chores;
-pub use node::claiming::Claiming;
+pub use node::claim_pause::ClaimPause;
 pub use node::context::{Lease, Node, Telemetry};
 pub use node::definitions::{Definitions, Pinned};
 pub use node::lease_clock::LeaseClock;

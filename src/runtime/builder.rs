@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::threads::{Crew, Threads};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
-    Claiming, Definitions, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces, TrialPermit,
+    ClaimPause, Definitions, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces, TrialPermit,
     Waits, Wakeups,
 };
 use crate::client::Client;
@@ -192,7 +192,7 @@ impl Builder {
             participants,
             definitions: registry,
             lease: Lease { membership, clock },
-            claiming: Claiming::default(),
+            claim_pause: ClaimPause::default(),
             trial_permit: TrialPermit::default(),
             waits: Waits::default(),
             wakeups: Wakeups::default(),

@@ -87,7 +87,7 @@ impl Dispatcher {
         }
         self.apply_drain(ctx);
         let (answer, claimed) = oneshot::channel();
-        let limit = if self.node.claiming.claims() { self.slots.free().min(limits::CLAIM_MAX) } else { 0 };
+        let limit = if self.node.claim_pause.claims() { self.slots.free().min(limits::CLAIM_MAX) } else { 0 };
         self.slots.reserve(limit);
         self.committer.do_send(Claim { limit, definitions: self.node.definitions.runnable(), answer });
         let (node, lane, lost) = (self.node.clone(), self.lane, self.wakes_lost);
@@ -108,7 +108,7 @@ impl Dispatcher {
     /// Hands all sagas back when an operator drains the node. When the drain is undone, calls still in flight are not
     /// given up, and the lane claims again.
     fn apply_drain(&mut self, ctx: &mut Context<Self>) {
-        match (self.node.claiming.is_draining(), self.grace.take()) {
+        match (self.node.claim_pause.is_draining(), self.grace.take()) {
             (true, Some(grace)) => self.grace = Some(grace),
             (true, None) => self.grace = Some(self.hand_over(Duration::from_millis(limits::GRACE_MS), ctx)),
             (false, Some(grace)) => {
@@ -323,7 +323,7 @@ impl Handler<StartSaga> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, start: StartSaga, ctx: &mut Self::Context) {
-        if self.slots.free() == 0 || self.draining.is_some() || self.stopping || self.node.claiming.is_draining() {
+        if self.slots.free() == 0 || self.draining.is_some() || self.stopping || self.node.claim_pause.is_draining() {
             // The caller may have gone.
             let _ = start.answer.send(StartOutcome::NotTaken);
             return;

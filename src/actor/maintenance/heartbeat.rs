@@ -44,7 +44,7 @@ fn show(node: &Node, residents: usize) {
 
 fn confirmed(node: &Node, sent: Instant, beat: &Beat) {
     node.lease.clock.sample(sent, beat.at, node.lease.membership.trust());
-    node.claiming.told(beat.draining);
+    node.claim_pause.told(beat.draining);
 }
 
 /// Joins again: this node was declared dead, or is about to be. The sagas of this node belong to others; its lanes

@@ -37,7 +37,7 @@ impl Chore for Rerunner {
 
 /// Takes up to `RERUNS_MAX` requested reruns and begins them.
 async fn look(node: &Node, router: &LaneRouter) -> Result<(), Error> {
-    if node.claiming.is_draining() {
+    if node.claim_pause.is_draining() {
         return Ok(());
     }
     for _ in 0..limits::RERUNS_MAX {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::claiming::Claiming;
+use super::claim_pause::ClaimPause;
 use super::definitions::{Definitions, Pinned};
 use super::lease_clock::LeaseClock;
 use super::membership::Membership;
@@ -31,7 +31,7 @@ pub struct Node {
     /// Incarnation of this node, and trust in its lease.
     pub lease: Lease,
     /// Whether this node claims sagas.
-    pub claiming: Claiming,
+    pub claim_pause: ClaimPause,
     /// Place where suspected poison sagas run, one at a time.
     pub trial_permit: TrialPermit,
     /// Calls and sagas that wait before they may begin.

@@ -1,6 +1,6 @@
 //! What all actors of a node share: the context with its clock, membership, registry and lists; and the supervisor.
 
-pub(super) mod claiming;
+pub(super) mod claim_pause;
 pub(super) mod context;
 pub(super) mod definitions;
 pub(super) mod lease_clock;

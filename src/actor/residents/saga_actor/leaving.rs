@@ -19,7 +19,7 @@ impl SagaActor {
     /// left to itself, and its outcome is unknown unless it never began.
     pub(super) fn evicted(&mut self, ctx: &mut Context<Self>) {
         tracing::warn!(saga.id = %self.id, "evicting the saga: requested by an operator");
-        self.node.claiming.avert();
+        self.node.claim_pause.avert();
         self.stop_beginning(ctx);
         self.in_flight.iter().for_each(InFlight::give_up);
         ctx.run_later(Duration::from_millis(limits::EVICTED_GRACE_MS), |act, ctx| {

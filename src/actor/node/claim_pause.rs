@@ -1,4 +1,4 @@
-//! Whether this node claims sagas now. Owns the drain flag from the last beat, and the pause after an eviction during
+//! Whether this node pauses its claims. Owns the drain flag from the last beat, and the pause after an eviction during
 //! which other nodes claim first. Each dispatcher checks before it claims.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use crate::config::actor as limits;
 
 /// What stops this node from claiming.
 #[derive(Debug)]
-pub struct Claiming {
+pub struct ClaimPause {
     origin: Instant,
     /// Set while an operator drains the node: it claims no sagas and hands back those that it has.
     draining: AtomicBool,
@@ -16,13 +16,13 @@ pub struct Claiming {
     averted_until_ms: AtomicU64,
 }
 
-impl Default for Claiming {
+impl Default for ClaimPause {
     fn default() -> Self {
         Self { origin: Instant::now(), draining: AtomicBool::new(false), averted_until_ms: AtomicU64::new(0) }
     }
 }
 
-impl Claiming {
+impl ClaimPause {
     /// Takes the drain flag from a beat, and logs a change.
     pub(crate) fn told(&self, draining: bool) {
         if self.draining.swap(draining, Ordering::Relaxed) != draining {
@@ -59,13 +59,13 @@ mod tests {
 
     #[test]
     fn a_node_claims_unless_it_drains_or_has_just_lost_a_saga() {
-        let claiming = Claiming::default();
-        assert!(claiming.claims());
-        claiming.told(true);
-        assert!(claiming.is_draining() && !claiming.claims());
-        claiming.told(false);
-        assert!(claiming.claims());
-        claiming.avert();
-        assert!(!claiming.claims() && !claiming.is_draining());
+        let pause = ClaimPause::default();
+        assert!(pause.claims());
+        pause.told(true);
+        assert!(pause.is_draining() && !pause.claims());
+        pause.told(false);
+        assert!(pause.claims());
+        pause.avert();
+        assert!(!pause.claims() && !pause.is_draining());
     }
 }
