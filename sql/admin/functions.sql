@@ -322,7 +322,7 @@ $$;
 
 -- Asks for a new saga of the same definition and input that goes on from a step of an ended saga. The new saga takes
 -- over the outcomes of the earlier steps. If it must undo them, it uses the keys that the participants know. Refused
--- if an effect would be done twice. Returns the id of the new saga. The request is signal 0 of the new saga:
+-- if an effect would be done twice. Returns the id of the new saga, in the same bucket. Its signal 0 is the request:
 -- amends.signal_status for it, or amends.reruns, tells what became of it. The same request again returns the same id.
 -- AM008: the saga goes on from another step already.
 create or replace function amends.rerun_from(saga uuid, step text, reason text) returns uuid
@@ -330,7 +330,7 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
     v_definition int;
     v_first amends.rerun;
-    v_rerun uuid := amends.uuid7();
+    v_rerun uuid := amends.uuid7(amends.bucket(rerun_from.saga));
 begin
     perform amends.need_reason('rerun saga ' || coalesce(rerun_from.saga::text, 'null'), rerun_from.reason);
     select s.definition into v_definition

@@ -29,7 +29,7 @@ declare
         amends.nodes, amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals,
         amends.definition_pauses, amends.node_drains, amends.reruns, amends.checkup, amends.waits';
     -- Functions that the views call run with the rights of the reader.
-    v_reading text := 'amends.now(), amends.steps_of(uuid), amends.timeline_of(uuid),
+    v_reading text := 'amends.now(), amends.bucket(uuid), amends.steps_of(uuid), amends.timeline_of(uuid),
         amends.signal_status(uuid, bigint)';
     v_producing text := 'amends.start(text, json, text, text), amends.signal(uuid, text, json),
         amends.cancel(uuid, text), amends.signal_status(uuid, bigint)';

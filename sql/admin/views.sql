@@ -312,7 +312,8 @@ $$;
 create or replace view amends.sagas as
 select s.id as saga, d.name as definition, s.status, s.started_at, s.ended_at,
        -- When a parked saga wakes by itself; infinity: only a signal wakes it.
-       t.fire_at as wakes_at, n.name as node, s.signals, d.digest, s.result, s.attention is not null as needs_attention
+       t.fire_at as wakes_at, n.name as node, s.signals, d.digest, s.result, s.attention is not null as needs_attention,
+       amends.bucket(s.id) as bucket
 from (
     select g.id, g.definition, g.status, g.lane, g.signals, g.started_at, null::timestamptz as ended_at,
            null::text as result, g.attention

@@ -7,6 +7,7 @@ use super::database::{DatabaseArgs, Schema};
 use super::failure::{Exit, Failure};
 use super::output::{Output, Tone, harmless};
 use super::time::{instant, span};
+use crate::saga::Bucket;
 use crate::saga::state::Status;
 use crate::store::{Filter, SagaRow};
 
@@ -84,6 +85,7 @@ pub(super) fn saga_json(saga: &SagaRow) -> Value {
         "behind": saga.behind,
         "node": saga.node.map(|node| node.0),
         "signals": saga.signals,
+        "bucket": Bucket::from_id(saga.id).number(),
     })
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::Uuid;
 
 use crate::actor::{Definitions, LocalNode};
 use crate::config::client as limits;
@@ -191,13 +191,6 @@ impl Client {
     /// Returns the runtime that carries the connections.
     pub fn work(&self) -> &Handle {
         &self.inner.work
-    }
-
-    /// Returns a UUIDv7 by the database's clock, so that the id falls into an existing partition.
-    pub async fn fresh_id(&self) -> Result<Uuid, Error> {
-        let now_ms = self.now_ms().await?;
-        let nanos = u32::try_from(now_ms % 1_000).unwrap_or_default() * 1_000_000;
-        Ok(Uuid::new_v7(Timestamp::from_unix(NoContext, now_ms / 1_000, nanos)))
     }
 
     /// Returns the registry of definitions. A node keeps its own up to date. A client without a node reads it again

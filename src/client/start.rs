@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{Backend, Client, Error};
 use crate::actor::StartOutcome;
-use crate::saga::Json;
+use crate::participant::expr;
+use crate::saga::{Bucket, Json, concurrency_key};
 use crate::store::{self, StartKey};
 use crate::trace::TraceParent;
 
@@ -21,6 +22,19 @@ pub struct Started {
 }
 
 impl Client {
+    /// Returns a new id for a start: a UUIDv7 by the database's clock, so that it falls into an existing partition. Its
+    /// bucket is that of the start's concurrency key, else of its start key, else a random one.
+    pub async fn new_id(&self, definition: &str, input: &Json, key: Option<&str>) -> Result<Uuid, Error> {
+        let now_ms = self.now_ms().await?;
+        let nanos = u32::try_from(now_ms % 1_000).unwrap_or_default() * 1_000_000;
+        let id = Uuid::new_v7(Timestamp::from_unix(NoContext, now_ms / 1_000, nanos));
+        let turn = self.definition(definition).await?.and_then(|definition| {
+            let path = expr::input_path(definition.draft().concurrency.as_ref()?)?;
+            concurrency_key(input, &path)
+        });
+        Ok(turn.as_deref().or(key).map_or(id, |key| Bucket::from_key(key).put_into(id)))
+    }
+
     /// Starts a saga under `id`, or returns the first saga of the same key and the same input.
     ///
     /// With a key, the caller may repeat the start until there is an answer. Without a key, the saga may have started

@@ -122,18 +122,16 @@ impl Inner {
         let begun = Instant::now();
         let name = offer.definition.name();
         let json = Json::from(&input);
-        let mut id = None;
+        let call = Uuid::new_v4();
+        // The start that is repeated: its key and its id.
+        let mut tried: Option<(String, Uuid)> = None;
         loop {
             let answer = async {
-                let id = match id {
-                    Some(id) => id,
-                    None => *id.insert(self.client.fresh_id().await?),
-                };
                 let stored = match (key.text(), &stored, self.config.dedupe) {
                     (Some(key), _, _) => key::named(principal, key),
                     // The continued saga was started under this key.
                     (None, Some(stored), _) => stored.clone(),
-                    (None, None, None) => key::unnamed(principal, id),
+                    (None, None, None) => key::unnamed(principal, call),
                     (None, None, Some(window)) => {
                         let now_ms = self.client.now_ms().await?;
                         let [this, before] = key::by_arguments(principal, &input, window, now_ms);
@@ -143,6 +141,11 @@ impl Inner {
                         this
                     }
                 };
+                let id = match &tried {
+                    Some((key, id)) if *key == stored => *id,
+                    Some(_) | None => self.client.new_id(name, &json, Some(&stored)).await?,
+                };
+                tried = Some((stored.clone(), id));
                 self.client.start_traced(id, name, json.clone(), Some(stored), trace).await
             };
             match answer.await {

@@ -74,9 +74,10 @@ pub(super) fn named(principal: &Principal, key: &str) -> String {
     format!("{}k:{key}", principal.key_prefix())
 }
 
-/// Returns the stored key of a start that names no key. Only this call knows it, and can repeat the start under it.
-pub(super) fn unnamed(principal: &Principal, saga: Uuid) -> String {
-    format!("{}u:{saga}", principal.key_prefix())
+/// Returns the stored key of a start that names no key, from a random number of the call. Only this call knows it, and
+/// can repeat the start under it.
+pub(super) fn unnamed(principal: &Principal, call: Uuid) -> String {
+    format!("{}u:{call}", principal.key_prefix())
 }
 
 /// Returns the stored keys under which equal arguments are the same call for some time: the key of the current window

@@ -169,8 +169,9 @@ impl Runtime {
         input: &impl Serialize,
         key: Option<String>,
     ) -> Result<Uuid, client::Error> {
-        let client = &self.inner.client;
-        Ok(client.start(client.fresh_id().await?, definition, encode(input)?, key).await?.id)
+        let (client, input) = (&self.inner.client, encode(input)?);
+        let id = client.new_id(definition, &input, key.as_deref()).await?;
+        Ok(client.start(id, definition, input, key).await?.id)
     }
 
     /// Runs a future on the runtime that the drivers of the store need, whatever executor the caller is on.

@@ -15,6 +15,8 @@ pub mod event;
 pub mod outcome;
 pub mod state;
 
+mod bucket;
+mod concurrency_key;
 pub mod key;
 mod law;
 
@@ -42,6 +44,8 @@ pub use advance::{next_timer, passed_deadline};
 pub use advice::doubtful_rules;
 pub use approval::{Asking, Shown, asking};
 pub use attention::{Attention, attention};
+pub use bucket::Bucket;
+pub use concurrency_key::concurrency_key;
 pub use driver::{appendable, steps_before};
 pub use json::Json;
 pub use law::Law;

@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "custody", text: include_str!("../../sql/migrations/0005_custody.sql") },
     Migration { version: 6, name: "early_signals", text: include_str!("../../sql/migrations/0006_early_signals.sql") },
     Migration { version: 7, name: "suspects", text: include_str!("../../sql/migrations/0007_suspects.sql") },
+    Migration { version: 8, name: "buckets", text: include_str!("../../sql/migrations/0008_buckets.sql") },
 ];
 
 /// The views, functions and roles for people and their tools, in the order in which they are applied. Every statement
@@ -41,7 +42,7 @@ const ADMIN: &[&str] = &[
 
 /// Revision of [`ADMIN`]; it grows with each change of it. If two programs share a database, the text of the higher
 /// revision stays in force, whichever program starts last.
-const ADMIN_REVISION: i32 = 14;
+const ADMIN_REVISION: i32 = 15;
 
 const ADMIN_FOUND: Sql = sql!("migration", "admin");
 const ADMIN_RECORD: Sql = sql!("migration", "record_admin");

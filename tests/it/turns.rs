@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use amends::participant::{Failure, Handlers, StepContext};
 use amends::runtime::Runtime;
+use amends::saga::Bucket;
 use amends::saga::definition::{Call, Draft, Retry, Step};
 use amends::saga::event::Request;
 use amends::saga::state::Status;
@@ -92,6 +93,12 @@ async fn sagas_of_one_guest_run_one_at_a_time_on_two_nodes_through_every_door() 
         sagas.push(client.query_one(sql, &[&input.to_string()]).await.unwrap().get(0));
         sagas.push(first.start("visit", &json!({ "guest": null })).await.unwrap());
     }
+    for (n, of_guest) in sagas.chunks(4).enumerate() {
+        let bucket = Bucket::from_key(&format!("\"guest {}\"", n % 3));
+        assert!(of_guest[..3].iter().all(|saga| Bucket::from_id(*saga) == bucket), "all of a guest are in one bucket");
+    }
+    let keyed = first.start_once("visit", &json!({}), "key of its own").await.unwrap();
+    assert_eq!(Bucket::from_id(keyed), Bucket::from_key("key of its own"));
     all_completed(&first, &sagas, &desk).await;
     // For each guest they ran in the order of their starts.
     let rows = client

@@ -10,7 +10,7 @@ use crate::cli::list::tone;
 use crate::cli::output::{Output, Tone, clipped, harmless};
 use crate::cli::time::{instant, offset, span};
 use crate::config::cli::VALUE_CHARS_MAX;
-use crate::saga::Json;
+use crate::saga::{Bucket, Json};
 
 pub(super) fn render(shown: &Shown, full: bool, output: &Output) -> Result<(), Failure> {
     let length = if full { usize::MAX } else { VALUE_CHARS_MAX };
@@ -46,6 +46,7 @@ fn head(shown: &Shown, length: usize, output: &Output) -> Table {
         }
         None => add("age", Tone::Plain, span(shown.now.saturating_sub(saga.started_at))),
     }
+    add("bucket", Tone::Quiet, Bucket::from_id(saga.id).number().to_string());
     if let Some(node) = saga.node {
         add("node", Tone::Plain, node.0.to_string());
     }

@@ -11,7 +11,7 @@ use crate::harness::Database;
 
 const VIEWS: &str = "backlog checkup definition_pauses definitions in_doubt node_drains nodes outbox_lag reruns \
     sagas signals steps stuck throughput timeline timers waits";
-const READING: &str = "now signal_status steps_of timeline_of";
+const READING: &str = "bucket now signal_status steps_of timeline_of";
 const PRODUCING: &str = "cancel signal signal_status start";
 const OPERATING: &str = "abandon approve bulk cancel deny drain_node evict pause pause_definition rerun_from resolve \
     restore_input resume resume_definition retry signal signal_status skip start undrain_node";

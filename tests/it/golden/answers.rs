@@ -12,7 +12,7 @@ use crate::admin::{Operated, ask, program};
 use crate::harness::eventually;
 
 /// Fields whose numbers and texts are this run's.
-const OF_THIS_RUN: [&str; 7] = ["jitter", "lane", "took_ms", "node", "token", "version", "pid"];
+const OF_THIS_RUN: [&str; 8] = ["jitter", "lane", "took_ms", "node", "token", "version", "pid", "bucket"];
 
 static ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap());
 static TIME: LazyLock<Regex> =

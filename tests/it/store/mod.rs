@@ -1,5 +1,6 @@
 //! The store against a real Postgres. Owns what its tests share: a node with a lane, and rows to write.
 
+mod bucket;
 mod claim;
 mod commit;
 mod compact;
