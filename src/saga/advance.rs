@@ -1,18 +1,20 @@
 //! Moves the whole saga after an event. Owns the start of steps, turning back, the reverse order of undoing, and the
 //! ends of a saga. `transition.rs` and `doubt.rs` decide what an event does to its own step.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Json;
+use super::agenda::dependents_clear;
 use super::definition::{Action, Effect, Kind, Millis};
 use super::doubt;
 use super::event::Direction;
 use super::late;
 use super::law::Law;
 use super::outcome::Error;
-use super::plan::{self, Definition};
+use super::plan::Definition;
 use super::retry;
-use super::state::{Activity, Course, End, Phase, State, StepState, StuckReason, TurnBack, Undone};
+use super::state::{Activity, Course, End, Phase, State, StuckReason, TurnBack, Undone};
+use super::traits::{Summary, Traits};
 use super::transition_context::TransitionContext;
 
 /// Moves every step that may move now, until none does.
@@ -35,19 +37,18 @@ pub(super) fn advance(ctx: &mut TransitionContext<'_>) {
 
 /// Returns whether the saga has passed its point of no return: a pivot is done, or a retriable step has begun.
 pub(super) fn committed(ctx: &TransitionContext<'_>) -> bool {
-    is_committed(ctx.definition, &ctx.state)
+    is_committed(&ctx.state)
 }
 
-/// Like [`committed`], for a definition and a state.
-pub(super) fn is_committed(definition: &Definition, state: &State) -> bool {
-    state.steps.iter().enumerate().any(|(index, one)| match (definition.step(state, index).kind, &one.phase) {
-        (Kind::Compensable, _) => false,
-        (Kind::Pivot, Phase::Done) => true,
-        (Kind::Pivot, _) => false,
-        (Kind::Retriable, Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Failed) => false,
-        (Kind::Retriable, Phase::Stuck { .. }) => one.action.attempts > 0,
-        (Kind::Retriable, Phase::Active { .. } | Phase::Done | Phase::Undone(_)) => true,
-    })
+/// Like [`committed`], for a state.
+pub(super) fn is_committed(state: &State) -> bool {
+    state.steps.has(Traits::COMMITTING)
+}
+
+/// Returns whether steps that could move may have stayed as they are, because the whole saga is held.
+pub(super) fn is_blocked(definition: &Definition, state: &State) -> bool {
+    let passed = limits(definition, state).into_iter().flatten().any(|limit| limit <= state.at);
+    halted(state) || passed || state.course == Course::Forward && state.turn_back.is_some()
 }
 
 /// Returns whether new work may start on the way forward. After a limit of the saga has passed, nothing may start.
@@ -72,7 +73,11 @@ pub(super) fn start(ctx: &mut TransitionContext<'_>, step: usize) {
             (event.clone(), deadline_ms.map(|deadline| ctx.at.saturating_add(deadline)))
         }
     };
-    match ctx.state.mailbox.remove(&event) {
+    let provided = match ctx.state.mailbox.contains_key(&event) {
+        true => Arc::make_mut(&mut ctx.state.mailbox).remove(&event),
+        false => None,
+    };
+    match provided {
         Some(payload) => ctx.succeed(step, direction, payload),
         None => ctx.set(step, direction, Activity::Awaiting { until }),
     }
@@ -84,28 +89,16 @@ pub fn next_timer(definition: &Definition, state: &State) -> Option<Millis> {
         return None;
     }
     let limits = limits(definition, state).into_iter().flatten();
-    let waits = state.steps.iter().enumerate().filter_map(|(index, one)| match &one.phase {
-        _ if halted(state) => None,
-        Phase::Active { activity, .. } => match activity {
-            Activity::BackingOff { until } | Activity::Settling { until } | Activity::Sleeping { until } => {
-                Some(*until)
-            }
-            Activity::Awaiting { until } | Activity::Asking { until } => *until,
-            Activity::Unresolved { until } => {
-                let its_turn = state.course == Course::Backward && dependents_clear(definition, state, index);
-                its_turn.then_some(*until)
-            }
-            Activity::Attempting | Activity::Probing | Activity::Showing => None,
-        },
-        Phase::Waiting
-        | Phase::Deciding
-        | Phase::Skipped
-        | Phase::Done
-        | Phase::Failed
-        | Phase::Undone(_)
-        | Phase::Stuck { .. } => None,
-    });
-    limits.chain(waits).min()
+    if halted(state) {
+        return limits.min();
+    }
+    let unresolved = match state.course {
+        Course::Backward => Some(state.steps.all(|summary| summary.has(Traits::UNRESOLVED))),
+        Course::Forward | Course::Ended(_) => None,
+    };
+    let in_turn = unresolved.into_iter().flatten().filter(|&step| dependents_clear(definition, state, step));
+    let settled = in_turn.filter_map(|step| state.steps[step].phase.unresolved_until());
+    limits.chain(state.steps.summary().due()).chain(settled).min()
 }
 
 /// Returns the latest deadline that has passed by `now` and that the timer has not handled yet. The actor reads all
@@ -115,14 +108,17 @@ pub fn passed_deadline(definition: &Definition, state: &State, now: Millis) -> O
     if state.law == Law::V1 || state.end().is_some() {
         return None;
     }
-    let waiting = if halted(state) { &[][..] } else { &state.steps[..] };
-    let waits = waiting.iter().filter_map(|one| one.phase.waits_until());
-    limits(definition, state).into_iter().flatten().chain(waits).filter(|&until| until <= now).max()
+    let limits = limits(definition, state).into_iter().flatten().filter(|&until| until <= now).max();
+    if halted(state) {
+        return limits;
+    }
+    let over = state.steps.all(|summary| summary.is_due(now));
+    limits.into_iter().chain(over.filter_map(|step| state.steps[step].phase.waits_until())).max()
 }
 
 /// Returns whether nothing new may start: a step needs a person, or an operator paused the saga.
 fn halted(state: &State) -> bool {
-    state.paused || state.stuck().is_some()
+    state.paused || state.steps.has(Traits::STUCK)
 }
 
 /// Returns the saga's deadline, while it can still turn the saga back, and the end of the driver's lease.
@@ -133,9 +129,8 @@ pub(super) fn limits(definition: &Definition, state: &State) -> [Option<Millis>;
     if unlimited || state.course != Course::Forward || state.turn_back.is_some() {
         return [None, None];
     }
-    let deadline = deadline_ms
-        .filter(|_| !is_committed(definition, state))
-        .map(|deadline| state.started_at.saturating_add(deadline));
+    let deadline =
+        deadline_ms.filter(|_| !is_committed(state)).map(|deadline| state.started_at.saturating_add(deadline));
     [deadline, state.lease_until]
 }
 
@@ -161,7 +156,8 @@ fn forward(ctx: &mut TransitionContext<'_>) {
     if !may_start(ctx) {
         return;
     }
-    for step in 0..ctx.state.steps.len() {
+    let mut from = 0;
+    while let Some(step) = ctx.agenda.next(ctx.definition, &ctx.state, from) {
         let moved_before = std::mem::take(&mut ctx.moved);
         forward_step(ctx, step);
         // `may_start` is costly, so it is asked only after a step has moved.
@@ -169,9 +165,9 @@ fn forward(ctx: &mut TransitionContext<'_>) {
             return;
         }
         ctx.moved |= moved_before;
+        from = step + 1;
     }
-    let settled = ctx.state.steps.iter().all(|one| is_settled(one));
-    if settled && ctx.state.lease_until.is_none() && may_start(ctx) {
+    if !ctx.state.steps.has(Traits::OPEN) && ctx.state.lease_until.is_none() && may_start(ctx) {
         ctx.state.course = Course::Ended(End::Completed);
     }
 }
@@ -182,7 +178,7 @@ fn forward_step(ctx: &mut TransitionContext<'_>, step: usize) {
             Readiness::NotYet => {}
             Readiness::NeedFailed => {
                 let error = Error::new("need_failed", "a step that this one needs has failed");
-                ctx.state.step_mut(step).action.error = Some(Box::new(error));
+                ctx.step_mut(step).action.error = Some(Box::new(error));
                 ctx.fail(step, Direction::Action);
             }
             Readiness::Ready => {
@@ -203,16 +199,17 @@ fn due(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, activ
     match activity {
         Activity::BackingOff { until } if until <= ctx.at => again(ctx, step, direction),
         Activity::Settling { until } if until <= ctx.at => {
-            let tally = ctx.state.step_mut(step).tally_mut(direction);
+            let at = ctx.at;
+            let tally = ctx.step_mut(step).tally_mut(direction);
             tally.probes += 1;
-            tally.evidence_mut().probed_at = Some(ctx.at);
+            tally.evidence_mut().probed_at = Some(at);
             ctx.set(step, direction, Activity::Probing);
         }
         Activity::Sleeping { until } if until <= ctx.at => ctx.succeed(step, direction, Json::null()),
         Activity::Awaiting { until: Some(until) } if ctx.ends_waits && until <= ctx.at => {
             let error = Error::new(late::DEADLINE, "the event was not provided within the longest wait");
             let pending = doubt::is_pending(ctx, step, direction);
-            let tally = ctx.state.step_mut(step).tally_mut(direction);
+            let tally = ctx.step_mut(step).tally_mut(direction);
             tally.error = Some(Box::new(error));
             if pending {
                 doubt::resolve(ctx, step, direction);
@@ -222,7 +219,7 @@ fn due(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, activ
         }
         Activity::Asking { until: Some(until) } if ctx.ends_waits && until <= ctx.at => {
             let error = Error::new(late::DEADLINE, "the approval was not given within the longest wait");
-            ctx.state.step_mut(step).tally_mut(direction).error = Some(Box::new(error));
+            ctx.step_mut(step).tally_mut(direction).error = Some(Box::new(error));
             ctx.fail(step, direction);
         }
         Activity::BackingOff { .. }
@@ -260,7 +257,7 @@ fn again(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
         doubt::resolve(ctx, step, direction);
     } else {
         let error = || Box::new(Error::new("deadline", "the step's deadline passed before it was called"));
-        ctx.state.step_mut(step).tally_mut(direction).error.get_or_insert_with(error);
+        ctx.step_mut(step).tally_mut(direction).error.get_or_insert_with(error);
         ctx.fail(step, direction);
     }
 }
@@ -282,9 +279,9 @@ enum Readiness {
 /// failed need fails the step: at once while the saga can turn back, after that when all needs are settled.
 fn readiness(ctx: &TransitionContext<'_>, step: usize) -> Readiness {
     let Some(planned) = ctx.definition.planned(&ctx.state, step) else { return Readiness::NotYet };
-    let one = |index: usize| &ctx.state.steps[index];
-    let need_failed = planned.needs.iter().any(|&need| one(need).phase == Phase::Failed);
-    let needs_met = planned.needs.iter().all(|&need| is_settled(one(need)));
+    let first_of = |traits| ctx.state.steps.first_of(&planned.needs, |summary| summary.has(traits));
+    let need_failed = first_of(Traits::FAILED).is_some();
+    let needs_met = first_of(Traits::OPEN).is_none();
     if need_failed && !committed(ctx) {
         Readiness::NeedFailed
     } else if !needs_met || !barrier_passed(ctx, step) {
@@ -299,19 +296,14 @@ fn readiness(ctx: &TransitionContext<'_>, step: usize) -> Readiness {
 /// Returns whether every step is settled that the kind of this step waits for. A retriable step also waits until the
 /// plan of an open saga is closed.
 pub(super) fn barrier_passed(ctx: &TransitionContext<'_>, step: usize) -> bool {
-    let kind = ctx.kind(step);
-    let still_open = kind == Kind::Retriable && ctx.state.lease_until.is_some();
-    let settled = |index: usize| is_settled(&ctx.state.steps[index]);
-    !still_open && (0..ctx.state.steps.len()).all(|index| !plan::waits_for(kind, ctx.kind(index)) || settled(index))
-}
-
-/// Returns whether the step is over on the way forward. A failed step of an open saga is settled once its driver goes
-/// on without it.
-fn is_settled(one: &StepState) -> bool {
-    match one.phase {
-        Phase::Done | Phase::Skipped => true,
-        Phase::Failed => one.skipped_by_hand,
-        Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Undone(_) | Phase::Stuck { .. } => false,
+    // Which kinds wait for which: see `plan::waits_for`.
+    match ctx.kind(step) {
+        Kind::Compensable => true,
+        Kind::Pivot => !ctx.state.steps.has(Traits::OPEN_COMPENSABLE),
+        Kind::Retriable => {
+            let still_open = ctx.state.lease_until.is_some();
+            !still_open && !ctx.state.steps.has(Traits::OPEN_COMPENSABLE) && !ctx.state.steps.has(Traits::OPEN_PIVOT)
+        }
     }
 }
 
@@ -321,27 +313,26 @@ fn turn_back(ctx: &mut TransitionContext<'_>) {
     if committed(ctx) {
         return too_late(ctx);
     }
-    for step in 0..ctx.state.steps.len() {
+    let mut from = 0;
+    while let Some(step) = ctx.state.steps.find(from, |summary| summary.has(Traits::STOPPABLE)) {
         stop_waiting(ctx, step);
+        from = step + 1;
     }
-    let open = ctx.state.steps.iter().enumerate().any(|(index, one)| match one.phase {
-        Phase::Active { activity: Activity::Attempting, .. } => true,
-        Phase::Active { .. } | Phase::Stuck { .. } => ctx.kind(index) == Kind::Pivot,
-        Phase::Waiting | Phase::Deciding | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) => false,
-    });
-    if !open {
+    if !ctx.state.steps.has(Traits::ATTEMPTING) && !ctx.state.steps.has(Traits::PIVOT_UNDER_WAY) {
         ctx.state.lease_until = None;
         ctx.state.course = Course::Backward;
         ctx.moved = true;
         return;
     }
-    for step in 0..ctx.state.steps.len() {
+    let (mut from, at) = (0, ctx.at);
+    while let Some(step) = ctx.state.steps.find(from, |summary| summary.is_due(at)) {
         if halted(&ctx.state) {
             return;
         }
         if let Phase::Active { direction, activity } = ctx.state.steps[step].phase {
             due(ctx, step, direction, activity);
         }
+        from = step + 1;
     }
 }
 
@@ -359,11 +350,11 @@ fn too_late(ctx: &mut TransitionContext<'_>) {
 fn close_plan(ctx: &mut TransitionContext<'_>) {
     ctx.state.lease_until = None;
     ctx.moved = true;
-    let failed = |one: &StepState| one.phase == Phase::Failed;
+    let failed = |summary: &Summary| summary.has(Traits::FAILED);
     let before = ctx.state.steps.clone();
-    for (step, _) in before.iter().enumerate().filter(|(_, one)| failed(one) && !one.skipped_by_hand) {
+    for step in before.all(failed).filter(|&step| !before[step].skipped_by_hand) {
         let planned = ctx.definition.planned(&ctx.state, step);
-        if planned.is_some_and(|planned| planned.needs.iter().any(|&need| failed(&before[need]))) {
+        if planned.is_some_and(|planned| before.first_of(&planned.needs, failed).is_some()) {
             ctx.put(step, Phase::Waiting);
         } else {
             ctx.mark_stuck(step, Direction::Action, StuckReason::Failed);
@@ -406,22 +397,24 @@ fn stop_waiting(ctx: &mut TransitionContext<'_>, step: usize) {
 }
 
 fn backward(ctx: &mut TransitionContext<'_>) {
-    for step in (0..ctx.state.steps.len()).rev() {
+    let mut before = ctx.state.steps.len();
+    while let Some(step) = ctx.agenda.previous(ctx.definition, &ctx.state, before) {
         if halted(&ctx.state) {
             return;
         }
         backward_step(ctx, step);
+        before = step;
     }
-    if ctx.state.steps.iter().all(|one| is_clear(&one.phase)) && !halted(&ctx.state) {
+    if !ctx.state.steps.has(Traits::IN_PLACE) && !halted(&ctx.state) {
         ctx.state.course = Course::Ended(End::Compensated);
     }
 }
 
 fn backward_step(ctx: &mut TransitionContext<'_>, step: usize) {
-    let my_turn = dependents_clear(ctx.definition, &ctx.state, step);
+    let my_turn = || dependents_clear(ctx.definition, &ctx.state, step);
     match ctx.state.steps[step].phase {
-        Phase::Done if my_turn => undo(ctx, step),
-        Phase::Active { activity: Activity::Unresolved { until }, .. } if my_turn && until <= ctx.at => {
+        Phase::Done if my_turn() => undo(ctx, step),
+        Phase::Active { activity: Activity::Unresolved { until }, .. } if until <= ctx.at && my_turn() => {
             undo(ctx, step);
         }
         Phase::Active { direction, activity } => due(ctx, step, direction, activity),
@@ -456,28 +449,9 @@ fn undo(ctx: &mut TransitionContext<'_>, step: usize) {
 }
 
 /// Returns whether the step has no effect in place.
-fn is_clear(phase: &Phase) -> bool {
+pub(super) fn is_clear(phase: &Phase) -> bool {
     match phase {
         Phase::Waiting | Phase::Skipped | Phase::Failed | Phase::Undone(_) => true,
         Phase::Deciding | Phase::Active { .. } | Phase::Done | Phase::Stuck { .. } => false,
     }
-}
-
-/// Returns whether no step that depends on this one has an effect left. Follows the dependents through other steps: a
-/// step in between may be skipped, or may not have begun when an operator skipped a later one.
-fn dependents_clear(definition: &Definition, state: &State, step: usize) -> bool {
-    let mut open = vec![step];
-    let mut seen = BTreeSet::new();
-    while let Some(needed) = open.pop() {
-        for (index, one) in state.steps.iter().enumerate() {
-            let needs = definition.planned(state, index).map_or(&[][..], |planned| &planned.needs);
-            if needs.contains(&needed) && seen.insert(index) {
-                if !is_clear(&one.phase) {
-                    return false;
-                }
-                open.push(index);
-            }
-        }
-    }
-    true
 }

@@ -72,7 +72,7 @@ pub(super) fn shown(ctx: &mut TransitionContext<'_>, event: &ApprovalShown) -> R
         Action::Approval { deadline_ms, .. } => *deadline_ms,
         Action::Call(_) | Action::Await { .. } | Action::Sleep { .. } => None,
     };
-    let one = ctx.state.step_mut(step);
+    let one = ctx.step_mut(step);
     one.action.lost = 0;
     match &event.showing {
         Showing::Shown(shown) => {
@@ -112,7 +112,7 @@ pub(super) fn approve(
 pub(super) fn deny(ctx: &mut TransitionContext<'_>, step: usize, by: &str, reason: &str) -> Result<(), IllegalEvent> {
     asked(ctx, step)?;
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    ctx.state.step_mut(step).action.error = Some(Box::new(Error::new("denied", format!("{by} denied it{why}"))));
+    ctx.step_mut(step).action.error = Some(Box::new(Error::new("denied", format!("{by} denied it{why}"))));
     ctx.fail(step, Direction::Action);
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::outcome::Error;
 use super::plan::Definition;
 use super::request::legal_verbs;
 use super::state::{Activity, Phase, State, StepState, StuckReason};
+use super::traits::Traits;
 use super::transition_context::in_doubt;
 
 /// A step that is in doubt or stuck.
@@ -37,8 +38,9 @@ pub struct Attention {
 /// Returns the steps in doubt or stuck. Cheap when there are none; otherwise it costs about one transition for each
 /// verb.
 pub fn attention(definition: &Definition, state: &State) -> Vec<Attention> {
+    let under_way = state.steps.all(|summary| summary.has(Traits::UNDER_WAY));
     let mut found: Vec<Attention> =
-        state.steps.iter().enumerate().filter_map(|(index, one)| of_step(definition, state, index, one)).collect();
+        under_way.filter_map(|index| of_step(definition, state, index, &state.steps[index])).collect();
     if found.is_empty() || state.end().is_some() {
         return Vec::new();
     }

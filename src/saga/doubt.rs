@@ -9,7 +9,8 @@ use super::law::Law;
 use super::outcome::{Error, TRANSACTION_ENDED};
 use super::plan::Definition;
 use super::retry;
-use super::state::{Activity, Course, Evidence, Phase, State, StuckReason, Tally, TurnBack};
+use super::state::{Activity, Course, Phase, State, StuckReason, TurnBack};
+use super::tally::{Evidence, Tally};
 use super::transition_context::{TransitionContext, in_doubt};
 
 /// Error code of a call in doubt whose key the participant may have forgotten, so that an answer proves nothing.
@@ -47,7 +48,7 @@ pub(super) fn unknown(
     let heard_at = ctx.at;
     if recorded_together && ctx.law() >= Law::V2 && error.code == TRANSACTION_ENDED {
         // What the handler committed by itself stays, and the runtime has no means to find it.
-        let tally = ctx.state.step_mut(step).tally_mut(direction);
+        let tally = ctx.step_mut(step).tally_mut(direction);
         tally.error = Some(Box::new(error));
         let evidence = tally.evidence_mut();
         (evidence.doubt_at, evidence.heard_at) = (Some(ended_at), Some(heard_at));
@@ -67,7 +68,7 @@ pub(super) fn enter(
 ) {
     let sure = ctx.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
     let (law, heard_at) = (ctx.law(), ctx.at);
-    let tally = ctx.state.step_mut(step).tally_mut(direction);
+    let tally = ctx.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
     match law {
         Law::V2 if sure => tally.correct(|evidence| evidence.final_failure = false),
@@ -104,7 +105,7 @@ pub(super) fn errored(ctx: &mut TransitionContext<'_>, step: usize, direction: D
     let at = ctx.at;
     let sure = ctx.call(step, direction).is_some_and(|call| call.effect.is_never_in_doubt());
     let law = ctx.law();
-    let tally = ctx.state.step_mut(step).tally_mut(direction);
+    let tally = ctx.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
     if sure || law == Law::V1 {
         tally.evidence_mut().final_failure = true;
@@ -159,7 +160,7 @@ pub(super) fn pending(
 ) {
     let (at, jitter) = (ctx.at, ctx.jitter);
     let law = ctx.law();
-    let tally = ctx.state.step_mut(step).tally_mut(direction);
+    let tally = ctx.step_mut(step).tally_mut(direction);
     let evidence = doubted(tally, at, at);
     (evidence.pending, evidence.errored) = (law >= Law::V2, false);
     let first_at = tally.first_at.unwrap_or(at);
@@ -180,7 +181,7 @@ pub(super) fn pending(
 /// looked only then.
 pub(super) fn absent(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
     let settled_at = settled_at(ctx, step, direction);
-    let tally = ctx.state.step_mut(step).tally_mut(direction);
+    let tally = ctx.step_mut(step).tally_mut(direction);
     if tally.evidence().probed_at.is_none_or(|asked_at| asked_at < settled_at) {
         tally.probes_forgiven += 1;
         return ctx.set(step, direction, Activity::Settling { until: settled_at });
@@ -198,7 +199,7 @@ pub(super) fn absent(ctx: &mut TransitionContext<'_>, step: usize, direction: Di
             return inconclusive(ctx, step, direction, Error::new("not_yet", message));
         }
         Law::V2 if is_final(ctx, step, direction) => {
-            let tally = ctx.state.step_mut(step).tally_mut(direction);
+            let tally = ctx.step_mut(step).tally_mut(direction);
             tally.evidence_mut().final_failure = true;
             if pending {
                 let message = "the participant accepted the call, and the probe says that it was not carried out";
@@ -237,7 +238,7 @@ pub(super) fn compensates_too_late(ctx: &TransitionContext<'_>, step: usize, at:
 pub(super) fn reopen(ctx: &mut TransitionContext<'_>, step: usize) {
     let message = "the compensation may find nothing although the action took effect: the participant may have \
                    forgotten the key (`key_lifetime`)";
-    ctx.state.step_mut(step).action.error = Some(Box::new(Error::new(KEY_FORGOTTEN, message)));
+    ctx.step_mut(step).action.error = Some(Box::new(Error::new(KEY_FORGOTTEN, message)));
     resolve(ctx, step, Direction::Action);
 }
 
@@ -264,7 +265,7 @@ fn goes_on(ctx: &TransitionContext<'_>, step: usize, direction: Direction) -> bo
 
 /// Handles a probe that found no answer.
 pub(super) fn inconclusive(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction, error: Error) {
-    let tally = ctx.state.step_mut(step).tally_mut(direction);
+    let tally = ctx.step_mut(step).tally_mut(direction);
     tally.error = Some(Box::new(error));
     let tally = ctx.state.steps[step].tally(direction);
     let again = ctx.call(step, direction).filter(|call| retry::probe_left(call, tally)).and_then(|call| {

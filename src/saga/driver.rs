@@ -9,7 +9,8 @@ use super::definition::{Kind, Millis, Step};
 use super::law::Law;
 use super::plan::{self, Definition, PlannedStep};
 use super::request::not;
-use super::state::{Phase, State, StepState};
+use super::state::{Phase, State};
+use super::traits::Traits;
 use super::transition::IllegalEvent;
 use super::transition_context::TransitionContext;
 use super::validate::{self, Fault};
@@ -54,8 +55,10 @@ pub(super) fn append(ctx: &mut TransitionContext<'_>, step: &Step) -> Result<(),
         let what = format!("step {:?} comes too late: the saga is at its point of no return", step.name);
         return Err(IllegalEvent::new(what));
     }
-    ctx.state.appended.push(Arc::new(PlannedStep::new(step.clone(), needs)));
-    ctx.state.steps.push(Arc::new(StepState::waiting()));
+    let index = ctx.state.steps.len();
+    Arc::make_mut(&mut ctx.state.appended).push(index, PlannedStep::new(step.clone(), needs));
+    ctx.state.steps.push(step.kind);
+    ctx.agenda.touch(index);
     Ok(())
 }
 
@@ -90,15 +93,15 @@ pub fn steps_before(definition: &Definition, state: &State, step: &Step) -> BTre
 
 /// Returns the steps that are done. An appended step needs them by default, so that it is undone before them.
 fn done(state: &State) -> Vec<usize> {
-    let steps = state.steps.iter().enumerate();
-    steps.filter(|(_, one)| one.phase == Phase::Done).map(|(index, _)| index).collect()
+    state.steps.all(|summary| summary.has(Traits::DONE)).collect()
 }
 
 /// Closes the plan of an open saga. Every failed step must have been skipped, because the driver may not know of the
 /// failure yet.
 pub(super) fn commit(ctx: &mut TransitionContext<'_>) -> Result<(), IllegalEvent> {
     driven(ctx)?;
-    let unnoticed = (ctx.state.steps.iter()).position(|one| one.phase == Phase::Failed && !one.skipped_by_hand);
+    let mut failed = ctx.state.steps.all(|summary| summary.has(Traits::FAILED));
+    let unnoticed = failed.find(|&step| !ctx.state.steps[step].skipped_by_hand);
     if let Some(step) = unnoticed {
         return not(ctx, step, "has failed; abort, or skip it if the saga is complete without it, then commit");
     }

@@ -7,7 +7,8 @@ use super::driver;
 use super::event::{Request, Requested};
 use super::law::Law;
 use super::mailbox;
-use super::state::{Phase, StuckReason, Tally, TurnBack};
+use super::state::{Phase, StuckReason, TurnBack};
+use super::tally::Tally;
 use super::transition::IllegalEvent;
 use super::transition_context::TransitionContext;
 

@@ -1,11 +1,14 @@
 //! Events from outside. Owns the delivery of an event to the step that waits for it, and the mailbox for events that
 //! come before their step. `request.rs` applies the request to provide one.
 
+use std::sync::Arc;
+
 use super::Json;
 use super::definition::Action;
 use super::event::Direction;
 use super::plan::Definition;
 use super::state::{Activity, Course, Phase, State};
+use super::traits::Traits;
 use super::transition::IllegalEvent;
 use super::transition_context::TransitionContext;
 
@@ -14,7 +17,8 @@ pub const MAILBOX_MAX: usize = 64;
 
 /// Returns the step that waits for an event now, if there is one.
 pub(super) fn waiting_for(ctx: &TransitionContext<'_>, event: &str) -> Option<(usize, Direction)> {
-    (0..ctx.state.steps.len()).find_map(|step| match awaited(ctx.definition, &ctx.state, step) {
+    let mut waiting = ctx.state.steps.all(|summary| summary.has(Traits::AWAITING));
+    waiting.find_map(|step| match awaited(ctx.definition, &ctx.state, step) {
         Some((awaited, Some(direction))) if awaited == event => Some((step, direction)),
         Some(_) | None => None,
     })
@@ -42,7 +46,7 @@ pub(super) fn provide(ctx: &mut TransitionContext<'_>, event: &str, payload: &Js
     if ctx.state.mailbox.len() >= MAILBOX_MAX {
         return Err(IllegalEvent::new(format!("the mailbox is full: {MAILBOX_MAX} events wait in it already")));
     }
-    ctx.state.mailbox.insert(event.to_owned(), payload.clone());
+    Arc::make_mut(&mut ctx.state.mailbox).insert(event.to_owned(), payload.clone());
     Ok(())
 }
 

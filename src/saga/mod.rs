@@ -21,6 +21,7 @@ pub mod key;
 mod law;
 
 mod advance;
+mod agenda;
 mod approval;
 pub mod attention;
 mod doubt;
@@ -32,6 +33,9 @@ mod request;
 pub mod rerun;
 mod reserved_headers;
 mod retry;
+pub mod steps;
+pub mod tally;
+mod traits;
 mod transition;
 mod transition_context;
 
@@ -51,7 +55,7 @@ pub use json::Json;
 pub use law::Law;
 pub use mailbox::MAILBOX_MAX;
 pub use owner_loss::{LOST_MAX, begins_before, deaths_in_a_row, suspected};
-pub use plan::{Definition, PlannedStep, canonical};
+pub use plan::{Appended, Definition, PlannedStep, canonical};
 pub use request::legal_verbs;
 pub use reserved_headers::reserved_header;
 pub use transition::{DEADLINE_PASSED, IllegalEvent, begin, outstanding, replay, transition};

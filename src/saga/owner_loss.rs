@@ -10,6 +10,7 @@ use super::outcome::Error;
 use super::plan::Definition;
 use super::retry;
 use super::state::{Activity, Phase, State, StepState, StuckReason};
+use super::traits::Traits;
 use super::transition::{IllegalEvent, command_of, outstanding};
 use super::transition_context::TransitionContext;
 
@@ -39,7 +40,8 @@ pub fn deaths_in_a_row(state: &State) -> u32 {
         }
         Phase::Waiting | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) | Phase::Stuck { .. } => 0,
     };
-    state.steps.iter().map(|step| of_step(step)).max().unwrap_or(0)
+    let under_way = state.steps.all(|summary| summary.has(Traits::UNDER_WAY));
+    under_way.map(|index| of_step(&state.steps[index])).max().unwrap_or(0)
 }
 
 /// Returns whether a call needs a person now that `lost` processes in a row died during it. A death alone proves
@@ -67,7 +69,7 @@ pub(super) fn lost(ctx: &mut TransitionContext<'_>, event: &OwnerLost) -> Result
             Command::Execute { step, direction, .. } | Command::Probe { step, direction, .. } => (step, direction),
         };
         let law = ctx.law();
-        let tally = ctx.state.step_mut(step).tally_mut(direction);
+        let tally = ctx.step_mut(step).tally_mut(direction);
         let lost = match command {
             Command::Decide { .. } | Command::Show { .. } | Command::Execute { .. } => &mut tally.lost,
             Command::Probe { .. } => &mut tally.probes_lost,
@@ -86,7 +88,7 @@ pub(super) fn lost(ctx: &mut TransitionContext<'_>, event: &OwnerLost) -> Result
                 }
             }
             Command::Probe { .. } => {
-                ctx.state.step_mut(step).tally_mut(direction).error = Some(Box::new(error()));
+                ctx.step_mut(step).tally_mut(direction).error = Some(Box::new(error()));
                 ctx.set(step, direction, Activity::Settling { until: ctx.at });
             }
         }
@@ -132,7 +134,7 @@ pub(super) fn withdrawn(ctx: &mut TransitionContext<'_>, event: &Withdrawn) -> R
                 return Err(IllegalEvent::new(format!("step {step} has neither an attempt nor a probe to withdraw")));
             }
             Some(Command::Probe { direction, .. }) => {
-                ctx.state.step_mut(step).tally_mut(direction).probes -= 1;
+                ctx.step_mut(step).tally_mut(direction).probes -= 1;
                 ctx.set(step, direction, Activity::Settling { until });
             }
             Some(Command::Execute { direction, .. }) => {
@@ -140,7 +142,7 @@ pub(super) fn withdrawn(ctx: &mut TransitionContext<'_>, event: &Withdrawn) -> R
                 // A step whose deadline passed while its call waited for a place does not begin again.
                 let over = ctx.law() >= Law::V2
                     && ctx.call(step, direction).is_some_and(|call| !retry::in_time(call, tally, ctx.at));
-                let tally = ctx.state.step_mut(step).tally_mut(direction);
+                let tally = ctx.step_mut(step).tally_mut(direction);
                 tally.attempts -= 1;
                 if tally.attempts == tally.attempts_forgiven && !over {
                     tally.first_at = None;

@@ -1,7 +1,7 @@
 //! Checked definitions: steps with resolved needs, under a digest. Owns the order of steps: their needs, and the
 //! barriers around the point of no return. `validate.rs` finds the faults of a draft.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -20,7 +20,36 @@ pub struct Definition {
     draft: Draft,
     digest: String,
     steps: Vec<PlannedStep>,
+    kinds: Arc<[Kind]>,
+    /// For each step, the steps that need it, ascending.
+    dependents: Vec<Vec<usize>>,
+    ordered: bool,
+    /// Index of each step by its name.
+    index_of: HashMap<String, usize>,
     input: Schema,
+}
+
+/// Steps that a driver appended to an open saga, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Appended {
+    steps: Vec<Arc<PlannedStep>>,
+    /// For each step of the saga that an appended step needs, the appended steps that need it, ascending.
+    dependents: BTreeMap<usize, Vec<usize>>,
+}
+
+impl Appended {
+    /// Adds the step with this index in the saga.
+    pub(super) fn push(&mut self, index: usize, step: PlannedStep) {
+        for &need in &step.needs {
+            self.dependents.entry(need).or_default().push(index);
+        }
+        self.steps.push(Arc::new(step));
+    }
+
+    /// Returns the appended steps in order.
+    pub fn steps(&self) -> &[Arc<PlannedStep>] {
+        &self.steps
+    }
 }
 
 /// A step with its needs as indexes.
@@ -68,9 +97,16 @@ impl Definition {
                 return Err(needs.err().into_iter().flatten().chain(input.err()).collect());
             }
         };
+        let mut dependents = vec![Vec::new(); needs.len()];
+        for (step, needs) in needs.iter().enumerate() {
+            needs.iter().for_each(|&need: &usize| dependents[need].push(step));
+        }
+        let ordered = needs.iter().enumerate().all(|(step, needs)| needs.iter().all(|&need| need < step));
+        let kinds = draft.steps.iter().map(|step| step.kind).collect();
         let steps = draft.steps.iter().zip(needs).map(|(step, needs)| PlannedStep::new(step.clone(), needs)).collect();
         let digest = digest_of(&draft);
-        Ok(Arc::new(Self { draft, digest, steps, input }))
+        let index_of = draft.steps.iter().enumerate().map(|(index, step)| (step.name.clone(), index)).collect();
+        Ok(Arc::new(Self { draft, digest, steps, kinds, dependents, ordered, index_of, input }))
     }
 
     /// Returns the draft.
@@ -98,6 +134,22 @@ impl Definition {
         &self.steps
     }
 
+    /// Returns the kinds of the steps of the definition.
+    pub(super) fn kinds(&self) -> &Arc<[Kind]> {
+        &self.kinds
+    }
+
+    /// Returns the steps that need a step, ascending, appended steps included.
+    pub(super) fn dependents<'a>(&'a self, state: &'a State, index: usize) -> impl Iterator<Item = usize> + 'a {
+        let planned = self.dependents.get(index).into_iter().flatten();
+        planned.chain(state.appended.dependents.get(&index).into_iter().flatten()).copied()
+    }
+
+    /// Returns whether each step stands after the steps that it needs. Appended steps always do.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.ordered
+    }
+
     /// Returns the driver's lease, if sagas of this definition are open.
     pub fn lease_ms(&self) -> Option<Millis> {
         self.draft.open.as_ref().map(|open| open.lease_ms)
@@ -107,7 +159,7 @@ impl Definition {
     pub fn planned<'a>(&'a self, state: &'a State, index: usize) -> Option<&'a PlannedStep> {
         match index.checked_sub(self.steps.len()) {
             None => self.steps.get(index),
-            Some(appended) => state.appended.get(appended).map(Arc::as_ref),
+            Some(appended) => state.appended.steps.get(appended).map(Arc::as_ref),
         }
     }
 
@@ -120,14 +172,15 @@ impl Definition {
     pub fn at<'a>(&'a self, state: &'a State, index: usize) -> &'a PlannedStep {
         match index.checked_sub(self.steps.len()) {
             None => &self.steps[index],
-            Some(appended) => &state.appended[appended],
+            Some(appended) => &state.appended.steps[appended],
         }
     }
 
     /// Returns the index of the step with this name in a saga.
     pub fn index_of(&self, state: &State, name: &str) -> Option<usize> {
-        (0..state.steps.len())
-            .find(|&index| self.planned(state, index).is_some_and(|planned| planned.step.name == name))
+        let appended = || state.appended.steps.iter().position(|planned| planned.step.name == name);
+        let index = self.index_of.get(name).copied();
+        index.or_else(|| appended().map(|position| self.steps.len() + position))
     }
 }
 

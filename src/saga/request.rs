@@ -280,7 +280,7 @@ fn retry(ctx: &mut TransitionContext<'_>, step: usize, new_key: bool) -> Result<
 
 /// Grants a new budget of attempts and probes.
 fn forgive(ctx: &mut TransitionContext<'_>, step: usize, direction: Direction) {
-    let tally = ctx.state.step_mut(step).tally_mut(direction);
+    let tally = ctx.step_mut(step).tally_mut(direction);
     tally.attempts_forgiven = tally.attempts;
     tally.probes_forgiven = tally.probes;
     (tally.lost, tally.probes_lost) = (0, 0);
@@ -339,7 +339,7 @@ fn skip(ctx: &mut TransitionContext<'_>, step: usize, output: &Json) -> Result<(
             return not(ctx, step, "is being tried right now");
         }
         Phase::Failed if driver::driven(ctx).is_ok() && !ctx.state.steps[step].skipped_by_hand => {
-            ctx.state.step_mut(step).skipped_by_hand = true;
+            ctx.step_mut(step).skipped_by_hand = true;
             return Ok(());
         }
         Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Stuck { .. }
@@ -358,7 +358,7 @@ fn skip(ctx: &mut TransitionContext<'_>, step: usize, output: &Json) -> Result<(
     if turning_back {
         return not(ctx, step, "is not needed any more: the saga is turning back");
     }
-    ctx.state.step_mut(step).skipped_by_hand = true;
+    ctx.step_mut(step).skipped_by_hand = true;
     ctx.succeed(step, Direction::Action, output.clone());
     Ok(())
 }
@@ -380,7 +380,7 @@ fn resolve(ctx: &mut TransitionContext<'_>, step: usize, finding: &Finding) -> R
     if ctx.law() >= Law::V2 && sure && !in_doubt {
         return not(ctx, step, "is never in doubt: its effect and its record are one transaction");
     }
-    let tally = ctx.state.step_mut(step).tally_mut(direction);
+    let tally = ctx.step_mut(step).tally_mut(direction);
     (tally.lost, tally.probes_lost) = (0, 0);
     match (finding, direction) {
         (Finding::Applied { .. }, Direction::Compensation) => ctx.put(step, Phase::Undone(Undone::ByHand)),

@@ -3,7 +3,6 @@
 //! undo what the new saga takes over.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,6 +13,7 @@ use super::event::{Direction, Started};
 use super::law::Law;
 use super::plan::{self, Definition};
 use super::state::{Activity, Origin, Phase, State, StepState, Undone};
+use super::steps::Steps;
 use super::transition::IllegalEvent;
 
 /// Start of a rerun: the new saga takes over outcomes of an ended saga.
@@ -104,12 +104,14 @@ pub fn rerunnable(definition: &Definition, saga: Uuid, state: &State) -> Vec<Str
 }
 
 /// Returns the steps of a saga at its start: all waiting, except those with an outcome that is taken over.
-pub(super) fn first_steps(definition: &Definition, started: &Started) -> Vec<Arc<StepState>> {
-    let waiting = Arc::new(StepState::waiting());
-    let mut steps = vec![waiting; definition.steps().len()];
+pub(super) fn first_steps(definition: &Definition, started: &Started) -> Steps {
+    let mut steps = Steps::waiting(definition.kinds().clone());
     let outcomes = started.rerun.iter().flat_map(|rerun| &rerun.outcomes);
     for TakenOver { step, effect } in outcomes {
-        let Some(one) = steps.get_mut(*step).map(Arc::make_mut) else { continue };
+        if *step >= steps.len() {
+            continue;
+        }
+        let one = steps.get_mut(*step);
         one.since = Some(started.at);
         match effect {
             None => one.phase = Phase::Skipped,

@@ -2,7 +2,7 @@
 //! `transition_context.rs` decide what follows when no attempt may begin.
 
 use super::definition::{Call, Effect, Millis, Retry};
-use super::state::Tally;
+use super::tally::Tally;
 
 /// Longest pause that a participant may ask for: one day.
 pub(super) const RETRY_AFTER_MS_MAX: Millis = 24 * 3_600_000;

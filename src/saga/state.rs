@@ -13,7 +13,10 @@ use super::definition::Millis;
 use super::event::Direction;
 use super::law::Law;
 use super::outcome::Error;
-use super::plan::PlannedStep;
+use super::plan::Appended;
+use super::steps::Steps;
+use super::tally::Tally;
+use super::traits::Traits;
 
 /// The state of one saga.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +40,9 @@ pub struct State {
     pub turn_back: Option<TurnBack>,
     /// One entry for each step of the definition, then one for each appended step. Consecutive states share the
     /// entries that did not change.
-    pub steps: Vec<Arc<StepState>>,
+    pub steps: Steps,
     /// Steps that the driver of an open saga appended, in order.
-    pub appended: Vec<Arc<PlannedStep>>,
+    pub appended: Arc<Appended>,
     /// End of the driver's lease on an open saga. None once the plan is closed or the saga runs backward, and for a
     /// saga that was never open.
     pub lease_until: Option<Millis>,
@@ -47,7 +50,7 @@ pub struct State {
     /// did not.
     pub plan_expired: bool,
     /// Events that were provided before a step waited for them, by name.
-    pub mailbox: BTreeMap<String, Json>,
+    pub mailbox: Arc<BTreeMap<String, Json>>,
     /// Highest signal number that was applied or refused.
     pub signals_seen: u64,
 }
@@ -237,6 +240,21 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Returns the end of the settle window of a doubt that is left open. None in all other phases.
+    pub(super) fn unresolved_until(&self) -> Option<Millis> {
+        match self {
+            Self::Active { activity: Activity::Unresolved { until }, .. } => Some(*until),
+            Self::Active { .. }
+            | Self::Waiting
+            | Self::Deciding
+            | Self::Skipped
+            | Self::Done
+            | Self::Failed
+            | Self::Undone(_)
+            | Self::Stuck { .. } => None,
+        }
+    }
+
     /// Returns the deadline of a wait for an event or for an approval. None for a wait without a deadline, and in all
     /// other phases.
     pub(super) fn waits_until(&self) -> Option<Millis> {
@@ -332,90 +350,6 @@ impl StuckReason {
     }
 }
 
-/// Counts and times of one call: the action or the compensation.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tally {
-    /// Attempts begun.
-    pub attempts: u32,
-    /// Attempts begun before an operator granted a new budget.
-    pub attempts_forgiven: u32,
-    /// Probes begun.
-    pub probes: u32,
-    /// Probes that do not count against the budget: those begun before the present doubt or before an operator
-    /// granted a new budget, and those that found no effect before the settle window ended.
-    pub probes_forgiven: u32,
-    /// Attempts, conditions and renderings in a row that were lost with their process.
-    pub lost: u32,
-    /// Probes in a row that were lost with their process. They are counted apart from `lost`: a probe that answers
-    /// does not clear a call that kills its process. A call that is probed for weeks may see several processes die.
-    pub probes_lost: u32,
-    /// Generation of the idempotency key of the last attempt.
-    pub generation: u32,
-    /// When the first attempt of this generation began. None before, and none when the next attempt takes a new key.
-    pub generation_at: Option<Millis>,
-    /// When the first attempt of this budget began. None before.
-    pub first_at: Option<Millis>,
-    /// When the last attempt began. None before.
-    pub attempt_at: Option<Millis>,
-    /// The last error. Boxed, like `shown`, because most calls have none and a node holds tens of thousands of
-    /// waiting sagas.
-    pub error: Option<Box<Error>>,
-    /// Further facts. None while every answer was a success. Boxed for the same reason.
-    evidence: Option<Box<Evidence>>,
-}
-
-/// Facts about a call beside its counts: what the participant asked for, and what is in doubt.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evidence {
-    /// When the last probe was sent. None before.
-    pub probed_at: Option<Millis>,
-    /// Pause that the participant asked for: no attempt and no probe begins before this time.
-    pub not_before: Option<Millis>,
-    /// Latest possible end of the last attempt of this generation whose effect is unknown. None when not in doubt.
-    pub doubt_at: Option<Millis>,
-    /// When the saga learned of that end. A finding from before this time says nothing about the attempt.
-    pub heard_at: Option<Millis>,
-    /// The participant accepted an attempt of this generation and may carry it out at any time. Only word from the
-    /// participant ends the doubt.
-    pub pending: bool,
-    /// The present doubt came from an error that the participant answered. A repeat would meet the same error.
-    pub errored: bool,
-    /// The last definite failure ruled out another attempt.
-    pub final_failure: bool,
-}
-
-impl Evidence {
-    /// Evidence of a call with only successful answers.
-    const NONE: Self = Self {
-        probed_at: None,
-        not_before: None,
-        doubt_at: None,
-        heard_at: None,
-        pending: false,
-        errored: false,
-        final_failure: false,
-    };
-}
-
-impl Tally {
-    /// Returns the facts beside the counts.
-    pub fn evidence(&self) -> &Evidence {
-        self.evidence.as_deref().unwrap_or(&Evidence::NONE)
-    }
-
-    /// Returns the facts beside the counts, to add to them.
-    pub(super) fn evidence_mut(&mut self) -> &mut Evidence {
-        self.evidence.get_or_insert_with(|| Box::new(Evidence::NONE))
-    }
-
-    /// Corrects the facts beside the counts, if there are any.
-    pub(super) fn correct(&mut self, take_back: impl FnOnce(&mut Evidence)) {
-        if let Some(evidence) = &mut self.evidence {
-            take_back(evidence);
-        }
-    }
-}
-
 impl State {
     /// Returns how the saga ended; none while it has not.
     pub fn end(&self) -> Option<End> {
@@ -425,14 +359,10 @@ impl State {
         }
     }
 
-    /// Returns one step, to change it.
-    pub(super) fn step_mut(&mut self, index: usize) -> &mut StepState {
-        Arc::make_mut(&mut self.steps[index])
-    }
-
     /// Returns the first step that needs a person, if any.
     pub fn stuck(&self) -> Option<(usize, Direction, StuckReason)> {
-        self.steps.iter().enumerate().find_map(|(index, step)| match step.phase {
+        let index = self.steps.find(0, |summary| summary.has(Traits::STUCK))?;
+        match self.steps[index].phase {
             Phase::Stuck { direction, reason } => Some((index, direction, reason)),
             Phase::Waiting
             | Phase::Deciding
@@ -441,7 +371,7 @@ impl State {
             | Phase::Done
             | Phase::Failed
             | Phase::Undone(_) => None,
-        })
+        }
     }
 
     /// Returns the status of the saga.
@@ -459,19 +389,17 @@ impl State {
 }
 
 impl StepState {
-    /// Makes a step to which nothing has happened yet.
-    pub fn waiting() -> Self {
-        Self {
-            phase: Phase::Waiting,
-            since: None,
-            output: None,
-            shown: None,
-            skipped_by_hand: false,
-            origin: None,
-            action: Tally::default(),
-            compensation: Tally::default(),
-        }
-    }
+    /// A step to which nothing has happened yet.
+    pub const WAITING: Self = Self {
+        phase: Phase::Waiting,
+        since: None,
+        output: None,
+        shown: None,
+        skipped_by_hand: false,
+        origin: None,
+        action: Tally::NONE,
+        compensation: Tally::NONE,
+    };
 
     /// Returns the counts of one direction.
     pub fn tally(&self, direction: Direction) -> &Tally {

@@ -3,10 +3,10 @@
 //! `doubt.rs` resolves doubts, `request.rs` applies requests, and `owner_loss.rs` handles the loss of an owner. The
 //! idea of a legal-transition function over a log comes from steno.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::advance;
+use super::agenda::Agenda;
 use super::approval;
 use super::command::Command;
 use super::definition::Millis;
@@ -22,6 +22,7 @@ use super::request;
 use super::rerun;
 use super::retry;
 use super::state::{Activity, Course, Phase, State, StepState};
+use super::traits::Traits;
 use super::transition_context::TransitionContext;
 
 /// An event that is illegal in this state. The state is unchanged.
@@ -58,15 +59,16 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
         paused: false,
         turn_back: None,
         steps: rerun::first_steps(definition, started),
-        appended: Vec::new(),
+        appended: Arc::default(),
         lease_until: definition.lease_ms().map(|lease| started.at.saturating_add(lease)),
         plan_expired: false,
-        mailbox: BTreeMap::new(),
+        mailbox: Arc::default(),
         signals_seen: 0,
     };
     // The deadline may have passed before a node took the saga up.
     let ends_waits = started.law == Law::V1;
-    let mut ctx = TransitionContext { definition, state, at: started.at, jitter: 0.0, ends_waits, moved: false };
+    let (at, agenda) = (started.at, Agenda::Every);
+    let mut ctx = TransitionContext { definition, state, at, jitter: 0.0, ends_waits, moved: false, agenda };
     advance::advance(&mut ctx);
     let commands = outstanding(&ctx.state);
     (ctx.state, commands)
@@ -79,13 +81,24 @@ pub fn transition(
     state: &State,
     event: &Event,
 ) -> Result<(State, Vec<Command>), IllegalEvent> {
+    transition_with(definition, state, event, Agenda::new)
+}
+
+/// Applies one event as [`transition`] does, with an agenda that is made from the state before it and the event's time.
+pub(super) fn transition_with(
+    definition: &Definition,
+    state: &State,
+    event: &Event,
+    agenda: impl Fn(&Definition, &State, Millis) -> Agenda,
+) -> Result<(State, Vec<Command>), IllegalEvent> {
     if state.end().is_some() {
         return Err(IllegalEvent::new("the saga has ended and accepts no more events"));
     }
     let (at, jitter) = moment(state, event);
     let ends_waits = state.law == Law::V1 || matches!(event, Event::TimerFired(_));
     let state_now = State { at, ..state.clone() };
-    let mut ctx = TransitionContext { definition, state: state_now, at, jitter, ends_waits, moved: false };
+    let agenda = agenda(definition, state, at);
+    let mut ctx = TransitionContext { definition, state: state_now, at, jitter, ends_waits, moved: false, agenda };
     match event {
         Event::Started(_) => return Err(IllegalEvent::new("the saga has started already")),
         Event::ConditionDecided(event) => condition_decided(&mut ctx, event)?,
@@ -138,7 +151,8 @@ pub fn outstanding(state: &State) -> Vec<Command> {
     if state.end().is_some() {
         return Vec::new();
     }
-    state.steps.iter().enumerate().filter_map(|(index, step)| command_of(index, step)).collect()
+    let commanded = state.steps.all(|summary| summary.has(Traits::COMMANDED));
+    commanded.filter_map(|index| command_of(index, &state.steps[index])).collect()
 }
 
 /// Returns the commands that the new state asks for and the old state did not.
@@ -146,13 +160,11 @@ fn new_commands(old: &State, new: &State) -> Vec<Command> {
     if new.end().is_some() {
         return Vec::new();
     }
-    let changed = |index: usize, step: &Arc<StepState>| {
-        let before = old.steps.get(index);
-        let same = before.is_some_and(|before| Arc::ptr_eq(before, step));
-        let command = if same { None } else { command_of(index, step) };
-        command.filter(|command| Some(*command) != before.and_then(|before| command_of(index, before)))
+    let command = |index: usize| {
+        let before = old.steps.get(index).and_then(|before| command_of(index, before));
+        command_of(index, &new.steps[index]).filter(|command| Some(*command) != before)
     };
-    new.steps.iter().enumerate().filter_map(|(index, step)| changed(index, step)).collect()
+    new.steps.changed_since(&old.steps).into_iter().filter_map(command).collect()
 }
 
 /// Returns the command that one step asks for.
@@ -200,7 +212,7 @@ fn condition_decided(ctx: &mut TransitionContext<'_>, event: &ConditionDecided) 
     if ctx.state.steps.get(step).map(|one| &one.phase) != Some(&Phase::Deciding) {
         return Err(IllegalEvent::new(format!("the condition of step {step} is not being decided")));
     }
-    let one = ctx.state.step_mut(step);
+    let one = ctx.step_mut(step);
     one.action.lost = 0;
     match &event.decision {
         Decision::Skip => one.phase = Phase::Skipped,
@@ -227,7 +239,7 @@ fn attempt_ended(ctx: &mut TransitionContext<'_>, event: &AttemptEnded) -> Resul
         let word = direction.as_str();
         return Err(IllegalEvent::new(format!("attempt {attempt} of the {word} of step {step} is not in flight")));
     }
-    ctx.state.step_mut(step).tally_mut(direction).lost = 0;
+    ctx.step_mut(step).tally_mut(direction).lost = 0;
     match (ctx.law(), &event.outcome) {
         (Law::V1, Outcome::Unknown { .. }) => {}
         (Law::V1 | Law::V2, outcome) => ctx.rest(step, direction, outcome.retry_after_ms()),
@@ -235,7 +247,7 @@ fn attempt_ended(ctx: &mut TransitionContext<'_>, event: &AttemptEnded) -> Resul
     match &event.outcome {
         Outcome::Succeeded { output } => ctx.succeed(step, direction, output.clone()),
         Outcome::Failed { error, retryable, retry_after_ms: _, answers_key, renew_key } => {
-            let tally = ctx.state.step_mut(step).tally_mut(direction);
+            let tally = ctx.step_mut(step).tally_mut(direction);
             tally.error = Some(Box::new(error.clone()));
             if *retryable {
                 tally.correct(|evidence| evidence.final_failure = false);
@@ -257,7 +269,7 @@ fn attempt_ended(ctx: &mut TransitionContext<'_>, event: &AttemptEnded) -> Resul
     }
     if ctx.law() == Law::V1 {
         // Under law V1 a pause delays only the attempt that is scheduled right now.
-        ctx.state.step_mut(step).tally_mut(direction).correct(|evidence| evidence.not_before = None);
+        ctx.step_mut(step).tally_mut(direction).correct(|evidence| evidence.not_before = None);
     }
     Ok(())
 }
@@ -271,7 +283,7 @@ fn probe_answered(ctx: &mut TransitionContext<'_>, event: &ProbeAnswered) -> Res
         let word = direction.as_str();
         return Err(IllegalEvent::new(format!("probe {probe} of the {word} of step {step} is not in flight")));
     }
-    ctx.state.step_mut(step).tally_mut(direction).probes_lost = 0;
+    ctx.step_mut(step).tally_mut(direction).probes_lost = 0;
     match &event.answer {
         Answer::Applied { output } => ctx.succeed(step, direction, output.clone()),
         Answer::Absent => doubt::absent(ctx, step, direction),

@@ -2,13 +2,15 @@
 //! effect, mark it stuck. Its callers decide when each of them is due.
 
 use super::advance;
+use super::agenda::Agenda;
 use super::definition::{Call, Effect, Kind, Millis};
 use super::event::Direction;
 use super::law::Law;
 use super::outcome::Error;
 use super::plan::Definition;
 use super::retry;
-use super::state::{Activity, Course, Phase, State, StuckReason, Tally, TurnBack, Undone};
+use super::state::{Activity, Course, Phase, State, StepState, StuckReason, TurnBack, Undone};
+use super::tally::Tally;
 
 /// One transition under way.
 pub(super) struct TransitionContext<'a> {
@@ -21,12 +23,14 @@ pub(super) struct TransitionContext<'a> {
     pub(super) ends_waits: bool,
     /// Something changed in this round of `advance`.
     pub(super) moved: bool,
+    /// The steps to look at.
+    pub(super) agenda: Agenda,
 }
 
 impl TransitionContext<'_> {
     /// Returns the kind of a step.
     pub(super) fn kind(&self, step: usize) -> Kind {
-        self.definition.step(&self.state, step).kind
+        self.state.steps.kind(step)
     }
 
     /// Returns the call of a step in one direction; none for an action that calls no participant.
@@ -34,11 +38,17 @@ impl TransitionContext<'_> {
         self.definition.step(&self.state, step).call(direction)
     }
 
+    /// Returns one step, to change it.
+    pub(super) fn step_mut(&mut self, step: usize) -> &mut StepState {
+        self.agenda.touch(step);
+        self.state.steps.get_mut(step)
+    }
+
     /// Puts a step into a phase.
     pub(super) fn put(&mut self, step: usize, phase: Phase) {
         if self.state.steps[step].phase != phase {
             let since = Some(self.at);
-            let one = self.state.step_mut(step);
+            let one = self.step_mut(step);
             (one.phase, one.since) = (phase, since);
             self.moved = true;
         }
@@ -67,7 +77,7 @@ impl TransitionContext<'_> {
     pub(super) fn rest(&mut self, step: usize, direction: Direction, retry_after_ms: Option<Millis>) {
         if let Some(pause_ms) = retry::asked_pause_ms(retry_after_ms) {
             let until = self.at.saturating_add(pause_ms);
-            self.state.step_mut(step).tally_mut(direction).evidence_mut().not_before = Some(until);
+            self.step_mut(step).tally_mut(direction).evidence_mut().not_before = Some(until);
         }
     }
 
@@ -102,7 +112,7 @@ impl TransitionContext<'_> {
     /// Begins the next attempt of a call.
     pub(super) fn attempt(&mut self, step: usize, direction: Direction) {
         let at = self.at;
-        let tally = self.state.step_mut(step).tally_mut(direction);
+        let tally = self.step_mut(step).tally_mut(direction);
         if tally.attempts > 0 && tally.generation_at.is_none() {
             tally.generation += 1;
         }
@@ -115,7 +125,7 @@ impl TransitionContext<'_> {
 
     /// Records that the call took effect.
     pub(super) fn succeed(&mut self, step: usize, direction: Direction, output: super::Json) {
-        let one = self.state.step_mut(step);
+        let one = self.step_mut(step);
         let tally = one.tally_mut(direction);
         tally.correct(|evidence| {
             (evidence.doubt_at, evidence.pending, evidence.errored) = (None, false, false);
@@ -132,7 +142,7 @@ impl TransitionContext<'_> {
     /// Gives the next attempts a new key. Until the first of them begins, the recorded key is that of the last
     /// attempt, which the participant has seen.
     pub(super) fn renew_key(&mut self, step: usize, direction: Direction) {
-        let tally = self.state.step_mut(step).tally_mut(direction);
+        let tally = self.step_mut(step).tally_mut(direction);
         tally.generation_at = None;
         tally.correct(|evidence| evidence.pending = false);
     }
@@ -143,7 +153,7 @@ impl TransitionContext<'_> {
         if self.law() == Law::V1 {
             self.renew_key(step, direction);
         }
-        let tally = self.state.step_mut(step).tally_mut(direction);
+        let tally = self.step_mut(step).tally_mut(direction);
         tally.correct(|evidence| (evidence.doubt_at, evidence.errored) = (None, false));
         let wanted = match direction {
             Direction::Action => self.state.course == Course::Forward && self.state.turn_back.is_none(),

@@ -297,7 +297,7 @@ impl Plan {
     fn find(pinned: &Pinned, state: &State, step: usize) -> Self {
         match step.checked_sub(pinned.definition.steps().len()) {
             None => Self::Defined(pinned.clone(), step),
-            Some(appended) => Self::Appended(state.appended[appended].clone()),
+            Some(appended) => Self::Appended(state.appended.steps()[appended].clone()),
         }
     }
 

@@ -91,9 +91,13 @@ impl SagaMetrics {
             | Event::OwnerLost(_)
             | Event::Withdrawn(_) => {}
         }
-        for (index, step) in new.steps.iter().enumerate() {
-            let before = old.and_then(|old| old.steps.get(index)).map(|step| &step.phase);
-            if before != Some(&step.phase) {
+        let changed = match old {
+            Some(old) => new.steps.changed_since(&old.steps),
+            None => (0..new.steps.len()).collect(),
+        };
+        for index in changed {
+            let (before, step) = (old.and_then(|old| old.steps.get(index)), &new.steps[index]);
+            if before.map(|before| &before.phase) != Some(&step.phase) {
                 self.step_ended(index, step, new.at);
             }
         }

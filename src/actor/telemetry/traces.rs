@@ -115,11 +115,9 @@ impl Traces {
         let attributes = || {
             vec![KeyValue::new("saga.id", saga.to_string()), KeyValue::new("definition", definition.name().to_owned())]
         };
-        for (index, one) in new.steps.iter().enumerate() {
-            let was = old.steps.get(index);
-            let Some(direction) = was.filter(|was| !Arc::ptr_eq(was, one)).and_then(|was| settled(was, one)) else {
-                continue;
-            };
+        for index in new.steps.changed_since(&old.steps) {
+            let (was, one) = (old.steps.get(index), &new.steps[index]);
+            let Some(direction) = was.and_then(|was| settled(was, one)) else { continue };
             let name = &definition.at(new, index).name;
             let name = match direction {
                 Direction::Action => name.to_string(),

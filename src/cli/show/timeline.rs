@@ -3,7 +3,6 @@
 //! Leaves the words to `words.rs`.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -15,7 +14,7 @@ use crate::saga::command::Command;
 use crate::saga::definition::Millis;
 use crate::saga::event::{Direction, Event};
 use crate::saga::outcome::{DecidedBy, Error};
-use crate::saga::state::{State, StepState};
+use crate::saga::state::State;
 use crate::saga::{Definition, IllegalEvent, Json, begin, legal_verbs, next_timer, transition};
 
 /// Timeline of a saga.
@@ -178,7 +177,7 @@ pub(super) fn attempts_under(
 /// Returns the state before the first row.
 fn untouched(first: &State) -> State {
     let mut state = first.clone();
-    state.steps.fill(Arc::new(StepState::waiting()));
+    state.steps.reset();
     state
 }
 

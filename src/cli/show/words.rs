@@ -2,8 +2,6 @@
 //!
 //! Leaves the order to `timeline.rs` and the layout to `render.rs`.
 
-use std::sync::Arc;
-
 use crate::cli::output::Tone;
 use crate::cli::time::span;
 use crate::participant::DefaultRule;
@@ -347,7 +345,7 @@ fn awaited(definition: &Definition, state: &State, index: usize) -> String {
 
 /// Lists the calls in progress.
 pub(super) fn under_way(definition: &Definition, state: &State) -> Vec<String> {
-    let words = |(index, step): (usize, &Arc<StepState>)| match &step.phase {
+    let words = |(index, step): (usize, &StepState)| match &step.phase {
         Phase::Active { direction, activity: activity @ (Activity::Attempting | Activity::Probing) } => {
             let tally = step.tally(*direction);
             let (what, number) = match activity {

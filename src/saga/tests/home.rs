@@ -1,8 +1,6 @@
 //! Drives a saga to its end from any state, in a world where everything goes well from now on and people do their
 //! work. Proves that an end can always be reached, and checks what must hold at every end.
 
-use std::sync::Arc;
-
 use super::invariants::{Fault, call_of, must};
 use super::moves::{Fate, Move, Seen, Verdict};
 use super::story::question;
@@ -121,7 +119,7 @@ impl World {
     /// Returns the request for which a step waits: an event, an approval, or the finding that an accepted call came
     /// to nothing.
     fn tell(&self) -> Option<Move> {
-        let waits = |one: &Arc<StepState>| {
+        let waits = |one: &StepState| {
             matches!(one.phase, Phase::Active { activity: Activity::Awaiting { .. } | Activity::Asking { .. }, .. })
         };
         if !self.state.steps.iter().any(waits) {

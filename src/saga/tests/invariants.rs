@@ -1,7 +1,8 @@
 //! Checks what must hold after every event, as far as the state itself can tell. What needs the truth about effects
 //! is checked in `world.rs`.
 
-use crate::saga::advance::limits;
+use crate::saga::advance::{is_clear, limits};
+use crate::saga::agenda::{Agenda, dependents_clear};
 use crate::saga::command::Command;
 use crate::saga::definition::{Action, Call, Effect, Kind};
 use crate::saga::event::{
@@ -11,6 +12,7 @@ use crate::saga::event::{
 use crate::saga::outcome::{Answer, Error, Outcome};
 use crate::saga::plan;
 use crate::saga::state::{Activity, Course, End, Phase, State, Status, StepState, StuckReason};
+use crate::saga::transition::transition_with;
 use crate::saga::{Definition, Json, Law, legal_verbs, next_timer, outstanding, passed_deadline, replay, transition};
 
 /// A property that does not hold, as a sentence.
@@ -34,6 +36,13 @@ pub(super) fn of_transition(
     commands: &[Command],
 ) -> Result<(), Fault> {
     must!(new.at >= old.at, "the saga's time went back from {} to {}", old.at, new.at);
+    let every = transition_with(definition, old, event, |_, _, _| Agenda::Every);
+    let same = every.is_ok_and(|(state, asked)| state == *new && asked == commands);
+    must!(same, "a look at every step leads elsewhere");
+    for step in 0..new.steps.len() {
+        let clear = dependents_clear(definition, new, step);
+        must!(clear == is_last(definition, new, step), "step {step} is found to be the last in place: {clear}");
+    }
     of_commands(old, event, new, commands)?;
     of_approvals(definition, old, event, new)?;
     for command in commands {
@@ -54,10 +63,18 @@ pub(super) fn of_transition(
     Ok(())
 }
 
+/// Returns whether no step that depends on this one is in place, by a look at every step.
+fn is_last(definition: &Definition, state: &State, step: usize) -> bool {
+    let needs = |index: usize| definition.planned(state, index).map_or(&[][..], |planned| &planned.needs);
+    (0..state.steps.len())
+        .filter(|&index| needs(index).contains(&step))
+        .all(|index| is_clear(&state.steps[index].phase) && is_last(definition, state, index))
+}
+
 /// Checks approvals. Only a yes to the question that is in the journal completes an approval. A question never
 /// changes while a person is asked.
 fn of_approvals(definition: &Definition, old: &State, event: &Event, new: &State) -> Result<(), Fault> {
-    for (index, (was, is)) in old.steps.iter().zip(&new.steps).enumerate() {
+    for (index, (was, is)) in old.steps.iter().zip(new.steps.iter()).enumerate() {
         let planned = definition.step(new, index);
         if !matches!(planned.action, Action::Approval { .. }) {
             continue;
@@ -343,7 +360,7 @@ pub(super) fn of_strangers(definition: &Definition, state: &State) -> Result<(),
             strangers.push(Event::Withdrawn(Withdrawn { at, steps: vec![step] }));
         }
         for direction in [Direction::Action, Direction::Compensation] {
-            let tally = state.steps.get(step).map(|one| one.tally(direction).clone()).unwrap_or_default();
+            let tally = state.steps.get(step).unwrap_or(&StepState::WAITING).tally(direction);
             for number in [tally.attempts.wrapping_sub(1), tally.attempts, tally.attempts + 1] {
                 let in_flight = asked.iter().any(|command| {
                     matches!(command, Command::Execute { step: found, direction: way, attempt, .. }

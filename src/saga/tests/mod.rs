@@ -13,6 +13,7 @@ mod ledger;
 mod moves;
 mod notation;
 mod properties;
+mod steps;
 mod story;
 mod trust;
 mod world;

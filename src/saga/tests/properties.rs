@@ -22,10 +22,12 @@ use crate::saga::state::Status;
 const CASES: u32 = 100_000;
 /// Default seed: fixed, so that a failure comes from the change at hand. Set another seed to search further.
 const SEED: u64 = 20_261_122;
-/// Most steps of a random graph.
-const STEPS_MAX: usize = 5;
-/// Most random moves. After them everything goes well.
-const MOVES_MAX: usize = 32;
+/// Most steps of a random graph, and most random moves. After them everything goes well.
+const SHORT: (usize, usize) = (5, 32);
+/// The same for sagas that are long enough for a deep tree of steps.
+const LONG: (usize, usize) = (20, 160);
+/// Cases of long sagas, over all threads.
+const LONG_CASES: u32 = 2_000;
 
 /// Counts of cases: not stuck after the random moves; stuck after them; ended completed; ended compensated.
 static REACHED: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
@@ -41,9 +43,9 @@ struct Chance {
     moves: Vec<u32>,
 }
 
-fn chance() -> impl Strategy<Value = Chance> {
-    let steps = vec(any::<u64>(), 0..=STEPS_MAX);
-    (any::<u16>(), steps, vec(any::<u32>(), 0..MOVES_MAX)).prop_map(|(saga, steps, moves)| Chance {
+fn chance((steps_max, moves_max): (usize, usize)) -> impl Strategy<Value = Chance> {
+    let steps = vec(any::<u64>(), 0..=steps_max);
+    (any::<u16>(), steps, vec(any::<u32>(), 0..moves_max)).prop_map(|(saga, steps, moves)| Chance {
         saga,
         steps,
         moves,
@@ -207,13 +209,7 @@ fn every_saga_keeps_the_promise() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
     let seed = std::env::var("AMENDS_SEED").ok().and_then(|text| text.parse().ok());
     let seed: u64 = seed.unwrap_or(SEED);
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let share = cases / threads + u32::from(thread < cases % threads);
-            scope.spawn(move || search(share, seed, thread));
-        }
-    });
+    search_on_all_threads(cases, seed, SHORT);
     let [moving, stuck, completed, compensated] = REACHED.each_ref().map(|count| count.load(Ordering::Relaxed));
     println!("{moving} moving, {stuck} stuck, then {completed} completed, {compensated} compensated");
     let taken_over = TAKEN_OVER.load(Ordering::Relaxed);
@@ -223,15 +219,30 @@ fn every_saga_keeps_the_promise() {
     assert!(stuck >= least && completed >= least && compensated >= least, "too few cases of one kind were reached");
 }
 
+#[test]
+fn every_long_saga_keeps_the_promise() {
+    search_on_all_threads(LONG_CASES, SEED, LONG);
+}
+
+fn search_on_all_threads(cases: u32, seed: u64, size: (usize, usize)) {
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let share = cases / threads + u32::from(thread < cases % threads);
+            scope.spawn(move || search(share, seed, thread, size));
+        }
+    });
+}
+
 /// Runs a share of the cases. Shrinks the first that fails, and panics with its history.
-fn search(cases: u32, seed: u64, thread: u32) {
+fn search(cases: u32, seed: u64, thread: u32, size: (usize, usize)) {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8..12].copy_from_slice(&thread.to_le_bytes());
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let result = runner.run(&chance(), |chance| run(&chance, &mut Vec::new()).map_err(TestCaseError::fail));
+    let result = runner.run(&chance(size), |chance| run(&chance, &mut Vec::new()).map_err(TestCaseError::fail));
     match result {
         Ok(()) => {}
         Err(TestError::Fail(_, chance)) => {
