@@ -19,6 +19,8 @@ pub const ALL: &[&str] = &[
     "transactional: looked up",
     "notification: sending",
     "notification: answered",
+    "lookout: started",
+    "lookout: stopped",
     "heartbeat: started",
     "heartbeat: stopped",
     "definition_poller: started",

@@ -31,6 +31,13 @@ select n.id as node, n.name, n.version, n.schema_version,
 from amends.node n
 left join amends.fleet_signal d on d.node = n.id and d.verb = 'drain_node' and d.lifted_by is null;
 
+-- The chores of the fleet: work that one node does for all nodes, which node has it and until when. `held`: no other
+-- node may take it yet.
+create or replace view amends.chores as
+select c.name as chore, c.until > amends.now() as held, c.node, n.name as node_name, c.until
+from amends.chore c
+left join amends.node n on n.id = c.node;
+
 -- What waits on a node before it may begin, as of the node's last beat, oldest first. Calls (`step`, `direction`)
 -- wait for a place at a participant or for a transaction, and nothing has been sent yet. Sagas wait for a lone trial.
 create or replace view amends.waits as
@@ -163,6 +170,11 @@ from (
                count(*) filter (where n.state = 'late')),
            'nothing moves without a live node: `amends serve`'
     from amends.nodes n
+    union all
+    select 'chores', false, count(*) > 0, coalesce('no node does ' || string_agg(c.name, ', ' order by c.name),
+               'each has a node'),
+           'nodes take them within seconds: does one run, and does its log say `could not look for work`?'
+    from amends.chore c where c.until < amends.now() - interval '30 s'
     union all
     select 'stuck sagas', false, count(*) > 0, count(*)::text, 'they need a person: select * from amends.stuck'
     from (select from amends.stuck limit 1000) s

@@ -27,7 +27,7 @@ do $$
 declare
     v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog,
         amends.nodes, amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals,
-        amends.definition_pauses, amends.node_drains, amends.reruns, amends.checkup, amends.waits';
+        amends.definition_pauses, amends.node_drains, amends.reruns, amends.checkup, amends.waits, amends.chores';
     -- Functions that the views call run with the rights of the reader.
     v_reading text := 'amends.now(), amends.bucket(uuid), amends.steps_of(uuid), amends.timeline_of(uuid),
         amends.signal_status(uuid, bigint)';
@@ -43,9 +43,9 @@ declare
     -- What a node writes. It only inserts into the journal, ended sagas, definitions and start keys.
     v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal,
         amends.rerun, amends.signal';
-    v_passing text := 'amends.eviction, amends.inbox, amends.knock, amends.lane, amends.node, amends.outbox,
-        amends.passage, amends.ready, amends.saga, amends.suspect, amends.timer, amends.turn, amends.unreadable,
-        amends.waiting';
+    v_passing text := 'amends.chore, amends.eviction, amends.inbox, amends.knock, amends.lane, amends.node,
+        amends.outbox, amends.passage, amends.ready, amends.saga, amends.suspect, amends.timer, amends.turn,
+        amends.unreadable, amends.waiting';
     v_compacted text := 'amends.inbox, amends.outbox, amends.ready, amends.saga, amends.timer';
     v_role text;
 begin

@@ -24,8 +24,21 @@ pub const ISOLATED_MS_MAX: u64 = 600_000;
 pub const CLAIM_MAX: usize = 200;
 /// Pause of a lane after a claim that found sagas, in milliseconds. Doubles after each claim that found none.
 pub const POLL_LEAST_MS: u64 = 2;
-/// Longest pause between two claims of a lane, in milliseconds.
+/// Longest pause of a lane before it repeats a claim or a read without an answer, in milliseconds.
 pub const POLL_MOST_MS: u64 = 250;
+/// Pause of a node after a look after which its lanes found something, in milliseconds. Doubles after each look in
+/// vain.
+pub const LOOK_LEAST_MS: u64 = 5;
+/// Longest pause between two looks of a node, in milliseconds.
+pub const LOOK_MOST_MS: u64 = 125;
+/// Ready rows for each further lane that a look sends to claim.
+pub const LOOK_ROWS_A_LANE: u64 = 16;
+/// How long a node has a chore of the fleet before it must renew the lease, in milliseconds. It renews in the second
+/// half of this time.
+pub const CHORE_LEASE_MS: u64 = 4_000;
+/// Longest round of a chore, in milliseconds. The lease of a chore in a longer round is not renewed, so that another
+/// node does the chore.
+pub const CHORE_HUNG_MS: u64 = 30_000;
 /// Shortest pause between two searches for orphans, in milliseconds. An orphan is a saga that a lane owns and no
 /// actor runs.
 pub const STRAYS_LOOK_MS: u64 = 15_000;
@@ -66,8 +79,8 @@ pub const TIMERS_POLL_MS: u64 = 250;
 pub const TRACES_TIMEOUT_MS: u64 = 5_000;
 /// Most reruns that one poll takes.
 pub const RERUNS_MAX: usize = 16;
-/// Pause between two polls for requested reruns, in milliseconds.
-pub const RERUNS_POLL_MS: u64 = 500;
+/// Longest pause between two polls for requested reruns, in milliseconds. A look of the node hints at them.
+pub const RERUNS_POLL_MS: u64 = 10_000;
 /// Longest pause between two polls for starts that wait for a turn, in milliseconds.
 pub const TURNS_POLL_MOST_MS: u64 = 250;
 /// Pause after a poll that gave a turn, in milliseconds. Doubles after each poll that gave none.

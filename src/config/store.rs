@@ -25,6 +25,8 @@ pub const CLAIM_ROWS_MAX: usize = 500;
 pub const WATERMARK_SLACK: i64 = 4_096;
 /// Time between two claims that ignore the watermark, in milliseconds.
 pub const FULL_CLAIM_INTERVAL_MS: u64 = 1_000;
+/// Most ready rows that a look counts.
+pub const LOOK_ROWS_MAX: i64 = 256;
 /// Most wakes that are taken from one inbox at once.
 pub const INBOX_ROWS_MAX: i64 = 1_000;
 /// Most sagas that one statement of the sweep re-homes.

@@ -9,15 +9,15 @@ use tokio::sync::oneshot;
 use super::threads::{Crew, Threads};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
-    ClaimPause, Definitions, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces, TrialPermit,
-    Waits, Wakeups,
+    ClaimPause, Definitions, FleetChores, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces,
+    TrialPermit, Waits, Wakeups,
 };
 use crate::client::Client;
 use crate::config::actor as limits;
 use crate::participant::{Handlers, ParticipantConfig, Participants, expr, http_client};
 use crate::saga::definition::Draft;
 use crate::saga::{Definition, Fault};
-use crate::store::{PostgresConfig, Store};
+use crate::store::{PostgresConfig, Store, Watermarks};
 
 /// The settings of a node that has not started. Get one from [`Runtime::builder`].
 pub struct Builder {
@@ -193,6 +193,8 @@ impl Builder {
             definitions: registry,
             lease: Lease { membership, clock },
             claim_pause: ClaimPause::default(),
+            chores: FleetChores::default(),
+            watermarks: Watermarks::default(),
             trial_permit: TrialPermit::default(),
             waits: Waits::default(),
             wakeups: Wakeups::default(),

@@ -350,7 +350,7 @@ fn too_late(ctx: &mut TransitionContext<'_>) {
 fn close_plan(ctx: &mut TransitionContext<'_>) {
     ctx.state.lease_until = None;
     ctx.moved = true;
-    let failed = |summary: &Summary| summary.has(Traits::FAILED);
+    let failed = |summary: Summary| summary.has(Traits::FAILED);
     let before = ctx.state.steps.clone();
     for step in before.all(failed).filter(|&step| !before[step].skipped_by_hand) {
         let planned = ctx.definition.planned(&ctx.state, step);

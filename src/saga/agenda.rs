@@ -19,7 +19,7 @@ pub(super) enum Agenda {
     /// Every step, in each round.
     Every,
     /// Only some steps.
-    Selected(Selection),
+    Selected(Box<Selection>),
 }
 
 /// The steps that were selected, and what further steps depend on.
@@ -69,10 +69,11 @@ impl Agenda {
             let over = |&step: &usize| old.steps[step].phase.unresolved_until().is_some_and(|until| until <= at);
             steps.extend(old.steps.all(|summary| summary.has(Traits::UNRESOLVED)).filter(over));
         }
-        Self::Selected(Selection { steps, touched: Vec::new(), gate: Gate::new(old) })
+        Self::Selected(Box::new(Selection { steps, touched: Vec::new(), gate: Gate::new(old) }))
     }
 
     /// Notes that a step may have changed, or is new.
+    #[inline]
     pub(super) fn touch(&mut self, step: usize) {
         match self {
             Self::Every => {}
@@ -83,8 +84,11 @@ impl Agenda {
     }
 
     /// Returns the next step to look at on the way forward, from `from` on.
+    #[inline]
     pub(super) fn next(&mut self, definition: &Definition, state: &State, from: usize) -> Option<usize> {
-        self.refresh(definition, state);
+        if matches!(self, Self::Selected(_)) {
+            self.refresh(definition, state);
+        }
         match self {
             Self::Every => Some(from).filter(|&step| step < state.steps.len()),
             Self::Selected(selected) => {
@@ -96,8 +100,11 @@ impl Agenda {
     }
 
     /// Returns the next step to look at on the way backward, before `before`.
+    #[inline]
     pub(super) fn previous(&mut self, definition: &Definition, state: &State, before: usize) -> Option<usize> {
-        self.refresh(definition, state);
+        if matches!(self, Self::Selected(_)) {
+            self.refresh(definition, state);
+        }
         match self {
             Self::Every => before.checked_sub(1),
             Self::Selected(selected) => {
@@ -152,7 +159,7 @@ fn select_needed(definition: &Definition, state: &State, step: usize, selected: 
 /// Returns whether no step that depends on this one has an effect left. Follows the dependents through other steps: a
 /// step in between may be skipped, or may not have begun when an operator skipped a later one.
 pub(super) fn dependents_clear(definition: &Definition, state: &State, step: usize) -> bool {
-    let in_place = |summary: &Summary| summary.has(Traits::IN_PLACE);
+    let in_place = |summary: Summary| summary.has(Traits::IN_PLACE);
     let mut open = vec![step];
     let mut seen = BTreeSet::new();
     while let Some(needed) = open.pop() {

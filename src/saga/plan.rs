@@ -20,7 +20,7 @@ pub struct Definition {
     draft: Draft,
     digest: String,
     steps: Vec<PlannedStep>,
-    kinds: Arc<[Kind]>,
+    kinds: Vec<Kind>,
     /// For each step, the steps that need it, ascending.
     dependents: Vec<Vec<usize>>,
     ordered: bool,
@@ -135,7 +135,7 @@ impl Definition {
     }
 
     /// Returns the kinds of the steps of the definition.
-    pub(super) fn kinds(&self) -> &Arc<[Kind]> {
+    pub(super) fn kinds(&self) -> &[Kind] {
         &self.kinds
     }
 

@@ -339,7 +339,7 @@ fn skip(ctx: &mut TransitionContext<'_>, step: usize, output: &Json) -> Result<(
             return not(ctx, step, "is being tried right now");
         }
         Phase::Failed if driver::driven(ctx).is_ok() && !ctx.state.steps[step].skipped_by_hand => {
-            ctx.step_mut(step).skipped_by_hand = true;
+            ctx.change(step, |one| one.skipped_by_hand = true);
             return Ok(());
         }
         Phase::Waiting | Phase::Deciding | Phase::Active { .. } | Phase::Stuck { .. }
@@ -358,7 +358,7 @@ fn skip(ctx: &mut TransitionContext<'_>, step: usize, output: &Json) -> Result<(
     if turning_back {
         return not(ctx, step, "is not needed any more: the saga is turning back");
     }
-    ctx.step_mut(step).skipped_by_hand = true;
+    ctx.change(step, |one| one.skipped_by_hand = true);
     ctx.succeed(step, Direction::Action, output.clone());
     Ok(())
 }

@@ -105,24 +105,25 @@ pub fn rerunnable(definition: &Definition, saga: Uuid, state: &State) -> Vec<Str
 
 /// Returns the steps of a saga at its start: all waiting, except those with an outcome that is taken over.
 pub(super) fn first_steps(definition: &Definition, started: &Started) -> Steps {
-    let mut steps = Steps::waiting(definition.kinds().clone());
+    let mut steps = Steps::waiting(definition.kinds());
     let outcomes = started.rerun.iter().flat_map(|rerun| &rerun.outcomes);
     for TakenOver { step, effect } in outcomes {
         if *step >= steps.len() {
             continue;
         }
-        let one = steps.get_mut(*step);
-        one.since = Some(started.at);
-        match effect {
-            None => one.phase = Phase::Skipped,
-            Some(inherited) => {
-                one.phase = Phase::Done;
-                one.output = Some(inherited.output.clone());
-                one.skipped_by_hand = inherited.by_hand;
-                one.origin = Some(Origin { saga: inherited.saga, law: inherited.law });
-                one.action.generation = inherited.generation;
+        steps.change(*step, |one| {
+            one.since = Some(started.at);
+            match effect {
+                None => one.phase = Phase::Skipped,
+                Some(inherited) => {
+                    one.phase = Phase::Done;
+                    one.output = Some(inherited.output.clone());
+                    one.skipped_by_hand = inherited.by_hand;
+                    one.origin = Some(Origin { saga: inherited.saga, law: inherited.law });
+                    one.action.generation = inherited.generation;
+                }
             }
-        }
+        });
     }
     steps
 }

@@ -56,7 +56,7 @@ impl Traits {
 }
 
 /// The traits of some steps together, and the earliest time at which one of them moves by itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Summary {
     traits: Traits,
     /// Earliest end of a wait. `Millis::MAX`: none.
@@ -111,23 +111,32 @@ impl Summary {
     }
 
     /// Returns the summary of these steps and others.
+    #[inline]
     pub(super) fn and(self, other: Self) -> Self {
+        #[cfg(test)]
+        visit();
         Self { traits: self.traits.with(other.traits), due: self.due.min(other.due) }
     }
 
     /// Returns whether a step has one of these traits.
-    pub(super) fn has(&self, traits: Traits) -> bool {
+    #[inline]
+    pub(super) fn has(self, traits: Traits) -> bool {
+        #[cfg(test)]
+        visit();
         self.traits.meets(traits)
     }
 
     /// Returns whether the wait of a step is over by `at`, or may be.
-    pub(super) fn is_due(&self, at: Millis) -> bool {
+    #[inline]
+    pub(super) fn is_due(self, at: Millis) -> bool {
+        #[cfg(test)]
+        visit();
         self.due <= at
     }
 
     /// Returns the earliest time at which a step moves by itself. Waits of doubts that are left open do not count:
     /// they end only when it is their turn.
-    pub(super) fn due(&self) -> Option<Millis> {
+    pub(super) fn due(self) -> Option<Millis> {
         Some(self.due).filter(|&due| due != Millis::MAX)
     }
 }

@@ -85,6 +85,7 @@ pub fn transition(
 }
 
 /// Applies one event as [`transition`] does, with an agenda that is made from the state before it and the event's time.
+#[inline(always)]
 pub(super) fn transition_with(
     definition: &Definition,
     state: &State,
@@ -96,9 +97,9 @@ pub(super) fn transition_with(
     }
     let (at, jitter) = moment(state, event);
     let ends_waits = state.law == Law::V1 || matches!(event, Event::TimerFired(_));
-    let state_now = State { at, ..state.clone() };
     let agenda = agenda(definition, state, at);
-    let mut ctx = TransitionContext { definition, state: state_now, at, jitter, ends_waits, moved: false, agenda };
+    let mut ctx = TransitionContext { definition, state: state.clone(), at, jitter, ends_waits, moved: false, agenda };
+    ctx.state.at = at;
     match event {
         Event::Started(_) => return Err(IllegalEvent::new("the saga has started already")),
         Event::ConditionDecided(event) => condition_decided(&mut ctx, event)?,
@@ -160,11 +161,15 @@ fn new_commands(old: &State, new: &State) -> Vec<Command> {
     if new.end().is_some() {
         return Vec::new();
     }
-    let command = |index: usize| {
-        let before = old.steps.get(index).and_then(|before| command_of(index, before));
-        command_of(index, &new.steps[index]).filter(|command| Some(*command) != before)
-    };
-    new.steps.changed_since(&old.steps).into_iter().filter_map(command).collect()
+    // Nearly every transition asks for one command.
+    let mut commands = Vec::with_capacity(1);
+    new.steps.each_changed(&old.steps, |index, step, before| {
+        let command = command_of(index, step);
+        if command != before.and_then(|before| command_of(index, before)) {
+            commands.extend(command);
+        }
+    });
+    commands
 }
 
 /// Returns the command that one step asks for.
@@ -212,18 +217,17 @@ fn condition_decided(ctx: &mut TransitionContext<'_>, event: &ConditionDecided) 
     if ctx.state.steps.get(step).map(|one| &one.phase) != Some(&Phase::Deciding) {
         return Err(IllegalEvent::new(format!("the condition of step {step} is not being decided")));
     }
-    let one = ctx.step_mut(step);
-    one.action.lost = 0;
+    ctx.step_mut(step).action.lost = 0;
     match &event.decision {
-        Decision::Skip => one.phase = Phase::Skipped,
+        Decision::Skip => ctx.change(step, |one| one.phase = Phase::Skipped),
         Decision::Run => {
-            one.phase = Phase::Waiting;
+            ctx.change(step, |one| one.phase = Phase::Waiting);
             if advance::may_start(ctx) {
                 advance::start(ctx, step);
             }
         }
         Decision::Failed(error) => {
-            one.action.error = Some(Box::new(error.clone()));
+            ctx.step_mut(step).action.error = Some(Box::new(error.clone()));
             ctx.fail(step, Direction::Action);
         }
     }
@@ -239,7 +243,9 @@ fn attempt_ended(ctx: &mut TransitionContext<'_>, event: &AttemptEnded) -> Resul
         let word = direction.as_str();
         return Err(IllegalEvent::new(format!("attempt {attempt} of the {word} of step {step} is not in flight")));
     }
-    ctx.step_mut(step).tally_mut(direction).lost = 0;
+    if ctx.state.steps[step].tally(direction).lost > 0 {
+        ctx.step_mut(step).tally_mut(direction).lost = 0;
+    }
     match (ctx.law(), &event.outcome) {
         (Law::V1, Outcome::Unknown { .. }) => {}
         (Law::V1 | Law::V2, outcome) => ctx.rest(step, direction, outcome.retry_after_ms()),

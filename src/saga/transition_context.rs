@@ -38,7 +38,15 @@ impl TransitionContext<'_> {
         self.definition.step(&self.state, step).call(direction)
     }
 
-    /// Returns one step, to change it.
+    /// Changes one step.
+    #[inline]
+    pub(super) fn change(&mut self, step: usize, change: impl FnOnce(&mut StepState)) {
+        self.agenda.touch(step);
+        self.state.steps.change(step, change);
+    }
+
+    /// Returns one step, to change what has no part in its traits: neither its phase nor `skipped_by_hand`.
+    #[inline]
     pub(super) fn step_mut(&mut self, step: usize) -> &mut StepState {
         self.agenda.touch(step);
         self.state.steps.get_mut(step)
@@ -47,11 +55,22 @@ impl TransitionContext<'_> {
     /// Puts a step into a phase.
     pub(super) fn put(&mut self, step: usize, phase: Phase) {
         if self.state.steps[step].phase != phase {
-            let since = Some(self.at);
-            let one = self.step_mut(step);
-            (one.phase, one.since) = (phase, since);
-            self.moved = true;
+            self.put_with(step, phase, |_| {});
         }
+    }
+
+    /// Changes a step and puts it into a phase.
+    #[inline]
+    fn put_with(&mut self, step: usize, phase: Phase, change: impl FnOnce(&mut StepState)) {
+        let (at, mut moved) = (self.at, false);
+        self.change(step, |one| {
+            change(one);
+            if one.phase != phase {
+                (one.phase, one.since) = (phase, Some(at));
+                moved = true;
+            }
+        });
+        self.moved |= moved;
     }
 
     /// Puts a call into an activity. A wait for an attempt or a probe ends no earlier than the pause that the
@@ -112,31 +131,32 @@ impl TransitionContext<'_> {
     /// Begins the next attempt of a call.
     pub(super) fn attempt(&mut self, step: usize, direction: Direction) {
         let at = self.at;
-        let tally = self.step_mut(step).tally_mut(direction);
-        if tally.attempts > 0 && tally.generation_at.is_none() {
-            tally.generation += 1;
-        }
-        tally.attempts += 1;
-        tally.first_at.get_or_insert(at);
-        tally.generation_at.get_or_insert(at);
-        tally.attempt_at = Some(at);
-        self.set(step, direction, Activity::Attempting);
+        self.put_with(step, Phase::Active { direction, activity: Activity::Attempting }, |one| {
+            let tally = one.tally_mut(direction);
+            if tally.attempts > 0 && tally.generation_at.is_none() {
+                tally.generation += 1;
+            }
+            tally.attempts += 1;
+            tally.first_at.get_or_insert(at);
+            tally.generation_at.get_or_insert(at);
+            tally.attempt_at = Some(at);
+        });
     }
 
     /// Records that the call took effect.
     pub(super) fn succeed(&mut self, step: usize, direction: Direction, output: super::Json) {
-        let one = self.step_mut(step);
-        let tally = one.tally_mut(direction);
-        tally.correct(|evidence| {
-            (evidence.doubt_at, evidence.pending, evidence.errored) = (None, false, false);
-        });
-        match direction {
-            Direction::Action => {
+        let phase = match direction {
+            Direction::Action => Phase::Done,
+            Direction::Compensation => Phase::Undone(Undone::Compensated),
+        };
+        self.put_with(step, phase, |one| {
+            one.tally_mut(direction).correct(|evidence| {
+                (evidence.doubt_at, evidence.pending, evidence.errored) = (None, false, false);
+            });
+            if direction == Direction::Action {
                 one.output = Some(output);
-                self.put(step, Phase::Done);
             }
-            Direction::Compensation => self.put(step, Phase::Undone(Undone::Compensated)),
-        }
+        });
     }
 
     /// Gives the next attempts a new key. Until the first of them begins, the recorded key is that of the last

@@ -47,6 +47,11 @@ pub struct Parking {
 }
 
 impl Lane {
+    /// Fails with [`Error::Fenced`] if the lane is out of service.
+    pub async fn check(&mut self) -> Result<(), Error> {
+        self.check_live().await.map_err(|failure| failure.error)
+    }
+
     /// Claims up to `limit` wakes (`CLAIM_ROWS_MAX` at most) of sagas of these definitions. Returns the sagas of this
     /// lane among them, each once. Forwards wakes of sagas that another lane owns. Load the journals of adopted sagas
     /// afterwards, with [`Store::load`].
@@ -65,7 +70,7 @@ impl Lane {
         if limit == 0 || definitions.is_empty() {
             return Ok(Vec::new());
         }
-        let (ids, lows) = self.watermarks.next(definitions);
+        let (ids, lows) = self.watermarks.for_claim(definitions);
         let limit = i64::try_from(limit.min(limits::CLAIM_ROWS_MAX)).unwrap_or(i64::MAX);
         let lane = self.id().0;
         // Until the answer is there, and also if this future is dropped.

@@ -127,6 +127,11 @@ impl Lane {
         })
     }
 
+    /// Returns the lane with watermarks that it shares with others.
+    pub fn sharing(self, watermarks: Watermarks) -> Self {
+        Self { watermarks, ..self }
+    }
+
     /// Returns the lane's number.
     pub fn id(&self) -> LaneId {
         self.id

@@ -26,6 +26,7 @@ mod golden;
 mod grafana;
 mod harness;
 mod http;
+mod idle;
 mod live;
 mod log_context;
 mod mcp;

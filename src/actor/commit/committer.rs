@@ -249,9 +249,14 @@ impl Committer {
 
     fn claim(&mut self, claim: Claim, ctx: &mut Context<Self>) {
         let Some(mut lane) = self.lane.take() else { return };
-        let Claim { limit, definitions, answer } = claim;
+        let Claim { limit, definitions, check, answer } = claim;
+        let asks = check || limit > 0;
         let sent = async move {
-            let claimed = lane.claim(limit, &definitions).await;
+            let checked = if check { lane.check().await } else { Ok(()) };
+            let claimed = match checked {
+                Ok(()) => lane.claim(limit, &definitions).await,
+                Err(error) => Err(error),
+            };
             (lane, claimed)
         };
         ctx.spawn(sent.into_actor(self).map(move |(lane, claimed), act, ctx| {
@@ -261,7 +266,7 @@ impl Committer {
                     // The dispatcher is gone only if the lane is given up. Then the sweep requeues the claimed sagas.
                     let _ = answer.send(claimed);
                     // A claim of nothing asks the database nothing.
-                    if limit > 0 {
+                    if asks {
                         act.recovered();
                     }
                 }

@@ -57,12 +57,13 @@ pub(crate) enum Released {
 }
 
 /// Request to claim up to `limit` sagas. If the claim fails, the channel closes without an answer, and the dispatcher
-/// asks again later.
+/// asks again later. `check`: also finds out whether the lane is in service, if there is nothing to claim.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Claim {
     pub(crate) limit: usize,
     pub(crate) definitions: Vec<DefinitionId>,
+    pub(crate) check: bool,
     pub(crate) answer: oneshot::Sender<Vec<Claimed>>,
 }
 

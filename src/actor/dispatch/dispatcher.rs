@@ -1,6 +1,7 @@
 //! The dispatcher of one lane: claims sagas up to the lane's free slots, starts their actors and restarts those that
-//! crash. Owns the table of residents; if the table is lost, its sagas are loaded again from their journals. Hints
-//! only make it poll sooner: it decides itself how much to claim, and when.
+//! crash. Owns the table of residents; if the table is lost, its sagas are loaded again from their journals. It begins
+//! a round when a hint says that there is something to do, most often a look of the node, and goes on while it finds
+//! something. It decides itself how much to claim.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::messages::{Drain, Look, Poke, StartSaga};
+use super::messages::{Drain, Hint, Poke, StartSaga};
 use super::orphans::{self, Orphans};
 use super::recovery::{self, Read};
 use super::slots::{Slots, Taken};
@@ -30,11 +31,6 @@ use crate::metrics;
 use crate::saga::event::Started;
 use crate::store::{Claimed, Error, LaneId};
 
-/// Message to self: claim, and read the inbox.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Poll;
-
 /// Dispatcher of one lane.
 pub(crate) struct Dispatcher {
     node: Arc<Node>,
@@ -45,13 +41,26 @@ pub(crate) struct Dispatcher {
     orphans: Orphans,
     /// Set if the last answer to an inbox read was lost: its wakes may be gone.
     wakes_lost: bool,
+    /// What the next round does.
+    wanted: Hint,
+    /// There was no room for the ready sagas.
+    full: bool,
+    rounds: Rounds,
+    /// Pause before a round that repeats what had no answer.
     pause: Duration,
-    /// Timer of the next round; none while a round is under way.
-    next: Option<SpawnHandle>,
     /// Timer of an operator's drain, after which calls in flight are given up; none unless the node drains.
     grace: Option<SpawnHandle>,
     draining: Option<oneshot::Sender<()>>,
     stopping: bool,
+}
+
+/// Rounds of a dispatcher.
+enum Rounds {
+    /// No round is under way, and none is planned.
+    None,
+    /// The next round begins with this timer.
+    Planned(SpawnHandle),
+    UnderWay,
 }
 
 impl Dispatcher {
@@ -64,8 +73,10 @@ impl Dispatcher {
             slots: Slots::new(slots),
             orphans: Orphans::default(),
             wakes_lost: false,
+            wanted: Hint::default(),
+            full: false,
+            rounds: Rounds::None,
             pause: Duration::from_millis(limits::POLL_LEAST_MS),
-            next: None,
             grace: None,
             draining: None,
             stopping: false,
@@ -80,29 +91,72 @@ impl Dispatcher {
         self.node.telemetry.residents.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Runs one round: claims as many sagas as there is room for, and takes the wakes of residents.
-    fn poll(&mut self, ctx: &mut Context<Self>) {
+    /// Runs one round: claims as many sagas as there is room for, and takes the wakes of residents, as far as that is
+    /// wanted.
+    fn round(&mut self, ctx: &mut Context<Self>) {
+        if let Rounds::Planned(timer) = std::mem::replace(&mut self.rounds, Rounds::UnderWay) {
+            ctx.cancel_future(timer);
+        }
         if self.draining.is_some() || self.stopping {
             return;
         }
         self.apply_drain(ctx);
-        let (answer, claimed) = oneshot::channel();
-        let limit = if self.node.claim_pause.claims() { self.slots.free().min(limits::CLAIM_MAX) } else { 0 };
+        let wanted = std::mem::take(&mut self.wanted);
+        let claims = wanted.claim && self.node.claim_pause.claims();
+        let limit = if claims { self.slots.free().min(limits::CLAIM_MAX) } else { 0 };
+        self.full = claims && limit == 0;
         self.slots.reserve(limit);
-        self.committer.do_send(Claim { limit, definitions: self.node.definitions.runnable(), answer });
+        let (answer, claimed) = oneshot::channel();
+        let definitions = self.node.definitions.runnable();
+        self.committer.do_send(Claim { limit, definitions, check: wanted.check, answer });
         let (node, lane, lost) = (self.node.clone(), self.lane, self.wakes_lost);
         let round = async move {
-            let claimed = claimed.await.unwrap_or_default();
-            (claimed, orphans::wakes(&node, lane, lost).await)
+            let claimed = claimed.await;
+            let wakes = if wanted.inbox || lost { orphans::wakes(&node, lane, lost).await } else { Ok(Vec::new()) };
+            (claimed, wakes)
         };
         ctx.spawn(round.into_actor(self).map(move |(claimed, wakes), act, ctx| {
-            let busy = !claimed.is_empty();
-            metrics::SAGAS_CLAIMED.with([]).increment(claimed.len() as u64);
             act.slots.reserve(0);
+            let unanswered = Hint { claim: claimed.is_err(), inbox: wakes.is_err(), check: false };
+            let claimed = claimed.unwrap_or_default();
+            metrics::SAGAS_CLAIMED.with([]).increment(claimed.len() as u64);
+            let more = Hint { claim: !claimed.is_empty(), ..Hint::default() };
+            if !claimed.is_empty() || wakes.as_ref().is_ok_and(|wakes| !wakes.is_empty()) {
+                act.node.wakeups.hints.found();
+            }
             act.take(claimed, ctx);
             act.wake(wakes);
-            act.schedule_poll(busy, ctx);
+            act.plan(more, unanswered, ctx);
         }));
+    }
+
+    /// Plans the next round, if there is something to do: soon, or after a pause if all it does is to repeat what had
+    /// no answer.
+    fn plan(&mut self, more: Hint, unanswered: Hint, ctx: &mut Context<Self>) {
+        let least = Duration::from_millis(limits::POLL_LEAST_MS);
+        let at_once = !self.wanted.and(more).is_empty();
+        self.pause = match unanswered.is_empty() {
+            true => least,
+            false => (self.pause * 2).min(Duration::from_millis(limits::POLL_MOST_MS)),
+        };
+        self.wanted = self.wanted.and(more).and(unanswered);
+        self.rounds = match self.wanted.is_empty() {
+            true => Rounds::None,
+            false => {
+                let jitter = 0.75 + rand::random::<f64>() / 2.0;
+                let pause = if at_once { least } else { self.pause };
+                Rounds::Planned(ctx.run_later(pause.mul_f64(jitter), Self::round))
+            }
+        };
+    }
+
+    /// Begins a round, or leaves the hint to the next one.
+    fn hint(&mut self, hint: Hint, ctx: &mut Context<Self>) {
+        self.wanted = self.wanted.and(hint);
+        match self.rounds {
+            Rounds::UnderWay => {}
+            Rounds::None | Rounds::Planned(_) => self.round(ctx),
+        }
     }
 
     /// Hands all sagas back when an operator drains the node. When the drain is undone, calls still in flight are not
@@ -128,15 +182,6 @@ impl Dispatcher {
                 saga.do_send(AbortCalls);
             }
         })
-    }
-
-    /// Schedules the next round: soon after one that brought sagas, and ever later after each that did not.
-    fn schedule_poll(&mut self, busy: bool, ctx: &mut Context<Self>) {
-        let least = Duration::from_millis(limits::POLL_LEAST_MS);
-        let most = Duration::from_millis(limits::POLL_MOST_MS);
-        self.pause = if busy { least } else { (self.pause * 2).min(most) };
-        let jitter = 0.75 + rand::random::<f64>() / 2.0;
-        self.next = Some(ctx.notify_later(Poll, self.pause.mul_f64(jitter)));
     }
 
     /// Loads the claimed sagas. Wakes one that is resident already, unless the claim says that this lane did not own
@@ -286,7 +331,7 @@ impl Actor for Dispatcher {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         boundary::pass("dispatcher: started");
-        ctx.notify(Poll);
+        ctx.notify(Hint::EVERYTHING);
         ctx.run_later(Duration::from_millis(limits::STRAYS_LOOK_MS), Self::look_for_orphans);
     }
 
@@ -295,27 +340,11 @@ impl Actor for Dispatcher {
     }
 }
 
-impl Handler<Poll> for Dispatcher {
+impl Handler<Hint> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, _: Poll, ctx: &mut Self::Context) {
-        self.next = None;
-        self.poll(ctx);
-    }
-}
-
-impl Handler<Look> for Dispatcher {
-    type Result = ();
-
-    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
-        match self.next.take() {
-            Some(next) => {
-                ctx.cancel_future(next);
-                self.poll(ctx);
-            }
-            // The round under way may have claimed already; the next one comes soon.
-            None => self.pause = Duration::from_millis(limits::POLL_LEAST_MS) / 2,
-        }
+    fn handle(&mut self, hint: Hint, ctx: &mut Self::Context) {
+        self.hint(hint, ctx);
     }
 }
 
@@ -349,6 +378,13 @@ impl Handler<Left> for Dispatcher {
         } else if let Some(again) = self.slots.leave(saga) {
             self.slots.load(saga);
             self.fetch(vec![again], ctx);
+        }
+        if self.full && self.slots.free() > 0 {
+            self.full = false;
+            match self.rounds {
+                Rounds::None => self.plan(Hint::CLAIM, Hint::default(), ctx),
+                Rounds::Planned(_) | Rounds::UnderWay => self.wanted = self.wanted.and(Hint::CLAIM),
+            }
         }
         self.finish_drain();
     }

@@ -10,14 +10,14 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::dispatcher::Dispatcher;
-use super::messages::{Drain, Look, Poke, StartSaga};
+use super::messages::{Drain, Hint, Poke, StartSaga};
 use crate::actor::node::context::Node;
 use crate::actor::node::definitions::Pinned;
 use crate::actor::residents::arrival::StartOutcome;
 use crate::config::actor as limits;
 use crate::saga::Json;
 use crate::saga::rerun::Rerun;
-use crate::store::{NodeId, StartKey};
+use crate::store::{self, LaneId, NodeId, StartKey};
 
 /// Router to the lanes at work. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,6 +32,7 @@ pub struct LaneRouter {
 #[derive(Clone, Debug)]
 struct Place {
     member: NodeId,
+    lane: LaneId,
     dispatcher: Addr<Dispatcher>,
 }
 
@@ -41,19 +42,23 @@ impl LaneRouter {
         Self { node, places: Arc::new(RwLock::new(vec![None; places])), turn: Arc::default() }
     }
 
-    pub(crate) fn set(&self, place: usize, member: NodeId, dispatcher: Addr<Dispatcher>) {
+    pub(crate) fn set(&self, place: usize, member: NodeId, lane: LaneId, dispatcher: Addr<Dispatcher>) {
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        places[place] = Some(Place { member, dispatcher });
+        places[place] = Some(Place { member, lane, dispatcher });
     }
 
     fn is_at_work(&self, place: &Place) -> bool {
         place.member == self.node.lease.membership.id() && place.dispatcher.connected()
     }
 
-    fn working(&self) -> Vec<Addr<Dispatcher>> {
+    fn working(&self) -> Vec<Place> {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        let at_work = places.iter().flatten().filter(|place| self.is_at_work(place));
-        at_work.map(|place| place.dispatcher.clone()).collect()
+        places.iter().flatten().filter(|place| self.is_at_work(place)).cloned().collect()
+    }
+
+    /// Returns the lanes at work.
+    pub(crate) fn lanes(&self) -> Vec<LaneId> {
+        self.working().into_iter().map(|place| place.lane).collect()
     }
 
     /// Whether any lane takes sagas.
@@ -94,17 +99,41 @@ impl LaneRouter {
 
     /// Tells the next lane in round-robin order that there is something to claim.
     pub fn look(&self) {
+        self.tell_next(1, Hint::CLAIM);
+    }
+
+    /// Tells all lanes to look at everything.
+    pub(crate) fn look_everywhere(&self) {
+        self.tell_next(usize::MAX, Hint::EVERYTHING);
+    }
+
+    /// Tells the lanes what a look found: ready rows to one lane, or to more lanes if there are many rows.
+    pub(crate) fn tell(&self, look: &store::Look) {
+        for place in self.working() {
+            let inbox = look.woken.contains(&place.lane);
+            let check = look.lost.contains(&place.lane);
+            if inbox || check {
+                place.dispatcher.do_send(Hint { claim: false, inbox, check });
+            }
+        }
+        if look.ready > 0 {
+            let lanes = 1 + look.ready / limits::LOOK_ROWS_A_LANE;
+            self.tell_next(usize::try_from(lanes).unwrap_or(usize::MAX), Hint::CLAIM);
+        }
+    }
+
+    fn tell_next(&self, lanes: usize, hint: Hint) {
         let working = self.working();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        if let Some(dispatcher) = working.get(turn % working.len().max(1)) {
-            dispatcher.do_send(Look);
+        for offset in 0..working.len().min(lanes) {
+            working[turn.wrapping_add(offset) % working.len()].dispatcher.do_send(hint);
         }
     }
 
     /// Tells all lanes that a saga got a signal; the lane that runs it reads the signal.
     pub fn poke(&self, saga: Uuid) {
-        for dispatcher in self.working() {
-            dispatcher.do_send(Poke(vec![saga]));
+        for place in self.working() {
+            place.dispatcher.do_send(Poke(vec![saga]));
         }
     }
 
@@ -114,9 +143,9 @@ impl LaneRouter {
         let waits: Vec<_> = self
             .working()
             .into_iter()
-            .map(|dispatcher| {
+            .map(|place| {
                 let (done, drained) = oneshot::channel();
-                dispatcher.do_send(Drain { grace, done });
+                place.dispatcher.do_send(Drain { grace, done });
                 drained
             })
             .collect();

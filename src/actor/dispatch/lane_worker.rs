@@ -45,7 +45,7 @@ impl LaneWorker {
             let _ = lane.send(Lane::open(&config, member).await);
         });
         let opened = opened.await.map_err(|_| "the thread for the lane's actors is gone".to_owned())?;
-        let lane = opened.map_err(|error| error.to_string())?;
+        let lane = opened.map_err(|error| error.to_string())?.sharing(node.watermarks.clone());
         let id = lane.id();
         let committer = {
             let node = node.clone();
@@ -56,7 +56,7 @@ impl LaneWorker {
             let handle = Arc::new(LaneHandle { node, id, member, committer });
             Dispatcher::start_in_arbiter(&arbiter, move |_| Dispatcher::new(handle, slots))
         };
-        router.set(place, member, dispatcher.clone());
+        router.set(place, member, id, dispatcher.clone());
         let worker = LaneWorker::start_in_arbiter(&arbiter, move |_| LaneWorker {
             node,
             member,

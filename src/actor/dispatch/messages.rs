@@ -31,10 +31,34 @@ pub(crate) struct StartSaga {
 #[rtype(result = "()")]
 pub(crate) struct Poke(pub(crate) Vec<Uuid>);
 
-/// Hint that there is something to claim: do not wait for the next round.
-#[derive(Message)]
+/// Hint that there is something to do: do not wait for the next round.
+#[derive(Clone, Copy, Debug, Default, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Look;
+pub(crate) struct Hint {
+    /// There may be ready rows to claim.
+    pub(crate) claim: bool,
+    /// There may be wakes in the lane's inbox.
+    pub(crate) inbox: bool,
+    /// The lane may be out of service.
+    pub(crate) check: bool,
+}
+
+impl Hint {
+    /// There may be ready rows to claim.
+    pub(crate) const CLAIM: Self = Self { claim: true, inbox: false, check: false };
+    /// There may be anything.
+    pub(crate) const EVERYTHING: Self = Self { claim: true, inbox: true, check: true };
+
+    /// Returns this hint and another one together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { claim: self.claim || other.claim, inbox: self.inbox || other.inbox, check: self.check || other.check }
+    }
+
+    /// Whether the hint hints at nothing.
+    pub(crate) fn is_empty(self) -> bool {
+        !self.claim && !self.inbox && !self.check
+    }
+}
 
 /// Request to claim no more and to hand all sagas back. Answered when none is left.
 #[derive(Message)]

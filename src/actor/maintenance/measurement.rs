@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::periodic::{Chore, failed};
 use crate::actor::node::context::Node;
+use crate::actor::node::fleet_chores::FleetChore;
 use crate::actor::telemetry::database_gauges;
 use crate::config::actor as limits;
 use crate::store::{Error, Measured};
@@ -32,6 +33,8 @@ async fn measure(node: &Node) -> Result<Measured, Error> {
         node.telemetry.throughput.give_back(passed);
         return Err(error);
     }
-    node.store.take_census().await?;
+    if node.chores.holds(FleetChore::Census) {
+        node.store.take_census().await?;
+    }
     node.store.measure().await
 }

@@ -5,7 +5,9 @@ mod bloat;
 mod completion_poller;
 mod dead_nodes;
 mod definition_poller;
+mod fleet;
 mod heartbeat;
+mod lookout;
 mod measurement;
 mod outbox_relay;
 mod periodic;
@@ -23,10 +25,12 @@ use self::bloat::Compactor;
 use self::completion_poller::CompletionPoller;
 use self::dead_nodes::{DeadNodes, LeftBehind};
 use self::definition_poller::DefinitionPoller;
+use self::fleet::Fleet;
 use self::heartbeat::Heartbeat;
+use self::lookout::Lookout;
 use self::measurement::Measurement;
 use self::outbox_relay::OutboxRelay;
-use self::periodic::Periodic;
+use self::periodic::{Chore, Periodic};
 use self::rerunner::Rerunner;
 use self::retention::Retention;
 use self::safety_net::SafetyNet;
@@ -34,7 +38,14 @@ use self::timers::Timers;
 use self::turn_granter::TurnGranter;
 use crate::actor::dispatch::lane_router::LaneRouter;
 use crate::actor::node::context::Node;
+use crate::actor::node::fleet_chores::FleetChore;
 use crate::actor::node::supervisor::{Child, Observe};
+use crate::config::actor as limits;
+
+/// Starts a chore of the fleet. `pace_ms`: pause, in milliseconds, between two checks whether this node does it now.
+fn fleet<C: Chore>(which: FleetChore, pace_ms: u64, chore: C, node: Arc<Node>) -> Recipient<Observe> {
+    Periodic::begin(Fleet::new(node, which, pace_ms, chore))
+}
 
 /// Returns the chores of a node, for its supervisor. Their names are the label of `amends_actor_restarts_total`.
 pub fn chores(node: &Arc<Node>, router: &LaneRouter) -> Vec<Child> {
@@ -44,17 +55,21 @@ pub fn chores(node: &Arc<Node>, router: &LaneRouter) -> Vec<Child> {
     };
     vec![
         chore("heart", |node, _| Periodic::begin(Heartbeat(node))),
+        chore("lookout", |node, router| Periodic::begin(Lookout::new(node, router))),
         chore("registrar", |node, _| Periodic::begin(DefinitionPoller(node))),
         chore("relay", |node, _| Periodic::begin(OutboxRelay::new(node))),
         chore("rerunner", |node, router| Periodic::begin(Rerunner { node, router })),
         chore("herald", |node, _| Periodic::begin(CompletionPoller(node))),
         chore("usher", |node, router| Periodic::begin(TurnGranter::new(node, router))),
-        chore("sweeper", |node, _| Periodic::begin(Timers(node))),
-        chore("sweeper", |node, _| Periodic::begin(DeadNodes(node))),
-        chore("sweeper", |node, _| Periodic::begin(LeftBehind(node))),
-        chore("sweeper", |node, _| Periodic::begin(Retention(node))),
-        chore("sweeper", |node, _| Periodic::begin(Compactor::new(node))),
+        chore("sweeper", |node, _| fleet(FleetChore::Timers, limits::TIMERS_POLL_MS, Timers(node.clone()), node)),
+        chore("sweeper", |node, _| fleet(FleetChore::Sweep, limits::SWEEP_MS, DeadNodes(node.clone()), node)),
+        chore("sweeper", |node, _| fleet(FleetChore::Orphans, limits::SWEEP_MS, LeftBehind(node.clone()), node)),
+        chore("sweeper", |node, _| fleet(FleetChore::Retention, limits::SWEEP_MS, Retention(node.clone()), node)),
+        chore("sweeper", |node, _| fleet(FleetChore::Compaction, limits::SWEEP_MS, Compactor::new(node.clone()), node)),
         chore("sweeper", |node, _| Periodic::begin(Measurement(node))),
-        chore("sweeper", |node, _| Periodic::begin_after(SafetyNet::PAUSE, SafetyNet::new(node))),
+        chore("sweeper", |node, _| {
+            let net = Fleet::new(node.clone(), FleetChore::SafetyNet, limits::SWEEP_MS, SafetyNet::new(node));
+            Periodic::begin_after(SafetyNet::PAUSE, net)
+        }),
     ]
 }

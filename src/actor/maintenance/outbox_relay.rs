@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::periodic::Chore;
 use crate::actor::node::context::Node;
+use crate::actor::node::fleet_chores::FleetChore;
 use crate::actor::residents::notification;
 use crate::boundary;
 use crate::config::actor as limits;
@@ -33,7 +34,13 @@ impl OutboxRelay {
     async fn take(&mut self) -> bool {
         let room = limits::RELAYS_MAX.saturating_sub(self.telling.load(Ordering::Relaxed));
         let interval = Duration::from_millis(limits::RELAY_CHORES_MS);
-        let chores = self.chores_at.is_none_or(|at| at.elapsed() >= interval);
+        let holds = self.node.chores.holds(FleetChore::Outbox);
+        let chores = holds && self.chores_at.is_none_or(|at| at.elapsed() >= interval);
+        if !holds {
+            // The node that has the chore counts.
+            metrics::OUTBOX_EVENTS.with([]).set(0.0);
+            metrics::OUTBOX_AGE.with([]).set(0.0);
+        }
         if chores {
             self.chores_at = Some(Instant::now());
         }

@@ -31,7 +31,8 @@ impl Chore for Rerunner {
         if let Err(error) = look(&self.node, &self.router).await {
             tracing::warn!(%error, "could not begin reruns; retrying");
         }
-        Duration::from_millis(limits::RERUNS_POLL_MS)
+        self.node.wakeups.hints.reruns(Duration::from_millis(limits::RERUNS_POLL_MS)).await;
+        Duration::ZERO
     }
 }
 

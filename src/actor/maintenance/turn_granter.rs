@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::periodic::Chore;
 use crate::actor::dispatch::lane_router::LaneRouter;
 use crate::actor::node::context::Node;
+use crate::actor::node::fleet_chores::FleetChore;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::event::Request;
@@ -59,10 +60,12 @@ impl TurnGranter {
 impl Chore for TurnGranter {
     const PLACES: [&'static str; 2] = ["turn_granter: started", "turn_granter: stopped"];
 
-    /// Looks once; the next look comes after a pause, or when a start or an end asks for it.
+    /// Looks when a start or an end on this node asks for it. The node that has the chore also looks after each pause.
     async fn round(&mut self) -> Duration {
-        self.pause = self.grant().await;
-        self.node.wakeups.hints.turns(self.pause).await;
+        let asked = self.node.wakeups.hints.turns(self.pause).await;
+        if asked || self.node.chores.holds(FleetChore::Turns) {
+            self.pause = self.grant().await;
+        }
         Duration::ZERO
     }
 }
@@ -90,7 +93,7 @@ fn again_later(node: &Node, ended: Vec<Uuid>, error: Error) -> Error {
 /// Takes a step of the walk, if one is due.
 async fn step(node: &Node, walk: &mut Walk, ended: &mut Vec<Uuid>) -> Result<(), Error> {
     let interval = Duration::from_millis(limits::TURNS_WALK_MS);
-    if walk.stepped_at.is_some_and(|at| at.elapsed() < interval) {
+    if !node.chores.holds(FleetChore::Turns) || walk.stepped_at.is_some_and(|at| at.elapsed() < interval) {
         return Ok(());
     }
     let (found, cursor) = node.store.ended_holders(&walk.cursor).await?;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::claim_pause::ClaimPause;
 use super::definitions::{Definitions, Pinned};
+use super::fleet_chores::FleetChores;
 use super::lease_clock::LeaseClock;
 use super::membership::Membership;
 use super::trial_permit::TrialPermit;
@@ -18,7 +19,7 @@ use crate::actor::telemetry::traces::Traces;
 use crate::actor::telemetry::write_failures::WriteFailures;
 use crate::participant::Participants;
 use crate::saga::state::State;
-use crate::store::Store;
+use crate::store::{Store, Watermarks};
 
 /// Context of every actor on this node.
 pub struct Node {
@@ -32,6 +33,10 @@ pub struct Node {
     pub lease: Lease,
     /// Whether this node claims sagas.
     pub claim_pause: ClaimPause,
+    /// The chores of the fleet that this node does now.
+    pub chores: FleetChores,
+    /// How far ready rows were taken.
+    pub watermarks: Watermarks,
     /// Place where suspected poison sagas run, one at a time.
     pub trial_permit: TrialPermit,
     /// Calls and sagas that wait before they may begin.

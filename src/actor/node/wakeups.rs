@@ -1,6 +1,7 @@
 //! Wake-ups inside a node: hints for actors that poll a table, and callers that wait for the end of a saga. A hint
 //! saves a poll; losing one loses no work.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ pub struct Wakeups {
 pub struct Hints {
     turns: Notify,
     events: Notify,
+    reruns: Notify,
+    /// A lane found something to do since the last look.
+    found: AtomicBool,
     ended: Mutex<Vec<Uuid>>,
 }
 
@@ -43,10 +47,30 @@ impl Hints {
         std::mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits for a hint about turns, for `pause` at most.
-    pub(crate) async fn turns(&self, pause: Duration) {
+    /// Waits for a hint about turns, for `pause` at most. Returns whether there was one.
+    pub(crate) async fn turns(&self, pause: Duration) -> bool {
+        tokio::time::timeout(pause, self.turns.notified()).await.is_ok()
+    }
+
+    /// Hints that a rerun was asked for.
+    pub(crate) fn ring_for_reruns(&self) {
+        self.reruns.notify_one();
+    }
+
+    /// Waits for a hint about reruns, for `pause` at most.
+    pub(crate) async fn reruns(&self, pause: Duration) {
         // The caller looks in either case.
-        let _ = tokio::time::timeout(pause, self.turns.notified()).await;
+        let _ = tokio::time::timeout(pause, self.reruns.notified()).await;
+    }
+
+    /// Hints that a lane found something to do, so that there may soon be more.
+    pub(crate) fn found(&self) {
+        self.found.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a lane found something since the last call.
+    pub(crate) fn take_found(&self) -> bool {
+        self.found.swap(false, Ordering::Relaxed)
     }
 
     /// Hints that an event was written to the outbox, or that the relay has room for another.

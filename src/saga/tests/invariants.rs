@@ -39,6 +39,7 @@ pub(super) fn of_transition(
     let every = transition_with(definition, old, event, |_, _, _| Agenda::Every);
     let same = every.is_ok_and(|(state, asked)| state == *new && asked == commands);
     must!(same, "a look at every step leads elsewhere");
+    must!(new.steps.is_summed_up(), "the summaries of the steps are wrong");
     for step in 0..new.steps.len() {
         let clear = dependents_clear(definition, new, step);
         must!(clear == is_last(definition, new, step), "step {step} is found to be the last in place: {clear}");

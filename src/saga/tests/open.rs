@@ -132,6 +132,6 @@ fn a_step_is_appended_only_where_it_could_have_stood_in_a_definition() {
     let before = steps_before(&definition, &started, &Step::new("r", call()).retriable());
     assert_eq!(before.into_iter().collect::<Vec<_>>(), ["p", "w"]);
     let mut done = started;
-    done.steps.get_mut(0).phase = Phase::Done;
+    done.steps.change(0, |one| one.phase = Phase::Done);
     assert_eq!(refused(&done, &q), ["step.kind"]);
 }

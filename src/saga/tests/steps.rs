@@ -1,7 +1,5 @@
 //! The tree of steps against a plain list, and how many steps a saga looks at.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use crate::saga::definition::{Call, Draft, Kind, Step};
@@ -77,7 +75,7 @@ proptest! {
         ),
     ) {
         let mut list: Vec<(Kind, StepState)> = kinds.iter().map(|kind| (*kind, StepState::WAITING)).collect();
-        let mut tree = Steps::waiting(kinds.into());
+        let mut tree = Steps::waiting(&kinds);
         let mut kept = (tree.clone(), list.clone());
         for change in changes {
             match change {
@@ -85,7 +83,7 @@ proptest! {
                 Change::Put(index, phase) => {
                     let index = index % list.len();
                     list[index].1.phase = phase;
-                    tree.get_mut(index).phase = phase;
+                    tree.change(index, |step| step.phase = phase);
                 }
                 Change::Push(kind) => {
                     list.push((kind, StepState::WAITING));
@@ -109,12 +107,12 @@ fn compare(tree: &Steps, list: &[(Kind, StepState)]) -> Result<(), TestCaseError
     prop_assert!(tree.iter().eq(list.iter().map(|(_, step)| step)));
     prop_assert!(tree.get(list.len()).is_none());
     let summaries: Vec<Summary> = list.iter().map(|(kind, step)| Summary::for_step(*kind, step)).collect();
-    let due = summaries.iter().filter_map(Summary::due).min();
+    let due = summaries.iter().filter_map(|summary| summary.due()).min();
     prop_assert_eq!(tree.summary().due(), due);
     let even: Vec<usize> = (0..list.len()).step_by(2).collect();
     for traits in TRAITS {
-        let fits = |summary: &Summary| summary.has(traits);
-        let all: Vec<usize> = (0..list.len()).filter(|&index| fits(&summaries[index])).collect();
+        let fits = |summary: Summary| summary.has(traits);
+        let all: Vec<usize> = (0..list.len()).filter(|&index| fits(summaries[index])).collect();
         prop_assert_eq!(tree.all(fits).collect::<Vec<_>>(), all.clone());
         prop_assert_eq!(tree.has(traits), !all.is_empty());
         prop_assert_eq!(tree.first_of(&even, fits), all.iter().copied().find(|index| index % 2 == 0));
@@ -223,7 +221,6 @@ fn a_saga_looks_at_a_number_of_steps_that_is_linear_in_its_rows() {
 
 #[test]
 fn a_step_to_which_nothing_happened_takes_a_pointer() {
-    let kinds: Arc<[Kind]> = vec![Kind::Compensable; 10_000].into();
-    let steps = Steps::waiting(kinds);
+    let steps = Steps::waiting(&[Kind::Compensable; 10_000]);
     assert!(steps.iter().all(|step| std::ptr::eq(step, &steps[0])), "waiting steps share one state");
 }

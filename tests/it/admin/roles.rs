@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 use super::ask;
 use crate::harness::Database;
 
-const VIEWS: &str = "backlog checkup definition_pauses definitions in_doubt node_drains nodes outbox_lag reruns \
+const VIEWS: &str = "backlog checkup chores definition_pauses definitions in_doubt node_drains nodes outbox_lag reruns \
     sagas signals steps stuck throughput timeline timers waits";
 const READING: &str = "bucket now signal_status steps_of timeline_of";
 const PRODUCING: &str = "cancel signal signal_status start";
@@ -18,7 +18,8 @@ const OPERATING: &str = "abandon approve bulk cancel deny drain_node evict pause
 
 /// Tables in which a node changes rows, and those of which rows go, too; to all others but two it only adds.
 const CHANGING: &str = "access_token census current_definition fleet_signal rerun signal";
-const PASSING: &str = "eviction inbox knock lane node outbox passage ready saga suspect timer turn unreadable waiting";
+const PASSING: &str =
+    "chore eviction inbox knock lane node outbox passage ready saga suspect timer turn unreadable waiting";
 const COMPACTED: &str = "inbox outbox ready saga timer";
 
 fn words(lists: &[&str]) -> BTreeSet<String> {

@@ -18,6 +18,9 @@ pub(super) struct Protocol {
     pub(super) awaits_signal: bool,
     /// It may be asked and woken before its first claim.
     pub(super) early: bool,
+    /// Lanes of an older version, as bits: they claim from time to time, whether something is there or not. The others
+    /// claim only after a look of their node.
+    pub(super) older: u8,
     pub(super) without: Without,
 }
 
@@ -49,6 +52,8 @@ pub(super) enum Move {
     Fire,
     // Processes.
     Open(LaneId),
+    /// A node looks, without a lock, and finds a ready row.
+    Look(LaneId),
     Claim(LaneId),
     AskOwned(LaneId),
     Reconcile(LaneId),
@@ -82,6 +87,7 @@ impl Move {
             Self::Forward(_) => &["sweep/forward"],
             Self::Fire => &["timer/fire"],
             Self::Open(_) => &["node/join", "lane/open"],
+            Self::Look(_) => &["node/look"],
             Self::AskOwned(_) | Self::Reconcile(_) => &["saga/owned"],
             Self::Load(_) => &["journal/load"],
             Self::Commit(_) => &["transition/commit"],
@@ -122,6 +128,7 @@ impl Move {
             Forward(0),
             Fire,
             Open(0),
+            Look(0),
             Claim(0),
             AskOwned(0),
             Reconcile(0),
@@ -286,9 +293,7 @@ impl Protocol {
                 if db.owner == Some(lane) && db.is_live(lane) && self.reconciles() {
                     moves.push(Move::Reconcile(lane));
                 }
-                if !db.ready.is_empty() {
-                    moves.push(Move::Claim(lane));
-                }
+                self.claims(state, lane, moves);
             }
             return;
         };
@@ -319,8 +324,21 @@ impl Protocol {
             }
         }
         // Wakes for a saga that some other lane owns are claimed by whoever has room.
-        if free && actor.is_idle() && !actor.letting_go && !db.ready.is_empty() && !leaving {
+        if free && actor.is_idle() && !actor.letting_go && !leaving {
+            self.claims(state, lane, moves);
+        }
+    }
+
+    /// What a lane with room does about ready rows. A claim that finds nothing, after a look that is out of date,
+    /// changes nothing but the hint.
+    fn claims(&self, state: &State, lane: LaneId, moves: &mut Vec<Move>) {
+        let (found, hinted) = (!state.db.ready.is_empty(), state.processes[usize::from(lane)].hinted);
+        if self.older >> lane & 1 == 1 {
+            moves.extend(found.then_some(Move::Claim(lane)));
+        } else if hinted {
             moves.push(Move::Claim(lane));
+        } else if found && self.without != Without::Looks {
+            moves.push(Move::Look(lane));
         }
     }
 }

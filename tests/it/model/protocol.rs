@@ -23,6 +23,8 @@ pub(super) enum Without {
     Strays,
     /// Nobody looks from time to time for sagas that a lane owns and nobody runs.
     Reconciling,
+    /// No node looks for ready rows: lanes claim only while they find something.
+    Looks,
     /// A call begins before the row that announces it is durable.
     Intent,
     /// A saga without its first row is taken by any wake, and the row with its input is deleted like one.
@@ -189,6 +191,8 @@ pub(super) struct Process {
     pub(super) ghosts: Vec<Statement>,
     /// A claim's answer was lost.
     pub(super) strays: bool,
+    /// A look or a claim of its own found something: it claims next.
+    pub(super) hinted: bool,
     /// It owns the saga and has not read its journal yet.
     pub(super) loading: Option<bool>,
     pub(super) actor: Option<Actor>,

@@ -49,7 +49,11 @@ impl Protocol {
                 next.carry_out(lane, statement, None, false, self.without);
             }
             Move::Receive(lane) => next.receive(lane, self.without),
-            Move::Claim(lane) => next.send(lane, Statement::Claim),
+            Move::Look(lane) => next.process(lane).hinted = true,
+            Move::Claim(lane) => {
+                next.process(lane).hinted = false;
+                next.send(lane, Statement::Claim);
+            }
             Move::AskOwned(lane) | Move::Reconcile(lane) => next.send(lane, Statement::Owned),
             Move::Park(lane) => {
                 let seen = next.actor(lane).fold.seen;
@@ -181,7 +185,10 @@ impl State {
             process.ghosts.push(statement);
         }
         match statement {
-            Statement::Claim | Statement::Owned => process.strays = without != Without::Strays,
+            Statement::Claim | Statement::Owned => {
+                // It asks again, and claims again.
+                (process.strays, process.hinted) = (without != Without::Strays, true);
+            }
             // The same row is proposed still, and sent again as it was.
             Statement::Commit { .. } => {}
             // Whether it was let go is told by what the lane owns.
@@ -237,6 +244,9 @@ impl State {
                 return self.let_go(lane, gone);
             }
         }
+        // It goes on while it finds something.
+        self.process(lane).hinted |=
+            statement == Statement::Claim && matches!(answer, Answer::Adopted { .. } | Answer::Woken);
         match answer {
             Answer::Fenced => self.process(lane).die(),
             Answer::Adopted { .. } | Answer::Woken if self.process(lane).actor.is_some() => self.wake(lane),
@@ -316,6 +326,7 @@ impl Process {
             statement: None,
             ghosts: Vec::new(),
             strays: false,
+            hinted: false,
             loading: None,
             actor: None,
         }

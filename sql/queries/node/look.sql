@@ -1,0 +1,33 @@
+-- Tells a node whether there is something to do for its lanes $1. Returns how many ready rows of the definitions $2 are
+-- after their watermarks $3, $4 at most; which lanes have wakes in their inbox; which lanes are out of service; whether
+-- the node's reruns are due; and whether one of the chores $5 of the fleet has no node.
+--
+-- Reads only, so a look that finds nothing writes nothing and takes no transaction id. What it finds is a hint: a lane
+-- claims by the fenced statement, and learns by it that it is out of service.
+-- Called by: store/look.rs. Locks: none. Index: ready_pkey, inbox_pkey, lane_pkey, rerun_open, chore_pkey.
+select (
+           select count(*)
+           from (
+               select from unnest($2::int[], $3::bigint[]) as d (definition, low)
+               cross join lateral (
+                   select from amends.ready r
+                   where r.definition = d.definition and r.n > d.low
+                   order by r.n
+                   limit $4::bigint
+               ) r
+               limit $4::bigint
+           ) c
+       ) as ready,
+       array (
+           select l.id from unnest($1::bigint[]) as l (id)
+           where (select i.lane from amends.inbox i where i.lane = l.id order by i.n limit 1) is not null
+       ) as woken,
+       array (
+           select l.id from unnest($1::bigint[]) as l (id)
+           where (select o.live from amends.lane o where o.id = l.id) is not true
+       ) as lost,
+       (select r.n from amends.rerun r where r.fate is null and r.due_at <= amends.now() limit 1) is not null as reruns,
+       array (
+           select w.name from unnest($5::text[]) as w (name)
+           where (select c.until from amends.chore c where c.name = w.name and c.until > amends.now()) is null
+       ) as chores

@@ -1,0 +1,48 @@
+//! Looks: whether there is something to do for a node, by one statement that locks and writes nothing. Owns the
+//! statement. What a look finds is a hint; the lanes act by fenced statements.
+
+use super::lane::LaneId;
+use super::watermarks::Watermarks;
+use super::{DefinitionId, Error, Store};
+use crate::config::store as limits;
+
+/// What a look found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Ready rows that the lanes may claim, `LOOK_ROWS_MAX` at most.
+    pub ready: u64,
+    /// Lanes with wakes in their inbox.
+    pub woken: Vec<LaneId>,
+    /// Lanes that are out of service.
+    pub lost: Vec<LaneId>,
+    /// Whether a rerun waits for a node.
+    pub reruns: bool,
+    /// The chores, among those asked about, that no node does.
+    pub chores: Vec<String>,
+}
+
+impl Store {
+    /// Looks for ready rows of these definitions, wakes of these lanes and chores of the fleet.
+    pub async fn look(
+        &self,
+        lanes: &[LaneId],
+        definitions: &[DefinitionId],
+        watermarks: &Watermarks,
+        chores: &[&str],
+    ) -> Result<Look, Error> {
+        let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
+        let (ids, lows) = watermarks.for_look(definitions);
+        let rows = self.query(sql!("node", "look"), &[&lanes, &ids, &lows, &limits::LOOK_ROWS_MAX, &chores]).await?;
+        let row = rows.first().ok_or_else(super::no_row)?;
+        let lanes = |name: &str| -> Result<Vec<LaneId>, Error> {
+            Ok(row.try_get::<_, Vec<i64>>(name)?.into_iter().map(LaneId).collect())
+        };
+        Ok(Look {
+            ready: super::count(&rows, "ready")?,
+            woken: lanes("woken")?,
+            lost: lanes("lost")?,
+            reruns: row.try_get("reruns")?,
+            chores: row.try_get("chores")?,
+        })
+    }
+}
