@@ -90,6 +90,7 @@ metrics! {
     Counter COMPACTIONS "amends_compactions_total" [table] "Rewrites of tables that vacuum could not clean.";
     Gauge OLDEST_XMIN_AGE "amends_database_oldest_xmin_age" [] "Transactions since the oldest snapshot in use.";
     Counter WAL_BYTES "amends_database_wal_bytes_total" [] "Bytes of write-ahead log of the server.";
+    Counter TRANSACTION_IDS "amends_database_transaction_ids_total" [] "Transaction ids that the server has given.";
     Gauge SLOT_BYTES "amends_database_slot_bytes" [] "Most write-ahead log that one replication slot holds back.";
     Gauge PARTITIONS_AHEAD "amends_partitions_ahead" [table] "Partitions made ahead.";
     Counter ACTOR_RESTARTS "amends_actor_restarts_total" [actor] "Actors that were restarted.";

@@ -27,7 +27,8 @@ select n.id as node, n.name, n.version, n.schema_version,
             else 'drained' end as state,
        n.joined_at, n.beat_at, n.gone_at, n.ttl_ms * interval '1 ms' as time_to_live,
        case when n.gone_at is null then n.sagas else 0 end as sagas,
-       (select count(*) from amends.lane l where l.node = n.id and l.live) as lanes, d.at as drained_since
+       (select count(*) from amends.lane l where l.node = n.id and l.live) as lanes, d.at as drained_since,
+       n.connections
 from amends.node n
 left join amends.fleet_signal d on d.node = n.id and d.verb = 'drain_node' and d.lifted_by is null;
 
@@ -170,6 +171,16 @@ from (
                count(*) filter (where n.state = 'late')),
            'nothing moves without a live node: `amends serve`'
     from amends.nodes n
+    union all
+    select 'connections', f.most > f.allowed, f.most > 0.8 * f.allowed,
+           format('the live nodes may open %s, the server allows %s', f.most, f.allowed),
+           'raise max_connections, or lower node.lanes, node.pool or the number of nodes; a pooler must allow as many'
+    from (
+        select coalesce(sum(n.connections), 0) as most,
+               current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                   as allowed
+        from amends.nodes n where n.state in ('live', 'draining', 'drained')
+    ) f
     union all
     select 'chores', false, count(*) > 0, coalesce('no node does ' || string_agg(c.name, ', ' order by c.name),
                'each has a node'),

@@ -7,3 +7,6 @@ create table amends.chore (
     until  timestamptz not null
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
+
+-- Most connections that the node opens: its lanes, its pool, and handlers' transactions. 0: a node of an older version.
+alter table amends.node add column connections int not null default 0;

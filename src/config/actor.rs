@@ -33,6 +33,8 @@ pub const LOOK_LEAST_MS: u64 = 5;
 pub const LOOK_MOST_MS: u64 = 125;
 /// Ready rows for each further lane that a look sends to claim.
 pub const LOOK_ROWS_A_LANE: u64 = 16;
+/// Pause between two looks for connections that do nothing, in milliseconds.
+pub const CONNECTIONS_LOOK_MS: u64 = 5_000;
 /// How long a node has a chore of the fleet before it must renew the lease, in milliseconds. It renews in the second
 /// half of this time.
 pub const CHORE_LEASE_MS: u64 = 4_000;

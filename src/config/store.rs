@@ -77,6 +77,8 @@ pub const RETENTION_MS: i64 = 90 * 24 * 3_600_000;
 pub const LIST_ROWS_MAX: i64 = 1_000;
 /// Number of checks whether a session keeps its server process.
 pub const SESSION_LOOKS: u32 = 2;
+/// How long a connection may do nothing before it is closed, in milliseconds.
+pub const CONNECTION_IDLE_MS: u64 = 30_000;
 /// Default for the most connections of the pool. Each lane has a connection of its own.
 pub const POOL_CONNECTIONS: usize = 8;
 /// Most transactions of handlers at a time on one node. Each has a connection of its own, opened on demand.

@@ -14,6 +14,7 @@ use crate::actor::{
 };
 use crate::client::Client;
 use crate::config::actor as limits;
+use crate::config::store::{POOL_CONNECTIONS, TRANSACTIONS_MAX};
 use crate::participant::{Handlers, ParticipantConfig, Participants, expr, http_client};
 use crate::saga::definition::Draft;
 use crate::saga::{Definition, Fault};
@@ -169,7 +170,9 @@ impl Builder {
             store.migrate().await?;
         }
         store.verify_schema().await?;
-        let (membership, clock) = Membership::join(&store, &self.name, self.lease).await?;
+        let pool = self.pool.unwrap_or(POOL_CONNECTIONS);
+        let connections = self.lanes + pool + TRANSACTIONS_MAX;
+        let (membership, clock) = Membership::join(&store, &self.name, self.lease, connections).await?;
         let registry = Definitions::default();
         let definitions: Vec<_> = definitions.into_iter().chain(self.checked).collect();
         let inadmissible = |definition: &Arc<Definition>| {

@@ -2,7 +2,7 @@
 //! statements, and sorting failures by what may be sent again. `commit.rs` and `claim.rs` decide what is sent.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
@@ -15,7 +15,7 @@ use super::error::{READ_ONLY, Remedy, remedy};
 use super::pool::Params;
 use super::statement::Sql;
 use super::watermarks::Watermarks;
-use super::{Error, NodeId, PostgresConfig};
+use super::{Error, NodeId, PostgresConfig, Store};
 use crate::boundary;
 use crate::config::store as limits;
 
@@ -31,6 +31,7 @@ pub struct Lane {
     node: NodeId,
     config: PostgresConfig,
     session: Option<Session>,
+    used_at: Instant,
     timeline: Option<String>,
     pub(super) watermarks: Watermarks,
     /// A claim is under way, or its answer was lost: the lane may own sagas that this process does not know of.
@@ -122,9 +123,39 @@ impl Lane {
             config: config.clone(),
             timeline: session.timeline.clone(),
             session: Some(session),
+            used_at: Instant::now(),
             watermarks: Watermarks::default(),
             has_strays: false,
         })
+    }
+
+    /// Registers a lane of a node, as [`Self::open`] does, by a connection of the pool. The lane connects when it first
+    /// sends something.
+    pub async fn register(store: &Store, node: NodeId) -> Result<Self, Error> {
+        let timeline = store.query(TIMELINE, &[]).await?;
+        let rows = store.query_once(OPEN, &[&node.0]).await?;
+        Ok(Self {
+            id: LaneId(rows.first().ok_or(Error::Fenced)?.try_get("id")?),
+            node,
+            config: store.config().clone(),
+            timeline: timeline.first().and_then(|row| row.try_get("timeline").ok()),
+            session: None,
+            used_at: Instant::now(),
+            watermarks: Watermarks::default(),
+            has_strays: false,
+        })
+    }
+
+    /// Closes the connection if nothing was sent for `idle`. The next statement connects again.
+    pub fn close_idle(&mut self, idle: Duration) {
+        if self.used_at.elapsed() >= idle {
+            self.session = None;
+        }
+    }
+
+    /// Whether the lane has a connection.
+    pub fn is_connected(&self) -> bool {
+        self.session.is_some()
     }
 
     /// Returns the lane with watermarks that it shares with others.
@@ -182,6 +213,7 @@ impl Lane {
     ) -> Result<Vec<Row>, Failure> {
         sql.sending();
         let answer = in_time(async { Ok(session.client.query(statement, params).await?) }).await;
+        self.used_at = Instant::now();
         let failure = match answer {
             Ok(_) if boundary::is_answer_lost() => Failure {
                 remedy: Remedy::Reconnect,

@@ -18,6 +18,8 @@ pub struct Measured {
     pub oldest_xmin_age: u64,
     /// Bytes of write-ahead log since the cluster was created.
     pub wal_bytes: u64,
+    /// Transaction ids that were given since the cluster was created.
+    pub transaction_ids: u64,
     /// Most bytes of write-ahead log that a replication slot holds back.
     pub slot_bytes: u64,
     /// Partitions of the journal ahead of now, in weeks.
@@ -102,6 +104,7 @@ impl Store {
             timer_lag_s: seconds("timer_lag_s")?,
             oldest_xmin_age: number("oldest_xmin_age")?,
             wal_bytes: number("wal_bytes")?,
+            transaction_ids: number("transaction_ids")?,
             slot_bytes: number("slot_bytes")?,
             weeks_ahead: number("weeks_ahead")?,
             days_ahead: number("days_ahead")?,

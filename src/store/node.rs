@@ -38,24 +38,26 @@ impl Store {
     /// Registers this process as a node. `name` is only a label. `ttl_ms` is the node's time to live: after that time
     /// without a beat, other nodes may declare it dead.
     pub async fn join(&self, name: &str, version: &str, ttl_ms: Millis) -> Result<NodeId, Error> {
-        self.join_after(None, name, version, ttl_ms).await
+        self.join_after(None, name, version, ttl_ms, 0).await
     }
 
-    /// Registers a process again after it was declared dead as node `before`. If that node was draining, the new one
-    /// is too.
+    /// Registers a process, perhaps again after it was declared dead as node `before`. If that node was draining, the
+    /// new one is too. `connections`, the most that the node opens, are for `amends doctor`.
     pub async fn join_after(
         &self,
         before: Option<NodeId>,
         name: &str,
         version: &str,
         ttl_ms: Millis,
+        connections: usize,
     ) -> Result<NodeId, Error> {
         let ttl_ms = i64::try_from(ttl_ms)
             .map_err(|_| Error::Invalid(format!("expected a time to live below 2^63 ms, found {ttl_ms} ms")))?;
+        let connections = i32::try_from(connections).unwrap_or(i32::MAX);
         let rows = self
             .query_once(
                 sql!("node", "join"),
-                &[&name, &version, &ttl_ms, &super::SCHEMA_VERSION, &before.map(|node| node.0)],
+                &[&name, &version, &ttl_ms, &super::SCHEMA_VERSION, &before.map(|node| node.0), &connections],
             )
             .await?;
         Ok(NodeId(rows.first().ok_or_else(super::no_row)?.try_get("id")?))

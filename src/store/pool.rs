@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -39,6 +39,8 @@ impl Store {
         let settings: Arc<str> = session_settings().into();
         let pool = Pool::builder(manager)
             .max_size(config.pool)
+            // So that connections which are not needed stay unused, and are closed.
+            .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_millis(limits::POOL_WAIT_MS)))
             .create_timeout(Some(Duration::from_millis(limits::CONNECT_TIMEOUT_MS * 2)))
@@ -61,6 +63,12 @@ impl Store {
     /// Returns the idle sessions for handlers' transactions.
     pub(super) fn within(&self) -> &Arc<IdleSessions> {
         &self.within
+    }
+
+    /// Closes connections of the pool that nothing has used for `idle`, and idle sessions for handlers' transactions.
+    pub fn close_idle(&self, idle: Duration) {
+        self.pool.retain(|_, used| used.last_used() < idle);
+        self.within.close_idle(idle);
     }
 
     /// Returns how busy the pool is.

@@ -41,9 +41,10 @@ async fn holders(client: &Client) -> Vec<i64> {
 }
 
 /// A look that finds nothing takes no transaction id: what is left are heartbeats, and the leases of the chores for the
-/// whole fleet. (Before, each poll of each lane took one: 40 a second for these nodes.)
+/// whole fleet. (Before, each poll of each lane took one: 40 a second for these nodes.) Connections that do nothing are
+/// closed.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_fleet_takes_ids_for_its_heartbeats_and_leases_only() {
+async fn an_idle_fleet_takes_few_transaction_ids_and_few_connections() {
     const NODES: i64 = 3;
     let cluster = Cluster::start("idle", false);
     cluster.ready().await;
@@ -65,6 +66,18 @@ async fn an_idle_fleet_takes_ids_for_its_heartbeats_and_leases_only() {
     let most = beats + (seconds / 2.0).ceil() as i64 + 3 * NODES + 10;
     println!("{taken} transaction ids in {seconds:.1} s, {beats} of them for heartbeats");
     assert!(taken <= most, "{taken} transaction ids in {seconds:.1} s, expected {most} at most");
+    // Lanes close the connections that they do not need, and so do the pools.
+    let of_lanes = "select count(*) from pg_stat_activity where query ~ 'from amends.lane l where l.id = .1::bigint'
+                    and pid <> pg_backend_pid()";
+    let of_nodes =
+        "select count(*) from pg_stat_activity where application_name = 'amends' and pid <> pg_backend_pid()";
+    for (sql, most) in [(of_lanes, 0), (of_nodes, 4 * NODES)] {
+        eventually("connections that do nothing are closed", async || {
+            client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) <= most
+        })
+        .await;
+    }
+    assert_eq!(first.run("plain", &json!({})).await.unwrap().status, Status::Completed);
     for node in others.into_iter().chain([first]) {
         node.stop(Duration::from_secs(5)).await.unwrap();
     }

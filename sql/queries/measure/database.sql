@@ -9,6 +9,7 @@ select greatest(coalesce(extract(epoch from amends.now() - (
            coalesce((select max(age(s.xmin)) from pg_replication_slots s), 0),
            coalesce((select max(age(p.transaction)) from pg_prepared_xacts p), 0))::bigint as oldest_xmin_age,
        pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint as wal_bytes,
+       pg_snapshot_xmax(pg_current_snapshot())::text::bigint as transaction_ids,
        coalesce((select max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)) from pg_replication_slots s),
            0)::bigint
            as slot_bytes,

@@ -16,7 +16,7 @@ use super::messages::{Claim, Commit, Committed, Flush, LaneLost, Park, Release, 
 use crate::actor::node::context::Node;
 use crate::boundary::{self, Aim};
 use crate::config::actor as limits;
-use crate::config::store::BATCH_ROWS_MAX;
+use crate::config::store::{BATCH_ROWS_MAX, CONNECTION_IDLE_MS};
 use crate::metrics;
 use crate::store::{Error, Lane, LaneId, Parking, Transition, Written};
 
@@ -285,8 +285,13 @@ impl Committer {
 impl Actor for Committer {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Self::Context) {
+    fn started(&mut self, ctx: &mut Self::Context) {
         boundary::pass("committer: started");
+        ctx.run_interval(Duration::from_millis(limits::CONNECTIONS_LOOK_MS), |act, _| {
+            if let Some(lane) = &mut act.lane {
+                lane.close_idle(Duration::from_millis(CONNECTION_IDLE_MS));
+            }
+        });
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

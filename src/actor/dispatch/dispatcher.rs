@@ -331,7 +331,6 @@ impl Actor for Dispatcher {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         boundary::pass("dispatcher: started");
-        ctx.notify(Hint::EVERYTHING);
         ctx.run_later(Duration::from_millis(limits::STRAYS_LOOK_MS), Self::look_for_orphans);
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
 
 use super::dispatcher::Dispatcher;
 use super::lane_router::LaneRouter;
@@ -28,7 +27,8 @@ pub struct LaneWorker {
 }
 
 impl LaneWorker {
-    /// Opens a lane and starts its actors on an arbiter. `place` is its place in the router, and `slots` the most
+    /// Registers a lane and starts its actors on an arbiter. The lane's connection lives on the thread of its actors,
+    /// so a batch and its answer do not change threads. `place` is its place in the router, and `slots` the most
     /// sagas that it runs.
     pub async fn begin(
         node: Arc<Node>,
@@ -37,15 +37,9 @@ impl LaneWorker {
         place: usize,
         slots: usize,
     ) -> Result<Recipient<Observe>, String> {
-        let (config, member) = (node.store.config().clone(), node.lease.membership.id());
-        // The connection lives on the thread of its actors, so a batch and its answer do not change threads.
-        let (lane, opened) = oneshot::channel();
-        arbiter.spawn(async move {
-            // The caller may have given up. Then the lane has no sagas, and it ends with its node.
-            let _ = lane.send(Lane::open(&config, member).await);
-        });
-        let opened = opened.await.map_err(|_| "the thread for the lane's actors is gone".to_owned())?;
-        let lane = opened.map_err(|error| error.to_string())?.sharing(node.watermarks.clone());
+        let member = node.lease.membership.id();
+        let lane = Lane::register(&node.store, member).await.map_err(|error| error.to_string())?;
+        let lane = lane.sharing(node.watermarks.clone());
         let id = lane.id();
         let committer = {
             let node = node.clone();

@@ -8,6 +8,7 @@ use crate::actor::node::context::Node;
 use crate::actor::node::fleet_chores::FleetChore;
 use crate::actor::telemetry::database_gauges;
 use crate::config::actor as limits;
+use crate::config::store::CONNECTION_IDLE_MS;
 use crate::store::{Error, Measured};
 
 /// Chore that measures.
@@ -28,6 +29,7 @@ impl Chore for Measurement {
 }
 
 async fn measure(node: &Node) -> Result<Measured, Error> {
+    node.store.close_idle(Duration::from_millis(CONNECTION_IDLE_MS));
     let passed = node.telemetry.throughput.take();
     if let Err(error) = node.store.record_passage(node.lease.membership.id(), &passed).await {
         node.telemetry.throughput.give_back(passed);

@@ -14,14 +14,21 @@ use crate::store::{Beat, Error, NodeId, Store};
 pub struct Membership {
     name: String,
     lease: Duration,
+    connections: usize,
     id: AtomicI64,
 }
 
 impl Membership {
-    /// Joins under a name, which is only a label, and starts the clock with the first beat.
-    pub async fn join(store: &Store, name: &str, lease: Duration) -> Result<(Self, LeaseClock), Error> {
-        let (id, sent, beat) = join(store, name, lease, None).await?;
-        let membership = Self { name: name.to_owned(), lease, id: AtomicI64::new(id.0) };
+    /// Joins under a name, which is only a label, and starts the clock with the first beat. `connections`: the most
+    /// that this node opens.
+    pub async fn join(
+        store: &Store,
+        name: &str,
+        lease: Duration,
+        connections: usize,
+    ) -> Result<(Self, LeaseClock), Error> {
+        let (id, sent, beat) = join(store, name, lease, connections, None).await?;
+        let membership = Self { name: name.to_owned(), lease, connections, id: AtomicI64::new(id.0) };
         let clock = LeaseClock::new(sent, beat.at, membership.trust());
         Ok((membership, clock))
     }
@@ -29,7 +36,7 @@ impl Membership {
     /// Joins again as another incarnation, after this one was declared dead. Returns when the first beat was sent,
     /// and its answer. The id changes before the answer can renew any trust.
     pub(crate) async fn rejoin(&self, store: &Store) -> Result<(Instant, Beat), Error> {
-        let (id, sent, beat) = join(store, &self.name, self.lease, Some(self.id())).await?;
+        let (id, sent, beat) = join(store, &self.name, self.lease, self.connections, Some(self.id())).await?;
         self.id.store(id.0, Ordering::Release);
         Ok((sent, beat))
     }
@@ -60,10 +67,11 @@ async fn join(
     store: &Store,
     name: &str,
     lease: Duration,
+    connections: usize,
     before: Option<NodeId>,
 ) -> Result<(NodeId, Instant, Beat), Error> {
     let ttl_ms = Millis::try_from(lease.as_millis()).unwrap_or(Millis::MAX);
-    let id = store.join_after(before, name, env!("CARGO_PKG_VERSION"), ttl_ms).await?;
+    let id = store.join_after(before, name, env!("CARGO_PKG_VERSION"), ttl_ms, connections).await?;
     let sent = Instant::now();
     Ok((id, sent, store.beat(id, 0, None).await?))
 }

@@ -29,6 +29,7 @@ pub(crate) fn set(measured: &Measured) {
     metrics::TIMER_LAG.with([]).set(measured.timer_lag_s);
     metrics::OLDEST_XMIN_AGE.with([]).set(measured.oldest_xmin_age as f64);
     metrics::WAL_BYTES.with([]).absolute(measured.wal_bytes);
+    metrics::TRANSACTION_IDS.with([]).absolute(measured.transaction_ids);
     metrics::SLOT_BYTES.with([]).set(measured.slot_bytes as f64);
     for (table, ahead) in [("journal", measured.weeks_ahead), ("saga_done", measured.days_ahead)] {
         metrics::PARTITIONS_AHEAD.with([table.into()]).set(ahead as f64);
