@@ -2,7 +2,7 @@
 //! tree, and the search for steps by their traits. A step to which nothing has happened takes a pointer and a summary.
 //!
 //! Each node of the tree knows a summary of the steps below it, so a search goes only where it finds something. A saga
-//! of up to [`WIDTH`] steps is one leaf. The idea of a tree with summaries comes from finger trees (Hinze and Paterson,
+//! of up to 16 steps is one leaf. The idea of a tree with summaries comes from finger trees (Hinze and Paterson,
 //! 2006).
 
 use std::sync::Arc;
