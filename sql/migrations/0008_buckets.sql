@@ -64,6 +64,17 @@ begin
             using errcode = 'AM003', hint = 'A node registers its definitions when it starts.';
     end if;
     if v_path is not null then
+        -- A repeat gets the answer of its key, whatever has become of the definition and of the input.
+        if start_as.key is not null then
+            select k.* into v_first from amends.start_key k
+            where k.name = start_as.definition and k.key = start_as.key;
+            if found and v_first.digest = amends.input_digest(start_as.input::text) then
+                return v_first.id;
+            elsif found then
+                raise exception 'expected the input that key % was first used with by saga %, found another',
+                    quote_literal(start_as.key), v_first.id using errcode = 'AM004';
+            end if;
+        end if;
         v_turn := amends.concurrency_key(start_as.input, v_path);
     end if;
     v_id := case

@@ -39,8 +39,10 @@ pub const CONNECTIONS_LOOK_MS: u64 = 5_000;
 /// half of this time.
 pub const CHORE_LEASE_MS: u64 = 4_000;
 /// Longest round of a chore, in milliseconds. The lease of a chore in a longer round is not renewed, so that another
-/// node does the chore.
+/// node does the chore. Also how long a node leaves a chore to others after failures.
 pub const CHORE_HUNG_MS: u64 = 30_000;
+/// Failures in a row after which a node does not renew the lease of a chore.
+pub const CHORE_FAILURES_MAX: u32 = 3;
 /// Shortest pause between two searches for orphans, in milliseconds. An orphan is a saga that a lane owns and no
 /// actor runs.
 pub const STRAYS_LOOK_MS: u64 = 15_000;

@@ -123,29 +123,32 @@ impl Inner {
         let name = offer.definition.name();
         let json = Json::from(&input);
         let call = Uuid::new_v4();
-        // The start that is repeated: its key and its id.
-        let mut tried: Option<(String, Uuid)> = None;
+        // The key and the id of this call. A repeat uses both again, so that no window that ends meanwhile makes it a
+        // second start.
+        let mut first: Option<(String, Uuid)> = None;
         loop {
             let answer = async {
-                let stored = match (key.text(), &stored, self.config.dedupe) {
-                    (Some(key), _, _) => key::named(principal, key),
-                    // The continued saga was started under this key.
-                    (None, Some(stored), _) => stored.clone(),
-                    (None, None, None) => key::unnamed(principal, call),
-                    (None, None, Some(window)) => {
-                        let now_ms = self.client.now_ms().await?;
-                        let [this, before] = key::by_arguments(principal, &input, window, now_ms);
-                        if let Some(id) = self.client.started_by(name, &before, window).await? {
-                            return Ok(Started { id, created: false });
-                        }
-                        this
+                let (stored, id) = match &first {
+                    Some(first) => first.clone(),
+                    None => {
+                        let stored = match (key.text(), &stored, self.config.dedupe) {
+                            (Some(key), _, _) => key::named(principal, key),
+                            // The continued saga was started under this key.
+                            (None, Some(stored), _) => stored.clone(),
+                            (None, None, None) => key::unnamed(principal, call),
+                            (None, None, Some(window)) => {
+                                let now_ms = self.client.now_ms().await?;
+                                let [this, before] = key::by_arguments(principal, &input, window, now_ms);
+                                if let Some(id) = self.client.started_by(name, &before, window).await? {
+                                    return Ok(Started { id, created: false });
+                                }
+                                this
+                            }
+                        };
+                        let id = self.client.new_id(name, &json, Some(&stored)).await?;
+                        first.insert((stored, id)).clone()
                     }
                 };
-                let id = match &tried {
-                    Some((key, id)) if *key == stored => *id,
-                    Some(_) | None => self.client.new_id(name, &json, Some(&stored)).await?,
-                };
-                tried = Some((stored.clone(), id));
                 self.client.start_traced(id, name, json.clone(), Some(stored), trace).await
             };
             match answer.await {

@@ -133,6 +133,7 @@ impl Runtime {
                     tracing::warn!(%error, "could not announce that the node is stopping");
                 }
                 let clean = router.drain(grace).await;
+                node.chores.leave();
                 let member = node.lease.membership.id();
                 // A database that is away keeps neither the participants' processes nor the last spans.
                 let left = async {

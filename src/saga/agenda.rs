@@ -133,7 +133,7 @@ impl Agenda {
         for step in std::mem::take(&mut selected.touched) {
             selected.steps.insert(step);
             match state.course {
-                Course::Forward => selected.steps.extend(definition.dependents(state, step)),
+                Course::Forward => selected.steps.extend(definition.dependents(state, step).into_iter().flatten()),
                 Course::Backward => select_needed(definition, state, step, &mut selected.steps),
                 Course::Ended(_) => {}
             }
@@ -167,13 +167,14 @@ pub(super) fn dependents_clear(definition: &Definition, state: &State, step: usi
         if definition.is_ordered() && state.steps.find(needed + 1, in_place).is_none() {
             continue;
         }
-        let dependents: Vec<usize> = definition.dependents(state, needed).collect();
-        if state.steps.first_of(&dependents, in_place).is_some() {
+        let dependents = definition.dependents(state, needed);
+        if dependents.iter().any(|some| state.steps.first_of(some, in_place).is_some()) {
             return false;
         }
         // A step is undone only after the steps that depend on it, and none begins after that.
         let begun = |&dependent: &usize| !matches!(state.steps[dependent].phase, Phase::Undone(_));
-        open.extend(dependents.into_iter().filter(begun).filter(|&dependent| seen.insert(dependent)));
+        let dependents = dependents.into_iter().flatten().copied();
+        open.extend(dependents.filter(begun).filter(|&dependent| seen.insert(dependent)));
     }
     true
 }

@@ -13,6 +13,9 @@ use super::Json;
 /// Longest key, in bytes.
 const KEY_BYTES_MAX: usize = 512;
 
+/// Deepest value whose text fits into a key: each level takes two bytes.
+const DEPTH_MAX: usize = KEY_BYTES_MAX / 2;
+
 /// Most digits before the decimal point that `numeric` holds.
 const WHOLE_DIGITS_MAX: i64 = 131_072;
 
@@ -29,7 +32,7 @@ pub fn concurrency_key(input: &Json, path: &[String]) -> Option<String> {
     let key = match Shape::new(value) {
         Shape::Null => return None,
         Shape::Number => number(value, true),
-        Shape::Object | Shape::Array | Shape::Text | Shape::Truth => written(value),
+        Shape::Object | Shape::Array | Shape::Text | Shape::Truth => written(value, DEPTH_MAX),
     };
     match key {
         Ok(key) => Some(key),
@@ -44,7 +47,7 @@ pub fn concurrency_key(input: &Json, path: &[String]) -> Option<String> {
 enum Fault {
     /// A number is too large or too precise.
     OutOfRange,
-    /// A text holds half a surrogate pair or a NUL character.
+    /// A text holds half a surrogate pair or a NUL character, or the value is too deep for a key.
     Unreadable,
 }
 
@@ -139,8 +142,9 @@ fn position(segment: &str, length: usize) -> Option<usize> {
     }
 }
 
-/// Writes a value as `jsonb` does.
-fn written(text: &str) -> Result<String, Fault> {
+/// Writes a value as `jsonb` does. `depth`: most further levels.
+fn written(text: &str, depth: usize) -> Result<String, Fault> {
+    let below = depth.checked_sub(1).ok_or(Fault::Unreadable)?;
     let unreadable = |_: serde_json::Error| Fault::Unreadable;
     match Shape::new(text) {
         Shape::Object => {
@@ -149,7 +153,7 @@ fn written(text: &str) -> Result<String, Fault> {
             fields.sort_by(|(one, _), (other, _)| one.len().cmp(&other.len()).then_with(|| one.cmp(other)));
             let mut parts: Vec<(Cow<'_, str>, String)> = Vec::new();
             for (name, value) in fields {
-                let value = written(value.get())?;
+                let value = written(value.get(), below)?;
                 if parts.last().is_some_and(|(last, _)| *last == name) {
                     parts.pop();
                 }
@@ -161,7 +165,7 @@ fn written(text: &str) -> Result<String, Fault> {
         }
         Shape::Array => {
             let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(unreadable)?;
-            let parts: Result<Vec<_>, _> = elements.into_iter().map(|element| written(element.get())).collect();
+            let parts: Result<Vec<_>, _> = elements.into_iter().map(|element| written(element.get(), below)).collect();
             Ok(format!("[{}]", parts?.join(", ")))
         }
         Shape::Text => quoted(&serde_json::from_str::<Text<'_>>(text).map_err(unreadable)?.0),
@@ -263,5 +267,8 @@ mod tests {
         assert_eq!(key(r#"{"a":{"b":1},"a":{"b":2}}"#, &["a", "b"]).as_deref(), Some("2"));
         assert_eq!(key(r#"{"a":1}"#, &["a", "b"]), None);
         assert_eq!(key(&format!("{{\"a\":\"{}\"}}", "x".repeat(511)), &["a"]), None);
+        let deep = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(key(&deep(200), &["a"]).map(|key| key.len()), Some(400));
+        assert_eq!(key(&deep(100_000), &["a"]), None);
     }
 }

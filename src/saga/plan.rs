@@ -139,10 +139,10 @@ impl Definition {
         &self.kinds
     }
 
-    /// Returns the steps that need a step, ascending, appended steps included.
-    pub(super) fn dependents<'a>(&'a self, state: &'a State, index: usize) -> impl Iterator<Item = usize> + 'a {
-        let planned = self.dependents.get(index).into_iter().flatten();
-        planned.chain(state.appended.dependents.get(&index).into_iter().flatten()).copied()
+    /// Returns the steps that need a step: those of the definition, then the appended ones; each list ascends.
+    pub(super) fn dependents<'a>(&'a self, state: &'a State, index: usize) -> [&'a [usize]; 2] {
+        let planned = self.dependents.get(index).map_or(&[][..], Vec::as_slice);
+        [planned, state.appended.dependents.get(&index).map_or(&[][..], Vec::as_slice)]
     }
 
     /// Returns whether each step stands after the steps that it needs. Appended steps always do.

@@ -70,7 +70,7 @@ impl Lane {
         if limit == 0 || definitions.is_empty() {
             return Ok(Vec::new());
         }
-        let (ids, lows) = self.watermarks.for_claim(definitions);
+        let (ids, lows, epoch) = self.watermarks.for_claim(definitions);
         let limit = i64::try_from(limit.min(limits::CLAIM_ROWS_MAX)).unwrap_or(i64::MAX);
         let lane = self.id().0;
         // Until the answer is there, and also if this future is dropped.
@@ -88,7 +88,7 @@ impl Lane {
         let mut claimed: HashMap<Uuid, Claimed> = HashMap::with_capacity(rows.len());
         for row in &rows {
             if let Some(definition) = row.try_get::<_, Option<i32>>("ready_definition")? {
-                self.watermarks.took(DefinitionId(definition), row.try_get("n")?);
+                self.watermarks.took(epoch, DefinitionId(definition), row.try_get("n")?);
             }
             let (Some(id), Some(true)) = (row.try_get::<_, Option<Uuid>>("id")?, row.try_get("mine")?) else {
                 continue;

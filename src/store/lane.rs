@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Row, Statement};
 
 use super::batch_columns::{self, Columns};
 use super::batch_statement::{COMMIT, Shape, without_conflicts};
-use super::error::{READ_ONLY, Remedy, remedy};
+use super::error::{READ_ONLY, Remedy, chain, remedy};
 use super::pool::Params;
 use super::statement::Sql;
 use super::watermarks::Watermarks;
@@ -132,13 +132,19 @@ impl Lane {
     /// Registers a lane of a node, as [`Self::open`] does, by a connection of the pool. The lane connects when it first
     /// sends something.
     pub async fn register(store: &Store, node: NodeId) -> Result<Self, Error> {
-        let timeline = store.query(TIMELINE, &[]).await?;
-        let rows = store.query_once(OPEN, &[&node.0]).await?;
+        // Both on one connection: the lane's row and the timeline are of the same server.
+        let client = store.client().await?;
+        TIMELINE.sending();
+        let timeline = client.query_opt(TIMELINE.text, &[]).await;
+        TIMELINE.answered();
+        OPEN.sending();
+        let row = client.query_opt(OPEN.text, &[&node.0]).await?.ok_or(Error::Fenced)?;
+        OPEN.answered();
         Ok(Self {
-            id: LaneId(rows.first().ok_or(Error::Fenced)?.try_get("id")?),
+            id: LaneId(row.try_get("id")?),
             node,
             config: store.config().clone(),
-            timeline: timeline.first().and_then(|row| row.try_get("timeline").ok()),
+            timeline: timeline.ok().flatten().and_then(|row| row.try_get("timeline").ok()),
             session: None,
             used_at: Instant::now(),
             watermarks: Watermarks::default(),
@@ -233,7 +239,11 @@ impl Lane {
     }
 
     async fn reopen(&self) -> Result<Session, Failure> {
-        let session = Session::open(&self.config).await?;
+        // Whatever refuses the connection says nothing of the statement that waits for it.
+        let session = Session::open(&self.config).await.map_err(|failure| Failure {
+            remedy: Remedy::Reconnect,
+            error: Error::Unavailable(format!("cannot connect: {}", chain(&failure.error))),
+        })?;
         match (&self.timeline, &session.timeline) {
             (Some(known), Some(found)) if known != found => Err(Failure::fenced()),
             (Some(_), None) => Err(Failure {

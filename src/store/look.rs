@@ -22,7 +22,8 @@ pub struct Look {
 }
 
 impl Store {
-    /// Looks for ready rows of these definitions, wakes of these lanes and chores of the fleet.
+    /// Looks for ready rows of these definitions, wakes of these lanes and chores of the fleet. Is not repeated after
+    /// an error, which tells the caller that the connection was lost.
     pub async fn look(
         &self,
         lanes: &[LaneId],
@@ -32,7 +33,8 @@ impl Store {
     ) -> Result<Look, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
         let (ids, lows) = watermarks.for_look(definitions);
-        let rows = self.query(sql!("node", "look"), &[&lanes, &ids, &lows, &limits::LOOK_ROWS_MAX, &chores]).await?;
+        let rows =
+            self.query_once(sql!("node", "look"), &[&lanes, &ids, &lows, &limits::LOOK_ROWS_MAX, &chores]).await?;
         let row = rows.first().ok_or_else(super::no_row)?;
         let lanes = |name: &str| -> Result<Vec<LaneId>, Error> {
             Ok(row.try_get::<_, Vec<i64>>(name)?.into_iter().map(LaneId).collect())

@@ -16,6 +16,8 @@ pub struct Watermarks(Arc<Mutex<Marks>>);
 #[derive(Debug, Default)]
 struct Marks {
     low: HashMap<DefinitionId, i64>,
+    /// How often the watermarks were cleared: what a claim from before that took counts no more.
+    epoch: u64,
     turn: usize,
     claimed: Full,
     looked: Full,
@@ -38,16 +40,19 @@ impl Full {
 }
 
 impl Watermarks {
-    /// Returns the definitions of a claim in rotation, so that none starves, each with its watermark.
-    pub(super) fn for_claim(&self, definitions: &[DefinitionId]) -> (Vec<i32>, Vec<i64>) {
+    /// Returns the definitions of a claim in rotation, so that none starves, each with its watermark; and the epoch for
+    /// [`Self::took`].
+    pub(super) fn for_claim(&self, definitions: &[DefinitionId]) -> (Vec<i32>, Vec<i64>, u64) {
         let mut marks = self.marks();
         if marks.claimed.is_due() {
             marks.low.clear();
+            marks.epoch += 1;
         }
         marks.turn = marks.turn.wrapping_add(1);
         let turn = marks.turn % definitions.len().max(1);
         let (after, before) = definitions.split_at(turn);
-        before.iter().chain(after).map(|definition| (definition.0, marks.of(*definition))).unzip()
+        let (ids, lows) = before.iter().chain(after).map(|definition| (definition.0, marks.of(*definition))).unzip();
+        (ids, lows, marks.epoch)
     }
 
     /// Returns the definitions of a look, each with its watermark.
@@ -58,8 +63,12 @@ impl Watermarks {
         definitions.iter().map(|definition| (definition.0, low(definition))).unzip()
     }
 
-    pub(super) fn took(&self, definition: DefinitionId, n: i64) {
+    /// Records that a claim of this epoch took a row.
+    pub(super) fn took(&self, epoch: u64, definition: DefinitionId, n: i64) {
         let mut marks = self.marks();
+        if epoch != marks.epoch {
+            return;
+        }
         let low = marks.low.entry(definition).or_default();
         *low = (*low).max(n - limits::WATERMARK_SLACK);
     }

@@ -212,18 +212,17 @@ async fn a_signal_whose_wake_was_lost_is_read_with_the_next_answer() {
         create function fail() returns trigger language plpgsql
             as $$ begin perform nextval('failed'); raise 'not now'; end $$;
         create trigger fail before delete on amends.inbox for each statement execute function fail()";
-    let signal = "select amends.pause($1, 'look at it')";
-    let unreadable = client.transaction().await.unwrap();
-    unreadable.query_one(signal, &[&saga]).await.unwrap();
-    let woken = unreadable.execute("delete from amends.inbox where id = $1", &[&saga]).await.unwrap();
-    assert_eq!(woken, 1, "the signal of a resident saga has a wake");
-    unreadable.batch_execute(lose).await.unwrap();
-    unreadable.commit().await.unwrap();
+    client.batch_execute(lose).await.unwrap();
+    client.query_one("select amends.pause($1, 'look at it')", &[&saga]).await.unwrap();
     crate::harness::eventually("an answer was lost", async || {
         client.query_one("select is_called from failed", &[]).await.unwrap().get(0)
     })
     .await;
-    client.batch_execute("drop trigger fail on amends.inbox").await.unwrap();
+    let lost = client.transaction().await.unwrap();
+    lost.batch_execute("drop trigger fail on amends.inbox").await.unwrap();
+    let woken = lost.execute("delete from amends.inbox where id = $1", &[&saga]).await.unwrap();
+    assert_eq!(woken, 1, "the signal of a resident saga has a wake");
+    lost.commit().await.unwrap();
     let read = "select exists (select from amends.journal where id = $1 and kind = 'requested')";
     crate::harness::eventually("it has read the signal", async || {
         client.query_one(read, &[&saga]).await.unwrap().get(0)

@@ -1,6 +1,6 @@
 -- Tells a node whether there is something to do for its lanes $1. Returns how many ready rows of the definitions $2 are
 -- after their watermarks $3, $4 at most; which lanes have wakes in their inbox; which lanes are out of service; whether
--- the node's reruns are due; and whether one of the chores $5 of the fleet has no node.
+-- reruns of these definitions are due; and whether one of the chores $5 of the fleet has no node.
 --
 -- Reads only, so a look that finds nothing writes nothing and takes no transaction id. What it finds is a hint: a lane
 -- claims by the fenced statement, and learns by it that it is out of service.
@@ -26,7 +26,11 @@ select (
            select l.id from unnest($1::bigint[]) as l (id)
            where (select o.live from amends.lane o where o.id = l.id) is not true
        ) as lost,
-       (select r.n from amends.rerun r where r.fate is null and r.due_at <= amends.now() limit 1) is not null as reruns,
+       (
+           select r.n from amends.rerun r
+           where r.fate is null and r.due_at <= amends.now() and r.definition = any ($2::int[])
+           limit 1
+       ) is not null as reruns,
        array (
            select w.name from unnest($5::text[]) as w (name)
            where (select c.until from amends.chore c where c.name = w.name and c.until > amends.now()) is null

@@ -6,6 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -288,7 +289,9 @@ impl Actor for Committer {
     fn started(&mut self, ctx: &mut Self::Context) {
         boundary::pass("committer: started");
         ctx.run_interval(Duration::from_millis(limits::CONNECTIONS_LOOK_MS), |act, _| {
-            if let Some(lane) = &mut act.lane {
+            // The result of a call in flight must not depend on a new connection.
+            let is_empty = act.node.telemetry.residents.load(Ordering::Relaxed) == 0;
+            if let Some(lane) = act.lane.as_mut().filter(|_| is_empty) {
                 lane.close_idle(Duration::from_millis(CONNECTION_IDLE_MS));
             }
         });

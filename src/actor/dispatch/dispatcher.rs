@@ -104,7 +104,9 @@ impl Dispatcher {
         let wanted = std::mem::take(&mut self.wanted);
         let claims = wanted.claim && self.node.claim_pause.claims();
         let limit = if claims { self.slots.free().min(limits::CLAIM_MAX) } else { 0 };
-        self.full = claims && limit == 0;
+        if wanted.claim {
+            self.full = claims && limit == 0;
+        }
         self.slots.reserve(limit);
         let (answer, claimed) = oneshot::channel();
         let definitions = self.node.definitions.runnable();
@@ -117,7 +119,7 @@ impl Dispatcher {
         };
         ctx.spawn(round.into_actor(self).map(move |(claimed, wakes), act, ctx| {
             act.slots.reserve(0);
-            let unanswered = Hint { claim: claimed.is_err(), inbox: wakes.is_err(), check: false };
+            let unanswered = Hint { claim: claimed.is_err(), inbox: wakes.is_err(), check: claimed.is_err() };
             let claimed = claimed.unwrap_or_default();
             metrics::SAGAS_CLAIMED.with([]).increment(claimed.len() as u64);
             let more = Hint { claim: !claimed.is_empty(), ..Hint::default() };
@@ -178,8 +180,9 @@ impl Dispatcher {
             saga.do_send(HandBack);
         }
         ctx.run_later(grace, |act, _| {
-            for saga in act.slots.residents() {
-                saga.do_send(AbortCalls);
+            // The drain may have been undone since the last round.
+            if act.draining.is_some() || act.node.claim_pause.is_draining() {
+                act.slots.residents().for_each(|saga| saga.do_send(AbortCalls));
             }
         })
     }

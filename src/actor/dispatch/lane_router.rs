@@ -107,8 +107,9 @@ impl LaneRouter {
         self.tell_next(usize::MAX, Hint::EVERYTHING);
     }
 
-    /// Tells the lanes what a look found: ready rows to one lane, or to more lanes if there are many rows.
-    pub(crate) fn tell(&self, look: &store::Look) {
+    /// Tells the lanes what a look found: ready rows to one lane; to more lanes if there are many rows, and to all if
+    /// the look before found rows too (`again`).
+    pub(crate) fn tell(&self, look: &store::Look, again: bool) {
         for place in self.working() {
             let inbox = look.woken.contains(&place.lane);
             let check = look.lost.contains(&place.lane);
@@ -117,8 +118,8 @@ impl LaneRouter {
             }
         }
         if look.ready > 0 {
-            let lanes = 1 + look.ready / limits::LOOK_ROWS_A_LANE;
-            self.tell_next(usize::try_from(lanes).unwrap_or(usize::MAX), Hint::CLAIM);
+            let lanes = usize::try_from(1 + look.ready / limits::LOOK_ROWS_A_LANE).unwrap_or(usize::MAX);
+            self.tell_next(if again { usize::MAX } else { lanes }, Hint::CLAIM);
         }
     }
 

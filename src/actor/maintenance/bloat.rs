@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::periodic::{Chore, failed};
+use super::periodic::Chore;
 use crate::actor::node::context::Node;
 use crate::config::actor as limits;
 use crate::metrics;
-use crate::store::Rows;
+use crate::store::{Error, Rows};
 
 /// Looks for bloated tables and has them rewritten, one after the other.
 pub(crate) struct Compactor {
@@ -25,31 +25,24 @@ impl Compactor {
     }
 
     /// Looks at the tables; returns the pause before the next look or the first rewrite.
-    async fn look(&mut self) -> Duration {
-        let rows = match self.node.store.count_rows().await {
-            Ok(rows) => rows,
-            Err(error) => return failed("crowding", &error),
-        };
+    async fn look(&mut self) -> Result<Duration, Error> {
+        let rows = self.node.store.count_rows().await?;
         for one in &rows {
             metrics::COMPACTIONS.with([one.table.clone().into()]).increment(0);
         }
         self.bloated = self.bloat.look(rows);
-        self.pause()
+        Ok(self.pause())
     }
 
-    async fn rewrite(&mut self, table: String) -> Duration {
+    async fn rewrite(&mut self, table: String) -> Result<Duration, Error> {
         // A try counts as failed until it succeeds. A failure does not delay other tables.
         self.bloat.tried(&table, false);
-        match self.node.store.compact(&table).await {
-            Ok(None) => self.pause(),
-            Ok(Some(done)) => {
-                self.bloat.tried(&table, true);
-                tracing::info!(table, bytes = done.before, "rewrote the table: vacuum could not remove its dead rows");
-                metrics::COMPACTIONS.with([table.into()]).increment(1);
-                self.pause()
-            }
-            Err(error) => failed("compact", &error),
+        if let Some(done) = self.node.store.compact(&table).await? {
+            self.bloat.tried(&table, true);
+            tracing::info!(table, bytes = done.before, "rewrote the table: vacuum could not remove its dead rows");
+            metrics::COMPACTIONS.with([table.into()]).increment(1);
         }
+        Ok(self.pause())
     }
 
     fn pause(&self) -> Duration {
@@ -61,9 +54,10 @@ impl Compactor {
 }
 
 impl Chore for Compactor {
+    const NAME: &'static str = "compaction";
     const PLACES: [&'static str; 2] = ["compactor: started", "compactor: stopped"];
 
-    async fn round(&mut self) -> Duration {
+    async fn round(&mut self) -> Result<Duration, Error> {
         match self.bloated.pop() {
             Some(table) => self.rewrite(table).await,
             None => self.look().await,

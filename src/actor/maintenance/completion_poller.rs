@@ -8,14 +8,16 @@ use super::periodic::Chore;
 use crate::actor::node::context::Node;
 use crate::actor::node::waiters::Ended;
 use crate::config::actor as limits;
+use crate::store::Error;
 
 /// Poller for ends on other nodes.
 pub(crate) struct CompletionPoller(pub(crate) Arc<Node>);
 
 impl Chore for CompletionPoller {
+    const NAME: &'static str = "completions";
     const PLACES: [&'static str; 2] = ["completion_poller: started", "completion_poller: stopped"];
 
-    async fn round(&mut self) -> Duration {
+    async fn round(&mut self) -> Result<Duration, Error> {
         let node = &self.0;
         for sagas in node.wakeups.waiters.overdue().chunks(limits::ENDS_READ_MAX) {
             match node.store.ended(sagas).await {
@@ -26,6 +28,6 @@ impl Chore for CompletionPoller {
                 Err(error) => tracing::warn!(%error, "could not read the ends of awaited sagas; retrying"),
             }
         }
-        Duration::from_millis(limits::ENDS_POLL_MS)
+        Ok(Duration::from_millis(limits::ENDS_POLL_MS))
     }
 }

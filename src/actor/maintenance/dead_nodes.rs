@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::periodic::{Chore, failed};
+use super::periodic::Chore;
 use crate::actor::node::context::Node;
 use crate::actor::node::pacing;
 use crate::config::actor as limits;
@@ -21,40 +21,34 @@ pub(crate) struct DeadNodes(pub(crate) Arc<Node>);
 pub(crate) struct LeftBehind(pub(crate) Arc<Node>);
 
 impl Chore for DeadNodes {
+    const NAME: &'static str = "sweep";
     const PLACES: [&'static str; 2] = ["dead_nodes: started", "dead_nodes: stopped"];
 
-    async fn round(&mut self) -> Duration {
-        match sweep(&self.0).await {
-            Ok(swept) => {
-                metrics::SWEEPS.with([]).increment(1);
-                metrics::LANES_SWEPT.with([]).increment(swept.lanes);
-                if swept.lanes + swept.sagas + swept.wakes > 0 {
-                    let (lanes, sagas, wakes) = (swept.lanes, swept.sagas, swept.wakes);
-                    tracing::info!(lanes, sagas, wakes, "swept up after a node that is gone");
-                }
-                report_convicted(&self.0, &swept.aside);
-                Duration::from_millis(limits::SWEEP_MS)
-            }
-            Err(error) => failed("sweep", &error),
+    async fn round(&mut self) -> Result<Duration, Error> {
+        let swept = sweep(&self.0).await?;
+        metrics::SWEEPS.with([]).increment(1);
+        metrics::LANES_SWEPT.with([]).increment(swept.lanes);
+        if swept.lanes + swept.sagas + swept.wakes > 0 {
+            let (lanes, sagas, wakes) = (swept.lanes, swept.sagas, swept.wakes);
+            tracing::info!(lanes, sagas, wakes, "swept up after a node that is gone");
         }
+        report_convicted(&self.0, &swept.aside);
+        Ok(Duration::from_millis(limits::SWEEP_MS))
     }
 }
 
 impl Chore for LeftBehind {
+    const NAME: &'static str = "orphans";
     const PLACES: [&'static str; 2] = ["left_behind: started", "left_behind: stopped"];
 
-    async fn round(&mut self) -> Duration {
+    async fn round(&mut self) -> Result<Duration, Error> {
         let began = Instant::now();
-        match self.0.store.sweep_orphans().await {
-            Ok(swept) => {
-                if swept.sagas > 0 {
-                    tracing::info!(sagas = swept.sagas, "requeued sagas that an earlier sweep had left behind");
-                }
-                report_convicted(&self.0, &swept.aside);
-                pacing::in_proportion(Duration::from_millis(limits::SWEEP_MS), began.elapsed())
-            }
-            Err(error) => failed("orphans", &error),
+        let swept = self.0.store.sweep_orphans().await?;
+        if swept.sagas > 0 {
+            tracing::info!(sagas = swept.sagas, "requeued sagas that an earlier sweep had left behind");
         }
+        report_convicted(&self.0, &swept.aside);
+        Ok(pacing::in_proportion(Duration::from_millis(limits::SWEEP_MS), began.elapsed()))
     }
 }
 

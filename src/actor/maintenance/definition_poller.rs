@@ -6,18 +6,18 @@ use std::time::Duration;
 use super::periodic::Chore;
 use crate::actor::node::context::Node;
 use crate::config::actor as limits;
+use crate::store::Error;
 
 /// Chore that keeps the registry up to date.
 pub(crate) struct DefinitionPoller(pub(crate) Arc<Node>);
 
 impl Chore for DefinitionPoller {
+    const NAME: &'static str = "definitions";
     const PLACES: [&'static str; 2] = ["definition_poller: started", "definition_poller: stopped"];
 
-    async fn round(&mut self) -> Duration {
+    async fn round(&mut self) -> Result<Duration, Error> {
         let node = &self.0;
-        if let Err(error) = node.definitions.refresh(&node.store, &node.participants).await {
-            tracing::warn!(%error, "could not read definitions; retrying");
-        }
-        Duration::from_millis(limits::DEFINITIONS_REFRESH_MS)
+        node.definitions.refresh(&node.store, &node.participants).await?;
+        Ok(Duration::from_millis(limits::DEFINITIONS_REFRESH_MS))
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::periodic::Chore;
 use crate::actor::node::context::Node;
 use crate::actor::node::fleet_chores::FleetChore;
+use crate::store::Error;
 
 /// A chore of the fleet on this node.
 pub(crate) struct Fleet<C> {
@@ -20,19 +21,22 @@ pub(crate) struct Fleet<C> {
 impl<C> Fleet<C> {
     /// Creates the chore. `pace_ms`: pause, in milliseconds, between two checks whether this node does it now.
     pub(crate) fn new(node: Arc<Node>, which: FleetChore, pace_ms: u64, chore: C) -> Self {
+        // A round that an earlier actor began is over.
+        node.chores.end(which);
         Self { node, which, pace: Duration::from_millis(pace_ms), chore }
     }
 }
 
 impl<C: Chore> Chore for Fleet<C> {
+    const NAME: &'static str = C::NAME;
     const PLACES: [&'static str; 2] = C::PLACES;
 
-    async fn round(&mut self) -> Duration {
+    async fn round(&mut self) -> Result<Duration, Error> {
         if !self.node.chores.begin(self.which) {
-            return self.pace;
+            return Ok(self.pace);
         }
         let pause = self.chore.round().await;
-        self.node.chores.end(self.which);
+        self.node.chores.ended(self.which, pause.is_ok());
         pause
     }
 }

@@ -15,9 +15,10 @@ use crate::store::{Beat, Error, NodeId};
 pub(crate) struct Heartbeat(pub(crate) Arc<Node>);
 
 impl Chore for Heartbeat {
+    const NAME: &'static str = "heartbeat";
     const PLACES: [&'static str; 2] = ["heartbeat: started", "heartbeat: stopped"];
 
-    async fn round(&mut self) -> Duration {
+    async fn round(&mut self) -> Result<Duration, Error> {
         let (node, sent) = (&self.0, Instant::now());
         let residents = node.telemetry.residents.load(Ordering::Relaxed);
         show(node, residents);
@@ -27,7 +28,7 @@ impl Chore for Heartbeat {
             Err(Error::Fenced) => rejoin(node).await,
             Err(error) => tracing::warn!(%error, "beat not confirmed"),
         }
-        Duration::from_millis(limits::BEAT_MS)
+        Ok(Duration::from_millis(limits::BEAT_MS))
     }
 }
 
@@ -38,6 +39,7 @@ fn show(node: &Node, residents: usize) {
     for place in ["transaction", "participant"] {
         metrics::PLACES_WAITING.with([place.into()]).increment(0.0);
     }
+    node.chores.show();
     metrics::LEASE_TRUSTED.with([]).set(f64::from(node.lease.clock.is_trusted()));
     metrics::BUILD.with([env!("CARGO_PKG_VERSION").into()]).set(1.0);
 }

@@ -8,7 +8,7 @@ use super::periodic::Chore;
 use crate::actor::dispatch::lane_router::LaneRouter;
 use crate::actor::node::context::Node;
 use crate::config::actor as limits;
-use crate::store::Error;
+use crate::store::{Error, Look};
 
 /// Chore that looks.
 pub(crate) struct Lookout {
@@ -17,12 +17,23 @@ pub(crate) struct Lookout {
     pause: Duration,
     /// Whether the lanes were last told to drain.
     draining: bool,
+    /// The last look failed.
+    failed: bool,
+    /// The last look found ready rows.
+    unclaimed: bool,
 }
 
 impl Lookout {
     /// Creates the lookout of this node.
     pub(crate) fn new(node: Arc<Node>, router: LaneRouter) -> Self {
-        Self { node, router, pause: Duration::from_millis(limits::LOOK_LEAST_MS), draining: false }
+        Self {
+            node,
+            router,
+            pause: Duration::from_millis(limits::LOOK_LEAST_MS),
+            draining: false,
+            failed: false,
+            unclaimed: false,
+        }
     }
 
     async fn look(&mut self) -> Result<(), Error> {
@@ -33,39 +44,59 @@ impl Lookout {
             self.router.look_everywhere();
         }
         let definitions = if node.claim_pause.claims() { node.definitions.runnable() } else { Vec::new() };
-        let look =
-            node.store.look(&self.router.lanes(), &definitions, &node.watermarks, &node.chores.not_held()).await?;
-        self.router.tell(&look);
-        if look.reruns {
-            node.wakeups.hints.ring_for_reruns();
+        let wanted = node.chores.wanted();
+        let look = node.store.look(&self.router.lanes(), &definitions, &node.watermarks, &wanted).await?;
+        if std::mem::take(&mut self.failed) {
+            // The connection was lost, perhaps to a server that is gone: each lane looks where it writes now.
+            self.router.look_everywhere();
         }
-        let renewed = node
-            .chores
-            .to_renew(Duration::from_millis(limits::CHORE_LEASE_MS / 2), Duration::from_millis(limits::CHORE_HUNG_MS));
-        let wanted: Vec<&str> = look.chores.iter().map(String::as_str).chain(renewed).collect();
+        self.tell(&look);
+        // A node whose beats fail sweeps nothing, so it must not keep others from it.
+        if self.node.lease.clock.is_trusted() {
+            self.take_chores(&look.chores).await?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, look: &Look) {
+        // Rows that the lane which was told has not taken: perhaps it is full, and others are not.
+        let again = std::mem::replace(&mut self.unclaimed, look.ready > 0);
+        self.router.tell(look, again);
+        if look.reruns {
+            self.node.wakeups.hints.ring_for_reruns();
+        }
+    }
+
+    /// Takes the chores that no node does, and renews the leases that end soon.
+    async fn take_chores(&self, free: &[String]) -> Result<(), Error> {
+        let (chores, lease) = (&self.node.chores, Duration::from_millis(limits::CHORE_LEASE_MS));
+        let renewed = chores.to_renew(lease / 2);
+        let wanted: Vec<&str> = free.iter().map(String::as_str).chain(renewed).collect();
         if !wanted.is_empty() {
-            let (sent, lease) = (Instant::now(), Duration::from_millis(limits::CHORE_LEASE_MS));
-            let taken = node.store.take_chores(node.lease.membership.id(), &wanted, lease).await?;
-            node.chores.taken(&taken, sent, lease);
+            let sent = Instant::now();
+            let taken = self.node.store.take_chores(self.node.lease.membership.id(), &wanted, lease).await?;
+            chores.taken(&taken, sent, lease);
         }
         Ok(())
     }
 }
 
 impl Chore for Lookout {
+    const NAME: &'static str = "look";
     const PLACES: [&'static str; 2] = ["lookout: started", "lookout: stopped"];
 
     /// Looks once: soon after the lanes found something, and ever later after each look in vain.
-    async fn round(&mut self) -> Duration {
+    async fn round(&mut self) -> Result<Duration, Error> {
         let most = Duration::from_millis(limits::LOOK_MOST_MS);
         if let Err(error) = self.look().await {
             tracing::warn!(%error, "could not look for work; retrying");
-            self.pause = most;
+            (self.pause, self.failed) = (most, true);
         } else if self.node.wakeups.hints.take_found() {
+            self.unclaimed = false;
             self.pause = Duration::from_millis(limits::LOOK_LEAST_MS);
         } else {
             self.pause = (self.pause * 2).min(most);
         }
-        self.pause.mul_f64(0.75 + rand::random::<f64>() / 2.0)
+        Ok(self.pause.mul_f64(0.75 + rand::random::<f64>() / 2.0))
     }
 }

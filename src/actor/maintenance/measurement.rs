@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::periodic::{Chore, failed};
+use super::periodic::Chore;
 use crate::actor::node::context::Node;
 use crate::actor::node::fleet_chores::FleetChore;
 use crate::actor::telemetry::database_gauges;
@@ -15,16 +15,12 @@ use crate::store::{Error, Measured};
 pub(crate) struct Measurement(pub(crate) Arc<Node>);
 
 impl Chore for Measurement {
+    const NAME: &'static str = "measurement";
     const PLACES: [&'static str; 2] = ["measurement: started", "measurement: stopped"];
 
-    async fn round(&mut self) -> Duration {
-        match measure(&self.0).await {
-            Ok(measured) => {
-                database_gauges::set(&measured);
-                Duration::from_millis(limits::MEASURE_MS)
-            }
-            Err(error) => failed("measure", &error),
-        }
+    async fn round(&mut self) -> Result<Duration, Error> {
+        database_gauges::set(&measure(&self.0).await?);
+        Ok(Duration::from_millis(limits::MEASURE_MS))
     }
 }
 
@@ -35,8 +31,10 @@ async fn measure(node: &Node) -> Result<Measured, Error> {
         node.telemetry.throughput.give_back(passed);
         return Err(error);
     }
-    if node.chores.holds(FleetChore::Census) {
-        node.store.take_census().await?;
+    if node.chores.begin(FleetChore::Census) {
+        let counted = node.store.take_census().await;
+        node.chores.ended(FleetChore::Census, counted.is_ok());
+        counted?;
     }
     node.store.measure().await
 }

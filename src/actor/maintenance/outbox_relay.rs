@@ -34,17 +34,22 @@ impl OutboxRelay {
     async fn take(&mut self) -> bool {
         let room = limits::RELAYS_MAX.saturating_sub(self.telling.load(Ordering::Relaxed));
         let interval = Duration::from_millis(limits::RELAY_CHORES_MS);
-        let holds = self.node.chores.holds(FleetChore::Outbox);
-        let chores = holds && self.chores_at.is_none_or(|at| at.elapsed() >= interval);
-        if !holds {
-            // The node that has the chore counts.
+        if self.chores_at.is_none_or(|at| at.elapsed() >= interval) && self.node.chores.begin(FleetChore::Outbox) {
+            self.chores_at = Some(Instant::now());
+            let done = count(&self.node).await;
+            self.node.chores.ended(FleetChore::Outbox, done.is_ok());
+            if let Err(error) = done {
+                tracing::warn!(%error, "could not count the outbox; retrying");
+            }
+        }
+        let passed_on = Duration::from_millis(limits::CHORE_HUNG_MS);
+        if self.chores_at.is_some_and(|at| at.elapsed() >= passed_on) {
+            // Another node counts since then.
+            self.chores_at = None;
             metrics::OUTBOX_EVENTS.with([]).set(0.0);
             metrics::OUTBOX_AGE.with([]).set(0.0);
         }
-        if chores {
-            self.chores_at = Some(Instant::now());
-        }
-        match look(&self.node, room, chores).await {
+        match look(&self.node, room).await {
             Ok((member, events)) => {
                 let more = !events.is_empty() && events.len() == room;
                 events.into_iter().for_each(|event| self.tell(member, event));
@@ -74,30 +79,31 @@ impl OutboxRelay {
 }
 
 impl Chore for OutboxRelay {
+    const NAME: &'static str = "outbox";
     const PLACES: [&'static str; 2] = ["outbox_relay: started", "outbox_relay: stopped"];
 
     /// Looks once; the next look comes after a pause, or when an event was written.
-    async fn round(&mut self) -> Duration {
+    async fn round(&mut self) -> Result<Duration, Error> {
         let pause = if self.take().await { 1 } else { limits::RELAY_POLL_MS };
         self.node.wakeups.hints.events(Duration::from_millis(pause)).await;
-        Duration::ZERO
+        Ok(Duration::ZERO)
     }
 }
 
-/// Takes events. From time to time also frees events that dead nodes had taken, and measures the outbox.
-async fn look(node: &Node, room: usize, chores: bool) -> Result<(NodeId, Vec<Relaying>), Error> {
+/// Frees events that dead nodes had taken, and measures the outbox.
+async fn count(node: &Node) -> Result<(), Error> {
+    node.store.free_events().await?;
+    let (events, age_ms) = node.store.outbox_depth().await?;
+    metrics::OUTBOX_EVENTS.with([]).set(events as f64);
+    metrics::OUTBOX_AGE.with([]).set(age_ms as f64 / 1_000.0);
+    Ok(())
+}
+
+/// Takes events of definitions that this node can run.
+async fn look(node: &Node, room: usize) -> Result<(NodeId, Vec<Relaying>), Error> {
     let member = node.lease.membership.id();
     let definitions = node.definitions.telling();
-    if definitions.is_empty() {
-        return Ok((member, Vec::new()));
-    }
-    if chores {
-        node.store.free_events().await?;
-        let (events, age_ms) = node.store.outbox_depth().await?;
-        metrics::OUTBOX_EVENTS.with([]).set(events as f64);
-        metrics::OUTBOX_AGE.with([]).set(age_ms as f64 / 1_000.0);
-    }
-    if room == 0 {
+    if definitions.is_empty() || room == 0 {
         return Ok((member, Vec::new()));
     }
     let lease = Duration::from_millis(NOTICE_TIMEOUT_MS_MAX + limits::RELAY_MARGIN_MS);

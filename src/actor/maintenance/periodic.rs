@@ -10,13 +10,15 @@ use crate::boundary;
 use crate::config::actor as limits;
 use crate::store::Error;
 
-/// Work that a node repeats. A chore that fails logs the failure, and its next round tries again.
+/// Work that a node repeats. A failure is logged, and the next round tries again.
 pub(crate) trait Chore: Unpin + 'static {
+    /// Name in the log.
+    const NAME: &'static str;
     /// Crash-test boundaries at which the chore's actor starts and stops.
     const PLACES: [&'static str; 2];
 
     /// Does the work once; returns the pause before the next round.
-    async fn round(&mut self) -> Duration;
+    async fn round(&mut self) -> Result<Duration, Error>;
 }
 
 /// Actor of a chore; `chore` is none while a round is under way.
@@ -42,7 +44,10 @@ impl<C: Chore> Periodic<C> {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            let pause = chore.round().await;
+            let pause = chore.round().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, chore = C::NAME, "chore not done; retrying");
+                Duration::from_millis(limits::SWEEP_MS)
+            });
             (chore, pause)
         };
         ctx.spawn(round.into_actor(self).map(|(chore, pause), act, ctx| {
@@ -69,10 +74,4 @@ impl<C: Chore> Handler<Observe> for Periodic<C> {
     type Result = ();
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) {}
-}
-
-/// Logs that a chore failed; returns the pause before it is tried again.
-pub(crate) fn failed(chore: &'static str, error: &Error) -> Duration {
-    tracing::warn!(%error, chore, "chore not done; retrying");
-    Duration::from_millis(limits::SWEEP_MS)
 }

@@ -25,14 +25,15 @@ pub(crate) struct Rerunner {
 }
 
 impl Chore for Rerunner {
+    const NAME: &'static str = "reruns";
     const PLACES: [&'static str; 2] = ["rerunner: started", "rerunner: stopped"];
 
-    async fn round(&mut self) -> Duration {
+    async fn round(&mut self) -> Result<Duration, Error> {
         if let Err(error) = look(&self.node, &self.router).await {
             tracing::warn!(%error, "could not begin reruns; retrying");
         }
         self.node.wakeups.hints.reruns(Duration::from_millis(limits::RERUNS_POLL_MS)).await;
-        Duration::ZERO
+        Ok(Duration::ZERO)
     }
 }
 

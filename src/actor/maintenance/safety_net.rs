@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::periodic::{Chore, failed};
+use super::periodic::Chore;
 use crate::actor::node::context::Node;
 use crate::config::actor as limits;
 use crate::metrics;
-use crate::store::NetCursor;
+use crate::store::{Error, NetCursor};
 
 /// Chore that walks over the sagas; each step goes on where the last one ended.
 pub(crate) struct SafetyNet {
@@ -27,20 +27,16 @@ impl SafetyNet {
 }
 
 impl Chore for SafetyNet {
+    const NAME: &'static str = "safety_net";
     const PLACES: [&'static str; 2] = ["safety_net: started", "safety_net: stopped"];
 
-    async fn round(&mut self) -> Duration {
-        let lost = match self.node.store.safety_net(self.cursor).await {
-            Ok((lost, cursor)) => {
-                self.cursor = cursor;
-                lost
-            }
-            Err(error) => return failed("safety net", &error),
-        };
+    async fn round(&mut self) -> Result<Duration, Error> {
+        let (lost, cursor) = self.node.store.safety_net(self.cursor).await?;
+        self.cursor = cursor;
         metrics::LOST_WAKES.with([]).increment(lost);
         if lost > 0 {
             tracing::error!(sagas = lost, "sagas that nothing would have woken; this is a defect, please report it");
         }
-        Self::PAUSE
+        Ok(Self::PAUSE)
     }
 }

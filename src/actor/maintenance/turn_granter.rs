@@ -58,15 +58,19 @@ impl TurnGranter {
 }
 
 impl Chore for TurnGranter {
+    const NAME: &'static str = "turns";
     const PLACES: [&'static str; 2] = ["turn_granter: started", "turn_granter: stopped"];
 
     /// Looks when a start or an end on this node asks for it. The node that has the chore also looks after each pause.
-    async fn round(&mut self) -> Duration {
+    async fn round(&mut self) -> Result<Duration, Error> {
         let asked = self.node.wakeups.hints.turns(self.pause).await;
-        if asked || self.node.chores.holds(FleetChore::Turns) {
-            self.pause = self.grant().await;
-        }
-        Duration::ZERO
+        let has_chore = self.node.chores.begin(FleetChore::Turns);
+        self.pause = match asked || has_chore {
+            true => self.grant().await,
+            false => Duration::from_millis(limits::TURNS_POLL_MOST_MS),
+        };
+        self.node.chores.end(FleetChore::Turns);
+        Ok(Duration::ZERO)
     }
 }
 

@@ -166,8 +166,9 @@ impl Definitions {
     /// Whether any definition known here has a concurrency key, so that its sagas take turns.
     pub fn any_takes_turns(&self) -> bool {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut pinned = known.by_id.values().filter_map(|entry| entry.pinned.as_ref());
-        pinned.any(|pinned| pinned.definition.draft().concurrency.is_some())
+        let takes_turns = |pinned: &Pinned| pinned.definition.draft().concurrency.is_some();
+        // What this version of the program cannot read may have one.
+        known.by_id.values().any(|entry| entry.pinned.as_ref().is_none_or(takes_turns))
     }
 
     /// Returns the current definitions that this node cannot run, with what it lacks.

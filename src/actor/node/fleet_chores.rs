@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::config::actor as limits;
 use crate::metrics;
 
 /// Chores that one node does for all nodes.
@@ -62,69 +63,151 @@ impl FleetChore {
 
 /// The chores that this node holds.
 #[derive(Debug, Default)]
-pub struct FleetChores(Mutex<HashMap<FleetChore, Held>>);
+pub struct FleetChores(Mutex<Known>);
 
-#[derive(Debug)]
-struct Held {
-    /// The lease is surely valid until then.
-    until: Instant,
+#[derive(Debug, Default)]
+struct Known {
+    chores: HashMap<FleetChore, State>,
+    /// The node is about to leave: it takes no more chores.
+    left: bool,
+}
+
+/// What is known of one chore.
+#[derive(Debug, Default)]
+struct State {
+    /// The lease is surely valid until then. None: never held.
+    until: Option<Instant>,
     /// Start of a round that has not ended.
     begun: Option<Instant>,
+    /// Rounds in a row that failed.
+    failures: u32,
+    /// When the last of them did.
+    failed_at: Option<Instant>,
+}
+
+impl State {
+    fn is_held(&self) -> bool {
+        self.until.is_some_and(|until| until > Instant::now())
+    }
+
+    /// Whether this node gets the chore done: no round hangs, and not several in a row have just failed.
+    fn is_well(&self) -> bool {
+        let hung = Duration::from_millis(limits::CHORE_HUNG_MS);
+        let hangs = self.begun.is_some_and(|begun| begun.elapsed() >= hung);
+        let failed =
+            self.failures >= limits::CHORE_FAILURES_MAX && self.failed_at.is_some_and(|at| at.elapsed() < hung);
+        !hangs && !failed
+    }
 }
 
 impl FleetChores {
     /// Whether this node does the chore now.
     pub(crate) fn holds(&self, chore: FleetChore) -> bool {
-        self.held().get(&chore).is_some_and(|held| held.until > Instant::now())
+        self.known().chores.get(&chore).is_some_and(State::is_held)
     }
 
-    /// Returns the names of the chores that other nodes do, as far as this node knows.
-    pub(crate) fn not_held(&self) -> Vec<&'static str> {
-        FleetChore::ALL.into_iter().filter(|chore| !self.holds(*chore)).map(FleetChore::as_str).collect()
+    /// Returns the names of the chores that other nodes do, as far as this node knows, and that it could do.
+    pub(crate) fn wanted(&self) -> Vec<&'static str> {
+        let known = self.known();
+        let could =
+            |chore: &FleetChore| known.chores.get(chore).is_none_or(|state| !state.is_held() && state.is_well());
+        FleetChore::ALL.into_iter().filter(|chore| !known.left && could(chore)).map(FleetChore::as_str).collect()
     }
 
-    /// Records a round of a chore. Returns false, and records nothing, if another node does the chore.
-    pub(crate) fn begin(&self, chore: FleetChore) -> bool {
-        let mut held = self.held();
-        let Some(held) = held.get_mut(&chore).filter(|held| held.until > Instant::now()) else { return false };
-        held.begun = Some(Instant::now());
-        true
-    }
-
-    /// Records the end of a round.
-    pub(crate) fn end(&self, chore: FleetChore) {
-        if let Some(held) = self.held().get_mut(&chore) {
-            held.begun = None;
-        }
+    /// Returns the chores whose lease to renew: those that end within `soon` and that this node gets done.
+    pub(crate) fn to_renew(&self, soon: Duration) -> Vec<&'static str> {
+        let known = self.known();
+        let ends_soon = |state: &State| state.until.is_some_and(|until| until <= Instant::now() + soon);
+        let ending = known.chores.iter().filter(|(_, state)| state.is_held() && ends_soon(state) && state.is_well());
+        ending.filter(|_| !known.left).map(|(chore, _)| chore.as_str()).collect()
     }
 
     /// Records the leases that a request sent at `sent` took.
     pub(crate) fn taken(&self, taken: &[String], sent: Instant, lease: Duration) {
-        let mut held = self.held();
-        for chore in FleetChore::ALL {
-            if taken.iter().any(|name| name == chore.as_str()) {
-                let begun = held.get(&chore).and_then(|held| held.begun);
-                held.insert(chore, Held { until: sent + lease, begun });
-            }
+        let mut known = self.known();
+        for chore in FleetChore::ALL.into_iter().filter(|chore| taken.iter().any(|name| name == chore.as_str())) {
+            known.chores.entry(chore).or_default().until = Some(sent + lease);
         }
-        drop(held);
+    }
+
+    /// Records the start of a round. Returns false, and records nothing, if another node does the chore.
+    pub(crate) fn begin(&self, chore: FleetChore) -> bool {
+        let mut known = self.known();
+        let Some(state) = known.chores.get_mut(&chore).filter(|state| state.is_held()) else { return false };
+        state.begun = Some(Instant::now());
+        true
+    }
+
+    /// Records the end of a round, or that the chore's actor is a new one.
+    pub(crate) fn end(&self, chore: FleetChore) {
+        if let Some(state) = self.known().chores.get_mut(&chore) {
+            state.begun = None;
+        }
+    }
+
+    /// Records the end of a round, and whether it did what it had to do. After some failures in a row, another node may
+    /// do the chore.
+    pub(crate) fn ended(&self, chore: FleetChore, done: bool) {
+        let mut known = self.known();
+        let state = known.chores.entry(chore).or_default();
+        state.begun = None;
+        (state.failures, state.failed_at) = match done {
+            true => (0, None),
+            false => (state.failures.saturating_add(1), Some(Instant::now())),
+        };
+    }
+
+    /// Lets go of all chores: the node is about to leave.
+    pub fn leave(&self) {
+        let mut known = self.known();
+        (known.left, known.chores) = (true, HashMap::new());
+    }
+
+    /// Shows which chores this node does.
+    pub(crate) fn show(&self) {
         for chore in FleetChore::ALL {
             let holds = if self.holds(chore) { 1.0 } else { 0.0 };
             metrics::CHORES_HELD.with([chore.as_str().into()]).set(holds);
         }
     }
 
-    /// Returns the chores whose lease to renew: those that end within `soon` and are not stuck in a round for longer
-    /// than `hung`.
-    pub(crate) fn to_renew(&self, soon: Duration, hung: Duration) -> Vec<&'static str> {
-        let now = Instant::now();
-        let is_well = |held: &Held| held.begun.is_none_or(|begun| begun.elapsed() < hung);
-        let held = self.held();
-        let ending = held.iter().filter(|(_, held)| held.until > now && held.until <= now + soon && is_well(held));
-        ending.map(|(chore, _)| chore.as_str()).collect()
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(60);
+
+    fn holding() -> FleetChores {
+        let chores = FleetChores::default();
+        chores.taken(&["timers".to_owned()], Instant::now(), LEASE);
+        chores
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<FleetChore, Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    #[test]
+    fn a_chore_is_held_for_its_lease_and_renewed_while_it_gets_done() {
+        let chores = holding();
+        assert!(chores.holds(FleetChore::Timers) && !chores.holds(FleetChore::Sweep));
+        assert_eq!(chores.wanted().len(), FleetChore::ALL.len() - 1);
+        assert_eq!(chores.to_renew(LEASE), ["timers"]);
+        assert!(chores.to_renew(LEASE / 2).is_empty(), "it is not yet time");
+        for _ in 0..limits::CHORE_FAILURES_MAX {
+            chores.ended(FleetChore::Timers, false);
+        }
+        assert!(chores.to_renew(LEASE).is_empty(), "another node may do better");
+        chores.ended(FleetChore::Timers, true);
+        assert_eq!(chores.to_renew(LEASE), ["timers"]);
+    }
+
+    #[test]
+    fn a_node_that_leaves_takes_no_chores() {
+        let chores = holding();
+        chores.leave();
+        assert!(!chores.holds(FleetChore::Timers) && !chores.begin(FleetChore::Timers));
+        assert!(chores.wanted().is_empty() && chores.to_renew(LEASE).is_empty());
     }
 }

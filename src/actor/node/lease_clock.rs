@@ -25,10 +25,15 @@ impl LeaseClock {
         Self { origin: sent, epoch_ms: AtomicU64::new(now_ms), trusted_until_ms: AtomicU64::new(millis(trust)) }
     }
 
-    /// Takes another sample. Trust counts from the sending of the beat, since its arrival time is unknown.
+    /// Takes another sample, whose answer has just come. Trust counts from the sending of the beat, since its arrival
+    /// time is unknown. The time is only corrected if it cannot be right: the database read its clock at some time
+    /// between the sending and the answer, and a slow answer tells little about when.
     pub fn sample(&self, sent: Instant, now_ms: Millis, trust: Duration) {
         let sent_ms = millis(sent.saturating_duration_since(self.origin));
-        self.epoch_ms.store(now_ms.saturating_sub(sent_ms), Ordering::Relaxed);
+        let latest = now_ms.saturating_sub(sent_ms);
+        let earliest = now_ms.saturating_sub(millis(self.origin.elapsed())).min(latest);
+        let epoch = self.epoch_ms.load(Ordering::Relaxed).clamp(earliest, latest);
+        self.epoch_ms.store(epoch, Ordering::Relaxed);
         self.trusted_until_ms.store(sent_ms + millis(trust), Ordering::Release);
     }
 
@@ -66,6 +71,11 @@ mod tests {
         clock.sample(sent, 5_000_000, Duration::ZERO);
         assert!(clock.now_ms() >= 5_000_000);
         assert!(!clock.is_trusted(), "a beat gives no trust after its time");
+        // An answer that came late leaves the time as it is.
+        let epoch = clock.epoch_ms.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(30));
+        clock.sample(sent, epoch + 20, Duration::from_secs(6));
+        assert_eq!(clock.epoch_ms.load(Ordering::Relaxed), epoch);
         clock.sample(Instant::now(), 5_000_000, Duration::from_secs(6));
         assert!(clock.is_trusted());
         clock.distrust();

@@ -81,6 +81,10 @@ impl Chance {
             graph.steps.push(spec(&letter(index), *step, index));
         }
         put_in_order(&mut graph);
+        // A step may also stand before those that it needs.
+        if bits.one_in(4) {
+            graph.steps.reverse();
+        }
         graph
     }
 }
