@@ -124,7 +124,8 @@ async fn a_call_that_the_node_gives_up_has_a_rule() {
     assert_eq!(rules(&shown(&database, saga).await, "attempt_ended"), ["call_lost"]);
 }
 
-/// The node's role may log in no more, so that no session is opened, while the connections of its pool live on.
+/// The node's role may log in no more, so that no session is opened, while the connections of its pool and of the lane
+/// that runs the saga live on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_cannot_be_begun_has_a_rule() {
     let (database, go) = (Database::create().await, Arc::new(Semaphore::new(0)));
@@ -132,16 +133,18 @@ async fn a_transaction_that_cannot_be_begun_has_a_rule() {
     let role = format!("guest_{}", Uuid::now_v7().simple());
     client.batch_execute(&format!("create role {role} superuser login")).await.unwrap();
     let url = database.url.replace("postgres://postgres@", &format!("postgres://{role}@"));
-    let draft = Draft::new("shop").step(Step::new("a", call("within").transactional()).irreversible());
-    let runtime = begin(&url, draft, &go).await;
-    client.batch_execute(&format!("alter role {role} nologin")).await.unwrap();
+    let first = Step::new("first", call("waits").idempotent()).irreversible();
+    let second = Step::new("a", call("within").transactional()).irreversible().needs(["first"]);
+    let runtime = begin(&url, Draft::new("shop").step(first).step(second), &go).await;
     let saga = runtime.start("shop", &json!({})).await.unwrap();
+    client.batch_execute(&format!("alter role {role} nologin")).await.unwrap();
+    go.add_permits(1);
     let refused =
         format!("select count(*) > 0 from amends.timeline where saga = '{saga}' and what like '%(by no_transaction)'");
     until(&database.url, &refused, "t").await;
     client.batch_execute(&format!("alter role {role} login")).await.unwrap();
     runtime.wait(saga).await.unwrap();
     let rules = rules(&shown(&database, saga).await, "attempt_ended");
-    assert_eq!(rules[0], "no_transaction", "{rules:?}");
+    assert!(rules.contains(&"no_transaction".to_owned()), "{rules:?}");
     runtime.stop(Duration::from_secs(5)).await.unwrap();
 }
