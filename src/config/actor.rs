@@ -30,7 +30,7 @@ pub const POLL_MOST_MS: u64 = 250;
 /// vain.
 pub const LOOK_LEAST_MS: u64 = 5;
 /// Longest pause between two looks of a node, in milliseconds.
-pub const LOOK_MOST_MS: u64 = 125;
+pub const LOOK_MOST_MS: u64 = 200;
 /// Ready rows for each further lane that a look sends to claim.
 pub const LOOK_ROWS_A_LANE: u64 = 16;
 /// Pause between two looks for connections that do nothing, in milliseconds.
