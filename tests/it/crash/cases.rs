@@ -76,6 +76,8 @@ const ONCE: &[&str] = &[
     "runtime:",
     "dispatcher: draining",
     "heartbeat:",
+    "lookout:",
+    "chore/take:",
     "definition_poller:",
     "completion_poller:",
     "rerunner:",
@@ -111,6 +113,12 @@ const OF_ANYBODY: &[&str] = &[
     "saga/ended:",
     "definition/read:",
     "measure/",
+    // One node does the chores of the fleet.
+    "chore/",
+    "compact/",
+    "partition/",
+    "quarantine/forget:",
+    "saga/lost:",
     "saga: reading",
     "saga: ended",
 ];
