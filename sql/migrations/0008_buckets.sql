@@ -63,39 +63,38 @@ begin
         raise exception 'expected the name of a registered definition, found %', quote_literal(start_as.definition)
             using errcode = 'AM003', hint = 'A node registers its definitions when it starts.';
     end if;
-    if v_path is not null then
-        -- A repeat gets the answer of its key, whatever has become of the definition and of the input.
-        if start_as.key is not null then
-            select k.* into v_first from amends.start_key k
-            where k.name = start_as.definition and k.key = start_as.key;
-            if found and v_first.digest = amends.input_digest(start_as.input::text) then
-                return v_first.id;
-            elsif found then
-                raise exception 'expected the input that key % was first used with by saga %, found another',
-                    quote_literal(start_as.key), v_first.id using errcode = 'AM004';
-            end if;
-        end if;
-        v_turn := amends.concurrency_key(start_as.input, v_path);
-    end if;
-    v_id := case
-        when start_as.id is not null then start_as.id
-        when v_turn is null and start_as.key is null then amends.uuid7()
-        else amends.uuid7(amends.bucket_of_key(coalesce(v_turn, start_as.key)))
-    end;
     if start_as.key is not null then
         v_digest := amends.input_digest(start_as.input::text);
-        insert into amends.start_key (name, key, id, digest, at)
-        values (start_as.definition, start_as.key, v_id, v_digest, amends.now())
-        on conflict on constraint start_key_pkey do nothing;
-        if not found then
-            select k.* into strict v_first from amends.start_key k
+        if v_path is not null then
+            -- A repeat gets the answer of its key, whatever has become of the definition and of the input.
+            select k.* into v_first from amends.start_key k
             where k.name = start_as.definition and k.key = start_as.key;
-            if v_first.digest = v_digest then
-                return v_first.id;
-            end if;
-            raise exception 'expected the input that key % was first used with by saga %, found another',
-                quote_literal(start_as.key), v_first.id using errcode = 'AM004';
         end if;
+    end if;
+    if v_first.id is null then
+        if v_path is not null then
+            v_turn := amends.concurrency_key(start_as.input, v_path);
+        end if;
+        v_id := case
+            when start_as.id is not null then start_as.id
+            when v_turn is null and start_as.key is null then amends.uuid7()
+            else amends.uuid7(amends.bucket_of_key(coalesce(v_turn, start_as.key)))
+        end;
+        if start_as.key is not null then
+            insert into amends.start_key (name, key, id, digest, at)
+            values (start_as.definition, start_as.key, v_id, v_digest, amends.now())
+            on conflict on constraint start_key_pkey do nothing;
+            if not found then
+                select k.* into strict v_first from amends.start_key k
+                where k.name = start_as.definition and k.key = start_as.key;
+            end if;
+        end if;
+    end if;
+    if v_first.digest = v_digest then
+        return v_first.id;
+    elsif v_first.id is not null then
+        raise exception 'expected the input that key % was first used with by saga %, found another',
+            quote_literal(start_as.key), v_first.id using errcode = 'AM004';
     end if;
     insert into amends.saga (id, definition, status, lane, signals, started_at)
     values (v_id, v_definition, 'queued', null, 0, amends.now());

@@ -22,7 +22,7 @@ pub const ISOLATED_MS: u64 = 2_000;
 pub const ISOLATED_MS_MAX: u64 = 600_000;
 /// Most sagas that one lane claims at once.
 pub const CLAIM_MAX: usize = 200;
-/// Pause of a lane after a claim that found sagas, in milliseconds. Doubles after each claim that found none.
+/// Pause of a lane after a claim that found sagas, in milliseconds. Doubles after each round without an answer.
 pub const POLL_LEAST_MS: u64 = 2;
 /// Longest pause of a lane before it repeats a claim or a read without an answer, in milliseconds.
 pub const POLL_MOST_MS: u64 = 250;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::caller::Caller;
 use super::elicitation::{self, Asked, Asking, Taken};
 use super::key::{self, Key};
+use super::principal::Principal;
 use super::progress;
 use super::question::{self, Question};
 use super::report::{self, Report, refusal};
@@ -33,6 +34,15 @@ pub(super) enum CallAnswer {
     Report(Box<Report>, Vec<String>),
     /// Questions of the saga.
     Questions(Vec<Question>),
+}
+
+/// Stored key of a start.
+#[derive(Debug)]
+enum StoredKey {
+    /// The start goes ahead under this key.
+    New(String),
+    /// Equal arguments have started this saga within the window.
+    Used(Uuid),
 }
 
 impl Inner {
@@ -131,20 +141,11 @@ impl Inner {
                 let (stored, id) = match &first {
                     Some(first) => first.clone(),
                     None => {
-                        let stored = match (key.text(), &stored, self.config.dedupe) {
-                            (Some(key), _, _) => key::named(principal, key),
-                            // The continued saga was started under this key.
-                            (None, Some(stored), _) => stored.clone(),
-                            (None, None, None) => key::unnamed(principal, call),
-                            (None, None, Some(window)) => {
-                                let now_ms = self.client.now_ms().await?;
-                                let [this, before] = key::by_arguments(principal, &input, window, now_ms);
-                                if let Some(id) = self.client.started_by(name, &before, window).await? {
-                                    return Ok(Started { id, created: false });
-                                }
-                                this
-                            }
-                        };
+                        let stored =
+                            match self.stored_key(name, &input, key, stored.as_deref(), call, principal).await? {
+                                StoredKey::New(stored) => stored,
+                                StoredKey::Used(id) => return Ok(Started { id, created: false }),
+                            };
                         let id = self.client.new_id(name, &json, Some(&stored)).await?;
                         first.insert((stored, id)).clone()
                     }
@@ -158,6 +159,32 @@ impl Inner {
                 answer => return answer,
             }
         }
+    }
+
+    /// Returns the stored key of a start. `stored`: the key of the saga that the call continues; `call`: the call's
+    /// random number.
+    async fn stored_key(
+        &self,
+        name: &str,
+        input: &Value,
+        key: &Key,
+        stored: Option<&str>,
+        call: Uuid,
+        principal: &Principal,
+    ) -> Result<StoredKey, Error> {
+        Ok(StoredKey::New(match (key.text(), stored, self.config.dedupe) {
+            (Some(key), _, _) => key::named(principal, key),
+            (None, Some(stored), _) => stored.to_owned(),
+            (None, None, None) => key::unnamed(principal, call),
+            (None, None, Some(window)) => {
+                let now_ms = self.client.now_ms().await?;
+                let [this, before] = key::by_arguments(principal, input, window, now_ms);
+                match self.client.started_by(name, &before, window).await? {
+                    Some(id) => return Ok(StoredKey::Used(id)),
+                    None => this,
+                }
+            }
+        }))
     }
 
     /// Cancels the saga of a caller that went away.

@@ -11,10 +11,10 @@ use super::event::Direction;
 use super::late;
 use super::law::Law;
 use super::outcome::Error;
-use super::plan::Definition;
+use super::plan::{self, Definition};
 use super::retry;
 use super::state::{Activity, Course, End, Phase, State, StuckReason, TurnBack, Undone};
-use super::traits::{Summary, Traits};
+use super::traits::Traits;
 use super::transition_context::TransitionContext;
 
 /// Moves every step that may move now, until none does.
@@ -33,16 +33,6 @@ pub(super) fn advance(ctx: &mut TransitionContext<'_>) {
             return;
         }
     }
-}
-
-/// Returns whether the saga has passed its point of no return: a pivot is done, or a retriable step has begun.
-pub(super) fn committed(ctx: &TransitionContext<'_>) -> bool {
-    is_committed(&ctx.state)
-}
-
-/// Like [`committed`], for a state.
-pub(super) fn is_committed(state: &State) -> bool {
-    state.steps.has(Traits::COMMITTING)
 }
 
 /// Returns whether steps that could move may have stayed as they are, because the whole saga is held.
@@ -93,7 +83,7 @@ pub fn next_timer(definition: &Definition, state: &State) -> Option<Millis> {
         return limits.min();
     }
     let unresolved = match state.course {
-        Course::Backward => Some(state.steps.all(|summary| summary.has(Traits::UNRESOLVED))),
+        Course::Backward => Some(state.steps.having(Traits::UNRESOLVED)),
         Course::Forward | Course::Ended(_) => None,
     };
     let in_turn = unresolved.into_iter().flatten().filter(|&step| dependents_clear(definition, state, step));
@@ -130,7 +120,7 @@ pub(super) fn limits(definition: &Definition, state: &State) -> [Option<Millis>;
         return [None, None];
     }
     let deadline =
-        deadline_ms.filter(|_| !is_committed(state)).map(|deadline| state.started_at.saturating_add(deadline));
+        deadline_ms.filter(|_| !state.is_committed()).map(|deadline| state.started_at.saturating_add(deadline));
     [deadline, state.lease_until]
 }
 
@@ -144,7 +134,7 @@ fn watch_limits(ctx: &mut TransitionContext<'_>) {
     let passed = |limit: Option<Millis>| limit.is_some_and(|limit| limit <= ctx.at);
     if passed(deadline) {
         ctx.turn_back(TurnBack::Deadline);
-    } else if passed(lease) && committed(ctx) {
+    } else if passed(lease) && ctx.state.is_committed() {
         ctx.state.plan_expired = true;
         close_plan(ctx);
     } else if passed(lease) {
@@ -279,10 +269,9 @@ enum Readiness {
 /// failed need fails the step: at once while the saga can turn back, after that when all needs are settled.
 fn readiness(ctx: &TransitionContext<'_>, step: usize) -> Readiness {
     let Some(planned) = ctx.definition.planned(&ctx.state, step) else { return Readiness::NotYet };
-    let first_of = |traits| ctx.state.steps.first_of(&planned.needs, |summary| summary.has(traits));
-    let need_failed = first_of(Traits::FAILED).is_some();
-    let needs_met = first_of(Traits::OPEN).is_none();
-    if need_failed && !committed(ctx) {
+    let need_failed = ctx.state.steps.any_has(&planned.needs, Traits::FAILED);
+    let needs_met = !ctx.state.steps.any_has(&planned.needs, Traits::OPEN);
+    if need_failed && !ctx.state.is_committed() {
         Readiness::NeedFailed
     } else if !needs_met || !barrier_passed(ctx, step) {
         Readiness::NotYet
@@ -296,21 +285,16 @@ fn readiness(ctx: &TransitionContext<'_>, step: usize) -> Readiness {
 /// Returns whether every step is settled that the kind of this step waits for. A retriable step also waits until the
 /// plan of an open saga is closed.
 pub(super) fn barrier_passed(ctx: &TransitionContext<'_>, step: usize) -> bool {
-    // Which kinds wait for which: see `plan::waits_for`.
-    match ctx.kind(step) {
-        Kind::Compensable => true,
-        Kind::Pivot => !ctx.state.steps.has(Traits::OPEN_COMPENSABLE),
-        Kind::Retriable => {
-            let still_open = ctx.state.lease_until.is_some();
-            !still_open && !ctx.state.steps.has(Traits::OPEN_COMPENSABLE) && !ctx.state.steps.has(Traits::OPEN_PIVOT)
-        }
-    }
+    let kind = ctx.kind(step);
+    let still_open = kind == Kind::Retriable && ctx.state.lease_until.is_some();
+    let waits_for = |earlier| plan::waits_for(kind, earlier) && ctx.state.steps.has(Traits::open(earlier));
+    !still_open && ![Kind::Compensable, Kind::Pivot, Kind::Retriable].into_iter().any(waits_for)
 }
 
 /// Turns the saga back once no attempt is in flight and no pivot is open. The outcome of an open pivot decides the
 /// direction.
 fn turn_back(ctx: &mut TransitionContext<'_>) {
-    if committed(ctx) {
+    if ctx.state.is_committed() {
         return too_late(ctx);
     }
     let mut from = 0;
@@ -350,11 +334,10 @@ fn too_late(ctx: &mut TransitionContext<'_>) {
 fn close_plan(ctx: &mut TransitionContext<'_>) {
     ctx.state.lease_until = None;
     ctx.moved = true;
-    let failed = |summary: Summary| summary.has(Traits::FAILED);
     let before = ctx.state.steps.clone();
-    for step in before.all(failed).filter(|&step| !before[step].skipped_by_hand) {
+    for step in before.having(Traits::FAILED).filter(|&step| !before[step].skipped_by_hand) {
         let planned = ctx.definition.planned(&ctx.state, step);
-        if planned.is_some_and(|planned| before.first_of(&planned.needs, failed).is_some()) {
+        if planned.is_some_and(|planned| before.any_has(&planned.needs, Traits::FAILED)) {
             ctx.put(step, Phase::Waiting);
         } else {
             ctx.mark_stuck(step, Direction::Action, StuckReason::Failed);

@@ -67,7 +67,7 @@ impl Agenda {
         let mut steps: BTreeSet<usize> = old.steps.all(|summary| summary.is_due(at)).collect();
         if old.course == Course::Backward {
             let over = |&step: &usize| old.steps[step].phase.unresolved_until().is_some_and(|until| until <= at);
-            steps.extend(old.steps.all(|summary| summary.has(Traits::UNRESOLVED)).filter(over));
+            steps.extend(old.steps.having(Traits::UNRESOLVED).filter(over));
         }
         Self::Selected(Box::new(Selection { steps, touched: Vec::new(), gate: Gate::new(old) }))
     }
@@ -86,15 +86,11 @@ impl Agenda {
     /// Returns the next step to look at on the way forward, from `from` on.
     #[inline]
     pub(super) fn next(&mut self, definition: &Definition, state: &State, from: usize) -> Option<usize> {
-        if matches!(self, Self::Selected(_)) {
-            self.refresh(definition, state);
-        }
-        match self {
-            Self::Every => Some(from).filter(|&step| step < state.steps.len()),
-            Self::Selected(selected) => {
-                let step = *selected.steps.range(from..).next()?;
-                selected.steps.remove(&step);
-                Some(step)
+        match self.selected(definition, state) {
+            None => Some(from).filter(|&step| step < state.steps.len()),
+            Some(steps) => {
+                let step = *steps.range(from..).next()?;
+                steps.take(&step)
             }
         }
     }
@@ -102,42 +98,53 @@ impl Agenda {
     /// Returns the next step to look at on the way backward, before `before`.
     #[inline]
     pub(super) fn previous(&mut self, definition: &Definition, state: &State, before: usize) -> Option<usize> {
-        if matches!(self, Self::Selected(_)) {
-            self.refresh(definition, state);
-        }
-        match self {
-            Self::Every => before.checked_sub(1),
-            Self::Selected(selected) => {
-                let step = *selected.steps.range(..before).next_back()?;
-                selected.steps.remove(&step);
-                Some(step)
+        match self.selected(definition, state) {
+            None => before.checked_sub(1),
+            Some(steps) => {
+                let step = *steps.range(..before).next_back()?;
+                steps.take(&step)
             }
         }
     }
 
-    /// Selects the neighbours of the steps that changed.
-    fn refresh(&mut self, definition: &Definition, state: &State) {
-        let Self::Selected(selected) = self else { return };
-        let (before, now) = (selected.gate, Gate::new(state));
-        if (before.forward, before.committed) != (now.forward, now.committed) {
+    /// Returns the selected steps, with the neighbours of those that changed. None: every step.
+    #[inline]
+    fn selected(&mut self, definition: &Definition, state: &State) -> Option<&mut BTreeSet<usize>> {
+        if let Self::Selected(selected) = self
+            && !selected.refresh(definition, state)
+        {
             *self = Self::Every;
-            return;
         }
-        selected.gate = now;
+        match self {
+            Self::Every => None,
+            Self::Selected(selected) => Some(&mut selected.steps),
+        }
+    }
+}
+
+impl Selection {
+    /// Selects the neighbours of the steps that changed. Returns false if every step may move now.
+    fn refresh(&mut self, definition: &Definition, state: &State) -> bool {
+        let (before, now) = (self.gate, Gate::new(state));
+        if (before.forward, before.committed) != (now.forward, now.committed) {
+            return false;
+        }
+        self.gate = now;
         let opened = before.plan_open && !now.plan_open
             || before.compensable_open && !now.compensable_open
             || before.pivot_open && !now.pivot_open;
         if opened {
-            selected.steps.extend(state.steps.all(|summary| summary.has(Traits::BARRED)));
+            self.steps.extend(state.steps.having(Traits::BARRED));
         }
-        for step in std::mem::take(&mut selected.touched) {
-            selected.steps.insert(step);
+        for step in std::mem::take(&mut self.touched) {
+            self.steps.insert(step);
             match state.course {
-                Course::Forward => selected.steps.extend(definition.dependents(state, step).into_iter().flatten()),
-                Course::Backward => select_needed(definition, state, step, &mut selected.steps),
+                Course::Forward => self.steps.extend(definition.dependents(state, step).into_iter().flatten()),
+                Course::Backward => select_needed(definition, state, step, &mut self.steps),
                 Course::Ended(_) => {}
             }
         }
+        true
     }
 }
 
@@ -168,13 +175,13 @@ pub(super) fn dependents_clear(definition: &Definition, state: &State, step: usi
             continue;
         }
         let dependents = definition.dependents(state, needed);
-        if dependents.iter().any(|some| state.steps.first_of(some, in_place).is_some()) {
+        if dependents.iter().any(|some| state.steps.any_has(some, Traits::IN_PLACE)) {
             return false;
         }
         // A step is undone only after the steps that depend on it, and none begins after that.
-        let begun = |&dependent: &usize| !matches!(state.steps[dependent].phase, Phase::Undone(_));
+        let not_undone = |&dependent: &usize| !matches!(state.steps[dependent].phase, Phase::Undone(_));
         let dependents = dependents.into_iter().flatten().copied();
-        open.extend(dependents.filter(begun).filter(|&dependent| seen.insert(dependent)));
+        open.extend(dependents.filter(not_undone).filter(|&dependent| seen.insert(dependent)));
     }
     true
 }

@@ -38,7 +38,7 @@ pub struct Attention {
 /// Returns the steps in doubt or stuck. Cheap when there are none; otherwise it costs about one transition for each
 /// verb.
 pub fn attention(definition: &Definition, state: &State) -> Vec<Attention> {
-    let under_way = state.steps.all(|summary| summary.has(Traits::UNDER_WAY));
+    let under_way = state.steps.having(Traits::UNDER_WAY);
     let mut found: Vec<Attention> =
         under_way.filter_map(|index| of_step(definition, state, index, &state.steps[index])).collect();
     if found.is_empty() || state.end().is_some() {

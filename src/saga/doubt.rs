@@ -2,7 +2,6 @@
 //! the doubt open where the compensation is safe either way, ask a person. An unknown outcome is never rounded to
 //! failed here.
 
-use super::advance;
 use super::definition::{Action, Call, Kind, Millis};
 use super::event::Direction;
 use super::law::Law;
@@ -368,7 +367,7 @@ fn activity(
             let safe = planned.irreversible || planned.safe_when_absent && planned.compensation.is_some();
             let until = settled_at(ctx, step, direction);
             let in_time = !compensates_too_late(ctx, step, until.max(ctx.at));
-            let may = planned.kind == Kind::Compensable && safe && in_time && !advance::committed(ctx);
+            let may = planned.kind == Kind::Compensable && safe && in_time && !ctx.state.is_committed();
             may.then_some(Activity::Unresolved { until })
         }
     }

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::advance;
 use super::definition::{Kind, Millis, Step};
 use super::law::Law;
 use super::plan::{self, Definition, PlannedStep};
@@ -51,7 +50,7 @@ pub(super) fn append(ctx: &mut TransitionContext<'_>, step: &Step) -> Result<(),
     }
     let begun_later_kind = (0..ctx.state.steps.len())
         .find(|&index| plan::waits_for(ctx.kind(index), step.kind) && ctx.state.steps[index].phase != Phase::Waiting);
-    if advance::committed(ctx) && step.kind == Kind::Compensable || begun_later_kind.is_some() {
+    if ctx.state.is_committed() && step.kind == Kind::Compensable || begun_later_kind.is_some() {
         let what = format!("step {:?} comes too late: the saga is at its point of no return", step.name);
         return Err(IllegalEvent::new(what));
     }
@@ -93,14 +92,14 @@ pub fn steps_before(definition: &Definition, state: &State, step: &Step) -> BTre
 
 /// Returns the steps that are done. An appended step needs them by default, so that it is undone before them.
 fn done(state: &State) -> Vec<usize> {
-    state.steps.all(|summary| summary.has(Traits::DONE)).collect()
+    state.steps.having(Traits::DONE).collect()
 }
 
 /// Closes the plan of an open saga. Every failed step must have been skipped, because the driver may not know of the
 /// failure yet.
 pub(super) fn commit(ctx: &mut TransitionContext<'_>) -> Result<(), IllegalEvent> {
     driven(ctx)?;
-    let mut failed = ctx.state.steps.all(|summary| summary.has(Traits::FAILED));
+    let mut failed = ctx.state.steps.having(Traits::FAILED);
     let unnoticed = failed.find(|&step| !ctx.state.steps[step].skipped_by_hand);
     if let Some(step) = unnoticed {
         return not(ctx, step, "has failed; abort, or skip it if the saga is complete without it, then commit");

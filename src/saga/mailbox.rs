@@ -17,7 +17,7 @@ pub const MAILBOX_MAX: usize = 64;
 
 /// Returns the step that waits for an event now, if there is one.
 pub(super) fn waiting_for(ctx: &TransitionContext<'_>, event: &str) -> Option<(usize, Direction)> {
-    let mut waiting = ctx.state.steps.all(|summary| summary.has(Traits::AWAITING));
+    let mut waiting = ctx.state.steps.having(Traits::AWAITING);
     waiting.find_map(|step| match awaited(ctx.definition, &ctx.state, step) {
         Some((awaited, Some(direction))) if awaited == event => Some((step, direction)),
         Some(_) | None => None,

@@ -40,7 +40,7 @@ pub fn deaths_in_a_row(state: &State) -> u32 {
         }
         Phase::Waiting | Phase::Skipped | Phase::Done | Phase::Failed | Phase::Undone(_) | Phase::Stuck { .. } => 0,
     };
-    let under_way = state.steps.all(|summary| summary.has(Traits::UNDER_WAY));
+    let under_way = state.steps.having(Traits::UNDER_WAY);
     under_way.map(|index| of_step(&state.steps[index])).max().unwrap_or(0)
 }
 

@@ -218,7 +218,7 @@ fn cancel(ctx: &mut TransitionContext<'_>, by: &str, reason: &str) -> Result<(),
     if ctx.state.course == Course::Backward || ctx.state.turn_back.is_some() {
         return Err(IllegalEvent::new("the saga is turning back already"));
     }
-    if advance::committed(ctx) {
+    if ctx.state.is_committed() {
         let what = "the saga is past its point of no return; it can only go forward or be abandoned";
         return Err(IllegalEvent::new(what));
     }

@@ -240,12 +240,11 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Returns the end of the settle window of a doubt that is left open. None in all other phases.
-    pub(super) fn unresolved_until(&self) -> Option<Millis> {
+    /// Returns what the call or wait that is under way is doing. None in all other phases.
+    fn activity(&self) -> Option<Activity> {
         match self {
-            Self::Active { activity: Activity::Unresolved { until }, .. } => Some(*until),
-            Self::Active { .. }
-            | Self::Waiting
+            Self::Active { activity, .. } => Some(*activity),
+            Self::Waiting
             | Self::Deciding
             | Self::Skipped
             | Self::Done
@@ -255,20 +254,17 @@ impl Phase {
         }
     }
 
+    /// Returns the end of the settle window of a doubt that is left open. None in all other phases.
+    pub(super) fn unresolved_until(&self) -> Option<Millis> {
+        let Some(Activity::Unresolved { until }) = self.activity() else { return None };
+        Some(until)
+    }
+
     /// Returns the deadline of a wait for an event or for an approval. None for a wait without a deadline, and in all
     /// other phases.
     pub(super) fn waits_until(&self) -> Option<Millis> {
-        match self {
-            Self::Active { activity: Activity::Awaiting { until } | Activity::Asking { until }, .. } => *until,
-            Self::Active { .. }
-            | Self::Waiting
-            | Self::Deciding
-            | Self::Skipped
-            | Self::Done
-            | Self::Failed
-            | Self::Undone(_)
-            | Self::Stuck { .. } => None,
-        }
+        let Some(Activity::Awaiting { until } | Activity::Asking { until }) = self.activity() else { return None };
+        until
     }
 }
 
@@ -359,9 +355,15 @@ impl State {
         }
     }
 
+    /// Returns whether the saga has passed its point of no return: a pivot is done, or a retriable step has begun.
+    #[inline]
+    pub(super) fn is_committed(&self) -> bool {
+        self.steps.has(Traits::COMMITTING)
+    }
+
     /// Returns the first step that needs a person, if any.
     pub fn stuck(&self) -> Option<(usize, Direction, StuckReason)> {
-        let index = self.steps.find(0, |summary| summary.has(Traits::STUCK))?;
+        let index = self.steps.having(Traits::STUCK).next()?;
         match self.steps[index].phase {
             Phase::Stuck { direction, reason } => Some((index, direction, reason)),
             Phase::Waiting

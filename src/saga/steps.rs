@@ -176,30 +176,35 @@ impl Steps {
         })
     }
 
-    /// Returns the first of some steps that fits. `indexes` ascend.
-    #[inline(always)]
-    pub(super) fn first_of(&self, indexes: &[usize], fits: impl Fn(Summary) -> bool) -> Option<usize> {
-        if !fits(self.summary) {
-            return None;
-        }
-        if indexes.len() <= WIDTH {
-            let one_fits = |index: usize| self.entry(index).is_some_and(|entry| fits(entry.summary));
-            return indexes.iter().copied().find(|&index| one_fits(index));
-        }
-        self.first_of_many(indexes, fits)
+    /// Returns all steps that have one of these traits, in order.
+    pub(super) fn having(&self, traits: Traits) -> impl Iterator<Item = usize> {
+        self.all(move |summary| summary.has(traits))
     }
 
-    /// Goes from one fitting step to the next, whether it is asked about or not, and skips all others.
-    fn first_of_many(&self, indexes: &[usize], fits: impl Fn(Summary) -> bool) -> Option<usize> {
+    /// Returns whether one of some steps has one of these traits. `indexes` ascend.
+    #[inline(always)]
+    pub(super) fn any_has(&self, indexes: &[usize], traits: Traits) -> bool {
+        if !self.has(traits) {
+            return false;
+        }
+        if indexes.len() <= WIDTH {
+            let has = |index: usize| self.entry(index).is_some_and(|entry| entry.summary.has(traits));
+            return indexes.iter().any(|&index| has(index));
+        }
+        self.any_of_many_has(indexes, traits)
+    }
+
+    /// Goes from one step that has the traits to the next, whether it is asked about or not, and skips all others.
+    fn any_of_many_has(&self, indexes: &[usize], traits: Traits) -> bool {
         let mut rest = indexes;
         while let Some(&next) = rest.first() {
-            let found = self.find(next, &fits)?;
+            let Some(found) = self.find(next, |summary| summary.has(traits)) else { return false };
             rest = &rest[rest.partition_point(|&index| index < found)..];
             if rest.first() == Some(&found) {
-                return Some(found);
+                return true;
             }
         }
-        None
+        false
     }
 
     /// Returns the steps that are not the same as in an earlier state, in order. A step that changed and changed back

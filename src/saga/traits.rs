@@ -17,7 +17,7 @@ impl Traits {
     /// A retriable step is not over on the way forward.
     pub(super) const OPEN_RETRIABLE: Self = Self(1 << 2);
     /// The step is not over on the way forward.
-    pub(super) const OPEN: Self = Self(0b111);
+    pub(super) const OPEN: Self = Self::OPEN_COMPENSABLE.with(Self::OPEN_PIVOT).with(Self::OPEN_RETRIABLE);
     /// The step has not begun, and its kind waits for all steps of other kinds.
     pub(super) const BARRED: Self = Self(1 << 3);
     /// The step may have an effect in place.
@@ -46,6 +46,15 @@ impl Traits {
     /// The step does something, or waits for something, or needs a person.
     pub(super) const UNDER_WAY: Self = Self::COMMANDED.with(Self::STOPPABLE).with(Self::UNRESOLVED);
 
+    /// Returns the trait of a step of this kind that is not over on the way forward.
+    pub(super) const fn open(kind: Kind) -> Self {
+        match kind {
+            Kind::Compensable => Self::OPEN_COMPENSABLE,
+            Kind::Pivot => Self::OPEN_PIVOT,
+            Kind::Retriable => Self::OPEN_RETRIABLE,
+        }
+    }
+
     const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -71,11 +80,7 @@ impl Summary {
     pub(super) fn for_step(kind: Kind, step: &StepState) -> Self {
         #[cfg(test)]
         visit();
-        let open = match kind {
-            Kind::Compensable => Traits::OPEN_COMPENSABLE,
-            Kind::Pivot => Traits::OPEN_PIVOT,
-            Kind::Retriable => Traits::OPEN_RETRIABLE,
-        };
+        let open = Traits::open(kind);
         let mut due = Millis::MAX;
         let traits = match &step.phase {
             Phase::Waiting if kind == Kind::Compensable => open,

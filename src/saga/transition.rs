@@ -152,7 +152,7 @@ pub fn outstanding(state: &State) -> Vec<Command> {
     if state.end().is_some() {
         return Vec::new();
     }
-    let commanded = state.steps.all(|summary| summary.has(Traits::COMMANDED));
+    let commanded = state.steps.having(Traits::COMMANDED);
     commanded.filter_map(|index| command_of(index, &state.steps[index])).collect()
 }
 

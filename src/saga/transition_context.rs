@@ -1,7 +1,6 @@
 //! One transition under way. Owns the changes to one step: begin an attempt, succeed, fail, record the absence of an
 //! effect, mark it stuck. Its callers decide when each of them is due.
 
-use super::advance;
 use super::agenda::Agenda;
 use super::definition::{Call, Effect, Kind, Millis};
 use super::event::Direction;
@@ -197,7 +196,7 @@ impl TransitionContext<'_> {
     pub(super) fn fail(&mut self, step: usize, direction: Direction) {
         let may_turn_back = match direction {
             Direction::Compensation => false,
-            Direction::Action => !advance::committed(self),
+            Direction::Action => !self.state.is_committed(),
         };
         if !may_turn_back {
             return self.mark_stuck(step, direction, StuckReason::Failed);

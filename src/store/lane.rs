@@ -111,62 +111,40 @@ impl From<tokio_postgres::Error> for Failure {
 }
 
 impl Lane {
-    /// Opens a lane of a node. [`Error::Fenced`] if the node is out of service.
+    /// Opens a lane of a node, and its connection. [`Error::Fenced`] if the node is out of service.
     pub async fn open(config: &PostgresConfig, node: NodeId) -> Result<Self, Error> {
         let session = Session::open(config).await.map_err(|failure| failure.error)?;
-        OPEN.sending();
-        let row = session.client.query_opt(OPEN.text, &[&node.0]).await?.ok_or(Error::Fenced)?;
-        OPEN.answered();
-        Ok(Self {
-            id: LaneId(row.try_get("id")?),
-            node,
-            config: config.clone(),
-            timeline: session.timeline.clone(),
-            session: Some(session),
-            used_at: Instant::now(),
-            watermarks: Watermarks::default(),
-            has_strays: false,
-        })
+        let id = enlist(&session.client, node).await?;
+        let timeline = session.timeline.clone();
+        Ok(Self::new(id, node, config.clone(), timeline, Some(session), Watermarks::default()))
     }
 
-    /// Registers a lane of a node, as [`Self::open`] does, by a connection of the pool. The lane connects when it first
-    /// sends something.
-    pub async fn register(store: &Store, node: NodeId) -> Result<Self, Error> {
+    /// Opens a lane of a node by a connection of the pool. The lane connects when it first sends something. It shares
+    /// `watermarks` with others.
+    pub async fn register(store: &Store, node: NodeId, watermarks: Watermarks) -> Result<Self, Error> {
         // Both on one connection: the lane's row and the timeline are of the same server.
         let client = store.client().await?;
-        TIMELINE.sending();
-        let timeline = client.query_opt(TIMELINE.text, &[]).await;
-        TIMELINE.answered();
-        OPEN.sending();
-        let row = client.query_opt(OPEN.text, &[&node.0]).await?.ok_or(Error::Fenced)?;
-        OPEN.answered();
-        Ok(Self {
-            id: LaneId(row.try_get("id")?),
-            node,
-            config: store.config().clone(),
-            timeline: timeline.ok().flatten().and_then(|row| row.try_get("timeline").ok()),
-            session: None,
-            used_at: Instant::now(),
-            watermarks: Watermarks::default(),
-            has_strays: false,
-        })
+        let timeline = timeline(&client).await;
+        let id = enlist(&client, node).await?;
+        Ok(Self::new(id, node, store.config().clone(), timeline, None, watermarks))
     }
 
-    /// Closes the connection if nothing was sent for `idle`. The next statement connects again.
-    pub fn close_idle(&mut self, idle: Duration) {
-        if self.used_at.elapsed() >= idle {
+    fn new(
+        id: LaneId,
+        node: NodeId,
+        config: PostgresConfig,
+        timeline: Option<String>,
+        session: Option<Session>,
+        watermarks: Watermarks,
+    ) -> Self {
+        Self { id, node, config, session, used_at: Instant::now(), timeline, watermarks, has_strays: false }
+    }
+
+    /// Closes the connection if nothing was sent for `CONNECTION_IDLE_MS`. The next statement connects again.
+    pub fn close_idle(&mut self) {
+        if self.used_at.elapsed() >= Duration::from_millis(limits::CONNECTION_IDLE_MS) {
             self.session = None;
         }
-    }
-
-    /// Whether the lane has a connection.
-    pub fn is_connected(&self) -> bool {
-        self.session.is_some()
-    }
-
-    /// Returns the lane with watermarks that it shares with others.
-    pub fn sharing(self, watermarks: Watermarks) -> Self {
-        Self { watermarks, ..self }
     }
 
     /// Returns the lane's number.
@@ -291,10 +269,7 @@ impl Session {
             error,
         })?;
         let mut session = Self { client, task, statements: Vec::new(), batches: HashMap::new(), timeline: None };
-        TIMELINE.sending();
-        let timeline = session.client.query_one(TIMELINE.text, &[]).await;
-        TIMELINE.answered();
-        session.timeline = timeline.and_then(|row| row.try_get("timeline")).ok();
+        session.timeline = timeline(&session.client).await;
         let new = without_conflicts(CLAIM.text);
         let texts = std::iter::once(new.as_str()).chain(STATEMENTS[1..].iter().map(|sql| sql.text));
         session.statements = try_join_all(texts.map(|text| session.client.prepare(text))).await?;
@@ -310,6 +285,22 @@ impl Session {
         self.batches.insert((shape, again), statement.clone());
         Ok(statement)
     }
+}
+
+/// Creates the row of a lane. [`Error::Fenced`] if the node is out of service.
+async fn enlist(client: &Client, node: NodeId) -> Result<LaneId, Error> {
+    OPEN.sending();
+    let row = client.query_opt(OPEN.text, &[&node.0]).await?.ok_or(Error::Fenced)?;
+    OPEN.answered();
+    Ok(LaneId(row.try_get("id")?))
+}
+
+/// Reads the timeline that the server writes. None if it is in recovery.
+async fn timeline(client: &Client) -> Option<String> {
+    TIMELINE.sending();
+    let timeline = client.query_one(TIMELINE.text, &[]).await;
+    TIMELINE.answered();
+    timeline.and_then(|row| row.try_get("timeline")).ok()
 }
 
 /// Waits for the database at most `ANSWER_TIMEOUT_MS`.

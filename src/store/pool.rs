@@ -65,8 +65,10 @@ impl Store {
         &self.within
     }
 
-    /// Closes connections of the pool that nothing has used for `idle`, and idle sessions for handlers' transactions.
-    pub fn close_idle(&self, idle: Duration) {
+    /// Closes connections of the pool, and sessions for handlers' transactions, that nothing has used for
+    /// `CONNECTION_IDLE_MS`.
+    pub fn close_idle(&self) {
+        let idle = Duration::from_millis(limits::CONNECTION_IDLE_MS);
         self.pool.retain(|_, used| used.last_used() < idle);
         self.within.close_idle(idle);
     }

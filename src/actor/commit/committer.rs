@@ -17,7 +17,7 @@ use super::messages::{Claim, Commit, Committed, Flush, LaneLost, Park, Release, 
 use crate::actor::node::context::Node;
 use crate::boundary::{self, Aim};
 use crate::config::actor as limits;
-use crate::config::store::{BATCH_ROWS_MAX, CONNECTION_IDLE_MS};
+use crate::config::store::BATCH_ROWS_MAX;
 use crate::metrics;
 use crate::store::{Error, Lane, LaneId, Parking, Transition, Written};
 
@@ -252,12 +252,16 @@ impl Committer {
         let Some(mut lane) = self.lane.take() else { return };
         let Claim { limit, definitions, check, answer } = claim;
         let asks = check || limit > 0;
+        // A claim also tells whether the lane is in service.
+        let check = check && (limit == 0 || definitions.is_empty());
         let sent = async move {
-            let checked = if check { lane.check().await } else { Ok(()) };
-            let claimed = match checked {
-                Ok(()) => lane.claim(limit, &definitions).await,
-                Err(error) => Err(error),
+            let claimed = async {
+                if check {
+                    lane.check().await?;
+                }
+                lane.claim(limit, &definitions).await
             };
+            let claimed = claimed.await;
             (lane, claimed)
         };
         ctx.spawn(sent.into_actor(self).map(move |(lane, claimed), act, ctx| {
@@ -292,7 +296,7 @@ impl Actor for Committer {
             // The result of a call in flight must not depend on a new connection.
             let is_empty = act.node.telemetry.residents.load(Ordering::Relaxed) == 0;
             if let Some(lane) = act.lane.as_mut().filter(|_| is_empty) {
-                lane.close_idle(Duration::from_millis(CONNECTION_IDLE_MS));
+                lane.close_idle();
             }
         });
     }

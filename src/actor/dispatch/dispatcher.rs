@@ -145,9 +145,8 @@ impl Dispatcher {
         self.rounds = match self.wanted.is_empty() {
             true => Rounds::None,
             false => {
-                let jitter = 0.75 + rand::random::<f64>() / 2.0;
                 let pause = if at_once { least } else { self.pause };
-                Rounds::Planned(ctx.run_later(pause.mul_f64(jitter), Self::round))
+                Rounds::Planned(ctx.run_later(pacing::jittered(pause), Self::round))
             }
         };
     }
@@ -383,9 +382,9 @@ impl Handler<Left> for Dispatcher {
         }
         if self.full && self.slots.free() > 0 {
             self.full = false;
-            match self.rounds {
-                Rounds::None => self.plan(Hint::CLAIM, Hint::default(), ctx),
-                Rounds::Planned(_) | Rounds::UnderWay => self.wanted = self.wanted.and(Hint::CLAIM),
+            self.wanted = self.wanted.and(Hint::CLAIM);
+            if matches!(self.rounds, Rounds::None) {
+                self.plan(Hint::default(), Hint::default(), ctx);
             }
         }
         self.finish_drain();

@@ -38,8 +38,8 @@ impl LaneWorker {
         slots: usize,
     ) -> Result<Recipient<Observe>, String> {
         let member = node.lease.membership.id();
-        let lane = Lane::register(&node.store, member).await.map_err(|error| error.to_string())?;
-        let lane = lane.sharing(node.watermarks.clone());
+        let lane = Lane::register(&node.store, member, node.watermarks.clone()).await;
+        let lane = lane.map_err(|error| error.to_string())?;
         let id = lane.id();
         let committer = {
             let node = node.clone();

@@ -21,8 +21,7 @@ pub(crate) struct Fleet<C> {
 impl<C> Fleet<C> {
     /// Creates the chore. `pace_ms`: pause, in milliseconds, between two checks whether this node does it now.
     pub(crate) fn new(node: Arc<Node>, which: FleetChore, pace_ms: u64, chore: C) -> Self {
-        // A round that an earlier actor began is over.
-        node.chores.end(which);
+        node.chores.forget_round(which);
         Self { node, which, pace: Duration::from_millis(pace_ms), chore }
     }
 }
@@ -32,11 +31,7 @@ impl<C: Chore> Chore for Fleet<C> {
     const PLACES: [&'static str; 2] = C::PLACES;
 
     async fn round(&mut self) -> Result<Duration, Error> {
-        if !self.node.chores.begin(self.which) {
-            return Ok(self.pace);
-        }
-        let pause = self.chore.round().await;
-        self.node.chores.ended(self.which, pause.is_ok());
-        pause
+        let done = self.node.chores.run(self.which, self.chore.round()).await;
+        done.unwrap_or(Ok(self.pace))
     }
 }

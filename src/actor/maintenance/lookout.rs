@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::periodic::Chore;
 use crate::actor::dispatch::lane_router::LaneRouter;
 use crate::actor::node::context::Node;
+use crate::actor::node::pacing;
 use crate::config::actor as limits;
 use crate::store::{Error, Look};
 
@@ -97,6 +98,6 @@ impl Chore for Lookout {
         } else {
             self.pause = (self.pause * 2).min(most);
         }
-        Ok(self.pause.mul_f64(0.75 + rand::random::<f64>() / 2.0))
+        Ok(pacing::jittered(self.pause))
     }
 }

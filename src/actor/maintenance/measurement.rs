@@ -8,11 +8,18 @@ use crate::actor::node::context::Node;
 use crate::actor::node::fleet_chores::FleetChore;
 use crate::actor::telemetry::database_gauges;
 use crate::config::actor as limits;
-use crate::config::store::CONNECTION_IDLE_MS;
 use crate::store::{Error, Measured};
 
 /// Chore that measures.
-pub(crate) struct Measurement(pub(crate) Arc<Node>);
+pub(crate) struct Measurement(Arc<Node>);
+
+impl Measurement {
+    /// Creates the chore of this node.
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        node.chores.forget_round(FleetChore::Census);
+        Self(node)
+    }
+}
 
 impl Chore for Measurement {
     const NAME: &'static str = "measurement";
@@ -25,16 +32,12 @@ impl Chore for Measurement {
 }
 
 async fn measure(node: &Node) -> Result<Measured, Error> {
-    node.store.close_idle(Duration::from_millis(CONNECTION_IDLE_MS));
+    node.store.close_idle();
     let passed = node.telemetry.throughput.take();
     if let Err(error) = node.store.record_passage(node.lease.membership.id(), &passed).await {
         node.telemetry.throughput.give_back(passed);
         return Err(error);
     }
-    if node.chores.begin(FleetChore::Census) {
-        let counted = node.store.take_census().await;
-        node.chores.ended(FleetChore::Census, counted.is_ok());
-        counted?;
-    }
+    node.chores.run(FleetChore::Census, node.store.take_census()).await.transpose()?;
     node.store.measure().await
 }

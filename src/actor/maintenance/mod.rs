@@ -66,7 +66,7 @@ pub fn chores(node: &Arc<Node>, router: &LaneRouter) -> Vec<Child> {
         chore("sweeper", |node, _| fleet(FleetChore::Orphans, limits::SWEEP_MS, LeftBehind(node.clone()), node)),
         chore("sweeper", |node, _| fleet(FleetChore::Retention, limits::SWEEP_MS, Retention(node.clone()), node)),
         chore("sweeper", |node, _| fleet(FleetChore::Compaction, limits::SWEEP_MS, Compactor::new(node.clone()), node)),
-        chore("sweeper", |node, _| Periodic::begin(Measurement(node))),
+        chore("sweeper", |node, _| Periodic::begin(Measurement::new(node))),
         chore("sweeper", |node, _| {
             let net = Fleet::new(node.clone(), FleetChore::SafetyNet, limits::SWEEP_MS, SafetyNet::new(node));
             Periodic::begin_after(SafetyNet::PAUSE, net)

@@ -26,6 +26,7 @@ pub(crate) struct OutboxRelay {
 impl OutboxRelay {
     /// Creates the relay of this node.
     pub(crate) fn new(node: Arc<Node>) -> Self {
+        node.chores.forget_round(FleetChore::Outbox);
         Self { node, telling: Arc::default(), chores_at: None }
     }
 
@@ -34,10 +35,10 @@ impl OutboxRelay {
     async fn take(&mut self) -> bool {
         let room = limits::RELAYS_MAX.saturating_sub(self.telling.load(Ordering::Relaxed));
         let interval = Duration::from_millis(limits::RELAY_CHORES_MS);
-        if self.chores_at.is_none_or(|at| at.elapsed() >= interval) && self.node.chores.begin(FleetChore::Outbox) {
+        if self.chores_at.is_none_or(|at| at.elapsed() >= interval)
+            && let Some(done) = self.node.chores.run(FleetChore::Outbox, count(&self.node)).await
+        {
             self.chores_at = Some(Instant::now());
-            let done = count(&self.node).await;
-            self.node.chores.ended(FleetChore::Outbox, done.is_ok());
             if let Err(error) = done {
                 tracing::warn!(%error, "could not count the outbox; retrying");
             }

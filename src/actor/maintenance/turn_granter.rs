@@ -34,25 +34,21 @@ struct Walk {
 impl TurnGranter {
     /// Creates the turn granter of this node.
     pub(crate) fn new(node: Arc<Node>, router: LaneRouter) -> Self {
+        node.chores.forget_round(FleetChore::Turns);
         Self { node, router, walk: Walk::default(), pause: Duration::from_millis(limits::TURNS_POLL_MOST_MS) }
     }
 
-    /// Looks once, if any definition has a concurrency key; returns the longest pause before the next look.
-    async fn grant(&mut self) -> Duration {
-        let most = Duration::from_millis(limits::TURNS_POLL_MOST_MS);
+    /// Looks once, if any definition has a concurrency key: if this node has the chore, or if a hint asked for it.
+    /// Returns how many starts were made ready; none without a look.
+    async fn grant(&mut self, asked: bool) -> Result<Option<u64>, Error> {
         if !self.node.definitions.any_takes_turns() {
-            return (self.pause * 2).min(most);
+            return Ok(None);
         }
-        match look(&self.node, &mut self.walk).await {
-            Ok(0) => (self.pause * 2).min(most),
-            Ok(_) => {
-                self.router.look();
-                Duration::from_millis(limits::TURNS_POLL_LEAST_MS)
-            }
-            Err(error) => {
-                tracing::warn!(%error, "could not look at turns; retrying");
-                most
-            }
+        let granted = self.node.chores.run(FleetChore::Turns, look(&self.node, &mut self.walk)).await;
+        match granted {
+            Some(granted) => granted.map(Some),
+            None if asked => look(&self.node, &mut self.walk).await.map(Some),
+            None => Ok(None),
         }
     }
 }
@@ -63,13 +59,20 @@ impl Chore for TurnGranter {
 
     /// Looks when a start or an end on this node asks for it. The node that has the chore also looks after each pause.
     async fn round(&mut self) -> Result<Duration, Error> {
+        let most = Duration::from_millis(limits::TURNS_POLL_MOST_MS);
         let asked = self.node.wakeups.hints.turns(self.pause).await;
-        let has_chore = self.node.chores.begin(FleetChore::Turns);
-        self.pause = match asked || has_chore {
-            true => self.grant().await,
-            false => Duration::from_millis(limits::TURNS_POLL_MOST_MS),
+        self.pause = match self.grant(asked).await {
+            Ok(None) => most,
+            Ok(Some(0)) => (self.pause * 2).min(most),
+            Ok(Some(_)) => {
+                self.router.look();
+                Duration::from_millis(limits::TURNS_POLL_LEAST_MS)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not look at turns; retrying");
+                most
+            }
         };
-        self.node.chores.end(FleetChore::Turns);
         Ok(Duration::ZERO)
     }
 }

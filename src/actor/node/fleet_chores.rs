@@ -1,5 +1,6 @@
-//! The chores of the fleet that this node does now. Owns the list and the times of the leases; `maintenance/fleet.rs`
-//! takes the leases. A lease only saves work: any node may do any chore at any time.
+//! The chores of the fleet that this node does now. Owns the list, the times of the leases and the counts of failures;
+//! `maintenance/lookout.rs` takes and renews the leases. A lease only saves work: each node may do each chore at any
+//! time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -119,35 +120,52 @@ impl FleetChores {
         let known = self.known();
         let ends_soon = |state: &State| state.until.is_some_and(|until| until <= Instant::now() + soon);
         let ending = known.chores.iter().filter(|(_, state)| state.is_held() && ends_soon(state) && state.is_well());
-        ending.filter(|_| !known.left).map(|(chore, _)| chore.as_str()).collect()
+        ending.map(|(chore, _)| chore.as_str()).collect()
     }
 
     /// Records the leases that a request sent at `sent` took.
     pub(crate) fn taken(&self, taken: &[String], sent: Instant, lease: Duration) {
         let mut known = self.known();
+        if known.left {
+            return;
+        }
         for chore in FleetChore::ALL.into_iter().filter(|chore| taken.iter().any(|name| name == chore.as_str())) {
             known.chores.entry(chore).or_default().until = Some(sent + lease);
         }
     }
 
+    /// Does one round of a chore. None, and nothing is done, if another node does the chore.
+    pub(crate) async fn run<T, E>(
+        &self,
+        chore: FleetChore,
+        round: impl Future<Output = Result<T, E>>,
+    ) -> Option<Result<T, E>> {
+        if !self.begin(chore) {
+            return None;
+        }
+        let done = round.await;
+        self.end(chore, done.is_ok());
+        Some(done)
+    }
+
+    /// Forgets a round that an earlier actor of the chore began and did not end.
+    pub(crate) fn forget_round(&self, chore: FleetChore) {
+        if let Some(state) = self.known().chores.get_mut(&chore) {
+            state.begun = None;
+        }
+    }
+
     /// Records the start of a round. Returns false, and records nothing, if another node does the chore.
-    pub(crate) fn begin(&self, chore: FleetChore) -> bool {
+    fn begin(&self, chore: FleetChore) -> bool {
         let mut known = self.known();
         let Some(state) = known.chores.get_mut(&chore).filter(|state| state.is_held()) else { return false };
         state.begun = Some(Instant::now());
         true
     }
 
-    /// Records the end of a round, or that the chore's actor is a new one.
-    pub(crate) fn end(&self, chore: FleetChore) {
-        if let Some(state) = self.known().chores.get_mut(&chore) {
-            state.begun = None;
-        }
-    }
-
     /// Records the end of a round, and whether it did what it had to do. After some failures in a row, another node may
     /// do the chore.
-    pub(crate) fn ended(&self, chore: FleetChore, done: bool) {
+    fn end(&self, chore: FleetChore, done: bool) {
         let mut known = self.known();
         let state = known.chores.entry(chore).or_default();
         state.begun = None;
@@ -166,8 +184,7 @@ impl FleetChores {
     /// Shows which chores this node does.
     pub(crate) fn show(&self) {
         for chore in FleetChore::ALL {
-            let holds = if self.holds(chore) { 1.0 } else { 0.0 };
-            metrics::CHORES_HELD.with([chore.as_str().into()]).set(holds);
+            metrics::CHORES_HELD.with([chore.as_str().into()]).set(f64::from(self.holds(chore)));
         }
     }
 
@@ -196,10 +213,10 @@ mod tests {
         assert_eq!(chores.to_renew(LEASE), ["timers"]);
         assert!(chores.to_renew(LEASE / 2).is_empty(), "it is not yet time");
         for _ in 0..limits::CHORE_FAILURES_MAX {
-            chores.ended(FleetChore::Timers, false);
+            chores.end(FleetChore::Timers, false);
         }
         assert!(chores.to_renew(LEASE).is_empty(), "another node may do better");
-        chores.ended(FleetChore::Timers, true);
+        chores.end(FleetChore::Timers, true);
         assert_eq!(chores.to_renew(LEASE), ["timers"]);
     }
 
@@ -207,6 +224,8 @@ mod tests {
     fn a_node_that_leaves_takes_no_chores() {
         let chores = holding();
         chores.leave();
+        // The answer to a request that was under way.
+        chores.taken(&["timers".to_owned()], Instant::now(), LEASE);
         assert!(!chores.holds(FleetChore::Timers) && !chores.begin(FleetChore::Timers));
         assert!(chores.wanted().is_empty() && chores.to_renew(LEASE).is_empty());
     }

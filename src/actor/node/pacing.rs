@@ -10,3 +10,8 @@ use crate::config::actor as limits;
 pub(crate) fn in_proportion(least: Duration, took: Duration) -> Duration {
     least.max(took * limits::SELDOM)
 }
+
+/// Returns a pause that differs by up to a quarter at random, so that nodes and lanes do not act at the same time.
+pub(crate) fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.75 + rand::random::<f64>() / 2.0)
+}

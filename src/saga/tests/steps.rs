@@ -113,9 +113,9 @@ fn compare(tree: &Steps, list: &[(Kind, StepState)]) -> Result<(), TestCaseError
     for traits in TRAITS {
         let fits = |summary: Summary| summary.has(traits);
         let all: Vec<usize> = (0..list.len()).filter(|&index| fits(summaries[index])).collect();
-        prop_assert_eq!(tree.all(fits).collect::<Vec<_>>(), all.clone());
+        prop_assert_eq!(tree.having(traits).collect::<Vec<_>>(), all.clone());
         prop_assert_eq!(tree.has(traits), !all.is_empty());
-        prop_assert_eq!(tree.first_of(&even, fits), all.iter().copied().find(|index| index % 2 == 0));
+        prop_assert_eq!(tree.any_has(&even, traits), all.iter().any(|index| index % 2 == 0));
     }
     for at in [0, 10, 39] {
         let over: Vec<usize> = (0..list.len()).filter(|&index| summaries[index].is_due(at)).collect();
