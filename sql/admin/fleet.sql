@@ -13,6 +13,21 @@ left join lateral (
 ) o on true
 where r.ready > 0;
 
+-- Starts that wait for a node, of definitions with a priority or a fairness key: how many of each, and since when the
+-- oldest waits. Looks at the first 10000 of each definition, in the order in which nodes take them.
+create or replace view amends.queues as
+select d.name as definition, (array['high', 'normal', 'low'])[(r.n >> 61)::int] as priority, r.fairness,
+       count(*) as ready, min(r.at) as oldest_at, amends.now() - min(r.at) as oldest_age
+from amends.definition d
+cross join lateral (
+    select r.n, r.fairness, r.at
+    from amends.ready r
+    where r.definition = d.id and r.n >= 1::bigint << 61
+    order by r.n
+    limit 10000
+) r
+group by 1, 2, 3;
+
 -- Node incarnations: `live`; `late` (no beat within its time to live: its sagas are about to be taken over);
 -- `draining`, then `drained` (an operator told it to take no sagas); or `gone`.
 create or replace view amends.nodes as

@@ -27,7 +27,8 @@ do $$
 declare
     v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog,
         amends.nodes, amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals,
-        amends.definition_pauses, amends.node_drains, amends.reruns, amends.checkup, amends.waits, amends.chores';
+        amends.definition_pauses, amends.node_drains, amends.reruns, amends.checkup, amends.waits, amends.chores,
+        amends.queues';
     -- Functions that the views call run with the rights of the reader.
     v_reading text := 'amends.now(), amends.bucket(uuid), amends.steps_of(uuid), amends.timeline_of(uuid),
         amends.signal_status(uuid, bigint)';
@@ -42,7 +43,7 @@ declare
         amends.bulk(text, text, text, text, timestamptz, int, interval, boolean)';
     -- What a node writes. It only inserts into the journal, ended sagas, definitions and start keys.
     v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal,
-        amends.rerun, amends.signal';
+        amends.rerun, amends.signal, amends.virtual_time';
     v_passing text := 'amends.chore, amends.eviction, amends.inbox, amends.knock, amends.lane, amends.node,
         amends.outbox, amends.passage, amends.ready, amends.saga, amends.suspect, amends.timer, amends.turn,
         amends.unreadable, amends.waiting';

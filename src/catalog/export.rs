@@ -27,6 +27,8 @@ pub fn to_yaml(draft: &Draft) -> String {
     root.put_some("deadline", draft.deadline_ms, duration);
     root.put_some("retention", draft.retention_ms, duration);
     root.put_some("concurrency", draft.concurrency.as_ref(), expression);
+    root.put_some("priority", draft.priority.as_ref(), |priority| word_or_expression(priority, &expr::PRIORITIES));
+    root.put_some("fairness", draft.fairness.as_ref(), |key| word_or_expression(key, &expr::FAIRNESS));
     root.put_some("on_stuck", draft.on_stuck.as_ref(), notice);
     root.put_some("on_end", draft.on_end.as_ref(), notice);
     root.put_unless(draft.on_disconnect == OnDisconnect::Continue, "on_disconnect", || text("abort"));
@@ -209,6 +211,10 @@ fn retry(retry: &Retry, default: &Retry) -> Option<Tree> {
 fn expression(expression: &Expression) -> Tree {
     let wrapped = format!("${{ {} }}", expression.0);
     if expr::unwrap(&wrapped) == expression.0 { text(&wrapped) } else { text(&expression.0) }
+}
+
+fn word_or_expression(found: &Expression, words: &[&str]) -> Tree {
+    if words.contains(&&*found.0) { text(&found.0) } else { expression(found) }
 }
 
 fn template(template: &Template) -> Tree {

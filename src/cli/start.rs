@@ -16,7 +16,7 @@ use super::{value, wait};
 use crate::config::cli::VALUE_CHARS_MAX;
 use crate::saga::Json;
 use crate::saga::state::Status;
-use crate::store::{SagaRow, Store};
+use crate::store::{SagaRow, StartOptions, Store};
 use crate::trace::TraceParent;
 
 /// Options of `amends start`.
@@ -48,8 +48,9 @@ pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Resu
     database.run(Schema::Current, async |store| {
         check(store, &args.definition, &input).await?;
         let trace = args.traceparent.map(|position| position.to_string());
-        let key = args.key.as_deref();
-        let id = store.start_traced(&args.definition, &input, key, trace.as_deref()).await?;
+        let options =
+            StartOptions { key: args.key.as_deref(), traceparent: trace.as_deref(), ..StartOptions::default() };
+        let id = store.start_with(&args.definition, &input, options).await?;
         if !args.wait {
             return started(id, output);
         }

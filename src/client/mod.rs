@@ -24,7 +24,7 @@ use crate::store::{self, Filter, SagaRow, SignalFate, Store};
 
 pub use crate::actor::Ended;
 pub use inspect::Inspection;
-pub use start::Started;
+pub use start::{Origin, Started};
 pub use wait::WaitOutcome;
 
 /// Why a request failed. Each variant calls for a different reaction of the caller.

@@ -9,7 +9,7 @@ use super::{Backend, Client, Error};
 use crate::actor::StartOutcome;
 use crate::participant::expr;
 use crate::saga::{Bucket, Json, concurrency_key};
-use crate::store::{self, StartKey};
+use crate::store::{self, StartKey, StartOptions};
 use crate::trace::TraceParent;
 
 /// The result of a start.
@@ -19,6 +19,15 @@ pub struct Started {
     pub id: Uuid,
     /// Whether this request started the saga. Otherwise an earlier request with the same key and the same input did.
     pub created: bool,
+}
+
+/// Where a start comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// Name of the caller, who is the `principal` of the start. None: the database user of this process.
+    pub asker: Option<String>,
+    /// The caller's position in a trace.
+    pub trace: Option<TraceParent>,
 }
 
 impl Client {
@@ -40,18 +49,19 @@ impl Client {
     /// With a key, the caller may repeat the start until there is an answer. Without a key, the saga may have started
     /// despite [`Error::StartUnknown`] or a lost database.
     pub async fn start(&self, id: Uuid, definition: &str, input: Json, key: Option<String>) -> Result<Started, Error> {
-        self.start_traced(id, definition, input, key, None).await
+        self.start_from(Origin::default(), id, definition, input, key).await
     }
 
-    /// Starts a saga as [`Client::start`] does, at a position in the trace of its caller.
-    pub async fn start_traced(
+    /// Starts a saga as [`Client::start`] does, and says where the start comes from.
+    pub async fn start_from(
         &self,
+        origin: Origin,
         id: Uuid,
         definition: &str,
         input: Json,
         key: Option<String>,
-        trace: Option<TraceParent>,
     ) -> Result<Started, Error> {
+        let Origin { asker, trace } = origin;
         let traceparent: Option<Arc<str>> = trace.map(|trace| trace.to_string().into());
         if let Backend::Node(node) = &self.inner.backend
             && let Some((pinned, missing)) = node.definitions().current(definition)
@@ -73,7 +83,8 @@ impl Client {
             if let Some((pinned, _)) = client.registry().await?.current(&name) {
                 pinned.definition.check_input(&input).map_err(Error::Input)?;
             }
-            client.start_queued(id, &name, &input, key.as_deref(), traceparent.as_deref()).await
+            let (key, traceparent, asker) = (key.as_deref(), traceparent.as_deref(), asker.as_deref());
+            client.start_queued(&name, &input, id, StartOptions { id: Some(id), key, traceparent, asker }).await
         })
         .await
     }
@@ -81,13 +92,12 @@ impl Client {
     /// Starts a saga through the queue, from which any node takes it.
     async fn start_queued(
         &self,
-        id: Uuid,
         name: &str,
         input: &Json,
-        key: Option<&str>,
-        traceparent: Option<&str>,
+        id: Uuid,
+        options: StartOptions<'_>,
     ) -> Result<Started, Error> {
-        let started = self.inner.store.start_as(id, name, input, key, traceparent).await;
+        let started = self.inner.store.start_with(name, input, options).await;
         let started = started.map_err(|error| match error {
             store::Error::KeyConflict(message) => Error::KeyConflict(message),
             other => Error::Store(other),

@@ -22,7 +22,7 @@ use crate::config::demo::{
 };
 use crate::saga::state::Status;
 use crate::saga::{Definition, Json};
-use crate::store::{self, Filter, PostgresConfig, Store};
+use crate::store::{self, AtStart, Filter, PostgresConfig, Store};
 
 /// Error that ends a demo early.
 #[derive(Debug, thiserror::Error)]
@@ -185,7 +185,7 @@ pub(super) async fn register(
         let definition = Definition::build(draft)
             .map_err(|faults| refused(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
         let draft = serde_json::to_string(definition.draft()).map_err(|error| refused(error.to_string()))?;
-        store.put_definition(definition.digest(), definition.name(), &draft, None).await?;
+        store.put_definition(definition.digest(), definition.name(), &draft, &AtStart::default()).await?;
         definitions.push(definition);
     }
     Ok(definitions)

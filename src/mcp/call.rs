@@ -20,7 +20,7 @@ use super::report::{self, Report, refusal};
 use super::server::Inner;
 use super::tools::SagaTool;
 use super::{normalize, schema};
-use crate::client::{Error, Started};
+use crate::client::{Error, Origin, Started};
 use crate::config::mcp as limits;
 use crate::saga::Json;
 use crate::saga::definition::OnDisconnect;
@@ -128,7 +128,8 @@ impl Inner {
         stored: Option<String>,
         caller: &Caller,
     ) -> Result<Started, Error> {
-        let (principal, trace) = (&caller.principal, caller.trace());
+        let principal = &caller.principal;
+        let origin = Origin { asker: Some(principal.asker()), trace: caller.trace() };
         let begun = Instant::now();
         let name = offer.definition.name();
         let json = Json::from(&input);
@@ -150,7 +151,7 @@ impl Inner {
                         first.insert((stored, id)).clone()
                     }
                 };
-                self.client.start_traced(id, name, json.clone(), Some(stored), trace).await
+                self.client.start_from(origin.clone(), id, name, json.clone(), Some(stored)).await
             };
             match answer.await {
                 Err(error) if is_passing(&error) && begun.elapsed() < Duration::from_millis(limits::START_MS_MAX) => {

@@ -100,6 +100,22 @@ pub fn input_path(expression: &Expression) -> Option<Vec<String>> {
     Some(segments.collect())
 }
 
+/// Words that may be the priority of a definition.
+pub const PRIORITIES: [&str; 3] = ["high", "normal", "low"];
+
+/// Words that may be the fairness key of a definition.
+pub const FAIRNESS: [&str; 1] = ["principal"];
+
+/// Returns what the database needs to evaluate this at a start: one of these words, or `input` and a path into the
+/// input. None for any other expression.
+pub fn of_start(expression: &Expression, words: &[&str]) -> Option<Vec<String>> {
+    if words.contains(&&*expression.0) {
+        return Some(vec![expression.0.clone()]);
+    }
+    let path = input_path(expression).filter(|path| !path.is_empty())?;
+    Some(std::iter::once("input".to_owned()).chain(path).collect())
+}
+
 /// Removes the `${ }` around a text that is one expression. Returns any other text as it is.
 pub fn unwrap(text: &str) -> &str {
     template::unwrap(text)

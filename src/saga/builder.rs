@@ -34,6 +34,8 @@ impl Draft {
             deadline_ms: None,
             retention_ms: None,
             concurrency: None,
+            priority: None,
+            fairness: None,
             on_stuck: None,
             on_end: None,
             on_disconnect: OnDisconnect::Continue,
@@ -84,6 +86,20 @@ impl Draft {
         self
     }
 
+    /// Sets which starts nodes take first while starts wait: `high`, `normal` or `low`, or a plain path into the input
+    /// where one of these words is, such as `input.urgency`.
+    pub fn priority(mut self, priority: &str) -> Self {
+        self.priority = Some(priority.into());
+        self
+    }
+
+    /// Lets waiting starts share the nodes by this value, one start of each value in turn: `principal`, who starts the
+    /// saga, or a plain path into the input, such as `input.tenant`.
+    pub fn fairness(mut self, key: &str) -> Self {
+        self.fairness = Some(key.into());
+        self
+    }
+
     /// Sends this notice when a step of the saga comes to need a person.
     pub fn on_stuck(mut self, notice: Notice) -> Self {
         self.on_stuck = Some(notice);
@@ -106,6 +122,16 @@ impl Draft {
     pub fn open(mut self, lease_ms: Millis) -> Self {
         self.open = Some(Open { lease_ms });
         self
+    }
+
+    /// Returns whether waiting starts are taken in another order than that of their arrival.
+    pub fn orders_starts(&self) -> bool {
+        self.priority.is_some() || self.fairness.is_some()
+    }
+
+    /// Returns whether the definition sends notices.
+    pub fn tells(&self) -> bool {
+        self.on_stuck.is_some() || self.on_end.is_some()
     }
 }
 

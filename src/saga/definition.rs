@@ -41,6 +41,14 @@ pub struct Draft {
     /// definition. A null or missing value sets no limit. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Expression>,
+    /// Which starts nodes take first while starts wait: `high`, `normal` or `low`, or a plain path into the input where
+    /// one of these words is. Any other value is normal. Default: normal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Expression>,
+    /// What waiting starts of the same priority share the nodes by: `principal`, who starts the saga, or a plain path
+    /// into the input. Nodes take one start of each value in turn. Default: none, so in the order of arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fairness: Option<Expression>,
     /// Notice to send when a step of the saga comes to need a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_stuck: Option<Notice>,
@@ -53,13 +61,6 @@ pub struct Draft {
     /// Present when a driver may append steps while the saga runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Open>,
-}
-
-impl Draft {
-    /// Returns whether the definition sends notices.
-    pub fn tells(&self) -> bool {
-        self.on_stuck.is_some() || self.on_end.is_some()
-    }
 }
 
 /// What happens to a saga whose MCP client closes the stream, times out, or cancels the request before the answer.

@@ -59,8 +59,11 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
             faults.add("on_disconnect", message);
         }
     }
-    if let Some(concurrency) = &draft.concurrency {
-        expression(&mut faults, "concurrency".into(), concurrency);
+    let of_starts = [("concurrency", &draft.concurrency), ("priority", &draft.priority), ("fairness", &draft.fairness)];
+    for (path, found) in of_starts {
+        if let Some(found) = found {
+            expression(&mut faults, path.into(), found);
+        }
     }
     for (path, notice) in [("on_stuck", &draft.on_stuck), ("on_end", &draft.on_end)] {
         let Some(notice) = notice else { continue };

@@ -70,12 +70,12 @@ impl Lane {
         if limit == 0 || definitions.is_empty() {
             return Ok(Vec::new());
         }
-        let (ids, lows, epoch) = self.watermarks.for_claim(definitions);
+        let (ranges, epoch) = self.watermarks.for_claim(definitions);
         let limit = i64::try_from(limit.min(limits::CLAIM_ROWS_MAX)).unwrap_or(i64::MAX);
         let lane = self.id().0;
         // Until the answer is there, and also if this future is dropped.
         self.has_strays = true;
-        let params: Params<'_> = &[&lane, &ids, &lows, &limit];
+        let params: Params<'_> = &[&lane, &ranges.definitions, &ranges.lows, &limit, &ranges.highs];
         let answer = match self.send(Verb::ClaimNew, params).await {
             Err(failure) if failure.is_conflict() => self.send(Verb::Claim, params).await,
             answer => answer,

@@ -31,6 +31,17 @@ pub struct StoredDefinition {
     pub paused: bool,
 }
 
+/// What the database evaluates when a saga of a definition starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AtStart {
+    /// Path to the concurrency key in the input.
+    pub concurrency: Option<Vec<String>>,
+    /// `high`, `normal` or `low`; or `input` and a path into the input.
+    pub priority: Option<Vec<String>>,
+    /// `principal`; or `input` and a path into the input.
+    pub fairness: Option<Vec<String>>,
+}
+
 impl StoredDefinition {
     /// Builds the definition from its draft; an error says why this version of amends cannot.
     pub fn build(&self) -> Result<Arc<Definition>, String> {
@@ -41,16 +52,17 @@ impl StoredDefinition {
 
 impl Store {
     /// Registers a definition and makes it the current one of its name, which starts by name take. The same digest
-    /// again is the same definition. `concurrency` is the path to the concurrency key in the input, if there is one.
+    /// again is the same definition.
     pub async fn put_definition(
         &self,
         digest: &str,
         name: &str,
         draft: &str,
-        concurrency: Option<&[String]>,
+        at_start: &AtStart,
     ) -> Result<DefinitionId, Error> {
         let sql = sql!("definition", "put");
-        self.query(sql, &[&digest, &name, &draft, &concurrency]).await?;
+        self.query(sql, &[&digest, &name, &draft, &at_start.concurrency, &at_start.priority, &at_start.fairness])
+            .await?;
         let rows = self.query(sql!("definition", "choose"), &[&digest]).await?;
         let row = rows.first().ok_or_else(|| Error::UnknownDefinition(digest.to_owned()))?;
         Ok(DefinitionId(row.try_get("id")?))

@@ -2,6 +2,7 @@
 //! statement. What a look finds is a hint; the lanes act by fenced statements.
 
 use super::lane::LaneId;
+use super::pool::Params;
 use super::watermarks::Watermarks;
 use super::{DefinitionId, Error, Store};
 use crate::config::store as limits;
@@ -32,9 +33,10 @@ impl Store {
         chores: &[&str],
     ) -> Result<Look, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
-        let (ids, lows) = watermarks.for_look(definitions);
-        let rows =
-            self.query_once(sql!("node", "look"), &[&lanes, &ids, &lows, &limits::LOOK_ROWS_MAX, &chores]).await?;
+        let ranges = watermarks.for_look(definitions);
+        let params: Params<'_> =
+            &[&lanes, &ranges.definitions, &ranges.lows, &limits::LOOK_ROWS_MAX, &chores, &ranges.highs];
+        let rows = self.query_once(sql!("node", "look"), params).await?;
         let row = rows.first().ok_or_else(super::no_row)?;
         let lanes = |name: &str| -> Result<Vec<LaneId>, Error> {
             Ok(row.try_get::<_, Vec<i64>>(name)?.into_iter().map(LaneId).collect())

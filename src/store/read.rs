@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::lane::LaneId;
+use super::pool::Params;
 use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
 use crate::saga::Json;
@@ -106,6 +107,19 @@ impl JournalRow {
     }
 }
 
+/// What a start may say besides its definition and its input.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StartOptions<'a> {
+    /// The id that the caller chose; another id comes back if the key has started a saga before. None: a new id.
+    pub id: Option<Uuid>,
+    /// Start key.
+    pub key: Option<&'a str>,
+    /// The caller's position in a trace.
+    pub traceparent: Option<&'a str>,
+    /// Name of the caller. None: the session's user.
+    pub asker: Option<&'a str>,
+}
+
 impl Store {
     /// Reads one saga, live or ended.
     pub async fn saga(&self, id: Uuid) -> Result<Option<SagaRow>, Error> {
@@ -195,46 +209,17 @@ impl Store {
     /// same key and input return the first saga, another input is [`Error::KeyConflict`]. Without a key,
     /// [`Error::Unavailable`] may hide a start that took place.
     pub async fn start(&self, definition: &str, input: &Json, key: Option<&str>) -> Result<Uuid, Error> {
-        self.start_under(None, definition, input, key, None).await
+        self.start_with(definition, input, StartOptions { key, ..StartOptions::default() }).await
     }
 
-    /// Starts a saga as [`Store::start`] does, under an id that the caller chose. Returns another id if the key has
-    /// started a saga before. `traceparent` is the caller's position in a trace.
-    pub async fn start_as(
-        &self,
-        id: Uuid,
-        definition: &str,
-        input: &Json,
-        key: Option<&str>,
-        traceparent: Option<&str>,
-    ) -> Result<Uuid, Error> {
-        self.start_under(Some(id), definition, input, key, traceparent).await
-    }
-
-    /// Starts a saga as [`Store::start`] does, at the caller's position in a trace.
-    pub async fn start_traced(
-        &self,
-        definition: &str,
-        input: &Json,
-        key: Option<&str>,
-        traceparent: Option<&str>,
-    ) -> Result<Uuid, Error> {
-        self.start_under(None, definition, input, key, traceparent).await
-    }
-
-    async fn start_under(
-        &self,
-        id: Option<Uuid>,
-        definition: &str,
-        input: &Json,
-        key: Option<&str>,
-        traceparent: Option<&str>,
-    ) -> Result<Uuid, Error> {
-        let sql = sql!("saga", "start");
-        let text = input.get();
+    /// Starts a saga as [`Store::start`] does, with these options.
+    pub async fn start_with(&self, definition: &str, input: &Json, options: StartOptions<'_>) -> Result<Uuid, Error> {
+        let StartOptions { id, key, traceparent, asker } = options;
+        let (sql, text) = (sql!("saga", "start"), input.get());
+        let params: Params<'_> = &[&id, &definition, &text, &key, &traceparent, &asker];
         let rows = match key {
-            Some(_) => self.query(sql, &[&id, &definition, &text, &key, &traceparent]).await?,
-            None => self.query_once(sql, &[&id, &definition, &text, &key, &traceparent]).await?,
+            Some(_) => self.query(sql, params).await?,
+            None => self.query_once(sql, params).await?,
         };
         Ok(rows.first().ok_or_else(super::no_row)?.try_get("id")?)
     }

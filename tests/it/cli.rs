@@ -54,7 +54,10 @@ impl Played {
     async fn start(lane: &mut Lane, store: &Store, input: &Value) -> Self {
         let definition = definition();
         let draft = serde_json::to_string(definition.draft()).unwrap();
-        let number = store.put_definition(definition.digest(), "checkout", &draft, None).await.unwrap();
+        let number = store
+            .put_definition(definition.digest(), "checkout", &draft, &amends::store::AtStart::default())
+            .await
+            .unwrap();
         let started = Started::new(AT, Json::from(input));
         let (state, _) = begin(&definition, &started);
         let mut row = row(Uuid::now_v7(), 1, &Event::Started(started));

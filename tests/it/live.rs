@@ -249,7 +249,7 @@ async fn a_start_is_refused_although_the_node_that_took_it_died() {
     let store = database.store().await;
     let stored = serde_json::to_string(&accepts()).unwrap();
     let digest = amends::saga::Definition::build(accepts()).unwrap().digest().to_owned();
-    store.put_definition(&digest, "accepts", &stored, None).await.unwrap();
+    store.put_definition(&digest, "accepts", &stored, &amends::store::AtStart::default()).await.unwrap();
     let ids: Vec<_> = store.definitions().await.unwrap().iter().map(|one| one.id).collect();
     let mut sagas = Vec::new();
     for definition in ["strict", "accepts"] {
@@ -285,7 +285,7 @@ async fn what_was_stored_with_a_rule_that_is_refused_now_stays_readable() {
     let store = database.store().await;
     let stored = serde_json::to_string(&accepts()).unwrap();
     let digest = amends::saga::Definition::build(accepts()).unwrap().digest().to_owned();
-    store.put_definition(&digest, "accepts", &stored, None).await.unwrap();
+    store.put_definition(&digest, "accepts", &stored, &amends::store::AtStart::default()).await.unwrap();
     let runtime = node(&database, handlers(&calls), vec![Draft::new("plan").open(3_600_000)]).await;
     eventually("the node has read it", async || runtime.client().definition("accepts").await.unwrap().is_some()).await;
     let said = runtime.start("accepts", &json!({})).await.unwrap_err().to_string();

@@ -1,6 +1,7 @@
--- Tells a node whether there is something to do for its lanes $1. Returns how many ready rows of the definitions $2 are
--- after their watermarks $3, $4 at most; which lanes have wakes in their inbox; which lanes are out of service; whether
--- reruns of these definitions are due; and whether one of the chores $5 of the fleet has no node.
+-- Tells a node whether there is something to do for its lanes $1. Returns how many ready rows of the definitions $2
+-- have numbers between their watermarks $3 and $6, $4 at most; which lanes have wakes in their inbox; which lanes are
+-- out of service; whether reruns of these definitions are due; and whether one of the chores $5 of the fleet has no
+-- node.
 --
 -- Reads only, so a look that finds nothing writes nothing and takes no transaction id. What it finds is a hint: a lane
 -- claims by the fenced statement, and learns by it that it is out of service.
@@ -8,10 +9,10 @@
 select (
            select count(*)
            from (
-               select from unnest($2::int[], $3::bigint[]) as d (definition, low)
+               select from unnest($2::int[], $3::bigint[], $6::bigint[]) as d (definition, low, high)
                cross join lateral (
                    select from amends.ready r
-                   where r.definition = d.definition and r.n > d.low
+                   where r.definition = d.definition and r.n > d.low and r.n < d.high
                    order by r.n
                    limit $4::bigint
                ) r

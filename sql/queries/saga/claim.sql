@@ -1,7 +1,7 @@
--- Claims up to $4 wakes for lane $1, of the definitions $2, each from its watermark $3 on. Takes sagas without an
--- owner, forwards wakes of sagas that another lane owns, and drops wakes of ended sagas. Writes row 1 of sagas that
--- were started by SQL, with the time that they waited: since the start or, if they take turns, since they got their
--- turn.
+-- Claims up to $4 wakes for lane $1, of the definitions $2, each with a number between $3, its watermark, and $5, in
+-- this order. Takes sagas without an owner, forwards wakes of sagas that another lane owns, and drops wakes of ended
+-- sagas. Writes row 1 of sagas that were started by SQL, with the time that they waited: since the start or, if they
+-- take turns, since they got their turn.
 --
 -- A queued saga has no row 1 yet. A lane takes it only together with the ready row that holds its input. A wake alone
 -- is dropped, because the lane that takes the input reads the number of signals. Only the lane that takes the saga
@@ -24,11 +24,11 @@ with fence as materialized (
 ), chosen as materialized (
     select r.definition, r.n, r.id, r.input, r.at
     from fence
-    cross join unnest($2::int[], $3::bigint[]) as d (definition, low)
+    cross join unnest($2::int[], $3::bigint[], $5::bigint[]) as d (definition, low, high)
     cross join lateral (
         select r.definition, r.n, r.id, r.input, r.at
         from amends.ready r
-        where r.definition = d.definition and r.n > d.low
+        where r.definition = d.definition and r.n > d.low and r.n < d.high
         order by r.n
         limit $4::bigint
         for update skip locked

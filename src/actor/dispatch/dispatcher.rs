@@ -316,6 +316,11 @@ impl Dispatcher {
         }));
     }
 
+    /// Whether ready sagas wait for a slot of this lane, or a claim may just be taking some.
+    fn others_wait(&self) -> bool {
+        self.full || self.wanted.claim || matches!(self.rounds, Rounds::UnderWay)
+    }
+
     fn finish_drain(&mut self) {
         if !self.slots.is_empty() {
             return;
@@ -353,7 +358,9 @@ impl Handler<StartSaga> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, start: StartSaga, ctx: &mut Self::Context) {
-        if self.slots.free() == 0 || self.draining.is_some() || self.stopping || self.node.claim_pause.is_draining() {
+        let closed = self.draining.is_some() || self.stopping || self.node.claim_pause.is_draining();
+        let overtakes = start.pinned.definition.draft().orders_starts() && self.others_wait();
+        if self.slots.free() == 0 || closed || overtakes {
             // The caller may have gone.
             let _ = start.answer.send(StartOutcome::NotTaken);
             return;

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::actor::telemetry::saga_metrics::SagaMetrics;
 use crate::participant::{Participants, expr};
 use crate::saga::{Definition, Json, unsound_rules};
-use crate::store::{self, DefinitionId, Store, StoredDefinition};
+use crate::store::{self, AtStart, DefinitionId, Store, StoredDefinition};
 
 /// Definition with its number in this database.
 #[derive(Clone, Debug)]
@@ -83,9 +83,14 @@ impl Definitions {
     ) -> Result<DefinitionId, store::Error> {
         let draft = serde_json::to_string(definition.draft())
             .map_err(|error| store::Error::Invalid(format!("definition {}: {error}", definition.name())))?;
-        let turns = definition.draft().concurrency.as_ref().and_then(expr::input_path);
+        let starts = definition.draft();
+        let at_start = AtStart {
+            concurrency: starts.concurrency.as_ref().and_then(expr::input_path),
+            priority: starts.priority.as_ref().and_then(|found| expr::of_start(found, &expr::PRIORITIES)),
+            fairness: starts.fairness.as_ref().and_then(|found| expr::of_start(found, &expr::FAIRNESS)),
+        };
         let (digest, name) = (definition.digest(), definition.name());
-        let id = store.put_definition(digest, name, &draft, turns.as_deref()).await?;
+        let id = store.put_definition(digest, name, &draft, &at_start).await?;
         let missing = participants.missing(definition.draft());
         let name = definition.name().to_owned();
         let pinned = Pinned::new(id, definition, participants);

@@ -30,6 +30,8 @@ struct FileShape {
     deadline: Option<String>,
     retention: Option<String>,
     concurrency: Option<Text>,
+    priority: Option<Text>,
+    fairness: Option<Text>,
     on_stuck: Option<NoticeShape>,
     on_end: Option<NoticeShape>,
     #[serde(default)]
@@ -219,6 +221,8 @@ impl Reading {
             deadline_ms: self.duration("deadline", shape.deadline),
             retention_ms: self.duration("retention", shape.retention),
             concurrency: shape.concurrency.map(expression),
+            priority: shape.priority.map(expression),
+            fairness: shape.fairness.map(expression),
             on_stuck: self.notice("on_stuck", shape.on_stuck),
             on_end: self.notice("on_end", shape.on_end),
             on_disconnect: shape.on_disconnect,

@@ -242,8 +242,10 @@ fn some_draft() -> impl Strategy<Value = Draft> {
     let open = of(ms().prop_map(|lease_ms| Open { lease_ms }));
     let head = (name(), words(), schema.clone(), of(schema), of(some_template()));
     let going = (select(vec![OnDisconnect::Continue, OnDisconnect::Abort]), open);
-    (head, vec(some_step(), 0..4), of(ms()), of(some_expression()), of(notice()), going).prop_map(
-        |(head, steps, deadline_ms, concurrency, told, (on_disconnect, open))| {
+    let word = |words: Vec<&'static str>| of(prop_oneof![some_expression(), select(words).prop_map(Expression::from)]);
+    let start = (of(some_expression()), word(vec!["high", "low"]), word(vec!["principal"]));
+    (head, vec(some_step(), 0..4), of(ms()), start, of(notice()), going).prop_map(
+        |(head, steps, deadline_ms, (concurrency, priority, fairness), told, (on_disconnect, open))| {
             let (name, description, input, output_schema, output) = head;
             Draft {
                 name,
@@ -255,6 +257,8 @@ fn some_draft() -> impl Strategy<Value = Draft> {
                 deadline_ms,
                 retention_ms: deadline_ms,
                 concurrency,
+                priority,
+                fairness,
                 on_stuck: told.clone(),
                 on_end: told,
                 on_disconnect,

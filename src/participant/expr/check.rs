@@ -79,9 +79,9 @@ pub fn check_draft(draft: &Draft) -> Vec<Fault> {
         check.steps = Some((step.name.clone(), before(draft, step)));
         check.step(&format!("steps[{index}]"), step);
     }
-    if let Some(concurrency) = &draft.concurrency {
-        check.concurrency(concurrency);
-    }
+    check.of_start("concurrency", draft.concurrency.as_ref(), &[]);
+    check.of_start("priority", draft.priority.as_ref(), &super::PRIORITIES);
+    check.of_start("fairness", draft.fairness.as_ref(), &super::FAIRNESS);
     check.steps = None;
     for (path, notice) in [("on_stuck", &draft.on_stuck), ("on_end", &draft.on_end)] {
         let Some(notice) = notice else { continue };
@@ -148,16 +148,17 @@ impl Check {
         self.faults.push(Fault { path, message: one_line(message) });
     }
 
-    /// Checks the concurrency key. The database evaluates it when a saga starts, and the database has no CEL.
-    fn concurrency(&mut self, key: &Expression) {
-        if super::input_path(key).is_none_or(|path| path.is_empty()) {
-            let message = format!(
-                "expected a plain path into the input, such as `input.guest` or `input.order['guest-id']`, found \
-                 `{}`; compute the value before the start and put it into the input",
-                key.0
-            );
-            self.add("concurrency".into(), message);
-        }
+    /// Checks what the database evaluates when a saga starts: one of these words or a plain path into the input. The
+    /// database has no CEL.
+    fn of_start(&mut self, path: &str, found: Option<&Expression>, words: &[&str]) {
+        let Some(found) = found.filter(|found| super::of_start(found, words).is_none()) else { return };
+        let words = words.iter().map(|word| format!("`{word}` or ")).collect::<String>();
+        let message = format!(
+            "expected {words}a plain path into the input, such as `input.guest` or `input.order['guest-id']`, found \
+             `{}`; compute the value before the start and put it into the input",
+            found.0
+        );
+        self.add(path.into(), message);
     }
 
     fn step(&mut self, path: &str, step: &Step) {

@@ -289,6 +289,8 @@ impl Graph {
             deadline_ms: self.deadline_ms,
             retention_ms: None,
             concurrency: None,
+            priority: None,
+            fairness: None,
             on_stuck: None,
             on_end: None,
             on_disconnect: OnDisconnect::Continue,

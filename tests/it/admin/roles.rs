@@ -9,15 +9,15 @@ use tokio_postgres::error::SqlState;
 use super::ask;
 use crate::harness::Database;
 
-const VIEWS: &str = "backlog checkup chores definition_pauses definitions in_doubt node_drains nodes outbox_lag reruns \
-    sagas signals steps stuck throughput timeline timers waits";
+const VIEWS: &str = "backlog checkup chores definition_pauses definitions in_doubt node_drains nodes outbox_lag queues \
+    reruns sagas signals steps stuck throughput timeline timers waits";
 const READING: &str = "bucket now signal_status steps_of timeline_of";
 const PRODUCING: &str = "cancel signal signal_status start";
 const OPERATING: &str = "abandon approve bulk cancel deny drain_node evict pause pause_definition rerun_from resolve \
     restore_input resume resume_definition retry signal signal_status skip start undrain_node";
 
 /// Tables in which a node changes rows, and those of which rows go, too; to all others but two it only adds.
-const CHANGING: &str = "access_token census current_definition fleet_signal rerun signal";
+const CHANGING: &str = "access_token census current_definition fleet_signal rerun signal virtual_time";
 const PASSING: &str =
     "chore eviction inbox knock lane node outbox passage ready saga suspect timer turn unreadable waiting";
 const COMPACTED: &str = "inbox outbox ready saga timer";

@@ -115,7 +115,7 @@ impl Habits {
         let pivot = Step::new("p", self.call("effect").idempotent()).pivot().needs(["a"]);
         let retriable = Step::new("r", self.call("flaky").idempotent()).retriable().needs(["p"]);
         vec![
-            linear("linear", effect("z")),
+            linear("linear", effect("z")).priority("high").fairness("input.guest"),
             linear("early", effect("z")),
             linear("early_back", effect("z")),
             linear("linear_back", self.refused("z")),
@@ -132,7 +132,7 @@ impl Habits {
             within("within", self.within("z")),
             within("within_back", self.refused("z")),
             // One at a time, and somebody is told of their ends.
-            linear("turns", effect("z")).concurrency("input.guest").on_end(told()).on_stuck(told()),
+            linear("turns", effect("z")).concurrency("input.guest").priority("low").on_end(told()).on_stuck(told()),
             linear("turns_back", self.refused("z")).concurrency("input.guest").on_end(told()).on_stuck(told()),
             Draft::new("naps")
                 .step(effect("a"))

@@ -97,9 +97,9 @@ async fn a_start_in_sql_puts_the_saga_into_the_bucket_of_its_key() {
     let database = Database::create().await;
     let store = database.store().await;
     let client = database.client().await;
-    let path = ["guest".to_owned()];
-    store.put_definition("plain", "plain", "{}", None).await.unwrap();
-    store.put_definition("turns", "turns", "{}", Some(&path)).await.unwrap();
+    let turns = amends::store::AtStart { concurrency: Some(vec!["guest".to_owned()]), ..Default::default() };
+    store.put_definition("plain", "plain", "{}", &amends::store::AtStart::default()).await.unwrap();
+    store.put_definition("turns", "turns", "{}", &turns).await.unwrap();
     let start = async |id: Option<Uuid>, definition: &str, input: &str, key: Option<&str>| {
         let sql = "select amends.start_as($1, $2, $3::text::json, $4)";
         client.query_one(sql, &[&id, &definition, &input, &key]).await.unwrap().get::<_, Uuid>(0)

@@ -181,7 +181,8 @@ async fn drops_wakes_of_ended_sagas() {
 async fn takes_only_definitions_that_it_can_run_and_lets_none_starve() {
     let mut node = Node::new().await;
     ready(&node, 50).await;
-    let other = node.store.put_definition("digest two", "other", "{}", None).await.unwrap();
+    let other =
+        node.store.put_definition("digest two", "other", "{}", &amends::store::AtStart::default()).await.unwrap();
     let id = node.store.start("other", &json("1"), None).await.unwrap();
     assert_eq!(node.lane.claim(10, &[other]).await.unwrap().iter().map(|saga| saga.id).collect::<Vec<_>>(), [id]);
     let id = node.store.start("other", &json("1"), None).await.unwrap();

@@ -74,9 +74,10 @@ impl World {
     async fn live(&self, name: &str) {
         let store = &self.store;
         let (plain, turned) = (format!("plain_{name}"), format!("turned_{name}"));
-        let path = ["guest".to_owned()];
-        let definition = again(async || store.put_definition(&plain, &plain, "{}", None).await).await;
-        let turns = again(async || store.put_definition(&turned, &turned, "{}", Some(&path)).await).await;
+        let turns = amends::store::AtStart { concurrency: Some(vec!["guest".to_owned()]), ..Default::default() };
+        let definition =
+            again(async || store.put_definition(&plain, &plain, "{}", &amends::store::AtStart::default()).await).await;
+        let turns = again(async || store.put_definition(&turned, &turned, "{}", &turns).await).await;
         let both = [definition, turns];
         let (first, mut lane) = self.node("first").await;
         let start =

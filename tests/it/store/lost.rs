@@ -127,7 +127,8 @@ async fn acknowledged_rows_survive_a_crash_and_a_promotion_fences() {
     let config = PostgresConfig::parse(&cluster.url("postgres")).unwrap();
     let store = Store::connect(config.clone()).await.unwrap();
     store.migrate().await.unwrap();
-    let definition = store.put_definition("digest", "checkout", "{}", None).await.unwrap();
+    let definition =
+        store.put_definition("digest", "checkout", "{}", &amends::store::AtStart::default()).await.unwrap();
     let node = store.join("one", "test", 60_000).await.unwrap();
     let mut lane = Lane::open(&config, node).await.unwrap();
     let row = started(definition);

@@ -13,6 +13,7 @@ mod measure;
 mod migrate;
 mod plan;
 mod quarantine;
+mod queue;
 mod retention;
 mod signal;
 mod start;
@@ -55,7 +56,8 @@ impl Node {
 
     async fn named(database: Arc<Database>, name: &str) -> Self {
         let store = database.store().await;
-        let definition = store.put_definition("digest", "checkout", "{}", None).await.unwrap();
+        let definition =
+            store.put_definition("digest", "checkout", "{}", &amends::store::AtStart::default()).await.unwrap();
         let id = store.join(name, "test", 8_000).await.unwrap();
         let lane = database.lane(id).await;
         Self { database, store, id, lane, definition }

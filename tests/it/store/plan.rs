@@ -23,8 +23,13 @@ const HOT: &[(&str, &str, &[&str])] = &[
     ),
     (
         include_str!("../../../sql/queries/saga/claim.sql"),
-        "1, '{1}', '{0}', 100",
-        &["Index Cond: ((definition = d.definition) AND (n > d.low))", "timer_pkey", "Hash Full Join"],
+        "1, '{1}', '{0}', 100, '{9223372036854775807}'",
+        &["Index Cond: ((definition = d.definition) AND (n > d.low) AND (n < d.high))", "timer_pkey", "Hash Full Join"],
+    ),
+    (
+        include_str!("../../../sql/queries/node/look.sql"),
+        "'{1}', '{1}', '{0}', 100, '{}', '{9223372036854775807}'",
+        &["Index Cond: ((definition = d.definition) AND (n > d.low) AND (n < d.high))", "Index Cond: (lane = l.id)"],
     ),
     (include_str!("../../../sql/queries/saga/park.sql"), "1, '{}', '{}', '{}'", &["saga_pkey"]),
     (include_str!("../../../sql/queries/saga/release.sql"), "1, '{}'", &["saga_pkey"]),

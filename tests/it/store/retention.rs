@@ -91,7 +91,7 @@ async fn the_longest_retention_of_a_definition_counts() {
     let ended = of_old(&node, 120, Some(120)).await;
     let year = 365_u64 * 24 * 3_600_000;
     let draft = format!("{{\"retention_ms\":{year}}}");
-    let long = node.store.put_definition("long", "audited", &draft, None).await.unwrap();
+    let long = node.store.put_definition("long", "audited", &draft, &amends::store::AtStart::default()).await.unwrap();
     assert!(node.store.expire().await.unwrap().is_empty());
     assert_eq!(kept(&node, &ended).await, "1 ended, 1 rows, 1 signals, 1 keys");
     let shorter = format!("update amends.definition set draft = '{{\"retention_ms\":1000}}' where id = {}", long.0);

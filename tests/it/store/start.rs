@@ -78,14 +78,18 @@ async fn inputs_under_one_key_are_compared_as_parsed_json() {
 async fn a_key_holds_across_versions_of_a_definition_and_not_across_names() {
     let node = Node::new().await;
     let first = node.store.start("checkout", &json("1"), Some("k")).await.unwrap();
-    let newer = node.store.put_definition("digest two", "checkout", "{}", None).await.unwrap();
+    let newer =
+        node.store.put_definition("digest two", "checkout", "{}", &amends::store::AtStart::default()).await.unwrap();
     assert_eq!(node.store.start("checkout", &json("1"), Some("k")).await.unwrap(), first);
     let second = node.store.start("checkout", &json("1"), Some("l")).await.unwrap();
     assert_eq!(node.store.saga(second).await.unwrap().unwrap().definition, newer);
-    node.store.put_definition("digest three", "refund", "{}", None).await.unwrap();
+    node.store.put_definition("digest three", "refund", "{}", &amends::store::AtStart::default()).await.unwrap();
     assert_ne!(node.store.start("refund", &json("1"), Some("k")).await.unwrap(), first);
     // A node of the old version that starts again chooses its own.
-    assert_eq!(node.store.put_definition("digest", "checkout", "{}", None).await.unwrap(), node.definition);
+    assert_eq!(
+        node.store.put_definition("digest", "checkout", "{}", &amends::store::AtStart::default()).await.unwrap(),
+        node.definition
+    );
     let third = node.store.start("checkout", &json("1"), None).await.unwrap();
     assert_eq!(node.store.saga(third).await.unwrap().unwrap().definition, node.definition);
     assert_eq!(node.store.definition("digest two").await.unwrap().unwrap().id, newer);

@@ -15,8 +15,8 @@ use crate::harness::eventually;
 /// A node whose sagas take turns by `guest`.
 async fn node() -> Node {
     let mut node = Node::new().await;
-    let path = ["guest".to_owned()];
-    node.definition = node.store.put_definition("turns", "turns", "{}", Some(&path)).await.unwrap();
+    let turns = amends::store::AtStart { concurrency: Some(vec!["guest".to_owned()]), ..Default::default() };
+    node.definition = node.store.put_definition("turns", "turns", "{}", &turns).await.unwrap();
     node
 }
 

@@ -115,7 +115,8 @@ impl Left {
         let digest = amends::saga::Definition::build(draft.clone()).unwrap().digest().to_owned();
         let draft = serde_json::to_string(&draft).unwrap();
         let store = self.database.store().await;
-        let definition = store.put_definition(&digest, "accepts", &draft, None).await.unwrap();
+        let definition =
+            store.put_definition(&digest, "accepts", &draft, &amends::store::AtStart::default()).await.unwrap();
         let input = json!({ "then": { "a": ["do and accept"] } });
         let accepted = json!({ "at": 2, "step": 0, "direction": "action", "attempt": 1,
             "outcome": { "pending": { "retry_after_ms": 1 } }, "jitter": 0.0 });

@@ -1,0 +1,297 @@
+-- Priority and fairness: in which order nodes take the starts of a definition that asks for it. Other definitions have
+-- no row, no index entry and no statement for it; their starts are taken in the order in which they came.
+
+-- What decides the priority of a start: {high}, {normal} or {low}, or input and a path into it. Null: nothing, so
+-- normal.
+alter table amends.definition add column priority text[];
+-- What decides the fairness key of a start: {principal}, or input and a path into it. Null: nothing.
+alter table amends.definition add column fairness text[];
+
+-- The fairness key of a start. Null: its definition has none, or this row is a wake.
+alter table amends.ready add column fairness text;
+create index ready_fairness on amends.ready (definition, fairness, n) where fairness is not null;
+
+-- What a start that waits for its turn needs when it is made ready.
+alter table amends.waiting add column priority smallint;
+alter table amends.waiting add column fairness text;
+
+-- The virtual time of each definition and priority: the tag of the last start that a node took. Nodes raise it soon
+-- after a claim.
+create table amends.virtual_time (
+    definition  int      not null,
+    priority    smallint not null,
+    tag         bigint   not null,
+    primary key (definition, priority)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+        autovacuum_vacuum_cost_delay = 0);
+
+-- The priority of a start: 0 high, 1 normal, 2 low. What is neither of these words is normal.
+create function amends.priority_of(input json, priority text[]) returns smallint language plpgsql immutable as $$
+declare
+    v_word text := priority[1];
+begin
+    if cardinality(priority) > 1 then
+        begin
+            v_word := input #>> priority[2:];
+        exception when data_exception or program_limit_exceeded or statement_too_complex then
+            return 1;
+        end;
+    end if;
+    return case v_word when 'high' then 0 when 'low' then 2 else 1 end;
+end
+$$;
+
+-- The fairness key of a start by `principal`. Equal values have equal keys, as with concurrency keys; a long key is
+-- replaced by its digest. All starts without a value share the empty key. Null: the definition has no fairness key.
+create function amends.fairness_key(input json, fairness text[], principal text) returns text
+language plpgsql immutable as $$
+declare
+    v_value json;
+    v_key text;
+begin
+    if fairness is null then
+        return null;
+    elsif cardinality(fairness) = 1 then
+        v_key := principal;
+    else
+        begin
+            v_value := input #> fairness[2:];
+            v_key := case json_typeof(v_value)
+                when 'null' then null
+                when 'number' then trim_scale((v_value #>> '{}')::numeric)::text
+                else v_value::jsonb::text
+            end;
+        exception when data_exception or program_limit_exceeded or statement_too_complex then
+            v_key := v_value::text;
+        end;
+    end if;
+    if octet_length(v_key) > 512 then
+        return encode(sha256(convert_to(v_key, 'UTF8')), 'hex');
+    end if;
+    return coalesce(v_key, '');
+end
+$$;
+
+-- The number of a start in the queue of its definition. Nodes take low numbers first. Bits 61 and 62 are the priority:
+-- 1 high, 2 normal, 3 low. Wakes, and starts of definitions with neither priority nor fairness, have 0 there: a saga
+-- under way comes before one that has not begun. Without a fairness key, the other bits are the order of arrival. With
+-- one, bit 60 is set, 36 bits are the tag, and 24 bits tell starts with the same tag apart.
+--
+-- Tags are those of start-time fair queuing (Goyal, Vin and Cheng, 1996) with the same cost for each saga: one more
+-- than the last tag that waits under this fairness key, and at least one more than the virtual time. So while a key has
+-- a long queue, nodes take one start of it for each start of any other key. The last tag is read and not locked, so
+-- starts that commit at the same time may get the same tag.
+create function amends.queue_number(definition int, priority smallint, fairness text) returns bigint
+language plpgsql volatile as $$
+declare
+    v_floor bigint := (queue_number.priority + 1)::bigint << 61;
+    v_arrival bigint := nextval('amends.ready_n_seq');
+    v_tag bigint;
+    v_last bigint;
+begin
+    if queue_number.fairness is null then
+        return v_floor | v_arrival;
+    end if;
+    v_floor := v_floor | (1::bigint << 60);
+    select t.tag into v_tag from amends.virtual_time t
+    where t.definition = queue_number.definition and t.priority = queue_number.priority;
+    v_tag := coalesce(v_tag, 0);
+    select r.n into v_last from amends.ready r
+    where r.definition = queue_number.definition and r.fairness = queue_number.fairness
+      and r.n > (v_floor | (v_tag << 24)) and r.n <= (v_floor | ((1::bigint << 60) - 1))
+    order by r.n desc
+    limit 1;
+    if found then
+        v_tag := (v_last - v_floor) >> 24;
+    end if;
+    v_tag := least(v_tag + 1, (1::bigint << 36) - 1);
+    return v_floor | (v_tag << 24) | (v_arrival & ((1::bigint << 24) - 1));
+end
+$$;
+
+-- Makes a start ready, at its place in the queue. Null as priority: in the order in which it came.
+create function amends.make_ready(definition int, priority smallint, fairness text, id uuid, input text) returns void
+language sql volatile as $$
+    insert into amends.ready (definition, n, id, input, fairness) overriding system value
+    values (make_ready.definition,
+            case when make_ready.priority is null then nextval('amends.ready_n_seq')
+                 else amends.queue_number(make_ready.definition, make_ready.priority, make_ready.fairness) end,
+            make_ready.id, make_ready.input, make_ready.fairness);
+$$;
+
+drop function amends.queue(text, text, uuid, int, text);
+
+-- Puts a start in the queue for its turn.
+create function amends.queue(
+    name text, key text, definition int, priority smallint, fairness text, id uuid, input text
+) returns void
+language sql volatile as $$
+    insert into amends.timer (id, fire_at) values (queue.id, 'infinity');
+    insert into amends.waiting (name, key, id, definition, priority, fairness, input)
+    values (queue.name, queue.key, queue.id, queue.definition, queue.priority, queue.fairness, queue.input);
+    insert into amends.knock (name, key) values (queue.name, queue.key);
+$$;
+
+-- Grants turns: looks at up to `knocks` starts that have come, and at the turns of the sagas `ended`. A turn whose
+-- holder has ended, or that had no holder, goes to the start that has waited longest, which is made ready. Returns how
+-- many knocks were answered and how many turns were granted.
+-- Locks: knocks (skip locked), turns in order (it waits for other nodes that grant one of them), the first start that
+-- waits (skip locked). Each statement below sees what was committed before it, in particular after it got the lock of
+-- the turn. So a start that came in between is either seen here, or its knock finds the turn as it is then.
+create or replace function amends.give_turns(knocks bigint, ended uuid[], out answered bigint, out given bigint)
+language plpgsql volatile as $$
+declare
+    v_names text[];
+    v_keys text[];
+    v_holder uuid;
+    v_held boolean;
+    v_next record;
+begin
+    given := 0;
+    with mine as materialized (
+        select k.n from amends.knock k where k.id is null order by k.n limit knocks for update skip locked
+    ), heard as (
+        delete from amends.knock k
+        where k.n = any (array(select m.n from mine m))
+          and k.n >= (select min(m.n) from mine m) and k.n <= (select max(m.n) from mine m)
+        returning k.name, k.key
+    ), due as (
+        select h.name, h.key from heard h
+        union
+        select t.name, t.key from amends.turn t where t.holder = any (ended)
+        order by 1, 2
+    )
+    select (select count(*) from heard), array_agg(d.name order by d.name, d.key),
+           array_agg(d.key order by d.name, d.key)
+    into answered, v_names, v_keys
+    from due d;
+    for i in 1 .. coalesce(cardinality(v_names), 0) loop
+        select t.holder into v_holder from amends.turn t where t.name = v_names[i] and t.key = v_keys[i] for update;
+        v_held := found;
+        continue when v_held and exists (select from amends.saga g where g.id = v_holder);
+        select w.n, w.id, w.definition, w.priority, w.fairness, w.input into v_next
+        from amends.waiting w
+        where w.name = v_names[i] and w.key = v_keys[i]
+        order by w.n limit 1
+        for update skip locked;
+        if not found then
+            delete from amends.turn t where t.name = v_names[i] and t.key = v_keys[i];
+            continue;
+        end if;
+        if v_held then
+            update amends.turn t set holder = v_next.id where t.name = v_names[i] and t.key = v_keys[i];
+        else
+            insert into amends.turn (name, key, holder) values (v_names[i], v_keys[i], v_next.id)
+            on conflict on constraint turn_pkey do nothing;
+            -- Another node has just granted it.
+            continue when not found;
+        end if;
+        delete from amends.waiting w where w.name = v_names[i] and w.key = v_keys[i] and w.n = v_next.n;
+        perform amends.make_ready(v_next.definition, v_next.priority, v_next.fairness, v_next.id, v_next.input);
+        given := given + 1;
+    end loop;
+end
+$$;
+
+drop function amends.start_as(uuid, text, json, text, text);
+
+-- Starts a saga as amends.start does, under an id that the caller chose. Null: a new id in the bucket of the
+-- concurrency key, else of the start key, else in a random one. Another id comes back when the key had started a saga
+-- before, so that the caller learns whether it was this start. `asker` is the name of a node's caller; null: the
+-- session's user.
+create function amends.start_as(
+    id uuid, definition text, input json, key text default null, traceparent text default null, asker text default null
+) returns uuid
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    v_definition amends.definition;
+    v_turn text;
+    v_id uuid;
+    v_digest bytea;
+    v_first amends.start_key;
+    -- Null, both: the definition has neither.
+    v_priority smallint;
+    v_fairness text;
+    -- The input, and what follows it in the first row of the journal.
+    v_input text := start_as.input::text;
+begin
+    if start_as.definition is null or start_as.input is null then
+        raise exception 'expected a definition and an input, found null' using errcode = 'AM005';
+    end if;
+    if octet_length(v_input) > 1048576 then
+        raise exception 'expected an input of at most 1048576 bytes, found %', octet_length(v_input)
+            using errcode = 'AM005';
+    end if;
+    if octet_length(start_as.key) not between 1 and 512 then
+        raise exception 'expected a key of 1 to 512 bytes, found %', octet_length(start_as.key) using errcode = 'AM005';
+    end if;
+    if start_as.traceparent is not null then
+        if start_as.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'
+           or start_as.traceparent ~ '^00-0{32}|-0{16}-' then
+            raise exception 'expected a traceparent such as %, found %',
+                '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+                quote_literal(left(start_as.traceparent, 100)) using errcode = 'AM005';
+        end if;
+        v_input := v_input || ',"traceparent":"' || start_as.traceparent || '"';
+    end if;
+    select d.id, d.concurrency, d.priority, d.fairness
+    into v_definition.id, v_definition.concurrency, v_definition.priority, v_definition.fairness
+    from amends.current_definition c join amends.definition d on d.id = c.definition
+    where c.name = start_as.definition;
+    if not found then
+        raise exception 'expected the name of a registered definition, found %', quote_literal(start_as.definition)
+            using errcode = 'AM003', hint = 'A node registers its definitions when it starts.';
+    end if;
+    if start_as.key is not null then
+        v_digest := amends.input_digest(start_as.input::text);
+        if v_definition.concurrency is not null then
+            -- A repeat gets the answer of its key, whatever has become of the definition and of the input.
+            select k.* into v_first from amends.start_key k
+            where k.name = start_as.definition and k.key = start_as.key;
+        end if;
+    end if;
+    if v_first.id is null then
+        if v_definition.concurrency is not null then
+            v_turn := amends.concurrency_key(start_as.input, v_definition.concurrency);
+        end if;
+        v_id := case
+            when start_as.id is not null then start_as.id
+            when v_turn is null and start_as.key is null then amends.uuid7()
+            else amends.uuid7(amends.bucket_of_key(coalesce(v_turn, start_as.key)))
+        end;
+        if start_as.key is not null then
+            insert into amends.start_key (name, key, id, digest, at)
+            values (start_as.definition, start_as.key, v_id, v_digest, amends.now())
+            on conflict on constraint start_key_pkey do nothing;
+            if not found then
+                select k.* into strict v_first from amends.start_key k
+                where k.name = start_as.definition and k.key = start_as.key;
+            end if;
+        end if;
+    end if;
+    if v_first.digest = v_digest then
+        return v_first.id;
+    elsif v_first.id is not null then
+        raise exception 'expected the input that key % was first used with by saga %, found another',
+            quote_literal(start_as.key), v_first.id using errcode = 'AM004';
+    end if;
+    if v_definition.priority is not null or v_definition.fairness is not null then
+        v_priority := amends.priority_of(start_as.input, v_definition.priority);
+        v_fairness := amends.fairness_key(start_as.input, v_definition.fairness,
+                                          coalesce(start_as.asker, session_user));
+    end if;
+    insert into amends.saga (id, definition, status, lane, signals, started_at)
+    values (v_id, v_definition.id, 'queued', null, 0, amends.now());
+    if v_turn is not null then
+        perform amends.queue(start_as.definition, v_turn, v_definition.id, v_priority, v_fairness, v_id, v_input);
+    elsif v_priority is not null then
+        perform amends.make_ready(v_definition.id, v_priority, v_fairness, v_id, v_input);
+    else
+        insert into amends.ready (definition, id, input) values (v_definition.id, v_id, v_input);
+    end if;
+    return v_id;
+end
+$$;
+
+-- No function is for everybody; roles are granted what they need.
+revoke all on all functions in schema amends from public;
