@@ -29,6 +29,13 @@ pub fn to_yaml(draft: &Draft) -> String {
     root.put_some("concurrency", draft.concurrency.as_ref(), expression);
     root.put_some("priority", draft.priority.as_ref(), |priority| word_or_expression(priority, &expr::PRIORITIES));
     root.put_some("fairness", draft.fairness.as_ref(), |key| word_or_expression(key, &expr::FAIRNESS));
+    root.put_some("quota", draft.quota, |quota| {
+        let number = |limit: u64| Tree::from_value(&limit.into());
+        let mut fields = Fields::default();
+        fields.put_some("live", quota.live, number);
+        fields.put_some("bytes", quota.bytes, number);
+        fields.into_tree()
+    });
     root.put_some("on_stuck", draft.on_stuck.as_ref(), notice);
     root.put_some("on_end", draft.on_end.as_ref(), notice);
     root.put_unless(draft.on_disconnect == OnDisconnect::Continue, "on_disconnect", || text("abort"));

@@ -131,7 +131,10 @@ impl From<store::Error> for Failure {
             | store::Error::Settings(_)
             | store::Error::Rejected { .. } => Exit::Database,
             store::Error::UnknownSaga(_) | store::Error::UnknownDefinition(_) => Exit::NotFound,
-            store::Error::SagaEnded(_) | store::Error::KeyConflict(_) | store::Error::OutOfPlace(_) => Exit::Refused,
+            store::Error::SagaEnded(_)
+            | store::Error::KeyConflict(_)
+            | store::Error::QuotaExceeded(_)
+            | store::Error::OutOfPlace(_) => Exit::Refused,
             store::Error::Busy(_) => Exit::Unanswered,
             store::Error::Invalid(_) => Exit::Usage,
             store::Error::Fenced => Exit::Failed,

@@ -67,9 +67,10 @@ impl Client {
             && let Some((pinned, missing)) = node.definitions().current(definition)
         {
             pinned.check_start(&input).map_err(Error::Input)?;
-            // With a concurrency key the saga must wait for its turn in the database.
-            let takes_turns = pinned.definition.draft().concurrency.is_some();
-            if missing.is_empty() && !takes_turns && !node.definitions().is_paused(pinned.id) {
+            // With a concurrency key the saga must wait for its turn in the database; with a quota it is counted there.
+            let draft = pinned.definition.draft();
+            let in_database = draft.concurrency.is_some() || draft.quota.is_some();
+            if missing.is_empty() && !in_database && !node.definitions().is_paused(pinned.id) {
                 let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;
                 let traceparent = traceparent.clone();
                 let answer = node.start(id, pinned, input.clone(), start_key, traceparent).await;

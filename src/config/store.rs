@@ -44,6 +44,9 @@ pub const DEATHS_BESIDE_MS: i64 = 10_000;
 pub const REHOME_CHUNKS_MAX: usize = 1_000;
 /// Most sagas that one step of the safety net checks.
 pub const SAFETY_NET_ROWS_MAX: i64 = 10_000;
+/// Most ended sagas that one tidying removes from the quotas.
+pub const QUOTA_FORGET_ROWS_MAX: i64 = 100_000;
+
 /// How long lanes and nodes are kept after they are gone, in milliseconds.
 pub const GONE_KEPT_MS: i64 = 3_600_000;
 /// How long a node may take to release a saga that is evicted from it, in milliseconds. After it the node is

@@ -290,7 +290,9 @@ fn refused(offer: &SagaTool, key: &Key, error: Error) -> Result<CallToolResult, 
             ))),
             Key::Host(_) | Key::None => Err(key::conflict(&message)),
         },
-        Error::Store(store::Error::Invalid(message)) => Ok(refusal(format!("Nothing was started: {message}."))),
+        Error::Store(store::Error::Invalid(message) | store::Error::QuotaExceeded(message)) => {
+            Ok(refusal(format!("Nothing was started: {message}.")))
+        }
         error if is_passing(&error) => {
             tracing::warn!(%error, tool, "a call could not start its saga");
             let safe = match key {

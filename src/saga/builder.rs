@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::definition::{
     Action, Approver, Call, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis, Notice, OnDisconnect, Open,
-    Probe, Refused, Retry, Rule, Step, Target, Template, Verdict,
+    Probe, Quota, Refused, Retry, Rule, Step, Target, Template, Verdict,
 };
 
 impl Draft {
@@ -36,6 +36,7 @@ impl Draft {
             concurrency: None,
             priority: None,
             fairness: None,
+            quota: None,
             on_stuck: None,
             on_end: None,
             on_disconnect: OnDisconnect::Continue,
@@ -97,6 +98,12 @@ impl Draft {
     /// saga, or a plain path into the input, such as `input.tenant`.
     pub fn fairness(mut self, key: &str) -> Self {
         self.fairness = Some(key.into());
+        self
+    }
+
+    /// Limits the live sagas of each fairness key. A start beyond the quota is refused.
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quota = Some(quota);
         self
     }
 
@@ -455,3 +462,9 @@ pub(super) const TIMEOUT_MS: Millis = 30_000;
 pub(super) const SETTLE_MS: Millis = 10_000;
 /// Default number of attempts of a probe.
 pub(super) const PROBE_ATTEMPTS: u32 = 10;
+
+impl From<&str> for Expression {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::builder;
+pub use super::quota::{QUOTA_BYTES_MAX, QUOTA_LIVE_MAX, Quota};
 
 /// Milliseconds: an instant since the Unix epoch, or a duration.
 pub type Millis = u64;
@@ -37,18 +38,18 @@ pub struct Draft {
     /// Least time for which ended sagas are kept. Default: 90 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_ms: Option<Millis>,
-    /// Plain path into the input. Sagas with equal values at this path run one at a time, across all versions of the
-    /// definition. A null or missing value sets no limit. Default: none.
+    /// Plain path into the input. Sagas with equal values run one at a time, across all versions. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Expression>,
-    /// Which starts nodes take first while starts wait: `high`, `normal` or `low`, or a plain path into the input where
-    /// one of these words is. Any other value is normal. Default: normal.
+    /// Which waiting starts nodes take first: `high`, `normal` or `low`, or a plain path to such a word in the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Expression>,
-    /// What waiting starts of the same priority share the nodes by: `principal`, who starts the saga, or a plain path
-    /// into the input. Nodes take one start of each value in turn. Default: none, so in the order of arrival.
+    /// What waiting starts share the nodes by, one of each value in turn: `principal`, or a plain path into the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fairness: Option<Expression>,
+    /// Limits of the live sagas of each fairness key. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
     /// Notice to send when a step of the saga comes to need a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_stuck: Option<Notice>,
@@ -449,12 +450,6 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Expression(pub String);
-
-impl From<&str> for Expression {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
 
 /// JSON whose strings may hold `${ expression }`. A string that is one expression keeps the type of its value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

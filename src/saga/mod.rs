@@ -29,6 +29,7 @@ mod driver;
 mod late;
 mod mailbox;
 mod owner_loss;
+mod quota;
 mod request;
 pub mod rerun;
 mod reserved_headers;

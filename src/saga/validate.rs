@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::definition::{
     ATTEMPTS_MAX, Action, Call, DURATION_MS_MAX, Draft, Effect, Expression, Kind, Millis, NAME_MAX,
-    NOTICE_TIMEOUT_MS_MAX, OnDisconnect, Probe, Retry, Rule, STEPS_MAX, Step, Target, Verdict,
+    NOTICE_TIMEOUT_MS_MAX, OnDisconnect, Probe, QUOTA_BYTES_MAX, QUOTA_LIVE_MAX, Retry, Rule, STEPS_MAX, Step, Target,
+    Verdict,
 };
 use super::reserved_headers::reserved_header;
 use super::retry;
@@ -63,6 +64,20 @@ pub(super) fn draft(draft: &Draft) -> Result<Vec<Vec<usize>>, Vec<Fault>> {
     for (path, found) in of_starts {
         if let Some(found) = found {
             expression(&mut faults, path.into(), found);
+        }
+    }
+    if let Some(quota) = &draft.quota {
+        if draft.fairness.is_none() {
+            faults.add("quota", "a quota needs `fairness`, which says whose sagas it counts; add it");
+        }
+        if quota.live.is_none() && quota.bytes.is_none() {
+            faults.add("quota", "expected `live`, `bytes` or both, found neither");
+        }
+        let limits = [("quota.live", quota.live, QUOTA_LIVE_MAX), ("quota.bytes", quota.bytes, QUOTA_BYTES_MAX)];
+        for (path, limit, most) in limits {
+            if let Some(found) = limit.filter(|limit| !(1..=most).contains(limit)) {
+                faults.add(path, format!("expected 1 to {most}, found {found}"));
+            }
         }
     }
     for (path, notice) in [("on_stuck", &draft.on_stuck), ("on_end", &draft.on_end)] {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_postgres::Row;
 
+use super::pool::Params;
 use super::{Error, Store};
 use crate::saga::Definition;
 use crate::saga::definition::{Draft, Millis};
@@ -40,6 +41,10 @@ pub struct AtStart {
     pub priority: Option<Vec<String>>,
     /// `principal`; or `input` and a path into the input.
     pub fairness: Option<Vec<String>>,
+    /// Most live sagas of each fairness key.
+    pub quota_live: Option<i64>,
+    /// Most bytes of their inputs together.
+    pub quota_bytes: Option<i64>,
 }
 
 impl StoredDefinition {
@@ -61,8 +66,9 @@ impl Store {
         at_start: &AtStart,
     ) -> Result<DefinitionId, Error> {
         let sql = sql!("definition", "put");
-        self.query(sql, &[&digest, &name, &draft, &at_start.concurrency, &at_start.priority, &at_start.fairness])
-            .await?;
+        let AtStart { concurrency, priority, fairness, quota_live, quota_bytes } = at_start;
+        let params: Params<'_> = &[&digest, &name, &draft, concurrency, priority, fairness, quota_live, quota_bytes];
+        self.query(sql, params).await?;
         let rows = self.query(sql!("definition", "choose"), &[&digest]).await?;
         let row = rows.first().ok_or_else(|| Error::UnknownDefinition(digest.to_owned()))?;
         Ok(DefinitionId(row.try_get("id")?))

@@ -28,6 +28,9 @@ pub enum Error {
     /// The idempotency key was used before, with another input.
     #[error("{0}")]
     KeyConflict(String),
+    /// The caller's fairness key is at its quota; the message says which, and the limit.
+    #[error("{0}")]
+    QuotaExceeded(String),
     /// An argument is out of bounds; the message says which, and the bounds.
     #[error("{0}")]
     Invalid(String),
@@ -110,6 +113,7 @@ impl From<tokio_postgres::Error> for Error {
         match database.code().code() {
             "AM003" => Self::UnknownDefinition(message),
             "AM004" => Self::KeyConflict(message),
+            "AM011" => Self::QuotaExceeded(message),
             "AM005" => Self::Invalid(message),
             "AM006" | "AM007" | "AM008" | "AM009" => Self::OutOfPlace(message),
             "55P03" => Self::Busy(message),

@@ -30,7 +30,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 7, name: "suspects", text: include_str!("../../sql/migrations/0007_suspects.sql") },
     Migration { version: 8, name: "buckets", text: include_str!("../../sql/migrations/0008_buckets.sql") },
     Migration { version: 9, name: "chores", text: include_str!("../../sql/migrations/0009_chores.sql") },
-    Migration { version: 10, name: "priorities", text: include_str!("../../sql/migrations/0010_priorities.sql") },
+    Migration { version: 10, name: "sharing", text: include_str!("../../sql/migrations/0010_sharing.sql") },
 ];
 
 /// The views, functions and roles for people and their tools, in the order in which they are applied. Every statement

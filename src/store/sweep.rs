@@ -70,6 +70,7 @@ impl Store {
         self.query(sql!("sweep", "forget"), &[&limits::GONE_KEPT_MS]).await?;
         self.query(sql!("sweep", "forget_nodes"), &[&limits::GONE_KEPT_MS]).await?;
         self.forget_suspects().await?;
+        self.query(sql!("quota_use", "forget"), &[&limits::QUOTA_FORGET_ROWS_MAX]).await?;
         let sql = sql!("measure", "forget_throughput");
         self.query(sql, &[&limits::PASSAGE_KEPT_MS]).await?;
         self.ensure_partitions().await?;

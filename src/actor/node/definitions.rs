@@ -84,10 +84,13 @@ impl Definitions {
         let draft = serde_json::to_string(definition.draft())
             .map_err(|error| store::Error::Invalid(format!("definition {}: {error}", definition.name())))?;
         let starts = definition.draft();
+        let signed = |limit: u64| i64::try_from(limit).unwrap_or(i64::MAX);
         let at_start = AtStart {
             concurrency: starts.concurrency.as_ref().and_then(expr::input_path),
             priority: starts.priority.as_ref().and_then(|found| expr::of_start(found, &expr::PRIORITIES)),
             fairness: starts.fairness.as_ref().and_then(|found| expr::of_start(found, &expr::FAIRNESS)),
+            quota_live: starts.quota.and_then(|quota| quota.live).map(signed),
+            quota_bytes: starts.quota.and_then(|quota| quota.bytes).map(signed),
         };
         let (digest, name) = (definition.digest(), definition.name());
         let id = store.put_definition(digest, name, &draft, &at_start).await?;

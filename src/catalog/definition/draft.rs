@@ -14,7 +14,7 @@ use crate::catalog::yaml::{Path, PathFault, Segment};
 use crate::participant::expr;
 use crate::saga::definition::{
     Action, Approver, Call, DURATION_MS_MAX, Draft, Effect, Errors, Expression, KeyRule, Kind, Millis, Notice,
-    OnDisconnect, Open, Probe, Refused, Retry, Rule, Step, Target, Template, Verdict,
+    OnDisconnect, Open, Probe, Quota, Refused, Retry, Rule, Step, Target, Template, Verdict,
 };
 
 #[derive(Deserialize)]
@@ -32,6 +32,7 @@ struct FileShape {
     concurrency: Option<Text>,
     priority: Option<Text>,
     fairness: Option<Text>,
+    quota: Option<Quota>,
     on_stuck: Option<NoticeShape>,
     on_end: Option<NoticeShape>,
     #[serde(default)]
@@ -223,6 +224,7 @@ impl Reading {
             concurrency: shape.concurrency.map(expression),
             priority: shape.priority.map(expression),
             fairness: shape.fairness.map(expression),
+            quota: shape.quota,
             on_stuck: self.notice("on_stuck", shape.on_stuck),
             on_end: self.notice("on_end", shape.on_end),
             on_disconnect: shape.on_disconnect,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 use crate::catalog::definition::decode_shape;
-use crate::saga::definition::{Notice, OnDisconnect, Open, Refused, Rule};
+use crate::saga::definition::{Notice, OnDisconnect, Open, Quota, Refused, Rule};
 
 fn name() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9_]{0,12}"
@@ -243,9 +243,10 @@ fn some_draft() -> impl Strategy<Value = Draft> {
     let head = (name(), words(), schema.clone(), of(schema), of(some_template()));
     let going = (select(vec![OnDisconnect::Continue, OnDisconnect::Abort]), open);
     let word = |words: Vec<&'static str>| of(prop_oneof![some_expression(), select(words).prop_map(Expression::from)]);
-    let start = (of(some_expression()), word(vec!["high", "low"]), word(vec!["principal"]));
+    let quota = of((of(1_u64..9), of(1_u64..9)).prop_map(|(live, bytes)| Quota { live, bytes }));
+    let start = (of(some_expression()), word(vec!["high", "low"]), word(vec!["principal"]), quota);
     (head, vec(some_step(), 0..4), of(ms()), start, of(notice()), going).prop_map(
-        |(head, steps, deadline_ms, (concurrency, priority, fairness), told, (on_disconnect, open))| {
+        |(head, steps, deadline_ms, (concurrency, priority, fairness, quota), told, (on_disconnect, open))| {
             let (name, description, input, output_schema, output) = head;
             Draft {
                 name,
@@ -259,6 +260,7 @@ fn some_draft() -> impl Strategy<Value = Draft> {
                 concurrency,
                 priority,
                 fairness,
+                quota,
                 on_stuck: told.clone(),
                 on_end: told,
                 on_disconnect,

@@ -291,6 +291,7 @@ impl Graph {
             concurrency: None,
             priority: None,
             fairness: None,
+            quota: None,
             on_stuck: None,
             on_end: None,
             on_disconnect: OnDisconnect::Continue,

@@ -78,6 +78,7 @@ const ONCE: &[&str] = &[
     "heartbeat:",
     "lookout:",
     "chore/take:",
+    "virtual_time/",
     "definition_poller:",
     "completion_poller:",
     "rerunner:",
@@ -115,6 +116,7 @@ const OF_ANYBODY: &[&str] = &[
     "measure/",
     // One node does the chores of the fleet.
     "chore/",
+    "virtual_time/",
     "compact/",
     "partition/",
     "quarantine/forget:",

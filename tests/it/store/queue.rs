@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use amends::store::{AtStart, DefinitionId, Lane, StartOptions, Store, Watermarks};
+use amends::store::{AtStart, DefinitionId, Error, Lane, StartOptions, Store, Watermarks};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ impl Fleet {
 
     async fn define(&self, name: &str, priority: &[&str], fairness: &[&str]) -> DefinitionId {
         let path = |words: &[&str]| (!words.is_empty()).then(|| words.iter().map(|word| (*word).to_owned()).collect());
-        let at_start = AtStart { concurrency: None, priority: path(priority), fairness: path(fairness) };
+        let at_start = AtStart { priority: path(priority), fairness: path(fairness), ..AtStart::default() };
         self.store().put_definition(name, name, "{}", &at_start).await.unwrap()
     }
 
@@ -132,6 +132,7 @@ async fn starts_that_wait_for_their_turn_keep_their_priority() {
         concurrency: path(&["room"]),
         priority: path(&["input", "urgency"]),
         fairness: path(&["input", "tenant"]),
+        ..AtStart::default()
     };
     let turns = fleet.store().put_definition("turns", "turns", "{}", &at_start).await.unwrap();
     let low = fleet.start("turns", r#"{"room": 1, "urgency": "low", "tenant": "a"}"#).await;
@@ -141,6 +142,41 @@ async fn starts_that_wait_for_their_turn_keep_their_priority() {
     for one in [high, normal, low] {
         assert_eq!(fleet.take(1, &[turns]).await, set(&[one]));
     }
+}
+
+#[tokio::test]
+async fn a_fairness_key_at_its_quota_starts_no_more_until_a_saga_has_ended() {
+    let mut fleet = Fleet::new().await;
+    let fairness = Some(vec!["input".to_owned(), "tenant".to_owned()]);
+    let at_start = AtStart { fairness, quota_live: Some(2), quota_bytes: Some(60), ..AtStart::default() };
+    let limited = fleet.store().put_definition("limited", "limited", "{}", &at_start).await.unwrap();
+    let start = async |store: &Store, input: &str, key| store.start("limited", &json(input), key).await;
+    let store = fleet.store().clone();
+    let first = start(&store, r#"{"tenant": "a"}"#, Some("k")).await.unwrap();
+    start(&store, r#"{"tenant": "a"}"#, None).await.unwrap();
+    let refused = start(&store, r#"{"tenant": "a"}"#, Some("l")).await.unwrap_err();
+    let text = "expected at most 2 live sagas of limited for the fairness key '\"a\"', found 2";
+    assert!(matches!(&refused, Error::QuotaExceeded(message) if message.starts_with(text)), "{refused}");
+    // A repeat is no new saga, and a start that was refused has used no key.
+    assert_eq!(start(&store, r#"{"tenant": "a"}"#, Some("k")).await.unwrap(), first);
+    let (used, keys) = ("select count(*) from amends.quota_use", "select count(*) from amends.start_key");
+    assert_eq!((fleet.count(used).await, fleet.count(keys).await), (2, 1));
+    // Others have their own quota, of bytes too.
+    start(&store, r#"{"tenant": "b"}"#, None).await.unwrap();
+    let long = format!(r#"{{"tenant": "b", "note": "{}"}}"#, "x".repeat(40));
+    let refused = start(&store, &long, None).await.unwrap_err();
+    assert!(matches!(&refused, Error::QuotaExceeded(message) if message.contains("60 bytes of input")), "{refused}");
+    assert_eq!(fleet.take(3, &[limited]).await.len(), 3);
+    assert!(start(&store, r#"{"tenant": "a"}"#, None).await.is_err(), "it counts while it runs");
+    fleet.lane.commit(&[super::ended(first, 2)]).await.unwrap();
+    let third = start(&store, r#"{"tenant": "a"}"#, Some("l")).await.unwrap();
+    assert_ne!(third, first);
+    assert!(start(&store, r#"{"tenant": "a"}"#, None).await.is_err());
+    // Those that have ended are forgotten, also if their key starts no more.
+    fleet.take(1, &[limited]).await;
+    fleet.lane.commit(&[super::ended(third, 2)]).await.unwrap();
+    store.tidy().await.unwrap();
+    assert_eq!(fleet.count(used).await, 2);
 }
 
 #[tokio::test]

@@ -1,11 +1,15 @@
--- Priority and fairness: in which order nodes take the starts of a definition that asks for it. Other definitions have
--- no row, no index entry and no statement for it; their starts are taken in the order in which they came.
+-- How starts share the nodes: priority and fairness, which say in which order nodes take the starts of a definition, and
+-- quotas. Definitions that ask for none have no row, no index entry and no statement for it; their starts are taken in
+-- the order in which they came.
 
 -- What decides the priority of a start: {high}, {normal} or {low}, or input and a path into it. Null: nothing, so
 -- normal.
 alter table amends.definition add column priority text[];
 -- What decides the fairness key of a start: {principal}, or input and a path into it. Null: nothing.
 alter table amends.definition add column fairness text[];
+-- The quota of each fairness key: live sagas, and bytes of their inputs. Null: no limit.
+alter table amends.definition add column quota_live bigint;
+alter table amends.definition add column quota_bytes bigint;
 
 -- The fairness key of a start. Null: its definition has none, or this row is a wake.
 alter table amends.ready add column fairness text;
@@ -24,6 +28,16 @@ create table amends.virtual_time (
     primary key (definition, priority)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
+
+-- What counts against a quota: sagas of definitions of this name that have not ended, by fairness key. Sagas that have
+-- ended are removed when a key is at its quota, and now and then.
+create table amends.quota_use (
+    name      text   not null,
+    fairness  text   not null,
+    id        uuid   not null,
+    bytes     bigint not null,
+    primary key (name, fairness, id) include (bytes)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
 -- The priority of a start: 0 high, 1 normal, 2 low. What is neither of these words is normal.
 create function amends.priority_of(input json, priority text[]) returns smallint language plpgsql immutable as $$
@@ -117,6 +131,43 @@ language sql volatile as $$
             case when make_ready.priority is null then nextval('amends.ready_n_seq')
                  else amends.queue_number(make_ready.definition, make_ready.priority, make_ready.fairness) end,
             make_ready.id, make_ready.input, make_ready.fairness);
+$$;
+
+-- Counts a start against the quota of its fairness key. Starts that commit at the same time do not see each other, so
+-- together they may exceed the quota. AM011: the key is at its quota.
+create function amends.use_quota(
+    name text, fairness text, id uuid, bytes bigint, live_max bigint, bytes_max bigint
+) returns void
+language plpgsql volatile as $$
+declare
+    v_live bigint;
+    v_bytes bigint;
+begin
+    for v_look in 1 .. 2 loop
+        select count(*), coalesce(sum(u.bytes), 0) into v_live, v_bytes
+        from amends.quota_use u
+        where u.name = use_quota.name and u.fairness = use_quota.fairness;
+        exit when v_live < coalesce(use_quota.live_max, v_live + 1)
+              and v_bytes + use_quota.bytes <= coalesce(use_quota.bytes_max, v_bytes + use_quota.bytes);
+        if v_look = 1 then
+            -- Some of them may have ended.
+            delete from amends.quota_use u
+            where u.name = use_quota.name and u.fairness = use_quota.fairness
+              and (select g.id from amends.saga g where g.id = u.id) is null;
+        elsif v_live >= use_quota.live_max then
+            raise exception 'expected at most % live sagas of % for the fairness key %, found %', use_quota.live_max,
+                use_quota.name, quote_literal(use_quota.fairness), v_live
+                using errcode = 'AM011', hint = 'Start it again when one of them has ended.';
+        else
+            raise exception
+                'expected at most % bytes of input in live sagas of % for the fairness key %, found % and % more',
+                use_quota.bytes_max, use_quota.name, quote_literal(use_quota.fairness), v_bytes, use_quota.bytes
+                using errcode = 'AM011', hint = 'Start it again when one of them has ended.';
+        end if;
+    end loop;
+    insert into amends.quota_use (name, fairness, id, bytes)
+    values (use_quota.name, use_quota.fairness, use_quota.id, use_quota.bytes);
+end
 $$;
 
 drop function amends.queue(text, text, uuid, int, text);
@@ -234,8 +285,9 @@ begin
         end if;
         v_input := v_input || ',"traceparent":"' || start_as.traceparent || '"';
     end if;
-    select d.id, d.concurrency, d.priority, d.fairness
-    into v_definition.id, v_definition.concurrency, v_definition.priority, v_definition.fairness
+    select d.id, d.concurrency, d.priority, d.fairness, d.quota_live, d.quota_bytes
+    into v_definition.id, v_definition.concurrency, v_definition.priority, v_definition.fairness,
+         v_definition.quota_live, v_definition.quota_bytes
     from amends.current_definition c join amends.definition d on d.id = c.definition
     where c.name = start_as.definition;
     if not found then
@@ -279,6 +331,10 @@ begin
         v_priority := amends.priority_of(start_as.input, v_definition.priority);
         v_fairness := amends.fairness_key(start_as.input, v_definition.fairness,
                                           coalesce(start_as.asker, session_user));
+    end if;
+    if v_definition.quota_live is not null or v_definition.quota_bytes is not null then
+        perform amends.use_quota(start_as.definition, v_fairness, v_id, octet_length(v_input), v_definition.quota_live,
+                                 v_definition.quota_bytes);
     end if;
     insert into amends.saga (id, definition, status, lane, signals, started_at)
     values (v_id, v_definition.id, 'queued', null, 0, amends.now());
