@@ -15,7 +15,7 @@ use super::environment::Environment;
 use super::fault::{Faults, LocatedFault};
 use super::source::Source;
 use super::yaml::Node;
-use crate::config::actor::{LANES, LEASE_MS, RESIDENTS_MAX};
+use crate::config::actor::{LANES, LEASE_MS, RESIDENTS_MAX, Wake};
 use crate::config::catalog::GRACE_PERIOD_MS_DEFAULT;
 use crate::config::store::POOL_CONNECTIONS;
 use crate::participant::{Filter, ParticipantConfig, Secret};
@@ -74,6 +74,8 @@ pub struct NodeSettings {
     pub actors_max: usize,
     /// Time without a heartbeat until other nodes declare this node dead, in milliseconds. Default: 8,000.
     pub lease_ms: Millis,
+    /// How the node learns that there is something to do. Default: it polls.
+    pub wake: Wake,
     /// Time for running attempts to end after SIGTERM, in milliseconds. Default: 30,000.
     pub grace_period_ms: Millis,
 }
@@ -124,6 +126,7 @@ impl Default for NodeSettings {
             lanes: LANES,
             actors_max: RESIDENTS_MAX,
             lease_ms: LEASE_MS,
+            wake: Wake::default(),
             grace_period_ms: GRACE_PERIOD_MS_DEFAULT,
         }
     }

@@ -210,6 +210,7 @@ async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Ru
         .lanes(settings.node.lanes)
         .pool(settings.database.pool)
         .residents_max(settings.node.actors_max)
+        .wake(settings.node.wake)
         .lease(Duration::from_millis(settings.node.lease_ms))
         .participants(settings.participants)
         .definitions(definitions);

@@ -1,5 +1,15 @@
 //! Limits of the actors.
 
+/// How a node learns that there is something to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wake {
+    /// It looks, at most 250 ms after it looked in vain.
+    #[default]
+    Poll,
+    /// The transaction that has something to do notifies it. It also looks, as without.
+    Listen,
+}
+
 /// Default time without a beat after which other nodes may declare a node dead, in milliseconds.
 pub const LEASE_MS: u64 = 8_000;
 /// Shortest lease, in milliseconds.
@@ -31,6 +41,13 @@ pub const POLL_MOST_MS: u64 = 250;
 pub const LOOK_LEAST_MS: u64 = 5;
 /// Longest pause between two looks of a node, in milliseconds.
 pub const LOOK_MOST_MS: u64 = 200;
+/// Longest random pause of a node that was notified before it looks, in milliseconds. Several nodes hear the same
+/// notification, and one that looks late finds nothing left to claim.
+pub const NOTIFIED_SPREAD_MS: u64 = 4;
+/// First pause before a node that cannot listen tries again, in milliseconds; doubles.
+pub const LISTEN_PAUSE_MS: u64 = 250;
+/// Longest such pause, in milliseconds.
+pub const LISTEN_PAUSE_MAX_MS: u64 = 60_000;
 /// Ready rows for each further lane that a look sends to claim.
 pub const LOOK_ROWS_A_LANE: u64 = 16;
 /// Pause between two looks for connections that do nothing, in milliseconds.

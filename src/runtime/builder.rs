@@ -13,7 +13,7 @@ use crate::actor::{
     TrialPermit, Waits, Wakeups,
 };
 use crate::client::Client;
-use crate::config::actor as limits;
+use crate::config::actor::{self as limits, Wake};
 use crate::config::store::{POOL_CONNECTIONS, TRANSACTIONS_MAX};
 use crate::participant::{Handlers, ParticipantConfig, Participants, expr, http_client};
 use crate::saga::definition::Draft;
@@ -34,6 +34,7 @@ pub struct Builder {
     definitions: Vec<Draft>,
     checked: Vec<Arc<Definition>>,
     lease: Duration,
+    wake: Wake,
     traces: Option<String>,
 }
 
@@ -52,6 +53,7 @@ impl Builder {
             definitions: Vec::new(),
             checked: Vec::new(),
             lease: Duration::from_millis(limits::LEASE_MS),
+            wake: Wake::default(),
             traces: None,
         }
     }
@@ -122,6 +124,14 @@ impl Builder {
         self
     }
 
+    /// Sets how the node learns that there is something to do. Default: it polls, and a start by SQL waits up to
+    /// 250 ms for a node without work. With [`Wake::Listen`] the node keeps one more connection, and every start and
+    /// request by SQL notifies it. Such transactions then commit one at a time, in the whole cluster.
+    pub fn wake(mut self, wake: Wake) -> Self {
+        self.wake = wake;
+        self
+    }
+
     /// Sends spans of sagas, steps, attempts and batches to the trace collector at this URL (OTLP over HTTP, JSON;
     /// usually `http://HOST:4318/v1/traces`). Default: no collector.
     pub fn traces(mut self, endpoint: impl Into<String>) -> Self {
@@ -139,12 +149,19 @@ impl Builder {
             .map_err(Error::Threads)?;
         let handle = work.handle().clone();
         let work = Threads(Some(work));
-        let (lanes, threads, residents_max) = (self.lanes, self.threads, self.residents_max);
+        let (lanes, threads, residents_max, wake) = (self.lanes, self.threads, self.residents_max, self.wake);
         let prepared = handle.spawn(self.prepare(handle.clone()));
         let node = Arc::new(prepared.await.map_err(|_| Error::Stopped)??);
         let (router, health) = (LaneRouter::new(node.clone(), lanes), Health::default());
-        let crew =
-            Crew { node: node.clone(), router: router.clone(), health: health.clone(), lanes, threads, residents_max };
+        let crew = Crew {
+            node: node.clone(),
+            router: router.clone(),
+            health: health.clone(),
+            lanes,
+            threads,
+            residents_max,
+            wake,
+        };
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("amends".to_owned())
@@ -171,7 +188,8 @@ impl Builder {
         }
         store.verify_schema().await?;
         let pool = self.pool.unwrap_or(POOL_CONNECTIONS);
-        let connections = self.lanes + pool + TRANSACTIONS_MAX;
+        let listens = usize::from(self.wake == Wake::Listen);
+        let connections = self.lanes + pool + TRANSACTIONS_MAX + listens;
         let (membership, clock) = Membership::join(&store, &self.name, self.lease, connections).await?;
         let registry = Definitions::default();
         let definitions: Vec<_> = definitions.into_iter().chain(self.checked).collect();

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::actor::{Ended, Health, LaneRouter, Node, Traces};
 use crate::boundary;
 use crate::client::{self, Client};
+pub use crate::config::actor::Wake;
 use crate::saga::Json;
 use crate::saga::event::Request;
 use crate::store::{self, Store};

@@ -7,6 +7,7 @@ use actix::{Actor, Arbiter, System};
 use tokio::sync::oneshot;
 
 use crate::actor::{Child, Health, LaneRouter, LaneWorker, Node, Supervisor, chores};
+use crate::config::actor::Wake;
 
 /// What the system thread gets.
 pub(super) struct Crew {
@@ -16,6 +17,7 @@ pub(super) struct Crew {
     pub(super) lanes: usize,
     pub(super) threads: usize,
     pub(super) residents_max: usize,
+    pub(super) wake: Wake,
 }
 
 impl Crew {
@@ -26,7 +28,7 @@ impl Crew {
         system.block_on(async move {
             let arbiters: Vec<Arbiter> = (0..self.threads).map(|_| Arbiter::new()).collect();
             let slots = self.residents_max.div_ceil(self.lanes);
-            let mut children = chores(&self.node, &self.router);
+            let mut children = chores(&self.node, &self.router, self.wake);
             for place in 0..self.lanes {
                 let arbiter = arbiters[place % arbiters.len()].handle();
                 let (node, router) = (self.node.clone(), self.router.clone());

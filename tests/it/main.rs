@@ -51,3 +51,4 @@ mod turns;
 mod unwritable_database;
 mod upgrade;
 mod waiting;
+mod wake;

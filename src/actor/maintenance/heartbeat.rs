@@ -39,6 +39,9 @@ fn show(node: &Node, residents: usize) {
     for place in ["transaction", "participant"] {
         metrics::PLACES_WAITING.with([place.into()]).increment(0.0);
     }
+    // So must these, even if the node polls.
+    metrics::LISTENING.with([]).increment(0.0);
+    metrics::NOTIFICATIONS.with([]).increment(0);
     node.chores.show();
     metrics::LEASE_TRUSTED.with([]).set(f64::from(node.lease.clock.is_trusted()));
     metrics::BUILD.with([env!("CARGO_PKG_VERSION").into()]).set(1.0);
