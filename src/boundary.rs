@@ -21,6 +21,8 @@ pub const ALL: &[&str] = &[
     "notification: answered",
     "lookout: started",
     "lookout: stopped",
+    "idle_watch: started",
+    "idle_watch: stopped",
     "listener: started",
     "listener: stopped",
     "heartbeat: started",

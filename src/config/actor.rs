@@ -1,5 +1,7 @@
 //! Limits of the actors.
 
+use std::time::Duration;
+
 /// How a node learns that there is something to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wake {
@@ -10,6 +12,39 @@ pub enum Wake {
     Listen,
 }
 
+/// What a node does while it has nothing to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// It looks for something to do.
+    #[default]
+    Poll,
+    /// It closes its connections and sends no statement until something is due.
+    Sleep,
+}
+
+/// When a node that has nothing to do sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdleSleep {
+    /// How long it has nothing to do before it sleeps.
+    pub after: Duration,
+    /// How long it sleeps at most.
+    pub most: Duration,
+}
+
+/// Default time without anything to do before a node sleeps, in milliseconds.
+pub const IDLE_AFTER_MS: u64 = 30_000;
+/// Default for the longest sleep, in milliseconds. A sleeping node does not see starts by SQL, and does not notice that
+/// another node died; a shorter sleep keeps a serverless database from suspending itself, which takes minutes of rest.
+pub const IDLE_MS_MAX: u64 = 900_000;
+/// Longest pause between two checks whether a node that may sleep has anything to do, in milliseconds.
+pub const IDLE_WATCH_MS: u64 = 1_000;
+/// Shortest time until something is due for which a node falls asleep, in milliseconds.
+pub const SLEEP_MS_MIN: u64 = 5_000;
+/// Longest wait of a start on a sleeping node until its lanes are there, in milliseconds. After it the start waits in
+/// the database.
+pub const WAKE_UP_MS_MAX: u64 = 10_000;
+/// How long before something is due a sleeping node wakes, in milliseconds: it must connect and join.
+pub const SLEEP_LEAD_MS: u64 = 1_000;
 /// Default time without a beat after which other nodes may declare a node dead, in milliseconds.
 pub const LEASE_MS: u64 = 8_000;
 /// Shortest lease, in milliseconds.

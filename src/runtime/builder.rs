@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::threads::{Crew, Threads};
+use super::threads::{Crew, Threads, lanes_open};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
-    ClaimPause, Definitions, FleetChores, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces,
-    TrialPermit, Waits, Wakeups,
+    ClaimPause, Definitions, FleetChores, Health, Idleness, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry,
+    Traces, TrialPermit, Waits, Wakeups,
 };
 use crate::client::Client;
-use crate::config::actor::{self as limits, Wake};
+use crate::config::actor::{self as limits, IdleSleep, Wake};
 use crate::config::store::{POOL_CONNECTIONS, TRANSACTIONS_MAX};
 use crate::participant::{Handlers, ParticipantConfig, Participants, expr, http_client};
 use crate::saga::definition::Draft;
@@ -35,6 +35,7 @@ pub struct Builder {
     checked: Vec<Arc<Definition>>,
     lease: Duration,
     wake: Wake,
+    sleep: Option<IdleSleep>,
     traces: Option<String>,
 }
 
@@ -54,6 +55,7 @@ impl Builder {
             checked: Vec::new(),
             lease: Duration::from_millis(limits::LEASE_MS),
             wake: Wake::default(),
+            sleep: None,
             traces: None,
         }
     }
@@ -132,6 +134,15 @@ impl Builder {
         self
     }
 
+    /// Lets the node sleep when it has had nothing to do for `after`: it leaves the fleet, closes all connections and
+    /// sends no statement until a timer, an event or a rerun is due, a caller in this process needs it, or `most` has
+    /// passed. For a database that suspends itself when it is idle. Starts and requests by SQL are not seen before
+    /// then. Default: it stays awake.
+    pub fn sleep_when_idle(mut self, after: Duration, most: Duration) -> Self {
+        self.sleep = Some(IdleSleep { after, most });
+        self
+    }
+
     /// Sends spans of sagas, steps, attempts and batches to the trace collector at this URL (OTLP over HTTP, JSON;
     /// usually `http://HOST:4318/v1/traces`). Default: no collector.
     pub fn traces(mut self, endpoint: impl Into<String>) -> Self {
@@ -149,7 +160,8 @@ impl Builder {
             .map_err(Error::Threads)?;
         let handle = work.handle().clone();
         let work = Threads(Some(work));
-        let (lanes, threads, residents_max, wake) = (self.lanes, self.threads, self.residents_max, self.wake);
+        let (lanes, threads, residents_max) = (self.lanes, self.threads, self.residents_max);
+        let (wake, sleep) = (self.wake, self.sleep);
         let prepared = handle.spawn(self.prepare(handle.clone()));
         let node = Arc::new(prepared.await.map_err(|_| Error::Stopped)??);
         let (router, health) = (LaneRouter::new(node.clone(), lanes), Health::default());
@@ -161,6 +173,7 @@ impl Builder {
             threads,
             residents_max,
             wake,
+            sleep,
         };
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
@@ -215,6 +228,7 @@ impl Builder {
             lease: Lease { membership, clock },
             claim_pause: ClaimPause::default(),
             chores: FleetChores::default(),
+            idleness: Idleness::default(),
             watermarks: Watermarks::default(),
             trial_permit: TrialPermit::default(),
             waits: Waits::default(),
@@ -222,17 +236,6 @@ impl Builder {
             telemetry: Telemetry { traces, ..Telemetry::default() },
             work,
         })
-    }
-}
-
-/// Waits until a lane takes sagas, so that the first start need not go through the queue. If the lanes are late, the
-/// node starts all the same.
-async fn lanes_open(router: LaneRouter) {
-    for _ in 0..limits::LANES_OPEN_LOOKS_MAX {
-        if router.is_working() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(limits::LANES_OPEN_LOOK_MS)).await;
     }
 }
 

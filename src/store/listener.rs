@@ -1,4 +1,5 @@
-//! Listening for notifications: a session that hears when another transaction has given nodes something to do. Owns the session and the row by which starts and requests know that a node listens. What is heard is a hint.
+//! Listening for notifications: a session that hears when another transaction has given nodes something to do. Owns
+//! the session and the row by which starts and requests know that a node listens. What is heard is a hint.
 
 use std::future::poll_fn;
 use std::time::Duration;

@@ -42,6 +42,7 @@ mod scenarios;
 mod secret_redaction;
 mod serve;
 mod show;
+mod sleep;
 mod store;
 mod strangers;
 mod tidy;
