@@ -21,6 +21,10 @@ pub const ALL: &[&str] = &[
     "notification: answered",
     "lookout: started",
     "lookout: stopped",
+    "idle_watch: started",
+    "idle_watch: stopped",
+    "listener: started",
+    "listener: stopped",
     "heartbeat: started",
     "heartbeat: stopped",
     "definition_poller: started",
@@ -132,6 +136,15 @@ pub(crate) fn pass_for(place: &'static str, aim: &Aim) {
 #[inline]
 pub(crate) fn trial_pause_ms() -> Option<u64> {
     fail::fail_point!("trial pause", |pause| pause.and_then(|pause| pause.parse().ok()));
+    None
+}
+
+/// Returns the pause between two looks of the node of this name in milliseconds, if a test sets it.
+#[inline]
+pub(crate) fn look_pause_ms(node: &str) -> Option<u64> {
+    #[cfg(debug_assertions)]
+    fail::fail_point!(&format!("look pause of {node}"), |pause| pause.and_then(|pause| pause.parse().ok()));
+    let _ = node;
     None
 }
 

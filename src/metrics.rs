@@ -77,6 +77,9 @@ metrics! {
     Counter TURNS_GIVEN "amends_turns_given_total" [] "Waiting starts that got their turn.";
     Gauge TIMER_LAG "amends_timer_lag_seconds" [] "How late the oldest due timer is.";
     Counter TIMERS_FIRED "amends_timers_fired_total" [] "Timers of parked sagas that came due.";
+    Gauge ASLEEP "amends_asleep" [] "1 while the node sleeps without a connection, else 0.";
+    Gauge LISTENING "amends_listening" [] "1 while the node hears notifications, else 0.";
+    Counter NOTIFICATIONS "amends_notifications_total" [] "Notifications by which a node was woken.";
     Gauge CHORES_HELD "amends_chores_held" [chore] "Whether this node does a chore of the fleet: 1 or 0.";
     Counter SWEEPS "amends_sweeps_total" [] "Sweeps for dead nodes.";
     Counter LANES_SWEPT "amends_lanes_swept_total" [] "Lanes of dead nodes that were taken out of service.";
@@ -278,8 +281,8 @@ fn describe(metric: &Described) {
 }
 
 /// Actors that a node's supervisor restarts, as the label `actor` names them.
-pub const SUPERVISED: [&str; 9] =
-    ["worker", "heart", "lookout", "registrar", "relay", "rerunner", "herald", "usher", "sweeper"];
+pub const SUPERVISED: [&str; 11] =
+    ["worker", "heart", "lookout", "listener", "idle", "registrar", "relay", "rerunner", "herald", "usher", "sweeper"];
 
 /// Gives rare metrics with few label values their first value too.
 fn begin_rare() {

@@ -43,7 +43,7 @@ select n.id as node, n.name, n.version, n.schema_version,
        n.joined_at, n.beat_at, n.gone_at, n.ttl_ms * interval '1 ms' as time_to_live,
        case when n.gone_at is null then n.sagas else 0 end as sagas,
        (select count(*) from amends.lane l where l.node = n.id and l.live) as lanes, d.at as drained_since,
-       n.connections
+       n.connections, exists (select from amends.listener l where l.node = n.id) as listens
 from amends.node n
 left join amends.fleet_signal d on d.node = n.id and d.verb = 'drain_node' and d.lifted_by is null;
 

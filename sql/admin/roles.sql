@@ -44,9 +44,9 @@ declare
     -- What a node writes. It only inserts into the journal, ended sagas, definitions and start keys.
     v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal,
         amends.rerun, amends.signal, amends.virtual_time';
-    v_passing text := 'amends.chore, amends.eviction, amends.inbox, amends.knock, amends.lane, amends.node,
-        amends.outbox, amends.passage, amends.quota_use, amends.ready, amends.saga, amends.suspect, amends.timer,
-        amends.turn, amends.unreadable, amends.waiting';
+    v_passing text := 'amends.chore, amends.eviction, amends.inbox, amends.knock, amends.lane, amends.listener,
+        amends.node, amends.outbox, amends.passage, amends.quota_use, amends.ready, amends.saga, amends.suspect,
+        amends.timer, amends.turn, amends.unreadable, amends.waiting';
     v_compacted text := 'amends.inbox, amends.outbox, amends.ready, amends.saga, amends.timer';
     v_role text;
 begin

@@ -2,6 +2,7 @@
 //! signals.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -12,6 +13,7 @@ use super::node::context::Node;
 use super::node::definitions::{Definitions, Pinned};
 use super::node::waiters::Ended;
 use super::residents::arrival::StartOutcome;
+use crate::config::actor as limits;
 use crate::saga::Json;
 use crate::saga::definition::Millis;
 use crate::store::{StartKey, Store};
@@ -58,11 +60,14 @@ impl LocalNode {
         key: Option<StartKey>,
         traceparent: Option<Arc<str>>,
     ) -> StartOutcome {
+        let most = Duration::from_millis(limits::WAKE_UP_MS_MAX);
+        self.node.idleness.wake_up(most).await;
         self.router.start(id, pinned, input, key, traceparent).await
     }
 
     /// Hints that a start was queued. A lane claims at once, and the node looks for starts whose turn has come.
     pub fn queued(&self) {
+        self.node.idleness.note();
         self.node.wakeups.hints.ring_for_turns();
         self.router.look();
     }
@@ -70,6 +75,7 @@ impl LocalNode {
     /// Hints that a saga got a signal. The lane that runs the saga reads it at once. The node also looks at the
     /// starts that wait for their turn, since the saga may be one of them.
     pub fn signalled(&self, saga: Uuid) {
+        self.node.idleness.note();
         self.router.poke(saga);
         self.node.wakeups.hints.ring_for_turns();
     }
@@ -77,6 +83,7 @@ impl LocalNode {
     /// Returns a future of the saga's end. The future fails if the actors of this process are gone, or if no saga has
     /// this id.
     pub fn expect(&self, saga: Uuid) -> oneshot::Receiver<Ended> {
+        self.node.idleness.note();
         self.node.wakeups.waiters.expect(saga)
     }
 

@@ -29,6 +29,7 @@ pub use node::claim_pause::ClaimPause;
 pub use node::context::{Lease, Node, Telemetry};
 pub use node::definitions::{Definitions, Pinned};
 pub use node::fleet_chores::FleetChores;
+pub use node::idleness::Idleness;
 pub use node::lease_clock::LeaseClock;
 pub use node::membership::Membership;
 pub use node::supervisor::{Child, Health, Supervisor};

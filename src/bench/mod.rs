@@ -261,6 +261,7 @@ impl Args {
             "lanes": self.node.lanes,
             "threads": self.node.threads,
             "in_flight": self.node.in_flight,
+            "listen": self.node.listen,
             "rate": self.rate,
             "rounds": self.rounds(),
             "history": self.ballast.history,

@@ -15,7 +15,7 @@ use super::workload::{self, DEFINITION, Drive, Workload};
 use crate::cli::database::DatabaseArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::metrics::{self, Exposition};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Wake};
 use crate::saga::state::Status;
 
 /// Options of a bench node.
@@ -33,6 +33,9 @@ pub(crate) struct NodeArgs {
     /// Actor threads of each node.
     #[arg(long, default_value_t = crate::config::actor::THREADS)]
     pub(super) threads: usize,
+    /// Lets the nodes listen, so that SQL from outside wakes them.
+    #[arg(long)]
+    pub(super) listen: bool,
     /// Most resident sagas of a node.
     #[arg(long, default_value_t = 100_000)]
     pub(super) residents_max: usize,
@@ -91,6 +94,7 @@ async fn serve(args: NodeArgs, url: &str) -> Result<Exit, Failure> {
         .lanes(args.lanes)
         .threads(args.threads)
         .residents_max(args.residents_max)
+        .wake(if args.listen { Wake::Listen } else { Wake::Poll })
         .handlers(workload::handlers(gate.clone()))
         .definition(args.workload.draft())
         .begin()

@@ -26,6 +26,7 @@ impl NodeProcess {
             .args(["--lanes", &args.lanes.to_string()])
             .args(["--threads", &args.threads.to_string()])
             .args(["--residents-max", &args.residents_max.to_string()])
+            .args(args.listen.then_some("--listen"))
             .env("DATABASE_URL", url)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -15,7 +15,7 @@ use super::environment::Environment;
 use super::fault::{Faults, LocatedFault};
 use super::source::Source;
 use super::yaml::Node;
-use crate::config::actor::{LANES, LEASE_MS, RESIDENTS_MAX};
+use crate::config::actor::{IDLE_AFTER_MS, IDLE_MS_MAX, Idle, LANES, LEASE_MS, RESIDENTS_MAX, Wake};
 use crate::config::catalog::GRACE_PERIOD_MS_DEFAULT;
 use crate::config::store::POOL_CONNECTIONS;
 use crate::participant::{Filter, ParticipantConfig, Secret};
@@ -74,6 +74,14 @@ pub struct NodeSettings {
     pub actors_max: usize,
     /// Time without a heartbeat until other nodes declare this node dead, in milliseconds. Default: 8,000.
     pub lease_ms: Millis,
+    /// How the node learns that there is something to do. Default: it polls.
+    pub wake: Wake,
+    /// What the node does while it has nothing to do. Default: it polls.
+    pub idle: Idle,
+    /// Time without anything to do before the node sleeps, in milliseconds. Default: 30,000.
+    pub idle_after_ms: Millis,
+    /// Longest sleep, in milliseconds. Default: 900,000.
+    pub idle_ms_max: Millis,
     /// Time for running attempts to end after SIGTERM, in milliseconds. Default: 30,000.
     pub grace_period_ms: Millis,
 }
@@ -124,6 +132,10 @@ impl Default for NodeSettings {
             lanes: LANES,
             actors_max: RESIDENTS_MAX,
             lease_ms: LEASE_MS,
+            wake: Wake::default(),
+            idle: Idle::default(),
+            idle_after_ms: IDLE_AFTER_MS,
+            idle_ms_max: IDLE_MS_MAX,
             grace_period_ms: GRACE_PERIOD_MS_DEFAULT,
         }
     }

@@ -15,7 +15,8 @@ use super::failure::{Exit, Failure};
 use super::interrupt::Interrupt;
 use super::output::{Output, harmless};
 use super::{log, value};
-use crate::catalog::{self, Catalog, Environment, LogFormat, McpSettings, OauthSettings};
+use crate::catalog::{self, Catalog, Environment, LogFormat, McpSettings, NodeSettings, OauthSettings};
+use crate::config::actor::Idle;
 use crate::http::{Door, Mount, Server};
 use crate::runtime::Runtime;
 use crate::{mcp, metrics};
@@ -210,9 +211,14 @@ async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Ru
         .lanes(settings.node.lanes)
         .pool(settings.database.pool)
         .residents_max(settings.node.actors_max)
+        .wake(settings.node.wake)
         .lease(Duration::from_millis(settings.node.lease_ms))
         .participants(settings.participants)
         .definitions(definitions);
+    let NodeSettings { idle, idle_after_ms, idle_ms_max, .. } = settings.node;
+    if idle == Idle::Sleep {
+        builder = builder.sleep_when_idle(Duration::from_millis(idle_after_ms), Duration::from_millis(idle_ms_max));
+    }
     if let Some(collector) = settings.traces.otlp {
         builder = builder.traces(collector.expose());
     }

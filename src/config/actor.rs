@@ -1,5 +1,50 @@
 //! Limits of the actors.
 
+use std::time::Duration;
+
+/// How a node learns that there is something to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wake {
+    /// It looks, at most 250 ms after it looked in vain.
+    #[default]
+    Poll,
+    /// The transaction that has something to do notifies it. It also looks, as without.
+    Listen,
+}
+
+/// What a node does while it has nothing to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// It looks for something to do.
+    #[default]
+    Poll,
+    /// It closes its connections and sends no statement until something is due.
+    Sleep,
+}
+
+/// When a node that has nothing to do sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdleSleep {
+    /// How long it has nothing to do before it sleeps.
+    pub after: Duration,
+    /// How long it sleeps at most.
+    pub most: Duration,
+}
+
+/// Default time without anything to do before a node sleeps, in milliseconds.
+pub const IDLE_AFTER_MS: u64 = 30_000;
+/// Default for the longest sleep, in milliseconds. A sleeping node does not see starts by SQL, and does not notice that
+/// another node died; a shorter sleep keeps a serverless database from suspending itself, which takes minutes of rest.
+pub const IDLE_MS_MAX: u64 = 900_000;
+/// Longest pause between two checks whether a node that may sleep has anything to do, in milliseconds.
+pub const IDLE_WATCH_MS: u64 = 1_000;
+/// Shortest time until something is due for which a node falls asleep, in milliseconds.
+pub const SLEEP_MS_MIN: u64 = 5_000;
+/// Longest wait of a start on a sleeping node until its lanes are there, in milliseconds. After it the start waits in
+/// the database.
+pub const WAKE_UP_MS_MAX: u64 = 10_000;
+/// How long before something is due a sleeping node wakes, in milliseconds: it must connect and join.
+pub const SLEEP_LEAD_MS: u64 = 1_000;
 /// Default time without a beat after which other nodes may declare a node dead, in milliseconds.
 pub const LEASE_MS: u64 = 8_000;
 /// Shortest lease, in milliseconds.
@@ -31,6 +76,13 @@ pub const POLL_MOST_MS: u64 = 250;
 pub const LOOK_LEAST_MS: u64 = 5;
 /// Longest pause between two looks of a node, in milliseconds.
 pub const LOOK_MOST_MS: u64 = 200;
+/// Longest random pause of a node that was notified before it looks, in milliseconds. Several nodes hear the same
+/// notification, and one that looks late finds nothing left to claim.
+pub const NOTIFIED_SPREAD_MS: u64 = 4;
+/// First pause before a node that cannot listen tries again, in milliseconds; doubles.
+pub const LISTEN_PAUSE_MS: u64 = 250;
+/// Longest such pause, in milliseconds.
+pub const LISTEN_PAUSE_MAX_MS: u64 = 60_000;
 /// Ready rows for each further lane that a look sends to claim.
 pub const LOOK_ROWS_A_LANE: u64 = 16;
 /// Pause between two looks for connections that do nothing, in milliseconds.

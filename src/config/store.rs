@@ -105,6 +105,9 @@ pub const COMMIT_LOOK_MAX_MS: u64 = 1_000;
 pub const POOL_WAIT_MS: u64 = 10_000;
 /// Longest wait for a new connection, in milliseconds.
 pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
+/// Longest wait of a session that listens for a notification of its own, in milliseconds. After it the session counts
+/// as one that hears nothing.
+pub const PROBE_TIMEOUT_MS: u64 = 5_000;
 /// Silence after which a TCP connection is probed, in milliseconds.
 pub const KEEPALIVE_IDLE_MS: u64 = 10_000;
 /// Time between two such probes, in milliseconds.

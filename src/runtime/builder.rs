@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::threads::{Crew, Threads};
+use super::threads::{Crew, Threads, lanes_open};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
-    ClaimPause, Definitions, FleetChores, Health, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry, Traces,
-    TrialPermit, Waits, Wakeups,
+    ClaimPause, Definitions, FleetChores, Health, Idleness, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry,
+    Traces, TrialPermit, Waits, Wakeups,
 };
 use crate::client::Client;
-use crate::config::actor as limits;
+use crate::config::actor::{self as limits, IdleSleep, Wake};
 use crate::config::store::{POOL_CONNECTIONS, TRANSACTIONS_MAX};
 use crate::participant::{Handlers, ParticipantConfig, Participants, expr, http_client};
 use crate::saga::definition::Draft;
@@ -34,6 +34,8 @@ pub struct Builder {
     definitions: Vec<Draft>,
     checked: Vec<Arc<Definition>>,
     lease: Duration,
+    wake: Wake,
+    sleep: Option<IdleSleep>,
     traces: Option<String>,
 }
 
@@ -52,6 +54,8 @@ impl Builder {
             definitions: Vec::new(),
             checked: Vec::new(),
             lease: Duration::from_millis(limits::LEASE_MS),
+            wake: Wake::default(),
+            sleep: None,
             traces: None,
         }
     }
@@ -122,6 +126,23 @@ impl Builder {
         self
     }
 
+    /// Sets how the node learns that there is something to do. Default: it polls, and a start by SQL waits up to
+    /// 250 ms for a node without work. With [`Wake::Listen`] the node keeps one more connection, and every start and
+    /// request by SQL notifies it. Such transactions then commit one at a time, in the whole cluster.
+    pub fn wake(mut self, wake: Wake) -> Self {
+        self.wake = wake;
+        self
+    }
+
+    /// Lets the node sleep when it has had nothing to do for `after`: it leaves the fleet, closes all connections and
+    /// sends no statement until a timer, an event or a rerun is due, a caller in this process needs it, or `most` has
+    /// passed. For a database that suspends itself when it is idle. Starts and requests by SQL are not seen before
+    /// then. Default: it stays awake.
+    pub fn sleep_when_idle(mut self, after: Duration, most: Duration) -> Self {
+        self.sleep = Some(IdleSleep { after, most });
+        self
+    }
+
     /// Sends spans of sagas, steps, attempts and batches to the trace collector at this URL (OTLP over HTTP, JSON;
     /// usually `http://HOST:4318/v1/traces`). Default: no collector.
     pub fn traces(mut self, endpoint: impl Into<String>) -> Self {
@@ -140,11 +161,20 @@ impl Builder {
         let handle = work.handle().clone();
         let work = Threads(Some(work));
         let (lanes, threads, residents_max) = (self.lanes, self.threads, self.residents_max);
+        let (wake, sleep) = (self.wake, self.sleep);
         let prepared = handle.spawn(self.prepare(handle.clone()));
         let node = Arc::new(prepared.await.map_err(|_| Error::Stopped)??);
         let (router, health) = (LaneRouter::new(node.clone(), lanes), Health::default());
-        let crew =
-            Crew { node: node.clone(), router: router.clone(), health: health.clone(), lanes, threads, residents_max };
+        let crew = Crew {
+            node: node.clone(),
+            router: router.clone(),
+            health: health.clone(),
+            lanes,
+            threads,
+            residents_max,
+            wake,
+            sleep,
+        };
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("amends".to_owned())
@@ -171,7 +201,8 @@ impl Builder {
         }
         store.verify_schema().await?;
         let pool = self.pool.unwrap_or(POOL_CONNECTIONS);
-        let connections = self.lanes + pool + TRANSACTIONS_MAX;
+        let listens = usize::from(self.wake == Wake::Listen);
+        let connections = self.lanes + pool + TRANSACTIONS_MAX + listens;
         let (membership, clock) = Membership::join(&store, &self.name, self.lease, connections).await?;
         let registry = Definitions::default();
         let definitions: Vec<_> = definitions.into_iter().chain(self.checked).collect();
@@ -197,6 +228,7 @@ impl Builder {
             lease: Lease { membership, clock },
             claim_pause: ClaimPause::default(),
             chores: FleetChores::default(),
+            idleness: Idleness::default(),
             watermarks: Watermarks::default(),
             trial_permit: TrialPermit::default(),
             waits: Waits::default(),
@@ -204,17 +236,6 @@ impl Builder {
             telemetry: Telemetry { traces, ..Telemetry::default() },
             work,
         })
-    }
-}
-
-/// Waits until a lane takes sagas, so that the first start need not go through the queue. If the lanes are late, the
-/// node starts all the same.
-async fn lanes_open(router: LaneRouter) {
-    for _ in 0..limits::LANES_OPEN_LOOKS_MAX {
-        if router.is_working() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(limits::LANES_OPEN_LOOK_MS)).await;
     }
 }
 

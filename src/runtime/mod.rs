@@ -2,6 +2,7 @@
 //! handle that any program can hold. Owns the order of the start and the stop. Everything else is left to the rooms.
 
 mod builder;
+mod sleep;
 mod threads;
 
 use std::future::Future;
@@ -16,9 +17,10 @@ use uuid::Uuid;
 use crate::actor::{Ended, Health, LaneRouter, Node, Traces};
 use crate::boundary;
 use crate::client::{self, Client};
+pub use crate::config::actor::Wake;
 use crate::saga::Json;
 use crate::saga::event::Request;
-use crate::store::{self, Store};
+use crate::store::{self, NodeId, Store};
 pub use builder::Builder;
 use threads::Threads;
 
@@ -104,6 +106,10 @@ impl Runtime {
 
     /// Returns, for people, why the node does not work as it should. Empty if it does.
     pub fn health_issues(&self) -> Vec<String> {
+        if !self.inner.node.idleness.is_awake() {
+            // It has no lane and no lease until it wakes, which a start does.
+            return Vec::new();
+        }
         let mut health_issues = self.inner.health.health_issues();
         health_issues.extend(self.inner.node.telemetry.write_failures.complaint());
         if !self.inner.node.lease.clock.is_trusted() {
@@ -125,22 +131,15 @@ impl Runtime {
     /// same.
     pub async fn stop(&self, grace: Duration) -> Result<bool, Error> {
         let (node, router) = (self.inner.node.clone(), self.inner.router.clone());
+        let before = node.lease.membership.id();
         let clean = self
             .on_work(async move {
                 boundary::pass("runtime: stopping");
-                let member = node.lease.membership.id();
-                if let Err(error) = node.store.announce_end(member).await {
-                    tracing::warn!(%error, "could not announce that the node is stopping");
-                }
-                let clean = router.drain(grace).await;
-                node.chores.leave();
-                let member = node.lease.membership.id();
                 // A database that is away keeps neither the participants' processes nor the last spans.
-                let left = async {
-                    node.store.leave(member).await?;
-                    node.store.sweep(member).await
+                let (clean, left) = match node.idleness.is_asleep() {
+                    true => (true, Ok(())),
+                    false => hand_over(&node, &router, grace).await,
                 };
-                let left = left.await;
                 node.participants.shutdown().await;
                 if node.telemetry.traces.is_some() {
                     // `Traces::end` blocks, and the requests that it waits for need this thread.
@@ -161,7 +160,25 @@ impl Runtime {
                 tracing::error!("the thread of the actors panicked");
             }
         }
+        self.leave_again(before).await;
         clean
+    }
+
+    /// Leaves as the incarnation that this process has become while it was told to stop: it was declared dead or woke
+    /// up just then.
+    async fn leave_again(&self, before: NodeId) {
+        let node = self.inner.node.clone();
+        let member = node.lease.membership.id();
+        if member == before {
+            return;
+        }
+        let left = self.on_work(async move {
+            node.store.leave(member).await?;
+            Ok(node.store.sweep(member).await.map(drop)?)
+        });
+        if let Err(error) = left.await {
+            tracing::warn!(%error, "could not leave; other nodes notice it when the lease ends");
+        }
     }
 
     async fn start_saga(
@@ -188,6 +205,22 @@ impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runtime").field("node", &self.inner.node).finish_non_exhaustive()
     }
+}
+
+/// Hands back the sagas of a node and lets it leave. Returns whether the lanes handed everything back in time, and
+/// whether the node has left.
+async fn hand_over(node: &Node, router: &LaneRouter, grace: Duration) -> (bool, Result<(), store::Error>) {
+    if let Err(error) = node.store.announce_end(node.lease.membership.id()).await {
+        tracing::warn!(%error, "could not announce that the node is stopping");
+    }
+    let clean = router.drain(grace).await;
+    node.chores.leave();
+    let member = node.lease.membership.id();
+    let left = async {
+        node.store.leave(member).await?;
+        node.store.sweep(member).await.map(drop)
+    };
+    (clean, left.await)
 }
 
 fn encode(input: &impl Serialize) -> Result<Json, client::Error> {

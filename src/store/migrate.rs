@@ -30,7 +30,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 7, name: "suspects", text: include_str!("../../sql/migrations/0007_suspects.sql") },
     Migration { version: 8, name: "buckets", text: include_str!("../../sql/migrations/0008_buckets.sql") },
     Migration { version: 9, name: "chores", text: include_str!("../../sql/migrations/0009_chores.sql") },
-    Migration { version: 10, name: "sharing", text: include_str!("../../sql/migrations/0010_sharing.sql") },
+    Migration { version: 10, name: "wake", text: include_str!("../../sql/migrations/0010_wake.sql") },
+    Migration { version: 11, name: "sharing", text: include_str!("../../sql/migrations/0011_sharing.sql") },
 ];
 
 /// The views, functions and roles for people and their tools, in the order in which they are applied. Every statement
@@ -44,7 +45,7 @@ const ADMIN: &[&str] = &[
 
 /// Revision of [`ADMIN`]; it grows with each change of it. If two programs share a database, the text of the higher
 /// revision stays in force, whichever program starts last.
-const ADMIN_REVISION: i32 = 15;
+const ADMIN_REVISION: i32 = 16;
 
 const ADMIN_FOUND: Sql = sql!("migration", "admin");
 const ADMIN_RECORD: Sql = sql!("migration", "record_admin");

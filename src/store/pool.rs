@@ -73,6 +73,12 @@ impl Store {
         self.within.close_idle(idle);
     }
 
+    /// Closes all connections that nothing uses now.
+    pub fn close_all(&self) {
+        self.pool.retain(|_, _| false);
+        self.within.close_idle(Duration::ZERO);
+    }
+
     /// Returns how busy the pool is.
     pub(super) fn pool_status(&self) -> deadpool_postgres::Status {
         self.pool.status()

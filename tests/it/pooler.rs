@@ -121,6 +121,21 @@ async fn a_node_works_through_a_pool_in_session_mode() {
     runtime.stop(std::time::Duration::from_secs(5)).await.unwrap();
 }
 
+/// A node listens through a pool in session mode. One in transaction mode swallows notifications, which shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notifications_come_through_a_pool_in_session_mode_only() {
+    let database = Database::create().await;
+    let (client, store) = (database.client().await, database.store().await);
+    let (session, transaction) =
+        (Bouncer::before(&database, "session").await, Bouncer::before(&database, "transaction").await);
+    let at = |bouncer: &Bouncer| PostgresConfig::parse(&bouncer.url).unwrap();
+    let mut listener = store.listen_at(&at(&session)).await.unwrap();
+    client.batch_execute("notify amends_wake").await.unwrap();
+    assert_eq!(listener.heard().await, Some(1));
+    let refused = store.listen_at(&at(&transaction)).await.unwrap_err().to_string();
+    assert!(refused.contains("a pooler in transaction mode swallows them"), "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_says_so() {
     let database = Database::create().await;

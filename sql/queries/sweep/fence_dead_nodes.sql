@@ -15,6 +15,8 @@ with dead as materialized (
     for update of n skip locked
 ), fenced as (
     update amends.node n set gone_at = amends.now() from dead d where n.id = d.id
+), hear_no_more as (
+    delete from amends.listener h using dead d where h.node = d.id
 )
 update amends.lane l set live = false
 where l.live

@@ -85,6 +85,7 @@ impl Dispatcher {
 
     fn spawn_saga(&mut self, id: Uuid, pinned: Pinned, arrival: Arrival, ctx: &mut Context<Self>) {
         boundary::pass("saga: arrived");
+        self.node.idleness.note();
         let left = ctx.address().recipient();
         let saga = SagaActor::new(id, pinned, self.handle.clone(), left, arrival).start();
         self.slots.arrive(id, saga);

@@ -9,7 +9,7 @@ use super::periodic::Chore;
 use crate::actor::node::context::Node;
 use crate::config::actor as limits;
 use crate::metrics;
-use crate::store::{Beat, Error, NodeId};
+use crate::store::{Error, NodeId};
 
 /// Chore that renews the lease.
 pub(crate) struct Heartbeat(pub(crate) Arc<Node>);
@@ -24,7 +24,7 @@ impl Chore for Heartbeat {
         show(node, residents);
         let waits = node.waits.json();
         match node.store.beat(node.lease.membership.id(), residents, waits.as_deref()).await {
-            Ok(beat) => confirmed(node, sent, &beat),
+            Ok(beat) => node.confirmed(sent, &beat),
             Err(Error::Fenced) => rejoin(node).await,
             Err(error) => tracing::warn!(%error, "beat not confirmed"),
         }
@@ -39,14 +39,13 @@ fn show(node: &Node, residents: usize) {
     for place in ["transaction", "participant"] {
         metrics::PLACES_WAITING.with([place.into()]).increment(0.0);
     }
+    // So must these, even if the node polls.
+    metrics::LISTENING.with([]).increment(0.0);
+    metrics::NOTIFICATIONS.with([]).increment(0);
+    metrics::ASLEEP.with([]).set(0.0);
     node.chores.show();
     metrics::LEASE_TRUSTED.with([]).set(f64::from(node.lease.clock.is_trusted()));
     metrics::BUILD.with([env!("CARGO_PKG_VERSION").into()]).set(1.0);
-}
-
-fn confirmed(node: &Node, sent: Instant, beat: &Beat) {
-    node.lease.clock.sample(sent, beat.at, node.lease.membership.trust());
-    node.claim_pause.told(beat.draining);
 }
 
 /// Joins again: this node was declared dead, or is about to be. The sagas of this node belong to others; its lanes
@@ -57,7 +56,7 @@ async fn rejoin(node: &Arc<Node>) {
     let before = node.lease.membership.id();
     match node.lease.membership.rejoin(&node.store).await {
         Ok((sent, beat)) => {
-            confirmed(node, sent, &beat);
+            node.confirmed(sent, &beat);
             actix::spawn(exonerate(node.clone(), before));
         }
         Err(error) => tracing::warn!(%error, "could not join again; retrying"),
@@ -67,6 +66,7 @@ async fn rejoin(node: &Arc<Node>) {
 /// Clears every saga that was being tried on the node `before`: this process is alive, so it did not die of them.
 /// Repeats that until every node must have judged the sagas of `before`.
 async fn exonerate(node: Arc<Node>, before: NodeId) {
+    let _awake = node.idleness.hold();
     let judged = Instant::now() + node.lease.membership.lease() * 2 + Duration::from_millis(limits::SWEEP_MS * 2);
     loop {
         match node.store.exonerate(before).await {

@@ -8,6 +8,7 @@ use super::periodic::Chore;
 use crate::actor::dispatch::lane_router::LaneRouter;
 use crate::actor::node::context::Node;
 use crate::actor::node::pacing;
+use crate::boundary;
 use crate::config::actor as limits;
 use crate::store::{Error, Look};
 
@@ -16,6 +17,8 @@ pub(crate) struct Lookout {
     node: Arc<Node>,
     router: LaneRouter,
     pause: Duration,
+    /// When the last look began.
+    looked_at: Option<Instant>,
     /// Whether the lanes were last told to drain.
     draining: bool,
     /// The last look failed.
@@ -31,6 +34,7 @@ impl Lookout {
             node,
             router,
             pause: Duration::from_millis(limits::LOOK_LEAST_MS),
+            looked_at: None,
             draining: false,
             failed: false,
             unclaimed: false,
@@ -88,18 +92,27 @@ impl Chore for Lookout {
     const NAME: &'static str = "look";
     const PLACES: [&'static str; 2] = ["lookout: started", "lookout: stopped"];
 
-    /// Looks once: soon after the lanes found something, and ever later after each look in vain.
+    /// Looks once: soon after the lanes found something, ever later after each look in vain, and at once after a hint.
     async fn round(&mut self) -> Result<Duration, Error> {
-        let most = Duration::from_millis(limits::LOOK_MOST_MS);
+        let (least, most) = (Duration::from_millis(limits::LOOK_LEAST_MS), Duration::from_millis(limits::LOOK_MOST_MS));
+        if let Some(at) = self.looked_at
+            && self.node.wakeups.hints.looks(pacing::jittered(self.pause)).await
+        {
+            tokio::time::sleep(least.saturating_sub(at.elapsed())).await;
+        }
+        self.looked_at = Some(Instant::now());
         if let Err(error) = self.look().await {
             tracing::warn!(%error, "could not look for work; retrying");
             (self.pause, self.failed) = (most, true);
         } else if self.node.wakeups.hints.take_found() {
             self.unclaimed = false;
-            self.pause = Duration::from_millis(limits::LOOK_LEAST_MS);
+            self.pause = least;
         } else {
             self.pause = (self.pause * 2).min(most);
         }
-        Ok(pacing::jittered(self.pause))
+        if let Some(pause_ms) = boundary::look_pause_ms(self.node.lease.membership.name()) {
+            self.pause = Duration::from_millis(pause_ms);
+        }
+        Ok(Duration::ZERO)
     }
 }

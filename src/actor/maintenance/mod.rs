@@ -7,6 +7,8 @@ mod dead_nodes;
 mod definition_poller;
 mod fleet;
 mod heartbeat;
+mod idle_watch;
+mod listener;
 mod lookout;
 mod measurement;
 mod outbox_relay;
@@ -27,6 +29,8 @@ use self::dead_nodes::{DeadNodes, LeftBehind};
 use self::definition_poller::DefinitionPoller;
 use self::fleet::Fleet;
 use self::heartbeat::Heartbeat;
+use self::idle_watch::IdleWatch;
+use self::listener::Listener;
 use self::lookout::Lookout;
 use self::measurement::Measurement;
 use self::outbox_relay::OutboxRelay;
@@ -40,7 +44,7 @@ use crate::actor::dispatch::lane_router::LaneRouter;
 use crate::actor::node::context::Node;
 use crate::actor::node::fleet_chores::FleetChore;
 use crate::actor::node::supervisor::{Child, Observe};
-use crate::config::actor as limits;
+use crate::config::actor::{self as limits, IdleSleep, Wake};
 
 /// Starts a chore of the fleet. `pace_ms`: pause, in milliseconds, between two checks whether this node does it now.
 fn fleet<C: Chore>(which: FleetChore, pace_ms: u64, chore: C, node: Arc<Node>) -> Recipient<Observe> {
@@ -48,12 +52,13 @@ fn fleet<C: Chore>(which: FleetChore, pace_ms: u64, chore: C, node: Arc<Node>) -
 }
 
 /// Returns the chores of a node, for its supervisor. Their names are the label of `amends_actor_restarts_total`.
-pub fn chores(node: &Arc<Node>, router: &LaneRouter) -> Vec<Child> {
+pub fn chores(node: &Arc<Node>, router: &LaneRouter, wake: Wake, sleep: Option<IdleSleep>) -> Vec<Child> {
     let chore = |name, begin: fn(Arc<Node>, LaneRouter) -> Recipient<Observe>| {
         let (node, router) = (node.clone(), router.clone());
         Child::new(name, move || std::future::ready(Ok(begin(node.clone(), router.clone()))))
     };
-    vec![
+    let listener = (wake == Wake::Listen).then(|| chore("listener", |node, _| Periodic::begin(Listener::new(node))));
+    let others = vec![
         chore("heart", |node, _| Periodic::begin(Heartbeat(node))),
         chore("lookout", |node, router| Periodic::begin(Lookout::new(node, router))),
         chore("registrar", |node, _| Periodic::begin(DefinitionPoller(node))),
@@ -67,9 +72,18 @@ pub fn chores(node: &Arc<Node>, router: &LaneRouter) -> Vec<Child> {
         chore("sweeper", |node, _| fleet(FleetChore::Retention, limits::SWEEP_MS, Retention(node.clone()), node)),
         chore("sweeper", |node, _| fleet(FleetChore::Compaction, limits::SWEEP_MS, Compactor::new(node.clone()), node)),
         chore("sweeper", |node, _| Periodic::begin(Measurement::new(node))),
-        chore("sweeper", |node, _| {
-            let net = Fleet::new(node.clone(), FleetChore::SafetyNet, limits::SWEEP_MS, SafetyNet::new(node));
-            Periodic::begin_after(SafetyNet::PAUSE, net)
-        }),
-    ]
+    ];
+    let net = {
+        // A node that sleeps may never be awake for the whole pause.
+        let first = sleep.map_or(SafetyNet::PAUSE, |sleep| SafetyNet::PAUSE.min(sleep.after / 2));
+        let node = node.clone();
+        let net =
+            move || Fleet::new(node.clone(), FleetChore::SafetyNet, limits::SWEEP_MS, SafetyNet::new(node.clone()));
+        Child::new("sweeper", move || std::future::ready(Ok(Periodic::begin_after(first, net()))))
+    };
+    let watch = sleep.map(|sleep| {
+        let node = node.clone();
+        Child::new("idle", move || std::future::ready(Ok(Periodic::begin(IdleWatch::new(node.clone(), sleep)))))
+    });
+    others.into_iter().chain([net]).chain(listener).chain(watch).collect()
 }

@@ -66,13 +66,14 @@ impl OutboxRelay {
     /// Delivers one event in a task of its own, where user code may run.
     fn tell(&self, member: NodeId, event: Relaying) {
         self.telling.fetch_add(1, Ordering::Relaxed);
-        let (node, telling) = (self.node.clone(), self.telling.clone());
+        let (node, telling, awake) = (self.node.clone(), self.telling.clone(), self.node.idleness.hold());
         let told = node.work.spawn(deliver(node.clone(), member, event));
         actix::spawn(async move {
             // If the task dies, its event is due again at the end of the event's lease.
             if let Err(error) = told.await {
                 tracing::error!(%error, "the task that relays an event died; retrying");
             }
+            drop(awake);
             telling.fetch_sub(1, Ordering::Relaxed);
             node.wakeups.hints.ring_for_events();
         });

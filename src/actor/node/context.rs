@@ -2,6 +2,7 @@
 //! handles.
 
 use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use super::claim_pause::ClaimPause;
 use super::definitions::{Definitions, Pinned};
 use super::fleet_chores::FleetChores;
+use super::idleness::Idleness;
 use super::lease_clock::LeaseClock;
 use super::membership::Membership;
 use super::trial_permit::TrialPermit;
@@ -19,7 +21,7 @@ use crate::actor::telemetry::traces::Traces;
 use crate::actor::telemetry::write_failures::WriteFailures;
 use crate::participant::Participants;
 use crate::saga::state::State;
-use crate::store::{Store, Watermarks};
+use crate::store::{Beat, Store, Watermarks};
 
 /// Context of every actor on this node.
 pub struct Node {
@@ -35,6 +37,8 @@ pub struct Node {
     pub claim_pause: ClaimPause,
     /// The chores of the fleet that this node does now.
     pub chores: FleetChores,
+    /// Whether this node sleeps.
+    pub idleness: Idleness,
     /// How far ready rows were taken.
     pub watermarks: Watermarks,
     /// Place where suspected poison sagas run, one at a time.
@@ -76,6 +80,12 @@ impl Node {
     pub(crate) fn began(&self, pinned: &Pinned) {
         pinned.counts.started();
         self.telemetry.throughput.began(pinned.id);
+    }
+
+    /// Takes the answer to a beat that was sent at `sent`.
+    pub(crate) fn confirmed(&self, sent: Instant, beat: &Beat) {
+        self.lease.clock.sample(sent, beat.at, self.lease.membership.trust());
+        self.claim_pause.told(beat.draining);
     }
 
     /// Counts and traces a durable transition.

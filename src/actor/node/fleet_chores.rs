@@ -181,8 +181,13 @@ impl FleetChores {
         (known.left, known.chores) = (true, HashMap::new());
     }
 
+    /// Takes chores again: the node has joined again.
+    pub fn join(&self) {
+        *self.known() = Known::default();
+    }
+
     /// Shows which chores this node does.
-    pub(crate) fn show(&self) {
+    pub fn show(&self) {
         for chore in FleetChore::ALL {
             metrics::CHORES_HELD.with([chore.as_str().into()]).set(f64::from(self.holds(chore)));
         }

@@ -4,6 +4,7 @@ pub(super) mod claim_pause;
 pub(super) mod context;
 pub(super) mod definitions;
 pub(super) mod fleet_chores;
+pub(super) mod idleness;
 pub(super) mod lease_clock;
 pub(super) mod membership;
 pub(super) mod pacing;

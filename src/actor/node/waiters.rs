@@ -74,6 +74,11 @@ impl Waiters {
         sagas.filter_map(|(saga, those)| due(those).then_some(*saga)).collect()
     }
 
+    /// Whether any caller waits.
+    pub(crate) fn are_there(&self) -> bool {
+        !self.lock().by_saga.is_empty()
+    }
+
     /// Releases the callers of a saga that does not exist. Their futures fail, and each caller finds out by itself.
     pub(crate) fn release_unknown(&self, saga: Uuid) {
         self.lock().by_saga.remove(&saga);

@@ -22,6 +22,7 @@ pub struct Wakeups {
 /// Hints for the actors of one node that poll a table.
 #[derive(Debug, Default)]
 pub struct Hints {
+    looks: Notify,
     turns: Notify,
     events: Notify,
     reruns: Notify,
@@ -31,6 +32,16 @@ pub struct Hints {
 }
 
 impl Hints {
+    /// Hints that there may be something for a look to find.
+    pub(crate) fn ring_for_looks(&self) {
+        self.looks.notify_one();
+    }
+
+    /// Waits for a hint that the node should look, for `pause` at most. Returns whether there was one.
+    pub(crate) async fn looks(&self, pause: Duration) -> bool {
+        tokio::time::timeout(pause, self.looks.notified()).await.is_ok()
+    }
+
     /// Hints that a start may wait for its turn, or that a waiting start may have got a signal.
     pub fn ring_for_turns(&self) {
         self.turns.notify_one();

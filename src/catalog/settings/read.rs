@@ -18,6 +18,7 @@ use crate::catalog::environment::{Environment, Resolved, has_reference};
 use crate::catalog::fault::quoted;
 use crate::catalog::schema;
 use crate::catalog::yaml::{Node, Path as FieldPath, PathFault, Segment};
+use crate::config::actor::{Idle, Wake};
 use crate::config::participant::LIMIT_BYTES_MAX;
 use crate::participant::{Answers, Limits, ParticipantConfig, Secret, Transport};
 use crate::saga::definition::{Errors, Millis};
@@ -131,6 +132,18 @@ impl Reading<'_> {
             lanes: self.number(&field.at("lanes"), 1..=64).unwrap_or(default.lanes),
             actors_max: self.number(&field.at("actors"), 1..=1_000_000).unwrap_or(default.actors_max),
             lease_ms: self.duration(&field.at("lease"), "2s to 10m", 2_000..=600_000).unwrap_or(default.lease_ms),
+            wake: match field.at("wake").text() {
+                Some("listen") => Wake::Listen,
+                Some(_) | None => Wake::Poll,
+            },
+            idle: match field.at("idle").text() {
+                Some("sleep") => Idle::Sleep,
+                Some(_) | None => Idle::Poll,
+            },
+            idle_after_ms: (self.duration(&field.at("idle_after"), "1s to 1h", 1_000..=3_600_000))
+                .unwrap_or(default.idle_after_ms),
+            idle_ms_max: (self.duration(&field.at("idle_max"), "10s to 1d", 10_000..=86_400_000))
+                .unwrap_or(default.idle_ms_max),
             grace_period_ms: (self.duration(&field.at("grace_period"), "0s to 1h", 0..=3_600_000))
                 .unwrap_or(default.grace_period_ms),
         }

@@ -1,6 +1,6 @@
--- How starts share the nodes: priority and fairness, which say in which order nodes take the starts of a definition, and
--- quotas. Definitions that ask for none have no row, no index entry and no statement for it; their starts are taken in
--- the order in which they came.
+-- How starts share the nodes: priority and fairness, which say in which order nodes take the starts of a definition,
+-- and quotas. Definitions that ask for none have no row, no index entry and no statement for it; their starts are taken
+-- in the order in which they came.
 
 -- What decides the priority of a start: {high}, {normal} or {low}, or input and a path into it. Null: nothing, so
 -- normal.
@@ -241,6 +241,10 @@ begin
         perform amends.make_ready(v_next.definition, v_next.priority, v_next.fairness, v_next.id, v_next.input);
         given := given + 1;
     end loop;
+    -- The node that calls this takes what it has granted, unless it is full or cannot run it.
+    if given > 0 and exists (select from amends.listener) then
+        perform pg_notify('amends_wake', '');
+    end if;
 end
 $$;
 
@@ -263,6 +267,7 @@ declare
     -- Null, both: the definition has neither.
     v_priority smallint;
     v_fairness text;
+    v_heard boolean;
     -- The input, and what follows it in the first row of the journal.
     v_input text := start_as.input::text;
 begin
@@ -285,9 +290,10 @@ begin
         end if;
         v_input := v_input || ',"traceparent":"' || start_as.traceparent || '"';
     end if;
-    select d.id, d.concurrency, d.priority, d.fairness, d.quota_live, d.quota_bytes
+    select d.id, d.concurrency, d.priority, d.fairness, d.quota_live, d.quota_bytes,
+           exists (select from amends.listener)
     into v_definition.id, v_definition.concurrency, v_definition.priority, v_definition.fairness,
-         v_definition.quota_live, v_definition.quota_bytes
+         v_definition.quota_live, v_definition.quota_bytes, v_heard
     from amends.current_definition c join amends.definition d on d.id = c.definition
     where c.name = start_as.definition;
     if not found then
@@ -344,6 +350,9 @@ begin
         perform amends.make_ready(v_definition.id, v_priority, v_fairness, v_id, v_input);
     else
         insert into amends.ready (definition, id, input) values (v_definition.id, v_id, v_input);
+    end if;
+    if v_heard then
+        perform pg_notify('amends_wake', '');
     end if;
     return v_id;
 end
