@@ -75,7 +75,7 @@ pub const POLL_MOST_MS: u64 = 250;
 /// vain.
 pub const LOOK_LEAST_MS: u64 = 5;
 /// Longest pause between two looks of a node, in milliseconds.
-pub const LOOK_MOST_MS: u64 = 200;
+pub const LOOK_MOST_MS: u64 = 250;
 /// Longest random pause of a node that was notified before it looks, in milliseconds. Several nodes hear the same
 /// notification, and one that looks late finds nothing left to claim.
 pub const NOTIFIED_SPREAD_MS: u64 = 4;
@@ -129,16 +129,16 @@ pub const RESTARTS_MAX: usize = 20;
 pub const RESTART_WINDOW_MS: u64 = 60_000;
 /// Most timers that one statement fires.
 pub const TIMERS_MAX: usize = 1_000;
-/// Pause between two polls for due timers, in milliseconds.
-pub const TIMERS_POLL_MS: u64 = 250;
+/// Longest pause between two polls for due timers, in milliseconds. A look of the node hints at them.
+pub const TIMERS_POLL_MS: u64 = 2_000;
 /// Longest wait for an answer of the trace collector, and for the last export at a stop, in milliseconds.
 pub const TRACES_TIMEOUT_MS: u64 = 5_000;
 /// Most reruns that one poll takes.
 pub const RERUNS_MAX: usize = 16;
 /// Longest pause between two polls for requested reruns, in milliseconds. A look of the node hints at them.
 pub const RERUNS_POLL_MS: u64 = 10_000;
-/// Longest pause between two polls for starts that wait for a turn, in milliseconds.
-pub const TURNS_POLL_MOST_MS: u64 = 250;
+/// Longest pause between two polls for starts that wait for a turn, in milliseconds. A look of the node hints at them.
+pub const TURNS_POLL_MOST_MS: u64 = 1_000;
 /// Pause after a poll that gave a turn, in milliseconds. Doubles after each poll that gave none.
 pub const TURNS_POLL_LEAST_MS: u64 = 5;
 /// Shortest time between two steps of the walk over all turns, in milliseconds.
@@ -168,8 +168,8 @@ pub const EVICTED_GRACE_MS: u64 = 2_000;
 pub const TIDY_MS: u64 = 300_000;
 /// Pause between two steps of the safety net, in milliseconds.
 pub const SAFETY_NET_MS: u64 = 120_000;
-/// Pause between two polls for new definitions, in milliseconds.
-pub const DEFINITIONS_REFRESH_MS: u64 = 2_000;
+/// Longest pause between two polls for new definitions, in milliseconds. A look of the node hints at them.
+pub const DEFINITIONS_REFRESH_MS: u64 = 5_000;
 /// Pause between two checks of a starting node for an open lane, in milliseconds.
 pub const LANES_OPEN_LOOK_MS: u64 = 5;
 /// Most such checks. After them the node starts without an open lane.

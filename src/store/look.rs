@@ -20,22 +20,29 @@ pub struct Look {
     pub reruns: bool,
     /// The chores, among those asked about, that no node does.
     pub chores: Vec<String>,
+    /// Whether a timer is due; only if asked for `timers`.
+    pub timers: bool,
+    /// Whether a start waits for a turn to be granted; only if asked for `turns`.
+    pub knocks: bool,
+    /// The last definition, and the last order of an operator to the fleet. A change says that there is a new one.
+    pub newest: (Option<i32>, Option<i64>),
 }
 
 impl Store {
-    /// Looks for ready rows of these definitions, wakes of these lanes and chores of the fleet. Is not repeated after
-    /// an error, which tells the caller that the connection was lost.
+    /// Looks for ready rows of these definitions, wakes of these lanes and chores of the fleet; `held` are chores of
+    /// this node. Is not repeated after an error, which tells the caller that the connection was lost.
     pub async fn look(
         &self,
         lanes: &[LaneId],
         definitions: &[DefinitionId],
         watermarks: &Watermarks,
         chores: &[&str],
+        held: &[&str],
     ) -> Result<Look, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
         let ranges = watermarks.for_look(definitions);
         let params: Params<'_> =
-            &[&lanes, &ranges.definitions, &ranges.lows, &limits::LOOK_ROWS_MAX, &chores, &ranges.highs];
+            &[&lanes, &ranges.definitions, &ranges.lows, &limits::LOOK_ROWS_MAX, &chores, &ranges.highs, &held];
         let rows = self.query_once(sql!("node", "look"), params).await?;
         let row = rows.first().ok_or_else(super::no_row)?;
         let lanes = |name: &str| -> Result<Vec<LaneId>, Error> {
@@ -47,6 +54,9 @@ impl Store {
             lost: lanes("lost")?,
             reruns: row.try_get("reruns")?,
             chores: row.try_get("chores")?,
+            timers: row.try_get("timers")?,
+            knocks: row.try_get("knocks")?,
+            newest: (row.try_get("definition")?, row.try_get("fleet_signal")?),
         })
     }
 }

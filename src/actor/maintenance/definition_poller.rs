@@ -18,6 +18,7 @@ impl Chore for DefinitionPoller {
     async fn round(&mut self) -> Result<Duration, Error> {
         let node = &self.0;
         node.definitions.refresh(&node.store, &node.participants).await?;
-        Ok(Duration::from_millis(limits::DEFINITIONS_REFRESH_MS))
+        node.wakeups.hints.definitions(Duration::from_millis(limits::DEFINITIONS_REFRESH_MS)).await;
+        Ok(Duration::ZERO)
     }
 }

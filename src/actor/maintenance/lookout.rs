@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::periodic::Chore;
 use crate::actor::dispatch::lane_router::LaneRouter;
 use crate::actor::node::context::Node;
+use crate::actor::node::fleet_chores::FleetChore;
 use crate::actor::node::pacing;
 use crate::boundary;
 use crate::config::actor as limits;
@@ -25,6 +26,8 @@ pub(crate) struct Lookout {
     failed: bool,
     /// The last look found ready rows.
     unclaimed: bool,
+    /// The last definition and the last order of an operator that a look found.
+    newest: Option<(Option<i32>, Option<i64>)>,
 }
 
 impl Lookout {
@@ -38,6 +41,7 @@ impl Lookout {
             draining: false,
             failed: false,
             unclaimed: false,
+            newest: None,
         }
     }
 
@@ -49,8 +53,8 @@ impl Lookout {
             self.router.look_everywhere();
         }
         let definitions = if node.claim_pause.claims() { node.definitions.runnable() } else { Vec::new() };
-        let wanted = node.chores.wanted();
-        let look = node.store.look(&self.router.lanes(), &definitions, &node.watermarks, &wanted).await?;
+        let (wanted, held) = (node.chores.wanted(), self.held());
+        let look = node.store.look(&self.router.lanes(), &definitions, &node.watermarks, &wanted, &held).await?;
         if std::mem::take(&mut self.failed) {
             // The connection was lost, perhaps to a server that is gone: each lane looks where it writes now.
             self.router.look_everywhere();
@@ -69,9 +73,27 @@ impl Lookout {
         // Rows that the lane which was told has not taken: perhaps it is full, and others are not.
         let again = std::mem::replace(&mut self.unclaimed, look.ready > 0);
         self.router.tell(look, again);
+        let hints = &self.node.wakeups.hints;
         if look.reruns {
-            self.node.wakeups.hints.ring_for_reruns();
+            hints.ring_for_reruns();
         }
+        if look.timers {
+            hints.ring_for_timers();
+        }
+        if look.knocks {
+            hints.ring_for_turns();
+        }
+        if self.newest.replace(look.newest).is_some_and(|before| before != look.newest) {
+            hints.ring_for_definitions();
+        }
+    }
+
+    /// Returns the chores of this node whose work a look finds.
+    fn held(&self) -> Vec<&'static str> {
+        let takes_turns = self.node.definitions.any_takes_turns();
+        let looked_for = [(FleetChore::Timers, true), (FleetChore::Turns, takes_turns)];
+        let held = looked_for.into_iter().filter(|(chore, used)| *used && self.node.chores.holds(*chore));
+        held.map(|(chore, _)| chore.as_str()).collect()
     }
 
     /// Takes the chores that no node does, and renews the leases that end soon.
@@ -96,7 +118,7 @@ impl Chore for Lookout {
     async fn round(&mut self) -> Result<Duration, Error> {
         let (least, most) = (Duration::from_millis(limits::LOOK_LEAST_MS), Duration::from_millis(limits::LOOK_MOST_MS));
         if let Some(at) = self.looked_at
-            && self.node.wakeups.hints.looks(pacing::jittered(self.pause)).await
+            && self.node.wakeups.hints.looks(pacing::slightly_shorter(self.pause)).await
         {
             tokio::time::sleep(least.saturating_sub(at.elapsed())).await;
         }

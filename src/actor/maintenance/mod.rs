@@ -66,7 +66,7 @@ pub fn chores(node: &Arc<Node>, router: &LaneRouter, wake: Wake, sleep: Option<I
         chore("rerunner", |node, router| Periodic::begin(Rerunner { node, router })),
         chore("herald", |node, _| Periodic::begin(CompletionPoller(node))),
         chore("usher", |node, router| Periodic::begin(TurnGranter::new(node, router))),
-        chore("sweeper", |node, _| fleet(FleetChore::Timers, limits::TIMERS_POLL_MS, Timers(node.clone()), node)),
+        chore("sweeper", |node, _| Periodic::begin(Timers::new(node))),
         chore("sweeper", |node, _| fleet(FleetChore::Sweep, limits::SWEEP_MS, DeadNodes(node.clone()), node)),
         chore("sweeper", |node, _| fleet(FleetChore::Orphans, limits::SWEEP_MS, LeftBehind(node.clone()), node)),
         chore("sweeper", |node, _| fleet(FleetChore::Retention, limits::SWEEP_MS, Retention(node.clone()), node)),

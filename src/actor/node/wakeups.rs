@@ -26,6 +26,8 @@ pub struct Hints {
     turns: Notify,
     events: Notify,
     reruns: Notify,
+    timers: Notify,
+    definitions: Notify,
     /// A lane found something to do since the last look.
     found: AtomicBool,
     ended: Mutex<Vec<Uuid>>,
@@ -72,6 +74,28 @@ impl Hints {
     pub(crate) async fn reruns(&self, pause: Duration) {
         // The caller looks in either case.
         let _ = tokio::time::timeout(pause, self.reruns.notified()).await;
+    }
+
+    /// Hints that a timer is due.
+    pub(crate) fn ring_for_timers(&self) {
+        self.timers.notify_one();
+    }
+
+    /// Waits for a hint about timers, for `pause` at most.
+    pub(crate) async fn timers(&self, pause: Duration) {
+        // The caller looks in either case.
+        let _ = tokio::time::timeout(pause, self.timers.notified()).await;
+    }
+
+    /// Hints that there may be a new definition, or that an operator paused or resumed one.
+    pub(crate) fn ring_for_definitions(&self) {
+        self.definitions.notify_one();
+    }
+
+    /// Waits for a hint about definitions, for `pause` at most.
+    pub(crate) async fn definitions(&self, pause: Duration) {
+        // The caller looks in either case.
+        let _ = tokio::time::timeout(pause, self.definitions.notified()).await;
     }
 
     /// Hints that a lane found something to do, so that there may soon be more.

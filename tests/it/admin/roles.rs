@@ -18,8 +18,8 @@ const OPERATING: &str = "abandon approve bulk cancel deny drain_node evict pause
 
 /// Tables in which a node changes rows, and those of which rows go, too; to all others but two it only adds.
 const CHANGING: &str = "access_token census current_definition fleet_signal rerun signal virtual_time";
-const PASSING: &str = "chore eviction inbox knock lane listener node outbox passage quota_use ready saga suspect timer turn unreadable \
-     waiting";
+const PASSING: &str = "chore eviction inbox knock lane listener node outbox passage quota_use ready saga suspect \
+    timer turn unreadable waiting";
 const COMPACTED: &str = "inbox outbox ready saga timer";
 
 fn words(lists: &[&str]) -> BTreeSet<String> {

@@ -28,7 +28,7 @@ const HOT: &[(&str, &str, &[&str])] = &[
     ),
     (
         include_str!("../../../sql/queries/node/look.sql"),
-        "'{1}', '{1}', '{0}', 100, '{}', '{9223372036854775807}'",
+        "'{1}', '{1}', '{0}', 100, '{}', '{9223372036854775807}', '{timers,turns}'",
         &["Index Cond: ((definition = d.definition) AND (n > d.low) AND (n < d.high))", "Index Cond: (lane = l.id)"],
     ),
     (include_str!("../../../sql/queries/saga/park.sql"), "1, '{}', '{}', '{}'", &["saga_pkey"]),
