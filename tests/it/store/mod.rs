@@ -11,6 +11,7 @@ mod life;
 mod lost;
 mod measure;
 mod migrate;
+mod next_due;
 mod plan;
 mod quarantine;
 mod queue;
