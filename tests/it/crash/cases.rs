@@ -85,6 +85,7 @@ const ONCE: &[&str] = &[
     "lookout:",
     "chore/take:",
     "virtual_time/",
+    "quota_use/",
     "definition_poller:",
     "completion_poller:",
     "rerunner:",
@@ -123,6 +124,7 @@ const OF_ANYBODY: &[&str] = &[
     // One node does the chores of the fleet.
     "chore/",
     "virtual_time/",
+    "quota_use/",
     "compact/",
     "partition/",
     "quarantine/forget:",
@@ -295,6 +297,9 @@ impl Case {
         let takes_turns = self.aim.is_some_and(|aim| aim.definition.starts_with("turns"));
         if takes_turns && (self.hit > 1 || self.as_heir && self.in_company) {
             return Some("its sagas run one at a time, and there may be no time for so many");
+        }
+        if self.hit > 1 && self.place.starts_with("journal/load:") {
+            return Some("there may be no time for so many sagas that come back");
         }
         if starts(&self.place, AT_EXIT) {
             return Some("the process may be gone before its threads have ended");
