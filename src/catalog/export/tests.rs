@@ -243,7 +243,10 @@ fn some_draft() -> impl Strategy<Value = Draft> {
     let head = (name(), words(), schema.clone(), of(schema), of(some_template()));
     let going = (select(vec![OnDisconnect::Continue, OnDisconnect::Abort]), open);
     let word = |words: Vec<&'static str>| of(prop_oneof![some_expression(), select(words).prop_map(Expression::from)]);
-    let quota = of((of(1_u64..9), of(1_u64..9)).prop_map(|(live, bytes)| Quota { live, bytes }));
+    let quota = of((1_u64..9, of(1_u64..9), any::<bool>()).prop_map(|(one, other, is_live)| match is_live {
+        true => Quota { live: Some(one), bytes: other },
+        false => Quota { live: other, bytes: Some(one) },
+    }));
     let start = (of(some_expression()), word(vec!["high", "low"]), word(vec!["principal"]), quota);
     (head, vec(some_step(), 0..4), of(ms()), start, of(notice()), going).prop_map(
         |(head, steps, deadline_ms, (concurrency, priority, fairness, quota), told, (on_disconnect, open))| {
