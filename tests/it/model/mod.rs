@@ -25,6 +25,7 @@ const NOT_MODELLED: &[(&str, &str)] = &[
     ("node/undrain", "asks only"),
     ("node/durability", "reads only"),
     ("node/list", "reads only"),
+    ("node/next_due", "reads only; a node sleeps when it has left, and then comes back as another"),
     ("node/server", "reads only"),
     ("lane/timeline", "a promoted standby is met by a new lane: tests/it/store/lost.rs"),
     ("step_transaction/seal", "the batch of one row follows it in the same transaction: transition/commit"),
