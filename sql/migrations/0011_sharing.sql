@@ -55,12 +55,48 @@ begin
 end
 $$;
 
--- The fairness key of a start by `principal`. Equal values have equal keys, as with concurrency keys; a long key is
--- replaced by its digest. All starts without a value share the empty key. Null: the definition has no fairness key.
-create function amends.fairness_key(input json, fairness text[], principal text) returns text
+-- A value of an input as a key. Equal values have equal keys whatever their white space or order of fields, and 1.0 is
+-- 1; what is JSON but what jsonb cannot hold is compared as it was written. Null: there is none, or it is null.
+create function amends.key_of(value json) returns text language plpgsql immutable as $$
+begin
+    return case json_typeof(value)
+        when 'null' then null
+        when 'number' then trim_scale((value #>> '{}')::numeric)::text
+        else value::jsonb::text
+    end;
+exception when data_exception or program_limit_exceeded or statement_too_complex then
+    return value::text;
+end
+$$;
+
+-- The concurrency key of an input: the value at `path`. Null, and so no limit, when there is none or it is null.
+-- AM005: the input cannot be read that far, or the key is too long.
+create or replace function amends.concurrency_key(input json, path text[]) returns text
 language plpgsql immutable as $$
 declare
     v_value json;
+    v_key text;
+begin
+    begin
+        v_value := input #> path;
+    exception when data_exception or program_limit_exceeded or statement_too_complex then
+        raise exception 'expected an input that can be read down to its concurrency key, found %', sqlerrm
+            using errcode = 'AM005';
+    end;
+    v_key := amends.key_of(v_value);
+    if octet_length(v_key) > 512 then
+        raise exception 'expected a concurrency key of at most 512 bytes, found %', octet_length(v_key)
+            using errcode = 'AM005';
+    end if;
+    return v_key;
+end
+$$;
+
+-- The fairness key of a start by `principal`. A long key is replaced by its digest. All starts without a value share the
+-- empty key. Null: the definition has no fairness key.
+create function amends.fairness_key(input json, fairness text[], principal text) returns text
+language plpgsql immutable as $$
+declare
     v_key text;
 begin
     if fairness is null then
@@ -69,14 +105,9 @@ begin
         v_key := principal;
     else
         begin
-            v_value := input #> fairness[2:];
-            v_key := case json_typeof(v_value)
-                when 'null' then null
-                when 'number' then trim_scale((v_value #>> '{}')::numeric)::text
-                else v_value::jsonb::text
-            end;
+            v_key := amends.key_of(input #> fairness[2:]);
         exception when data_exception or program_limit_exceeded or statement_too_complex then
-            v_key := v_value::text;
+            return '';
         end;
     end if;
     if octet_length(v_key) > 512 then

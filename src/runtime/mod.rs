@@ -168,14 +168,10 @@ impl Runtime {
     /// up just then.
     async fn leave_again(&self, before: NodeId) {
         let node = self.inner.node.clone();
-        let member = node.lease.membership.id();
-        if member == before {
+        if node.lease.membership.id() == before {
             return;
         }
-        let left = self.on_work(async move {
-            node.store.leave(member).await?;
-            Ok(node.store.sweep(member).await.map(drop)?)
-        });
+        let left = self.on_work(async move { Ok(node.leave().await?) });
         if let Err(error) = left.await {
             tracing::warn!(%error, "could not leave; other nodes notice it when the lease ends");
         }
@@ -215,12 +211,7 @@ async fn hand_over(node: &Node, router: &LaneRouter, grace: Duration) -> (bool, 
     }
     let clean = router.drain(grace).await;
     node.chores.leave();
-    let member = node.lease.membership.id();
-    let left = async {
-        node.store.leave(member).await?;
-        node.store.sweep(member).await.map(drop)
-    };
-    (clean, left.await)
+    (clean, node.leave().await)
 }
 
 fn encode(input: &impl Serialize) -> Result<Json, client::Error> {

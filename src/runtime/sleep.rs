@@ -53,14 +53,8 @@ pub(super) async fn sleep(node: &Arc<Node>, sleep: IdleSleep, stopped: &mut ones
 /// Leaves as a node that stops does. Returns when something is due: what came in while the lanes were drained is due
 /// now.
 async fn leave(node: &Node) -> Result<Option<Duration>, Error> {
-    let member = node.lease.membership.id();
-    let passed = node.telemetry.throughput.take();
-    if let Err(error) = node.store.record_passage(member, &passed).await {
-        node.telemetry.throughput.give_back(passed);
-        return Err(error);
-    }
-    node.store.leave(member).await?;
-    node.store.sweep(member).await?;
+    node.record_throughput().await?;
+    node.leave().await?;
     node.lease.clock.distrust();
     metrics::LEASE_TRUSTED.with([]).set(0.0);
     metrics::LISTENING.with([]).set(0.0);

@@ -60,12 +60,11 @@ impl Lookout {
             self.router.look_everywhere();
         }
         self.tell(&look);
-        let node = &self.node;
-        node.store.raise_virtual_times(&node.watermarks).await?;
         // A node whose beats fail sweeps nothing, so it must not keep others from it.
-        if node.lease.clock.is_trusted() {
+        if self.node.lease.clock.is_trusted() {
             self.take_chores(&look.chores).await?;
         }
+        self.node.store.raise_virtual_times(&self.node.watermarks).await?;
         Ok(())
     }
 

@@ -33,11 +33,7 @@ impl Chore for Measurement {
 
 async fn measure(node: &Node) -> Result<Measured, Error> {
     node.store.close_idle();
-    let passed = node.telemetry.throughput.take();
-    if let Err(error) = node.store.record_passage(node.lease.membership.id(), &passed).await {
-        node.telemetry.throughput.give_back(passed);
-        return Err(error);
-    }
+    node.record_throughput().await?;
     node.chores.run(FleetChore::Census, node.store.take_census()).await.transpose()?;
     node.store.measure().await
 }

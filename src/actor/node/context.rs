@@ -21,7 +21,7 @@ use crate::actor::telemetry::traces::Traces;
 use crate::actor::telemetry::write_failures::WriteFailures;
 use crate::participant::Participants;
 use crate::saga::state::State;
-use crate::store::{Beat, Store, Watermarks};
+use crate::store::{Beat, Error, Store, Watermarks};
 
 /// Context of every actor on this node.
 pub struct Node {
@@ -86,6 +86,23 @@ impl Node {
     pub(crate) fn confirmed(&self, sent: Instant, beat: &Beat) {
         self.lease.clock.sample(sent, beat.at, self.lease.membership.trust());
         self.claim_pause.told(beat.draining);
+    }
+
+    /// Writes what this node has seen begin and end. What could not be written is counted again next time.
+    pub(crate) async fn record_throughput(&self) -> Result<(), Error> {
+        let passed = self.telemetry.throughput.take();
+        let recorded = self.store.record_passage(self.lease.membership.id(), &passed).await;
+        if recorded.is_err() {
+            self.telemetry.throughput.give_back(passed);
+        }
+        recorded
+    }
+
+    /// Takes the node out of service, and hands back what its lanes still had.
+    pub(crate) async fn leave(&self) -> Result<(), Error> {
+        let member = self.lease.membership.id();
+        self.store.leave(member).await?;
+        self.store.sweep(member).await.map(drop)
     }
 
     /// Counts and traces a durable transition.
