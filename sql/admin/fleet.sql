@@ -3,15 +3,21 @@
 
 -- What waits for a node: how many sagas (10000 means at least that many), and since when the oldest waits.
 create or replace view amends.backlog as
-select d.name as definition, d.digest, r.ready, o.at as oldest_at, amends.now() - o.at as oldest_age
+select d.name as definition, d.digest, least(r.ready + s.ready, 10000) as ready, least(r.at, s.at) as oldest_at,
+       amends.now() - least(r.at, s.at) as oldest_age
 from amends.definition d
 cross join lateral (
-    select count(*) as ready from (select from amends.ready r where r.definition = d.id order by r.n limit 10000) r
+    select (select count(*) from (select from amends.ready r where r.definition = d.id order by r.n limit 10000) r)
+               as ready,
+           (select r.at from amends.ready r where r.definition = d.id order by r.n limit 1) as at
 ) r
-left join lateral (
-    select r.at from amends.ready r where r.definition = d.id order by r.n limit 1
-) o on true
-where r.ready > 0;
+cross join lateral (
+    select (select count(*)
+            from (select from amends.start_queue s where s.definition = d.id and s.n > 0 order by s.n limit 10000) s
+           ) as ready,
+           (select s.at from amends.start_queue s where s.definition = d.id and s.n > 0 order by s.n limit 1) as at
+) s
+where r.ready + s.ready > 0;
 
 -- Starts that wait for a node, of definitions with a priority or a fairness key: how many of each, and since when the
 -- oldest waits. Looks at the first 10000 of each definition, in the order in which nodes take them.

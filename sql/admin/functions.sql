@@ -261,7 +261,7 @@ declare
     v_lane bigint;
     v_status text;
 begin
-    select g.lane, g.status into v_lane, v_status from amends.saga g where g.id = evict.saga;
+    select g.lane, g.status into v_lane, v_status from amends.live_saga g where g.id = evict.saga;
     if found and v_lane is null then
         raise exception 'expected a saga on a node, found % which is %', evict.saga, v_status
             using errcode = 'AM007',
@@ -291,6 +291,10 @@ begin
     if restore_input.input is null or octet_length(restore_input.input::text) > 1048576 then
         raise exception 'expected an input of at most 1048576 bytes, found %',
             coalesce(octet_length(restore_input.input::text)::text, 'null') using errcode = 'AM005';
+    end if;
+    if exists (select from amends.start_queue s where s.id = restore_input.saga) then
+        raise exception 'expected a saga without its input, found % which is queued', restore_input.saga
+            using errcode = 'AM009', hint = 'Sagas without input: amends.stuck, where the reason is lost.';
     end if;
     select g.* into v_saga from amends.saga g where g.id = restore_input.saga for update;
     perform amends.refuse_old_snapshot();
@@ -335,7 +339,7 @@ begin
     perform amends.need_reason('rerun saga ' || coalesce(rerun_from.saga::text, 'null'), rerun_from.reason);
     select s.definition into v_definition
     from (
-        select g.definition from amends.saga g where g.id = rerun_from.saga
+        select g.definition from amends.live_saga g where g.id = rerun_from.saga
         union all
         select d.definition from amends.saga_done d
         where d.id = rerun_from.saga and d.ended_at >= amends.uuid_time(rerun_from.saga) - interval '1 day'
@@ -399,6 +403,19 @@ begin
     if not exists (select from amends.definition d where d.name = bulk.definition) then
         raise exception 'expected the name of a registered definition, found %',
             coalesce(quote_literal(bulk.definition), 'null') using errcode = 'AM003';
+    end if;
+    if bulk.status = 'queued' then
+        perform amends.unqueue(q.id)
+        from (
+            select s.id
+            from amends.start_queue s
+            where s.definition = any (array (select d.id from amends.definition d where d.name = bulk.definition))
+              and s.id < coalesce(amends.uuid_floor(nullif(bulk.started_before, 'infinity')),
+                                  'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            order by s.id
+            limit bulk.most
+            for update skip locked
+        ) q;
     end if;
     for v_saga in
         select g.id, g.attention
@@ -493,7 +510,7 @@ begin
     delete from amends.start_key k
     where k.ctid = any (array (
         select o.ctid from amends.start_key o
-        where o.at < v_cutoff and not exists (select from amends.saga g where g.id = o.id)
+        where o.at < v_cutoff and not exists (select from amends.live_saga g where g.id = o.id)
           and not exists (select from amends.saga_done d where d.id = o.id)
         limit 10000));
 end

@@ -45,9 +45,9 @@ declare
     v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal,
         amends.rerun, amends.signal, amends.virtual_time';
     v_passing text := 'amends.chore, amends.eviction, amends.inbox, amends.knock, amends.lane, amends.listener,
-        amends.node, amends.outbox, amends.passage, amends.quota_use, amends.ready, amends.saga, amends.suspect,
-        amends.timer, amends.turn, amends.unreadable, amends.waiting';
-    v_compacted text := 'amends.inbox, amends.outbox, amends.ready, amends.saga, amends.timer';
+        amends.node, amends.outbox, amends.passage, amends.quota_use, amends.ready, amends.saga,
+        amends.start_queue, amends.suspect, amends.timer, amends.turn, amends.unreadable, amends.waiting';
+    v_compacted text := 'amends.inbox, amends.outbox, amends.ready, amends.saga, amends.start_queue, amends.timer';
     v_role text;
 begin
     foreach v_role in array array['amends_viewer', 'amends_producer', 'amends_operator', 'amends_runtime'] loop

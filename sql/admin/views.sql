@@ -2,6 +2,14 @@
 -- replaced in place and what depends on it stays. If a query names one saga, or lists something rare, each view is
 -- fast whatever the size of the tables. So is amends.sagas in order of its id, newest first.
 
+-- Sagas that have not ended. Those in the queue of starts have no row of their own yet. For the views and the runtime.
+create or replace view amends.live_saga as
+select g.id, g.definition, g.status, g.lane, g.signals, g.started_at, g.attention
+from amends.saga g
+union all
+select s.id, s.definition, 'queued'::text, null::bigint, 0::bigint, s.at, null::text
+from amends.start_queue s;
+
 -- Reads the body of a journal row as JSON. What Postgres cannot hold in texts (a NUL, half a surrogate) becomes
 -- U+FFFD.
 create or replace function amends.readable(body text) returns json language plpgsql immutable parallel safe
@@ -57,7 +65,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     with named as materialized (
         select amends.step_names(timeline_of.saga, d.draft::json) as names
         from (
-            select g.definition from amends.saga g where g.id = timeline_of.saga
+            select g.definition from amends.live_saga g where g.id = timeline_of.saga
             union all
             select g.definition from amends.saga_done g
             where g.id = timeline_of.saga and g.ended_at >= amends.uuid_time(timeline_of.saga) - interval '1 day'
@@ -151,7 +159,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     with live as materialized (
         select g.status, g.attention, d.draft::json as draft, amends.step_names(steps_of.saga, d.draft::json) as names
         from (
-            select g.definition, g.status, g.attention from amends.saga g where g.id = steps_of.saga
+            select g.definition, g.status, g.attention from amends.live_saga g where g.id = steps_of.saga
             union all
             select g.definition, g.status, null from amends.saga_done g
             where g.id = steps_of.saga and g.ended_at >= amends.uuid_time(steps_of.saga) - interval '1 day'
@@ -317,7 +325,7 @@ select s.id as saga, d.name as definition, s.status, s.started_at, s.ended_at,
 from (
     select g.id, g.definition, g.status, g.lane, g.signals, g.started_at, null::timestamptz as ended_at,
            null::text as result, g.attention
-    from amends.saga g
+    from amends.live_saga g
     union all
     select g.id, g.definition, g.status, null, g.signals, g.started_at, g.ended_at, g.result, null
     from amends.saga_done g
@@ -331,14 +339,14 @@ left join amends.timer t on t.id = s.id and s.ended_at is null;
 create or replace view amends.steps as
 select s.id as saga, f.position, f.step, f.kind, f.state, f.attempts, f.compensation_attempts, f.probes, f.last_outcome,
        f.error, f.since, f.output
-from (select g.id from amends.saga g union all select g.id from amends.saga_done g) s
+from (select g.id from amends.live_saga g union all select g.id from amends.saga_done g) s
 cross join lateral amends.steps_of(s.id) f;
 
 -- What happened to one saga, with the asker and the reason of each request: `where saga = ID`.
 create or replace view amends.timeline as
 select s.id as saga, f.seq, f.at, f.kind, f.step, f.what, f.error, f.signal, f.asked_by, f.application_name, f.address,
        f.asked_at, f.reason, f.node
-from (select g.id from amends.saga g union all select g.id from amends.saga_done g) s
+from (select g.id from amends.live_saga g union all select g.id from amends.saga_done g) s
 cross join lateral amends.timeline_of(s.id) f;
 
 -- Steps that need a person: why, since when, what is known, and which verbs are legal. A saga is listed without a

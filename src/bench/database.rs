@@ -198,7 +198,7 @@ fn chunks(mut left: u64) -> impl Iterator<Item = i64> {
     })
 }
 
-const LIVE: &str = "select g.id from amends.saga g where g.id >= $1 order by g.id limit 1";
+const LIVE: &str = "select g.id from amends.live_saga g where g.id >= $1 order by g.id limit 1";
 const PARKING: &str = "select g.id from amends.saga g \
     where g.id >= $1 and g.lane is not null order by g.id limit 1";
 
@@ -230,10 +230,6 @@ const PARKED: &str = "with made as materialized (select amends.uuid7() as id fro
     select m.id, 1, 'running', null, 0, now() from made m";
 
 const BACKLOG: &str = "with made as materialized (select amends.uuid7() as id from generate_series(1, $1::int8)), \
-    name as materialized (select c.definition from amends.current_definition c where c.name = $3::text), \
-    sagas as ( \
-        insert into amends.saga (id, definition, status, lane, signals, started_at) \
-        select m.id, n.definition, 'queued', null, 0, now() from made m cross join name n \
-    ) \
-    insert into amends.ready (definition, id, input) select n.definition, m.id, $2::text \
+    name as materialized (select c.definition from amends.current_definition c where c.name = $3::text) \
+    insert into amends.start_queue (definition, id, input) select n.definition, m.id, $2::text \
     from made m cross join name n order by m.id";

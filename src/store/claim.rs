@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::error::Remedy;
 use super::lane::{Failure, Lane, LaneId, Verb};
 use super::pool::Params;
+use super::watermarks::Ranges;
 use super::{DefinitionId, Error, JournalRow, Store};
 use crate::config::store as limits;
 use crate::saga::definition::Millis;
@@ -35,6 +36,39 @@ pub struct Claimed {
     pub waited_ms: Millis,
 }
 
+/// Where a claim looks for sagas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Ready rows: wakes, and starts that are ordered or were asked something.
+    pub ready: bool,
+    /// The queue of starts.
+    pub starts: bool,
+}
+
+impl Sources {
+    /// All of them.
+    pub const ALL: Self = Self { ready: true, starts: true };
+
+    /// Returns these sources and others together.
+    pub fn and(self, other: Self) -> Self {
+        Self { ready: self.ready || other.ready, starts: self.starts || other.starts }
+    }
+
+    /// Whether there is any.
+    pub fn any(self) -> bool {
+        self.ready || self.starts
+    }
+}
+
+/// Answer to a claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Sagas of this lane, each once.
+    pub sagas: Vec<Claimed>,
+    /// Where they were: perhaps there are more.
+    pub sources: Sources,
+}
+
 /// A saga to park.
 #[derive(Clone, Copy, Debug)]
 pub struct Parking {
@@ -52,43 +86,82 @@ impl Lane {
         self.check_live().await.map_err(|failure| failure.error)
     }
 
-    /// Claims up to `limit` wakes (`CLAIM_ROWS_MAX` at most) of sagas of these definitions. Returns the sagas of this
-    /// lane among them, each once. Forwards wakes of sagas that another lane owns. Load the journals of adopted sagas
-    /// afterwards, with [`Store::load`].
+    /// Claims up to `limit` sagas of these definitions (`CLAIM_ROWS_MAX` at most). Sagas under way come first. Forwards
+    /// wakes of sagas that another lane owns. Load the journals of adopted sagas afterwards, with [`Store::load`].
     ///
     /// After an error other than [`Error::Fenced`] the answer may be lost; the next claim then returns everything
     /// that the lane owns, as wakes. An empty answer does not mean that nothing is there: a claim skips locked rows,
     /// and the transaction that holds them may roll back.
-    pub async fn claim(&mut self, limit: usize, definitions: &[DefinitionId]) -> Result<Vec<Claimed>, Error> {
+    pub async fn claim(
+        &mut self,
+        sources: Sources,
+        limit: usize,
+        definitions: &[DefinitionId],
+    ) -> Result<Found, Error> {
         if self.has_strays {
-            let owned = self.owned().await?;
+            let sagas = self.owned().await?;
             self.has_strays = false;
-            if !owned.is_empty() {
-                return Ok(owned);
+            if !sagas.is_empty() {
+                return Ok(Found { sagas, sources });
             }
         }
         if limit == 0 || definitions.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Found::default());
         }
-        let (ranges, epoch) = self.watermarks.for_claim(definitions);
-        let limit = i64::try_from(limit.min(limits::CLAIM_ROWS_MAX)).unwrap_or(i64::MAX);
+        let mut found = Found::default();
+        match self.claim_in_order(sources, limit, definitions, &mut found).await {
+            Ok(()) => Ok(found),
+            Err(error) if found.sagas.is_empty() || matches!(error, Error::Fenced) => Err(error),
+            // The lane owns what it has claimed. The next claim meets the error again.
+            Err(_) => Ok(Found { sources, ..found }),
+        }
+    }
+
+    /// Starts in the queue have normal priority. Ready rows of normal priority come before them in every other claim.
+    async fn claim_in_order(
+        &mut self,
+        sources: Sources,
+        limit: usize,
+        definitions: &[DefinitionId],
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        let (ranges, epoch) = self.watermarks.ready.for_claim(definitions);
+        self.starts_first = !self.starts_first;
+        let (before, after) = match sources.starts {
+            true => ranges.around_starts(!self.starts_first),
+            false => (ranges, Ranges::default()),
+        };
+        if sources.ready {
+            self.claim_ready(&before, epoch, limit, found).await?;
+        }
+        if sources.starts {
+            self.take_starts(definitions, limit, found).await?;
+        }
+        if sources.ready {
+            self.claim_ready(&after, epoch, limit, found).await?;
+        }
+        Ok(())
+    }
+
+    async fn claim_ready(&mut self, ranges: &Ranges, epoch: u64, limit: usize, found: &mut Found) -> Result<(), Error> {
+        let room = room(limit, found);
+        if room == 0 || ranges.is_empty() {
+            found.sources.ready |= room == 0;
+            return Ok(());
+        }
         let lane = self.id().0;
         // Until the answer is there, and also if this future is dropped.
         self.has_strays = true;
-        let params: Params<'_> = &[&lane, &ranges.definitions, &ranges.lows, &limit, &ranges.highs];
+        let params: Params<'_> = &[&lane, &ranges.definitions, &ranges.lows, &room, &ranges.highs];
         let answer = match self.send(Verb::ClaimNew, params).await {
             Err(failure) if failure.is_conflict() => self.send(Verb::Claim, params).await,
             answer => answer,
         };
-        self.has_strays = matches!(&answer, Err(failure) if failure.remedy == Remedy::Reconnect);
-        let rows = answer.map_err(|failure| failure.error)?;
-        if rows.is_empty() {
-            return Err(Error::Fenced);
-        }
+        let rows = self.answered(answer)?;
         let mut claimed: HashMap<Uuid, Claimed> = HashMap::with_capacity(rows.len());
         for row in &rows {
             if let Some(definition) = row.try_get::<_, Option<i32>>("ready_definition")? {
-                self.watermarks.took(epoch, DefinitionId(definition), row.try_get("n")?);
+                self.watermarks.ready.took(epoch, DefinitionId(definition), row.try_get("n")?);
             }
             let (Some(id), Some(true)) = (row.try_get::<_, Option<Uuid>>("id")?, row.try_get("mine")?) else {
                 continue;
@@ -109,7 +182,59 @@ impl Lane {
                 .and_modify(|known: &mut Claimed| known.first = known.first.take().or(saga.first.clone()))
                 .or_insert(saga);
         }
-        Ok(claimed.into_values().collect())
+        found.sources.ready |= !claimed.is_empty();
+        found.sagas.extend(claimed.into_values());
+        Ok(())
+    }
+
+    /// Takes starts out of the queue. The answer has the whole journals of their sagas.
+    async fn take_starts(
+        &mut self,
+        definitions: &[DefinitionId],
+        limit: usize,
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        let room = room(limit, found);
+        if room == 0 {
+            found.sources.starts = true;
+            return Ok(());
+        }
+        let (ranges, epoch) = self.watermarks.starts.for_claim(definitions);
+        let lane = self.id().0;
+        // Until the answer is there, and also if this future is dropped.
+        self.has_strays = true;
+        let params: Params<'_> = &[&lane, &ranges.definitions, &ranges.lows, &room];
+        let answer = match self.send(Verb::TakeStarts, params).await {
+            Err(failure) if failure.is_conflict() => match self.send(Verb::ForgetStarts, &params[1..]).await {
+                Ok(_) => self.send(Verb::TakeStarts, params).await,
+                Err(failure) => Err(failure),
+            },
+            answer => answer,
+        };
+        for row in self.answered(answer)? {
+            let Some(id) = row.try_get::<_, Option<Uuid>>("id")? else { continue };
+            let definition = DefinitionId(row.try_get("definition")?);
+            self.watermarks.starts.took(epoch, definition, row.try_get("n")?);
+            found.sources.starts = true;
+            found.sagas.push(Claimed {
+                id,
+                definition,
+                signals: 0,
+                deaths: 0,
+                stuck: false,
+                adopted: true,
+                first: first(&row, self.id())?,
+                waited_ms: super::millis(row.try_get("waited_ms")?),
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns the rows of a claim's answer. None at all: the lane is dead.
+    fn answered(&mut self, answer: Result<Vec<Row>, Failure>) -> Result<Vec<Row>, Error> {
+        self.has_strays = matches!(&answer, Err(failure) if failure.remedy == Remedy::Reconnect);
+        let rows = answer.map_err(|failure| failure.error)?;
+        if rows.is_empty() { Err(Error::Fenced) } else { Ok(rows) }
     }
 
     /// Lists every saga that the lane owns, as wakes.
@@ -157,6 +282,12 @@ impl Lane {
     }
 }
 
+/// Returns how many more sagas a claim may take.
+fn room(limit: usize, found: &Found) -> i64 {
+    let room = limit.min(limits::CLAIM_ROWS_MAX).saturating_sub(found.sagas.len());
+    i64::try_from(room).unwrap_or(i64::MAX)
+}
+
 /// Reads a saga that the lane owned before.
 fn owned(row: &Row) -> Result<Claimed, Error> {
     Ok(Claimed {
@@ -175,7 +306,7 @@ fn owned(row: &Row) -> Result<Claimed, Error> {
 fn first(row: &Row, lane: LaneId) -> Result<Option<JournalRow>, Error> {
     let Some(body) = row.try_get("first")? else { return Ok(None) };
     let at = super::millis(row.try_get("at")?);
-    Ok(Some(JournalRow { seq: 1, lane, at, kind: row.try_get("kind")?, body }))
+    Ok(Some(JournalRow { seq: 1, lane, at, kind: "begun".to_owned(), body }))
 }
 
 impl Store {

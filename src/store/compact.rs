@@ -22,11 +22,12 @@ use crate::boundary;
 use crate::config::store as limits;
 
 /// Tables whose rows come and go, each with the SQL that sums the bytes of its long columns.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("inbox", "sum(0)"),
     ("outbox", "sum(octet_length(body))"),
     ("ready", "sum(octet_length(input))"),
     ("saga", "sum(octet_length(attention))"),
+    ("start_queue", "sum(octet_length(input))"),
     ("timer", "sum(0)"),
 ];
 

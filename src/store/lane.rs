@@ -36,6 +36,8 @@ pub struct Lane {
     pub(super) watermarks: Watermarks,
     /// A claim is under way, or its answer was lost: the lane may own sagas that this process does not know of.
     pub(super) has_strays: bool,
+    /// The last claim took starts before ready rows of normal priority.
+    pub(super) starts_first: bool,
 }
 
 /// The statements of a lane besides its batches.
@@ -45,6 +47,8 @@ pub(super) enum Verb {
     ClaimNew,
     /// Claims, even if row 1 of a started saga exists already.
     Claim,
+    TakeStarts,
+    ForgetStarts,
     Resolve,
     Live,
     Park,
@@ -55,9 +59,11 @@ pub(super) enum Verb {
 const CLAIM: Sql = sql!("saga", "claim");
 
 /// In the order of [`Verb`].
-const STATEMENTS: [Sql; 7] = [
+const STATEMENTS: [Sql; 9] = [
     CLAIM,
     CLAIM,
+    sql!("start_queue", "take"),
+    sql!("start_queue", "forget"),
     sql!("transition", "resolve"),
     sql!("lane", "live"),
     sql!("saga", "park"),
@@ -137,7 +143,17 @@ impl Lane {
         session: Option<Session>,
         watermarks: Watermarks,
     ) -> Self {
-        Self { id, node, config, session, used_at: Instant::now(), timeline, watermarks, has_strays: false }
+        Self {
+            id,
+            node,
+            config,
+            session,
+            used_at: Instant::now(),
+            timeline,
+            watermarks,
+            has_strays: false,
+            starts_first: false,
+        }
     }
 
     /// Closes the connection if nothing was sent for `CONNECTION_IDLE_MS`. The next statement connects again.

@@ -12,6 +12,8 @@ use crate::config::store as limits;
 pub struct Look {
     /// Ready rows that the lanes may claim, `LOOK_ROWS_MAX` at most.
     pub ready: u64,
+    /// Starts in the queue that the lanes may take, `LOOK_ROWS_MAX` at most.
+    pub starts: u64,
     /// Lanes with wakes in their inbox.
     pub woken: Vec<LaneId>,
     /// Lanes that are out of service.
@@ -29,8 +31,8 @@ pub struct Look {
 }
 
 impl Store {
-    /// Looks for ready rows of these definitions, wakes of these lanes and chores of the fleet; `held` are chores of
-    /// this node. Is not repeated after an error, which tells the caller that the connection was lost.
+    /// Looks for ready rows and starts of these definitions, wakes of these lanes and chores of the fleet; `held` are
+    /// chores of this node. Is not repeated after an error, which tells the caller that the connection was lost.
     pub async fn look(
         &self,
         lanes: &[LaneId],
@@ -40,9 +42,18 @@ impl Store {
         held: &[&str],
     ) -> Result<Look, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
-        let ranges = watermarks.for_look(definitions);
-        let params: Params<'_> =
-            &[&lanes, &ranges.definitions, &ranges.lows, &limits::LOOK_ROWS_MAX, &chores, &ranges.highs, &held];
+        let (ready, starts) = (watermarks.ready.for_look(definitions), watermarks.starts.for_look(definitions));
+        let params: Params<'_> = &[
+            &lanes,
+            &ready.definitions,
+            &ready.lows,
+            &limits::LOOK_ROWS_MAX,
+            &chores,
+            &ready.highs,
+            &held,
+            &starts.definitions,
+            &starts.lows,
+        ];
         let rows = self.query_once(sql!("node", "look"), params).await?;
         let row = rows.first().ok_or_else(super::no_row)?;
         let lanes = |name: &str| -> Result<Vec<LaneId>, Error> {
@@ -50,6 +61,7 @@ impl Store {
         };
         Ok(Look {
             ready: super::count(&rows, "ready")?,
+            starts: super::count(&rows, "starts")?,
             woken: lanes("woken")?,
             lost: lanes("lost")?,
             reruns: row.try_get("reruns")?,

@@ -63,7 +63,7 @@ mod watermarks;
 
 pub use access_token::AccessToken;
 pub use bulk::Bulk;
-pub use claim::{Claimed, Parking};
+pub use claim::{Claimed, Found, Parking, Sources};
 pub use compact::{Compacted, Rows};
 pub use connect::PostgresConfig;
 pub use definition::{AtStart, DefinitionId, StoredDefinition};

@@ -8,7 +8,7 @@ impl Store {
     /// Tells the database the virtual times that claims with these watermarks came to; does nothing if they took no
     /// start with a fairness key. A lost answer does no harm: the next claims raise the times again.
     pub async fn raise_virtual_times(&self, watermarks: &Watermarks) -> Result<(), Error> {
-        let times = watermarks.take_times();
+        let times = watermarks.ready.take_times();
         if times.is_empty() {
             return Ok(());
         }

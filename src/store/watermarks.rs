@@ -1,5 +1,5 @@
-//! Watermarks of a node's claims: for each definition and priority, the number from which ready rows may still be
-//! there. The lanes of a node share them with its looks. Owns the order in which a claim walks over the definitions.
+//! Watermarks of a node's claims: for each definition and priority, the number from which rows may still be there. The
+//! lanes of a node share them with its looks. Owns the order in which a claim walks over the definitions.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,13 +9,40 @@ use super::DefinitionId;
 use super::queue_number::{Class, QueueNumber};
 use crate::config::store as limits;
 
-/// Ranges of ready rows in the order of a claim: definitions, and the numbers between which their rows are, both
-/// exclusive.
+/// Ranges of rows in the order of a claim: definitions, and the numbers between which their rows are, both exclusive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ranges {
     pub(super) definitions: Vec<i32>,
     pub(super) lows: Vec<i64>,
     pub(super) highs: Vec<i64>,
+}
+
+impl Ranges {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.definitions.is_empty()
+    }
+
+    fn push(&mut self, (definition, low, high): (i32, i64, i64)) {
+        self.definitions.push(definition);
+        self.lows.push(low);
+        self.highs.push(high);
+    }
+
+    /// Splits the ranges around the starts in the queue, which have normal priority: those before them, and those after
+    /// them. Ready rows of normal priority come before or after them.
+    pub(super) fn around_starts(self, normal_first: bool) -> (Self, Self) {
+        let (mut before, mut after) = (Self::default(), Self::default());
+        for ((definition, low), high) in self.definitions.into_iter().zip(self.lows).zip(self.highs) {
+            let is_first = match QueueNumber(low).class() {
+                Class::Wake | Class::High => true,
+                Class::Normal => normal_first,
+                Class::Low => false,
+            };
+            if is_first { &mut before } else { &mut after }.push((definition, low, high));
+        }
+        (before, after)
+    }
 }
 
 /// The virtual time of a definition and class: the largest tag that a claim took.
@@ -26,10 +53,19 @@ pub(super) struct VirtualTime {
     pub(super) tag: i64,
 }
 
-/// How far the ready rows of each definition were taken, so that a claim does not walk over the dead ones again. Cheap
-/// to clone; clones share their marks.
+/// How far the rows of each definition were taken, so that a claim does not walk over the dead ones again. Cheap to
+/// clone; clones share their marks.
 #[derive(Clone, Debug, Default)]
-pub struct Watermarks(Arc<Mutex<Marks>>);
+pub struct Watermarks {
+    /// Of the ready rows.
+    pub(super) ready: QueueMarks,
+    /// Of the queue of starts.
+    pub(super) starts: QueueMarks,
+}
+
+/// Watermarks of one table.
+#[derive(Clone, Debug, Default)]
+pub(super) struct QueueMarks(Arc<Mutex<Marks>>);
 
 #[derive(Debug, Default)]
 struct Marks {
@@ -61,7 +97,7 @@ impl Full {
     }
 }
 
-impl Watermarks {
+impl QueueMarks {
     /// Returns the ranges of a claim, each from its watermark on, and the epoch for [`Self::took`]. Wakes of
     /// definitions with priorities come first, then starts of high priority, then all others, and starts of low
     /// priority last. Within these, the definitions come in rotation, so that none starves.
@@ -119,9 +155,7 @@ impl Marks {
         let mut ranges = Ranges::default();
         let mut add = |definition: DefinitionId, class: Class, end: i64| {
             let low = self.low.get(&(definition, class)).copied().unwrap_or_else(|| class.start());
-            ranges.definitions.push(definition.0);
-            ranges.lows.push(if full { class.start() } else { low });
-            ranges.highs.push(end);
+            ranges.push((definition.0, if full { class.start() } else { low }, end));
         };
         let ordered = definitions.clone().filter(|definition| self.ordered.contains(definition));
         for class in [Class::Wake, Class::High] {
@@ -152,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_definition_without_priorities_has_one_range() {
-        let marks = Watermarks::default();
+        let marks = QueueMarks::default();
         let (ranges, epoch) = marks.for_claim(&[ONE]);
         assert_eq!(ranges, Ranges { definitions: vec![1], lows: vec![0], highs: vec![i64::MAX] });
         marks.took(epoch, ONE, 10_000);
@@ -162,7 +196,7 @@ mod tests {
 
     #[test]
     fn high_priorities_come_first_and_low_ones_last() {
-        let marks = Watermarks::default();
+        let marks = QueueMarks::default();
         let (_, epoch) = marks.for_claim(&[ONE, TWO]);
         marks.took(epoch, TWO, NORMAL | 7);
         let look = marks.for_look(&[ONE, TWO]);
@@ -172,8 +206,22 @@ mod tests {
     }
 
     #[test]
+    fn starts_in_the_queue_have_normal_priority() {
+        let marks = QueueMarks::default();
+        let (_, epoch) = marks.for_claim(&[ONE, TWO]);
+        marks.took(epoch, TWO, NORMAL | 7);
+        let look = marks.for_look(&[ONE, TWO]);
+        let (before, after) = look.clone().around_starts(false);
+        assert_eq!((before.lows, after.lows), (vec![0, HIGH, 0], vec![NORMAL, LOW]));
+        let (before, after) = look.around_starts(true);
+        assert_eq!((before.lows, after.definitions), (vec![0, HIGH, 0, NORMAL], vec![2]));
+        let (_, after) = marks.for_look(&[ONE]).around_starts(false);
+        assert!(after.is_empty());
+    }
+
+    #[test]
     fn the_slack_of_a_fairness_key_counts_tags() {
-        let marks = Watermarks::default();
+        let marks = QueueMarks::default();
         let (_, epoch) = marks.for_claim(&[ONE]);
         let number = |tag: i64| NORMAL | FAIR | tag << 24 | 5;
         marks.took(epoch, ONE, number(5_000));

@@ -12,7 +12,7 @@ use amends::saga::key::Key;
 use amends::saga::outcome::{Answer, DecidedBy, Error, Outcome};
 use amends::saga::state::State;
 use amends::saga::{Definition, Json, begin, next_timer, transition};
-use amends::store::{AnsweredSignal, DefinitionId, End, Lane, Start, Store, Transition, Written};
+use amends::store::{AnsweredSignal, DefinitionId, End, Lane, Sources, Start, Store, Transition, Written};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -70,7 +70,7 @@ impl Played {
     /// Takes over a saga that was started by SQL.
     async fn claim(lane: &mut Lane, store: &Store, number: DefinitionId) -> Self {
         let claimed = loop {
-            if let Some(claimed) = lane.claim(1, &[number]).await.unwrap().pop() {
+            if let Some(claimed) = lane.claim(Sources::ALL, 1, &[number]).await.unwrap().sagas.pop() {
                 break claimed;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

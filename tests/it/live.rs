@@ -257,7 +257,7 @@ async fn a_start_is_refused_although_the_node_that_took_it_died() {
     }
     let dead = store.join("dead", "test", 2_000).await.unwrap();
     let mut lane = database.lane(dead).await;
-    assert_eq!(lane.claim(10, &ids).await.unwrap().len(), 2);
+    assert_eq!(lane.claim(amends::store::Sources::ALL, 10, &ids).await.unwrap().sagas.len(), 2);
     drop(lane);
     let heir = node(&database, handlers(&calls), Vec::new()).await;
     for saga in &sagas {

@@ -6,7 +6,7 @@ with due as materialized (
     where coalesce((select max(c.at) from amends.census c), '-infinity') < amends.now() - $1::bigint * interval '1 ms'
 ), counted as materialized (
     select g.definition, g.status, count(*) as sagas
-    from amends.saga g
+    from amends.live_saga g
     where (select d.mine from due d)
     group by g.definition, g.status
 ), kept as (

@@ -1,5 +1,6 @@
 -- Tells a node whether there is something to do for its lanes $1. Returns how many ready rows of the definitions $2
--- have numbers between their watermarks $3 and $6, $4 at most; which lanes have wakes in their inbox; which lanes are
+-- have numbers between their watermarks $3 and $6, $4 at most; how many starts of the definitions $8 in the queue have
+-- numbers above their watermarks $9, $4 at most; which lanes have wakes in their inbox; which lanes are
 -- out of service; whether reruns of these definitions are due; which of the chores $5 of the fleet have no node; for
 -- the node with the chores $7, `timers` or `turns`, whether a timer is due and whether a start knocks; and the last
 -- definition and the last order of an operator, by which the node notices new ones.
@@ -7,7 +8,8 @@
 -- Reads only, so a look that finds nothing writes nothing and takes no transaction id. What it finds is a hint: a lane
 -- claims by the fenced statement, and learns by it that it is out of service.
 -- Called by: store/look.rs. Locks: none.
--- Index: ready_pkey, inbox_pkey, lane_pkey, rerun_open, chore_pkey, timer_fire_at, knock_pkey, fleet_signal_pkey.
+-- Index: ready_pkey, start_queue_order, inbox_pkey, lane_pkey, rerun_open, chore_pkey, timer_fire_at, knock_pkey,
+-- fleet_signal_pkey.
 select (
            select count(*)
            from (
@@ -21,6 +23,19 @@ select (
                limit $4::bigint
            ) c
        ) as ready,
+       (
+           select count(*)
+           from (
+               select from unnest($8::int[], $9::bigint[]) as d (definition, low)
+               cross join lateral (
+                   select from amends.start_queue s
+                   where s.definition = d.definition and s.n > d.low and s.n > 0
+                   order by s.n
+                   limit $4::bigint
+               ) s
+               limit $4::bigint
+           ) c
+       ) as starts,
        array (
            select l.id from unnest($1::bigint[]) as l (id)
            where (select i.lane from amends.inbox i where i.lane = l.id order by i.n limit 1) is not null

@@ -1,7 +1,7 @@
 -- Claims up to $4 wakes for lane $1, of the definitions $2, each with a number between $3, its watermark, and $5, in
 -- this order. Takes sagas without an owner, forwards wakes of sagas that another lane owns, and drops wakes of ended
--- sagas. Writes row 1 of sagas that were started by SQL, with the time that they waited: since the start or, if they
--- take turns, since they got their turn.
+-- sagas. Writes row 1 of queued sagas, with the time that they waited: since the start or, if they take turns, since
+-- they got their turn. Starts in the queue are taken by start_queue/take.sql.
 --
 -- A queued saga has no row 1 yet. A lane takes it only together with the ready row that holds its input. A wake alone
 -- is dropped, because the lane that takes the input reads the number of signals. Only the lane that takes the saga
@@ -82,10 +82,10 @@ with fence as materialized (
     where w.id is not null and w.owner is null and w.input is not null
     order by w.id
     on conflict (id, seq) do nothing
-    returning id, kind, body
+    returning id, body
 )
 select w.ready_definition, w.n, w.id, w.definition, w.signals, w.deaths, w.stuck, w.owner is null as adopted,
-       b.kind, b.body as first, amends.millis(amends.now()) as at,
+       b.body as first, amends.millis(amends.now()) as at,
        w.n is not null and not w.dropped and (w.owner is null or w.owner = $1::bigint) as mine,
        amends.millis(amends.now()) - amends.millis(w.at) as waited_ms
 from fence f left join (woken w full join begun b on b.id = w.id) on true

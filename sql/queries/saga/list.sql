@@ -1,10 +1,10 @@
 -- Lists up to $4 sagas, newest first. Each filter holds only if it is given: ids before $3; status $1; definition $2;
 -- visible sagas, which are those of the definitions $6 and those that a key with the prefix $5 started.
--- Called by: store/read.rs. Locks: none. Index: saga_pkey, saga_done_pkey, waiting_id, start_key_id.
+-- Called by: store/read.rs. Locks: none. Index: saga_pkey, start_queue_pkey, saga_done_pkey, waiting_id, start_key_id.
 with live as (
     select g.id, g.definition, d.name, d.digest, g.status, g.lane, g.signals, g.started_at,
            null::timestamptz as ended_at
-    from amends.saga g
+    from amends.live_saga g
     join amends.definition d on d.id = g.definition
     where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2)
       and g.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')

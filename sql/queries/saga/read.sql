@@ -1,5 +1,5 @@
 -- Reads one saga, live or ended.
--- Called by: store/read.rs. Locks: none. Index: saga_pkey, saga_done_pkey, waiting_id.
+-- Called by: store/read.rs. Locks: none. Index: saga_pkey, start_queue_pkey, saga_done_pkey, waiting_id.
 select g.id, g.definition, d.name, d.digest, g.status, g.lane, l.node, g.signals,
        amends.millis(g.started_at) as started_at, null::bigint as ended_at, null::text as result,
        (select amends.millis(t.fire_at) from amends.timer t where t.id = g.id and isfinite(t.fire_at)) as wake_at,
@@ -9,7 +9,7 @@ select g.id, g.definition, d.name, d.digest, g.status, g.lane, l.node, g.signals
         cross join lateral (
             select t.holder from amends.turn t where t.name = w.name and t.key = w.key limit 1
         ) t) as behind
-from amends.saga g
+from amends.live_saga g
 join amends.definition d on d.id = g.definition
 left join amends.lane l on l.id = g.lane
 where g.id = $1::uuid

@@ -250,7 +250,7 @@ impl Committer {
 
     fn claim(&mut self, claim: Claim, ctx: &mut Context<Self>) {
         let Some(mut lane) = self.lane.take() else { return };
-        let Claim { limit, definitions, check, answer } = claim;
+        let Claim { limit, sources, definitions, check, answer } = claim;
         let asks = check || limit > 0;
         // A claim also tells whether the lane is in service.
         let check = check && (limit == 0 || definitions.is_empty());
@@ -259,7 +259,7 @@ impl Committer {
                 if check {
                     lane.check().await?;
                 }
-                lane.claim(limit, &definitions).await
+                lane.claim(sources, limit, &definitions).await
             };
             let claimed = claimed.await;
             (lane, claimed)

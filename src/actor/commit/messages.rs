@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::boundary::Aim;
-use crate::store::{self, Claimed, DefinitionId, Parking, Transition, Written};
+use crate::store::{self, DefinitionId, Found, Parking, Sources, Transition, Written};
 
 /// Request to write this row with the next batch.
 #[derive(Message)]
@@ -62,9 +62,10 @@ pub(crate) enum Released {
 #[rtype(result = "()")]
 pub(crate) struct Claim {
     pub(crate) limit: usize,
+    pub(crate) sources: Sources,
     pub(crate) definitions: Vec<DefinitionId>,
     pub(crate) check: bool,
-    pub(crate) answer: oneshot::Sender<Vec<Claimed>>,
+    pub(crate) answer: oneshot::Sender<Found>,
 }
 
 /// Request for an answer once no row of this saga is under way: each is written or refused.

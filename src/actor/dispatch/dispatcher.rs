@@ -29,7 +29,7 @@ use crate::boundary;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::event::Started;
-use crate::store::{Claimed, Error, LaneId};
+use crate::store::{Claimed, Error, LaneId, Sources};
 
 /// Dispatcher of one lane.
 pub(crate) struct Dispatcher {
@@ -43,8 +43,8 @@ pub(crate) struct Dispatcher {
     wakes_lost: bool,
     /// What the next round does.
     wanted: Hint,
-    /// There was no room for the ready sagas.
-    full: bool,
+    /// What there was no room for: ready sagas, or starts.
+    full: Sources,
     rounds: Rounds,
     /// Pause before a round that repeats what had no answer.
     pause: Duration,
@@ -74,7 +74,7 @@ impl Dispatcher {
             orphans: Orphans::default(),
             wakes_lost: false,
             wanted: Hint::default(),
-            full: false,
+            full: Sources::default(),
             rounds: Rounds::None,
             pause: Duration::from_millis(limits::POLL_LEAST_MS),
             grace: None,
@@ -103,15 +103,15 @@ impl Dispatcher {
         }
         self.apply_drain(ctx);
         let wanted = std::mem::take(&mut self.wanted);
-        let claims = wanted.claim && self.node.claim_pause.claims();
+        let claims = wanted.claim.any() && self.node.claim_pause.claims();
         let limit = if claims { self.slots.free().min(limits::CLAIM_MAX) } else { 0 };
-        if wanted.claim {
-            self.full = claims && limit == 0;
+        if wanted.claim.any() {
+            self.full = if claims && limit == 0 { wanted.claim } else { Sources::default() };
         }
         self.slots.reserve(limit);
         let (answer, claimed) = oneshot::channel();
         let definitions = self.node.definitions.runnable();
-        self.committer.do_send(Claim { limit, definitions, check: wanted.check, answer });
+        self.committer.do_send(Claim { limit, sources: wanted.claim, definitions, check: wanted.check, answer });
         let (node, lane, lost) = (self.node.clone(), self.lane, self.wakes_lost);
         let round = async move {
             let claimed = claimed.await;
@@ -120,14 +120,15 @@ impl Dispatcher {
         };
         ctx.spawn(round.into_actor(self).map(move |(claimed, wakes), act, ctx| {
             act.slots.reserve(0);
-            let unanswered = Hint { claim: claimed.is_err(), inbox: wakes.is_err(), check: claimed.is_err() };
-            let claimed = claimed.unwrap_or_default();
-            metrics::SAGAS_CLAIMED.with([]).increment(claimed.len() as u64);
-            let more = Hint { claim: !claimed.is_empty(), ..Hint::default() };
-            if !claimed.is_empty() || wakes.as_ref().is_ok_and(|wakes| !wakes.is_empty()) {
+            let failed = if claimed.is_err() { Sources::ALL } else { Sources::default() };
+            let unanswered = Hint { claim: failed, inbox: wakes.is_err(), check: failed.any() };
+            let found = claimed.unwrap_or_default();
+            metrics::SAGAS_CLAIMED.with([]).increment(found.sagas.len() as u64);
+            let more = Hint { claim: found.sources, ..Hint::default() };
+            if !found.sagas.is_empty() || wakes.as_ref().is_ok_and(|wakes| !wakes.is_empty()) {
                 act.node.wakeups.hints.found();
             }
-            act.take(claimed, ctx);
+            act.take(found.sagas, ctx);
             act.wake(wakes);
             act.plan(more, unanswered, ctx);
         }));
@@ -319,7 +320,7 @@ impl Dispatcher {
 
     /// Whether ready sagas wait for a slot of this lane, or a claim may just be taking some.
     fn others_wait(&self) -> bool {
-        self.full || self.wanted.claim || matches!(self.rounds, Rounds::UnderWay)
+        self.full.any() || self.wanted.claim.any() || matches!(self.rounds, Rounds::UnderWay)
     }
 
     fn finish_drain(&mut self) {
@@ -388,9 +389,8 @@ impl Handler<Left> for Dispatcher {
             self.slots.load(saga);
             self.fetch(vec![again], ctx);
         }
-        if self.full && self.slots.free() > 0 {
-            self.full = false;
-            self.wanted = self.wanted.and(Hint::CLAIM);
+        if self.full.any() && self.slots.free() > 0 {
+            self.wanted.claim = self.wanted.claim.and(std::mem::take(&mut self.full));
             if matches!(self.rounds, Rounds::None) {
                 self.plan(Hint::default(), Hint::default(), ctx);
             }

@@ -17,7 +17,7 @@ use crate::actor::residents::arrival::StartOutcome;
 use crate::config::actor as limits;
 use crate::saga::Json;
 use crate::saga::rerun::Rerun;
-use crate::store::{self, LaneId, NodeId, StartKey};
+use crate::store::{self, LaneId, NodeId, Sources, StartKey};
 
 /// Router to the lanes at work. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -107,19 +107,21 @@ impl LaneRouter {
         self.tell_next(usize::MAX, Hint::EVERYTHING);
     }
 
-    /// Tells the lanes what a look found: ready rows to one lane; to more lanes if there are many rows, and to all if
-    /// the look before found rows too (`again`).
+    /// Tells the lanes what a look found: ready rows and starts to one lane; to more lanes if there are many, and to
+    /// all if the look before found some too (`again`).
     pub(crate) fn tell(&self, look: &store::Look, again: bool) {
         for place in self.working() {
             let inbox = look.woken.contains(&place.lane);
             let check = look.lost.contains(&place.lane);
             if inbox || check {
-                place.dispatcher.do_send(Hint { claim: false, inbox, check });
+                place.dispatcher.do_send(Hint { inbox, check, ..Hint::default() });
             }
         }
-        if look.ready > 0 {
-            let lanes = usize::try_from(1 + look.ready / limits::LOOK_ROWS_A_LANE).unwrap_or(usize::MAX);
-            self.tell_next(if again { usize::MAX } else { lanes }, Hint::CLAIM);
+        let claim = Sources { ready: look.ready > 0, starts: look.starts > 0 };
+        if claim.any() {
+            let rows = look.ready.max(look.starts);
+            let lanes = usize::try_from(1 + rows / limits::LOOK_ROWS_A_LANE).unwrap_or(usize::MAX);
+            self.tell_next(if again { usize::MAX } else { lanes }, Hint { claim, ..Hint::default() });
         }
     }
 

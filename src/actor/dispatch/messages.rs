@@ -11,7 +11,7 @@ use crate::actor::node::definitions::Pinned;
 use crate::actor::residents::arrival::StartOutcome;
 use crate::saga::Json;
 use crate::saga::rerun::Rerun;
-use crate::store::StartKey;
+use crate::store::{Sources, StartKey};
 
 /// Request to start a saga here.
 #[derive(Message)]
@@ -35,8 +35,8 @@ pub(crate) struct Poke(pub(crate) Vec<Uuid>);
 #[derive(Clone, Copy, Debug, Default, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Hint {
-    /// There may be ready rows to claim.
-    pub(crate) claim: bool,
+    /// There may be sagas to claim.
+    pub(crate) claim: Sources,
     /// There may be wakes in the lane's inbox.
     pub(crate) inbox: bool,
     /// The lane may be out of service.
@@ -44,19 +44,19 @@ pub(crate) struct Hint {
 }
 
 impl Hint {
-    /// There may be ready rows to claim.
-    pub(crate) const CLAIM: Self = Self { claim: true, inbox: false, check: false };
+    /// There may be sagas to claim.
+    pub(crate) const CLAIM: Self = Self { claim: Sources::ALL, inbox: false, check: false };
     /// There may be anything.
-    pub(crate) const EVERYTHING: Self = Self { claim: true, inbox: true, check: true };
+    pub(crate) const EVERYTHING: Self = Self { claim: Sources::ALL, inbox: true, check: true };
 
     /// Returns this hint and another one together.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { claim: self.claim || other.claim, inbox: self.inbox || other.inbox, check: self.check || other.check }
+        Self { claim: self.claim.and(other.claim), inbox: self.inbox || other.inbox, check: self.check || other.check }
     }
 
     /// Whether the hint hints at nothing.
     pub(crate) fn is_empty(self) -> bool {
-        !self.claim && !self.inbox && !self.check
+        !self.claim.any() && !self.inbox && !self.check
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Lookout {
     draining: bool,
     /// The last look failed.
     failed: bool,
-    /// The last look found ready rows.
+    /// The last look found ready rows or starts.
     unclaimed: bool,
     /// The last definition and the last order of an operator that a look found.
     newest: Option<(Option<i32>, Option<i64>)>,
@@ -70,7 +70,7 @@ impl Lookout {
 
     fn tell(&mut self, look: &Look) {
         // Rows that the lane which was told has not taken: perhaps it is full, and others are not.
-        let again = std::mem::replace(&mut self.unclaimed, look.ready > 0);
+        let again = std::mem::replace(&mut self.unclaimed, look.ready > 0 || look.starts > 0);
         self.router.tell(look, again);
         let hints = &self.node.wakeups.hints;
         if look.reruns {

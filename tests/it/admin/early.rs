@@ -108,6 +108,7 @@ async fn nodes_that_meet_a_wake_first_wait_for_the_input() {
 /// What an older version left behind when it took a saga by a wake: a row without journal and without input.
 async fn lose(url: &str, start: &str) -> Uuid {
     let saga = ask(url, &format!("select amends.start({start})")).await;
+    ask(url, &format!("select amends.unqueue('{saga}')")).await;
     ask(url, &format!("delete from amends.ready where id = '{saga}'")).await;
     ask(url, &format!("update amends.saga set status = 'running' where id = '{saga}'")).await;
     let wake = "insert into amends.ready (definition, id) select definition, id from amends.saga";

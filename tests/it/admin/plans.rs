@@ -13,6 +13,8 @@ const FILL: &str = "
     select amends.uuid7(), 1, 'completed', 0, now(), now() + n % 3 * interval '1 day' from generate_series(1, 60000) n;
     insert into amends.timer select id, now() + random() * interval '1 day' from amends.saga;
     insert into amends.ready (definition, id) select 1, id from amends.saga;
+    insert into amends.start_queue (definition, id, input)
+    select 1, amends.uuid7(), '{}' from generate_series(1, 60000) n;
     insert into amends.signal (id, n, at, by, application_name, request)
     select id, 1, now(), 'somebody', '', '{\"pause\":{}}' from amends.saga;
     insert into amends.passage select date_trunc('minute', now()) - n * interval '1 min', 1, 1, 1, 1, 0, 0, 0
@@ -40,7 +42,7 @@ async fn each_view_is_answered_by_index() {
         let plan = ask(&database.url, &format!("explain {query}")).await;
         assert!(plan.contains(index), "{query}: {index} is not in\n{plan}");
         // Empty partitions may be read in whole.
-        for table in ["saga g", "timer t", "passage p", "ready r", "signal s"] {
+        for table in ["saga g", "timer t", "passage p", "ready r", "start_queue s", "signal s"] {
             assert!(!plan.contains(&format!("Seq Scan on {table}")), "{query}\n{plan}");
         }
     }

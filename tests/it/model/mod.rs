@@ -14,8 +14,8 @@ use protocol::{Database, LaneState, Process, State, Without};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// Folders of statements that are part of the protocol.
-const NOUNS: [&str; 10] =
-    ["chore", "inbox", "journal", "lane", "node", "saga", "signal", "sweep", "timer", "transition"];
+const NOUNS: [&str; 11] =
+    ["chore", "inbox", "journal", "lane", "node", "saga", "signal", "start_queue", "sweep", "timer", "transition"];
 
 /// Statements in them that are not, each with the reason.
 const NOT_MODELLED: &[(&str, &str)] = &[
@@ -42,6 +42,7 @@ const NOT_MODELLED: &[(&str, &str)] = &[
     ("quarantine/mark", "counts deaths only"),
     ("quarantine/clear", "counts deaths only"),
     ("saga/lost", "the safety net: the model must do without it"),
+    ("start_queue/forget", "ids are unique in the model"),
     ("signal/bulk", "signal/request for each of many sagas"),
     ("sweep/forget", "takes rows that nothing refers to any more"),
 ];
@@ -60,10 +61,12 @@ impl Model for Protocol {
             lanes: (0..lanes).map(born).collect(),
             owner: None,
             queued: true,
+            in_queue: self.in_queue,
+            uncounted: false,
             ended: false,
             signaled: false,
             journal: Vec::new(),
-            ready: vec![(0, true)],
+            ready: if self.in_queue { Vec::new() } else { vec![(0, true)] },
             inbox: vec![false; lanes],
             timer: false,
         };
@@ -94,10 +97,13 @@ impl Model for Protocol {
             Property::always("no two owners' rows are both accepted", |_, state: &State| !state.two_owners),
             Property::always("who was taken for dead writes nothing", |_, state: &State| !state.dead_wrote),
             Property::always("no call leaves before its row is durable", |_, state: &State| !state.call_without_intent),
-            Property::always("a live saga has a lane, a ready row or a timer", |_, state: &State| {
-                let db = &state.db;
-                db.ended || db.owner.is_some() || !db.ready.is_empty() || db.timer
-            }),
+            Property::always(
+                "a live saga has a lane, a ready row, a timer or its place in the queue",
+                |_, state: &State| {
+                    let db = &state.db;
+                    db.in_queue || db.ended || db.owner.is_some() || !db.ready.is_empty() || db.timer
+                },
+            ),
             Property::always("no saga is forgotten", |model: &Self, state: &State| {
                 let only_misfortune = model.moves(state).into_iter().all(Move::is_misfortune);
                 !only_misfortune || state.db.ended
@@ -114,6 +120,7 @@ const TWO_LANES: Protocol = Protocol {
     late_copies: true,
     awaits_signal: false,
     early: false,
+    in_queue: false,
     // One node of each version.
     older: 0b01,
     without: Without::Nothing,
@@ -201,6 +208,17 @@ fn the_protocol_holds_for_a_saga_that_is_asked_before_its_first_claim() {
 }
 
 #[test]
+fn the_protocol_holds_for_a_start_in_the_queue() {
+    for awaits_signal in [false, true] {
+        for older in [0b00, 0b01] {
+            let protocol = Protocol { in_queue: true, early: true, awaits_signal, older, ..TWO_LANES };
+            holds(Protocol { cuts: 1, ..protocol }, 16, Some(24));
+            holds(Protocol { evictions: 1, ..protocol }, 16, Some(24));
+        }
+    }
+}
+
+#[test]
 fn without_a_guard_the_model_finds_the_defect() {
     let forgotten = "no saga is forgotten";
     let defects = [
@@ -215,11 +233,13 @@ fn without_a_guard_the_model_finds_the_defect() {
         // A signal before the first claim, or a wake of another kind.
         (Without::Input, true, true, forgotten),
         (Without::Input, false, false, forgotten),
+        (Without::Unqueue, true, false, forgotten),
     ];
     for (without, awaits_signal, late_copies, property) in defects {
-        let early = without == Without::Input;
+        let early = matches!(without, Without::Input | Without::Unqueue);
+        let in_queue = without == Without::Unqueue;
         let older = if without == Without::Looks { 0 } else { TWO_LANES.older };
-        let protocol = Protocol { cuts: 1, late_copies, awaits_signal, early, older, without, ..TWO_LANES };
+        let protocol = Protocol { cuts: 1, late_copies, awaits_signal, early, in_queue, older, without, ..TWO_LANES };
         let checker = protocol
             .checker()
             .threads(2)

@@ -18,8 +18,10 @@ pub(super) struct Protocol {
     pub(super) awaits_signal: bool,
     /// It may be asked and woken before its first claim.
     pub(super) early: bool,
-    /// Lanes of an older version, as bits: they claim from time to time, whether something is there or not. The others
-    /// claim only after a look of their node.
+    /// It begins as a start in the queue; otherwise as a ready row with its input.
+    pub(super) in_queue: bool,
+    /// Lanes of an older version, as bits: they claim from time to time, whether something is there or not, and do not
+    /// see the queue of starts. The others claim only after a look of their node.
     pub(super) older: u8,
     pub(super) without: Without,
 }
@@ -55,6 +57,8 @@ pub(super) enum Move {
     /// A node looks, without a lock, and finds a ready row.
     Look(LaneId),
     Claim(LaneId),
+    /// It takes starts out of the queue.
+    Take(LaneId),
     AskOwned(LaneId),
     Reconcile(LaneId),
     Load(LaneId),
@@ -79,6 +83,7 @@ impl Move {
             Self::Evict(_) => &["signal/evict", "sweep/evicted"],
             Self::Disown(_) => &["sweep/disown"],
             Self::BuryLiving(_) | Self::Bury(_) => &["sweep/fence_dead_nodes", "lane/retire"],
+            Self::Take(_) => &["start_queue/take", "saga/start"],
             Self::Begin(_) | Self::Claim(_) | Self::CarryOutPast(_) => &["saga/claim", "saga/start"],
             Self::CarryOut(_) | Self::CarryOutGhost(..) => {
                 &["saga/claim", "transition/commit", "transition/resolve", "lane/live", "saga/park", "saga/release"]
@@ -130,6 +135,7 @@ impl Move {
             Open(0),
             Look(0),
             Claim(0),
+            Take(0),
             AskOwned(0),
             Reconcile(0),
             Load(0),
@@ -176,7 +182,7 @@ impl Protocol {
         if !db.signaled && !db.ended && (self.early || !db.journal.is_empty()) {
             moves.push(Move::Request);
         }
-        if db.queued && state.early_wakes > 0 {
+        if db.queued && !db.in_queue && state.early_wakes > 0 {
             moves.push(Move::Wake);
         }
         if db.owner.is_some_and(|owner| !db.is_live(owner)) {
@@ -332,13 +338,16 @@ impl Protocol {
     /// What a lane with room does about ready rows. A claim that finds nothing, after a look that is out of date,
     /// changes nothing but the hint.
     fn claims(&self, state: &State, lane: LaneId, moves: &mut Vec<Move>) {
-        let (found, hinted) = (!state.db.ready.is_empty(), state.processes[usize::from(lane)].hinted);
+        let (ready, process) = (!state.db.ready.is_empty(), &state.processes[usize::from(lane)]);
         if self.older >> lane & 1 == 1 {
-            moves.extend(found.then_some(Move::Claim(lane)));
-        } else if hinted {
-            moves.push(Move::Claim(lane));
-        } else if found && self.without != Without::Looks {
+            moves.extend(ready.then_some(Move::Claim(lane)));
+            return;
+        }
+        let unknown = ready && !process.hinted || state.db.in_queue && !process.hinted_starts;
+        if unknown && self.without != Without::Looks {
             moves.push(Move::Look(lane));
         }
+        moves.extend(process.hinted.then_some(Move::Claim(lane)));
+        moves.extend(process.hinted_starts.then_some(Move::Take(lane)));
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Without {
     Intent,
     /// A saga without its first row is taken by any wake, and the row with its input is deleted like one.
     Input,
+    /// Who asks something of a start in the queue leaves it there, without a row that counts what was asked.
+    Unqueue,
 }
 
 /// A row of the journal.
@@ -106,6 +108,10 @@ pub(super) struct Database {
     pub(super) owner: Option<LaneId>,
     /// No lane has had it: its first row is not written.
     pub(super) queued: bool,
+    /// It is a start in the queue: it has no row of its own yet.
+    pub(super) in_queue: bool,
+    /// What was asked of it was not counted.
+    pub(super) uncounted: bool,
     pub(super) ended: bool,
     pub(super) signaled: bool,
     pub(super) journal: Vec<Row>,
@@ -119,6 +125,7 @@ pub(super) struct Database {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Statement {
     Claim,
+    Take,
     Owned,
     Commit { seq: u8, event: Event },
     Park { seen: bool },
@@ -132,6 +139,8 @@ pub(super) enum Answer {
     Adopted {
         fresh: bool,
         seen_rows: u8,
+        /// As its row tells.
+        asked: bool,
     },
     /// A wake of a saga that was this lane's before.
     Woken,
@@ -178,6 +187,15 @@ pub(super) struct Actor {
     pub(super) evicted: bool,
 }
 
+/// What a claim told of a saga whose journal is read next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Loading {
+    /// The claim wrote its first row.
+    pub(super) fresh: bool,
+    /// Something was asked of it.
+    pub(super) asked: bool,
+}
+
 /// A process with one lane.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Process {
@@ -193,8 +211,10 @@ pub(super) struct Process {
     pub(super) strays: bool,
     /// A look or a claim of its own found something: it claims next.
     pub(super) hinted: bool,
+    /// The same for starts in the queue.
+    pub(super) hinted_starts: bool,
     /// It owns the saga and has not read its journal yet.
-    pub(super) loading: Option<bool>,
+    pub(super) loading: Option<Loading>,
     pub(super) actor: Option<Actor>,
 }
 
@@ -258,9 +278,9 @@ impl Database {
                 (self.owner, self.queued, self.timer) = (Some(lane), false, false);
                 if with_input && self.journal.is_empty() {
                     self.journal.push(Row { lane, event: Event::Started });
-                    return Answer::Adopted { fresh: true, seen_rows: 1 };
+                    return Answer::Adopted { fresh: true, seen_rows: 1, asked: true };
                 }
-                Answer::Adopted { fresh: false, seen_rows: seen.rows }
+                Answer::Adopted { fresh: false, seen_rows: seen.rows, asked: true }
             }
             Some(owner) if owner == lane => Answer::Woken,
             Some(owner) => {
@@ -268,6 +288,19 @@ impl Database {
                 Answer::Nothing
             }
         }
+    }
+
+    /// start_queue/take.sql: nothing was asked of the saga, as far as rows tell.
+    pub(super) fn take(&mut self, lane: LaneId) -> Answer {
+        if !self.is_live(lane) {
+            return Answer::Fenced;
+        }
+        if !self.in_queue {
+            return Answer::Nothing;
+        }
+        (self.in_queue, self.queued, self.owner) = (false, false, Some(lane));
+        self.journal.push(Row { lane, event: Event::Started });
+        Answer::Adopted { fresh: true, seen_rows: 1, asked: false }
     }
 
     /// transition/commit.sql, and transition/resolve.sql for a row that was not let in.
@@ -290,7 +323,7 @@ impl Database {
 
     /// saga/park.sql.
     pub(super) fn park(&mut self, lane: LaneId, seen: bool, without: Without) -> Answer {
-        let unseen = self.signaled && !seen && without != Without::ParkGuard;
+        let unseen = self.signaled && !self.uncounted && !seen && without != Without::ParkGuard;
         let parked = self.is_live(lane) && self.owner == Some(lane) && !unseen;
         if parked {
             (self.owner, self.timer) = (None, true);
@@ -308,9 +341,17 @@ impl Database {
         Answer::LetGo(freed)
     }
 
-    /// amends.request: the saga's row says whom to wake. What is queued is woken by the row with its input.
-    pub(super) fn request(&mut self, open: u8) {
+    /// amends.request: the saga's row says whom to wake. What is queued is woken by the row with its input. A start in
+    /// the queue gets both rows first.
+    pub(super) fn request(&mut self, open: u8, without: Without) {
         self.signaled = true;
+        if self.in_queue && without == Without::Unqueue {
+            self.uncounted = true;
+            return;
+        }
+        if std::mem::take(&mut self.in_queue) {
+            self.make_ready(open, true);
+        }
         match self.owner {
             Some(owner) => self.inbox[usize::from(owner)] = true,
             None if self.queued => {}
@@ -346,7 +387,7 @@ impl Database {
 
 impl Actor {
     /// An actor that takes up what the journal says.
-    pub(super) fn take_up(rows: &[Row], fresh: bool) -> Self {
+    pub(super) fn take_up(rows: &[Row], fresh: bool, asked: bool) -> Self {
         let fold = Fold::from_rows(rows);
         let lost = (fold.attempting && !fresh).then_some(Event::OwnerLost);
         Self {
@@ -354,7 +395,7 @@ impl Actor {
             calling: false,
             events: lost.into_iter().collect(),
             proposed: None,
-            must_read: true,
+            must_read: asked,
             reading: None,
             letting_go: false,
             evicted: false,

@@ -2,7 +2,9 @@
 //! database is in `protocol.rs`.
 
 use super::moves::{Move, Protocol};
-use super::protocol::{Actor, Answer, Event, LaneId, LaneState, Phase, Process, Row, Seen, State, Statement, Without};
+use super::protocol::{
+    Actor, Answer, Event, LaneId, LaneState, Loading, Phase, Process, Row, Seen, State, Statement, Without,
+};
 
 impl Protocol {
     /// The state after a move; none if nothing changes.
@@ -10,7 +12,7 @@ impl Protocol {
         let mut next = state.clone();
         let open = next.open_snapshots();
         match step {
-            Move::Request => next.db.request(open),
+            Move::Request => next.db.request(open, self.without),
             Move::Wake => {
                 next.early_wakes -= 1;
                 next.db.wake(open);
@@ -37,7 +39,7 @@ impl Protocol {
                 next.evictions -= 1;
                 next.process(lane).disowned = true;
             }
-            Move::Cut(lane, as_ghost) => next.cut(lane, as_ghost, self.without),
+            Move::Cut(lane, as_ghost) => next.cut(lane, as_ghost, self),
             Move::Begin(lane) => {
                 let rows = u8::try_from(next.db.journal.len()).unwrap();
                 next.process(lane).statement = Some((Statement::Claim, Phase::Begun { rows }));
@@ -49,10 +51,19 @@ impl Protocol {
                 next.carry_out(lane, statement, None, false, self.without);
             }
             Move::Receive(lane) => next.receive(lane, self.without),
-            Move::Look(lane) => next.process(lane).hinted = true,
+            Move::Look(lane) => {
+                let (ready, starts) = (!next.db.ready.is_empty(), next.db.in_queue);
+                let process = next.process(lane);
+                process.hinted |= ready;
+                process.hinted_starts |= starts;
+            }
             Move::Claim(lane) => {
                 next.process(lane).hinted = false;
                 next.send(lane, Statement::Claim);
+            }
+            Move::Take(lane) => {
+                next.process(lane).hinted_starts = false;
+                next.send(lane, Statement::Take);
             }
             Move::AskOwned(lane) | Move::Reconcile(lane) => next.send(lane, Statement::Owned),
             Move::Park(lane) => {
@@ -162,7 +173,10 @@ impl State {
         let dead = !self.db.is_live(lane);
         let answer = match statement {
             Statement::Claim => self.db.claim(lane, seen, without),
-            Statement::Owned if self.db.owner == Some(lane) => Answer::Adopted { fresh: false, seen_rows: rows },
+            Statement::Take => self.db.take(lane),
+            Statement::Owned if self.db.owner == Some(lane) => {
+                Answer::Adopted { fresh: false, seen_rows: rows, asked: true }
+            }
             Statement::Owned => Answer::Nothing,
             Statement::Commit { seq, event } => self.db.commit(lane, seq, event, without),
             Statement::Park { seen } => self.db.park(lane, seen, without),
@@ -175,7 +189,7 @@ impl State {
 
     /// The connection is gone. What was on it may have been carried out, may still be, or never is; the process asks
     /// or sends again.
-    fn cut(&mut self, lane: LaneId, as_ghost: bool, without: Without) {
+    fn cut(&mut self, lane: LaneId, as_ghost: bool, protocol: &Protocol) {
         self.cuts -= 1;
         let process = self.process(lane);
         let Some((statement, _)) = process.statement.take() else {
@@ -185,9 +199,10 @@ impl State {
             process.ghosts.push(statement);
         }
         match statement {
-            Statement::Claim | Statement::Owned => {
+            Statement::Claim | Statement::Take | Statement::Owned => {
                 // It asks again, and claims again.
-                (process.strays, process.hinted) = (without != Without::Strays, true);
+                (process.strays, process.hinted) = (protocol.without != Without::Strays, true);
+                process.hinted_starts = protocol.in_queue;
             }
             // The same row is proposed still, and sent again as it was.
             Statement::Commit { .. } => {}
@@ -200,16 +215,16 @@ impl State {
 
     fn load(&mut self, lane: LaneId) {
         let rows = self.db.journal.clone();
-        let Some(fresh) = self.process(lane).loading.take() else {
+        let Some(loading) = self.process(lane).loading.take() else {
             return;
         };
-        self.arrive(lane, &rows, fresh);
+        self.arrive(lane, &rows, loading);
     }
 
-    fn arrive(&mut self, lane: LaneId, rows: &[Row], fresh: bool) {
+    fn arrive(&mut self, lane: LaneId, rows: &[Row], Loading { fresh, asked }: Loading) {
         // Rows of somebody else: it is not the first owner any more, whatever its claim said.
         let fresh = fresh && rows.len() == 1;
-        let mut actor = Actor::take_up(rows, fresh);
+        let mut actor = Actor::take_up(rows, fresh, asked);
         actor.decide();
         self.process(lane).actor = Some(actor);
         if fresh {
@@ -245,17 +260,18 @@ impl State {
             }
         }
         // It goes on while it finds something.
-        self.process(lane).hinted |=
-            statement == Statement::Claim && matches!(answer, Answer::Adopted { .. } | Answer::Woken);
+        let found = matches!(answer, Answer::Adopted { .. } | Answer::Woken);
+        self.process(lane).hinted |= found && statement == Statement::Claim;
+        self.process(lane).hinted_starts |= found && statement == Statement::Take;
         match answer {
             Answer::Fenced => self.process(lane).die(),
             Answer::Adopted { .. } | Answer::Woken if self.process(lane).actor.is_some() => self.wake(lane),
-            Answer::Adopted { fresh, seen_rows } if without == Without::LaterLoad => {
+            Answer::Adopted { fresh, seen_rows, asked } if without == Without::LaterLoad => {
                 let rows = self.db.journal[..usize::from(seen_rows)].to_vec();
-                self.arrive(lane, &rows, fresh);
+                self.arrive(lane, &rows, Loading { fresh, asked });
             }
-            Answer::Adopted { fresh, .. } => self.process(lane).loading = Some(fresh),
-            Answer::Woken => self.process(lane).loading = Some(false),
+            Answer::Adopted { fresh, asked, .. } => self.process(lane).loading = Some(Loading { fresh, asked }),
+            Answer::Woken => self.process(lane).loading = Some(Loading { fresh: false, asked: true }),
             Answer::Nothing => {}
             Answer::Accepted => self.accepted(lane),
             Answer::Refused => self.process(lane).actor = None,
@@ -327,6 +343,7 @@ impl Process {
             ghosts: Vec::new(),
             strays: false,
             hinted: false,
+            hinted_starts: false,
             loading: None,
             actor: None,
         }

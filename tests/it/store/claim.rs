@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use amends::saga::event::Request;
-use amends::store::Written;
+use amends::store::{Sources, Written};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{Node, json, waiting, went_on};
 use crate::harness::{Database, eventually};
 
-async fn ready(node: &Node, count: i32) {
+async fn start(node: &Node, count: i32) {
     node.database
         .client()
         .await
@@ -23,7 +23,7 @@ async fn ready(node: &Node, count: i32) {
 #[tokio::test]
 async fn takes_no_more_than_its_limit_under_any_plan() {
     let node = Node::new().await;
-    ready(&node, 300).await;
+    start(&node, 300).await;
     for settings in [
         "enable_hashjoin = off; enable_mergejoin = off; enable_material = off; enable_memoize = off",
         "enable_nestloop = off; enable_indexscan = off; enable_bitmapscan = off",
@@ -35,17 +35,21 @@ async fn takes_no_more_than_its_limit_under_any_plan() {
         }
         let mut lane = node.database.lane(node.id).await;
         for limit in [1, 7] {
-            assert_eq!(lane.claim(limit, &[node.definition]).await.unwrap().len(), limit, "{settings}");
+            assert_eq!(
+                lane.claim(Sources::ALL, limit, &[node.definition]).await.unwrap().sagas.len(),
+                limit,
+                "{settings}"
+            );
         }
     }
-    let left = node.database.client().await.query_one("select count(*) from amends.ready", &[]).await.unwrap();
+    let left = node.database.client().await.query_one("select count(*) from amends.start_queue", &[]).await.unwrap();
     assert_eq!(left.get::<_, i64>(0), 300 - 16);
 }
 
 #[tokio::test]
 async fn fifty_claimers_get_each_saga_once() {
     let node = Node::new().await;
-    ready(&node, 2_000).await;
+    start(&node, 2_000).await;
     let claimed: Arc<Mutex<Vec<Uuid>>> = Arc::default();
     let mut tasks = Vec::new();
     for _ in 0..50 {
@@ -53,7 +57,14 @@ async fn fifty_claimers_get_each_saga_once() {
         let (claimed, definition) = (claimed.clone(), node.definition);
         tasks.push(tokio::spawn(async move {
             loop {
-                let ids: Vec<Uuid> = lane.claim(16, &[definition]).await.unwrap().iter().map(|saga| saga.id).collect();
+                let ids: Vec<Uuid> = lane
+                    .claim(Sources::ALL, 16, &[definition])
+                    .await
+                    .unwrap()
+                    .sagas
+                    .iter()
+                    .map(|saga| saga.id)
+                    .collect();
                 let mut claimed = claimed.lock().await;
                 claimed.extend(ids);
                 if claimed.len() >= 2_000 {
@@ -82,14 +93,14 @@ async fn claim_with_an_old_snapshot<F: Future<Output = ()>>(
     transaction.execute("select from amends.lane where id = $1 for update", &[&lane]).await.unwrap();
     let definition = claimer.definition;
     let observer = claimer.database.client().await;
-    let claim = claimer.lane.claim(10, std::slice::from_ref(&definition));
+    let claim = claimer.lane.claim(Sources::ALL, 10, std::slice::from_ref(&definition));
     let rest = async {
         eventually("the claim waits for its lane", async || waiting(&observer, "-- Claims up").await > 0).await;
         meanwhile.await;
         transaction.commit().await.unwrap();
     };
     let (claimed, ()) = tokio::join!(claim, rest);
-    claimed.unwrap()
+    claimed.unwrap().sagas
 }
 
 #[tokio::test]
@@ -108,7 +119,7 @@ async fn forwards_a_wake_of_a_saga_that_got_an_owner_after_the_snapshot() {
     let claimed = claim_with_an_old_snapshot(&mut node, async {
         let mut taken = Vec::new();
         while taken.is_empty() {
-            taken = other.lane.claim(1, &[definition]).await.unwrap();
+            taken = other.lane.claim(Sources::ALL, 1, &[definition]).await.unwrap().sagas;
         }
         assert!(taken[0].adopted);
     })
@@ -152,11 +163,12 @@ async fn waits_for_nobody_and_leaves_what_is_locked() {
 #[tokio::test]
 async fn passes_by_what_another_claim_is_taking() {
     let mut node = Node::new().await;
-    ready(&node, 10).await;
+    start(&node, 10).await;
     let mut other = node.database.client().await;
     let transaction = other.transaction().await.unwrap();
-    let taken = transaction.query("select id from amends.ready order by n limit 5 for update", &[]).await.unwrap();
-    let claimed = node.lane.claim(5, &[node.definition]).await.unwrap();
+    let taken =
+        transaction.query("select id from amends.start_queue order by n limit 5 for update", &[]).await.unwrap();
+    let claimed = node.lane.claim(Sources::ALL, 5, &[node.definition]).await.unwrap().sagas;
     assert_eq!(claimed.len(), 5);
     assert!(taken.iter().all(|row| claimed.iter().all(|saga| saga.id != row.get::<_, Uuid>(0))));
     transaction.rollback().await.unwrap();
@@ -180,18 +192,21 @@ async fn drops_wakes_of_ended_sagas() {
 #[tokio::test]
 async fn takes_only_definitions_that_it_can_run_and_lets_none_starve() {
     let mut node = Node::new().await;
-    ready(&node, 50).await;
+    start(&node, 50).await;
     let other =
         node.store.put_definition("digest two", "other", "{}", &amends::store::AtStart::default()).await.unwrap();
     let id = node.store.start("other", &json("1"), None).await.unwrap();
-    assert_eq!(node.lane.claim(10, &[other]).await.unwrap().iter().map(|saga| saga.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(
+        node.lane.claim(Sources::ALL, 10, &[other]).await.unwrap().sagas.iter().map(|saga| saga.id).collect::<Vec<_>>(),
+        [id]
+    );
     let id = node.store.start("other", &json("1"), None).await.unwrap();
     for _ in 0..20 {
         node.store.start("other", &json("1"), None).await.unwrap();
     }
     let mut seen = HashSet::new();
     for _ in 0..2 {
-        let claimed = node.lane.claim(10, &[node.definition, other]).await.unwrap();
+        let claimed = node.lane.claim(Sources::ALL, 10, &[node.definition, other]).await.unwrap().sagas;
         assert_eq!(claimed.len(), 10, "the limit is one for all definitions");
         seen.extend(claimed.iter().map(|saga| saga.id));
     }
@@ -205,11 +220,13 @@ async fn finds_rows_behind_its_watermark() {
     let mut late = node.database.client().await;
     let transaction = late.transaction().await.unwrap();
     transaction.execute("select amends.start('checkout', '{}')", &[]).await.unwrap();
-    ready(&node, 6_000).await;
-    while !lane.claim(500, &[node.definition]).await.unwrap().is_empty() {}
+    start(&node, 6_000).await;
+    while !lane.claim(Sources::ALL, 500, &[node.definition]).await.unwrap().sagas.is_empty() {}
     transaction.commit().await.unwrap();
-    eventually("the late start is claimed", async || !lane.claim(10, &[node.definition]).await.unwrap().is_empty())
-        .await;
+    eventually("the late start is claimed", async || {
+        !lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas.is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Signals before the first claim: a saga without its first row is taken only together with its input. Owns the orders
-//! in which two lanes meet the row that brings the input and a wake of the same saga.
+//! in which two lanes meet the row that brings the input and a wake of the same saga. Starts that nobody has asked
+//! anything of are in start_queue.rs.
 
 use amends::saga::event::Request;
-use amends::store::{Claimed, Lane, NetCursor, Written};
+use amends::store::{Claimed, Lane, NetCursor, Sources, Written};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -14,8 +15,12 @@ const WAKE: &str = "insert into amends.ready (definition, id) select definition,
 const LOCK_INPUT: &str = "select from amends.ready where id = $1 and input is not null for update";
 const LOCK_WAKE: &str = "select from amends.ready where id = $1 and input is null for update";
 
+/// A start that is ready, as one is that was asked something.
 async fn start(node: &Node) -> Uuid {
-    node.store.start("checkout", &json(r#"{"order":7}"#), None).await.unwrap()
+    let id = node.store.start("checkout", &json(r#"{"order":7}"#), None).await.unwrap();
+    let row = node.database.client().await.query_one("select amends.unqueue($1)", &[&id]).await.unwrap();
+    assert!(row.get::<_, bool>(0));
+    id
 }
 
 /// A saga that no lane has claimed yet, with its input and a wake in `ready`.
@@ -58,13 +63,17 @@ async fn a_wake_alone_takes_no_saga_whose_input_another_lane_is_about_to_take() 
         let mut other = one.database.client().await;
         let transaction = other.transaction().await.unwrap();
         transaction.execute(LOCK_INPUT, &[&id]).await.unwrap();
-        assert_eq!(two.lane.claim(10, &[two.definition]).await.unwrap(), [], "a wake brings no input");
+        assert_eq!(
+            two.lane.claim(Sources::ALL, 10, &[two.definition]).await.unwrap().sagas,
+            [],
+            "a wake brings no input"
+        );
         assert!(two.store.saga(id).await.unwrap().unwrap().lane.is_none());
         transaction.rollback().await.unwrap();
         if again {
             wake(&other, id).await;
         }
-        let claimed = one.lane.claim(10, &[one.definition]).await.unwrap();
+        let claimed = one.lane.claim(Sources::ALL, 10, &[one.definition]).await.unwrap().sagas;
         assert_begun(&claimed, id, 1);
         assert_one_first_row(&one, id).await;
     }
@@ -78,9 +87,9 @@ async fn a_wake_that_comes_after_its_input_goes_to_the_owner() {
     let mut other = one.database.client().await;
     let transaction = other.transaction().await.unwrap();
     transaction.execute(LOCK_WAKE, &[&id]).await.unwrap();
-    assert_begun(&one.lane.claim(10, &[one.definition]).await.unwrap(), id, 1);
+    assert_begun(&one.lane.claim(Sources::ALL, 10, &[one.definition]).await.unwrap().sagas, id, 1);
     transaction.rollback().await.unwrap();
-    assert_eq!(two.lane.claim(10, &[two.definition]).await.unwrap(), []);
+    assert_eq!(two.lane.claim(Sources::ALL, 10, &[two.definition]).await.unwrap().sagas, []);
     assert_eq!(one.store.drain_inbox(&[one.lane.id()]).await.unwrap(), [id]);
     assert_one_first_row(&one, id).await;
 }
@@ -93,9 +102,9 @@ async fn while_something_is_asked_neither_row_is_taken() {
     let mut application = node.database.client().await;
     let transaction = application.transaction().await.unwrap();
     transaction.execute("select amends.cancel($1, 'not needed')", &[&id]).await.unwrap();
-    assert_eq!(node.lane.claim(10, &[node.definition]).await.unwrap(), []);
+    assert_eq!(node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas, []);
     transaction.commit().await.unwrap();
-    assert_begun(&node.lane.claim(10, &[node.definition]).await.unwrap(), id, 1);
+    assert_begun(&node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas, id, 1);
     assert_one_first_row(&node, id).await;
 }
 
@@ -115,16 +124,16 @@ async fn claim_behind<F: AsyncFnOnce(&mut Node)>(
     stop.execute("select from amends.lane where id = $1 for update", &[&lane]).await.unwrap();
     let observer = claimer.database.client().await;
     let definition = [claimer.definition];
-    let claim = claimer.lane.claim(10, &definition);
+    let claim = claimer.lane.claim(Sources::ALL, 10, &definition);
     let rest = async {
         eventually("the claim waits for its lane", async || waiting(&observer, "-- Claims up").await > 0).await;
-        assert_begun(&other.lane.claim(10, &definition).await.unwrap(), id, 1);
+        assert_begun(&other.lane.claim(Sources::ALL, 10, &definition).await.unwrap().sagas, id, 1);
         meanwhile(other).await;
         held.rollback().await.unwrap();
         stop.commit().await.unwrap();
     };
     let (claimed, ()) = tokio::join!(claim, rest);
-    claimed.unwrap()
+    claimed.unwrap().sagas
 }
 
 #[tokio::test]
@@ -157,11 +166,11 @@ async fn an_input_is_kept_until_the_first_row_is_there() {
     let taken = "update amends.saga set lane = $2, status = 'running' where id = $1";
     client.execute(taken, &[&id, &old.lane.id().0]).await.unwrap();
     for _ in 0..2 {
-        assert_eq!(node.lane.claim(10, &[node.definition]).await.unwrap(), []);
+        assert_eq!(node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas, []);
     }
     assert_eq!(count(&client, "ready where input is not null").await, 1);
     assert!(old.store.set_aside(old.lane.id(), id, "its journal is empty").await.unwrap());
-    let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
+    let claimed = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas;
     assert_begun(&claimed, id, 0);
     assert!(claimed[0].stuck, "it is taken back");
     assert_one_first_row(&node, id).await;
@@ -170,9 +179,9 @@ async fn an_input_is_kept_until_the_first_row_is_there() {
     let twice = "insert into amends.ready (definition, id, input) select definition, id, '1' from amends.saga";
     client.execute(twice, &[]).await.unwrap();
     let mut other = Node::on_same(&node, "other").await;
-    assert_eq!(other.lane.claim(10, &[other.definition]).await.unwrap(), []);
+    assert_eq!(other.lane.claim(Sources::ALL, 10, &[other.definition]).await.unwrap().sagas, []);
     assert_eq!(node.lane.release(&[id]).await.unwrap(), [id]);
-    let claimed = other.lane.claim(10, &[other.definition]).await.unwrap();
+    let claimed = other.lane.claim(Sources::ALL, 10, &[other.definition]).await.unwrap().sagas;
     assert!(claimed.len() == 1 && claimed[0].first.is_none(), "{claimed:?}");
     assert_one_first_row(&node, id).await;
 }
@@ -191,13 +200,13 @@ async fn what_is_asked_of_a_queued_saga_costs_no_wake() {
     assert_eq!(count(&application, "ready").await, 1);
     let bulk = "select amends.bulk('cancel', 'checkout', 'why', 'queued', spread => interval '1 h')";
     assert_eq!(application.query_one(bulk, &[]).await.unwrap().get::<_, i32>(0), 0, "it was asked already");
-    assert_begun(&node.lane.claim(10, &[node.definition]).await.unwrap(), id, 3);
+    assert_begun(&node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas, id, 3);
     assert_one_first_row(&node, id).await;
 
-    let id = start(&node).await;
+    let id = node.store.start("checkout", &json(r#"{"order":7}"#), None).await.unwrap();
     assert_eq!(application.query_one(bulk, &[]).await.unwrap().get::<_, i32>(0), 1);
     assert_eq!(count(&application, "timer").await, 0, "it is queued, not parked");
-    assert_begun(&node.lane.claim(10, &[node.definition]).await.unwrap(), id, 1);
+    assert_begun(&node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas, id, 1);
 }
 
 /// A saga whose input is gone is no lane's to begin: the net wakes it, so that it is read, set aside and seen.
@@ -208,10 +217,10 @@ async fn a_queued_saga_without_its_input_is_found_by_the_net() {
     let client = node.database.client().await;
     client.execute("delete from amends.ready", &[]).await.unwrap();
     wake(&client, id).await;
-    assert_eq!(node.lane.claim(10, &[node.definition]).await.unwrap(), []);
+    assert_eq!(node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas, []);
     assert_eq!(count(&client, "ready").await, 0, "the wake blocks no other");
     assert_eq!(node.store.safety_net(NetCursor::default()).await.unwrap().0, 1);
-    let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
+    let claimed = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas;
     assert!(claimed.len() == 1 && claimed[0].id == id && claimed[0].first.is_none(), "{claimed:?}");
 }
 
@@ -243,13 +252,16 @@ async fn no_input_is_lost_in_a_crowd() {
     let one = Node::new().await;
     let two = Node::on_same(&one, "two").await;
     let mut asking = Vec::new();
-    for _ in 0..CLIENTS {
+    for number in 0..CLIENTS {
         let client = one.database.client().await;
         asking.push(tokio::spawn(async move {
             for _ in 0..SAGAS {
                 let row = client.query_one("select amends.start('checkout', '{\"order\":7}')", &[]).await;
                 let id: Uuid = row.unwrap().get(0);
-                wake(&client, id).await;
+                if number % 2 == 0 {
+                    client.execute("select amends.unqueue($1)", &[&id]).await.unwrap();
+                    wake(&client, id).await;
+                }
                 client.execute("select amends.cancel($1, 'not needed')", &[&id]).await.unwrap();
             }
         }));
@@ -263,7 +275,7 @@ async fn no_input_is_lost_in_a_crowd() {
         tokio::spawn(async move {
             let (mut begun, mut quiet) = (Vec::new(), 0);
             while quiet < 20 {
-                let claimed = lane.claim(4, &[definition]).await.unwrap();
+                let claimed = lane.claim(Sources::ALL, 4, &[definition]).await.unwrap().sagas;
                 quiet = if claimed.is_empty() { quiet + 1 } else { 0 };
                 begun.extend(claimed.into_iter().filter(|saga| saga.first.is_some()).map(|saga| saga.id));
                 tokio::task::yield_now().await;
@@ -281,9 +293,10 @@ async fn no_input_is_lost_in_a_crowd() {
     }
     let mut late = one.database.lane(one.id).await;
     eventually("everything is claimed", async || {
-        let claimed = late.claim(500, &[definition]).await.unwrap();
+        let claimed = late.claim(Sources::ALL, 500, &[definition]).await.unwrap().sagas;
         begun.extend(claimed.into_iter().filter(|saga| saga.first.is_some()).map(|saga| saga.id));
-        count(&one.database.client().await, "ready").await == 0
+        let client = one.database.client().await;
+        count(&client, "ready").await + count(&client, "start_queue").await == 0
     })
     .await;
     begun.sort();

@@ -1,6 +1,6 @@
 //! Fencing: dead lanes, zombies, and nodes that were only slow.
 
-use amends::store::{Error, Lane, Parking, Swept, Written};
+use amends::store::{Error, Lane, Parking, Sources, Swept, Written};
 
 use super::{Node, ended, started, waiting, went_on};
 use crate::harness::eventually;
@@ -23,7 +23,7 @@ async fn a_zombie_writes_nothing_and_its_sagas_go_on_elsewhere() {
     for _ in 0..2 {
         let batch = [went_on(ids[0], 2), started(node.definition)];
         assert!(matches!(zombie.lane.commit(&batch).await, Err(Error::Fenced)));
-        assert!(matches!(zombie.lane.claim(10, &[node.definition]).await, Err(Error::Fenced)));
+        assert!(matches!(zombie.lane.claim(Sources::ALL, 10, &[node.definition]).await, Err(Error::Fenced)));
         let parking = Parking { id: ids[0], signals_seen: 0, wake_at: None };
         assert!(zombie.lane.park(&[parking]).await.unwrap().is_empty());
         assert!(zombie.lane.release(&ids).await.unwrap().is_empty());
@@ -210,7 +210,7 @@ async fn wakes_in_the_inbox_of_a_dead_lane_are_forwarded_even_late() {
     node.database.client().await.execute(late, &[&lane.0]).await.unwrap();
     assert_eq!(node.claim_all().await, [id]);
     assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept { wakes: 1, ..Swept::default() });
-    let woken = node.lane.claim(10, &[node.definition]).await.unwrap();
+    let woken = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas;
     assert!(woken.len() == 1 && woken[0].id == id && !woken[0].adopted);
 }
 

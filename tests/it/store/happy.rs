@@ -2,7 +2,7 @@
 
 use amends::saga::event::Request;
 use amends::saga::state::Status;
-use amends::store::{AnsweredSignal, Filter, Parking, Transition, Written};
+use amends::store::{AnsweredSignal, Filter, Parking, Sources, Transition, Written};
 
 use super::{Node, ended, json, keyed, started, went_on};
 
@@ -50,7 +50,7 @@ async fn a_start_from_sql_is_claimed_with_its_first_row_written() {
     let mut node = Node::new().await;
     let id = node.store.start("checkout", &json(r#"{"guest": "Ann"}"#), None).await.unwrap();
     assert_eq!(node.store.saga(id).await.unwrap().unwrap().status, Status::Queued);
-    let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
+    let claimed = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas;
     assert_eq!(claimed.len(), 1);
     assert!(claimed[0].id == id && claimed[0].adopted && claimed[0].first.is_some());
     let journal = node.store.journal(id).await.unwrap();
@@ -60,7 +60,7 @@ async fn a_start_from_sql_is_claimed_with_its_first_row_written() {
     assert_eq!(event.input.get(), r#"{"guest": "Ann"}"#);
     assert!(event.at > 1_700_000_000_000);
     assert_eq!(node.store.saga(id).await.unwrap().unwrap().status, Status::Running);
-    assert!(node.lane.claim(10, &[node.definition]).await.unwrap().is_empty());
+    assert!(node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas.is_empty());
 }
 
 #[tokio::test]
@@ -97,14 +97,14 @@ async fn a_parked_saga_is_woken_by_its_timer_and_by_a_signal() {
         Parking { id: ids[1], signals_seen: 0, wake_at: None },
     ];
     assert_eq!(node.lane.park(&parkings).await.unwrap().len(), 2);
-    assert!(node.lane.claim(10, &[node.definition]).await.unwrap().is_empty());
+    assert!(node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas.is_empty());
     assert_eq!(node.store.fire_timers(10).await.unwrap(), 1);
-    let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
+    let claimed = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas;
     assert!(claimed.len() == 1 && claimed[0].id == ids[0] && claimed[0].adopted && claimed[0].first.is_none());
 
     let n = node.store.signal(ids[1], &Request::Cancel { reason: "test".into() }).await.unwrap();
     assert_eq!(n, 1);
-    let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
+    let claimed = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas;
     assert!(claimed.len() == 1 && claimed[0].id == ids[1] && claimed[0].signals == 1);
     let signals = node.store.signals_after(ids[1], 0).await.unwrap();
     assert_eq!((signals.len(), signals[0].n, signals[0].by.as_str()), (1, 1, "postgres"));
@@ -119,7 +119,7 @@ async fn a_signal_for_an_owned_saga_lies_in_the_inbox_of_its_lane() {
     let mut node = Node::new().await;
     let ids = node.started(2).await;
     node.store.signal(ids[1], &Request::Touch).await.unwrap();
-    assert!(node.lane.claim(10, &[node.definition]).await.unwrap().is_empty());
+    assert!(node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas.is_empty());
     assert_eq!(node.store.drain_inbox(&[node.lane.id()]).await.unwrap(), [ids[1]]);
     assert!(node.store.drain_inbox(&[node.lane.id()]).await.unwrap().is_empty());
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use amends::saga::event::Request;
 use amends::store::{
-    DefinitionId, Error, Lane, NetCursor, NodeId, Parking, Passed, PostgresConfig, Store, Transition, TurnCursor,
-    Written,
+    DefinitionId, Error, Lane, NetCursor, NodeId, Parking, Passed, PostgresConfig, Sources, Store, Transition,
+    TurnCursor, Written,
 };
 use uuid::Uuid;
 
@@ -60,7 +60,7 @@ impl World {
         let mut missing: BTreeSet<Uuid> = wanted.iter().copied().collect();
         for _ in 0..TIMES_MAX {
             before().await;
-            for saga in again(async || lane.claim(10, of).await).await {
+            for saga in again(async || lane.claim(Sources::ALL, 10, of).await).await.sagas {
                 missing.remove(&saga.id);
             }
             if missing.is_empty() {
@@ -157,6 +157,7 @@ impl World {
             (format!("journal where id in ({ids})"), 9),
             (format!("saga where id in ({ids})"), 0),
             (format!("ready where id in ({ids})"), 0),
+            (format!("start_queue where id in ({ids})"), 0),
             (format!("timer where id in ({ids})"), 0),
             (format!("outbox where id in ({ids})"), 0),
             (format!("waiting where id in ({ids})"), 0),

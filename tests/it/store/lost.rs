@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amends::saga::event::Request;
-use amends::store::{Error, Lane, Parking, PostgresConfig, Store, Transition, Written};
+use amends::store::{Error, Lane, Parking, PostgresConfig, Sources, Store, Transition, Written};
 
 use super::{Node, ended, json, keyed, started, went_on};
 use crate::harness::{Cluster, cluster, eventually};
@@ -48,7 +48,7 @@ async fn a_batch_is_kept_while_the_database_is_gone() {
     let batch = [went_on(id, 2)];
     for _ in 0..2 {
         assert!(matches!(node.lane.commit(&batch).await, Err(Error::Unavailable(_))));
-        assert!(matches!(node.lane.claim(1, &[node.definition]).await, Err(Error::Unavailable(_))));
+        assert!(matches!(node.lane.claim(Sources::ALL, 1, &[node.definition]).await, Err(Error::Unavailable(_))));
     }
     proxy.next(Fault::None);
     assert_eq!(node.lane.commit(&batch).await.unwrap(), [Written::Accepted]);
@@ -89,11 +89,11 @@ async fn sagas_of_a_claim_whose_answer_is_lost_are_found_by_the_next() {
     node.store.signal(id, &Request::Touch).await.unwrap();
     assert!(node.lane.owned().await.unwrap().is_empty());
     proxy.next(Fault::LoseAnswer);
-    assert!(matches!(node.lane.claim(10, &[node.definition]).await, Err(Error::Unavailable(_))));
-    let found = node.lane.claim(10, &[node.definition]).await.unwrap();
+    assert!(matches!(node.lane.claim(Sources::ALL, 10, &[node.definition]).await, Err(Error::Unavailable(_))));
+    let found = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas;
     assert!(found.len() == 1 && found[0].id == id && !found[0].adopted, "{found:?}");
     assert_eq!((found[0].signals, node.store.journal(id).await.unwrap().len()), (1, 1));
-    assert!(node.lane.claim(10, &[node.definition]).await.unwrap().is_empty());
+    assert!(node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas.is_empty());
 }
 
 #[tokio::test]

@@ -37,7 +37,12 @@ async fn what_waits_is_measured() {
 
     let url = &node.database.url;
     ask(url, "select amends.start('checkout', '{}') from generate_series(1, 5)").await;
-    ask(url, "update amends.ready set at = at - interval '1 min' where n = (select min(n) from amends.ready)").await;
+    ask(
+        url,
+        "update amends.start_queue set at = at - interval '1 min' where n = (select min(n) from amends.start_queue)",
+    )
+    .await;
+    ask(url, "select amends.unqueue((select id from amends.start_queue order by n limit 1))").await;
     ask(url, "insert into amends.timer select amends.uuid7(), now() - interval '10 s'").await;
     let busy = node.store.measure().await.unwrap();
     let [(_, ready, oldest_s)] = &busy.backlog[..] else { panic!("{busy:?}") };

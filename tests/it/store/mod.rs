@@ -18,6 +18,7 @@ mod queue;
 mod retention;
 mod signal;
 mod start;
+mod start_queue;
 mod step_transaction;
 mod sweep;
 mod tls;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use amends::saga::Json;
 use amends::saga::state::Status;
-use amends::store::{DefinitionId, End, Lane, NodeId, Start, StartKey, Store, Transition};
+use amends::store::{DefinitionId, End, Lane, NodeId, Sources, Start, StartKey, Store, Transition};
 use uuid::Uuid;
 
 use crate::harness::Database;
@@ -89,8 +90,15 @@ impl Node {
 
     /// Claims what there is; the ids in order.
     pub(crate) async fn claim_all(&mut self) -> Vec<Uuid> {
-        let mut ids: Vec<Uuid> =
-            self.lane.claim(1_000, &[self.definition]).await.unwrap().iter().map(|saga| saga.id).collect();
+        let mut ids: Vec<Uuid> = self
+            .lane
+            .claim(Sources::ALL, 1_000, &[self.definition])
+            .await
+            .unwrap()
+            .sagas
+            .iter()
+            .map(|saga| saga.id)
+            .collect();
         ids.sort();
         ids
     }

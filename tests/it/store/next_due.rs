@@ -24,7 +24,7 @@ const DUE: [(&str, u32); 7] = [
     ("insert into amends.knock (name, key) values ('checkout', 'k')", 0),
     ("delete from amends.knock; select amends.start('checkout', '1')", 0),
     (
-        "delete from amends.ready; delete from amends.saga;
+        "delete from amends.start_queue; delete from amends.saga;
          insert into amends.saga (id, definition, status, lane, signals, started_at)
          select gen_random_uuid(), d.id, 'running', 1, 0, now() from amends.definition d",
         0,

@@ -27,9 +27,19 @@ const HOT: &[(&str, &str, &[&str])] = &[
         &["Index Cond: ((definition = d.definition) AND (n > d.low) AND (n < d.high))", "timer_pkey", "Hash Full Join"],
     ),
     (
+        include_str!("../../../sql/queries/start_queue/take.sql"),
+        "1, '{1}', '{0}', 100",
+        &["Index Cond: ((definition = d.definition) AND (n > d.low) AND (n > 0))", "start_queue_pkey"],
+    ),
+    (include_str!("../../../sql/queries/start_queue/forget.sql"), "'{1}', '{0}', 100", &["start_queue_order"]),
+    (
         include_str!("../../../sql/queries/node/look.sql"),
-        "'{1}', '{1}', '{0}', 100, '{}', '{9223372036854775807}', '{timers,turns}'",
-        &["Index Cond: ((definition = d.definition) AND (n > d.low) AND (n < d.high))", "Index Cond: (lane = l.id)"],
+        "'{1}', '{1}', '{0}', 100, '{}', '{9223372036854775807}', '{timers,turns}', '{1}', '{0}'",
+        &[
+            "Index Cond: ((definition = d_1.definition) AND (n > d_1.low) AND (n > 0))",
+            "Index Cond: ((definition = d.definition) AND (n > d.low) AND (n < d.high))",
+            "Index Cond: (lane = l.id)",
+        ],
     ),
     (include_str!("../../../sql/queries/saga/park.sql"), "1, '{}', '{}', '{}'", &["saga_pkey"]),
     (include_str!("../../../sql/queries/saga/release.sql"), "1, '{}'", &["saga_pkey"]),
@@ -181,6 +191,8 @@ async fn hot_statements_use_their_index_on_empty_and_on_full_tables() {
              insert into amends.timer (id, fire_at)
              select id, now() + interval '1 day' * random() from amends.saga where lane is null;
              insert into amends.ready (definition, id) select 1, id from amends.saga;
+             insert into amends.start_queue (definition, id, input)
+             select 1, amends.uuid7(), '{}' from generate_series(1, 1000000) n;
              insert into amends.journal (id, seq, lane, at, kind, body)
              select id, 1, 1, now(), 'started', '{}' from amends.saga;
              insert into amends.signal (id, n, at, by, application_name, request)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use amends::saga::event::Request;
 use amends::saga::state::Status;
-use amends::store::{Parking, Swept, Trial, Written};
+use amends::store::{Parking, Sources, Swept, Trial, Written};
 use uuid::Uuid;
 
 use super::{Node, ended, went_on};
@@ -100,7 +100,7 @@ async fn deaths_without_a_row_count_and_others_do_not() {
     assert_eq!(node.claim_all().await, [two]);
     let_time_pass(&node).await;
     // Parking shows that it was read; a process that only lost its lane did not die.
-    let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
+    let claimed = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas;
     assert_eq!(claimed.iter().find(|saga| saga.id == one).unwrap().deaths, 2);
     let parking = Parking { id: one, signals_seen: 1, wake_at: None };
     assert_eq!(node.lane.park(&[parking]).await.unwrap(), [one]);
@@ -227,7 +227,7 @@ async fn many_sagas_that_were_put_aside_are_told_to_resume_once() {
         client.query_one(sql, &[]).await.unwrap().get(0)
     };
     assert_eq!((bulk().await, bulk().await), (1, 0));
-    let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
+    let claimed = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas;
     assert!(claimed[0].id == one && claimed[0].stuck && claimed[0].deaths >= 2, "{claimed:?}");
 }
 
@@ -249,7 +249,7 @@ async fn a_call_is_convicted_where_its_owner_had_written_rows() {
     // The next owner asks, and another one asks again if that died before it could write what it was told.
     live_and_die(&node, claims).await;
     let_time_pass(&node).await;
-    let claimed = node.lane.claim(10, &[node.definition]).await.unwrap();
+    let claimed = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap().sagas;
     assert!(claimed.iter().any(|saga| saga.id == one && !saga.stuck && saga.deaths == 2), "{claimed:?}");
     assert_eq!(asks(&node, one).await, Trial::Convicted);
     let marked = "select count(*) from amends.saga where tried";
@@ -338,7 +338,7 @@ async fn a_process_that_was_taken_for_dead_and_lives_has_died_of_nothing() {
     }
     let_time_pass(&sweeper).await;
     let mut next = Node::on_same(&sweeper, "next").await;
-    let claimed = next.lane.claim(10, &[next.definition]).await.unwrap();
+    let claimed = next.lane.claim(Sources::ALL, 10, &[next.definition]).await.unwrap().sagas;
     let found: BTreeMap<Uuid, (u32, bool)> = claimed.iter().map(|saga| (saga.id, (saga.deaths, saga.stuck))).collect();
     assert_eq!(found, BTreeMap::from([(one, (1, true)), (two, (2, false))]));
     // It comes before the sweep, too.

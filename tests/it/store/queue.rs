@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use amends::store::{AtStart, DefinitionId, Error, Lane, StartOptions, Store, Watermarks};
+use amends::store::{AtStart, DefinitionId, Error, Lane, Sources, StartOptions, Store, Watermarks};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ impl Fleet {
 
     /// Takes the next sagas, as a node does: the virtual time is known afterwards.
     async fn take(&mut self, count: usize, definitions: &[DefinitionId]) -> HashSet<Uuid> {
-        let taken = self.lane.claim(count, definitions).await.unwrap();
+        let taken = self.lane.claim(Sources::ALL, count, definitions).await.unwrap().sagas;
         self.store().raise_virtual_times(&self.watermarks).await.unwrap();
         taken.into_iter().map(|saga| saga.id).collect()
     }
@@ -238,7 +238,7 @@ async fn starts_at_the_same_time_are_taken_once_each() {
     }
     // Rows that became visible out of order are found when the watermarks are ignored, once a second.
     crate::harness::eventually("all are taken", async || {
-        let more = fleet.lane.claim(100, &[fair]).await.unwrap();
+        let more = fleet.lane.claim(Sources::ALL, 100, &[fair]).await.unwrap().sagas;
         for saga in more {
             assert!(taken.insert(saga.id), "{} was taken twice", saga.id);
         }

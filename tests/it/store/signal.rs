@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use amends::saga::event::Request;
-use amends::store::{Error, Parking, Transition, Written};
+use amends::store::{Error, Parking, Sources, Transition, Written};
 use uuid::Uuid;
 
 use super::{Node, ended, waiting, went_on};
@@ -79,7 +79,7 @@ async fn no_signal_is_lost_in_a_crowd() {
         for (turn, node) in [&mut node, &mut other].into_iter().enumerate() {
             let mut woken: HashSet<Uuid> =
                 node.store.drain_inbox(&[node.lane.id()]).await.unwrap().into_iter().collect();
-            for saga in node.lane.claim(8, &[node.definition]).await.unwrap() {
+            for saga in node.lane.claim(Sources::ALL, 8, &[node.definition]).await.unwrap().sagas {
                 seen[turn].entry(saga.id).or_default();
                 woken.insert(saga.id);
             }

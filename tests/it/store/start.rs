@@ -47,7 +47,7 @@ async fn twenty_starts_with_one_key_are_one_saga_through_both_doors() {
         ids.insert(task.await.unwrap());
     }
     assert_eq!(ids.len(), 1);
-    let sagas = node.database.client().await.query("select from amends.saga", &[]).await.unwrap();
+    let sagas = node.database.client().await.query("select from amends.live_saga", &[]).await.unwrap();
     assert_eq!(sagas.len(), 1);
 }
 
@@ -115,7 +115,7 @@ async fn bad_arguments_have_their_own_codes_and_write_nothing() {
         assert_eq!(error.code().unwrap().code(), code, "{sql}");
     }
     assert!(matches!(node.store.start("no such", &json("1"), None).await, Err(Error::UnknownDefinition(_))));
-    let sql = "select (select count(*) from amends.saga) + (select count(*) from amends.ready) \
+    let sql = "select (select count(*) from amends.live_saga) + (select count(*) from amends.ready) \
                + (select count(*) from amends.start_key)";
     assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
 }

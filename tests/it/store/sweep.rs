@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use amends::saga::event::Request;
-use amends::store::{NetCursor, Parking, Transition, Written};
+use amends::store::{NetCursor, Parking, Sources, Transition, Written};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{Node, ended, started, went_on};
@@ -134,7 +134,7 @@ async fn locks_are_taken_in_one_order() {
                 ended_now += lane.commit(&batch).await.unwrap().len();
                 lane.release(&kept).await.unwrap();
                 store.fire_timers(50).await.unwrap();
-                lane.claim(40, &[definition]).await.unwrap();
+                lane.claim(Sources::ALL, 40, &[definition]).await.unwrap().sagas;
                 store.drain_inbox(&[lane.id()]).await.unwrap();
             }
             ended_now

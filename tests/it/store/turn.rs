@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use amends::saga::Json;
 use amends::saga::event::Request;
 use amends::saga::state::Status;
-use amends::store::{DefinitionId, End, Lane, Store, Transition};
+use amends::store::{DefinitionId, End, Lane, Sources, Store, Transition};
 use uuid::Uuid;
 
 use super::{Node, json};
@@ -26,7 +26,8 @@ async fn start(store: &Store, input: &str) -> Uuid {
 
 /// The sagas that may begin now, in order.
 async fn begun(lane: &mut Lane, definition: DefinitionId) -> Vec<Uuid> {
-    let mut ids: Vec<Uuid> = lane.claim(500, &[definition]).await.unwrap().into_iter().map(|saga| saga.id).collect();
+    let mut ids: Vec<Uuid> =
+        lane.claim(Sources::ALL, 500, &[definition]).await.unwrap().sagas.into_iter().map(|saga| saga.id).collect();
     ids.sort();
     ids
 }
@@ -132,7 +133,7 @@ async fn what_is_asked_of_a_start_that_waits_wakes_nobody_else() {
     assert_eq!(node.store.cancel_waiting(&[waits], &knocks).await.unwrap(), 1);
     assert_eq!(node.store.cancel_waiting(&[waits], &knocks).await.unwrap(), 0, "once");
     assert!(node.store.asked_while_waiting().await.unwrap().is_empty());
-    let claimed = node.lane.claim(500, &[node.definition]).await.unwrap();
+    let claimed = node.lane.claim(Sources::ALL, 500, &[node.definition]).await.unwrap().sagas;
     assert!(claimed[0].first.is_some() && claimed[0].signals == 1, "{claimed:?}");
     node.lane.commit(&[end(holder)]).await.unwrap();
     assert_eq!(node.store.give_turns(&[holder]).await.unwrap().given, 0, "nobody waits any more");
@@ -197,7 +198,7 @@ async fn starts_ends_and_givers_race_without_doubling_or_forgetting_a_turn() {
     while ended.lock().unwrap().len() < STARTS {
         assert!(std::time::Instant::now() < deadline, "{} of {STARTS} ended", ended.lock().unwrap().len());
         for lane in [&mut one.lane, &mut two.lane] {
-            let claimed = lane.claim(500, &[definition]).await.unwrap();
+            let claimed = lane.claim(Sources::ALL, 500, &[definition]).await.unwrap().sagas;
             let mut taken = Vec::new();
             for saga in claimed {
                 eventually("the start has answered", async || keys.lock().unwrap().contains_key(&saga.id)).await;
