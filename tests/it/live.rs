@@ -168,7 +168,7 @@ async fn a_sagas_deadline_passes_although_no_node_has_it_yet() {
     stop(node(&database, handlers(&calls), drafts().into()).await).await;
     let [late, early] = ["late", "early"].map(|name| format!("select amends.start('{name}', '{{}}')"));
     let (late, early) = (ask(&database.url, &late).await, ask(&database.url, &early).await);
-    let passed = "select min(started_at) + interval '500 ms' < clock_timestamp() from amends.saga";
+    let passed = "select min(started_at) + interval '500 ms' < clock_timestamp() from amends.live_saga";
     until(&database.url, passed, "t").await;
     let heir = node(&database, handlers(&calls), drafts().into()).await;
     until(&database.url, &status(&late), "compensated").await;

@@ -207,7 +207,7 @@ async fn without_a_collector_a_position_is_sent_on_as_it_came() {
     // In the terminal, and what is no position.
     let (code, id, errors) = run(&database, &["start", "trip", "--traceparent", &position("01")]).await;
     assert_eq!(code, 0, "{errors}");
-    let kept = format!("select input from amends.ready where id = '{}' and input is not null", id.trim());
+    let kept = format!("select input from amends.start_queue where id = '{}'", id.trim());
     assert_eq!(ask(&database.url, &kept).await, format!("{{}},\"traceparent\":\"{}\"", position("01")));
     let (code, _, said) = run(&database, &["start", "trip", "--traceparent", "00-1-2-3"]).await;
     assert_eq!(code, 2, "{said}");

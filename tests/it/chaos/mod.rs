@@ -134,7 +134,7 @@ async fn unfinished(client: &Client, ids: &[Uuid]) -> Vec<String> {
             (select string_agg(format('  %s %s %s %s', j.seq, j.at, j.kind, left(j.body, 200)), E'\n' order by j.seq)
              from amends.journal j where j.id = x.id))
         from unnest($1::uuid[]) as x (id)
-        left join amends.saga g on g.id = x.id left join amends.definition d on d.id = g.definition
+        left join amends.live_saga g on g.id = x.id left join amends.definition d on d.id = g.definition
         where not exists (select from amends.saga_done s where s.id = x.id)";
     client.query(sql, &[&ids]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
@@ -145,7 +145,7 @@ async fn rage(way: &Way, nemesis: &mut Nemesis, sagas: i64) -> Vec<Uuid> {
     let at_rest = "select (select count(*) from amends.saga_done)
         + (select count(*) from amends.saga where status = 'stuck')";
     let waiting = "select count(amends.request(g.id, '{\"provide\": {\"event\": \"go\", \"payload\": {}}}'))
-        from amends.saga g join amends.definition d on d.id = g.definition
+        from amends.live_saga g join amends.definition d on d.id = g.definition
         where d.name = 'waits' and g.lane is null and g.signals = 0";
     let mut ids = Vec::new();
     let started = |ids: &Vec<Uuid>| i64::try_from(ids.len()).unwrap();
@@ -177,7 +177,7 @@ async fn finish(way: &Way, store: &Store) -> Person {
     // What can still land has landed.
     tokio::time::sleep(Duration::from_millis(HABITS.settle_ms)).await;
     let (began, mut person) = (Instant::now(), Person::default());
-    let sql = "select g.id, d.name, g.status from amends.saga g join amends.definition d on d.id = g.definition";
+    let sql = "select g.id, d.name, g.status from amends.live_saga g join amends.definition d on d.id = g.definition";
     while began.elapsed() < STILL_MAX {
         let client = way.client().await;
         let live = client.query(sql, &[]).await.unwrap();

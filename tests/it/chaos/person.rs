@@ -138,7 +138,7 @@ async fn deaths(client: &Client, saga: Uuid, step: &str, direction: &str) -> i64
                         else array(select json_array_elements_text(s -> 'needs')
                                    from json_array_elements(d.draft::json -> 'steps') s where s ->> 'name' = $2)
                    end as before
-            from amends.saga g join amends.definition d on d.id = g.definition where g.id = $1
+            from amends.live_saga g join amends.definition d on d.id = g.definition where g.id = $1
         ), ended as (
             select j.seq, amends.readable(j.body) -> j.kind as e from amends.journal j
             where j.id = $1 and j.kind in ('attempt_ended', 'probe_answered')

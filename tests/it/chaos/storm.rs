@@ -165,7 +165,7 @@ async fn no_saga_is_put_aside_in_a_storm() {
     );
     assert!(most >= DEATHS_LEAST, "seed {seed}: that was no storm");
     let left = "select string_agg(format('%s %s %s', g.id, d.name, g.status), ', ')
-                from amends.saga g join amends.definition d on d.id = g.definition";
+                from amends.live_saga g join amends.definition d on d.id = g.definition";
     let left: Option<String> = client.query_one(left, &[]).await.unwrap().get(0);
     assert_eq!(left, None, "seed {seed}: not ended");
     eventually("no suspect is left", async || {

@@ -288,6 +288,6 @@ pub(crate) async fn audit(client: &Client) -> Vec<String> {
           and saga not in (select saga from ledger.told union all select id::text from amends.outbox)
         union all
         select format('%s belongs to no saga', key) from ledger.effect
-        where saga not in (select id::text from amends.saga_done union all select id::text from amends.saga)";
+        where saga not in (select id::text from amends.saga_done union all select id::text from amends.live_saga)";
     client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }

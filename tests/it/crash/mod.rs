@@ -183,7 +183,7 @@ async fn play(case: &Case, times: u64) -> Row {
 async fn finish(survivor: &Runtime, client: &Client) -> Option<usize> {
     let began = Instant::now();
     let mut resolved = 0;
-    let sql = "select g.id, d.name, g.status from amends.saga g join amends.definition d on d.id = g.definition";
+    let sql = "select g.id, d.name, g.status from amends.live_saga g join amends.definition d on d.id = g.definition";
     loop {
         let live = client.query(sql, &[]).await.unwrap();
         let open = "select count(*) from (select from amends.outbox union all
@@ -243,7 +243,7 @@ async fn resolve(survivor: &Runtime, client: &Client, saga: Uuid, attempts: u32)
 /// Sagas of which their starter was told, and that are not there.
 async fn lost(client: &Client, started: &[Uuid]) -> Vec<String> {
     let sql = "select x.id::text from unnest($1::uuid[]) as x (id)
-               where not exists (select from amends.saga g where g.id = x.id)
+               where not exists (select from amends.live_saga g where g.id = x.id)
                  and not exists (select from amends.saga_done g where g.id = x.id)";
     let lost = client.query(sql, &[&started]).await.unwrap();
     lost.iter().map(|row| format!("{} was started and is lost", row.get::<_, &str>(0))).collect()
@@ -252,7 +252,7 @@ async fn lost(client: &Client, started: &[Uuid]) -> Vec<String> {
 async fn unfinished(client: &Client) -> Vec<String> {
     let sql = "select format('%s %s is still %s, lane %s, %s', d.name, g.id, g.status, g.lane,
                              (select string_agg(j.kind, ' ' order by j.seq) from amends.journal j where j.id = g.id))
-               from amends.saga g join amends.definition d on d.id = g.definition";
+               from amends.live_saga g join amends.definition d on d.id = g.definition";
     client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 

@@ -29,14 +29,14 @@ const HOT: &[(&str, &str, &[&str])] = &[
     (
         include_str!("../../../sql/queries/start_queue/take.sql"),
         "1, '{1}', '{0}', 100",
-        &["Index Cond: ((definition = d.definition) AND (n > d.low) AND (n > 0))", "start_queue_pkey"],
+        &["Index Cond: ((definition = d.definition) AND (n > d.low))", "start_queue_pkey"],
     ),
     (include_str!("../../../sql/queries/start_queue/forget.sql"), "'{1}', '{0}', 100", &["start_queue_order"]),
     (
         include_str!("../../../sql/queries/node/look.sql"),
         "'{1}', '{1}', '{0}', 100, '{}', '{9223372036854775807}', '{timers,turns}', '{1}', '{0}'",
         &[
-            "Index Cond: ((definition = d_1.definition) AND (n > d_1.low) AND (n > 0))",
+            "Index Cond: ((definition = d_1.definition) AND (n > d_1.low))",
             "Index Cond: ((definition = d.definition) AND (n > d.low) AND (n < d.high))",
             "Index Cond: (lane = l.id)",
         ],
