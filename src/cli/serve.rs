@@ -181,8 +181,8 @@ pub(super) fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Fail
     Ok(catalog)
 }
 
-/// Returns the configuration of the MCP endpoint for HTTP at this address. Fails if `mcp.auth` is `none` although callers
-/// on other machines are expected.
+/// Returns the configuration of the MCP endpoint for HTTP at this address. Fails if `mcp.auth` is `none` although
+/// callers on other machines are expected.
 pub(super) fn door(settings: &McpSettings, address: Option<SocketAddr>) -> Result<mcp::Config, Failure> {
     let outside = address.filter(|address| !address.ip().is_loopback());
     if let (Some(false), Some(address)) = (settings.authenticate, outside) {

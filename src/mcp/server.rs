@@ -81,9 +81,9 @@ impl Door {
     pub async fn open(client: Client, config: Config) -> Result<Self, Error> {
         let tools = Tools::new(config.dedupe.is_some());
         tools.refresh(&client).await?;
-        let authority = Authority::new(client.clone(), &config.trust, config.local.clone()).await?;
         let pages_of_loopback = matches!(config.trust, Trust::Everybody) && config.origins.is_empty();
         let places = Places::new(&config.hosts, &config.origins, pages_of_loopback);
+        let authority = Authority::new(client.clone(), &config.trust, &places, config.local.clone()).await?;
         let limits = Limits::new(config.requests_per_minute);
         let (stopping, closed) = (CancellationToken::new(), CancellationToken::new());
         let inner = Arc::new(Inner {

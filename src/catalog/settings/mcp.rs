@@ -70,7 +70,8 @@ impl McpSettings {
     }
 }
 
-/// Returns whether a text is a URL whose answers no other machine on the way can change: `https`, or an address of this machine.
+/// Returns whether a text is a URL whose answers no other machine on the way can change: `https`, or an address of this
+/// machine.
 pub fn is_secure_url(text: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(text) else { return false };
     let host = url.host_str().unwrap_or_default();

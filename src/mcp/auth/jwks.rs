@@ -184,3 +184,41 @@ fn direct() -> reqwest::Client {
     // If this fails, nothing in the process could use TLS: `reqwest::Client::new` panics then, too.
     client.unwrap_or_else(|error| panic!("cannot create the HTTP client: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_are_used_while_they_are_fresh_and_for_a_day_while_their_server_is_away() {
+        // Another test may have chosen it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let work = Handle::current();
+        for (age_s, is_held, is_read_again) in [
+            (0, true, false),
+            (limits::KEYS_FRESH_S - 1, true, false),
+            (limits::KEYS_FRESH_S, true, true),
+            (limits::KEYS_AGE_S_MAX - 1, true, true),
+            (limits::KEYS_AGE_S_MAX, false, false),
+        ] {
+            let jwks = Jwks::new("http://127.0.0.1:1/keys".to_owned());
+            {
+                let mut state = jwks.0.state();
+                state.keys = Some(Arc::new(Keys { number: 1, all: Vec::new() }));
+                state.read_at = Instant::now().checked_sub(Duration::from_secs(age_s));
+            }
+            assert_eq!(jwks.held(&work).is_some(), is_held, "{age_s} s");
+            assert_eq!(jwks.0.state().is_reading, is_read_again, "{age_s} s");
+            let newer = jwks.newer(&work, None).await;
+            assert_eq!(matches!(newer, Newer::Keys(_)), is_held, "{age_s} s: {newer:?}");
+            assert!(is_held || matches!(newer, Newer::Unavailable), "{age_s} s: {newer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_not_read_over_plain_http_from_another_machine() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let read = Jwks::new("http://login.example/keys".to_owned()).0.read().await;
+        assert!(read.unwrap_err().contains("https"));
+    }
+}

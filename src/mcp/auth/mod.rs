@@ -1,5 +1,5 @@
-//! Authentication over HTTP. Asks for bearer tokens, or accepts the callers of this machine as long as no live token exists.
-//! Also decides what a refusal says, and which refusals need no look-up.
+//! Authentication over HTTP. Asks for bearer tokens, or accepts the callers of this machine as long as no live token
+//! exists. Also decides what a refusal says, and which refusals need no look-up.
 
 mod failures;
 mod jwks;
@@ -34,7 +34,8 @@ use open::Open;
 #[derive(Clone, Debug, Default)]
 pub enum Trust {
     /// Every caller, as long as no live token of `amends token` exists; then only callers with a token. Only right if
-    /// no other machine can reach the server, not even through a proxy.
+    /// no other machine can reach the server, not even through a proxy. With names of the server besides those of
+    /// loopback it is the same as `Bearer(None)`.
     #[default]
     Everybody,
     /// Callers with a token: one of `amends token`, or one of this authorization server.
@@ -88,8 +89,14 @@ pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
 
 impl Authority {
     /// Creates the authority. `local`: what callers without a token may do, where there are any.
-    pub(super) async fn new(client: Client, trust: &Trust, local: Grants) -> Result<Self, store::Error> {
+    pub(super) async fn new(
+        client: Client,
+        trust: &Trust,
+        places: &Places,
+        local: Grants,
+    ) -> Result<Self, store::Error> {
         let (open, verifier) = match trust {
+            Trust::Everybody if places.expect_others() => (None, None),
             Trust::Everybody => (Some(Open::begin(&client).await?), None),
             Trust::Bearer(issuer) => (None, issuer.clone().map(Verifier::new)),
         };

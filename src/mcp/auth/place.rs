@@ -1,6 +1,8 @@
 //! Under which names the server is called, and by which web pages. Reads the headers Host and Origin in full: a text
 //! that only begins like an allowed one is another.
 
+use std::net::IpAddr;
+
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 
 /// Names of a server on loopback.
@@ -40,6 +42,14 @@ impl Places {
             None => origin(text).map(Origins::One),
         });
         Self { hosts, origins: pages_of_loopback.then_some(Origins::Loopback).into_iter().chain(own).collect() }
+    }
+
+    /// Returns whether the server has a name by which other machines may call it.
+    pub(in crate::mcp) fn expect_others(&self) -> bool {
+        let address = |host: &Host| host.name.parse::<IpAddr>();
+        self.hosts.iter().any(|host| {
+            host.name != "localhost" && !address(host).is_ok_and(|address| address.to_canonical().is_loopback())
+        })
     }
 
     /// Checks the headers of a request. The error says what is wrong with them.
@@ -201,6 +211,13 @@ mod tests {
         ] {
             assert!(!check(&places, HOST, bad), "{bad}");
         }
+        let expects = |host: &str| Places::new(&[host.to_owned()], &[], false).expect_others();
+        assert!(
+            ["agents.example.com", "192.0.2.1:80", "[2001:db8::1]", "localhost.example"]
+                .iter()
+                .all(|host| expects(host))
+        );
+        assert!(!["localhost:80", "127.0.0.1", "127.0.0.9:80", "[::1]:80"].iter().any(|host| expects(host)));
         // Two of them are two questions.
         let mut headers = HeaderMap::new();
         headers.append(HOST, HeaderValue::from_static("localhost"));
