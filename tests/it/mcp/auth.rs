@@ -261,7 +261,7 @@ async fn a_flood_of_bad_tokens_stays_before_the_database() {
     let home = Home::with("flood", "mcp: { auth: bearer, requests_per_minute: 100000 }\n").await;
     let mut node = home.node(&[]);
     let (_, ada) = token(&home, &["ada", "--scope", "start:*"]);
-    let (_, bob) = token(&home, &["bob", "--scope", "start:*"]);
+    let fresh: Vec<_> = (0..5).map(|_| token(&home, &["bob", "--scope", "start:*"]).1).collect();
     let good = node.modern().with_token(&ada);
     assert_eq!(good.tools_under(&[]).await.status, 200);
     let callers = (0..30).map(|caller| {
@@ -285,9 +285,16 @@ async fn a_flood_of_bad_tokens_stays_before_the_database() {
     let heard = heard.concat();
     let count = |status: u16| heard.iter().filter(|heard| **heard == status).count();
     assert!(count(401) >= 60 && count(401) < 400 && count(401) + count(429) == FLOOD, "{} {}", count(401), count(429));
-    // A token that is new to the node waits with its network, and with no other.
-    assert_eq!(node.modern().with_token(&bob).tools_under(&[]).await.status, 429);
-    assert_eq!(node.modern().from("127.0.0.2").with_token(&bob).tools_under(&[]).await.status, 200);
+    // A token that is new to the node waits with its network, and with no other. One failure a second is forgiven, so
+    // on a busy machine a token may come in between.
+    let mut has_waited = false;
+    for token in &fresh {
+        let bad = node.modern().with_token(&format!("amends_y_{}", "2".repeat(64)));
+        eventually("the budget is used up", async || bad.tools_under(&[]).await.status == 429).await;
+        has_waited |= node.modern().with_token(token).tools_under(&[]).await.status == 429;
+    }
+    assert!(has_waited);
+    assert_eq!(node.modern().from("127.0.0.2").with_token(&fresh[0]).tools_under(&[]).await.status, 200);
     // The same bad token again is refused from memory, from another network, too.
     let bad = Agent::of_new(&node.url).from("127.0.0.3").with_token(&format!("amends_x_{}", "1".repeat(64)));
     for _ in 0..40 {
@@ -306,8 +313,7 @@ async fn a_flood_of_bad_tokens_stays_before_the_database() {
     .await;
     let sql = "select seq_scan + coalesce(idx_scan, 0) from pg_stat_user_tables where relname = 'access_token'";
     let looked: i64 = rows.query_one(sql, &[]).await.unwrap().get(0);
-    let valid = 104;
-    assert!((valid..valid + 400).contains(&looked), "{looked} look-ups");
+    assert!((102..502).contains(&looked), "{looked} look-ups");
 }
 
 /// Nodes share the keys of session ids, which the database makes and replaces.
