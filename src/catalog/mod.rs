@@ -22,5 +22,5 @@ pub use fault::{Faults, LocatedFault, Position};
 pub use schema::{DEFINITION_SCHEMA, SETTINGS_SCHEMA};
 pub use settings::{
     DatabaseSettings, HttpSettings, LogFormat, LogSettings, McpSettings, NodeSettings, OauthSettings, Settings,
-    TracesSettings, parse_settings,
+    TracesSettings, is_secure_url, parse_settings,
 };

@@ -9,7 +9,7 @@ mod read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-pub use mcp::{McpSettings, OauthSettings};
+pub use mcp::{McpSettings, OauthSettings, is_secure_url};
 
 use super::environment::Environment;
 use super::fault::{Faults, LocatedFault};

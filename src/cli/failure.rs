@@ -62,7 +62,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// Failure of a verb: exit code and message.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) message: String,

@@ -95,6 +95,7 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
     let address = catalog.settings.http.address;
     let mounted = catalog.settings.mcp.enabled;
     let agents = door(&catalog.settings.mcp, address.filter(|_| mounted))?;
+    let (authenticate, over_http) = (catalog.settings.mcp.authenticate, mounted && address.is_some());
     let grace = Duration::from_millis(catalog.settings.node.grace_period_ms);
     // An embedded database belongs to amends, so it is always migrated.
     let migrate = place.is_embedded() || !args.no_migrate;
@@ -104,13 +105,18 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
             () = interrupt.next() => return Ok(Exit::Interrupted),
         };
         let draining = Arc::new(AtomicBool::new(false));
-        let agents = mcp::Door::open(runtime.client().clone(), agents).await;
+        let agents = match guarded(&runtime, agents, authenticate, over_http).await {
+            Ok(config) => mcp::Door::open(runtime.client().clone(), config)
+                .await
+                .map_err(|error| Failure::failed(format!("cannot open the MCP endpoint: {error}"))),
+            Err(failure) => Err(failure),
+        };
         let opened = match &agents {
             Ok(agents) => {
                 let mounts: Vec<Mount> = if mounted { vec![Arc::new(agents.routes())] } else { Vec::new() };
                 open(&runtime, address, &draining, mounts, face)
             }
-            Err(error) => Err(Failure::failed(format!("cannot open the MCP endpoint: {error}"))),
+            Err(failure) => Err(failure.clone()),
         };
         let mut ended = Ok(());
         if let (Ok(_), Ok(agents)) = (&opened, &agents) {
@@ -175,18 +181,19 @@ pub(super) fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Fail
     Ok(catalog)
 }
 
-/// Returns the configuration of the MCP endpoint for HTTP at this address. Fails if callers need not authenticate and
-/// the address is not on loopback.
+/// Returns the configuration of the MCP endpoint for HTTP at this address. Fails if `mcp.auth` is `none` although
+/// callers on other machines are expected.
 pub(super) fn door(settings: &McpSettings, address: Option<SocketAddr>) -> Result<mcp::Config, Failure> {
-    let on_loopback = address.is_none_or(|address| address.ip().is_loopback());
-    let authenticate = settings.authenticate.unwrap_or(!on_loopback);
-    if let (false, false, Some(address)) = (authenticate, on_loopback, address) {
+    let outside = address.filter(|address| !address.ip().is_loopback());
+    if let (Some(false), Some(address)) = (settings.authenticate, outside) {
         let message = format!(
             "mcp.auth is `none`, but other machines can reach {address}; set mcp.auth: bearer and create tokens \
              (amends token add), listen on 127.0.0.1, or set mcp.enabled: false"
         );
         return Err(Failure::usage(message));
     }
+    let expects_others = outside.is_some() || !settings.names_others().is_empty();
+    let authenticate = settings.authenticate.unwrap_or(expects_others);
     let issuer = settings.oauth.clone().map(|oauth| {
         let OauthSettings { issuer, audience, jwks_url, scopes } = oauth;
         mcp::Issuer { issuer, audience, jwks_url, scopes }
@@ -199,10 +206,35 @@ pub(super) fn door(settings: &McpSettings, address: Option<SocketAddr>) -> Resul
         wait: Duration::from_millis(settings.wait_ms),
         dedupe: settings.dedupe_ms.map(Duration::from_millis),
         trust: if authenticate { mcp::Trust::Bearer(issuer) } else { mcp::Trust::Everybody },
+        local: mcp::Grants::of_scopes(settings.local_scopes.iter().map(String::as_str)),
         hosts: settings.hosts.iter().cloned().chain(own.map(|ip| ip.to_string())).collect(),
         origins: settings.origins.clone(),
         requests_per_minute: settings.requests_per_minute,
     })
+}
+
+/// Looks whether there are tokens, which say that callers have to authenticate. Fails if `mcp.auth: none` contradicts a
+/// live one. Without `mcp.auth`, tokens that no longer live count too: one that expires opens nothing.
+async fn guarded(
+    runtime: &Runtime,
+    config: mcp::Config,
+    authenticate: Option<bool>,
+    over_http: bool,
+) -> Result<mcp::Config, Failure> {
+    if !over_http || !matches!(config.trust, mcp::Trust::Everybody) {
+        return Ok(config);
+    }
+    let store = runtime.client().store().clone();
+    let known = runtime.client().work().spawn(async move { store.known_access_tokens().await }).await;
+    let known = known.map_err(|_| Failure::failed("the runtime was stopped"))??;
+    match authenticate {
+        Some(_) if known.live => Err(Failure::usage(
+            "mcp.auth is `none`, but there are live tokens (amends token list), so callers are expected to \
+             authenticate; remove mcp.auth, or revoke the tokens (amends token revoke)",
+        )),
+        None if known.any => Ok(mcp::Config { trust: mcp::Trust::Bearer(None), ..config }),
+        Some(_) | None => Ok(config),
+    }
 }
 
 async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Runtime, Failure> {

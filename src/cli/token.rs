@@ -11,6 +11,7 @@ use super::failure::{Exit, Failure};
 use super::output::{Output, Tone, harmless};
 use super::time::instant;
 use super::value;
+use crate::config::mcp::{TOKEN_LIFE, TOKEN_LIFE_MS_MAX};
 use crate::mcp::{Grants, mint};
 use crate::store::{AccessToken, Store};
 
@@ -37,9 +38,27 @@ pub(crate) struct Add {
     /// several. May be given more than once.
     #[arg(long = "scope", value_name = "SCOPE", required = true)]
     scopes: Vec<String>,
-    /// Lifetime of the token, such as 90days. Default: until it is revoked.
-    #[arg(long, value_name = "TIME", value_parser = value::duration)]
-    life: Option<Duration>,
+    /// When the token expires: a duration from now, such as 30days, or `never`.
+    #[arg(long, alias = "life", value_name = "TIME", value_parser = expiry, default_value = TOKEN_LIFE)]
+    expires: Expiry,
+}
+
+/// When a token expires.
+#[derive(Clone, Copy, Debug)]
+enum Expiry {
+    After(Duration),
+    Never,
+}
+
+fn expiry(text: &str) -> Result<Expiry, String> {
+    match text {
+        "never" => Ok(Expiry::Never),
+        text => match value::duration(text) {
+            Ok(life) if life <= Duration::from_millis(TOKEN_LIFE_MS_MAX) => Ok(Expiry::After(life)),
+            Ok(_) => Err("expected at most 100 years, or `never`".to_owned()),
+            Err(error) => Err(format!("{error}; or `never`")),
+        },
+    }
 }
 
 /// `amends token revoke`.
@@ -86,12 +105,20 @@ fn check(add: &Add) -> Result<(), Failure> {
 
 async fn add(store: &Store, add: &Add, output: &Output) -> Result<Exit, Failure> {
     let minted = mint();
-    store.put_access_token(&minted.id, &add.name, &minted.digest, &add.scopes, add.life).await?;
+    let life = match add.expires {
+        Expiry::After(life) => Some(life),
+        Expiry::Never => None,
+    };
+    let expires_at = store.put_access_token(&minted.id, &add.name, &minted.digest, &add.scopes, life).await?;
     if output.is_json() {
-        output.value(&json!({ "id": minted.id, "name": add.name, "scopes": add.scopes, "token": minted.token }))?;
+        output.value(&json!({
+            "id": minted.id, "name": add.name, "scopes": add.scopes, "token": minted.token,
+            "expires_at": expires_at.map(instant),
+        }))?;
     } else {
         output.line(&minted.token)?;
-        output.remark("this token is not shown again; only its digest is kept");
+        let until = expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {}", instant(at)));
+        output.remark(&format!("this token is not shown again; only its digest is kept. It {until}"));
     }
     Ok(Exit::Done)
 }
@@ -101,6 +128,7 @@ fn list(tokens: &[AccessToken], output: &Output) -> Result<Exit, Failure> {
         let value = |token: &AccessToken| {
             json!({
                 "id": token.id, "name": token.name, "scopes": token.scopes, "live": token.live,
+                "status": status(token),
                 "created_at": instant(token.created_at), "expires_at": token.expires_at.map(instant),
                 "revoked_at": token.revoked_at.map(instant),
             })
@@ -113,22 +141,28 @@ fn list(tokens: &[AccessToken], output: &Output) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let mut table = output.table();
-    table.set_header(["ID", "NAME", "SCOPES", "CREATED", "UNTIL"]);
+    table.set_header(["ID", "NAME", "SCOPES", "CREATED", "STATUS", "UNTIL"]);
     for token in tokens {
-        let until = match (token.revoked_at, token.expires_at) {
-            (Some(at), _) => format!("revoked {}", instant(at)),
-            (None, Some(at)) => instant(at),
-            (None, None) => "no expiry".to_owned(),
-        };
+        let until = token.revoked_at.or(token.expires_at).map_or_else(|| "no expiry".to_owned(), instant);
         let tone = if token.live { Tone::Plain } else { Tone::Quiet };
         table.add_row([
             output.cell(tone, harmless(&token.id)),
             output.cell(tone, harmless(&token.name)),
             output.cell(tone, harmless(&token.scopes.join(" "))),
             output.cell(tone, instant(token.created_at)),
+            output.cell(tone, status(token)),
             output.cell(tone, until),
         ]);
     }
     output.line(&table.trim_fmt())?;
     Ok(Exit::Done)
+}
+
+/// Returns what has become of a token, by the database's clock.
+fn status(token: &AccessToken) -> &'static str {
+    match (token.revoked_at, token.live) {
+        (Some(_), _) => "revoked",
+        (None, true) => "live",
+        (None, false) => "expired",
+    }
 }

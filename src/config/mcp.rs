@@ -54,16 +54,49 @@ pub const PRINCIPAL_BYTES_MAX: usize = 128;
 pub const KEYS_MS_MAX: u64 = 5_000;
 /// Largest answer of an authorization server that is read, in bytes.
 pub const KEYS_BYTES_MAX: usize = 1 << 20;
-/// How long the keys of an authorization server count as fresh, in seconds.
+/// Most keys of an authorization server that are kept.
+pub const KEYS_MAX: usize = 100;
+/// How long the keys of an authorization server count as fresh, in seconds. Older ones are read again.
 pub const KEYS_FRESH_S: u64 = 600;
-/// Shortest time between two requests for the keys once a set of keys is held, in seconds. Old keys and a token with
-/// an unknown key lead to a request.
-pub const KEYS_PAUSE_S: u64 = 10;
+/// How long the keys of an authorization server are used while it does not answer, in seconds.
+pub const KEYS_AGE_S_MAX: u64 = 24 * 3_600;
+/// Shortest time between two requests for the keys, in seconds. A token with an unknown key or a wrong signature leads
+/// to a request.
+pub const KEYS_PAUSE_S: u64 = 5;
+/// The same after a request that failed, in seconds.
+pub const KEYS_RETRY_S: u64 = 1;
 /// How far the clock of an authorization server may be off, in seconds.
 pub const CLOCK_LEEWAY_S: u64 = 60;
-/// Most failed authentications of one address within a minute that are answered with the reason. Further ones are
-/// answered with 429.
+/// Most failed authentications of one address within a minute, or of one /64 network of IPv6. Then callers of that
+/// network whose token was not valid a moment ago are answered with 429, and their tokens are not looked up.
 pub const FAILURES_PER_MINUTE: u32 = 60;
+/// Most networks whose failed authentications are counted one by one. All others share one count.
+pub const FAILING_NETWORKS_MAX: usize = 1 << 16;
+/// Most tokens in each half of the memory of valid tokens, and of that of refused ones.
+pub const TOKENS_REMEMBERED_MAX: usize = 10_000;
+/// How long a valid token is remembered at least, in seconds. The budget of failures does not hold it up.
+pub const TOKEN_VALID_S: u64 = 600;
+/// How long a refused token is remembered at least, in seconds. It is refused again without a look-up.
+pub const TOKEN_REFUSED_S: u64 = 60;
+/// Most look-ups at a time of tokens that were not valid a moment ago.
+pub const TOKEN_LOOKUPS_MAX: usize = 16;
+/// Default life of a token of `amends token add`.
+pub const TOKEN_LIFE: &str = "90days";
+/// Longest life of a token that is not for ever, in milliseconds: 100 years.
+pub const TOKEN_LIFE_MS_MAX: u64 = 100 * 365 * 24 * 3_600_000;
+/// Pause between two looks whether a token exists, in milliseconds. A node that asks for no tokens looks when it is
+/// called.
+pub const TOKENS_LOOK_MS: u64 = 1_000;
+/// Longest wait for such a look, in milliseconds.
+pub const TOKENS_LOOK_MS_MAX: u64 = 2_000;
+/// Default scopes of callers on this machine that need no token.
+pub const LOCAL_SCOPES: [&str; 2] = ["start:*", "read:*"];
+/// Time for which a key seals new session ids, in seconds. It opens them for as long again.
+pub const SESSION_KEY_S: u64 = 7 * 24 * 3_600;
+/// How long a node uses the keys of session ids before it reads them again, in seconds.
+pub const SESSION_KEYS_FRESH_S: u64 = 3_600;
+/// Pause after a failed read of these keys while older ones are held, in seconds.
+pub const SESSION_KEYS_RETRY_S: u64 = 60;
 /// Shortest time between two clean-ups of the counts of callers, in seconds.
 pub const LIMITS_UPKEEP_S: u64 = 60;
 /// Largest message, in bytes: the largest input of a saga and room for its envelope.

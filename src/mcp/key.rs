@@ -95,6 +95,7 @@ pub(super) fn by_arguments(principal: &Principal, input: &Value, window: Duratio
 mod tests {
     use rmcp::model::{JsonObject, MetaObject};
 
+    use super::super::principal::Grants;
     use super::*;
 
     fn meta(key: Option<Value>) -> RequestMetaObject {
@@ -116,7 +117,9 @@ mod tests {
 
     #[test]
     fn equal_arguments_meet_within_a_window() {
-        let keys = |input: &Value, now_ms| by_arguments(&Principal::local(), input, Duration::from_secs(10), now_ms);
+        let keys = |input: &Value, now_ms| {
+            by_arguments(&Principal::new("ada", Grants::default()), input, Duration::from_secs(10), now_ms)
+        };
         let input = json!({ "b": 1, "a": 2 });
         assert_eq!(keys(&input, 10_000), keys(&json!({ "a": 2, "b": 1 }), 19_999));
         assert_eq!(keys(&input, 19_999)[0], keys(&input, 20_000)[1]);

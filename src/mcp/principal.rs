@@ -28,8 +28,8 @@ pub struct Grants {
     pub start: Names,
     /// Definitions whose sagas the principal may read, even if another principal started them.
     pub read: Names,
-    /// Definitions whose sagas the principal may read, cancel and approve, even if another principal started them. An
-    /// approval needs this grant, unless the step says `approver: caller` and the principal started the saga.
+    /// Definitions whose sagas the principal may read, cancel and approve, even if another principal started them. The
+    /// steps of a saga that it started itself it may approve only where the definition says `approver: caller`.
     pub operate: Names,
 }
 
@@ -102,10 +102,9 @@ impl Principal {
         Self { name: name.into(), grants: Arc::new(grants) }
     }
 
-    /// Returns the principal for the user of this machine: over stdio, and on loopback without authentication. It may
-    /// do everything.
-    pub fn local() -> Self {
-        Self::new("local", Grants { start: Names::all(), read: Names::all(), operate: Names::all() })
+    /// Returns the principal for callers on this machine: over stdio, and on loopback without authentication.
+    pub fn local(grants: Grants) -> Self {
+        Self::new("local", grants)
     }
 
     /// Returns the name that the caller proved.
@@ -128,15 +127,14 @@ impl Principal {
         self.grants.operate.hold(definition) || self.has_started(key)
     }
 
-    /// Returns whether the principal may approve a step, in a saga of this definition that was started under this
-    /// key. With `Approver::Operator` the start of the saga is not enough: a caller that starts a saga must not
-    /// approve it itself.
+    /// Returns whether the principal may approve or deny a step, in a saga of this definition that was started under
+    /// this key. With `Approver::Operator` a principal that started the saga may not, whatever its grants: a client
+    /// can fill in its own form, so the person who agrees must come through another door.
     pub(super) fn may_approve(&self, definition: &str, key: Option<&str>, approver: Approver) -> bool {
-        self.grants.operate.hold(definition)
-            || match approver {
-                Approver::Operator => false,
-                Approver::Caller => self.has_started(key),
-            }
+        match approver {
+            Approver::Operator => self.grants.operate.hold(definition) && !self.has_started(key),
+            Approver::Caller => self.grants.operate.hold(definition) || self.has_started(key),
+        }
     }
 
     /// Returns whether the principal started the saga with this key.
@@ -175,6 +173,7 @@ impl Principal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::mcp::LOCAL_SCOPES;
 
     #[test]
     fn grants_go_by_definition_and_by_who_started() {
@@ -193,10 +192,17 @@ mod tests {
         assert!(!ada.may_approve("hotel_checkout", Some(&own), Approver::Operator));
         assert!(ada.may_approve("hotel_checkout", Some(&own), Approver::Caller));
         assert!(!ada.may_approve("hotel_checkout", Some(&other), Approver::Caller));
-        assert!(Principal::local().may_approve("hotel_checkout", None, Approver::Operator));
+        let desk = Principal::new("desk", Grants { operate: Names::all(), ..Grants::default() });
+        let desks = format!("{}k:1", desk.key_prefix());
+        assert!(desk.may_approve("hotel_checkout", Some(&own), Approver::Operator));
+        assert!(desk.may_approve("hotel_checkout", None, Approver::Operator));
+        assert!(!desk.may_approve("hotel_checkout", Some(&desks), Approver::Operator));
+        assert!(desk.may_approve("hotel_checkout", Some(&desks), Approver::Caller));
+        let local = Principal::local(Grants::of_scopes(LOCAL_SCOPES));
+        assert!(!local.may_approve("hotel_checkout", Some(&own), Approver::Operator) && local.may_start("report"));
         let visible = ada.visible(&["hotel_checkout".to_owned(), "report".to_owned()]).unwrap();
         assert_eq!((visible.key_prefix.as_str(), visible.definitions), ("mcp:ada:", vec!["report".to_owned()]));
-        assert!(Principal::local().visible(&[]).is_none());
+        assert!(local.visible(&[]).is_none());
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::auth::{Authority, Limits, Trust};
-use super::session_id::Seal;
+use super::auth::{Authority, Limits, Places, Trust};
+use super::principal::Grants;
+use super::session_id::Seals;
 use super::tools::Tools;
 use crate::client::{Client, Error};
 use crate::config::mcp as limits;
@@ -21,8 +22,11 @@ pub struct Config {
     /// How long equal arguments of one principal are the same call when no key is given. Default: none; every call
     /// without a key is a call of its own.
     pub dedupe: Option<Duration>,
-    /// Which callers are accepted over HTTP. Default: everybody.
+    /// Which callers are accepted over HTTP. Default: everybody, as long as no live token exists.
     pub trust: Trust,
+    /// What callers on standard input and output may do, and those over HTTP that need no token. Default: start all
+    /// definitions and read all sagas.
+    pub local: Grants,
     /// Names under which the server may be reached over HTTP, besides those of loopback: `HOST` or `HOST:PORT`.
     /// Default: none.
     pub hosts: Vec<String>,
@@ -38,6 +42,7 @@ impl Default for Config {
             wait: Duration::from_millis(limits::WAIT_MS),
             dedupe: None,
             trust: Trust::Everybody,
+            local: Grants::of_scopes(limits::LOCAL_SCOPES),
             hosts: Vec::new(),
             origins: Vec::new(),
             requests_per_minute: limits::REQUESTS_PER_MINUTE,
@@ -59,8 +64,10 @@ pub(super) struct Inner {
     pub(super) tools: Tools,
     pub(super) authority: Authority,
     pub(super) limits: Limits,
+    /// Names under which the server may be called, and origins of pages that may call.
+    pub(super) places: Places,
     /// Seals the ids of sessions over HTTP.
-    pub(super) seal: Seal,
+    pub(super) seal: Seals,
     /// Calls in progress.
     pub(super) calls: TaskTracker,
     /// Cancelled when the node begins to stop.
@@ -74,7 +81,9 @@ impl Door {
     pub async fn open(client: Client, config: Config) -> Result<Self, Error> {
         let tools = Tools::new(config.dedupe.is_some());
         tools.refresh(&client).await?;
-        let authority = Authority::new(client.clone(), &config.trust);
+        let pages_of_loopback = matches!(config.trust, Trust::Everybody) && config.origins.is_empty();
+        let places = Places::new(&config.hosts, &config.origins, pages_of_loopback);
+        let authority = Authority::new(client.clone(), &config.trust, &places, config.local.clone()).await?;
         let limits = Limits::new(config.requests_per_minute);
         let (stopping, closed) = (CancellationToken::new(), CancellationToken::new());
         let inner = Arc::new(Inner {
@@ -83,7 +92,8 @@ impl Door {
             tools,
             authority,
             limits,
-            seal: Seal::new(),
+            places,
+            seal: Seals::new(),
             calls: TaskTracker::new(),
             stopping,
             closed,

@@ -1,5 +1,5 @@
 //! MCP over standard input and output, for hosts that start their servers. Owns the pipe and its limits. The user
-//! that started the process is the local principal.
+//! that started the process is the local principal, with the grants of [`Config::local`](super::Config::local).
 
 use std::io;
 
@@ -10,7 +10,6 @@ use tokio::io::{
 };
 
 use super::message_shim::keep;
-use super::principal::Principal;
 use super::server::Door;
 use super::session::Session;
 use crate::config::mcp::MESSAGE_BYTES_MAX;
@@ -33,7 +32,7 @@ impl Door {
             let forwarded = stopping.run_until_cancelled(forward(input, &mut kept)).await.unwrap_or(Ok(()));
             kept.shutdown().await.and(forwarded)
         });
-        let session = Session::over_pipe(self.inner.clone(), Principal::local());
+        let session = Session::over_pipe(self.inner.clone(), self.inner.authority.local().clone());
         let served = match session.serve_with_ct((read, output), self.inner.closed.child_token()).await {
             Ok(running) => running.waiting().await.map(drop).map_err(io::Error::other),
             Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),

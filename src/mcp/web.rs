@@ -1,6 +1,6 @@
 //! MCP over streamable HTTP, on the node's own port. Prepares a request for rmcp: authenticates the caller, limits
-//! rate and size, moves the idempotency key to where rmcp keeps it, and checks the owner of the session. rmcp owns
-//! sessions and streams, and checks Host and Origin.
+//! rate and size, moves the idempotency key to where rmcp keeps it, and checks Host, Origin and the owner of the
+//! session. rmcp owns sessions and streams.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use rmcp::ServerHandler;
 use rmcp_actix_web::transport::{LocalSessionManager, StreamableHttpService};
 use serde_json::json;
 
-use super::auth::{Issuer, Refusal, Trust};
+use super::auth::{Issuer, LOOPBACK, Refusal, Trust, is_forwarded};
 use super::listener::{self, Dropped};
 use super::message_shim::{keep, unreadable};
 use super::principal::Principal;
@@ -33,8 +33,6 @@ const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
 const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 /// An id that no session has.
 const NO_SESSION: HeaderValue = HeaderValue::from_static("none");
-/// Host names of a node on loopback.
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 impl Door {
     /// Returns a function that adds the endpoint `/mcp` to an HTTP server. All its workers share the sessions.
@@ -101,6 +99,9 @@ async fn admit(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let door = request.app_data::<Data<Inner>>().cloned();
     let Some(door) = door else { return refuse(request, HttpResponse::InternalServerError().finish()) };
+    if let Err(why) = door.places.check(request.headers()) {
+        return refuse(request, HttpResponse::Forbidden().body(format!("{why}\n")));
+    }
     let principal = match authenticated(&door, &request).await {
         Ok(principal) => principal,
         Err(refused) => return refuse(request, refused),
@@ -108,7 +109,8 @@ async fn admit(
     if let Err(wait) = door.limits.request(principal.name()) {
         return refuse(request, too_many(wait));
     }
-    rename_session(request.headers_mut(), |sealed| door.seal.open(sealed, principal.name()).map(str::to_owned));
+    let Some(seal) = door.seal.current(&door.client).await else { return refuse(request, unavailable()) };
+    rename_session(request.headers_mut(), |sealed| seal.open(sealed, principal.name()).map(str::to_owned));
     request.extensions_mut().insert(principal.clone());
     let payload = request.extract::<web::Payload>().await?;
     let Ok(body) = payload.to_bytes_limited(MESSAGE_BYTES_MAX).await else {
@@ -133,7 +135,7 @@ async fn admit(
         let answer = HttpResponse::BadRequest().json(unreadable(&kept));
         return Ok(answered.into_response(answer.map_into_right_body()));
     }
-    rename_session(answered.headers_mut(), |id| Some(door.seal.close(id, principal.name())));
+    rename_session(answered.headers_mut(), |id| Some(seal.close(id, principal.name())));
     Ok(answered.map_body(|_, body| watch.over(body)).map_into_left_body())
 }
 
@@ -154,15 +156,13 @@ fn refuse<Body>(
 
 /// Returns the principal of a request, or the response that refuses it.
 async fn authenticated(door: &Inner, request: &ServiceRequest) -> Result<Principal, HttpResponse> {
-    let address = request.peer_addr().map_or_else(String::new, |address| address.ip().to_string());
-    let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let refusal = match door.authority.principal(authorization).await {
+    let address = request.peer_addr().map(|address| address.ip());
+    let headers = request.headers();
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let refusal = match door.authority.principal(authorization, address, is_forwarded(headers)).await {
         Ok(principal) => return Ok(principal),
         Err(refusal) => refusal,
     };
-    if let Err(wait) = door.limits.failure(&address) {
-        return Err(too_many(wait));
-    }
     let metadata = door.authority.issuer().map(|issuer| format!(", resource_metadata=\"{}\"", metadata_url(issuer)));
     let metadata = metadata.unwrap_or_default();
     Err(match refusal {
@@ -170,15 +170,24 @@ async fn authenticated(door: &Inner, request: &ServiceRequest) -> Result<Princip
             .insert_header((WWW_AUTHENTICATE, format!("Bearer realm=\"amends\"{metadata}")))
             .body("expected a bearer token\n"),
         Refusal::Invalid(why) => {
-            tracing::info!(address, why, "refused a caller");
+            tracing::info!(address = address.map(|address| address.to_string()), why, "refused a caller");
             let challenge =
                 format!("Bearer realm=\"amends\", error=\"invalid_token\", error_description=\"{why}\"{metadata}");
             HttpResponse::Unauthorized().insert_header((WWW_AUTHENTICATE, challenge)).body(format!("{why}\n"))
         }
-        Refusal::Unavailable => HttpResponse::ServiceUnavailable()
-            .insert_header((RETRY_AFTER, "1"))
-            .body("tokens cannot be checked at the moment\n"),
+        Refusal::Limited(wait) => too_many(wait),
+        Refusal::Forwarded => HttpResponse::Forbidden().body(
+            "expected a caller on this machine, found a request that a proxy passed on; set mcp.auth: bearer and \
+             create a token (amends token add)\n",
+        ),
+        Refusal::Unavailable => unavailable(),
     })
+}
+
+fn unavailable() -> HttpResponse {
+    HttpResponse::ServiceUnavailable()
+        .insert_header((RETRY_AFTER, "1"))
+        .body("callers cannot be checked at the moment\n")
 }
 
 fn too_many(wait: Duration) -> HttpResponse {

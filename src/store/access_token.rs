@@ -29,8 +29,25 @@ pub struct AccessToken {
     pub live: bool,
 }
 
+/// Which access tokens there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownTokens {
+    /// Whether there is one, whether it is live or not.
+    pub any: bool,
+    /// Whether there is one that is neither expired nor revoked.
+    pub live: bool,
+}
+
 impl Store {
-    /// Stores a new access token that expires after `life`; without `life` it lives until it is revoked.
+    /// Returns which access tokens there are.
+    pub async fn known_access_tokens(&self) -> Result<KnownTokens, Error> {
+        let row = self.query_once(sql!("access_token", "known"), &[]).await?;
+        let row = row.first().ok_or_else(super::no_row)?;
+        Ok(KnownTokens { any: row.try_get("any")?, live: row.try_get("live")? })
+    }
+
+    /// Stores a new access token that expires after `life`; without `life` it lives until it is revoked. Returns when
+    /// it expires.
     pub async fn put_access_token(
         &self,
         id: &str,
@@ -38,11 +55,12 @@ impl Store {
         digest: &[u8],
         scopes: &[String],
         life: Option<Duration>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Millis>, Error> {
         let life = life.map(|life| i64::try_from(life.as_millis()).unwrap_or(i64::MAX));
         let sql = sql!("access_token", "put");
-        self.query_once(sql, &[&id, &name, &digest, &scopes, &life]).await?;
-        Ok(())
+        let rows = self.query_once(sql, &[&id, &name, &digest, &scopes, &life]).await?;
+        let expires_at: Option<i64> = rows.first().ok_or_else(super::no_row)?.try_get("expires_at")?;
+        Ok(expires_at.map(super::millis))
     }
 
     /// Reads the access token with this public part.

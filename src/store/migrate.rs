@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 10, name: "wake", text: include_str!("../../sql/migrations/0010_wake.sql") },
     Migration { version: 11, name: "sharing", text: include_str!("../../sql/migrations/0011_sharing.sql") },
     Migration { version: 12, name: "start_queue", text: include_str!("../../sql/migrations/0012_start_queue.sql") },
+    Migration { version: 13, name: "session_keys", text: include_str!("../../sql/migrations/0013_session_keys.sql") },
 ];
 
 /// The views, functions and roles for people and their tools, in the order in which they are applied. Every statement

@@ -83,6 +83,7 @@ impl Reading<'_> {
     fn settings(&mut self, value: &Value) -> Settings {
         let root = Field::root(value);
         let definitions = root.at("definitions").items().collect::<Vec<_>>();
+        let http = self.http(&root.at("http"));
         Settings {
             participants: (root.at("participants").entries().collect::<Vec<_>>().into_iter())
                 .filter_map(|(name, field)| self.participant(name, &field))
@@ -90,8 +91,8 @@ impl Reading<'_> {
             definitions: definitions.iter().filter_map(|field| self.file_path(field)).collect(),
             database: self.database(&root.at("database")),
             node: self.node(&root.at("node")),
-            http: self.http(&root.at("http")),
-            mcp: self.mcp(&root.at("mcp")),
+            mcp: self.mcp(&root.at("mcp"), http.address),
+            http,
             log: self.log(&root.at("log")),
             traces: self.traces(&root.at("traces")),
         }

@@ -1,14 +1,13 @@
-//! Access tokens of an authorization server: this node is an OAuth 2.1 resource server. Owns the cache of the
-//! server's keys, and the checks of a token: signature, issuer, audience and time.
+//! Access tokens of an authorization server: this node is an OAuth 2.1 resource server. Owns the checks of a token:
+//! header, key, signature, issuer, audience and time, as RFC 8725 and RFC 9068 ask. Leaves the server's keys to
+//! `jwks.rs`.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{DecodingKey, Header, Validation, decode, decode_header};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::jwk::{Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use serde::Deserialize;
-use tokio::sync::Mutex;
 
+use super::jwks::{Jwks, Keys, Newer};
 use super::{Grants, Principal, Refusal, ring};
 use crate::client::Client;
 use crate::config::mcp as limits;
@@ -20,27 +19,21 @@ pub struct Issuer {
     pub issuer: String,
     /// Name of this server, as in `aud` of tokens for it.
     pub audience: String,
-    /// URL of the issuer's keys.
+    /// URL of the issuer's keys: `https`, or at this machine.
     pub jwks_url: String,
     /// Scopes that every valid token has.
     pub scopes: Vec<String>,
 }
 
+/// Types of tokens that are accepted, in lower case. Besides access tokens of RFC 9068, many servers call their access
+/// tokens `JWT`, or give them no type.
+const TYPES: [&str; 4] = ["at+jwt", "application/at+jwt", "jwt", "application/jwt"];
+
 /// Checks tokens of one authorization server.
 #[derive(Debug)]
 pub(super) struct Verifier {
     issuer: Issuer,
-    http: reqwest::Client,
-    keys: Arc<Mutex<Keys>>,
-}
-
-#[derive(Debug, Default)]
-struct Keys {
-    set: Option<Arc<JwkSet>>,
-    /// Time of the last successful read.
-    read_at: Option<Instant>,
-    /// Time of the last read, successful or not.
-    asked_at: Option<Instant>,
+    jwks: Jwks,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,10 +54,32 @@ enum Scp {
     List(Vec<String>),
 }
 
+/// What is wrong with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// No key fits. The server may have a new one.
+    Key,
+    /// The signature is not that of the key. The server may have changed the key under its name.
+    Signature,
+    /// Newer keys would change nothing.
+    Token(&'static str),
+}
+
+impl Fault {
+    fn refusal(self) -> Refusal {
+        Refusal::Invalid(match self {
+            Self::Key => "no key of the issuer fits the token",
+            Self::Signature => "the token is not valid here: its signature, issuer, audience or time is wrong",
+            Self::Token(why) => why,
+        })
+    }
+}
+
 impl Verifier {
     pub(super) fn new(issuer: Issuer) -> Self {
         ring::install();
-        Self { issuer, http: direct(), keys: Arc::default() }
+        let jwks = Jwks::new(issuer.jwks_url.clone());
+        Self { issuer, jwks }
     }
 
     pub(super) fn issuer(&self) -> &Issuer {
@@ -74,14 +89,25 @@ impl Verifier {
     /// Checks a token and returns its principal.
     pub(super) async fn principal(&self, client: &Client, token: &str) -> Result<Principal, Refusal> {
         let header = decode_header(token).map_err(|_| Refusal::Invalid("expected an access token"))?;
-        if !ring::ACCEPTED.contains(&header.alg) {
-            return Err(Refusal::Invalid("the signature algorithm of the token is not accepted"));
-        }
-        let (http, keys, url) = (self.http.clone(), self.keys.clone(), self.issuer.jwks_url.clone());
-        let wanted = header.kid.clone();
-        let reading = async move { keys.lock().await.current(&http, &url, wanted.as_deref()).await };
-        let set = client.work().spawn(reading).await.ok().flatten().ok_or(Refusal::Unavailable)?;
-        let claims = self.claims(token, &header, &set)?;
+        acceptable(&header).map_err(Refusal::Invalid)?;
+        let work = client.work();
+        let keys = match self.jwks.held(work) {
+            Some(keys) => keys,
+            None => match self.jwks.newer(work, None).await {
+                Newer::Keys(keys) => keys,
+                Newer::Known | Newer::Unavailable => return Err(Refusal::Unavailable),
+            },
+        };
+        let claims = match self.claims(token, &header, &keys) {
+            Err(fault @ (Fault::Key | Fault::Signature)) => match self.jwks.newer(work, Some(&keys)).await {
+                Newer::Keys(keys) => self.claims(token, &header, &keys),
+                // Perhaps the server has a key that fits.
+                Newer::Unavailable if fault == Fault::Key => return Err(Refusal::Unavailable),
+                Newer::Known | Newer::Unavailable => Err(fault),
+            },
+            checked => checked,
+        };
+        let claims = claims.map_err(Fault::refusal)?;
         let scp = match &claims.scp {
             Some(Scp::Words(words)) => words.split_whitespace().collect(),
             Some(Scp::List(list)) => list.iter().map(String::as_str).collect(),
@@ -93,63 +119,119 @@ impl Verifier {
         Ok(Principal::new(format!("oauth:{}", claims.sub), grants))
     }
 
-    fn claims(&self, token: &str, header: &Header, set: &JwkSet) -> Result<Claims, Refusal> {
+    fn claims(&self, token: &str, header: &Header, keys: &Keys) -> Result<Claims, Fault> {
         let mut validation = Validation::new(header.alg);
         validation.set_audience(&[&self.issuer.audience]);
         validation.set_issuer(&[&self.issuer.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.validate_nbf = true;
         validation.leeway = limits::CLOCK_LEEWAY_S;
-        let named = header.kid.as_ref().and_then(|kid| set.find(kid));
-        // A server with only one key need not name it.
-        let only = (header.kid.is_none() && set.keys.len() == 1).then(|| &set.keys[0]);
-        let key = named.or(only).ok_or(Refusal::Invalid("no key of the issuer fits the token"))?;
-        let key = DecodingKey::from_jwk(key).map_err(|_| Refusal::Invalid("the key of the token is unusable"))?;
-        let invalid = Refusal::Invalid("the token is not valid here: its signature, issuer, audience or time is wrong");
-        decode::<Claims>(token, &key, &validation).map(|data| data.claims).map_err(|_| invalid)
+        let key = key(header, &keys.all).ok_or(Fault::Key)?;
+        let key = DecodingKey::from_jwk(key).map_err(|_| Fault::Token("the key of the token is unusable"))?;
+        let decoded = decode::<Claims>(token, &key, &validation).map_err(|error| match error.kind() {
+            ErrorKind::InvalidSignature => Fault::Signature,
+            _ => Fault::Token("the token is not valid here: its signature, issuer, audience or time is wrong"),
+        });
+        let claims = decoded?.claims;
+        if claims.sub.trim().is_empty() {
+            return Err(Fault::Token("the token names no subject"));
+        }
+        Ok(claims)
     }
 }
 
-impl Keys {
-    /// Returns the keys. Reads them again when they are old or lack the wanted key, but at most every `KEYS_PAUSE_S`
-    /// seconds, unless there are none yet. Old keys are better than none.
-    async fn current(&mut self, http: &reqwest::Client, url: &str, wanted: Option<&str>) -> Option<Arc<JwkSet>> {
-        let older = |at: Option<Instant>, seconds| at.is_none_or(|at| at.elapsed() >= Duration::from_secs(seconds));
-        let lacking = self.set.as_ref().is_none_or(|set| wanted.is_some_and(|kid| set.find(kid).is_none()));
-        let due = lacking || older(self.read_at, limits::KEYS_FRESH_S);
-        if due && (self.set.is_none() || older(self.asked_at, limits::KEYS_PAUSE_S)) {
-            self.asked_at = Some(Instant::now());
-            match read(http, url).await {
-                Ok(set) => (self.set, self.read_at) = (Some(Arc::new(set)), Some(Instant::now())),
-                Err(error) => {
-                    tracing::warn!(url, error, "could not read the keys of the authorization server")
-                }
-            }
+/// Checks the header of a token, before any key is looked for.
+fn acceptable(header: &Header) -> Result<(), &'static str> {
+    if !ring::ACCEPTED.contains(&header.alg) {
+        return Err("the signature algorithm of the token is not accepted");
+    }
+    // A critical header must be understood, and this server understands none.
+    if header.crit.is_some() {
+        return Err("the token has a critical header that is not understood");
+    }
+    match &header.typ {
+        Some(typ) if !TYPES.contains(&typ.to_ascii_lowercase().as_str()) => {
+            Err("the type of the token is not that of an access token")
         }
-        self.set.clone()
+        Some(_) | None => Ok(()),
     }
 }
 
-/// Returns an HTTP client that connects directly, even if the environment names a proxy.
-fn direct() -> reqwest::Client {
-    let client = reqwest::Client::builder().no_proxy().build();
-    // If this fails, nothing in the process could use TLS: `reqwest::Client::new` panics then, too.
-    client.unwrap_or_else(|error| panic!("cannot create the HTTP client: {error}"))
+/// Returns the key of a token. A server with only one key that fits need not name it.
+fn key<'a>(header: &Header, keys: &'a [Jwk]) -> Option<&'a Jwk> {
+    let mut fitting = keys.iter().filter(|key| fits(key, header.alg));
+    match &header.kid {
+        Some(kid) => fitting.find(|key| key.common.key_id.as_ref() == Some(kid)),
+        None => fitting.next().filter(|_| fitting.next().is_none()),
+    }
 }
 
-async fn read(http: &reqwest::Client, url: &str) -> Result<JwkSet, String> {
-    let reading = async {
-        let mut answer = http.get(url).send().await.and_then(reqwest::Response::error_for_status)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await? {
-            body.extend_from_slice(&chunk);
-            if body.len() > limits::KEYS_BYTES_MAX {
-                break;
-            }
+/// Returns whether a key is for signatures, and for this algorithm.
+fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
+    let common = &key.common;
+    let signs = common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
+    let verifies = common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
+    signs && verifies && common.key_algorithm.is_none_or(|own| own == algorithm.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn keys(all: Value) -> Vec<Jwk> {
+        serde_json::from_value(all).unwrap()
+    }
+
+    fn header(all: Value) -> Header {
+        serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_used_only_for_what_it_says() {
+        let one = |extra: Value| {
+            let mut key = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "k", "x": "AAAA" });
+            key.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            keys(json!([key]))
+        };
+        let named = header(json!({ "alg": "EdDSA", "kid": "k" }));
+        for good in [json!({}), json!({ "use": "sig", "alg": "EdDSA" }), json!({ "key_ops": ["verify"] })] {
+            assert!(key(&named, &one(good.clone())).is_some(), "{good}");
         }
-        Ok::<_, reqwest::Error>(body)
-    };
-    let body = tokio::time::timeout(Duration::from_millis(limits::KEYS_MS_MAX), reading).await;
-    let body = body.map_err(|_| "no answer in time".to_owned())?.map_err(|error| error.to_string())?;
-    serde_json::from_slice(&body).map_err(|error| format!("expected a set of keys (JWKS): {error}"))
+        for bad in [
+            json!({ "use": "enc" }),
+            json!({ "use": "other" }),
+            json!({ "alg": "ES256" }),
+            json!({ "alg": "RSA-OAEP" }),
+            json!({ "alg": "ML-DSA-44" }),
+            json!({ "key_ops": ["encrypt"] }),
+            json!({ "key_ops": [] }),
+        ] {
+            assert!(key(&named, &one(bad.clone())).is_none(), "{bad}");
+        }
+        // Without a name there must be no choice. A key for encryption is none.
+        let unnamed = header(json!({ "alg": "EdDSA" }));
+        let both = |extra: Value| [one(json!({})), one(extra)].concat();
+        assert!(key(&unnamed, &both(json!({ "use": "enc" }))).is_some());
+        assert!(key(&unnamed, &both(json!({}))).is_none() && key(&unnamed, &[]).is_none());
+        // Of two keys of one name, the one that fits counts.
+        assert!(key(&named, &[one(json!({ "use": "enc" })), one(json!({}))].concat()).is_some());
+    }
+
+    #[test]
+    fn headers_that_are_not_understood_are_refused() {
+        let check = |all: Value| acceptable(&header(all)).is_ok();
+        for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "JWT", "jwt", "application/jwt"] {
+            assert!(check(json!({ "alg": "RS256", "typ": typ })), "{typ}");
+        }
+        assert!(check(json!({ "alg": "RS256" })));
+        for typ in ["", "logout+jwt", "dpop+jwt", "secevent+jwt", "at+jwt2", "JWE", "jwt "] {
+            assert!(!check(json!({ "alg": "RS256", "typ": typ })), "{typ}");
+        }
+        for crit in [json!(["b64"]), json!(["exp"]), json!([])] {
+            assert!(!check(json!({ "alg": "RS256", "crit": crit })), "{crit}");
+        }
+        assert!(!check(json!({ "alg": "HS256" })));
+    }
 }

@@ -73,6 +73,13 @@ impl Agent {
         self
     }
 
+    /// Calls from another address of this machine.
+    pub(super) fn from(mut self, address: &str) -> Self {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        self.http = reqwest::Client::builder().local_address(address).build().unwrap();
+        self
+    }
+
     /// Says that the client can do this.
     pub(super) fn able(mut self, capabilities: Value) -> Self {
         self.capabilities = capabilities;

@@ -141,11 +141,11 @@ async fn whoever_may_start_is_not_who_approves_unless_the_definition_says_so() {
     let home = Home::with_approvals("approver", "mcp: { auth: bearer, wait: 1s }\n").await;
     let node = home.node(&[]);
     let (_, ada) = token(&home, &["ada", "--scope", "start:*", "--scope", "read:*"]);
-    let (_, desk) = token(&home, &["desk", "--scope", "start:*", "--scope", "operate:transfer"]);
+    let (_, desk) = token(&home, &["desk", "--scope", "start:*", "--scope", "operate:vetted"]);
     let person = json!({ "elicitation": {} });
     let of = |token: &str| Agent::of_new(&node.url).with_token(token).able(person.clone());
 
-    let own = of(&ada).call("transfer", json!({ "guest": "ada" })).await;
+    let own = of(&ada).call("vetted", json!({ "guest": "ada" })).await;
     assert_eq!(status(&own), "in_progress", "{own}");
     let id = own["structuredContent"]["saga_id"].as_str().unwrap().to_owned();
     // Answering what one was not asked does not help.
@@ -159,6 +159,30 @@ async fn whoever_may_start_is_not_who_approves_unless_the_definition_says_so() {
     assert!(heard.answer["result"]["resultType"] == "complete", "{heard:?}");
     let done = of(&desk).call("saga_status", json!({ "saga_id": id, "wait_seconds": 1 })).await;
     assert_eq!(done["structuredContent"]["output"]["approved_by"], "desk over MCP (amends)", "{done}");
+
+    // The grant `operate` does not make a starter its own approver, by no tool that carries an answer.
+    let own = of(&desk).call("vetted", json!({ "guest": "desk", "idempotency_key": "own" })).await;
+    assert_eq!((&own["resultType"], status(&own)), (&json!("complete"), "in_progress"), "{own}");
+    let id = own["structuredContent"]["saga_id"].as_str().unwrap().to_owned();
+    let reply = json!({ format!("agree:{}", home.digest(&id)): accept("approve")["result"] });
+    let beside = json!({ "inputResponses": reply, "requestState": id });
+    let about = json!({ "saga_id": id });
+    let again = json!({ "guest": "desk", "idempotency_key": "own" });
+    for (tool, arguments) in [("saga_status", about.clone()), ("vetted", again)] {
+        let heard = of(&desk).call_with(tool, arguments, beside.clone()).await;
+        assert!(text(&heard.answer["result"]).contains("desk may not answer it"), "{tool}: {heard:?}");
+    }
+    let able = json!({ "elicitation": {}, "extensions": { "io.modelcontextprotocol/tasks": {} } });
+    let tasks = of(&desk).able(able);
+    let updated = tasks.ask("tasks/update", json!({ "taskId": id, "inputResponses": reply })).await;
+    let task = tasks.ask("tasks/get", json!({ "taskId": id })).await;
+    assert_eq!(task.answer["result"]["status"], "working", "{updated:?} {task:?}");
+    assert_eq!(home.ledger.count("/charge", "desk"), 0);
+    // Another operator may.
+    let (_, chief) = token(&home, &["chief", "--scope", "operate:*"]);
+    of(&chief).call_with("saga_status", about.clone(), json!({ "inputResponses": reply })).await;
+    let done = of(&desk).call("saga_status", json!({ "saga_id": id, "wait_seconds": 1 })).await;
+    assert_eq!(done["structuredContent"]["output"]["approved_by"], "chief over MCP (amends)", "{done}");
 
     // Where the caller may answer, only the one that started it may.
     let asked = of(&ada).call("self_service", json!({ "idempotency_key": "s" })).await;

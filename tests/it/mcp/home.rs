@@ -74,12 +74,27 @@ steps:
     compensation: { http: desk, path: /refund, effect: idempotent, body: { guest: \"${ input.guest }\" } }
   - step: agree
     action:
-      approval: { message: \"Close the folio of ${ input.guest }?\", arguments: { guest: \"${ input.guest }\" } }
+      approval:
+        message: \"Close the folio of ${ input.guest }?\"
+        arguments: { guest: \"${ input.guest }\" }
+        approver: caller
   - step: close
     effect: idempotent
     action: { http: desk, path: /close, body: { guest: \"${ input.guest }\" } }
     compensation: { http: desk, path: /reopen, effect: idempotent, body: { guest: \"${ input.guest }\" } }
 output: { approved_by: \"${ steps.agree.approved_by }\", reason: \"${ steps.agree.reason }\" }
+---
+saga: vetted
+description: Charges a guest once another caller agrees.
+input: { type: object, required: [guest], properties: { guest: { type: string } } }
+steps:
+  - step: agree
+    action: { approval: { message: \"Charge ${ input.guest }?\" } }
+  - step: charge
+    effect: idempotent
+    kind: pivot
+    action: { http: desk, path: /charge, body: { guest: \"${ input.guest }\" } }
+output: { approved_by: \"${ steps.agree.approved_by }\" }
 ---
 saga: self_service
 description: Asks whoever calls it.
@@ -94,7 +109,7 @@ description: Does not wait long for an answer.
 steps:
   - step: agree
     deadline: 1s
-    action: { approval: { message: \"Now?\" } }
+    action: { approval: { message: \"Now?\", approver: caller } }
 ";
 
 /// What the participant has done, by idempotency key: the same key again does nothing.

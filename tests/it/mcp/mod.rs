@@ -9,6 +9,7 @@ mod clients;
 mod conformance;
 mod fuzz;
 mod home;
+mod issuer;
 mod malformed;
 mod nodes;
 mod people;

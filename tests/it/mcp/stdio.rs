@@ -116,3 +116,52 @@ async fn a_pipe_that_closes_aborts_what_says_so_and_nothing_else() {
         crate::harness::eventually("the bell is silent", async || going("bell").await == 0).await;
     }
 }
+
+/// A client on the pipe could fill in the form of its own saga, so it is not asked, whatever its scopes.
+#[tokio::test]
+async fn a_client_on_the_pipe_does_not_approve_what_it_started() {
+    for (name, settings) in [
+        ("usual", "mcp: { wait: 1s }\n"),
+        ("operator", "mcp: { wait: 1s, local: { scopes: [\"start:*\", \"operate:*\"] } }\n"),
+    ] {
+        let home = Home::with_approvals(&format!("own-form-{name}"), settings).await;
+        let [mut shake, done] = hello();
+        shake["params"]["capabilities"] = json!({ "elicitation": {} });
+        let start = |id, tool: &str| call(id, json!({ "name": tool, "arguments": { "guest": "ada" } }));
+        let answers = talk(&home, &["mcp"], &[shake, done, start(1, "vetted")]).await;
+        let told = &answers[1];
+        assert_eq!(told["result"]["structuredContent"]["status"], "in_progress", "not a form: {told}");
+        let id = told["result"]["structuredContent"]["saga_id"].as_str().unwrap();
+        // In the new era, with an answer that nobody asked for.
+        let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": { "name": "host", "version": "1" },
+            "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} } });
+        let yes = json!({ "action": "accept", "content": { "decision": "approve" } });
+        let reply = json!({ format!("agree:{}", home.digest(id)): yes });
+        let params = json!({ "name": "saga_status", "arguments": { "saga_id": id }, "inputResponses": reply,
+            "_meta": meta });
+        let answers = talk(&home, &["mcp"], &[call(1, params)]).await;
+        let told = answers[0]["result"].to_string();
+        assert!(told.contains("local may not answer it") && told.contains("in_progress"), "{name}: {told}");
+        assert_eq!(home.ledger.count("/charge", "ada"), 0, "{name}");
+        // A person with the program may.
+        let _node = home.node(&[]);
+        assert_eq!(home.run(&["approve", id, "agree", "--digest", &home.digest(id)]).0, 0);
+        crate::harness::eventually("it is done", async || home.ledger.count("/charge", "ada") == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn local_callers_may_do_what_the_settings_say() {
+    let home = Home::with("local-scopes", "mcp: { local: { scopes: [\"start:bell\"] } }\n").await;
+    let node = home.node(&[]);
+    let verbs = ["saga_cancel", "saga_list", "saga_status"];
+    assert_eq!(node.modern().tool_names().await, [&["bell"], &verbs[..]].concat());
+    let [shake, done] = hello();
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {} });
+    let answers = talk(&home, &["mcp", "--no-node"], &[shake, done, list]).await;
+    assert_eq!(answers[1]["result"]["tools"].as_array().map(Vec::len), Some(4), "{answers:?}");
+    std::fs::write(home.folder.join("odd.yaml"), "mcp: { local: { scopes: [\"approve:*\"] } }\n").unwrap();
+    let (code, said, _) = home.run(&["check", "odd.yaml"]);
+    assert!(code == 1 && said.to_string().contains("a scope such as"), "{said}");
+}

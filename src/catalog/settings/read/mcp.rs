@@ -1,7 +1,9 @@
 //! Reads the field `mcp` of a settings document into [`McpSettings`].
 
-use super::super::{McpSettings, OauthSettings};
-use super::{Field, Reading, Value, is_http_url};
+use std::net::SocketAddr;
+
+use super::super::{McpSettings, OauthSettings, is_secure_url};
+use super::{Field, PathFault, Reading, Value, is_http_url};
 use crate::config::mcp::{DEDUPE_MS_MAX, REQUESTS_PER_MINUTE_MAX, WAIT_MS_MAX};
 
 /// Returns whether a text is a scope: `start`, `read` or `operate`, a colon, and a name that may end in `*`.
@@ -13,15 +15,34 @@ fn is_scope(text: &str) -> bool {
     })
 }
 
+const SCOPE: &str = "a scope such as `start:hotel_*`, `read:*`";
+
 impl Reading<'_> {
-    pub(super) fn mcp(&mut self, field: &Field<'_>) -> McpSettings {
+    /// Reads the field. `address`: where the HTTP server listens.
+    pub(super) fn mcp(&mut self, field: &Field<'_>, address: Option<SocketAddr>) -> McpSettings {
+        let settings = self.mcp_fields(field);
+        let others = settings.names_others().into_iter().map(str::to_owned);
+        let outside = address.filter(|address| !address.ip().is_loopback());
+        let others: Vec<_> = others.chain(outside.map(|address| format!("http.address {address}"))).collect();
+        if settings.enabled && settings.authenticate == Some(false) && !others.is_empty() {
+            let message = format!(
+                "expected `bearer`, or no `auth`, because of {}: callers on other machines are expected. With `none` \
+                 every caller is let in; found `none`",
+                others.join(" and ")
+            );
+            self.faults.push(PathFault::value(&field.at("auth").path, message));
+        }
+        settings
+    }
+
+    fn mcp_fields(&mut self, field: &Field<'_>) -> McpSettings {
         let default = McpSettings::default();
         let is_host = |text: &str| !text.is_empty() && !text.contains(['/', '@', ' ', '*']);
         let is_origin = |text: &str| {
             let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
             rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '@', ' ']))
         };
-        let oauth = field.at("oauth");
+        let (oauth, local) = (field.at("oauth"), field.at("local").at("scopes"));
         McpSettings {
             enabled: field.at("enabled").value.and_then(Value::as_bool).unwrap_or(default.enabled),
             wait_ms: self.duration(&field.at("wait"), "100ms to 10m", 100..=WAIT_MS_MAX).unwrap_or(default.wait_ms),
@@ -30,6 +51,10 @@ impl Reading<'_> {
                 Some("none") => Some(false),
                 Some(_) => Some(true),
                 None => None,
+            },
+            local_scopes: match local.value {
+                Some(_) => self.texts(&local, SCOPE, is_scope),
+                None => default.local_scopes,
             },
             hosts: self.texts(&field.at("hosts"), "a host such as `agents.example.com`, or one with a port", is_host),
             origins: self.texts(&field.at("origins"), "an origin such as `https://app.example.com`", is_origin),
@@ -48,10 +73,17 @@ impl Reading<'_> {
         };
         let (issuer, audience) = (url(self, "issuer"), url(self, "audience"));
         let jwks_url = url(self, "jwks_url");
-        let scopes = self.texts(&field.at("scopes"), "a scope such as `start:hotel_*`, `read:*`", is_scope);
+        let scopes = self.texts(&field.at("scopes"), SCOPE, is_scope);
         let issuer = issuer?;
-        let usual = format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
-        Some(OauthSettings { issuer, audience: audience?, jwks_url: jwks_url.unwrap_or(usual), scopes })
+        let usual = || format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/'));
+        let name = if jwks_url.is_some() { "jwks_url" } else { "issuer" };
+        let jwks_url = jwks_url.unwrap_or_else(usual);
+        if !is_secure_url(&jwks_url) {
+            let message = "expected an `https` URL, or one of this machine such as `http://127.0.0.1:8080`: who can \
+                           change the keys on their way can make every token; found `http`";
+            self.faults.push(PathFault::value(&field.at(name).path, message));
+        }
+        Some(OauthSettings { issuer, audience: audience?, jwks_url, scopes })
     }
 
     fn texts(&mut self, field: &Field<'_>, expected: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {

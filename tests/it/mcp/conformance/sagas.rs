@@ -48,7 +48,7 @@ pub(super) fn drafts() -> Vec<Draft> {
             .description("Asks a person.")
             .input(json!({ "type": "object", "required": ["message"],
                 "properties": { "message": { "type": "string" } } }))
-            .step(Step::approval("ask", "${ input.message }", None, None)),
+            .step(Step::approval("ask", "${ input.message }", None, None).approved_by_caller()),
         Draft::new("test_tool_with_progress")
             .description("Takes six short naps, one after the other.")
             .step(nap("one", &[]))
