@@ -135,9 +135,10 @@ from (
     union all
     select 'roles', false, count(*) filter (where to_regrole(r.name) is null) > 0,
            coalesce('missing: ' || string_agg(r.name, ', ') filter (where to_regrole(r.name) is null),
-               'all four are there'),
+               'all five are there'),
            'create them (nologin) as a role that may, then run `amends migrate` again for the grants'
-    from (values ('amends_viewer'), ('amends_producer'), ('amends_operator'), ('amends_runtime')) r (name)
+    from (values ('amends_observer'), ('amends_viewer'), ('amends_producer'), ('amends_operator'),
+        ('amends_runtime')) r (name)
     union all
     select 'grants', count(p.oid) > 0, false,
            case when count(p.oid) = 0 then 'nothing is granted to everybody' else 'everybody may call '

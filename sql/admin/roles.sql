@@ -1,11 +1,13 @@
--- Rights. Four roles without login; grant them to the users that log in. If the owner of a database may not create
+-- Rights. Five roles without login; grant them to the users that log in. If the owner of a database may not create
 -- roles, amends works without them: then only the owner has rights, and `amends doctor` reports it.
 
 do $$
 declare
     v_role text;
+    v_one text;
 begin
-    foreach v_role in array array['amends_viewer', 'amends_producer', 'amends_operator', 'amends_runtime'] loop
+    foreach v_role in array array['amends_observer', 'amends_viewer', 'amends_producer', 'amends_operator',
+        'amends_runtime'] loop
         if to_regrole(v_role) is null then
             begin
                 execute format('create role %I nologin', v_role);
@@ -28,10 +30,23 @@ declare
     v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog,
         amends.nodes, amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals,
         amends.definition_pauses, amends.node_drains, amends.reruns, amends.checkup, amends.waits, amends.chores,
-        amends.queues';
+        amends.queues, amends.progress, amends.history';
+    -- What an observer sees of them: states, times and counts. Not there are payloads, keys, texts of errors, reasons,
+    -- and who asked.
+    v_observed text[] := array[
+        'sagas (saga, definition, status, started_at, ended_at, wakes_at, node, signals, digest, needs_attention,
+            bucket)',
+        'stuck (saga, definition, step, direction, reason, meaning, since, in_doubt, attempts, probes, legal,
+            started_at)',
+        'in_doubt (saga, definition, step, direction, stuck, since, attempts, probes, legal, status, started_at)',
+        'signals (saga, signal, asked_at, fate)', 'reruns (saga, step, rerun, fate, asked_at)',
+        'definition_pauses (definition, held, at, resumed_at)', 'node_drains (node, name, held, at, undone_at)',
+        'queues (definition, priority, ready, oldest_at, oldest_age)', 'checkup (subject, level)', 'backlog', 'nodes',
+        'throughput', 'timers', 'outbox_lag', 'definitions', 'waits', 'chores', 'progress', 'history'];
+    v_observing text := 'amends.now(), amends.bucket(uuid), amends.progress_of(uuid), amends.history_of(uuid)';
     -- Functions that the views call run with the rights of the reader.
     v_reading text := 'amends.now(), amends.bucket(uuid), amends.steps_of(uuid), amends.timeline_of(uuid),
-        amends.signal_status(uuid, bigint)';
+        amends.progress_of(uuid), amends.history_of(uuid), amends.signal_status(uuid, bigint)';
     v_producing text := 'amends.start(text, json, text, text), amends.signal(uuid, text, json),
         amends.cancel(uuid, text), amends.signal_status(uuid, bigint)';
     v_operating text := 'amends.retry(uuid, text, text, boolean), amends.skip(uuid, text, json, text),
@@ -49,10 +64,20 @@ declare
         amends.start_queue, amends.suspect, amends.timer, amends.turn, amends.unreadable, amends.waiting';
     v_compacted text := 'amends.inbox, amends.outbox, amends.ready, amends.saga, amends.start_queue, amends.timer';
     v_role text;
+    v_one text;
 begin
-    foreach v_role in array array['amends_viewer', 'amends_producer', 'amends_operator', 'amends_runtime'] loop
+    foreach v_role in array array['amends_observer', 'amends_viewer', 'amends_producer', 'amends_operator',
+        'amends_runtime'] loop
         continue when to_regrole(v_role) is null;
         execute format('grant usage on schema amends to %I', v_role);
+        if v_role = 'amends_observer' then
+            execute format('revoke all on all tables in schema amends from %I', v_role);
+            foreach v_one in array v_observed loop
+                execute format('grant select %s on amends.%s to %I', coalesce(substring(v_one from '[(].*[)]'), ''),
+                    split_part(v_one, ' ', 1), v_role);
+            end loop;
+            execute format('grant execute on function %s to %I', v_observing, v_role);
+        end if;
         if v_role in ('amends_viewer', 'amends_operator') then
             execute format('grant select on %s to %I', v_views, v_role);
             execute format('grant execute on function %s to %I', v_reading, v_role);

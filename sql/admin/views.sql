@@ -436,3 +436,35 @@ create or replace view amends.reruns as
 select r.id as saga, r.step, r.rerun, coalesce(r.fate, 'waiting') as fate, r.answer, r.at as asked_at, r.by as asked_by,
        r.application_name, host(r.addr) as address, r.reason
 from amends.rerun r;
+
+-- What amends_observer may read of steps and of what happened: no output, no error, no reason, no key and no name of
+-- a person. The functions run with the rights of their owner, because those of the full views would tell all that.
+create or replace function amends.progress_of(saga uuid)
+returns table (
+    "position" int, step text, kind text, state text, attempts int, compensation_attempts int, probes int,
+    last_outcome text, since timestamptz
+)
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    select f.position, f.step, f.kind, f.state, f.attempts, f.compensation_attempts, f.probes, f.last_outcome, f.since
+    from amends.steps_of(progress_of.saga) f
+    order by f.position
+$$;
+
+create or replace function amends.history_of(saga uuid)
+returns table (seq int, at timestamptz, kind text, step text, signal bigint, node text)
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    select f.seq, f.at, f.kind, f.step, f.signal, f.node from amends.timeline_of(history_of.saga) f order by f.seq
+$$;
+
+-- The steps of one saga, without what participants and people said: `where saga = ID`.
+create or replace view amends.progress as
+select s.id as saga, f.position, f.step, f.kind, f.state, f.attempts, f.compensation_attempts, f.probes, f.last_outcome,
+       f.since
+from (select g.id from amends.saga g union all select g.id from amends.saga_done g) s
+cross join lateral amends.progress_of(s.id) f;
+
+-- What happened to one saga, without what participants and people said: `where saga = ID`.
+create or replace view amends.history as
+select s.id as saga, f.seq, f.at, f.kind, f.step, f.signal, f.node
+from (select g.id from amends.saga g union all select g.id from amends.saga_done g) s
+cross join lateral amends.history_of(s.id) f;

@@ -47,8 +47,13 @@ impl Settings {
     /// Returns a filter that removes secrets from any text: the values put in from the environment for participants,
     /// the database URL and the collector URL.
     pub fn filter(&self) -> Filter {
+        Filter::from_secrets(self.secrets())
+    }
+
+    /// Returns every text that may hold a secret.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let of_participants = self.participants.iter().flat_map(|participant| participant.transport.secrets());
-        Filter::from_secrets(of_participants.chain(&self.database.url).chain(&self.traces.otlp))
+        of_participants.chain(&self.database.url).chain(&self.traces.otlp)
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn run(_args: &Args, database: &DatabaseArgs, output: &Output) -> Res
             found: "each connection keeps its own server process".to_owned(),
             remedy: None,
         });
+        findings.push(store.protection().await?);
         findings.push(clock(store.clock().await?));
         findings.extend(store.checkup().await?);
         Ok(findings)

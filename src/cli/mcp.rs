@@ -3,8 +3,8 @@
 
 use super::database::{DatabaseArgs, Schema};
 use super::failure::{Exit, Failure};
-use super::log;
 use super::serve::{self, Face, Http};
+use super::{log, memory};
 use crate::client::Client;
 use crate::mcp::Door;
 
@@ -21,6 +21,7 @@ pub(crate) struct Args {
 
 /// Serves one client until its input ends.
 pub(super) fn run(mut args: Args, database: &DatabaseArgs) -> Result<Exit, Failure> {
+    memory::close();
     args.node.http.get_or_insert(Http::Off);
     let catalog = serve::read(&args.node, database)?;
     if !args.no_node {

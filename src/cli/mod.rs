@@ -12,6 +12,7 @@ pub(crate) mod interrupt;
 mod list;
 mod log;
 mod mcp;
+mod memory;
 mod migrate;
 pub(crate) mod output;
 mod postgres;

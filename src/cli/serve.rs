@@ -14,7 +14,7 @@ use super::database::DatabaseArgs;
 use super::failure::{Exit, Failure};
 use super::interrupt::Interrupt;
 use super::output::{Output, harmless};
-use super::{log, value};
+use super::{log, memory, value};
 use crate::catalog::{self, Catalog, Environment, LogFormat, McpSettings, NodeSettings, OauthSettings};
 use crate::config::actor::Idle;
 use crate::http::{Door, Mount, Server};
@@ -70,6 +70,7 @@ fn http_address(text: &str) -> Result<Http, String> {
 
 /// Runs a node until SIGTERM or SIGINT. A second signal stops it at once.
 pub(super) fn run(args: &Args, database: &DatabaseArgs, output: &Output) -> Result<Exit, Failure> {
+    memory::close();
     carry(read(args, database)?, args, database, Face::Network(output))
 }
 
@@ -85,6 +86,7 @@ pub(super) enum Face<'a> {
 /// Runs a node with its HTTP server and its MCP endpoint.
 pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face: Face<'_>) -> Result<Exit, Failure> {
     log::start(&catalog.settings.log, catalog.settings.filter())?;
+    memory::forget_secrets(&catalog.settings);
     // The node has its own threads. This thread only waits.
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -19,6 +19,8 @@ pub const EXPRESSIONS_CACHED_MAX: usize = 16_384;
 pub const PATTERN_BYTES_MAX: usize = 1 << 18;
 /// Largest value that a template may render, in bytes.
 pub const RENDERED_BYTES_MAX: usize = 16 << 20;
+/// Most decodings of a path's segment in which `.` and `..` are looked for.
+pub const PATH_DECODINGS_MAX: usize = 8;
 /// Deepest nesting of an answer. Expressions cannot read deeper JSON.
 pub const ANSWER_DEPTH_MAX: usize = 100;
 /// Largest arguments or body of a call, in bytes. Default of `Limits::arguments_bytes_max`.
@@ -67,3 +69,5 @@ pub const CHILD_LINE_BYTES_MAX: usize = 2_000;
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Shortest secret that is cut out of answers, in bytes: a shorter one would match by chance.
 pub const SECRET_BYTES_MIN: usize = 6;
+/// Most escapes, one inside the other, that are read in the search for secrets: JSON in a string of JSON has two.
+pub const SECRET_ESCAPES_MAX: usize = 8;

@@ -1,5 +1,5 @@
 //! Describes a saga's state in words that a model can relay to a person. The sentences hold no node names, no attempt
-//! numbers, and nothing that could mislead a caller into acting.
+//! numbers, and nothing that could mislead a caller into acting. What participants and people said stands in quotes.
 
 use crate::saga::Definition;
 use crate::saga::definition::{Action, Effect};
@@ -10,10 +10,10 @@ use crate::saga::state::{Activity, Phase, State, StuckReason, TurnBack, Undone};
 pub(super) fn turned_back(definition: &Definition, state: &State) -> Option<String> {
     Some(match state.turn_back.as_ref()? {
         TurnBack::StepFailed { step, error } => {
-            format!("step {} failed: {}", name(definition, state, *step), error.message)
+            format!("step {} failed with the error {}", name(definition, state, *step), quoted(&error.message))
         }
         TurnBack::Asked { by, reason } if reason.is_empty() => format!("{} cancelled it", who(by)),
-        TurnBack::Asked { by, reason } => format!("{} cancelled it: {reason}", who(by)),
+        TurnBack::Asked { by, reason } => format!("{} cancelled it and said {}", who(by), quoted(reason)),
         TurnBack::Deadline => "its deadline passed".to_owned(),
         TurnBack::DriverLost => "its driver was not heard from in time".to_owned(),
     })
@@ -98,6 +98,11 @@ fn named(definition: &Definition, state: &State, is_named: impl Fn(usize, &Phase
         .filter(|(index, step)| is_named(*index, &step.phase))
         .map(|(index, _)| name(definition, state, index))
         .collect()
+}
+
+/// Puts what a participant or a person said into quotes, on one line. No text can end its own quotes.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// Returns who asked, without the session in parentheses.

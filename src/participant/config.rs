@@ -46,6 +46,8 @@ pub enum Transport {
         env: BTreeMap<String, Secret>,
         /// Its working directory. Default: that of the node.
         cwd: Option<Secret>,
+        /// The user that runs it. Default: that of the node. Another one needs a node that runs as root.
+        user: Option<String>,
     },
     /// An MCP server over streamable HTTP.
     McpHttp {
@@ -103,7 +105,7 @@ impl Transport {
     /// Returns every text that may hold a secret.
     pub fn secrets(&self) -> Vec<&Secret> {
         match self {
-            Self::Stdio { command, args, env, cwd } => {
+            Self::Stdio { command, args, env, cwd, user: _ } => {
                 std::iter::once(command).chain(args).chain(env.values()).chain(cwd).collect()
             }
             Self::McpHttp { url, headers } | Self::Http { url, headers } => {

@@ -10,6 +10,7 @@ mod compile;
 mod function;
 mod path;
 mod template;
+mod url_path;
 mod value;
 
 #[cfg(test)]
@@ -26,7 +27,7 @@ pub(super) use bindings::View;
 pub use check::{Place, check_draft, check_expression, check_step, check_template};
 use compile::{Compiled, Form, Program};
 use function::ENVIRONMENT;
-pub(super) use template::url_path;
+pub(super) use url_path::{leads_elsewhere, url_path};
 
 use super::reply::recorded;
 use super::scope::Scope;

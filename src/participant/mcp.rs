@@ -20,7 +20,7 @@ use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest, JsonObj
 use rmcp::transport::streamable_http_client::StreamableHttpError;
 use tokio::time::{Instant, timeout_at};
 
-pub(super) use child::Program;
+pub(super) use child::{Program, user};
 pub(super) use connection::Link;
 pub(super) use session::Server;
 

@@ -276,9 +276,10 @@ fn wire(config: &ParticipantConfig, path: &str, runtime: &Handle) -> Result<Wire
         Transport::Stdio { command, .. } if command.expose().is_empty() => {
             return Err(vec![fault("command", "expected the name of a program, found nothing".into())]);
         }
-        Transport::Stdio { command, args, env, cwd } => {
-            let program =
-                mcp::Program { command: command.clone(), args: args.clone(), env: env.clone(), cwd: cwd.clone() };
+        Transport::Stdio { command, args, env, cwd, user } => {
+            let user = user.as_deref().map(mcp::user).transpose().map_err(|message| vec![fault("user", message)])?;
+            let (args, env, cwd) = (args.clone(), env.clone(), cwd.clone());
+            let program = mcp::Program { command: command.clone(), args, env, cwd, user };
             let link = Link::new(config.name.clone(), Server::Child(program), filter, runtime.clone());
             return Ok(Wire::Mcp(Box::new(McpParticipant::new(link, limits))));
         }

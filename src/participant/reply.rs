@@ -80,9 +80,9 @@ impl Reply {
         if filter.is_empty() {
             return self;
         }
-        let json = |json: Json| {
-            let text = filter.clean(json.get().to_owned());
-            if text == json.get() { json } else { Json::parse(&text).unwrap_or_else(|_| Json::null()) }
+        let json = |json: Json| match filter.clean_json(json.get()) {
+            Some(text) => Json::parse(&text).unwrap_or_else(|_| Json::null()),
+            None => json,
         };
         Self {
             error: self.error.map(|error| Error { message: filter.clean(error.message), ..error }),

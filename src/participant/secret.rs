@@ -1,9 +1,20 @@
 //! Secret texts of the settings, and the filter that removes them from what participants say. The catalog looks the
-//! secrets up.
+//! secrets up. `view.rs` decodes texts, `escape.rs` reads one escape, `spelling.rs` encodes secrets, `strings.rs` finds
+//! the strings of JSON.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+mod escape;
+mod spelling;
+mod strings;
+mod view;
 
-use crate::config::participant::SECRET_BYTES_MIN;
+use std::ops::Range;
+use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
+
+use self::strings::Strings;
+use self::view::{Map, View, follow};
+use crate::config::participant::{SECRET_BYTES_MIN, SECRET_ESCAPES_MAX};
 
 /// A text of the settings that is never printed. It knows which of its parts came from the environment.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -28,6 +39,11 @@ impl Secret {
         &self.text
     }
 
+    /// Returns the secret parts of the text.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(String::as_str)
+    }
+
     /// Returns the text for people: each secret part is replaced.
     pub fn shown(&self) -> String {
         let mut parts: Vec<&String> = self.parts.iter().collect();
@@ -50,11 +66,13 @@ impl std::fmt::Debug for Secret {
 /// Replacement for a secret.
 const CUT: &str = "[secret]";
 
-/// Removes known secrets from texts, both as they are and as JSON, URLs and base64 encode them.
+/// Removes known secrets from texts: as they are, escaped, and in base64 or hexadecimal digits.
 #[derive(Clone, Default)]
 pub struct Filter {
-    /// Every text to remove, the longest first.
-    spellings: Vec<String>,
+    /// Every spelling to look for, in the bytes of a view.
+    spellings: Arc<[Vec<u8>]>,
+    /// Finds them; none if there are none.
+    finder: Option<AhoCorasick>,
 }
 
 impl std::fmt::Debug for Filter {
@@ -68,109 +86,125 @@ impl Filter {
     /// ordinary text.
     pub fn from_secrets<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let parts = secrets.into_iter().flat_map(|secret| &secret.parts);
-        let mut spellings: Vec<String> =
-            parts.filter(|part| part.len() >= SECRET_BYTES_MIN).flat_map(|part| spellings(part)).collect();
-        spellings.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        let mut spellings: Vec<Vec<u8>> =
+            parts.filter(|part| part.len() >= SECRET_BYTES_MIN).flat_map(|part| spelling::all(part)).collect();
+        spellings.sort();
         spellings.dedup();
-        Self { spellings }
+        let finder = (!spellings.is_empty()).then(|| {
+            // It fails beyond four billion states. Going on without it would tell the secrets.
+            AhoCorasick::new(&spellings).expect("the spellings of the settings' secrets fit a search")
+        });
+        Self { spellings: spellings.into(), finder }
     }
 
     /// Whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
-        self.spellings.is_empty()
+        self.finder.is_none()
     }
 
     /// Returns the text without secrets.
     pub fn clean(&self, text: String) -> String {
-        let mut text = text;
-        for spelling in &self.spellings {
-            if text.contains(spelling.as_str()) {
-                text = text.replace(spelling.as_str(), CUT);
-            }
-        }
-        text
+        let found = self.found(View::of_text(&text), None);
+        if found.is_empty() { text } else { without(&text, &found, &[]) }
     }
 
     /// Removes secrets from a text that was cut off, including the beginning of a secret at its end.
     pub(super) fn clean_beginning(&self, text: String) -> String {
-        let mut text = self.clean(text);
-        let begun = |spelling: &String| {
-            let most = spelling.len().saturating_sub(1);
-            (SECRET_BYTES_MIN..=most).rev().find(|length| text.as_bytes().ends_with(&spelling.as_bytes()[..*length]))
+        let found = self.found(View::of_text(&text), Some(text.len()));
+        if found.is_empty() { text } else { without(&text, &found, &[]) }
+    }
+
+    /// Removes secrets from the strings, the names and the numbers of JSON; none if there are none. Also finds a secret
+    /// that several text blocks of a tool's answer have among them.
+    pub(super) fn clean_json(&self, json: &str) -> Option<String> {
+        if self.is_empty() {
+            return None;
+        }
+        let Strings { pieces, texts, bare } = Strings::find(json);
+        let mut found = self.found(View::of_pieces(json, pieces, true), None);
+        if texts.len() > 1 {
+            found.extend(self.found(View::of_pieces(json, texts, false), None));
+            found = merged(found);
+        }
+        if found.is_empty() { None } else { Some(without(json, &found, &bare)) }
+    }
+
+    /// Returns where secrets stand in the text of a view, in order. `cut_off`: the text was cut off at this length.
+    fn found(&self, first: View, cut_off: Option<usize>) -> Vec<Range<usize>> {
+        let Some(finder) = &self.finder else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut look = |view: &View, maps: &[&Map]| {
+            let maps: Vec<&Map> = maps.iter().copied().chain([&view.map]).collect();
+            for at in finder.find_overlapping_iter(&view.bytes) {
+                follow(&maps, at.range(), &mut found);
+            }
+            if let (Some(length), Some(begun)) = (cut_off, self.begun(&view.bytes)) {
+                let mut beginning = Vec::new();
+                follow(&maps, begun..view.bytes.len(), &mut beginning);
+                found.extend(beginning.first().map(|first| first.start..length));
+            }
         };
-        if let Some(length) = self.spellings.iter().filter_map(begun).max() {
-            // The match starts at a whole character, because every spelling does.
-            text.truncate(text.len() - length);
-            text.push_str(CUT);
+        let (mut maps, mut view) = (Vec::new(), first);
+        for _ in 0..=SECRET_ESCAPES_MAX {
+            let below: Vec<&Map> = maps.iter().collect();
+            look(&view, &below);
+            if let Some(unbroken) = view.unbroken() {
+                let below: Vec<&Map> = below.iter().copied().chain([&view.map]).collect();
+                look(&unbroken, &below);
+            }
+            let Some(next) = view.unescaped(cut_off.is_some()) else { break };
+            maps.push(std::mem::replace(&mut view, next).map);
         }
-        text
+        merged(found)
+    }
+
+    /// Returns where the longest beginning of a spelling stands at the end of a view.
+    fn begun(&self, bytes: &[u8]) -> Option<usize> {
+        let begun = |spelling: &Vec<u8>| {
+            let most = spelling.len().saturating_sub(1).min(bytes.len());
+            (SECRET_BYTES_MIN..=most).rev().find(|length| bytes.ends_with(&spelling[..*length]))
+        };
+        Some(bytes.len() - self.spellings.iter().filter_map(begun).max()?)
     }
 }
 
-/// Returns a secret in each of its encodings.
-fn spellings(part: &str) -> Vec<String> {
-    let mut all = vec![part.to_owned()];
-    // JSON escapes quotes, backslashes and line breaks.
-    let escaped = serde_json::Value::from(part).to_string();
-    all.push(escaped[1..escaped.len() - 1].to_owned());
-    for kept in [NON_ALPHANUMERIC, UNRESERVED, COMPONENT, WHOLE_URL, FORM] {
-        let encoded = utf8_percent_encode(part, kept).to_string();
-        for spelled in [encoded.replace("%20", "+"), encoded] {
-            all.push(lower_hex(&spelled));
-            all.push(spelled);
+/// Sorts ranges and joins those that overlap or touch.
+fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_by_key(|range| range.start);
+    let mut merged: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            Some(_) | None => merged.push(range),
         }
     }
-    for shift in 0..3 {
-        let standard = base64_amid(part.as_bytes(), shift);
-        all.push(standard.replace('+', "-").replace('/', "_"));
-        all.push(standard);
-    }
-    all
+    merged
 }
 
-/// Characters that RFC 3986 leaves unreserved. URL encoders do not encode them.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// Characters that JavaScript's `encodeURIComponent` does not encode.
-const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
-/// Characters that JavaScript's `encodeURI` does not encode.
-const WHOLE_URL: &AsciiSet = &COMPONENT
-    .remove(b';')
-    .remove(b'/')
-    .remove(b'?')
-    .remove(b':')
-    .remove(b'@')
-    .remove(b'&')
-    .remove(b'=')
-    .remove(b'+')
-    .remove(b'$')
-    .remove(b',')
-    .remove(b'#');
-/// Characters that HTML forms do not encode.
-const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
-
-/// Returns a percent-encoded text with its hexadecimal digits in lower case.
-fn lower_hex(encoded: &str) -> String {
-    let mut out = String::with_capacity(encoded.len());
-    let mut left = 0_u8;
-    for c in encoded.chars() {
-        out.push(if left > 0 { c.to_ascii_lowercase() } else { c });
-        left = if c == '%' { 2 } else { left.saturating_sub(1) };
+/// Replaces the ranges of a text. One that touches a bare value of JSON replaces the whole value, by a string.
+fn without(text: &str, found: &[Range<usize>], bare: &[Range<usize>]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for range in found {
+        let value = bare.get(bare.partition_point(|value| value.end <= range.start));
+        let value = value.filter(|value| value.start < range.end);
+        // A spelling in Latin-1 can begin or end inside a character.
+        let (start, end) = match value {
+            Some(value) => (value.start, value.end),
+            None => (text.floor_char_boundary(range.start), text.ceil_char_boundary(range.end)),
+        };
+        if start < at {
+            continue;
+        }
+        out.push_str(&text[at..start]);
+        match value {
+            Some(_) => out.extend(["\"", CUT, "\""]),
+            None => out.push_str(CUT),
+        }
+        at = end;
     }
+    out.push_str(&text[at..]);
     out
-}
-
-/// Returns the base64 digits that depend on these bytes alone, if `shift` bytes (modulo 3) come before them and any
-/// bytes may follow.
-fn base64_amid(bytes: &[u8], shift: usize) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bits = |index: usize| -> u8 {
-        let byte = index / 8;
-        let value = if byte < shift { 0 } else { bytes[byte - shift] };
-        value >> (7 - index % 8) & 1
-    };
-    let (first, end) = ((shift * 8).div_ceil(6), (shift + bytes.len()) * 8 / 6);
-    let digit = |at: usize| (0..6).fold(0_usize, |value, bit| value << 1 | usize::from(bits(at * 6 + bit)));
-    (first..end).map(|at| char::from(DIGITS[digit(at)])).collect()
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::Error;
 pub use keeper::Role;
+pub(crate) use os_user::{User, by_name as user, is_root};
 
 use cluster::Cluster;
 use keeper::Keeper;

@@ -4,9 +4,10 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Error;
@@ -114,7 +115,7 @@ impl Account {
 }
 
 /// Returns whether this process runs as root.
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     // SAFETY: the call has no preconditions and cannot fail.
     unsafe { libc::geteuid() == 0 }
 }
@@ -141,18 +142,22 @@ fn die_with_parent(_parent: u32, _signal: libc::c_int) -> io::Result<()> {
 }
 
 /// One entry of the passwd database.
-struct Entry {
-    uid: libc::uid_t,
-    gid: libc::gid_t,
-    name: String,
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub(crate) uid: libc::uid_t,
+    pub(crate) gid: libc::gid_t,
+    pub(crate) name: String,
+    /// The home folder.
+    pub(crate) home: PathBuf,
 }
 
-fn by_uid(uid: libc::uid_t) -> Option<Entry> {
+fn by_uid(uid: libc::uid_t) -> Option<User> {
     // SAFETY: `look_up` passes valid pointers and the true length of the buffer.
     look_up(|entry, buffer, length, found| unsafe { libc::getpwuid_r(uid, entry, buffer, length, found) })
 }
 
-fn by_name(name: &str) -> Option<Entry> {
+/// Looks a user up by name.
+pub(crate) fn by_name(name: &str) -> Option<User> {
     let name = CString::new(name).ok()?;
     // SAFETY: as above, and `name` outlives the call.
     look_up(|entry, buffer, length, found| unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer, length, found) })
@@ -162,7 +167,7 @@ type Call<'a> = dyn Fn(*mut libc::passwd, *mut libc::c_char, usize, *mut *mut li
 
 fn look_up(
     call: impl Fn(*mut libc::passwd, *mut libc::c_char, usize, *mut *mut libc::passwd) -> libc::c_int,
-) -> Option<Entry> {
+) -> Option<User> {
     let call: &Call<'_> = &call;
     // Large enough for any entry. A longer entry counts as missing.
     let mut buffer = vec![0 as libc::c_char; 16 * 1024];
@@ -173,8 +178,12 @@ fn look_up(
         return None;
     }
     // SAFETY: on success the call filled `entry`, whose strings point into `buffer`, and set `found` to it.
-    let (uid, gid, name) = unsafe { ((*found).pw_uid, (*found).pw_gid, CStr::from_ptr((*found).pw_name)) };
-    Some(Entry { uid, gid, name: name.to_string_lossy().into_owned() })
+    let (uid, gid, name, home) = unsafe {
+        let text = |text| CStr::from_ptr(text);
+        ((*found).pw_uid, (*found).pw_gid, text((*found).pw_name), text((*found).pw_dir))
+    };
+    let (name, home) = (name.to_string_lossy().into_owned(), OsStr::from_bytes(home.to_bytes()).into());
+    Some(User { uid, gid, name, home })
 }
 
 #[cfg(test)]
@@ -185,6 +194,7 @@ mod tests {
     fn looks_up_users_both_ways() {
         let root = by_name("root").unwrap();
         assert_eq!((root.uid, root.name.as_str()), (0, "root"));
+        assert_eq!(root.home, Path::new("/root"));
         assert_eq!(by_uid(0).unwrap().name, "root");
         assert!(by_name("no such user").is_none());
         assert!(by_uid(3_999_999_999).is_none());

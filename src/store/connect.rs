@@ -1,15 +1,16 @@
 //! Connecting: the connection string, `sslmode` and the session settings. Owns opening single connections; `pool.rs`
 //! owns the pool, and `lane.rs` keeps a lane's connection.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres::{Client, SimpleQueryMessage};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Error;
+use super::guard::Connector;
 use super::tls::{self, Check};
 use crate::config::store as limits;
 
@@ -17,25 +18,53 @@ use crate::config::store as limits;
 #[derive(Clone)]
 pub struct PostgresConfig {
     pub(super) driver: tokio_postgres::Config,
-    pub(super) tls: MakeRustlsConnect,
+    pub(super) tls: Connector,
     pub(super) pool: usize,
+    pub(super) reach: Reach,
+}
+
+/// How far away the database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Behind Unix sockets.
+    Sockets,
+    /// On this machine: every host is a loopback address or `localhost`.
+    Loopback,
+    /// On another machine, as far as the names tell.
+    Network,
 }
 
 impl PostgresConfig {
-    /// Parses a connection string: a URL or `key=value` pairs. `sslmode` has libpq's meaning: `disable`, `prefer`
-    /// (the default), `require` (with a file as `sslrootcert` the same as `verify-ca`), `verify-ca`, `verify-full`.
-    /// `sslrootcert` is a PEM file, or `system`. Connections over Unix sockets alone use no TLS. Errors never repeat
-    /// the password.
+    /// Parses a connection string: a URL or `key=value` pairs. `sslmode` has libpq's meaning: `disable`, `prefer`,
+    /// `require` (with a file as `sslrootcert` the same as `verify-ca`), `verify-ca`, `verify-full`. The default is
+    /// `verify-full`, or `prefer` if every host is on this machine. `sslrootcert` is a PEM file, or `system`.
+    /// Connections over Unix sockets use no TLS. A password is never sent in cleartext, unless over a socket or to a
+    /// server whose certificate was checked. Errors never repeat the password.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (rest, ssl) = split_ssl(text);
         let mut driver: tokio_postgres::Config =
             rest.parse().map_err(|error: tokio_postgres::Error| Error::Settings(super::error::chain(&error)))?;
-        let (mode, check, roots) = ssl.decide()?;
         if driver.get_hosts().is_empty() && driver.get_hostaddrs().is_empty() {
             return Err(Error::Settings("expected a host in the connection string, found none".to_owned()));
         }
-        let local = driver.get_hosts().iter().all(is_local) && driver.get_hostaddrs().is_empty();
-        driver.ssl_mode(if local { SslMode::Disable } else { mode });
+        let reach = reach(&mut driver)?;
+        let is_implied = ssl.mode.is_none() && reach == Reach::Network;
+        let (mode, check, roots) = ssl.decide(reach)?;
+        let is_verified = match check {
+            Check::Nothing => false,
+            // The machine's own authorities issue certificates for everybody.
+            Check::Authority => roots.is_some(),
+            Check::AuthorityAndName => true,
+        };
+        let is_direct = driver.get_ssl_negotiation() == SslNegotiation::Direct;
+        let tls = tls::connector(check, roots.as_deref(), is_implied)?;
+        let tls = Connector { tls, mode, is_direct, is_verified, is_implied };
+        if reach == Reach::Sockets {
+            driver.ssl_mode(SslMode::Disable);
+        } else {
+            // The connector does it all, whatever the mode.
+            driver.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+        }
         if driver.get_application_name().is_none() {
             driver.application_name("amends");
         }
@@ -47,7 +76,7 @@ impl PostgresConfig {
             .keepalives_interval(Duration::from_millis(limits::KEEPALIVE_INTERVAL_MS))
             .keepalives_retries(limits::KEEPALIVE_RETRIES_MAX)
             .tcp_user_timeout(Duration::from_millis(limits::TCP_USER_TIMEOUT_MS));
-        Ok(Self { driver, tls: tls::connector(check, roots.as_deref())?, pool: limits::POOL_CONNECTIONS })
+        Ok(Self { driver, tls, pool: limits::POOL_CONNECTIONS, reach })
     }
 
     /// Sets the largest number of connections in the store's pool; lanes have their own. Default 8; at least 1.
@@ -57,7 +86,7 @@ impl PostgresConfig {
     }
 
     /// Returns the driver's settings, for the demo's participants, which keep ledgers of their own.
-    pub(crate) fn into_parts(self) -> (tokio_postgres::Config, MakeRustlsConnect) {
+    pub(crate) fn into_parts(self) -> (tokio_postgres::Config, Connector) {
         (self.driver, self.tls)
     }
 
@@ -77,6 +106,20 @@ impl PostgresConfig {
             })
             .collect();
         format!("{}/{}", hosts.join(","), self.driver.get_dbname().unwrap_or_default())
+    }
+
+    /// Says how a connection is protected, and what to do about it; nothing if that is good. `ssl`: the server says
+    /// that it is encrypted.
+    pub(super) fn protection(&self, ssl: bool, version: &str) -> (String, Option<String>) {
+        let remedy = "use sslmode=verify-full, with the authority of the server as sslrootcert".to_owned();
+        match (self.reach, ssl) {
+            (Reach::Sockets, _) => ("a Unix socket of this machine".to_owned(), None),
+            (_, true) if self.tls.is_verified => (format!("{version}, the server is verified"), None),
+            (Reach::Loopback, true) => (format!("{version} on this machine, the server is not verified"), None),
+            (Reach::Loopback, false) => ("not encrypted, on this machine".to_owned(), None),
+            (Reach::Network, true) => (format!("{version}, but the server is not verified"), Some(remedy)),
+            (Reach::Network, false) => ("not encrypted, across a network".to_owned(), Some(remedy)),
+        }
     }
 
     /// Opens one connection with the server's default settings. The task ends with the connection.
@@ -171,12 +214,60 @@ pub(super) fn session_settings() -> String {
     )
 }
 
-fn is_local(host: &Host) -> bool {
-    match host {
+/// Finds out how far away the hosts are. Gives each address without a name its own text as the name, which the driver
+/// needs for TLS.
+fn reach(driver: &mut tokio_postgres::Config) -> Result<Reach, Error> {
+    let is_socket = |host: &Host| match host {
         Host::Tcp(_) => false,
         #[cfg(unix)]
         Host::Unix(_) => true,
+    };
+    let addresses = driver.get_hostaddrs().to_vec();
+    if addresses.is_empty() {
+        let sockets = driver.get_hosts().iter().filter(|host| is_socket(host)).count();
+        if sockets == driver.get_hosts().len() {
+            return Ok(Reach::Sockets);
+        }
+        if sockets > 0 {
+            return Err(Error::Settings(
+                "expected hosts of one kind in the connection string, found folders of Unix sockets and names; \
+                 use the sockets alone, or write localhost instead of them"
+                    .to_owned(),
+            ));
+        }
     }
+    if driver.get_hosts().is_empty() {
+        for address in &addresses {
+            driver.host(address.to_string());
+        }
+    }
+    let is_here = |host: &Host| match host {
+        Host::Tcp(name) => is_this_machine(name),
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    };
+    // An address is where the connection goes, whatever name stands beside it.
+    let all_here = match addresses.is_empty() {
+        true => driver.get_hosts().iter().all(is_here),
+        false => addresses.iter().all(is_loopback),
+    };
+    Ok(if all_here { Reach::Loopback } else { Reach::Network })
+}
+
+fn is_this_machine(name: &str) -> bool {
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(address) => is_loopback(&address),
+        // RFC 6761: `localhost` and the names below it are this machine.
+        Err(_) => {
+            let name = bare.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+    }
+}
+
+fn is_loopback(address: &IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// The TLS parameters that the driver does not know, or knows only in part.
@@ -197,10 +288,11 @@ impl Ssl {
         true
     }
 
-    fn decide(self) -> Result<(SslMode, Check, Option<PathBuf>), Error> {
+    fn decide(self, reach: Reach) -> Result<(SslMode, Check, Option<PathBuf>), Error> {
         let root = self.root.filter(|root| root != "system").map(PathBuf::from);
         let (mode, check) = match self.mode.as_deref() {
             Some("disable") => (SslMode::Disable, Check::Nothing),
+            None if reach == Reach::Network => (SslMode::Require, Check::AuthorityAndName),
             None | Some("prefer") => (SslMode::Prefer, Check::Nothing),
             Some("require") if root.is_some() => (SslMode::Require, Check::Authority),
             Some("require") => (SslMode::Require, Check::Nothing),
@@ -300,6 +392,42 @@ mod tests {
             Some("require"),
             None,
         );
+    }
+
+    #[test]
+    fn a_host_on_another_machine_is_verified_unless_the_settings_say_otherwise() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/ca.crt");
+        for (text, reach, mode, verified) in [
+            ("postgres://db/d", Reach::Network, SslMode::Require, true),
+            ("postgres://u:p@10.0.0.7:6432/d", Reach::Network, SslMode::Require, true),
+            ("postgres://[2001:db8::1]/d", Reach::Network, SslMode::Require, true),
+            ("postgres://one,two/d", Reach::Network, SslMode::Require, true),
+            ("postgres://localhost,two/d", Reach::Network, SslMode::Require, true),
+            ("host=db hostaddr=10.0.0.7 dbname=d", Reach::Network, SslMode::Require, true),
+            ("hostaddr=10.0.0.7 dbname=d", Reach::Network, SslMode::Require, true),
+            ("host=localhost hostaddr=10.0.0.7", Reach::Network, SslMode::Require, true),
+            ("postgres://localhost.example.com/d", Reach::Network, SslMode::Require, true),
+            ("postgres://127.0.0.1.example.com/d", Reach::Network, SslMode::Require, true),
+            ("postgres://localhost/d", Reach::Loopback, SslMode::Prefer, false),
+            ("postgres://LOCALHOST./d", Reach::Loopback, SslMode::Prefer, false),
+            ("postgres://127.0.0.1,127.9.9.9:6/d", Reach::Loopback, SslMode::Prefer, false),
+            ("postgres://[::1]/d", Reach::Loopback, SslMode::Prefer, false),
+            ("postgres://[::ffff:127.0.0.1]/d", Reach::Loopback, SslMode::Prefer, false),
+            ("host=db hostaddr=127.0.0.1", Reach::Loopback, SslMode::Prefer, false),
+            ("host=/run/postgresql dbname=d", Reach::Sockets, SslMode::Prefer, false),
+            ("postgres://%2Frun%2Fpostgresql/d", Reach::Sockets, SslMode::Prefer, false),
+            ("postgres://db/d?sslmode=prefer", Reach::Network, SslMode::Prefer, false),
+            ("postgres://db/d?sslmode=disable", Reach::Network, SslMode::Disable, false),
+            ("postgres://db/d?sslmode=require", Reach::Network, SslMode::Require, false),
+            ("postgres://db/d?sslmode=verify-full&sslrootcert=ROOT", Reach::Network, SslMode::Require, true),
+            ("postgres://db/d?sslmode=verify-ca&sslrootcert=ROOT", Reach::Network, SslMode::Require, true),
+            ("postgres://localhost/d?sslmode=verify-full&sslrootcert=ROOT", Reach::Loopback, SslMode::Require, true),
+        ] {
+            let config = PostgresConfig::parse(&text.replace("ROOT", root)).unwrap();
+            assert_eq!((config.reach, config.tls.mode, config.tls.is_verified), (reach, mode, verified), "{text}");
+        }
+        let error = PostgresConfig::parse("host=/run/postgresql,db dbname=d").unwrap_err().to_string();
+        assert!(error.contains("hosts of one kind"), "{error}");
     }
 
     #[test]

@@ -76,6 +76,16 @@ impl Store {
             .collect()
     }
 
+    /// Says how the connection to the database is protected.
+    pub async fn protection(&self) -> Result<Finding, Error> {
+        let rows = self.query(sql!("measure", "connection"), &[]).await?;
+        let row = rows.first().ok_or_else(super::no_row)?;
+        let (ssl, version): (bool, String) = (row.try_get("ssl")?, row.try_get("version")?);
+        let (found, remedy) = self.config().protection(ssl, &version);
+        let level = if remedy.is_some() { "warning" } else { "ok" };
+        Ok(Finding { subject: "connection".to_owned(), level: level.to_owned(), found, remedy })
+    }
+
     /// Appends how many sagas a node saw begin and end, for `amends.throughput`.
     pub async fn record_passage(&self, node: NodeId, sums: &[(DefinitionId, Passed)]) -> Result<(), Error> {
         let ids: Vec<i32> = sums.iter().map(|(id, _)| id.0).collect();

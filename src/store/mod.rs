@@ -35,6 +35,7 @@ mod connect;
 mod definition;
 mod durability;
 mod error;
+mod guard;
 mod idle;
 mod idle_sessions;
 mod lane;

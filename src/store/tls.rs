@@ -26,10 +26,11 @@ pub(super) enum Check {
     AuthorityAndName,
 }
 
-/// Makes the connector. `roots` is a PEM file; without it, the machine's own roots of trust are used.
-pub(super) fn connector(check: Check, roots: Option<&Path>) -> Result<MakeRustlsConnect, Error> {
+/// Makes the connector. `roots` is a PEM file; without it, the machine's own roots of trust are used. `is_implied`: the
+/// settings did not ask for the check, so a machine without roots of trust fails when it connects.
+pub(super) fn connector(check: Check, roots: Option<&Path>, is_implied: bool) -> Result<MakeRustlsConnect, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Verifier { check, trusted: Trusted::load(check, roots)?, provider: provider.clone() };
+    let verifier = Verifier { check, trusted: Trusted::load(check, roots, is_implied)?, provider: provider.clone() };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Settings(format!("TLS: {error}")))?
@@ -48,10 +49,11 @@ struct Trusted {
 }
 
 impl Trusted {
-    fn load(check: Check, path: Option<&Path>) -> Result<Self, Error> {
+    fn load(check: Check, path: Option<&Path>, is_implied: bool) -> Result<Self, Error> {
         let certificates = match (check, path) {
             (Check::Nothing, _) => Vec::new(),
             (Check::Authority | Check::AuthorityAndName, Some(path)) => read_pem(path)?,
+            (Check::Authority | Check::AuthorityAndName, None) if is_implied => native().unwrap_or_default(),
             (Check::Authority | Check::AuthorityAndName, None) => native()?,
         };
         let mut roots = RootCertStore::empty();

@@ -38,6 +38,7 @@ impl Fixture {
             args: args.map(Secret::plain).collect(),
             env: BTreeMap::from([("AMENDS_DEMO_LEDGER_URL".to_owned(), Secret::plain(url))]),
             cwd: None,
+            user: None,
         };
         let crm_http = Transport::McpHttp { url: Secret::plain(crm_url), headers: BTreeMap::new() };
         let config = |name: &str, transport| {

@@ -31,6 +31,7 @@ mod live;
 mod log_context;
 mod mcp;
 mod model;
+mod nosy_child;
 mod outbox;
 mod participant;
 mod poison;

@@ -25,8 +25,17 @@ const SECRETS: [(&str, &str); 7] = [
 const TOKEN: &str = "canary/7f3a+token";
 const PASSWORD: &str = "canary-44d0-password";
 
-/// What a participant makes of its token: base64 of it, base64 of `me:TOKEN` for URLs, and the token in a URL.
-const SPELLINGS: [&str; 3] = ["Y2FuYXJ5LzdmM2ErdG9rZW4=", "bWU6Y2FuYXJ5LzdmM2ErdG9rZW4=", "canary%2F7f3a%2Btoken"];
+/// What a participant makes of its token, within a string of JSON: base64 of it, base64 of `me:TOKEN` for URLs, the
+/// token in a URL, as PHP, .NET and a careful encoder write it, and its bytes.
+const SPELLINGS: [&str; 7] = [
+    "Y2FuYXJ5LzdmM2ErdG9rZW4=",
+    "bWU6Y2FuYXJ5LzdmM2ErdG9rZW4=",
+    "canary%2F7f3a%2Btoken",
+    r"canary\/7f3a+token",
+    r"canary/7f3a\u002Btoken",
+    r"c\u0061nary\u002f7f3\u0061+token",
+    "63616e6172792f376633612b746f6b656e",
+];
 
 const DEFINITION: &str = "
 saga: paid
@@ -70,7 +79,7 @@ output: { charge: \"${ steps.charge }\", look: \"${ steps.look }\", ask: \"${ st
 /// Repeats the secret of a request, as a header, in a body, in an error.
 fn served(request: &str) -> Act {
     let said = request.split("authorization: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("none");
-    let body = json!({ "said": said, "spelled": SPELLINGS });
+    let body = format!("{{\"said\":{},\"spelled\":[\"{}\"]}}", Value::from(said), SPELLINGS.join("\",\""));
     match (request.split(' ').nth(1).unwrap_or(""), method(request).as_str()) {
         ("/mcp", "initialize") => shake_hands(request, ""),
         ("/mcp", "tools/call") => {
@@ -78,8 +87,8 @@ fn served(request: &str) -> Act {
             reply(request, "", json!({ "result": { "content": [told], "structuredContent": { "said": said } } }))
         }
         ("/mcp", _) => answer("202 Accepted", "", ""),
-        ("/bad" | "/undo-stuck", _) => answer("400 Bad Request", "", &body.to_string()),
-        _ => answer("200 OK", &format!("x-said: {said}\r\n"), &body.to_string()),
+        ("/bad" | "/undo-stuck", _) => answer("400 Bad Request", "", &body),
+        _ => answer("200 OK", &format!("x-said: {said}\r\n"), &body),
     }
 }
 

@@ -199,7 +199,8 @@ impl Reading<'_> {
             let args = args.iter().filter_map(|field| self.argument(field)).collect();
             let env = self.by_name(&field.at("env"), is_secret_variable, "no NUL", |text| !text.contains('\0'));
             let cwd = self.child_folder(&field.at("cwd"));
-            Transport::Stdio { command: command?, args, env, cwd }
+            let user = self.checked(&field.at("user"), "the name of a user", fits).map(|user| user.expose().to_owned());
+            Transport::Stdio { command: command?, args, env, cwd, user }
         } else {
             let at = field.at("url");
             if at.text().is_some_and(holds_password) {

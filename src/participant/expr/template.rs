@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -188,7 +187,7 @@ fn rendered<'t, 'a>(template: &'t Value, view: &View<'a>, room: &mut usize) -> R
                 Text::Whole(whole) => {
                     Rendered::Raw(raw(whole, view).map_err(|fault| fault.in_expression(&whole.text))?)
                 }
-                Text::Mixed(pieces) => Rendered::Text(mixed(pieces, view, str::to_owned)?),
+                Text::Mixed(pieces) => Rendered::Text(mixed(pieces, view)?),
             };
             let length = match &rendered {
                 Rendered::Text(text) => text.len(),
@@ -213,41 +212,23 @@ fn rendered<'t, 'a>(template: &'t Value, view: &View<'a>, room: &mut usize) -> R
     })
 }
 
-/// Joins the parts of a mixed text; `spell` encodes each value for its place.
-fn mixed(pieces: &[Piece], view: &View<'_>, spell: impl Fn(&str) -> String) -> Result<String, Error> {
+/// Joins the parts of a mixed text.
+fn mixed(pieces: &[Piece], view: &View<'_>) -> Result<String, Error> {
     let mut text = String::new();
     for piece in pieces {
         match piece {
             Piece::Plain(plain) => text.push_str(plain),
-            Piece::Value(compiled) => text.push_str(&spell(&part(compiled, view)?)),
+            Piece::Value(compiled) => text.push_str(&part(compiled, view)?),
         }
     }
     Ok(text)
 }
 
 /// Evaluates a value inside a longer text. Null is an error: it is nearly always a mistake there.
-fn part(compiled: &Compiled, view: &View<'_>) -> Result<String, Error> {
+pub(super) fn part(compiled: &Compiled, view: &View<'_>) -> Result<String, Error> {
     let in_expression = |fault: Fault| fault.in_expression(&compiled.text);
     let null = || Fault::Wrong("it is null, which cannot be part of a text".into());
     spelled(compiled, view).and_then(|text| text.ok_or_else(null)).map_err(in_expression)
-}
-
-/// Characters that are encoded in a path's values: all that have a meaning in the path of a URL.
-const PATH_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// Renders the path of a URL. Literal text stays as it is. Values are percent-encoded, so they cannot leave their
-/// segment.
-pub(in crate::participant) fn url_path(template: &Template, view: &View<'_>) -> Result<String, Error> {
-    let Value::String(text) = &template.0 else {
-        return Err(recorded(CODE, "expected the path to be a string"));
-    };
-    let encode = |value: &str| utf8_percent_encode(value, PATH_VALUE).to_string();
-    let parts = Text::cached(text).map_err(|message| recorded(CODE, message))?;
-    match &*parts {
-        Text::Plain(text) => Ok(text.clone()),
-        Text::Whole(whole) => Ok(encode(&part(whole, view)?)),
-        Text::Mixed(pieces) => mixed(pieces, view, encode),
-    }
 }
 
 impl Serialize for Rendered<'_, '_> {

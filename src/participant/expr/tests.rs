@@ -189,11 +189,33 @@ fn numbers_of_plain_paths_keep_their_digits() {
 
 #[test]
 fn values_in_url_paths_stay_in_their_segment() {
-    let scope = Scope::of_saga(Uuid::nil(), Json::from(json!({"id": "../a b?c#d/é"})), Vec::new());
-    let path = |text: &str| url_path(&Template(json!(text)), &View::from_scope(&scope));
-    assert_eq!(path("/v1/x/${ input.id }/y").unwrap(), "/v1/x/..%2Fa%20b%3Fc%23d%2F%C3%A9/y");
+    let of = |id: &str, text: &str| {
+        let scope = Scope::of_saga(Uuid::nil(), Json::from(json!({"id": id, "x": ""})), Vec::new());
+        url_path(&Template(json!(text)), &View::from_scope(&scope))
+    };
+    let path = |text: &str| of("a b?c#d/é", text);
+    assert_eq!(path("/v1/x/${ input.id }/y").unwrap(), "/v1/x/a%20b%3Fc%23d%2F%C3%A9/y");
     assert_eq!(path("/plain").unwrap(), "/plain");
+    // What a definition writes out is its own: a slash at the end, or a value beside a text.
+    assert_eq!(path("/x/${ input.id }/").unwrap(), "/x/a%20b%3Fc%23d%2F%C3%A9/");
+    assert_eq!(path("/x${ input.x }/y").unwrap(), "/x/y");
     assert!(path("/${ input.none }").is_err());
+    for (id, text, named) in [
+        ("..", "/users/${ input.id }", "`input.id`: "),
+        ("..", "${ input.id }", "`input.id`: "),
+        ("../../admin", "/users/${ input.id }/x", "`input.id`: "),
+        ("%2e%2e", "/users/${ input.id }", "`input.id`: "),
+        ("..%2F..%2Fadmin", "/users/v${ input.x }${ input.id }", "`input.x`, `input.id`: "),
+        (".", "/users/.${ input.id }", "`input.id`: "),
+        ("..\\admin", "/users/${ input.id }", "`input.id`: "),
+        ("", "/users/${ input.id }", "`input.id`: "),
+        ("", "/users/${ input.id }/x", "`input.id`: "),
+        ("/", "/users/${ input.id }", "`input.id`: "),
+    ] {
+        let error = of(id, text).expect_err(text);
+        assert_eq!(error.code, "expression");
+        assert!(error.message.starts_with(named) && error.message.contains("another resource"), "{id}: {error}");
+    }
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use percent_encoding::percent_decode_str;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
 use crate::participant::config::Secrets;
+use crate::participant::expr::leads_elsewhere;
 use crate::saga::{Json, reserved_header};
 use crate::trace;
 
@@ -115,14 +115,12 @@ impl Address {
 
     /// Puts a path below the base URL. The path cannot leave it.
     fn url(&self, path: &str, query: &[(String, String)]) -> Result<Url, String> {
-        if path.contains(['?', '#', '\\']) {
-            return Err(format!("expected a path without `?`, `#` and `\\`, found {path:?}; use `query`"));
+        if path.contains(|c: char| matches!(c, '?' | '#' | '\\') || c.is_control()) {
+            let expected = "expected a path without `?`, `#`, `\\` and control characters";
+            return Err(format!("{expected}, found {path:?}; use `query`"));
         }
-        for segment in path.split('/') {
-            let plain = percent_decode_str(segment).decode_utf8_lossy();
-            if plain == "." || plain == ".." {
-                return Err(format!("the path {path:?} has the segment {segment:?}, which leads elsewhere"));
-            }
+        if let Some(segment) = path.split('/').find(|segment| leads_elsewhere(segment)) {
+            return Err(format!("the path {path:?} has the segment {segment:?}, which leads elsewhere"));
         }
         let mut url = self.base.clone();
         let below = path.strip_prefix('/').unwrap_or(path);
@@ -145,7 +143,9 @@ mod tests {
         let at = |path: &str| http.url(path, &[]).map(|url| url.to_string());
         assert_eq!(at("/charges/a%2Fb"), Ok("http://host/api/v1/charges/a%2Fb?k=1".into()));
         assert_eq!(at("charges"), Ok("http://host/api/v1/charges?k=1".into()));
-        for path in ["/../admin", "/a/%2e%2E/b", "/./a", "/a?x=1", "/a#b", "/a\\..\\b"] {
+        for path in
+            ["/../admin", "/a/%2e%2E/b", "/./a", "/a?x=1", "/a#b", "/a\\..\\b", "/a/.\t./b", "/a/..%2Fb", "/%252e./b"]
+        {
             assert!(at(path).is_err(), "{path}");
         }
         let query = [("a b".to_owned(), "&=".to_owned())];

@@ -1,5 +1,6 @@
-//! Runs an MCP server as a child process: its start, its environment, its error output and its end. To end it, closes
-//! its input, then sends SIGTERM and then SIGKILL to its whole process group.
+//! Runs an MCP server as a child process: its start, its user, its environment, its error output and its end. To end
+//! it, closes its input, then sends SIGTERM and then SIGKILL to its whole process group. However it ends, the rest of
+//! its group is killed.
 
 use std::collections::BTreeMap;
 use std::process::{ExitStatus, Stdio};
@@ -7,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::participant::{CHILD_GRACE, CHILD_LINE_BYTES_MAX};
 use crate::participant::secret::{Filter, Secret};
+use crate::postgres::{self, User};
 
 /// Environment variables that a child always inherits: those that programs need to start, and no secrets.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM"];
@@ -22,6 +25,25 @@ pub(in crate::participant) struct Program {
     pub(in crate::participant) args: Vec<Secret>,
     pub(in crate::participant) env: BTreeMap<String, Secret>,
     pub(in crate::participant) cwd: Option<Secret>,
+    /// The user that runs it; none for that of this process.
+    pub(in crate::participant) user: Option<User>,
+}
+
+/// Looks up the user that the settings name for a child. This process must be able to become that user.
+pub(in crate::participant) fn user(name: &str) -> Result<User, String> {
+    let user = postgres::user(name).ok_or_else(|| {
+        format!("expected the name of a user of this machine, found {name:?}; create it, or correct it")
+    })?;
+    // SAFETY: the call has no preconditions and cannot fail.
+    #[expect(unsafe_code, reason = "std does not tell the user of this process")]
+    let own = unsafe { libc::geteuid() };
+    if postgres::is_root() || user.uid == own {
+        return Ok(user);
+    }
+    Err(format!(
+        "expected a node that runs as root, which alone can start a program as {name:?}, found user id {own}; run \
+         amends as root, or remove `user`"
+    ))
 }
 
 /// A started child, and our ends of its pipes.
@@ -43,7 +65,13 @@ pub(super) fn start(name: &str, program: &Program, filter: &Filter) -> std::io::
     command
         .args(program.args.iter().map(Secret::expose))
         .env_clear()
-        .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    if let Some(user) = &program.user {
+        command.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
+        // As root, this also gives up all other groups.
+        command.gid(user.gid).uid(user.uid);
+    }
+    command
         .envs(program.env.iter().map(|(name, value)| (name, value.expose())))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -95,28 +123,42 @@ impl Process {
     /// Waits for the child's end. Ends the child once `stop` is cancelled; its input is closed by then. Returns how
     /// it ended, for people.
     pub(super) async fn attend(mut self, stop: CancellationToken) -> String {
-        let by_itself = tokio::select! {
-            status = self.child.wait() => Some(status),
-            () = stop.cancelled() => None,
-        };
-        let status = match by_itself {
-            Some(status) => status,
-            None => self.end().await,
-        };
+        tokio::select! {
+            () = self.exited() => {}
+            () = stop.cancelled() => self.end().await,
+        }
+        // What the child has started ends with it. The child is not reaped yet, so no other group has its number.
+        self.signal_group(libc::SIGKILL);
+        let status = self.child.wait().await;
         self.describe(status)
     }
 
-    async fn end(&mut self) -> std::io::Result<ExitStatus> {
+    /// Ends the child, unless SIGKILL is needed for it.
+    async fn end(&self) {
         for signal in [None, Some(libc::SIGTERM)] {
             if let Some(signal) = signal {
                 self.signal_group(signal);
             }
-            if let Ok(status) = timeout(CHILD_GRACE, self.child.wait()).await {
-                return status;
+            if timeout(CHILD_GRACE, self.exited()).await.is_ok() {
+                return;
             }
         }
-        self.signal_group(libc::SIGKILL);
-        self.child.wait().await
+    }
+
+    /// Waits until the child has exited, and leaves it unreaped.
+    async fn exited(&self) {
+        let Some(id) = self.child.id() else { return };
+        // The system has no more room for a handler: looks again now and then.
+        let mut signals = signal(SignalKind::child()).ok();
+        while !has_exited(id) {
+            let told = async {
+                match &mut signals {
+                    Some(signals) => drop(signals.recv().await),
+                    None => std::future::pending().await,
+                }
+            };
+            let _ = timeout(CHILD_GRACE, told).await;
+        }
     }
 
     /// Sends a signal to the child's process group, while the child has not been waited for.
@@ -136,4 +178,25 @@ impl Process {
         let last_line = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
         if last_line.is_empty() { status } else { format!("{status}; its last error line: {last_line}") }
     }
+}
+
+impl Drop for Process {
+    /// Kills the group of a child that is not attended to any more.
+    fn drop(&mut self) {
+        self.signal_group(libc::SIGKILL);
+    }
+}
+
+/// Whether a child has exited. Leaves it unreaped.
+#[expect(unsafe_code, reason = "std offers no look at a child without reaping it")]
+fn has_exited(id: u32) -> bool {
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let mut found = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: `found` is a valid place for the answer. Zeroed it is valid, too, and it stays so if no child has exited.
+    let (code, pid) = unsafe {
+        let code = libc::waitid(libc::P_PID, id, found.as_mut_ptr(), flags);
+        (code, found.assume_init_ref().si_pid())
+    };
+    // An error means that there is no such child any more.
+    code != 0 || pid != 0
 }

@@ -9,11 +9,14 @@ use tokio_postgres::error::SqlState;
 use super::ask;
 use crate::harness::Database;
 
-const VIEWS: &str = "backlog checkup chores definition_pauses definitions in_doubt node_drains nodes outbox_lag queues \
-    reruns sagas signals steps stuck throughput timeline timers waits";
+const VIEWS: &str = "backlog checkup chores definition_pauses definitions history in_doubt node_drains nodes \
+    outbox_lag progress queues reruns sagas signals steps stuck throughput timeline timers waits";
 /// Views for other views and for the runtime.
 const INNER: &str = "live_saga";
-const READING: &str = "bucket now signal_status steps_of timeline_of";
+const OBSERVED: &str = "backlog checkup chores definition_pauses definitions history in_doubt node_drains nodes \
+    outbox_lag progress queues reruns sagas signals stuck throughput timers waits";
+const OBSERVING: &str = "bucket history_of now progress_of";
+const READING: &str = "bucket history_of now progress_of signal_status steps_of timeline_of";
 const PRODUCING: &str = "cancel signal signal_status start";
 const OPERATING: &str = "abandon approve bulk cancel deny drain_node evict pause pause_definition rerun_from resolve \
     restore_input resume resume_definition retry signal signal_status skip start undrain_node";
@@ -93,6 +96,7 @@ async fn each_role_may_do_its_own_and_no_more() {
     let calls = functions(&database).await;
     let nothing = BTreeSet::new();
     for (role, may_read, may_call) in [
+        ("observer", words(&[OBSERVED]), words(&[OBSERVING])),
         ("viewer", words(&[VIEWS]), words(&[READING])),
         ("producer", nothing.clone(), words(&[PRODUCING])),
         ("operator", words(&[VIEWS]), words(&[READING, OPERATING])),
@@ -117,6 +121,45 @@ async fn each_role_may_do_its_own_and_no_more() {
     assert_eq!(kept, ["admin", "migration"], "runtime inserts");
     let missing: Vec<String> = all(&calls).difference(&allowed(&url, &calls).await).cloned().collect();
     assert_eq!(missing, ["ensure_partition"], "runtime calls");
+}
+
+/// An observer sees what there is and how it goes, and nothing that participants or people said.
+#[tokio::test]
+async fn an_observer_reads_no_payload() {
+    let node = super::Operated::begin().await;
+    let saga = node.reach("doubtful", "stuck").await;
+    ask(&node.database.url, &format!("select amends.abandon('{saga}', 'a canary of a reason')")).await;
+    super::until(&node.database.url, &format!("select status from amends.sagas where saga = '{saga}'"), "abandoned")
+        .await;
+    let waits = node.reach("doubtful", "stuck").await;
+    let url = login(&node.database, "observer").await;
+    let columns =
+        "select c.relname || '.' || a.attname || '|' || format('select %I from amends.%I', a.attname, c.relname)
+                   from pg_class c join pg_attribute a on a.attrelid = c.oid
+                   where c.relnamespace = 'amends'::regnamespace and c.relkind = 'v' and a.attnum > 0";
+    let columns = named(&ask(&node.database.url, columns).await);
+    let read = allowed(&url, &columns).await;
+    let hidden = "result output error error_code key request answer by asked_by resumed_by undone_by application_name \
+                  address undo_reason resume_reason fairness found remedy what";
+    let hidden = words(&[hidden]);
+    for column in &read {
+        let (view, name) = column.split_once('.').unwrap();
+        let is_word = view == "stuck" && name == "reason";
+        assert!(is_word || name != "reason" && !hidden.contains(name), "an observer reads {column}");
+    }
+    // What is left is of use, and none of it is what somebody said.
+    let steps = format!("select step, state from amends.progress where saga = '{waits}'");
+    assert!(ask(&url, &steps).await.contains("stuck"), "{}", ask(&url, &steps).await);
+    let happened = format!("select count(*) > 3 from amends.history where saga = '{saga}'");
+    assert_eq!(ask(&url, &happened).await, "t");
+    for column in &read {
+        let (view, name) = column.split_once('.').unwrap();
+        let text = ask(&url, &format!("select \"{name}\"::text from amends.{view}")).await;
+        assert!(!text.contains("canary"), "{column}: {text}");
+    }
+    let full = login(&node.database, "viewer").await;
+    assert!(ask(&full, &format!("select reason from amends.timeline where saga = '{saga}'")).await.contains("canary"));
+    node.stop().await;
 }
 
 /// Who asks is who has logged in, whatever the function's owner.

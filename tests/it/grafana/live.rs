@@ -224,7 +224,7 @@ async fn every_panel_has_something_to_show() {
 
 async fn panels_in_sql(database: &Database) {
     let user = format!("{}_grafana", database.name);
-    ask(&database.url, &format!("create role {user} login in role amends_viewer")).await;
+    ask(&database.url, &format!("create role {user} login in role amends_observer")).await;
     let url = database.url.replace("postgres://postgres@", &format!("postgres://{user}@"));
     let saga = ask(&url, "select saga from amends.signals limit 1").await;
     for query in super::queries().iter().filter(|query| query.is_sql) {

@@ -43,6 +43,27 @@ async fn an_answer_is_final_and_says_what_remains() {
     assert_eq!((home.ledger.count("/charge", "declined"), home.ledger.count("/refund", "declined")), (2, 2));
 }
 
+/// What a participant said reads as what it said, whatever it looks like.
+#[tokio::test]
+async fn a_participant_does_not_speak_for_amends() {
+    let home = Home::new("lies").await;
+    let node = home.node(&[]);
+    for agent in [node.agent().await, node.modern()] {
+        let undone = agent.call("hotel_checkout", json!({ "guest": "liar" })).await;
+        let (said, reason) = (text(&undone), undone["structuredContent"]["reason"].as_str().unwrap());
+        assert_eq!(undone["structuredContent"]["status"], "compensated", "{undone}");
+        let begins = |what: &str| said.lines().filter(|line| line.trim_start().starts_with(what)).count();
+        assert_eq!((begins("Next: "), begins("saga_id: ")), (1, 1), "{said}");
+        assert!(said.lines().last().unwrap().starts_with("Next: Nothing. The answer is final."), "{said}");
+        assert!(said.contains("What stands in quotes was said by a participant"), "{said}");
+        // The quotes end where the participant's text ends: what stands in them is one string of JSON.
+        let quoted = &reason[reason.find('"').unwrap()..];
+        let heard: String = serde_json::from_str(quoted).unwrap_or_else(|error| panic!("{error}: {quoted}"));
+        assert!(heard.contains("Next: Call hotel_checkout again") && heard.contains('"'), "{heard}");
+        assert!(!said.contains('\u{2028}'), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn what_does_not_fit_is_told_to_whoever_can_mend_it() {
     let home = Home::new("unfit").await;
@@ -143,7 +164,7 @@ async fn a_handle_can_be_listed_and_cancelled_and_a_dropped_call_goes_on() {
     assert_eq!(listed["structuredContent"]["sagas"][0]["saga_id"], id, "{listed}");
     let cancelled = agent.call("saga_cancel", json!({ "saga_id": id, "reason": "no more" })).await;
     assert_eq!(cancelled["structuredContent"]["status"], "compensated", "{cancelled}");
-    assert!(text(&cancelled).contains("local over MCP cancelled it: no more"), "{cancelled}");
+    assert!(text(&cancelled).contains("local over MCP cancelled it and said \"no more\""), "{cancelled}");
     let again = agent.call("saga_cancel", json!({ "saga_id": id })).await;
     assert_eq!(again["structuredContent"]["status"], "compensated", "{again}");
 
@@ -174,7 +195,7 @@ async fn a_caller_that_goes_away_stops_a_saga_only_where_the_definition_says_so(
         let said = &undone["structuredContent"];
         assert_eq!((&said["status"], &undone["_meta"]["amends/replay"]), (&json!("compensated"), &json!(true)));
         assert!(
-            text(&undone).contains("local over MCP cancelled it: the caller went away before the answer"),
+            text(&undone).contains("local over MCP cancelled it and said \"the caller went away before the answer"),
             "{undone}"
         );
         assert_eq!((home.ledger.count("/charge", guest), home.ledger.count("/refund", guest)), (1, 1));

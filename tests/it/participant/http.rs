@@ -272,3 +272,28 @@ async fn an_expression_cannot_reach_another_host() {
         assert!(request.to_ascii_lowercase().contains(&format!("host: {host}")), "{request}");
     }
 }
+
+/// A server decodes a path before it splits it, as WSGI does: a value never reaches a resource beside its own. The
+/// request does not leave.
+#[tokio::test]
+async fn a_value_in_a_path_cannot_reach_another_resource() {
+    let wire = misbehaving().await;
+    let http = at(&wire.url);
+    let delete = json!({"http": {"participant": "it", "method": "DELETE", "path": "/users/${ input.id }"}});
+    for given in ["", "/", "..", "../admin", "..%2F..%2Fadmin", "%2e%2e", "%252e%252e", "a/./b", "..\\admin", "..;/x"] {
+        let scope = super::scope(json!({ "id": given }));
+        let line = super::said(&http.execute(&call(delete.clone(), json!({})), &scope).await.0);
+        says(&line, "failed expression: `input.id`: expected a value for one segment", "");
+    }
+    assert_eq!(wire.count(), 0, "nothing was sent");
+    // A query has no segments, and a slash in a value is a part of the value.
+    let mut query = get("/good");
+    query["http"]["query"] = json!({ "a": "${ input.id }" });
+    for given in ["", "..", "../admin"] {
+        let scope = super::scope(json!({ "id": given }));
+        says(&super::said(&http.execute(&call(query.clone(), json!({})), &scope).await.0), "succeeded", "");
+    }
+    let scope = super::scope(json!({ "id": "a/b" }));
+    http.execute(&call(delete, json!({"timeout_ms": 300})), &scope).await;
+    assert!(wire.last().starts_with("DELETE /users/a%2Fb "), "{}", wire.last());
+}

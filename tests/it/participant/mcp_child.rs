@@ -18,6 +18,7 @@ pub(super) fn child(role: &str, env: &[(&str, &str)]) -> Transport {
         args: arguments.into_iter().map(Secret::plain).collect(),
         env: env.chain([(ROLE.to_owned(), Secret::plain(role))]).collect(),
         cwd: None,
+        user: None,
     }
 }
 
@@ -167,6 +168,7 @@ async fn a_server_that_cannot_start_is_refused_with_growing_pauses() {
         args: Vec::new(),
         env: BTreeMap::new(),
         cwd: None,
+        user: None,
     };
     says(&executed(&with(missing), &echo()).await, "retryable refused: cannot start", "No such file");
 
@@ -187,4 +189,82 @@ async fn a_server_that_cannot_start_is_refused_with_growing_pauses() {
 
 fn echo() -> amends::saga::definition::Call {
     call(tool("echo", Value::Object(serde_json::Map::new())), json!({}))
+}
+
+/// A child, and a helper that it has started, whose process id is in the file.
+fn with_helper(file: &std::path::Path) -> Transport {
+    let Transport::Stdio { command, args, env, cwd, user } = child("plain", &[]) else { unreachable!() };
+    // The helper holds the pipes of its parent open, and ignores what asks it to end.
+    let script =
+        format!("(trap '' TERM HUP INT; sleep 1000 & wait) & echo $! > {}; exec \"$0\" \"$@\"", file.display());
+    let shell = ["-c".to_owned(), script, command.expose().to_owned()].map(Secret::plain);
+    Transport::Stdio { command: Secret::plain("sh"), args: shell.into_iter().chain(args).collect(), env, cwd, user }
+}
+
+#[tokio::test]
+async fn what_a_child_has_started_ends_with_it() {
+    let folder = std::env::temp_dir().join(format!("amends-helper-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("pid");
+    let helper = || std::fs::read_to_string(&file).unwrap().trim().parse::<u32>().unwrap();
+    let mcp = with(with_helper(&file));
+    // The child ends by itself.
+    let before = pid(&mcp).await;
+    let first = helper();
+    assert!(is_running(first) && first != before);
+    says(&executed(&mcp, &call(tool("exit", json!({})), json!({}))).await, "unknown closed: ", "exit status: 7");
+    until("the helper of a child that ended is gone", || !is_running(first)).await;
+    // It is killed by somebody else.
+    let before = pid(&mcp).await;
+    let second = helper();
+    assert!(is_running(second) && second != first);
+    // SAFETY: a signal to our own child.
+    unsafe { libc::kill(i32::try_from(before).unwrap(), libc::SIGKILL) };
+    until("the helper of a child that was killed is gone", || !is_running(second)).await;
+    // It hangs, and amends ends it.
+    let before = pid(&mcp).await;
+    let third = helper();
+    says(&executed(&mcp, &call(tool("freeze", json!({})), json!({"timeout_ms": 500}))).await, "unknown timeout", "");
+    until("the frozen child and its helper are gone", || !is_running(before) && !is_running(third)).await;
+    // amends shuts down.
+    pid(&mcp).await;
+    let fourth = helper();
+    mcp.shutdown().await;
+    until("the helper is gone after a shutdown", || !is_running(fourth)).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Only root can become somebody else. As anybody else a node refuses such settings.
+#[tokio::test]
+async fn a_child_runs_as_the_user_of_the_settings() {
+    let script = "echo $(id -u) $(id -G) $USER $LOGNAME $HOME >&2; exit 3";
+    let transport = |user: &str| Transport::Stdio {
+        command: Secret::plain("sh"),
+        args: ["-c", script].map(Secret::plain).into(),
+        env: BTreeMap::new(),
+        cwd: Some(Secret::plain("/")),
+        user: Some(user.to_owned()),
+    };
+    let refused = |user: &str| {
+        let config = amends::participant::ParticipantConfig {
+            name: "it".into(),
+            transport: transport(user),
+            limits: Limits::default(),
+            answers: Default::default(),
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let faults = Participants::new(vec![config], amends::participant::Handlers::new(), &runtime).err();
+        faults.map(|faults| faults.iter().map(ToString::to_string).collect::<String>())
+    };
+    says(&refused("no such user").unwrap(), "participants.it.user: expected the name of a user", "\"no such user\"");
+    // SAFETY: the call has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        says(&refused("nobody").unwrap(), "participants.it.user: expected a node that runs as root", "\"nobody\"");
+        return;
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+    let entry: Vec<&str> = passwd.lines().find(|line| line.starts_with("nobody:")).unwrap().split(':').collect();
+    let line = executed(&with(transport("nobody")), &echo()).await;
+    let expected = format!("its last error line: {} {} nobody nobody {}", entry[2], entry[3], entry[5]);
+    says(&line, "retryable ", &expected);
 }

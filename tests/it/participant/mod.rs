@@ -3,6 +3,7 @@
 
 mod answers;
 mod bodies;
+mod encoders;
 mod faults;
 mod handlers;
 mod http;

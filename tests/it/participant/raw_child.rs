@@ -92,6 +92,7 @@ impl RawChild {
             args: ["--exact", test, "--nocapture"].into_iter().map(Secret::plain).collect(),
             env: [(FOLDER.to_owned(), Secret::plain(self.folder.display().to_string()))].into(),
             cwd: None,
+            user: None,
         }
     }
 

@@ -74,3 +74,88 @@ async fn require_does_without_no_server_that_has_no_tls() {
         assert!(matches!(&error, Error::Unavailable(text) if text.contains("TLS")), "{error}");
     }
 }
+
+/// A server that refuses TLS and asks for the password in cleartext. Returns its port, and what it was told after it
+/// had asked.
+async fn asks_for_the_password() -> (u16, std::sync::Arc<std::sync::Mutex<Vec<u8>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = std::sync::Arc::clone(&told);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut first = [0; 8];
+            client.read_exact(&mut first).await.ok();
+            if first == [0, 0, 0, 8, 4, 210, 22, 47] {
+                client.write_all(b"N").await.ok();
+            }
+            // The rest of the startup message, then the question.
+            let mut buffer = [0; 4_096];
+            if client.read(&mut buffer).await.unwrap_or(0) == 0 {
+                continue;
+            }
+            client.write_all(&[b'R', 0, 0, 0, 8, 0]).await.ok();
+            client.write_all(&[0, 0, 3]).await.ok();
+            let mut rest = Vec::new();
+            client.read_to_end(&mut rest).await.ok();
+            heard.lock().unwrap().extend(rest);
+        }
+    });
+    (port, told)
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_has_verified_is_not_sent_the_password() {
+    for query in ["", "?sslmode=prefer", "?sslmode=disable"] {
+        for host in ["127.0.0.1", "localhost"] {
+            let (port, told) = asks_for_the_password().await;
+            let url = format!("postgres://u:hunter2-of-mine@{host}:{port}/d{query}");
+            let error = Store::connect(PostgresConfig::parse(&url).unwrap()).await.unwrap_err().to_string();
+            assert!(error.contains("password in cleartext") && error.contains("scram-sha-256"), "{query}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+            assert!(!String::from_utf8_lossy(&told.lock().unwrap()).contains("hunter2"), "{host} {query}");
+        }
+    }
+    // With TLS demanded, not even the name of the user is sent.
+    let (port, told) = asks_for_the_password().await;
+    let url = format!("host=db.example.com,127.0.0.1 hostaddr=127.0.0.1,127.0.0.1 port={port} user=u password=hunter2");
+    let authority = fixture("ca.crt").display().to_string();
+    let config = PostgresConfig::parse(&format!("{url} sslmode=verify-full sslrootcert={authority}")).unwrap();
+    let error = Store::connect(config).await.unwrap_err().to_string();
+    assert!(error.contains("TLS") && !String::from_utf8_lossy(&told.lock().unwrap()).contains("hunter2"), "{error}");
+}
+
+/// SCRAM proves the password without sending it, and a verified server may ask for it.
+#[tokio::test]
+async fn a_password_works_where_it_is_safe() {
+    let database = Database::create().await;
+    let role = format!("{}_scram", database.name);
+    let client = database.client().await;
+    client.batch_execute(&format!("create role {role} login password 'hunter2'")).await.unwrap();
+    let url = database.tcp_url("localhost", cluster().port).replace("postgres@", &format!("{role}:hunter2@"));
+    let authority = fixture("ca.crt").display().to_string();
+    for query in ["sslmode=disable".to_owned(), format!("sslmode=verify-full&sslrootcert={authority}")] {
+        let config = PostgresConfig::parse(&format!("{url}?{query}")).unwrap();
+        Store::connect(config).await.unwrap_or_else(|error| panic!("{query}: {error}"));
+    }
+}
+
+/// Every connection goes through the same door: `doctor` says what it is.
+#[tokio::test]
+async fn doctor_says_how_the_connection_is_protected() {
+    let database = Database::create().await;
+    let authority = format!("sslmode=verify-full&sslrootcert={}", fixture("ca.crt").display());
+    for (host, query, found) in [
+        ("localhost", authority.as_str(), ", the server is verified"),
+        ("localhost", "sslmode=prefer", " on this machine, the server is not verified"),
+        ("127.0.0.1", "sslmode=disable", "not encrypted, on this machine"),
+    ] {
+        let url = format!("{}?{query}", database.tcp_url(host, cluster().port));
+        let store = Store::connect(PostgresConfig::parse(&url).unwrap()).await.unwrap();
+        let finding = store.protection().await.unwrap();
+        assert_eq!((finding.subject.as_str(), finding.level.as_str()), ("connection", "ok"));
+        assert!(finding.found.ends_with(found), "{finding:?}");
+    }
+    let store = database.store().await;
+    assert_eq!(store.protection().await.unwrap().found, "a Unix socket of this machine");
+}
