@@ -19,7 +19,7 @@ use crate::catalog::{self, Catalog, Environment, LogFormat, McpSettings, NodeSet
 use crate::config::actor::Idle;
 use crate::http::{Door, Mount, Server};
 use crate::runtime::Runtime;
-use crate::{mcp, metrics};
+use crate::{files, mcp, metrics};
 
 /// Options of `amends serve`. Each option overrides the settings.
 #[derive(Debug, clap::Args)]
@@ -85,6 +85,7 @@ pub(super) enum Face<'a> {
 /// Runs a node with its HTTP server and its MCP endpoint.
 pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face: Face<'_>) -> Result<Exit, Failure> {
     log::start(&catalog.settings.log, catalog.settings.filter())?;
+    raise_limit_of_files();
     // The node has its own threads. This thread only waits.
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -143,6 +144,15 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
     match place.close() {
         Err(error) if served.is_ok() => Err(error),
         _ => served,
+    }
+}
+
+/// Raises the limit of open files as far as it may be raised. Connections of clients get a part of it, so that calls
+/// of participants and the database always find a descriptor.
+fn raise_limit_of_files() {
+    match files::raise_limit() {
+        Ok((before, now)) => tracing::info!(before = before.soft, now = now.soft, hard = now.hard, "limit of open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
     }
 }
 

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::auth::{Authority, Limits, Trust};
+use super::intake::Intake;
 use super::session_id::Seal;
+use super::sessions::Sessions;
 use super::tools::Tools;
 use crate::client::{Client, Error};
 use crate::config::mcp as limits;
@@ -59,6 +61,10 @@ pub(super) struct Inner {
     pub(super) tools: Tools,
     pub(super) authority: Authority,
     pub(super) limits: Limits,
+    /// Bodies and requests under way over HTTP.
+    pub(super) intake: Arc<Intake>,
+    /// Sessions over HTTP.
+    pub(super) sessions: Arc<Sessions>,
     /// Seals the ids of sessions over HTTP.
     pub(super) seal: Seal,
     /// Calls in progress.
@@ -76,6 +82,8 @@ impl Door {
         tools.refresh(&client).await?;
         let authority = Authority::new(client.clone(), &config.trust);
         let limits = Limits::new(config.requests_per_minute);
+        // More than one may begin within a minute, one need not have under way.
+        let intake = Intake::new(usize::try_from(config.requests_per_minute).unwrap_or(usize::MAX));
         let (stopping, closed) = (CancellationToken::new(), CancellationToken::new());
         let inner = Arc::new(Inner {
             client,
@@ -83,6 +91,8 @@ impl Door {
             tools,
             authority,
             limits,
+            intake,
+            sessions: Sessions::new(),
             seal: Seal::new(),
             calls: TaskTracker::new(),
             stopping,

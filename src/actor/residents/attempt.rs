@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::call_end::{End, in_words_of};
 use super::messages::EventOccurred;
-use super::{scope, transactional};
+use super::{scope, shortage, transactional};
 use crate::actor::commit::lane_handle::LaneHandle;
 use crate::actor::node::context::Node;
 use crate::actor::node::definitions::Pinned;
@@ -274,11 +274,15 @@ async fn call(node: &Node, step: &Step, order: CallSpec, law: Law, scope: &Arc<S
     match (order.is_probe, &call.probe) {
         (false, _) => {
             let (outcome, decided_by) = node.participants.execute(call, scope).await;
-            End::Attempt(in_words_of(law, outcome), decided_by)
+            let is_sent = !decided_by.as_ref().is_some_and(shortage::is_it);
+            let end = End::Attempt(in_words_of(law, outcome), decided_by);
+            if is_sent { end } else { Box::pin(shortage::outlast(node, law, ticket, end)).await }
         }
         (true, Some(probe)) => {
             let (answer, decided_by) = node.participants.probe(probe, scope).await;
-            End::Probe(answer, Some(decided_by))
+            let is_sent = !shortage::is_it(&decided_by);
+            let end = End::Probe(answer, Some(decided_by));
+            if is_sent { end } else { Box::pin(shortage::outlast(node, law, ticket, end)).await }
         }
         (true, None) => {
             let error = Error::new("missing", "the definition has no such probe");
