@@ -11,6 +11,8 @@
 //! started.increment(1);
 //! ```
 
+mod anonymous;
+
 use std::sync::OnceLock;
 
 use metrics::{Key, Label, Level, Metadata, SharedString, Unit};
@@ -209,6 +211,11 @@ impl Exposition {
     /// Returns all metrics as text.
     pub fn render(&self) -> String {
         self.0.render()
+    }
+
+    /// Returns all metrics as text, without names of definitions and steps.
+    pub fn render_without_names(&self) -> String {
+        anonymous::anonymous(&self.0.render())
     }
 
     /// Moves recorded values of histograms into their buckets. Call it every few seconds: memory grows without it and

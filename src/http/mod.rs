@@ -9,4 +9,4 @@ mod server;
 
 pub use error::Error;
 pub use routes::Readiness;
-pub use server::{Door, Mount, Server};
+pub use server::{Door, Mount, Server, Shows};

@@ -24,14 +24,13 @@ use super::Error;
 use super::connection::{Answer, Connection, Peer, Socket, arriving};
 use super::connections::Connections;
 use super::routes::{Readiness, routes};
-use crate::config::http::{
-    ACCEPT_PAUSE_MS, DEADLINE_LOOK_MS, KEEP_ALIVE_S, REQUEST_HEAD_S_MAX, STOP_S_MAX, UPKEEP_S,
-};
+use crate::config::http::{ACCEPT_PAUSE_MS, DEADLINE_LOOK_MS, KEEP_ALIVE_S, REQUEST_HEAD_S_MAX, STOP_S_MAX, UPKEEP_S};
 use crate::files;
 use crate::metrics::{self, Exposition};
 
 /// The answer to a connection for which there is no room.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 53\r\n\
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 53\r\n\
     Content-Type: text/plain\r\n\r\nthis node has too many connections; try again in 1 s\n";
 
 /// What the HTTP server serves.
@@ -41,8 +40,22 @@ pub struct Door {
     pub metrics: Result<Exposition, metrics::Error>,
     /// Readiness check of the node.
     pub readiness: Readiness,
+    /// What the server shows of the node.
+    pub shows: Shows,
     /// Further routes on the same port.
     pub mounts: Vec<Mount>,
+}
+
+/// What an HTTP server shows of its node on `/metrics`, `/healthz` and `/readyz`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shows {
+    /// Everything: who reaches it may know the names of definitions and steps, and why the node is not ready.
+    #[default]
+    Everything,
+    /// Metrics without names, and whether the node is ready, without the reasons.
+    NoNames,
+    /// Nothing: another address shows it.
+    Nothing,
 }
 
 /// Adds further routes to the server.
@@ -120,7 +133,7 @@ async fn serve(
     up: &mpsc::Sender<()>,
     mut stopped: oneshot::Receiver<bool>,
 ) -> io::Result<()> {
-    if let Ok(exposition) = door.metrics.clone() {
+    if let (Ok(exposition), true) = (door.metrics.clone(), door.shows != Shows::Nothing) {
         rt::spawn(async move {
             let mut pause = rt::time::interval(Duration::from_secs(UPKEEP_S));
             loop {
@@ -130,8 +143,11 @@ async fn serve(
         });
     }
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let mounts = door.mounts.clone();
-    let app = App::new().app_data(Data::new(door)).wrap(from_fn(follow)).configure(routes).configure(move |config| {
+    let (mounts, shows) = (door.mounts.clone(), door.shows);
+    let app = App::new().app_data(Data::new(door)).wrap(from_fn(follow)).configure(move |config| {
+        if shows != Shows::Nothing {
+            routes(config);
+        }
         mounts.iter().for_each(|mount| mount(config));
     });
     let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());

@@ -121,9 +121,8 @@ async fn admit(
         Ok(body) => body,
         Err(refused) => return refuse(request, not_taken(&refused)),
     };
-    let begins = !request.headers().contains_key(SESSION_HEADER)
-        && request.method() == Method::POST
-        && may_begin_session(&body);
+    let begins =
+        !request.headers().contains_key(SESSION_HEADER) && request.method() == Method::POST && may_begin_session(&body);
     let begins = match begins {
         false => None,
         true => match door.begin_session(&principal, body.len()).await {

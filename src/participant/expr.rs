@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod function;
 mod path;
+mod pattern;
 mod template;
 mod value;
 
@@ -66,6 +67,12 @@ pub fn evaluate(expression: &Expression, scope: &Scope) -> Result<Json, Error> {
 /// Evaluates a condition. A value other than `true` and `false` is an error, as in [`evaluate`].
 pub fn holds(expression: &Expression, scope: &Scope) -> Result<bool, Error> {
     condition(expression, &View::from_scope(scope)).map_err(|fault| fault.in_expression(&expression.0))
+}
+
+/// Runs evaluations on a thread that others need, too. Returns none if they take long together: what they returned then
+/// counts for nothing, and they must run again on a thread that nobody waits for.
+pub fn shortly<T>(evaluations: impl FnOnce() -> T) -> Option<T> {
+    function::shortly(evaluations)
 }
 
 /// Renders a template. A string that is one `${ expression }` becomes its value and keeps the type. In a longer
@@ -189,6 +196,10 @@ fn run<T: Send>(
 ) -> Result<T, Fault> {
     if program.depth <= EXPRESSION_DEPTH_ON_STACK {
         return run_here(&program.tree, view, take);
+    }
+    if function::must_be_short() {
+        function::give_up_short();
+        return Err(Fault::Wrong("it takes more work than this thread may do".into()));
     }
     // CEL recurses over the tree and takes much stack for each level. So a deep tree gets a thread with a large
     // stack.

@@ -43,13 +43,33 @@ pub(crate) struct InFlight {
     task: AbortHandle,
 }
 
+/// The event of a command that needs no call.
+pub(crate) enum AtOnce {
+    Now(Event),
+    /// Its evaluation takes long, and runs on another thread.
+    Later(Box<dyn FnOnce() -> Event + Send>),
+}
+
 /// Carries out a command that needs no call, and returns its event; none for a command that needs one.
-pub(crate) fn at_once(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, command: Command) -> Option<Event> {
-    match command {
-        Command::Decide { step } => Some(decide(saga, pinned, node, state, step)),
-        Command::Show { step } => Some(show(saga, pinned, node, state, step)),
-        Command::Execute { .. } | Command::Probe { .. } => None,
-    }
+pub(crate) fn at_once(
+    saga: Uuid,
+    pinned: &Pinned,
+    node: &Arc<Node>,
+    state: &State,
+    command: Command,
+) -> Option<AtOnce> {
+    let (carry_out, step): (fn(Uuid, &Pinned, &Node, &State, usize) -> Event, usize) = match command {
+        Command::Decide { step } => (decide, step),
+        Command::Show { step } => (show, step),
+        Command::Execute { .. } | Command::Probe { .. } => return None,
+    };
+    Some(match expr::shortly(|| carry_out(saga, pinned, node, state, step)) {
+        Some(event) => AtOnce::Now(event),
+        None => {
+            let (pinned, node, state) = (pinned.clone(), Arc::clone(node), state.clone());
+            AtOnce::Later(Box::new(move || carry_out(saga, &pinned, &node, &state, step)))
+        }
+    })
 }
 
 /// Evaluates the `when` of a step.

@@ -274,7 +274,8 @@ impl Resolver {
             resolver.pending().remove(&name);
             found
         });
-        let begun = task.map(|found| found.unwrap_or_else(|error| Err(NotFound::Said(error.to_string())))).boxed().shared();
+        let begun =
+            task.map(|found| found.unwrap_or_else(|error| Err(NotFound::Said(error.to_string())))).boxed().shared();
         pending.insert(host.to_owned(), begun.clone());
         begun
     }
