@@ -1,5 +1,5 @@
 //! File descriptors of this process: raises their limit, recognizes errors for want of one, and remembers the last
-//! such error. A node without a free descriptor cannot reach anybody: that says nothing about whom it wanted to reach.
+//! such error. Without a free descriptor a node cannot open a connection: that says nothing about the server at its other end.
 //! Leaves logging and counting to the rooms.
 
 use std::error::Error;
@@ -91,7 +91,7 @@ pub async fn freed() -> bool {
     let since = Instant::now();
     let mut pause = Duration::from_millis(limits::FILES_LOOK_MS);
     loop {
-        // Looks after the pause: whoever came here has just been refused.
+        // Looks after the pause: the caller has just been refused a descriptor.
         tokio::time::sleep(pause).await;
         if is_free() {
             return true;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 /// Labels whose values are names of the application.
 const NAMES: [&str; 2] = ["definition", "step"];
 
-/// Metrics of which the largest series counts, not the sum.
+/// Metrics whose largest series counts, not the sum.
 const LARGEST: [&str; 1] = ["amends_ready_oldest_seconds"];
 
 /// Returns the text of an exposition without names.
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(anonymous(text), expected);
     }
 
-    /// Whoever adds a label says here whether its values are names of the application.
+    /// A new label is put into one of the two lists.
     #[test]
     fn every_label_is_a_name_or_a_word() {
         const WORDS: [&str; 14] = [

@@ -70,7 +70,7 @@ pub fn holds(expression: &Expression, scope: &Scope) -> Result<bool, Error> {
 }
 
 /// Runs evaluations on a thread that others need, too. Returns none if they take long together: what they returned then
-/// counts for nothing, and they must run again on a thread that nobody waits for.
+/// counts for nothing, and they must run again on a thread of their own.
 pub fn shortly<T>(evaluations: impl FnOnce() -> T) -> Option<T> {
     function::shortly(evaluations)
 }

@@ -36,7 +36,8 @@ pub(crate) struct PendingTransition {
 
 impl PendingTransition {
     /// Builds the transition that an event makes from `old`, and its row number `seq`. `start`: the row is the saga's
-    /// first. `output`: what a completed saga's template rendered, if it was rendered already. `within`: the row goes into a handler's transaction, not into the lane's next batch.
+    /// first. `output`: what a completed saga's template rendered, if it was rendered already. `within`: the row goes
+    /// into a handler's transaction, not into the lane's next batch.
     pub(crate) fn new(
         (saga, seq, output): (Uuid, i32, Option<Json>),
         pinned: &Pinned,

@@ -167,8 +167,8 @@ fn rewrite_loop(comprehension: &mut ComprehensionExpr, in_loop: bool) {
     comprehension.iter_range = call(RANGE, range.id, vec![range, weight]);
 }
 
-/// Gives `matches` its other name where its pattern is not written in the expression, so that whoever provides the data
-/// cannot choose a pattern that is expensive.
+/// Gives `matches` its other name where its pattern is not written in the expression, so that the data
+/// cannot bring a pattern that is expensive.
 fn name_matches(call: &mut CallExpr) {
     let is_written = |pattern: &IdedExpr| matches!(pattern.expr, Expr::Literal(LiteralValue::String(_)));
     if call.func_name != "matches" || call.args.last().is_none_or(is_written) {

@@ -58,7 +58,7 @@ thread_local! {
 }
 
 /// Runs evaluations that must not take long together. Returns none if they take more work than `EXPRESSION_WORK_SHORT`;
-/// then they must run where they delay nobody.
+/// then they must run on a thread of their own.
 pub(super) fn shortly<T>(evaluations: impl FnOnce() -> T) -> Option<T> {
     SHORT.set(Some(EXPRESSION_WORK_SHORT));
     let result = evaluations();

@@ -20,7 +20,7 @@ use crate::config::participant::{
 pub(super) enum Origin {
     /// It is written in the definition.
     Definition,
-    /// An expression computes it: whoever provides the input or an answer may choose it.
+    /// An expression computes it: the input or an answer may bring it.
     Data,
 }
 

@@ -223,7 +223,7 @@ type LookUp = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, NotFound>>>;
 /// Why a name has no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum NotFound {
-    /// No file descriptor was free, so nobody was asked.
+    /// No file descriptor was free, so no name server was asked.
     OutOfFiles,
     Said(String),
 }

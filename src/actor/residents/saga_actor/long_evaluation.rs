@@ -1,5 +1,5 @@
-//! Evaluations that would hold up the other sagas of the actor's thread: they run on a thread of their own, and the saga
-//! waits for them. An evaluation has no effect, so one that is lost is made again by the next owner.
+//! Evaluations that would hold up the other sagas of the actor's thread: they run on a thread of their own, and the
+//! saga waits for them. An evaluation has no effect, so one that is lost is made again by the next owner.
 
 use actix::prelude::*;
 
