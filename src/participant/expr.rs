@@ -22,6 +22,7 @@ use std::panic::AssertUnwindSafe;
 use cel::common::types::{CelBool, CelNull, CelString};
 use cel::common::value::Val;
 use cel::{Context, ExecutionError, Value};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub(super) use bindings::View;
 pub use check::{Place, check_draft, check_expression, check_step, check_template};
@@ -188,11 +189,31 @@ fn spelled(compiled: &Compiled, view: &View<'_>) -> Result<Option<String>, Fault
     }
 }
 
-/// Evaluates a syntax tree and hands its value to `take`.
+/// Evaluates a syntax tree and hands its value to `take`. On a worker of a runtime, a long evaluation hands the other
+/// tasks of the worker to another thread first.
 fn run<T: Send>(
     program: &Program,
     view: &View<'_>,
-    take: impl FnOnce(&dyn Val) -> Result<T, Fault> + Send,
+    take: impl Fn(&dyn Val) -> Result<T, Fault> + Send + Sync,
+) -> Result<T, Fault> {
+    if function::must_be_short() || !is_on_worker() {
+        return run_whole(program, view, &take);
+    }
+    match function::shortly(|| run_whole(program, view, &take)) {
+        Some(done) => done,
+        None => tokio::task::block_in_place(|| run_whole(program, view, &take)),
+    }
+}
+
+fn is_on_worker() -> bool {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    flavor.is_ok_and(|flavor| flavor == RuntimeFlavor::MultiThread)
+}
+
+fn run_whole<T: Send>(
+    program: &Program,
+    view: &View<'_>,
+    take: &(impl Fn(&dyn Val) -> Result<T, Fault> + Send + Sync),
 ) -> Result<T, Fault> {
     if program.depth <= EXPRESSION_DEPTH_ON_STACK {
         return run_here(&program.tree, view, take);

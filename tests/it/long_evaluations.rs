@@ -43,7 +43,7 @@ async fn sagas_that_evaluate_for_long_hold_up_no_other_saga() {
     let mut running = 0;
     for saga in &long {
         let seen = runtime.client().inspect(*saga).await.expect("it is there");
-        running += usize::from(!seen.status.is_end());
+        running += usize::from(!seen.saga.status.is_end());
     }
     assert!(running > 0, "the quick saga waited for all the long ones");
     for (n, saga) in (1..).zip(&long) {
