@@ -1,6 +1,6 @@
 //! File descriptors of this process: raises their limit, recognizes errors for want of one, and remembers the last
-//! such error. Without a free descriptor a node cannot open a connection: that says nothing about the server at its other end.
-//! Leaves logging and counting to the rooms.
+//! such error. Without a free descriptor a node cannot open a connection: that says nothing about the server at its
+//! other end. Leaves logging and counting to the rooms.
 
 use std::error::Error;
 use std::io;
