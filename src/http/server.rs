@@ -180,6 +180,8 @@ async fn serve(
                     let socket = Socket::new(stream, Rc::clone(&connection));
                     let serving = service.call((socket, Some(address)));
                     rt::spawn(attend(serving, id, connection, Rc::clone(&connections)));
+                    // It is read before the next one is accepted: a request that is here already is never evicted.
+                    tokio::task::yield_now().await;
                 }
                 None => refuse(&stream),
             },

@@ -43,6 +43,9 @@ pub(crate) struct InFlight {
     task: AbortHandle,
 }
 
+/// Evaluates what a step says, for the event of a command that needs no call.
+type Evaluation = fn(Uuid, &Pinned, &Node, &State, usize) -> Event;
+
 /// The event of a command that needs no call.
 pub(crate) enum AtOnce {
     Now(Event),
@@ -58,9 +61,9 @@ pub(crate) fn at_once(
     state: &State,
     command: Command,
 ) -> Option<AtOnce> {
-    let (carry_out, step): (fn(Uuid, &Pinned, &Node, &State, usize) -> Event, usize) = match command {
-        Command::Decide { step } => (decide, step),
-        Command::Show { step } => (show, step),
+    let (carry_out, step) = match command {
+        Command::Decide { step } => (decide as Evaluation, step),
+        Command::Show { step } => (show as Evaluation, step),
         Command::Execute { .. } | Command::Probe { .. } => return None,
     };
     Some(match expr::shortly(|| carry_out(saga, pinned, node, state, step)) {
