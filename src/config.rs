@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod cli;
 pub mod client;
 pub mod demo;
+pub mod files;
 pub mod http;
 pub mod mcp;
 pub mod participant;

@@ -22,6 +22,7 @@ pub mod program;
 pub mod barrier;
 pub mod boundary;
 pub mod config;
+pub mod files;
 pub mod metrics;
 mod place;
 pub mod postgres;

@@ -11,6 +11,8 @@
 //! started.increment(1);
 //! ```
 
+mod anonymous;
+
 use std::sync::OnceLock;
 
 use metrics::{Key, Label, Level, Metadata, SharedString, Unit};
@@ -85,6 +87,9 @@ metrics! {
     Counter LANES_SWEPT "amends_lanes_swept_total" [] "Lanes of dead nodes that were taken out of service.";
     Counter LOST_WAKES "amends_lost_wakes_total" [] "Sagas that only the safety net found; more than 0 is a defect.";
 
+    Counter FILES_SHORT "amends_file_shortages_total" [] "Times that the node had no free file descriptor.";
+    Gauge CONNECTIONS "amends_http_connections" [] "Open connections of clients to the node's HTTP servers.";
+    Counter CONNECTIONS_CLOSED "amends_http_connections_closed_total" [reason] "Connections that the node closed.";
     Gauge LEASE_TRUSTED "amends_lease_trusted" [] "1 while the node may begin effects, else 0.";
     Gauge BUILD "amends_build_info" [version] "1, with the version of this node.";
     Gauge PLACES_WAITING "amends_places_waiting" [place] "Calls that wait for a place before they begin.";
@@ -208,6 +213,11 @@ impl Exposition {
         self.0.render()
     }
 
+    /// Returns all metrics as text, without names of definitions and steps.
+    pub fn render_without_names(&self) -> String {
+        anonymous::anonymous(&self.0.render())
+    }
+
     /// Moves recorded values of histograms into their buckets. Call it every few seconds: memory grows without it and
     /// without a scrape.
     pub fn upkeep(&self) {
@@ -284,6 +294,9 @@ fn describe(metric: &Described) {
 pub const SUPERVISED: [&str; 11] =
     ["worker", "heart", "lookout", "listener", "idle", "registrar", "relay", "rerunner", "herald", "usher", "sweeper"];
 
+/// Why a node's HTTP server closes a connection, as the label `reason` says.
+pub const CONNECTION_ENDS: [&str; 3] = ["refused", "evicted", "too_slow"];
+
 /// Gives rare metrics with few label values their first value too.
 fn begin_rare() {
     for place in ["handler", "actor"] {
@@ -294,6 +307,9 @@ fn begin_rare() {
     }
     for reason in ["busy", "unavailable"] {
         COMMITS_REPEATED.with([reason.into()]).absolute(0);
+    }
+    for reason in CONNECTION_ENDS {
+        CONNECTIONS_CLOSED.with([reason.into()]).absolute(0);
     }
 }
 

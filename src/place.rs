@@ -113,6 +113,11 @@ impl Ticket {
         matches!(*stage, Stage::Withdrawn)
     }
 
+    /// Takes a begun call back: nothing of it has left this process.
+    pub(crate) fn take_back(&self) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = Stage::Withdrawn;
+    }
+
     /// Gives up a call that has begun. The call then ends by itself.
     pub(crate) fn give_up(&self) {
         // It may have been given up before.
@@ -146,6 +151,8 @@ mod tests {
         let begun = Ticket::default();
         assert!(begun.began().is_none() && begun.begin() && begun.began().is_some());
         assert!(!begun.withdraw() && begun.begin());
+        begun.take_back();
+        assert!(begun.withdraw() && !begun.begin() && begun.began().is_none());
         let withdrawn = Ticket::default();
         assert!(withdrawn.withdraw() && !withdrawn.begin());
         assert!(withdrawn.withdraw() && withdrawn.began().is_none());

@@ -35,6 +35,8 @@ pub struct Settings {
     pub node: NodeSettings,
     /// HTTP server of the node.
     pub http: HttpSettings,
+    /// Metrics and health of the node.
+    pub metrics: MetricsSettings,
     /// MCP endpoint for agents.
     pub mcp: McpSettings,
     /// Level and format of the log.
@@ -96,6 +98,16 @@ pub struct NodeSettings {
 pub struct HttpSettings {
     /// Address of the listener. `None` if HTTP is switched off. Default: 127.0.0.1:7171.
     pub address: Option<SocketAddr>,
+}
+
+/// Metrics and health of the node.
+#[derive(Clone, Debug, Default)]
+pub struct MetricsSettings {
+    /// Address of their own. Default: none; then they are served on the address of the HTTP server.
+    pub address: Option<SocketAddr>,
+    /// Whether they tell names of definitions and steps, and why the node is not ready. Default: none; then they do
+    /// on an address of their own and on loopback.
+    pub names: Option<bool>,
 }
 
 /// Export of sagas as trace spans.

@@ -15,11 +15,13 @@ use super::failure::{Exit, Failure};
 use super::interrupt::Interrupt;
 use super::output::{Output, harmless};
 use super::{log, memory, value};
-use crate::catalog::{self, Catalog, Environment, LogFormat, McpSettings, NodeSettings, OauthSettings};
+use crate::catalog::{
+    self, Catalog, Environment, LogFormat, McpSettings, MetricsSettings, NodeSettings, OauthSettings,
+};
 use crate::config::actor::Idle;
-use crate::http::{Door, Mount, Server};
+use crate::http::{Door, Mount, Server, Shows};
 use crate::runtime::Runtime;
-use crate::{mcp, metrics};
+use crate::{files, mcp, metrics};
 
 /// Options of `amends serve`. Each option overrides the settings.
 #[derive(Debug, clap::Args)]
@@ -87,6 +89,7 @@ pub(super) enum Face<'a> {
 pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face: Face<'_>) -> Result<Exit, Failure> {
     log::start(&catalog.settings.log, catalog.settings.filter())?;
     memory::forget_secrets(&catalog.settings);
+    raise_limit_of_files();
     // The node has its own threads. This thread only waits.
     let executor = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -96,6 +99,7 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
     let place = database.or_settings(&catalog.settings.database).open()?;
     let address = catalog.settings.http.address;
     let mounted = catalog.settings.mcp.enabled;
+    let shown = catalog.settings.metrics.clone();
     let agents = door(&catalog.settings.mcp, address.filter(|_| mounted))?;
     let (authenticate, over_http) = (catalog.settings.mcp.authenticate, mounted && address.is_some());
     let grace = Duration::from_millis(catalog.settings.node.grace_period_ms);
@@ -116,7 +120,7 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
         let opened = match &agents {
             Ok(agents) => {
                 let mounts: Vec<Mount> = if mounted { vec![Arc::new(agents.routes())] } else { Vec::new() };
-                open(&runtime, address, &draining, mounts, face)
+                open(&runtime, Addresses { http: address, metrics: shown }, &draining, mounts, face)
             }
             Err(failure) => Err(failure.clone()),
         };
@@ -140,8 +144,8 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
         if let Ok(agents) = &agents {
             agents.close().await;
         }
-        if let Some(http) = opened? {
-            http.stop()?;
+        for server in opened? {
+            server.stop()?;
         }
         ended.map_err(|error| Failure::failed(format!("MCP on stdin and stdout: {error}")))?;
         Ok(Exit::Done)
@@ -151,6 +155,17 @@ pub(super) fn carry(catalog: Catalog, args: &Args, database: &DatabaseArgs, face
     match place.close() {
         Err(error) if served.is_ok() => Err(error),
         _ => served,
+    }
+}
+
+/// Raises the limit of open files as far as it may be raised. Connections of clients get a part of it, so that calls
+/// of participants and the database always find a descriptor.
+fn raise_limit_of_files() {
+    match files::raise_limit() {
+        Ok((before, now)) => {
+            tracing::info!(before = before.soft, now = now.soft, hard = now.hard, "limit of open files")
+        }
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
     }
 }
 
@@ -165,7 +180,7 @@ pub(super) fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Fail
     }
     let settings = &mut catalog.settings;
     match args.http {
-        Some(Http::Off) => settings.http.address = None,
+        Some(Http::Off) => (settings.http.address, settings.metrics.address) = (None, None),
         Some(Http::At(address)) => settings.http.address = Some(address),
         None => {}
     }
@@ -265,14 +280,33 @@ async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Ru
     Ok(builder.begin().await?)
 }
 
-/// Starts the HTTP server and reports that the node is up.
+/// Where a node is reached, and what it shows there.
+struct Addresses {
+    http: Option<SocketAddr>,
+    metrics: MetricsSettings,
+}
+
+impl Addresses {
+    /// Returns what the server for callers shows, and what the server for operators does.
+    fn shows(&self) -> (Shows, Shows) {
+        let named = |by_default: bool| match self.metrics.names.unwrap_or(by_default) {
+            true => Shows::Everything,
+            false => Shows::NoNames,
+        };
+        let is_local = self.http.is_none_or(|address| address.ip().is_loopback());
+        let for_callers = if self.metrics.address.is_some() { Shows::Nothing } else { named(is_local) };
+        (for_callers, named(true))
+    }
+}
+
+/// Starts the HTTP servers and reports that the node is up.
 fn open(
     runtime: &Runtime,
-    address: Option<SocketAddr>,
+    addresses: Addresses,
     draining: &Arc<AtomicBool>,
     mounts: Vec<Mount>,
     face: Face<'_>,
-) -> Result<Option<Server>, Failure> {
+) -> Result<Vec<Server>, Failure> {
     for (definition, missing) in runtime.unrunnable_definitions() {
         let missing = missing.join(", ");
         tracing::warn!(definition, missing, "this node cannot run a definition; other nodes may");
@@ -285,20 +319,29 @@ fn open(
         }
         reasons
     });
-    let door = Door { metrics: metrics::install(), readiness, mounts };
-    let http = address.map(|address| Server::start(address, door)).transpose()?;
+    let (for_callers, for_operators) = addresses.shows();
+    let door = |shows, mounts| Door { metrics: metrics::install(), readiness: readiness.clone(), shows, mounts };
+    let start = |address: Option<SocketAddr>, door| address.map(|address| Server::start(address, door)).transpose();
+    let http = start(addresses.http, door(for_callers, mounts))?;
+    let own = start(addresses.metrics.address, door(for_operators, Vec::new()))?;
     let (name, address) = (runtime.name(), http.as_ref().map(Server::address));
     let shown = address.map_or_else(|| "no HTTP".to_owned(), |address| format!("http://{address}"));
-    tracing::info!(node.name = name, http = shown, "node takes sagas");
+    let metrics_address = own.as_ref().map(Server::address);
+    let metrics_shown = metrics_address.map(tracing::field::display);
+    tracing::info!(node.name = name, http = shown, metrics = metrics_shown, "node takes sagas");
     match face {
         Face::Network(output) if output.is_json() => {
-            output.value(&json!({ "node": name, "http": address }))?;
+            let mut said = json!({ "node": name, "http": address });
+            if let Some(address) = metrics_address {
+                said["metrics"] = json!(address);
+            }
+            output.value(&said)?;
         }
         Face::Network(output) => output.line(&format!("node {} takes sagas; {shown}", harmless(name)))?,
         // Stdout belongs to the protocol.
         Face::Streams => {}
     }
-    Ok(http)
+    Ok(http.into_iter().chain(own).collect())
 }
 
 /// Stops the node and hands back its sagas. On a second signal, the process exits at once and other nodes take over.
@@ -315,5 +358,25 @@ async fn drain(runtime: &Runtime, grace: Duration, interrupt: &mut Interrupt) {
         Ok(true) => tracing::info!("node stopped; all its sagas are handed back"),
         Ok(false) => tracing::warn!("node stopped; other nodes take over its remaining sagas"),
         Err(error) => tracing::warn!(%error, "node stopped, but is still listed as live; other nodes take over"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_reach_shows_no_names_unless_asked() {
+        let shows = |http: &str, own: Option<&str>, names| {
+            let address = own.map(|own| own.parse().unwrap());
+            Addresses { http: Some(http.parse().unwrap()), metrics: MetricsSettings { address, names } }.shows()
+        };
+        let (local, public) = ("127.0.0.1:1", "0.0.0.0:1");
+        assert_eq!(shows(local, None, None).0, Shows::Everything);
+        assert_eq!(shows(local, None, Some(false)).0, Shows::NoNames);
+        assert_eq!(shows(public, None, None).0, Shows::NoNames);
+        assert_eq!(shows(public, None, Some(true)).0, Shows::Everything);
+        assert_eq!(shows(public, Some("10.0.0.1:2"), None), (Shows::Nothing, Shows::Everything));
+        assert_eq!(shows(public, Some(public), Some(false)), (Shows::Nothing, Shows::NoNames));
     }
 }

@@ -101,6 +101,20 @@ pub const SESSION_KEYS_RETRY_S: u64 = 60;
 pub const LIMITS_UPKEEP_S: u64 = 60;
 /// Largest message, in bytes: the largest input of a saga and room for its envelope.
 pub const MESSAGE_BYTES_MAX: usize = super::store::BODY_BYTES_MAX + (64 << 10);
+/// Longest time for the body of a request to arrive, in seconds.
+pub const BODY_S_MAX: u64 = 15;
+/// The beginning of each body that is taken in whatever else is held, in bytes.
+pub const BODY_FREE_BYTES: usize = 64 << 10;
+/// Most bytes of longer bodies that are held in total, until their requests are answered.
+pub const BODIES_BYTES_MAX: usize = 16 << 20;
+/// Most such bytes of one principal.
+pub const BODIES_BYTES_OF_PRINCIPAL_MAX: usize = 4 << 20;
+/// Largest message that begins a session, in bytes.
+pub const INITIALIZE_BYTES_MAX: usize = 64 << 10;
+/// Most sessions over HTTP in total.
+pub const SESSIONS_MAX: usize = 500;
+/// Most sessions over HTTP of one principal.
+pub const SESSIONS_OF_PRINCIPAL_MAX: usize = 200;
 /// Default number of sagas of a list.
 pub const LIST_ROWS: usize = 20;
 /// Most sagas of a list.

@@ -8,6 +8,9 @@ pub const EXPRESSION_BYTES_MAX: usize = 4_096;
 pub const EXPRESSION_DEPTH_MAX: usize = 48;
 /// Most work of one evaluation. One unit is about one visited node or 64 bytes of text.
 pub const EXPRESSION_WORK_MAX: i64 = 2_000_000;
+/// Most work of the evaluations that an actor makes at a time on its own thread, in the same units. What takes more is
+/// evaluated again on another thread. Ordinary expressions take some dozens.
+pub const EXPRESSION_WORK_SHORT: i64 = 20_000;
 /// Stack of a thread that parses or evaluates one expression, in bytes: the parser recurses with the text.
 pub const EXPRESSION_STACK_BYTES: usize = 64 << 20;
 /// Deepest metered syntax tree that is evaluated on the caller's stack. CEL takes about 50 KiB a level in a debug
@@ -17,6 +20,12 @@ pub const EXPRESSION_DEPTH_ON_STACK: usize = 12;
 pub const EXPRESSIONS_CACHED_MAX: usize = 16_384;
 /// Largest compiled pattern of `matches`, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 1 << 18;
+/// Longest pattern that an expression computes, in bytes of its text.
+pub const DATA_PATTERN_TEXT_BYTES_MAX: usize = 256;
+/// Largest such pattern, compiled, in bytes.
+pub const DATA_PATTERN_BYTES_MAX: usize = 1 << 15;
+/// Most compiled patterns in each cache of a process: those of definitions, and those of data.
+pub const PATTERNS_CACHED_MAX: usize = 128;
 /// Largest value that a template may render, in bytes.
 pub const RENDERED_BYTES_MAX: usize = 16 << 20;
 /// Most decodings of a path's segment in which `.` and `..` are looked for.

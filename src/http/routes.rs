@@ -6,7 +6,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpResponse, Responder};
 use serde_json::json;
 
-use super::Door;
+use super::{Door, Shows};
 
 /// Returns the reasons why the node takes no sagas, one sentence each; empty when the node is ready.
 pub type Readiness = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
@@ -26,17 +26,25 @@ async fn healthz() -> impl Responder {
 /// Answers 200 when the node is ready, else 503 with the reasons. A node that is not ready should get no traffic.
 async fn readyz(door: Data<Door>) -> impl Responder {
     let reasons = (door.readiness)();
-    if reasons.is_empty() {
-        HttpResponse::Ok().json(json!({ "status": "ready" }))
-    } else {
-        HttpResponse::ServiceUnavailable().json(json!({ "status": "not ready", "reasons": reasons }))
+    match (reasons.is_empty(), door.shows) {
+        (true, _) => HttpResponse::Ok().json(json!({ "status": "ready" })),
+        (false, Shows::Everything) => {
+            HttpResponse::ServiceUnavailable().json(json!({ "status": "not ready", "reasons": reasons }))
+        }
+        (false, Shows::NoNames | Shows::Nothing) => {
+            HttpResponse::ServiceUnavailable().json(json!({ "status": "not ready" }))
+        }
     }
 }
 
 async fn metrics(door: Data<Door>) -> impl Responder {
     match &door.metrics {
         Ok(exposition) => {
-            HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(exposition.render())
+            let text = match door.shows {
+                Shows::Everything => exposition.render(),
+                Shows::NoNames | Shows::Nothing => exposition.render_without_names(),
+            };
+            HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
         }
         Err(error) => HttpResponse::NotFound().body(format!("{error}\n")),
     }

@@ -1,6 +1,7 @@
 //! Notices when a client no longer listens for the answer to its request. rmcp does not report a closed stream while
 //! its session lives. The definition decides what follows (`on_disconnect`).
 
+use std::any::Any;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -66,10 +67,11 @@ pub(super) fn watch() -> (Dropped, Watch) {
 }
 
 impl Watch {
-    /// Watches the response until it is complete. A response that is not a stream is complete at once.
-    pub(super) fn over(self, body: impl MessageBody + 'static) -> Watched {
+    /// Watches the response until it is complete. A response that is not a stream is complete at once. `held` is kept
+    /// until the body is dropped.
+    pub(super) fn over(self, body: impl MessageBody + 'static, held: impl Any) -> Watched {
         let is_stream = matches!(body.size(), BodySize::Stream);
-        let mut watched = Watched { body: body.boxed(), watch: Some(self.0) };
+        let mut watched = Watched { body: body.boxed(), watch: Some(self.0), _held: Box::new(held) };
         if !is_stream {
             watched.whole();
         }
@@ -81,6 +83,8 @@ impl Watch {
 pub(super) struct Watched {
     body: BoxBody,
     watch: Option<DropGuard>,
+    /// What the request holds until it is answered.
+    _held: Box<dyn Any>,
 }
 
 impl Watched {

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use rmcp::model::ErrorCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::participant::KEY_META;
@@ -43,6 +44,17 @@ fn put(message: &mut Value, traceparent: Option<&str>) -> bool {
     true
 }
 
+/// Whether a message outside of a session may begin one. What is not clearly another message may be read as one that
+/// does.
+pub(super) fn may_begin_session(message: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        method: Option<Cow<'a, str>>,
+    }
+    serde_json::from_slice::<Head<'_>>(message).map_or(true, |head| head.method.is_some_and(|is| is == "initialize"))
+}
+
 /// Returns the answer to a message that rmcp cannot read.
 pub(super) fn unreadable(message: &[u8]) -> Value {
     let (code, why, id) = match serde_json::from_slice::<Value>(message) {
@@ -69,6 +81,21 @@ mod tests {
         let text = message.to_string();
         let kept = keep(text.as_bytes(), None);
         assert_eq!(&serde_json::from_slice::<Value>(&kept).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_message_that_begins_a_session_is_known_however_it_is_spelled() {
+        for begins in [
+            r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#,
+            r#"{"method":"\u0069nitialize"}"#,
+            r#"{"method":"ping","method":"initialize"}"#,
+            r#"{"method":"ping","#,
+        ] {
+            assert!(may_begin_session(begins.as_bytes()), "{begins}");
+        }
+        for other in [r#"{"method":"tools/call","params":{"name":"initialize"}}"#, r#"{"id":1,"result":{}}"#] {
+            assert!(!may_begin_session(other.as_bytes()), "{other}");
+        }
     }
 
     #[test]

@@ -112,6 +112,11 @@ impl Principal {
         &self.name
     }
 
+    /// Returns the same name, shared.
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
     /// Returns whether the principal may start sagas of a definition.
     pub(super) fn may_start(&self, definition: &str) -> bool {
         self.grants.start.hold(definition)

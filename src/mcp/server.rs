@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::auth::{Authority, Limits, Places, Trust};
+use super::intake::Intake;
 use super::principal::Grants;
 use super::session_id::Seals;
+use super::sessions::Sessions;
 use super::tools::Tools;
 use crate::client::{Client, Error};
 use crate::config::mcp as limits;
@@ -66,6 +68,10 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     /// Names under which the server may be called, and origins of pages that may call.
     pub(super) places: Places,
+    /// Bodies and requests under way over HTTP.
+    pub(super) intake: Arc<Intake>,
+    /// Sessions over HTTP.
+    pub(super) sessions: Arc<Sessions>,
     /// Seals the ids of sessions over HTTP.
     pub(super) seal: Seals,
     /// Calls in progress.
@@ -85,6 +91,8 @@ impl Door {
         let places = Places::new(&config.hosts, &config.origins, pages_of_loopback);
         let authority = Authority::new(client.clone(), &config.trust, &places, config.local.clone()).await?;
         let limits = Limits::new(config.requests_per_minute);
+        // More than one may begin within a minute, one need not have under way.
+        let intake = Intake::new(usize::try_from(config.requests_per_minute).unwrap_or(usize::MAX));
         let (stopping, closed) = (CancellationToken::new(), CancellationToken::new());
         let inner = Arc::new(Inner {
             client,
@@ -93,6 +101,8 @@ impl Door {
             authority,
             limits,
             places,
+            intake,
+            sessions: Sessions::new(),
             seal: Seals::new(),
             calls: TaskTracker::new(),
             stopping,

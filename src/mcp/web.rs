@@ -2,27 +2,30 @@
 //! rate and size, moves the idempotency key to where rmcp keeps it, and checks Host, Origin and the owner of the
 //! session. rmcp owns sessions and streams.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Bytes, Data, ServiceConfig};
 use actix_web::{Error, HttpMessage as _, HttpResponse, Responder};
 use rmcp::ServerHandler;
-use rmcp_actix_web::transport::{LocalSessionManager, StreamableHttpService};
+use rmcp_actix_web::transport::StreamableHttpService;
 use serde_json::json;
 
 use super::auth::{Issuer, LOOPBACK, Refusal, Trust, is_forwarded};
+use super::intake::{Intake, Refused};
 use super::listener::{self, Dropped};
-use super::message_shim::{keep, unreadable};
+use super::message_shim::{keep, may_begin_session, unreadable};
 use super::principal::Principal;
 use super::server::{Door, Inner};
 use super::session::Session;
-use crate::config::mcp::{KEEP_ALIVE_S, MESSAGE_BYTES_MAX};
+use super::sessions::Beginning;
+use crate::config::mcp::{BODY_S_MAX, INITIALIZE_BYTES_MAX, KEEP_ALIVE_S, MESSAGE_BYTES_MAX};
 use crate::trace;
 
 /// Path of the endpoint.
@@ -53,7 +56,7 @@ impl Door {
         let hosts = LOOPBACK.map(str::to_owned).into_iter().chain(door.config.hosts.clone()).collect();
         let service = StreamableHttpService::builder()
             .service_factory(Arc::new(move || Ok(around(Session::over_http(sessions.clone())))))
-            .session_manager(Arc::new(LocalSessionManager::default()))
+            .session_manager(door.sessions.manager())
             .sse_keep_alive(Duration::from_secs(KEEP_ALIVE_S))
             .max_request_body_bytes(MESSAGE_BYTES_MAX)
             .allowed_hosts(hosts)
@@ -109,23 +112,38 @@ async fn admit(
     if let Err(wait) = door.limits.request(principal.name()) {
         return refuse(request, too_many(wait));
     }
+    let Some(mut taken) = door.intake.begin(principal.shared_name()) else {
+        return refuse(request, too_many(Duration::ZERO));
+    };
     let Some(seal) = door.seal.current(&door.client).await else { return refuse(request, unavailable()) };
     rename_session(request.headers_mut(), |sealed| seal.open(sealed, principal.name()).map(str::to_owned));
     request.extensions_mut().insert(principal.clone());
     let payload = request.extract::<web::Payload>().await?;
-    let Ok(body) = payload.to_bytes_limited(MESSAGE_BYTES_MAX).await else {
-        let text = format!("expected a message of at most {MESSAGE_BYTES_MAX} bytes, found a longer one\n");
-        return refuse(request, HttpResponse::PayloadTooLarge().body(text));
+    let body = match Intake::read(&mut taken, payload).await {
+        Ok(body) => body,
+        Err(refused) => return refuse(request, not_taken(&refused)),
+    };
+    let begins =
+        !request.headers().contains_key(SESSION_HEADER) && request.method() == Method::POST && may_begin_session(&body);
+    let begins = match begins {
+        false => None,
+        true => match door.begin_session(&principal, body.len()).await {
+            Ok(beginning) => Some(beginning),
+            Err(refused) => return refuse(request, refused),
+        },
     };
     let position = request.headers().get(trace::NAME).and_then(|value| value.to_str().ok());
-    let kept = Bytes::from(keep(&body?, position).into_owned());
+    let kept = match keep(&body, position) {
+        Cow::Borrowed(_) => body.clone(),
+        Cow::Owned(kept) => Bytes::from(kept),
+    };
     request.set_payload(Payload::from(kept.clone()));
     let (dropped, watch) = listener::watch();
     request.extensions_mut().insert(dropped);
     let is_json = matches!(request.content_type(), "application/json");
-    let is_of_session = request.headers().contains_key(SESSION_HEADER);
+    let session = session_id(request.headers()).map(|id| door.sessions.enter(id));
     let mut answered = next.call(request).await?;
-    if is_of_session && answered.status() == StatusCode::INTERNAL_SERVER_ERROR {
+    if session.is_some() && answered.status() == StatusCode::INTERNAL_SERVER_ERROR {
         // The session ended while the request was on its way. 404 tells the client to begin another session.
         let answer = HttpResponse::NotFound().body("the session has ended\n");
         return Ok(answered.into_response(answer.map_into_right_body()));
@@ -135,8 +153,44 @@ async fn admit(
         let answer = HttpResponse::BadRequest().json(unreadable(&kept));
         return Ok(answered.into_response(answer.map_into_right_body()));
     }
+    if let (Some(begins), Some(id)) = (begins, session_id(answered.headers())) {
+        begins.began(id);
+    }
     rename_session(answered.headers_mut(), |id| Some(seal.close(id, principal.name())));
-    Ok(answered.map_body(|_, body| watch.over(body)).map_into_left_body())
+    Ok(answered.map_body(|_, body| watch.over(body, (taken, session))).map_into_left_body())
+}
+
+impl Inner {
+    /// Makes room for a session that a message of this length begins, or returns the response that refuses it.
+    async fn begin_session(&self, principal: &Principal, length: usize) -> Result<Beginning, HttpResponse> {
+        if length > INITIALIZE_BYTES_MAX {
+            let text = format!("expected `initialize` in at most {INITIALIZE_BYTES_MAX} bytes, found {length}\n");
+            return Err(HttpResponse::PayloadTooLarge().body(text));
+        }
+        let beginning = self.sessions.begin(principal.shared_name()).await;
+        beginning.ok_or_else(|| {
+            let text = "all sessions that you may have are in use; end one (DELETE) or use it again\n";
+            HttpResponse::TooManyRequests().insert_header((RETRY_AFTER, "1")).body(text)
+        })
+    }
+}
+
+/// Returns the response to a request whose body was not taken in.
+fn not_taken(refused: &Refused) -> HttpResponse {
+    match refused {
+        Refused::TooLong => HttpResponse::PayloadTooLarge()
+            .body(format!("expected a message of at most {MESSAGE_BYTES_MAX} bytes, found a longer one\n")),
+        Refused::TooSlow => HttpResponse::RequestTimeout()
+            .body(format!("expected the whole message within {BODY_S_MAX} s, found a part of it\n")),
+        Refused::NoRoom => HttpResponse::TooManyRequests()
+            .insert_header((RETRY_AFTER, "1"))
+            .body("too many long messages at a time; wait 1 s\n"),
+        Refused::Broken(error) => HttpResponse::BadRequest().body(format!("the message did not arrive: {error}\n")),
+    }
+}
+
+fn session_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(SESSION_HEADER)?.to_str().ok()
 }
 
 /// Replaces the session id in the headers. Without a new id the request gets [`NO_SESSION`], and rmcp answers that

@@ -44,6 +44,8 @@ rules! {
     Refused "refused" Retryable "no connection within `timeout` or 10 s; nothing was sent",
     Unresolved "unresolved" Retryable
         "the participant's name does not resolve within `timeout` or 5 s; nothing was sent",
+    OutOfFiles "out_of_files" Retryable
+        "this node has no free file descriptor; nothing was sent. The attempt does not count, and no rule sees it",
     SessionLost "session_lost" Retryable
         "the MCP server does not know the session of a `read_only` or `idempotent` call; it did not carry the call out",
     SessionRefused "session_refused" Unknown
@@ -139,6 +141,7 @@ impl DefaultRule {
             | Self::ProtocolError => [false, true, false],
             Self::Refused
             | Self::Unresolved
+            | Self::OutOfFiles
             | Self::Closed
             | Self::Incomplete
             // MCP over HTTP has the same statuses, with the same meaning.

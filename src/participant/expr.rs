@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod function;
 mod path;
+mod pattern;
 mod template;
 mod url_path;
 mod value;
@@ -22,6 +23,7 @@ use std::panic::AssertUnwindSafe;
 use cel::common::types::{CelBool, CelNull, CelString};
 use cel::common::value::Val;
 use cel::{Context, ExecutionError, Value};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub(super) use bindings::View;
 pub use check::{Place, check_draft, check_expression, check_step, check_template};
@@ -67,6 +69,12 @@ pub fn evaluate(expression: &Expression, scope: &Scope) -> Result<Json, Error> {
 /// Evaluates a condition. A value other than `true` and `false` is an error, as in [`evaluate`].
 pub fn holds(expression: &Expression, scope: &Scope) -> Result<bool, Error> {
     condition(expression, &View::from_scope(scope)).map_err(|fault| fault.in_expression(&expression.0))
+}
+
+/// Runs evaluations on a thread that others need, too. Returns none if they take long together: what they returned then
+/// counts for nothing, and they must run again on a thread of their own.
+pub fn shortly<T>(evaluations: impl FnOnce() -> T) -> Option<T> {
+    function::shortly(evaluations)
 }
 
 /// Renders a template. A string that is one `${ expression }` becomes its value and keeps the type. In a longer
@@ -182,14 +190,38 @@ fn spelled(compiled: &Compiled, view: &View<'_>) -> Result<Option<String>, Fault
     }
 }
 
-/// Evaluates a syntax tree and hands its value to `take`.
+/// Evaluates a syntax tree and hands its value to `take`. On a worker of a runtime, a long evaluation hands the other
+/// tasks of the worker to another thread first.
 fn run<T: Send>(
     program: &Program,
     view: &View<'_>,
-    take: impl FnOnce(&dyn Val) -> Result<T, Fault> + Send,
+    take: impl Fn(&dyn Val) -> Result<T, Fault> + Send + Sync,
+) -> Result<T, Fault> {
+    if function::must_be_short() || !is_on_worker() {
+        return run_whole(program, view, &take);
+    }
+    match function::shortly(|| run_whole(program, view, &take)) {
+        Some(done) => done,
+        None => tokio::task::block_in_place(|| run_whole(program, view, &take)),
+    }
+}
+
+fn is_on_worker() -> bool {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    flavor.is_ok_and(|flavor| flavor == RuntimeFlavor::MultiThread)
+}
+
+fn run_whole<T: Send>(
+    program: &Program,
+    view: &View<'_>,
+    take: &(impl Fn(&dyn Val) -> Result<T, Fault> + Send + Sync),
 ) -> Result<T, Fault> {
     if program.depth <= EXPRESSION_DEPTH_ON_STACK {
         return run_here(&program.tree, view, take);
+    }
+    if function::must_be_short() {
+        function::give_up_short();
+        return Err(Fault::Wrong("it takes more work than this thread may do".into()));
     }
     // CEL recurses over the tree and takes much stack for each level. So a deep tree gets a thread with a large
     // stack.

@@ -23,7 +23,7 @@ use crate::saga::definition::Effect;
 pub(super) use body::{Arrived, flaw_of_stream};
 #[cfg(test)]
 pub(super) use connect::client_without_names;
-pub(super) use connect::{Progress, client, client_of_single_calls, innermost, lost};
+pub(super) use connect::{Progress, client, client_of_single_calls, innermost, lost, out_of_files};
 pub(super) use key_conflict::speaks_of_own_key;
 use request::Address;
 pub(super) use request::{Request, base_url, header_map};

@@ -33,6 +33,7 @@ use super::default_rules::DefaultRule as Rule;
 use super::http;
 use super::reply::{Reply, excerpt};
 use super::secret::Filter;
+use crate::files;
 use crate::saga::Json;
 use crate::saga::definition::Effect;
 use crate::trace;
@@ -211,6 +212,7 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>, slot: &Slot, filter: &
         StreamableHttpError::Client(error) if slot.was_sent() || error.is_connect() || error.is_dns() => {
             http::lost(error)
         }
+        StreamableHttpError::Client(error) if files::is_shortage(error) => http::out_of_files(),
         StreamableHttpError::Client(error) => {
             Reply::new(Rule::Refused, format!("nothing was sent: {}", http::innermost(error)))
         }

@@ -160,6 +160,11 @@ impl Participants {
     pub async fn execute(&self, call: &Call, scope: &Arc<Scope>) -> (Outcome, Option<DecidedBy>) {
         let asked = Asked { timeout_ms: call.timeout_ms, key: Some(&scope.key), effect: call.effect };
         let reply = self.inner.reply(&call.target, scope, asked).await;
+        if reply.rule == Rule::OutOfFiles {
+            // The call never left this node, so no rule of the definition judges it.
+            let error = reply.error.unwrap_or_else(|| Error::new(Rule::OutOfFiles.word(), Rule::OutOfFiles.answer()));
+            return (Outcome::retryable(error, None), Some(Rule::OutOfFiles.decided()));
+        }
         definition_rules::outcome(call, scope, self.inner.errors(call), reply)
     }
 
@@ -212,6 +217,9 @@ impl Participants {
     pub async fn probe(&self, probe: &Probe, scope: &Arc<Scope>) -> (Answer, DecidedBy) {
         let asked = Asked { timeout_ms: probe.timeout_ms, key: None, effect: Effect::ReadOnly };
         let reply = self.inner.reply(&probe.target, scope, asked).await;
+        if let (Rule::OutOfFiles, Some(error)) = (reply.rule, &reply.error) {
+            return (Answer::inconclusive(error.clone()), Rule::OutOfFiles.decided());
+        }
         definition_rules::answer(probe, scope, &reply)
     }
 

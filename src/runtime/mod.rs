@@ -18,6 +18,7 @@ use crate::actor::{Ended, Health, LaneRouter, Node, Traces};
 use crate::boundary;
 use crate::client::{self, Client};
 pub use crate::config::actor::Wake;
+use crate::files;
 use crate::saga::Json;
 use crate::saga::event::Request;
 use crate::store::{self, NodeId, Store};
@@ -112,6 +113,7 @@ impl Runtime {
         }
         let mut health_issues = self.inner.health.health_issues();
         health_issues.extend(self.inner.node.telemetry.write_failures.complaint());
+        health_issues.extend(files::complaint());
         if !self.inner.node.lease.clock.is_trusted() {
             health_issues.push("no recent beat was confirmed; check that the database is reachable".to_owned());
         }

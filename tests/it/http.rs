@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use amends::http::{Door, Error, Server};
+use amends::http::{Door, Error, Server, Shows};
 use amends::metrics;
 
 fn request(address: SocketAddr, path: &str) -> String {
@@ -24,7 +24,7 @@ fn door(ready: &Arc<AtomicBool>) -> Door {
                 if ready.load(Ordering::Relaxed) { Vec::new() } else { vec!["the database is away".to_owned()] }
             },
         );
-    Door { metrics: metrics::install(), readiness, mounts: Vec::new() }
+    Door { metrics: metrics::install(), readiness, shows: Shows::Everything, mounts: Vec::new() }
 }
 
 #[test]
@@ -44,6 +44,29 @@ fn answers_metrics_health_and_readiness() {
     let address = server.address();
     server.stop().unwrap();
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn what_others_reach_tells_no_names() {
+    let ready = Arc::new(AtomicBool::new(false));
+    let shows = |shows| {
+        let door = Door { shows, ..door(&ready) };
+        Server::start("127.0.0.1:0".parse().unwrap(), door).unwrap()
+    };
+    metrics::SAGAS_STARTED.with(["a_name".into()]).increment(1);
+    metrics::STEP_SECONDS.with(["a_name".into(), "a_step".into(), "action".into()]).record(0.2);
+    let (all, none, nothing) = (shows(Shows::Everything), shows(Shows::NoNames), shows(Shows::Nothing));
+    let answer = request(all.address(), "/metrics");
+    assert!(answer.contains("a_name") && answer.contains("a_step"), "{answer}");
+    let answer = request(none.address(), "/metrics");
+    assert!(!answer.contains("a_name") && !answer.contains("a_step"), "{answer}");
+    assert!(answer.contains("\namends_sagas_started_total ") && answer.contains("direction=\"action\""), "{answer}");
+    let answer = request(none.address(), "/readyz");
+    assert!(answer.starts_with("HTTP/1.1 503") && !answer.contains("database"), "{answer}");
+    assert!(request(none.address(), "/healthz").starts_with("HTTP/1.1 200"));
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        assert!(request(nothing.address(), path).starts_with("HTTP/1.1 404"), "{path}");
+    }
 }
 
 #[test]

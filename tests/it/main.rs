@@ -29,6 +29,7 @@ mod http;
 mod idle;
 mod live;
 mod log_context;
+mod long_evaluations;
 mod mcp;
 mod model;
 mod nosy_child;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::call_end::{End, in_words_of};
 use super::messages::EventOccurred;
-use super::{scope, transactional};
+use super::{scope, shortage, transactional};
 use crate::actor::commit::lane_handle::LaneHandle;
 use crate::actor::node::context::Node;
 use crate::actor::node::definitions::Pinned;
@@ -43,13 +43,36 @@ pub(crate) struct InFlight {
     task: AbortHandle,
 }
 
+/// Evaluates what a step says, for the event of a command that needs no call.
+type Evaluation = fn(Uuid, &Pinned, &Node, &State, usize) -> Event;
+
+/// The event of a command that needs no call.
+pub(crate) enum AtOnce {
+    Now(Event),
+    /// Its evaluation takes long, and runs on another thread.
+    Later(Box<dyn FnOnce() -> Event + Send>),
+}
+
 /// Carries out a command that needs no call, and returns its event; none for a command that needs one.
-pub(crate) fn at_once(saga: Uuid, pinned: &Pinned, node: &Node, state: &State, command: Command) -> Option<Event> {
-    match command {
-        Command::Decide { step } => Some(decide(saga, pinned, node, state, step)),
-        Command::Show { step } => Some(show(saga, pinned, node, state, step)),
-        Command::Execute { .. } | Command::Probe { .. } => None,
-    }
+pub(crate) fn at_once(
+    saga: Uuid,
+    pinned: &Pinned,
+    node: &Arc<Node>,
+    state: &State,
+    command: Command,
+) -> Option<AtOnce> {
+    let (carry_out, step) = match command {
+        Command::Decide { step } => (decide as Evaluation, step),
+        Command::Show { step } => (show as Evaluation, step),
+        Command::Execute { .. } | Command::Probe { .. } => return None,
+    };
+    Some(match expr::shortly(|| carry_out(saga, pinned, node, state, step)) {
+        Some(event) => AtOnce::Now(event),
+        None => {
+            let (pinned, node, state) = (pinned.clone(), Arc::clone(node), state.clone());
+            AtOnce::Later(Box::new(move || carry_out(saga, &pinned, &node, &state, step)))
+        }
+    })
 }
 
 /// Evaluates the `when` of a step.
@@ -274,11 +297,15 @@ async fn call(node: &Node, step: &Step, order: CallSpec, law: Law, scope: &Arc<S
     match (order.is_probe, &call.probe) {
         (false, _) => {
             let (outcome, decided_by) = node.participants.execute(call, scope).await;
-            End::Attempt(in_words_of(law, outcome), decided_by)
+            let is_sent = !decided_by.as_ref().is_some_and(shortage::is_it);
+            let end = End::Attempt(in_words_of(law, outcome), decided_by);
+            if is_sent { end } else { Box::pin(shortage::outlast(node, law, ticket, end)).await }
         }
         (true, Some(probe)) => {
             let (answer, decided_by) = node.participants.probe(probe, scope).await;
-            End::Probe(answer, Some(decided_by))
+            let is_sent = !shortage::is_it(&decided_by);
+            let end = End::Probe(answer, Some(decided_by));
+            if is_sent { end } else { Box::pin(shortage::outlast(node, law, ticket, end)).await }
         }
         (true, None) => {
             let error = Error::new("missing", "the definition has no such probe");

@@ -17,6 +17,8 @@ pub(crate) enum End {
     Probe(Answer, Option<DecidedBy>),
     /// The call was withdrawn, or too late, while it waited for its place: nothing was done.
     NeverBegun,
+    /// The call had begun, but nothing left this node: it had no free file descriptor.
+    NotSent,
 }
 
 impl End {
@@ -40,6 +42,7 @@ impl End {
             // The success counts only once the transaction is committed.
             Self::Within(..) => ("handled", None),
             Self::NeverBegun => ("withdrawn", None),
+            Self::NotSent => ("not_sent", Some(DefaultRule::OutOfFiles.word())),
             Self::Probe(Answer::Applied { .. }, _) => ("applied", None),
             Self::Probe(Answer::Absent, _) => ("absent", None),
             Self::Probe(Answer::Inconclusive { error, .. }, _) => ("inconclusive", Some(&error.code)),
@@ -57,7 +60,7 @@ impl End {
             Self::Within(outcome, decided_by, within) => {
                 EventOccurred { event: ended(outcome, decided_by), within: Some(within) }
             }
-            Self::NeverBegun => {
+            Self::NeverBegun | Self::NotSent => {
                 let withdrawn = Withdrawn { at, steps: vec![step] };
                 EventOccurred { event: Event::Withdrawn(withdrawn), within: None }
             }

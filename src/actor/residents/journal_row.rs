@@ -11,14 +11,15 @@ use crate::saga::state::{End, State, Status, StuckReason};
 use crate::saga::{self, Definition, Json};
 use crate::store::{self, AnsweredSignal, Transition};
 
-/// Builds the row of the event that led from `old` to `new`; `old` is none before the first row.
+/// Builds the row of the event that led from `old` to `new`; `old` is none before the first row. `output`: the output
+/// of a completed saga, if it is known already.
 pub(crate) fn build(
-    saga: Uuid,
-    seq: i32,
+    (saga, seq): (Uuid, i32),
     definition: &Definition,
     event: &Event,
     old: Option<&State>,
     new: &State,
+    output: Option<Json>,
 ) -> Transition {
     let body = Json::encode(event).unwrap_or_else(|_| Json::null());
     let mut row = Transition::new(saga, seq, event.kind(), body);
@@ -27,7 +28,10 @@ pub(crate) fn build(
     row.attention = attention(saga, definition, new);
     let changed = old.map_or(Status::Running, State::status) != status || before != row.attention;
     row.status = (changed && !status.is_end()).then_some(status);
-    row.end = new.end().map(|end| store::End { status, result: Some(result(saga, definition, event, new, end)) });
+    row.end = new.end().map(|end| {
+        let result = output.unwrap_or_else(|| result(saga, definition, event, new, end));
+        store::End { status, result: Some(result) }
+    });
     row.signal = match event {
         Event::Requested(event) if event.signal > 0 => Some(AnsweredSignal { n: event.signal, refusal: None }),
         Event::RequestRefused(event) => Some(AnsweredSignal { n: event.signal, refusal: Some(event.reason.clone()) }),
@@ -110,7 +114,7 @@ fn result(saga: Uuid, definition: &Definition, event: &Event, state: &State, end
 
 /// Renders the output template over the outputs of the steps. Without a template, returns an object of all outputs by
 /// step. The effects are in place either way, so the error of a failed expression becomes the result.
-fn output(saga: Uuid, definition: &Definition, state: &State) -> Json {
+pub(super) fn output(saga: Uuid, definition: &Definition, state: &State) -> Json {
     match &definition.draft().output {
         Some(template) => match expr::render(template, &scope::of_saga(saga, definition, state)) {
             Ok(output) => output,

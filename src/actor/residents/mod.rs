@@ -13,6 +13,7 @@ pub(super) mod pending_transition;
 pub(super) mod quarantine;
 pub(super) mod saga_actor;
 pub(super) mod scope;
+pub(super) mod shortage;
 pub(super) mod signal_reader;
 pub(super) mod start_check;
 pub(super) mod transactional;

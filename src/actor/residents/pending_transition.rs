@@ -36,9 +36,10 @@ pub(crate) struct PendingTransition {
 
 impl PendingTransition {
     /// Builds the transition that an event makes from `old`, and its row number `seq`. `start`: the row is the saga's
-    /// first. `within`: the row goes into a handler's transaction, not into the lane's next batch.
+    /// first. `output`: what a completed saga's template rendered, if it was rendered already. `within`: the row goes
+    /// into a handler's transaction, not into the lane's next batch.
     pub(crate) fn new(
-        (saga, seq): (Uuid, i32),
+        (saga, seq, output): (Uuid, i32, Option<Json>),
         pinned: &Pinned,
         event: &Event,
         old: &State,
@@ -47,7 +48,7 @@ impl PendingTransition {
         within: bool,
     ) -> (Self, Transition) {
         let old = start.is_none().then_some(old);
-        let mut row = journal_row::build(saga, seq, &pinned.definition, event, old, &state);
+        let mut row = journal_row::build((saga, seq), &pinned.definition, event, old, &state, output);
         row.start = start;
         row.outbox = notification::for_row(pinned, old, &state, &row);
         let ended = row

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::arrival::{Arrival, First, StartOutcome};
-use super::attempt::{self, InFlight};
+use super::attempt::{self, AtOnce, InFlight};
 use super::exit_guard::ExitGuard;
 use super::messages::{EventOccurred, ExitReason, Left, Wake};
 use super::pending_transition::{Next, PendingTransition};
@@ -32,6 +32,9 @@ use crate::saga::{IllegalEvent, deaths_in_a_row, legal_verbs, next_timer, outsta
 use crate::store::{Parking, Start, Within, Written};
 
 mod leaving;
+mod long_evaluation;
+
+use long_evaluation::Output;
 
 /// Actor of one saga.
 pub(crate) struct SagaActor {
@@ -56,6 +59,7 @@ pub(crate) struct SagaActor {
     timer: Option<SpawnHandle>,
     confinement: Confinement,
     signals: signal_reader::Reading,
+    output: Output,
 }
 
 /// Whether the saga begins calls that are due.
@@ -106,13 +110,14 @@ impl SagaActor {
             timer: None,
             confinement,
             signals: signal_reader::Reading::default(),
+            output: Output::default(),
         }
     }
 
     /// Decides events until a row is under way or no event is left; then waits.
     fn decide(&mut self, ctx: &mut Context<Self>) {
         let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
-        while matches!(self.at_lane, AtLane::Nothing) {
+        while matches!(self.at_lane, AtLane::Nothing) && !self.output.is_under_way() {
             let Some(EventOccurred { event, within }) = self.events.pop_front() else {
                 return self.wait(ctx);
             };
@@ -120,6 +125,9 @@ impl SagaActor {
             let fits = placed.and_then(|()| append_check::check(&event, &self.pinned, &self.node, &self.state));
             match fits.and_then(|()| transition(&self.pinned.definition, &self.state, &event)) {
                 Ok((next, _)) if self.confinement.holds(&event, &next) => self.queue(&event, &next, ctx),
+                Ok((next, _)) if !self.has_output(&next, ctx) => {
+                    self.events.push_front(EventOccurred { event, within })
+                }
                 Ok(next) => self.propose(&event, next, None, within, ctx),
                 Err(illegal) => self.refuse(event, &illegal),
             }
@@ -137,7 +145,7 @@ impl SagaActor {
         ctx: &mut Context<Self>,
     ) {
         self.timer.take().map(|timer| ctx.cancel_future(timer));
-        let at = (self.id, self.seq + 1);
+        let at = (self.id, self.seq + 1, self.output.take(self.seq));
         let (pending, row) =
             PendingTransition::new(at, &self.pinned, event, &self.state, next, start, within.is_some());
         let aim = pending.aim.clone();
@@ -215,8 +223,10 @@ impl SagaActor {
     /// lease is not trusted.
     fn carry_out(&mut self, command: Command, ctx: &mut Context<Self>) {
         let at_once = attempt::at_once(self.id, &self.pinned, &self.node, &self.state, command);
-        if let Some(event) = at_once {
-            return self.events.push_back(event.into());
+        match at_once {
+            Some(AtOnce::Now(event)) => return self.events.push_back(event.into()),
+            Some(AtOnce::Later(evaluation)) => return self.evaluate(evaluation, ctx),
+            None => {}
         }
         let Some(call) = CallSpec::for_command(command) else { return };
         match &mut self.mode {

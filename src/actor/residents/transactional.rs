@@ -9,9 +9,11 @@ use actix::prelude::*;
 use tokio::time::{Instant, sleep_until};
 
 use super::call_end::{End, lost_call};
+use super::shortage;
 use crate::actor::commit::messages::{Committed, RolledBack};
 use crate::actor::node::context::Node;
 use crate::actor::node::waits::Wait;
+use crate::files;
 use crate::participant::{DefaultRule, Scope};
 use crate::place::Ticket;
 use crate::saga::Law;
@@ -45,7 +47,9 @@ pub(crate) async fn call(node: &Node, call: &Call, law: Law, scope: &Arc<Scope>,
         Err(error) => {
             let rule = DefaultRule::NoTransaction;
             let outcome = Outcome::retryable(Error::new(rule.word(), error.to_string()), None);
-            return Some(End::Attempt(outcome, Some(rule.decided())));
+            let end = End::Attempt(outcome, Some(rule.decided()));
+            let is_short = files::is_shortage(&error);
+            return Some(if is_short { Box::pin(shortage::outlast(node, law, ticket, end)).await } else { end });
         }
     };
     let (outcome, decided_by) = tokio::select! {

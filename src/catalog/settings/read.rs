@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{DatabaseSettings, HttpSettings, LogFormat, LogSettings, NodeSettings, Settings, TracesSettings};
+use super::{
+    DatabaseSettings, HttpSettings, LogFormat, LogSettings, MetricsSettings, NodeSettings, Settings, TracesSettings,
+};
 use crate::catalog::definition::duration_ms;
 use crate::catalog::environment::{Environment, Resolved, has_reference};
 use crate::catalog::fault::quoted;
@@ -93,6 +95,7 @@ impl Reading<'_> {
             node: self.node(&root.at("node")),
             mcp: self.mcp(&root.at("mcp"), http.address),
             http,
+            metrics: self.metrics(&root.at("metrics")),
             log: self.log(&root.at("log")),
             traces: self.traces(&root.at("traces")),
         }
@@ -160,11 +163,18 @@ impl Reading<'_> {
 
     fn http(&mut self, field: &Field<'_>) -> HttpSettings {
         let enabled = field.at("enabled").value.and_then(Value::as_bool).unwrap_or(true);
-        let address = self.checked(&field.at("address"), "`IP:PORT`, such as `0.0.0.0:7171`", |text| {
-            text.parse::<SocketAddr>().is_ok()
-        });
-        let address = address.and_then(|text| text.expose().parse().ok()).or(HttpSettings::default().address);
+        let address = self.address(&field.at("address")).or(HttpSettings::default().address);
         HttpSettings { address: address.filter(|_| enabled) }
+    }
+
+    fn metrics(&mut self, field: &Field<'_>) -> MetricsSettings {
+        let address = self.address(&field.at("address"));
+        MetricsSettings { address, names: field.at("names").value.and_then(Value::as_bool) }
+    }
+
+    fn address(&mut self, field: &Field<'_>) -> Option<SocketAddr> {
+        let text = self.checked(field, "`IP:PORT`, such as `0.0.0.0:7171`", |text| text.parse::<SocketAddr>().is_ok());
+        text?.expose().parse().ok()
     }
 
     fn log(&mut self, field: &Field<'_>) -> LogSettings {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue};
 use cel::common::ast::{MapEntryExpr, operators};
 
-use super::function::{RANGE, WEIGH};
+use super::function::{MATCHES_DATA, RANGE, WEIGH};
 
 /// The variables, steps and functions that an expression uses.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -167,8 +167,22 @@ fn rewrite_loop(comprehension: &mut ComprehensionExpr, in_loop: bool) {
     comprehension.iter_range = call(RANGE, range.id, vec![range, weight]);
 }
 
+/// Gives `matches` its other name where its pattern is not written in the expression, so that the data
+/// cannot bring a pattern that is expensive.
+fn name_matches(call: &mut CallExpr) {
+    let is_written = |pattern: &IdedExpr| matches!(pattern.expr, Expr::Literal(LiteralValue::String(_)));
+    if call.func_name != "matches" || call.args.last().is_none_or(is_written) {
+        return;
+    }
+    call.func_name = MATCHES_DATA.to_owned();
+    if let Some(target) = call.target.take() {
+        call.args.insert(0, *target);
+    }
+}
+
 /// Rewrites the parts of a call. Returns whether its result may be larger than its parts.
 fn rewrite_call(call: &mut CallExpr, in_loop: bool) -> bool {
+    name_matches(call);
     let name = call.func_name.as_str();
     // The first operand is the accumulator of a loop. The interpreter recognizes this shape and appends in place.
     if name == operators::ADD

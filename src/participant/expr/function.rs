@@ -2,21 +2,23 @@
 //! copy or a search pays for its work before it does it. `budget.rs` places the calls.
 
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock};
 
 use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelString, DYN_TYPE, LIST_TYPE, STRING_TYPE, Type};
 use cel::common::value::{CowVal, Val};
 use cel::{Env, ExecutionError};
-use regex::Regex;
 
+use super::pattern::{Origin, Pattern};
 use super::value;
-use crate::config::participant::{EXPRESSION_WORK_MAX, PATTERN_BYTES_MAX};
+use crate::config::participant::{EXPRESSION_WORK_MAX, EXPRESSION_WORK_SHORT};
 
 /// Name of the function around the range of a loop.
 pub(super) const RANGE: &str = "@range";
 /// Name of the function around a value that is about to be copied or searched.
 pub(super) const WEIGH: &str = "@weigh";
+
+/// Name of `matches` with a pattern that is computed.
+pub(super) const MATCHES_DATA: &str = "@matches_data";
 
 /// Names of our own functions, called on a string or a list.
 pub(super) const MEMBERS: [&str; 7] = ["matches", "lowerAscii", "upperAscii", "trim", "split", "join", "replace"];
@@ -38,6 +40,7 @@ fn declare(env: &mut Env) -> Result<(), cel::DeclarationError> {
     env.add_overload(WEIGH, "amends_weigh", vec![DYN_TYPE], weigh)?;
     env.add_overload("matches", "amends_matches", vec![STRING_TYPE, STRING_TYPE], matches)?;
     member(env, "matches", STRING_TYPE, vec![STRING_TYPE], matches)?;
+    env.add_overload(MATCHES_DATA, "amends_matches_data", vec![STRING_TYPE, STRING_TYPE], matches_data)?;
     member(env, "lowerAscii", STRING_TYPE, vec![], |args| map_text(&args, |text| text.to_ascii_lowercase()))?;
     member(env, "upperAscii", STRING_TYPE, vec![], |args| map_text(&args, |text| text.to_ascii_uppercase()))?;
     member(env, "trim", STRING_TYPE, vec![], |args| map_text(&args, |text| text.trim().to_owned()))?;
@@ -50,13 +53,37 @@ fn declare(env: &mut Env) -> Result<(), cel::DeclarationError> {
 thread_local! {
     /// What is left of the running evaluation's budget. An evaluation stays on its thread.
     static WORK: Cell<i64> = const { Cell::new(0) };
+    /// What is left of the work that this thread may do now; none if it may take its time.
+    static SHORT: Cell<Option<i64>> = const { Cell::new(None) };
 }
 
-/// Runs one evaluation with a full budget. Returns none if the budget ran out: a condition may have swallowed that
-/// error, so the result cannot be trusted.
+/// Runs evaluations that must not take long together. Returns none if they take more work than `EXPRESSION_WORK_SHORT`;
+/// then they must run on a thread of their own.
+pub(super) fn shortly<T>(evaluations: impl FnOnce() -> T) -> Option<T> {
+    SHORT.set(Some(EXPRESSION_WORK_SHORT));
+    let result = evaluations();
+    SHORT.take().is_some_and(|left| left >= 0).then_some(result)
+}
+
+/// Whether an evaluation on this thread must not take long.
+pub(super) fn must_be_short() -> bool {
+    SHORT.get().is_some()
+}
+
+/// Says that what must not take long would take long.
+pub(super) fn give_up_short() {
+    SHORT.set(Some(-1));
+}
+
+/// Runs one evaluation with a full budget, or with what is left of a short one. Returns none if the budget ran out: a
+/// condition may have swallowed that error, so the result cannot be trusted.
 pub(super) fn budgeted<T>(evaluation: impl FnOnce() -> T) -> Option<T> {
-    WORK.set(EXPRESSION_WORK_MAX);
+    let budget = SHORT.get().map_or(EXPRESSION_WORK_MAX, |left| left.min(EXPRESSION_WORK_MAX));
+    WORK.set(budget);
     let result = evaluation();
+    if let Some(left) = SHORT.get() {
+        SHORT.set(Some(left.saturating_sub(budget.saturating_sub(WORK.get()))));
+    }
     (WORK.get() >= 0).then_some(result)
 }
 
@@ -161,36 +188,20 @@ fn replace<'b, 'v>(args: Arguments<'b, 'v>) -> Returned<'b, 'v> {
     Ok(CowVal::owned(CelString::from(text.replace(old, new))))
 }
 
-/// `text.matches(pattern)`, in linear time.
+/// `text.matches(pattern)`, with a pattern that is written in the definition.
 fn matches<'b, 'v>(args: Arguments<'b, 'v>) -> Returned<'b, 'v> {
-    let (text, pattern) = (text(&args, 0)?, text(&args, 1)?);
-    spend(units_of(text.len()).saturating_mul(4))?;
-    let pattern = compiled(pattern)?;
-    Ok(CowVal::owned(CelBool::from(pattern.is_match(text))))
+    matched(&args, Origin::Definition)
 }
 
-/// Cache of compiled patterns: a loop uses the same pattern many times.
-static PATTERNS: LazyLock<RwLock<HashMap<String, Regex>>> = LazyLock::new(RwLock::default);
+/// `text.matches(pattern)`, with a pattern that is computed.
+fn matches_data<'b, 'v>(args: Arguments<'b, 'v>) -> Returned<'b, 'v> {
+    matched(&args, Origin::Data)
+}
 
-/// Most compiled patterns that are kept.
-const PATTERNS_MAX: usize = 256;
-/// What compiling a pattern costs, in units of work.
-const PATTERN_UNITS: i64 = 2_000;
-
-fn compiled(pattern: &str) -> Result<Regex, ExecutionError> {
-    if let Some(regex) = PATTERNS.read().unwrap_or_else(PoisonError::into_inner).get(pattern) {
-        return Ok(regex.clone());
-    }
-    spend(PATTERN_UNITS)?;
-    let regex = regex::RegexBuilder::new(pattern)
-        .size_limit(PATTERN_BYTES_MAX)
-        .dfa_size_limit(PATTERN_BYTES_MAX)
-        .build()
-        .map_err(|error| ExecutionError::function_error("matches", error))?;
-    let mut patterns = PATTERNS.write().unwrap_or_else(PoisonError::into_inner);
-    if patterns.len() >= PATTERNS_MAX {
-        patterns.clear();
-    }
-    patterns.insert(pattern.to_owned(), regex.clone());
-    Ok(regex)
+fn matched<'b, 'v>(args: &Arguments<'b, 'v>, origin: Origin) -> Returned<'b, 'v> {
+    let (text, pattern) = (text(args, 0)?, text(args, 1)?);
+    solvent()?;
+    let wrong = |why: String| ExecutionError::function_error("matches", why);
+    let pattern = Pattern::compiled(pattern, origin, spend, wrong)?;
+    Ok(CowVal::owned(CelBool::from(pattern.is_match(text, spend)?)))
 }

@@ -251,6 +251,45 @@ fn work_is_limited() {
     assert_eq!(fine.map(|json| json.to_value()), Ok(json!(1)));
 }
 
+#[test]
+fn what_takes_long_is_told_apart_from_what_does_not() {
+    let list: Vec<u32> = (0..20_000).collect();
+    let scope = Scope::of_saga(Uuid::nil(), Json::from(json!({"list": list, "n": 3})), Vec::new());
+    let short = |text: &str| shortly(|| evaluate(&Expression::from(text), &scope));
+    assert_eq!(short("input.n + 1").map(|done| done.unwrap().to_value()), Some(json!(4)));
+    assert!(short("input.nothing + 1").is_some_and(|done| done.is_err()), "a fault is an answer");
+    assert!(short("input.list.filter(x, x % 2 == 0).size()").is_none());
+    assert!(short("input.list.exists(x, 1 / 0 == 1) || true").is_none(), "even if a condition swallows it");
+    // What each takes is short; what all take together is not.
+    let small = Scope::of_saga(Uuid::nil(), Json::from(json!({"n": 3})), Vec::new());
+    let many = |count: usize| {
+        let loops = "[1, 2, 3, 4, 5, 6, 7, 8].map(x, x + input.n).size()";
+        shortly(|| (0..count).map(|_| evaluate(&Expression::from(loops), &small)).filter(Result::is_ok).count())
+    };
+    assert_eq!((many(10), many(2_000)), (Some(10), None));
+    // Afterwards the thread may take its time again.
+    let long = evaluate(&Expression::from("input.list.filter(x, x % 2 == 0).size()"), &scope);
+    assert_eq!(long.map(|done| done.to_value()), Ok(json!(10_000)));
+}
+
+/// A pattern with Unicode word boundaries, on a text that is not ASCII, is read at the speed of its size.
+#[test]
+fn a_match_is_charged_by_the_text_times_the_pattern() {
+    let text = "aé".repeat(85_000);
+    let input = json!({"text": text, "pattern": "(?:[aé]?\\b?){60}[x-z]$", "code": "^[A-Z]{2}[0-9]+$", "id": "AB12"});
+    let scope = Scope::of_saga(Uuid::nil(), Json::from(input), Vec::new());
+    for text in ["input.text.matches('(?:[aé]?\\\\b?){60}[x-z]$')", "input.text.matches(input.pattern)"] {
+        let start = Instant::now();
+        let error = evaluate(&Expression::from(text), &scope).expect_err(text);
+        assert!(start.elapsed() < Duration::from_secs(1), "{text} took {:?}", start.elapsed());
+        assert!(error.message.contains("work") || error.message.contains("too large"), "{text}: {error}");
+    }
+    let value = |text: &str| evaluate(&Expression::from(text), &scope).map(|json| json.to_value());
+    assert_eq!(value("input.id.matches(input.code)"), Ok(json!(true)), "a small pattern may come from data");
+    assert_eq!(value("matches(input.id, input.code)"), Ok(json!(true)));
+    assert!(value("input.id.matches(input.text)").is_err_and(|error| error.message.contains("at most 256 bytes")));
+}
+
 fn deep(levels: usize) -> Value {
     (0..levels).fold(json!(1), |inner, _| json!([inner]))
 }

@@ -19,6 +19,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::config::participant::{CONNECT_TIMEOUT, CONNECTION_IDLE_MAX, RESOLVE_TIMEOUT};
+use crate::files;
 use crate::participant::default_rules::DefaultRule as Rule;
 use crate::participant::reply::Reply;
 
@@ -217,7 +218,23 @@ where
 }
 
 /// A look-up of a name by the machine's resolver. Its callers share the addresses, or the failure.
-type LookUp = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, String>>>;
+type LookUp = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, NotFound>>>;
+
+/// Why a name has no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum NotFound {
+    /// No file descriptor was free, so no name server was asked.
+    OutOfFiles,
+    Said(String),
+}
+
+impl NotFound {
+    /// Reads the error of the machine's resolver. Without a free file descriptor it cannot even read its settings, and
+    /// then says that there is no such name.
+    fn from_resolver(error: &std::io::Error) -> Self {
+        if files::is_shortage(error) || !files::is_free() { Self::OutOfFiles } else { Self::Said(error.to_string()) }
+    }
+}
 
 /// Looks up names. The machine's resolver blocks a thread, for half a minute if no name server answers. So each name
 /// has one look-up at a time. Its callers share it, and each caller waits up to the limit.
@@ -253,19 +270,20 @@ impl Resolver {
         }
         let (resolver, name) = (self.clone(), host.to_owned());
         let task = tokio::task::spawn_blocking(move || {
-            let found = (resolver.look_up)(&name).map_err(|error| error.to_string());
+            let found = (resolver.look_up)(&name).map_err(|error| NotFound::from_resolver(&error));
             resolver.pending().remove(&name);
             found
         });
-        let begun = task.map(|found| found.unwrap_or_else(|error| Err(error.to_string()))).boxed().shared();
+        let begun =
+            task.map(|found| found.unwrap_or_else(|error| Err(NotFound::Said(error.to_string())))).boxed().shared();
         pending.insert(host.to_owned(), begun.clone());
         begun
     }
 
-    async fn resolved(self, host: String) -> Result<Vec<SocketAddr>, String> {
+    async fn resolved(self, host: String) -> Result<Vec<SocketAddr>, NotFound> {
         let look_up = self.look_up(&host);
         match timeout(self.limit, look_up.clone()).await {
-            Ok(Ok(found)) if found.is_empty() => Err(format!("{host:?} has no address")),
+            Ok(Ok(found)) if found.is_empty() => Err(NotFound::Said(format!("{host:?} has no address"))),
             Ok(found) => {
                 // A look-up whose task was cancelled did not remove itself.
                 let mut pending = self.pending();
@@ -274,7 +292,7 @@ impl Resolver {
                 }
                 found
             }
-            Err(_) => Err(format!("no answer of the resolver within {:?}", self.limit)),
+            Err(_) => Err(NotFound::Said(format!("no answer of the resolver within {:?}", self.limit))),
         }
     }
 }
@@ -287,7 +305,10 @@ impl Resolve for Resolver {
         };
         Box::pin(async move {
             enter(Stage::Resolving);
-            let found = resolving.await?;
+            let found = resolving.await.map_err(|error| match error {
+                NotFound::OutOfFiles => files::shortage().into(),
+                NotFound::Said(message) => Box::<dyn std::error::Error + Send + Sync>::from(message),
+            })?;
             enter(Stage::Connecting);
             let found: Addrs = Box::new(found.into_iter());
             Ok(found)
@@ -304,11 +325,19 @@ pub(in crate::participant) fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
+/// Makes the reply for a call for which no file descriptor was free. The node retries it without using up an attempt.
+pub(in crate::participant) fn out_of_files() -> Reply {
+    Reply::new(Rule::OutOfFiles, "this node has no free file descriptor; nothing was sent")
+}
+
 /// Makes the reply for an exchange that ended without an answer.
 pub(in crate::participant) fn lost(error: &reqwest::Error) -> Reply {
     let cause = innermost(error);
     if error.is_builder() {
         return Reply::new(Rule::Arguments, format!("the request cannot be written: {cause}"));
+    }
+    if (error.is_dns() || error.is_connect()) && files::is_shortage(error) {
+        return out_of_files();
     }
     if error.is_dns() {
         return Reply::new(Rule::Unresolved, format!("the name does not resolve, nothing was sent: {cause}"));
@@ -353,7 +382,7 @@ mod tests {
             let resolver = Resolver::new(SHORT, hangs);
             let all = (0..100).map(|_| resolver.clone().resolved("hangs".to_owned()));
             for found in futures_util::future::join_all(all).await {
-                assert_eq!(found, Err("no answer of the resolver within 20ms".to_owned()));
+                assert_eq!(found, Err(NotFound::Said("no answer of the resolver within 20ms".to_owned())));
             }
             assert_eq!(LOOK_UPS.load(Ordering::SeqCst), 1);
             // Another name gets the other thread, and the long limit gives it time.

@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::answer;
 use super::post::Greeting;
 use super::raw::Heard;
-use super::session::{self, Server, Session};
+use super::session::{self, NotOpened, Server, Session};
 use crate::config::participant::{
     CHILD_GRACE, HANDSHAKE_TIMEOUT, PING_TIMEOUT, RESTART_BACKOFF, RESTART_BACKOFF_MAX, RESTART_WAIT_MAX,
 };
 use crate::participant::default_rules::DefaultRule as Rule;
-use crate::participant::http::Progress;
+use crate::participant::http::{self, Progress};
 use crate::participant::reply::Reply;
 use crate::participant::secret::Filter;
 
@@ -30,7 +30,7 @@ pub(in crate::participant) struct Link {
     state: Mutex<State>,
 }
 
-type Opening = Shared<BoxFuture<'static, Result<Arc<Session>, String>>>;
+type Opening = Shared<BoxFuture<'static, Result<Arc<Session>, NotOpened>>>;
 
 enum State {
     /// Not connected: the number of failures in a row, and the time of the next try.
@@ -101,7 +101,10 @@ impl Link {
                 }
             }
         };
-        opening.await.map_err(|message| greeting.failed(message))
+        opening.await.map_err(|not_opened| match not_opened {
+            NotOpened::OutOfFiles => http::out_of_files(),
+            NotOpened::Said(message) => greeting.failed(message),
+        })
     }
 
     /// Makes the reply for a call that got no connection within its time: nothing was sent.
@@ -123,28 +126,33 @@ impl Link {
             sleep_until(not_before).await;
             let opening = session::open(&link.name, &link.server, &link.filter, &greeting);
             let opened = timeout(HANDSHAKE_TIMEOUT, opening).await;
-            let late = |_| Err(format!("no handshake within {} s", HANDSHAKE_TIMEOUT.as_secs()));
+            let late = |_| Err(NotOpened::Said(format!("no handshake within {} s", HANDSHAKE_TIMEOUT.as_secs())));
             link.opened(opened.unwrap_or_else(late), failures)
         });
-        let lost = |error| Err(format!("the connection's task ended: {error}"));
+        let lost = |error| Err(NotOpened::Said(format!("the connection's task ended: {error}")));
         let link = Arc::clone(self);
         // A task that ended without a result (its runtime shut down) must not leave the link in `Opening` for ever.
         let joined = task.map(move |joined| joined.unwrap_or_else(|error| link.opened(lost(error), failures)));
         joined.boxed().shared()
     }
 
-    fn opened(&self, result: Result<Arc<Session>, String>, failures: u32) -> Result<Arc<Session>, String> {
-        let result = result.map_err(|message| self.filter.clean(message));
+    fn opened(&self, result: Result<Arc<Session>, NotOpened>, failures: u32) -> Result<Arc<Session>, NotOpened> {
+        let result = result.map_err(|error| match error {
+            NotOpened::Said(message) => NotOpened::Said(self.filter.clean(message)),
+            NotOpened::OutOfFiles => NotOpened::OutOfFiles,
+        });
         let mut state = self.state();
         if matches!(*state, State::ShutDown) {
-            return Err("the runtime is shutting down".into());
+            return Err(NotOpened::Said("the runtime is shutting down".into()));
         }
         match &result {
             Ok(session) => {
                 tracing::info!(participant = self.name, "connected to participant");
                 *state = State::Open(Arc::clone(session));
             }
-            Err(message) => {
+            // The server has not failed: this node could not even begin.
+            Err(NotOpened::OutOfFiles) => *state = closed(failures),
+            Err(NotOpened::Said(message)) => {
                 tracing::warn!(participant = self.name, failures = failures + 1, message, "cannot reach participant");
                 *state = closed(failures + 1);
             }
@@ -256,7 +264,6 @@ mod tests {
 
     use super::*;
     use crate::participant::config::install_crypto;
-    use crate::participant::http;
 
     #[test]
     fn a_call_whose_time_is_over_says_that_the_name_did_not_resolve() {

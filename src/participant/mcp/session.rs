@@ -30,6 +30,7 @@ use super::post::{Greeting, Posts};
 use super::raw::{Heard, Said, Slot, Waiting};
 use super::tools::{self, Tools};
 use crate::config::participant::{CHILD_GRACE, MESSAGE_BYTES_MAX, PING_TIMEOUT, SESSION_KNOWN};
+use crate::files;
 use crate::participant::http;
 use crate::participant::reply::excerpt;
 use crate::participant::secret::Filter;
@@ -245,20 +246,29 @@ impl Drop for Unanswered<'_> {
     }
 }
 
+/// Why there is no connection.
+#[derive(Clone, Debug)]
+pub(super) enum NotOpened {
+    /// This node had no free file descriptor. The server was not asked.
+    OutOfFiles,
+    /// A message for people.
+    Said(String),
+}
+
 /// Opens a connection. The error is for people. Only the handshake was sent; `greeting` records more about it.
 pub(super) async fn open(
     name: &str,
     server: &Server,
     filter: &Filter,
     greeting: &Arc<Greeting>,
-) -> Result<Arc<Session>, String> {
+) -> Result<Arc<Session>, NotOpened> {
     match connect(name, server, filter, greeting, ClientLifecycleMode::Initialize).await {
         // A server that speaks only the newest protocol has no handshake, only self-contained requests.
         Err(Refusal { modern: true, .. }) => {
             let mode = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::LATEST] };
-            connect(name, server, filter, greeting, mode).await.map_err(|refusal| refusal.message)
+            connect(name, server, filter, greeting, mode).await.map_err(|refusal| refusal.reason)
         }
-        other => other.map_err(|refusal| refusal.message),
+        other => other.map_err(|refusal| refusal.reason),
     }
 }
 
@@ -278,8 +288,10 @@ async fn connect(
     let is_modern = !matches!(mode, ClientLifecycleMode::Initialize);
     let (service, ending) = match server {
         Server::Child(program) => {
-            let started = child::start(name, program, filter)
-                .map_err(|error| Refusal::plain(format!("cannot start {:?}: {error}", program.command.shown())))?;
+            let started = child::start(name, program, filter).map_err(|error| match files::is_shortage(&error) {
+                true => Refusal { reason: NotOpened::OutOfFiles, modern: false },
+                false => Refusal::plain(format!("cannot start {:?}: {error}", program.command.shown())),
+            })?;
             let output = Lines::new(started.output, MESSAGE_BYTES_MAX);
             let transport = Pipes::new(output, started.input, Arc::clone(&waiting));
             let attending = tokio::spawn(started.process.attend(stop.clone()));
@@ -354,14 +366,14 @@ fn watch_over(
 
 /// Why a connection could not be opened.
 struct Refusal {
-    message: String,
+    reason: NotOpened,
     /// Whether the server may speak only the newest protocol.
     modern: bool,
 }
 
 impl Refusal {
     fn plain(message: String) -> Self {
-        Self { message, modern: false }
+        Self { reason: NotOpened::Said(message), modern: false }
     }
 
     fn from_error(error: &ClientInitializeError, how: Option<String>, filter: &Filter) -> Self {
@@ -369,11 +381,24 @@ impl Refusal {
             error.code,
             ErrorCode::METHOD_NOT_FOUND | ErrorCode::INVALID_REQUEST | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
         ));
+        if let ClientInitializeError::TransportError { error, .. } = error
+            && is_shortage(&*error.error)
+        {
+            return Self { reason: NotOpened::OutOfFiles, modern: false };
+        }
         let how = how.unwrap_or_else(|| match error {
             ClientInitializeError::TransportError { error, .. } => told(&*error.error, filter),
             other => other.to_string(),
         });
-        Self { message: format!("the handshake failed: {how}"), modern }
+        Self { reason: NotOpened::Said(format!("the handshake failed: {how}")), modern }
+    }
+}
+
+/// Whether this node had no free file descriptor for the exchange. An error of rmcp does not pass its cause on.
+fn is_shortage(error: &(dyn std::error::Error + 'static)) -> bool {
+    match error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+        Some(StreamableHttpError::Client(error)) => files::is_shortage(error),
+        Some(_) | None => files::is_shortage(error),
     }
 }
 

@@ -267,6 +267,11 @@ impl Node {
         Agent::of_new(&self.url)
     }
 
+    /// The process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it listens.
     pub(super) fn address(&self) -> &str {
         self.url["http://".len()..].trim_end_matches("/mcp")

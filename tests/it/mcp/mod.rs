@@ -7,6 +7,7 @@ mod calls;
 mod checkout;
 mod clients;
 mod conformance;
+mod floods;
 mod fuzz;
 mod home;
 mod issuer;

@@ -140,6 +140,8 @@ async fn every_default_rule_of_http_holds_at_the_wire() {
     // What only tools and handlers do.
     let elsewhere = [
         "session_lost",
+        // What only a process without free files does: `out_of_files.rs`.
+        "out_of_files",
         "session_refused",
         "tool_result",
         "tool_error",

@@ -14,6 +14,7 @@ mod mcp_child;
 pub(crate) mod mcp_http;
 mod mcp_raw;
 mod mcp_session;
+mod out_of_files;
 mod raw_child;
 mod secure;
 pub(crate) mod server;

@@ -51,7 +51,12 @@ impl Node {
         let shared = Shared::new();
         let mount = door.routes_around(move |session| Fixture::around(session, shared.clone()));
         let readiness = Arc::new(Vec::new);
-        let shown = http::Door { metrics: metrics::install(), readiness, mounts: vec![Arc::new(mount)] };
+        let shown = http::Door {
+            metrics: metrics::install(),
+            readiness,
+            shows: amends::http::Shows::Everything,
+            mounts: vec![Arc::new(mount)],
+        };
         let http = http::Server::start("127.0.0.1:0".parse().unwrap(), shown).unwrap();
         Self { runtime, door, http }
     }

@@ -1,0 +1,77 @@
+//! Evaluations that would hold up the other sagas of the actor's thread: they run on a thread of their own, and the
+//! saga waits for them. An evaluation has no effect, so one that is lost is made again by the next owner.
+
+use actix::prelude::*;
+
+use super::super::journal_row;
+use super::super::messages::{EventOccurred, ExitReason};
+use super::SagaActor;
+use crate::participant::expr;
+use crate::saga::Json;
+use crate::saga::event::Event;
+use crate::saga::state::{End, State};
+
+/// The output of a saga that is about to complete.
+#[derive(Default)]
+pub(super) enum Output {
+    #[default]
+    Unknown,
+    /// Another thread renders it; nothing is decided meanwhile.
+    UnderWay,
+    /// It was rendered for the row after this one.
+    Known(i32, Json),
+}
+
+impl Output {
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self, Self::UnderWay)
+    }
+
+    /// Takes the output out for the row after `seq`.
+    pub(super) fn take(&mut self, seq: i32) -> Option<Json> {
+        match std::mem::take(self) {
+            Self::Known(of, output) if of == seq => Some(output),
+            Self::Known(..) | Self::Unknown | Self::UnderWay => None,
+        }
+    }
+}
+
+impl SagaActor {
+    /// Makes an evaluation on another thread, and decides its event then.
+    pub(super) fn evaluate(&mut self, evaluation: Box<dyn FnOnce() -> Event + Send>, ctx: &mut Context<Self>) {
+        let evaluated = self.node.work.spawn_blocking(evaluation);
+        ctx.spawn(evaluated.into_actor(self).map(|evaluated, act, ctx| match evaluated {
+            Ok(event) => {
+                act.events.push_back(EventOccurred::from(event));
+                act.decide(ctx);
+            }
+            // Its thread was lost; the saga is loaded again.
+            Err(_) => act.part(ExitReason::Crashed, ctx),
+        }));
+    }
+
+    /// Whether the output of this next state is known, or there is none to render. Otherwise begins to render it.
+    pub(super) fn has_output(&mut self, next: &State, ctx: &mut Context<Self>) -> bool {
+        let renders = next.end() == Some(End::Completed) && self.pinned.definition.draft().output.is_some();
+        let seq = self.seq;
+        if !renders || matches!(&self.output, Output::Known(of, _) if *of == seq) {
+            return true;
+        }
+        let saga = self.id;
+        if let Some(output) = expr::shortly(|| journal_row::output(saga, &self.pinned.definition, next)) {
+            self.output = Output::Known(seq, output);
+            return true;
+        }
+        let (pinned, next) = (self.pinned.clone(), next.clone());
+        self.output = Output::UnderWay;
+        let rendered = self.node.work.spawn_blocking(move || journal_row::output(saga, &pinned.definition, &next));
+        ctx.spawn(rendered.into_actor(self).map(move |rendered, act, ctx| match rendered {
+            Ok(output) => {
+                act.output = Output::Known(seq, output);
+                act.decide(ctx);
+            }
+            Err(_) => act.part(ExitReason::Crashed, ctx),
+        }));
+        false
+    }
+}
