@@ -28,7 +28,7 @@ declare
     v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog,
         amends.nodes, amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals,
         amends.definition_pauses, amends.node_drains, amends.reruns, amends.checkup, amends.waits, amends.chores,
-        amends.queues';
+        amends.queues, amends.erasures';
     -- Functions that the views call run with the rights of the reader.
     v_reading text := 'amends.now(), amends.bucket(uuid), amends.steps_of(uuid), amends.timeline_of(uuid),
         amends.signal_status(uuid, bigint)';
@@ -40,7 +40,8 @@ declare
         amends.pause_definition(text, text), amends.resume_definition(text, text), amends.drain_node(bigint, text),
         amends.undrain_node(bigint, text), amends.evict(uuid, text), amends.rerun_from(uuid, text, text),
         amends.restore_input(uuid, json, text),
-        amends.bulk(text, text, text, text, timestamptz, int, interval, boolean)';
+        amends.bulk(text, text, text, text, timestamptz, int, interval, boolean),
+        amends.erase(text, uuid, text, text, timestamptz, timestamptz, int)';
     -- What a node writes. It only inserts into the journal, ended sagas, definitions and start keys.
     v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal,
         amends.rerun, amends.signal, amends.virtual_time';
@@ -66,14 +67,16 @@ begin
         if v_role = 'amends_runtime' then
             execute format('revoke all on all tables in schema amends from %I', v_role);
             execute format('grant select, insert on all tables in schema amends to %I', v_role);
-            execute format('revoke insert on amends.migration, amends.admin from %I', v_role);
+            execute format('revoke insert on amends.migration, amends.admin, amends.erasure, amends.redaction,
+                amends.ended_day from %I', v_role);
             execute format('grant update on %s to %I', v_changing, v_role);
             execute format('grant update, delete on %s to %I', v_passing, v_role);
             execute format('grant truncate on %s to %I', v_compacted, v_role);
             execute format('grant usage on all sequences in schema amends to %I', v_role);
             execute format('grant execute on all functions in schema amends to %I', v_role);
             execute format(
-                'revoke execute on function amends.ensure_partition(text, text, text, text, text) from %I', v_role);
+                'revoke execute on function amends.ensure_partition(text, text, text, text, text),
+                amends.erase(text, uuid, text, text, timestamptz, timestamptz, int) from %I', v_role);
         end if;
     end loop;
 end

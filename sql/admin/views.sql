@@ -4,7 +4,7 @@
 
 -- Reads the body of a journal row as JSON. What Postgres cannot hold in texts (a NUL, half a surrogate) becomes
 -- U+FFFD.
-create or replace function amends.readable(body text) returns json language plpgsql immutable parallel safe
+create or replace function amends.readable(body text) returns json language plpgsql immutable
 set search_path = pg_catalog, pg_temp as $$
 begin
     perform body::jsonb;
@@ -19,7 +19,7 @@ end
 $$;
 
 -- Returns the verb of a signal's request.
-create or replace function amends.verb_of(request text) returns text language sql immutable parallel safe
+create or replace function amends.verb_of(request text) returns text language sql immutable
 set search_path = pg_catalog, pg_temp as $$
     select coalesce((select k from json_object_keys(case when json_typeof(r.request) = 'object' then r.request
         else '{}' end) k
@@ -313,13 +313,13 @@ create or replace view amends.sagas as
 select s.id as saga, d.name as definition, s.status, s.started_at, s.ended_at,
        -- When a parked saga wakes by itself; infinity: only a signal wakes it.
        t.fire_at as wakes_at, n.name as node, s.signals, d.digest, s.result, s.attention is not null as needs_attention,
-       amends.bucket(s.id) as bucket
+       amends.bucket(s.id) as bucket, s.erased_at
 from (
     select g.id, g.definition, g.status, g.lane, g.signals, g.started_at, null::timestamptz as ended_at,
-           null::text as result, g.attention
+           null::text as result, g.attention, null::timestamptz as erased_at
     from amends.saga g
     union all
-    select g.id, g.definition, g.status, null, g.signals, g.started_at, g.ended_at, g.result, null
+    select g.id, g.definition, g.status, null, g.signals, g.started_at, g.ended_at, g.result, null, g.erased_at
     from amends.saga_done g
 ) s
 join amends.definition d on d.id = s.definition

@@ -76,6 +76,10 @@ pub const PASSAGE_KEPT_MS: i64 = 24 * 3_600_000;
 pub const BACKLOG_ROWS_MAX: i64 = 10_000;
 /// Default time for which ended sagas are kept, in milliseconds. A definition may set another.
 pub const RETENTION_MS: i64 = 90 * 24 * 3_600_000;
+/// Most sagas that one statement erases.
+pub const ERASE_SAGAS_MAX: i32 = 100;
+/// Most such statements of one round of upkeep. The next round goes on.
+pub const ERASE_STEPS_MAX: usize = 1_000;
 /// Most sagas of one list.
 pub const LIST_ROWS_MAX: i64 = 1_000;
 /// Number of checks whether a session keeps its server process.

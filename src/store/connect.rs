@@ -139,7 +139,7 @@ const POOLED: &str = "expected a connection that keeps its server process, found
 
 /// Returns the id of the server process behind a connection, without a prepared statement.
 async fn process_of(client: &Client) -> Result<Option<String>, Error> {
-    let answer = client.simple_query("select pg_backend_pid()").await?;
+    let answer = client.simple_query("select pg_catalog.pg_backend_pid()").await?;
     Ok(answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
         _ => None,
@@ -148,6 +148,8 @@ async fn process_of(client: &Client) -> Result<Option<String>, Error> {
 
 /// Returns the SQL that sets up every session of the store:
 ///
+/// - The names of Postgres alone: an operator of another schema in the path could be the better match and would run
+///   with the rights of the node. What belongs to amends is qualified everywhere.
 /// - Read committed: each statement has a snapshot of its own.
 /// - Limits on waiting, so that a backend whose client is gone holds no lock for long. Some platforms cannot watch a
 ///   client's connection; there the server goes without that check.
@@ -156,7 +158,8 @@ async fn process_of(client: &Client) -> Result<Option<String>, Error> {
 /// - Commits that are at least as durable as the local disk.
 pub(super) fn session_settings() -> String {
     format!(
-        "set default_transaction_isolation = 'read committed'; \
+        "set search_path = pg_catalog, pg_temp; \
+         set default_transaction_isolation = 'read committed'; \
          set statement_timeout = {}; set lock_timeout = {}; set idle_in_transaction_session_timeout = {}; \
          set client_min_messages = warning; set jit = off; set plan_cache_mode = force_generic_plan; \
          set enable_seqscan = off; set enable_bitmapscan = off; set enable_mergejoin = off; \
