@@ -102,7 +102,7 @@ fn named(definition: &Definition, state: &State, is_named: impl Fn(usize, &Phase
 
 /// Returns who asked, without the session in parentheses.
 fn who(by: &str) -> &str {
-    by.rsplit_once(" (").map_or(by, |(name, _)| name)
+    by.split_once(" (").map_or(by, |(name, _)| name)
 }
 
 fn awaited(definition: &Definition, state: &State, index: usize) -> String {

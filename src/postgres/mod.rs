@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::Error;
 pub use keeper::Role;
+pub(crate) use os_user::user_name;
 
 use cluster::Cluster;
 use keeper::Keeper;

@@ -56,6 +56,20 @@ impl PostgresConfig {
         self
     }
 
+    /// Adds a claim of who asks to the application's name. Requests and journals keep it beside the session's user,
+    /// which the database has checked.
+    pub fn with_claim(mut self, name: &str) -> Self {
+        let application = self.driver.get_application_name().unwrap_or("amends").to_owned();
+        let claim = format!(", claims {name}");
+        let left = APPLICATION_NAME_BYTES_MAX.saturating_sub(claim.len());
+        let mut end = left.min(application.len());
+        while !application.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.driver.application_name(format!("{}{claim}", &application[..end]));
+        self
+    }
+
     /// Returns the driver's settings, for the demo's participants, which keep ledgers of their own.
     pub(crate) fn into_parts(self) -> (tokio_postgres::Config, MakeRustlsConnect) {
         (self.driver, self.tls)
@@ -132,6 +146,9 @@ impl std::fmt::Debug for PostgresConfig {
         write!(f, "PostgresConfig({})", self.describe())
     }
 }
+
+/// Longest name of an application that Postgres keeps, in bytes.
+const APPLICATION_NAME_BYTES_MAX: usize = 63;
 
 const POOLED: &str = "expected a connection that keeps its server process, found a pooler in transaction mode; connect \
                       directly, or to a pool in session mode: a node needs a dozen connections for any number of \
@@ -314,6 +331,21 @@ mod tests {
         ] {
             assert_eq!(PostgresConfig::parse(url).unwrap().describe(), expected);
         }
+    }
+
+    #[test]
+    fn a_claim_stands_beside_the_name_of_the_application() {
+        for (url, expected) in [
+            ("postgres://h/d", "amends, claims ada"),
+            ("postgres://h/d?application_name=billing", "billing, claims ada"),
+        ] {
+            let config = PostgresConfig::parse(url).unwrap().with_claim("ada");
+            assert_eq!(config.driver.get_application_name(), Some(expected));
+        }
+        let long = format!("postgres://h/d?application_name={}", "%C3%BC".repeat(40));
+        let config = PostgresConfig::parse(&long).unwrap().with_claim("ada");
+        let name = config.driver.get_application_name().unwrap();
+        assert!(name.len() <= APPLICATION_NAME_BYTES_MAX && name.ends_with("ü, claims ada"), "{name}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! Owns the logins and the traps; the rooms of the operators' door own psql.
 
 mod bounds;
+mod claims;
 mod erase;
 mod erased_folds;
 mod path;
