@@ -118,6 +118,13 @@ from amends.fleet_signal p
 left join amends.fleet_signal l on l.n = p.lifted_by
 where p.verb = 'pause_definition';
 
+-- What was erased by request: the asker, the time, the reason, and how much. A saga that was erased by its start key
+-- is listed by its id; the key is not kept.
+create or replace view amends.erasures as
+select e.n as erasure, e.at, e.by, e.application_name, host(e.addr) as address, e.reason, e.saga, e.by_key,
+       e.definition, e.before, e.sagas, e.rows
+from amends.erasure e;
+
 -- What is wrong with the installation, and what to do about it: `level` is ok, warning or fault. `amends doctor`
 -- prints it.
 create or replace view amends.checkup as
@@ -147,6 +154,19 @@ from (
     from pg_proc p
     where p.pronamespace = 'amends'::regnamespace
       and exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)
+    union all
+    select 'schemas', count(*) > 0, false,
+           case when count(*) = 0 then 'creating in them needs a grant'
+                else 'everybody may create in ' || string_agg(n.nspname, ', ' order by n.nspname) end,
+           'an operator that a login creates there runs with the rights of the users of the path: '
+           -- A name has the collation C, which the column had not before.
+           || string_agg(format('revoke create on schema %I from public', n.nspname), '; ' order by n.nspname)
+              collate "default"
+    from pg_namespace n
+    where has_schema_privilege('public', n.oid, 'create')
+      and n.nspname = any (array['amends', 'public'] || array(
+          select btrim(p.part, ' "') from pg_settings s cross join unnest(string_to_array(s.reset_val, ',')) p (part)
+          where s.name = 'search_path'))
     union all
     select 'partitions of ' || t.name, count(c.oid) = 0, count(c.oid) = 1, count(c.oid) || ' ahead',
            'nodes make them: does one run, and does its log say `chore not done`?'

@@ -6,7 +6,7 @@
 --
 -- AM001 no such saga. AM002 it has ended. AM003 no such definition. AM004 the key was used with another input. AM005
 -- bad argument. AM006 no such node in service. AM007 no node has the saga. AM008 it was rerun already. AM009 it is so
--- already.
+-- already. AM014 it has not ended, so it cannot be erased, or it was erased.
 
 -- Fails with AM005 if there is no reason.
 create or replace function amends.need_reason(asked text, reason text) returns void
@@ -333,21 +333,26 @@ create or replace function amends.rerun_from(saga uuid, step text, reason text) 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
     v_definition int;
+    v_erased_at timestamptz;
     v_first amends.rerun;
     v_rerun uuid := amends.uuid7(amends.bucket(rerun_from.saga));
 begin
     perform amends.need_reason('rerun saga ' || coalesce(rerun_from.saga::text, 'null'), rerun_from.reason);
-    select s.definition into v_definition
+    select s.definition, s.erased_at into v_definition, v_erased_at
     from (
-        select g.definition from amends.live_saga g where g.id = rerun_from.saga
+        select g.definition, null::timestamptz as erased_at from amends.live_saga g where g.id = rerun_from.saga
         union all
-        select d.definition from amends.saga_done d
+        select d.definition, d.erased_at from amends.saga_done d
         where d.id = rerun_from.saga and d.ended_at >= amends.uuid_time(rerun_from.saga) - interval '1 day'
     ) s;
     perform amends.refuse_old_snapshot();
     if v_definition is null then
         raise exception 'expected the id of a saga, found %', coalesce(rerun_from.saga::text, 'null')
             using errcode = 'AM001';
+    end if;
+    if v_erased_at is not null then
+        raise exception 'expected a saga with its payloads, found % which was erased', rerun_from.saga
+            using errcode = 'AM014', hint = 'Start another saga.';
     end if;
     insert into amends.rerun (id, step, rerun, definition, at, by, application_name, addr, reason, due_at)
     values (rerun_from.saga, coalesce(rerun_from.step, ''), v_rerun, v_definition, amends.clock(), session_user,
@@ -459,59 +464,5 @@ begin
         end if;
     end loop;
     return v_asked;
-end
-$$;
-
--- Drops what is older than the longest retention of any definition (`default_ms` for a definition whose draft has
--- none): partitions of ended sagas, then partitions of the journal whose sagas are all gone, with their signals, then
--- start keys. A live saga keeps its journal, and with it everything in the same partition. Returns the names of the
--- dropped partitions. Waits only briefly: a locked partition is dropped next time.
-create or replace function amends.expire(default_ms bigint) returns setof text
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_bitmapscan = on as $$
-declare
-    v_cutoff timestamptz;
-    v_part record;
-    v_low uuid;
-    v_high uuid;
-begin
-    perform pg_advisory_xact_lock(4702111234474983746);
-    select amends.now() - make_interval(secs => coalesce(
-        max(coalesce((d.draft::json ->> 'retention_ms')::bigint, expire.default_ms)), expire.default_ms) / 1000.0)
-    into v_cutoff from amends.definition d;
-    for v_part in
-        select c.relname, to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp at time zone 'utc' as day
-        from pg_class c
-        where c.relnamespace = 'amends'::regnamespace and c.relkind = 'r' and c.relispartition
-          and c.relname ~ '^saga_done_[0-9]{8}$'
-        order by c.relname
-    loop
-        continue when v_part.day + interval '1 day' > v_cutoff;
-        execute format('alter table amends.saga_done detach partition amends.%I', v_part.relname);
-        execute format('drop table amends.%I', v_part.relname);
-        return next v_part.relname;
-    end loop;
-    for v_part in
-        select c.relname, to_date(right(c.relname, 8), 'YYYYMMDD')::timestamp at time zone 'utc' as week
-        from pg_class c
-        where c.relnamespace = 'amends'::regnamespace and c.relkind = 'r' and c.relispartition
-          and c.relname ~ '^journal_[0-9]{8}$'
-        order by c.relname
-    loop
-        continue when v_part.week + interval '7 days' > v_cutoff;
-        v_low := amends.uuid_floor(v_part.week);
-        v_high := amends.uuid_floor(v_part.week + interval '7 days');
-        continue when exists (select from amends.saga g where g.id >= v_low and g.id < v_high)
-                   or exists (select from amends.saga_done d where d.id >= v_low and d.id < v_high);
-        delete from amends.signal s where s.id >= v_low and s.id < v_high;
-        execute format('alter table amends.journal detach partition amends.%I', v_part.relname);
-        execute format('drop table amends.%I', v_part.relname);
-        return next v_part.relname;
-    end loop;
-    delete from amends.start_key k
-    where k.ctid = any (array (
-        select o.ctid from amends.start_key o
-        where o.at < v_cutoff and not exists (select from amends.live_saga g where g.id = o.id)
-          and not exists (select from amends.saga_done d where d.id = o.id)
-        limit 10000));
 end
 $$;

@@ -30,12 +30,12 @@ declare
     v_views text := 'amends.sagas, amends.steps, amends.timeline, amends.stuck, amends.in_doubt, amends.backlog,
         amends.nodes, amends.throughput, amends.timers, amends.outbox_lag, amends.definitions, amends.signals,
         amends.definition_pauses, amends.node_drains, amends.reruns, amends.checkup, amends.waits, amends.chores,
-        amends.queues, amends.progress, amends.history';
+        amends.queues, amends.progress, amends.history, amends.erasures';
     -- What an observer sees of them: states, times and counts. Not there are payloads, keys, texts of errors, reasons,
     -- and who asked.
     v_observed text[] := array[
         'sagas (saga, definition, status, started_at, ended_at, wakes_at, node, signals, digest, needs_attention,
-            bucket)',
+            bucket, erased_at)',
         'stuck (saga, definition, step, direction, reason, meaning, since, in_doubt, attempts, probes, legal,
             started_at)',
         'in_doubt (saga, definition, step, direction, stuck, since, attempts, probes, legal, status, started_at)',
@@ -55,7 +55,8 @@ declare
         amends.pause_definition(text, text), amends.resume_definition(text, text), amends.drain_node(bigint, text),
         amends.undrain_node(bigint, text), amends.evict(uuid, text), amends.rerun_from(uuid, text, text),
         amends.restore_input(uuid, json, text),
-        amends.bulk(text, text, text, text, timestamptz, int, interval, boolean)';
+        amends.bulk(text, text, text, text, timestamptz, int, interval, boolean),
+        amends.erase(text, uuid, text, text, timestamptz, timestamptz, int)';
     -- What a node writes. It only inserts into the journal, ended sagas, definitions and start keys.
     v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal,
         amends.rerun, amends.signal, amends.virtual_time';
@@ -91,14 +92,16 @@ begin
         if v_role = 'amends_runtime' then
             execute format('revoke all on all tables in schema amends from %I', v_role);
             execute format('grant select, insert on all tables in schema amends to %I', v_role);
-            execute format('revoke insert on amends.migration, amends.admin from %I', v_role);
+            execute format('revoke insert on amends.migration, amends.admin, amends.erasure, amends.redaction,
+                amends.ended_day from %I', v_role);
             execute format('grant update on %s to %I', v_changing, v_role);
             execute format('grant update, delete on %s to %I', v_passing, v_role);
             execute format('grant truncate on %s to %I', v_compacted, v_role);
             execute format('grant usage on all sequences in schema amends to %I', v_role);
             execute format('grant execute on all functions in schema amends to %I', v_role);
             execute format(
-                'revoke execute on function amends.ensure_partition(text, text, text, text, text) from %I', v_role);
+                'revoke execute on function amends.ensure_partition(text, text, text, text, text),
+                amends.erase(text, uuid, text, text, timestamptz, timestamptz, int) from %I', v_role);
         end if;
     end loop;
 end

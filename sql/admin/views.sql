@@ -12,7 +12,7 @@ from amends.start_queue s;
 
 -- Reads the body of a journal row as JSON. What Postgres cannot hold in texts (a NUL, half a surrogate) becomes
 -- U+FFFD.
-create or replace function amends.readable(body text) returns json language plpgsql immutable parallel safe
+create or replace function amends.readable(body text) returns json language plpgsql immutable
 set search_path = pg_catalog, pg_temp as $$
 begin
     perform body::jsonb;
@@ -27,7 +27,7 @@ end
 $$;
 
 -- Returns the verb of a signal's request.
-create or replace function amends.verb_of(request text) returns text language sql immutable parallel safe
+create or replace function amends.verb_of(request text) returns text language sql immutable
 set search_path = pg_catalog, pg_temp as $$
     select coalesce((select k from json_object_keys(case when json_typeof(r.request) = 'object' then r.request
         else '{}' end) k
@@ -321,13 +321,13 @@ create or replace view amends.sagas as
 select s.id as saga, d.name as definition, s.status, s.started_at, s.ended_at,
        -- When a parked saga wakes by itself; infinity: only a signal wakes it.
        t.fire_at as wakes_at, n.name as node, s.signals, d.digest, s.result, s.attention is not null as needs_attention,
-       amends.bucket(s.id) as bucket
+       amends.bucket(s.id) as bucket, s.erased_at
 from (
     select g.id, g.definition, g.status, g.lane, g.signals, g.started_at, null::timestamptz as ended_at,
-           null::text as result, g.attention
+           null::text as result, g.attention, null::timestamptz as erased_at
     from amends.live_saga g
     union all
-    select g.id, g.definition, g.status, null, g.signals, g.started_at, g.ended_at, g.result, null
+    select g.id, g.definition, g.status, null, g.signals, g.started_at, g.ended_at, g.result, null, g.erased_at
     from amends.saga_done g
 ) s
 join amends.definition d on d.id = s.definition
@@ -460,11 +460,11 @@ $$;
 create or replace view amends.progress as
 select s.id as saga, f.position, f.step, f.kind, f.state, f.attempts, f.compensation_attempts, f.probes, f.last_outcome,
        f.since
-from (select g.id from amends.saga g union all select g.id from amends.saga_done g) s
+from (select g.id from amends.live_saga g union all select g.id from amends.saga_done g) s
 cross join lateral amends.progress_of(s.id) f;
 
 -- What happened to one saga, without what participants and people said: `where saga = ID`.
 create or replace view amends.history as
 select s.id as saga, f.seq, f.at, f.kind, f.step, f.signal, f.node
-from (select g.id from amends.saga g union all select g.id from amends.saga_done g) s
+from (select g.id from amends.live_saga g union all select g.id from amends.saga_done g) s
 cross join lateral amends.history_of(s.id) f;

@@ -98,7 +98,7 @@ pub(crate) struct Undrain {
 }
 
 /// Parses an instant and returns milliseconds since 1970.
-fn millis(text: &str) -> Result<Millis, String> {
+pub(super) fn millis(text: &str) -> Result<Millis, String> {
     let expected = |error: String| format!("expected a time such as 2026-03-01T12:00:00Z: {error}");
     let at: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| expected(error.to_string()))?;
     Millis::try_from(at.as_millisecond()).map_err(|_| expected("it is before 1970".to_owned()))

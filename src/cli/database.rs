@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::failure::{Exit, Failure};
 use crate::catalog::{DatabaseSettings, Environment, parse_settings};
+use crate::config::store::CLAIM_BYTES_MAX;
 use crate::postgres::{self, Embedded, EmbeddedConfig, Role};
 use crate::store::{PostgresConfig, Store};
 
@@ -26,6 +27,10 @@ pub(crate) struct DatabaseArgs {
     /// directory, or /var/lib/amends for root.
     #[arg(long, global = true, env = "AMENDS_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Name of the person who asks. It is kept as a claim beside the role of the database, in requests and journals.
+    /// Default: the user of the operating system.
+    #[arg(long = "as", global = true, value_name = "NAME", value_parser = claim)]
+    pub(crate) claim: Option<String>,
 }
 
 /// Requirement of a verb on the schema.
@@ -74,6 +79,7 @@ impl DatabaseArgs {
             database_url: given.or(url),
             data_dir: self.data_dir.clone().or_else(|| settings.data_dir.clone()),
             config: self.config.clone(),
+            claim: self.claim.clone(),
         }
     }
 
@@ -92,7 +98,11 @@ impl DatabaseArgs {
         work: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let place = self.settled()?.open()?;
-        let config = PostgresConfig::parse(place.url())?;
+        let mut config = PostgresConfig::parse(place.url())?;
+        // A name of the operating system that Postgres cannot keep is left out.
+        if let Some(name) = self.claim.clone().or_else(|| postgres::user_name().and_then(|name| claim(&name).ok())) {
+            config = config.with_claim(&name);
+        }
         let described = config.describe();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -118,6 +128,19 @@ impl DatabaseArgs {
             _ => result,
         }
     }
+}
+
+/// Parses a claimed name. Postgres keeps it within the name of the application, which is short and in ASCII.
+fn claim(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let fits = |c: char| c.is_ascii_graphic() || c == ' ';
+    if text.is_empty() || text.len() > CLAIM_BYTES_MAX || !text.chars().all(fits) {
+        return Err(format!(
+            "expected 1 to {CLAIM_BYTES_MAX} letters of ASCII, found {} characters; write it in ASCII, or shorter",
+            text.chars().count()
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// The database that a verb works on.

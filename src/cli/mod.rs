@@ -6,6 +6,7 @@ mod bulk;
 mod check;
 pub(crate) mod database;
 mod doctor;
+mod erase;
 mod explain;
 pub(crate) mod failure;
 pub(crate) mod interrupt;
@@ -106,6 +107,8 @@ pub(crate) enum Verb {
     Evict(signal::Evict),
     /// Starts a new saga that continues an ended saga from one of its steps.
     RerunFrom(signal::Rerun),
+    /// Erases the payloads of ended sagas; states and times stay.
+    Erase(erase::Erasure),
     /// Checks definitions and settings; reports every fault with file, line and path.
     Check(check::Args),
     /// Shows what each answer of a participant means for each step of a definition.
@@ -144,6 +147,7 @@ pub(crate) fn run(verb: Verb, database: &DatabaseArgs, output: &Output) -> Resul
         Verb::UndrainNode(args) => bulk::undrain(&args, database, output),
         Verb::Evict(args) => signal::evict(args, database, output),
         Verb::RerunFrom(args) => signal::rerun(args, database, output),
+        Verb::Erase(args) => erase::run(&args, database, output),
         Verb::Check(args) => check::run(&args, output),
         Verb::Explain(args) => explain::run(&args, database, output),
         Verb::Doctor(args) => doctor::run(&args, database, output),

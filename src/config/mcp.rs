@@ -121,3 +121,5 @@ pub const LIST_ROWS: usize = 20;
 pub const LIST_ROWS_MAX: usize = 100;
 /// Pause between two keep-alive messages on an open stream, in seconds. Intermediaries cut silent streams.
 pub const KEEP_ALIVE_S: u64 = 15;
+/// Most characters of the name that a client gives itself, as the journal keeps it.
+pub const CLIENT_CHARS_MAX: usize = 64;

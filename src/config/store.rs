@@ -8,6 +8,8 @@ pub const BATCH_BYTES_MAX: usize = 8 << 20;
 pub const UNREADABLE_RETRY_MS: u64 = 600_000;
 /// Largest input, request or body, in bytes. `amends.start` and `amends.request` have the same limit.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Longest claimed name of a person who asks, in bytes. Postgres keeps 63 bytes of an application's name.
+pub const CLAIM_BYTES_MAX: usize = 40;
 /// Longest idempotency key of a start, in bytes.
 pub const KEY_BYTES_MAX: usize = 512;
 /// Most sends of a batch in one call of `commit`. After them `commit` reports the database as unavailable.
@@ -76,6 +78,10 @@ pub const PASSAGE_KEPT_MS: i64 = 24 * 3_600_000;
 pub const BACKLOG_ROWS_MAX: i64 = 10_000;
 /// Default time for which ended sagas are kept, in milliseconds. A definition may set another.
 pub const RETENTION_MS: i64 = 90 * 24 * 3_600_000;
+/// Most sagas that one statement erases.
+pub const ERASE_SAGAS_MAX: i32 = 100;
+/// Most such statements of one round of upkeep. The next round goes on.
+pub const ERASE_STEPS_MAX: usize = 1_000;
 /// Most sagas of one list.
 pub const LIST_ROWS_MAX: i64 = 1_000;
 /// Number of checks whether a session keeps its server process.

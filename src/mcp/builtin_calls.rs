@@ -98,7 +98,7 @@ impl Inner {
             let (saga, tool) = (row.id, &row.name);
             return Ok(refusal(format!("You may read saga {saga} of {tool}, but not cancel it.")).into());
         }
-        let (asker, reason) = (caller.principal.asker(), arguments.reason.trim().to_owned());
+        let (asker, reason) = (caller.asker(), arguments.reason.trim().to_owned());
         let signal = match self.client.signal_for(&asker, row.id, Request::Cancel { reason }).await {
             Ok(signal) => signal,
             // A saga that has ended is answered with its result.

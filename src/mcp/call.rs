@@ -190,7 +190,7 @@ impl Inner {
 
     /// Cancels the saga of a caller that went away.
     async fn abort(&self, saga: Uuid, caller: &Caller) {
-        let asker = caller.principal.asker();
+        let asker = caller.asker();
         let reason = "the caller went away before the answer (on_disconnect: abort)".to_owned();
         let begun = Instant::now();
         loop {

@@ -6,6 +6,7 @@ use rmcp::service::{Peer, RequestContext};
 
 use super::listener::Listener;
 use super::principal::Principal;
+use crate::config::mcp::CLIENT_CHARS_MAX;
 use crate::trace::{self, TraceParent};
 
 /// The caller of a request, and the answers that its client supports.
@@ -22,6 +23,8 @@ pub(super) struct Caller {
     pub(super) is_modern: bool,
     /// What the call brings, if it continues an earlier call.
     pub(super) continued: Continued,
+    /// Name that the client gives itself, unchecked.
+    client: Option<String>,
 }
 
 /// What a call brings if an earlier call was answered with questions.
@@ -51,8 +54,19 @@ impl Caller {
             capabilities.elicitation.is_some_and(|able| able.form.is_some() || able.url.is_none())
         });
         let listener = Listener::from_context(&context);
+        let client = context.client_info().map(|client| client.name);
         let (meta, peer, continued) = (context.meta, context.peer, Continued::default());
-        Self { principal, meta, peer, listener, takes_tasks, elicits, is_modern, continued }
+        Self { principal, meta, peer, listener, takes_tasks, elicits, is_modern, continued, client }
+    }
+
+    /// Returns the caller's name for the journal: the principal, which was proved, and the name that its client
+    /// claims.
+    pub(super) fn asker(&self) -> String {
+        let principal = self.principal.asker();
+        match self.client.as_deref().map(claimed).filter(|client| !client.is_empty()) {
+            Some(client) => format!("{principal} (client {client:?}, as it claims)"),
+            None => principal,
+        }
     }
 
     /// Adds what a continued call brings. In the old era there are no such calls, and nothing is added.
@@ -69,8 +83,27 @@ impl Caller {
     }
 }
 
+/// Shortens the name of a client, and replaces characters that Postgres or a terminal cannot take.
+fn claimed(name: &str) -> String {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    name.trim().chars().take(CLIENT_CHARS_MAX).map(shown).collect()
+}
+
 /// Returns whether a client accepts a task as an answer: it speaks the new era and declares tasks.
 fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
     let modern = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
     modern && context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claimed_name_is_short_and_harmless() {
+        assert_eq!(claimed(" claude-code "), "claude-code");
+        assert_eq!(claimed("a\0b\u{1b}[2Jc"), "a\u{fffd}b\u{fffd}[2Jc");
+        assert_eq!(claimed(&"x".repeat(1_000)).len(), CLIENT_CHARS_MAX);
+        assert_eq!(claimed(" \t "), "");
+    }
 }

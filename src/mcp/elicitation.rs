@@ -228,7 +228,7 @@ impl Inner {
             let key = self.client.saga(saga).await?.and_then(|(_, key)| key);
             let may = |approver| caller.principal.may_approve(&found.saga.name, key.as_deref(), approver);
             if Question::open(&found, may).iter().any(|question| question.id() == id) {
-                match self.client.signal_for(&caller.principal.asker(), saga, request).await {
+                match self.client.signal_for(&caller.asker(), saga, request).await {
                     Ok(signal) => match self.refusal_of(saga, signal).await? {
                         None => return Ok(None),
                         Some(refused) => why = refused,

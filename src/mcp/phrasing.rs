@@ -107,7 +107,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// Returns who asked, without the session in parentheses.
 fn who(by: &str) -> &str {
-    by.rsplit_once(" (").map_or(by, |(name, _)| name)
+    by.split_once(" (").map_or(by, |(name, _)| name)
 }
 
 fn awaited(definition: &Definition, state: &State, index: usize) -> String {

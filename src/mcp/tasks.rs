@@ -57,7 +57,7 @@ impl Inner {
         if !may_operate {
             return Err(ErrorData::invalid_params("you may read this task, but not cancel it", None));
         }
-        let asker = caller.principal.asker();
+        let asker = caller.asker();
         match self.client.signal_for(&asker, saga, Request::Cancel { reason: String::new() }).await {
             Ok(_) | Err(Error::Store(store::Error::SagaEnded(_))) => Ok(()),
             Err(error) => Err(failed(&error)),

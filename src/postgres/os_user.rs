@@ -141,6 +141,12 @@ fn die_with_parent(_parent: u32, _signal: libc::c_int) -> io::Result<()> {
     Ok(())
 }
 
+/// Returns the name of the user that runs this process.
+pub(crate) fn user_name() -> Option<String> {
+    // SAFETY: a plain system call.
+    by_uid(unsafe { libc::geteuid() }).map(|user| user.name)
+}
+
 /// One entry of the passwd database.
 #[derive(Clone, Debug)]
 pub(crate) struct User {

@@ -85,6 +85,20 @@ impl PostgresConfig {
         self
     }
 
+    /// Adds a claim of who asks to the application's name. Requests and journals keep it beside the session's user,
+    /// which the database has checked.
+    pub fn with_claim(mut self, name: &str) -> Self {
+        let application = self.driver.get_application_name().unwrap_or("amends").to_owned();
+        let claim = format!(", claims {name}");
+        let left = APPLICATION_NAME_BYTES_MAX.saturating_sub(claim.len());
+        let mut end = left.min(application.len());
+        while !application.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.driver.application_name(format!("{}{claim}", &application[..end]));
+        self
+    }
+
     /// Returns the driver's settings, for the demo's participants, which keep ledgers of their own.
     pub(crate) fn into_parts(self) -> (tokio_postgres::Config, Connector) {
         (self.driver, self.tls)
@@ -176,13 +190,16 @@ impl std::fmt::Debug for PostgresConfig {
     }
 }
 
+/// Longest name of an application that Postgres keeps, in bytes.
+const APPLICATION_NAME_BYTES_MAX: usize = 63;
+
 const POOLED: &str = "expected a connection that keeps its server process, found a pooler in transaction mode; connect \
                       directly, or to a pool in session mode: a node needs a dozen connections for any number of \
                       sagas. `amends.start`, the operators' functions and the views work through the pooler";
 
 /// Returns the id of the server process behind a connection, without a prepared statement.
 async fn process_of(client: &Client) -> Result<Option<String>, Error> {
-    let answer = client.simple_query("select pg_backend_pid()").await?;
+    let answer = client.simple_query("select pg_catalog.pg_backend_pid()").await?;
     Ok(answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
         _ => None,
@@ -191,6 +208,8 @@ async fn process_of(client: &Client) -> Result<Option<String>, Error> {
 
 /// Returns the SQL that sets up every session of the store:
 ///
+/// - The names of Postgres alone: an operator of another schema in the path could be the better match and would run
+///   with the rights of the node. What belongs to amends is qualified everywhere.
 /// - Read committed: each statement has a snapshot of its own.
 /// - Limits on waiting, so that a backend whose client is gone holds no lock for long. Some platforms cannot watch a
 ///   client's connection; there the server goes without that check.
@@ -199,7 +218,8 @@ async fn process_of(client: &Client) -> Result<Option<String>, Error> {
 /// - Commits that are at least as durable as the local disk.
 pub(super) fn session_settings() -> String {
     format!(
-        "set default_transaction_isolation = 'read committed'; \
+        "set search_path = pg_catalog, pg_temp; \
+         set default_transaction_isolation = 'read committed'; \
          set statement_timeout = {}; set lock_timeout = {}; set idle_in_transaction_session_timeout = {}; \
          set client_min_messages = warning; set jit = off; set plan_cache_mode = force_generic_plan; \
          set enable_seqscan = off; set enable_bitmapscan = off; set enable_mergejoin = off; \
@@ -439,6 +459,21 @@ mod tests {
         ] {
             assert_eq!(PostgresConfig::parse(url).unwrap().describe(), expected);
         }
+    }
+
+    #[test]
+    fn a_claim_stands_beside_the_name_of_the_application() {
+        for (url, expected) in [
+            ("postgres://h/d", "amends, claims ada"),
+            ("postgres://h/d?application_name=billing", "billing, claims ada"),
+        ] {
+            let config = PostgresConfig::parse(url).unwrap().with_claim("ada");
+            assert_eq!(config.driver.get_application_name(), Some(expected));
+        }
+        let long = format!("postgres://h/d?application_name={}", "%C3%BC".repeat(40));
+        let config = PostgresConfig::parse(&long).unwrap().with_claim("ada");
+        let name = config.driver.get_application_name().unwrap();
+        assert!(name.len() <= APPLICATION_NAME_BYTES_MAX && name.ends_with("ü, claims ada"), "{name}");
     }
 
     #[test]

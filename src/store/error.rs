@@ -115,7 +115,7 @@ impl From<tokio_postgres::Error> for Error {
             "AM004" => Self::KeyConflict(message),
             "AM011" => Self::QuotaExceeded(message),
             "AM005" => Self::Invalid(message),
-            "AM006" | "AM007" | "AM008" | "AM009" => Self::OutOfPlace(message),
+            "AM006" | "AM007" | "AM008" | "AM009" | "AM014" => Self::OutOfPlace(message),
             "55P03" => Self::Busy(message),
             "25006" => Self::Unavailable(format!("{message}; {READ_ONLY}")),
             "40001" | "40P01" | "57014" | "0A000" | "26000" => Self::Unavailable(message),

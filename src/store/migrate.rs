@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 11, name: "sharing", text: include_str!("../../sql/migrations/0011_sharing.sql") },
     Migration { version: 12, name: "start_queue", text: include_str!("../../sql/migrations/0012_start_queue.sql") },
     Migration { version: 13, name: "session_keys", text: include_str!("../../sql/migrations/0013_session_keys.sql") },
+    Migration { version: 14, name: "door", text: include_str!("../../sql/migrations/0014_door.sql") },
 ];
 
 /// The views, functions and roles for people and their tools, in the order in which they are applied. Every statement
@@ -42,12 +43,14 @@ const ADMIN: &[&str] = &[
     include_str!("../../sql/admin/views.sql"),
     include_str!("../../sql/admin/fleet.sql"),
     include_str!("../../sql/admin/functions.sql"),
+    include_str!("../../sql/admin/retention.sql"),
+    include_str!("../../sql/admin/erasure.sql"),
     include_str!("../../sql/admin/roles.sql"),
 ];
 
 /// Revision of [`ADMIN`]; it grows with each change of it. If two programs share a database, the text of the higher
 /// revision stays in force, whichever program starts last.
-const ADMIN_REVISION: i32 = 16;
+const ADMIN_REVISION: i32 = 17;
 
 const ADMIN_FOUND: Sql = sql!("migration", "admin");
 const ADMIN_RECORD: Sql = sql!("migration", "record_admin");
@@ -56,6 +59,7 @@ const PRESENT: Sql = sql!("migration", "present");
 const APPLIED: Sql = sql!("migration", "applied");
 const RECORD: Sql = sql!("migration", "record");
 const LOCK: Sql = sql!("migration", "lock");
+const OPEN_TO_ALL: Sql = sql!("migration", "open_to_all");
 
 /// Version of the schema that this program was built for.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
@@ -63,7 +67,7 @@ pub const SCHEMA_VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 /// Returns all migrations as one SQL text, for sites where programs may not change their schema. It runs as it is in
 /// an empty database; `amends` then only verifies.
 pub fn migrations_text() -> String {
-    let mut text = format!("begin;\n{};\n", PREPARE.text);
+    let mut text = format!("begin;\nset local search_path = pg_catalog, pg_temp;\n{};\n", PREPARE.text);
     for migration in MIGRATIONS {
         text.push_str(&format!(
             "\n-- {:04}_{}\n{}\ninsert into amends.migration (version, name, checksum) values ({}, '{}', '{}');\n",
@@ -133,7 +137,7 @@ impl Store {
         let apply = match admin_found(&transaction).await? {
             None => true,
             // A migration may have dropped a view or function that was in its way.
-            Some(found) if found == ours => again || !done.is_empty(),
+            Some(found) if found == ours => again || !done.is_empty() || is_open_to_all(&transaction).await?,
             Some((revision, _)) => revision <= ADMIN_REVISION,
         };
         if apply {
@@ -149,14 +153,16 @@ impl Store {
         Ok(done)
     }
 
-    /// Returns whether the views, functions and roles are those of this program, or of a newer one.
+    /// Returns whether the views, functions and roles are those of this program, or of a newer one, and no function is
+    /// for everybody.
     async fn admin_is_in_force(&self) -> Result<bool, Error> {
         let mut client = self.client().await?;
         let transaction = client.build_transaction().read_only(true).start().await?;
         let found = admin_found(&transaction).await?;
+        let open = is_open_to_all(&transaction).await?;
         transaction.commit().await?;
         Ok(found.is_some_and(|(revision, checksum)| {
-            revision > ADMIN_REVISION || revision == ADMIN_REVISION && checksum == admin_checksum()
+            revision > ADMIN_REVISION || revision == ADMIN_REVISION && checksum == admin_checksum() && !open
         }))
     }
 
@@ -206,6 +212,12 @@ async fn admin_found(transaction: &Transaction<'_>) -> Result<Option<(i32, Strin
 async fn is_present(transaction: &Transaction<'_>) -> Result<bool, Error> {
     let rows = ask(transaction, PRESENT, &[]).await?;
     Ok(rows.first().ok_or_else(super::no_row)?.try_get("present")?)
+}
+
+/// Returns whether everybody may call a function of amends, which this user may change.
+async fn is_open_to_all(transaction: &Transaction<'_>) -> Result<bool, Error> {
+    let rows = ask(transaction, OPEN_TO_ALL, &[]).await?;
+    Ok(rows.first().ok_or_else(super::no_row)?.try_get("open_to_all")?)
 }
 
 /// Reads the schema version of the database, and checks that its migrations are those of this program.

@@ -35,22 +35,28 @@ const KEPT: &str = "application_name";
 
 /// Prepares a session for a transaction. The answer tells if an operator has set the database to read-only. The
 /// session is at least as durable as the local disk, like those of lanes.
+///
+/// The session has the application's search path, where an operator or a function of another login may be the better
+/// match. So each name here is qualified.
 const ARM: &str = "reset default_transaction_read_only; \
-                   select current_setting('default_transaction_read_only'), \
-                          set_config('synchronous_commit', \
-                                     case current_setting('synchronous_commit') \
-                                          when 'off' then 'on' else current_setting('synchronous_commit') end, \
+                   select pg_catalog.current_setting('default_transaction_read_only'), \
+                          pg_catalog.set_config('synchronous_commit', \
+                                     case when pg_catalog.current_setting('synchronous_commit') \
+                                                   operator(pg_catalog.=) 'off'::pg_catalog.text \
+                                          then 'on' else pg_catalog.current_setting('synchronous_commit') end, \
                                      false); \
                    set default_transaction_read_only = on";
 
-/// Runs the handler's deferred constraints under the handler's own settings. Then resets the session's role and
-/// search path, and tells which transaction the session is in.
+/// Runs the handler's deferred constraints under the handler's own settings. Then resets the session's role, leaves
+/// the names of Postgres alone in the search path for the statements of amends that follow, and tells which
+/// transaction the session is in.
 const CHECK: &str = "set constraints all immediate; set local session authorization default; set local role none; \
-                     set local search_path to default; select coalesce(current_setting('amends.call', true), '')";
+                     set local search_path = pg_catalog, pg_temp; \
+                     select coalesce(pg_catalog.current_setting('amends.call', true), '')";
 
 /// Removes what a handler may have left in its session, and tells whether a prepared statement is left.
 const CLEAN: &str = "rollback; close all; set session authorization default; reset all; unlisten *; \
-                     select pg_advisory_unlock_all(); discard temp; discard sequences; \
+                     select pg_catalog.pg_advisory_unlock_all(); discard temp; discard sequences; \
                      select exists (select from pg_catalog.pg_prepared_statements where from_sql)";
 
 /// One session.
@@ -139,7 +145,7 @@ impl Session {
 
     /// Returns whether the transaction is the one that was begun for the call.
     pub(super) async fn is_in(&self, call: &str) -> Result<bool, tokio_postgres::Error> {
-        self.finds("select coalesce(current_setting('amends.call', true), '')", call).await
+        self.finds("select coalesce(pg_catalog.current_setting('amends.call', true), '')", call).await
     }
 
     async fn finds(&self, question: &str, call: &str) -> Result<bool, tokio_postgres::Error> {

@@ -210,7 +210,7 @@ async fn a_signal_whose_wake_was_lost_is_read_with_the_next_answer() {
     // What a sequence counted stays counted when the statement fails.
     let lose = "create sequence failed;
         create function fail() returns trigger language plpgsql
-            as $$ begin perform nextval('failed'); raise 'not now'; end $$;
+            as $$ begin perform nextval('public.failed'); raise 'not now'; end $$;
         create trigger fail before delete on amends.inbox for each statement execute function fail()";
     client.batch_execute(lose).await.unwrap();
     client.query_one("select amends.pause($1, 'look at it')", &[&saga]).await.unwrap();

@@ -16,6 +16,7 @@ mod demo;
 mod demo_definition;
 mod demo_participant;
 mod dependencies;
+mod door;
 mod edge;
 mod embedded;
 mod explain;

@@ -1,5 +1,5 @@
-//! Makes partitions ahead of time, drops those whose retention has passed, and forgets what is long gone: nodes,
-//! lanes, ended suspects and old throughput.
+//! Makes partitions ahead of time, drops those whose retention has passed, erases payloads whose retention has passed,
+//! and forgets what is long gone: nodes, lanes, ended suspects and old throughput.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,10 @@ impl Chore for Retention {
         let rows = self.0.store.tidy().await?;
         if rows > 0 {
             tracing::error!(rows, "rows in a default partition; check that partitions are made ahead of time");
+        }
+        let sagas = self.0.store.erase_expired().await?;
+        if sagas > 0 {
+            tracing::info!(sagas, "erased the payloads of sagas whose retention has passed");
         }
         Ok(Duration::from_millis(limits::TIDY_MS))
     }

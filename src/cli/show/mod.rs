@@ -52,6 +52,8 @@ pub(super) struct Shown {
     /// An older version lost the input of the saga before its first row.
     lost: bool,
     input: Option<Json>,
+    /// When its payloads were erased.
+    erased_at: Option<Millis>,
     /// The call to which the key of the subject belongs.
     key: Option<String>,
     /// What the saga or its calls wait for on the node before they may begin.
@@ -97,8 +99,9 @@ async fn gather(store: &Store, subject: &Subject) -> Result<Shown, Failure> {
     open_signals.retain(|signal| signal.fate.is_none());
     let waits = store.waits(id).await?;
     let notices = store.pending_events(id).await?;
+    let erased_at = store.erased_at(id).await?;
     let key = subject.key.as_deref().map(|key| explained(id, &definition, &rows, key));
-    Ok(Shown { saga, timeline, unreadable, died, lost, input, key, waits, open_signals, notices, now })
+    Ok(Shown { saga, timeline, unreadable, died, lost, input, erased_at, key, waits, open_signals, notices, now })
 }
 
 async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Definition>, Failure> {
@@ -135,6 +138,7 @@ fn told(saga: Uuid, definition: &Definition, rows: &[JournalRow], now: Millis) -
 fn shown_json(shown: &Shown) -> Value {
     let mut value = saga_json(&shown.saga);
     value["input"] = json!(shown.input);
+    value["erased_at"] = json!(shown.erased_at.map(instant));
     value["key"] = json!(shown.key);
     value["result"] = json!(shown.saga.result);
     let timeline = shown.timeline.as_ref();

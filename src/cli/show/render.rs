@@ -50,7 +50,10 @@ fn head(shown: &Shown, length: usize, output: &Output) -> Table {
     if let Some(node) = saga.node {
         add("node", Tone::Plain, node.0.to_string());
     }
-    if let Some(input) = &shown.input {
+    if let Some(at) = shown.erased_at {
+        add("payloads", Tone::Plain, format!("erased {}", instant(at)));
+    }
+    if let Some(input) = shown.input.as_ref().filter(|_| shown.erased_at.is_none()) {
         add("input", Tone::Plain, clipped(input.get(), length));
     }
     if let Some(key) = &shown.key {

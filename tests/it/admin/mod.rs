@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::harness::{self, Database, eventually};
 
 /// What psql said.
+#[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) ok: bool,
     pub(crate) out: String,

@@ -22,6 +22,11 @@ fn status(result: &Value) -> &str {
     result["structuredContent"]["status"].as_str().unwrap_or_else(|| panic!("{result}"))
 }
 
+/// Who answered, as the journal has it: the principal, the name that its client claims, and the node's session.
+fn by(principal: &str) -> String {
+    format!("{principal} over MCP (client \"agent\", as it claims) (amends)")
+}
+
 #[tokio::test]
 async fn a_person_is_asked_while_the_call_waits_and_every_answer_means_something() {
     let home = Home::with_approvals("asked", "mcp: { wait: 20s }\n").await;
@@ -30,7 +35,7 @@ async fn a_person_is_asked_while_the_call_waits_and_every_answer_means_something
     let error = json!({ "error": { "code": -32601, "message": "nobody is here" } });
     let cases = [
         ("yes", accept("approve"), "completed", "everything is done"),
-        ("no", accept("deny"), "compensated", "local over MCP (amends) denied it: so"),
+        ("no", accept("deny"), "compensated", "local over MCP (client \"agent\", as it claims) (amends) denied it: so"),
         ("declined it", json!({ "result": { "action": "decline" } }), "compensated", "denied it"),
         ("aside", json!({ "result": { "action": "cancel" } }), "in_progress", "A person has to approve"),
         ("blank", json!({ "result": { "action": "accept" } }), "in_progress", "gave no valid answer"),
@@ -73,7 +78,7 @@ async fn a_person_is_asked_while_the_call_waits_and_every_answer_means_something
             let heard = agent.call_asked("saga_status", about, async |_| Some(accept("approve"))).await;
             assert_eq!(status(&heard.answer["result"]), "completed", "{heard:?}");
             let again = agent.call("transfer", arguments).await;
-            assert_eq!(again["structuredContent"]["output"]["approved_by"], "local over MCP (amends)", "{again}");
+            assert_eq!(again["structuredContent"]["output"]["approved_by"], by("local"), "{again}");
         }
     }
 }
@@ -158,7 +163,7 @@ async fn whoever_may_start_is_not_who_approves_unless_the_definition_says_so() {
     let heard = of(&desk).call_with("saga_status", about.clone(), json!({ "inputResponses": reply })).await;
     assert!(heard.answer["result"]["resultType"] == "complete", "{heard:?}");
     let done = of(&desk).call("saga_status", json!({ "saga_id": id, "wait_seconds": 1 })).await;
-    assert_eq!(done["structuredContent"]["output"]["approved_by"], "desk over MCP (amends)", "{done}");
+    assert_eq!(done["structuredContent"]["output"]["approved_by"], by("desk"), "{done}");
 
     // The grant `operate` does not make a starter its own approver, by no tool that carries an answer.
     let own = of(&desk).call("vetted", json!({ "guest": "desk", "idempotency_key": "own" })).await;
@@ -196,7 +201,7 @@ async fn whoever_may_start_is_not_who_approves_unless_the_definition_says_so() {
     assert!(text(&heard.answer["result"]).contains("eve may not answer it"), "{heard:?}");
     let heard = of(&ada).call_with("saga_status", about, json!({ "inputResponses": reply })).await;
     let output = &heard.answer["result"]["structuredContent"]["output"];
-    assert_eq!(output["approved_by"], "ada over MCP (amends)", "{heard:?}");
+    assert_eq!(output["approved_by"], by("ada"), "{heard:?}");
 }
 
 #[tokio::test]
@@ -249,6 +254,6 @@ async fn operators_approve_and_deny_with_the_program_and_the_record_names_caller
     let sql = "select asked_by, reason, address from amends.timeline
                where saga = $1::text::uuid and asked_by is not null";
     let asked = rows.query(sql, &[&id]).await.unwrap();
-    assert_eq!(asked[0].get::<_, String>(0), "local over MCP");
+    assert_eq!(asked[0].get::<_, String>(0), "local over MCP (client \"agent\", as it claims)");
     assert_eq!((asked[0].get::<_, String>(1), asked[0].get::<_, Option<String>>(2)), ("no more".to_owned(), None));
 }

@@ -162,7 +162,8 @@ async fn a_task_asks_and_is_told() {
         done["status"] == "completed"
     })
     .await;
-    assert_eq!(done["result"]["structuredContent"]["output"]["approved_by"], "local over MCP (amends)", "{done}");
+    let by = "local over MCP (client \"agent\", as it claims) (amends)";
+    assert_eq!(done["result"]["structuredContent"]["output"]["approved_by"], by, "{done}");
     update(json!({ &question: { "action": "decline" } })).await;
     assert_eq!(get(&agent).await, done, "used up");
     assert_eq!(home.ledger.count("/close", "ada"), 1);

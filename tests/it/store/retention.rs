@@ -84,17 +84,43 @@ async fn ended_sagas_leave_after_their_retention_and_live_ones_stay() {
     assert!(crate::admin::psql(&node.database.url, &taken).await.errors.contains("AM004"));
 }
 
+/// A definition that is used keeps the days on which its sagas ended; one that is not used keeps nothing.
 #[tokio::test]
-async fn the_longest_retention_of_a_definition_counts() {
+async fn the_longest_retention_among_the_definitions_of_a_day_counts() {
     let node = Node::new().await;
-    partitions_of(&node, 120).await;
-    let ended = of_old(&node, 120, Some(120)).await;
-    let year = 365_u64 * 24 * 3_600_000;
-    let draft = format!("{{\"retention_ms\":{year}}}");
+    for days in [120, 130] {
+        partitions_of(&node, days).await;
+    }
+    let (plain, audited) = (of_old(&node, 120, Some(120)).await, of_old(&node, 130, Some(130)).await);
+    let years = 10_u64 * 365 * 24 * 3_600_000;
+    let draft = format!("{{\"retention_ms\":{years}}}");
     let long = node.store.put_definition("long", "audited", &draft, &amends::store::AtStart::default()).await.unwrap();
-    assert!(node.store.expire().await.unwrap().is_empty());
-    assert_eq!(kept(&node, &ended).await, "1 ended, 1 rows, 1 signals, 1 keys");
-    let shorter = format!("update amends.definition set draft = '{{\"retention_ms\":1000}}' where id = {}", long.0);
-    ask(&node.database.url, &shorter).await;
-    assert!(!node.store.expire().await.unwrap().is_empty(), "others are kept for the default of 90 days");
+    let moved = format!("update amends.saga_done set definition = {} where id = '{audited}'", long.0);
+    ask(&node.database.url, &moved).await;
+    assert!(!node.store.expire().await.unwrap().is_empty());
+    assert_eq!(kept(&node, &plain).await, "0 ended, 0 rows, 0 signals, 0 keys");
+    assert_eq!(kept(&node, &audited).await, "1 ended, 1 rows, 1 signals, 1 keys");
+    assert!(node.store.expire().await.unwrap().is_empty(), "the same answer a second time");
+}
+
+/// A short retention lets rows go a day after the end at the earliest, and no forged one can hurry that.
+#[tokio::test]
+async fn rows_stay_a_day_whatever_a_definition_says() {
+    let node = Node::new().await;
+    for days in [1, 2, 3, 30] {
+        partitions_of(&node, days).await;
+    }
+    for (digest, draft) in [("a", "{\"retention_ms\":1}"), ("b", "{\"retention_ms\":-9000000000000000}"), ("c", "{")] {
+        node.store.put_definition(digest, digest, draft, &amends::store::AtStart::default()).await.unwrap();
+    }
+    let mut sagas = Vec::new();
+    for days in [0, 1, 30] {
+        sagas.push(of_old(&node, days, Some(days)).await);
+    }
+    ask(&node.database.url, "update amends.saga_done set definition = (select max(id) - 1 from amends.definition)")
+        .await;
+    node.store.expire().await.unwrap();
+    for (saga, expected) in sagas.iter().zip(["1 ended", "1 ended", "0 ended"]) {
+        assert!(kept(&node, saga).await.starts_with(expected), "{saga}");
+    }
 }

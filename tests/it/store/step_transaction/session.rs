@@ -52,7 +52,7 @@ async fn a_handlers_effect_is_as_durable_as_a_lanes_row() {
     let client = node.database.client().await;
     let sql = format!(
         "create function told() returns trigger language plpgsql as $$ begin
-             insert into effect values (current_setting('synchronous_commit')); return new; end $$;
+             insert into public.effect values (current_setting('synchronous_commit')); return new; end $$;
          create trigger told before insert on amends.journal for each row execute function told();
          alter database {} set synchronous_commit = off",
         node.database.name
