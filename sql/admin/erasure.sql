@@ -242,7 +242,7 @@ begin
             select r.rerun from chain c join amends.rerun r on r.id = c.id and r.fate is distinct from 'refused'
         )
         select c.id from chain c limit 1000);
-    select g.id into v_live from amends.saga g where g.id = any (v_ids) limit 1;
+    select g.id into v_live from amends.live_saga g where g.id = any (v_ids) limit 1;
     if not found then
         select r.rerun into v_live from amends.rerun r where r.id = any (v_ids) and r.fate is null limit 1;
     end if;
@@ -318,7 +318,7 @@ begin
         v_ids := array(select d.id from amends.saga_done d where d.id = any (v_ids) and d.erased_at is null);
     else
         select count(*) into running
-        from amends.saga g
+        from amends.live_saga g
         where g.definition = any (v_named) and g.id < amends.uuid_floor(
             case when isfinite(erase.before) then erase.before else 'epoch' end);
         select coalesce(array_agg(p.id order by p.ended_at), '{}'), array_agg(p.ended_at order by p.ended_at)
@@ -332,7 +332,7 @@ begin
               and not exists (
                   select from amends.rerun r
                   where r.id = d.id and (r.fate is null or r.fate = 'applied'
-                                         and exists (select from amends.saga g where g.id = r.rerun)))
+                                         and exists (select from amends.live_saga g where g.id = r.rerun)))
             order by d.ended_at
             limit erase.most
         ) p;

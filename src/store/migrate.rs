@@ -50,7 +50,7 @@ const ADMIN: &[&str] = &[
 
 /// Revision of [`ADMIN`]; it grows with each change of it. If two programs share a database, the text of the higher
 /// revision stays in force, whichever program starts last.
-const ADMIN_REVISION: i32 = 17;
+const ADMIN_REVISION: i32 = 18;
 
 const ADMIN_FOUND: Sql = sql!("migration", "admin");
 const ADMIN_RECORD: Sql = sql!("migration", "record_admin");

@@ -49,7 +49,13 @@ async fn calls() {
     let wire = Wire::serve(|_| answer("200 OK", "content-type: application/json\r\n", "{\"id\":1}")).await;
     let port = wire.url.rsplit(':').next().unwrap().trim_end_matches('/').to_owned();
     let http = |url: String| with(Transport::Http { url: Secret::plain(&url), headers: BTreeMap::new() });
-    let child = Transport::Stdio { command: Secret::plain("cat"), args: Vec::new(), env: BTreeMap::new(), cwd: None };
+    let child = Transport::Stdio {
+        command: Secret::plain("cat"),
+        args: Vec::new(),
+        env: BTreeMap::new(),
+        cwd: None,
+        user: None,
+    };
     let post = || json!({"http": {"participant": "it", "method": "POST", "path": "/x"}});
     let named = format!("http://localhost:{port}");
     let all = [
