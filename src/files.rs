@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -54,6 +55,14 @@ fn set_rlimit(wanted: &libc::rlimit) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Whether something can be read from a descriptor, or a connection waits at it, now.
+#[expect(unsafe_code, reason = "std cannot ask this")]
+pub fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
+    let mut asked = libc::pollfd { fd: descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: the pointer is to one live pollfd of ours.
+    unsafe { libc::poll(&raw mut asked, 1, 0) > 0 }
 }
 
 /// Whether an error, or a cause of it, says that the process (EMFILE) or the machine (ENFILE) has no free file

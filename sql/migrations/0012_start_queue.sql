@@ -2,8 +2,6 @@
 -- start and its claim write less than when the start makes that row. `ready` has everything else that any node may
 -- take: wakes, starts whose definition has a priority, a fairness key or a quota, starts that were given their turn,
 -- and starts that were asked something before a node took them. Those have a row of their saga.
---
--- A node of an older version does not see this queue. It takes what is in `ready`.
 
 create table amends.start_queue (
     id          uuid        primary key,
@@ -17,23 +15,21 @@ create table amends.start_queue (
 -- from this index when it looks up an id in a table that it knows as empty.
 create index start_queue_order on amends.start_queue (definition, n) where n > 0;
 
--- The definition, if its starts only go to the queue: it has no concurrency key, priority, fairness key and quota. A
--- node of an older version does not set this when it makes another definition the current one. So only a value that
--- equals `definition` counts.
+-- The definition, if its starts only go to the queue: it has no concurrency key, priority, fairness key and quota, and no
+-- node of an older version was in service when a node noted this. Such a node does not see the queue. It does not set
+-- this when it makes another definition the current one, so only a value that equals `definition` counts.
 alter table amends.current_definition add column plain int;
-update amends.current_definition c set plain = c.definition
-from amends.definition d
-where d.id = c.definition and d.concurrency is null and d.priority is null and d.fairness is null
-  and d.quota_live is null and d.quota_bytes is null;
 
 -- Takes a start out of the queue: it gets a row of its saga, and a ready row with its input. Returns false if it is not
--- in the queue. Waits while a node takes it.
+-- in the queue, or if its saga has begun. Waits while a node takes it.
 create function amends.unqueue(saga uuid) returns boolean language plpgsql volatile as $$
 declare
     v_start amends.start_queue;
 begin
     delete from amends.start_queue s where s.id = unqueue.saga returning s.* into v_start;
-    if not found then
+    -- The same start may have come twice at the same time. If its saga has begun, this one is not needed.
+    if not found or exists (select from amends.saga g where g.id = unqueue.saga)
+       or exists (select from amends.journal j where j.id = unqueue.saga and j.seq = 1) then
         return false;
     end if;
     insert into amends.saga (id, definition, status, lane, signals, started_at)
@@ -140,6 +136,7 @@ declare
     -- Null, both: the definition has neither.
     v_priority smallint;
     v_fairness text;
+    v_plain boolean;
     v_heard boolean;
     -- The input, and what follows it in the first row of the journal.
     v_input text := start_as.input::text;
@@ -163,10 +160,10 @@ begin
         end if;
         v_input := v_input || ',"traceparent":"' || start_as.traceparent || '"';
     end if;
-    select d.id, d.concurrency, d.priority, d.fairness, d.quota_live, d.quota_bytes,
+    select d.id, d.concurrency, d.priority, d.fairness, d.quota_live, d.quota_bytes, c.plain is not distinct from d.id,
            exists (select from amends.listener)
     into v_definition.id, v_definition.concurrency, v_definition.priority, v_definition.fairness,
-         v_definition.quota_live, v_definition.quota_bytes, v_heard
+         v_definition.quota_live, v_definition.quota_bytes, v_plain, v_heard
     from amends.current_definition c join amends.definition d on d.id = c.definition
     where c.name = start_as.definition;
     if not found then
@@ -215,13 +212,13 @@ begin
         perform amends.use_quota(start_as.definition, v_fairness, v_id, octet_length(v_input), v_definition.quota_live,
                                  v_definition.quota_bytes);
     end if;
-    if num_nonnulls(v_turn, v_priority, v_definition.quota_live, v_definition.quota_bytes) = 0 then
+    if start_as.id is not null
+       and (exists (select from amends.live_saga g where g.id = v_id)
+            or exists (select from amends.journal j where j.id = v_id and j.seq = 1)) then
+        raise exception 'expected a new id, found that of saga %', v_id using errcode = '23505';
+    end if;
+    if v_plain then
         insert into amends.start_queue (definition, id, input) values (v_definition.id, v_id, v_input);
-        if start_as.id is not null
-           and (exists (select from amends.saga g where g.id = v_id)
-                or exists (select from amends.journal j where j.id = v_id and j.seq = 1)) then
-            raise exception 'expected a new id, found that of saga %', v_id using errcode = '23505';
-        end if;
     else
         insert into amends.saga (id, definition, status, lane, signals, started_at)
         values (v_id, v_definition.id, 'queued', null, 0, amends.now());

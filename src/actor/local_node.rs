@@ -16,7 +16,7 @@ use super::residents::arrival::StartOutcome;
 use crate::config::actor as limits;
 use crate::saga::Json;
 use crate::saga::definition::Millis;
-use crate::store::{StartKey, Store};
+use crate::store::{Sources, StartKey, Store};
 
 /// Handle to the node of this process. Cheap to clone.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ impl LocalNode {
     pub fn queued(&self) {
         self.node.idleness.note();
         self.node.wakeups.hints.ring_for_turns();
-        self.router.look();
+        self.router.look(Sources::ALL);
     }
 
     /// Hints that a saga got a signal. The lane that runs the saga reads it at once. The node also looks at the

@@ -21,7 +21,11 @@ pub const ANSWER_TIMEOUT_MS: u64 = 15_000;
 /// Most rows of a split batch that may find their saga locked. After them the remaining rows are reported busy
 /// without a try.
 pub const BUSY_ROWS_MAX: usize = 4;
-/// Most wakes that one claim takes.
+/// First version of the schema with the queue of starts. Nodes of earlier versions do not see the queue.
+pub const START_QUEUE_SCHEMA: i32 = 12;
+/// While there are ready rows of normal priority and starts in the queue, one place of so many is kept for a start.
+pub const STARTS_SHARE: usize = 4;
+/// Most sagas that one claim takes.
 pub const CLAIM_ROWS_MAX: usize = 500;
 /// How far a claim looks back behind the last row that was taken, in rows: starts become visible out of order.
 pub const WATERMARK_SLACK: i64 = 4_096;

@@ -2,6 +2,7 @@
 //! `connections.rs`, and closes each that is late.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd as _;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -185,7 +186,7 @@ async fn serve(
                 }
                 None => refuse(&stream),
             },
-            Err(error) => not_accepted(&error, &connections).await,
+            Err(error) => not_accepted(&error, &listener, &connections).await,
         }
     }
 }
@@ -195,10 +196,14 @@ fn refuse(stream: &TcpStream) {
     let _ = stream.try_write(BUSY);
 }
 
-/// Makes room if there is no file descriptor for another connection. A connection that waits for nothing is worth less
-/// than a call of a participant.
-async fn not_accepted(error: &io::Error, connections: &Connections) {
+/// Makes room if there is no file descriptor for a connection that waits. An open connection that waits for nothing is
+/// worth less. The system tells of the shortage even if no connection waits.
+async fn not_accepted(error: &io::Error, listener: &tokio::net::TcpListener, connections: &Connections) {
     if files::is_shortage(error) {
+        if !files::is_readable(listener.as_fd()) {
+            sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            return;
+        }
         metrics::FILES_SHORT.with([]).increment(1);
         connections.evict(None);
         if files::note("accept a connection") {

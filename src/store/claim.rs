@@ -54,6 +54,11 @@ impl Sources {
         Self { ready: self.ready || other.ready, starts: self.starts || other.starts }
     }
 
+    /// Returns these sources without others.
+    pub fn without(self, other: Self) -> Self {
+        Self { ready: self.ready && !other.ready, starts: self.starts && !other.starts }
+    }
+
     /// Whether there is any.
     pub fn any(self) -> bool {
         self.ready || self.starts
@@ -86,8 +91,8 @@ impl Lane {
         self.check_live().await.map_err(|failure| failure.error)
     }
 
-    /// Claims up to `limit` sagas of these definitions (`CLAIM_ROWS_MAX` at most). Sagas under way come first. Forwards
-    /// wakes of sagas that another lane owns. Load the journals of adopted sagas afterwards, with [`Store::load`].
+    /// Claims up to `limit` sagas of these definitions (`CLAIM_ROWS_MAX` at most). Forwards wakes of sagas that another
+    /// lane owns. Load the journals of adopted sagas afterwards, with [`Store::load`].
     ///
     /// After an error other than [`Error::Fenced`] the answer may be lost; the next claim then returns everything
     /// that the lane owns, as wakes. An empty answer does not mean that nothing is there: a claim skips locked rows,
@@ -112,12 +117,16 @@ impl Lane {
         match self.claim_in_order(sources, limit, definitions, &mut found).await {
             Ok(()) => Ok(found),
             Err(error) if found.sagas.is_empty() || matches!(error, Error::Fenced) => Err(error),
-            // The lane owns what it has claimed. The next claim meets the error again.
-            Err(_) => Ok(Found { sources, ..found }),
+            Err(error) => {
+                // The lane owns what it has claimed.
+                tracing::warn!(%error, "a claim took only a part of what it looked for; claiming again");
+                Ok(Found { sources, ..found })
+            }
         }
     }
 
-    /// Starts in the queue have normal priority. Ready rows of normal priority come before them in every other claim.
+    /// Claims by priority. Starts in the queue have normal priority. They share the room with ready rows of normal
+    /// priority and wakes, which get the larger part.
     async fn claim_in_order(
         &mut self,
         sources: Sources,
@@ -126,27 +135,33 @@ impl Lane {
         found: &mut Found,
     ) -> Result<(), Error> {
         let (ranges, epoch) = self.watermarks.ready.for_claim(definitions);
+        if !sources.starts {
+            return self.claim_ready(&ranges, epoch, limit, found).await;
+        }
         self.starts_first = !self.starts_first;
-        let (before, after) = match sources.starts {
-            true => ranges.around_starts(!self.starts_first),
-            false => (ranges, Ranges::default()),
+        let [first, normal, last] = if sources.ready { ranges.by_priority() } else { Default::default() };
+        self.claim_ready(&first, epoch, limit, found).await?;
+        let free = room(limit, found);
+        let kept = match free / limits::STARTS_SHARE {
+            0 if self.starts_first => free,
+            share => share,
         };
-        if sources.ready {
-            self.claim_ready(&before, epoch, limit, found).await?;
+        self.claim_ready(&normal, epoch, limit.saturating_sub(kept), found).await?;
+        let may_be_more = room(limit, found) <= kept;
+        self.take_starts(definitions, limit, found).await?;
+        if may_be_more && room(limit, found) > 0 {
+            self.claim_ready(&normal, epoch, limit, found).await?;
         }
-        if sources.starts {
-            self.take_starts(definitions, limit, found).await?;
-        }
-        if sources.ready {
-            self.claim_ready(&after, epoch, limit, found).await?;
-        }
-        Ok(())
+        self.claim_ready(&last, epoch, limit, found).await
     }
 
     async fn claim_ready(&mut self, ranges: &Ranges, epoch: u64, limit: usize, found: &mut Found) -> Result<(), Error> {
-        let room = room(limit, found);
-        if room == 0 || ranges.is_empty() {
-            found.sources.ready |= room == 0;
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        let room = i64::try_from(room(limit, found)).unwrap_or(i64::MAX);
+        if room == 0 {
+            found.sources.ready = true;
             return Ok(());
         }
         let lane = self.id().0;
@@ -194,7 +209,7 @@ impl Lane {
         limit: usize,
         found: &mut Found,
     ) -> Result<(), Error> {
-        let room = room(limit, found);
+        let room = i64::try_from(room(limit, found)).unwrap_or(i64::MAX);
         if room == 0 {
             found.sources.starts = true;
             return Ok(());
@@ -283,9 +298,8 @@ impl Lane {
 }
 
 /// Returns how many more sagas a claim may take.
-fn room(limit: usize, found: &Found) -> i64 {
-    let room = limit.min(limits::CLAIM_ROWS_MAX).saturating_sub(found.sagas.len());
-    i64::try_from(room).unwrap_or(i64::MAX)
+fn room(limit: usize, found: &Found) -> usize {
+    limit.min(limits::CLAIM_ROWS_MAX).saturating_sub(found.sagas.len())
 }
 
 /// Reads a saga that the lane owned before.

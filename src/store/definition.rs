@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 
 use super::pool::Params;
 use super::{Error, Store};
+use crate::config::store as limits;
 use crate::saga::Definition;
 use crate::saga::definition::{Draft, Millis};
 
@@ -71,7 +72,14 @@ impl Store {
         self.query(sql, params).await?;
         let rows = self.query(sql!("definition", "choose"), &[&digest]).await?;
         let row = rows.first().ok_or_else(|| Error::UnknownDefinition(digest.to_owned()))?;
-        Ok(DefinitionId(row.try_get("id")?))
+        let id = DefinitionId(row.try_get("id")?);
+        self.note_plain_definitions().await?;
+        Ok(id)
+    }
+
+    /// Notes which current definitions have starts that only go to the queue, once every node knows the queue.
+    pub async fn note_plain_definitions(&self) -> Result<(), Error> {
+        self.query(sql!("definition", "note_plain"), &[&limits::START_QUEUE_SCHEMA]).await.map(drop)
     }
 
     /// Reads the definition with this digest.

@@ -64,13 +64,14 @@ impl Store {
     }
 
     /// Deletes what is past its time: lanes and nodes gone for `GONE_KEPT_MS`, ended suspects, throughput older than
-    /// `PASSAGE_KEPT_MS`, and sagas past their retention. Creates partitions ahead. Returns how many rows lie in a
+    /// `PASSAGE_KEPT_MS`, and sagas past their retention. Notes plain definitions. Creates partitions ahead. Returns how many rows lie in a
     /// default partition; there should be none.
     pub async fn tidy(&self) -> Result<u64, Error> {
         self.query(sql!("sweep", "forget"), &[&limits::GONE_KEPT_MS]).await?;
         self.query(sql!("sweep", "forget_nodes"), &[&limits::GONE_KEPT_MS]).await?;
         self.forget_suspects().await?;
         self.query(sql!("quota_use", "forget"), &[&limits::QUOTA_FORGET_ROWS_MAX]).await?;
+        self.note_plain_definitions().await?;
         let sql = sql!("measure", "forget_throughput");
         self.query(sql, &[&limits::PASSAGE_KEPT_MS]).await?;
         self.ensure_partitions().await?;

@@ -29,19 +29,20 @@ impl Ranges {
         self.highs.push(high);
     }
 
-    /// Splits the ranges around the starts in the queue, which have normal priority: those before them, and those after
-    /// them. Ready rows of normal priority come before or after them.
-    pub(super) fn around_starts(self, normal_first: bool) -> (Self, Self) {
-        let (mut before, mut after) = (Self::default(), Self::default());
+    /// Splits the ranges by their priority: those before normal starts, those of normal starts, and those after them. A
+    /// definition whose starts have no order has one range, with its wakes, among the normal ones.
+    pub(super) fn by_priority(self) -> [Self; 3] {
+        let mut parts = [Self::default(), Self::default(), Self::default()];
         for ((definition, low), high) in self.definitions.into_iter().zip(self.lows).zip(self.highs) {
-            let is_first = match QueueNumber(low).class() {
-                Class::Wake | Class::High => true,
-                Class::Normal => normal_first,
-                Class::Low => false,
+            let part = match QueueNumber(low).class() {
+                Class::Wake if high == i64::MAX => 1,
+                Class::Wake | Class::High => 0,
+                Class::Normal => 1,
+                Class::Low => 2,
             };
-            if is_first { &mut before } else { &mut after }.push((definition, low, high));
+            parts[part].push((definition, low, high));
         }
-        (before, after)
+        parts
     }
 }
 
@@ -206,17 +207,15 @@ mod tests {
     }
 
     #[test]
-    fn starts_in_the_queue_have_normal_priority() {
+    fn definitions_without_an_order_are_among_the_normal_starts() {
         let marks = QueueMarks::default();
         let (_, epoch) = marks.for_claim(&[ONE, TWO]);
         marks.took(epoch, TWO, NORMAL | 7);
-        let look = marks.for_look(&[ONE, TWO]);
-        let (before, after) = look.clone().around_starts(false);
-        assert_eq!((before.lows, after.lows), (vec![0, HIGH, 0], vec![NORMAL, LOW]));
-        let (before, after) = look.around_starts(true);
-        assert_eq!((before.lows, after.definitions), (vec![0, HIGH, 0, NORMAL], vec![2]));
-        let (_, after) = marks.for_look(&[ONE]).around_starts(false);
-        assert!(after.is_empty());
+        let [first, normal, last] = marks.for_look(&[ONE, TWO]).by_priority();
+        assert_eq!((first.lows, normal.lows, last.lows), (vec![0, HIGH], vec![0, NORMAL], vec![LOW]));
+        assert_eq!((normal.definitions, last.definitions), (vec![1, 2], vec![2]));
+        let [first, _, last] = marks.for_look(&[ONE]).by_priority();
+        assert!(first.is_empty() && last.is_empty());
     }
 
     #[test]

@@ -7,4 +7,4 @@ left join lateral (
     select d.status, d.result from amends.saga_done d
     where d.id = u.id and d.ended_at >= amends.uuid_time(u.id) - interval '1 day' limit 1
 ) d on true
-where (select g.id from amends.live_saga g where g.id = u.id) is null
+where (select g.id from amends.live_saga g where g.id = u.id limit 1) is null

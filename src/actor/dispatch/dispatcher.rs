@@ -107,7 +107,10 @@ impl Dispatcher {
         let claims = wanted.claim.any() && self.node.claim_pause.claims() && !files::is_short();
         let limit = if claims { self.slots.free().min(limits::CLAIM_MAX) } else { 0 };
         if wanted.claim.any() {
-            self.full = if claims && limit == 0 { wanted.claim } else { Sources::default() };
+            self.full = match claims && limit == 0 {
+                true => self.full.and(wanted.claim),
+                false => self.full.without(wanted.claim),
+            };
         }
         self.slots.reserve(limit);
         let (answer, claimed) = oneshot::channel();

@@ -98,8 +98,8 @@ impl LaneRouter {
     }
 
     /// Tells the next lane in round-robin order that there is something to claim.
-    pub fn look(&self) {
-        self.tell_next(1, Hint::CLAIM);
+    pub fn look(&self, claim: Sources) {
+        self.tell_next(1, Hint { claim, ..Hint::default() });
     }
 
     /// Tells all lanes to look at everything.

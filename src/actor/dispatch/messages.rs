@@ -44,8 +44,6 @@ pub(crate) struct Hint {
 }
 
 impl Hint {
-    /// There may be sagas to claim.
-    pub(crate) const CLAIM: Self = Self { claim: Sources::ALL, inbox: false, check: false };
     /// There may be anything.
     pub(crate) const EVERYTHING: Self = Self { claim: Sources::ALL, inbox: true, check: true };
 

@@ -14,7 +14,7 @@ use crate::actor::node::fleet_chores::FleetChore;
 use crate::config::actor as limits;
 use crate::metrics;
 use crate::saga::event::Request;
-use crate::store::{Error, Signal, TurnCursor};
+use crate::store::{Error, Signal, Sources, TurnCursor};
 
 /// Chore that grants turns.
 pub(crate) struct TurnGranter {
@@ -65,7 +65,7 @@ impl Chore for TurnGranter {
             Ok(None) => most,
             Ok(Some(0)) => (self.pause * 2).min(most),
             Ok(Some(_)) => {
-                self.router.look();
+                self.router.look(Sources { ready: true, starts: false });
                 Duration::from_millis(limits::TURNS_POLL_LEAST_MS)
             }
             Err(error) => {

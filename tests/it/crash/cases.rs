@@ -47,6 +47,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("outbox/of_saga", "of the command line; reads only"),
     ("start_key/", "of doors; reads only"),
     ("measure/checkup", "of the command line; reads only"),
+    ("measure/connection", "of the command line; reads only"),
+    ("start_queue/forget", "only after the same start came twice at once: tests/it/store/start_queue.rs"),
     ("rerun/outcome", "of whoever asked; reads only"),
 ];
 
@@ -77,6 +79,8 @@ const ONCE: &[&str] = &[
     "sweep/orphaned_lanes:",
     "definition/put:",
     "definition/choose:",
+    "definition/note_plain:",
+    "start_queue/take:",
     "rerun/ask:",
     "rerun/take:",
     "rerun/decided:",
@@ -120,6 +124,7 @@ const OF_ANYBODY: &[&str] = &[
     "inbox/",
     "signal/after:",
     "saga/claim:",
+    "start_queue/take:",
     "saga/read:",
     "saga/park:",
     "saga/ended:",

@@ -35,7 +35,12 @@ async fn a_person_is_asked_while_the_call_waits_and_every_answer_means_something
     let error = json!({ "error": { "code": -32601, "message": "nobody is here" } });
     let cases = [
         ("yes", accept("approve"), "completed", "everything is done"),
-        ("no", accept("deny"), "compensated", "local over MCP (client \"agent\", as it claims) (amends) denied it: so"),
+        (
+            "no",
+            accept("deny"),
+            "compensated",
+            r#"local over MCP (client \"agent\", as it claims) (amends) denied it: so"#,
+        ),
         ("declined it", json!({ "result": { "action": "decline" } }), "compensated", "denied it"),
         ("aside", json!({ "result": { "action": "cancel" } }), "in_progress", "A person has to approve"),
         ("blank", json!({ "result": { "action": "accept" } }), "in_progress", "gave no valid answer"),
@@ -187,7 +192,7 @@ async fn whoever_may_start_is_not_who_approves_unless_the_definition_says_so() {
     let (_, chief) = token(&home, &["chief", "--scope", "operate:*"]);
     of(&chief).call_with("saga_status", about.clone(), json!({ "inputResponses": reply })).await;
     let done = of(&desk).call("saga_status", json!({ "saga_id": id, "wait_seconds": 1 })).await;
-    assert_eq!(done["structuredContent"]["output"]["approved_by"], "chief over MCP (amends)", "{done}");
+    assert_eq!(done["structuredContent"]["output"]["approved_by"], by("chief"), "{done}");
 
     // Where the caller may answer, only the one that started it may.
     let asked = of(&ada).call("self_service", json!({ "idempotency_key": "s" })).await;

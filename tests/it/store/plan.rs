@@ -29,7 +29,7 @@ const HOT: &[(&str, &str, &[&str])] = &[
     (
         include_str!("../../../sql/queries/start_queue/take.sql"),
         "1, '{1}', '{0}', 100",
-        &["Index Cond: ((definition = d.definition) AND (n > d.low))", "start_queue_pkey"],
+        &["Index Cond: ((definition = d.definition) AND (n > d.low) AND (n > 0))", "start_queue_pkey"],
     ),
     (include_str!("../../../sql/queries/start_queue/forget.sql"), "'{1}', '{0}', 100", &["start_queue_order"]),
     (

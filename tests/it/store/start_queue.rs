@@ -151,7 +151,23 @@ async fn the_same_start_twice_begins_one_saga_and_blocks_no_other() {
     assert_eq!(two.claim_all().await, [other]);
     assert_eq!(rows(&node.database.client().await).await, (2, 0, 0));
 
+    // The same, and the saga ends before a lane meets the start.
+    let row = started(node.definition);
+    let again = StartOptions { id: Some(row.id), ..StartOptions::default() };
+    node.store.start_with("checkout", &json(INPUT), again).await.unwrap();
+    assert_eq!(node.lane.commit(std::slice::from_ref(&row)).await.unwrap(), [Written::Accepted]);
+    assert_eq!(node.store.ended(&[row.id]).await.unwrap().len(), 0);
+    assert_eq!(node.lane.commit(&[ended(row.id, 2)]).await.unwrap(), [Written::Accepted]);
+    let client = node.database.client().await;
+    let late = client.query("select amends.unqueue($1)", &[&row.id]).await.unwrap();
+    assert!(!late[0].get::<_, bool>(0), "its saga has begun");
+    let error = client.query(CANCEL, &[&row.id]).await.unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "AM002");
+
     // Once the saga has begun, the start is refused at once; also after its end.
+    let row = started(node.definition);
+    let options = StartOptions { id: Some(row.id), ..StartOptions::default() };
+    assert_eq!(node.lane.commit(std::slice::from_ref(&row)).await.unwrap(), [Written::Accepted]);
     for seq in [2, 3] {
         let again = node.store.start_with("checkout", &json(INPUT), options).await.unwrap_err();
         assert!(again.to_string().contains("expected a new id"), "{again}");
@@ -167,8 +183,8 @@ async fn a_definition_that_an_older_version_chose_is_looked_at_again() {
     let turns = AtStart { concurrency: Some(vec!["order".to_owned()]), ..AtStart::default() };
     let id = node.store.put_definition("with turns", "checkout", "{}", &turns).await.unwrap();
     let client = node.database.client().await;
-    let plain = "select plain from amends.current_definition where name = 'checkout'";
-    assert_eq!(client.query_one(plain, &[]).await.unwrap().get::<_, Option<i32>>(0), None);
+    let plain = "select plain from amends.current_definition where name = 'checkout' and plain = definition";
+    assert!(client.query(plain, &[]).await.unwrap().is_empty());
     node.store.put_definition("digest", "checkout", "{}", &AtStart::default()).await.unwrap();
     assert_eq!(client.query_one(plain, &[]).await.unwrap().get::<_, Option<i32>>(0), Some(node.definition.0));
     let choose = "update amends.current_definition set definition = $1 where name = 'checkout'";
@@ -184,10 +200,52 @@ async fn sagas_under_way_come_before_starts() {
     let id = start(&node).await;
     let ids = node.started(10).await;
     node.lane.release(&ids).await.unwrap();
-    let found = node.lane.claim(Sources::ALL, 10, &[node.definition]).await.unwrap();
-    assert!(found.sagas.len() == 10 && found.sagas.iter().all(|saga| saga.id != id), "{found:?}");
-    assert_eq!(found.sources, Sources::ALL, "there may be starts, too");
+    // Most places are for sagas under way.
+    let found = node.lane.claim(Sources::ALL, 4, &[node.definition]).await.unwrap();
+    assert_eq!(found.sagas.iter().filter(|saga| saga.id != id).count(), 3, "{found:?}");
+    assert!(found.sagas.len() == 4 && found.sources == Sources::ALL, "{found:?}");
+    assert_eq!(node.claim_all().await.len(), 7);
+}
+
+/// Ready rows without end keep no start waiting, however little room there is.
+#[tokio::test]
+async fn a_start_has_its_turn_among_wakes() {
+    let mut node = Node::new().await;
+    let ids = node.started(10).await;
+    node.lane.release(&ids).await.unwrap();
+    let id = start(&node).await;
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        taken.extend(node.lane.claim(Sources::ALL, 1, &[node.definition]).await.unwrap().sagas);
+    }
+    assert!(taken.len() == 2 && taken.iter().any(|saga| saga.id == id), "{taken:?}");
+}
+
+#[tokio::test]
+async fn a_claim_says_where_there_may_be_more() {
+    let mut node = Node::new().await;
+    for _ in 0..9 {
+        start(&node).await;
+    }
+    let found = node.lane.claim(Sources::ALL, 8, &[node.definition]).await.unwrap();
+    assert_eq!((found.sagas.len(), found.sources), (8, Sources { ready: false, starts: true }));
+}
+
+/// Starts go to the queue only once every node in service knows it.
+#[tokio::test]
+async fn a_node_of_an_older_version_gets_its_starts_where_it_looks() {
+    let mut node = Node::new().await;
+    let client = node.database.client().await;
+    let older = "update amends.node set schema_version = 11; update amends.current_definition set plain = null";
+    client.batch_execute(older).await.unwrap();
+    node.store.note_plain_definitions().await.unwrap();
+    let id = start(&node).await;
+    assert_eq!(rows(&client).await, (1, 0, 1));
     assert_eq!(node.claim_all().await, [id]);
+    client.batch_execute("update amends.node set gone_at = now()").await.unwrap();
+    node.store.note_plain_definitions().await.unwrap();
+    start(&node).await;
+    assert_eq!(rows(&client).await, (1, 1, 0));
 }
 
 #[tokio::test]
