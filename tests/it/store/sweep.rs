@@ -134,7 +134,7 @@ async fn locks_are_taken_in_one_order() {
                 ended_now += lane.commit(&batch).await.unwrap().len();
                 lane.release(&kept).await.unwrap();
                 store.fire_timers(50).await.unwrap();
-                lane.claim(Sources::ALL, 40, &[definition]).await.unwrap().sagas;
+                lane.claim(Sources::ALL, 40, &[definition]).await.unwrap();
                 store.drain_inbox(&[lane.id()]).await.unwrap();
             }
             ended_now
