@@ -15,9 +15,9 @@ create table amends.start_queue (
 -- from this index when it looks up an id in a table that it knows as empty.
 create index start_queue_order on amends.start_queue (definition, n) where n > 0;
 
--- The definition, if its starts only go to the queue: it has no concurrency key, priority, fairness key and quota, and no
--- node of an older version was in service when a node noted this. Such a node does not see the queue. It does not set
--- this when it makes another definition the current one, so only a value that equals `definition` counts.
+-- The definition, if its starts only go to the queue: it has no concurrency key, priority, fairness key and quota, and
+-- no node of an older version was in service when a node noted this. Such a node does not see the queue. It does not
+-- set this when it makes another definition the current one, so only a value that equals `definition` counts.
 alter table amends.current_definition add column plain int;
 
 -- Takes a start out of the queue: it gets a row of its saga, and a ready row with its input. Returns false if it is not

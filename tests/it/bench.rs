@@ -106,7 +106,7 @@ async fn runs_every_workload() {
             (500.0, &Value::Bool(true))
         );
     }
-    let backlog = ["--workload", "claim", "--backlog", "5000", "--seconds", "0.5"];
+    let backlog = ["--workload", "claim", "--backlog", "5000", "--seconds", "5"];
     assert!(number(&found(&database, &backlog), "sagas") > 0.0);
 }
 
