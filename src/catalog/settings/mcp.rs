@@ -24,7 +24,8 @@ pub struct McpSettings {
     /// Host names at which callers may reach the node, in addition to those of loopback: `HOST` or `HOST:PORT`.
     /// Default: none.
     pub hosts: Vec<String>,
-    /// Origins of web pages that may call. Default: none; then no web page may call.
+    /// Origins of web pages that may call. Default: none; then only pages of this machine may call, and only a server
+    /// that asks for no token.
     pub origins: Vec<String>,
     /// Most requests of one principal per minute on this node. Default: 600.
     pub requests_per_minute: u32,
