@@ -203,7 +203,8 @@ async fn a_stale_plan_is_not_the_callers_business() {
     let client = node.database.client().await;
     client
         .batch_execute(
-            "drop view amends.live_saga, amends.sagas, amends.steps, amends.timeline, amends.timers, amends.in_doubt;
+            "drop view amends.live_saga, amends.sagas, amends.steps, amends.timeline, amends.progress, amends.history,
+                 amends.timers, amends.in_doubt;
              alter table amends.saga alter status type varchar(20);
              create view amends.live_saga as select * from amends.saga",
         )

@@ -92,7 +92,8 @@ fn answers(door: Door) -> &'static [Answer] {
 }
 
 /// Rules that no cell can meet, each with the test that has it.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 7] = [
+    ("out_of_files", "participant::out_of_files::no_transport_takes_a_shortage_of_files_for_an_answer"),
     ("expression", "participant::answers::every_default_rule_of_http_holds_at_the_wire"),
     ("arguments", "participant::answers::every_default_rule_of_http_holds_at_the_wire"),
     ("missing", "participant::answers::every_default_rule_of_http_holds_at_the_wire"),
