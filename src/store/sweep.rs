@@ -64,8 +64,8 @@ impl Store {
     }
 
     /// Deletes what is past its time: lanes and nodes gone for `GONE_KEPT_MS`, ended suspects, throughput older than
-    /// `PASSAGE_KEPT_MS`, and sagas past their retention. Notes plain definitions. Creates partitions ahead. Returns how
-    /// many rows lie in a default partition; there should be none.
+    /// `PASSAGE_KEPT_MS`, and sagas past their retention. Notes plain definitions. Creates partitions ahead. Returns
+    /// how many rows lie in a default partition; there should be none.
     pub async fn tidy(&self) -> Result<u64, Error> {
         self.query(sql!("sweep", "forget"), &[&limits::GONE_KEPT_MS]).await?;
         self.query(sql!("sweep", "forget_nodes"), &[&limits::GONE_KEPT_MS]).await?;
