@@ -152,7 +152,6 @@ declare
     v_rows_left bigint := 10000;
     v_windows int := 0;
     v_erased int := 0;
-    v_here int;
 begin
     if (erase_expired.most between 1 and 1000) is not true then
         raise exception 'expected 1 to 1000 sagas at a time, found %', coalesce(erase_expired.most::text, 'null')
@@ -161,8 +160,8 @@ begin
     if not pg_try_advisory_xact_lock(4702111234474983749) then
         return 0;
     end if;
-    insert into amends.redaction (definition, erased_before, sagas)
-    select d.id, date_trunc('hour', d.created_at) - interval '1 hour', 0
+    insert into amends.redaction (definition, erased_before)
+    select d.id, date_trunc('hour', d.created_at) - interval '1 hour'
     from amends.definition d
     where not exists (select from amends.redaction r where r.definition = d.id)
       and amends.retention_ms(d.draft) is not null
@@ -177,7 +176,6 @@ begin
         order by r.erased_before
     loop
         v_from := v_definition.erased_before;
-        v_here := 0;
         while v_from < v_definition.due and v_erased < erase_expired.most and v_rows_left > 0
               and v_windows < 500 loop
             v_windows := v_windows + 1;
@@ -192,13 +190,12 @@ begin
             select e.sagas, e.rows into v_sagas, v_rows from amends.erase_sagas(v_ids, v_rows_left) e;
             v_rows_left := v_rows_left - v_rows;
             v_erased := v_erased + v_sagas;
-            v_here := v_here + v_sagas;
             if cardinality(v_ids) < v_wanted and v_sagas = cardinality(v_ids) then
                 v_from := v_until;
             end if;
         end loop;
         update amends.redaction r
-        set erased_before = v_from, sagas = r.sagas + v_here
+        set erased_before = v_from
         where r.definition = v_definition.id and r.erased_before < v_definition.due;
     end loop;
     return v_erased;

@@ -4,7 +4,6 @@
 do $$
 declare
     v_role text;
-    v_one text;
 begin
     foreach v_role in array array['amends_observer', 'amends_viewer', 'amends_producer', 'amends_operator',
         'amends_runtime'] loop

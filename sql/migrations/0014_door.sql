@@ -128,8 +128,7 @@ create table amends.ended_day (
 -- before `erased_before`.
 create table amends.redaction (
     definition     int         primary key,
-    erased_before  timestamptz not null,
-    sagas          bigint      not null
+    erased_before  timestamptz not null
 );
 
 -- What was erased by request: the asker, the time and the reason. No payload and no key is kept here.

@@ -217,6 +217,7 @@ impl Builder {
         for definition in definitions {
             registry.register(&store, &participants, definition).await?;
         }
+        store.note_plain_definitions().await?;
         registry.refresh(&store, &participants).await?;
         let begin = |collector: &str| Traces::begin(collector, &self.name, &work, http_client()?);
         let traces = self.traces.as_deref().map(begin).transpose();

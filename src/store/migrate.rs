@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
 const ADMIN: &[&str] = &[
     include_str!("../../sql/admin/views.sql"),
     include_str!("../../sql/admin/fleet.sql"),
+    include_str!("../../sql/admin/doors.sql"),
     include_str!("../../sql/admin/functions.sql"),
     include_str!("../../sql/admin/retention.sql"),
     include_str!("../../sql/admin/erasure.sql"),

@@ -1,6 +1,6 @@
 -- Notes which current definitions have starts that only go to the queue, unless a node is in service that does not know
 -- the queue: one with a schema before version $1.
--- Called by: store/definition.rs, when a definition was registered, and now and then.
+-- Called by: store/definition.rs, when a node has registered its definitions, and now and then.
 -- Locks: the names' rows (skip locked). Index: none; the tables are small.
 with due as (
     select c.name, d.id

@@ -60,6 +60,7 @@ impl Node {
         let store = database.store().await;
         let definition =
             store.put_definition("digest", "checkout", "{}", &amends::store::AtStart::default()).await.unwrap();
+        store.note_plain_definitions().await.unwrap();
         let id = store.join(name, "test", 8_000).await.unwrap();
         let lane = database.lane(id).await;
         Self { database, store, id, lane, definition }

@@ -186,6 +186,7 @@ async fn a_definition_that_an_older_version_chose_is_looked_at_again() {
     let plain = "select plain from amends.current_definition where name = 'checkout' and plain = definition";
     assert!(client.query(plain, &[]).await.unwrap().is_empty());
     node.store.put_definition("digest", "checkout", "{}", &AtStart::default()).await.unwrap();
+    node.store.note_plain_definitions().await.unwrap();
     assert_eq!(client.query_one(plain, &[]).await.unwrap().get::<_, Option<i32>>(0), Some(node.definition.0));
     let choose = "update amends.current_definition set definition = $1 where name = 'checkout'";
     client.execute(choose, &[&id.0]).await.unwrap();
