@@ -24,6 +24,7 @@ pub mod boundary;
 pub mod config;
 pub mod files;
 pub mod metrics;
+mod peer;
 mod place;
 pub mod postgres;
 pub mod step_transaction;

@@ -294,9 +294,6 @@ fn describe(metric: &Described) {
 pub const SUPERVISED: [&str; 11] =
     ["worker", "heart", "lookout", "listener", "idle", "registrar", "relay", "rerunner", "herald", "usher", "sweeper"];
 
-/// Why a node's HTTP server closes a connection, as the label `reason` says.
-pub const CONNECTION_ENDS: [&str; 3] = ["refused", "evicted", "too_slow"];
-
 /// Gives rare metrics with few label values their first value too.
 fn begin_rare() {
     for place in ["handler", "actor"] {
@@ -308,7 +305,7 @@ fn begin_rare() {
     for reason in ["busy", "unavailable"] {
         COMMITS_REPEATED.with([reason.into()]).absolute(0);
     }
-    for reason in CONNECTION_ENDS {
+    for reason in ["refused", "evicted", "too_slow"] {
         CONNECTIONS_CLOSED.with([reason.into()]).absolute(0);
     }
 }

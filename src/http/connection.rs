@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -19,19 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::config::http::{KEEP_ALIVE_S, LINGER_S, REQUEST_S_MAX, WRITE_S_MAX};
-
-/// Where a connection comes from: an IPv4 address, or the network of an IPv6 address that one customer gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Peer(u128);
-
-impl Peer {
-    pub(super) fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self(address.to_bits().into()),
-            IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),
-        }
-    }
-}
+use crate::peer::Peer;
 
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -246,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_client_that_is_waited_for_has_a_deadline_and_one_that_waits_has_none() {
-        let connection = Connection::new(Peer(1));
+        let connection = Connection::new(Peer::V4([192, 0, 2, 1].into()));
         let later = |seconds| Instant::now() + Duration::from_secs(seconds);
         assert!(!connection.is_overdue(later(REQUEST_S_MAX - 1)) && connection.is_overdue(later(REQUEST_S_MAX)));
         connection.head_arrived(false);
@@ -261,20 +248,11 @@ mod tests {
 
     #[test]
     fn an_answer_before_the_end_of_the_request_ends_the_connection() {
-        let connection = Connection::new(Peer(1));
+        let connection = Connection::new(Peer::V4([192, 0, 2, 1].into()));
         connection.head_arrived(true);
         assert!(!connection.answer_began());
         connection.answer_ended();
         assert!(matches!(connection.phase(), Phase::Lingering(_)));
         assert!(connection.is_overdue(Instant::now() + Duration::from_secs(LINGER_S)));
-    }
-
-    #[test]
-    fn an_address_is_a_customer() {
-        let peer = |text: &str| Peer::of(text.parse().unwrap());
-        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
-        assert_eq!(peer("2001:db8:0:1::1"), peer("2001:db8:0:1:ffff::9"));
-        assert_ne!(peer("2001:db8:0:1::1"), peer("2001:db8:0:2::1"));
-        assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
     }
 }

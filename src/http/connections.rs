@@ -5,10 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use super::connection::{Connection, Peer, Phase};
+use super::connection::{Connection, Phase};
 use crate::config::http::{CONNECTIONS_MAX, CONNECTIONS_PART_OF_ADDRESS, CONNECTIONS_PART_OF_FILES};
 use crate::files;
 use crate::metrics;
+use crate::peer::Peer;
 
 /// The connections of one server, in the order in which they came.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     fn peer(number: u8) -> Peer {
-        Peer::of(std::net::IpAddr::from([192, 0, 2, number]))
+        Peer::new([192, 0, 2, number].into())
     }
 
     #[test]

@@ -22,12 +22,13 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Error;
-use super::connection::{Answer, Connection, Peer, Socket, arriving};
+use super::connection::{Answer, Connection, Socket, arriving};
 use super::connections::Connections;
 use super::routes::{Readiness, routes};
 use crate::config::http::{ACCEPT_PAUSE_MS, DEADLINE_LOOK_MS, KEEP_ALIVE_S, REQUEST_HEAD_S_MAX, STOP_S_MAX, UPKEEP_S};
 use crate::files;
 use crate::metrics::{self, Exposition};
+use crate::peer::Peer;
 
 /// The answer to a connection for which there is no room.
 const BUSY: &[u8] =
@@ -176,7 +177,7 @@ async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, address)) => match connections.admit(Peer::of(address.ip())) {
+            Ok((stream, address)) => match connections.admit(Peer::new(address.ip())) {
                 Some((id, connection)) => {
                     let socket = Socket::new(stream, Rc::clone(&connection));
                     let serving = service.call((socket, Some(address)));
@@ -199,18 +200,14 @@ fn refuse(stream: &TcpStream) {
 /// Makes room if there is no file descriptor for a connection that waits. An open connection that waits for nothing is
 /// worth less. The system tells of the shortage even if no connection waits.
 async fn not_accepted(error: &io::Error, listener: &tokio::net::TcpListener, connections: &Connections) {
-    if files::is_shortage(error) {
-        if !files::is_readable(listener.as_fd()) {
-            sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
-            return;
-        }
+    if !files::is_shortage(error) {
+        tracing::debug!(%error, "a connection was not accepted");
+    } else if files::is_readable(listener.as_fd()) {
         metrics::FILES_SHORT.with([]).increment(1);
         connections.evict(None);
         if files::note("accept a connection") {
             tracing::warn!(%error, "no free file descriptor for a connection; raise the node's limit of open files");
         }
-    } else {
-        tracing::debug!(%error, "a connection was not accepted");
     }
     sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
 }

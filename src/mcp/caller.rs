@@ -5,7 +5,7 @@ use rmcp::model::{CallToolRequestParams, InputResponses, ProtocolVersion, Reques
 use rmcp::service::{Peer, RequestContext};
 
 use super::listener::Listener;
-use super::principal::Principal;
+use super::principal::{Principal, shown};
 use crate::config::mcp::CLIENT_CHARS_MAX;
 use crate::trace::{self, TraceParent};
 
@@ -85,7 +85,6 @@ impl Caller {
 
 /// Shortens the name of a client, and replaces characters that Postgres or a terminal cannot take.
 fn claimed(name: &str) -> String {
-    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     name.trim().chars().take(CLIENT_CHARS_MAX).map(shown).collect()
 }
 

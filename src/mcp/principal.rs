@@ -150,7 +150,6 @@ impl Principal {
     /// Returns the principal's name for the journal. A name comes from a token, and Postgres does not accept every
     /// character as text, so control characters are replaced.
     pub(super) fn asker(&self) -> String {
-        let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
         format!("{} over MCP", self.name.chars().map(shown).collect::<String>())
     }
 
@@ -173,6 +172,11 @@ impl Principal {
         let definitions = definitions.iter().filter(|name| self.may_read(name, None)).cloned().collect();
         Some(Visible { key_prefix: self.key_prefix(), definitions })
     }
+}
+
+/// Replaces a control character: Postgres or a terminal could not take it.
+pub(super) fn shown(c: char) -> char {
+    if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 #[cfg(test)]

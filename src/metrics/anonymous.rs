@@ -11,31 +11,29 @@ const LARGEST: [&str; 1] = ["amends_ready_oldest_seconds"];
 
 /// Returns the text of an exposition without names.
 pub(super) fn anonymous(text: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    let mut values: Vec<Option<f64>> = Vec::new();
+    let mut lines: Vec<(String, Option<f64>)> = Vec::new();
     let mut place: HashMap<String, usize> = HashMap::new();
     for line in text.lines() {
         let Some((series, value)) = series(line) else {
-            lines.push(line.to_owned());
-            values.push(None);
+            lines.push((line.to_owned(), None));
             continue;
         };
         let kept = without_names(series);
         let is_largest = LARGEST.iter().any(|name| kept.split('{').next() == Some(name));
         match place.get(&kept) {
             Some(at) => {
-                values[*at] = values[*at].map(|other| if is_largest { other.max(value) } else { other + value });
+                let joined = &mut lines[*at].1;
+                *joined = joined.map(|other| if is_largest { other.max(value) } else { other + value });
             }
             None => {
                 place.insert(kept.clone(), lines.len());
-                lines.push(kept);
-                values.push(Some(value));
+                lines.push((kept, Some(value)));
             }
         }
     }
     let mut text = String::new();
-    for (line, value) in lines.iter().zip(values) {
-        text.push_str(line);
+    for (line, value) in lines {
+        text.push_str(&line);
         if let Some(value) = value {
             text.push_str(&format!(" {value}"));
         }

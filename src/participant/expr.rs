@@ -29,6 +29,7 @@ pub(super) use bindings::View;
 pub use check::{Place, check_draft, check_expression, check_step, check_template};
 use compile::{Compiled, Form, Program};
 use function::ENVIRONMENT;
+pub(crate) use function::shortly;
 pub(super) use url_path::{leads_elsewhere, url_path};
 
 use super::reply::recorded;
@@ -69,12 +70,6 @@ pub fn evaluate(expression: &Expression, scope: &Scope) -> Result<Json, Error> {
 /// Evaluates a condition. A value other than `true` and `false` is an error, as in [`evaluate`].
 pub fn holds(expression: &Expression, scope: &Scope) -> Result<bool, Error> {
     condition(expression, &View::from_scope(scope)).map_err(|fault| fault.in_expression(&expression.0))
-}
-
-/// Runs evaluations on a thread that others need, too. Returns none if they take long together: what they returned then
-/// counts for nothing, and they must run again on a thread of their own.
-pub fn shortly<T>(evaluations: impl FnOnce() -> T) -> Option<T> {
-    function::shortly(evaluations)
 }
 
 /// Renders a template. A string that is one `${ expression }` becomes its value and keeps the type. In a longer
@@ -200,7 +195,7 @@ fn run<T: Send>(
     if function::must_be_short() || !is_on_worker() {
         return run_whole(program, view, &take);
     }
-    match function::shortly(|| run_whole(program, view, &take)) {
+    match shortly(|| run_whole(program, view, &take)) {
         Some(done) => done,
         None => tokio::task::block_in_place(|| run_whole(program, view, &take)),
     }

@@ -104,13 +104,19 @@ impl Filter {
 
     /// Returns the text without secrets.
     pub fn clean(&self, text: String) -> String {
-        let found = self.found(View::of_text(&text), None);
-        if found.is_empty() { text } else { without(&text, &found, &[]) }
+        self.cleaned(text, false)
     }
 
     /// Removes secrets from a text that was cut off, including the beginning of a secret at its end.
     pub(super) fn clean_beginning(&self, text: String) -> String {
-        let found = self.found(View::of_text(&text), Some(text.len()));
+        self.cleaned(text, true)
+    }
+
+    fn cleaned(&self, text: String, is_cut_off: bool) -> String {
+        if self.is_empty() {
+            return text;
+        }
+        let found = self.found(View::of_text(&text), is_cut_off.then_some(text.len()));
         if found.is_empty() { text } else { without(&text, &found, &[]) }
     }
 

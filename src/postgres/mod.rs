@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::Error;
 pub use keeper::Role;
-pub(crate) use os_user::{User, by_name as user, is_root, user_name};
+pub(crate) use os_user::{User, by_name as user, is_root, uid, user_name};
 
 use cluster::Cluster;
 use keeper::Keeper;

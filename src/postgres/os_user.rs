@@ -28,8 +28,9 @@ impl Account {
     /// cluster, else `postgres`, else `nobody`.
     pub(super) fn choose(data: &Path) -> Result<Self, Error> {
         if !is_root() {
-            // SAFETY: these calls have no preconditions and cannot fail.
-            let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+            let uid = uid();
+            // SAFETY: the call has no preconditions and cannot fail.
+            let gid = unsafe { libc::getegid() };
             return Ok(Self { uid, gid, name: by_uid(uid).map(|entry| entry.name), switch: false });
         }
         if let Ok(cluster) = data.symlink_metadata() {
@@ -114,10 +115,15 @@ impl Account {
     }
 }
 
+/// Returns the id of the user that runs this process.
+pub(crate) fn uid() -> libc::uid_t {
+    // SAFETY: the call has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Returns whether this process runs as root.
 pub(crate) fn is_root() -> bool {
-    // SAFETY: the call has no preconditions and cannot fail.
-    unsafe { libc::geteuid() == 0 }
+    uid() == 0
 }
 
 #[cfg(target_os = "linux")]
@@ -143,8 +149,7 @@ fn die_with_parent(_parent: u32, _signal: libc::c_int) -> io::Result<()> {
 
 /// Returns the name of the user that runs this process.
 pub(crate) fn user_name() -> Option<String> {
-    // SAFETY: a plain system call.
-    by_uid(unsafe { libc::geteuid() }).map(|user| user.name)
+    by_uid(uid()).map(|user| user.name)
 }
 
 /// One entry of the passwd database.

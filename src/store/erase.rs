@@ -71,7 +71,7 @@ impl Store {
         let until: Option<i64> = row.try_get("until")?;
         Ok(Some(Erased {
             sagas: sagas.unsigned_abs().into(),
-            running: super::millis(row.try_get("running")?),
+            running: super::count(&rows, "running")?,
             until: until.map(super::millis),
         }))
     }

@@ -39,7 +39,7 @@ impl Drop for Node {
     }
 }
 
-/// A folder with settings and a definition, in which anybody may write.
+/// A folder with settings and a definition, in which every user may write.
 fn folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("amends-nosy-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -53,7 +53,7 @@ fn folder(name: &str) -> PathBuf {
     });
     std::fs::write(folder.join("amends.yaml"), settings.to_string()).unwrap();
     std::fs::write(folder.join("nosy.yaml"), DEFINITION).unwrap();
-    // Not everybody may enter the folder of a build.
+    // Not every user may enter the folder of a build.
     let program = env!("CARGO_BIN_EXE_amends");
     std::fs::hard_link(program, folder.join("amends"))
         .or_else(|_| std::fs::copy(program, folder.join("amends")).map(drop))

@@ -27,7 +27,6 @@ use crate::actor::residents::quarantine;
 use crate::actor::residents::saga_actor::SagaActor;
 use crate::boundary;
 use crate::config::actor as limits;
-use crate::files;
 use crate::metrics;
 use crate::saga::event::Started;
 use crate::store::{Claimed, Error, LaneId, Sources};
@@ -104,7 +103,7 @@ impl Dispatcher {
         }
         self.apply_drain(ctx);
         let wanted = std::mem::take(&mut self.wanted);
-        let claims = wanted.claim.any() && self.node.claim_pause.claims() && !files::is_short();
+        let claims = wanted.claim.any() && self.node.claim_pause.claims();
         let limit = if claims { self.slots.free().min(limits::CLAIM_MAX) } else { 0 };
         if wanted.claim.any() {
             self.full = match claims && limit == 0 {

@@ -11,7 +11,6 @@ use crate::actor::node::fleet_chores::FleetChore;
 use crate::actor::node::pacing;
 use crate::boundary;
 use crate::config::actor as limits;
-use crate::files;
 use crate::store::{Error, Look};
 
 /// Chore that looks.
@@ -53,8 +52,7 @@ impl Lookout {
             self.draining = draining;
             self.router.look_everywhere();
         }
-        let definitions =
-            if node.claim_pause.claims() && !files::is_short() { node.definitions.runnable() } else { Vec::new() };
+        let definitions = if node.claim_pause.claims() { node.definitions.runnable() } else { Vec::new() };
         let (wanted, held) = (node.chores.wanted(), self.held());
         let look = node.store.look(&self.router.lanes(), &definitions, &node.watermarks, &wanted, &held).await?;
         if std::mem::take(&mut self.failed) {

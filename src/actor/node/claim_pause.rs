@@ -1,10 +1,11 @@
 //! Whether this node pauses its claims. Owns the drain flag from the last beat, and the pause after an eviction during
-//! which other nodes claim first. Each dispatcher checks before it claims.
+//! which other nodes claim first. A shortage of files pauses claims, too. Each dispatcher checks before it claims.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::actor as limits;
+use crate::files;
 
 /// What stops this node from claiming.
 #[derive(Debug)]
@@ -45,7 +46,8 @@ impl ClaimPause {
 
     /// Whether the node claims now.
     pub(crate) fn claims(&self) -> bool {
-        !self.is_draining() && millis(self.origin.elapsed()) >= self.averted_until_ms.load(Ordering::Relaxed)
+        let averted = millis(self.origin.elapsed()) < self.averted_until_ms.load(Ordering::Relaxed);
+        !self.is_draining() && !averted && !files::is_short()
     }
 }
 

@@ -294,24 +294,21 @@ async fn call(node: &Node, step: &Step, order: CallSpec, law: Law, scope: &Arc<S
         // The call was withdrawn: this task is about to be aborted.
         return std::future::pending().await;
     }
-    match (order.is_probe, &call.probe) {
+    let end = match (order.is_probe, &call.probe) {
         (false, _) => {
             let (outcome, decided_by) = node.participants.execute(call, scope).await;
-            let is_sent = !decided_by.as_ref().is_some_and(shortage::is_it);
-            let end = End::Attempt(in_words_of(law, outcome), decided_by);
-            if is_sent { end } else { Box::pin(shortage::outlast(node, law, ticket, end)).await }
+            End::Attempt(in_words_of(law, outcome), decided_by)
         }
         (true, Some(probe)) => {
             let (answer, decided_by) = node.participants.probe(probe, scope).await;
-            let is_sent = !shortage::is_it(&decided_by);
-            let end = End::Probe(answer, Some(decided_by));
-            if is_sent { end } else { Box::pin(shortage::outlast(node, law, ticket, end)).await }
+            End::Probe(answer, Some(decided_by))
         }
         (true, None) => {
             let error = Error::new("missing", "the definition has no such probe");
             End::Probe(Answer::inconclusive(error), None)
         }
-    }
+    };
+    if shortage::is_it(&end) { Box::pin(shortage::outlast(node, law, ticket, end)).await } else { end }
 }
 
 /// The step of a call, kept alive for the call's task: one of the definition, or one that a driver appended.

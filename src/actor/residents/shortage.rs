@@ -8,11 +8,17 @@ use crate::metrics;
 use crate::participant::DefaultRule;
 use crate::place::Ticket;
 use crate::saga::Law;
-use crate::saga::outcome::DecidedBy;
+
+/// For what the node wanted a descriptor.
+const WANTED_FOR: &str = "call a participant";
 
 /// Whether a call did not leave this node for want of a file descriptor.
-pub(super) fn is_it(decided_by: &DecidedBy) -> bool {
-    decided_by.rule == DefaultRule::OutOfFiles.word()
+pub(super) fn is_it(end: &End) -> bool {
+    let decided_by = match end {
+        End::Attempt(_, decided_by) | End::Probe(_, decided_by) => decided_by.as_ref(),
+        End::Within(..) | End::NeverBegun | End::NotSent => None,
+    };
+    decided_by.is_some_and(|by| by.rule == DefaultRule::OutOfFiles.word())
 }
 
 /// Takes the call back, and waits until a descriptor is free, with a limit. The core then asks for the call again, as
@@ -20,10 +26,10 @@ pub(super) fn is_it(decided_by: &DecidedBy) -> bool {
 /// `end`, a failed attempt that is repeated.
 pub(super) async fn outlast(node: &Node, law: Law, ticket: &Ticket, end: End) -> End {
     ticket.take_back();
-    report("call a participant");
+    report();
     node.claim_pause.avert();
     if !files::freed().await {
-        report("call a participant");
+        report();
     }
     match law {
         Law::V1 => end,
@@ -31,11 +37,11 @@ pub(super) async fn outlast(node: &Node, law: Law, ticket: &Ticket, end: End) ->
     }
 }
 
-fn report(wanted_for: &'static str) {
+fn report() {
     metrics::FILES_SHORT.with([]).increment(1);
-    if files::note(wanted_for) {
+    if files::note(WANTED_FOR) {
         tracing::warn!(
-            wanted_for,
+            wanted_for = WANTED_FOR,
             "no free file descriptor: the node claims no sagas for a while and makes its calls later; raise its limit \
              of open files"
         );

@@ -3,13 +3,14 @@
 //! of this node; nodes share no counts. Leaves the look-ups to `mod.rs`.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::config::mcp as limits;
+use crate::peer::Peer;
 
 /// Time in which one failed authentication is forgiven.
 const STEP: Duration = Duration::from_millis(60_000 / limits::FAILURES_PER_MINUTE as u64);
@@ -29,15 +30,9 @@ pub(super) struct Failures {
 /// Digest of a token as the caller sent it.
 pub(super) type Fingerprint = [u8; 32];
 
-/// Callers that share a count of failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Network {
-    V4(Ipv4Addr),
-    /// A /64 network: usually the addresses of one customer.
-    V6([u16; 4]),
-    /// All callers without an address, and all networks that do not fit into the table.
-    Others,
-}
+/// Callers that share a count of failures. None: all callers without an address, and all that do not fit into the
+/// table.
+type Network = Option<Peer>;
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -67,7 +62,7 @@ impl Failures {
 
     /// Returns how long a caller at this address must wait, if its network has used up its failures.
     pub(super) fn wait(&self, address: Option<IpAddr>) -> Option<Duration> {
-        held(&self.counts).wait(Network::of(address), Instant::now())
+        held(&self.counts).wait(address.map(Peer::new), Instant::now())
     }
 
     /// Returns whether a token was valid a moment ago. It may have been revoked since.
@@ -88,7 +83,7 @@ impl Failures {
     /// Counts a failed authentication. A token that can never become valid is remembered as refused.
     pub(super) fn refuse(&self, address: Option<IpAddr>, token: Fingerprint, is_final: bool) {
         let now = Instant::now();
-        held(&self.counts).add(Network::of(address), now);
+        held(&self.counts).add(address.map(Peer::new), now);
         held(&self.valid).remove(&token);
         if is_final {
             held(&self.refused).add(token, now);
@@ -105,24 +100,11 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Network {
-    fn of(address: Option<IpAddr>) -> Self {
-        match address.map(|address| address.to_canonical()) {
-            Some(IpAddr::V4(address)) => Self::V4(address),
-            Some(IpAddr::V6(address)) => {
-                let [a, b, c, d, ..] = address.segments();
-                Self::V6([a, b, c, d])
-            }
-            None => Self::Others,
-        }
-    }
-}
-
 impl Counts {
     fn wait(&self, network: Network, now: Instant) -> Option<Duration> {
         let whole_at = match self.whole_at.get(&network) {
             Some(whole_at) => *whole_at,
-            None if self.is_full() => *self.whole_at.get(&Network::Others)?,
+            None if self.is_full() => *self.whole_at.get(&None)?,
             None => return None,
         };
         // One more failure must fit into the budget.
@@ -136,7 +118,7 @@ impl Counts {
             self.whole_at.retain(|_, whole_at| *whole_at > now);
             self.tidied_at = Some(now);
         }
-        let network = if is_known || !self.is_full() { network } else { Network::Others };
+        let network = if is_known || !self.is_full() { network } else { None };
         let whole_at = self.whole_at.entry(network).or_insert(now);
         // Requests that were under way together may fail beyond the budget; they do not extend the wait.
         *whole_at = ((*whole_at).max(now) + STEP).min(now + WHOLE);
@@ -185,7 +167,7 @@ mod tests {
     use super::*;
 
     fn network(text: &str) -> Network {
-        Network::of(Some(text.parse().unwrap()))
+        Some(Peer::new(text.parse().unwrap()))
     }
 
     #[test]
@@ -210,11 +192,11 @@ mod tests {
     fn networks_beyond_the_table_share_a_budget() {
         let (mut counts, now) = (Counts::default(), Instant::now());
         for number in 0..u32::try_from(limits::FAILING_NETWORKS_MAX).unwrap() + limits::FAILURES_PER_MINUTE {
-            counts.add(Network::V4(number.into()), now);
+            counts.add(Some(Peer::V4(number.into())), now);
         }
         assert!(counts.whole_at.len() <= limits::FAILING_NETWORKS_MAX + 1, "{}", counts.whole_at.len());
         assert_eq!(counts.wait(network("192.0.2.1"), now), Some(STEP));
-        assert_eq!(counts.wait(Network::V4(7.into()), now), None);
+        assert_eq!(counts.wait(Some(Peer::V4(7.into())), now), None);
         // Later there is room again.
         let later = now + WHOLE + TIDY_PAUSE;
         counts.add(network("192.0.2.1"), later);

@@ -14,7 +14,7 @@ use crate::catalog::is_secure_url;
 use crate::config::mcp as limits;
 
 /// The keys of one authorization server.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Jwks(Arc<Shared>);
 
 #[derive(Debug)]

@@ -29,6 +29,9 @@ pub struct Issuer {
 /// tokens `JWT`, or give them no type.
 const TYPES: [&str; 4] = ["at+jwt", "application/at+jwt", "jwt", "application/jwt"];
 
+/// One text for several faults, so that the caller learns little from it.
+const INVALID: &str = "the token is not valid here: its signature, issuer, audience or time is wrong";
+
 /// Checks tokens of one authorization server.
 #[derive(Debug)]
 pub(super) struct Verifier {
@@ -69,7 +72,7 @@ impl Fault {
     fn refusal(self) -> Refusal {
         Refusal::Invalid(match self {
             Self::Key => "no key of the issuer fits the token",
-            Self::Signature => "the token is not valid here: its signature, issuer, audience or time is wrong",
+            Self::Signature => INVALID,
             Self::Token(why) => why,
         })
     }
@@ -130,7 +133,7 @@ impl Verifier {
         let key = DecodingKey::from_jwk(key).map_err(|_| Fault::Token("the key of the token is unusable"))?;
         let decoded = decode::<Claims>(token, &key, &validation).map_err(|error| match error.kind() {
             ErrorKind::InvalidSignature => Fault::Signature,
-            _ => Fault::Token("the token is not valid here: its signature, issuer, audience or time is wrong"),
+            _ => Fault::Token(INVALID),
         });
         let claims = decoded?.claims;
         if claims.sub.trim().is_empty() {

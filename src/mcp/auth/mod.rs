@@ -132,11 +132,8 @@ impl Authority {
         if !was_valid {
             self.admitted(address)?;
         }
-        let known = if self.failures.was_refused(&print) { Err(UNKNOWN) } else { Ok(()) };
-        let found = match known {
-            Ok(()) => self.found(token, address, was_valid).await,
-            Err(refusal) => Err(refusal),
-        };
+        let found =
+            if self.failures.was_refused(&print) { Err(UNKNOWN) } else { self.found(token, address, was_valid).await };
         self.remember(address, token, print, &found);
         found
     }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::client::Client;
 use crate::config::mcp as limits;
-use crate::store;
+use crate::store::{self, KnownTokens};
 
 /// The state of a door that asks for no tokens.
 #[derive(Debug)]
@@ -22,10 +23,7 @@ impl Open {
     /// Looks for the first time.
     pub(super) async fn begin(client: &Client) -> Result<Self, store::Error> {
         let open = Self { is_closed: AtomicBool::new(false), looked_at: Mutex::new(Instant::now()) };
-        let store = client.store().clone();
-        // The drivers of the store belong to the client's runtime.
-        let found = client.work().spawn(async move { store.known_access_tokens().await }).await;
-        if let Ok(found) = found {
+        if let Ok(found) = look(client).await {
             open.close_if(found?.live);
         }
         Ok(open)
@@ -39,9 +37,7 @@ impl Open {
         if let Ok(mut looked_at) = self.looked_at.try_lock()
             && looked_at.elapsed() >= Duration::from_millis(limits::TOKENS_LOOK_MS)
         {
-            let store = client.store().clone();
-            let look = client.work().spawn(async move { store.known_access_tokens().await });
-            match tokio::time::timeout(Duration::from_millis(limits::TOKENS_LOOK_MS_MAX), look).await {
+            match tokio::time::timeout(Duration::from_millis(limits::TOKENS_LOOK_MS_MAX), look(client)).await {
                 Ok(Ok(Ok(found))) => self.close_if(found.live),
                 Ok(Ok(Err(error))) => tracing::warn!(%error, "cannot look whether a live token exists"),
                 // The database is slow, or the runtime has stopped.
@@ -57,4 +53,10 @@ impl Open {
             tracing::info!("a live token exists: callers of /mcp need a token from now on (mcp.auth: bearer)");
         }
     }
+}
+
+fn look(client: &Client) -> JoinHandle<Result<KnownTokens, store::Error>> {
+    let store = client.store().clone();
+    // The drivers of the store belong to the client's runtime.
+    client.work().spawn(async move { store.known_access_tokens().await })
 }

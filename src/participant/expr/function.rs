@@ -57,9 +57,10 @@ thread_local! {
     static SHORT: Cell<Option<i64>> = const { Cell::new(None) };
 }
 
-/// Runs evaluations that must not take long together. Returns none if they take more work than `EXPRESSION_WORK_SHORT`;
-/// then they must run on a thread of their own.
-pub(super) fn shortly<T>(evaluations: impl FnOnce() -> T) -> Option<T> {
+/// Runs evaluations on a thread that others need, too. Returns none if they take more work together than
+/// `EXPRESSION_WORK_SHORT`: what they returned then counts for nothing, and they must run again on a thread of their
+/// own.
+pub(crate) fn shortly<T>(evaluations: impl FnOnce() -> T) -> Option<T> {
     SHORT.set(Some(EXPRESSION_WORK_SHORT));
     let result = evaluations();
     SHORT.take().is_some_and(|left| left >= 0).then_some(result)

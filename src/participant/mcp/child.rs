@@ -34,9 +34,7 @@ pub(in crate::participant) fn user(name: &str) -> Result<User, String> {
     let user = postgres::user(name).ok_or_else(|| {
         format!("expected the name of a user of this machine, found {name:?}; create it, or correct it")
     })?;
-    // SAFETY: the call has no preconditions and cannot fail.
-    #[expect(unsafe_code, reason = "std does not tell the user of this process")]
-    let own = unsafe { libc::geteuid() };
+    let own = postgres::uid();
     if postgres::is_root() || user.uid == own {
         return Ok(user);
     }

@@ -34,9 +34,7 @@ fn words(lists: &[&str]) -> BTreeSet<String> {
 
 /// Somebody who has been granted a role and nothing else.
 async fn login(database: &Database, role: &str) -> String {
-    let user = format!("{}_{role}", database.name);
-    ask(&database.url, &format!("create role {user} login in role amends_{role}")).await;
-    database.url.replace("postgres://postgres@", &format!("postgres://{user}@"))
+    crate::door::login(database, role, &format!("amends_{role}")).await
 }
 
 /// Names out of a list of relations or functions that this login may use. Each is really tried.
@@ -148,7 +146,7 @@ async fn an_observer_reads_no_payload() {
         let is_word = view == "stuck" && name == "reason";
         assert!(is_word || name != "reason" && !hidden.contains(name), "an observer reads {column}");
     }
-    // What is left is of use, and none of it is what somebody said.
+    // What is left is of use, and no column tells what a participant or a person said.
     let steps = format!("select step, state from amends.progress where saga = '{waits}'");
     assert!(ask(&url, &steps).await.contains("stuck"), "{}", ask(&url, &steps).await);
     let happened = format!("select count(*) > 3 from amends.history where saga = '{saga}'");

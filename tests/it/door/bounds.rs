@@ -1,4 +1,4 @@
-//! Arguments of the functions that make and drop partitions: whoever calls them, and whatever with, the present stays.
+//! Arguments of the functions that make and drop partitions: the present stays, for each argument and each caller.
 
 use super::login;
 use crate::admin::{ask, psql};

@@ -1,4 +1,4 @@
-//! Who asked: the role that the database knows, and beside it the name that somebody claims.
+//! Who asked: the role that the database knows, and beside it the name that the asker claims.
 
 use crate::admin::{Operated, ask, program, until};
 

@@ -62,11 +62,11 @@ end
 $$;
 "#;
 
-/// Lets everybody create in `public`, as before Postgres 15, and lays the traps as somebody without any right.
+/// Lets everybody create in `public`, as before Postgres 15, and lays the traps as a login without any right.
 async fn lay_traps(database: &Database) {
     ask(&database.url, "grant create, usage on schema public to public").await;
-    let somebody = login(database, "somebody", "").await;
-    ask(&somebody, TRAPS).await;
+    let stranger = login(database, "stranger", "").await;
+    ask(&stranger, TRAPS).await;
     // The traps work: this is what amends must not do.
     ask(&database.url, "select 1.5::numeric * 2::int").await;
     assert_eq!(caught(database).await, "postgres numeric * int4");
@@ -215,7 +215,7 @@ async fn doctor_faults_a_schema_in_which_everybody_may_create() {
     ask(&database.url, "revoke create on schema public from public; create schema \"Odd one\"").await;
     assert!(ask(&database.url, found).await.starts_with("ok "));
     ask(&database.url, "grant create on schema \"Odd one\" to public").await;
-    assert!(ask(&database.url, found).await.starts_with("ok "), "it is in nobody's path");
+    assert!(ask(&database.url, found).await.starts_with("ok "), "it is in no session's path");
     let path = format!("alter database {} set search_path = \"Odd one\", public", database.name);
     ask(&database.url, &path).await;
     let said = ask(&database.url, found).await;

@@ -58,7 +58,7 @@ async fn after_a_restore_without_the_roles_nothing_is_for_everybody() {
             let code = tried.as_ref().err().and_then(|error| error.code()).map(tokio_postgres::error::SqlState::code);
             assert_eq!(code, Some("42501"), "{name} {line}: {tried:?}");
         }
-        // Whoever is let into the schema by hand gets no more than that, once a node has started.
+        // A login that is let into the schema by hand gets no more than that, once a node has started.
         Store::connect(PostgresConfig::parse(&by("owner")).unwrap()).await.unwrap().migrate().await.unwrap();
         assert_eq!(ask(&by("owner"), OPEN).await, "0", "{name}");
         ask(&by("owner"), "grant usage on schema amends to guest").await;

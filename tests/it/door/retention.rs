@@ -43,7 +43,7 @@ async fn payloads_go_when_the_retention_of_their_own_definition_has_passed() {
     let short = of("short", &format!("\"retention_ms\":{HOUR_MS}")).await;
     let day = of("day", &format!("\"retention_ms\":{}", 24 * HOUR_MS)).await;
     let plain = of("plain", "").await;
-    // It was never used, so it holds nobody back.
+    // It was never used, so it holds back no other definition.
     of("never used", &format!("\"retention_ms\":{}", 87_600 * HOUR_MS)).await;
     let registered = "update amends.definition set created_at = now() - interval '2 days'";
     ask(&node.database.url, registered).await;
@@ -73,5 +73,5 @@ async fn payloads_go_when_the_retention_of_their_own_definition_has_passed() {
                           where definition = {short} and erased_at is not null"
     );
     assert_eq!(ask(&node.database.url, &states).await, "completedtrue");
-    assert_eq!(ask(&node.database.url, "select count(*) from amends.erasure").await, "0", "nobody asked for it");
+    assert_eq!(ask(&node.database.url, "select count(*) from amends.erasure").await, "0", "no person asked for it");
 }

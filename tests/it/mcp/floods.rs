@@ -31,7 +31,7 @@ fn small_node(home: &Home) -> Node {
     Node::spawn(command)
 }
 
-/// Strangers, each of whom does the same again and again until told to stop.
+/// Strangers. Each does the same again and again until the test tells it to stop.
 struct Flood {
     over: Arc<AtomicBool>,
     /// How often one of them got a connection.
@@ -106,13 +106,8 @@ async fn unharmed(home: &Home, node: &Node, flood: &str) {
     let answered = tokio::task::spawn_blocking(health).await.unwrap();
     assert_eq!(answered, 10, "{flood}: /healthz");
     let input = json!({ "guest": flood }).to_string();
-    let amends = home.amends(&["start", "hotel_checkout", "--input", &input, "--wait", "--json"]);
-    let ran = tokio::task::spawn_blocking(move || {
-        let mut amends = amends;
-        amends.output().unwrap()
-    })
-    .await
-    .unwrap();
+    let mut amends = home.amends(&["start", "hotel_checkout", "--input", &input, "--wait", "--json"]);
+    let ran = tokio::task::spawn_blocking(move || amends.output().unwrap()).await.unwrap();
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(ran.status.success() && said.contains("\"completed\""), "{flood}: {said}");
     assert_eq!(home.ledger.count("/charge", flood), 1, "{flood}");
@@ -296,7 +291,7 @@ steps:
     compensation: { http: desk, path: /refund, effect: idempotent, body: { guest: \"${ input.guest }\" } }
 ";
 
-/// Without a free file descriptor a node reaches nobody. That is no answer of the participant, and no attempt.
+/// Without a free file descriptor a node reaches no participant. That is no answer of the participant, and no attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_without_free_files_neither_fails_a_saga_nor_counts_an_attempt() {
     let home = Home::new("files").await;

@@ -132,7 +132,7 @@ async fn a_client_on_the_pipe_does_not_approve_what_it_started() {
         let told = &answers[1];
         assert_eq!(told["result"]["structuredContent"]["status"], "in_progress", "not a form: {told}");
         let id = told["result"]["structuredContent"]["saga_id"].as_str().unwrap();
-        // In the new era, with an answer that nobody asked for.
+        // In the new era, the client sends an answer to a question that amends did not ask.
         let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": { "name": "host", "version": "1" },
             "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} } });

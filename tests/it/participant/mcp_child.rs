@@ -214,7 +214,7 @@ async fn what_a_child_has_started_ends_with_it() {
     assert!(is_running(first) && first != before);
     says(&executed(&mcp, &call(tool("exit", json!({})), json!({}))).await, "unknown closed: ", "exit status: 7");
     until("the helper of a child that ended is gone", || !is_running(first)).await;
-    // It is killed by somebody else.
+    // Another process kills it.
     let before = pid(&mcp).await;
     let second = helper();
     assert!(is_running(second) && second != first);
@@ -234,7 +234,7 @@ async fn what_a_child_has_started_ends_with_it() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Only root can become somebody else. As anybody else a node refuses such settings.
+/// Only root can run a child as another user. Without root a node refuses such settings.
 #[tokio::test]
 async fn a_child_runs_as_the_user_of_the_settings() {
     let script = "echo $(id -u) $(id -G) $USER $LOGNAME $HOME >&2; exit 3";

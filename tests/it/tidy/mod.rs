@@ -25,8 +25,19 @@ const FLOORS: &[(&str, u8)] = &[
 ];
 
 /// Leaves: everybody may name them, and they name nobody but `config`, where their limits are.
-const LEAVES: &[&str] =
-    &["barrier", "boundary", "config", "files", "metrics", "error", "place", "postgres", "step_transaction", "trace"];
+const LEAVES: &[&str] = &[
+    "barrier",
+    "boundary",
+    "config",
+    "files",
+    "metrics",
+    "error",
+    "peer",
+    "place",
+    "postgres",
+    "step_transaction",
+    "trace",
+];
 
 /// Doors cut on purpose, each with its reason.
 const DOORS: &[(&str, &str, &str)] = &[

@@ -39,15 +39,7 @@ impl Output {
 impl SagaActor {
     /// Makes an evaluation on another thread, and decides its event then.
     pub(super) fn evaluate(&mut self, evaluation: Box<dyn FnOnce() -> Event + Send>, ctx: &mut Context<Self>) {
-        let evaluated = self.node.work.spawn_blocking(evaluation);
-        ctx.spawn(evaluated.into_actor(self).map(|evaluated, act, ctx| match evaluated {
-            Ok(event) => {
-                act.events.push_back(EventOccurred::from(event));
-                act.decide(ctx);
-            }
-            // Its thread was lost; the saga is loaded again.
-            Err(_) => act.part(ExitReason::Crashed, ctx),
-        }));
+        self.run_aside(evaluation, ctx, |act, event| act.events.push_back(EventOccurred::from(event)));
     }
 
     /// Whether the output of this next state is known, or there is none to render. Otherwise begins to render it.
@@ -64,14 +56,26 @@ impl SagaActor {
         }
         let (pinned, next) = (self.pinned.clone(), next.clone());
         self.output = Output::UnderWay;
-        let rendered = self.node.work.spawn_blocking(move || journal_row::output(saga, &pinned.definition, &next));
-        ctx.spawn(rendered.into_actor(self).map(move |rendered, act, ctx| match rendered {
-            Ok(output) => {
-                act.output = Output::Known(seq, output);
+        let rendering = move || journal_row::output(saga, &pinned.definition, &next);
+        self.run_aside(rendering, ctx, move |act, output| act.output = Output::Known(seq, output));
+        false
+    }
+
+    /// Makes an evaluation on another thread, takes its result, and decides what follows.
+    fn run_aside<T: Send + 'static>(
+        &self,
+        evaluation: impl FnOnce() -> T + Send + 'static,
+        ctx: &mut Context<Self>,
+        take: impl FnOnce(&mut Self, T) + 'static,
+    ) {
+        let evaluated = self.node.work.spawn_blocking(evaluation);
+        ctx.spawn(evaluated.into_actor(self).map(move |evaluated, act, ctx| match evaluated {
+            Ok(result) => {
+                take(act, result);
                 act.decide(ctx);
             }
+            // Its thread was lost; the saga is loaded again.
             Err(_) => act.part(ExitReason::Crashed, ctx),
         }));
-        false
     }
 }

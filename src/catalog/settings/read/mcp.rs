@@ -79,8 +79,8 @@ impl Reading<'_> {
         let name = if jwks_url.is_some() { "jwks_url" } else { "issuer" };
         let jwks_url = jwks_url.unwrap_or_else(usual);
         if !is_secure_url(&jwks_url) {
-            let message = "expected an `https` URL, or one of this machine such as `http://127.0.0.1:8080`: who can \
-                           change the keys on their way can make every token; found `http`";
+            let message = "expected an `https` URL, or one of this machine such as `http://127.0.0.1:8080`: a \
+                           machine on the way can change the keys and then make every token; found `http`";
             self.faults.push(PathFault::value(&field.at(name).path, message));
         }
         Some(OauthSettings { issuer, audience: audience?, jwks_url, scopes })
