@@ -47,6 +47,8 @@ pub const ALL: &[&str] = &[
     "retention: stopped",
     "compactor: started",
     "compactor: stopped",
+    "orphan_finder: started",
+    "orphan_finder: stopped",
     "measurement: started",
     "measurement: stopped",
     "safety_net: started",

@@ -318,6 +318,7 @@ begin
             using errcode = 'AM004', hint = 'If it is not known: amends.cancel the saga, then give it any input.';
     end if;
     insert into amends.ready (definition, id, input) values (v_saga.definition, v_saga.id, restore_input.input::text);
+    perform pg_notify('amends_wake', '') where exists (select from amends.listener);
     return amends.tell_fleet('restore_input', (select d.name from amends.definition d where d.id = v_saga.definition),
         null,
         'saga ' || v_saga.id || ': ' || restore_input.reason);
@@ -360,6 +361,7 @@ begin
                 amends.now())
     on conflict (id) where fate is distinct from 'refused' do nothing;
     if found then
+        perform pg_notify('amends_wake', '') where exists (select from amends.listener);
         return v_rerun;
     end if;
     select r.* into strict v_first from amends.rerun r where r.id = rerun_from.saga

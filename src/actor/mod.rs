@@ -31,6 +31,7 @@ pub use node::definitions::{Definitions, Pinned};
 pub use node::fleet_chores::FleetChores;
 pub use node::idleness::Idleness;
 pub use node::lease_clock::LeaseClock;
+pub use node::look_turn::LookTurn;
 pub use node::membership::Membership;
 pub use node::supervisor::{Child, Health, Supervisor};
 pub use node::trial_permit::TrialPermit;

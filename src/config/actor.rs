@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How a node learns that there is something to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wake {
-    /// It looks, at most 250 ms after it looked in vain.
+    /// It looks, so that a start waits at most 250 ms until some node does.
     #[default]
     Poll,
     /// The transaction that has something to do notifies it. It also looks, as without.
@@ -74,8 +74,13 @@ pub const POLL_MOST_MS: u64 = 250;
 /// Pause of a node after a look after which its lanes found something, in milliseconds. Doubles after each look in
 /// vain.
 pub const LOOK_LEAST_MS: u64 = 5;
-/// Longest pause between two looks of a node, in milliseconds.
+/// Longest pause between two looks of a node that has sagas, or that no other node could stand in for, in milliseconds.
 pub const LOOK_MOST_MS: u64 = 250;
+/// Time between the looks of two nodes that have no saga and claim the same definitions, in milliseconds. Such nodes
+/// look in turn.
+pub const LOOK_TURN_MS: u64 = 125;
+/// Most turns until a node looks again. If there are more nodes, several look in one turn.
+pub const LOOK_TURNS_MAX: u64 = 8;
 /// Longest random pause of a node that was notified before it looks, in milliseconds. Several nodes hear the same
 /// notification, and one that looks late finds nothing left to claim.
 pub const NOTIFIED_SPREAD_MS: u64 = 4;

@@ -33,6 +33,8 @@ pub const WATERMARK_SLACK: i64 = 4_096;
 pub const FULL_CLAIM_INTERVAL_MS: u64 = 1_000;
 /// Most ready rows that a look counts.
 pub const LOOK_ROWS_MAX: i64 = 256;
+/// Most peers that a beat counts on each side of a node. More nodes than that look as often as this many.
+pub const LOOK_PEERS_MAX: i64 = 8;
 /// Most wakes that are taken from one inbox at once.
 pub const INBOX_ROWS_MAX: i64 = 1_000;
 /// Most sagas that one statement of the sweep re-homes.

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use super::threads::{Crew, Threads, lanes_open};
 use super::{Error, Inner, Runtime};
 use crate::actor::{
-    ClaimPause, Definitions, FleetChores, Health, Idleness, LaneRouter, Lease, LocalNode, Membership, Node, Telemetry,
-    Traces, TrialPermit, Waits, Wakeups,
+    ClaimPause, Definitions, FleetChores, Health, Idleness, LaneRouter, Lease, LocalNode, LookTurn, Membership, Node,
+    Telemetry, Traces, TrialPermit, Waits, Wakeups,
 };
 use crate::client::Client;
 use crate::config::actor::{self as limits, IdleSleep, Wake};
@@ -229,6 +229,7 @@ impl Builder {
             lease: Lease { membership, clock },
             claim_pause: ClaimPause::default(),
             chores: FleetChores::default(),
+            look_turn: LookTurn::default(),
             idleness: Idleness::default(),
             watermarks: Watermarks::default(),
             trial_permit: TrialPermit::default(),

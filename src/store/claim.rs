@@ -254,8 +254,9 @@ impl Lane {
 
     /// Lists every saga that the lane owns, as wakes.
     pub async fn owned(&mut self) -> Result<Vec<Claimed>, Error> {
-        let lane = self.id().0;
-        let rows = self.send_until_answered(Verb::Owned, &[&lane]).await.map_err(|failure| failure.error)?;
+        let lanes: [i64; 1] = [self.id().0];
+        let rows =
+            self.send_until_answered(Verb::Owned, &[&lanes.as_slice()]).await.map_err(|failure| failure.error)?;
         rows.iter().map(owned).collect()
     }
 
@@ -329,21 +330,22 @@ impl Store {
         self.query(sql!("saga", "of_lane"), &[&lane.0, &id]).await?.first().map(owned).transpose()
     }
 
-    /// Lists the sagas that a lane owns, ordered by id.
-    pub async fn owned_by(&self, lane: LaneId) -> Result<Vec<Uuid>, Error> {
-        let rows = self.query(sql!("saga", "owned"), &[&lane.0]).await?;
-        rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+    /// Lists the sagas that these lanes own, each with its lane, ordered by id.
+    pub async fn owned_by(&self, lanes: &[LaneId]) -> Result<Vec<(LaneId, Uuid)>, Error> {
+        let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();
+        let rows = self.query(sql!("saga", "owned"), &[&lanes]).await?;
+        rows.iter().map(|row| Ok((LaneId(row.try_get("lane")?), row.try_get("id")?))).collect()
     }
 
     /// Lists the sagas of a lane that have ever got a signal, ordered by id.
     pub async fn signalled(&self, lane: LaneId) -> Result<Vec<Uuid>, Error> {
-        let rows = self.query(sql!("saga", "owned"), &[&lane.0]).await?;
+        let rows = self.query(sql!("saga", "owned"), &[&[lane.0].as_slice()]).await?;
         let owned = rows.iter().map(owned).collect::<Result<Vec<_>, _>>()?;
         Ok(owned.into_iter().filter(|saga| saga.signals > 0).map(|saga| saga.id).collect())
     }
 
     /// Takes the wakes of owned sagas from the inboxes of these lanes, up to `INBOX_ROWS_MAX` of each. Drop the wake
-    /// of a saga that is not resident: it was parked meanwhile, and has seen what woke it. After an error the answer
+    /// of a saga that is not here: it was parked meanwhile, and has seen what woke it. After an error the answer
     /// may be lost: treat every [`signalled`](Self::signalled) saga of these lanes as woken.
     pub async fn drain_inbox(&self, lanes: &[LaneId]) -> Result<Vec<Uuid>, Error> {
         let lanes: Vec<i64> = lanes.iter().map(|lane| lane.0).collect();

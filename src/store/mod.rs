@@ -78,7 +78,7 @@ pub use listener::Listener;
 pub use look::Look;
 pub use measure::{Finding, Measured, Passed};
 pub use migrate::{SCHEMA_VERSION, migrations_text};
-pub use node::{Beat, NodeId, NodeRow};
+pub use node::{Beat, NodeId, NodeRow, Peers};
 pub use outbox::{Pending, Relaying};
 pub use pool::Store;
 pub use quarantine::Trial;

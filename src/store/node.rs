@@ -1,7 +1,9 @@
 //! Nodes: one row for each incarnation of a process, kept alive by beats. Owns joining, beating, leaving, and reading
 //! the database's clock; `sweep.rs` takes dead nodes out of service.
 
+use super::pool::Params;
 use super::{Error, LaneId, Store};
+use crate::config::store as limits;
 use crate::saga::definition::Millis;
 
 /// One incarnation of a process. Never reused.
@@ -15,6 +17,17 @@ pub struct Beat {
     pub at: Millis,
     /// An operator told the node to take no more sagas and to hand over those that it has.
     pub draining: bool,
+    /// Nodes in service that claim the same definitions.
+    pub peers: Peers,
+}
+
+/// How many other nodes in service claim the same definitions as this one, `LOOK_PEERS_MAX` at most on each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peers {
+    /// Those that joined before this node.
+    pub earlier: u64,
+    /// Those that joined after it.
+    pub later: u64,
 }
 
 /// A stored node.
@@ -64,13 +77,22 @@ impl Store {
     }
 
     /// Keeps the node alive. `sagas`, the number of sagas on it, and `waits`, what waits there as JSON, are for
-    /// people. [`Error::Fenced`] if the node was declared dead or disowned: drop all actors, then join again as a new
-    /// node.
-    pub async fn beat(&self, node: NodeId, sagas: usize, waits: Option<&str>) -> Result<Beat, Error> {
+    /// people. `claims` is a digest of the definitions that the node claims, by which it finds its peers; none if it
+    /// claims nothing. [`Error::Fenced`] if the node was declared dead or disowned: drop all actors, then join again
+    /// as a new node.
+    pub async fn beat(
+        &self,
+        node: NodeId,
+        sagas: usize,
+        waits: Option<&str>,
+        claims: Option<i64>,
+    ) -> Result<Beat, Error> {
         let sagas = i32::try_from(sagas).unwrap_or(i32::MAX);
-        let rows = self.query(sql!("node", "beat"), &[&node.0, &sagas, &waits]).await?;
+        let params: Params<'_> = &[&node.0, &sagas, &waits, &claims, &limits::LOOK_PEERS_MAX];
+        let rows = self.query(sql!("node", "beat"), params).await?;
         let row = rows.first().ok_or(Error::Fenced)?;
-        Ok(Beat { at: super::millis(row.try_get("at")?), draining: row.try_get("draining")? })
+        let peers = Peers { earlier: super::count(&rows, "earlier")?, later: super::count(&rows, "later")? };
+        Ok(Beat { at: super::millis(row.try_get("at")?), draining: row.try_get("draining")?, peers })
     }
 
     /// Announces that the node is about to end. If it is killed before it has ended, its death counts against no

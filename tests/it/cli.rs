@@ -469,13 +469,13 @@ async fn nodes_are_drained_and_sagas_taken_from_them() {
     assert!(said.contains(&format!("In service: {number} (test).")), "{said}");
     let (code, said, _) = run(&database, &["drain-node", &number, "--reason", "new kernel"]).await;
     assert_eq!((code, said), (0, format!("node {number} hands over its sagas and takes no more (signal 1)\n")));
-    assert!(store.beat(node, 0, None).await.unwrap().draining);
+    assert!(store.beat(node, 0, None, None).await.unwrap().draining);
     let (_, said, _) = run(&database, &["undrain-node", &number, "--json"]).await;
     let value: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(value, json!({ "node": node.0, "draining": false, "signal": 2 }));
     let (code, _, said) = run(&database, &["undrain-node", &number]).await;
     assert!(code == 5 && said.contains("Legal now: drain_node"), "{code} {said}");
-    assert!(!store.beat(node, 0, None).await.unwrap().draining);
+    assert!(!store.beat(node, 0, None, None).await.unwrap().draining);
 
     let mut lane = database.lane(node).await;
     let saga = Played::start(&mut lane, &store, &json!({ "guest": "Ada" })).await;

@@ -56,6 +56,11 @@ async fn an_idle_fleet_takes_few_transaction_ids_and_few_connections() {
     client.batch_execute("alter system set autovacuum = off").await.unwrap();
     client.batch_execute("select pg_reload_conf()").await.unwrap();
     assert_eq!(first.run("plain", &json!({})).await.unwrap().status, Status::Completed);
+    eventually("the nodes know each other as peers", async || {
+        let sql = "select count(*) from amends.node where gone_at is null group by claims";
+        client.query(sql, &[]).await.unwrap().iter().map(|row| row.get::<_, i64>(0)).eq([NODES])
+    })
+    .await;
     eventually("each chore has a node", async || holders(&client).await.len() == CHORES).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (before, began) = (next_id(&client).await, Instant::now());

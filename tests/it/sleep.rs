@@ -2,11 +2,12 @@
 //! what keeps it awake.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use amends::participant::{Failure, Handlers, StepContext};
 use amends::runtime::Runtime;
-use amends::saga::definition::{Call, Draft, Step};
+use amends::saga::definition::{Call, Draft, Notice, Step};
 use amends::saga::state::Status;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -25,12 +26,14 @@ struct Scene {
     client: Client,
     /// Lets the calls of `held` end.
     gate: Arc<Semaphore>,
+    /// How often the receiver was told of an end. It receives nothing the first time, and asks for some seconds.
+    told: Arc<AtomicUsize>,
 }
 
 impl Scene {
     async fn set() -> Self {
         let database = Database::create().await;
-        Self { client: database.client().await, database, gate: Arc::new(Semaphore::new(0)) }
+        Self { client: database.client().await, database, gate: Arc::new(Semaphore::new(0)), told: Arc::default() }
     }
 
     /// A node whose sessions have its name, so that they can be told from others.
@@ -44,12 +47,23 @@ impl Scene {
             }
         };
         let work = |_: StepContext, _: Value| async { Ok::<_, Failure>(Value::Null) };
+        let told = self.told.clone();
+        let tell = move |_: StepContext, _: Value| {
+            let is_first = told.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                match is_first {
+                    true => Err(Failure::retryable("busy", "come back").after(Duration::from_secs(6))),
+                    false => Ok(Value::Null),
+                }
+            }
+        };
         let step = |name: &str| Step::new(name, Call::handler(name).idempotent()).irreversible();
         let separator = if self.database.url.contains('?') { '&' } else { '?' };
         Runtime::builder(format!("{}{separator}application_name={name}", self.database.url))
             .name(name)
-            .handlers(Handlers::new().register("work", work).register("held", held))
+            .handlers(Handlers::new().register("work", work).register("held", held).register("tell", tell))
             .definition(Draft::new("plain").step(step("work")))
+            .definition(Draft::new("tells").on_end(Notice::handler("tell")).step(step("work")))
             .definition(Draft::new("held").step(step("held")))
             .definition(Draft::new("later").step(Step::sleeping("nap", 14_000)).step(step("work").needs(["nap"])))
             .definition(Draft::new("waits").step(Step::awaiting("go", "go", None)).step(step("work").needs(["go"])))
@@ -130,6 +144,34 @@ async fn a_node_without_work_keeps_no_connection_and_wakes_when_something_is_due
     scene.falls_asleep(name).await;
     stop(node).await;
     assert_eq!(scene.live().await, 0);
+}
+
+/// A notice that was not received, and a rerun that is to begin later.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_and_a_rerun_wake_a_node_when_they_are_due() {
+    let (scene, name) = (Scene::set().await, "sleep-events");
+    let node = scene.node(name, LONG).await;
+    assert_eq!(node.run("tells", &json!({})).await.unwrap().status, Status::Completed);
+    scene.falls_asleep(name).await;
+    assert_eq!(scene.told.load(Ordering::Relaxed), 1, "it has asked for more time");
+    eventually("the event wakes the node", async || scene.told.load(Ordering::Relaxed) == 2).await;
+    scene.falls_asleep(name).await;
+
+    let ended = node.start("plain", &json!({})).await.unwrap();
+    node.wait(ended).await.unwrap();
+    let later = format!(
+        "begin; select amends.rerun_from('{ended}', 'work', 'a test');
+         update amends.rerun set due_at = amends.now() + interval '6 s'; commit"
+    );
+    scene.client.batch_execute(&later).await.unwrap();
+    let is_decided = async || {
+        let sql = "select fate is not null from amends.rerun";
+        scene.client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0)
+    };
+    scene.falls_asleep(name).await;
+    assert!(!is_decided().await, "it slept only after the rerun was due");
+    eventually("the rerun wakes the node", is_decided).await;
+    stop(node).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

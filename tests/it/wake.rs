@@ -91,6 +91,20 @@ async fn a_start_or_a_signal_by_sql_wakes_a_node_that_listens() {
     .await;
     client.execute("select amends.signal($1, 'go', '{}')", &[&saga]).await.unwrap();
     ends(&client, "a signal wakes the node", saga).await;
+    // A rerun waits for a node, and a saga that has lost its input for a person.
+    let rerun: Uuid =
+        client.query_one("select amends.rerun_from($1, 'work', 'a test')", &[&unseen]).await.unwrap().get(0);
+    eventually("a rerun wakes the node", async || {
+        let sql = "select fate is not null from amends.rerun where rerun = $1";
+        client.query_one(sql, &[&rerun]).await.unwrap().get(0)
+    })
+    .await;
+    let lost = "insert into amends.saga (id, definition, status, started_at)
+                select amends.uuid7(), c.definition, 'queued', now() from amends.current_definition c
+                where c.name = 'plain' returning id";
+    let lost: Uuid = client.query_one(lost, &[]).await.unwrap().get(0);
+    client.execute("select amends.restore_input($1, '{}', 'a test')", &[&lost]).await.unwrap();
+    ends(&client, "a saga that gets its input back wakes the node", lost).await;
     let listed: bool =
         client.query_one("select listens from amends.nodes where name = 'wake-listens'", &[]).await.unwrap().get(0);
     assert!(listed);

@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::messages::{Drain, Hint, Poke, StartSaga};
+use super::messages::{Drain, Hint, Owned, Poke, StartSaga};
 use super::orphans::{self, Orphans};
 use super::recovery::{self, Read};
 use super::slots::{Slots, Taken};
@@ -88,7 +88,9 @@ impl Dispatcher {
         self.node.idleness.note();
         let left = ctx.address().recipient();
         let saga = SagaActor::new(id, pinned, self.handle.clone(), left, arrival).start();
-        self.slots.arrive(id, saga);
+        if self.slots.arrive(id, saga.clone()) {
+            saga.do_send(Wake);
+        }
         self.node.telemetry.residents.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -260,8 +262,11 @@ impl Dispatcher {
     fn wake(&mut self, wakes: Result<Vec<Uuid>, Error>) {
         self.wakes_lost = wakes.is_err();
         match wakes {
-            // A saga that is no longer here saw its wake before it left.
-            Ok(wakes) => wakes.into_iter().for_each(|id| self.tell(id, Wake)),
+            Ok(wakes) => {
+                for saga in wakes.into_iter().filter_map(|id| self.slots.wake(id)) {
+                    saga.do_send(Wake);
+                }
+            }
             Err(error) => tracing::warn!(%error, "could not read the inbox; retrying"),
         }
     }
@@ -300,27 +305,6 @@ impl Dispatcher {
         self.receive(async move { vec![load.await] }, ctx);
     }
 
-    /// Looks from time to time for orphans: sagas that this lane owns and that have no actor. Loads them.
-    fn look_for_orphans(&mut self, ctx: &mut Context<Self>) {
-        let (node, lane, began) = (self.node.clone(), self.lane, Instant::now());
-        let look = async move { node.store.owned_by(lane).await };
-        ctx.spawn(look.into_actor(self).map(move |owned, act, ctx| {
-            let is_here = |id: &Uuid| act.slots.contains(id);
-            match owned {
-                Ok(_) if act.draining.is_some() || act.stopping => {}
-                Ok(owned) => {
-                    for id in act.orphans.confirm(owned, is_here) {
-                        tracing::warn!(saga.id = %id, "orphaned saga: the lane owns it but does not run it; loading");
-                        act.restart_later(id, ctx);
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "could not look for orphans; retrying"),
-            }
-            let pause = pacing::in_proportion(Duration::from_millis(limits::STRAYS_LOOK_MS), began.elapsed());
-            ctx.run_later(pause, Self::look_for_orphans);
-        }));
-    }
-
     /// Whether ready sagas wait for a slot of this lane, or a claim may just be taking some.
     fn others_wait(&self) -> bool {
         self.full.any() || self.wanted.claim.any() || matches!(self.rounds, Rounds::UnderWay)
@@ -341,9 +325,8 @@ impl Dispatcher {
 impl Actor for Dispatcher {
     type Context = Context<Self>;
 
-    fn started(&mut self, ctx: &mut Self::Context) {
+    fn started(&mut self, _: &mut Self::Context) {
         boundary::pass("dispatcher: started");
-        ctx.run_later(Duration::from_millis(limits::STRAYS_LOOK_MS), Self::look_for_orphans);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -389,7 +372,6 @@ impl Handler<Left> for Dispatcher {
             metrics::ACTOR_RESTARTS.with(["saga".into()]).increment(1);
             self.restart_later(saga, ctx);
         } else if let Some(again) = self.slots.leave(saga) {
-            self.slots.load(saga);
             self.fetch(vec![again], ctx);
         }
         if self.full.any() && self.slots.free() > 0 {
@@ -407,6 +389,22 @@ impl Handler<Poke> for Dispatcher {
 
     fn handle(&mut self, Poke(sagas): Poke, _: &mut Self::Context) {
         self.wake(Ok(sagas));
+    }
+}
+
+impl Handler<Owned> for Dispatcher {
+    type Result = ();
+
+    /// Loads the orphans among the sagas that this lane owns.
+    fn handle(&mut self, Owned(owned): Owned, ctx: &mut Self::Context) {
+        if self.draining.is_some() || self.stopping {
+            return;
+        }
+        let slots = &self.slots;
+        for id in self.orphans.confirm(owned, |id| slots.contains(id)) {
+            tracing::warn!(saga.id = %id, "orphaned saga: the lane owns it but does not run it; loading");
+            self.restart_later(id, ctx);
+        }
     }
 }
 

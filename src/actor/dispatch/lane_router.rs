@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::dispatcher::Dispatcher;
-use super::messages::{Drain, Hint, Poke, StartSaga};
+use super::messages::{Drain, Hint, Owned, Poke, StartSaga};
 use crate::actor::node::context::Node;
 use crate::actor::node::definitions::Pinned;
 use crate::actor::residents::arrival::StartOutcome;
@@ -137,6 +137,14 @@ impl LaneRouter {
     pub fn poke(&self, saga: Uuid) {
         for place in self.working() {
             place.dispatcher.do_send(Poke(vec![saga]));
+        }
+    }
+
+    /// Tells each of these lanes which sagas it owns.
+    pub(crate) fn tell_owned(&self, lanes: &[LaneId], owned: &[(LaneId, Uuid)]) {
+        for place in self.working().into_iter().filter(|place| lanes.contains(&place.lane)) {
+            let own = owned.iter().filter(|(lane, _)| *lane == place.lane).map(|(_, saga)| *saga);
+            place.dispatcher.do_send(Owned(own.collect()));
         }
     }
 

@@ -31,6 +31,11 @@ pub(crate) struct StartSaga {
 #[rtype(result = "()")]
 pub(crate) struct Poke(pub(crate) Vec<Uuid>);
 
+/// The sagas that the lane owns, as the database says.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Owned(pub(crate) Vec<Uuid>);
+
 /// Hint that there is something to do: do not wait for the next round.
 #[derive(Clone, Copy, Debug, Default, Message)]
 #[rtype(result = "()")]

@@ -23,7 +23,8 @@ impl Chore for Heartbeat {
         let residents = node.telemetry.residents.load(Ordering::Relaxed);
         show(node, residents);
         let waits = node.waits.json();
-        match node.store.beat(node.lease.membership.id(), residents, waits.as_deref()).await {
+        let claims = if node.claim_pause.claims() { node.definitions.digest() } else { None };
+        match node.store.beat(node.lease.membership.id(), residents, waits.as_deref(), claims).await {
             Ok(beat) => node.confirmed(sent, &beat),
             Err(Error::Fenced) => rejoin(node).await,
             Err(error) => tracing::warn!(%error, "beat not confirmed"),

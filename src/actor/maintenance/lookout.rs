@@ -2,6 +2,7 @@
 //! and renews the leases of the fleet's chores. A look that finds nothing writes nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::periodic::Chore;
@@ -87,6 +88,17 @@ impl Lookout {
         }
     }
 
+    /// Returns the pause before the next look. A node without sagas that has found nothing for a while waits for its
+    /// turn; a node that looks for the whole fleet does not.
+    fn until_next(&self, most: Duration) -> Duration {
+        let node = &self.node;
+        let stood_in_for = node.telemetry.residents.load(Ordering::Relaxed) == 0 && self.held().is_empty();
+        if self.pause == most && stood_in_for && !self.failed {
+            return node.look_turn.pause(node.lease.clock.now_ms());
+        }
+        pacing::slightly_shorter(self.pause)
+    }
+
     /// Returns the chores of this node whose work a look finds.
     fn held(&self) -> Vec<&'static str> {
         let takes_turns = self.node.definitions.any_takes_turns();
@@ -117,7 +129,7 @@ impl Chore for Lookout {
     async fn round(&mut self) -> Result<Duration, Error> {
         let (least, most) = (Duration::from_millis(limits::LOOK_LEAST_MS), Duration::from_millis(limits::LOOK_MOST_MS));
         if let Some(at) = self.looked_at
-            && self.node.wakeups.hints.looks(pacing::slightly_shorter(self.pause)).await
+            && self.node.wakeups.hints.looks(self.until_next(most)).await
         {
             tokio::time::sleep(least.saturating_sub(at.elapsed())).await;
         }

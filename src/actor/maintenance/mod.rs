@@ -11,6 +11,7 @@ mod idle_watch;
 mod listener;
 mod lookout;
 mod measurement;
+mod orphan_finder;
 mod outbox_relay;
 mod periodic;
 mod rerunner;
@@ -33,6 +34,7 @@ use self::idle_watch::IdleWatch;
 use self::listener::Listener;
 use self::lookout::Lookout;
 use self::measurement::Measurement;
+use self::orphan_finder::OrphanFinder;
 use self::outbox_relay::OutboxRelay;
 use self::periodic::{Chore, Periodic};
 use self::rerunner::Rerunner;
@@ -67,6 +69,7 @@ pub fn chores(node: &Arc<Node>, router: &LaneRouter, wake: Wake, sleep: Option<I
         chore("herald", |node, _| Periodic::begin(CompletionPoller(node))),
         chore("usher", |node, router| Periodic::begin(TurnGranter::new(node, router))),
         chore("sweeper", |node, _| Periodic::begin(Timers::new(node))),
+        chore("sweeper", |node, router| Periodic::begin_after(OrphanFinder::PAUSE, OrphanFinder { node, router })),
         chore("sweeper", |node, _| fleet(FleetChore::Sweep, limits::SWEEP_MS, DeadNodes(node.clone()), node)),
         chore("sweeper", |node, _| fleet(FleetChore::Orphans, limits::SWEEP_MS, LeftBehind(node.clone()), node)),
         chore("sweeper", |node, _| fleet(FleetChore::Retention, limits::SWEEP_MS, Retention(node.clone()), node)),

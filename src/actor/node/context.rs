@@ -12,6 +12,7 @@ use super::definitions::{Definitions, Pinned};
 use super::fleet_chores::FleetChores;
 use super::idleness::Idleness;
 use super::lease_clock::LeaseClock;
+use super::look_turn::LookTurn;
 use super::membership::Membership;
 use super::trial_permit::TrialPermit;
 use super::waits::Waits;
@@ -37,6 +38,8 @@ pub struct Node {
     pub claim_pause: ClaimPause,
     /// The chores of the fleet that this node does now.
     pub chores: FleetChores,
+    /// When this node looks while it has no saga.
+    pub look_turn: LookTurn,
     /// Whether this node sleeps.
     pub idleness: Idleness,
     /// How far ready rows were taken.
@@ -86,6 +89,7 @@ impl Node {
     pub(crate) fn confirmed(&self, sent: Instant, beat: &Beat) {
         self.lease.clock.sample(sent, beat.at, self.lease.membership.trust());
         self.claim_pause.told(beat.draining);
+        self.look_turn.told(beat.peers);
     }
 
     /// Writes what this node has seen begin and end. What could not be written is counted again next time.

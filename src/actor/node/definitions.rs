@@ -4,6 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use sha2::{Digest, Sha256};
+
 use crate::actor::telemetry::saga_metrics::SagaMetrics;
 use crate::participant::{Participants, expr};
 use crate::saga::{Definition, Json, unsound_rules};
@@ -161,6 +163,15 @@ impl Definitions {
         let mut ids: Vec<_> = able.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// Returns a digest of the definitions whose sagas this node may claim; none if there are none.
+    pub(crate) fn digest(&self) -> Option<i64> {
+        let runnable = self.runnable();
+        let digest =
+            runnable.iter().fold(Sha256::new(), |digest, id| digest.chain_update(id.0.to_be_bytes())).finalize();
+        let first = digest.first_chunk().copied().map(i64::from_be_bytes);
+        first.filter(|_| !runnable.is_empty())
     }
 
     /// Returns the numbers of the definitions that have notices and that this node can run.

@@ -74,7 +74,7 @@ async fn join(
     let id = store.join_after(before, name, env!("CARGO_PKG_VERSION"), ttl_ms, connections).await?;
     // The first beat also prepares its statement. The clock counts from the sending of a beat, so it would run ahead by
     // that time, and findings of operators would seem to be older than they are.
-    store.beat(id, 0, None).await?;
+    store.beat(id, 0, None, None).await?;
     let sent = Instant::now();
-    Ok((id, sent, store.beat(id, 0, None).await?))
+    Ok((id, sent, store.beat(id, 0, None, None).await?))
 }

@@ -6,6 +6,7 @@ pub(super) mod definitions;
 pub(super) mod fleet_chores;
 pub(super) mod idleness;
 pub(super) mod lease_clock;
+pub(super) mod look_turn;
 pub(super) mod membership;
 pub(super) mod pacing;
 pub(super) mod supervisor;

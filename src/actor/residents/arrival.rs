@@ -44,7 +44,8 @@ pub(crate) struct Arrival {
 pub(crate) enum First {
     /// Write the row that starts the saga.
     Write { event: Event, commands: Vec<Command>, key: Option<StartKey> },
-    /// Carry out the commands of the first row, which the claim wrote.
+    /// Carry out the commands of the first row, which the claim wrote. The claim held the saga's row and found no
+    /// signal; each signal since then wakes the saga.
     CarryOut,
     /// The same, but read the saga's signals first: one of them may end the saga before it begins anything.
     Listen,

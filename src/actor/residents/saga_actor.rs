@@ -380,14 +380,16 @@ impl Actor for SagaActor {
                 let start = Start { definition: self.pinned.id, key };
                 self.propose(&event, (self.state.clone(), commands), Some(start), None, ctx);
             }
-            Some(First::CarryOut | First::Listen) => {
+            Some(first @ (First::CarryOut | First::Listen)) => {
                 self.node.began(&self.pinned);
                 let refusal = start_check::check_fresh(&self.pinned, &self.node, &self.state);
                 self.events.extend(refusal.into_iter().map(EventOccurred::from));
                 if self.events.is_empty() {
                     outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx));
                 }
-                self.read_signals(ctx);
+                if matches!(first, First::Listen) {
+                    self.read_signals(ctx);
+                }
                 self.decide(ctx);
             }
             Some(First::Recover) => {

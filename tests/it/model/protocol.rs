@@ -278,7 +278,9 @@ impl Database {
                 (self.owner, self.queued, self.timer) = (Some(lane), false, false);
                 if with_input && self.journal.is_empty() {
                     self.journal.push(Row { lane, event: Event::Started });
-                    return Answer::Adopted { fresh: true, seen_rows: 1, asked: true };
+                    // Its row, which the claim holds, counts what was asked.
+                    let asked = self.signaled && !self.uncounted;
+                    return Answer::Adopted { fresh: true, seen_rows: 1, asked };
                 }
                 Answer::Adopted { fresh: false, seen_rows: seen.rows, asked: true }
             }

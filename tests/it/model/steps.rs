@@ -224,7 +224,7 @@ impl State {
     fn arrive(&mut self, lane: LaneId, rows: &[Row], Loading { fresh, asked }: Loading) {
         // Rows of somebody else: it is not the first owner any more, whatever its claim said.
         let fresh = fresh && rows.len() == 1;
-        let mut actor = Actor::take_up(rows, fresh, asked);
+        let mut actor = Actor::take_up(rows, fresh, asked || !fresh);
         actor.decide();
         self.process(lane).actor = Some(actor);
         if fresh {
@@ -240,9 +240,13 @@ impl State {
         self.actor(lane).calling = true;
     }
 
+    /// Wakes the saga, or keeps the wake until it has an actor.
     fn wake(&mut self, lane: LaneId) {
-        if let Some(actor) = &mut self.process(lane).actor {
+        let process = self.process(lane);
+        if let Some(actor) = &mut process.actor {
             actor.must_read = true;
+        } else if let Some(loading) = &mut process.loading {
+            loading.asked = true;
         }
     }
 
@@ -265,7 +269,7 @@ impl State {
         self.process(lane).hinted_starts |= found && statement == Statement::Take;
         match answer {
             Answer::Fenced => self.process(lane).die(),
-            Answer::Adopted { .. } | Answer::Woken if self.process(lane).actor.is_some() => self.wake(lane),
+            Answer::Adopted { .. } | Answer::Woken if self.process(lane).has_it() => self.wake(lane),
             Answer::Adopted { fresh, seen_rows, asked } if without == Without::LaterLoad => {
                 let rows = self.db.journal[..usize::from(seen_rows)].to_vec();
                 self.arrive(lane, &rows, Loading { fresh, asked });
@@ -331,6 +335,11 @@ impl Process {
         *self = Self::unborn();
         self.ghosts = ghosts;
         self.ghosts.extend(on_its_way);
+    }
+
+    /// The saga has its actor here, or is about to.
+    fn has_it(&self) -> bool {
+        self.actor.is_some() || self.loading.is_some()
     }
 
     /// A process that is not there.

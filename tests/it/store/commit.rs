@@ -267,7 +267,7 @@ async fn the_victim_of_a_deadlock_or_of_a_serialization_failure_is_repeated() {
     // What the pool sends is repeated once.
     for before in ["setval('public.tries', 1)", "setval('public.tries', 1, false)"] {
         client.batch_execute(&format!("select {before}")).await.unwrap();
-        let beat = node.store.beat(node.id, 0, None).await;
+        let beat = node.store.beat(node.id, 0, None, None).await;
         assert_eq!(beat.is_ok(), before.ends_with("1)"), "{before}: {beat:?}");
     }
 }

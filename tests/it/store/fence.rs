@@ -1,6 +1,6 @@
 //! Fencing: dead lanes, zombies, and nodes that were only slow.
 
-use amends::store::{Error, Lane, Parking, Sources, Swept, Written};
+use amends::store::{Error, Lane, Parking, Peers, Sources, Swept, Written};
 
 use super::{Node, ended, started, waiting, went_on};
 use crate::harness::eventually;
@@ -27,7 +27,7 @@ async fn a_zombie_writes_nothing_and_its_sagas_go_on_elsewhere() {
         let parking = Parking { id: ids[0], signals_seen: 0, wake_at: None };
         assert!(zombie.lane.park(&[parking]).await.unwrap().is_empty());
         assert!(zombie.lane.release(&ids).await.unwrap().is_empty());
-        assert!(matches!(zombie.store.beat(zombie.id, 0, None).await, Err(Error::Fenced)));
+        assert!(matches!(zombie.store.beat(zombie.id, 0, None, None).await, Err(Error::Fenced)));
         assert!(matches!(Lane::open(&zombie.database.config(), zombie.id).await, Err(Error::Fenced)));
         if node.claim_all().await.is_empty() {
             break;
@@ -35,6 +35,31 @@ async fn a_zombie_writes_nothing_and_its_sagas_go_on_elsewhere() {
     }
     assert_eq!(rows(&node).await, before);
     assert_eq!(node.lane.commit(&[went_on(ids[0], 2)]).await.unwrap(), [Written::Accepted]);
+}
+
+#[tokio::test]
+async fn a_beat_counts_the_nodes_in_service_that_claim_the_same() {
+    let node = Node::new().await;
+    let store = &node.store;
+    let mut nodes = Vec::new();
+    for (name, claims) in [("one", Some(7)), ("two", Some(7)), ("other", Some(8)), ("none", None), ("three", Some(7))] {
+        let id = store.join(name, "test", 8_000).await.unwrap();
+        store.beat(id, 0, None, claims).await.unwrap();
+        nodes.push(id);
+    }
+    let peers = async |index: usize, claims| {
+        let Peers { earlier, later } = store.beat(nodes[index], 0, None, claims).await.unwrap().peers;
+        (earlier, later)
+    };
+    assert_eq!((peers(0, Some(7)).await, peers(1, Some(7)).await, peers(4, Some(7)).await), ((0, 2), (1, 1), (2, 0)));
+    assert_eq!((peers(2, Some(8)).await, peers(3, None).await), ((0, 0), (0, 0)));
+    // One goes, one is silent, and one claims something else from now on.
+    store.leave(nodes[4]).await.unwrap();
+    assert_eq!(peers(0, Some(7)).await, (0, 1));
+    let silent = "update amends.node set beat_at = beat_at - interval '4 s' where id = $1";
+    node.database.client().await.execute(silent, &[&nodes[1].0]).await.unwrap();
+    assert_eq!(peers(0, Some(7)).await, (0, 0));
+    assert_eq!((peers(0, Some(8)).await, peers(2, Some(8)).await), ((0, 1), (1, 0)));
 }
 
 #[tokio::test]
@@ -170,9 +195,9 @@ async fn nobody_is_called_dead_by_a_node_that_stood_still_itself() {
     node.age(30_000).await;
     slow.age(30_000).await;
     assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept::default());
-    node.store.beat(node.id, 0, None).await.unwrap();
+    node.store.beat(node.id, 0, None, None).await.unwrap();
     assert_eq!(node.store.sweep(node.id).await.unwrap(), Swept::default());
-    slow.store.beat(slow.id, 0, None).await.unwrap();
+    slow.store.beat(slow.id, 0, None, None).await.unwrap();
     assert_eq!(slow.lane.commit(&[went_on(id, 2)]).await.unwrap(), [Written::Accepted]);
     // A fresh node has not seen enough either; a steady one has, but meets only live ones.
     node.steady().await;

@@ -140,7 +140,7 @@ impl World {
             again(async || store.rerun_decided(&one, &Err("no".to_owned())).await).await;
         }
         again(async || store.rerun_fate(rerun).await).await;
-        again(async || store.beat(second, 0, None).await).await;
+        again(async || store.beat(second, 0, None, None).await).await;
         again(async || store.record_passage(second, &[(definition, Passed::default())]).await).await;
         again(async || store.take_census().await).await;
         again(async || store.measure().await).await;

@@ -114,7 +114,7 @@ async fn the_pool_gets_over_a_lost_connection() {
                 where application_name = 'amends' and datname = current_database()";
     for _ in 0..3 {
         node.database.client().await.query(kill, &[]).await.unwrap();
-        node.store.beat(node.id, 0, None).await.unwrap();
+        node.store.beat(node.id, 0, None, None).await.unwrap();
     }
 }
 

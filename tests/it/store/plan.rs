@@ -41,9 +41,10 @@ const HOT: &[(&str, &str, &[&str])] = &[
             "Index Cond: (lane = l.id)",
         ],
     ),
+    (include_str!("../../../sql/queries/node/beat.sql"), "1, 0, null, 7, 8", &["node_pkey", "node_claims"]),
     (include_str!("../../../sql/queries/saga/park.sql"), "1, '{}', '{}', '{}'", &["saga_pkey"]),
     (include_str!("../../../sql/queries/saga/release.sql"), "1, '{}'", &["saga_pkey"]),
-    (include_str!("../../../sql/queries/saga/owned.sql"), "1", &["saga_lane"]),
+    (include_str!("../../../sql/queries/saga/owned.sql"), "'{1}'", &["saga_lane"]),
     (include_str!("../../../sql/queries/saga/read.sql"), "'00000000-0000-7000-8000-000000000000'", &["saga_pkey"]),
     (
         include_str!("../../../sql/queries/saga/list.sql"),
