@@ -125,7 +125,7 @@ pub const REVIVE_PAUSE_MS: u64 = 100;
 /// Longest such pause, in milliseconds.
 pub const REVIVE_PAUSE_MAX_MS: u64 = 60_000;
 /// Pause between two rounds of the supervisor, in milliseconds.
-pub const HEARTBEAT_MS: u64 = 500;
+pub const HEARTBEAT_MS: u64 = 1_000;
 /// Silence of an actor after which the supervisor reports it, in milliseconds.
 pub const STALLED_MS: u64 = 10_000;
 /// Most restarts of one actor within [`RESTART_WINDOW_MS`].
@@ -159,7 +159,7 @@ pub const RELAY_PAUSE_MS: u64 = 500;
 /// Longest such pause, in milliseconds.
 pub const RELAY_PAUSE_MAX_MS: u64 = 300_000;
 /// Shortest time between two rounds that free the events of dead nodes and count the outbox, in milliseconds.
-pub const RELAY_CHORES_MS: u64 = 1_000;
+pub const RELAY_CHORES_MS: u64 = 5_000;
 /// Pause between two sweeps, and before a chore that failed is tried again, in milliseconds.
 pub const SWEEP_MS: u64 = 1_000;
 /// Pause between two measurements of the database for metrics, in milliseconds.

@@ -19,6 +19,7 @@ impl Chore for CompletionPoller {
 
     async fn round(&mut self) -> Result<Duration, Error> {
         let node = &self.0;
+        node.wakeups.waiters.come().await;
         for sagas in node.wakeups.waiters.overdue().chunks(limits::ENDS_READ_MAX) {
             match node.store.ended(sagas).await {
                 Ok(ends) => ends.into_iter().for_each(|(saga, end)| match end {

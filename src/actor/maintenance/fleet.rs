@@ -13,16 +13,14 @@ use crate::store::Error;
 pub(crate) struct Fleet<C> {
     node: Arc<Node>,
     which: FleetChore,
-    /// Pause while another node does the chore.
-    pace: Duration,
     chore: C,
 }
 
 impl<C> Fleet<C> {
-    /// Creates the chore. `pace_ms`: pause, in milliseconds, between two checks whether this node does it now.
-    pub(crate) fn new(node: Arc<Node>, which: FleetChore, pace_ms: u64, chore: C) -> Self {
+    /// Creates the chore.
+    pub(crate) fn new(node: Arc<Node>, which: FleetChore, chore: C) -> Self {
         node.chores.forget_round(which);
-        Self { node, which, pace: Duration::from_millis(pace_ms), chore }
+        Self { node, which, chore }
     }
 }
 
@@ -31,7 +29,13 @@ impl<C: Chore> Chore for Fleet<C> {
     const PLACES: [&'static str; 2] = C::PLACES;
 
     async fn round(&mut self) -> Result<Duration, Error> {
-        let done = self.node.chores.run(self.which, self.chore.round()).await;
-        done.unwrap_or(Ok(self.pace))
+        let taken = self.node.chores.next_taken();
+        match self.node.chores.run(self.which, self.chore.round()).await {
+            Some(done) => done,
+            None => {
+                taken.await;
+                Ok(Duration::ZERO)
+            }
+        }
     }
 }

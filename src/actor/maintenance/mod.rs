@@ -46,11 +46,11 @@ use crate::actor::dispatch::lane_router::LaneRouter;
 use crate::actor::node::context::Node;
 use crate::actor::node::fleet_chores::FleetChore;
 use crate::actor::node::supervisor::{Child, Observe};
-use crate::config::actor::{self as limits, IdleSleep, Wake};
+use crate::config::actor::{IdleSleep, Wake};
 
-/// Starts a chore of the fleet. `pace_ms`: pause, in milliseconds, between two checks whether this node does it now.
-fn fleet<C: Chore>(which: FleetChore, pace_ms: u64, chore: C, node: Arc<Node>) -> Recipient<Observe> {
-    Periodic::begin(Fleet::new(node, which, pace_ms, chore))
+/// Starts a chore of the fleet.
+fn fleet<C: Chore>(which: FleetChore, chore: C, node: Arc<Node>) -> Recipient<Observe> {
+    Periodic::begin(Fleet::new(node, which, chore))
 }
 
 /// Returns the chores of a node, for its supervisor. Their names are the label of `amends_actor_restarts_total`.
@@ -70,18 +70,17 @@ pub fn chores(node: &Arc<Node>, router: &LaneRouter, wake: Wake, sleep: Option<I
         chore("usher", |node, router| Periodic::begin(TurnGranter::new(node, router))),
         chore("sweeper", |node, _| Periodic::begin(Timers::new(node))),
         chore("sweeper", |node, router| Periodic::begin_after(OrphanFinder::PAUSE, OrphanFinder { node, router })),
-        chore("sweeper", |node, _| fleet(FleetChore::Sweep, limits::SWEEP_MS, DeadNodes(node.clone()), node)),
-        chore("sweeper", |node, _| fleet(FleetChore::Orphans, limits::SWEEP_MS, LeftBehind(node.clone()), node)),
-        chore("sweeper", |node, _| fleet(FleetChore::Retention, limits::SWEEP_MS, Retention(node.clone()), node)),
-        chore("sweeper", |node, _| fleet(FleetChore::Compaction, limits::SWEEP_MS, Compactor::new(node.clone()), node)),
+        chore("sweeper", |node, _| fleet(FleetChore::Sweep, DeadNodes(node.clone()), node)),
+        chore("sweeper", |node, _| fleet(FleetChore::Orphans, LeftBehind(node.clone()), node)),
+        chore("sweeper", |node, _| fleet(FleetChore::Retention, Retention(node.clone()), node)),
+        chore("sweeper", |node, _| fleet(FleetChore::Compaction, Compactor::new(node.clone()), node)),
         chore("sweeper", |node, _| Periodic::begin(Measurement::new(node))),
     ];
     let net = {
         // A node that sleeps may never be awake for the whole pause.
         let first = sleep.map_or(SafetyNet::PAUSE, |sleep| SafetyNet::PAUSE.min(sleep.after / 2));
         let node = node.clone();
-        let net =
-            move || Fleet::new(node.clone(), FleetChore::SafetyNet, limits::SWEEP_MS, SafetyNet::new(node.clone()));
+        let net = move || Fleet::new(node.clone(), FleetChore::SafetyNet, SafetyNet::new(node.clone()));
         Child::new("sweeper", move || std::future::ready(Ok(Periodic::begin_after(first, net()))))
     };
     let watch = sleep.map(|sleep| {

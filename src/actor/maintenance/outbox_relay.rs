@@ -86,7 +86,11 @@ impl Chore for OutboxRelay {
 
     /// Looks once; the next look comes after a pause, or when an event was written.
     async fn round(&mut self) -> Result<Duration, Error> {
-        let pause = if self.take().await { 1 } else { limits::RELAY_POLL_MS };
+        let pause = match self.take().await {
+            true => 1,
+            false if self.node.definitions.telling().is_empty() => limits::RELAY_CHORES_MS,
+            false => limits::RELAY_POLL_MS,
+        };
         self.node.wakeups.hints.events(Duration::from_millis(pause)).await;
         Ok(Duration::ZERO)
     }

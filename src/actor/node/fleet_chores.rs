@@ -6,6 +6,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
 use crate::config::actor as limits;
 use crate::metrics;
 
@@ -64,7 +67,10 @@ impl FleetChore {
 
 /// The chores that this node holds.
 #[derive(Debug, Default)]
-pub struct FleetChores(Mutex<Known>);
+pub struct FleetChores {
+    known: Mutex<Known>,
+    changed: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -130,8 +136,17 @@ impl FleetChores {
             return;
         }
         for chore in FleetChore::ALL.into_iter().filter(|chore| taken.iter().any(|name| name == chore.as_str())) {
-            known.chores.entry(chore).or_default().until = Some(sent + lease);
+            let state = known.chores.entry(chore).or_default();
+            if !state.is_held() {
+                self.changed.notify_waiters();
+            }
+            state.until = Some(sent + lease);
         }
+    }
+
+    /// Returns a future that ends when this node next takes a chore that it did not have.
+    pub(crate) fn next_taken(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     /// Does one round of a chore. None, and nothing is done, if another node does the chore.
@@ -194,7 +209,7 @@ impl FleetChores {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

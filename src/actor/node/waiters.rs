@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use crate::boundary;
@@ -22,7 +22,10 @@ pub struct Ended {
 
 /// Waiting callers by saga.
 #[derive(Debug, Default)]
-pub struct Waiters(Mutex<Callers>);
+pub struct Waiters {
+    callers: Mutex<Callers>,
+    came: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Callers {
@@ -48,6 +51,7 @@ impl Waiters {
             let those = &mut callers.by_saga.entry(saga).or_default().callers;
             those.retain(|waiter| !waiter.is_closed());
             those.push(sender);
+            self.came.notify_one();
         }
         receiver
     }
@@ -72,6 +76,13 @@ impl Waiters {
             (2..=4).contains(&those.asked) || those.asked.is_multiple_of(4)
         };
         sagas.filter_map(|(saga, those)| due(those).then_some(*saga)).collect()
+    }
+
+    /// Waits until there is a caller that waits.
+    pub(crate) async fn come(&self) {
+        while !self.are_there() {
+            self.came.notified().await;
+        }
     }
 
     /// Whether any caller waits.
@@ -101,6 +112,6 @@ impl Waiters {
     }
 
     fn lock(&self) -> MutexGuard<'_, Callers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
