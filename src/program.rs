@@ -4,8 +4,10 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::cli::database::DatabaseArgs;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::{bench, cli, demo};
@@ -42,15 +44,17 @@ enum Program {
 /// Runs the program with the arguments of this process and returns its exit code.
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
-    let Amends { options, program } = match Amends::try_parse_from(&args) {
-        Ok(amends) => amends,
+    let parsed = Amends::command().try_get_matches_from(&args);
+    let parsed = parsed.and_then(|matches| Ok((Amends::from_arg_matches(&matches)?, matches)));
+    let (Amends { options, program }, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return usage(&error, args.iter().any(|arg| arg == "--json")),
     };
     let output = Output::new(options.json);
     let database = &options.database;
     let exit = match program {
         Program::Verb(verb) => cli::run(verb, database, &output),
-        Program::Demo(args) => demo::run(&args, database, &output),
+        Program::Demo(args) => demo::run(&args, &typed(database, &matches), &output),
         Program::DemoParticipant(args) => demo::participant(args),
         Program::Bench(args) => bench::run(&args, database, &output),
         Program::BenchNode(args) => bench::run_node(args, database),
@@ -61,6 +65,18 @@ pub fn main() -> ExitCode {
             output.failure(&failure);
             failure.exit.into()
         }
+    }
+}
+
+/// Returns the options of the database without those that come from the environment. A demo leaves hundreds of sagas
+/// behind, so it takes place in an application's database only if the command line itself says so.
+fn typed(database: &DatabaseArgs, matches: &ArgMatches) -> DatabaseArgs {
+    let places = || std::iter::once(matches).chain(matches.subcommand().map(|(_, matches)| matches));
+    let is_typed = |name: &str| places().any(|place| place.value_source(name) == Some(ValueSource::CommandLine));
+    DatabaseArgs {
+        database_url: database.database_url.clone().filter(|_| is_typed("database_url")),
+        config: database.config.clone().filter(|_| is_typed("config")),
+        ..database.clone()
     }
 }
 

@@ -62,6 +62,14 @@ impl DatabaseArgs {
         Ok(self.or_settings(&settings.database))
     }
 
+    /// Opens the database that the options name, without a look at the settings unless the options name them. Blocks.
+    pub(crate) fn open_named(&self) -> Result<Place, Failure> {
+        match self.config {
+            Some(_) => self.settled()?.open(),
+            None => self.open(),
+        }
+    }
+
     /// Starts or joins the embedded Postgres. Blocks.
     pub(crate) fn embedded(&self) -> Result<Embedded, Failure> {
         let data_dir = match &self.data_dir {

@@ -88,7 +88,7 @@ pub(super) fn run(metrics_port: Option<u16>, database: &DatabaseArgs, output: &O
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let mut interrupt = Interrupt::catch(&runtime)?;
-    let place = database.settled()?.open()?;
+    let place = database.open_named()?;
     let played = runtime.block_on(play(place.url(), metrics_port, &mut interrupt, output));
     // Closes the connections before the server.
     drop(runtime);

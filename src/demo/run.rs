@@ -86,7 +86,7 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let mut interrupt = Interrupt::catch(&runtime)?;
-    let place = database.settled()?.open()?;
+    let place = database.open_named()?;
     let played = runtime.block_on(play(args, seed, &place, &mut interrupt, output));
     // Closes the connections before the server.
     drop(runtime);
@@ -102,7 +102,10 @@ pub(super) fn run(args: &DemoArgs, database: &DatabaseArgs, output: &Output) -> 
     }
     if let Some(saga) = report.example {
         let place = database.data_dir.as_ref().map(|dir| format!(" --data-dir {}", dir.display()));
-        output.remark(&format!("see one of them in detail: amends show {saga}{}", place.unwrap_or_default()));
+        // A verb would look where the environment says.
+        let given = database.database_url.is_some() || std::env::var_os("DATABASE_URL").is_none();
+        let program = if given { "amends" } else { "env -u DATABASE_URL amends" };
+        output.remark(&format!("see one of them in detail: {program} show {saga}{}", place.unwrap_or_default()));
     }
     Ok(if report.holds() { Exit::Done } else { Exit::Failed })
 }

@@ -108,6 +108,8 @@ impl Cluster {
             "logging_collector=off".to_owned(),
             "log_destination=stderr".to_owned(),
             "lc_messages=C".to_owned(),
+            // The role has the name of our schema, so `"$user"` would put a program's own tables among ours.
+            "search_path=public".to_owned(),
         ];
         if cfg!(target_os = "linux") {
             // After a crash: one syncfs instead of an fsync of each file, 0.2 s instead of 2 s.

@@ -124,15 +124,16 @@ fn url(socket_dir: &Path) -> String {
     use std::os::unix::ffi::OsStrExt as _;
 
     let mut host = String::new();
+    // As a host rather than as a parameter: not every client takes a URL without a host.
     for &byte in socket_dir.as_os_str().as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             host.push(char::from(byte));
         } else {
             // Writing to a String cannot fail.
             let _ = write!(host, "%{byte:02X}");
         }
     }
-    format!("postgresql://{ROLE}@/{DATABASE}?host={host}&port={}&sslmode=disable", paths::PORT)
+    format!("postgresql://{ROLE}@{host}:{}/{DATABASE}?sslmode=disable", paths::PORT)
 }
 
 #[cfg(test)]
@@ -142,7 +143,10 @@ mod tests {
     #[test]
     fn a_url_survives_any_folder_name() {
         let text = url(Path::new("/tmp/a b&c=ä?%/run"));
-        let expected = "postgresql://amends@/postgres?host=/tmp/a%20b%26c%3D%C3%A4%3F%25/run&port=5432&sslmode=disable";
+        let expected = "postgresql://amends@%2Ftmp%2Fa%20b%26c%3D%C3%A4%3F%25%2Frun:5432/postgres?sslmode=disable";
         assert_eq!(text, expected);
+        // sqlx reads it like this.
+        let parsed = reqwest::Url::parse(&text).unwrap();
+        assert_eq!(parsed.host_str(), Some("%2Ftmp%2Fa%20b%26c%3D%C3%A4%3F%25%2Frun"));
     }
 }

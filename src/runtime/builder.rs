@@ -206,13 +206,9 @@ impl Builder {
         let (membership, clock) = Membership::join(&store, &self.name, self.lease, connections).await?;
         let registry = Definitions::default();
         let definitions: Vec<_> = definitions.into_iter().chain(self.checked).collect();
-        let inadmissible = |definition: &Arc<Definition>| {
-            let faults = participants.inadmissible(definition.draft());
-            faults.into_iter().map(|fault| format!("{}: {fault}", definition.name())).collect::<Vec<_>>()
-        };
-        let inadmissible: Vec<String> = definitions.iter().flat_map(inadmissible).collect();
-        if !inadmissible.is_empty() {
-            return Err(Error::Faults(inadmissible));
+        let refused: Vec<String> = definitions.iter().flat_map(|definition| refused(definition, &participants)).collect();
+        if !refused.is_empty() {
+            return Err(Error::Faults(refused));
         }
         for definition in definitions {
             registry.register(&store, &participants, definition).await?;
@@ -255,6 +251,16 @@ fn build(drafts: Vec<Draft>) -> Result<Vec<Arc<Definition>>, Error> {
         faults.extend(expressions.into_iter().map(|fault| format!("{name}: {fault}")));
     }
     if faults.is_empty() { Ok(definitions) } else { Err(Error::Faults(faults)) }
+}
+
+/// Returns why a node with these participants does not register a definition. It would start sagas that it cannot run.
+fn refused(definition: &Definition, participants: &Participants) -> Vec<String> {
+    let name = definition.name();
+    let faults = participants.inadmissible(definition.draft()).into_iter().map(|fault| format!("{name}: {fault}"));
+    let missing = participants.missing(definition.draft()).into_iter().map(|lacks| {
+        format!("{name}: expected {lacks}, found none on this node; add it, or leave the definition to nodes that have it")
+    });
+    faults.chain(missing).collect()
 }
 
 fn located(faults: Vec<Fault>) -> Vec<String> {

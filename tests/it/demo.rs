@@ -54,6 +54,25 @@ async fn checkouts_survive_chaos_on_the_demos_own_postgres() {
     assert_eq!((code, &report["sagas"]), (Some(0), &60.into()), "{report}");
 }
 
+/// The demo leaves sagas, tables and roles behind: not in the database of the application that the shell is set up for.
+#[tokio::test]
+async fn a_demo_takes_place_in_its_own_postgres_whatever_the_environment_says() {
+    let database = Database::empty().await;
+    let folder = Folder::new("own");
+    let data_dir = folder.join("d");
+    std::fs::write(folder.join("amends.yaml"), "database: { url: 'postgres://nobody@127.0.0.1:1/none' }").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
+    command.env("DATABASE_URL", &database.url).current_dir(folder.join("."));
+    command.args(["--data-dir", data_dir.to_str().unwrap(), "demo", "--sagas", "3", "--nodes", "1", "--kill=false"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("env -u DATABASE_URL amends show"), "{said}");
+    let schemas = "select count(*) from pg_namespace where nspname ~ '^(amends|demo)'";
+    let left: i64 = database.client().await.query_one(schemas, &[]).await.unwrap().get(0);
+    assert_eq!(left, 0, "the demo left schemas in the application's database");
+}
+
 /// The server of somebody else is not killed.
 #[tokio::test]
 async fn chaos_leaves_a_given_postgres_alone() {

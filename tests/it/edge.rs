@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amends::participant::{Answers, Failure, Handlers, ParticipantConfig, Secret, StepContext, Transport};
 use amends::runtime::Runtime;
-use amends::saga::definition::{Call, Draft, Errors, Refused, Retry, Step};
+use amends::saga::definition::{Call, Draft, Errors, Notice, Refused, Retry, Step};
 use amends::saga::event::Request;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -40,6 +40,27 @@ async fn node(database: &Database, drafts: Vec<Draft>, bank: Option<ParticipantC
         builder = builder.definition(draft);
     }
     builder.begin().await.unwrap()
+}
+
+/// A saga that nobody can run would wait for ever and without a word.
+#[tokio::test]
+async fn a_node_registers_no_definition_that_it_cannot_run() {
+    let database = Database::create().await;
+    let draft = |name: &str, handler: &str| Draft::new(name).step(Step::new("pay", Call::handler(handler)).irreversible());
+    let refused = Runtime::builder(database.url.clone())
+        .handlers(handlers())
+        .definition(draft("fine", "work"))
+        .definition(draft("typo", "wrok"))
+        .definition(draft("tool", "work").on_end(Notice::handler("nobody")))
+        .begin()
+        .await
+        .unwrap_err()
+        .to_string();
+    for part in ["typo: expected handler \"wrok\", found none on this node", "tool: expected handler \"nobody\""] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    assert!(!refused.contains("fine:"), "{refused}");
+    assert_eq!(ask(&database.url, "select count(*) from amends.definition").await, "0");
 }
 
 /// The instant of a request counts, and deadlines hold although no node lives.

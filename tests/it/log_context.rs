@@ -9,7 +9,7 @@ use amends::saga::definition::{Call, Draft, Step};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::harness::Database;
+use crate::harness::{Database, eventually};
 
 /// The log of this process, in memory.
 #[derive(Clone, Default)]
@@ -26,6 +26,12 @@ impl Write for Log {
     }
 }
 
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
 #[tokio::test]
 async fn what_a_handler_logs_names_its_saga_and_step() {
     let log = Log::default();
@@ -38,19 +44,38 @@ async fn what_a_handler_logs_names_its_saga_and_step() {
         tracing::info!("spoken in a handler");
         Ok::<_, Failure>(Value::Null)
     });
+    let handlers = handlers.register("vanish", |_: StepContext, _: Value| async move {
+        Err::<Value, _>(Failure::unknown("lost", "no answer came"))
+    });
     let step = Step::new("say", Call::handler("speak").idempotent()).pivot();
     let database = Database::create().await;
     let runtime = Runtime::builder(database.url.clone())
         .handlers(handlers)
         .definition(Draft::new("speaker").step(step))
+        .definition(Draft::new("vanishes").step(Step::new("pay", Call::handler("vanish")).irreversible()))
         .begin()
         .await
         .unwrap();
     let saga = runtime.start("speaker", &json!({ "secret": "hunter2" })).await.unwrap();
     runtime.wait(saga).await.unwrap();
+    // A saga that needs a person is not silent.
+    let stuck = runtime.start("vanishes", &json!({})).await.unwrap();
+    eventually("the log tells of the stuck saga", async || log.text().contains("the saga is stuck")).await;
     runtime.stop(std::time::Duration::from_secs(5)).await.unwrap();
 
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
+    let lines_of = |what: &str| {
+        let lines = text.lines().filter(|line| line.contains(what));
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let [line] = &lines_of("the saga is stuck")[..] else { panic!("expected one line of the stuck saga\n{text}") };
+    let fields = &line["fields"];
+    let told = ["saga.id", "definition", "step", "direction", "reason", "code", "error"].map(|field| &fields[field]);
+    let id = stuck.to_string();
+    assert_eq!(told, [id.as_str(), "vanishes", "pay", "action", "in_doubt", "lost", "no answer came"]);
+    let message = fields["message"].as_str().unwrap();
+    assert!(line["level"] == "WARN" && message.contains(&format!("amends show {stuck}")), "{line}");
+    assert!(message.contains("retry pay") && message.contains("resolve pay applied"), "{message}");
     let line = text.lines().find(|line| line.contains("spoken in a handler")).expect("the handler's line");
     let line: Value = serde_json::from_str(line).unwrap();
     let expected = json!({

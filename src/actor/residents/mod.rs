@@ -16,4 +16,5 @@ pub(super) mod scope;
 pub(super) mod shortage;
 pub(super) mod signal_reader;
 pub(super) mod start_check;
+pub(super) mod stuck_log;
 pub(super) mod transactional;

@@ -17,7 +17,7 @@ use super::messages::{EventOccurred, ExitReason, Left, Wake};
 use super::pending_transition::{Next, PendingTransition};
 use super::quarantine::{self, Confinement};
 use super::signal_reader::{self, Arrived};
-use super::{append_check, start_check, transactional};
+use super::{append_check, start_check, stuck_log, transactional};
 use crate::actor::commit::lane_handle::LaneHandle;
 use crate::actor::commit::messages::{Commit, Committed, Park, RolledBack};
 use crate::actor::node::context::Node;
@@ -195,6 +195,7 @@ impl SagaActor {
             self.pinned.counts.decided(event, Some(&self.state), &pending.state);
         }
         self.node.moved(self.id, &self.pinned, &self.state, &pending.state);
+        stuck_log::report(self.id, &self.pinned.definition, &self.state, &pending.state);
         self.state = pending.state;
         attempt::recall(&self.in_flight, &self.state);
         if pending.tells {

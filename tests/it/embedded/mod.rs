@@ -215,6 +215,42 @@ fn a_cluster_that_another_program_runs_is_used_and_left_running() {
     embedded.stop().unwrap();
 }
 
+/// The role of the cluster has the name of our schema. A second run of a program finds its tables where the first made
+/// them, whatever was made in between.
+#[test]
+fn the_tables_of_a_program_never_land_in_our_schema() {
+    let folder = Folder::new("tables");
+    let embedded = Embedded::start(&config(folder.join("d"), &None)).unwrap();
+    for run in 0..2 {
+        query(embedded.url(), "create table if not exists orders (id serial)");
+        query(embedded.url(), "insert into orders default values");
+        assert_eq!(query(embedded.url(), "select max(id) from orders"), (run + 1).to_string());
+        query(embedded.url(), "create schema if not exists amends");
+    }
+    let place = "select schemaname from pg_tables where tablename = 'orders'";
+    assert_eq!(query(embedded.url(), place), "public");
+    embedded.stop().unwrap();
+}
+
+/// The URL that `amends postgres` prints is a URL for the clients that people have.
+#[test]
+fn other_clients_take_the_url() {
+    let folder = Folder::new("clients");
+    let embedded = Embedded::start(&config(folder.join("o'k, \u{e4}"), &None)).unwrap();
+    let psql = servers().into_iter().flatten().map(|binaries| binaries.join("psql")).find(|psql| psql.exists());
+    let psql = psql.unwrap_or_else(|| "psql".into());
+    let python = "import psycopg, sys; print(psycopg.connect(sys.argv[1]).execute('select 6 * 7').fetchone()[0])";
+    let mut ask = Command::new(psql);
+    ask.args([embedded.url(), "--no-psqlrc", "--tuples-only", "--no-align", "--command", "select 6 * 7"]);
+    let mut ask_python = Command::new("/usr/bin/python3");
+    ask_python.args(["-c", python, embedded.url()]);
+    for command in [&mut ask, &mut ask_python] {
+        let output = command.output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "42", "{command:?}: {output:?}");
+    }
+    embedded.stop().unwrap();
+}
+
 #[test]
 fn a_half_made_cluster_is_made_anew() {
     let folder = Folder::new("half");
@@ -234,12 +270,12 @@ fn a_long_path_gets_a_short_socket() {
         let folder = Folder::new("long");
         let data_dir = folder.join(&"x".repeat(100));
         let embedded = Embedded::start(&config(data_dir.clone(), &server)).unwrap();
-        assert!(embedded.url().contains("host=/tmp/amends-"), "{}", embedded.url());
+        assert!(embedded.url().contains("@%2Ftmp%2Famends-"), "{}", embedded.url());
         assert_eq!(query(embedded.url(), "select 1"), "1");
         let guest = Process::start(&data_dir, &server);
         assert_eq!((guest.role.as_str(), guest.url.as_str()), ("guest", embedded.url()));
         guest.terminate();
-        let host = embedded.url().split(['=', '&']).nth(1).unwrap().to_owned();
+        let host = embedded.url().split(['@', ':']).nth(2).unwrap().replace("%2F", "/");
         embedded.stop().unwrap();
         fs::remove_dir_all(host).unwrap();
     }
