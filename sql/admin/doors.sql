@@ -103,14 +103,15 @@ $$;
 
 -- Returns whose a start key is, by the columns of amends.start_key: `mcp:NAME` for a caller over MCP; null for an
 -- application. Rows of older versions have no owner beside the key. Inlined, so all names in it are qualified.
-create or replace function amends.key_owner(owner text, key text) returns text language sql immutable parallel safe as $$
+create or replace function amends.key_owner(owner text, key text) returns text
+language sql immutable parallel safe as $$
     select coalesce(key_owner.owner,
                     pg_catalog.substring(key_owner.key, '^(mcp:[^:]+):[kuw]:'::pg_catalog.text))
 $$;
 
 -- Returns what the first row of the journal says of who starts a saga: the name of a node's caller; if there is none,
--- the session's user, and the person for whom it starts, as the name of its application claims. Empty: nobody, as for a
--- start on a lane by the program around a node. Inlined, so all names in it are qualified.
+-- the session's user, and the person that the name of its application claims. Empty: no starter, as for a start on a
+-- lane by the program around a node. Inlined, so all names in it are qualified.
 create or replace function amends.starter(asker text) returns text language sql stable parallel safe as $$
     select case
         when starter.asker operator(pg_catalog.=) '' then ''
@@ -127,8 +128,8 @@ $$;
 -- Starts a saga as amends.start does, under an id that the caller chose. Null: a new id in the bucket of the
 -- concurrency key, else of the start key, else in a random one. Another id comes back when the key had started a saga
 -- before, so that the caller learns whether it was this start. `asker` is the name of a node's caller; null: the
--- session's user; empty: the session's user, and nobody is recorded. `owner` is whose key it is: `mcp:NAME`, with a key
--- `k:KEY`, for a caller over MCP; null: an application's.
+-- session's user; empty: the session's user, and no starter is recorded. `owner` is whose key it is: `mcp:NAME`, with a
+-- key `k:KEY`, for a caller over MCP; null: an application's.
 drop function if exists amends.start_as(uuid, text, json, text, text, text);
 create or replace function amends.start_as(
     id uuid, definition text, input json, key text default null, traceparent text default null,
@@ -262,8 +263,9 @@ $$;
 -- Starts a saga inside the caller's own transaction: it commits or vanishes with it. The same key with the same input
 -- returns the first saga. All applications share one scope of keys for each name of a definition; a key in the form of
 -- the keys of callers over MCP is refused. Who starts it is recorded: the session's user, and the person in the name of
--- its application (`NAME, claims PERSON`), as it claims. `traceparent` is the caller's position in a trace, as W3C writes it: it is kept with the saga
--- and sent on in its calls. AM003: no such definition. AM004: the key was used with another input. AM005: bad argument.
+-- its application (`NAME, claims PERSON`), as it claims. `traceparent` is the caller's position in a trace, as W3C
+-- writes it: it is kept with the saga and sent on in its calls. AM003: no such definition. AM004: the key was used with
+-- another input. AM005: bad argument.
 --
 -- A start that only goes to the queue is done here, without a further call; amends.start_as does all others.
 create or replace function amends.start(definition text, input json, key text default null,

@@ -109,7 +109,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                    when v.e ->> 'answer' = 'absent' then ' found no effect'
                    else ' could not tell' end
                when 'approval_shown' then coalesce(
-                   'asks: ' || (v.e #>> '{showing,shown,message}') || ' ' || (v.e #>> '{showing,shown,arguments}')
+                   'asks: ' || (v.e #>> '{showing,shown,message}') || ' '
+                   || coalesce(v.e #>> '{showing,shown,arguments}', 'null')
                    || ' (digest ' || (v.e #>> '{showing,shown,digest}') || ')',
                    'what is to be approved cannot be shown')
                when 'timer_fired' then 'woken by a timer'

@@ -97,8 +97,8 @@ impl Client {
                 pinned.definition.check_input(&input).map_err(Error::Input)?;
             }
             let (key, owner) = (key.as_deref(), owner.as_deref());
-            let nobody = matches!(client.inner.backend, Backend::Node(_)).then_some("");
-            let (traceparent, asker) = (traceparent.as_deref(), asker.as_deref().or(nobody));
+            let unnamed = matches!(client.inner.backend, Backend::Node(_)).then_some("");
+            let (traceparent, asker) = (traceparent.as_deref(), asker.as_deref().or(unnamed));
             let options = StartOptions { id: Some(id), key, owner, traceparent, asker };
             client.start_queued(&name, &input, id, options).await
         })

@@ -199,7 +199,7 @@ mod tests {
         };
         let own = key(&ada);
         let other = key(&Principal::new("ada:k", grants));
-        // The text alone makes nobody its owner.
+        // The text alone has no owner.
         let application = Keyed { owner: None, key: "mcp:ada:k:1".to_owned(), ..own.clone() };
         assert!(!ada.may_read("hotel_checkout", Some(&application)) && !ada.has_started(Some(&application)));
         assert!(ada.may_start("hotel_checkout") && !ada.may_start("report") && !ada.may_start("hote"));

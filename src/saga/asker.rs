@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub struct Asker {
     /// Role of the database, or the caller that a door has checked.
     pub name: Arc<str>,
-    /// Person for whom this role asks, as it claims. None: it names no person.
+    /// The person that this asker claims to be, or to ask for. None: it names no person.
     pub claims: Option<Arc<str>>,
 }
 

@@ -137,10 +137,11 @@ pub struct Started {
     /// W3C trace context of the caller that started the saga.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<Arc<str>>,
-    /// Name of who started the saga. None: the program around a node, which names nobody, or an older version.
+    /// Name of the role or caller that started the saga. None: an older version did, or the program around a node
+    /// without a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Arc<str>>,
-    /// The person for whom it was started, as `by` claims.
+    /// The person that `by` claims to be, or to start it for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<Arc<str>>,
 }

@@ -28,7 +28,7 @@ pub struct State {
     pub input: Json,
     /// W3C trace context of the caller that started the saga.
     pub traceparent: Option<Arc<str>>,
-    /// Who started the saga. None if nobody is recorded.
+    /// Who started the saga. None if that is not on record.
     pub started_by: Option<Arc<Asker>>,
     /// Start time. For sagas that take turns (`concurrency`) it is the time of the turn. A node may take the saga up
     /// later.

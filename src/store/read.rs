@@ -118,8 +118,8 @@ pub struct StartOptions<'a> {
     pub owner: Option<&'a str>,
     /// The caller's position in a trace.
     pub traceparent: Option<&'a str>,
-    /// Name of the caller. None: the session's user, who is recorded with its claim. Empty: the session's user, and
-    /// nobody is recorded, as for a start on a lane by the program around a node.
+    /// Name of the caller. None: the session's user, who is recorded with its claim. Empty: the session's user, without
+    /// a record, as for a start on a lane by the program around a node.
     pub asker: Option<&'a str>,
 }
 

@@ -123,8 +123,8 @@ impl Store {
     }
 }
 
-/// Returns the asker of this name whose session has this application name. What follows `, claims ` there is the person,
-/// as the session claims.
+/// Returns the asker of this name whose session has this application name. What follows `, claims ` there is the
+/// person, as the session claims.
 pub(super) fn asker(name: &str, application_name: &str) -> Asker {
     let person = application_name.split_once(CLAIM_MARK).map(|(_, person)| person).filter(|person| !person.is_empty());
     Asker { claims: person.map(Arc::from), ..Asker::new(name) }

@@ -45,8 +45,8 @@ pub fn stored_key(owner: Option<&str>, key: &str) -> Result<String, Error> {
     match (owner, owner_of(&stored)) {
         (owner, found) if owner == found => Ok(stored),
         (None, _) => Err(Error::Invalid(format!(
-            "expected a key of your own, found {key:?}, which has the form of the keys of callers over MCP; use another \
-             key"
+            "expected a key of your own, found {key:?}, which has the form of the keys of callers over MCP; use \
+             another key"
         ))),
         (Some(owner), _) => Err(Error::Invalid(format!("expected an owner mcp:NAME and a key k:KEY, found {owner:?}"))),
     }

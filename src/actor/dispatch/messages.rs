@@ -23,7 +23,7 @@ pub(crate) struct StartSaga {
     pub(crate) key: Option<StartKey>,
     pub(crate) rerun: Option<Box<Rerun>>,
     pub(crate) traceparent: Option<Arc<str>>,
-    /// Who starts it. None: nobody is recorded.
+    /// Who starts it. None: it has no starter on record.
     pub(crate) starter: Option<Asker>,
     pub(crate) answer: oneshot::Sender<StartOutcome>,
 }

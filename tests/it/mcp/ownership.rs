@@ -48,7 +48,7 @@ async fn no_other_door_and_no_other_caller_takes_joins_or_reads_the_key_of_a_cal
     let url = home.database.url.clone();
     let (_, ada) = token(&home, &["ada", "--scope", "start:*"]);
     let (_, bob) = token(&home, &["bob", "--scope", "start:*"]);
-    let (_, odd) = token(&home, &["ada:k", "--scope", "start:*"]);
+    let (_, odd) = token(&home, &["ada-k", "--scope", "start:*"]);
     let [ada, bob, odd] = [&ada, &bob, &odd].map(|token: &String| Agent::of_new(&node.url).with_token(token));
     let producer = login(&home.database, "producer", "amends_producer").await;
     let call = |key: &str| json!({ "idempotency_key": key });
@@ -73,11 +73,11 @@ async fn no_other_door_and_no_other_caller_takes_joins_or_reads_the_key_of_a_cal
     }
     let all: BTreeSet<&String> = others.iter().chain(&mine).chain([&own]).collect();
     assert_eq!(all.len(), 8, "{all:?}");
-    let rows = "select string_agg(coalesce(owner, '-') || ' ' || key, ', ' order by key) from amends.start_key
-                where key like '%k:K9'";
+    let rows = "select string_agg(coalesce(owner, '-') || ' ' || key, ', ' order by key collate \"C\")
+                from amends.start_key where key like '%k:K9'";
     assert_eq!(
         ask(&url, rows).await,
-        "- k:K9, mcp:ada%3Ak mcp:ada%3Ak:k:K9, mcp:ada mcp:ada:k:K9, mcp:bob mcp:bob:k:K9, - mcp::k:K9"
+        "- k:K9, - mcp::k:K9, mcp:ada-k mcp:ada-k:k:K9, mcp:ada mcp:ada:k:K9, mcp:bob mcp:bob:k:K9"
     );
 
     let again = ada.call("bell", call("K9")).await;
