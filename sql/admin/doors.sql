@@ -101,12 +101,39 @@ begin
 end
 $$;
 
+-- Returns whose a start key is, by the columns of amends.start_key: `mcp:NAME` for a caller over MCP; null for an
+-- application. Rows of older versions have no owner beside the key. Inlined, so all names in it are qualified.
+create or replace function amends.key_owner(owner text, key text) returns text
+language sql immutable parallel safe as $$
+    select coalesce(key_owner.owner,
+                    pg_catalog.substring(key_owner.key, '^(mcp:[^:]+):[kuw]:'::pg_catalog.text))
+$$;
+
+-- Returns what the first row of the journal says of who starts a saga: the name of a node's caller; if there is none,
+-- the session's user, and the person that the name of its application claims. Empty: no starter, as for a start on a
+-- lane by the program around a node. Inlined, so all names in it are qualified.
+create or replace function amends.starter(asker text) returns text language sql stable parallel safe as $$
+    select case
+        when starter.asker operator(pg_catalog.=) '' then ''
+        else pg_catalog.concat(
+            ',"by":', pg_catalog.to_json(coalesce(starter.asker, session_user::pg_catalog.text)),
+            case when starter.asker is null then
+                ',"claims":' operator(pg_catalog.||) pg_catalog.to_json(pg_catalog.substring(
+                    pg_catalog.current_setting('application_name', true), ', claims (.+)$'::pg_catalog.text
+                ))::pg_catalog.text
+            end)
+    end
+$$;
+
 -- Starts a saga as amends.start does, under an id that the caller chose. Null: a new id in the bucket of the
 -- concurrency key, else of the start key, else in a random one. Another id comes back when the key had started a saga
 -- before, so that the caller learns whether it was this start. `asker` is the name of a node's caller; null: the
--- session's user.
+-- session's user; empty: the session's user, and no starter is recorded. `owner` is whose key it is: `mcp:NAME`, with a
+-- key `k:KEY`, for a caller over MCP; null: an application's.
+drop function if exists amends.start_as(uuid, text, json, text, text, text);
 create or replace function amends.start_as(
-    id uuid, definition text, input json, key text default null, traceparent text default null, asker text default null
+    id uuid, definition text, input json, key text default null, traceparent text default null,
+    asker text default null, owner text default null
 ) returns uuid
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -122,6 +149,9 @@ declare
     v_heard boolean;
     -- The input, and what follows it in the first row of the journal.
     v_input text := start_as.input::text;
+    v_asker text := nullif(start_as.asker, '');
+    v_owner text := start_as.owner;
+    v_key text := coalesce(start_as.owner || ':', '') || start_as.key;
 begin
     if start_as.definition is null or start_as.input is null then
         raise exception 'expected a definition and an input, found null' using errcode = 'AM005';
@@ -130,8 +160,18 @@ begin
         raise exception 'expected an input of at most 1048576 bytes, found %', octet_length(v_input)
             using errcode = 'AM005';
     end if;
-    if octet_length(start_as.key) not between 1 and 512 then
+    if start_as.key = '' or octet_length(v_key) > 512 then
         raise exception 'expected a key of 1 to 512 bytes, found %', octet_length(start_as.key) using errcode = 'AM005';
+    end if;
+    if v_owner is null and v_asker is not null then
+        -- A node of an older version, which has checked its caller, gives the key in its stored form.
+        v_owner := amends.key_owner(null, v_key);
+    end if;
+    if v_key is not null and amends.key_owner(null, v_key) is distinct from v_owner then
+        raise exception '%', case when v_owner is null then format(
+                'expected a key of your own, found %L, which has the form of the keys of callers over MCP', v_key)
+            else format('expected an owner mcp:NAME and a key k:KEY, found %L and %L', v_owner, start_as.key) end
+            using errcode = 'AM005', hint = 'Use another key.';
     end if;
     if start_as.traceparent is not null then
         if start_as.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$'
@@ -157,7 +197,7 @@ begin
         if v_definition.concurrency is not null then
             -- A repeat gets the answer of its key, whatever has become of the definition and of the input.
             select k.* into v_first from amends.start_key k
-            where k.name = start_as.definition and k.key = start_as.key;
+            where k.name = start_as.definition and k.key = v_key;
         end if;
     end if;
     if v_first.id is null then
@@ -167,15 +207,15 @@ begin
         v_id := case
             when start_as.id is not null then start_as.id
             when v_turn is null and start_as.key is null then amends.uuid7()
-            else amends.uuid7(amends.bucket_of_key(coalesce(v_turn, start_as.key)))
+            else amends.uuid7(amends.bucket_of_key(coalesce(v_turn, v_key)))
         end;
         if start_as.key is not null then
-            insert into amends.start_key (name, key, id, digest, at)
-            values (start_as.definition, start_as.key, v_id, v_digest, amends.now())
+            insert into amends.start_key (name, key, id, digest, at, owner)
+            values (start_as.definition, v_key, v_id, v_digest, amends.now(), v_owner)
             on conflict on constraint start_key_pkey do nothing;
             if not found then
                 select k.* into strict v_first from amends.start_key k
-                where k.name = start_as.definition and k.key = start_as.key;
+                where k.name = start_as.definition and k.key = v_key;
             end if;
         end if;
     end if;
@@ -188,7 +228,7 @@ begin
     if v_definition.priority is not null or v_definition.fairness is not null then
         v_priority := amends.priority_of(start_as.input, v_definition.priority);
         v_fairness := amends.fairness_key(start_as.input, v_definition.fairness,
-                                          coalesce(start_as.asker, session_user));
+                                          coalesce(v_asker, session_user));
     end if;
     if v_definition.quota_live is not null or v_definition.quota_bytes is not null then
         perform amends.use_quota(start_as.definition, v_fairness, v_id, octet_length(v_input), v_definition.quota_live,
@@ -199,6 +239,7 @@ begin
             or exists (select from amends.journal j where j.id = v_id and j.seq = 1)) then
         raise exception 'expected a new id, found that of saga %', v_id using errcode = '23505';
     end if;
+    v_input := v_input || amends.starter(start_as.asker);
     if v_plain then
         insert into amends.start_queue (definition, id, input) values (v_definition.id, v_id, v_input);
     else
@@ -220,8 +261,11 @@ end
 $$;
 
 -- Starts a saga inside the caller's own transaction: it commits or vanishes with it. The same key with the same input
--- returns the first saga. `traceparent` is the caller's position in a trace, as W3C writes it: it is kept with the saga
--- and sent on in its calls. AM003: no such definition. AM004: the key was used with another input. AM005: bad argument.
+-- returns the first saga. All applications share one scope of keys for each name of a definition; a key in the form of
+-- the keys of callers over MCP is refused. Who starts it is recorded: the session's user, and the person in the name of
+-- its application (`NAME, claims PERSON`), as it claims. `traceparent` is the caller's position in a trace, as W3C
+-- writes it: it is kept with the saga and sent on in its calls. AM003: no such definition. AM004: the key was used with
+-- another input. AM005: bad argument.
 --
 -- A start that only goes to the queue is done here, without a further call; amends.start_as does all others.
 create or replace function amends.start(definition text, input json, key text default null,
@@ -238,7 +282,7 @@ begin
         where c.name = start.definition and c.plain = c.definition;
         if found then
             insert into amends.start_queue (definition, id, input)
-            values (v_definition, amends.uuid7(), start.input::text)
+            values (v_definition, amends.uuid7(), start.input::text || amends.starter(null))
             returning start_queue.id into v_id;
             if v_heard then
                 perform pg_notify('amends_wake', '');

@@ -166,7 +166,7 @@ begin
     end if;
     return json_build_object(v_kind, amends.keep_fields(v_event,
         '{law,at,waited_ms,traceparent,step,direction,attempt,probe,decided_by,jitter,convicted,steps,asked_at,signal,
-          by,verb}', v_replaced))::text;
+          by,claims,by_starter,verb}', v_replaced))::text;
 exception when others then
     return '{}';
 end
@@ -197,7 +197,8 @@ begin
     get diagnostics v_here = row_count;
     v_rows := v_rows + v_here;
     -- The key is random, so that no start can take it first.
-    update amends.start_key k set key = 'erased:' || gen_random_uuid(), digest = '' where k.id = erase_saga.saga;
+    update amends.start_key k set key = 'erased:' || gen_random_uuid(), owner = null, digest = ''
+    where k.id = erase_saga.saga;
     get diagnostics v_here = row_count;
     v_rows := v_rows + v_here;
     update amends.rerun r
@@ -257,16 +258,19 @@ begin
 end
 $$;
 
--- Erases the payloads of ended sagas: of one saga, of the saga that a start key began (of this definition, or of any),
+-- Erases the payloads of ended sagas: of one saga, of the saga that a start key began (of this definition, or of any;
+-- an application's key, or one of `owner`: `mcp:NAME`, with `k:KEY`, for the key KEY of the caller NAME over MCP),
 -- or of up to `most` sagas of a definition that ended before an instant, oldest first, until 10000 rows are reached.
 -- States, times and who asked stay. The erasure is recorded, with the reason. Returns how many sagas were erased; how
 -- many of the definition that were started before that instant have not ended, so they were left; and for a further
 -- call, as `after`, until which end everything is erased. Call it again until `sagas` is 0. Backups, archives,
 -- replicas of logs and what participants keep are not reached. AM001: no such saga or key. AM003: no such definition.
 -- AM005: bad argument. AM014: the saga has not ended.
+drop function if exists amends.erase(text, uuid, text, text, timestamptz, timestamptz, int);
 create or replace function amends.erase(
     reason text, saga uuid default null, start_key text default null, definition text default null,
     before timestamptz default null, after timestamptz default '-infinity', most int default 100,
+    owner text default null,
     out sagas int, out running bigint, out until timestamptz
 )
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set enable_bitmapscan = on as $$
@@ -284,8 +288,10 @@ begin
     end if;
     if num_nonnulls(erase.saga, erase.start_key, erase.before) <> 1
        or erase.before is not null and erase.definition is null
-       or erase.definition is not null and erase.saga is not null then
-        raise exception 'expected one of: saga; start_key, with or without definition; definition and before'
+       or erase.definition is not null and erase.saga is not null
+       or erase.owner is not null and erase.start_key is null then
+        raise exception
+            'expected one of: saga; start_key, with or without definition and owner; definition and before'
             using errcode = 'AM005';
     end if;
     if (erase.most between 1 and 1000) is not true then
@@ -304,7 +310,8 @@ begin
     if erase.before is null then
         v_ids := array(
             select k.id from amends.start_key k
-            where k.key = erase.start_key
+            where k.key = coalesce(erase.owner || ':', '') || erase.start_key
+              and amends.key_owner(k.owner, k.key) is not distinct from erase.owner
               and k.name = any (array(select distinct d.name from amends.definition d
                                       where erase.definition is null or d.name = erase.definition)));
         if erase.start_key is not null and cardinality(v_ids) = 0 then

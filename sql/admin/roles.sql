@@ -55,7 +55,7 @@ declare
         amends.undrain_node(bigint, text), amends.evict(uuid, text), amends.rerun_from(uuid, text, text),
         amends.restore_input(uuid, json, text),
         amends.bulk(text, text, text, text, timestamptz, int, interval, boolean),
-        amends.erase(text, uuid, text, text, timestamptz, timestamptz, int)';
+        amends.erase(text, uuid, text, text, timestamptz, timestamptz, int, text)';
     -- What a node writes. It only inserts into the journal, ended sagas, definitions and start keys.
     v_changing text := 'amends.access_token, amends.census, amends.current_definition, amends.fleet_signal,
         amends.rerun, amends.signal, amends.virtual_time';
@@ -100,7 +100,7 @@ begin
             execute format('grant execute on all functions in schema amends to %I', v_role);
             execute format(
                 'revoke execute on function amends.ensure_partition(text, text, text, text, text),
-                amends.erase(text, uuid, text, text, timestamptz, timestamptz, int) from %I', v_role);
+                amends.erase(text, uuid, text, text, timestamptz, timestamptz, int, text) from %I', v_role);
         end if;
     end loop;
 end

@@ -109,7 +109,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                    when v.e ->> 'answer' = 'absent' then ' found no effect'
                    else ' could not tell' end
                when 'approval_shown' then coalesce(
-                   'asks: ' || (v.e #>> '{showing,shown,message}') || ' ' || (v.e #>> '{showing,shown,arguments}')
+                   'asks: ' || (v.e #>> '{showing,shown,message}') || ' '
+                   || coalesce(v.e #>> '{showing,shown,arguments}', 'null')
                    || ' (digest ' || (v.e #>> '{showing,shown,digest}') || ')',
                    'what is to be approved cannot be shown')
                when 'timer_fired' then 'woken by a timer'
@@ -134,7 +135,8 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                (v.e #>> '{answer,inconclusive,error,code}') || ': ' || (v.e #>> '{answer,inconclusive,error,message}'),
                (v.e #>> '{decision,failed,code}') || ': ' || (v.e #>> '{decision,failed,message}'),
                (v.e #>> '{showing,failed,code}') || ': ' || (v.e #>> '{showing,failed,message}')),
-           s.n, coalesce(s.by, v.e ->> 'by', v.e #>> '{rerun,by}'), s.application_name, host(s.addr), s.at,
+           s.n, coalesce(s.by, v.e #>> '{rerun,by}', v.e ->> 'by'),
+           coalesce(s.application_name, 'claims ' || (v.e ->> 'claims')), host(s.addr), s.at,
            coalesce(v.asked ->> 'reason', v.e #>> '{rerun,reason}', case when s.request is not null then
                (select r.value ->> 'reason' from json_each(case when json_typeof(amends.readable(s.request)) = 'object'
                                                                 then amends.readable(s.request) else '{}' end) r

@@ -14,8 +14,8 @@ use super::node::definitions::{Definitions, Pinned};
 use super::node::waiters::Ended;
 use super::residents::arrival::StartOutcome;
 use crate::config::actor as limits;
-use crate::saga::Json;
 use crate::saga::definition::Millis;
+use crate::saga::{Asker, Json};
 use crate::store::{Sources, StartKey, Store};
 
 /// Handle to the node of this process. Cheap to clone.
@@ -51,7 +51,7 @@ impl LocalNode {
         self.node.lease.clock.now_ms()
     }
 
-    /// Starts a saga under this id, on the next lane in round-robin order.
+    /// Starts a saga under this id, on the next lane in round-robin order. `starter`: who is recorded as its starter.
     pub async fn start(
         &self,
         id: Uuid,
@@ -59,10 +59,11 @@ impl LocalNode {
         input: Json,
         key: Option<StartKey>,
         traceparent: Option<Arc<str>>,
+        starter: Option<Asker>,
     ) -> StartOutcome {
         let most = Duration::from_millis(limits::WAKE_UP_MS_MAX);
         self.node.idleness.wake_up(most).await;
-        self.router.start(id, pinned, input, key, traceparent).await
+        self.router.start(id, pinned, input, key, traceparent, starter).await
     }
 
     /// Hints that a start was queued. A lane claims at once, and the node looks for starts whose turn has come.

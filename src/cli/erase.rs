@@ -30,6 +30,9 @@ pub(crate) struct Erasure {
     /// another saga.
     #[arg(long, value_name = "KEY", conflicts_with = "before")]
     start_key: Option<String>,
+    /// Whose the start key is, if no application's: mcp:NAME for a caller over MCP. Its key K is then k:K.
+    #[arg(long, value_name = "OWNER", requires = "start_key")]
+    owner: Option<String>,
     /// With --before: all ended sagas of this definition. With --start-key: only the key of this definition.
     #[arg(long, value_name = "NAME")]
     definition: Option<String>,
@@ -46,7 +49,7 @@ impl Erasure {
         match (self.saga, &self.start_key, &self.definition, self.before) {
             (Some(id), ..) => Ok(Erase::Saga(id)),
             (None, Some(key), definition, _) => {
-                Ok(Erase::StartKey { key: key.clone(), definition: definition.clone() })
+                Ok(Erase::StartKey { key: key.clone(), owner: self.owner.clone(), definition: definition.clone() })
             }
             (None, None, Some(definition), Some(before)) => {
                 Ok(Erase::Ended { definition: definition.clone(), before, after: None })

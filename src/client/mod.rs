@@ -20,7 +20,7 @@ use crate::participant::{Handlers, Participants};
 use crate::saga::Definition;
 use crate::saga::definition::Millis;
 use crate::saga::event::Request;
-use crate::store::{self, Filter, SagaRow, SignalFate, Store};
+use crate::store::{self, Filter, Keyed, SagaRow, SignalFate, Store};
 
 pub use crate::actor::Ended;
 pub use inspect::Inspection;
@@ -151,19 +151,25 @@ impl Client {
         }
     }
 
-    /// Returns the saga that this key started, unless the start is longer ago than `within`.
-    pub async fn started_by(&self, name: &str, key: &str, within: Duration) -> Result<Option<Uuid>, Error> {
+    /// Returns the saga that a key of this owner started (none: of an application), unless the start is longer ago than
+    /// `within`.
+    pub async fn started_by(
+        &self,
+        name: &str,
+        owner: Option<Arc<str>>,
+        key: &str,
+        within: Duration,
+    ) -> Result<Option<Uuid>, Error> {
         let (store, name, key) = (self.inner.store.clone(), name.to_owned(), key.to_owned());
-        self.on_work(async move { Ok(store.started_by(&name, &key, within).await?) }).await
+        self.on_work(async move { Ok(store.started_by(&name, owner.as_deref(), &key, within).await?) }).await
     }
 
     /// Returns the row of a saga, and the key that started it if there was one. None if there is no such saga.
-    pub async fn saga(&self, saga: Uuid) -> Result<Option<(SagaRow, Option<String>)>, Error> {
+    pub async fn saga(&self, saga: Uuid) -> Result<Option<(SagaRow, Option<Keyed>)>, Error> {
         let store = self.inner.store.clone();
         self.on_work(async move {
             let Some(row) = store.saga(saga).await? else { return Ok(None) };
-            let keyed = store.start_key_of(saga).await?;
-            Ok(Some((row, keyed.map(|keyed| keyed.key))))
+            Ok(Some((row, store.start_key_of(saga).await?)))
         })
         .await
     }

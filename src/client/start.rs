@@ -8,8 +8,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 use super::{Backend, Client, Error};
 use crate::actor::StartOutcome;
 use crate::participant::expr;
-use crate::saga::{Bucket, Json, concurrency_key};
-use crate::store::{self, StartKey, StartOptions};
+use crate::saga::{Asker, Bucket, Json, concurrency_key};
+use crate::store::{self, StartKey, StartOptions, stored_key};
 use crate::trace::TraceParent;
 
 /// The result of a start.
@@ -24,16 +24,28 @@ pub struct Started {
 /// Where a start comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
-    /// Name of the caller, who is the `principal` of the start. None: the database user of this process.
+    /// Name of the caller, who is the `principal` of the start. It is recorded: it does not approve what it started,
+    /// unless the definition says so. None: the database user of this process, who is recorded only if there is no
+    /// node here.
     pub asker: Option<String>,
+    /// The caller as the owner of its start keys: `mcp:NAME`. None: the keys are those of an application.
+    pub owner: Option<Arc<str>>,
     /// The caller's position in a trace.
     pub trace: Option<TraceParent>,
 }
 
 impl Client {
     /// Returns a new id for a start: a UUIDv7 by the database's clock, so that it falls into an existing partition. Its
-    /// bucket is that of the start's concurrency key, else of its start key, else a random one.
-    pub async fn new_id(&self, definition: &str, input: &Json, key: Option<&str>) -> Result<Uuid, Error> {
+    /// bucket is that of the start's concurrency key, else of its start key, which is one of `owner` (none: of an
+    /// application), else a random one.
+    pub async fn new_id(
+        &self,
+        definition: &str,
+        input: &Json,
+        owner: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<Uuid, Error> {
+        let key = key.map(|key| stored_key(owner, key)).transpose()?;
         let now_ms = self.now_ms().await?;
         let nanos = u32::try_from(now_ms % 1_000).unwrap_or_default() * 1_000_000;
         let id = Uuid::new_v7(Timestamp::from_unix(NoContext, now_ms / 1_000, nanos));
@@ -41,7 +53,7 @@ impl Client {
             let path = expr::input_path(definition.draft().concurrency.as_ref()?)?;
             concurrency_key(input, &path)
         });
-        Ok(turn.as_deref().or(key).map_or(id, |key| Bucket::from_key(key).put_into(id)))
+        Ok(turn.as_deref().or(key.as_deref()).map_or(id, |key| Bucket::from_key(key).put_into(id)))
     }
 
     /// Starts a saga under `id`, or returns the first saga of the same key and the same input.
@@ -61,7 +73,7 @@ impl Client {
         input: Json,
         key: Option<String>,
     ) -> Result<Started, Error> {
-        let Origin { asker, trace } = origin;
+        let Origin { asker, owner, trace } = origin;
         let traceparent: Option<Arc<str>> = trace.map(|trace| trace.to_string().into());
         if let Backend::Node(node) = &self.inner.backend
             && let Some((pinned, missing)) = node.definitions().current(definition)
@@ -71,9 +83,9 @@ impl Client {
             let draft = pinned.definition.draft();
             let in_database = draft.concurrency.is_some() || draft.quota.is_some();
             if missing.is_empty() && !in_database && !node.definitions().is_paused(pinned.id) {
-                let start_key = key.clone().map(|key| StartKey::new(key, input.clone())).transpose()?;
-                let traceparent = traceparent.clone();
-                let answer = node.start(id, pinned, input.clone(), start_key, traceparent).await;
+                let start_key = key.as_deref().map(|key| StartKey::owned(owner.clone(), key, input.clone()));
+                let (key, starter) = (start_key.transpose()?, asker.as_deref().map(Asker::new));
+                let answer = node.start(id, pinned, input.clone(), key, traceparent.clone(), starter).await;
                 if let Some(started) = started_here(id, answer)? {
                     return Ok(started);
                 }
@@ -84,8 +96,11 @@ impl Client {
             if let Some((pinned, _)) = client.registry().await?.current(&name) {
                 pinned.definition.check_input(&input).map_err(Error::Input)?;
             }
-            let (key, traceparent, asker) = (key.as_deref(), traceparent.as_deref(), asker.as_deref());
-            client.start_queued(&name, &input, id, StartOptions { id: Some(id), key, traceparent, asker }).await
+            let (key, owner) = (key.as_deref(), owner.as_deref());
+            let unnamed = matches!(client.inner.backend, Backend::Node(_)).then_some("");
+            let (traceparent, asker) = (traceparent.as_deref(), asker.as_deref().or(unnamed));
+            let options = StartOptions { id: Some(id), key, owner, traceparent, asker };
+            client.start_queued(&name, &input, id, options).await
         })
         .await
     }

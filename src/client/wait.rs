@@ -52,7 +52,7 @@ impl Drop for Expectation {
 impl Client {
     /// Starts a saga without a key and waits for its end.
     pub async fn run(&self, definition: &str, input: Json) -> Result<Ended, Error> {
-        let id = self.new_id(definition, &input, None).await?;
+        let id = self.new_id(definition, &input, None, None).await?;
         // A registration before the start hears of the end without a poll of the database.
         let told = self.expect(id);
         let started = self.start(id, definition, input, None).await;

@@ -8,6 +8,8 @@ pub const BATCH_BYTES_MAX: usize = 8 << 20;
 pub const UNREADABLE_RETRY_MS: u64 = 600_000;
 /// Largest input, request or body, in bytes. `amends.start` and `amends.request` have the same limit.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Stands in an application's name before the person that the session claims to ask for. `amends.starter` repeats it.
+pub const CLAIM_MARK: &str = ", claims ";
 /// Longest claimed name of a person who asks, in bytes. Postgres keeps 63 bytes of an application's name.
 pub const CLAIM_BYTES_MAX: usize = 40;
 /// Longest idempotency key of a start, in bytes.

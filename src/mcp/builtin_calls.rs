@@ -19,7 +19,7 @@ use crate::client::Error;
 use crate::config::mcp as limits;
 use crate::saga::event::Request;
 use crate::saga::state::Status;
-use crate::store::{self, Filter, SagaRow};
+use crate::store::{self, Filter, Keyed, SagaRow};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,7 +94,7 @@ impl Inner {
 
     async fn cancel(&self, arguments: CancelArguments, caller: &Caller) -> Result<CallToolResponse, Error> {
         let (row, key) = self.seen(arguments.saga_id, caller).await?;
-        if !caller.principal.may_operate(&row.name, key.as_deref()) {
+        if !caller.principal.may_operate(&row.name, key.as_ref()) {
             let (saga, tool) = (row.id, &row.name);
             return Ok(refusal(format!("You may read saga {saga} of {tool}, but not cancel it.")).into());
         }
@@ -160,9 +160,9 @@ impl Inner {
     }
 
     /// Returns a saga that the caller may read. To the caller, all other sagas do not exist.
-    pub(super) async fn seen(&self, saga: Uuid, caller: &Caller) -> Result<(SagaRow, Option<String>), Error> {
+    pub(super) async fn seen(&self, saga: Uuid, caller: &Caller) -> Result<(SagaRow, Option<Keyed>), Error> {
         let found = self.client.saga(saga).await?;
-        let seen = found.filter(|(row, key)| caller.principal.may_read(&row.name, key.as_deref()));
+        let seen = found.filter(|(row, key)| caller.principal.may_read(&row.name, key.as_ref()));
         seen.ok_or(Error::Store(store::Error::UnknownSaga(saga)))
     }
 }

@@ -1,6 +1,7 @@
 //! One call of a saga's tool: key, input, start, wait, answer. If the caller goes away, its saga stops only where the
 //! definition says so (`on_disconnect`). A call that brings replies to its saga's questions continues that saga.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rmcp::ErrorData;
@@ -13,7 +14,6 @@ use uuid::Uuid;
 use super::caller::Caller;
 use super::elicitation::{self, Asked, Asking, Taken};
 use super::key::{self, Key};
-use super::principal::Principal;
 use super::progress;
 use super::question::{self, Question};
 use super::report::{self, Report, refusal};
@@ -113,7 +113,7 @@ impl Inner {
         let (row, key) = found.ok_or_else(none)?;
         let key = key.filter(|key| caller.principal.has_started(Some(key)));
         match key {
-            Some(key) if row.name == offer.definition.name() => Ok(Some(key)),
+            Some(key) if row.name == offer.definition.name() => Ok(Some(key.key)),
             Some(_) | None => Err(none()),
         }
     }
@@ -129,7 +129,8 @@ impl Inner {
         caller: &Caller,
     ) -> Result<Started, Error> {
         let principal = &caller.principal;
-        let origin = Origin { asker: Some(principal.asker()), trace: caller.trace() };
+        let owner = principal.owner();
+        let origin = Origin { asker: Some(principal.asker()), owner: Some(owner.clone()), trace: caller.trace() };
         let begun = Instant::now();
         let name = offer.definition.name();
         let json = Json::from(&input);
@@ -143,11 +144,11 @@ impl Inner {
                     Some(first) => first.clone(),
                     None => {
                         let stored =
-                            match self.stored_key(name, &input, key, stored.as_deref(), call, principal).await? {
+                            match self.stored_key(name, &input, key, stored.as_deref(), call, owner.clone()).await? {
                                 StoredKey::New(stored) => stored,
                                 StoredKey::Used(id) => return Ok(Started { id, created: false }),
                             };
-                        let id = self.client.new_id(name, &json, Some(&stored)).await?;
+                        let id = self.client.new_id(name, &json, Some(&owner), Some(&stored)).await?;
                         first.insert((stored, id)).clone()
                     }
                 };
@@ -171,16 +172,16 @@ impl Inner {
         key: &Key,
         stored: Option<&str>,
         call: Uuid,
-        principal: &Principal,
+        owner: Arc<str>,
     ) -> Result<StoredKey, Error> {
         Ok(StoredKey::New(match (key.text(), stored, self.config.dedupe) {
-            (Some(key), _, _) => key::named(principal, key),
+            (Some(key), _, _) => key::named(key),
             (None, Some(stored), _) => stored.to_owned(),
-            (None, None, None) => key::unnamed(principal, call),
+            (None, None, None) => key::unnamed(call),
             (None, None, Some(window)) => {
                 let now_ms = self.client.now_ms().await?;
-                let [this, before] = key::by_arguments(principal, input, window, now_ms);
-                match self.client.started_by(name, &before, window).await? {
+                let [this, before] = key::by_arguments(input, window, now_ms);
+                match self.client.started_by(name, Some(owner), &before, window).await? {
                     Some(id) => return Ok(StoredKey::Used(id)),
                     None => this,
                 }

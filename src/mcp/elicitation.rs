@@ -195,7 +195,7 @@ impl Inner {
             return Ok(Vec::new());
         }
         let key = self.client.saga(found.saga.id).await?.and_then(|(_, key)| key);
-        let may = |approver| caller.principal.may_approve(&found.saga.name, key.as_deref(), approver);
+        let may = |approver| caller.principal.may_approve(&found.saga.name, key.as_ref(), approver);
         Ok(Question::open(found, may))
     }
 
@@ -226,7 +226,7 @@ impl Inner {
         let mut why = "the saga does not ask this now".to_owned();
         if asks(&found, step, digest) {
             let key = self.client.saga(saga).await?.and_then(|(_, key)| key);
-            let may = |approver| caller.principal.may_approve(&found.saga.name, key.as_deref(), approver);
+            let may = |approver| caller.principal.may_approve(&found.saga.name, key.as_ref(), approver);
             if Question::open(&found, may).iter().any(|question| question.id() == id) {
                 match self.client.signal_for(&caller.asker(), saga, request).await {
                     Ok(signal) => match self.refusal_of(saga, signal).await? {

@@ -1,5 +1,5 @@
 //! The key under which a call starts its saga. Owns the order of the places where a caller can name a key, and the
-//! form of the key in the store. A stored key begins with the principal, so that no two principals share a key.
+//! marks of a key in the store. The principal owns the key, so that no two principals share one.
 
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::principal::Principal;
 use crate::config::mcp::KEY_BYTES_MAX;
 use crate::participant::KEY_META;
 use crate::saga::canonical;
@@ -70,32 +69,30 @@ pub(super) fn conflict(message: &str) -> ErrorData {
 }
 
 /// Returns the stored key of a start that names a key.
-pub(super) fn named(principal: &Principal, key: &str) -> String {
-    format!("{}k:{key}", principal.key_prefix())
+pub(super) fn named(key: &str) -> String {
+    format!("k:{key}")
 }
 
 /// Returns the stored key of a start that names no key, from a random number of the call. Only this call knows it, and
 /// can repeat the start under it.
-pub(super) fn unnamed(principal: &Principal, call: Uuid) -> String {
-    format!("{}u:{call}", principal.key_prefix())
+pub(super) fn unnamed(call: Uuid) -> String {
+    format!("u:{call}")
 }
 
 /// Returns the stored keys under which equal arguments are the same call for some time: the key of the current window
 /// of time, and the key of the window before.
-pub(super) fn by_arguments(principal: &Principal, input: &Value, window: Duration, now_ms: u64) -> [String; 2] {
+pub(super) fn by_arguments(input: &Value, window: Duration, now_ms: u64) -> [String; 2] {
     let digest: String =
         Sha256::digest(canonical(input).to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
     let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).max(1);
     let stretch = now_ms / window_ms;
-    [stretch, stretch.saturating_sub(1)]
-        .map(|stretch| format!("{}w:{window_ms}:{stretch}:{digest}", principal.key_prefix()))
+    [stretch, stretch.saturating_sub(1)].map(|stretch| format!("w:{window_ms}:{stretch}:{digest}"))
 }
 
 #[cfg(test)]
 mod tests {
     use rmcp::model::{JsonObject, MetaObject};
 
-    use super::super::principal::Grants;
     use super::*;
 
     fn meta(key: Option<Value>) -> RequestMetaObject {
@@ -117,9 +114,7 @@ mod tests {
 
     #[test]
     fn equal_arguments_meet_within_a_window() {
-        let keys = |input: &Value, now_ms| {
-            by_arguments(&Principal::new("ada", Grants::default()), input, Duration::from_secs(10), now_ms)
-        };
+        let keys = |input: &Value, now_ms| by_arguments(input, Duration::from_secs(10), now_ms);
         let input = json!({ "b": 1, "a": 2 });
         assert_eq!(keys(&input, 10_000), keys(&json!({ "a": 2, "b": 1 }), 19_999));
         assert_eq!(keys(&input, 19_999)[0], keys(&input, 20_000)[1]);

@@ -1,5 +1,5 @@
-//! Principals and their grants, by definition. Also decides which principal started a saga: the key of a start begins
-//! with its principal. The transport proves who the caller is (`auth`, or the pipe).
+//! Principals and their grants, by definition. Also decides which principal started a saga: the one that owns the key
+//! of its start. The transport proves who the caller is (`auth`, or the pipe).
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::mcp::PRINCIPAL_BYTES_MAX;
 use crate::saga::definition::Approver;
-use crate::store::Visible;
+use crate::store::{Keyed, Visible};
 
 /// Characters that are percent-encoded in a principal's name within keys. The separator `:` is one of them, so no
 /// encoded name holds it.
@@ -123,19 +123,19 @@ impl Principal {
     }
 
     /// Returns whether the principal may read a saga of this definition that was started under this key.
-    pub(super) fn may_read(&self, definition: &str, key: Option<&str>) -> bool {
+    pub(super) fn may_read(&self, definition: &str, key: Option<&Keyed>) -> bool {
         self.grants.read.hold(definition) || self.may_operate(definition, key)
     }
 
     /// Returns whether the principal may act on a saga of this definition that was started under this key.
-    pub(super) fn may_operate(&self, definition: &str, key: Option<&str>) -> bool {
+    pub(super) fn may_operate(&self, definition: &str, key: Option<&Keyed>) -> bool {
         self.grants.operate.hold(definition) || self.has_started(key)
     }
 
     /// Returns whether the principal may approve or deny a step, in a saga of this definition that was started under
     /// this key. With `Approver::Operator` a principal that started the saga may not, whatever its grants: a client
     /// can fill in its own form, so the person who agrees must come through another door.
-    pub(super) fn may_approve(&self, definition: &str, key: Option<&str>, approver: Approver) -> bool {
+    pub(super) fn may_approve(&self, definition: &str, key: Option<&Keyed>, approver: Approver) -> bool {
         match approver {
             Approver::Operator => self.grants.operate.hold(definition) && !self.has_started(key),
             Approver::Caller => self.grants.operate.hold(definition) || self.has_started(key),
@@ -143,8 +143,8 @@ impl Principal {
     }
 
     /// Returns whether the principal started the saga with this key.
-    pub(super) fn has_started(&self, key: Option<&str>) -> bool {
-        key.is_some_and(|key| key.starts_with(&self.key_prefix()))
+    pub(super) fn has_started(&self, key: Option<&Keyed>) -> bool {
+        key.and_then(|key| key.owner.as_deref()).is_some_and(|owner| *owner == *self.owner())
     }
 
     /// Returns the principal's name for the journal. A name comes from a token, and Postgres does not accept every
@@ -153,14 +153,15 @@ impl Principal {
         format!("{} over MCP", self.name.chars().map(shown).collect::<String>())
     }
 
-    /// Returns the prefix of all keys under which the principal starts sagas. In it, a digest stands for a long name.
-    pub(super) fn key_prefix(&self) -> String {
+    /// Returns the principal as the owner of the keys under which it starts sagas. In it, a digest stands for a long
+    /// name.
+    pub(super) fn owner(&self) -> Arc<str> {
         let name = utf8_percent_encode(&self.name, KEPT).to_string();
         if name.len() <= PRINCIPAL_BYTES_MAX {
-            return format!("mcp:{name}:");
+            return format!("mcp:{name}").into();
         }
         let digest: String = Sha256::digest(&*self.name).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("mcp:~{digest}:")
+        format!("mcp:~{digest}").into()
     }
 
     /// Returns a filter for the sagas of these definitions that the principal may read; none if it may read all
@@ -170,7 +171,7 @@ impl Principal {
             return None;
         }
         let definitions = definitions.iter().filter(|name| self.may_read(name, None)).cloned().collect();
-        Some(Visible { key_prefix: self.key_prefix(), definitions })
+        Some(Visible { owner: self.owner().as_ref().to_owned(), definitions })
     }
 }
 
@@ -192,8 +193,15 @@ mod tests {
             ..Grants::default()
         };
         let ada = Principal::new("ada", grants.clone());
-        let own = format!("{}k:1", ada.key_prefix());
-        let other = format!("{}k:1", Principal::new("ada:k", grants).key_prefix());
+        let key = |of: &Principal| {
+            let owner = Some(of.owner().as_ref().to_owned());
+            Keyed { name: "hotel_checkout".to_owned(), owner, key: "k:1".to_owned() }
+        };
+        let own = key(&ada);
+        let other = key(&Principal::new("ada:k", grants));
+        // The text alone has no owner.
+        let application = Keyed { owner: None, key: "mcp:ada:k:1".to_owned(), ..own.clone() };
+        assert!(!ada.may_read("hotel_checkout", Some(&application)) && !ada.has_started(Some(&application)));
         assert!(ada.may_start("hotel_checkout") && !ada.may_start("report") && !ada.may_start("hote"));
         assert!(ada.may_read("hotel_checkout", Some(&own)) && ada.may_operate("hotel_checkout", Some(&own)));
         assert!(!ada.may_read("hotel_checkout", Some(&other)) && !ada.may_read("hotel_checkout", None));
@@ -202,7 +210,7 @@ mod tests {
         assert!(ada.may_approve("hotel_checkout", Some(&own), Approver::Caller));
         assert!(!ada.may_approve("hotel_checkout", Some(&other), Approver::Caller));
         let desk = Principal::new("desk", Grants { operate: Names::all(), ..Grants::default() });
-        let desks = format!("{}k:1", desk.key_prefix());
+        let desks = key(&desk);
         assert!(desk.may_approve("hotel_checkout", Some(&own), Approver::Operator));
         assert!(desk.may_approve("hotel_checkout", None, Approver::Operator));
         assert!(!desk.may_approve("hotel_checkout", Some(&desks), Approver::Operator));
@@ -210,17 +218,17 @@ mod tests {
         let local = Principal::local(Grants::of_scopes(LOCAL_SCOPES));
         assert!(!local.may_approve("hotel_checkout", Some(&own), Approver::Operator) && local.may_start("report"));
         let visible = ada.visible(&["hotel_checkout".to_owned(), "report".to_owned()]).unwrap();
-        assert_eq!((visible.key_prefix.as_str(), visible.definitions), ("mcp:ada:", vec!["report".to_owned()]));
+        assert_eq!((visible.owner.as_str(), visible.definitions), ("mcp:ada", vec!["report".to_owned()]));
         assert!(local.visible(&[]).is_none());
     }
 
     #[test]
     fn long_and_odd_names_keep_apart() {
-        let prefix = |name: &str| Principal::new(name, Grants::default()).key_prefix();
-        assert_eq!(prefix("a:b"), "mcp:a%3Ab:");
-        assert_eq!(prefix("user@example.com"), "mcp:user@example.com:");
+        let owner = |name: &str| Principal::new(name, Grants::default()).owner();
+        assert_eq!(owner("a:b").as_ref(), "mcp:a%3Ab");
+        assert_eq!(owner("user@example.com").as_ref(), "mcp:user@example.com");
         assert_eq!(Principal::new("a\0\nb", Grants::default()).asker(), "a\u{fffd}\u{fffd}b over MCP");
-        let (one, other) = (prefix(&"ü".repeat(200)), prefix(&"ü".repeat(201)));
+        let (one, other) = (owner(&"ü".repeat(200)), owner(&"ü".repeat(201)));
         assert!(one != other && one.len() < 80 && one.starts_with("mcp:~"), "{one}");
         assert!(Names::parse(["Hotel"]).is_err() && Names::parse([""]).is_err() && Names::parse(["a*b"]).is_err());
     }

@@ -69,7 +69,7 @@ impl Inner {
         let unknown = || ErrorData::invalid_params(format!("there is no task {id:?}"), None);
         let saga = Uuid::parse_str(id).map_err(|_| unknown())?;
         match self.seen(saga, caller).await {
-            Ok((row, key)) => Ok((saga, caller.principal.may_operate(&row.name, key.as_deref()))),
+            Ok((row, key)) => Ok((saga, caller.principal.may_operate(&row.name, key.as_ref()))),
             Err(Error::Store(store::Error::UnknownSaga(_))) => Err(unknown()),
             Err(error) => Err(failed(&error)),
         }

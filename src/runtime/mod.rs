@@ -186,7 +186,7 @@ impl Runtime {
         key: Option<String>,
     ) -> Result<Uuid, client::Error> {
         let (client, input) = (&self.inner.client, encode(input)?);
-        let id = client.new_id(definition, &input, key.as_deref()).await?;
+        let id = client.new_id(definition, &input, None, key.as_deref()).await?;
         Ok(client.start(id, definition, input, key).await?.id)
     }
 

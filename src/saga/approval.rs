@@ -1,12 +1,13 @@
-//! Approvals. Owns the question as it was shown, and the effect of an answer. A digest binds an approval to the
-//! question that was shown, and the step accepts one answer only. Other rooms render and ask the question.
+//! Approvals. Owns the question as it was shown, who may not approve it, and the effect of an answer. A digest binds an
+//! approval to the question that was shown, and the step accepts one answer only. Other rooms render and ask the
+//! question, and tell whether the asker may be who started the saga.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::definition::{Action, Approver};
-use super::event::{ApprovalShown, Direction, Showing};
+use super::event::{ApprovalShown, Direction, Requested, Showing};
 use super::outcome::Error;
 use super::state::{Activity, Phase, State};
 use super::transition::IllegalEvent;
@@ -88,22 +89,30 @@ pub(super) fn shown(ctx: &mut TransitionContext<'_>, event: &ApprovalShown) -> R
     Ok(())
 }
 
-/// Applies the approval of a person. The digest must be that of the question.
+/// Applies the approval of a person. The digest must be that of the question, and the person another one than who
+/// started the saga, unless the definition says otherwise.
 pub(super) fn approve(
     ctx: &mut TransitionContext<'_>,
     step: usize,
-    by: &str,
+    event: &Requested,
     digest: &str,
     reason: &str,
 ) -> Result<(), IllegalEvent> {
     let shown = asked(ctx, step)?;
+    if event.by_starter && !takes_starter(ctx, step) {
+        let (by, name) = (&event.by, &ctx.definition.step(&ctx.state, step).name);
+        return Err(IllegalEvent::new(format!(
+            "expected the approval of step {name:?} from another person than who started the saga, found {by}; approve \
+             as another role, or let both the start and the approval name their person (--as)"
+        )));
+    }
     if shown != digest {
         let name = &ctx.definition.step(&ctx.state, step).name;
         return Err(IllegalEvent::new(format!(
             "expected digest {shown} for step {name:?}, found {digest:?}; look at what it shows, then approve that"
         )));
     }
-    let output = Json::from(json!({ "approved_by": by, "reason": reason }));
+    let output = Json::from(json!({ "approved_by": event.by, "reason": reason }));
     ctx.succeed(step, Direction::Action, output);
     Ok(())
 }
@@ -115,6 +124,14 @@ pub(super) fn deny(ctx: &mut TransitionContext<'_>, step: usize, by: &str, reaso
     ctx.step_mut(step).action.error = Some(Box::new(Error::new("denied", format!("{by} denied it{why}"))));
     ctx.fail(step, Direction::Action);
     Ok(())
+}
+
+/// Returns whether who started the saga may approve the step.
+fn takes_starter(ctx: &TransitionContext<'_>, step: usize) -> bool {
+    match ctx.definition.step(&ctx.state, step).action {
+        Action::Approval { approver, .. } => approver == Approver::Caller,
+        Action::Call(_) | Action::Await { .. } | Action::Sleep { .. } => false,
+    }
 }
 
 /// Returns the digest of the question that a step asks now.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::Json;
 use super::approval::Shown;
+use super::asker::Asker;
 use super::definition::{Millis, Step};
 use super::law::Law;
 use super::outcome::{Answer, DecidedBy, Error, Outcome};
@@ -136,12 +137,26 @@ pub struct Started {
     /// W3C trace context of the caller that started the saga.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<Arc<str>>,
+    /// Name of the role or caller that started the saga. None: an older version did, or the program around a node
+    /// without a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Arc<str>>,
+    /// The person that `by` claims to be, or to start it for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<Arc<str>>,
 }
 
 impl Started {
     /// Makes a start under the newest law that takes nothing over.
     pub fn new(at: Millis, input: Json) -> Self {
-        Self { law: Law::NEWEST, at, waited_ms: 0, input, rerun: None, traceparent: None }
+        let (rerun, traceparent, by, claims) = (None, None, None, None);
+        Self { law: Law::NEWEST, at, waited_ms: 0, input, rerun, traceparent, by, claims }
+    }
+
+    /// Records who starts the saga.
+    pub fn by(self, starter: Option<Asker>) -> Self {
+        let Some(Asker { name, claims }) = starter else { return self };
+        Self { by: Some(name), claims, ..self }
     }
 }
 
@@ -270,6 +285,10 @@ pub struct Requested {
     pub signal: u64,
     /// Name of the caller, as the database knows it.
     pub by: String,
+    /// As far as names and claims tell, the caller may be who started the saga. Such a caller approves nothing, unless
+    /// the definition says `approver: caller`.
+    #[serde(default, skip_serializing_if = "super::definition::is_false")]
+    pub by_starter: bool,
     /// The request.
     pub request: Request,
 }

@@ -116,7 +116,8 @@ pub fn legal_verbs(definition: &Definition, state: &State, now: Millis) -> Vec<S
     let signal = state.signals_seen + 1;
     let by = String::new();
     let is_legal = |request: Request| {
-        let event = Event::Requested(Requested { at, asked_at: None, signal, by: by.clone(), request });
+        let event =
+            Event::Requested(Requested { at, asked_at: None, signal, by: by.clone(), by_starter: false, request });
         transition(definition, state, &event).is_ok()
     };
     candidates.into_iter().filter_map(|(verb, request)| is_legal(request).then_some(verb)).collect()
@@ -172,9 +173,7 @@ fn answer(ctx: &mut TransitionContext<'_>, event: &Requested) -> Result<(), Ille
             driver::extend_lease(ctx);
             Ok(())
         }
-        Request::Approve { step, digest, reason } => {
-            approval::approve(ctx, named(ctx, step)?, &event.by, digest, reason)
-        }
+        Request::Approve { step, digest, reason } => approval::approve(ctx, named(ctx, step)?, event, digest, reason),
         Request::Deny { step, reason } => approval::deny(ctx, named(ctx, step)?, &event.by, reason),
         Request::Provide { event, payload } => mailbox::provide(ctx, event, payload),
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Json;
 use super::approval::Shown;
+use super::asker::Asker;
 use super::definition::Millis;
 use super::event::Direction;
 use super::law::Law;
@@ -27,6 +28,8 @@ pub struct State {
     pub input: Json,
     /// W3C trace context of the caller that started the saga.
     pub traceparent: Option<Arc<str>>,
+    /// Who started the saga. None if that is not on record.
+    pub started_by: Option<Arc<Asker>>,
     /// Start time. For sagas that take turns (`concurrency`) it is the time of the turn. A node may take the saga up
     /// later.
     pub started_at: Millis,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::advance;
 use super::agenda::Agenda;
 use super::approval;
+use super::asker::Asker;
 use super::command::Command;
 use super::definition::Millis;
 use super::doubt::{self, Refusal};
@@ -53,6 +54,7 @@ pub fn begin(definition: &Definition, started: &Started) -> (State, Vec<Command>
         law: started.law,
         input: started.input.clone(),
         traceparent: started.traceparent.clone(),
+        started_by: started.by.clone().map(|name| Arc::new(Asker { name, claims: started.claims.clone() })),
         started_at: started.at.saturating_sub(started.waited_ms),
         at: started.at,
         course: Course::Forward,

@@ -36,6 +36,7 @@ struct Keyed<'a> {
     ids: Vec<Uuid>,
     definitions: Vec<i32>,
     keys: Vec<&'a str>,
+    owners: Vec<Option<&'a str>>,
     inputs: Vec<&'a str>,
     kinds: Vec<&'a str>,
     bodies: Vec<&'a str>,
@@ -84,7 +85,7 @@ struct Told<'a> {
 }
 
 /// Types of the statement's parameters.
-pub(super) const TYPES: [Type; 28] = [
+pub(super) const TYPES: [Type; 29] = [
     Type::INT8,
     Type::UUID_ARRAY,
     Type::INT4_ARRAY,
@@ -113,6 +114,7 @@ pub(super) const TYPES: [Type; 28] = [
     Type::TEXT_ARRAY,
     Type::TEXT_ARRAY,
     Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
 ];
 
 impl<'a> Columns<'a> {
@@ -138,7 +140,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Returns the statement's parameters.
-    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 28] {
+    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 29] {
         let Self { plain, keyed, created, changed, ended, answered, told } = self;
         [
             lane,
@@ -169,6 +171,7 @@ impl<'a> Columns<'a> {
             &told.bodies,
             &changed.attentions,
             &keyed.kinds,
+            &keyed.owners,
         ]
     }
 
@@ -216,6 +219,7 @@ impl<'a> Keyed<'a> {
         self.ids.push(row.id);
         self.definitions.push(definition);
         self.keys.push(&key.key);
+        self.owners.push(key.owner.as_deref());
         self.inputs.push(key.input.get());
         self.kinds.push(row.kind);
         self.bodies.push(row.body.get());

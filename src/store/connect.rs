@@ -12,7 +12,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use super::Error;
 use super::guard::Connector;
 use super::tls::{self, Check};
-use crate::config::store as limits;
+use crate::config::store::{self as limits, CLAIM_MARK};
 
 /// Address of the database and how to connect to it.
 #[derive(Clone)]
@@ -89,7 +89,7 @@ impl PostgresConfig {
     /// which the database has checked.
     pub fn with_claim(mut self, name: &str) -> Self {
         let application = self.driver.get_application_name().unwrap_or("amends").to_owned();
-        let claim = format!(", claims {name}");
+        let claim = format!("{CLAIM_MARK}{name}");
         let left = APPLICATION_NAME_BYTES_MAX.saturating_sub(claim.len());
         let mut end = left.min(application.len());
         while !application.is_char_boundary(end) {

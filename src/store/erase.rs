@@ -15,8 +15,10 @@ pub enum Erase {
     Saga(Uuid),
     /// The saga that a start key began, and the sagas that go on from it.
     StartKey {
-        /// The start key.
+        /// The start key, as its owner writes it.
         key: String,
+        /// Whose key it is: `mcp:NAME` for a caller over MCP. None: an application's.
+        owner: Option<String>,
         /// Name of the definition. None: of any.
         definition: Option<String>,
     },
@@ -48,11 +50,11 @@ impl Store {
     /// no such start key. Errors: [`Error::OutOfPlace`] if the saga has not ended, [`Error::UnknownDefinition`],
     /// [`Error::Invalid`].
     pub async fn erase(&self, what: &Erase, reason: &str) -> Result<Option<Erased>, Error> {
-        let (mut saga, mut key, mut name, mut until, mut from) = (None, None, None, None, None);
+        let (mut saga, mut key, mut owner, mut name, mut until, mut from) = (None, None, None, None, None, None);
         match what {
             Erase::Saga(id) => saga = Some(*id),
-            Erase::StartKey { key: start_key, definition } => {
-                (key, name) = (Some(start_key.as_str()), definition.as_deref());
+            Erase::StartKey { key: start_key, owner: of, definition } => {
+                (key, owner, name) = (Some(start_key.as_str()), of.as_deref(), definition.as_deref());
             }
             Erase::Ended { definition, before, after } => {
                 name = Some(definition.as_str());
@@ -61,7 +63,7 @@ impl Store {
         }
         let most = limits::ERASE_SAGAS_MAX;
         let sql = sql!("erasure", "ask");
-        let rows = match self.try_once(sql, &[&reason, &saga, &key, &name, &until, &from, &most]).await? {
+        let rows = match self.try_once(sql, &[&reason, &saga, &key, &name, &until, &from, &most, &owner]).await? {
             Ok(rows) => rows,
             Err(error) if error.code().map(SqlState::code) == Some("AM001") => return Ok(None),
             Err(error) => return Err(error.into()),

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 13, name: "session_keys", text: include_str!("../../sql/migrations/0013_session_keys.sql") },
     Migration { version: 14, name: "door", text: include_str!("../../sql/migrations/0014_door.sql") },
     Migration { version: 15, name: "look_peers", text: include_str!("../../sql/migrations/0015_look_peers.sql") },
+    Migration { version: 16, name: "ownership", text: include_str!("../../sql/migrations/0016_ownership.sql") },
 ];
 
 /// The views, functions and roles for people and their tools, in the order in which they are applied. Every statement

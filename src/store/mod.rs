@@ -86,7 +86,7 @@ pub use read::{Filter, JournalRow, SagaRow, StartOptions, Visible, WaitRow};
 pub use rerun::{RerunFate, Rerunning};
 pub use session_key::SessionKey;
 pub use signal::{Signal, SignalFate};
-pub use start_key::Keyed;
+pub use start_key::{Keyed, stored_key};
 pub use step_transaction::{RolledBack, Within};
 pub use sweep::{NetCursor, Swept};
 pub use transition::{AnsweredSignal, End, Start, StartKey, Transition, Written};

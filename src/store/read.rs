@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::lane::LaneId;
 use super::pool::Params;
-use super::{DefinitionId, Error, NodeId, Store};
+use super::{DefinitionId, Error, NodeId, Store, stored_key};
 use crate::config::store as limits;
 use crate::saga::Json;
 use crate::saga::definition::Millis;
@@ -78,8 +78,8 @@ pub struct Filter {
 /// Which sagas a caller may see: its own, and those of some definitions.
 #[derive(Clone, Debug)]
 pub struct Visible {
-    /// Prefix of the keys that started the caller's own sagas.
-    pub key_prefix: String,
+    /// The caller, as the owner of the keys that started its own sagas.
+    pub owner: String,
     /// Names of the definitions.
     pub definitions: Vec<String>,
 }
@@ -112,11 +112,14 @@ impl JournalRow {
 pub struct StartOptions<'a> {
     /// The id that the caller chose; another id comes back if the key has started a saga before. None: a new id.
     pub id: Option<Uuid>,
-    /// Start key.
+    /// Start key, as its owner writes it.
     pub key: Option<&'a str>,
+    /// Whose key it is: `mcp:NAME` for a caller over MCP. None: an application's.
+    pub owner: Option<&'a str>,
     /// The caller's position in a trace.
     pub traceparent: Option<&'a str>,
-    /// Name of the caller. None: the session's user.
+    /// Name of the caller. None: the session's user, who is recorded with its claim. Empty: the session's user, without
+    /// a record, as for a start on a lane by the program around a node.
     pub asker: Option<&'a str>,
 }
 
@@ -160,9 +163,9 @@ impl Store {
         };
         let status = filter.status.map(Status::as_str);
         let visible = filter.visible.as_ref();
-        let prefix = visible.map(|visible| visible.key_prefix.as_str());
+        let owner = visible.map(|visible| visible.owner.as_str());
         let names = visible.map(|visible| visible.definitions.as_slice());
-        let rows = self.query(sql, &[&status, &filter.definition, &filter.before, &limit, &prefix, &names]).await?;
+        let rows = self.query(sql, &[&status, &filter.definition, &filter.before, &limit, &owner, &names]).await?;
         rows.iter().map(saga_row).collect()
     }
 
@@ -214,9 +217,11 @@ impl Store {
 
     /// Starts a saga as [`Store::start`] does, with these options.
     pub async fn start_with(&self, definition: &str, input: &Json, options: StartOptions<'_>) -> Result<Uuid, Error> {
-        let StartOptions { id, key, traceparent, asker } = options;
+        let StartOptions { id, key, owner, traceparent, asker } = options;
+        // The database cannot tell a key of this program from one of an older node that has checked its caller.
+        key.map(|key| stored_key(owner, key)).transpose()?;
         let (sql, text) = (sql!("saga", "start"), input.get());
-        let params: Params<'_> = &[&id, &definition, &text, &key, &traceparent, &asker];
+        let params: Params<'_> = &[&id, &definition, &text, &key, &traceparent, &asker, &owner];
         let rows = match key {
             Some(_) => self.query(sql, params).await?,
             None => self.query_once(sql, params).await?,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
+use crate::saga::Asker;
 
 /// A rerun without a decision.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Rerunning {
     pub definition: DefinitionId,
     /// The asker: session user, application name and address.
     pub by: String,
+    /// The same asker, by name and claim. It starts the new saga.
+    pub asker: Asker,
     /// The asker's reason.
     pub reason: String,
     /// Nodes in a row that took this rerun and died before they decided it.
@@ -80,6 +83,7 @@ fn rerunning(row: &Row) -> Result<Rerunning, Error> {
         Some(addr) => format!("{user} ({application}, {addr})"),
         None => format!("{user} ({application})"),
     };
+    let asker = super::signal::asker(&user, &application);
     Ok(Rerunning {
         n: row.try_get("n")?,
         of: row.try_get("id")?,
@@ -87,6 +91,7 @@ fn rerunning(row: &Row) -> Result<Rerunning, Error> {
         rerun: row.try_get("rerun")?,
         definition: DefinitionId(row.try_get("definition")?),
         by,
+        asker,
         reason: row.try_get("reason")?,
         deaths: super::deaths(row)?,
     })

@@ -1,6 +1,8 @@
 //! Signals: what operators and drivers ask of a saga. Owns asking and reading. The core decides what becomes of a
 //! signal; the transition that answers the signal records the decision.
 
+use std::sync::Arc;
+
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
@@ -8,9 +10,10 @@ use uuid::Uuid;
 use super::pool::Params;
 use super::statement::Sql;
 use super::{Error, Store};
-use crate::saga::Json;
+use crate::config::store::CLAIM_MARK;
 use crate::saga::definition::Millis;
 use crate::saga::event::{Event, Request};
+use crate::saga::{Asker, Json};
 
 /// What became of a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +45,13 @@ pub struct Signal {
     pub fate: Option<String>,
     /// Reason of a refusal.
     pub answer: Option<String>,
+}
+
+impl Signal {
+    /// Returns who asks: the name, and the person that the session claims.
+    pub fn asker(&self) -> Asker {
+        asker(&self.by, &self.application_name)
+    }
 }
 
 impl Store {
@@ -111,6 +121,13 @@ impl Store {
         let rows = self.query(sql!("signal", "after"), &[&ids, &seen]).await?;
         rows.iter().map(|row| Ok((row.try_get("id")?, stored(row)?))).collect()
     }
+}
+
+/// Returns the asker of this name whose session has this application name. What follows `, claims ` there is the
+/// person, as the session claims.
+pub(super) fn asker(name: &str, application_name: &str) -> Asker {
+    let person = application_name.split_once(CLAIM_MARK).map(|(_, person)| person).filter(|person| !person.is_empty());
+    Asker { claims: person.map(Arc::from), ..Asker::new(name) }
 }
 
 fn stored(row: &Row) -> Result<Signal, Error> {

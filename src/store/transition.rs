@@ -1,10 +1,11 @@
 //! A transition as the store takes it: a row of the journal and the changes that go with it. Also the result of
 //! writing it.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
-use super::{DefinitionId, Error};
-use crate::config::store as limits;
+use super::{DefinitionId, Error, stored_key};
 use crate::saga::Json;
 use crate::saga::state::Status;
 
@@ -45,25 +46,25 @@ pub struct Start {
 /// An idempotency key of a start, with the input that it stands for.
 #[derive(Clone, Debug)]
 pub struct StartKey {
+    pub(super) owner: Option<Arc<str>>,
+    /// In its stored form.
     pub(super) key: String,
     pub(super) input: Json,
 }
 
 impl StartKey {
-    /// Checks a key: 1 to 512 bytes, no NUL.
-    pub fn new(key: impl Into<String>, input: Json) -> Result<Self, Error> {
-        let key = key.into();
-        if key.is_empty() || key.len() > limits::KEY_BYTES_MAX || key.contains('\0') {
-            return Err(Error::Invalid(format!(
-                "expected a key of 1 to {} bytes without NUL, found {} bytes",
-                limits::KEY_BYTES_MAX,
-                key.len()
-            )));
-        }
-        Ok(Self { key, input })
+    /// Makes the key of an application, checked as [`stored_key`] says.
+    pub fn new(key: &str, input: Json) -> Result<Self, Error> {
+        Self::owned(None, key, input)
     }
 
-    /// Returns the key's text.
+    /// Makes the key of an owner; none for the key of an application.
+    pub fn owned(owner: Option<Arc<str>>, key: &str, input: Json) -> Result<Self, Error> {
+        let key = stored_key(owner.as_deref(), key)?;
+        Ok(Self { owner, key, input })
+    }
+
+    /// Returns the key in its stored form.
     pub fn as_str(&self) -> &str {
         &self.key
     }

@@ -152,7 +152,7 @@ async fn a_caller_with_a_long_queue_does_not_delay_another() {
     let start = |asker: &str| {
         let (doors, asker) = (node.client().clone(), asker.to_owned());
         async move {
-            let id = doors.new_id("guest", &Json::null(), None).await.unwrap();
+            let id = doors.new_id("guest", &Json::null(), None, None).await.unwrap();
             let origin = Origin { asker: Some(asker), ..Origin::default() };
             doors.start_from(origin, id, "guest", Json::from(&json!({})), None).await.unwrap().id
         }

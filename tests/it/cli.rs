@@ -306,7 +306,7 @@ async fn show_and_the_timeline_name_the_rule_the_status_and_the_key() {
     let at = saga.timer(&mut lane).await;
     saga.decided(&mut lane, at + 10, action, late(), Some(("http_5xx", 503))).await;
     let request = Request::Retry { step: "charge".into(), new_key: false, reason: "again".into() };
-    let asked = Requested { at: AT + at + 20, asked_at: None, signal: 0, by: "ada".into(), request };
+    let asked = Requested { at: AT + at + 20, asked_at: None, signal: 0, by: "ada".into(), by_starter: false, request };
     saga.happens(&mut lane, Event::Requested(asked), None).await;
     let at = saga.timer(&mut lane).await;
     saga.decided(&mut lane, at + 30, action, declined("no funds"), Some(("classify[0]", 402))).await;
@@ -348,7 +348,7 @@ async fn a_verb_waits_for_its_fate() {
     eventually("it was asked", async || !store.signals_after(saga.id, 0).await.unwrap().is_empty()).await;
     let signal = store.signals_after(saga.id, 0).await.unwrap().remove(0);
     let request = signal.request.decode().unwrap();
-    let event = Requested { at: AT + 5, asked_at: None, signal: signal.n, by: signal.by, request };
+    let event = Requested { at: AT + 5, asked_at: None, signal: signal.n, by: signal.by, by_starter: false, request };
     let fate = AnsweredSignal { n: signal.n, refusal: None };
     saga.happens(&mut lane, Event::Requested(event), Some(fate)).await;
     let output = tokio::task::spawn_blocking(|| command.wait_with_output().unwrap()).await.unwrap();

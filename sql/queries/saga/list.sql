@@ -1,5 +1,5 @@
 -- Lists up to $4 sagas, newest first. Each filter holds only if it is given: ids before $3; status $1; definition $2;
--- visible sagas, which are those of the definitions $6 and those that a key with the prefix $5 started.
+-- visible sagas, which are those of the definitions $6 and those that a key of $5 started.
 -- Called by: store/read.rs. Locks: none. Index: saga_pkey, start_queue_pkey, saga_done_pkey, waiting_id, start_key_id.
 with live as (
     select g.id, g.definition, d.name, d.digest, g.status, g.lane, g.signals, g.started_at,
@@ -9,7 +9,7 @@ with live as (
     where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2)
       and g.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
       and ($5::text is null or d.name = any ($6::text[])
-           or exists (select from amends.start_key k where k.id = g.id and starts_with(k.key, $5::text)))
+           or exists (select from amends.start_key k where k.id = g.id and amends.key_owner(k.owner, k.key) = $5::text))
     order by g.id desc
     limit $4::bigint
 ), done as (
@@ -19,7 +19,7 @@ with live as (
     where ($1::text is null or g.status = $1) and ($2::text is null or d.name = $2)
       and g.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
       and ($5::text is null or d.name = any ($6::text[])
-           or exists (select from amends.start_key k where k.id = g.id and starts_with(k.key, $5::text)))
+           or exists (select from amends.start_key k where k.id = g.id and amends.key_owner(k.owner, k.key) = $5::text))
     order by g.id desc
     limit $4::bigint
 ), every as (

@@ -14,10 +14,11 @@ with fence as materialized (
     select l.id from amends.lane l where l.id = $1::bigint and l.live for update
 -- [keyed
 ), keyed as (
-    insert into amends.start_key (name, key, id, digest, at)
-    select d.name, k.key, k.id, amends.input_digest(k.input), amends.now()
+    insert into amends.start_key (name, key, id, digest, at, owner)
+    select d.name, k.key, k.id, amends.input_digest(k.input), amends.now(), k.owner
     from fence
-    cross join unnest($6::uuid[], $7::int[], $8::text[], $9::text[]) as k (id, definition, key, input)
+    cross join unnest($6::uuid[], $7::int[], $8::text[], $9::text[], $29::text[])
+        as k (id, definition, key, input, owner)
     cross join lateral (select d.name from amends.definition d where d.id = k.definition limit 1) d
     order by d.name, k.key
     on conflict (name, key) do nothing

@@ -353,8 +353,9 @@ impl Handler<StartSaga> for Dispatcher {
             let _ = start.answer.send(StartOutcome::NotTaken);
             return;
         }
-        let StartSaga { id, pinned, input, key, rerun, traceparent, answer } = start;
-        let started = Started { rerun, traceparent, ..Started::new(self.node.lease.clock.now_ms(), input) };
+        let StartSaga { id, pinned, input, key, rerun, traceparent, starter, answer } = start;
+        let started = Started::new(self.node.lease.clock.now_ms(), input).by(starter);
+        let started = Started { rerun, traceparent, ..started };
         let arrival = Arrival::start(&pinned.definition, started, key, answer);
         self.spawn_saga(id, pinned, arrival, ctx);
     }

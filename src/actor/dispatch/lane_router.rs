@@ -15,8 +15,8 @@ use crate::actor::node::context::Node;
 use crate::actor::node::definitions::Pinned;
 use crate::actor::residents::arrival::StartOutcome;
 use crate::config::actor as limits;
-use crate::saga::Json;
 use crate::saga::rerun::Rerun;
+use crate::saga::{Asker, Json};
 use crate::store::{self, LaneId, NodeId, Sources, StartKey};
 
 /// Router to the lanes at work. Cheap to clone.
@@ -74,14 +74,22 @@ impl LaneRouter {
         input: Json,
         key: Option<StartKey>,
         traceparent: Option<Arc<str>>,
+        starter: Option<Asker>,
     ) -> StartOutcome {
-        self.begin(|answer| StartSaga { id, pinned, input, key, rerun: None, traceparent, answer }).await
+        self.begin(|answer| StartSaga { id, pinned, input, key, rerun: None, traceparent, starter, answer }).await
     }
 
     /// Starts a saga under this id that takes over outcomes of an ended saga.
-    pub(crate) async fn rerun(&self, id: Uuid, pinned: Pinned, input: Json, rerun: Rerun) -> StartOutcome {
-        let (key, rerun, traceparent) = (None, Some(Box::new(rerun)), None);
-        self.begin(|answer| StartSaga { id, pinned, input, key, rerun, traceparent, answer }).await
+    pub(crate) async fn rerun(
+        &self,
+        id: Uuid,
+        pinned: Pinned,
+        input: Json,
+        rerun: Rerun,
+        starter: Asker,
+    ) -> StartOutcome {
+        let (key, rerun, traceparent, starter) = (None, Some(Box::new(rerun)), None, Some(starter));
+        self.begin(|answer| StartSaga { id, pinned, input, key, rerun, traceparent, starter, answer }).await
     }
 
     async fn begin(&self, start: impl FnOnce(oneshot::Sender<StartOutcome>) -> StartSaga) -> StartOutcome {

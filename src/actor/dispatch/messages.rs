@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::actor::node::definitions::Pinned;
 use crate::actor::residents::arrival::StartOutcome;
-use crate::saga::Json;
 use crate::saga::rerun::Rerun;
+use crate::saga::{Asker, Json};
 use crate::store::{Sources, StartKey};
 
 /// Request to start a saga here.
@@ -23,6 +23,8 @@ pub(crate) struct StartSaga {
     pub(crate) key: Option<StartKey>,
     pub(crate) rerun: Option<Box<Rerun>>,
     pub(crate) traceparent: Option<Arc<str>>,
+    /// Who starts it. None: it has no starter on record.
+    pub(crate) starter: Option<Asker>,
     pub(crate) answer: oneshot::Sender<StartOutcome>,
 }
 

@@ -87,9 +87,9 @@ async fn begin(
             return Ok(Some(Err(format!("{illegal}; {}", legal(&pinned, asked, &state, node.lease.clock.now_ms())))));
         }
     };
-    let Rerunning { of, step, by, reason, .. } = asked.clone();
+    let Rerunning { of, step, by, asker, reason, .. } = asked.clone();
     let rerun = Rerun { of, from: step, by, reason, outcomes };
-    Ok(match router.rerun(asked.rerun, pinned, state.input, rerun).await {
+    Ok(match router.rerun(asked.rerun, pinned, state.input, rerun, asker).await {
         StartOutcome::Fresh(_) | StartOutcome::Existing(_) => Some(Ok(())),
         StartOutcome::Rejected(message) => Some(Err(message)),
         StartOutcome::KeyConflict(_) | StartOutcome::NotTaken | StartOutcome::Unknown => None,

@@ -350,7 +350,7 @@ impl SagaActor {
 
     /// Reads the signals after the last one that the saga has seen.
     fn read_signals(&mut self, ctx: &mut Context<Self>) {
-        if let Some(read) = self.signals.begin(self.id, self.state.signals_seen, &self.node) {
+        if let Some(read) = self.signals.begin(self.id, &self.state, &self.node) {
             ctx.spawn(read.into_actor(self).map(|arrived, act, ctx| act.arrived(arrived, ctx)));
         }
     }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::actor::node::context::Node;
-use crate::saga::IllegalEvent;
 use crate::saga::definition::Millis;
 use crate::saga::event::{Event, Request, RequestRefused, Requested};
+use crate::saga::state::State;
+use crate::saga::{Asker, IllegalEvent};
 use crate::store::{Error, LaneId, Signal};
 
 /// Signals as events, in order.
@@ -47,12 +48,12 @@ impl Reading {
         self.heard_at.is_some_and(|heard_at| heard_at >= until)
     }
 
-    /// Begins to read the signals after number `seen`. If a read is under way, returns none; another read then
+    /// Begins to read the signals that the state has not seen. If a read is under way, returns none; another read then
     /// follows it.
     pub(crate) fn begin(
         &mut self,
         saga: Uuid,
-        seen: u64,
+        state: &State,
         node: &Arc<Node>,
     ) -> Option<impl Future<Output = Arrived> + use<>> {
         if self.under_way {
@@ -61,12 +62,12 @@ impl Reading {
         }
         (self.under_way, self.failed) = (true, false);
         self.began_at = node.lease.clock.now_ms();
-        let after = seen.max(self.last);
-        let node = node.clone();
+        let after = state.signals_seen.max(self.last);
+        let (node, starter) = (node.clone(), state.started_by.clone());
         Some(async move {
             let signals = node.store.signals_after(saga, after).await?;
             let at = node.lease.clock.now_ms();
-            Ok(signals.iter().map(|signal| event(signal, at)).collect())
+            Ok(signals.iter().map(|signal| event(signal, at, starter.as_deref())).collect())
         })
     }
 
@@ -123,7 +124,7 @@ pub(crate) fn in_place(event: &Event, here: LaneId) -> Result<(), IllegalEvent> 
 
 /// Returns the refusal of a request, with what is legal instead.
 pub(crate) fn refused(requested: Requested, illegal: &IllegalEvent, legal: &[String]) -> Event {
-    let Requested { at, asked_at: _, signal, by, request } = requested;
+    let Requested { at, asked_at: _, signal, by, by_starter: _, request } = requested;
     let reason = match legal.is_empty() {
         true => format!("{illegal}; nothing is legal now"),
         false => format!("{illegal}; legal now: {}", legal.join(", ")),
@@ -132,13 +133,17 @@ pub(crate) fn refused(requested: Requested, illegal: &IllegalEvent, legal: &[Str
 }
 
 /// Returns a signal as an event. One that cannot be read becomes a refusal, since any SQL client may have written it.
-fn event(signal: &Signal, at: u64) -> Event {
+fn event(signal: &Signal, at: u64, starter: Option<&Asker>) -> Event {
     let by = match &signal.addr {
         Some(addr) => format!("{} ({}, {addr})", signal.by, signal.application_name),
         None => format!("{} ({})", signal.by, signal.application_name),
     };
     match signal.request.decode::<Request>() {
-        Ok(request) => Event::Requested(Requested { at, asked_at: Some(signal.at), signal: signal.n, by, request }),
+        Ok(request) => {
+            let by_starter = starter.is_some_and(|starter| signal.asker().may_be(starter));
+            let (asked_at, signal) = (Some(signal.at), signal.n);
+            Event::Requested(Requested { at, asked_at, signal, by, by_starter, request })
+        }
         Err(error) => Event::RequestRefused(RequestRefused {
             at,
             signal: signal.n,

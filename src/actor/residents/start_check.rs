@@ -44,7 +44,7 @@ pub(crate) fn check_lost(pinned: &Pinned, node: &Node, state: &State, seq: i32) 
 fn cancel(node: &Node, faults: &[String]) -> Event {
     let request = Request::Cancel { reason: reason(faults) };
     let (at, by) = (node.lease.clock.now_ms(), "amends".to_owned());
-    Event::Requested(Requested { at, asked_at: None, signal: 0, by, request })
+    Event::Requested(Requested { at, asked_at: None, signal: 0, by, by_starter: false, request })
 }
 
 fn reason(faults: &[String]) -> String {

@@ -45,7 +45,11 @@ impl Said {
 pub(super) fn event(definition: &Definition, before: &State, event: &Event, by: Option<&DecidedBy>) -> Said {
     match event {
         Event::Started(event) => match &event.rerun {
-            None => Said::new("started", Tone::Plain),
+            None => match (&event.by, &event.claims) {
+                (None, _) => Said::new("started", Tone::Plain),
+                (Some(by), None) => Said::new(format!("started (asked by {by})"), Tone::Plain),
+                (Some(by), Some(claims)) => Said::new(format!("started (asked by {by}, claims {claims})"), Tone::Plain),
+            },
             Some(rerun) => {
                 let Rerun { of, from, by, reason, .. } = &**rerun;
                 let text = format!("started, goes on from {from} of saga {of}: {reason} (asked by {by})");

@@ -30,6 +30,17 @@ fn an_answer_is_bound_to_what_was_shown_and_used_up() {
 }
 
 #[test]
+fn who_started_the_saga_approves_only_where_the_definition_says_so() {
+    let refused = "from another person than who started the saga, found ada";
+    check_refused("a(approval) b<a", "a shows; ?approve a (starter)", refused);
+    check("a(approval) b<a", "a shows; ?approve a (starter); approve a", "running a:done b:attempting#1 -> b#1");
+    check("a(approval_by_caller) b<a", "a shows; approve a (starter)", "running a:done b:attempting#1 -> b#1");
+    check("a(approval_by_caller) b<a", "a shows; approve a", "running a:done b:attempting#1 -> b#1");
+    // Who started it may turn it back.
+    check("a(approval)", "a shows; deny a (starter)", "compensated a:failed");
+}
+
+#[test]
 fn no_and_no_answer_turn_the_saga_back() {
     check("a b(approval)<a", "a ok; b shows; deny b", "compensating a:~attempting#1 b:failed -> ~a#1");
     check("a b(approval,limit=9)<a", "a ok; b shows; timer", "compensating a:~attempting#1 b:failed -> ~a#1");

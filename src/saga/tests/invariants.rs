@@ -329,7 +329,14 @@ pub(super) fn of_verbs(definition: &Definition, state: &State) -> Result<(), Fau
     let offered = legal_verbs(definition, state, state.at);
     for (verb, request) in all {
         let signal = state.signals_seen + 1;
-        let event = Event::Requested(Requested { at: state.at, asked_at: None, signal, by: String::new(), request });
+        let event = Event::Requested(Requested {
+            at: state.at,
+            asked_at: None,
+            signal,
+            by: String::new(),
+            by_starter: false,
+            request,
+        });
         let accepted = transition(definition, state, &event).is_ok();
         let word = if accepted { "accepted" } else { "refused" };
         must!(accepted == offered.contains(&verb), "{verb:?} is {word}; offered are {offered:?}");

@@ -59,7 +59,7 @@ pub(super) enum Does {
     Call,
     Await(String),
     Sleep(Millis),
-    Approval,
+    Approval(Approver),
 }
 
 /// The attributes of one call.
@@ -124,7 +124,7 @@ impl StepSpec {
 
     /// Drops attributes that would not be valid, so that any mixture of attributes is a step.
     pub(super) fn tidy(&mut self) {
-        if self.kind != Kind::Compensable && self.does == Does::Approval {
+        if self.kind != Kind::Compensable && matches!(self.does, Does::Approval(_)) {
             self.does = Does::Call;
         }
         let calls = self.does == Does::Call;
@@ -184,7 +184,8 @@ impl StepSpec {
             "when" => self.when = true,
             "await" => self.does = Does::Await(value.to_owned()),
             "sleep" => self.does = Does::Sleep(ms()),
-            "approval" => self.does = Does::Approval,
+            "approval" => self.does = Does::Approval(Approver::Operator),
+            "approval_by_caller" => self.does = Does::Approval(Approver::Caller),
             other => panic!("expected an attribute, found {other:?}"),
         }
     }
@@ -195,10 +196,10 @@ impl StepSpec {
             Does::Call => Action::Call(call(&self.name, &self.action)),
             Does::Await(event) => Action::Await { event: event.clone(), deadline_ms: self.action.limit_ms },
             Does::Sleep(for_ms) => Action::Sleep { for_ms: *for_ms },
-            Does::Approval => Action::Approval {
+            Does::Approval(approver) => Action::Approval {
                 message: Template(json!("may it?")),
                 arguments: Some(Template(json!({ "input": "${ input }" }))),
-                approver: Approver::Operator,
+                approver: *approver,
                 deadline_ms: self.action.limit_ms,
             },
         };
@@ -327,7 +328,8 @@ impl fmt::Display for StepSpec {
             Does::Call => Vec::new(),
             Does::Await(event) => vec![format!("await={event}")],
             Does::Sleep(ms) => vec![format!("sleep={ms}")],
-            Does::Approval => vec!["approval".to_owned()],
+            Does::Approval(Approver::Operator) => vec!["approval".to_owned()],
+            Does::Approval(Approver::Caller) => vec!["approval_by_caller".to_owned()],
         };
         let flags = [(self.safe, "safe"), (self.stays, "stays"), (self.when, "when")];
         words.extend(flags.iter().filter(|(set, _)| *set).map(|(_, word)| (*word).to_owned()));

@@ -15,7 +15,7 @@ use super::notation::{CallSpec, Does, Graph, StepSpec};
 use super::story::state_text;
 use super::world::World;
 use crate::saga::Law;
-use crate::saga::definition::{Effect, Kind};
+use crate::saga::definition::{Approver, Effect, Kind};
 use crate::saga::state::Status;
 
 /// Cases of the big test, over all threads.
@@ -104,7 +104,7 @@ fn spec(name: &str, bits: u64, earlier: usize) -> StepSpec {
         }
     }
     step.does = match bits.below(11) {
-        10 => Does::Approval,
+        10 => Does::Approval(Approver::Operator),
         8 => Does::Await("go".to_owned()),
         9 => Does::Sleep(300),
         _ => Does::Call,

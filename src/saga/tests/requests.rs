@@ -158,8 +158,9 @@ fn what_only_a_driver_may_ask_is_refused_when_there_is_none() {
 #[test]
 fn a_signal_is_answered_once() {
     let story = Story::tell("a", "");
-    let request =
-        |signal, request| Event::Requested(Requested { at: 0, asked_at: None, signal, by: "ada".to_owned(), request });
+    let request = |signal, request| {
+        Event::Requested(Requested { at: 0, asked_at: None, signal, by: "ada".to_owned(), by_starter: false, request })
+    };
     let pause = || Request::Pause { reason: "lunch".to_owned() };
     let resume = || Request::Resume { reason: String::new() };
     let after = |state: &_, event: Event| transition(&story.definition, state, &event).map(|(state, _)| state);

@@ -73,7 +73,8 @@ fn it_undoes_what_it_took_over_by_the_keys_that_the_participant_knows() {
         (Some(Origin { saga: OLD, law: Law::V1 }), 1)
     );
     let cancel = Request::Cancel { reason: "test".into() };
-    let cancel = Requested { at: 1_000, asked_at: None, signal: 1, by: "ada".into(), request: cancel };
+    let cancel =
+        Requested { at: 1_000, asked_at: None, signal: 1, by: "ada".into(), by_starter: false, request: cancel };
     let mut journal = vec![Event::Started(started), Event::Requested(cancel)];
     let state = replay(&story.definition, &journal).unwrap();
     assert_eq!(state_text(&story.definition, &state), "running a:done b:attempting#1", "b may have landed");
@@ -85,7 +86,8 @@ fn it_undoes_what_it_took_over_by_the_keys_that_the_participant_knows() {
     // Taken over a second time, the outcome still has the key of the saga that made the call.
     journal.truncate(1);
     let abandon = Request::Abandon { reason: "test".into() };
-    let abandon = Requested { at: 1_000, asked_at: None, signal: 1, by: "ada".into(), request: abandon };
+    let abandon =
+        Requested { at: 1_000, asked_at: None, signal: 1, by: "ada".into(), by_starter: false, request: abandon };
     let fails = Story::tell("a", "a fails").journal.pop().unwrap();
     let Event::AttemptEnded(ended) = fails else { panic!("an attempt ended") };
     journal.push(Event::AttemptEnded(crate::saga::event::AttemptEnded { at: 999, step: 1, ..ended }));
@@ -130,7 +132,7 @@ pub(super) fn of_takeovers(world: &World, land: bool) -> Result<usize, Fault> {
     if closed.state.end().is_none() {
         let request = Request::Abandon { reason: "test".into() };
         let signal = closed.state.signals_seen + 1;
-        let event = Requested { at: closed.now, asked_at: None, signal, by: "ada".into(), request };
+        let event = Requested { at: closed.now, asked_at: None, signal, by: "ada".into(), by_starter: false, request };
         let event = Event::Requested(event);
         let (state, _) =
             transition(&closed.definition, &closed.state, &event).map_err(|illegal| illegal.to_string())?;

@@ -139,7 +139,7 @@ fn run(draft: Draft, cancel: bool) -> (u64, u64, End) {
         let last_is_done = state.steps[state.steps.len() - 1].phase != Phase::Waiting;
         if cancel && last_is_done && state.turn_back.is_none() {
             let request = Request::Cancel { reason: "enough".to_owned() };
-            let event = Requested { at, asked_at: None, signal: 1, by: String::new(), request };
+            let event = Requested { at, asked_at: None, signal: 1, by: String::new(), by_starter: false, request };
             apply(&mut state, Event::Requested(event), &mut rows);
             continue;
         }

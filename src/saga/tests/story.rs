@@ -24,6 +24,7 @@
 //! | `cancel`, `retry a`, `retry a newly`, `resolve a applied`, `append b<a`, ... | requests; `@N`: made at N |
 //! | `resolve a absent #2` | the finding dates from when there were two attempts |
 //! | `approve a`, `approve a another`, `deny a` | approves the question shown, approves another one, denies it |
+//! | `approve a (starter)` | the same, by who may have started the saga |
 //!
 //! `?` before an event means that it must be refused. A state is `STATUS NAME:PHASE ... -> COMMANDS`, with the
 //! commands of the last event. Steps that wait are left out.
@@ -154,7 +155,8 @@ impl Story {
                     asked_at: made.map(|ms| ms.parse().expect("a number of ms")),
                     signal: self.state.signals_seen + 1,
                     by: "ada".to_owned(),
-                    request: request(said),
+                    by_starter: said.last() == Some(&"(starter)"),
+                    request: request(said.strip_suffix(&["(starter)"]).unwrap_or(said)),
                 })
             }
             [step, what] => self.step_event(step, what),

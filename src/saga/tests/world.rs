@@ -425,7 +425,7 @@ impl World {
     /// Returns a request as an event.
     pub(super) fn asked(&self, request: Request) -> Event {
         let (at, signal, by) = (self.now, self.state.signals_seen + 1, "ada".to_owned());
-        Event::Requested(Requested { at, asked_at: None, signal, by, request })
+        Event::Requested(Requested { at, asked_at: None, signal, by, by_starter: false, request })
     }
 
     /// Makes a request. A refused request is recorded as such, as the runtime does.

@@ -82,7 +82,8 @@ async fn what_was_erased_is_nowhere_and_what_happened_is_still_told() {
     until(url, &format!("select count(*) from ({digest}) d"), "1").await;
     let digest = ask(url, &digest).await;
     ask(url, &format!("select amends.retry('{kept}', 'a', 'for {SECRET}')")).await;
-    ask(url, &format!("select amends.approve('{kept}', 'sign', '{digest}', 'I know {SECRET}')")).await;
+    let other = login(&database, "other", "amends_operator").await;
+    ask(&other, &format!("select amends.approve('{kept}', 'sign', '{digest}', 'I know {SECRET}')")).await;
     ask(url, &format!("select amends.signal('{kept}', 'bell', '{{\"to\": \"{SECRET}\"}}')")).await;
     until(url, &status(&kept), "completed").await;
     // A rerun has its own copy of what it took over, and a notice is still on its way.

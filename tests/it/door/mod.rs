@@ -8,6 +8,7 @@ mod erased_folds;
 mod path;
 mod restore;
 mod retention;
+mod starter;
 
 use crate::admin::ask;
 use crate::harness::Database;

@@ -168,12 +168,13 @@ async fn each_function_has_a_path_of_its_own_or_qualified_names() {
                 where pronamespace = 'amends'::regnamespace
                   and not exists (select from unnest(proconfig) c
                                   where c = 'search_path=pg_catalog, pg_temp')";
-    let expected = "bucket bucket_of_key clock millis now uuid7 uuid_floor uuid_time";
+    let expected = "bucket bucket_of_key clock key_owner millis now starter uuid7 uuid_floor uuid_time";
     assert_eq!(ask(&database.url, bare).await, expected);
     lay_traps(&database).await;
     let calls = "select amends.bucket(amends.uuid7()), amends.bucket_of_key('k'), amends.clock(), amends.now(),
                         amends.millis(amends.now()), amends.uuid7(5), amends.uuid_floor(amends.now()),
-                        amends.uuid_time(amends.uuid7())";
+                        amends.uuid_time(amends.uuid7()), amends.key_owner(null, 'mcp:a:k:1'),
+                        amends.starter(null), amends.starter('x'), amends.starter('')";
     ask(&database.url, calls).await;
     assert_eq!(caught(&database).await, "");
     // They still say what they said.

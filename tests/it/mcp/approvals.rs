@@ -257,8 +257,9 @@ async fn operators_approve_and_deny_with_the_program_and_the_record_names_caller
     assert_eq!(status(&cancelled), "compensated", "{cancelled}");
     let rows = home.database.client().await;
     let sql = "select asked_by, reason, address from amends.timeline
-               where saga = $1::text::uuid and asked_by is not null";
+               where saga = $1::text::uuid and asked_by is not null order by seq";
     let asked = rows.query(sql, &[&id]).await.unwrap();
-    assert_eq!(asked[0].get::<_, String>(0), "local over MCP (client \"agent\", as it claims)");
-    assert_eq!((asked[0].get::<_, String>(1), asked[0].get::<_, Option<String>>(2)), ("no more".to_owned(), None));
+    assert_eq!(asked[0].get::<_, String>(0), "local over MCP", "who started it");
+    assert_eq!(asked[1].get::<_, String>(0), "local over MCP (client \"agent\", as it claims)");
+    assert_eq!((asked[1].get::<_, String>(1), asked[1].get::<_, Option<String>>(2)), ("no more".to_owned(), None));
 }

@@ -13,6 +13,7 @@ mod home;
 mod issuer;
 mod malformed;
 mod nodes;
+mod ownership;
 mod people;
 mod rounds;
 mod stdio;
