@@ -55,7 +55,7 @@ pub(crate) fn spend(units: i64) -> Result<(), Exhausted> {
     solvent()
 }
 
-/// Fails once the budget is spent. Whoever evaluates may swallow errors and go on, so this check comes before anything
+/// Fails once the budget is spent. An evaluation may swallow errors and go on, so this check comes before anything
 /// is measured.
 pub(crate) fn solvent() -> Result<(), Exhausted> {
     if WORK.get() < 0 { Err(Exhausted) } else { Ok(()) }

@@ -30,7 +30,7 @@ pub const PATTERNS_CACHED_MAX: usize = 128;
 pub const SCHEMA_PATTERN_BYTES_MAX: usize = 10 << 20;
 /// Longest text that a JSON Schema with `format: regex` accepts, in bytes.
 pub const SCHEMA_REGEX_BYTES_MAX: usize = 4_096;
-/// Longest input of which all faults are told, in bytes. Of a longer one only the first is: each can fill memory.
+/// Longest input whose faults are all told, in bytes. Of a longer one only the first is: each takes memory.
 pub const INPUT_FAULTS_BYTES_MAX: usize = 64 << 10;
 /// Most faults of an input that are told.
 pub const INPUT_FAULTS_MAX: usize = 50;

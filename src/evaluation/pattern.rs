@@ -1,6 +1,6 @@
-//! The patterns of `matches` and of JSON Schemas. A pattern never backtracks, and its time is known before it is spent: the automaton that
-//! reads each byte once is free of charge for its size, and what it cannot read is paid for by the length of the text
-//! times the size of the compiled pattern.
+//! The patterns of `matches` and of JSON Schemas. A pattern never backtracks, and its time is known before it is spent:
+//! the automaton that reads each byte once is free of charge for its size, and what it cannot read is paid for by the
+//! length of the text times the size of the compiled pattern.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -98,7 +98,7 @@ impl Pattern {
         Ok(fresh)
     }
 
-    /// Compiles a pattern to at most this size. Nobody pays for it.
+    /// Compiles a pattern to at most this size, free of charge.
     pub(crate) fn compile(text: &str, bytes_max: usize) -> Result<Self, String> {
         let config = thompson::Config::new().nfa_size_limit(Some(bytes_max)).which_captures(WhichCaptures::None);
         let nfa = thompson::Compiler::new().configure(config).build(text).map_err(|error| {

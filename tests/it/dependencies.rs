@@ -89,8 +89,8 @@ fn licence_expressions_are_understood() {
     }
 }
 
-/// The lines of the scripts of CI, without comments, by script. `.ci/lock` is none of them: a person runs it to make the
-/// lock files, and reads what has changed.
+/// The lines of the scripts of CI, without comments, by script. `.ci/lock` is none of them: a person runs it to make
+/// the lock files, and reads what has changed.
 fn lines_of_ci() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci");
     let mut lines = Vec::new();
