@@ -22,6 +22,7 @@ pub mod program;
 pub mod barrier;
 pub mod boundary;
 pub mod config;
+mod evaluation;
 pub mod files;
 pub mod metrics;
 mod peer;

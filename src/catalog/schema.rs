@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::fault::{did_you_mean, quoted};
 use super::yaml::{AMBIGUOUS_BOOLEANS, Path, PathFault, Segment};
 use crate::config::catalog::FAULTS_MAX;
+use crate::saga;
 
 /// JSON Schema of a definition file, for editors.
 pub const DEFINITION_SCHEMA: &str = include_str!("definition.schema.json");
@@ -167,10 +168,8 @@ pub(super) fn schema_faults(schema: &Value) -> Vec<PathFault> {
     };
     let mut faults: Vec<PathFault> =
         meta.iter_errors(schema).map(|error| PathFault::value(&path_of(&error), meta_message(&error))).collect();
-    // Only building a validator checks patterns and references. The `regex` engine takes time linear in its input,
-    // and nothing is fetched.
-    let options = jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());
-    if let Err(error) = options.build(schema) {
+    // Only building a validator checks patterns and references.
+    if let Err(error) = saga::schema_options().build(schema) {
         let path = path_of(&error);
         if faults.iter().all(|fault| fault.path != path) {
             faults.push(PathFault::value(&path, meta_message(&error)));

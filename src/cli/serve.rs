@@ -20,6 +20,7 @@ use crate::catalog::{
 };
 use crate::config::actor::Idle;
 use crate::http::{Door, Mount, Server, Shows};
+use crate::peer::is_loopback;
 use crate::runtime::Runtime;
 use crate::{files, mcp, metrics};
 
@@ -201,7 +202,7 @@ pub(super) fn read(args: &Args, database: &DatabaseArgs) -> Result<Catalog, Fail
 /// Returns the configuration of the MCP endpoint for HTTP at this address. Fails if `mcp.auth` is `none` although
 /// callers on other machines are expected.
 pub(super) fn door(settings: &McpSettings, address: Option<SocketAddr>) -> Result<mcp::Config, Failure> {
-    let outside = address.filter(|address| !address.ip().is_loopback());
+    let outside = address.filter(|address| !is_loopback(address.ip()));
     if let (Some(false), Some(address)) = (settings.authenticate, outside) {
         let message = format!(
             "mcp.auth is `none`, but other machines can reach {address}; set mcp.auth: bearer and create tokens \
@@ -293,7 +294,7 @@ impl Addresses {
             true => Shows::Everything,
             false => Shows::NoNames,
         };
-        let is_local = self.http.is_none_or(|address| address.ip().is_loopback());
+        let is_local = self.http.is_none_or(|address| is_loopback(address.ip()));
         let for_callers = if self.metrics.address.is_some() { Shows::Nothing } else { named(is_local) };
         (for_callers, named(true))
     }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::actor::{Definitions, LocalNode};
 use crate::config::client as limits;
+use crate::evaluation::shortly;
 use crate::participant::{Handlers, Participants};
 use crate::saga::Definition;
 use crate::saga::definition::Millis;
@@ -217,6 +218,17 @@ impl Client {
     }
 
     /// Runs a future on the runtime that the drivers of the store need.
+    /// Makes an evaluation: here, or on another thread if it takes long.
+    pub(crate) async fn aside<T: Send + 'static>(
+        &self,
+        evaluation: impl Fn() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        match shortly(&evaluation) {
+            Some(evaluated) => Ok(evaluated),
+            None => self.inner.work.spawn_blocking(evaluation).await.map_err(|_| Error::Stopped),
+        }
+    }
+
     async fn on_work<T: Send + 'static>(
         &self,
         future: impl Future<Output = Result<T, Error>> + Send + 'static,

@@ -78,7 +78,8 @@ impl Client {
         if let Backend::Node(node) = &self.inner.backend
             && let Some((pinned, missing)) = node.definitions().current(definition)
         {
-            pinned.check_start(&input).map_err(Error::Input)?;
+            let (checked, own) = (pinned.clone(), input.clone());
+            self.aside(move || checked.check_start(&own)).await?.map_err(Error::Input)?;
             // With a concurrency key the saga must wait for its turn in the database; with a quota it is counted there.
             let draft = pinned.definition.draft();
             let in_database = draft.concurrency.is_some() || draft.quota.is_some();
@@ -94,7 +95,8 @@ impl Client {
         let (client, name) = (self.clone(), definition.to_owned());
         self.on_work(async move {
             if let Some((pinned, _)) = client.registry().await?.current(&name) {
-                pinned.definition.check_input(&input).map_err(Error::Input)?;
+                let own = input.clone();
+                client.aside(move || pinned.definition.check_input(&own)).await?.map_err(Error::Input)?;
             }
             let (key, owner) = (key.as_deref(), owner.as_deref());
             let unnamed = matches!(client.inner.backend, Backend::Node(_)).then_some("");

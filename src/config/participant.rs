@@ -26,6 +26,16 @@ pub const DATA_PATTERN_TEXT_BYTES_MAX: usize = 256;
 pub const DATA_PATTERN_BYTES_MAX: usize = 1 << 15;
 /// Most compiled patterns in each cache of a process: those of definitions, and those of data.
 pub const PATTERNS_CACHED_MAX: usize = 128;
+/// Largest compiled pattern of a JSON Schema, in bytes. The patterns of a definition are compiled once a process.
+pub const SCHEMA_PATTERN_BYTES_MAX: usize = 10 << 20;
+/// Longest text that a JSON Schema with `format: regex` accepts, in bytes.
+pub const SCHEMA_REGEX_BYTES_MAX: usize = 4_096;
+/// Longest input whose faults are all told, in bytes. Of a longer one only the first is: each takes memory.
+pub const INPUT_FAULTS_BYTES_MAX: usize = 64 << 10;
+/// Most faults of an input that are told.
+pub const INPUT_FAULTS_MAX: usize = 50;
+/// Most characters of such a fault.
+pub const INPUT_FAULT_CHARS_MAX: usize = 500;
 /// Largest value that a template may render, in bytes.
 pub const RENDERED_BYTES_MAX: usize = 16 << 20;
 /// Most decodings of a path's segment in which `.` and `..` are looked for.

@@ -240,8 +240,11 @@ impl Inner {
 
     /// Reports the state of a saga.
     pub(super) async fn stands(&self, tool: &str, saga: Uuid) -> Report {
-        let found = self.client.inspect(saga).await;
-        found.map(|found| Report::new(&found)).unwrap_or_else(|error| {
+        let reported = async {
+            let found = Arc::new(self.client.inspect(saga).await?);
+            Report::for_saga(&self.client, &found).await
+        };
+        reported.await.unwrap_or_else(|error: Error| {
             tracing::warn!(saga.id = %saga, %error, "a call cannot read the state of its saga");
             Report::unseen(tool, saga, "its state cannot be read at the moment".to_owned())
         })

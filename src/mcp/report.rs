@@ -1,13 +1,15 @@
 //! The one shape of results: one of five statuses, what remains, why, and what to do next. Writes it as
 //! `structuredContent`, and as text that says the same.
 
+use std::sync::Arc;
+
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, MetaObject};
 use serde_json::{Value, json};
 
 use super::phrasing;
-use crate::client::Inspection;
+use crate::client::{Client, Error, Inspection};
 use crate::saga::state::Status;
-use crate::saga::{Json, asking};
+use crate::saga::{Json, Schema, asking};
 
 /// Key in a result's `_meta`: the call was a repeat, and the saga is that of the first call.
 pub(super) const REPLAY_META: &str = "amends/replay";
@@ -33,8 +35,13 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Describes the state of a saga.
-    pub(super) fn new(found: &Inspection) -> Self {
+    /// Describes the state of a saga. A check of its output that takes long is made on another thread.
+    pub(super) async fn for_saga(client: &Client, found: &Arc<Inspection>) -> Result<Self, Error> {
+        let found = Arc::clone(found);
+        client.aside(move || Self::new(&found)).await
+    }
+
+    fn new(found: &Inspection) -> Self {
         let (definition, state) = (&*found.definition, found.state.as_ref());
         let (mut output, mut output_unchecked) = (None, None);
         if found.saga.status == Status::Completed {
@@ -187,8 +194,7 @@ fn listed(names: &[String]) -> Option<Value> {
 /// Returns whether an output fits the schema that the definition announces. Without a schema every output fits.
 fn fits(schema: Option<&Value>, output: &Value) -> bool {
     let Some(schema) = schema else { return true };
-    let options = jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());
-    options.build(schema).is_ok_and(|validator| validator.is_valid(output))
+    Schema::compile(schema).is_ok_and(|schema| schema.accepts(output) == Some(true))
 }
 
 fn abandoned(found: &Inspection) -> Option<String> {

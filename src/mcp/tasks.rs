@@ -1,6 +1,8 @@
 //! MCP tasks (SEP-2663), for clients that declare them. A task is the saga, and its id is the saga's id. So a task is
 //! durable before its answer leaves, any node can read it, and nothing is stored twice.
 
+use std::sync::Arc;
+
 use rmcp::ErrorData;
 use rmcp::model::{
     CallToolResult, DetailedTask, GetTaskResult, InputResponses, JsonObject, Task, TaskPayload, TaskStatus,
@@ -23,17 +25,21 @@ use crate::store;
 impl Inner {
     /// Returns the task of a saga.
     pub(super) async fn task(&self, saga: Uuid, caller: &Caller) -> Result<Task, Error> {
-        let found = self.client.inspect(saga).await?;
-        let questions = self.questions_of(&found, caller).await?;
-        Ok(detailed(&found, &questions).task)
+        Ok(self.detailed(saga, caller).await?.task)
     }
 
     /// Returns the state of a task, with its result when it has one.
     pub(super) async fn get_task(&self, id: &str, caller: &Caller) -> Result<GetTaskResult, ErrorData> {
         let saga = self.task_of(id, caller).await?.0;
-        let found = self.client.inspect(saga).await.map_err(|error| failed(&error))?;
-        let questions = self.questions_of(&found, caller).await.map_err(|error| failed(&error))?;
-        Ok(GetTaskResult::new(detailed(&found, &questions)))
+        let detailed = self.detailed(saga, caller).await.map_err(|error| failed(&error))?;
+        Ok(GetTaskResult::new(detailed))
+    }
+
+    async fn detailed(&self, saga: Uuid, caller: &Caller) -> Result<DetailedTask, Error> {
+        let found = Arc::new(self.client.inspect(saga).await?);
+        let questions = self.questions_of(&found, caller).await?;
+        let report = Report::for_saga(&self.client, &found).await?;
+        Ok(detailed(&found, &questions, &report))
     }
 
     /// Takes replies to the questions of a task. The client gets only an acknowledgement. A reply to a question that
@@ -81,8 +87,7 @@ fn failed(error: &Error) -> ErrorData {
     ErrorData::internal_error("the task cannot be reached at the moment; try again", None)
 }
 
-fn detailed(found: &Inspection, questions: &[Question]) -> DetailedTask {
-    let report = Report::new(found);
+fn detailed(found: &Inspection, questions: &[Question], report: &Report) -> DetailedTask {
     let payload = match found.saga.status {
         Status::Completed | Status::Abandoned => done(&report.result(None)),
         Status::Compensated if was_cancelled(found) => TaskPayload::Cancelled,

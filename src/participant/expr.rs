@@ -9,7 +9,6 @@ mod check;
 mod compile;
 mod function;
 mod path;
-mod pattern;
 mod template;
 mod url_path;
 mod value;
@@ -29,12 +28,12 @@ pub(super) use bindings::View;
 pub use check::{Place, check_draft, check_expression, check_step, check_template};
 use compile::{Compiled, Form, Program};
 use function::ENVIRONMENT;
-pub(crate) use function::shortly;
 pub(super) use url_path::{leads_elsewhere, url_path};
 
 use super::reply::recorded;
 use super::scope::Scope;
 use crate::config::participant::{EXPRESSION_DEPTH_ON_STACK, EXPRESSION_STACK_BYTES, RENDERED_BYTES_MAX};
+use crate::evaluation::{budgeted, give_up_short, must_be_short, shortly};
 use crate::saga::Json;
 use crate::saga::definition::{Expression, Template};
 use crate::saga::outcome::Error;
@@ -192,7 +191,7 @@ fn run<T: Send>(
     view: &View<'_>,
     take: impl Fn(&dyn Val) -> Result<T, Fault> + Send + Sync,
 ) -> Result<T, Fault> {
-    if function::must_be_short() || !is_on_worker() {
+    if must_be_short() || !is_on_worker() {
         return run_whole(program, view, &take);
     }
     match shortly(|| run_whole(program, view, &take)) {
@@ -214,8 +213,8 @@ fn run_whole<T: Send>(
     if program.depth <= EXPRESSION_DEPTH_ON_STACK {
         return run_here(&program.tree, view, take);
     }
-    if function::must_be_short() {
-        function::give_up_short();
+    if must_be_short() {
+        give_up_short();
         return Err(Fault::Wrong("it takes more work than this thread may do".into()));
     }
     // CEL recurses over the tree and takes much stack for each level. So a deep tree gets a thread with a large
@@ -246,7 +245,7 @@ fn run_here<T>(
         }
     };
     let guarded = || std::panic::catch_unwind(AssertUnwindSafe(evaluation));
-    match function::budgeted(guarded) {
+    match budgeted(guarded) {
         Some(result) => result.unwrap_or_else(|_| Err(panicked())),
         None => Err(Fault::Wrong("it takes more work than the limit allows".into())),
     }

@@ -61,6 +61,7 @@ pub use owner_loss::{LOST_MAX, begins_before, deaths_in_a_row, suspected};
 pub use plan::{Appended, Definition, PlannedStep, canonical};
 pub use request::legal_verbs;
 pub use reserved_headers::reserved_header;
+pub(crate) use schema::{Schema, options as schema_options};
 pub use transition::{DEADLINE_PASSED, IllegalEvent, begin, outstanding, replay, transition};
 pub use trust::{silent_errors, silent_errors_of_step, unsound_rules, unsound_rules_of_step};
 pub use validate::{Fault, is_name};

@@ -13,6 +13,7 @@ use super::Error;
 use super::guard::Connector;
 use super::tls::{self, Check};
 use crate::config::store::{self as limits, CLAIM_MARK};
+use crate::peer::is_loopback;
 
 /// Address of the database and how to connect to it.
 #[derive(Clone)]
@@ -269,7 +270,7 @@ fn reach(driver: &mut tokio_postgres::Config) -> Result<Reach, Error> {
     // An address is where the connection goes, whatever name stands beside it.
     let all_here = match addresses.is_empty() {
         true => driver.get_hosts().iter().all(is_here),
-        false => addresses.iter().all(is_loopback),
+        false => addresses.iter().copied().all(is_loopback),
     };
     Ok(if all_here { Reach::Loopback } else { Reach::Network })
 }
@@ -277,17 +278,13 @@ fn reach(driver: &mut tokio_postgres::Config) -> Result<Reach, Error> {
 fn is_this_machine(name: &str) -> bool {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
-        Ok(address) => is_loopback(&address),
+        Ok(address) => is_loopback(address),
         // RFC 6761: `localhost` and the names below it are this machine.
         Err(_) => {
             let name = bare.trim_end_matches('.').to_ascii_lowercase();
             name == "localhost" || name.ends_with(".localhost")
         }
     }
-}
-
-fn is_loopback(address: &IpAddr) -> bool {
-    address.to_canonical().is_loopback()
 }
 
 /// The TLS parameters that the driver does not know, or knows only in part.

@@ -21,6 +21,7 @@ use crate::actor::node::waits::Wait;
 use crate::actor::telemetry::traces;
 use crate::boundary::{self, Aim};
 use crate::config::actor as limits;
+use crate::evaluation::shortly;
 use crate::participant::{Place, Scope, expr};
 use crate::place::Ticket;
 use crate::saga::command::{CallSpec, Command};
@@ -66,7 +67,7 @@ pub(crate) fn at_once(
         Command::Show { step } => (show as Evaluation, step),
         Command::Execute { .. } | Command::Probe { .. } => return None,
     };
-    Some(match expr::shortly(|| carry_out(saga, pinned, node, state, step)) {
+    Some(match shortly(|| carry_out(saga, pinned, node, state, step)) {
         Some(event) => AtOnce::Now(event),
         None => {
             let (pinned, node, state) = (pinned.clone(), Arc::clone(node), state.clone());

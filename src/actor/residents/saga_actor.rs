@@ -17,6 +17,7 @@ use super::messages::{EventOccurred, ExitReason, Left, Wake};
 use super::pending_transition::{Next, PendingTransition};
 use super::quarantine::{self, Confinement};
 use super::signal_reader::{self, Arrived};
+use super::start_check::Refusal;
 use super::{append_check, start_check, stuck_log, transactional};
 use crate::actor::commit::lane_handle::LaneHandle;
 use crate::actor::commit::messages::{Commit, Committed, Park, RolledBack};
@@ -340,6 +341,24 @@ impl SagaActor {
         self.decide(ctx);
     }
 
+    /// Begins a saga that was just claimed, unless it is refused.
+    fn begin_fresh(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
+        self.events.extend(refusal.events.into_iter().map(EventOccurred::from));
+        if self.events.is_empty() {
+            outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx));
+        }
+        if matches!(self.mode, Mode::Listening) {
+            self.read_signals(ctx);
+        }
+        self.decide(ctx);
+    }
+
+    /// Goes on with a saga whose owner was lost, unless it is refused.
+    fn begin_again(&mut self, refusal: Refusal, ctx: &mut Context<Self>) {
+        self.events.extend(refusal.events.into_iter().map(EventOccurred::from));
+        if refusal.never_begun { self.decide(ctx) } else { self.recover(ctx) }
+    }
+
     /// Tells the core that the calls of the previous owner are lost.
     fn recover(&mut self, ctx: &mut Context<Self>) {
         let (at, jitter) = (self.node.lease.clock.now_ms(), rand::random());
@@ -381,17 +400,9 @@ impl Actor for SagaActor {
                 let start = Start { definition: self.pinned.id, key };
                 self.propose(&event, (self.state.clone(), commands), Some(start), None, ctx);
             }
-            Some(first @ (First::CarryOut | First::Listen)) => {
+            Some(First::CarryOut | First::Listen) => {
                 self.node.began(&self.pinned);
-                let refusal = start_check::check_fresh(&self.pinned, &self.node, &self.state);
-                self.events.extend(refusal.into_iter().map(EventOccurred::from));
-                if self.events.is_empty() {
-                    outstanding(&self.state).into_iter().for_each(|command| self.carry_out(command, ctx));
-                }
-                if matches!(first, First::Listen) {
-                    self.read_signals(ctx);
-                }
-                self.decide(ctx);
+                self.check_start(start_check::check_fresh, ctx, Self::begin_fresh);
             }
             Some(First::Recover) => {
                 self.read_signals(ctx);
@@ -399,9 +410,7 @@ impl Actor for SagaActor {
                     return self.decide(ctx);
                 }
                 metrics::SAGAS_RECOVERED.with([]).increment(1);
-                let refusal = start_check::check_lost(&self.pinned, &self.node, &self.state, self.seq);
-                self.events.extend(refusal.events.into_iter().map(EventOccurred::from));
-                if refusal.never_begun { self.decide(ctx) } else { self.recover(ctx) }
+                self.check_start(start_check::check_lost, ctx, Self::begin_again);
             }
         }
     }

@@ -9,15 +9,7 @@ use crate::saga::outcome::{DecidedBy, Error, Outcome};
 use crate::saga::state::State;
 use crate::saga::{Law, outstanding};
 
-/// Returns the events that refuse a saga that was just claimed; empty if it may begin.
-pub(crate) fn check_fresh(pinned: &Pinned, node: &Node, state: &State) -> Vec<Event> {
-    match pinned.check_start(&state.input) {
-        Ok(()) => Vec::new(),
-        Err(faults) => refuse(node, state, &faults),
-    }
-}
-
-/// Refusal of a saga whose owner died before it wrote a second row.
+/// Refusal of a saga.
 #[derive(Default)]
 pub(crate) struct Refusal {
     /// Events that refuse the saga; empty if it may go on.
@@ -25,6 +17,14 @@ pub(crate) struct Refusal {
     /// Set if no node begins such a saga, so that nothing was done. Otherwise a node with other settings may have
     /// begun it, and the effect of that is in doubt.
     pub(crate) never_begun: bool,
+}
+
+/// Checks a saga that was just claimed.
+pub(crate) fn check_fresh(pinned: &Pinned, node: &Node, state: &State, _: i32) -> Refusal {
+    match pinned.check_start(&state.input) {
+        Ok(()) => Refusal::default(),
+        Err(faults) => Refusal { events: refuse(node, state, &faults), never_begun: true },
+    }
 }
 
 /// Checks a saga whose owner may have died before it checked the saga itself.

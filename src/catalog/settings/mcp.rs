@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::config::mcp as limits;
+use crate::peer::is_loopback;
 use crate::saga::definition::Millis;
 
 /// MCP endpoint for agents.
@@ -79,7 +80,7 @@ pub fn is_secure_url(text: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     match url.scheme() {
         "https" => !host.is_empty(),
-        "http" => host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback()),
+        "http" => host == "localhost" || address.is_ok_and(is_loopback),
         _ => false,
     }
 }

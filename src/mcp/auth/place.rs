@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 
+use crate::peer::is_loopback;
+
 /// Names of a server on loopback.
 pub(in crate::mcp) const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -46,10 +48,8 @@ impl Places {
 
     /// Returns whether the server has a name by which other machines may call it.
     pub(in crate::mcp) fn expect_others(&self) -> bool {
-        let address = |host: &Host| host.name.parse::<IpAddr>();
-        self.hosts.iter().any(|host| {
-            host.name != "localhost" && !address(host).is_ok_and(|address| address.to_canonical().is_loopback())
-        })
+        let is_own = |host: &Host| host.name == "localhost" || host.name.parse::<IpAddr>().is_ok_and(is_loopback);
+        !self.hosts.iter().all(is_own)
     }
 
     /// Checks the headers of a request. The error says what is wrong with them.
@@ -66,7 +66,7 @@ impl Places {
         for page in headers.get_all(ORIGIN) {
             let page = page.to_str().ok().and_then(origin).ok_or("expected the origin of a web page in Origin")?;
             let is_allowed = |allowed: &Origins| match allowed {
-                Origins::Loopback => is_loopback(&page),
+                Origins::Loopback => is_of_loopback(&page),
                 Origins::One(allowed) => *allowed == page,
                 Origins::AnyPort(base) => {
                     page.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
@@ -117,7 +117,7 @@ fn origin(text: &str) -> Option<String> {
     (plain == origin || plain == format!("{origin}:{port}")).then_some(origin)
 }
 
-fn is_loopback(origin: &str) -> bool {
+fn is_of_loopback(origin: &str) -> bool {
     let host = origin.split_once("://").and_then(|(_, host)| Host::read(host));
     host.is_some_and(|host| LOOPBACK.contains(&host.name.as_str()))
 }
@@ -179,6 +179,25 @@ mod tests {
             "http://dev.example.evil.example",
             "http://dev.example:80.evil.example",
             "https://dev.example:3000",
+            "http://localhost.",
+            "http://localhost.:6274",
+            "http://0.0.0.0",
+            "http://[::]",
+            "http://[::ffff:127.0.0.1]",
+            "http://127.0.0.2",
+            "http://LOCALHOST.evil.example",
+            "http://xn--localhost-x",
+            "http://localhost%2eevil.example",
+            "http://localhost%00.evil.example",
+            "http://localhost:80, http://evil.example",
+            "http://localhost http://evil.example",
+            "http://evil.example, http://localhost",
+            "ws://localhost",
+            "chrome-extension://localhost",
+            "blob:http://localhost",
+            "http:localhost",
+            "http:///localhost",
+            "//localhost",
         ] {
             assert!(!check(&places, ORIGIN, bad), "{bad}");
         }
@@ -208,16 +227,38 @@ mod tests {
             "[localhost]",
             "other.example",
             "other.example:80",
+            // Other spellings of this machine, which no client writes that was given one of its names.
+            "localhost.",
+            "localhost.:7171",
+            "127.0.0.1.",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "127.0.0.2",
+            "0.0.0.0:7171",
+            "[::]:7171",
+            "[::ffff:127.0.0.1]:7171",
+            "[0:0:0:0:0:0:0:1]",
+            "[::1%25lo]",
+            "localhost,evil.example",
+            "localhost evil.example",
+            "localhost\tevil",
+            "http://localhost",
+            "localhost/",
+            "localhost#evil",
+            "agents.example.com.",
         ] {
             assert!(!check(&places, HOST, bad), "{bad}");
         }
         let expects = |host: &str| Places::new(&[host.to_owned()], &[], false).expect_others();
         assert!(
-            ["agents.example.com", "192.0.2.1:80", "[2001:db8::1]", "localhost.example"]
+            ["agents.example.com", "192.0.2.1:80", "[2001:db8::1]", "localhost.example", "0.0.0.0", "[::]:80"]
                 .iter()
                 .all(|host| expects(host))
         );
-        assert!(!["localhost:80", "127.0.0.1", "127.0.0.9:80", "[::1]:80"].iter().any(|host| expects(host)));
+        let own = ["localhost:80", "LOCALHOST", "127.0.0.1", "127.0.0.9:80", "[::1]:80", "[::ffff:127.0.0.1]:80"];
+        assert!(!own.iter().any(|host| expects(host)));
         // Two of them are two questions.
         let mut headers = HeaderMap::new();
         headers.append(HOST, HeaderValue::from_static("localhost"));

@@ -1,16 +1,15 @@
-//! The functions that expressions have beyond CEL's standard library, and the budget of one evaluation. A loop, a
-//! copy or a search pays for its work before it does it. `budget.rs` places the calls.
+//! The functions that expressions have beyond CEL's standard library. A loop, a copy or a search pays for its work
+//! before it does it. `budget.rs` places the calls.
 
-use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
 use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelString, DYN_TYPE, LIST_TYPE, STRING_TYPE, Type};
 use cel::common::value::{CowVal, Val};
 use cel::{Env, ExecutionError};
 
-use super::pattern::{Origin, Pattern};
 use super::value;
-use crate::config::participant::{EXPRESSION_WORK_MAX, EXPRESSION_WORK_SHORT};
+use crate::evaluation::pattern::{Origin, Pattern};
+use crate::evaluation::{self, Exhausted};
 
 /// Name of the function around the range of a loop.
 pub(super) const RANGE: &str = "@range";
@@ -50,56 +49,16 @@ fn declare(env: &mut Env) -> Result<(), cel::DeclarationError> {
     member(env, "replace", STRING_TYPE, vec![STRING_TYPE, STRING_TYPE], replace)
 }
 
-thread_local! {
-    /// What is left of the running evaluation's budget. An evaluation stays on its thread.
-    static WORK: Cell<i64> = const { Cell::new(0) };
-    /// What is left of the work that this thread may do now; none if it may take its time.
-    static SHORT: Cell<Option<i64>> = const { Cell::new(None) };
-}
-
-/// Runs evaluations on a thread that others need, too. Returns none if they take more work together than
-/// `EXPRESSION_WORK_SHORT`: what they returned then counts for nothing, and they must run again on a thread of their
-/// own.
-pub(crate) fn shortly<T>(evaluations: impl FnOnce() -> T) -> Option<T> {
-    SHORT.set(Some(EXPRESSION_WORK_SHORT));
-    let result = evaluations();
-    SHORT.take().is_some_and(|left| left >= 0).then_some(result)
-}
-
-/// Whether an evaluation on this thread must not take long.
-pub(super) fn must_be_short() -> bool {
-    SHORT.get().is_some()
-}
-
-/// Says that what must not take long would take long.
-pub(super) fn give_up_short() {
-    SHORT.set(Some(-1));
-}
-
-/// Runs one evaluation with a full budget, or with what is left of a short one. Returns none if the budget ran out: a
-/// condition may have swallowed that error, so the result cannot be trusted.
-pub(super) fn budgeted<T>(evaluation: impl FnOnce() -> T) -> Option<T> {
-    let budget = SHORT.get().map_or(EXPRESSION_WORK_MAX, |left| left.min(EXPRESSION_WORK_MAX));
-    WORK.set(budget);
-    let result = evaluation();
-    if let Some(left) = SHORT.get() {
-        SHORT.set(Some(left.saturating_sub(budget.saturating_sub(WORK.get()))));
-    }
-    (WORK.get() >= 0).then_some(result)
-}
-
 fn spend(units: i64) -> Result<(), ExecutionError> {
-    WORK.set(WORK.get().saturating_sub(units));
-    solvent()
+    evaluation::spend(units).map_err(too_much)
 }
 
-/// Fails once the budget is spent. Conditions swallow errors and go on, so this check comes before anything is
-/// measured.
 fn solvent() -> Result<(), ExecutionError> {
-    if WORK.get() < 0 {
-        return Err(ExecutionError::function_error("work", "the expression takes too much work"));
-    }
-    Ok(())
+    evaluation::solvent().map_err(too_much)
+}
+
+fn too_much(_: Exhausted) -> ExecutionError {
+    ExecutionError::function_error("work", "the expression takes too much work")
 }
 
 type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;

@@ -2,7 +2,7 @@
 //! `pivot`, `requests`, `rerun`, `approvals`, `open`, `lost`, `law1`, `trust`, `validation`, `scenarios`).
 //! `properties` runs random sagas against a model of the world that knows the truth. `explore` runs all small sagas
 //! against the same model. All use the language of `notation` and `story`. `frozen` checks that recorded journals
-//! fold as before.
+//! fold as before. `schema` checks what an input is held against.
 
 mod explore;
 mod fingerprint;
@@ -30,4 +30,5 @@ mod pivot;
 mod requests;
 mod rerun;
 mod scenarios;
+mod schema;
 mod validation;

@@ -50,7 +50,7 @@ async fn no_argument_of_expire_drops_the_present_or_makes_partitions_without_end
         ask(url, "select amends.expire(86400000), amends.erase_expired(1000)").await;
         assert_eq!(ask(&database.url, PARTITIONS).await, before);
     }
-    for role in ["", "amends_viewer", "amends_producer", "amends_operator"] {
+    for role in ["", "amends_observer", "amends_viewer", "amends_producer", "amends_operator"] {
         let url = login(&database, &format!("door_{role}"), role).await;
         for call in ["expire(86400000)", "ensure_partitions(4, 7)", "erase_expired(10)"] {
             let said = psql(&url, &format!("select amends.{call}")).await;

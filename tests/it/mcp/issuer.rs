@@ -70,7 +70,8 @@ async fn tokens_of_an_authorization_server_are_checked_in_full() {
     });
     let under = |header: Value| signed(&header, &claims, |text| edwards.sign(text).as_ref().to_vec());
     let typed = |typ: &str| under(json!({ "alg": "EdDSA", "kid": "ed", "typ": typ }));
-    for token in [&good, &by_curve, &typed("at+jwt"), &typed("JWT")] {
+    let among = by_edwards(&with_audiences(&claims, audience), "ed");
+    for token in [&good, &by_curve, &among, &typed("at+jwt"), &typed("JWT")] {
         assert_eq!(Agent::of_new(&node.url).with_token(token).tool_names().await[0], "hotel_checkout");
     }
     let with = |field: &str, value: Value| {
@@ -89,11 +90,33 @@ async fn tokens_of_an_authorization_server_are_checked_in_full() {
         with("sub", Value::Null),
         with("sub", json!("")),
         with("sub", json!(" \t")),
+        with("sub", json!(7)),
+        with("sub", json!(["ada"])),
+        with("iss", Value::Null),
+        with("iss", json!(format!("{}/", server.url))),
+        with("aud", json!([])),
+        with("aud", Value::Null),
+        with("aud", json!(format!("{audience}/"))),
+        with("aud", json!(["https://other.example/mcp"])),
+        with("exp", Value::Null),
+        with("exp", json!("soon")),
+        with("exp", json!(-1)),
+        with("exp", json!(0)),
         typed("logout+jwt"),
         typed("dpop+jwt"),
         under(json!({ "alg": "EdDSA", "kid": "ed", "crit": ["x"], "x": 1 })),
         under(json!({ "alg": "EdDSA", "kid": "ed", "crit": ["b64"], "b64": true })),
         under(json!({ "alg": "EdDSA", "kid": "ed", "crit": [] })),
+        under(json!({ "alg": "EdDSA", "kid": "ed", "crit": ["exp", "kid"] })),
+        under(json!({ "alg": "eddsa", "kid": "ed" })),
+        under(json!({ "alg": "None", "kid": "ed" })),
+        under(json!({ "kid": "ed" })),
+        under(json!({ "alg": "EdDSA", "kid": "ED" })),
+        under(json!({ "alg": "EdDSA", "kid": "" })),
+        under(json!({ "alg": "EdDSA", "kid": "../ed" })),
+        good.replace('.', ".."),
+        format!("{good}."),
+        good.rsplit_once('.').unwrap().0.to_owned() + ".",
         by_edwards(&claims, "enc"),
         by_edwards(&claims, "alg"),
         by_edwards(&claims, "ec"),
@@ -117,6 +140,13 @@ async fn tokens_of_an_authorization_server_are_checked_in_full() {
     let url = node.url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp");
     let told: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
     assert_eq!((&told["resource"], &told["authorization_servers"][0]), (&json!(audience), &json!(server.url)));
+}
+
+/// The same claims for several servers, this one among them.
+fn with_audiences(claims: &Value, own: &str) -> Value {
+    let mut claims = claims.clone();
+    claims["aud"] = json!(["https://other.example/mcp", own]);
+    claims
 }
 
 /// An authorization server whose answers a test decides.

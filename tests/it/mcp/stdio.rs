@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::home::Home;
 
 /// Talks to `amends mcp`, one line after the other; returns the answers by request.
-async fn talk(home: &Home, args: &[&str], messages: &[Value]) -> Vec<Value> {
+pub(super) async fn talk(home: &Home, args: &[&str], messages: &[Value]) -> Vec<Value> {
     let mut command = Command::from(home.amends(args));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -34,7 +34,7 @@ async fn talk(home: &Home, args: &[&str], messages: &[Value]) -> Vec<Value> {
     answers
 }
 
-fn hello() -> [Value; 2] {
+pub(super) fn hello() -> [Value; 2] {
     let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {},
         "clientInfo": { "name": "host", "version": "1" } });
     [
@@ -43,7 +43,7 @@ fn hello() -> [Value; 2] {
     ]
 }
 
-fn call(id: u32, params: Value) -> Value {
+pub(super) fn call(id: u32, params: Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
 }
 

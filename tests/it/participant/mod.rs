@@ -15,6 +15,7 @@ pub(crate) mod mcp_http;
 mod mcp_raw;
 mod mcp_session;
 mod out_of_files;
+mod out_of_threads;
 mod raw_child;
 mod secure;
 pub(crate) mod server;

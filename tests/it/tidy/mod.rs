@@ -29,6 +29,7 @@ const LEAVES: &[&str] = &[
     "barrier",
     "boundary",
     "config",
+    "evaluation",
     "files",
     "metrics",
     "error",

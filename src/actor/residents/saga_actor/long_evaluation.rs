@@ -5,8 +5,11 @@ use actix::prelude::*;
 
 use super::super::journal_row;
 use super::super::messages::{EventOccurred, ExitReason};
+use super::super::start_check::Refusal;
 use super::SagaActor;
-use crate::participant::expr;
+use crate::actor::node::context::Node;
+use crate::actor::node::definitions::Pinned;
+use crate::evaluation::shortly;
 use crate::saga::Json;
 use crate::saga::event::Event;
 use crate::saga::state::{End, State};
@@ -50,7 +53,7 @@ impl SagaActor {
             return true;
         }
         let saga = self.id;
-        if let Some(output) = expr::shortly(|| journal_row::output(saga, &self.pinned.definition, next)) {
+        if let Some(output) = shortly(|| journal_row::output(saga, &self.pinned.definition, next)) {
             self.output = Output::Known(seq, output);
             return true;
         }
@@ -59,6 +62,26 @@ impl SagaActor {
         let rendering = move || journal_row::output(saga, &pinned.definition, &next);
         self.run_aside(rendering, ctx, move |act, output| act.output = Output::Known(seq, output));
         false
+    }
+
+    /// Checks whether the saga may begin, and goes on with the result. A check that takes long is made on another
+    /// thread; the actor does nothing else meanwhile.
+    pub(super) fn check_start(
+        &mut self,
+        check: fn(&Pinned, &Node, &State, i32) -> Refusal,
+        ctx: &mut Context<Self>,
+        then: fn(&mut Self, Refusal, &mut Context<Self>),
+    ) {
+        if let Some(refusal) = shortly(|| check(&self.pinned, &self.node, &self.state, self.seq)) {
+            return then(self, refusal, ctx);
+        }
+        let (pinned, node, state, seq) = (self.pinned.clone(), self.node.clone(), self.state.clone(), self.seq);
+        let checked = self.node.work.spawn_blocking(move || check(&pinned, &node, &state, seq));
+        ctx.wait(checked.into_actor(self).map(move |checked, act, ctx| match checked {
+            Ok(refusal) => then(act, refusal, ctx),
+            // Its thread was lost; the saga is loaded again.
+            Err(_) => act.part(ExitReason::Crashed, ctx),
+        }));
     }
 
     /// Makes an evaluation on another thread, takes its result, and decides what follows.

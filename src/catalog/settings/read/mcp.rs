@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::super::{McpSettings, OauthSettings, is_secure_url};
 use super::{Field, PathFault, Reading, Value, is_http_url};
 use crate::config::mcp::{DEDUPE_MS_MAX, REQUESTS_PER_MINUTE_MAX, WAIT_MS_MAX};
+use crate::peer::is_loopback;
 
 /// Returns whether a text is a scope: `start`, `read` or `operate`, a colon, and a name that may end in `*`.
 fn is_scope(text: &str) -> bool {
@@ -22,7 +23,7 @@ impl Reading<'_> {
     pub(super) fn mcp(&mut self, field: &Field<'_>, address: Option<SocketAddr>) -> McpSettings {
         let settings = self.mcp_fields(field);
         let others = settings.names_others().into_iter().map(str::to_owned);
-        let outside = address.filter(|address| !address.ip().is_loopback());
+        let outside = address.filter(|address| !is_loopback(address.ip()));
         let others: Vec<_> = others.chain(outside.map(|address| format!("http.address {address}"))).collect();
         if settings.enabled && settings.authenticate == Some(false) && !others.is_empty() {
             let message = format!(

@@ -1,6 +1,6 @@
-//! The patterns of `matches`. A pattern never backtracks, and its time is known before it is spent: the automaton that
-//! reads each byte once is free of charge for its size, and what it cannot read is paid for by the length of the text
-//! times the size of the compiled pattern.
+//! The patterns of `matches` and of JSON Schemas. A pattern never backtracks, and its time is known before it is spent:
+//! the automaton that reads each byte once is free of charge for its size, and what it cannot read is paid for by the
+//! length of the text times the size of the compiled pattern.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -17,7 +17,7 @@ use crate::config::participant::{
 
 /// Where a pattern comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// It is written in the definition.
     Definition,
     /// An expression computes it: the input or an answer may bring it.
@@ -63,7 +63,7 @@ const VISITS_OF_UNIT: usize = 4;
 const BYTES_OF_UNIT: usize = 16;
 
 /// A compiled pattern.
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     dfa: DFA,
     /// The states that the automaton has met, kept for the next text.
     met: Mutex<Option<dfa::Cache>>,
@@ -74,7 +74,7 @@ pub(super) struct Pattern {
 
 impl Pattern {
     /// Returns the compiled pattern. Pays for the compilation, unless the pattern was compiled before.
-    pub(super) fn compiled<E>(
+    pub(crate) fn compiled<E>(
         text: &str,
         origin: Origin,
         pay: impl FnOnce(i64) -> Result<(), E>,
@@ -98,7 +98,8 @@ impl Pattern {
         Ok(fresh)
     }
 
-    fn compile(text: &str, bytes_max: usize) -> Result<Self, String> {
+    /// Compiles a pattern to at most this size, free of charge.
+    pub(crate) fn compile(text: &str, bytes_max: usize) -> Result<Self, String> {
         let config = thompson::Config::new().nfa_size_limit(Some(bytes_max)).which_captures(WhichCaptures::None);
         let nfa = thompson::Compiler::new().configure(config).build(text).map_err(|error| {
             let cause = error.source().map(ToString::to_string);
@@ -116,7 +117,7 @@ impl Pattern {
     }
 
     /// Whether the pattern is found in a text. Pays for each way of reading before it takes it.
-    pub(super) fn is_match<E>(&self, text: &str, mut pay: impl FnMut(i64) -> Result<(), E>) -> Result<bool, E> {
+    pub(crate) fn is_match<E>(&self, text: &str, mut pay: impl FnMut(i64) -> Result<(), E>) -> Result<bool, E> {
         pay(units(text.len() / BYTES_OF_UNIT))?;
         let kept = self.met.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut met = kept.unwrap_or_else(|| self.dfa.create_cache());
