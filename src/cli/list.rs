@@ -143,13 +143,14 @@ mod tests {
 
     #[test]
     fn an_id_is_whole_in_every_terminal() {
-        let sagas = [saga(u128::MAX, "hotel_checkout_of_a_guest_who_stays_long", None), saga(7, "short", Some(u128::MAX))];
+        let sagas =
+            [saga(u128::MAX, "hotel_checkout_of_a_guest_who_stays_long", None), saga(7, "short", Some(u128::MAX))];
         for width in [60, 80, 100, 120, 140, 200] {
             let output = Output::new(false);
             let mut table = output.table();
             table.set_width(width);
             let text = listing(&sagas, 1_700_000_100_000, &output, table).trim_fmt();
-            assert!(text.lines().all(|line| line.chars().count() <= width.max(80).into()), "{width}\n{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= usize::from(width.max(80))), "{width}\n{text}");
             for saga in &sagas {
                 assert!(text.contains(&saga.id.to_string()), "{width}\n{text}");
             }

@@ -206,7 +206,8 @@ impl Builder {
         let (membership, clock) = Membership::join(&store, &self.name, self.lease, connections).await?;
         let registry = Definitions::default();
         let definitions: Vec<_> = definitions.into_iter().chain(self.checked).collect();
-        let refused: Vec<String> = definitions.iter().flat_map(|definition| refused(definition, &participants)).collect();
+        let refused: Vec<String> =
+            definitions.iter().flat_map(|definition| refused(definition, &participants)).collect();
         if !refused.is_empty() {
             return Err(Error::Faults(refused));
         }
@@ -258,7 +259,9 @@ fn refused(definition: &Definition, participants: &Participants) -> Vec<String> 
     let name = definition.name();
     let faults = participants.inadmissible(definition.draft()).into_iter().map(|fault| format!("{name}: {fault}"));
     let missing = participants.missing(definition.draft()).into_iter().map(|lacks| {
-        format!("{name}: expected {lacks}, found none on this node; add it, or leave the definition to nodes that have it")
+        format!(
+            "{name}: expected {lacks}, found none on this node; add it, or leave the definition to nodes that have it"
+        )
     });
     faults.chain(missing).collect()
 }

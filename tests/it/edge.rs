@@ -46,7 +46,8 @@ async fn node(database: &Database, drafts: Vec<Draft>, bank: Option<ParticipantC
 #[tokio::test]
 async fn a_node_registers_no_definition_that_it_cannot_run() {
     let database = Database::create().await;
-    let draft = |name: &str, handler: &str| Draft::new(name).step(Step::new("pay", Call::handler(handler)).irreversible());
+    let draft =
+        |name: &str, handler: &str| Draft::new(name).step(Step::new("pay", Call::handler(handler)).irreversible());
     let refused = Runtime::builder(database.url.clone())
         .handlers(handlers())
         .definition(draft("fine", "work"))
