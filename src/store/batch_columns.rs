@@ -19,6 +19,7 @@ pub(super) struct Columns<'a> {
     ended: Ended<'a>,
     answered: Answered<'a>,
     told: Told<'a>,
+    linked: Linked<'a>,
 }
 
 /// Journal rows, except those of starts with a key.
@@ -83,8 +84,15 @@ struct Told<'a> {
     bodies: Vec<&'a str>,
 }
 
+/// Rows of chained journals.
+#[derive(Default)]
+struct Linked<'a> {
+    ids: Vec<Uuid>,
+    links: Vec<&'a [u8]>,
+}
+
 /// Types of the statement's parameters.
-pub(super) const TYPES: [Type; 28] = [
+pub(super) const TYPES: [Type; 30] = [
     Type::INT8,
     Type::UUID_ARRAY,
     Type::INT4_ARRAY,
@@ -113,6 +121,8 @@ pub(super) const TYPES: [Type; 28] = [
     Type::TEXT_ARRAY,
     Type::TEXT_ARRAY,
     Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::BYTEA_ARRAY,
 ];
 
 impl<'a> Columns<'a> {
@@ -128,18 +138,19 @@ impl<'a> Columns<'a> {
 
     /// Returns which parts of the statement the batch needs.
     pub(super) fn shape(&self) -> Shape {
-        let Self { plain: _, keyed, created, changed, ended, answered, told } = self;
+        let Self { plain: _, keyed, created, changed, ended, answered, told, linked } = self;
         Shape {
             keyed: !keyed.ids.is_empty(),
             created: !created.ids.is_empty(),
             ended: !ended.ids.is_empty(),
+            linked: !linked.ids.is_empty(),
             aside: !changed.ids.is_empty() || !answered.ids.is_empty() || !told.ids.is_empty(),
         }
     }
 
     /// Returns the statement's parameters.
-    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 28] {
-        let Self { plain, keyed, created, changed, ended, answered, told } = self;
+    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 30] {
+        let Self { plain, keyed, created, changed, ended, answered, told, linked } = self;
         [
             lane,
             &plain.ids,
@@ -169,6 +180,8 @@ impl<'a> Columns<'a> {
             &told.bodies,
             &changed.attentions,
             &keyed.kinds,
+            &linked.ids,
+            &linked.links,
         ]
     }
 
@@ -191,6 +204,10 @@ impl<'a> Columns<'a> {
         }
         if let Some(body) = &row.outbox {
             self.told.push(row.id, row.seq, body);
+        }
+        if let Some(link) = &row.link {
+            self.linked.ids.push(row.id);
+            self.linked.links.push(link);
         }
     }
 }

@@ -320,7 +320,7 @@ fn owned(row: &Row) -> Result<Claimed, Error> {
 fn first(row: &Row, lane: LaneId) -> Result<Option<JournalRow>, Error> {
     let Some(body) = row.try_get("first")? else { return Ok(None) };
     let at = super::millis(row.try_get("at")?);
-    Ok(Some(JournalRow { seq: 1, lane, at, kind: "begun".to_owned(), body }))
+    Ok(Some(JournalRow { seq: 1, lane, at, kind: "begun".to_owned(), body, link: None }))
 }
 
 impl Store {

@@ -35,6 +35,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 12, name: "start_queue", text: include_str!("../../sql/migrations/0012_start_queue.sql") },
     Migration { version: 13, name: "session_keys", text: include_str!("../../sql/migrations/0013_session_keys.sql") },
     Migration { version: 14, name: "door", text: include_str!("../../sql/migrations/0014_door.sql") },
+    Migration { version: 16, name: "journal_chain", text: include_str!("../../sql/migrations/0016_journal_chain.sql") },
 ];
 
 /// The views, functions and roles for people and their tools, in the order in which they are applied. Every statement
@@ -51,7 +52,7 @@ const ADMIN: &[&str] = &[
 
 /// Revision of [`ADMIN`]; it grows with each change of it. If two programs share a database, the text of the higher
 /// revision stays in force, whichever program starts last.
-const ADMIN_REVISION: i32 = 18;
+const ADMIN_REVISION: i32 = 19;
 
 const ADMIN_FOUND: Sql = sql!("migration", "admin");
 const ADMIN_RECORD: Sql = sql!("migration", "record_admin");

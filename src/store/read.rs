@@ -97,6 +97,8 @@ pub struct JournalRow {
     pub kind: String,
     /// The event as JSON.
     pub body: String,
+    /// Its link, if the journal is chained.
+    pub link: Option<Box<[u8]>>,
 }
 
 impl JournalRow {
@@ -194,13 +196,7 @@ impl Store {
         let rows = self.query(sql!("journal", "load"), &[&ids]).await?;
         let mut journals: HashMap<Uuid, Vec<JournalRow>> = HashMap::with_capacity(ids.len());
         for row in &rows {
-            journals.entry(row.try_get("id")?).or_default().push(JournalRow {
-                seq: row.try_get("seq")?,
-                lane: LaneId(row.try_get("lane")?),
-                at: super::millis(row.try_get("at")?),
-                kind: row.try_get("kind")?,
-                body: row.try_get("body")?,
-            });
+            journals.entry(row.try_get("id")?).or_default().push(journal_row(row)?);
         }
         Ok(journals)
     }
@@ -223,6 +219,18 @@ impl Store {
         };
         Ok(rows.first().ok_or_else(super::no_row)?.try_get("id")?)
     }
+}
+
+/// Reads a row of a journal.
+pub(super) fn journal_row(row: &Row) -> Result<JournalRow, Error> {
+    Ok(JournalRow {
+        seq: row.try_get("seq")?,
+        lane: LaneId(row.try_get("lane")?),
+        at: super::millis(row.try_get("at")?),
+        kind: row.try_get("kind")?,
+        body: row.try_get("body")?,
+        link: row.try_get::<_, Option<&[u8]>>("link")?.map(Into::into),
+    })
 }
 
 fn status(row: &Row) -> Result<Status, Error> {

@@ -2,7 +2,7 @@
 -- the ids of the journal rows that were let in; everything else that it writes depends on these.
 -- $2..$5 rows without a key; $6..$10 starts with an idempotency key and their rows, $28 the kinds of these rows;
 -- $11..$13 sagas to create; $14, $15 new statuses, $27 what then needs attention; $16..$19 ends (with the definition if
--- the saga starts and ends in one row); $20..$23 answered signals; $24..$26 outbox.
+-- the saga starts and ends in one row); $20..$23 answered signals; $24..$26 outbox; $29, $30 rows with a link.
 -- Tables are looked up by arrays of keys and never joined, and a full join is always a hash join. So a plan that was
 -- made while the tables were empty is still right when they are large.
 --
@@ -24,8 +24,15 @@ with fence as materialized (
     returning id
 -- ]
 ), accepted as (
-    insert into amends.journal (id, seq, lane, at, kind, body)
+    insert into amends.journal (id, seq, lane, at, kind, body
+-- [linked
+        , link
+-- ]
+    )
     select t.id, t.seq, $1::bigint, amends.now(), t.kind, t.body
+-- [linked
+        , l.link
+-- ]
     from (
         select u.id, u.seq, u.kind, u.body
         from fence cross join unnest($2::uuid[], $3::int[], $4::text[], $5::text[]) as u (id, seq, kind, body)
@@ -35,6 +42,9 @@ with fence as materialized (
         from keyed k join unnest($6::uuid[], $28::text[], $10::text[]) as b (id, kind, body) on b.id = k.id
 -- ]
     ) t
+-- [linked
+    left join unnest($29::uuid[], $30::bytea[]) as l (id, link) on l.id = t.id
+-- ]
     order by t.id, t.seq
     on conflict (id, seq) do nothing
     returning id

@@ -372,7 +372,7 @@ impl Handler<StartSaga> for Dispatcher {
         }
         let StartSaga { id, pinned, input, key, rerun, traceparent, answer } = start;
         let started = Started { rerun, traceparent, ..Started::new(self.node.lease.clock.now_ms(), input) };
-        let arrival = Arrival::start(&pinned.definition, started, key, answer);
+        let arrival = Arrival::start(&pinned.definition, started, key, answer, &self.node.chaining);
         self.spawn_saga(id, pinned, arrival, ctx);
     }
 }
