@@ -125,7 +125,7 @@ pub struct TracesSettings {
 pub struct JournalSettings {
     /// Whether the journals of sagas that begin on this node are chained. Default: false.
     pub chain: bool,
-    /// Key of the chains. Default: none; then whoever changes a journal can make its chain anew.
+    /// Key of the chains. Default: none; then a login that may change a journal can make its chain again.
     pub chain_key: Option<Secret>,
     /// Earlier keys, for `amends verify`. Default: none.
     pub former_chain_keys: Vec<Secret>,

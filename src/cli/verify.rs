@@ -19,7 +19,7 @@ use crate::store::{ChainKey, Range, Store, Verified};
 /// inserted or moved, and tells an erasure from a change. The exit code is 1 at a fault.
 ///
 /// Not found: rows that were removed from the end of a saga that has not ended, a saga that was removed with its
-/// journal, and without a key a chain that was made anew.
+/// journal, and without a key a chain that was made again.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(crate) struct Verification {

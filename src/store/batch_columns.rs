@@ -5,6 +5,7 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::batch_statement::Shape;
+use super::payload::Stored;
 use super::transition::{AnsweredSignal, End, StartKey, Transition};
 use crate::saga::Json;
 use crate::saga::state::Status;
@@ -28,7 +29,7 @@ struct Plain<'a> {
     ids: Vec<Uuid>,
     seqs: Vec<i32>,
     kinds: Vec<&'a str>,
-    bodies: Vec<&'a str>,
+    bodies: Vec<Stored<'a>>,
 }
 
 /// Starts with a key. The journal row is written only if the key is new.
@@ -37,9 +38,9 @@ struct Keyed<'a> {
     ids: Vec<Uuid>,
     definitions: Vec<i32>,
     keys: Vec<&'a str>,
-    inputs: Vec<&'a str>,
+    inputs: Vec<Stored<'a>>,
     kinds: Vec<&'a str>,
-    bodies: Vec<&'a str>,
+    bodies: Vec<Stored<'a>>,
 }
 
 /// Sagas to create.
@@ -55,7 +56,7 @@ struct Created<'a> {
 struct Changed<'a> {
     ids: Vec<Uuid>,
     statuses: Vec<&'a str>,
-    attentions: Vec<Option<&'a str>>,
+    attentions: Vec<Option<Stored<'a>>>,
 }
 
 /// Sagas that end. A definition is there only if the saga starts and ends in one row.
@@ -63,7 +64,7 @@ struct Changed<'a> {
 struct Ended<'a> {
     ids: Vec<Uuid>,
     statuses: Vec<&'a str>,
-    results: Vec<Option<&'a str>>,
+    results: Vec<Option<Stored<'a>>>,
     definitions: Vec<Option<i32>>,
 }
 
@@ -73,7 +74,7 @@ struct Answered<'a> {
     ids: Vec<Uuid>,
     numbers: Vec<i64>,
     fates: Vec<&'a str>,
-    answers: Vec<Option<&'a str>>,
+    answers: Vec<Option<Stored<'a>>>,
 }
 
 /// Events for the outbox.
@@ -81,7 +82,7 @@ struct Answered<'a> {
 struct Told<'a> {
     ids: Vec<Uuid>,
     seqs: Vec<i32>,
-    bodies: Vec<&'a str>,
+    bodies: Vec<Stored<'a>>,
 }
 
 /// Rows of chained journals.
@@ -224,7 +225,7 @@ impl<'a> Plain<'a> {
         self.ids.push(row.id);
         self.seqs.push(row.seq);
         self.kinds.push(row.kind);
-        self.bodies.push(row.body.get());
+        self.bodies.push(Stored::of_json(&row.body));
     }
 }
 
@@ -233,9 +234,9 @@ impl<'a> Keyed<'a> {
         self.ids.push(row.id);
         self.definitions.push(definition);
         self.keys.push(&key.key);
-        self.inputs.push(key.input.get());
+        self.inputs.push(Stored::of_json(&key.input));
         self.kinds.push(row.kind);
-        self.bodies.push(row.body.get());
+        self.bodies.push(Stored::of_json(&row.body));
     }
 }
 
@@ -251,7 +252,7 @@ impl<'a> Changed<'a> {
     fn push(&mut self, row: &'a Transition, status: Status) {
         self.ids.push(row.id);
         self.statuses.push(status.as_str());
-        self.attentions.push(row.attention.as_ref().map(Json::get));
+        self.attentions.push(row.attention.as_ref().map(Stored::of_json));
     }
 }
 
@@ -259,7 +260,7 @@ impl<'a> Ended<'a> {
     fn push(&mut self, id: Uuid, end: &'a End, definition: Option<i32>) {
         self.ids.push(id);
         self.statuses.push(end.status.as_str());
-        self.results.push(end.result.as_ref().map(Json::get));
+        self.results.push(end.result.as_ref().map(Stored::of_json));
         self.definitions.push(definition);
     }
 }
@@ -269,7 +270,7 @@ impl<'a> Answered<'a> {
         self.ids.push(id);
         self.numbers.push(super::signed(fate.n));
         self.fates.push(if fate.refusal.is_none() { "applied" } else { "refused" });
-        self.answers.push(fate.refusal.as_deref());
+        self.answers.push(fate.refusal.as_deref().map(Stored::of_text));
     }
 }
 
@@ -277,6 +278,6 @@ impl<'a> Told<'a> {
     fn push(&mut self, id: Uuid, seq: i32, body: &'a Json) {
         self.ids.push(id);
         self.seqs.push(seq);
-        self.bodies.push(body.get());
+        self.bodies.push(Stored::of_json(body));
     }
 }

@@ -7,8 +7,8 @@
 //! was started by SQL, and those from before the chain began.
 //!
 //! **Erasure.** The content is digested with a random salt, and the salt stands beside the link. An erasure replaces
-//! the salt by the digest of the content (`sql/admin/erasure.sql`). So every link still holds, and nobody who has the
-//! digest can find out a short content by trial.
+//! the salt by the digest of the content (`sql/admin/erasure.sql`). So every link still holds, and a short content
+//! cannot be found out from the digest by trial.
 //!
 //! **Bytes.** A mark of the key, which is 0 without one; the link (32 bytes); then the salt (16 bytes) or, once it was
 //! erased, the digest of the content (32 bytes). A row without a link that was erased has that digest alone.
@@ -36,15 +36,12 @@ const DIGEST: usize = 32;
 /// Bytes of a salt.
 const SALT: usize = 16;
 
-/// Bytes before the salt or the digest of the content.
-const LINK: usize = 1 + DIGEST;
-
 /// What a link covers besides its rows, so that it is no digest of anything else.
 const DOMAIN: &[u8] = b"amends journal chain 1\n";
 
 type Hash = [u8; DIGEST];
 
-/// Key of the links. Who changes the journal can make links without a key, but not with it.
+/// Key of the links. A login that may change the journal can make links without a key, but not with it.
 #[derive(Clone, Debug)]
 pub struct ChainKey {
     key: Arc<hmac::Key>,
@@ -73,7 +70,7 @@ impl ChainKey {
 pub struct Chaining {
     /// Whether sagas that begin here are chained.
     pub is_on: bool,
-    /// Key of the links. None: the chain is open, and whoever changes the journal can make it anew.
+    /// Key of the links. None: the chain is open, and a login that may change the journal can make it again.
     pub key: Option<ChainKey>,
 }
 
@@ -193,7 +190,7 @@ struct Entry {
 enum Content {
     /// Digest of the content, without the salt.
     Whole(Hash),
-    /// Digest of the content with its salt, of which nothing else is left.
+    /// Digest of the content with its salt, the rest of which is gone.
     Erased(Hash),
 }
 

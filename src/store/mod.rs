@@ -47,6 +47,7 @@ mod measure;
 mod migrate;
 mod node;
 mod outbox;
+mod payload;
 mod pool;
 mod quarantine;
 mod queue_number;

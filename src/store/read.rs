@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::lane::LaneId;
+use super::payload::Stored;
 use super::pool::Params;
 use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
@@ -179,8 +180,7 @@ impl Store {
         let rows = self.query(sql!("saga", "ended"), &[&ids]).await?;
         let end = |row: &Row| -> Result<_, Error> {
             let Some(_) = row.try_get::<_, Option<&str>>("status")? else { return Ok(None) };
-            let result: Option<&str> = row.try_get("result")?;
-            let result = result.and_then(|text| Json::parse(text).ok());
+            let result = Stored::maybe(row, "result")?.and_then(Stored::json);
             Ok(Some((status(row)?, result.unwrap_or_else(Json::null))))
         };
         rows.iter().map(|row| Ok((row.try_get("id")?, end(row)?))).collect()
@@ -211,8 +211,8 @@ impl Store {
     /// Starts a saga as [`Store::start`] does, with these options.
     pub async fn start_with(&self, definition: &str, input: &Json, options: StartOptions<'_>) -> Result<Uuid, Error> {
         let StartOptions { id, key, traceparent, asker } = options;
-        let (sql, text) = (sql!("saga", "start"), input.get());
-        let params: Params<'_> = &[&id, &definition, &text, &key, &traceparent, &asker];
+        let (sql, input) = (sql!("saga", "start"), Stored::of_json(input));
+        let params: Params<'_> = &[&id, &definition, &input, &key, &traceparent, &asker];
         let rows = match key {
             Some(_) => self.query(sql, params).await?,
             None => self.query_once(sql, params).await?,
@@ -228,7 +228,7 @@ pub(super) fn journal_row(row: &Row) -> Result<JournalRow, Error> {
         lane: LaneId(row.try_get("lane")?),
         at: super::millis(row.try_get("at")?),
         kind: row.try_get("kind")?,
-        body: row.try_get("body")?,
+        body: Stored::read(row, "body")?.text().to_owned(),
         link: row.try_get::<_, Option<&[u8]>>("link")?.map(Into::into),
     })
 }
@@ -239,7 +239,7 @@ fn status(row: &Row) -> Result<Status, Error> {
 }
 
 fn saga_row(row: &Row) -> Result<SagaRow, Error> {
-    let result: Option<&str> = row.try_get("result")?;
+    let result = Stored::maybe(row, "result")?;
     let moment = |name| Ok::<_, Error>(row.try_get::<_, Option<i64>>(name)?.map(super::millis));
     Ok(SagaRow {
         id: row.try_get("id")?,
@@ -252,7 +252,7 @@ fn saga_row(row: &Row) -> Result<SagaRow, Error> {
         signals: super::millis(row.try_get("signals")?),
         started_at: super::millis(row.try_get("started_at")?),
         ended_at: moment("ended_at")?,
-        result: result.map(|text| Json::parse(text).unwrap_or_else(|_| Json::null())),
+        result: result.map(|result| result.json().unwrap_or_else(Json::null)),
         wake_at: moment("wake_at")?,
         behind: row.try_get("behind")?,
     })

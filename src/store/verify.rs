@@ -4,9 +4,9 @@
 use uuid::Uuid;
 
 use super::chain::{ChainKey, Check, End, Verified};
+use super::payload::Stored;
 use super::{Error, Store, read};
 use crate::config::store as limits;
-use crate::saga::Json;
 use crate::saga::definition::Millis;
 
 /// Which sagas to verify.
@@ -69,7 +69,7 @@ impl Store {
             return Ok(End::Live);
         }
         let is_erased = self.erased_at(id).await?.is_some();
-        let result = saga.result.as_ref().map(|result| Json::get(result).to_owned());
+        let result = saga.result.as_ref().map(|result| Stored::of_json(result).text().to_owned());
         Ok(End::Ended { status: saga.status, result, is_erased })
     }
 

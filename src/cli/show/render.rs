@@ -53,7 +53,8 @@ fn head(shown: &Shown, length: usize, output: &Output) -> Table {
     if let Some(at) = shown.erased_at {
         add("payloads", Tone::Plain, format!("erased {}", instant(at)));
     }
-    if let [rows, linked @ 1..] = shown.rows {
+    let [rows, linked] = shown.rows;
+    if linked > 0 {
         add("chain", Tone::Plain, format!("{linked} of {rows} rows have a link; amends verify checks them"));
     }
     if let Some(input) = shown.input.as_ref().filter(|_| shown.erased_at.is_none()) {

@@ -2,7 +2,7 @@
 //! payload that is gone was erased. Keeps one row in memory.
 //!
 //! Each link is checked against the link that the row before it has, so one change is one fault. Not found: rows that
-//! were removed from the end of a saga that has not ended; and without a key, a chain that was made anew.
+//! were removed from the end of a saga that has not ended; and without a key, a chain that was made again.
 
 use uuid::Uuid;
 
@@ -157,7 +157,7 @@ pub struct Verified {
     pub faults: Vec<ChainFault>,
     /// Number of all faults.
     pub found: u64,
-    /// The last link, as hexadecimal digits: who keeps it elsewhere can find out later whether the chain was made anew.
+    /// The last link, as hexadecimal digits. A copy in another place shows later whether the chain was made again.
     pub head: Option<String>,
 }
 

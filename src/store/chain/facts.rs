@@ -25,7 +25,7 @@ const KEPT: [&str; 16] = [
     "verb",
 ];
 
-/// Fields of which the word is kept, and the numbers beside it.
+/// Fields whose word is kept, with the numbers beside it.
 const NAMED: [&str; 5] = ["decision", "showing", "outcome", "answer", "request"];
 
 /// What is kept beside the word of an outcome or of an answer.

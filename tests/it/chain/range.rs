@@ -17,8 +17,7 @@ async fn many_sagas_are_verified_page_by_page() {
     let runtime = chaining(&database, None).await;
     let mut whole: Vec<Uuid> = Vec::new();
     for n in 0..230 {
-        let start = runtime.start("whole", &json!({ "n": n }));
-        whole.push(start.await.unwrap());
+        whole.push(runtime.start("whole", &json!({ "n": n })).await.unwrap());
     }
     for id in &whole {
         runtime.wait(*id).await.unwrap();
