@@ -173,8 +173,8 @@ end
 $$;
 
 -- The link of a journal row without the means to guess its content: the salt is replaced by the digest of the content
--- (store/chain.rs). A row without a link gets the digest, if a later row has a link that covers it. `ending`: the result
--- of the saga, if the row ended it. Stable, so that it sees the rows as they were before the erasure.
+-- (store/chain.rs). A row without a link gets the digest, if a later row has a link that covers it. `ending`: the
+-- result of the saga, if the row ended it. Stable, so that it sees the rows as they were before the erasure.
 create or replace function amends.erased_link(saga uuid, seq int, link bytea, body text, ending text) returns bytea
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

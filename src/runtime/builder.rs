@@ -153,9 +153,9 @@ impl Builder {
     }
 
     /// Chains the journals of sagas that begin on this node: each row gets a digest over itself and the row before it.
-    /// So `amends verify` finds rows that were changed, removed or inserted. With a secret as the key, a
-    /// login that may only change the database cannot make a chain that fits. Default: journals are not chained. A saga that is chained
-    /// stays so on every node.
+    /// So `amends verify` finds rows that were changed, removed or inserted. With a secret as the key, a login that may
+    /// only change the database cannot make a chain that fits. A saga that is chained stays so on every node. Default:
+    /// journals are not chained.
     pub fn chain(mut self, key: Option<&str>) -> Self {
         self.chaining = Chaining { is_on: true, key: key.map(ChainKey::new) };
         self

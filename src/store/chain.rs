@@ -190,7 +190,7 @@ struct Entry {
 enum Content {
     /// Digest of the content, without the salt.
     Whole(Hash),
-    /// Digest of the content with its salt, the rest of which is gone.
+    /// Digest of the content with its salt; the content itself is gone.
     Erased(Hash),
 }
 

@@ -10,7 +10,7 @@
 //! - The claim makes row 1 of a queued saga from its input, in SQL (`saga/claim.sql`, `start_queue/take.sql`).
 //! - `amends.input_digest` compares inputs of equal start keys, and `transition/resolve.sql` compares bodies: equal
 //!   payloads must stay equal, or digests must stand beside them.
-//! - The views (`timeline`, `steps`, `stuck`) and the erasure look into bodies. What they need is what an erasure keeps.
+//! - The views (`timeline`, `steps`, `stuck`) and the erasure look into bodies. They need what an erasure keeps.
 //! - A link of the chain covers the payload as it is outside (`chain.rs`), so a new key changes no link; the erasure
 //!   makes its digest of what is stored.
 

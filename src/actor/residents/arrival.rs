@@ -68,7 +68,7 @@ impl Arrival {
         Self { state, seq: 0, chain: chaining.begin(), first, answer: Some(answer), confinement: Confinement::No }
     }
 
-    /// Returns the arrival of a saga that was claimed or is loaded again, with its state and its chain after `seq` rows. `fresh`:
+    /// Returns the arrival of a saga that was claimed or is loaded again, with its state and chain after `seq` rows. `fresh`:
     /// the claim itself wrote the first row, and no actor has begun its commands. `asked`: the saga has signals that
     /// it has not read.
     pub(crate) fn claimed(state: State, seq: i32, chain: Option<Box<Chain>>, fresh: bool, asked: bool) -> Self {

@@ -13,12 +13,20 @@ use crate::harness::Database;
 /// enough that these are among them.
 const TAMPERINGS: [(&str, &str, &[&str]); 24] = [
     ("a payload", "update j set body = replace(body, 'ada@', 'eve@') where id = SAGA and seq = 3", &["changed 3"]),
-    ("a number", "update j set body = replace(body, '\"at\":1', '\"at\":2') where id = SAGA and seq = 2", &["changed 2"]),
+    (
+        "a number",
+        "update j set body = replace(body, '\"at\":1', '\"at\":2') where id = SAGA and seq = 2",
+        &["changed 2"],
+    ),
     ("the first row", "update j set body = replace(body, 'ada@', 'eve@') where id = SAGA and seq = 1", &["changed 1"]),
     ("white space", "update j set body = body || ' ' where id = SAGA and seq = 2", &["changed 2"]),
     ("a kind", "update j set kind = 'timer_fired' where id = SAGA and seq = 2", &["changed 2"]),
     ("a lane", "update j set lane = lane + 1 where id = SAGA and seq = 2", &["changed 2"]),
-    ("the last row", "update j set body = replace(body, 'ada@', 'eve@') where id = SAGA and seq = 4", &["end_changed 4"]),
+    (
+        "the last row",
+        "update j set body = replace(body, 'ada@', 'eve@') where id = SAGA and seq = 4",
+        &["end_changed 4"],
+    ),
     ("removed", "delete from j where id = SAGA and seq = 2", &["missing 2"]),
     ("removed two", "delete from j where id = SAGA and seq in (2, 3)", &["missing 2"]),
     ("removed the first", "delete from j where id = SAGA and seq = 1", &["missing 1"]),
@@ -33,20 +41,24 @@ const TAMPERINGS: [(&str, &str, &[&str]); 24] = [
     ("removed all", "delete from j where id = SAGA", &["no_journal"]),
     (
         "inserted",
-        "update j set seq = seq + 90 where id = SAGA and seq > 2; update j set seq = seq - 89 where id = SAGA and seq > 90;
+        "update j set seq = seq + 90 where id = SAGA and seq > 2;
+         update j set seq = seq - 89 where id = SAGA and seq > 90;
          insert into j (id, lane, at, seq, kind, body, link)
          select id, lane, at, 3, kind, body, link from j where id = SAGA and seq = 2",
         &["changed 3", "changed 4"],
     ),
     (
         "inserted without a link",
-        "update j set seq = seq + 90 where id = SAGA and seq > 2; update j set seq = seq - 89 where id = SAGA and seq > 90;
-         insert into j (id, lane, at, seq, kind, body) select id, lane, at, 3, kind, body from j where id = SAGA and seq = 2",
+        "update j set seq = seq + 90 where id = SAGA and seq > 2;
+         update j set seq = seq - 89 where id = SAGA and seq > 90;
+         insert into j (id, lane, at, seq, kind, body)
+         select id, lane, at, 3, kind, body from j where id = SAGA and seq = 2",
         &["unlinked 3"],
     ),
     (
         "appended",
-        "insert into j (id, lane, at, seq, kind, body) select id, lane, at, 5, kind, body from j where id = SAGA and seq = 2",
+        "insert into j (id, lane, at, seq, kind, body)
+         select id, lane, at, 5, kind, body from j where id = SAGA and seq = 2",
         &["changed 4", "unlinked 5"],
     ),
     (
@@ -61,8 +73,16 @@ const TAMPERINGS: [(&str, &str, &[&str]); 24] = [
          update j set seq = 3 where id = SAGA and seq = 90",
         &["changed 2", "changed 3"],
     ),
-    ("a link", "update j set link = set_byte(link, 7, get_byte(link, 7) # 1) where id = SAGA and seq = 2", &["changed 2"]),
-    ("a salt", "update j set link = set_byte(link, 40, get_byte(link, 40) # 1) where id = SAGA and seq = 2", &["changed 2"]),
+    (
+        "a link",
+        "update j set link = set_byte(link, 7, get_byte(link, 7) # 1) where id = SAGA and seq = 2",
+        &["changed 2"],
+    ),
+    (
+        "a salt",
+        "update j set link = set_byte(link, 40, get_byte(link, 40) # 1) where id = SAGA and seq = 2",
+        &["changed 2"],
+    ),
     ("no link", "update j set link = null where id = SAGA and seq = 3", &["unlinked 3"]),
     ("half a link", "update j set link = substring(link for 20) where id = SAGA and seq = 3", &["changed 3"]),
     ("no chain", "update j set link = null where id = SAGA", &["unchained"]),
