@@ -68,9 +68,9 @@ impl Arrival {
         Self { state, seq: 0, chain: chaining.begin(), first, answer: Some(answer), confinement: Confinement::No }
     }
 
-    /// Returns the arrival of a saga that was claimed or is loaded again, with its state and chain after `seq` rows. `fresh`:
-    /// the claim itself wrote the first row, and no actor has begun its commands. `asked`: the saga has signals that
-    /// it has not read.
+    /// Returns the arrival of a saga that was claimed or is loaded again, with its state and chain after `seq` rows.
+    /// `fresh`: the claim itself wrote the first row, and no actor has begun its commands. `asked`: the saga has
+    /// signals that it has not read.
     pub(crate) fn claimed(state: State, seq: i32, chain: Option<Box<Chain>>, fresh: bool, asked: bool) -> Self {
         let first = match (fresh, asked) {
             (true, false) => First::CarryOut,

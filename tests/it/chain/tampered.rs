@@ -6,7 +6,7 @@ use amends::store::{ChainKey, Chaining, End, Transition};
 use uuid::Uuid;
 
 use super::{KEY, chaining, faults, run, start_by_sql, stop, verified};
-use crate::admin::ask;
+use crate::admin::{ask, until};
 use crate::harness::Database;
 
 /// A kind of tampering: its name, its statements (`SAGA` is the id, `j` the journal), and the faults, of which it is
@@ -188,4 +188,25 @@ async fn a_chain_cannot_be_made_anew_without_its_key() {
     tamper(&database, id, "update j set link = set_byte(link, 0, 0) where id = SAGA and seq = 3").await;
     assert!(faults(url, Some(KEY), id).contains(&"unkeyed 3".to_owned()));
     stop(runtime).await;
+}
+
+/// What the README says is not found: the last rows of a saga that has not ended. A parked saga goes on as if they had
+/// never been; a saga that a node has leaves a gap.
+#[tokio::test]
+async fn the_end_of_a_live_saga_can_be_cut_off() {
+    let database = Database::create().await;
+    let runtime = chaining(&database, None).await;
+    let id = run_until_parked(&database).await;
+    tamper(&database, id, "delete from j where id = SAGA and seq = 2").await;
+    assert_eq!(faults(&database.url, None, id), ["unchained"], "only the row of the database is left");
+    ask(&database.url, &format!("select amends.signal('{id}', 'bell', 'null')")).await;
+    crate::harness::eventually("it ends", async || runtime.store().result(id).await.unwrap().is_some()).await;
+    assert_eq!(faults(&database.url, None, id), Vec::<String>::new());
+    stop(runtime).await;
+}
+
+async fn run_until_parked(database: &Database) -> Uuid {
+    let id = start_by_sql(database, "waits", "running").await;
+    until(&database.url, &format!("select count(*) from amends.timer where id = '{id}'"), "1").await;
+    id
 }
