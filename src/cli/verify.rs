@@ -11,7 +11,7 @@ use super::output::Output;
 use crate::catalog::{Environment, parse_settings};
 use crate::config::cli::VERIFY_SHOWN_MAX;
 use crate::saga::definition::Millis;
-use crate::store::{ChainKey, Range, Store, Verified};
+use crate::store::{ChainKey, SagaRange, Store, Verified};
 
 /// `amends verify`.
 ///
@@ -160,7 +160,7 @@ async fn one(store: &Store, id: Uuid, keys: &[ChainKey]) -> Result<Report, Failu
 
 /// Verifies sagas page by page, so that the memory does not grow with them.
 async fn many(store: &Store, args: &Verification, keys: &[ChainKey]) -> Result<Report, Failure> {
-    let range = Range { definition: args.definition.clone(), since: args.since, before: args.before };
+    let range = SagaRange { definition: args.definition.clone(), since: args.since, before: args.before };
     let (mut report, mut after) = (Report::default(), Uuid::nil());
     loop {
         let page = store.to_verify(&range, after).await?;

@@ -96,7 +96,7 @@ pub use sweep::{NetCursor, Swept};
 pub use transition::{AnsweredSignal, End, Start, StartKey, Transition, Written};
 pub use turn::{Asked, TurnCursor, Turns};
 pub use unreadable::Unreadable;
-pub use verify::Range;
+pub use verify::SagaRange;
 pub use watermarks::Watermarks;
 
 use tokio_postgres::Row;

@@ -11,7 +11,7 @@ use crate::saga::definition::Millis;
 
 /// Which sagas to verify.
 #[derive(Clone, Debug, Default)]
-pub struct Range {
+pub struct SagaRange {
     /// Only sagas of this definition.
     pub definition: Option<String>,
     /// Only sagas that were started at this instant or later.
@@ -75,7 +75,7 @@ impl Store {
 
     /// Lists sagas of a range after saga `after`, oldest first, in pages; an empty page is the end. Without a
     /// definition it also lists journals whose saga is not there.
-    pub async fn to_verify(&self, range: &Range, after: Uuid) -> Result<Vec<Uuid>, Error> {
+    pub async fn to_verify(&self, range: &SagaRange, after: Uuid) -> Result<Vec<Uuid>, Error> {
         let (since, before) = (range.since.map(super::signed), range.before.map(super::signed));
         let sql = sql!("journal", "sagas");
         let rows = self.query(sql, &[&after, &since, &before, &range.definition, &limits::CHAIN_SAGAS]).await?;

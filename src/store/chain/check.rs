@@ -38,7 +38,7 @@ pub enum ChainFault {
         /// The row.
         row: i32,
     },
-    /// A row was linked with a key that is not given.
+    /// A row was linked with a key that is not given; further rows with such a link are not told.
     OtherKey {
         /// The row.
         row: i32,
@@ -122,7 +122,11 @@ impl std::fmt::Display for ChainFault {
                 write!(f, "row {row} was linked without the key: it was inserted, or a node without the key wrote it")
             }
             Self::OtherKey { row } => {
-                write!(f, "row {row} was linked with a key that is not given; name it in journal.former_chain_keys")
+                write!(
+                    f,
+                    "row {row} was linked with a key that is not given: set AMENDS_CHAIN_KEY, or name it in the \
+                           settings (journal.chain_key, journal.former_chain_keys)"
+                )
             }
             Self::CutOff { row } => {
                 write!(f, "row {row} is the last, but did not end the saga: the rows after it were removed")
@@ -186,6 +190,7 @@ pub(in crate::store) struct Check<'a> {
     has_gap: bool,
     has_link: bool,
     has_keyed_link: bool,
+    has_other_key: bool,
     /// The first row whose payload is gone, and the first that has one.
     erased: Option<i32>,
     whole: Option<i32>,
@@ -204,6 +209,7 @@ impl<'a> Check<'a> {
             has_gap: false,
             has_link: false,
             has_keyed_link: false,
+            has_other_key: false,
             erased: None,
             whole: None,
             verified: Verified::default(),
@@ -287,7 +293,12 @@ impl<'a> Check<'a> {
         let span = std::mem::take(&mut self.span);
         let before = std::mem::replace(&mut self.head, found.hash);
         let has_gap = std::mem::replace(&mut self.has_gap, false);
-        let Some(key) = self.key(found.mark) else { return self.fault(ChainFault::OtherKey { row: row.seq }) };
+        let Some(key) = self.key(found.mark) else {
+            if !std::mem::replace(&mut self.has_other_key, true) {
+                self.fault(ChainFault::OtherKey { row: row.seq });
+            }
+            return;
+        };
         let fits = |ended| {
             let entry = Entry::stored(self.id, row, ended);
             link(&key, &before, span.iter().chain([&entry]), salt) == found.hash

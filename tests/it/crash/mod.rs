@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use amends::runtime::Runtime;
 use amends::saga::event::{Finding, Request};
-use amends::store::{Range, Store};
+use amends::store::{SagaRange, Store};
 use cases::Case;
 use node::Order;
 use serde_json::json;
@@ -246,7 +246,7 @@ async fn resolve(survivor: &Runtime, client: &Client, saga: Uuid, attempts: u32)
 async fn unchained(store: &Store, is_chained: bool) -> Vec<String> {
     let (mut faults, mut after) = (Vec::new(), Uuid::nil());
     loop {
-        let page = store.to_verify(&Range::default(), after).await.unwrap();
+        let page = store.to_verify(&SagaRange::default(), after).await.unwrap();
         let Some(last) = page.last() else { return faults };
         after = *last;
         for id in page {
