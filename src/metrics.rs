@@ -69,6 +69,7 @@ metrics! {
     Seconds COMMIT_SECONDS "amends_commit_duration_seconds" [] "Time until a batch was durable.";
     Count COMMIT_TRANSITIONS "amends_commit_transitions" [] "Transitions in a batch.";
     Counter COMMITS_REPEATED "amends_commits_repeated_total" [reason] "Batches, or busy transitions, sent again.";
+    Counter ROWS_LINKED "amends_journal_rows_linked_total" [] "Rows written to chained journals.";
     Counter TRANSITIONS_REFUSED "amends_transitions_refused_total" [] "Transitions refused in favour of another owner.";
     Counter FENCED "amends_fenced_total" [] "Lanes of this node that were fenced.";
 

@@ -172,6 +172,30 @@ exception when others then
 end
 $$;
 
+-- The link of a journal row without the means to guess its content: the salt is replaced by the digest of the content
+-- (store/chain.rs). A row without a link gets the digest, if a later row has a link that covers it. `ending`: the
+-- result of the saga, if the row ended it. Stable, so that it sees the rows as they were before the erasure.
+create or replace function amends.erased_link(saga uuid, seq int, link bytea, body text, ending text) returns bytea
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    v_salt bytea := substring(erased_link.link from 34);
+begin
+    if octet_length(erased_link.link) <> 49 then
+        return erased_link.link;
+    elsif erased_link.link is null then
+        select substring(j.link from 34) into v_salt
+        from amends.journal j
+        where j.id = erased_link.saga and j.seq > erased_link.seq and octet_length(j.link) = 49
+        order by j.seq
+        limit 1;
+    end if;
+    -- Null if there is no chain.
+    return coalesce(substring(erased_link.link for 33), '') || sha256(v_salt || sha256(
+        convert_to(erased_link.body, 'UTF8')
+        || coalesce('\x00'::bytea || convert_to(erased_link.ending, 'UTF8'), '')));
+end
+$$;
+
 -- Erases the payloads of one ended saga in the journal, its result, signals, events of the outbox, reruns and start
 -- key. Returns how many rows. A start under an erased key starts another saga.
 create or replace function amends.erase_saga(saga uuid) returns bigint language plpgsql volatile
@@ -179,8 +203,13 @@ set search_path = pg_catalog, pg_temp as $$
 declare
     v_rows bigint := 0;
     v_here bigint;
+    v_last int := (select max(j.seq) from amends.journal j where j.id = erase_saga.saga);
+    v_result text := (select d.result from amends.saga_done d where d.id = erase_saga.saga limit 1);
 begin
-    update amends.journal j set body = amends.erased_body(j.body) where j.id = erase_saga.saga;
+    update amends.journal j
+    set body = amends.erased_body(j.body),
+        link = amends.erased_link(j.id, j.seq, j.link, j.body, case when j.seq = v_last then v_result end)
+    where j.id = erase_saga.saga;
     get diagnostics v_here = row_count;
     v_rows := v_rows + v_here;
     update amends.signal s

@@ -229,6 +229,12 @@ from (
            'nodes take them within seconds: does one run, and does its log say `could not look for work`?'
     from amends.chore c where c.until < amends.now() - interval '30 s'
     union all
+    select 'journal chains', false, count(*) filter (where j.seq > 1 and j.link is null) > 0 and count(j.link) > 0,
+           case when count(j.link) = 0 then 'none of the last rows is chained'
+                else format('%s of the last %s rows are chained', count(j.link), count(*)) end,
+           'some nodes chain journals and others do not, or one began to: give all of them journal.chain: true'
+    from (select r.seq, r.link from amends.journal r order by r.id desc, r.seq desc limit 200) j
+    union all
     select 'stuck sagas', false, count(*) > 0, count(*)::text, 'they need a person: select * from amends.stuck'
     from (select from amends.stuck limit 1000) s
     union all

@@ -21,6 +21,6 @@ pub use export::to_yaml;
 pub use fault::{Faults, LocatedFault, Position};
 pub use schema::{DEFINITION_SCHEMA, SETTINGS_SCHEMA};
 pub use settings::{
-    DatabaseSettings, HttpSettings, LogFormat, LogSettings, McpSettings, MetricsSettings, NodeSettings, OauthSettings,
-    Settings, TracesSettings, is_secure_url, parse_settings,
+    DatabaseSettings, HttpSettings, JournalSettings, LogFormat, LogSettings, McpSettings, MetricsSettings,
+    NodeSettings, OauthSettings, Settings, TracesSettings, is_secure_url, parse_settings,
 };

@@ -43,6 +43,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Export of sagas as trace spans.
     pub traces: TracesSettings,
+    /// How journals are written.
+    pub journal: JournalSettings,
 }
 
 impl Settings {
@@ -55,7 +57,8 @@ impl Settings {
     /// Returns every text that may hold a secret.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let of_participants = self.participants.iter().flat_map(|participant| participant.transport.secrets());
-        of_participants.chain(&self.database.url).chain(&self.traces.otlp)
+        let of_journal = self.journal.chain_key.iter().chain(&self.journal.former_chain_keys);
+        of_participants.chain(&self.database.url).chain(&self.traces.otlp).chain(of_journal)
     }
 }
 
@@ -115,6 +118,17 @@ pub struct MetricsSettings {
 pub struct TracesSettings {
     /// URL of an OTLP collector. Default: none; then no spans are sent.
     pub otlp: Option<Secret>,
+}
+
+/// How journals are written.
+#[derive(Clone, Debug, Default)]
+pub struct JournalSettings {
+    /// Whether the journals of sagas that begin on this node are chained. Default: false.
+    pub chain: bool,
+    /// Key of the chains. Default: none; then a login that may change a journal can make its chain again.
+    pub chain_key: Option<Secret>,
+    /// Earlier keys, for `amends verify`. Default: none.
+    pub former_chain_keys: Vec<Secret>,
 }
 
 /// Level and format of the log.

@@ -24,6 +24,7 @@ mod start;
 mod time;
 mod token;
 mod value;
+mod verify;
 mod wait;
 
 use clap::Subcommand;
@@ -109,6 +110,8 @@ pub(crate) enum Verb {
     RerunFrom(signal::Rerun),
     /// Erases the payloads of ended sagas; states and times stay.
     Erase(erase::Erasure),
+    /// Verifies chained journals: finds rows that were changed, removed, inserted or moved.
+    Verify(verify::Verification),
     /// Checks definitions and settings; reports every fault with file, line and path.
     Check(check::Args),
     /// Shows what each answer of a participant means for each step of a definition.
@@ -148,6 +151,7 @@ pub(crate) fn run(verb: Verb, database: &DatabaseArgs, output: &Output) -> Resul
         Verb::Evict(args) => signal::evict(args, database, output),
         Verb::RerunFrom(args) => signal::rerun(args, database, output),
         Verb::Erase(args) => erase::run(&args, database, output),
+        Verb::Verify(args) => verify::run(&args, database, output),
         Verb::Check(args) => check::run(&args, output),
         Verb::Explain(args) => explain::run(&args, database, output),
         Verb::Doctor(args) => doctor::run(&args, database, output),

@@ -272,6 +272,12 @@ async fn begin(catalog: Catalog, database_url: &str, migrate: bool) -> Result<Ru
     if let Some(collector) = settings.traces.otlp {
         builder = builder.traces(collector.expose());
     }
+    let key = settings.journal.chain_key.as_ref().map(|key| key.expose());
+    builder = match (settings.journal.chain, key) {
+        (true, key) => builder.chain(key),
+        (false, Some(key)) => builder.chain_key(key),
+        (false, None) => builder,
+    };
     if let Some(name) = settings.node.name {
         builder = builder.name(name);
     }

@@ -15,3 +15,6 @@ pub const FAULTS_MAX: usize = 200;
 
 /// Default time that attempts under way get to end after SIGTERM, in milliseconds.
 pub const GRACE_PERIOD_MS_DEFAULT: u64 = 30_000;
+
+/// Shortest key of a chain of a journal, in bytes.
+pub const CHAIN_KEY_BYTES_MIN: usize = 16;

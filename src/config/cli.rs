@@ -6,3 +6,6 @@ pub const POLL_MS_MIN: u64 = 10;
 pub const POLL_MS_MAX: u64 = 500;
 /// Most characters of a value that people see, unless they ask for all of it.
 pub const VALUE_CHARS_MAX: usize = 300;
+
+/// Most faults that `amends verify` shows; the others are counted.
+pub const VERIFY_SHOWN_MAX: usize = 1_000;

@@ -92,6 +92,12 @@ pub const ERASE_SAGAS_MAX: i32 = 100;
 pub const ERASE_STEPS_MAX: usize = 1_000;
 /// Most sagas of one list.
 pub const LIST_ROWS_MAX: i64 = 1_000;
+/// Rows of a journal that are read at a time when it is verified.
+pub const CHAIN_ROWS: i64 = 32;
+/// Sagas that are listed at a time when journals are verified.
+pub const CHAIN_SAGAS: i64 = 100;
+/// Most faults of one journal that are kept and shown; the others are counted.
+pub const CHAIN_FAULTS_MAX: usize = 100;
 /// Number of checks whether a session keeps its server process.
 pub const SESSION_LOOKS: u32 = 2;
 /// How long a connection may do nothing before it is closed, in milliseconds.

@@ -18,7 +18,7 @@ use crate::config::store::{POOL_CONNECTIONS, TRANSACTIONS_MAX};
 use crate::participant::{Handlers, ParticipantConfig, Participants, expr, http_client};
 use crate::saga::definition::Draft;
 use crate::saga::{Definition, Fault};
-use crate::store::{PostgresConfig, Store, Watermarks};
+use crate::store::{ChainKey, Chaining, PostgresConfig, Store, Watermarks};
 
 /// The settings of a node that has not started. Get one from [`Runtime::builder`].
 pub struct Builder {
@@ -37,6 +37,7 @@ pub struct Builder {
     wake: Wake,
     sleep: Option<IdleSleep>,
     traces: Option<String>,
+    chaining: Chaining,
 }
 
 impl Builder {
@@ -57,6 +58,7 @@ impl Builder {
             wake: Wake::default(),
             sleep: None,
             traces: None,
+            chaining: Chaining::default(),
         }
     }
 
@@ -150,6 +152,21 @@ impl Builder {
         self
     }
 
+    /// Chains the journals of sagas that begin on this node: each row gets a digest over itself and the row before it.
+    /// So `amends verify` finds rows that were changed, removed or inserted. With a secret as the key, a login that may
+    /// only change the database cannot make a chain that fits. A saga that is chained stays so on every node. Default:
+    /// journals are not chained.
+    pub fn chain(mut self, key: Option<&str>) -> Self {
+        self.chaining = Chaining { is_on: true, key: key.map(ChainKey::new) };
+        self
+    }
+
+    /// Sets the key of chains without chaining the sagas that begin here: those of other nodes go on with their key.
+    pub fn chain_key(mut self, key: &str) -> Self {
+        self.chaining.key = Some(ChainKey::new(key));
+        self
+    }
+
     /// Starts the node: connects, migrates, registers the definitions and begins to take sagas. Works from any
     /// executor, or without one.
     pub async fn begin(self) -> Result<Runtime, Error> {
@@ -221,6 +238,7 @@ impl Builder {
         let traces = traces.map_err(|fault| Error::Faults(vec![fault]))?;
         Ok(Node {
             store,
+            chaining: self.chaining,
             participants,
             definitions: registry,
             lease: Lease { membership, clock },

@@ -5,6 +5,7 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::batch_statement::Shape;
+use super::payload::Stored;
 use super::transition::{AnsweredSignal, End, StartKey, Transition};
 use crate::saga::Json;
 use crate::saga::state::Status;
@@ -19,6 +20,7 @@ pub(super) struct Columns<'a> {
     ended: Ended<'a>,
     answered: Answered<'a>,
     told: Told<'a>,
+    linked: Linked<'a>,
 }
 
 /// Journal rows, except those of starts with a key.
@@ -27,7 +29,7 @@ struct Plain<'a> {
     ids: Vec<Uuid>,
     seqs: Vec<i32>,
     kinds: Vec<&'a str>,
-    bodies: Vec<&'a str>,
+    bodies: Vec<Stored<'a>>,
 }
 
 /// Starts with a key. The journal row is written only if the key is new.
@@ -37,9 +39,9 @@ struct Keyed<'a> {
     definitions: Vec<i32>,
     keys: Vec<&'a str>,
     owners: Vec<Option<&'a str>>,
-    inputs: Vec<&'a str>,
+    inputs: Vec<Stored<'a>>,
     kinds: Vec<&'a str>,
-    bodies: Vec<&'a str>,
+    bodies: Vec<Stored<'a>>,
 }
 
 /// Sagas to create.
@@ -55,7 +57,7 @@ struct Created<'a> {
 struct Changed<'a> {
     ids: Vec<Uuid>,
     statuses: Vec<&'a str>,
-    attentions: Vec<Option<&'a str>>,
+    attentions: Vec<Option<Stored<'a>>>,
 }
 
 /// Sagas that end. A definition is there only if the saga starts and ends in one row.
@@ -63,7 +65,7 @@ struct Changed<'a> {
 struct Ended<'a> {
     ids: Vec<Uuid>,
     statuses: Vec<&'a str>,
-    results: Vec<Option<&'a str>>,
+    results: Vec<Option<Stored<'a>>>,
     definitions: Vec<Option<i32>>,
 }
 
@@ -73,7 +75,7 @@ struct Answered<'a> {
     ids: Vec<Uuid>,
     numbers: Vec<i64>,
     fates: Vec<&'a str>,
-    answers: Vec<Option<&'a str>>,
+    answers: Vec<Option<Stored<'a>>>,
 }
 
 /// Events for the outbox.
@@ -81,11 +83,18 @@ struct Answered<'a> {
 struct Told<'a> {
     ids: Vec<Uuid>,
     seqs: Vec<i32>,
-    bodies: Vec<&'a str>,
+    bodies: Vec<Stored<'a>>,
+}
+
+/// Rows of chained journals.
+#[derive(Default)]
+struct Linked<'a> {
+    ids: Vec<Uuid>,
+    links: Vec<&'a [u8]>,
 }
 
 /// Types of the statement's parameters.
-pub(super) const TYPES: [Type; 29] = [
+pub(super) const TYPES: [Type; 31] = [
     Type::INT8,
     Type::UUID_ARRAY,
     Type::INT4_ARRAY,
@@ -114,6 +123,8 @@ pub(super) const TYPES: [Type; 29] = [
     Type::TEXT_ARRAY,
     Type::TEXT_ARRAY,
     Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::BYTEA_ARRAY,
     Type::TEXT_ARRAY,
 ];
 
@@ -130,18 +141,19 @@ impl<'a> Columns<'a> {
 
     /// Returns which parts of the statement the batch needs.
     pub(super) fn shape(&self) -> Shape {
-        let Self { plain: _, keyed, created, changed, ended, answered, told } = self;
+        let Self { plain: _, keyed, created, changed, ended, answered, told, linked } = self;
         Shape {
             keyed: !keyed.ids.is_empty(),
             created: !created.ids.is_empty(),
             ended: !ended.ids.is_empty(),
+            linked: !linked.ids.is_empty(),
             aside: !changed.ids.is_empty() || !answered.ids.is_empty() || !told.ids.is_empty(),
         }
     }
 
     /// Returns the statement's parameters.
-    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 29] {
-        let Self { plain, keyed, created, changed, ended, answered, told } = self;
+    pub(super) fn params<'b>(&'b self, lane: &'b i64) -> [&'b (dyn ToSql + Sync); 31] {
+        let Self { plain, keyed, created, changed, ended, answered, told, linked } = self;
         [
             lane,
             &plain.ids,
@@ -171,6 +183,8 @@ impl<'a> Columns<'a> {
             &told.bodies,
             &changed.attentions,
             &keyed.kinds,
+            &linked.ids,
+            &linked.links,
             &keyed.owners,
         ]
     }
@@ -195,6 +209,10 @@ impl<'a> Columns<'a> {
         if let Some(body) = &row.outbox {
             self.told.push(row.id, row.seq, body);
         }
+        if let Some(link) = &row.link {
+            self.linked.ids.push(row.id);
+            self.linked.links.push(link);
+        }
     }
 }
 
@@ -210,7 +228,7 @@ impl<'a> Plain<'a> {
         self.ids.push(row.id);
         self.seqs.push(row.seq);
         self.kinds.push(row.kind);
-        self.bodies.push(row.body.get());
+        self.bodies.push(Stored::of_json(&row.body));
     }
 }
 
@@ -220,9 +238,9 @@ impl<'a> Keyed<'a> {
         self.definitions.push(definition);
         self.keys.push(&key.key);
         self.owners.push(key.owner.as_deref());
-        self.inputs.push(key.input.get());
+        self.inputs.push(Stored::of_json(&key.input));
         self.kinds.push(row.kind);
-        self.bodies.push(row.body.get());
+        self.bodies.push(Stored::of_json(&row.body));
     }
 }
 
@@ -238,7 +256,7 @@ impl<'a> Changed<'a> {
     fn push(&mut self, row: &'a Transition, status: Status) {
         self.ids.push(row.id);
         self.statuses.push(status.as_str());
-        self.attentions.push(row.attention.as_ref().map(Json::get));
+        self.attentions.push(row.attention.as_ref().map(Stored::of_json));
     }
 }
 
@@ -246,7 +264,7 @@ impl<'a> Ended<'a> {
     fn push(&mut self, id: Uuid, end: &'a End, definition: Option<i32>) {
         self.ids.push(id);
         self.statuses.push(end.status.as_str());
-        self.results.push(end.result.as_ref().map(Json::get));
+        self.results.push(end.result.as_ref().map(Stored::of_json));
         self.definitions.push(definition);
     }
 }
@@ -256,7 +274,7 @@ impl<'a> Answered<'a> {
         self.ids.push(id);
         self.numbers.push(super::signed(fate.n));
         self.fates.push(if fate.refusal.is_none() { "applied" } else { "refused" });
-        self.answers.push(fate.refusal.as_deref());
+        self.answers.push(fate.refusal.as_deref().map(Stored::of_text));
     }
 }
 
@@ -264,6 +282,6 @@ impl<'a> Told<'a> {
     fn push(&mut self, id: Uuid, seq: i32, body: &'a Json) {
         self.ids.push(id);
         self.seqs.push(seq);
-        self.bodies.push(body.get());
+        self.bodies.push(Stored::of_json(body));
     }
 }

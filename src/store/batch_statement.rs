@@ -20,6 +20,8 @@ pub(super) struct Shape {
     pub(super) created: bool,
     /// Sagas that end.
     pub(super) ended: bool,
+    /// Journal rows with a link.
+    pub(super) linked: bool,
     /// Rare parts: new statuses, answered signals, events for the outbox.
     pub(super) aside: bool,
 }
@@ -45,6 +47,7 @@ impl Shape {
             "keyed" => self.keyed,
             "created" => self.created,
             "ended" => self.ended,
+            "linked" => self.linked,
             // The mark `aside`; a test below checks that there are no others.
             _ => self.aside,
         }
@@ -62,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_batch_can_do_without_its_look_for_conflicts() {
-        let all = Shape { keyed: true, created: true, ended: true, aside: true };
+        let all = Shape { keyed: true, created: true, ended: true, linked: true, aside: true };
         assert_eq!(COMMIT.text.matches(ONCE).count(), 1);
         assert_eq!(all.statement(true).len() - ONCE.len(), all.statement(false).len());
         let keyed = "on conflict (name, key) do nothing";
@@ -77,7 +80,7 @@ mod tests {
         }
         assert!(plain.contains("insert into amends.journal") && plain.contains("for update"));
         let mut marks = COMMIT.text.lines().filter_map(|line| line.strip_prefix("-- ["));
-        assert!(marks.all(|mark| ["keyed", "created", "ended", "aside"].contains(&mark)));
+        assert!(marks.all(|mark| ["keyed", "created", "ended", "linked", "aside"].contains(&mark)));
         assert_eq!(COMMIT.text.matches("\n-- [").count(), COMMIT.text.matches("\n-- ]\n").count());
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::error::Remedy;
 use super::lane::{Failure, Lane, LaneId, Verb};
+use super::payload::Stored;
 use super::pool::Params;
 use super::watermarks::Ranges;
 use super::{DefinitionId, Error, JournalRow, Store};
@@ -319,9 +320,9 @@ fn owned(row: &Row) -> Result<Claimed, Error> {
 
 /// Returns row 1 of a saga if this claim wrote it.
 fn first(row: &Row, lane: LaneId) -> Result<Option<JournalRow>, Error> {
-    let Some(body) = row.try_get("first")? else { return Ok(None) };
+    let Some(body) = Stored::maybe(row, "first")? else { return Ok(None) };
     let at = super::millis(row.try_get("at")?);
-    Ok(Some(JournalRow { seq: 1, lane, at, kind: "begun".to_owned(), body }))
+    Ok(Some(JournalRow { seq: 1, lane, at, kind: "begun".to_owned(), body: body.text().to_owned(), link: None }))
 }
 
 impl Store {

@@ -13,6 +13,7 @@ use super::Error;
 use super::batch_columns::Columns;
 use super::error::Remedy;
 use super::lane::{Failure, Lane, Sends, Verb};
+use super::payload::Stored;
 use super::transition::{Transition, Written};
 use crate::config::store as limits;
 
@@ -100,8 +101,9 @@ impl Lane {
         let definitions: Vec<Option<i32>> =
             missing.iter().map(|row| row.start.as_ref().map(|start| start.definition.0)).collect();
         let keys: Vec<Option<&str>> = missing.iter().map(|row| row.key().map(|key| key.key.as_str())).collect();
-        let inputs: Vec<Option<&str>> = missing.iter().map(|row| row.key().map(|key| key.input.get())).collect();
-        let bodies: Vec<&str> = missing.iter().map(|row| row.body.get()).collect();
+        let inputs: Vec<Option<Stored<'_>>> =
+            missing.iter().map(|row| row.key().map(|key| Stored::of_json(&key.input))).collect();
+        let bodies: Vec<Stored<'_>> = missing.iter().map(|row| Stored::of_json(&row.body)).collect();
         let found = self.send(Verb::Resolve, &[&ids, &seqs, &bodies, &definitions, &keys, &inputs]).await?;
         let mut verdicts = HashMap::with_capacity(found.len());
         for row in &found {

@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 14, name: "door", text: include_str!("../../sql/migrations/0014_door.sql") },
     Migration { version: 15, name: "look_peers", text: include_str!("../../sql/migrations/0015_look_peers.sql") },
     Migration { version: 16, name: "ownership", text: include_str!("../../sql/migrations/0016_ownership.sql") },
+    Migration { version: 17, name: "journal_chain", text: include_str!("../../sql/migrations/0017_journal_chain.sql") },
 ];
 
 /// The views, functions and roles for people and their tools, in the order in which they are applied. Every statement

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::payload::Stored;
 use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
 use crate::saga::Json;
@@ -59,17 +60,17 @@ impl Store {
         let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
         let sql = sql!("outbox", "take");
         let rows = self.query_once(sql, &[&node.0, &limit, &definitions, &lease_ms]).await?;
-        let json = |text: Option<&str>| text.and_then(|text| Json::parse(text).ok());
+        let json = |row, column| Ok::<_, Error>(Stored::maybe(row, column)?.and_then(Stored::json));
         rows.iter()
             .map(|row| {
                 Ok(Relaying {
                     n: row.try_get("n")?,
                     saga: row.try_get("id")?,
                     seq: row.try_get("seq")?,
-                    body: json(row.try_get("body")?).unwrap_or_else(Json::null),
+                    body: json(row, "body")?.unwrap_or_else(Json::null),
                     attempts: attempts(row.try_get("attempts")?),
-                    started: json(row.try_get("started")?),
-                    result: json(row.try_get("result")?),
+                    started: json(row, "started")?,
+                    result: json(row, "result")?,
                 })
             })
             .collect()
@@ -109,9 +110,8 @@ impl Store {
         let rows = self.query(sql!("outbox", "of_saga"), &[&saga]).await?;
         rows.iter()
             .map(|row| {
-                let body: &str = row.try_get("body")?;
                 Ok(Pending {
-                    body: Json::parse(body).unwrap_or_else(|_| Json::null()),
+                    body: Stored::read(row, "body")?.json().unwrap_or_else(Json::null),
                     attempts: attempts(row.try_get("attempts")?),
                     error: row.try_get("error")?,
                     at: super::millis(row.try_get("at")?),

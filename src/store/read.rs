@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::lane::LaneId;
+use super::payload::Stored;
 use super::pool::Params;
 use super::{DefinitionId, Error, NodeId, Store, stored_key};
 use crate::config::store as limits;
@@ -97,6 +98,8 @@ pub struct JournalRow {
     pub kind: String,
     /// The event as JSON.
     pub body: String,
+    /// Its link, if the journal is chained.
+    pub link: Option<Box<[u8]>>,
 }
 
 impl JournalRow {
@@ -180,8 +183,7 @@ impl Store {
         let rows = self.query(sql!("saga", "ended"), &[&ids]).await?;
         let end = |row: &Row| -> Result<_, Error> {
             let Some(_) = row.try_get::<_, Option<&str>>("status")? else { return Ok(None) };
-            let result: Option<&str> = row.try_get("result")?;
-            let result = result.and_then(|text| Json::parse(text).ok());
+            let result = Stored::maybe(row, "result")?.and_then(Stored::json);
             Ok(Some((status(row)?, result.unwrap_or_else(Json::null))))
         };
         rows.iter().map(|row| Ok((row.try_get("id")?, end(row)?))).collect()
@@ -197,13 +199,7 @@ impl Store {
         let rows = self.query(sql!("journal", "load"), &[&ids]).await?;
         let mut journals: HashMap<Uuid, Vec<JournalRow>> = HashMap::with_capacity(ids.len());
         for row in &rows {
-            journals.entry(row.try_get("id")?).or_default().push(JournalRow {
-                seq: row.try_get("seq")?,
-                lane: LaneId(row.try_get("lane")?),
-                at: super::millis(row.try_get("at")?),
-                kind: row.try_get("kind")?,
-                body: row.try_get("body")?,
-            });
+            journals.entry(row.try_get("id")?).or_default().push(journal_row(row)?);
         }
         Ok(journals)
     }
@@ -220,8 +216,8 @@ impl Store {
         let StartOptions { id, key, owner, traceparent, asker } = options;
         // The database cannot tell a key of this program from one of an older node that has checked its caller.
         key.map(|key| stored_key(owner, key)).transpose()?;
-        let (sql, text) = (sql!("saga", "start"), input.get());
-        let params: Params<'_> = &[&id, &definition, &text, &key, &traceparent, &asker, &owner];
+        let (sql, input) = (sql!("saga", "start"), Stored::of_json(input));
+        let params: Params<'_> = &[&id, &definition, &input, &key, &traceparent, &asker, &owner];
         let rows = match key {
             Some(_) => self.query(sql, params).await?,
             None => self.query_once(sql, params).await?,
@@ -230,13 +226,25 @@ impl Store {
     }
 }
 
+/// Reads a row of a journal.
+pub(super) fn journal_row(row: &Row) -> Result<JournalRow, Error> {
+    Ok(JournalRow {
+        seq: row.try_get("seq")?,
+        lane: LaneId(row.try_get("lane")?),
+        at: super::millis(row.try_get("at")?),
+        kind: row.try_get("kind")?,
+        body: Stored::read(row, "body")?.text().to_owned(),
+        link: row.try_get::<_, Option<&[u8]>>("link")?.map(Into::into),
+    })
+}
+
 fn status(row: &Row) -> Result<Status, Error> {
     let word: &str = row.try_get("status")?;
     Status::from_str(word).map_err(|message| Error::Rejected { code: "status".to_owned(), message })
 }
 
 fn saga_row(row: &Row) -> Result<SagaRow, Error> {
-    let result: Option<&str> = row.try_get("result")?;
+    let result = Stored::maybe(row, "result")?;
     let moment = |name| Ok::<_, Error>(row.try_get::<_, Option<i64>>(name)?.map(super::millis));
     Ok(SagaRow {
         id: row.try_get("id")?,
@@ -249,7 +257,7 @@ fn saga_row(row: &Row) -> Result<SagaRow, Error> {
         signals: super::millis(row.try_get("signals")?),
         started_at: super::millis(row.try_get("started_at")?),
         ended_at: moment("ended_at")?,
-        result: result.map(|text| Json::parse(text).unwrap_or_else(|_| Json::null())),
+        result: result.map(|result| result.json().unwrap_or_else(Json::null)),
         wake_at: moment("wake_at")?,
         behind: row.try_get("behind")?,
     })

@@ -5,6 +5,7 @@
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::payload::Stored;
 use super::{DefinitionId, Error, NodeId, Store};
 use crate::config::store as limits;
 use crate::saga::Asker;
@@ -61,7 +62,7 @@ impl Store {
             Err(reason) => ("refused", Some(reason)),
         };
         let sql = sql!("rerun", "decided");
-        self.query(sql, &[&rerun.n, &word, &answer]).await?;
+        self.query(sql, &[&rerun.n, &word, &answer.map(|answer| Stored::of_text(answer))]).await?;
         Ok(())
     }
 
@@ -72,7 +73,9 @@ impl Store {
         Ok(match row.try_get::<_, Option<&str>>("fate")? {
             None => None,
             Some("applied") => Some(Ok(())),
-            Some(_) => Some(Err(row.try_get::<_, Option<String>>("answer")?.unwrap_or_default())),
+            Some(_) => {
+                Some(Err(Stored::maybe(row, "answer")?.map(|answer| answer.text().to_owned()).unwrap_or_default()))
+            }
         })
     }
 }

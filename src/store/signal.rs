@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
+use super::payload::Stored;
 use super::pool::Params;
 use super::statement::Sql;
 use super::{Error, Store};
@@ -68,7 +69,7 @@ impl Store {
 
     async fn ask(&self, id: Uuid, request: &Request, asker: Option<&str>) -> Result<u64, Error> {
         let text = serde_json::to_string(request).map_err(|error| Error::Invalid(format!("request: {error}")))?;
-        self.asked(id, sql!("signal", "request"), &[&id, &text, &asker]).await
+        self.asked(id, sql!("signal", "request"), &[&id, &Stored::of_text(&text), &asker]).await
     }
 
     /// Runs a statement that asks something of a saga, once; returns the number of the signal.
@@ -131,7 +132,7 @@ pub(super) fn asker(name: &str, application_name: &str) -> Asker {
 }
 
 fn stored(row: &Row) -> Result<Signal, Error> {
-    let request: &str = row.try_get("request")?;
+    let request = Stored::read(row, "request")?;
     Ok(Signal {
         n: super::millis(row.try_get("n")?),
         at: super::millis(row.try_get("at")?),
@@ -140,8 +141,8 @@ fn stored(row: &Row) -> Result<Signal, Error> {
         addr: row.try_get("addr")?,
         // Postgres has checked that it is JSON. JSON that is nested deeper than serde reads becomes null, and is
         // refused.
-        request: Json::parse(request).unwrap_or_else(|_| Json::null()),
+        request: request.json().unwrap_or_else(Json::null),
         fate: row.try_get("fate")?,
-        answer: row.try_get("answer")?,
+        answer: Stored::maybe(row, "answer")?.map(|answer| answer.text().to_owned()),
     })
 }

@@ -18,6 +18,7 @@ use tokio_postgres::error::SqlState;
 
 use super::batch_columns::Columns;
 use super::error::{Remedy, remedy};
+use super::payload::Stored;
 use super::pool::Params;
 use super::session::{SEAL, Session};
 use super::{Error, LaneId, PostgresConfig, Store, Transition, Written};
@@ -326,7 +327,7 @@ impl Store {
     async fn is_written(&self, lane: LaneId, row: &Transition) -> Result<bool, Error> {
         self.query(sql!("lane", "live"), &[&lane.0]).await?;
         let sql = sql!("transition", "resolve");
-        let (ids, seqs, bodies) = (vec![row.id], vec![row.seq], vec![row.body.get()]);
+        let (ids, seqs, bodies) = (vec![row.id], vec![row.seq], vec![Stored::of_json(&row.body)]);
         let definitions: Vec<Option<i32>> = vec![None];
         let keys: Vec<Option<&str>> = vec![None];
         let found = self.query(sql, &[&ids, &seqs, &bodies, &definitions, &keys, &keys]).await?;

@@ -32,6 +32,8 @@ pub struct Transition {
     pub signal: Option<AnsweredSignal>,
     /// An event for the outbox.
     pub outbox: Option<Json>,
+    /// The row's link, if the journal is chained.
+    pub link: Option<Box<[u8]>>,
 }
 
 /// What the first row creates.
@@ -118,7 +120,19 @@ pub enum Written {
 impl Transition {
     /// Makes a row of the journal without further changes.
     pub fn new(id: Uuid, seq: i32, kind: &'static str, body: Json) -> Self {
-        Self { id, seq, kind, body, start: None, status: None, attention: None, end: None, signal: None, outbox: None }
+        Self {
+            id,
+            seq,
+            kind,
+            body,
+            start: None,
+            status: None,
+            attention: None,
+            end: None,
+            signal: None,
+            outbox: None,
+            link: None,
+        }
     }
 
     /// Returns whether another transaction could hold a lock that the row needs.

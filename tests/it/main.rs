@@ -9,6 +9,7 @@ mod bench;
 mod catalog;
 mod catalog_files;
 mod catalog_fuzz;
+mod chain;
 mod chaos;
 mod cli;
 mod crash;

@@ -117,7 +117,8 @@ fn each_default_is_the_same_in_it_in_the_schema_and_in_the_program() {
         let (section, field) = path.split_once('.').expect("two words");
         let said = format!("{section}: {{ {field}: \"{default}\" }}\n");
         let bare = said.replace('"', "");
-        let said = if default.parse::<u64>().is_ok() || default == "true" { bare } else { said };
+        let said =
+            if default.parse::<u64>().is_ok() || ["true", "false"].contains(&default.as_str()) { bare } else { said };
         assert_eq!(settings(&said), settings("{}\n"), "{path} is {default} in the schema");
         let row = README.lines().find(|line| line.starts_with(&format!("| `{path}` |")));
         let cell = row.unwrap_or_else(|| panic!("no row for {path}")).trim_end_matches(" |");

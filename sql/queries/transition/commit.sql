@@ -1,8 +1,9 @@
 -- Writes the transitions of a batch, each of another saga, for lane $1; writes nothing if the lane is dead. Returns
 -- the ids of the journal rows that were let in; everything else that it writes depends on these.
--- $2..$5 rows without a key; $6..$10 starts with an idempotency key and their rows, $28 the kinds of these rows;
+-- $2..$5 rows without a key; $6..$10 starts with an idempotency key and their rows, $28 the kinds of these rows, $31
+-- whose keys they are;
 -- $11..$13 sagas to create; $14, $15 new statuses, $27 what then needs attention; $16..$19 ends (with the definition if
--- the saga starts and ends in one row); $20..$23 answered signals; $24..$26 outbox.
+-- the saga starts and ends in one row); $20..$23 answered signals; $24..$26 outbox; $29, $30 rows with a link.
 -- Tables are looked up by arrays of keys and never joined, and a full join is always a hash join. So a plan that was
 -- made while the tables were empty is still right when they are large.
 --
@@ -17,7 +18,7 @@ with fence as materialized (
     insert into amends.start_key (name, key, id, digest, at, owner)
     select d.name, k.key, k.id, amends.input_digest(k.input), amends.now(), k.owner
     from fence
-    cross join unnest($6::uuid[], $7::int[], $8::text[], $9::text[], $29::text[])
+    cross join unnest($6::uuid[], $7::int[], $8::text[], $9::text[], $31::text[])
         as k (id, definition, key, input, owner)
     cross join lateral (select d.name from amends.definition d where d.id = k.definition limit 1) d
     order by d.name, k.key
@@ -25,8 +26,15 @@ with fence as materialized (
     returning id
 -- ]
 ), accepted as (
-    insert into amends.journal (id, seq, lane, at, kind, body)
+    insert into amends.journal (id, seq, lane, at, kind, body
+-- [linked
+        , link
+-- ]
+    )
     select t.id, t.seq, $1::bigint, amends.now(), t.kind, t.body
+-- [linked
+        , l.link
+-- ]
     from (
         select u.id, u.seq, u.kind, u.body
         from fence cross join unnest($2::uuid[], $3::int[], $4::text[], $5::text[]) as u (id, seq, kind, body)
@@ -36,6 +44,9 @@ with fence as materialized (
         from keyed k join unnest($6::uuid[], $28::text[], $10::text[]) as b (id, kind, body) on b.id = k.id
 -- ]
     ) t
+-- [linked
+    left join unnest($29::uuid[], $30::bytea[]) as l (id, link) on l.id = t.id
+-- ]
     order by t.id, t.seq
     on conflict (id, seq) do nothing
     returning id

@@ -356,7 +356,7 @@ impl Handler<StartSaga> for Dispatcher {
         let StartSaga { id, pinned, input, key, rerun, traceparent, starter, answer } = start;
         let started = Started::new(self.node.lease.clock.now_ms(), input).by(starter);
         let started = Started { rerun, traceparent, ..started };
-        let arrival = Arrival::start(&pinned.definition, started, key, answer);
+        let arrival = Arrival::start(&pinned.definition, started, key, answer, &self.node.chaining);
         self.spawn_saga(id, pinned, arrival, ctx);
     }
 }

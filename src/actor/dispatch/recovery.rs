@@ -155,7 +155,8 @@ fn fold(node: &Arc<Node>, saga: &Claimed, journal: &[JournalRow]) -> Read {
         Ok(state) => {
             let asked = saga.signals > state.signals_seen;
             let seq = journal.last().map_or(0, |row| row.seq);
-            let arrival = Arrival::claimed(state, seq, saga.first.is_some(), asked);
+            let chain = node.chaining.resume(saga.id, journal);
+            let arrival = Arrival::claimed(state, seq, chain, saga.first.is_some(), asked);
             Read::Ready(saga.id, pinned, Box::new(arrival))
         }
         Err(reason) => {

@@ -22,12 +22,14 @@ use crate::actor::telemetry::traces::Traces;
 use crate::actor::telemetry::write_failures::WriteFailures;
 use crate::participant::Participants;
 use crate::saga::state::State;
-use crate::store::{Beat, Error, Store, Watermarks};
+use crate::store::{Beat, Chaining, Error, Store, Watermarks};
 
 /// Context of every actor on this node.
 pub struct Node {
     /// Database access.
     pub store: Store,
+    /// Whether journals are chained.
+    pub chaining: Chaining,
     /// Participants that steps call.
     pub participants: Participants,
     /// Definitions that this node knows.

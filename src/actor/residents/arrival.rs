@@ -8,7 +8,7 @@ use crate::saga::command::Command;
 use crate::saga::event::{Event, Started};
 use crate::saga::state::State;
 use crate::saga::{Definition, begin};
-use crate::store::StartKey;
+use crate::store::{Chain, Chaining, StartKey};
 
 /// Outcome of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(crate) struct Arrival {
     pub(crate) state: State,
     /// Number of durable rows in its journal.
     pub(crate) seq: i32,
+    /// The end of its journal's chain; none if the journal is not chained.
+    pub(crate) chain: Option<Box<Chain>>,
     pub(crate) first: First,
     /// Caller that waits to learn whether the saga starts.
     pub(crate) answer: Option<oneshot::Sender<StartOutcome>>,
@@ -60,21 +62,22 @@ impl Arrival {
         started: Started,
         key: Option<StartKey>,
         answer: oneshot::Sender<StartOutcome>,
+        chaining: &Chaining,
     ) -> Self {
         let (state, commands) = begin(definition, &started);
         let first = First::Write { event: Event::Started(started), commands, key };
-        Self { state, seq: 0, first, answer: Some(answer), confinement: Confinement::No }
+        Self { state, seq: 0, chain: chaining.begin(), first, answer: Some(answer), confinement: Confinement::No }
     }
 
-    /// Returns the arrival of a saga that was claimed or is loaded again, with its state after `seq` rows. `fresh`:
-    /// the claim itself wrote the first row, and no actor has begun its commands. `asked`: the saga has signals that
-    /// it has not read.
-    pub(crate) fn claimed(state: State, seq: i32, fresh: bool, asked: bool) -> Self {
+    /// Returns the arrival of a saga that was claimed or is loaded again, with its state and chain after `seq` rows.
+    /// `fresh`: the claim itself wrote the first row, and no actor has begun its commands. `asked`: the saga has
+    /// signals that it has not read.
+    pub(crate) fn claimed(state: State, seq: i32, chain: Option<Box<Chain>>, fresh: bool, asked: bool) -> Self {
         let first = match (fresh, asked) {
             (true, false) => First::CarryOut,
             (true, true) => First::Listen,
             (false, _) => First::Recover,
         };
-        Self { state, seq, first, answer: None, confinement: Confinement::No }
+        Self { state, seq, chain, first, answer: None, confinement: Confinement::No }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct PendingTransition {
     pub(crate) evicts: bool,
     /// The event, if its row is written in a handler's transaction, which may still be rolled back.
     pub(crate) within: Option<Box<Event>>,
+    /// The link of its row, if the journal is chained.
+    pub(crate) link: Option<Box<[u8]>>,
     /// Crash-test label of its row.
     pub(crate) aim: Aim,
 }
@@ -64,6 +66,6 @@ impl PendingTransition {
         let backward = matches!(state.course, Course::Backward | Course::Ended(End::Compensated));
         let aim = Aim::new(pinned.definition.name(), backward);
         boundary::pass_for("saga: decided", &aim);
-        (Self { state, commands, ended, tells, evicts, within: kept, aim }, row)
+        (Self { state, commands, ended, tells, evicts, within: kept, link: None, aim }, row)
     }
 }

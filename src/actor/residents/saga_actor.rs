@@ -30,7 +30,7 @@ use crate::saga::command::{CallSpec, Command};
 use crate::saga::event::{Event, OwnerLost, TimerFired};
 use crate::saga::state::State;
 use crate::saga::{IllegalEvent, deaths_in_a_row, legal_verbs, next_timer, outstanding, passed_deadline, transition};
-use crate::store::{Parking, Start, Within, Written};
+use crate::store::{Chain, Parking, Start, Within, Written};
 
 mod leaving;
 mod long_evaluation;
@@ -47,6 +47,8 @@ pub(crate) struct SagaActor {
     state: State,
     /// Number of durable rows in the journal.
     seq: i32,
+    /// The end of the journal's chain; none if the journal is not chained.
+    chain: Option<Box<Chain>>,
     /// What the actor does first; none once it has started.
     first: Option<Box<First>>,
     /// Events that are not yet decided.
@@ -91,7 +93,7 @@ impl SagaActor {
         dispatcher: Recipient<Left>,
         arrival: Arrival,
     ) -> Self {
-        let Arrival { state, seq, first, answer, confinement } = arrival;
+        let Arrival { state, seq, chain, first, answer, confinement } = arrival;
         let mode = if matches!(first, First::Listen) { Mode::Listening } else { Mode::Running };
         Self {
             id,
@@ -101,6 +103,7 @@ impl SagaActor {
             exit_guard: ExitGuard { id, dispatcher, reason: ExitReason::Crashed },
             state,
             seq,
+            chain,
             first: Some(Box::new(first)),
             events: VecDeque::new(),
             mode,
@@ -147,8 +150,12 @@ impl SagaActor {
     ) {
         self.timer.take().map(|timer| ctx.cancel_future(timer));
         let at = (self.id, self.seq + 1, self.output.take(self.seq));
-        let (pending, row) =
+        let (mut pending, mut row) =
             PendingTransition::new(at, &self.pinned, event, &self.state, next, start, within.is_some());
+        if let Some(chain) = &self.chain {
+            chain.link(&mut row, self.lane.id);
+            pending.link = row.link.clone();
+        }
         let aim = pending.aim.clone();
         self.at_lane = AtLane::Row(Box::new(pending));
         let from = ctx.address().recipient();
@@ -189,6 +196,10 @@ impl SagaActor {
         let _saga = tracing::debug_span!(parent: None, "saga", saga.id = %self.id).entered();
         boundary::pass_for("saga: accepted", &pending.aim);
         self.seq += 1;
+        if let (Some(chain), Some(link)) = (&mut self.chain, &pending.link) {
+            chain.accept(link);
+            metrics::ROWS_LINKED.with([]).increment(1);
+        }
         if self.seq == 1 {
             self.node.began(&self.pinned);
         }

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    DatabaseSettings, HttpSettings, LogFormat, LogSettings, MetricsSettings, NodeSettings, Settings, TracesSettings,
+    DatabaseSettings, HttpSettings, JournalSettings, LogFormat, LogSettings, MetricsSettings, NodeSettings, Settings,
+    TracesSettings,
 };
 use crate::catalog::definition::duration_ms;
 use crate::catalog::environment::{Environment, Resolved, has_reference};
@@ -21,6 +22,7 @@ use crate::catalog::fault::quoted;
 use crate::catalog::schema;
 use crate::catalog::yaml::{Node, Path as FieldPath, PathFault, Segment};
 use crate::config::actor::{Idle, Wake};
+use crate::config::catalog::CHAIN_KEY_BYTES_MIN;
 use crate::config::participant::LIMIT_BYTES_MAX;
 use crate::participant::{Answers, Limits, ParticipantConfig, Secret, Transport};
 use crate::saga::definition::{Errors, Millis};
@@ -98,6 +100,7 @@ impl Reading<'_> {
             metrics: self.metrics(&root.at("metrics")),
             log: self.log(&root.at("log")),
             traces: self.traces(&root.at("traces")),
+            journal: self.journal(&root.at("journal")),
         }
     }
 
@@ -194,6 +197,24 @@ impl Reading<'_> {
         }
         let otlp = self.checked(&at, "a URL such as `http://localhost:4318/v1/traces`", is_http_url);
         TracesSettings { otlp }
+    }
+
+    fn journal(&mut self, field: &Field<'_>) -> JournalSettings {
+        let former = field.at("former_chain_keys").items().collect::<Vec<_>>();
+        JournalSettings {
+            chain: field.at("chain").value.and_then(Value::as_bool).unwrap_or(false),
+            chain_key: self.chain_key(&field.at("chain_key")),
+            former_chain_keys: former.iter().filter_map(|field| self.chain_key(field)).collect(),
+        }
+    }
+
+    fn chain_key(&mut self, field: &Field<'_>) -> Option<Secret> {
+        if !has_reference(field.text()?) {
+            self.plain_secret(field);
+            return None;
+        }
+        let expected = format!("a key of at least {CHAIN_KEY_BYTES_MIN} bytes");
+        self.checked(field, &expected, |text| text.len() >= CHAIN_KEY_BYTES_MIN)
     }
 
     fn participant(&mut self, name: &str, field: &Field<'_>) -> Option<ParticipantConfig> {

@@ -54,6 +54,8 @@ pub(super) struct Shown {
     input: Option<Json>,
     /// When its payloads were erased.
     erased_at: Option<Millis>,
+    /// Number of rows of its journal, and how many of them have a link.
+    rows: [usize; 2],
     /// The call to which the key of the subject belongs.
     key: Option<String>,
     /// What the saga or its calls wait for on the node before they may begin.
@@ -100,8 +102,23 @@ async fn gather(store: &Store, subject: &Subject) -> Result<Shown, Failure> {
     let waits = store.waits(id).await?;
     let notices = store.pending_events(id).await?;
     let erased_at = store.erased_at(id).await?;
+    let rows_linked = [rows.len(), rows.iter().filter(|row| row.link.is_some()).count()];
     let key = subject.key.as_deref().map(|key| explained(id, &definition, &rows, key));
-    Ok(Shown { saga, timeline, unreadable, died, lost, input, erased_at, key, waits, open_signals, notices, now })
+    Ok(Shown {
+        saga,
+        timeline,
+        unreadable,
+        died,
+        lost,
+        input,
+        erased_at,
+        rows: rows_linked,
+        key,
+        waits,
+        open_signals,
+        notices,
+        now,
+    })
 }
 
 async fn definition(store: &Store, digest: &str) -> Result<std::sync::Arc<Definition>, Failure> {
@@ -139,6 +156,8 @@ fn shown_json(shown: &Shown) -> Value {
     let mut value = saga_json(&shown.saga);
     value["input"] = json!(shown.input);
     value["erased_at"] = json!(shown.erased_at.map(instant));
+    let [rows, linked] = shown.rows;
+    value["journal"] = json!({ "rows": rows, "linked": linked });
     value["key"] = json!(shown.key);
     value["result"] = json!(shown.saga.result);
     let timeline = shown.timeline.as_ref();

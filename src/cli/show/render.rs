@@ -53,6 +53,10 @@ fn head(shown: &Shown, length: usize, output: &Output) -> Table {
     if let Some(at) = shown.erased_at {
         add("payloads", Tone::Plain, format!("erased {}", instant(at)));
     }
+    let [rows, linked] = shown.rows;
+    if linked > 0 {
+        add("chain", Tone::Plain, format!("{linked} of {rows} rows have a link; amends verify checks them"));
+    }
     if let Some(input) = shown.input.as_ref().filter(|_| shown.erased_at.is_none()) {
         add("input", Tone::Plain, clipped(input.get(), length));
     }

@@ -32,6 +32,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("signal/evict", "asked by an operator in one statement"),
     ("erasure/ask", "asked by an operator in one statement"),
     ("erasure/of_saga", "of the command line; reads only"),
+    ("journal/walk", "of the command line; reads only"),
+    ("journal/sagas", "of the command line; reads only"),
     ("saga/list", "of doors; reads only"),
     ("saga/count", "of doors; reads only"),
     ("compact/begin", "only where dead rows pile up: tests/it/store/compact.rs"),

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use amends::runtime::Runtime;
 use amends::saga::event::{Finding, Request};
+use amends::store::{SagaRange, Store};
 use cases::Case;
 use node::Order;
 use serde_json::json;
@@ -155,6 +156,7 @@ async fn play(case: &Case, times: u64) -> Row {
     let resolved = finish(&survivor, &client).await;
     let mut faults = ledger::audit(&client).await;
     faults.extend(lost(&client, &started).await);
+    faults.extend(unchained(survivor.store(), node::is_chained(&database.url)).await);
     if resolved.is_none() {
         faults.extend(unfinished(&client).await);
     }
@@ -238,6 +240,24 @@ async fn resolve(survivor: &Runtime, client: &Client, saga: Uuid, attempts: u32)
         Request::Resolve { step: "x".into(), finding, attempts: Some(attempts), reason: "looked it up".into() };
     // It may have been asked before and gone on since.
     let _ = survivor.signal(saga, request).await;
+}
+
+/// Journals that do not fit their chains, whoever wrote which row of them.
+async fn unchained(store: &Store, is_chained: bool) -> Vec<String> {
+    let (mut faults, mut after) = (Vec::new(), Uuid::nil());
+    loop {
+        let page = store.to_verify(&SagaRange::default(), after).await.unwrap();
+        let Some(last) = page.last() else { return faults };
+        after = *last;
+        for id in page {
+            let Some(verified) = store.verify(id, &[]).await.unwrap() else { continue };
+            faults.extend(verified.faults.iter().map(|fault| format!("{id}: {fault}")));
+            // The first row of a start by SQL has no link.
+            if (verified.linked > 0) != (is_chained && verified.rows > 0) && verified.rows != 1 {
+                faults.push(format!("{id}: {} of {} rows have a link", verified.linked, verified.rows));
+            }
+        }
+    }
 }
 
 /// Sagas of which their starter was told, and that are not there.

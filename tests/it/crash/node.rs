@@ -199,8 +199,16 @@ pub(super) async fn begin(url: &str, errant_port: u16, name: &str, forgetful: bo
     for draft in HABITS.drafts().into_iter().chain(HABITS.errant_drafts()) {
         builder = builder.definition(draft);
     }
+    if is_chained(url) {
+        builder = builder.chain(None);
+    }
     let ledger = Ledger::at(url, Habits { forgetful, ..HABITS });
     builder.handlers(ledger::handlers(&ledger)).begin().await.unwrap()
+}
+
+/// Whether the journals of a database are chained: those of every other case are.
+pub(super) fn is_chained(url: &str) -> bool {
+    url.bytes().map(u32::from).sum::<u32>() % 2 == 0
 }
 
 /// Tells a saga what it waits for.

@@ -13,7 +13,7 @@ const HOT: &[(&str, &str, &[&str])] = &[
         include_str!("../../../sql/queries/transition/commit.sql"),
         "1, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', \
         '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', \
-         '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'",
+         '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'",
         &["saga_pkey", "AND (n >= "],
     ),
     (
@@ -60,6 +60,16 @@ const HOT: &[(&str, &str, &[&str])] = &[
         &["saga_halted"],
     ),
     (include_str!("../../../sql/queries/journal/load.sql"), "'{}'", &["(id = u.id)"]),
+    (
+        include_str!("../../../sql/queries/journal/walk.sql"),
+        "'00000000-0000-7000-8000-000000000000', 3, 32",
+        &["Index Cond: ((id = '00000000-0000-7000-8000-000000000000'::uuid) AND (seq > 3))"],
+    ),
+    (
+        include_str!("../../../sql/queries/journal/sagas.sql"),
+        "'00000000-0000-7000-8000-000000000000', null, null, null, 100",
+        &["Index Cond: ((id > b.low) AND (id < b.high))", "Index Cond: ((id > k.id) AND (id < b"],
+    ),
     (
         include_str!("../../../sql/queries/saga/ended.sql"),
         "'{}'",
