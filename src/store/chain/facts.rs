@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 /// Fields of an event that are kept as they are.
-const KEPT: [&str; 16] = [
+const KEPT: [&str; 18] = [
     "law",
     "at",
     "waited_ms",
@@ -22,6 +22,8 @@ const KEPT: [&str; 16] = [
     "asked_at",
     "signal",
     "by",
+    "claims",
+    "by_starter",
     "verb",
 ];
 
