@@ -63,7 +63,8 @@ fn a_costly_pattern_is_paid_for_wherever_it_stands() {
         assert_eq!(schema(&of).accepts(&value), None, "{of}");
         let told = faults(&of, &value);
         assert!(told.len() == 1 && told[0].contains("takes more work"), "{of}: {told:?}");
-        assert!(begun.elapsed() < Duration::from_secs(4), "{of} took {:?}", begun.elapsed());
+        // Two budgets, in a build without optimization.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{of} took {:?}", begun.elapsed());
     }
     // What is honest passes, however long it is.
     let text = "a".repeat(1_000_000);

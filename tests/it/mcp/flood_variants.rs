@@ -111,9 +111,9 @@ async fn no_form_of_a_request_holds_a_connection_for_long() {
                 if !form.trickle.is_empty() && stream.write_all(form.trickle).await.is_err() {
                     break;
                 }
-                match tokio::time::timeout(Duration::from_millis(500), stream.read(&mut heard)).await {
-                    Ok(Ok(0) | Err(_)) => break,
-                    Ok(Ok(_)) | Err(_) => {}
+                let read = tokio::time::timeout(Duration::from_millis(500), stream.read(&mut heard)).await;
+                if matches!(read, Ok(Ok(0) | Err(_))) {
+                    break;
                 }
             }
             (form.name, begun.elapsed())
