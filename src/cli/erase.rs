@@ -31,7 +31,7 @@ pub(crate) struct Erasure {
     #[arg(long, value_name = "KEY", conflicts_with = "before")]
     start_key: Option<String>,
     /// Whose the start key is, if no application's: mcp:NAME for a caller over MCP. Its key K is then k:K.
-    #[arg(long, value_name = "OWNER", requires = "start_key")]
+    #[arg(long, value_name = "OWNER", requires = "start_key", conflicts_with_all = ["saga", "before"])]
     owner: Option<String>,
     /// With --before: all ended sagas of this definition. With --start-key: only the key of this definition.
     #[arg(long, value_name = "NAME")]

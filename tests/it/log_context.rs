@@ -47,12 +47,13 @@ async fn what_a_handler_logs_names_its_saga_and_step() {
     let handlers = handlers.register("vanish", |_: StepContext, _: Value| async move {
         Err::<Value, _>(Failure::unknown("lost", "no answer came"))
     });
+    let pay = Step::new("pay", Call::handler("vanish")).compensation(Call::handler("speak").idempotent());
     let step = Step::new("say", Call::handler("speak").idempotent()).pivot();
     let database = Database::create().await;
     let runtime = Runtime::builder(database.url.clone())
         .handlers(handlers)
         .definition(Draft::new("speaker").step(step))
-        .definition(Draft::new("vanishes").step(Step::new("pay", Call::handler("vanish")).irreversible()))
+        .definition(Draft::new("vanishes").step(pay))
         .begin()
         .await
         .unwrap();
@@ -75,7 +76,7 @@ async fn what_a_handler_logs_names_its_saga_and_step() {
     assert_eq!(told, [id.as_str(), "vanishes", "pay", "action", "in_doubt", "lost", "no answer came"]);
     let message = fields["message"].as_str().unwrap();
     assert!(line["level"] == "WARN" && message.contains(&format!("amends show {stuck}")), "{line}");
-    assert!(message.contains("retry pay") && message.contains("resolve pay applied"), "{message}");
+    assert!(message.contains("resolve pay applied") && message.contains("resolve pay absent"), "{message}");
     let line = text.lines().find(|line| line.contains("spoken in a handler")).expect("the handler's line");
     let line: Value = serde_json::from_str(line).unwrap();
     let expected = json!({

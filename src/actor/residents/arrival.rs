@@ -45,7 +45,7 @@ pub(crate) struct Arrival {
 /// What the saga's actor does first.
 pub(crate) enum First {
     /// Write the row that starts the saga.
-    Write { event: Event, commands: Vec<Command>, key: Option<StartKey> },
+    Write { event: Event, commands: Vec<Command>, key: Option<Box<StartKey>> },
     /// Carry out the commands of the first row, which the claim wrote. The claim held the saga's row and found no
     /// signal; each signal since then wakes the saga.
     CarryOut,
@@ -65,7 +65,7 @@ impl Arrival {
         chaining: &Chaining,
     ) -> Self {
         let (state, commands) = begin(definition, &started);
-        let first = First::Write { event: Event::Started(started), commands, key };
+        let first = First::Write { event: Event::Started(started), commands, key: key.map(Box::new) };
         Self { state, seq: 0, chain: chaining.begin(), first, answer: Some(answer), confinement: Confinement::No }
     }
 

@@ -408,7 +408,7 @@ impl Actor for SagaActor {
         match self.first.take().map(|first| *first) {
             None => {}
             Some(First::Write { event, commands, key }) => {
-                let start = Start { definition: self.pinned.id, key };
+                let start = Start { definition: self.pinned.id, key: key.map(|key| *key) };
                 self.propose(&event, (self.state.clone(), commands), Some(start), None, ctx);
             }
             Some(First::CarryOut | First::Listen) => {

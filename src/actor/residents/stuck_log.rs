@@ -34,7 +34,7 @@ pub(crate) fn report(saga: Uuid, definition: &Definition, old: &State, new: &Sta
 
 fn meaning(reason: StuckReason) -> &'static str {
     match reason {
-        StuckReason::InDoubt => "nobody knows whether the call took effect, so find out from the participant",
+        StuckReason::InDoubt => "it is unknown whether the call took effect, so find out from the participant",
         StuckReason::Failed => "the call failed for good and the saga can neither go on nor back",
         StuckReason::ProcessDied => "each process that made the call died, so the call may have crashed them",
     }

@@ -93,6 +93,7 @@ const ONCE: &[&str] = &[
     "dispatcher: draining",
     "heartbeat:",
     "lookout:",
+    "orphan_finder:",
     "chore/take:",
     "virtual_time/",
     "quota_use/",

@@ -236,7 +236,7 @@ fn the_tables_of_a_program_never_land_in_our_schema() {
 #[test]
 fn other_clients_take_the_url() {
     let folder = Folder::new("clients");
-    let embedded = Embedded::start(&config(folder.join("o'k, \u{e4}"), &None)).unwrap();
+    let embedded = Embedded::start(&config(folder.join("o'k \u{e4}"), &None)).unwrap();
     let psql = servers().into_iter().flatten().map(|binaries| binaries.join("psql")).find(|psql| psql.exists());
     let psql = psql.unwrap_or_else(|| "psql".into());
     let python = "import psycopg, sys; print(psycopg.connect(sys.argv[1]).execute('select 6 * 7').fetchone()[0])";

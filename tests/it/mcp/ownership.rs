@@ -82,7 +82,7 @@ async fn no_other_door_and_no_other_caller_takes_joins_or_reads_the_key_of_a_cal
 
     let again = ada.call("bell", call("K9")).await;
     assert_eq!((saga(&again), &again["_meta"]["amends/replay"]), (own.clone(), &json!(true)));
-    assert_eq!(seen(&ada).await, [own.clone()]);
+    assert_eq!(seen(&ada).await, std::slice::from_ref(&own));
     for stranger in others.iter().chain(&mine) {
         let told = ada.call("saga_status", json!({ "saga_id": stranger })).await;
         assert!(told["isError"] == json!(true) && told.to_string().contains("There is no saga"), "{told}");

@@ -29,6 +29,8 @@ const NOT_MODELLED: &[(&str, &str)] = &[
     ("node/server", "reads only"),
     ("lane/timeline", "a promoted standby is met by a new lane: tests/it/store/lost.rs"),
     ("step_transaction/seal", "the batch of one row follows it in the same transaction: transition/commit"),
+    ("journal/sagas", "reads only"),
+    ("journal/walk", "reads only"),
     ("saga/count", "reads only"),
     ("saga/ended", "reads only"),
     ("saga/list", "reads only"),
