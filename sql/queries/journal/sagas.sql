@@ -9,22 +9,28 @@ with recursive bounds as (
            array(select d.id from amends.definition d where $4::text is null or d.name = $4) as definitions
 ), kept (id, n) as (
     -- Each step takes the next saga of the journal: one look into the index, however many rows it has.
-    select (select j.id from amends.journal j, bounds b where j.id > b.low and j.id < b.high order by j.id limit 1), 1
+    select (select j.id from amends.journal j
+            where j.id > (select b.low from bounds b) and j.id < (select b.high from bounds b)
+            order by j.id limit 1), 1
     where $4::text is null
     union all
-    select (select j.id from amends.journal j, bounds b where j.id > k.id and j.id < b.high order by j.id limit 1),
+    select (select j.id from amends.journal j
+            where j.id > k.id and j.id < (select b.high from bounds b)
+            order by j.id limit 1),
            k.n + 1
     from kept k
     where k.id is not null and k.n < $5::bigint
 )
 select u.id
 from (
-    (select g.id from amends.saga g, bounds b
-     where g.id > b.low and g.id < b.high and g.definition = any (b.definitions) and g.status <> 'queued'
+    (select g.id from amends.saga g
+     where g.id > (select b.low from bounds b) and g.id < (select b.high from bounds b)
+       and g.definition = any ((select b.definitions from bounds b)::int[]) and g.status <> 'queued'
      order by g.id limit $5::bigint)
     union
-    (select g.id from amends.saga_done g, bounds b
-     where g.id > b.low and g.id < b.high and g.definition = any (b.definitions)
+    (select g.id from amends.saga_done g
+     where g.id > (select b.low from bounds b) and g.id < (select b.high from bounds b)
+       and g.definition = any ((select b.definitions from bounds b)::int[])
      order by g.id limit $5::bigint)
     union
     select k.id from kept k where k.id is not null

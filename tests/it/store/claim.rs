@@ -236,5 +236,6 @@ async fn a_payload_is_carried_as_it_was_written() {
     let id = node.store.start("checkout", &json(input), None).await.unwrap();
     assert_eq!(node.claim_all().await, [id]);
     let journal = node.store.journal(id).await.unwrap();
-    assert!(journal[0].body.ends_with(&format!("\"input\":{input}}}}}")), "{}", journal[0].body);
+    let expected = format!("\"input\":{input},\"by\":\"postgres\"}}}}");
+    assert!(journal[0].body.ends_with(&expected), "{}", journal[0].body);
 }
