@@ -2,7 +2,7 @@
 -- ever), of definition $4 (null: of all). Without a definition, also those whose journal is all that there is. A saga
 -- that waits for a node has no journal, and is left out.
 -- Called by: store/verify.rs. Locks: none. Index: saga_pkey, saga_done_pkey, journal_pkey.
-with recursive bounds as (
+with recursive bounds as materialized (
     select greatest($1::uuid, amends.uuid_floor(to_timestamp(coalesce($2::bigint, 0) / 1000.0))) as low,
            coalesce(amends.uuid_floor(to_timestamp($3::bigint / 1000.0)),
                     'ffffffff-ffff-ffff-ffff-ffffffffffff') as high,
@@ -16,8 +16,7 @@ with recursive bounds as (
     union all
     select (select j.id from amends.journal j
             where j.id > k.id and j.id < (select b.high from bounds b)
-            order by j.id limit 1),
-           k.n + 1
+            order by j.id limit 1), k.n + 1
     from kept k
     where k.id is not null and k.n < $5::bigint
 )

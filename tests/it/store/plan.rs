@@ -63,12 +63,12 @@ const HOT: &[(&str, &str, &[&str])] = &[
     (
         include_str!("../../../sql/queries/journal/walk.sql"),
         "'00000000-0000-7000-8000-000000000000', 3, 32",
-        &["Index Cond: ((id = '00000000-0000-7000-8000-000000000000'::uuid) AND (seq > 3))"],
+        &["Index Cond: ((id = $1) AND (seq > $2))"],
     ),
     (
         include_str!("../../../sql/queries/journal/sagas.sql"),
         "'00000000-0000-7000-8000-000000000000', null, null, null, 100",
-        &["Index Cond: ((id > b.low) AND (id < b.high))", "Index Cond: ((id > k.id) AND (id < b"],
+        &["Index Cond: ((id > $", "Index Cond: ((id > k.id) AND (id < $"],
     ),
     (
         include_str!("../../../sql/queries/saga/ended.sql"),
