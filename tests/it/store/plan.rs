@@ -68,7 +68,7 @@ const HOT: &[(&str, &str, &[&str])] = &[
     (
         include_str!("../../../sql/queries/journal/sagas.sql"),
         "'00000000-0000-7000-8000-000000000000', null, null, null, 100",
-        &["Index Cond: ((id > $", "Index Cond: ((id > k.id) AND (id < $"],
+        &["Index Cond: ((id > $"],
     ),
     (
         include_str!("../../../sql/queries/saga/ended.sql"),
