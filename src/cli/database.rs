@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::failure::{Exit, Failure};
-use crate::catalog::{DatabaseSettings, Environment, parse_settings};
+use crate::catalog::{DatabaseSettings, Environment, Settings, parse_settings};
 use crate::config::store::CLAIM_BYTES_MAX;
 use crate::postgres::{self, Embedded, EmbeddedConfig, Role};
 use crate::store::{PostgresConfig, Store};
@@ -53,13 +53,19 @@ impl DatabaseArgs {
     /// Adds the database of the settings file to the options. Reads the file only if the options give no URL, because
     /// the file may need environment variables that an operator does not have.
     pub(crate) fn settled(&self) -> Result<Self, Failure> {
-        let given = self.database_url.as_ref().is_some_and(|url| !url.is_empty());
-        let Some(path) = self.settings_file().filter(|_| !given) else { return Ok(self.clone()) };
+        if self.database_url.as_ref().is_some_and(|url| !url.is_empty()) {
+            return Ok(self.clone());
+        }
+        Ok(self.settings()?.map_or_else(|| self.clone(), |settings| self.or_settings(&settings.database)))
+    }
+
+    /// Reads the settings file; none if there is no such file.
+    pub(crate) fn settings(&self) -> Result<Option<Settings>, Failure> {
+        let Some(path) = self.settings_file() else { return Ok(None) };
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::failed(format!("cannot read the settings {name}: {error}")))?;
-        let settings = parse_settings(&name, &text, &Environment::of_process())?;
-        Ok(self.or_settings(&settings.database))
+        Ok(Some(parse_settings(&name, &text, &Environment::of_process())?))
     }
 
     /// Opens the database that the options name, without a look at the settings unless the options name them. Blocks.

@@ -8,7 +8,6 @@ use super::bulk::millis;
 use super::database::{DatabaseArgs, Schema};
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use crate::catalog::{Environment, parse_settings};
 use crate::config::cli::VERIFY_SHOWN_MAX;
 use crate::saga::definition::Millis;
 use crate::store::{ChainKey, SagaRange, Store, Verified};
@@ -53,15 +52,15 @@ impl Verification {
         if let Some(key) = self.chain_key.as_deref().filter(|key| !key.is_empty()) {
             return Ok(vec![ChainKey::new(key)]);
         }
-        let Some(path) = database.settings_file() else { return Ok(Vec::new()) };
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::failed(format!("cannot read the settings {name}: {error}")))?;
-        let journal = parse_settings(&name, &text, &Environment::of_process())?.journal;
-        let keys = journal.chain_key.iter().chain(&journal.former_chain_keys);
+        let Some(settings) = database.settings()? else { return Ok(Vec::new()) };
+        let keys = settings.journal.chain_key.iter().chain(&settings.journal.former_chain_keys);
         Ok(keys.map(|key| ChainKey::new(key.expose())).collect())
     }
 }
+
+/// What is wrong with a journal that must be chained and is not.
+const UNCHAINED: &str = "no row has a link that counts: the journal is not chained, or not with the key that is \
+                         given, or the links were removed";
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -94,13 +93,7 @@ impl Report {
             self.unchained += 1;
             if chained {
                 found += 1;
-                show(
-                    None,
-                    "unchained",
-                    "no row has a link that counts: the journal is not chained, or not with the \
-                                         key that is given, or the links were removed"
-                        .to_owned(),
-                );
+                show(None, "unchained", UNCHAINED.to_owned());
             }
         }
         self.sagas += 1;

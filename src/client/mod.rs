@@ -217,7 +217,6 @@ impl Client {
         }
     }
 
-    /// Runs a future on the runtime that the drivers of the store need.
     /// Makes an evaluation: here, or on another thread if it takes long.
     pub(crate) async fn aside<T: Send + 'static>(
         &self,
@@ -229,6 +228,7 @@ impl Client {
         }
     }
 
+    /// Runs a future on the runtime that the drivers of the store need.
     async fn on_work<T: Send + 'static>(
         &self,
         future: impl Future<Output = Result<T, Error>> + Send + 'static,

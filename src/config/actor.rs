@@ -158,7 +158,8 @@ pub const RELAY_MARGIN_MS: u64 = 10_000;
 pub const RELAY_PAUSE_MS: u64 = 500;
 /// Longest such pause, in milliseconds.
 pub const RELAY_PAUSE_MAX_MS: u64 = 300_000;
-/// Shortest time between two rounds that free the events of dead nodes and count the outbox, in milliseconds.
+/// Shortest time between two rounds that free the events of dead nodes and count the outbox, in milliseconds. Also the
+/// pause of a relay while no definition of its node has notices.
 pub const RELAY_CHORES_MS: u64 = 5_000;
 /// Pause between two sweeps, and before a chore that failed is tried again, in milliseconds.
 pub const SWEEP_MS: u64 = 1_000;

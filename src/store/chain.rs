@@ -55,7 +55,7 @@ impl ChainKey {
         Self { key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())), mark: 1 + digest[0] % 255 }
     }
 
-    /// Makes the key of a chain without a secret, which everybody has.
+    /// Makes the key of a chain without a secret: every login has it.
     fn open() -> Self {
         Self { key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, b"")), mark: 0 }
     }

@@ -42,7 +42,7 @@ async fn node(database: &Database, drafts: Vec<Draft>, bank: Option<ParticipantC
     builder.begin().await.unwrap()
 }
 
-/// A saga that nobody can run would wait for ever and without a word.
+/// A saga that no node can run would wait for ever, in silence.
 #[tokio::test]
 async fn a_node_registers_no_definition_that_it_cannot_run() {
     let database = Database::create().await;

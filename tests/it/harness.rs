@@ -335,6 +335,18 @@ pub(crate) fn in_its_own_process(test: &str) -> Command {
     command
 }
 
+/// Runs a test of this binary in a process of its own, and fails with what it said if it fails. `variable` tells the
+/// test that it is that process.
+pub(crate) fn passes_in_its_own_process(test: &str, variable: &str) {
+    // A file: a process that the test leaves behind must not keep a pipe open.
+    let output = std::env::temp_dir().join(format!("amends-it-{}-{variable}", std::process::id()));
+    let said = std::fs::File::create(&output).unwrap();
+    let ended = in_its_own_process(test).env(variable, "1").stderr(said).status().unwrap();
+    let said = std::fs::read_to_string(&output).unwrap();
+    std::fs::remove_file(&output).unwrap();
+    assert!(ended.success(), "{said}");
+}
+
 /// Ends this process with the one that started it.
 pub(crate) fn die_with_parent() {
     // SAFETY: a plain system call; the test that started us may be killed.

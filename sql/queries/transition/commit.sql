@@ -1,9 +1,9 @@
 -- Writes the transitions of a batch, each of another saga, for lane $1; writes nothing if the lane is dead. Returns
 -- the ids of the journal rows that were let in; everything else that it writes depends on these.
 -- $2..$5 rows without a key; $6..$10 starts with an idempotency key and their rows, $28 the kinds of these rows, $31
--- whose keys they are;
--- $11..$13 sagas to create; $14, $15 new statuses, $27 what then needs attention; $16..$19 ends (with the definition if
--- the saga starts and ends in one row); $20..$23 answered signals; $24..$26 outbox; $29, $30 rows with a link.
+-- the owners of the keys; $11..$13 sagas to create; $14, $15 new statuses, $27 what then needs attention; $16..$19 ends
+-- (with the definition if the saga starts and ends in one row); $20..$23 answered signals; $24..$26 outbox; $29, $30
+-- rows with a link.
 -- Tables are looked up by arrays of keys and never joined, and a full join is always a hash join. So a plan that was
 -- made while the tables were empty is still right when they are large.
 --

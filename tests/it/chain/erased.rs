@@ -89,7 +89,7 @@ async fn a_payload_that_is_gone_without_a_record_is_a_fault() {
     stop(runtime).await;
 }
 
-/// What nobody chained is erased as before, and stays without a link.
+/// A journal without a chain is erased as before, and stays without links.
 #[tokio::test]
 async fn a_journal_without_a_chain_gets_no_digest_of_its_payloads() {
     let database = Database::create().await;

@@ -59,7 +59,7 @@ async fn a_chain_goes_on_after_a_kill() {
     until(url, "select count(*) from amends.journal where seq = 3", &SAGAS.to_string()).await;
     child.kill().unwrap();
     child.wait().unwrap();
-    // One journal is changed while no node has it: whoever goes on does not hide that.
+    // One journal is changed while no node has it: the node that goes on does not hide that.
     let victim: Uuid = ask(url, "select id from amends.saga order by id limit 1").await.parse().unwrap();
     ask(
         url,

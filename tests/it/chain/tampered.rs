@@ -1,4 +1,4 @@
-//! What somebody who may change any row can do to a journal, and how it is found out.
+//! What a login that may change any row can do to a journal, and how `verify` finds it.
 
 use amends::saga::Json;
 use amends::saga::state::Status;
@@ -143,8 +143,8 @@ async fn a_start_by_sql_is_covered_by_the_row_after_it() {
     stop(runtime).await;
 }
 
-/// Makes the chain of a saga anew, as somebody who knows how could.
-async fn made_anew(database: &Database, id: Uuid, key: Option<&str>) {
+/// Makes the chain of a saga again, as an attacker who knows how could.
+async fn made_again(database: &Database, id: Uuid, key: Option<&str>) {
     let store = database.store().await;
     let (status, result) = store.result(id).await.unwrap().unwrap();
     let mut chain = Chaining { is_on: true, key: key.map(ChainKey::new) }.begin().unwrap();
@@ -163,9 +163,9 @@ async fn made_anew(database: &Database, id: Uuid, key: Option<&str>) {
     assert_eq!(status, Status::Completed);
 }
 
-/// Without a key, a chain that is made anew is only told by its last link. With a key it cannot be made.
+/// Without a key, only its last link shows that a chain was made again. With a key it cannot be made.
 #[tokio::test]
-async fn a_chain_cannot_be_made_anew_without_its_key() {
+async fn a_chain_cannot_be_made_again_without_its_key() {
     let database = Database::create().await;
     let url = &database.url;
     let runtime = chaining(&database, Some(KEY)).await;
@@ -173,14 +173,14 @@ async fn a_chain_cannot_be_made_anew_without_its_key() {
     let head = |key| verified(url, key, &[&id.to_string()]).1["head"].clone();
     let before = head(Some(KEY));
     tamper(&database, id, TAMPERINGS[0].1).await;
-    made_anew(&database, id, None).await;
+    made_again(&database, id, None).await;
     assert_eq!(faults(url, Some(KEY), id), ["unchained"]);
-    assert_eq!(faults(url, None, id), Vec::<String>::new(), "it fits, for those who have no key");
+    assert_eq!(faults(url, None, id), Vec::<String>::new(), "it fits for a reader without a key");
     assert_ne!(head(None), before);
-    made_anew(&database, id, Some("a key that somebody made up")).await;
+    made_again(&database, id, Some("a key that an attacker made up")).await;
     let found = faults(url, Some(KEY), id);
     assert!(found.contains(&"other_key 1".to_owned()) && found.contains(&"unchained".to_owned()), "{found:?}");
-    made_anew(&database, id, Some(KEY)).await;
+    made_again(&database, id, Some(KEY)).await;
     assert_eq!(faults(url, Some(KEY), id), Vec::<String>::new(), "the test's own means work");
 
     // One row of the chain without the key.

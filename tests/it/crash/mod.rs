@@ -242,7 +242,7 @@ async fn resolve(survivor: &Runtime, client: &Client, saga: Uuid, attempts: u32)
     let _ = survivor.signal(saga, request).await;
 }
 
-/// Journals that do not fit their chains, whoever wrote which row of them.
+/// Journals that do not fit their chains, though several nodes wrote their rows.
 async fn unchained(store: &Store, is_chained: bool) -> Vec<String> {
     let (mut faults, mut after) = (Vec::new(), Uuid::nil());
     loop {

@@ -1,5 +1,5 @@
 //! Who starts a saga does not approve it: starts by SQL and by the program record who made them, and an approval needs
-//! another role, or another person whom the same role names.
+//! another role, or another person of the same role.
 
 use std::time::Duration;
 
@@ -192,7 +192,7 @@ async fn a_start_by_the_program_is_not_approved_by_who_made_it() {
     desk.stop().await;
 }
 
-/// A program that embeds a node names the people for whom it starts and asks; without a name nobody is recorded,
+/// A program that embeds a node names the people for which it starts and asks; without a name it records no person,
 /// whether a lane takes the saga at once or it waits in a queue.
 #[tokio::test]
 async fn a_start_by_the_program_around_a_node_has_the_person_that_it_names() {

@@ -53,14 +53,14 @@ async fn no_other_door_and_no_other_caller_takes_joins_or_reads_the_key_of_a_cal
     let producer = login(&home.database, "producer", "amends_producer").await;
     let call = |key: &str| json!({ "idempotency_key": key });
 
-    // Before its caller has used it: nobody can take it in advance.
+    // Before its caller has used it: no other caller can take it in advance.
     for key in ["mcp:ada:k:K9", "mcp:ada:u:1", "mcp:ada:w:60000:1:00", "mcp:ada%3Ak:k:K9", "mcp:~0a:k:K9"] {
         refused_everywhere(&home, &producer, key).await;
     }
     let own = ada.call("bell", call("K9")).await;
     assert_eq!(own["structuredContent"]["status"], "in_progress", "{own}");
     let own = saga(&own);
-    // Afterwards: nobody joins it.
+    // Afterwards: no other caller joins it.
     refused_everywhere(&home, &producer, "mcp:ada:k:K9").await;
 
     // The same texts are other keys for other owners.

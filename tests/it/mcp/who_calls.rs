@@ -33,7 +33,7 @@ fn request(line: &str, further: &str) -> String {
     )
 }
 
-/// With whatever a request is written: without a valid token nobody gets in, and with one its words do not matter.
+/// However a request is written, no caller gets in without a valid token, and a caller with one does.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_form_of_a_request_passes_without_a_token() {
     let home = Home::with("forms-of-calls", "mcp: { hosts: [agents.example], requests_per_minute: 100000 }\n").await;
@@ -182,8 +182,8 @@ async fn answered_by_itself(home: &Home, node: Option<&Node>, tool: &str) -> Val
     ask("saga_status", about, None).await
 }
 
-/// Whoever fills in its own form approves what its definition leaves to the caller, and nothing else: over both local
-/// doors, and whatever the scopes are.
+/// A caller that fills in its own form approves what its definition leaves to the caller, and nothing else: over both
+/// local doors, and whatever the scopes are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_local_caller_approves_what_is_left_to_the_caller_and_nothing_else() {
     for (name, scopes) in [

@@ -8,20 +8,14 @@ use amends::saga::outcome::Outcome;
 use serde_json::json;
 
 use super::{call, probed, scope, tool, with};
-use crate::harness::{die_with_parent, in_its_own_process};
+use crate::harness::{die_with_parent, passes_in_its_own_process};
 use crate::participant::wire::{Wire, answer};
 
 const NAME: &str = "AMENDS_TEST_OUT_OF_FILES";
 
 #[test]
 fn no_transport_takes_a_shortage_of_files_for_an_answer() {
-    let output = std::env::temp_dir().join(format!("amends-it-{}-out-of-files", std::process::id()));
-    let said = std::fs::File::create(&output).unwrap();
-    let mut command = in_its_own_process("participant::out_of_files::child_process_entry");
-    let ended = command.env(NAME, "1").stderr(said).status().unwrap();
-    let said = std::fs::read_to_string(&output).unwrap();
-    std::fs::remove_file(&output).unwrap();
-    assert!(ended.success(), "{said}");
+    passes_in_its_own_process("participant::out_of_files::child_process_entry", NAME);
 }
 
 /// Not a test but a process without free files, when the test has started this binary for it.

@@ -9,7 +9,7 @@ use amends::saga::outcome::Outcome;
 use serde_json::json;
 
 use super::{call, said, scope, with};
-use crate::harness::{die_with_parent, in_its_own_process};
+use crate::harness::{die_with_parent, passes_in_its_own_process};
 use crate::participant::wire::{Wire, answer};
 
 const NAME: &str = "AMENDS_TEST_OUT_OF_THREADS";
@@ -18,13 +18,7 @@ const LEFT_BYTES: u64 = 48 << 20;
 
 #[test]
 fn an_expression_whose_thread_cannot_start_fails_and_the_node_goes_on() {
-    let output = std::env::temp_dir().join(format!("amends-it-{}-out-of-threads", std::process::id()));
-    let errors = std::fs::File::create(&output).unwrap();
-    let mut command = in_its_own_process("participant::out_of_threads::child_process_entry");
-    let ended = command.env(NAME, "1").stderr(errors).status().unwrap();
-    let errors = std::fs::read_to_string(&output).unwrap();
-    std::fs::remove_file(&output).unwrap();
-    assert!(ended.success(), "{errors}");
+    passes_in_its_own_process("participant::out_of_threads::child_process_entry", NAME);
 }
 
 /// Not a test but a process without room for a large stack, when the test has started this binary for it.

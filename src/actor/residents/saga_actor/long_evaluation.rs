@@ -76,12 +76,7 @@ impl SagaActor {
             return then(self, refusal, ctx);
         }
         let (pinned, node, state, seq) = (self.pinned.clone(), self.node.clone(), self.state.clone(), self.seq);
-        let checked = self.node.work.spawn_blocking(move || check(&pinned, &node, &state, seq));
-        ctx.wait(checked.into_actor(self).map(move |checked, act, ctx| match checked {
-            Ok(refusal) => then(act, refusal, ctx),
-            // Its thread was lost; the saga is loaded again.
-            Err(_) => act.part(ExitReason::Crashed, ctx),
-        }));
+        ctx.wait(self.aside(move || check(&pinned, &node, &state, seq), then));
     }
 
     /// Makes an evaluation on another thread, takes its result, and decides what follows.
@@ -91,14 +86,27 @@ impl SagaActor {
         ctx: &mut Context<Self>,
         take: impl FnOnce(&mut Self, T) + 'static,
     ) {
-        let evaluated = self.node.work.spawn_blocking(evaluation);
-        ctx.spawn(evaluated.into_actor(self).map(move |evaluated, act, ctx| match evaluated {
-            Ok(result) => {
-                take(act, result);
-                act.decide(ctx);
-            }
+        ctx.spawn(self.aside(evaluation, |act, result, ctx| {
+            take(act, result);
+            act.decide(ctx);
+        }));
+    }
+
+    /// Returns the future of an evaluation on another thread; `take` gets the result.
+    fn aside<T, Evaluate, Take>(
+        &self,
+        evaluate: Evaluate,
+        take: Take,
+    ) -> impl ActorFuture<Self, Output = ()> + use<T, Evaluate, Take>
+    where
+        T: Send + 'static,
+        Evaluate: FnOnce() -> T + Send + 'static,
+        Take: FnOnce(&mut Self, T, &mut Context<Self>) + 'static,
+    {
+        self.node.work.spawn_blocking(evaluate).into_actor(self).map(|evaluated, act, ctx| match evaluated {
+            Ok(result) => take(act, result, ctx),
             // Its thread was lost; the saga is loaded again.
             Err(_) => act.part(ExitReason::Crashed, ctx),
-        }));
+        })
     }
 }
